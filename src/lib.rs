@@ -1,0 +1,22 @@
+//! trialbook: the whole life of a text classifier in one program and one library.
+//!
+//! Data flows down this list of modules and imports run only upward in it: a module may use what
+//! stands above it, never what stands below.
+
+pub mod error;
+pub mod output;
+pub mod progress;
+pub mod store;
+
+pub mod data;
+pub mod text;
+
+pub mod model;
+
+pub mod evaluate;
+pub mod registry;
+
+pub mod gate;
+pub mod serve;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,3 @@
+//! The `trialbook` program.
+
+fn main() {}

@@ -1,0 +1,171 @@
+//! Classifiers: one trait to fit, one to predict, and how a model is saved and loaded. No front
+//! end and no later stage asks which model it is.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::{
+    data::Split,
+    error::{Error, ErrorKind, Result},
+    progress::Monitor,
+};
+
+/// Something that can be trained.
+pub trait Fit {
+    /// The architecture's name, such as `tfidf`; the run's param `model`.
+    fn name(&self) -> &'static str;
+
+    /// Every hyperparameter by name, as it is logged with the run.
+    fn params(&self) -> Vec<(String, String)>;
+
+    /// Trains on `train`. Reports stages to `monitor` and metrics (key, value, step) to `log`.
+    ///
+    /// # Errors
+    /// Unusable data or parameters, [`ErrorKind::Interrupted`] when asked to stop, and whatever
+    /// `log` returns.
+    fn fit(
+        &self,
+        train: &Split,
+        monitor: &Monitor,
+        log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
+    ) -> Result<Box<dyn Classifier>>;
+}
+
+/// A trained model.
+pub trait Classifier: Send + Sync {
+    /// The architecture's name, such as `tfidf`.
+    fn name(&self) -> &'static str;
+
+    /// Class names in label order. With two classes, index 1 is the positive one.
+    fn classes(&self) -> &[String];
+
+    /// Probabilities of every class for every text.
+    ///
+    /// # Errors
+    /// When the model cannot run on this input.
+    fn predict(&self, texts: &[&str]) -> Result<Probabilities>;
+
+    /// Writes the model's files into the existing folder `dir`.
+    ///
+    /// # Errors
+    /// When the system refuses, with the path.
+    fn save(&self, dir: &Path) -> Result<()>;
+
+    /// What the model is made of, for people and programs: sizes, features, hyperparameters.
+    fn describe(&self) -> Value;
+}
+
+/// A row of class probabilities for each text.
+///
+/// # Shapes
+/// `[n_texts, n_classes]`, row-major; every row sums to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probabilities {
+    values: Vec<f64>,
+    n_classes: usize,
+}
+
+impl Probabilities {
+    /// Wraps row-major `values`.
+    ///
+    /// # Panics
+    /// If `n_classes` is 0 or does not divide the number of values.
+    pub fn new(values: Vec<f64>, n_classes: usize) -> Self {
+        assert!(n_classes > 0 && values.len().is_multiple_of(n_classes), "rows must be whole");
+        Self { values, n_classes }
+    }
+
+    /// Number of texts.
+    pub fn n_texts(&self) -> usize {
+        self.values.len() / self.n_classes
+    }
+
+    /// Number of classes.
+    pub fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+
+    /// All values, row-major.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// One row of class probabilities a text.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.values.chunks_exact(self.n_classes)
+    }
+}
+
+/// The class index of the largest probability in `row`; the lowest index wins a tie, but for two
+/// classes 0.5 counts as positive, as a threshold of `probability >= 0.5` says.
+pub fn predicted_label(row: &[f64]) -> usize {
+    if let [_, positive] = row {
+        return usize::from(*positive >= 0.5);
+    }
+    let mut best = 0;
+    for (class_idx, probability) in row.iter().enumerate() {
+        if *probability > row[best] {
+            best = class_idx;
+        }
+    }
+    best
+}
+
+/// A saved model's files: the name inside the model folder and where the bytes lie.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelFiles(BTreeMap<String, PathBuf>);
+
+impl ModelFiles {
+    /// Files by their names.
+    pub fn new(files: BTreeMap<String, PathBuf>) -> Self {
+        Self(files)
+    }
+
+    /// All plain files directly in `dir`.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn in_dir(dir: &Path) -> Result<Self> {
+        let fail = |source| Error::io("read the model folder", dir, source);
+        let mut files = BTreeMap::new();
+        for entry in std::fs::read_dir(dir).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            if entry.file_type().map_err(fail)?.is_file() {
+                files.insert(entry.file_name().to_string_lossy().into_owned(), entry.path());
+            }
+        }
+        Ok(Self(files))
+    }
+
+    /// The path of the file called `name`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] with the names there are.
+    pub fn path(&self, name: &str) -> Result<&Path> {
+        self.0.get(name).map(PathBuf::as_path).ok_or_else(|| {
+            let found: Vec<&str> = self.0.keys().map(String::as_str).collect();
+            Error::new(
+                ErrorKind::NotFound,
+                format!("model file {name:?} is missing: found {}", found.join(", ")),
+            )
+        })
+    }
+
+    /// Every file, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.0.iter().map(|(name, path)| (name.as_str(), path.as_path()))
+    }
+}
+
+/// Loads a saved model of any kind: the file `model.json` says which one it is.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] for a missing file, [`ErrorKind::Corrupt`] for files that do not fit
+/// together, [`ErrorKind::Invalid`] for a model written by a newer version.
+pub fn load(_files: &ModelFiles) -> Result<Box<dyn Classifier>> {
+    todo!()
+}

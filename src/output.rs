@@ -1,0 +1,230 @@
+//! What a command hands back: blocks a person reads and one JSON value a program reads. It never
+//! prints; each front end shows an [`Output`] its own way. This file knows no other module.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Whether the thing that was asked for came about. A blocked gate is a full answer, yet not a
+/// success: the command line exits with 3, the kernel reports an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outcome {
+    /// Done as asked.
+    #[default]
+    Done,
+    /// A gate's policy said no.
+    Blocked,
+}
+
+/// The answer of one command.
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    blocks: Vec<Block>,
+    json: Value,
+    outcome: Outcome,
+}
+
+/// One piece of what a person reads.
+#[derive(Debug, Clone)]
+pub enum Block {
+    /// Lines of text, without a trailing newline.
+    Text(String),
+    /// Rows and columns.
+    Table(Table),
+    /// A finished picture.
+    Plot(Plot),
+}
+
+/// A picture as a self-contained SVG, and the sketch shown where no picture can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plot {
+    /// The title, shown by front ends that cannot draw.
+    pub title: String,
+    /// A complete SVG document.
+    pub svg: String,
+    /// A plain-text sketch of the same.
+    pub text: String,
+}
+
+/// On which side a column's text lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table of finished text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    title: Option<String>,
+    columns: Vec<(String, Align)>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Output {
+    /// An answer whose machine-readable form is `json`; add what a person reads with
+    /// [`Output::text`], [`Output::table`] and [`Output::plot`].
+    ///
+    /// # Panics
+    /// If `json` cannot be serialised, which a type with string keys always can.
+    pub fn new(json: impl Serialize) -> Self {
+        let json = serde_json::to_value(json).expect("answers have string keys and plain values");
+        Self { json, ..Self::default() }
+    }
+
+    /// Appends lines of text.
+    #[must_use]
+    pub fn text(mut self, text: impl Into<String>) -> Self {
+        self.blocks.push(Block::Text(text.into()));
+        self
+    }
+
+    /// Appends a table.
+    #[must_use]
+    pub fn table(mut self, table: Table) -> Self {
+        self.blocks.push(Block::Table(table));
+        self
+    }
+
+    /// Appends a picture.
+    #[must_use]
+    pub fn plot(mut self, plot: Plot) -> Self {
+        self.blocks.push(Block::Plot(plot));
+        self
+    }
+
+    /// Marks the answer as a gate's no.
+    #[must_use]
+    pub fn blocked(mut self) -> Self {
+        self.outcome = Outcome::Blocked;
+        self
+    }
+
+    /// What a person reads, in order.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// What a program reads.
+    pub fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// Whether the asked came about.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// All blocks as plain text no wider than `width` columns where tables can be wrapped.
+    pub fn to_text(&self, width: Option<u16>) -> String {
+        let parts: Vec<String> = self
+            .blocks
+            .iter()
+            .map(|block| match block {
+                Block::Text(text) => text.clone(),
+                Block::Table(table) => table.to_text(width),
+                Block::Plot(plot) => plot.text.clone(),
+            })
+            .collect();
+        parts.join("\n")
+    }
+}
+
+impl Table {
+    /// An empty table with the given column heads.
+    pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
+        let columns = columns.into_iter().map(|(head, align)| (head.to_owned(), align)).collect();
+        Self { title: None, columns, rows: Vec::new() }
+    }
+
+    /// Puts a title above the table.
+    #[must_use]
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Appends one row; missing cells stay empty, surplus cells are dropped.
+    pub fn push<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        let mut row: Vec<String> =
+            cells.into_iter().take(self.columns.len()).map(Into::into).collect();
+        row.resize(self.columns.len(), String::new());
+        self.rows.push(row);
+    }
+
+    /// The title, where there is one.
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// Column heads with their alignment.
+    pub fn columns(&self) -> &[(String, Align)] {
+        &self.columns
+    }
+
+    /// The rows, each as long as [`Table::columns`].
+    pub fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
+    /// The table in plain text: heads underlined, columns two spaces apart, long cells wrapped
+    /// when `width` (columns of the terminal) is given.
+    pub fn to_text(&self, width: Option<u16>) -> String {
+        let mut text = self.title.as_ref().map(|title| format!("{title}\n")).unwrap_or_default();
+        if self.columns.is_empty() {
+            return text;
+        }
+        let mut drawn = comfy_table::Table::new();
+        drawn.load_preset(comfy_table::presets::NOTHING);
+        drawn.set_style(comfy_table::TableComponent::HeaderLines, '─');
+        drawn.set_style(comfy_table::TableComponent::MiddleHeaderIntersections, '─');
+        if let Some(width) = width {
+            drawn.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+            drawn.set_width(width);
+        }
+        drawn.set_header(self.columns.iter().map(|(head, _)| head));
+        for row in &self.rows {
+            drawn.add_row(row);
+        }
+        for (column, (_, align)) in drawn.column_iter_mut().zip(&self.columns) {
+            column.set_cell_alignment(match align {
+                Align::Left => comfy_table::CellAlignment::Left,
+                Align::Right => comfy_table::CellAlignment::Right,
+            });
+        }
+        for line in drawn.lines() {
+            // comfy-table pads the last column to its width; nobody wants trailing blanks.
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text.pop();
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_underlines_heads_and_aligns_numbers() {
+        let mut table = Table::new([("name", Align::Left), ("rows", Align::Right)]);
+        table.push(["imdb", "25,000"]);
+        table.push(["sample", "2,000"]);
+        let expected = " name      rows\n────────────────\n imdb    25,000\n sample   2,000";
+        assert_eq!(table.to_text(None), expected);
+    }
+
+    #[test]
+    fn a_short_row_is_filled_and_a_long_one_cut() {
+        let mut table = Table::new([("a", Align::Left), ("b", Align::Left)]);
+        table.push(["1"]);
+        table.push(["1", "2", "3"]);
+        assert_eq!(
+            table.rows(),
+            [vec!["1".to_owned(), String::new()], vec!["1".into(), "2".into()]]
+        );
+    }
+}

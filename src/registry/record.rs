@@ -1,0 +1,279 @@
+//! What the registry keeps, in MLflow's words. Plain data; how it lies in the database is the
+//! neighbouring files' business.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The experiment that runs belong to unless another is named.
+pub const DEFAULT_EXPERIMENT: &str = "sentiment-analysis";
+/// The registered model that versions belong to unless another is named.
+pub const DEFAULT_MODEL: &str = "SentimentClassifier";
+
+/// A named group of runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// Decimal digits, as in MLflow.
+    pub experiment_id: String,
+    /// Unique among experiments.
+    pub name: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RunStatus {
+    /// Still going, or its process died without a word.
+    Running,
+    /// Ended well.
+    Finished,
+    /// Ended with an error.
+    Failed,
+    /// Stopped by the user.
+    Killed,
+}
+
+/// What a new run starts with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewRun {
+    /// From [`Experiment::experiment_id`].
+    pub experiment_id: String,
+    /// Shown to people; made up when absent.
+    pub name: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub start_ms: i64,
+    /// Free key-value pairs, changeable.
+    pub tags: BTreeMap<String, String>,
+    /// Hyperparameters, written once.
+    pub params: BTreeMap<String, String>,
+}
+
+/// One execution of training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// 32 hexadecimal digits.
+    pub run_id: String,
+    /// The experiment it belongs to.
+    pub experiment_id: String,
+    /// For people; need not be unique.
+    pub name: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Milliseconds since the Unix epoch.
+    pub start_ms: i64,
+    /// Milliseconds since the Unix epoch, once it ended.
+    pub end_ms: Option<i64>,
+    /// Deleted runs are kept until `store gc` and can be restored.
+    pub deleted: bool,
+    /// Hyperparameters.
+    pub params: BTreeMap<String, String>,
+    /// The newest value of every metric (highest step, then timestamp, then value).
+    #[serde(with = "crate::registry::finite_or_text")]
+    pub metrics: BTreeMap<String, f64>,
+    /// Free key-value pairs.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// One measured value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Such as `f1`.
+    pub key: String,
+    /// May be NaN or infinite.
+    pub value: f64,
+    /// Epoch or iteration.
+    pub step: i64,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+}
+
+/// What is logged together in one transaction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunBatch {
+    /// Appended to the metric histories.
+    pub metrics: Vec<Metric>,
+    /// Added to the params.
+    pub params: Vec<(String, String)>,
+    /// Set, replacing older values.
+    pub tags: Vec<(String, String)>,
+}
+
+/// Which runs, in which order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunQuery {
+    /// Experiment ids; all experiments when empty.
+    pub experiment_ids: Vec<String>,
+    /// MLflow's filter language: `metrics.f1 > 0.85 and params.model = 'tfidf'`.
+    pub filter: Option<String>,
+    /// Such as `metrics.f1 desc`; newest first when empty.
+    pub order: Vec<String>,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// Deleted runs instead of live ones.
+    pub deleted: bool,
+}
+
+/// A stored file of a run or a model version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its name, such as `model/weights.bin`; relative, `/` between parts, no `..`.
+    pub path: String,
+    /// Lower-case hex of its SHA-256, also its name in the store.
+    pub sha256: String,
+    /// Its length.
+    pub size_bytes: u64,
+}
+
+/// Where a model version stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Stage {
+    /// Just registered.
+    None,
+    /// Being tried.
+    Staging,
+    /// Serving. At most one version of a model.
+    Production,
+    /// Retired.
+    Archived,
+}
+
+/// A named line of model versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisteredModel {
+    /// Unique.
+    pub name: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    /// Milliseconds since the Unix epoch.
+    pub updated_ms: i64,
+    /// Free key-value pairs.
+    pub tags: BTreeMap<String, String>,
+    /// Alias to version number.
+    pub aliases: BTreeMap<String, u32>,
+}
+
+/// Where a version came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The dataset's name.
+    pub dataset: String,
+    /// SHA-256 of the train split's content.
+    pub train_fingerprint: String,
+    /// SHA-256 of the test split's content; the gate compares like with like by it.
+    pub test_fingerprint: String,
+    /// The program that trained it, such as `trialbook 0.1.0`.
+    pub code_version: String,
+    /// The seed everything random came from.
+    pub seed: u64,
+}
+
+/// What a new version is registered with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewVersion {
+    /// The registered model's name.
+    pub model: String,
+    /// The run that made it.
+    pub run_id: String,
+    /// The model's files; the names are those inside the model folder.
+    pub files: Vec<Artifact>,
+    /// Where it came from.
+    pub lineage: Lineage,
+    /// Metrics on the lineage's test split, copied from the run.
+    pub metrics: BTreeMap<String, f64>,
+    /// Milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+/// A step in a version's life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageChange {
+    /// Before.
+    pub from: Stage,
+    /// After.
+    pub to: Stage,
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// Who and why.
+    pub note: String,
+}
+
+/// One trained model in a registered line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelVersion {
+    /// The registered model's name.
+    pub model: String,
+    /// 1, 2, 3…
+    pub version: u32,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The run that made it.
+    pub run_id: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    /// The model's files.
+    pub files: Vec<Artifact>,
+    /// Where it came from.
+    pub lineage: Lineage,
+    /// Metrics on the lineage's test split.
+    #[serde(with = "crate::registry::finite_or_text")]
+    pub metrics: BTreeMap<String, f64>,
+    /// Free key-value pairs.
+    pub tags: BTreeMap<String, String>,
+    /// The newest gate verdict, as the gate wrote it.
+    pub verdict: Option<Value>,
+    /// Every change of stage, oldest first.
+    pub history: Vec<StageChange>,
+}
+
+/// What a rollback did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rollback {
+    /// The version that was Production and is now Archived.
+    pub from: ModelVersion,
+    /// The version that is Production again.
+    pub to: ModelVersion,
+}
+
+/// What `store verify` found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// Artifacts whose bytes are right.
+    pub n_valid: usize,
+    /// SHA-256 of artifacts whose bytes are not what was written.
+    pub corrupt: Vec<String>,
+    /// SHA-256 of artifacts that are named but not there.
+    pub missing: Vec<String>,
+    /// Names in `artifacts/` that nothing refers to; `store gc` removes them.
+    pub orphaned: Vec<String>,
+    /// Whether the database file itself passes its check.
+    pub database_valid: bool,
+}
+
+/// What `store gc` removed, or would remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Collection {
+    /// Runs that had been deleted.
+    pub n_runs: usize,
+    /// Artifacts that nothing refers to any more.
+    pub n_artifacts: usize,
+    /// Their bytes together.
+    pub n_bytes: u64,
+}
+
+/// What a backup holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BackupSummary {
+    /// Runs.
+    pub n_runs: usize,
+    /// Model versions.
+    pub n_versions: usize,
+    /// Artifact files.
+    pub n_artifacts: usize,
+    /// Datasets.
+    pub n_datasets: usize,
+    /// Length of the backup file.
+    pub n_bytes: u64,
+}

@@ -1,0 +1,90 @@
+//! The store's folder: where its parts lie, and how a file or folder is put there whole or not at
+//! all. It knows paths and bytes, not what they mean; the registry and the datasets do.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, Result};
+
+/// The environment variable that names the store's folder.
+pub const STORE_ENV: &str = "TRIALBOOK_STORE";
+
+/// One store: a folder that holds `registry.redb`, `artifacts/`, `data/` and `logs/`.
+/// Cheap to clone; any number of processes use the same folder at the same time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// The store in `root`. Creates nothing: each part is made when it is first written.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder that `TRIALBOOK_STORE` names, or `store` below the current folder.
+    pub fn from_env() -> Self {
+        Self::new(std::env::var_os(STORE_ENV).map_or_else(|| PathBuf::from("store"), PathBuf::from))
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The registry's database file.
+    pub fn registry_path(&self) -> PathBuf {
+        self.root.join("registry.redb")
+    }
+
+    /// The folder of artifacts, named by their SHA-256.
+    pub fn artifacts_dir(&self) -> PathBuf {
+        self.root.join("artifacts")
+    }
+
+    /// The folder of datasets, a folder each.
+    pub fn data_dir(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// The folder of logs.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// Makes `dir`, a folder of this store, and all above it.
+    ///
+    /// # Errors
+    /// When the system refuses, with the path.
+    pub fn make_dir(&self, dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir).map_err(|source| Error::io("create the folder", dir, source))
+    }
+}
+
+/// Writes `bytes` to `path` so that after a crash the file is either whole or not there: a
+/// temporary file beside it, fsync, rename, fsync of the folder.
+///
+/// # Errors
+/// When the system refuses (full disk, read-only), with the path; nothing is left behind.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let fail = |source| Error::io("write", path, source);
+    let mut temporary = tempfile::NamedTempFile::new_in(dir).map_err(fail)?;
+    temporary.write_all(bytes).map_err(fail)?;
+    temporary.as_file().sync_all().map_err(fail)?;
+    temporary.persist(path).map_err(|error| fail(error.error))?;
+    sync_dir(dir)
+}
+
+/// Makes the names in `dir` durable.
+///
+/// # Errors
+/// When the system refuses, with the path.
+pub fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| Error::io("sync the folder", dir, source))
+}

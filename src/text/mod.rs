@@ -1,0 +1,1 @@
+//! From text to numbers: tokens, n-gram counts, TF-IDF.

@@ -1,0 +1,1 @@
+//! The integration tests, one binary: linking polars once is enough.
