@@ -1,6 +1,8 @@
 //! Classifiers: one trait to fit, one to predict, and how a model is saved and loaded. No front
 //! end and no later stage asks which model it is.
 
+pub mod prediction;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

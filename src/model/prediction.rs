@@ -1,0 +1,136 @@
+//! What a model says about one text, in the words that people and programs read. The one place
+//! where a row of probabilities becomes a label; the server and the command line both show it.
+
+use serde::{Serialize, Serializer};
+
+use super::{Classifier, predicted_label};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The answer for one text.
+///
+/// With two classes, `sentiment` repeats the label and `probability` is that of the positive class
+/// (index 1); with more classes both are absent, from the JSON too.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// The predicted class of a two-class model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentiment: Option<String>,
+    /// The probability of the predicted label.
+    pub confidence: f64,
+    /// The probability of the positive label of a two-class model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+    /// The predicted class.
+    pub label: String,
+    /// Every class with its probability, in label order; an object in JSON.
+    #[serde(serialize_with = "as_object")]
+    pub scores: Vec<(String, f64)>,
+}
+
+impl Prediction {
+    /// Reads one `row` of probabilities, one value a class, as [`predicted_label`] decides it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when the row has another length than `classes` or holds something
+    /// that is no probability: a broken model must not look like an answer.
+    pub fn from_row(classes: &[String], row: &[f64]) -> Result<Self> {
+        if row.is_empty() || row.len() != classes.len() {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                format!(
+                    "the model gave {} probabilities, expected one for each of its {} classes",
+                    row.len(),
+                    classes.len()
+                ),
+            ));
+        }
+        // A sum of exponentials may end a rounding error above 1; anything further is a bug.
+        if let Some(found) = row.iter().find(|value| !(-1e-9..=1.0 + 1e-9).contains(*value)) {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                format!("the model gave the probability {found}, expected 0 to 1"),
+            ));
+        }
+        let label_idx = predicted_label(row);
+        let label = &classes[label_idx];
+        let positive = match row {
+            [_, positive] => Some(*positive),
+            _ => None,
+        };
+        Ok(Self {
+            sentiment: positive.map(|_| label.clone()),
+            confidence: row[label_idx],
+            probability: positive,
+            label: label.clone(),
+            scores: classes.iter().cloned().zip(row.iter().copied()).collect(),
+        })
+    }
+}
+
+/// Asks `classifier` about all `texts` at once; one prediction a text, in their order.
+///
+/// # Errors
+/// What the classifier returns, and [`ErrorKind::Internal`] when its answer does not fit the
+/// question.
+pub fn predictions(classifier: &dyn Classifier, texts: &[&str]) -> Result<Vec<Prediction>> {
+    let probabilities = classifier.predict(texts)?;
+    if probabilities.n_texts() != texts.len() {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            format!(
+                "the model answered {} texts, expected {}",
+                probabilities.n_texts(),
+                texts.len()
+            ),
+        ));
+    }
+    let classes = classifier.classes();
+    probabilities.rows().map(|row| Prediction::from_row(classes, row)).collect()
+}
+
+fn as_object<S: Serializer>(scores: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(scores.iter().map(|(class, probability)| (class, probability)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn prediction(classes: &[&str], row: &[f64]) -> Result<Prediction> {
+        let classes: Vec<String> = classes.iter().map(|&class| class.to_owned()).collect();
+        Prediction::from_row(&classes, row)
+    }
+
+    #[test]
+    fn two_classes_give_sentiment_and_the_positive_probability() {
+        let negative = prediction(&["neg", "pos"], &[0.75, 0.25]).unwrap();
+        let expected = json!({
+            "sentiment": "neg", "confidence": 0.75, "probability": 0.25, "label": "neg",
+            "scores": { "neg": 0.75, "pos": 0.25 },
+        });
+        assert_eq!(serde_json::to_value(negative).unwrap(), expected);
+    }
+
+    #[test]
+    fn one_half_counts_as_positive() {
+        let even = prediction(&["neg", "pos"], &[0.5, 0.5]).unwrap();
+        assert_eq!((even.label.as_str(), even.confidence), ("pos", 0.5));
+    }
+
+    #[test]
+    fn more_classes_have_no_sentiment_and_keep_their_order() {
+        let three = prediction(&["z", "y", "a"], &[0.2, 0.7, 0.1]).unwrap();
+        let json = serde_json::to_string(&three).unwrap();
+        assert_eq!(json, r#"{"confidence":0.7,"label":"y","scores":{"z":0.2,"y":0.7,"a":0.1}}"#);
+    }
+
+    #[test]
+    fn a_broken_row_is_an_error() {
+        for row in [&[0.5][..], &[0.2, 0.3, 0.5], &[f64::NAN, 0.5], &[-0.1, 1.1], &[]] {
+            let error = prediction(&["neg", "pos"], row).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Internal, "{row:?}");
+        }
+    }
+}
