@@ -1,1 +1,4 @@
 //! The integration tests, one binary: linking polars once is enough.
+
+/// The HTTP server, asked directly and over real sockets.
+mod serve;

@@ -1,1 +1,23 @@
-//! serve
+//! The HTTP server: predictions from the production model, its health, and a page to try it on.
+//! It decides nothing about models: which version answers is the registry's business. The one home
+//! of axum.
+
+mod app;
+mod body;
+mod envelope;
+mod error;
+mod health;
+mod info;
+mod limits;
+mod page;
+mod predict;
+mod server;
+mod shutdown;
+mod state;
+
+pub use app::app;
+pub use health::{HealthReport, HealthStatus, health_check};
+pub use limits::Limits;
+pub use server::{ServeConfig, Server, bind, run, start, start_with};
+pub use shutdown::Signals;
+pub use state::{ModelInfo, ServedModel, ServerState};

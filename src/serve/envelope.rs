@@ -1,0 +1,109 @@
+//! What goes round every answer: the request's id, the security headers, errors as JSON, and one
+//! line in the log. The log gets no text of the user: no bodies, no query strings.
+
+use std::time::Instant;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
+
+use super::error::ApiError;
+
+/// Names a request in its answer, in errors and in the log.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What an answer that is no page may do in a browser: nothing.
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// The id of one request: the client's own, if it is short and plain, else a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RequestId(String);
+
+impl RequestId {
+    /// Longer ids are replaced: they go into every log line.
+    const MAX_LEN: usize = 128;
+
+    fn of(headers: &HeaderMap) -> Self {
+        let is_plain = |id: &&str| {
+            !id.is_empty()
+                && id.len() <= Self::MAX_LEN
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
+        };
+        let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+        match given.filter(is_plain) {
+            Some(id) => Self(id.to_owned()),
+            None => Self(uuid::Uuid::new_v4().simple().to_string()),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Wraps every route and fallback.
+pub(crate) async fn envelope(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let request_id = RequestId::of(request.headers());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    request.extensions_mut().insert(request_id.clone());
+
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        *response.body_mut() = Body::from(error.body(request_id.as_str()));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        // The body took the place of an empty one, whose length axum may have noted.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    secure(response.headers_mut());
+    let id = HeaderValue::from_str(request_id.as_str()).expect("ids are plain ASCII");
+    response.headers_mut().insert(X_REQUEST_ID, id);
+
+    tracing::info!(
+        %method,
+        path,
+        status = response.status().as_u16(),
+        latency_ms = started.elapsed().as_secs_f64() * 1e3,
+        request_id = request_id.as_str(),
+        "request"
+    );
+    response
+}
+
+/// Adds what the handler did not set itself.
+fn secure(headers: &mut HeaderMap) {
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NOTHING);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_id_is_kept_and_any_other_replaced() {
+        let long = "a".repeat(129);
+        for (given, kept) in [
+            ("7b0c-42", true),
+            ("Root=1-67891233-abcdef012345678912345678", true),
+            ("", false),
+            ("two words", false),
+            ("quote\"", false),
+            (long.as_str(), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_REQUEST_ID, HeaderValue::from_str(given).unwrap());
+            let id = RequestId::of(&headers);
+            assert_eq!(id.as_str() == given, kept, "{given:?} became {id:?}");
+        }
+        assert_eq!(RequestId::of(&HeaderMap::new()).as_str().len(), 32);
+    }
+}

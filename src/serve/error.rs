@@ -1,0 +1,238 @@
+//! Every refusal of the server in one JSON shape: `error`, `error_type`, `detail`, `request_id`.
+//! The status codes are decided here and nowhere else.
+
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind};
+
+/// Why a request was not answered as asked. It becomes the body once the request's id is known,
+/// in [`ApiError::body`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    error_type: &'static str,
+    error: String,
+    detail: Detail,
+    retry_after_s: Option<u32>,
+}
+
+/// What exactly is wrong, or what to do: a list for a body that does not validate, else a sentence.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+enum Detail {
+    Sentence(String),
+    Fields(Vec<FieldError>),
+}
+
+/// One fault of a request body, in the shape and words that FastAPI's clients know.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct FieldError {
+    loc: Vec<Place>,
+    msg: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+/// One step on the way to the fault.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+enum Place {
+    Name(&'static str),
+    Index(usize),
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    error_type: &'a str,
+    detail: &'a Detail,
+    request_id: &'a str,
+}
+
+impl FieldError {
+    /// A fault of the body itself.
+    pub(crate) fn of_body(kind: &'static str, msg: impl Into<String>) -> Self {
+        Self { loc: vec![Place::Name("body")], msg: msg.into(), kind }
+    }
+
+    /// A fault of the body's field `name`.
+    pub(crate) fn of_field(name: &'static str, kind: &'static str, msg: impl Into<String>) -> Self {
+        let mut fault = Self::of_body(kind, msg);
+        fault.loc.push(Place::Name(name));
+        fault
+    }
+
+    /// The same fault, of one element of the field.
+    pub(crate) fn at(mut self, index: usize) -> Self {
+        self.loc.push(Place::Index(index));
+        self
+    }
+}
+
+impl ApiError {
+    fn new(status: StatusCode, error_type: &'static str, error: &str, detail: &str) -> Self {
+        let detail = Detail::Sentence(detail.to_owned());
+        Self { status, error_type, error: error.to_owned(), detail, retry_after_s: None }
+    }
+
+    /// 422: the body is JSON, but not what the endpoint takes.
+    pub(crate) fn validation(faults: Vec<FieldError>) -> Self {
+        Self {
+            detail: Detail::Fields(faults),
+            ..Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "validation_error",
+                "the request body does not validate",
+                "",
+            )
+        }
+    }
+
+    /// 400: the body is no JSON; `reason` says where.
+    pub(crate) fn malformed_json(reason: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_json", "the request body is not JSON", reason)
+    }
+
+    /// 400: the body broke off.
+    pub(crate) fn incomplete_body() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "incomplete_body",
+            "the request body could not be read to its end",
+            "send as many bytes as the request announces",
+        )
+    }
+
+    /// 404.
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is nothing at this path",
+            "GET / lists the endpoints",
+        )
+    }
+
+    /// 405; the `Allow` header names the methods there are.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this path does not take this method",
+            "the allow header names the methods it takes; GET / lists the endpoints",
+        )
+    }
+
+    /// 408: the body did not arrive in time.
+    pub(crate) fn request_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the request body did not arrive in time",
+            "send the body without pausing, or send smaller batches",
+        )
+    }
+
+    /// 413.
+    pub(crate) fn payload_too_large(limit_bytes: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            &format!("the request body is longer than {limit_bytes} bytes"),
+            "shorten the text, or send the texts in several batches",
+        )
+    }
+
+    /// 415.
+    pub(crate) fn unsupported_media_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the request body must be JSON",
+            "send it with the header content-type: application/json",
+        )
+    }
+
+    /// 503: there is no model to ask.
+    pub(crate) fn model_unavailable(model: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "model_unavailable",
+            &format!("no version of the model {model:?} is in production"),
+            &format!(
+                "train one with `trialbook train tfidf --deploy`, or promote one with `trialbook \
+                 promote {model} VERSION`, then restart the server"
+            ),
+        )
+    }
+
+    /// 503: too much work is waiting already.
+    pub(crate) fn overloaded() -> Self {
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "too many long requests are waiting",
+                "try again in a second, or send smaller batches",
+            )
+        }
+    }
+
+    /// 500: a bug. What exactly is for the log, not for the client.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the model failed on this request",
+            "the server's log has the reason under this request_id",
+        )
+    }
+
+    /// The complete JSON body.
+    pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
+        let Self { error, error_type, detail, .. } = self;
+        let body = Body { error, error_type, detail, request_id };
+        serde_json::to_vec(&body).expect("texts and numbers serialise")
+    }
+
+    /// The status alone, for the log.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+/// A failure of the library inside a handler. Only the user's own mistakes are told in its words:
+/// other messages may name files of this machine.
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Invalid => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "validation_error",
+                &error.to_string(),
+                error.hint().unwrap_or("the model does not take this input"),
+            ),
+            kind => {
+                tracing::error!(?kind, error = error.chain(), "prediction failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// Status and headers now; the body follows in the envelope, which knows the request's id.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

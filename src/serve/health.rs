@@ -1,0 +1,156 @@
+//! `GET /health`, from both ends: what the server says about itself, and how a container's health
+//! check asks it.
+
+use std::time::Duration;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    envelope::RequestId,
+    state::{ModelInfo, ServerState},
+};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long [`health_check`] waits for the whole answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Far more than a health report has.
+const MAX_REPORT_BYTES: u64 = 64 << 10;
+
+/// What a server says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// `ok`, or `unavailable` when there is no model to ask.
+    pub status: HealthStatus,
+    /// Which model version answers.
+    pub model: Option<ModelInfo>,
+    /// Seconds since the server started.
+    pub uptime_s: f64,
+}
+
+/// Whether predictions are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// They are.
+    Ok,
+    /// They are not: no version is in production.
+    Unavailable,
+}
+
+/// The handler: 200 with a report, or 503 with the report and the fields of every other error.
+pub(crate) async fn health(
+    State(state): State<ServerState>,
+    Extension(request_id): Extension<RequestId>,
+) -> Response {
+    let mut report = HealthReport {
+        status: HealthStatus::Ok,
+        model: state.model_info().cloned(),
+        uptime_s: state.uptime_s(),
+    };
+    let (status, json) = match state.served() {
+        Ok(_) => (StatusCode::OK, to_object(&report)),
+        Err(error) => {
+            report.status = HealthStatus::Unavailable;
+            let mut json = to_object(&report);
+            let refusal: Value = serde_json::from_slice(&error.body(request_id.as_str()))
+                .expect("an error's body is JSON");
+            if let (Value::Object(json), Value::Object(refusal)) = (&mut json, refusal) {
+                json.extend(refusal);
+            }
+            (error.status(), json)
+        }
+    };
+    let content_type = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, content_type)], json.to_string()).into_response()
+}
+
+fn to_object(report: &HealthReport) -> Value {
+    serde_json::to_value(report).expect("a report has string keys and plain values")
+}
+
+/// Asks the server at `server` (`http://127.0.0.1:8000`, or just `127.0.0.1:8000`) how it is.
+/// Waits 3 seconds at most; never goes through a proxy.
+///
+/// # Errors
+/// [`ErrorKind::Unavailable`] when nothing answers, or the server says that it has no model;
+/// [`ErrorKind::Invalid`] when `server` is no address or something else than trialbook answers.
+pub fn health_check(server: &str) -> Result<HealthReport> {
+    let url = health_url(server);
+    // A proxy from the environment is for the world outside, not for the server next door.
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .build()
+        .into();
+    let mut response = agent.get(&url).call().map_err(|error| match error {
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+            Error::invalid(format!("{server:?} is no server address"))
+                .with_hint("write it like http://127.0.0.1:8000")
+                .with_source(error)
+        }
+        _ => Error::new(ErrorKind::Unavailable, format!("no answer from {url}"))
+            .with_hint("start the server with `trialbook serve`, or check host and port")
+            .with_source(error),
+    })?;
+    let status = response.status().as_u16();
+    let answer = response.body_mut().with_config().limit(MAX_REPORT_BYTES).read_json::<Value>();
+    let report = answer.ok().and_then(|json| {
+        let report: HealthReport = serde_json::from_value(json.clone()).ok()?;
+        Some((report, json))
+    });
+    let Some((report, json)) = report else {
+        return Err(Error::invalid(format!("{url} is no trialbook server: HTTP status {status}"))
+            .with_hint("check host and port"));
+    };
+    if report.status == HealthStatus::Ok {
+        return Ok(report);
+    }
+    let message = json["error"].as_str().unwrap_or("the server has no model to ask");
+    let error = Error::new(ErrorKind::Unavailable, message);
+    Err(match json["detail"].as_str() {
+        Some(detail) => error.with_hint(detail),
+        None => error,
+    })
+}
+
+fn health_url(server: &str) -> String {
+    let with_scheme =
+        if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+    let base = with_scheme.trim_end_matches('/');
+    if base.ends_with("/health") { base.to_owned() } else { format!("{base}/health") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_written_in_several_ways() {
+        for server in [
+            "127.0.0.1:8000",
+            "http://127.0.0.1:8000",
+            "http://127.0.0.1:8000/",
+            "http://127.0.0.1:8000/health",
+        ] {
+            assert_eq!(health_url(server), "http://127.0.0.1:8000/health", "{server}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_no_address() {
+        for server in ["", "http://", "two words:8000", "ftp://127.0.0.1:1"] {
+            let error = health_check(server).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{server:?}: {error:?}");
+        }
+    }
+}

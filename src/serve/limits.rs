@@ -1,0 +1,42 @@
+//! How much a server takes and how long it waits: every bound in one place.
+
+use std::time::Duration;
+
+/// The bounds of one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest body of a single prediction. Default 1 MiB: five hundred times a long review.
+    pub body_bytes: usize,
+    /// Longest body of a batch. Default 8 MiB: some six thousand reviews.
+    pub batch_body_bytes: usize,
+    /// Most texts in a batch. Default 10,000, so that a body of empty strings stays cheap.
+    pub batch_texts: usize,
+    /// Bodies up to this length are predicted on the thread that read them; longer ones go to the
+    /// blocking pool. Default 16 KiB: a text of that length takes well under a millisecond, and a
+    /// usual review is done in about the time that handing it over would take.
+    pub inline_body_bytes: usize,
+    /// Long bodies predicted at the same time. Default: the number of CPU cores.
+    pub n_parallel: usize,
+    /// How long a long body waits for its turn before it is turned away. Default 5 s.
+    pub queue_wait: Duration,
+    /// How long a client may take to send its body. Default 10 s.
+    pub body_wait: Duration,
+    /// How long a stopping server waits for requests in flight. Default 8 s: container engines
+    /// kill after 10.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 1 << 20,
+            batch_body_bytes: 8 << 20,
+            batch_texts: 10_000,
+            inline_body_bytes: 16 << 10,
+            n_parallel: std::thread::available_parallelism().map_or(1, usize::from),
+            queue_wait: Duration::from_secs(5),
+            body_wait: Duration::from_secs(10),
+            grace: Duration::from_secs(8),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The server as its clients see it: every endpoint and every refusal, asked through the router.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail the test as the test may")]
+
+mod double;
+mod sockets;
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode},
+};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use trialbook::serve::{self, Limits, ServerState};
+
+use self::double::{no_model, state, state_with};
+
+/// One answer, with its body as JSON; a body that is not JSON fails the test.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    json: Value,
+}
+
+async fn ask(state: ServerState, request: Request<Body>) -> Answer {
+    let (status, headers, body) = ask_raw(state, request).await;
+    let json = serde_json::from_slice(&body)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&body)));
+    Answer { status, headers, json }
+}
+
+async fn ask_raw(state: ServerState, request: Request<Body>) -> (u16, HeaderMap, Vec<u8>) {
+    let response = serve::app(state).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    (parts.status.as_u16(), parts.headers, body)
+}
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path).header("content-type", "application/json").body(body.into()).unwrap()
+}
+
+#[tokio::test]
+async fn one_text_gets_one_prediction() {
+    let mut answer = ask(state(), post("/predict", r#"{"text":"ooo!"}"#)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let fields = answer.json.as_object_mut().unwrap();
+    assert!(fields.remove("latency_ms").unwrap().as_f64().unwrap() >= 0.0);
+    let request_id = fields.remove("request_id").unwrap();
+    assert_eq!(answer.headers["x-request-id"], *request_id.as_str().unwrap());
+    let expected = json!({
+        "sentiment": "pos", "confidence": 0.75, "probability": 0.75, "label": "pos",
+        "scores": { "neg": 0.25, "pos": 0.75 },
+        "model": {
+            "name": "Reviews", "version": 3, "stage": "Production",
+            "run_id": "0123456789abcdef0123456789abcdef",
+        },
+    });
+    assert_eq!(answer.json, expected);
+}
+
+#[tokio::test]
+async fn confidence_is_of_the_label_and_probability_of_the_positive_class() {
+    let answer = ask(state(), post("/predict", r#"{"text":"o!!!"}"#)).await;
+    assert_eq!(answer.json["label"], "neg");
+    assert_eq!(answer.json["confidence"], 0.75);
+    assert_eq!(answer.json["probability"], 0.25);
+}
+
+#[tokio::test]
+async fn three_classes_have_scores_but_no_sentiment() {
+    let (state, _) = state_with(&["bad", "fair", "good"], Limits::default());
+    let answer = ask(state, post("/predict", r#"{"text":"oo"}"#)).await;
+    assert_eq!(answer.json["label"], "good");
+    assert_eq!(answer.json["scores"], json!({ "bad": 0.0, "fair": 0.0, "good": 1.0 }));
+    assert_eq!(answer.json.get("sentiment").or(answer.json.get("probability")), None);
+}
+
+#[tokio::test]
+async fn a_batch_answers_every_text_in_order_on_both_paths() {
+    for path in ["/predict/batch", "/batch_predict"] {
+        let answer = ask(state(), post(path, r#"{"texts":["oo","xx","ox"]}"#)).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let scores: Vec<&Value> =
+            answer.json.as_array().unwrap().iter().map(|one| &one["probability"]).collect();
+        assert_eq!(scores, [1.0, 0.0, 0.5], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_says_what_single_requests_say_inline_or_not() {
+    let texts = ["good", "a\u{0}b", "é😀o", "No o's? None."];
+    let long = Limits { inline_body_bytes: 0, ..Limits::default() };
+    for limits in [Limits::default(), long] {
+        let state = || state_with(&["neg", "pos"], limits.clone()).0;
+        let body = json!({ "texts": texts }).to_string();
+        let batch = ask(state(), post("/predict/batch", body)).await.json;
+        for (text_idx, text) in texts.into_iter().enumerate() {
+            let body = json!({ "text": text }).to_string();
+            let single = ask(state(), post("/predict", body)).await.json;
+            assert_eq!(single["scores"], batch[text_idx]["scores"], "{text:?}");
+        }
+    }
+}
+
+/// Asserts the one shape of errors, and that nothing of this machine is in it.
+fn check_error(answer: &Answer, status: u16, error_type: &str) {
+    let shown = format!("{status} {error_type}: {}", answer.json);
+    assert_eq!(answer.status, status, "{shown}");
+    assert_eq!(answer.json["error_type"], error_type, "{shown}");
+    assert_eq!(answer.headers["content-type"], "application/json", "{shown}");
+    let keys: Vec<&String> = answer.json.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["error", "error_type", "detail", "request_id"], "{shown}");
+    assert!(answer.json["error"].as_str().is_some_and(|error| !error.is_empty()), "{shown}");
+    assert_eq!(answer.headers["x-request-id"], *answer.json["request_id"].as_str().unwrap());
+    assert!(!shown.contains("/secret"), "{shown}");
+}
+
+#[tokio::test]
+async fn every_refusal_is_json_of_one_shape() {
+    let small =
+        Limits { body_bytes: 64, batch_body_bytes: 96, batch_texts: 4, ..Limits::default() };
+    let long_text = format!(r#"{{"text":"{}"}}"#, "o".repeat(64));
+    let plain = |content_type: &str| {
+        Request::post("/predict")
+            .header("content-type", content_type)
+            .body(Body::from(r#"{"text":"good"}"#))
+            .unwrap()
+    };
+    let no_type = Request::post("/predict").body(Body::from(r#"{"text":"good"}"#)).unwrap();
+    for (request, status, error_type) in [
+        (post("/predict", "{}"), 422, "validation_error"),
+        (post("/predict", r#"{"text":5}"#), 422, "validation_error"),
+        (post("/predict", r#"{"text":""}"#), 422, "validation_error"),
+        (post("/predict", r#"["good"]"#), 422, "validation_error"),
+        (post("/predict/batch", r#"{"texts":[]}"#), 422, "validation_error"),
+        (post("/batch_predict", r#"{"texts":["a",""]}"#), 422, "validation_error"),
+        (post("/predict/batch", r#"{"texts":["a","a","a","a","a"]}"#), 422, "validation_error"),
+        (post("/predict", "{\"text\":"), 400, "malformed_json"),
+        (post("/predict", ""), 400, "malformed_json"),
+        (post("/predict", long_text.clone()), 413, "payload_too_large"),
+        (post("/predict/batch", format!("{long_text}{long_text}")), 413, "payload_too_large"),
+        (plain("text/plain"), 415, "unsupported_media_type"),
+        (plain("application/x-www-form-urlencoded"), 415, "unsupported_media_type"),
+        (plain("application/jsonish"), 415, "unsupported_media_type"),
+        (no_type, 415, "unsupported_media_type"),
+        (get("/nowhere"), 404, "not_found"),
+        (get("/assets/../Cargo.toml"), 404, "not_found"),
+        (get("/predict"), 405, "method_not_allowed"),
+        (post("/health", "{}"), 405, "method_not_allowed"),
+        (post("/predict", r#"{"text":"fail"}"#), 500, "internal"),
+        (post("/predict", r#"{"text":"panic"}"#), 500, "internal"),
+        (post("/predict/batch", r#"{"texts":["a","lose"]}"#), 500, "internal"),
+    ] {
+        let (state, _) = state_with(&["neg", "pos"], small.clone());
+        check_error(&ask(state, request).await, status, error_type);
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_exactly_the_limit_is_taken() {
+    let body = r#"{"text":"good"}"#;
+    for (limit, status) in [(body.len(), 200), (body.len() - 1, 413)] {
+        let limits = Limits { body_bytes: limit, ..Limits::default() };
+        let (state, _) = state_with(&["neg", "pos"], limits);
+        assert_eq!(ask(state, post("/predict", body)).await.status, status, "limit {limit}");
+    }
+}
+
+#[tokio::test]
+async fn json_with_parameters_or_a_suffix_is_json() {
+    for content_type in
+        ["application/json; charset=utf-8", "Application/JSON", "application/x+json"]
+    {
+        let request = Request::post("/predict")
+            .header("content-type", content_type)
+            .body(Body::from(r#"{"text":"good"}"#))
+            .unwrap();
+        assert_eq!(ask(state(), request).await.status, 200, "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_validation_error_says_where_what_and_which_kind() {
+    let answer = ask(state(), post("/predict", "{}")).await;
+    let expected = json!([{ "loc": ["body", "text"], "msg": "Field required", "type": "missing" }]);
+    assert_eq!(answer.json["detail"], expected);
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let answer = ask(state(), get("/predict")).await;
+    assert_eq!(answer.headers["allow"], "POST");
+}
+
+#[tokio::test]
+async fn without_a_model_predictions_and_health_say_what_to_do() {
+    for request in [post("/predict", r#"{"text":"good"}"#), post("/batch_predict", "no matter")] {
+        let answer = ask(no_model(), request).await;
+        check_error(&answer, 503, "model_unavailable");
+        assert!(answer.json["detail"].as_str().unwrap().contains("trialbook promote Reviews"));
+    }
+    let health = ask(no_model(), get("/health")).await;
+    assert_eq!(health.status, 503);
+    assert_eq!(health.json["status"], "unavailable");
+    assert_eq!(health.json["model"], Value::Null);
+    assert_eq!(health.json["error_type"], "model_unavailable");
+    assert_eq!(ask(no_model(), get("/")).await.status, 200);
+}
+
+#[tokio::test]
+async fn health_names_the_model() {
+    let health = ask(state(), get("/health")).await;
+    assert_eq!(health.status, 200);
+    assert_eq!(health.json["status"], "ok");
+    assert_eq!(health.json["model"]["version"], 3);
+    assert!(health.json["uptime_s"].as_f64().unwrap() >= 0.0);
+}
+
+#[tokio::test]
+async fn the_endpoints_that_the_description_names_work_as_it_says() {
+    let description = ask(state(), get("/")).await.json;
+    assert_eq!(description["model"]["name"], "Reviews");
+    for endpoint in description["endpoints"].as_array().unwrap() {
+        for path in [&endpoint["path"], &endpoint["alias"]].into_iter().filter_map(Value::as_str) {
+            let request = match endpoint["method"].as_str().unwrap() {
+                "GET" => get(path),
+                _ => post(path, endpoint["example"].to_string()),
+            };
+            assert_eq!(ask(state(), request).await.status, 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_page_whose_parts_are_served_under_a_strict_policy() {
+    let browser = Request::get("/")
+        .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+        .body(Body::empty())
+        .unwrap();
+    let (status, headers, body) = ask_raw(state(), browser).await;
+    assert_eq!((status, &headers["vary"]), (200, &"accept".parse().unwrap()));
+    let policy = headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    let page = String::from_utf8(body).unwrap();
+    let parts: Vec<&str> = page
+        .split(['"'])
+        .filter(|quoted| quoted.starts_with("assets/") && !quoted.contains(' '))
+        .collect();
+    assert!(parts.len() >= 3, "{parts:?}");
+    for part in parts {
+        let (status, headers, body) = ask_raw(state(), get(&format!("/{part}"))).await;
+        assert_eq!(status, 200, "{part}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{part}");
+        assert!(!headers["content-type"].is_empty() && !body.is_empty(), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_id() {
+    let request = Request::get("/nowhere").header("x-request-id", "trace-7").body(Body::empty());
+    let answer = ask(state(), request.unwrap()).await;
+    assert_eq!(answer.headers["x-request-id"], "trace-7");
+    assert_eq!(answer.json["request_id"], "trace-7");
+}
+
+#[tokio::test]
+async fn long_work_that_waits_too_long_is_turned_away() {
+    let limits = Limits {
+        inline_body_bytes: 0,
+        n_parallel: 1,
+        queue_wait: Duration::from_millis(10),
+        ..Limits::default()
+    };
+    let (state, gate) = state_with(&["neg", "pos"], limits);
+    let first = tokio::spawn(ask(state.clone(), post("/predict", r#"{"text":"wait"}"#)));
+    let entered = gate.clone();
+    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    let second = ask(state, post("/predict", r#"{"text":"good"}"#)).await;
+    gate.open();
+    check_error(&second, 503, "overloaded");
+    assert_eq!(second.headers["retry-after"], "1");
+    assert_eq!(first.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn head_is_answered_without_a_body() {
+    let request = Request::head("/health").body(Body::empty()).unwrap();
+    let (status, _, body) = ask_raw(state(), request).await;
+    assert_eq!((status, body.len()), (StatusCode::OK.as_u16(), 0));
+}

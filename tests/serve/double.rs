@@ -1,0 +1,111 @@
+//! A server state around a model that does what a text tells it to.
+
+use std::{
+    path::Path,
+    sync::{Arc, Condvar, Mutex},
+};
+
+use serde_json::Value;
+use trialbook::{
+    Error, ErrorKind, Result,
+    model::{Classifier, Probabilities},
+    registry::Stage,
+    serve::{Limits, ModelInfo, ServedModel, ServerState},
+};
+
+/// A model that finds a text as good as the share of `o` among its letters, waits when the text
+/// says so, and breaks in ways that a real one should not.
+struct Double {
+    classes: Vec<String>,
+    gate: Gate,
+}
+
+/// Lets a test wait until the model works, and the model wait until the test lets it go.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<GateState>, Condvar)>);
+
+#[derive(Default)]
+struct GateState {
+    n_entered: usize,
+    is_open: bool,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let (state, changed) = &*self.0;
+        let mut state = state.lock().unwrap();
+        state.n_entered += 1;
+        changed.notify_all();
+        drop(changed.wait_while(state, |state| !state.is_open).unwrap());
+    }
+
+    pub(crate) fn wait_until_entered(&self) {
+        let (state, changed) = &*self.0;
+        drop(changed.wait_while(state.lock().unwrap(), |state| state.n_entered == 0).unwrap());
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.0.lock().unwrap().is_open = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl Classifier for Double {
+    fn name(&self) -> &'static str {
+        "double"
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
+        let mut values = Vec::new();
+        for text in texts {
+            match *text {
+                "wait" => self.gate.pass(),
+                "fail" => return Err(Error::new(ErrorKind::Corrupt, "bad /secret/store/weights")),
+                "panic" => panic!("the double panics when told to"),
+                "lose" => continue,
+                _ => {}
+            }
+            let positive = text.matches('o').count() as f64 / text.chars().count() as f64;
+            let rest = (1.0 - positive) / (self.classes.len() - 1) as f64;
+            values.extend(std::iter::repeat_n(rest, self.classes.len() - 1));
+            values.push(positive);
+        }
+        Ok(Probabilities::new(values, self.classes.len()))
+    }
+
+    fn save(&self, _dir: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn describe(&self) -> Value {
+        Value::Null
+    }
+}
+
+pub(crate) fn state_with(classes: &[&str], limits: Limits) -> (ServerState, Gate) {
+    let gate = Gate::default();
+    let classes = classes.iter().map(|&class| class.to_owned()).collect();
+    let info = ModelInfo {
+        name: "Reviews".to_owned(),
+        version: 3,
+        stage: Stage::Production,
+        run_id: "0123456789abcdef0123456789abcdef".to_owned(),
+    };
+    let served = ServedModel {
+        classifier: Arc::new(Double { classes, gate: gate.clone() }),
+        info: Arc::new(info),
+    };
+    (ServerState::new("Reviews", Some(served), limits), gate)
+}
+
+pub(crate) fn state() -> ServerState {
+    state_with(&["neg", "pos"], Limits::default()).0
+}
+
+pub(crate) fn no_model() -> ServerState {
+    ServerState::new("Reviews", None, Limits::default())
+}

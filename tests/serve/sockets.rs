@@ -1,0 +1,155 @@
+//! The socket's life: stopping with a request in flight, signals, stalling clients, taken ports,
+//! and the health check that asks from outside.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use trialbook::{
+    ErrorKind,
+    serve::{self, HealthStatus, Limits, Server},
+};
+
+use super::double::{no_model, state, state_with};
+
+/// Sends raw bytes and reads until the server closes the connection.
+fn exchange(addr: SocketAddr, request: &str) -> String {
+    let mut connection = TcpStream::connect(addr).unwrap();
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn post_over_socket(addr: SocketAddr, body: &str) -> String {
+    let length = body.len();
+    exchange(
+        addr,
+        &format!(
+            "POST /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ),
+    )
+}
+
+#[test]
+fn a_stopping_server_answers_what_is_in_flight_and_nothing_new() {
+    // The model waits beside the async threads: there may be only one.
+    let limits = Limits { inline_body_bytes: 0, ..Limits::default() };
+    let (state, gate) = state_with(&["neg", "pos"], limits);
+    let server = Server::with_state(state, "127.0.0.1", 0).unwrap();
+    let addr = server.addr();
+    // An idle connection must not keep the server up.
+    let idle = TcpStream::connect(addr).unwrap();
+    let client = std::thread::spawn(move || post_over_socket(addr, r#"{"text":"wait"}"#));
+    gate.wait_until_entered();
+    let stopping = std::thread::spawn(move || server.stop());
+    while TcpStream::connect(addr).is_ok() {
+        std::thread::yield_now();
+    }
+    assert!(!client.is_finished() && !stopping.is_finished());
+    gate.open();
+    let answer = client.join().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains(r#""label":"neg""#), "{answer}");
+    stopping.join().unwrap().unwrap();
+    drop(idle);
+}
+
+#[test]
+fn a_stopping_server_does_not_wait_for_ever() {
+    let limits = Limits { grace: Duration::from_millis(20), ..Limits::default() };
+    let (state, gate) = state_with(&["neg", "pos"], Limits { inline_body_bytes: 0, ..limits });
+    let server = Server::with_state(state, "127.0.0.1", 0).unwrap();
+    let addr = server.addr();
+    let client = std::thread::spawn(move || post_over_socket(addr, r#"{"text":"wait"}"#));
+    gate.wait_until_entered();
+    server.stop().unwrap();
+    assert_eq!(client.join().unwrap(), "");
+    gate.open();
+}
+
+#[test]
+fn a_client_that_stalls_in_its_body_is_answered_408() {
+    let limits = Limits { body_wait: Duration::from_millis(20), ..Limits::default() };
+    let (state, _) = state_with(&["neg", "pos"], limits);
+    let server = Server::with_state(state, "127.0.0.1", 0).unwrap();
+    let answer = exchange(
+        server.addr(),
+        "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+         content-length: 100\r\n\r\n{\"text\":",
+    );
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("request_timeout"), "{answer}");
+}
+
+#[test]
+fn the_health_check_tells_well_from_ill_from_absent() {
+    let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
+    let report = serve::health_check(&server.url()).unwrap();
+    assert_eq!(report.status, HealthStatus::Ok);
+    assert_eq!(report.model.unwrap().version, 3);
+    let addr = server.addr().to_string();
+    server.stop().unwrap();
+    let error = serve::health_check(&addr).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+
+    let server = Server::with_state(no_model(), "127.0.0.1", 0).unwrap();
+    let error = serve::health_check(&server.addr().to_string()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.to_string().contains("Reviews"), "{error:?}");
+    assert!(error.hint().unwrap().contains("promote"), "{error:?}");
+}
+
+#[test]
+fn a_taken_port_and_a_foreign_host_are_clear_errors() {
+    let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
+    let taken = Server::with_state(state(), "127.0.0.1", server.addr().port()).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::Conflict);
+    assert!(taken.hint().unwrap().contains("--port"));
+    // 192.0.2.0/24 is set aside for documentation: no machine has it.
+    let foreign = Server::with_state(state(), "192.0.2.1", 0).unwrap_err();
+    assert_eq!(foreign.kind(), ErrorKind::Invalid);
+}
+
+/// Makes this test binary a server: [`a_signal_ends_the_process_well`] runs it as a child.
+const SERVE_IN_CHILD: &str = "TRIALBOOK_TEST_SERVE_IN_CHILD";
+
+#[test]
+fn child_process_that_serves() {
+    if std::env::var_os(SERVE_IN_CHILD).is_none() {
+        return;
+    }
+    let (listener, addr) = serve::bind("127.0.0.1", 0).unwrap();
+    serve::start_with(state(), listener, || println!("\nlistening {addr}")).unwrap();
+    println!("\nended well");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_process_well() {
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+    };
+
+    for signal in ["INT", "TERM"] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["serve::sockets::child_process_that_serves", "--exact", "--nocapture"])
+            .env(SERVE_IN_CHILD, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines =
+            BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+        let addr = lines.find_map(|line| line.strip_prefix("listening ").map(str::to_owned));
+        let report = serve::health_check(&addr.expect("the child says where it listens")).unwrap();
+        assert_eq!(report.status, HealthStatus::Ok);
+        let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        assert!(lines.any(|line| line == "ended well"), "SIG{signal}");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "SIG{signal}");
+    }
+}
