@@ -29,6 +29,7 @@ function showProblem(message) {
   result.hidden = true;
   problem.textContent = message;
   problem.hidden = false;
+  problem.scrollIntoView({ block: "nearest" });
 }
 
 /// What an error answer says, in one line.
@@ -66,6 +67,7 @@ function showAnswer(answer) {
     `${name} version ${version} (${stage}) · ${answer.latency_ms.toFixed(2)} ms · ` +
     `request ${answer.request_id}`;
   result.hidden = false;
+  result.scrollIntoView({ block: "nearest" });
 }
 
 async function predict() {
