@@ -2,3 +2,5 @@
 
 /// The HTTP server, asked directly and over real sockets.
 mod serve;
+/// Metrics and curves against scikit-learn.
+mod evaluate;

@@ -1,1 +1,25 @@
-//! How good predictions are: pure functions on slices.
+//! How good predictions are: pure functions on slices, and their pictures. Nothing here trains,
+//! loads or stores anything.
+//!
+//! Definitions are scikit-learn's and metrics are `f64`. linfa's `ConfusionMatrix` is not used: its
+//! counts are `f32` and private, it knows only the classes that occur, its precision and recall
+//! are exchanged, its macro F1 is not the mean of the classes' F1, and it divides by zero. In the
+//! tests it is an oracle where it agrees.
+
+mod artifact;
+mod calibration;
+mod confusion;
+mod evaluation;
+mod paired;
+mod plot;
+mod ranking;
+mod score;
+
+pub use artifact::artifacts;
+pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
+pub use confusion::{Averages, ConfusionMatrix};
+pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
+pub use paired::{F1Difference, McNemar, f1_difference, mcnemar};
+pub use plot::{calibration_plot, confusion_plot, precision_recall_plot, roc_plot};
+pub use ranking::{PrecisionRecallCurve, Ranking, RocCurve};
+pub use score::{brier, log_loss};
