@@ -1,0 +1,140 @@
+//! Gating a registered version: read it and Production, measure Production anew where their test
+//! splits differ, judge, store the verdict with the version.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Baseline, Candidate, Policy, Verdict,
+    judgement::{is_same_split, judge, usable},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    registry::{ModelVersion, Registry},
+};
+
+/// Measures the Production version (first) on the test split of the candidate (second) and hands
+/// back its metrics, `f1` among them.
+pub type Reevaluate<'a> =
+    dyn FnMut(&ModelVersion, &ModelVersion) -> Result<BTreeMap<String, f64>> + 'a;
+
+/// Gates `version` of `model` by `policy` and stores the verdict with it; the newest one counts.
+/// A no is a verdict like a yes, not an error.
+///
+/// # Errors
+/// An unknown version, a policy that makes no sense, and whatever `reevaluate` and the registry
+/// return; then nothing is stored.
+pub fn run(
+    registry: &Registry,
+    model: &str,
+    version: u32,
+    policy: &Policy,
+    reevaluate: &mut Reevaluate<'_>,
+    now_ms: i64,
+    who: &str,
+) -> Result<Verdict> {
+    policy.check()?;
+    let subject = registry.version(model, version)?;
+    let production = registry.production(model)?;
+    let candidate = Candidate::of(&subject);
+    let baseline = production
+        .as_ref()
+        .map(|production| baseline(production, &subject, reevaluate))
+        .transpose()?;
+    let judgement = judge(policy, &candidate, baseline.as_ref());
+    let verdict = Verdict::new(model, policy, (candidate, baseline), judgement, now_ms, who);
+    let stored = serde_json::to_value(&verdict).map_err(|source| {
+        Error::new(ErrorKind::Internal, "a verdict cannot be written as JSON").with_source(source)
+    })?;
+    registry.set_verdict(model, version, stored)?;
+    tracing::info!(model, version, passed = verdict.passed, "gated");
+    Ok(verdict)
+}
+
+/// Production's numbers on the test split of `subject`: the registered ones where it is the same
+/// split, else measured anew. A candidate without a usable number is blocked whatever Production
+/// reaches, so nothing is measured for it.
+fn baseline(
+    production: &ModelVersion,
+    subject: &ModelVersion,
+    reevaluate: &mut Reevaluate<'_>,
+) -> Result<Baseline> {
+    let registered = Baseline::of(production);
+    let is_needless = production.version == subject.version
+        || is_same_split(&registered.test_fingerprint, &subject.lineage.test_fingerprint)
+        || usable(&subject.metrics, subject.version).is_err();
+    if is_needless {
+        return Ok(registered);
+    }
+    let metrics = reevaluate(production, subject).map_err(|error| {
+        error.with_context(format!(
+            "cannot measure Production version {} on the test split of version {}",
+            production.version, subject.version
+        ))
+    })?;
+    Ok(Baseline {
+        version: production.version,
+        test_fingerprint: subject.lineage.test_fingerprint.clone(),
+        metrics,
+        reevaluated: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::verdict::tests::version, *};
+    use crate::registry::Stage;
+
+    fn never(_: &ModelVersion, _: &ModelVersion) -> Result<BTreeMap<String, f64>> {
+        panic!("nothing is to be measured");
+    }
+
+    #[test]
+    fn on_the_same_split_the_registered_numbers_count() {
+        let production = version(1, 0.9, Stage::Production);
+        let baseline = baseline(&production, &version(2, 0.8, Stage::None), &mut never).unwrap();
+        assert_eq!(baseline, Baseline::of(&production));
+    }
+
+    #[test]
+    fn on_another_split_production_is_measured_anew() {
+        for fingerprint in ["bb", ""] {
+            let production = version(1, 0.9, Stage::Production);
+            let mut subject = version(2, 0.8, Stage::None);
+            subject.lineage.test_fingerprint = fingerprint.to_owned();
+            let mut measure = |of: &ModelVersion, on: &ModelVersion| {
+                assert_eq!((of.version, on.version), (1, 2));
+                Ok(BTreeMap::from([("f1".to_owned(), 0.7)]))
+            };
+            let baseline = baseline(&production, &subject, &mut measure).unwrap();
+            assert!(baseline.reevaluated);
+            assert_eq!(baseline.metrics["f1"], 0.7);
+            assert_eq!(baseline.test_fingerprint, fingerprint);
+        }
+    }
+
+    #[test]
+    fn nothing_is_measured_for_a_candidate_that_cannot_pass_or_is_production() {
+        let production = version(1, 0.9, Stage::Production);
+        let mut subject = version(2, f64::NAN, Stage::None);
+        subject.lineage.test_fingerprint = "bb".to_owned();
+        assert!(!baseline(&production, &subject, &mut never).unwrap().reevaluated);
+        subject.version = 1;
+        assert!(!baseline(&production, &subject, &mut never).unwrap().reevaluated);
+    }
+
+    #[test]
+    fn a_failed_measurement_says_what_was_measured_for_what() {
+        let mut subject = version(2, 0.8, Stage::None);
+        subject.lineage.test_fingerprint = "bb".to_owned();
+        let mut fail = |_: &ModelVersion, _: &ModelVersion| {
+            Err(Error::new(ErrorKind::NotFound, "dataset \"imdb\" does not exist"))
+        };
+        let error = baseline(&version(1, 0.9, Stage::Production), &subject, &mut fail).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(
+            error.to_string(),
+            "cannot measure Production version 1 on the test split of version 2: dataset \"imdb\" \
+             does not exist"
+        );
+    }
+}
