@@ -1,8 +1,6 @@
 //! Everything known about one set of predictions, computed once: metrics by name, the confusion
 //! matrix and the curves.
 
-use std::collections::BTreeSet;
-
 use serde::{Serialize, Serializer};
 
 use super::{
@@ -168,12 +166,9 @@ impl Metrics {
         let allowed = |letter: char| letter.is_alphanumeric() || "_-. :/".contains(letter);
         let name: String =
             name.chars().map(|letter| if allowed(letter) { letter } else { '_' }).collect();
-        let taken: BTreeSet<&str> = self.0.iter().map(|(key, _)| key.as_str()).collect();
-        let key = if taken.contains(name.as_str()) {
-            (2..).map(|nth| format!("{name}_{nth}")).find(|key| !taken.contains(key.as_str()))
-        } else {
-            Some(name)
-        };
+        let is_free = |key: &String| self.0.iter().all(|(taken, _)| taken != key);
+        let numbered = (2..).map(|nth| format!("{name}_{nth}"));
+        let key = [name.clone()].into_iter().chain(numbered).find(is_free);
         self.0.push((key.expect("numbers do not run out"), value));
     }
 }
@@ -311,18 +306,22 @@ mod tests {
     #[test]
     fn unusable_input_is_named() {
         let two = names(&["neg", "pos"]);
-        let cases: [(&[u32], &[f64], &[String], &str); 7] = [
-            (&[], &[], &two, "no examples"),
-            (&[0], &[1.0], &two[..1], "1 classes"),
-            (&[0, 1], &[1.0, 0.0], &two, "2 probabilities for 2 examples of 2 classes: expected 4"),
-            (&[2], &[1.0, 0.0], &two, "label 2"),
-            (&[0], &[f64::NAN, 0.0], &two, "example 0: probabilities [NaN, 0.0]"),
-            (&[0], &[1.5, -0.5], &two, "[1.5, -0.5]"),
-            (&[0, 0], &[1.0, 0.0, 0.5, 0.4], &two, "example 1"),
-        ];
-        for (labels, rows, classes, expected) in cases {
+        let one = &two[..1];
+        let check = |labels: &[u32], rows: &[f64], classes: &[String], expected: &str| {
             let error = evaluate(labels, rows, classes).unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
-        }
+        };
+        check(&[], &[], &two, "no examples");
+        check(&[0], &[1.0], one, "1 classes");
+        check(
+            &[0, 1],
+            &[1.0, 0.0],
+            &two,
+            "2 probabilities for 2 examples of 2 classes: expected 4",
+        );
+        check(&[2], &[1.0, 0.0], &two, "label 2");
+        check(&[0], &[f64::NAN, 0.0], &two, "example 0: probabilities [NaN, 0.0]");
+        check(&[0], &[1.5, -0.5], &two, "[1.5, -0.5]");
+        check(&[0, 0], &[1.0, 0.0, 0.5, 0.4], &two, "example 1");
     }
 }

@@ -8,6 +8,7 @@
 
 mod artifact;
 mod calibration;
+mod classifier;
 mod confusion;
 mod evaluation;
 mod paired;
@@ -17,6 +18,7 @@ mod score;
 
 pub use artifact::artifacts;
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
+pub use classifier::evaluate_on;
 pub use confusion::{Averages, ConfusionMatrix};
 pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
 pub use paired::{F1Difference, McNemar, f1_difference, mcnemar};

@@ -1,0 +1,106 @@
+//! Evaluating a trained model on a split: predict every text, compare with its label.
+
+use super::{Evaluation, evaluate};
+use crate::{
+    data::Split,
+    error::{Error, Result},
+    model::Classifier,
+};
+
+/// Evaluates `classifier` on `split`. Their classes must be the same but may be in another order;
+/// the split's order counts.
+///
+/// # Errors
+/// Other classes, whatever the model's prediction returns, and what [`evaluate`] refuses.
+pub fn evaluate_on(classifier: &dyn Classifier, split: &Split) -> Result<Evaluation> {
+    let columns = columns(classifier.classes(), &split.classes)?;
+    let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
+    let probabilities = classifier.predict(&texts)?;
+    if columns.is_sorted() {
+        return evaluate(&split.labels, probabilities.values(), &split.classes);
+    }
+    let values: Vec<f64> =
+        probabilities.rows().flat_map(|row| columns.iter().map(|column| row[*column])).collect();
+    evaluate(&split.labels, &values, &split.classes)
+}
+
+/// For each of the split's classes the model's column.
+fn columns(model: &[String], split: &[String]) -> Result<Vec<usize>> {
+    let column = |class: &String| model.iter().position(|known| known == class);
+    let found: Option<Vec<usize>> = split.iter().map(column).collect();
+    found.filter(|found| found.len() == model.len()).ok_or_else(|| {
+        Error::invalid(format!(
+            "the model knows the classes {}, the split has {}",
+            model.join(", "),
+            split.join(", ")
+        ))
+        .with_hint("evaluate it on a dataset with the classes it was trained on")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{data::Fingerprint, model::Probabilities};
+
+    /// Sure of the class whose name the text is.
+    struct Reader(Vec<String>);
+
+    impl Classifier for Reader {
+        fn name(&self) -> &'static str {
+            "reader"
+        }
+        fn classes(&self) -> &[String] {
+            &self.0
+        }
+        fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
+            let row = |text: &&str| {
+                let sure = |class: &String| f64::from(u8::from(class == text));
+                self.0.iter().map(sure).collect::<Vec<f64>>()
+            };
+            Ok(Probabilities::new(texts.iter().flat_map(row).collect(), self.0.len()))
+        }
+        fn save(&self, _dir: &Path) -> Result<()> {
+            Ok(())
+        }
+        fn describe(&self) -> serde_json::Value {
+            serde_json::Value::Null
+        }
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn split() -> Split {
+        Split {
+            name: "test".to_owned(),
+            texts: names(&["b", "a", "c", "c"]),
+            labels: vec![1, 0, 2, 0],
+            classes: names(&["a", "b", "c"]),
+            fingerprint: Fingerprint {
+                sha256: String::new(),
+                n_rows: 4,
+                class_counts: vec![2, 1, 1],
+            },
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_models_classes_does_not_matter() {
+        let straight = evaluate_on(&Reader(names(&["a", "b", "c"])), &split()).unwrap();
+        assert_eq!(straight.metric("accuracy"), Some(0.75));
+        let turned = evaluate_on(&Reader(names(&["c", "a", "b"])), &split()).unwrap();
+        assert_eq!(straight, turned);
+    }
+
+    #[test]
+    fn other_classes_are_refused_by_name() {
+        for classes in [names(&["a", "b"]), names(&["a", "b", "c", "d"]), names(&["a", "b", "x"])] {
+            let error = evaluate_on(&Reader(classes.clone()), &split()).unwrap_err();
+            assert!(error.to_string().contains(&classes.join(", ")), "{error}");
+        }
+    }
+}
