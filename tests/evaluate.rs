@@ -1,6 +1,8 @@
 //! Metrics and curves against scikit-learn, whose answers lie in `fixtures/metrics_expected.json`;
 //! `fixtures/make_metrics.py` wrote them and names the versions.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
 use serde_json::Value;
 use trialbook::evaluate::{Evaluation, artifacts, evaluate};
 

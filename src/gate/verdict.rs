@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Baseline, Candidate, Check, Judgement, METRIC, Policy};
+use super::{Baseline, Candidate, Check, Judgement, Policy};
 use crate::{
     error::{Error, ErrorKind, Result},
     output::{Align, Output, Table},
@@ -116,8 +116,7 @@ impl Verdict {
             format!("promote it with `trialbook promote {} {}`", self.model, self.version)
         } else {
             format!(
-                "Production stays as it is; improve {METRIC}, or overrule with `trialbook promote {} {} \
-                 --force --reason \"…\"`",
+                "train a better one, or overrule with `trialbook promote {} {} --force --reason \"…\"`",
                 self.model, self.version
             )
         };
@@ -178,7 +177,7 @@ M version 2: gate BLOCKED
 ─────────────────────────────────────────────────────────────
  f1 >= Production version 1      0.9000     0.9100   BLOCKED
 because f1 0.9000 is below 0.9100 (on the same test split)
-Production stays as it is; improve f1, or overrule with `trialbook promote M 2 --force --reason \"…\"`";
+train a better one, or overrule with `trialbook promote M 2 --force --reason \"…\"`";
         assert_eq!(output.to_text(None), expected);
         assert_eq!(output.json()["passed"], false);
         assert_eq!(output.json()["baseline"]["version"], 1);
