@@ -4,3 +4,5 @@
 mod serve;
 /// Metrics and curves against scikit-learn.
 mod evaluate;
+// Tracking store and model registry, with crashes and damage.
+mod registry;

@@ -2,175 +2,86 @@
 //! versions and stages, with MLflow's names and meaning. The one home of redb; many processes use
 //! the same file at once. It stores verdicts as opaque JSON and leaves policies to the gate.
 
+mod artifact_files;
+mod artifacts;
+mod backup;
+mod clock;
+mod codec;
+mod collect;
+mod database;
+mod experiments;
+mod fault;
+mod filter;
+mod metrics;
+mod models;
+mod names;
 mod record;
+mod restore;
+mod runs;
+mod search;
+mod stages;
+mod stored;
+mod tables;
+mod transaction;
+mod verify;
+mod versions;
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use record::*;
-use serde_json::Value;
+pub use restore::restore;
+pub use runs::PROCESS_TAG;
 
-use crate::{error::Result, model::ModelFiles, store::Store};
+use self::{artifact_files::ArtifactFiles, database::Database};
+use crate::{error::Result, store::Store};
 
-/// An open registry. Cheap to share between threads; every call is one transaction.
-pub struct Registry {}
-
-#[allow(unused_variables, missing_docs)]
-impl Registry {
-    /// Opens the store's registry, making it on first use.
-    pub fn open(store: &Store) -> Result<Self> {
-        todo!()
-    }
-    pub fn store(&self) -> &Store {
-        todo!()
-    }
-
-    // Experiments.
-    /// The experiment called `name`, created if it does not exist.
-    pub fn experiment(&self, name: &str) -> Result<Experiment> {
-        todo!()
-    }
-    pub fn find_experiment(&self, id_or_name: &str) -> Result<Experiment> {
-        todo!()
-    }
-    pub fn experiments(&self) -> Result<Vec<Experiment>> {
-        todo!()
-    }
-
-    // Runs.
-    pub fn create_run(&self, new: NewRun) -> Result<Run> {
-        todo!()
-    }
-    /// Metrics, params and tags of one run in one durable transaction. A param may be logged once;
-    /// another value for it is a conflict.
-    pub fn log(&self, run_id: &str, batch: &RunBatch) -> Result<()> {
-        todo!()
-    }
-    pub fn finish_run(&self, run_id: &str, status: RunStatus, end_ms: i64) -> Result<()> {
-        todo!()
-    }
-    /// By id, by a unique prefix of at least 4 characters, or by a unique name.
-    pub fn run(&self, run: &str) -> Result<Run> {
-        todo!()
-    }
-    pub fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>> {
-        todo!()
-    }
-    pub fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
-        todo!()
-    }
-    pub fn delete_run(&self, run_id: &str) -> Result<()> {
-        todo!()
-    }
-    pub fn restore_run(&self, run_id: &str) -> Result<()> {
-        todo!()
-    }
-
-    // Artifacts.
-    /// Stores `bytes` by their SHA-256 and names them `path` (such as `metrics.json`) in the run.
-    pub fn log_artifact(&self, run_id: &str, path: &str, bytes: &[u8]) -> Result<Artifact> {
-        todo!()
-    }
-    /// Every plain file below `dir` as an artifact of the run, named `prefix/relative/path`.
-    pub fn log_artifacts(&self, run_id: &str, dir: &Path, prefix: &str) -> Result<Vec<Artifact>> {
-        todo!()
-    }
-    pub fn artifacts(&self, run_id: &str) -> Result<Vec<Artifact>> {
-        todo!()
-    }
-    /// The bytes, proved to be those that were written.
-    pub fn read_artifact(&self, artifact: &Artifact) -> Result<Vec<u8>> {
-        todo!()
-    }
-    /// The file that holds the artifact, after its checksum was proved.
-    pub fn artifact_path(&self, artifact: &Artifact) -> Result<PathBuf> {
-        todo!()
-    }
-
-    /// A version's files for `model::load`, after every checksum was proved.
-    pub fn model_files(&self, version: &ModelVersion) -> Result<ModelFiles> {
-        todo!()
-    }
-
-    // Registered models and their versions.
-    pub fn models(&self) -> Result<Vec<RegisteredModel>> {
-        todo!()
-    }
-    pub fn model(&self, name: &str) -> Result<RegisteredModel> {
-        todo!()
-    }
-    /// The next version of `new.model`, which is created if it does not exist; refused unless every
-    /// artifact lies in the store.
-    pub fn create_version(&self, new: NewVersion) -> Result<ModelVersion> {
-        todo!()
-    }
-    pub fn versions(&self, model: &str) -> Result<Vec<ModelVersion>> {
-        todo!()
-    }
-    pub fn version(&self, model: &str, version: u32) -> Result<ModelVersion> {
-        todo!()
-    }
-    /// `NAME/3`, `NAME/Production`, `NAME/Staging`, `NAME@alias` or `NAME` (Production, else the
-    /// newest), each also with `models:/` in front.
-    pub fn resolve(&self, reference: &str) -> Result<ModelVersion> {
-        todo!()
-    }
-    pub fn production(&self, model: &str) -> Result<Option<ModelVersion>> {
-        todo!()
-    }
-    /// Moves a version to `stage`. Moving to Production archives the former Production version in
-    /// the same transaction and remembers it for [`Registry::rollback`]. `note` says who and why and is kept
-    /// in the version's stage history.
-    pub fn set_stage(
-        &self,
-        model: &str,
-        version: u32,
-        stage: Stage,
-        note: &str,
-    ) -> Result<ModelVersion> {
-        todo!()
-    }
-    /// The version that was Production before the present one becomes Production again.
-    pub fn rollback(&self, model: &str, note: &str) -> Result<Rollback> {
-        todo!()
-    }
-    /// Stores a gate's verdict with the version; the newest one counts.
-    pub fn set_verdict(&self, model: &str, version: u32, verdict: Value) -> Result<()> {
-        todo!()
-    }
-    pub fn tag_model(
-        &self,
-        model: &str,
-        version: Option<u32>,
-        key: &str,
-        value: Option<&str>,
-    ) -> Result<()> {
-        todo!()
-    }
-    pub fn set_alias(&self, model: &str, alias: &str, version: Option<u32>) -> Result<()> {
-        todo!()
-    }
-    /// Deletes a version or, without one, the whole model. A version in Staging or Production is refused.
-    pub fn delete_model(&self, model: &str, version: Option<u32>) -> Result<()> {
-        todo!()
-    }
-
-    // Upkeep.
-    pub fn verify(&self) -> Result<Verification> {
-        todo!()
-    }
-    pub fn gc(&self, dry_run: bool) -> Result<Collection> {
-        todo!()
-    }
-    /// A consistent copy of registry, artifacts and datasets as one file, while others write.
-    pub fn backup(&self, file: &Path) -> Result<BackupSummary> {
-        todo!()
-    }
+/// An open registry. Cheap to clone and to share between threads; every call is one transaction.
+///
+/// A run's life in three of them, each durable once the call returns:
+///
+/// ```
+/// use trialbook::{registry::{Metric, NewRun, Registry, RunBatch, RunStatus}, store::Store};
+/// # fn main() -> trialbook::Result<()> {
+/// # let folder = tempfile::tempdir().map_err(|e| trialbook::Error::invalid(e.to_string()))?;
+/// let registry = Registry::open(&Store::new(folder.path()))?;
+/// let experiment = registry.experiment("sentiment-analysis")?;
+/// let run = registry.create_run(NewRun {
+///     experiment_id: experiment.experiment_id,
+///     start_ms: 1_700_000_000_000,
+///     ..NewRun::default()
+/// })?;
+/// let f1 = Metric { key: "f1".into(), value: 0.91, step: 0, timestamp_ms: 1_700_000_001_000 };
+/// registry.log(&run.run_id, &RunBatch { metrics: vec![f1], ..RunBatch::default() })?;
+/// registry.finish_run(&run.run_id, RunStatus::Finished, 1_700_000_002_000)?;
+/// assert_eq!(registry.run(&run.run_id)?.metrics["f1"], 0.91);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Registry {
+    store: Store,
+    database: Arc<Database>,
+    files: ArtifactFiles,
 }
 
-/// Puts a backup's content into an empty or absent store folder.
-#[allow(unused_variables, missing_docs, clippy::missing_errors_doc)]
-pub fn restore(store: &Store, file: &Path) -> Result<BackupSummary> {
-    todo!()
+impl Registry {
+    /// Opens the store's registry, making it on first use. A store on a read-only file system can
+    /// be read.
+    ///
+    /// # Errors
+    /// When the system refuses, when the file is damaged, or when a newer build wrote it.
+    pub fn open(store: &Store) -> Result<Self> {
+        Ok(Self {
+            store: store.clone(),
+            database: Database::open(store, clock::now_ms())?,
+            files: ArtifactFiles::new(store.artifacts_dir()),
+        })
+    }
+
+    /// The store it belongs to.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
 }
 
 /// JSON has no NaN and no infinities: they are written as MLflow writes them, as the texts `"NaN"`,

@@ -1,10 +1,12 @@
 //! What the registry keeps, in MLflow's words. Plain data; how it lies in the database is the
 //! neighbouring files' business.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::error::Error;
 
 /// The experiment that runs belong to unless another is named.
 pub const DEFAULT_EXPERIMENT: &str = "sentiment-analysis";
@@ -34,6 +36,35 @@ pub enum RunStatus {
     Failed,
     /// Stopped by the user.
     Killed,
+}
+
+impl RunStatus {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Failed, Self::Killed];
+
+    /// As MLflow writes it, such as `FINISHED`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Finished => "FINISHED",
+            Self::Failed => "FAILED",
+            Self::Killed => "KILLED",
+        }
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for RunStatus {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        one_of("run status", text, Self::ALL, Self::as_str)
+    }
 }
 
 /// What a new run starts with.
@@ -101,6 +132,30 @@ pub struct RunBatch {
     pub tags: Vec<(String, String)>,
 }
 
+/// A run that is over, to be recorded in one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedRun {
+    /// What it started with.
+    pub new: NewRun,
+    /// What it logged.
+    pub batch: RunBatch,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Milliseconds since the Unix epoch.
+    pub end_ms: i64,
+}
+
+/// What changes about a run; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunUpdate {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another status; back to running means it was resumed.
+    pub status: Option<RunStatus>,
+    /// Milliseconds since the Unix epoch.
+    pub end_ms: Option<i64>,
+}
+
 /// Which runs, in which order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunQuery {
@@ -138,6 +193,48 @@ pub enum Stage {
     Production,
     /// Retired.
     Archived,
+}
+
+impl Stage {
+    /// Every stage, in the order of a version's life.
+    pub const ALL: [Self; 4] = [Self::None, Self::Staging, Self::Production, Self::Archived];
+
+    /// As MLflow writes it, such as `Production`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Staging => "Staging",
+            Self::Production => "Production",
+            Self::Archived => "Archived",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        one_of("stage", text, Self::ALL, Self::as_str)
+    }
+}
+
+/// The value whose name is `text` in any case.
+fn one_of<T: Copy>(
+    what: &str,
+    text: &str,
+    all: [T; 4],
+    name: impl Fn(T) -> &'static str,
+) -> Result<T, Error> {
+    all.into_iter().find(|value| name(*value).eq_ignore_ascii_case(text)).ok_or_else(|| {
+        Error::invalid(format!("unknown {what} {text:?}"))
+            .with_hint(format!("one of {}", all.map(&name).join(", ")))
+    })
 }
 
 /// A named line of model versions.
@@ -246,10 +343,22 @@ pub struct Verification {
     pub corrupt: Vec<String>,
     /// SHA-256 of artifacts that are named but not there.
     pub missing: Vec<String>,
-    /// Names in `artifacts/` that nothing refers to; `store gc` removes them.
+    /// Names in `artifacts/` that nothing refers to, or not yet: `store gc` removes them safely.
     pub orphaned: Vec<String>,
-    /// Whether the database file itself passes its check.
+    /// Whether the database file itself passes its check: structure, page checksums, every record.
     pub database_valid: bool,
+    /// What is wrong with the records, a sentence each.
+    pub problems: Vec<String>,
+}
+
+impl Verification {
+    /// Whether everything that is named is there and is what was written. Orphans do no harm.
+    pub fn is_valid(&self) -> bool {
+        self.database_valid
+            && self.corrupt.is_empty()
+            && self.missing.is_empty()
+            && self.problems.is_empty()
+    }
 }
 
 /// What `store gc` removed, or would remove.

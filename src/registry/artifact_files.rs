@@ -1,0 +1,257 @@
+//! Artifact files: `artifacts/<2 hex>/<sha256>`. A file is written whole under a temporary name,
+//! made durable, then renamed; its name is its checksum, so whoever reads it can prove it.
+//! Knows nothing of runs or of the database.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+use super::codec::hex;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    store::sync_dir,
+};
+
+/// What temporary files begin with, wherever the registry makes them.
+pub(super) const TEMPORARY: &str = ".trialbook-";
+
+/// After so long a temporary file belongs to a process that died. Far longer than writing takes.
+const STALE: Duration = Duration::from_secs(60 * 60);
+
+/// The folder of artifact files.
+#[derive(Debug, Clone)]
+pub(super) struct ArtifactFiles {
+    dir: PathBuf,
+}
+
+/// A stored file: its name and its length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) sha256: String,
+    pub(super) size_bytes: u64,
+}
+
+/// What lies in the folder.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// SHA-256 names and lengths.
+    pub(super) artifacts: Vec<Stored>,
+    /// Temporary files that nobody writes any more.
+    pub(super) stale: Vec<PathBuf>,
+}
+
+impl ArtifactFiles {
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Where the file called `sha256` lies, if it does.
+    pub(super) fn path(&self, sha256: &str) -> PathBuf {
+        // A name that is too short comes only from a damaged row; it then names no file.
+        self.dir.join(sha256.get(..2).unwrap_or("")).join(sha256)
+    }
+
+    /// Stores `bytes`. A file that is there already, and whole, is left alone.
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<Stored> {
+        let sha256 = hex(&Sha256::digest(bytes));
+        let stored = Stored { sha256, size_bytes: bytes.len() as u64 };
+        if self.prove(&stored.sha256, stored.size_bytes).is_err() {
+            let (temporary, stored) = self.copy(&mut &bytes[..])?;
+            self.keep(temporary, &stored)?;
+        }
+        Ok(stored)
+    }
+
+    /// Stores the content of `file`.
+    pub(super) fn put_file(&self, file: &Path) -> Result<Stored> {
+        let mut input = File::open(file).map_err(|e| Error::io("read", file, e))?;
+        let (temporary, stored) = self.copy(&mut input)?;
+        if self.prove(&stored.sha256, stored.size_bytes).is_err() {
+            self.keep(temporary, &stored)?;
+        }
+        Ok(stored)
+    }
+
+    /// Whether the file is there with the right length; its content is not read.
+    pub(super) fn contains(&self, sha256: &str, size_bytes: u64) -> bool {
+        fs::metadata(self.path(sha256)).is_ok_and(|m| m.is_file() && m.len() == size_bytes)
+    }
+
+    /// The bytes, once their checksum is right.
+    pub(super) fn read(&self, sha256: &str, size_bytes: u64) -> Result<Vec<u8>> {
+        let path = self.path(sha256);
+        let bytes = fs::read(&path).map_err(|error| unreadable(&path, sha256, error))?;
+        check(sha256, size_bytes, &hex(&Sha256::digest(&bytes)), bytes.len() as u64)?;
+        Ok(bytes)
+    }
+
+    /// The file's path, once the checksum of its content is right.
+    pub(super) fn prove(&self, sha256: &str, size_bytes: u64) -> Result<PathBuf> {
+        let path = self.path(sha256);
+        let mut file = File::open(&path).map_err(|error| unreadable(&path, sha256, error))?;
+        let (found, n_bytes) = copy_hashed(&mut file, &mut io::sink())
+            .map_err(|error| unreadable(&path, sha256, error))?;
+        check(sha256, size_bytes, &found, n_bytes)?;
+        Ok(path)
+    }
+
+    /// Everything in the folder; files that are none of ours are left out.
+    pub(super) fn list(&self, now: SystemTime) -> Result<Listing> {
+        let mut listing = Listing::default();
+        let is_stale = |path: &Path| {
+            let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+            modified.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age > STALE)
+        };
+        for shard in read_dir(&self.dir)? {
+            if name_of(&shard).starts_with(TEMPORARY) {
+                if is_stale(&shard) {
+                    listing.stale.push(shard);
+                }
+                continue;
+            }
+            for path in read_dir(&shard)? {
+                let name = name_of(&path);
+                if !is_sha256(name) || self.path(name) != path {
+                    continue;
+                }
+                // A file that is gone by now was removed by another process's `store gc`.
+                if let Ok(metadata) = fs::metadata(&path) {
+                    let size_bytes = metadata.len();
+                    listing.artifacts.push(Stored { sha256: name.to_owned(), size_bytes });
+                }
+            }
+        }
+        listing.artifacts.sort_by(|a, b| a.sha256.cmp(&b.sha256));
+        Ok(listing)
+    }
+
+    /// Copies `input` into a temporary file on the way to its place.
+    fn copy(&self, input: &mut dyn Read) -> Result<(NamedTempFile, Stored)> {
+        let fail = |error| Error::io("write an artifact below", &self.dir, error);
+        fs::create_dir_all(&self.dir).map_err(fail)?;
+        let mut temporary = temporary_in(&self.dir).map_err(fail)?;
+        let (sha256, size_bytes) = copy_hashed(input, temporary.as_file_mut()).map_err(fail)?;
+        Ok((temporary, Stored { sha256, size_bytes }))
+    }
+
+    /// Gives a temporary file its lasting name, durably.
+    fn keep(&self, temporary: NamedTempFile, stored: &Stored) -> Result<()> {
+        let path = self.path(&stored.sha256);
+        let fail = |error| Error::io("write the artifact", &path, error);
+        let shard = path.parent().unwrap_or(&self.dir);
+        fs::create_dir_all(shard).map_err(fail)?;
+        temporary.as_file().sync_all().map_err(fail)?;
+        temporary.persist(&path).map_err(|error| fail(error.error))?;
+        sync_dir(shard)?;
+        sync_dir(&self.dir)
+    }
+}
+
+/// A temporary file in `dir` with the permissions of a file made in the usual way: other users may
+/// be meant to read the store, which the default for temporary files would forbid.
+pub(super) fn temporary_in(dir: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(dir)
+}
+
+/// Copies `input` to `output`; the SHA-256 and the number of the bytes.
+pub(super) fn copy_hashed(
+    input: &mut dyn Read,
+    output: &mut dyn io::Write,
+) -> io::Result<(String, u64)> {
+    let mut input = Hashed::new(io::BufReader::with_capacity(256 * 1024, input));
+    io::copy(&mut input, output)?;
+    Ok(input.finish())
+}
+
+/// A reader that hashes and counts what passes through it.
+pub(super) struct Hashed<R> {
+    inner: R,
+    hasher: Sha256,
+    n_bytes: u64,
+}
+
+impl<R: Read> Hashed<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { inner, hasher: Sha256::new(), n_bytes: 0 }
+    }
+
+    /// SHA-256 and number of the bytes that were read.
+    pub(super) fn finish(self) -> (String, u64) {
+        (hex(&self.hasher.finalize()), self.n_bytes)
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..n_read]);
+        self.n_bytes += n_read as u64;
+        Ok(n_read)
+    }
+}
+
+/// Whether `name` is a SHA-256 as artifacts are named.
+pub(super) fn is_sha256(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn check(sha256: &str, size_bytes: u64, found: &str, n_bytes: u64) -> Result<()> {
+    if n_bytes != size_bytes {
+        return Err(corrupt(format!(
+            "artifact {sha256} has {n_bytes} bytes, expected {size_bytes}"
+        )));
+    }
+    if found != sha256 {
+        return Err(corrupt(format!("artifact {sha256} has the SHA-256 {found}")));
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, sha256: &str, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        return corrupt(format!("artifact {sha256} is missing from the store"));
+    }
+    Error::io("read the artifact", path, error)
+}
+
+fn corrupt(message: String) -> Error {
+    Error::new(ErrorKind::Corrupt, message).with_hint(
+        "`trialbook store verify` lists all damage; `store restore FILE` brings a backup back",
+    )
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(OsStr::to_str).unwrap_or_default()
+}
+
+/// The entries of `dir`, sorted; none if it does not exist or is a file.
+fn read_dir(dir: &Path) -> Result<Vec<PathBuf>> {
+    let fail = |error| Error::io("read the folder", dir, error);
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(fail(error)),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = paths.collect::<io::Result<Vec<_>>>().map_err(fail)?;
+    paths.sort();
+    Ok(paths)
+}

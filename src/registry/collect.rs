@@ -1,0 +1,90 @@
+//! `store gc`: removing for good what was deleted, and artifact files that nothing names.
+//!
+//! A file that another process has written but not yet named is in no danger. Files are removed only
+//! under the write transaction, and whoever names a file looks, under its own write transaction,
+//! whether it is still there, and writes it again if not. Temporary files are left alone for an
+//! hour, far longer than writing one takes.
+
+use std::{collections::BTreeSet, fs, io, path::Path, time::SystemTime};
+
+use super::{
+    Registry,
+    artifact_files::Stored,
+    fault::Fault,
+    record::{Collection, ModelVersion},
+    stored::StoredRun,
+    tables::{ARTIFACTS, METRICS, RUNS, VERSIONS, run_key},
+    transaction::Rows,
+    verify::{Named, named_artifacts},
+};
+use crate::error::{Error, Result};
+
+impl Registry {
+    /// Removes deleted runs, with their metrics and artifacts, and artifact files that nothing
+    /// names; with `dry_run` only says what it would remove. A deleted run stays as long as a
+    /// model version came from it.
+    ///
+    /// # Errors
+    /// When the system refuses to read or remove.
+    pub fn gc(&self, dry_run: bool) -> Result<Collection> {
+        let listing = self.files.list(SystemTime::now())?;
+        let unnamed = |named: Named| -> Vec<Stored> {
+            let artifacts = listing.artifacts.iter();
+            artifacts.filter(|stored| !named.contains_key(&stored.sha256)).cloned().collect()
+        };
+        if dry_run {
+            return self.database.read(|txn| {
+                let runs = collectable(txn)?;
+                let files = unnamed(named_artifacts(txn, &runs)?);
+                Ok(summary(runs.len(), &files))
+            });
+        }
+        // The rows first, in their own transaction: a crash after it leaves files without names,
+        // for the next collection; the other way round it would leave names without files.
+        let n_runs = self.database.write(|txn| {
+            let runs = collectable(txn)?;
+            for run in &runs {
+                txn.remove_all(METRICS, run)?;
+                txn.remove_all(ARTIFACTS, run)?;
+                txn.remove(RUNS, run)?;
+            }
+            Ok(runs.len())
+        })?;
+        self.database.write(|txn| {
+            let files = unnamed(named_artifacts(txn, &BTreeSet::new())?);
+            for stored in &files {
+                remove(&self.files.path(&stored.sha256))?;
+            }
+            listing.stale.iter().try_for_each(|path| remove(path))?;
+            Ok(summary(n_runs, &files))
+        })
+    }
+}
+
+/// Runs that are deleted and that no model version came from.
+fn collectable(txn: &impl Rows) -> Result<BTreeSet<Vec<u8>>, Fault> {
+    let mut kept = BTreeSet::new();
+    for (_, version) in txn.all::<ModelVersion>(VERSIONS, &[])? {
+        kept.insert(run_key(&version.run_id)?.to_vec());
+    }
+    let runs = txn.all::<StoredRun>(RUNS, &[])?;
+    let deleted = runs.into_iter().filter(|(key, run)| run.deleted && !kept.contains(key));
+    Ok(deleted.map(|(key, _)| key).collect())
+}
+
+fn summary(n_runs: usize, files: &[Stored]) -> Collection {
+    Collection {
+        n_runs,
+        n_artifacts: files.len(),
+        n_bytes: files.iter().map(|stored| stored.size_bytes).sum(),
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,310 @@
+//! The database file: making it, opening it once per process, and transactions whose errors name
+//! it. It knows nothing of what the rows mean.
+//!
+//! redb runs in its multi-writer mode: any number of processes read and write the file at once,
+//! each commit is durable (fsync, two phases) before it is acknowledged, and a process that is
+//! killed loses only what it had not yet been told is written.
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use redb::{Builder, ConcurrencyMode, ReadableDatabase as _};
+
+use super::{
+    fault::{Fault, explain},
+    stored::StoredExperiment,
+    tables,
+    transaction::{ReadTxn, Rows as _, WriteTxn},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    registry::record::DEFAULT_EXPERIMENT,
+    store::{Store, sync_dir},
+};
+
+/// The newest layout of the whole store this build reads and the one it makes.
+pub(super) const SCHEMA_VERSION: u64 = 1;
+
+/// Names in the `meta` table.
+pub(super) const SCHEMA: &str = "schema";
+pub(super) const NEXT_EXPERIMENT: &str = "next_experiment";
+pub(super) const MODELS_GENERATION: &str = "models_generation";
+
+/// Pages kept in memory, per process: enough for 100,000 runs, little beside a model.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// One database file, shared by everything in this process that opened it.
+pub(super) struct Database {
+    path: PathBuf,
+    identity: Option<FileIdentity>,
+    /// Empty after a failed write: redb refuses to go on with a handle that met an I/O error, so
+    /// the next call opens a fresh one.
+    handle: Mutex<Option<Arc<Handle>>>,
+}
+
+enum Handle {
+    Writable(redb::Database),
+    /// The file system lets this process read only.
+    ReadOnly(redb::ReadOnlyDatabase),
+}
+
+type FileIdentity = (u64, u64);
+
+static OPEN: Mutex<BTreeMap<PathBuf, Weak<Database>>> = Mutex::new(BTreeMap::new());
+
+impl Database {
+    /// Opens the store's database, making it on first use.
+    pub(super) fn open(store: &Store, now_ms: i64) -> Result<Arc<Self>> {
+        let path = store.registry_path();
+        if !path.exists() {
+            store.make_dir(store.root())?;
+            create(&path, |txn| initialise(txn, now_ms))?;
+        }
+        let path = fs::canonicalize(&path).map_err(|e| Error::io("open the registry", &path, e))?;
+        let identity = file_identity(&path);
+
+        let mut open = lock(&OPEN);
+        if let Some(database) = open.get(&path).and_then(Weak::upgrade)
+            && database.identity == identity
+        {
+            return Ok(database);
+        }
+        let handle = open_handle(&path)?;
+        let database = Arc::new(Self {
+            path: path.clone(),
+            identity,
+            handle: Mutex::new(Some(Arc::new(handle))),
+        });
+        database.read(check_schema)?;
+        open.retain(|_, database| database.strong_count() > 0);
+        open.insert(path, Arc::downgrade(&database));
+        Ok(database)
+    }
+
+    /// Whether the file system forbids writing.
+    pub(super) fn is_read_only(&self) -> Result<bool> {
+        Ok(matches!(*self.handle()?, Handle::ReadOnly(_)))
+    }
+
+    /// Runs `work` on one consistent state; writers do not disturb it.
+    pub(super) fn read<T>(&self, work: impl FnOnce(&ReadTxn) -> Result<T, Fault>) -> Result<T> {
+        self.guarded(|| {
+            let (_handle, txn) = self.begin(|handle| match handle {
+                Handle::Writable(database) => database.begin_read(),
+                Handle::ReadOnly(database) => database.begin_read(),
+            })?;
+            work(&ReadTxn(txn))
+        })
+    }
+
+    /// Runs `work` as the only writer among all processes; everything it did is durable when this
+    /// returns, or undone if it failed.
+    pub(super) fn write<T>(&self, work: impl FnOnce(&WriteTxn) -> Result<T, Fault>) -> Result<T> {
+        if self.is_read_only()? {
+            return Err(read_only(&self.path));
+        }
+        self.guarded(|| {
+            let (_handle, txn) = self.begin(|handle| match handle {
+                Handle::Writable(database) => database.begin_write(),
+                Handle::ReadOnly(_) => {
+                    Err(redb::StorageError::Io(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
+                        .into())
+                }
+            })?;
+            let txn = WriteTxn(txn);
+            match work(&txn) {
+                Ok(outcome) => {
+                    txn.0.commit()?;
+                    Ok(outcome)
+                }
+                Err(fault) => {
+                    // A failed abort cannot make a difference: nothing was committed.
+                    let _ = txn.0.abort();
+                    Err(fault)
+                }
+            }
+        })
+    }
+
+    /// Begins a transaction, on a fresh handle if the present one is spent.
+    fn begin<T>(
+        &self,
+        begin: impl Fn(&Handle) -> Result<T, redb::TransactionError>,
+    ) -> Result<(Arc<Handle>, T), Fault> {
+        let handle = self.handle()?;
+        match begin(&handle) {
+            Ok(txn) => Ok((handle, txn)),
+            Err(redb::TransactionError::Storage(
+                redb::StorageError::PreviousIo | redb::StorageError::Corrupted(_),
+            )) => {
+                drop(handle);
+                self.discard();
+                let handle = self.handle()?;
+                let txn = begin(&handle)?;
+                Ok((handle, txn))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Turns redb's errors, and its panics on damaged pages, into errors that name the file.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(Fault::Ours(error))) => Err(error),
+            Ok(Err(Fault::Redb(error))) => {
+                self.discard();
+                Err(explain(&self.path, *error))
+            }
+            Err(panic) => {
+                self.discard();
+                Err(unreadable(&self.path, panic))
+            }
+        }
+    }
+
+    fn handle(&self) -> Result<Arc<Handle>> {
+        let mut handle = lock(&self.handle);
+        if let Some(handle) = &*handle {
+            return Ok(Arc::clone(handle));
+        }
+        let fresh = Arc::new(open_handle(&self.path)?);
+        *handle = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    fn discard(&self) {
+        lock(&self.handle).take();
+    }
+
+    /// redb's own check of the whole file: structure and page checksums. No other process writes
+    /// meanwhile. A damaged file is repaired from its last good commit where that is possible, and
+    /// still reported as damaged.
+    pub(super) fn check_file(&self) -> Result<bool> {
+        let checked = catch_unwind(AssertUnwindSafe(|| -> Result<bool, Fault> {
+            Ok(builder().open(&self.path)?.check_integrity()?)
+        }));
+        match checked {
+            Ok(Ok(valid)) => Ok(valid),
+            Ok(Err(fault)) => match fault.into_error(&self.path) {
+                error if error.kind() == ErrorKind::Corrupt => Ok(false),
+                error => Err(error),
+            },
+            Err(_panic) => Ok(false),
+        }
+    }
+}
+
+/// Makes a database at `path` with what `fill` puts into it. It appears there whole: a process
+/// that is killed meanwhile, or another that is faster, leaves no half-made file. One that exists
+/// already is left as it is.
+pub(super) fn create(path: &Path, fill: impl FnOnce(&WriteTxn) -> Result<(), Fault>) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let refused = |source: io::Error| match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            read_only(path).with_source(source)
+        }
+        _ => Error::io("create the registry", path, source),
+    };
+    let temporary = super::artifact_files::temporary_in(dir).map_err(refused)?;
+    let made = (|| -> Result<(), Fault> {
+        let database = builder().create(temporary.path())?;
+        let txn = WriteTxn(database.begin_write()?);
+        for (_, table) in tables::ALL {
+            txn.0.open_table(table)?;
+        }
+        fill(&txn)?;
+        txn.0.commit()?;
+        Ok(())
+    })();
+    made.map_err(|fault| fault.into_error(path))?;
+    match temporary.persist_noclobber(path) {
+        Ok(_) => sync_dir(dir),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(refused(error.error)),
+    }
+}
+
+fn initialise(txn: &WriteTxn, now_ms: i64) -> Result<(), Fault> {
+    txn.set_counter(SCHEMA, SCHEMA_VERSION)?;
+    // MLflow has experiment 0 from the start, and its clients log there unless told otherwise.
+    let default = StoredExperiment { name: DEFAULT_EXPERIMENT.to_owned(), created_ms: now_ms };
+    txn.put(tables::EXPERIMENTS, &tables::experiment_key(0), &default)?;
+    txn.set_counter(NEXT_EXPERIMENT, 1)
+}
+
+fn check_schema(txn: &ReadTxn) -> Result<(), Fault> {
+    let found = txn.counter(SCHEMA)?;
+    if (1..=SCHEMA_VERSION).contains(&found) {
+        return Ok(());
+    }
+    Err(Fault::Ours(
+        Error::invalid(format!(
+            "the registry has schema {found}, this build reads 1 to {SCHEMA_VERSION}"
+        ))
+        .with_hint(
+            "a newer trialbook wrote it: update this one, or use another folder with --store DIR",
+        ),
+    ))
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn open_handle(path: &Path) -> Result<Handle> {
+    let opened = catch_unwind(|| match builder().open(path) {
+        Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            builder().open_read_only(path).map(Handle::ReadOnly)
+        }
+        opened => opened.map(Handle::Writable),
+    });
+    match opened {
+        Ok(opened) => opened.map_err(|error| explain(path, error.into())),
+        Err(panic) => Err(unreadable(path, panic)),
+    }
+}
+
+fn read_only(path: &Path) -> Error {
+    Error::new(ErrorKind::Io, format!("the store is read-only: cannot write {path:?}"))
+        .with_hint("check the permissions, or use another folder with --store DIR")
+}
+
+fn unreadable(path: &Path, panic: Box<dyn Any + Send>) -> Error {
+    let reason = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no reason given");
+    Error::new(ErrorKind::Corrupt, format!("registry {path:?} cannot be read: {reason}"))
+        .with_hint("run `trialbook store verify`, then restore a backup")
+}
+
+#[cfg(unix)]
+fn file_identity(path: &Path) -> Option<FileIdentity> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_identity(_path: &Path) -> Option<FileIdentity> {
+    None
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half-done while these locks are held, so a panic elsewhere spoils nothing.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,81 @@
+//! What can go wrong inside a transaction: an error of redb's, which does not know its file, or one
+//! of ours, which needs nothing added. `explain` gives redb's errors the file and a way out.
+
+use std::{io, path::Path};
+
+use crate::error::{Error, ErrorKind};
+
+/// A failure inside a transaction.
+pub(super) enum Fault {
+    Redb(Box<redb::Error>),
+    Ours(Error),
+}
+
+impl Fault {
+    /// The error to hand out, for the database at `path`.
+    pub(super) fn into_error(self, path: &Path) -> Error {
+        match self {
+            Self::Redb(error) => explain(path, *error),
+            Self::Ours(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {
+        $(impl From<redb::$error> for Fault {
+            fn from(error: redb::$error) -> Self {
+                Self::Redb(Box::new(error.into()))
+            }
+        })*
+    };
+}
+
+from_redb!(CommitError, DatabaseError, StorageError, TableError, TransactionError);
+
+/// One of redb's errors, met on the database at `path`.
+pub(super) fn explain(path: &Path, error: redb::Error) -> Error {
+    const RESTORE: &str =
+        "run `trialbook store verify`, then restore a backup with `trialbook store restore FILE`";
+    match error {
+        redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
+            Error::new(ErrorKind::Corrupt, format!("{path:?} is not a registry"))
+                .with_hint("use another folder with --store DIR, or restore a backup")
+                .with_source(source)
+        }
+        redb::Error::Io(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
+            Error::new(ErrorKind::Corrupt, format!("registry {path:?} is cut short"))
+                .with_hint(RESTORE)
+                .with_source(source)
+        }
+        redb::Error::Io(source) if source.kind() == io::ErrorKind::FileTooLarge => {
+            Error::io("use the registry", path, source).with_hint(
+                "the system limits the length of files (`ulimit -f`); nothing was changed",
+            )
+        }
+        redb::Error::Io(source) => Error::io("use the registry", path, source),
+        redb::Error::Corrupted(_) | redb::Error::RepairAborted => {
+            Error::new(ErrorKind::Corrupt, format!("registry {path:?} is damaged"))
+                .with_hint(RESTORE)
+                .with_source(error)
+        }
+        redb::Error::DatabaseAlreadyOpen => Error::new(
+            ErrorKind::Conflict,
+            format!("registry {path:?} is held by a program that does not share it"),
+        )
+        .with_hint("close that program, or use another folder with --store DIR")
+        .with_source(error),
+        redb::Error::UpgradeRequired(found) => Error::invalid(format!(
+            "registry {path:?} has redb's file format {found}, which this build does not read"
+        ))
+        .with_hint("restore it from a backup"),
+        error => Error::new(ErrorKind::Io, format!("cannot use the registry {path:?}"))
+            .with_source(error),
+    }
+}

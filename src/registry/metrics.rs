@@ -1,0 +1,66 @@
+//! Metric histories: every value that was logged, in the batches it came in.
+
+use super::{
+    Registry,
+    fault::Fault,
+    record::Metric,
+    runs,
+    stored::{Latest, MetricBatch, StoredRun},
+    tables::{METRICS, RUNS, RunKey, metrics_key, run_key},
+    transaction::{Rows, WriteTxn},
+};
+use crate::error::Result;
+
+impl Registry {
+    /// Every value of metric `key`, ordered by step, then timestamp, then as logged. Empty if the
+    /// run has no such metric.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the run does not exist.
+    pub fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
+        let mut history = self.histories(run_id)?;
+        history.retain(|metric| metric.key == key);
+        Ok(history)
+    }
+
+    /// Every value of every metric of a run, ordered as by [`Registry::metric_history`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the run does not exist.
+    pub fn histories(&self, run_id: &str) -> Result<Vec<Metric>> {
+        let run = run_key(run_id)?;
+        let mut history: Vec<Metric> = self.database.read(|txn| {
+            txn.get_raw(RUNS, &run)?.ok_or_else(|| runs::unknown(run_id))?;
+            let batches = txn.all::<MetricBatch>(METRICS, &run)?;
+            Ok(batches.into_iter().flat_map(|(_, MetricBatch(metrics))| metrics).collect())
+        })?;
+        history.sort_by_key(|metric| (metric.step, metric.timestamp_ms));
+        Ok(history)
+    }
+}
+
+/// Appends to a run's histories and keeps its newest values; the caller writes the run.
+pub(super) fn append(
+    txn: &WriteTxn,
+    key: &RunKey,
+    run: &mut StoredRun,
+    metrics: &[Metric],
+) -> Result<(), Fault> {
+    if metrics.is_empty() {
+        return Ok(());
+    }
+    for metric in metrics {
+        let Metric { key, value, step, timestamp_ms } = metric;
+        let latest = Latest { value: *value, step: *step, timestamp_ms: *timestamp_ms };
+        match run.metrics.get_mut(key) {
+            None => {
+                run.metrics.insert(key.clone(), latest);
+            }
+            Some(present) if latest.is_newer_than(present) => *present = latest,
+            Some(_) => {}
+        }
+    }
+    txn.put(METRICS, &metrics_key(key, run.n_batches), &MetricBatch(metrics.to_vec()))?;
+    run.n_batches += 1;
+    Ok(())
+}

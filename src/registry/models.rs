@@ -1,0 +1,210 @@
+//! Registered models: named lines of versions, with tags and aliases.
+
+use super::{
+    Registry, clock,
+    database::MODELS_GENERATION,
+    fault::Fault,
+    names,
+    record::{ModelVersion, RegisteredModel, Stage},
+    stored::StoredModel,
+    tables::{MODELS, VERSIONS, version_key, versions_prefix},
+    transaction::{Rows, WriteTxn},
+    versions::existing,
+};
+use crate::error::{Error, ErrorKind, Result};
+
+impl Registry {
+    /// Every registered model, by name.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub fn models(&self) -> Result<Vec<RegisteredModel>> {
+        let models = self.database.read(|txn| txn.all::<StoredModel>(MODELS, &[]))?;
+        Ok(models
+            .into_iter()
+            .map(|(key, model)| model.into_model(String::from_utf8_lossy(&key).into_owned()))
+            .collect())
+    }
+
+    /// The registered model called `name`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] with the names there are.
+    pub fn model(&self, name: &str) -> Result<RegisteredModel> {
+        self.database.read(|txn| Ok(existing_model(txn, name)?.into_model(name.to_owned())))
+    }
+
+    /// Registers a model without versions; `create_version` does this by itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if it exists, [`ErrorKind::Invalid`] for a name that cannot be used.
+    pub fn create_model(&self, name: &str) -> Result<RegisteredModel> {
+        names::check_model_name(name)?;
+        let now_ms = clock::now_ms();
+        self.write_models(|txn| {
+            if txn.get_raw(MODELS, name.as_bytes())?.is_some() {
+                return Err(Fault::Ours(Error::new(
+                    ErrorKind::Conflict,
+                    format!("model {name:?} exists already"),
+                )));
+            }
+            let model = new_model(now_ms);
+            txn.put(MODELS, name.as_bytes(), &model)?;
+            Ok(model.into_model(name.to_owned()))
+        })
+    }
+
+    /// Changes with every change to any registered model or version: who follows stages reads
+    /// this first and looks further only if it moved.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub fn models_generation(&self) -> Result<u64> {
+        self.database.read(|txn| txn.counter(MODELS_GENERATION))
+    }
+
+    /// Sets a tag of a model or of one of its versions, or removes it if `value` is `None`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], or [`ErrorKind::Invalid`] for a key or value beyond the limits.
+    pub fn tag_model(
+        &self,
+        model: &str,
+        version: Option<u32>,
+        key: &str,
+        value: Option<&str>,
+    ) -> Result<()> {
+        names::check_tag(key, value.unwrap_or_default())?;
+        let now_ms = clock::now_ms();
+        self.write_models(|txn| {
+            let mut stored = existing_model(txn, model)?;
+            if let Some(number) = version {
+                let mut version = existing(txn, model, number)?;
+                set_or_remove(&mut version.tags, key, value.map(str::to_owned));
+                txn.put(VERSIONS, &version_key(model, number), &version)?;
+            } else {
+                set_or_remove(&mut stored.tags, key, value.map(str::to_owned));
+            }
+            stored.updated_ms = now_ms;
+            txn.put(MODELS, model.as_bytes(), &stored)
+        })
+    }
+
+    /// Points an alias at a version, or removes it if `version` is `None`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], or [`ErrorKind::Invalid`] for an alias that cannot be used.
+    pub fn set_alias(&self, model: &str, alias: &str, version: Option<u32>) -> Result<()> {
+        names::check_alias(alias)?;
+        let now_ms = clock::now_ms();
+        self.write_models(|txn| {
+            let mut stored = existing_model(txn, model)?;
+            if let Some(number) = version {
+                existing(txn, model, number)?;
+            } else if !stored.aliases.contains_key(alias) {
+                return Err(Fault::Ours(unknown_alias(model, alias, &stored)));
+            }
+            set_or_remove(&mut stored.aliases, alias, version);
+            stored.updated_ms = now_ms;
+            txn.put(MODELS, model.as_bytes(), &stored)
+        })
+    }
+
+    /// Deletes a version or, without one, the whole model. A version in Staging or Production is
+    /// refused. Artifacts stay until `store gc`; a deleted version's number is not used again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], or [`ErrorKind::Conflict`] for a version that is in use.
+    pub fn delete_model(&self, model: &str, version: Option<u32>) -> Result<()> {
+        let now_ms = clock::now_ms();
+        self.write_models(|txn| {
+            let mut stored = existing_model(txn, model)?;
+            if let Some(number) = version {
+                refuse_in_use(&existing(txn, model, number)?)?;
+                txn.remove(VERSIONS, &version_key(model, number))?;
+                stored.aliases.retain(|_, target| *target != number);
+                stored.former_production.retain(|former| *former != number);
+                stored.updated_ms = now_ms;
+                return txn.put(MODELS, model.as_bytes(), &stored);
+            }
+            let versions = txn.all::<ModelVersion>(VERSIONS, &versions_prefix(model))?;
+            versions.iter().try_for_each(|(_, version)| refuse_in_use(version))?;
+            txn.remove_all(VERSIONS, &versions_prefix(model))?;
+            txn.remove(MODELS, model.as_bytes())
+        })
+    }
+
+    /// A write that touches models or versions: it moves the generation.
+    pub(super) fn write_models<T>(
+        &self,
+        work: impl FnOnce(&WriteTxn) -> Result<T, Fault>,
+    ) -> Result<T> {
+        self.database.write(|txn| {
+            let outcome = work(txn)?;
+            txn.set_counter(MODELS_GENERATION, txn.counter(MODELS_GENERATION)? + 1)?;
+            Ok(outcome)
+        })
+    }
+}
+
+pub(super) fn new_model(now_ms: i64) -> StoredModel {
+    StoredModel {
+        created_ms: now_ms,
+        updated_ms: now_ms,
+        next_version: 1,
+        ..StoredModel::default()
+    }
+}
+
+/// The model called `name`, which must be there.
+pub(super) fn existing_model(txn: &impl Rows, name: &str) -> Result<StoredModel, Fault> {
+    if let Some(model) = txn.get::<StoredModel>(MODELS, name.as_bytes())? {
+        return Ok(model);
+    }
+    let mut names = Vec::new();
+    txn.scan(MODELS, &[], |key, _| {
+        names.push(String::from_utf8_lossy(key).into_owned());
+        Ok(())
+    })?;
+    let hint = if names.is_empty() {
+        "no model is registered yet: `trialbook train` registers one".to_owned()
+    } else {
+        format!("there are: {}", names.join(", "))
+    };
+    Err(Fault::Ours(
+        Error::new(ErrorKind::NotFound, format!("model {name:?} does not exist")).with_hint(hint),
+    ))
+}
+
+pub(super) fn unknown_alias(model: &str, alias: &str, stored: &StoredModel) -> Error {
+    let aliases: Vec<&str> = stored.aliases.keys().map(String::as_str).collect();
+    let error = Error::new(ErrorKind::NotFound, format!("model {model:?} has no alias {alias:?}"));
+    if aliases.is_empty() {
+        return error
+            .with_hint(format!("set one with `trialbook models alias {model} {alias} VERSION`"));
+    }
+    error.with_hint(format!("it has {}", aliases.join(", ")))
+}
+
+fn refuse_in_use(version: &ModelVersion) -> Result<(), Fault> {
+    if !matches!(version.stage, Stage::Staging | Stage::Production) {
+        return Ok(());
+    }
+    Err(Fault::Ours(
+        Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "version {} of model {:?} is in {} and cannot be deleted",
+                version.version, version.model, version.stage
+            ),
+        )
+        .with_hint("archive it first, or promote another version in its place"),
+    ))
+}
+
+fn set_or_remove<V>(map: &mut std::collections::BTreeMap<String, V>, key: &str, value: Option<V>) {
+    match value {
+        Some(value) => map.insert(key.to_owned(), value),
+        None => map.remove(key),
+    };
+}

@@ -1,0 +1,149 @@
+//! Moving versions between stages, with two promises that hold in every transaction: a model has
+//! at most one Production version, and every move is in the version's history.
+//!
+//! A model remembers which versions were Production, as a stack. A version that leaves Production
+//! in any way but a rollback is pushed. A rollback pops: after promoting 1, 2, 3 a first rollback
+//! gives 2, a second one 1, a third is refused. Promoting starts from there.
+
+use super::{
+    Registry, clock,
+    fault::Fault,
+    models::existing_model,
+    record::{ModelVersion, Rollback, Stage, StageChange},
+    tables::{MODELS, VERSIONS, version_key},
+    transaction::WriteTxn,
+    versions::{existing, newest_in},
+};
+use crate::error::{Error, ErrorKind, Result};
+
+impl Registry {
+    /// Moves a version to `stage`. Moving to Production archives the former Production version in
+    /// the same transaction and remembers it for [`Registry::rollback`]. `note` says who and why and is kept
+    /// in the version's stage history.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] if it is in that stage already,
+    /// [`ErrorKind::Corrupt`] if it is to serve and a file of it is not in the store.
+    pub fn set_stage(
+        &self,
+        model: &str,
+        version: u32,
+        stage: Stage,
+        note: &str,
+    ) -> Result<ModelVersion> {
+        let at_ms = clock::now_ms();
+        self.write_models(|txn| {
+            let mut stored = existing_model(txn, model)?;
+            let present = existing(txn, model, version)?;
+            if present.stage == stage {
+                return Err(Fault::Ours(Error::new(
+                    ErrorKind::Conflict,
+                    format!("version {version} of model {model:?} is in {stage} already"),
+                )));
+            }
+            self.check_servable(&present, stage)?;
+            if present.stage == Stage::Production {
+                stored.former_production.push(version);
+            }
+            if stage == Stage::Production
+                && let Some(former) = newest_in(txn, model, Stage::Production)?
+            {
+                stored.former_production.push(former.version);
+                let note = format!("version {version} took its place: {note}");
+                shift(txn, former, Stage::Archived, at_ms, &note)?;
+            }
+            stored.updated_ms = at_ms;
+            txn.put(MODELS, model.as_bytes(), &stored)?;
+            shift(txn, present, stage, at_ms, note)
+        })
+    }
+
+    /// The version that was Production before the present one becomes Production again, and the
+    /// present one is archived, in one transaction. Repeated, it goes further back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the model does not exist, [`ErrorKind::Conflict`] if no version
+    /// is in Production or none was before, [`ErrorKind::Corrupt`] if a file of the former version
+    /// is not in the store.
+    pub fn rollback(&self, model: &str, note: &str) -> Result<Rollback> {
+        let at_ms = clock::now_ms();
+        self.write_models(|txn| {
+            let mut stored = existing_model(txn, model)?;
+            let refuse = |what: &str, hint: String| {
+                let message = format!("model {model:?} {what}");
+                Fault::Ours(Error::new(ErrorKind::Conflict, message).with_hint(hint))
+            };
+            let promote = format!("promote one with `trialbook promote {model} VERSION`");
+            let Some(present) = newest_in(txn, model, Stage::Production)? else {
+                return Err(refuse("has no version in Production", promote));
+            };
+            let target = loop {
+                // A version can be on the stack twice, and the present one may be among them.
+                match stored.former_production.pop() {
+                    Some(number) if number != present.version => break number,
+                    Some(_) => {}
+                    None => {
+                        let what = "has no earlier Production version to go back to";
+                        return Err(refuse(what, promote));
+                    }
+                }
+            };
+            let target = existing(txn, model, target)?;
+            self.check_servable(&target, Stage::Production)?;
+            let (from, to) = (present.version, target.version);
+            stored.updated_ms = at_ms;
+            txn.put(MODELS, model.as_bytes(), &stored)?;
+            Ok(Rollback {
+                from: shift(
+                    txn,
+                    present,
+                    Stage::Archived,
+                    at_ms,
+                    &format!("rolled back to version {to}: {note}"),
+                )?,
+                to: shift(
+                    txn,
+                    target,
+                    Stage::Production,
+                    at_ms,
+                    &format!("rolled back from version {from}: {note}"),
+                )?,
+            })
+        })
+    }
+
+    /// A version that is about to serve must have its files.
+    fn check_servable(&self, version: &ModelVersion, stage: Stage) -> Result<(), Fault> {
+        let serves = matches!(stage, Stage::Staging | Stage::Production);
+        let gone =
+            |file: &&super::record::Artifact| !self.files.contains(&file.sha256, file.size_bytes);
+        match version.files.iter().find(gone) {
+            Some(file) if serves => Err(Fault::Ours(
+                Error::new(
+                    ErrorKind::Corrupt,
+                    format!(
+                        "version {} of model {:?} cannot serve: {} is missing or has the wrong length",
+                        version.version, version.model, file.path
+                    ),
+                )
+                .with_hint("`trialbook store verify` lists all damage"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes a version with its new stage and the step in its history.
+fn shift(
+    txn: &WriteTxn,
+    mut version: ModelVersion,
+    to: Stage,
+    at_ms: i64,
+    note: &str,
+) -> Result<ModelVersion, Fault> {
+    let note = note.trim_end_matches([':', ' ']).to_owned();
+    version.history.push(StageChange { from: version.stage, to, at_ms, note });
+    version.stage = to;
+    txn.put(VERSIONS, &version_key(&version.model, version.version), &version)?;
+    Ok(version)
+}
