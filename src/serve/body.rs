@@ -365,6 +365,23 @@ mod tests {
         assert_eq!(texts(br#"{"texts":["a","b"]}"#, 2).unwrap(), ["a", "b"]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_taken_or_refused_as_the_clients_fault(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64),
+            json in r#"[\[\]{}:,"a-z0-9\\ ]{0,40}"#,
+        ) {
+            let wrapped = format!("{{\"text\":{json},\"texts\":[{json}]}}");
+            for body in [&bytes[..], json.as_bytes(), wrapped.as_bytes()] {
+                for outcome in [text(body).map(drop), texts(body, 3).map(drop)] {
+                    if let Err(error) = outcome {
+                        proptest::prop_assert!([400, 422].contains(&refusal(&error).0));
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_thousand_faults_are_told_in_twenty() {
         let body = json!({ "texts": vec![1; 1000] }).to_string();
