@@ -1,6 +1,15 @@
 //! The HTTP server: predictions from the production model, its health, and a page to try it on.
 //! It decides nothing about models: which version answers is the registry's business. The one home
 //! of axum.
+//!
+//! ```no_run
+//! use trialbook::{serve::{ServeConfig, Server}, store::Store};
+//!
+//! let server = Server::start(&ServeConfig { port: 0, ..ServeConfig::new(Store::from_env()) })?;
+//! assert!(server.url().starts_with("http://127.0.0.1:"));
+//! server.stop()?;
+//! # Ok::<(), trialbook::Error>(())
+//! ```
 
 mod app;
 mod body;
