@@ -3,6 +3,9 @@
 /// The HTTP server, asked directly and over real sockets.
 mod serve;
 /// Metrics and curves against scikit-learn.
+// Metrics and curves against scikit-learn.
 mod evaluate;
+// Gate, promotion and rollback on a real registry.
+mod gate;
 // Tracking store and model registry, with crashes and damage.
 mod registry;
