@@ -4,6 +4,7 @@
 
 mod gating;
 mod judgement;
+mod measurement;
 mod policy;
 mod promotion;
 mod rollback;
@@ -11,6 +12,7 @@ mod verdict;
 
 pub use gating::{Reevaluate, run};
 pub use judgement::{Baseline, Candidate, Check, Judgement, judge};
+pub use measurement::measure;
 pub use policy::{METRIC, Policy};
 pub use promotion::{Promotion, permit, promote};
 pub use rollback::rollback;
