@@ -9,7 +9,8 @@ use std::{
 
 use trialbook::{
     ErrorKind,
-    serve::{self, HealthStatus, Limits, Server},
+    serve::{self, HealthStatus, Limits, ServeConfig, Server},
+    store::Store,
 };
 
 use super::double::{no_model, state, state_with};
@@ -112,6 +113,18 @@ fn a_taken_port_and_a_foreign_host_are_clear_errors() {
     // 192.0.2.0/24 is set aside for documentation: no machine has it.
     let foreign = Server::with_state(state(), "192.0.2.1", 0).unwrap_err();
     assert_eq!(foreign.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_store_without_a_production_model_is_served_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path().join("store"));
+    let server = Server::start(&ServeConfig { port: 0, ..ServeConfig::new(store) }).unwrap();
+    let error = serve::health_check(&server.url()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    let answer = post_over_socket(server.addr(), r#"{"text":"good"}"#);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("trialbook promote SentimentClassifier"), "{answer}");
 }
 
 /// Makes this test binary a server: [`a_signal_ends_the_process_well`] runs it as a child.
