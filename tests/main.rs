@@ -9,3 +9,5 @@ mod evaluate;
 mod gate;
 // Tracking store and model registry, with crashes and damage.
 mod registry;
+/// Datasets end to end: sources, errors, the store's layout, SQL.
+mod data;

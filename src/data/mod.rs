@@ -1,7 +1,39 @@
 //! Datasets: where examples come from, how they lie in the store, and what they look like. The one
 //! home of polars.
 
-use std::path::PathBuf;
+mod add;
+mod classes;
+mod column;
+mod columnar;
+mod csv;
+mod datasets;
+mod file;
+mod fingerprint;
+mod folder;
+mod gather;
+mod head;
+mod jsonl;
+mod manifest;
+mod name;
+mod profile;
+mod query;
+mod random;
+mod raw;
+mod sample;
+mod sample_words;
+mod sql;
+mod stored;
+mod stratify;
+mod words;
+
+pub use add::{AddOutcome, AddRequest, Added, Source};
+pub use datasets::Datasets;
+pub use head::{Head, HeadRow};
+pub use manifest::{Dataset, SCHEMA_VERSION, SplitEntry};
+pub use name::RESERVED_NAMES;
+pub use profile::{ClassWords, Distribution, Overlap, Profile, SplitProfile, TellingWord};
+pub use query::QueryResult;
+pub use sql::{Column, Columns, ExtraTables};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +53,10 @@ pub struct Split {
 }
 
 /// What a split contains, independent of the order of its rows.
+///
+/// A row is its text, trimmed and with every run of Unicode white space made one space, a line
+/// feed, and its class name: `SHA-256(text ‖ "\n" ‖ class)`. The fingerprint is the SHA-256 of
+/// those 32-byte digests, sorted and concatenated; a row that occurs twice counts twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// SHA-256 (lower-case hex) over the sorted normalised texts with their labels.
@@ -30,34 +66,3 @@ pub struct Fingerprint {
     /// Examples of each class, in class order.
     pub class_counts: Vec<usize>,
 }
-
-/// A dataset in the store, as its manifest describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dataset {
-    /// Layout of this manifest; see [`SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// The name that commands use.
-    pub name: String,
-    /// Class names in label order.
-    pub classes: Vec<String>,
-    /// Where the examples came from, for the reader.
-    pub source: String,
-    /// When it was added, milliseconds since the Unix epoch.
-    pub added_ms: i64,
-    /// The splits, `train` first.
-    pub splits: Vec<SplitEntry>,
-}
-
-/// One split of a stored dataset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SplitEntry {
-    /// `train` or `test`.
-    pub name: String,
-    /// What it contains.
-    pub fingerprint: Fingerprint,
-    /// The Parquet file, relative to the dataset's folder.
-    pub file: PathBuf,
-}
-
-/// The newest manifest layout this build reads and the one it writes.
-pub const SCHEMA_VERSION: u32 = 1;

@@ -1,0 +1,141 @@
+//! Reading JSON Lines: one object a line, the text a string, the label a string, a number or a
+//! boolean. Lines are parsed in parallel.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+
+use super::{
+    column::ColumnChoice,
+    raw::{Places, RawRows, not_utf8},
+};
+use crate::error::{Error, Result};
+
+/// Reads both fields of the file at `path` whose content is `bytes`. The first object's keys are
+/// the columns; a key that a later object lacks is a null.
+///
+/// # Errors
+/// Invalid UTF-8, a line that is no object, a text that is no string (each with its line), and keys
+/// that are not there.
+pub(super) fn read(
+    path: &Path,
+    bytes: &[u8],
+    choice: ColumnChoice<'_>,
+) -> Result<(RawRows, Vec<String>)> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let content = std::str::from_utf8(bytes).map_err(|error| not_utf8(path, bytes, &error))?;
+    let numbered: Vec<(u32, &str)> =
+        (1..).zip(content.lines()).filter(|(_, line)| !line.trim().is_empty()).collect();
+    let Some(&(number, first)) = numbered.first() else {
+        return Err(Error::invalid(format!("{path:?}: the file is empty"))
+            .with_hint("every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}"));
+    };
+    let columns: Vec<String> = object(path, number, first)?.keys().cloned().collect();
+    let chosen = choice.choose(&columns, path)?;
+    let (text_key, label_key) = (&columns[chosen.text_idx], &columns[chosen.label_idx]);
+    let cells: Vec<(Option<String>, Option<String>)> = numbered
+        .par_iter()
+        .map(|&(number, line)| {
+            let mut object = object(path, number, line)?;
+            let text = text(object.remove(text_key))
+                .map_err(|kind| wrong_kind(path, number, text_key, kind, "a string"))?;
+            let label = label(object.remove(label_key)).map_err(|kind| {
+                wrong_kind(path, number, label_key, kind, "a string, a number or a boolean")
+            })?;
+            Ok((text, label))
+        })
+        // All results first: which of several bad lines is named must not depend on threads.
+        .collect::<Vec<Result<_>>>()
+        .into_iter()
+        .collect::<Result<_>>()?;
+    let (texts, labels) = cells.into_iter().unzip();
+    let lines = numbered.into_iter().map(|(number, _)| number).collect();
+    let places = Places::Lines { path: path.to_owned(), lines };
+    Ok((RawRows { texts, labels, places }, chosen.notes))
+}
+
+fn object(path: &Path, number: u32, line: &str) -> Result<Map<String, Value>> {
+    serde_json::from_str(line).map_err(|source| {
+        Error::invalid(format!("{path:?} line {number}: not a JSON object"))
+            .with_source(source)
+            .with_hint("every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}")
+    })
+}
+
+fn text(value: Option<Value>) -> Result<Option<String>, &'static str> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(kind(&other)),
+    }
+}
+
+fn label(value: Option<Value>) -> Result<Option<String>, &'static str> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::Bool(value)) => Ok(Some(value.to_string())),
+        Some(Value::Number(number)) => Ok(Some(match number.as_f64() {
+            // 1.0 and 1 are the same label.
+            Some(value) if !number.is_i64() && !number.is_u64() => value.to_string(),
+            _ => number.to_string(),
+        })),
+        Some(other) => Err(kind(&other)),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn wrong_kind(path: &Path, number: u32, key: &str, found: &str, expected: &str) -> Error {
+    Error::invalid(format!("{path:?} line {number}: {key:?} is {found}, not {expected}"))
+        .with_hint("choose the columns with --text COLUMN --label COLUMN")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_jsonl(content: &str) -> Result<RawRows> {
+        read(Path::new("a.jsonl"), content.as_bytes(), ColumnChoice::default())
+            .map(|(rows, _)| rows)
+    }
+
+    #[test]
+    fn strings_numbers_and_booleans_are_labels() {
+        let rows = read_jsonl(
+            "{\"text\": \"a\\nb\", \"label\": 1}\n\n{\"label\": 1.0, \"text\": \"c\"}\r\n\
+             {\"text\": \"d\", \"label\": true}\n{\"text\": \"e\", \"label\": \"neg\"}\n\
+             {\"text\": null}",
+        )
+        .unwrap();
+        let labels: Vec<Option<&str>> = rows.labels.iter().map(Option::as_deref).collect();
+        assert_eq!(labels, [Some("1"), Some("1"), Some("true"), Some("neg"), None]);
+        assert_eq!(rows.texts[0].as_deref(), Some("a\nb"));
+        assert_eq!(rows.texts[4], None);
+        assert_eq!(rows.places.of(1), "\"a.jsonl\" row 2 (line 3)");
+    }
+
+    #[test]
+    fn complaints_name_the_line() {
+        for (content, expected) in [
+            ("", "\"a.jsonl\": the file is empty"),
+            ("[{\"text\": \"a\", \"label\": 1}]", "line 1: not a JSON object"),
+            ("{\"text\": \"a\", \"label\": 1}\n{\"text\": ", "line 2: not a JSON object"),
+            ("{\"text\": 3, \"label\": 1}", "line 1: \"text\" is a number, not a string"),
+            ("{\"text\": \"a\", \"label\": [1]}", "\"label\" is an array, not a string, a number"),
+        ] {
+            let error = read_jsonl(content).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The manifest `dataset.json` of a stored dataset: its layout, its version, and how it is read and
+//! shown. It knows no Parquet; `datasets.rs` puts both into one folder.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Fingerprint;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    output::{Align, Output, Table},
+};
+
+/// The newest manifest layout this build reads and the one it writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+pub(super) const MANIFEST_FILE: &str = "dataset.json";
+
+/// A dataset in the store, as its manifest describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// Layout of this manifest; see [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The name that commands use.
+    pub name: String,
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// Where the examples came from, for the reader.
+    pub source: String,
+    /// When it was added, milliseconds since the Unix epoch.
+    pub added_ms: i64,
+    /// The splits, `train` first.
+    pub splits: Vec<SplitEntry>,
+}
+
+/// One split of a stored dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitEntry {
+    /// `train` or `test`.
+    pub name: String,
+    /// What it contains.
+    pub fingerprint: Fingerprint,
+    /// The Parquet file, relative to the dataset's folder.
+    pub file: PathBuf,
+    /// SHA-256 (lower-case hex) of that file's bytes, checked whenever the split is read.
+    pub file_sha256: String,
+}
+
+impl Dataset {
+    /// The manifest in the dataset folder `dir`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] without a manifest, [`ErrorKind::Corrupt`] for one that cannot be
+    /// read, [`ErrorKind::Invalid`] for one that a newer version wrote.
+    pub(super) fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join(MANIFEST_FILE);
+        let bytes =
+            std::fs::read(&path).map_err(|source| Error::io("read the manifest", &path, source))?;
+        Self::parse(&bytes).map_err(|error| error.with_context(path.display()))
+    }
+
+    /// The manifest that `bytes` spell.
+    fn parse(bytes: &[u8]) -> Result<Self> {
+        /// The one field that every layout has; it decides how the others are read.
+        #[derive(Deserialize)]
+        struct Layout {
+            schema_version: u32,
+        }
+        let corrupt = |source: serde_json::Error| {
+            Error::new(ErrorKind::Corrupt, "not a dataset manifest")
+                .with_source(source)
+                .with_hint("remove the dataset with `trialbook data remove NAME` and add it again")
+        };
+        let layout: Layout = serde_json::from_slice(bytes).map_err(corrupt)?;
+        if layout.schema_version > SCHEMA_VERSION || layout.schema_version == 0 {
+            return Err(Error::invalid(format!(
+                "schema {}, this build reads 1 to {SCHEMA_VERSION}",
+                layout.schema_version
+            ))
+            .with_hint("a newer trialbook wrote this dataset: update this one"));
+        }
+        let dataset: Self = serde_json::from_slice(bytes).map_err(corrupt)?;
+        dataset.check_shape()?;
+        Ok(dataset)
+    }
+
+    /// A manifest whose parts do not fit together was not written by us.
+    fn check_shape(&self) -> Result<()> {
+        let n_classes = self.classes.len();
+        let fits = n_classes >= 2
+            && self.splits.iter().all(|split| {
+                let print = &split.fingerprint;
+                print.class_counts.len() == n_classes
+                    && print.class_counts.iter().sum::<usize>() == print.n_rows
+                    && split.file.components().count() == 1
+                    && split.file.file_name().is_some()
+            });
+        if fits {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Corrupt, "classes, counts and files do not fit together")
+            .with_hint("remove the dataset with `trialbook data remove NAME` and add it again"))
+    }
+
+    /// The split called `name`, `train` or `test`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] with the splits there are.
+    pub fn split(&self, name: &str) -> Result<&SplitEntry> {
+        self.splits.iter().find(|split| split.name == name).ok_or_else(|| {
+            let found: Vec<&str> = self.splits.iter().map(|split| split.name.as_str()).collect();
+            Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "dataset {:?} has no split {name:?}: found {}",
+                    self.name,
+                    found.join(", ")
+                ),
+            )
+        })
+    }
+
+    /// Examples in all splits.
+    pub fn n_rows(&self) -> usize {
+        self.splits.iter().map(|split| split.fingerprint.n_rows).sum()
+    }
+
+    /// What `data show` shows.
+    pub fn to_output(&self) -> Output {
+        let mut heads = vec![("split", Align::Left), ("rows", Align::Right)];
+        heads.extend(self.classes.iter().map(|class| (class.as_str(), Align::Right)));
+        heads.push(("sha256", Align::Left));
+        let mut table = Table::new(heads);
+        for split in &self.splits {
+            let print = &split.fingerprint;
+            let mut row = vec![split.name.clone(), grouped(print.n_rows)];
+            row.extend(print.class_counts.iter().map(|&n| grouped(n)));
+            row.push(print.sha256.clone());
+            table.push(row);
+        }
+        Output::new(self)
+            .text(format!(
+                "{}: {} rows from {}, added {}",
+                self.name,
+                grouped(self.n_rows()),
+                self.source,
+                self.added_utc()
+            ))
+            .table(table)
+    }
+
+    /// What `data list` shows of all `datasets`.
+    pub fn list_output(datasets: &[Self]) -> Output {
+        let output = Output::new(datasets);
+        if datasets.is_empty() {
+            return output.text(
+                "no datasets yet: add one with `trialbook data add NAME PATH`, or the built-in \
+                 sample with `trialbook data sample`",
+            );
+        }
+        let mut table = Table::new([
+            ("name", Align::Left),
+            ("train", Align::Right),
+            ("test", Align::Right),
+            ("classes", Align::Left),
+            ("added (UTC)", Align::Left),
+            ("source", Align::Left),
+        ]);
+        for dataset in datasets {
+            let n_rows = |name: &str| {
+                dataset.split(name).map_or(String::new(), |split| grouped(split.fingerprint.n_rows))
+            };
+            table.push([
+                dataset.name.clone(),
+                n_rows("train"),
+                n_rows("test"),
+                dataset.classes.join(", "),
+                dataset.added_utc(),
+                dataset.source.clone(),
+            ]);
+        }
+        output.table(table)
+    }
+
+    fn added_utc(&self) -> String {
+        chrono::DateTime::from_timestamp_millis(self.added_ms)
+            .map_or_else(String::new, |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+    }
+}
+
+/// `25000` as `25,000`.
+pub(super) fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (idx, digit) in digits.char_indices() {
+        if idx > 0 && (digits.len() - idx).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manifest as version 1 writes it; never edit it, add a new one for a new layout.
+    const V1: &str = include_str!("fixtures/dataset_v1.json");
+
+    #[test]
+    fn version_1_is_read() {
+        let dataset = Dataset::parse(V1.as_bytes()).unwrap();
+        assert_eq!(dataset.name, "reviews");
+        assert_eq!(dataset.classes, ["negative", "positive"]);
+        assert_eq!(dataset.n_rows(), 5);
+        let test = dataset.split("test").unwrap();
+        assert_eq!(test.file, Path::new("test.parquet"));
+        assert_eq!(test.fingerprint.class_counts, [1, 1]);
+    }
+
+    #[test]
+    fn what_this_build_writes_is_the_newest_layout() {
+        let dataset = Dataset::parse(V1.as_bytes()).unwrap();
+        let written = serde_json::to_value(&dataset).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(V1).unwrap());
+        assert_eq!(dataset.schema_version, SCHEMA_VERSION);
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused_even_when_its_fields_are_unknown() {
+        let error = Dataset::parse(br#"{"schema_version": 2, "parts": []}"#).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.to_string(), "schema 2, this build reads 1 to 1");
+        assert!(error.hint().unwrap().contains("newer trialbook"));
+    }
+
+    #[test]
+    fn a_damaged_manifest_is_corrupt() {
+        for damaged in [
+            "",
+            "{",
+            r#"{"name": "x"}"#,
+            &V1.replace("\"n_rows\": 3", "\"n_rows\": 4"),
+            &V1.replace("test.parquet", "../../elsewhere.parquet"),
+        ] {
+            let error = Dataset::parse(damaged.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let grouped: Vec<String> = [0, 999, 1_000, 25_000, 1_234_567].map(super::grouped).into();
+        assert_eq!(grouped, ["0", "999", "1,000", "25,000", "1,234,567"]);
+    }
+}

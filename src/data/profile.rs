@@ -1,0 +1,321 @@
+//! What a dataset looks like before anyone trains on it: sizes, balance, lengths, vocabulary, the
+//! words that tell classes apart, duplicates and leaks between the splits. Pure functions of two
+//! splits in memory.
+
+use std::collections::HashSet;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{
+    Split,
+    fingerprint::{TextDigest, text_digests},
+    manifest::grouped,
+    words::{WordCounts, n_words},
+};
+use crate::output::{Align, Output, Table};
+
+/// How many telling words are kept for each class.
+const N_TELLING_WORDS: usize = 12;
+
+/// What a dataset looks like.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Profile {
+    /// The dataset.
+    pub dataset: String,
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// One a split, `train` first.
+    pub splits: Vec<SplitProfile>,
+    /// Texts that are in both splits.
+    pub overlap: Overlap,
+    /// The words that tell each class best from the others, in the training split.
+    pub telling_words: Vec<ClassWords>,
+}
+
+/// One split of a dataset in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SplitProfile {
+    /// `train` or `test`.
+    pub name: String,
+    /// Number of examples.
+    pub n_rows: usize,
+    /// Examples of each class, in class order.
+    pub class_counts: Vec<usize>,
+    /// Length of the texts in words that white space separates, `<br />` not counted.
+    pub n_words: Distribution,
+    /// Distinct words: lower-cased runs of at least two letters or digits.
+    pub n_vocabulary: usize,
+    /// Examples whose text, white space aside, an earlier example of the split has.
+    pub n_duplicates: usize,
+    /// Examples whose text is empty; adding refuses those, so more than 0 means damage.
+    pub n_empty: usize,
+}
+
+/// A distribution of whole numbers. Quartiles are interpolated linearly between the two nearest
+/// values, as NumPy's and R's defaults do.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Distribution {
+    /// The smallest value.
+    pub min: usize,
+    /// A quarter lies below.
+    pub q1: f64,
+    /// A half lies below.
+    pub median: f64,
+    /// Three quarters lie below.
+    pub q3: f64,
+    /// The largest value.
+    pub max: usize,
+    /// The arithmetic mean.
+    pub mean: f64,
+}
+
+/// Texts that are both in train and in test: what was learnt by heart is not a measure of learning.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Overlap {
+    /// Distinct texts, white space aside, that both splits have.
+    pub n_texts: usize,
+    /// Test examples with such a text.
+    pub n_test_rows: usize,
+}
+
+/// The words that tell one class from the others.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassWords {
+    /// The class name.
+    pub class: String,
+    /// The most telling first.
+    pub words: Vec<TellingWord>,
+}
+
+/// One word and how much it tells.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TellingWord {
+    /// The word, lower-cased.
+    pub word: String,
+    /// z-score of its log-odds ratio with an informative Dirichlet prior (Monroe, Colaresi and
+    /// Quinn, 2008); above 2 is more than chance.
+    pub z_score: f64,
+    /// Examples of the class that contain it.
+    pub n_in_class: u32,
+    /// Examples of all other classes that contain it.
+    pub n_in_others: u32,
+}
+
+impl Profile {
+    /// The profile of the dataset `name` with these splits.
+    pub(super) fn of(name: &str, train: &Split, test: &Split) -> Self {
+        let counts =
+            |split: &Split| WordCounts::of(&split.texts, &split.labels, split.classes.len());
+        let (train_words, test_words) = (counts(train), counts(test));
+        let train_digests = text_digests(&train.texts);
+        let test_digests = text_digests(&test.texts);
+        let telling_words = train
+            .classes
+            .par_iter()
+            .enumerate()
+            .map(|(class_idx, class)| ClassWords {
+                class: class.clone(),
+                words: telling(&train_words, class_idx),
+            })
+            .collect();
+        let train_texts: HashSet<TextDigest> = train_digests.iter().copied().collect();
+        let test_texts: HashSet<TextDigest> = test_digests.iter().copied().collect();
+        Self {
+            dataset: name.to_owned(),
+            classes: train.classes.clone(),
+            overlap: Overlap {
+                n_texts: test_texts.intersection(&train_texts).count(),
+                n_test_rows: test_digests.iter().filter(|text| train_texts.contains(*text)).count(),
+            },
+            splits: vec![
+                SplitProfile::of(train, &train_words, train_texts.len()),
+                SplitProfile::of(test, &test_words, test_texts.len()),
+            ],
+            telling_words,
+        }
+    }
+
+    /// What `data describe` shows.
+    pub fn to_output(&self) -> Output {
+        let mut output = Output::new(self)
+            .table(self.size_table())
+            .table(self.length_table())
+            .text(self.overlap_text());
+        if let [negative, positive] = &self.telling_words[..] {
+            output = output.table(side_by_side(negative, positive));
+        } else {
+            output = output.table(one_a_class(&self.telling_words));
+        }
+        output
+    }
+
+    fn size_table(&self) -> Table {
+        let mut heads = vec![("split", Align::Left), ("rows", Align::Right)];
+        heads.extend(self.classes.iter().map(|class| (class.as_str(), Align::Right)));
+        heads.extend(["vocabulary", "duplicates", "empty"].map(|head| (head, Align::Right)));
+        let mut table = Table::new(heads).with_title(format!("{}: examples", self.dataset));
+        for split in &self.splits {
+            let mut row = vec![split.name.clone(), grouped(split.n_rows)];
+            row.extend(split.class_counts.iter().map(|&n| {
+                format!("{} ({:.1}%)", grouped(n), 100.0 * n as f64 / split.n_rows.max(1) as f64)
+            }));
+            row.extend([split.n_vocabulary, split.n_duplicates, split.n_empty].map(grouped));
+            table.push(row);
+        }
+        table
+    }
+
+    fn length_table(&self) -> Table {
+        let heads = ["min", "25%", "median", "75%", "max", "mean"];
+        let heads = heads.map(|head| (head, Align::Right));
+        let mut table = Table::new([("split", Align::Left)].into_iter().chain(heads))
+            .with_title("length in words");
+        for split in &self.splits {
+            let Distribution { min, q1, median, q3, max, mean } = split.n_words;
+            table.push([
+                split.name.clone(),
+                grouped(min),
+                format!("{q1}"),
+                format!("{median}"),
+                format!("{q3}"),
+                grouped(max),
+                format!("{mean:.1}"),
+            ]);
+        }
+        table
+    }
+
+    fn overlap_text(&self) -> String {
+        let Overlap { n_texts, n_test_rows } = self.overlap;
+        match n_texts {
+            0 => "train and test share no text".into(),
+            _ => format!(
+                "train and test share {} texts: {} test rows are known from training",
+                grouped(n_texts),
+                grouped(n_test_rows)
+            ),
+        }
+    }
+}
+
+impl SplitProfile {
+    fn of(split: &Split, words: &WordCounts, n_distinct: usize) -> Self {
+        let lengths: Vec<usize> = split.texts.par_iter().map(|text| n_words(text)).collect();
+        Self {
+            name: split.name.clone(),
+            n_rows: split.texts.len(),
+            class_counts: split.fingerprint.class_counts.clone(),
+            n_words: Distribution::of(lengths),
+            n_vocabulary: words.len(),
+            n_duplicates: split.texts.len() - n_distinct,
+            n_empty: split.texts.iter().filter(|text| text.trim().is_empty()).count(),
+        }
+    }
+}
+
+impl Distribution {
+    /// The distribution of `values`; all zeros when there are none.
+    fn of(mut values: Vec<usize>) -> Self {
+        values.sort_unstable();
+        let quantile = |share: f64| {
+            let position = share * values.len().saturating_sub(1) as f64;
+            let below = position.floor() as usize;
+            let value = |idx: usize| values.get(idx).map_or(0.0, |&value| value as f64);
+            let (low, high) = (value(below), value((below + 1).min(values.len().max(1) - 1)));
+            low + (high - low) * position.fract()
+        };
+        Self {
+            min: values.first().copied().unwrap_or(0),
+            q1: quantile(0.25),
+            median: quantile(0.5),
+            q3: quantile(0.75),
+            max: values.last().copied().unwrap_or(0),
+            mean: values.iter().sum::<usize>() as f64 / values.len().max(1) as f64,
+        }
+    }
+}
+
+fn telling(counts: &WordCounts, class_idx: usize) -> Vec<TellingWord> {
+    let scored = counts.telling(class_idx, N_TELLING_WORDS);
+    scored
+        .into_iter()
+        .map(|scored| TellingWord {
+            word: scored.word.into(),
+            z_score: scored.z,
+            n_in_class: scored.n_in_class,
+            n_in_others: scored.n_in_others,
+        })
+        .collect()
+}
+
+/// With two classes, a word has one score for both: side by side reads best.
+fn side_by_side(negative: &ClassWords, positive: &ClassWords) -> Table {
+    let mut table = Table::new([
+        (negative.class.as_str(), Align::Left),
+        ("z", Align::Right),
+        (positive.class.as_str(), Align::Left),
+        ("z", Align::Right),
+    ])
+    .with_title("most telling words (train)");
+    let cells = |words: &ClassWords, idx: usize| {
+        words.words.get(idx).map_or_else(Default::default, |word| {
+            [word.word.clone(), format!("{:.1}", word.z_score)]
+        })
+    };
+    for idx in 0..negative.words.len().max(positive.words.len()) {
+        table.push(cells(negative, idx).into_iter().chain(cells(positive, idx)));
+    }
+    table
+}
+
+fn one_a_class(classes: &[ClassWords]) -> Table {
+    let mut table =
+        Table::new([("class", Align::Left), ("most telling words (train)", Align::Left)]);
+    for class in classes {
+        let words: Vec<&str> = class.words.iter().map(|word| word.word.as_str()).collect();
+        table.push([class.class.clone(), words.join(", ")]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Fingerprint;
+
+    fn split(name: &str, rows: &[(&str, u32)]) -> Split {
+        let texts: Vec<String> = rows.iter().map(|(text, _)| (*text).to_owned()).collect();
+        let labels: Vec<u32> = rows.iter().map(|(_, label)| *label).collect();
+        let classes = vec!["negative".to_owned(), "positive".to_owned()];
+        let fingerprint = Fingerprint::of(&texts, &labels, &classes);
+        Split { name: name.into(), texts, labels, classes, fingerprint }
+    }
+
+    /// Quartiles by NumPy 2: `np.quantile([1, 2, 4, 8, 16, 32], [.25, .5, .75])`.
+    #[test]
+    fn quartiles_are_numpys() {
+        let found = Distribution::of(vec![32, 1, 16, 2, 8, 4]);
+        let expected = Distribution { min: 1, q1: 2.5, median: 6.0, q3: 14.0, max: 32, mean: 10.5 };
+        assert_eq!(found, expected);
+        assert_eq!(Distribution::of(vec![7]).q3, 7.0);
+        assert_eq!(Distribution::of(Vec::new()).median, 0.0);
+    }
+
+    #[test]
+    fn duplicates_and_overlap_look_past_white_space() {
+        let train = split(
+            "train",
+            &[("a good film", 1), ("a  good\nfilm ", 1), ("a bad film", 0), ("other", 0)],
+        );
+        let test = split("test", &[("a bad  film", 0), ("a bad film", 1), ("new", 1)]);
+        let profile = Profile::of("x", &train, &test);
+        assert_eq!(profile.splits[0].n_duplicates, 1);
+        assert_eq!(profile.splits[1].n_duplicates, 1);
+        assert_eq!(profile.overlap, Overlap { n_texts: 1, n_test_rows: 2 });
+        assert_eq!(profile.splits[0].n_vocabulary, 4);
+        assert_eq!(profile.splits[0].n_words.max, 3);
+        let text = profile.to_output().to_text(None);
+        assert!(text.contains("train and test share 1 texts: 2 test rows"), "{text}");
+    }
+}
