@@ -1,1 +1,21 @@
 //! From text to numbers: tokens, n-gram counts, TF-IDF.
+
+mod corpus;
+mod counter;
+mod intern;
+mod matrix;
+mod ngram;
+mod radix;
+pub mod stop_words;
+mod token;
+mod vectorizer;
+mod vocabulary;
+
+pub use matrix::TermMatrix;
+pub use token::{Casing, Html, Tokenizer};
+pub use vectorizer::{FittedVectorizer, StopWords, TextFrequency, Vectorizer};
+pub use vocabulary::Vocabulary;
+
+pub(crate) use counter::Counter;
+pub(crate) use matrix::column_blocks;
+pub(crate) use vocabulary::{Entry, Parts, Scratch};

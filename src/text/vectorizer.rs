@@ -1,0 +1,355 @@
+//! TF-IDF as scikit-learn's `TfidfVectorizer` defines it: from texts to rows of weighted terms,
+//! scaled to length 1. It owns the settings and the formulas; counting and numbering are its
+//! neighbours' business.
+
+use std::{fmt, str::FromStr};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    corpus::Corpus,
+    counter::Counter,
+    matrix::{Features, TermMatrix},
+    ngram::Counting,
+    stop_words,
+    token::{Casing, Html, Tokenizer},
+    vocabulary::{Scratch, Vocabulary},
+};
+use crate::{
+    error::{Error, Result},
+    progress::Monitor,
+};
+
+/// A bound on the number of texts a term occurs in.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TextFrequency {
+    /// So many texts.
+    Count(u32),
+    /// So large a share of all texts, from 0 to 1.
+    Fraction(f64),
+}
+
+/// Which words are left out before n-grams are formed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopWords {
+    /// None.
+    #[default]
+    None,
+    /// [`stop_words::ENGLISH`].
+    English,
+    /// These, as the tokenizer yields them.
+    List(Vec<String>),
+}
+
+/// Settings of the vectoriser; the defaults are scikit-learn's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vectorizer {
+    /// Words in the shortest terms. Default 1.
+    pub ngram_min: usize,
+    /// Words in the longest terms. Default 1.
+    pub ngram_max: usize,
+    /// Terms in fewer texts are dropped. Default 1: none.
+    pub min_df: TextFrequency,
+    /// Terms in more texts are dropped. Default 1.0: none.
+    pub max_df: TextFrequency,
+    /// Keeps only so many terms, the most frequent. Default: all.
+    pub max_features: Option<usize>,
+    /// Counts a term that occurs `n` times in a text as `1 + ln(n)` times. Default false.
+    pub sublinear_tf: bool,
+    /// Weighs terms by how few texts they occur in. Default true.
+    pub use_idf: bool,
+    /// Adds one text that contains every term, so that none weighs infinitely. Default true.
+    pub smooth_idf: bool,
+    /// What happens to upper-case letters. Default [`Casing::Lower`].
+    pub casing: Casing,
+    /// What happens to line breaks. Default [`Html::Strip`], which scikit-learn does not do.
+    pub html: Html,
+    /// Which words are left out. Default none.
+    pub stop_words: StopWords,
+}
+
+/// A vectoriser that knows its terms.
+#[derive(Debug, Clone)]
+pub struct FittedVectorizer {
+    settings: Vectorizer,
+    vocabulary: Vocabulary,
+    n_texts: usize,
+    /// Texts each feature occurs in.
+    text_counts: Vec<u32>,
+    idf: Vec<f64>,
+}
+
+impl Default for Vectorizer {
+    fn default() -> Self {
+        Self {
+            ngram_min: 1,
+            ngram_max: 1,
+            min_df: TextFrequency::Count(1),
+            max_df: TextFrequency::Fraction(1.0),
+            max_features: None,
+            sublinear_tf: false,
+            use_idf: true,
+            smooth_idf: true,
+            casing: Casing::default(),
+            html: Html::default(),
+            stop_words: StopWords::default(),
+        }
+    }
+}
+
+impl Vectorizer {
+    /// Longest n-grams that are accepted: more words say no more about a text.
+    pub const MAX_NGRAM: usize = 8;
+
+    /// How many steps [`Vectorizer::fit_transform`] reports for `n_texts` texts.
+    pub fn n_steps(&self, n_texts: usize) -> u64 {
+        (n_texts * (1 + self.ngram_max)) as u64
+    }
+
+    /// Learns the terms of `texts` and weighs them: `tf` is a term's count in a text, or
+    /// `1 + ln(count)`; `idf` is `ln((1 + n) / (1 + df)) + 1` (smooth) or `ln(n / df) + 1`, with
+    /// `n` texts of which `df` contain the term; every row is scaled to length 1. Reports
+    /// [`Vectorizer::n_steps`] steps to `monitor`, in whatever stage there is.
+    ///
+    /// # Shapes
+    /// The matrix is `[texts.len(), n_features]`, compressed by columns.
+    ///
+    /// # Errors
+    /// Settings that make no sense, no texts, texts that leave no terms, and an interrupt.
+    pub fn fit_transform<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        monitor: &Monitor,
+    ) -> Result<(FittedVectorizer, TermMatrix)> {
+        let n_texts = texts.len();
+        let (min_texts, max_texts) = self.check(n_texts)?;
+        let stop_words = self.stop_words.words();
+        let corpus = Corpus::read(texts, self.tokenizer(), &stop_words, min_texts, monitor)?;
+        if !corpus.has_words {
+            return Err(Error::invalid(format!(
+                "no words of two characters or more in {n_texts} texts{}",
+                if stop_words.is_empty() { "" } else { " besides the stop words" }
+            )));
+        }
+        let counting = Counting {
+            min_words: self.ngram_min,
+            max_words: self.ngram_max,
+            min_texts,
+            max_texts,
+            weight: |count, df| (self.tf(count) * self.idf(df, n_texts)) as f32,
+        };
+        let levels = counting.run(&corpus, monitor)?;
+        let features = Features::new(corpus, &levels, self.max_features);
+        if features.columns.is_empty() {
+            return Err(Error::invalid(format!(
+                "min_df={} and max_df={} left no terms of {n_texts} texts",
+                self.min_df, self.max_df
+            ))
+            .with_hint("lower min_df or raise max_df"));
+        }
+        monitor.interrupt.check()?;
+        let ((), matrix) = rayon::join(|| (), || features.matrix(n_texts));
+        let Features { parts, n_texts: text_counts, .. } = features;
+        let fitted = FittedVectorizer::new(self.clone(), parts, n_texts, text_counts)
+            .map_err(|reason| Error::new(crate::ErrorKind::Internal, reason))?;
+        Ok((fitted, matrix))
+    }
+
+    /// Checks the settings; returns the bounds on the number of texts.
+    fn check(&self, n_texts: usize) -> Result<(f64, f64)> {
+        let Self { ngram_min, ngram_max, .. } = *self;
+        if ngram_min < 1 || ngram_min > ngram_max || ngram_max > Self::MAX_NGRAM {
+            return Err(Error::invalid(format!(
+                "n-grams of {ngram_min} to {ngram_max} words: expected 1 <= min <= max <= {}",
+                Self::MAX_NGRAM
+            )));
+        }
+        if self.max_features == Some(0) {
+            return Err(Error::invalid("max_features must be >= 1, found 0"));
+        }
+        for (name, bound) in [("min_df", self.min_df), ("max_df", self.max_df)] {
+            let is_valid = match bound {
+                TextFrequency::Count(count) => count >= 1,
+                TextFrequency::Fraction(fraction) => (0.0..=1.0).contains(&fraction),
+            };
+            if !is_valid {
+                return Err(Error::invalid(format!(
+                    "{name} must be a count >= 1 or a share from 0.0 to 1.0, found {bound}"
+                )));
+            }
+        }
+        if n_texts == 0 {
+            return Err(Error::invalid("no texts to learn terms from"));
+        }
+        let (min_texts, max_texts) = (self.min_df.of(n_texts), self.max_df.of(n_texts));
+        if max_texts < min_texts {
+            return Err(Error::invalid(format!(
+                "max_df={} allows fewer texts than min_df={} demands: {max_texts} < {min_texts}",
+                self.max_df, self.min_df
+            )));
+        }
+        Ok((min_texts, max_texts))
+    }
+
+    fn tokenizer(&self) -> Tokenizer {
+        Tokenizer { casing: self.casing, html: self.html }
+    }
+
+    #[inline]
+    pub(crate) fn tf(&self, count: u32) -> f64 {
+        match (self.sublinear_tf, count) {
+            (_, 1) => 1.0,
+            (true, count) => 1.0 + f64::from(count).ln(),
+            (false, count) => f64::from(count),
+        }
+    }
+
+    fn idf(&self, df: u32, n_texts: usize) -> f64 {
+        let (n_texts, df) = (n_texts as f64, f64::from(df));
+        match (self.use_idf, self.smooth_idf) {
+            (false, _) => 1.0,
+            (true, true) => ((1.0 + n_texts) / (1.0 + df)).ln() + 1.0,
+            (true, false) => (n_texts / df).ln() + 1.0,
+        }
+    }
+}
+
+impl FittedVectorizer {
+    /// Puts stored parts together.
+    ///
+    /// # Errors
+    /// Names the first thing that does not fit.
+    pub(crate) fn new(
+        settings: Vectorizer,
+        parts: super::vocabulary::Parts,
+        n_texts: usize,
+        text_counts: Vec<u32>,
+    ) -> Result<Self, String> {
+        let (vocabulary, idf) = rayon::join(
+            || Vocabulary::new(parts, &settings.stop_words.words()),
+            || text_counts.par_iter().map(|df| settings.idf(*df, n_texts)).collect::<Vec<_>>(),
+        );
+        let vocabulary = vocabulary?;
+        if vocabulary.n_features() != text_counts.len() {
+            return Err("the numbers of terms and of their text counts differ".to_owned());
+        }
+        if text_counts.iter().any(|df| *df == 0 || *df as usize > n_texts) {
+            return Err("a term's text count is not between 1 and all texts".to_owned());
+        }
+        Ok(Self { settings, vocabulary, n_texts, text_counts, idf })
+    }
+
+    /// The settings it was fitted with.
+    pub fn settings(&self) -> &Vectorizer {
+        &self.settings
+    }
+
+    /// The terms.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// Number of texts it was fitted on.
+    pub fn n_texts(&self) -> usize {
+        self.n_texts
+    }
+
+    /// Texts each feature occurred in.
+    pub(crate) fn text_counts(&self) -> &[u32] {
+        &self.text_counts
+    }
+
+    /// Each feature's weight; see [`Vectorizer::fit_transform`].
+    pub fn idf(&self) -> &[f64] {
+        &self.idf
+    }
+
+    /// Counts the known terms of `text`.
+    #[inline]
+    pub(crate) fn count(&self, text: &str, scratch: &mut Scratch, counter: &mut Counter) {
+        counter.clear();
+        self.vocabulary.for_each_feature(text, self.settings.tokenizer(), scratch, |feature| {
+            counter.add(feature);
+        });
+    }
+
+    /// Weighs the known terms of `texts`; unknown ones are passed over.
+    ///
+    /// # Shapes
+    /// `[texts.len(), n_features]`, compressed by rows.
+    pub fn transform<S: AsRef<str> + Sync>(&self, texts: &[S]) -> TermMatrix {
+        type Buffers = (Scratch, Counter);
+        let rows: Vec<(Vec<u32>, Vec<f32>)> = texts
+            .par_iter()
+            .map_init(Buffers::default, |(scratch, counter), text| {
+                self.count(text.as_ref(), scratch, counter);
+                let mut counts = counter.counts().to_vec();
+                counts.sort_unstable();
+                let weigh = |(feature, count): &(u32, u32)| {
+                    self.settings.tf(*count) * self.idf[*feature as usize]
+                };
+                let square: f64 = counts.iter().map(|entry| weigh(entry).powi(2)).sum();
+                let length = square.sqrt();
+                let values = counts.iter().map(|entry| (weigh(entry) / length) as f32).collect();
+                (counts.iter().map(|(feature, _)| *feature).collect(), values)
+            })
+            .collect();
+        let mut indptr = vec![0];
+        let (mut features, mut values) = (Vec::new(), Vec::new());
+        for (row_features, row_values) in rows {
+            features.extend(row_features);
+            values.extend(row_values);
+            indptr.push(features.len());
+        }
+        TermMatrix::new((texts.len(), self.idf.len()), indptr, features, values)
+    }
+}
+
+impl StopWords {
+    /// The words themselves.
+    pub(crate) fn words(&self) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::English => stop_words::ENGLISH.iter().map(|word| (*word).to_owned()).collect(),
+            Self::List(words) => words.clone(),
+        }
+    }
+}
+
+impl TextFrequency {
+    /// As a number of texts.
+    fn of(self, n_texts: usize) -> f64 {
+        match self {
+            Self::Count(count) => f64::from(count),
+            Self::Fraction(fraction) => fraction * n_texts as f64,
+        }
+    }
+}
+
+impl fmt::Display for TextFrequency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Fraction(fraction) => write!(f, "{fraction:?}"),
+        }
+    }
+}
+
+impl FromStr for TextFrequency {
+    type Err = Error;
+
+    /// `2` is a count, `0.5` and `1.0` are shares.
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(count) = text.parse() {
+            return Ok(Self::Count(count));
+        }
+        text.parse().map(Self::Fraction).map_err(|source| {
+            Error::invalid(format!("{text:?} is neither a count such as 2 nor a share such as 0.5"))
+                .with_source(source)
+        })
+    }
+}
