@@ -1,13 +1,31 @@
 //! Classifiers: one trait to fit, one to predict, and how a model is saved and loaded. No front
 //! end and no later stage asks which model it is.
 
+mod cholesky;
+mod cross_validate;
+mod design;
+mod format;
+mod load;
+mod logistic;
+mod loss;
 pub mod prediction;
+mod sparse;
+mod subspace;
+mod tfidf;
+mod tfidf_files;
+
+pub use cross_validate::{Fold, cross_validate};
+pub use load::load;
+pub use logistic::{ClassWeight, FitReport, Logistic, LogisticParams, LogisticValidParams};
+pub use sparse::SparseRows;
+pub use tfidf::{Tfidf, TfidfConfig};
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -51,6 +69,15 @@ pub trait Classifier: Send + Sync {
     /// When the model cannot run on this input.
     fn predict(&self, texts: &[&str]) -> Result<Probabilities>;
 
+    /// The terms of `text` that weigh most in its prediction, the strongest first; none for a
+    /// model that cannot tell.
+    ///
+    /// # Errors
+    /// When the model cannot run on this input.
+    fn explain(&self, _text: &str, _n_terms: usize) -> Result<Vec<Contribution>> {
+        Ok(Vec::new())
+    }
+
     /// Writes the model's files into the existing folder `dir`.
     ///
     /// # Errors
@@ -59,6 +86,16 @@ pub trait Classifier: Send + Sync {
 
     /// What the model is made of, for people and programs: sizes, features, hyperparameters.
     fn describe(&self) -> Value;
+}
+
+/// What one term adds to a prediction.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Contribution {
+    /// The word or words.
+    pub term: String,
+    /// Log-odds: above 0 for the positive class, or with more than two classes for the predicted
+    /// one; below 0 against it.
+    pub weight: f64,
 }
 
 /// A row of class probabilities for each text.
@@ -161,13 +198,4 @@ impl ModelFiles {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.0.iter().map(|(name, path)| (name.as_str(), path.as_path()))
     }
-}
-
-/// Loads a saved model of any kind: the file `model.json` says which one it is.
-///
-/// # Errors
-/// [`ErrorKind::NotFound`] for a missing file, [`ErrorKind::Corrupt`] for files that do not fit
-/// together, [`ErrorKind::Invalid`] for a model written by a newer version.
-pub fn load(_files: &ModelFiles) -> Result<Box<dyn Classifier>> {
-    todo!()
 }

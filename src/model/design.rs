@@ -1,0 +1,196 @@
+//! The one product that training a linear model on sparse rows costs: `X Xᵀ γ`, in a single pass
+//! over the columns of X. It knows nothing of losses.
+
+use std::{borrow::Cow, ops::Range};
+
+use rayon::prelude::*;
+
+use crate::text::{TermMatrix, column_blocks};
+
+/// A matrix X by columns, divided into blocks that do not depend on the number of threads.
+pub(super) struct Design<'a> {
+    starts: Cow<'a, [usize]>,
+    rows: &'a [u32],
+    values: &'a [f32],
+    n_rows: usize,
+    n_outputs: usize,
+    blocks: Vec<Range<usize>>,
+}
+
+impl<'a> Design<'a> {
+    /// # Panics
+    /// If `matrix` is compressed by rows.
+    pub(super) fn new(matrix: &'a TermMatrix, n_outputs: usize) -> Self {
+        assert!(matrix.is_csc(), "the caller converts to columns");
+        let starts = matrix.proper_indptr();
+        let blocks = column_blocks(&starts, matrix.rows() * n_outputs);
+        let (rows, values) = (matrix.indices(), matrix.data());
+        Self { starts, rows, values, n_rows: matrix.rows(), n_outputs, blocks }
+    }
+
+    /// Number of examples.
+    pub(super) fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// `X Xᵀ gamma`, and the largest absolute element of `Xᵀ gamma`.
+    ///
+    /// # Shapes
+    /// `gamma` and the result: `[n_rows, n_outputs]`, row-major.
+    pub(super) fn gram_product(&self, gamma: &[f64]) -> (Vec<f64>, f64) {
+        let blocks: Vec<(Vec<f64>, f64)> = self
+            .blocks
+            .par_iter()
+            .map(|block| {
+                let mut product = vec![0.0; gamma.len()];
+                let mut largest = 0.0f64;
+                match self.n_outputs {
+                    1 => self.columns(block, |rows, values| {
+                        let dot = dot(rows, values, gamma);
+                        for (row, value) in rows.iter().zip(values) {
+                            product[*row as usize] += f64::from(*value) * dot;
+                        }
+                        largest = largest.max(dot.abs());
+                    }),
+                    n_outputs => {
+                        let mut dots = vec![0.0; n_outputs];
+                        self.columns(block, |rows, values| {
+                            self.dots(rows, values, gamma, &mut dots);
+                            for (row, value) in rows.iter().zip(values) {
+                                let start = *row as usize * n_outputs;
+                                let sums = &mut product[start..start + n_outputs];
+                                for (sum, dot) in sums.iter_mut().zip(&dots) {
+                                    *sum += f64::from(*value) * dot;
+                                }
+                            }
+                            largest = dots.iter().fold(largest, |most, dot| most.max(dot.abs()));
+                        });
+                    }
+                }
+                (product, largest)
+            })
+            .collect();
+        let largest = blocks.iter().fold(0.0, |most: f64, (_, largest)| most.max(*largest));
+        let mut product = vec![0.0; gamma.len()];
+        product.par_chunks_mut(4096).enumerate().for_each(|(chunk_idx, sums)| {
+            for (block, _) in &blocks {
+                let shares = &block[chunk_idx * 4096..];
+                for (sum, share) in sums.iter_mut().zip(shares) {
+                    *sum += share;
+                }
+            }
+        });
+        (product, largest)
+    }
+
+    /// `Xᵀ alpha`.
+    ///
+    /// # Shapes
+    /// `alpha`: `[n_rows, n_outputs]`; the result: `[n_columns, n_outputs]`; both row-major.
+    pub(super) fn transposed_product(&self, alpha: &[f64]) -> Vec<f64> {
+        let blocks: Vec<Vec<f64>> = self
+            .blocks
+            .par_iter()
+            .map(|block| {
+                let mut product = Vec::with_capacity(block.len() * self.n_outputs);
+                let mut dots = vec![0.0; self.n_outputs];
+                self.columns(block, |rows, values| {
+                    self.dots(rows, values, alpha, &mut dots);
+                    product.extend_from_slice(&dots);
+                });
+                product
+            })
+            .collect();
+        blocks.concat()
+    }
+
+    /// Calls `sink` with rows and values of each column.
+    #[inline]
+    fn columns(&self, block: &Range<usize>, mut sink: impl FnMut(&[u32], &[f32])) {
+        for bounds in self.starts[block.start..=block.end].windows(2) {
+            sink(&self.rows[bounds[0]..bounds[1]], &self.values[bounds[0]..bounds[1]]);
+        }
+    }
+
+    /// One column's dot product with each output of `gamma`.
+    #[inline]
+    fn dots(&self, rows: &[u32], values: &[f32], gamma: &[f64], dots: &mut [f64]) {
+        if let [single] = dots {
+            *single = dot(rows, values, gamma);
+            return;
+        }
+        dots.fill(0.0);
+        for (row, value) in rows.iter().zip(values) {
+            let start = *row as usize * self.n_outputs;
+            for (dot, gamma) in dots.iter_mut().zip(&gamma[start..start + self.n_outputs]) {
+                *dot += f64::from(*value) * gamma;
+            }
+        }
+    }
+}
+
+/// Four running sums: one alone would wait for each addition to finish.
+#[inline]
+fn dot(rows: &[u32], values: &[f32], gamma: &[f64]) -> f64 {
+    let mut sums = [0.0; 4];
+    let (row_fours, row_rest) = rows.as_chunks::<4>();
+    let (value_fours, value_rest) = values.as_chunks::<4>();
+    for (rows, values) in row_fours.iter().zip(value_fours) {
+        for lane in 0..4 {
+            sums[lane] += f64::from(values[lane]) * gamma[rows[lane] as usize];
+        }
+    }
+    let mut rest = 0.0;
+    for (row, value) in row_rest.iter().zip(value_rest) {
+        rest += f64::from(*value) * gamma[*row as usize];
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_equal_the_dense_ones() {
+        let (n_rows, n_columns) = (37, 23);
+        let cell = |row: usize, column: usize| match (row * 7 + column * 5) % 4 {
+            0 => (row as f32 - column as f32) / 8.0,
+            _ => 0.0,
+        };
+        let (mut starts, mut rows, mut values) = (vec![0], Vec::new(), Vec::new());
+        for column in 0..n_columns {
+            for row in (0..n_rows).filter(|row| cell(*row, column) != 0.0) {
+                rows.push(row as u32);
+                values.push(cell(row, column));
+            }
+            starts.push(rows.len());
+        }
+        let matrix = TermMatrix::new_csc((n_rows, n_columns), starts, rows, values);
+        for n_outputs in [1, 3] {
+            let gamma: Vec<f64> = (0..n_rows * n_outputs).map(|n| (n as f64).sin()).collect();
+            let mut transposed = vec![0.0; n_columns * n_outputs];
+            let mut product = vec![0.0; n_rows * n_outputs];
+            for output in 0..n_outputs {
+                for column in 0..n_columns {
+                    let dot: f64 = (0..n_rows)
+                        .map(|row| f64::from(cell(row, column)) * gamma[row * n_outputs + output])
+                        .sum();
+                    transposed[column * n_outputs + output] = dot;
+                    for row in 0..n_rows {
+                        product[row * n_outputs + output] += dot * f64::from(cell(row, column));
+                    }
+                }
+            }
+            let design = Design::new(&matrix, n_outputs);
+            let (found, largest) = design.gram_product(&gamma);
+            let is_close = |one: &[f64], other: &[f64]| {
+                one.iter().zip(other).all(|(one, other)| (one - other).abs() < 1e-12)
+            };
+            assert!(is_close(&found, &product));
+            assert!(is_close(&design.transposed_product(&gamma), &transposed));
+            let expected = transposed.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+            assert!((largest - expected).abs() < 1e-12);
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Logistic regression on sparse rows behind linfa's traits, with scikit-learn's objective
+//! `½‖w‖² + C Σ sᵢ lossᵢ` and an intercept that is not penalised. Two classes have one row of
+//! weights, more have one each (softmax). The search itself is [`super::subspace`]'s.
+
+use linfa::{
+    DatasetBase, ParamGuard,
+    traits::{Fit, PredictInplace},
+};
+use ndarray::Array1;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    design::Design,
+    loss::{Loss, sigmoid, softmax},
+    sparse::SparseRows,
+    subspace::Problem,
+};
+use crate::{
+    error::{Error, Result},
+    text::TermMatrix,
+};
+
+/// How much each class counts.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeight {
+    /// Every example counts the same.
+    #[default]
+    Uniform,
+    /// Every class counts the same: `n / (n_classes · n_of_class)` an example.
+    Balanced,
+    /// So much an example, in class order.
+    Given(Vec<f64>),
+}
+
+/// Settings of the classifier, not yet checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogisticParams(LogisticValidParams);
+
+/// Checked settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogisticValidParams {
+    c: f64,
+    class_weight: ClassWeight,
+    max_iter: usize,
+    tolerance: f64,
+}
+
+/// A fitted classifier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logistic {
+    n_classes: usize,
+    /// `[n_features, n_outputs]`, row-major.
+    coefficients: Vec<f64>,
+    intercepts: Vec<f64>,
+}
+
+/// How a fit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FitReport {
+    /// Rounds of the search.
+    pub n_iter: usize,
+    /// Whether the tolerance was reached before the rounds ran out.
+    pub has_converged: bool,
+    /// The objective's value, penalty and weighted losses together.
+    pub objective: f64,
+    /// The largest gradient element as the tolerance measures it.
+    pub gradient: f64,
+}
+
+impl Default for LogisticParams {
+    fn default() -> Self {
+        Self(LogisticValidParams {
+            c: 1.0,
+            class_weight: ClassWeight::default(),
+            max_iter: 1000,
+            tolerance: 1e-4,
+        })
+    }
+}
+
+impl LogisticParams {
+    /// The weight of the losses against the penalty. Default 1.
+    #[must_use]
+    pub fn c(mut self, c: f64) -> Self {
+        self.0.c = c;
+        self
+    }
+
+    /// How much each class counts. Default [`ClassWeight::Uniform`].
+    #[must_use]
+    pub fn class_weight(mut self, class_weight: ClassWeight) -> Self {
+        self.0.class_weight = class_weight;
+        self
+    }
+
+    /// Rounds of the search, at most. Default 1000; a corpus takes about ten.
+    #[must_use]
+    pub fn max_iter(mut self, max_iter: usize) -> Self {
+        self.0.max_iter = max_iter;
+        self
+    }
+
+    /// Stop once no element of the gradient, divided by C times the sum of all example weights,
+    /// is larger. Default 1e-4, scikit-learn's default and scale.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.0.tolerance = tolerance;
+        self
+    }
+}
+
+impl ParamGuard for LogisticParams {
+    type Checked = LogisticValidParams;
+    type Error = Error;
+
+    fn check_ref(&self) -> Result<&LogisticValidParams> {
+        let LogisticValidParams { c, class_weight, max_iter, tolerance } = &self.0;
+        if !(c.is_finite() && *c > 0.0) {
+            return Err(Error::invalid(format!("c must be > 0 and finite, found {c}")));
+        }
+        if !(tolerance.is_finite() && *tolerance > 0.0) {
+            return Err(Error::invalid(format!("tol must be > 0 and finite, found {tolerance}")));
+        }
+        if *max_iter == 0 {
+            return Err(Error::invalid("max_iter must be >= 1, found 0"));
+        }
+        if let ClassWeight::Given(weights) = class_weight
+            && let Some(weight) =
+                weights.iter().find(|weight| !(weight.is_finite() && **weight > 0.0))
+        {
+            return Err(Error::invalid(format!("class weights must be > 0, found {weight}")));
+        }
+        Ok(&self.0)
+    }
+
+    fn check(self) -> Result<LogisticValidParams> {
+        self.check_ref()?;
+        Ok(self.0)
+    }
+}
+
+impl LogisticValidParams {
+    /// Fits on the rows of `matrix` (quickest by columns) and their class indices. `on_round`
+    /// hears round, objective and gradient, on the scales of [`FitReport`], and may stop the fit.
+    ///
+    /// # Shapes
+    /// `matrix`: `[labels.len(), n_features]`.
+    ///
+    /// # Errors
+    /// Fewer than two classes among the labels, labels out of range, a wrong number of class
+    /// weights, and what `on_round` returns.
+    pub fn fit_rows(
+        &self,
+        matrix: &TermMatrix,
+        labels: &[u32],
+        n_classes: usize,
+        on_round: &mut dyn FnMut(usize, f64, f64) -> Result<()>,
+    ) -> Result<(Logistic, FitReport)> {
+        let weights = self.class_weights(labels, n_classes)?;
+        if matrix.rows() != labels.len() {
+            return Err(Error::invalid(format!(
+                "{} rows but {} labels",
+                matrix.rows(),
+                labels.len()
+            )));
+        }
+        let weights: Vec<f64> =
+            labels.iter().map(|label| self.c * weights[*label as usize]).collect();
+        // The gradient's scale; C times the sum of all example weights.
+        let scale: f64 = weights.iter().sum();
+        let n_outputs = if n_classes == 2 { 1 } else { n_classes };
+        let by_columns;
+        let matrix = if matrix.is_csc() {
+            matrix
+        } else {
+            by_columns = matrix.to_csc();
+            &by_columns
+        };
+        let problem = Problem {
+            design: Design::new(matrix, n_outputs),
+            loss: Loss::new(labels, weights, n_outputs),
+            tolerance: self.tolerance * scale,
+            max_rounds: self.max_iter,
+            max_directions: max_directions(labels.len() * n_outputs),
+        };
+        let minimum = problem.minimise(&mut |round, objective, gradient| {
+            on_round(round, objective, gradient / scale)
+        })?;
+        let report = FitReport {
+            n_iter: minimum.n_rounds,
+            has_converged: minimum.has_converged,
+            objective: minimum.objective,
+            gradient: minimum.gradient / scale,
+        };
+        let model = Logistic {
+            n_classes,
+            coefficients: minimum.coefficients,
+            intercepts: minimum.intercepts,
+        };
+        Ok((model, report))
+    }
+
+    /// Checks labels and class weights before any work is done.
+    ///
+    /// # Errors
+    /// As [`LogisticValidParams::fit_rows`].
+    pub(super) fn check_labels(&self, labels: &[u32], n_classes: usize) -> Result<()> {
+        self.class_weights(labels, n_classes).map(drop)
+    }
+
+    /// The weight of an example of each class.
+    fn class_weights(&self, labels: &[u32], n_classes: usize) -> Result<Vec<f64>> {
+        let mut counts = vec![0usize; n_classes];
+        for label in labels {
+            *counts.get_mut(*label as usize).ok_or_else(|| {
+                Error::invalid(format!("label {label} found, expected one below {n_classes}"))
+            })? += 1;
+        }
+        if counts.iter().filter(|count| **count > 0).count() < 2 {
+            return Err(Error::invalid(format!(
+                "examples of at least two classes are needed, found {} examples of one class",
+                labels.len()
+            ))
+            .with_hint("check the label column"));
+        }
+        match &self.class_weight {
+            ClassWeight::Uniform => Ok(vec![1.0; n_classes]),
+            ClassWeight::Balanced => {
+                let n_present = counts.iter().filter(|count| **count > 0).count() as f64;
+                let share = labels.len() as f64 / n_present;
+                Ok(counts.iter().map(|count| share / (*count).max(1) as f64).collect())
+            }
+            ClassWeight::Given(weights) if weights.len() == n_classes => Ok(weights.clone()),
+            ClassWeight::Given(weights) => Err(Error::invalid(format!(
+                "{} class weights given, expected {n_classes}, one a class",
+                weights.len()
+            ))),
+        }
+    }
+}
+
+/// As many directions as 256 MB hold, within reason: a corpus needs about ten in all.
+fn max_directions(n_margins: usize) -> usize {
+    ((256 << 20) / (16 * n_margins.max(1))).clamp(6, 64)
+}
+
+impl Fit<SparseRows, Array1<usize>, Error> for LogisticValidParams {
+    type Object = Logistic;
+
+    /// The number of classes is one more than the largest target.
+    fn fit(&self, dataset: &DatasetBase<SparseRows, Array1<usize>>) -> Result<Logistic> {
+        let labels: Vec<u32> = dataset.targets.iter().map(|label| *label as u32).collect();
+        let n_classes = labels.iter().max().map_or(0, |label| *label as usize + 1).max(2);
+        let (model, report) =
+            self.fit_rows(dataset.records.matrix(), &labels, n_classes, &mut |_, _, _| Ok(()))?;
+        if !report.has_converged {
+            tracing::warn!(n_iter = report.n_iter, gradient = report.gradient, "not converged");
+        }
+        Ok(model)
+    }
+}
+
+impl PredictInplace<SparseRows, Array1<usize>> for Logistic {
+    fn predict_inplace(&self, rows: &SparseRows, labels: &mut Array1<usize>) {
+        let probabilities = self.probabilities(rows.matrix());
+        for (label, row) in labels.iter_mut().zip(probabilities.chunks_exact(self.n_classes)) {
+            *label = super::predicted_label(row);
+        }
+    }
+
+    fn default_target(&self, rows: &SparseRows) -> Array1<usize> {
+        Array1::zeros(rows.matrix().rows())
+    }
+}
+
+impl Logistic {
+    /// Puts stored parts together.
+    pub(super) fn new(n_classes: usize, coefficients: Vec<f64>, intercepts: Vec<f64>) -> Self {
+        Self { n_classes, coefficients, intercepts }
+    }
+
+    /// Number of classes.
+    pub fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+
+    /// Linear outputs: 1 for two classes, else the number of classes.
+    pub fn n_outputs(&self) -> usize {
+        self.intercepts.len()
+    }
+
+    /// Weights, `[n_features, n_outputs]`, row-major.
+    pub fn coefficients(&self) -> &[f64] {
+        &self.coefficients
+    }
+
+    /// One an output.
+    pub fn intercepts(&self) -> &[f64] {
+        &self.intercepts
+    }
+
+    /// Probabilities of the classes at these margins, `n_outputs` of them, appended.
+    pub(super) fn push_probabilities(&self, margins: &[f64], probabilities: &mut Vec<f64>) {
+        match margins {
+            [margin] => {
+                let positive = sigmoid(*margin);
+                probabilities.extend([1.0 - positive, positive]);
+            }
+            _ => {
+                let start = probabilities.len();
+                probabilities.resize(start + margins.len(), 0.0);
+                softmax(margins, &mut probabilities[start..]);
+            }
+        }
+    }
+
+    /// Class probabilities of the rows of `matrix` (quickest by rows).
+    ///
+    /// # Shapes
+    /// `matrix`: `[n_rows, n_features]`; the result: `[n_rows, n_classes]`, row-major.
+    ///
+    /// # Panics
+    /// If the number of features differs.
+    pub fn probabilities(&self, matrix: &TermMatrix) -> Vec<f64> {
+        let n_outputs = self.n_outputs();
+        assert_eq!(matrix.cols() * n_outputs, self.coefficients.len(), "features must match");
+        let by_rows;
+        let matrix = if matrix.is_csr() {
+            matrix
+        } else {
+            by_rows = matrix.to_csr();
+            &by_rows
+        };
+        let rows: Vec<Vec<f64>> = (0..matrix.rows())
+            .into_par_iter()
+            .map(|row_idx| {
+                let mut margins = self.intercepts.clone();
+                for (feature, value) in matrix.outer_view(row_idx).iter().flat_map(|row| row.iter())
+                {
+                    let start = feature * n_outputs;
+                    let weights = &self.coefficients[start..start + n_outputs];
+                    for (margin, weight) in margins.iter_mut().zip(weights) {
+                        *margin += f64::from(*value) * weight;
+                    }
+                }
+                let mut probabilities = Vec::with_capacity(self.n_classes);
+                self.push_probabilities(&margins, &mut probabilities);
+                probabilities
+            })
+            .collect();
+        rows.concat()
+    }
+}
+
+impl From<linfa::Error> for Error {
+    fn from(source: linfa::Error) -> Self {
+        Self::invalid("linfa refuses the dataset").with_source(source)
+    }
+}

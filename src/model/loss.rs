@@ -1,0 +1,235 @@
+//! Logistic loss of margins: its value, its slope at every example and its curvature along given
+//! directions. One output means two classes and a sigmoid; more mean one class each and a softmax.
+
+use rayon::prelude::*;
+
+/// Examples that are summed together.
+const BLOCK_ROWS: usize = 1024;
+
+/// The losses of all examples.
+pub(super) struct Loss<'a> {
+    /// The class of each example; 0 or 1 with one output.
+    labels: &'a [u32],
+    /// What each example's loss is multiplied by.
+    weights: Vec<f64>,
+    n_outputs: usize,
+}
+
+/// The losses at one point.
+pub(super) struct State {
+    /// The weighted sum.
+    pub(super) loss: f64,
+    /// Its derivative by each margin, `weight · (probability − target)`: `[n_rows, n_outputs]`.
+    pub(super) residuals: Vec<f64>,
+    /// `[n_rows, n_outputs]`.
+    probabilities: Vec<f64>,
+}
+
+impl<'a> Loss<'a> {
+    /// # Panics
+    /// If there are not as many weights as labels.
+    pub(super) fn new(labels: &'a [u32], weights: Vec<f64>, n_outputs: usize) -> Self {
+        assert_eq!(labels.len(), weights.len());
+        Self { labels, weights, n_outputs }
+    }
+
+    pub(super) fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
+    /// The losses where the margins are these, `[n_rows, n_outputs]`.
+    pub(super) fn evaluate(&self, margins: &[f64]) -> State {
+        let mut residuals = vec![0.0; margins.len()];
+        let mut probabilities = vec![0.0; margins.len()];
+        let n_elements = BLOCK_ROWS * self.n_outputs;
+        let losses: Vec<f64> = margins
+            .par_chunks(n_elements)
+            .zip(residuals.par_chunks_mut(n_elements))
+            .zip(probabilities.par_chunks_mut(n_elements))
+            .zip(self.labels.par_chunks(BLOCK_ROWS).zip(self.weights.par_chunks(BLOCK_ROWS)))
+            .map(|(((margins, residuals), probabilities), (labels, weights))| {
+                let mut loss = 0.0;
+                let rows = margins
+                    .chunks_exact(self.n_outputs)
+                    .zip(residuals.chunks_exact_mut(self.n_outputs))
+                    .zip(probabilities.chunks_exact_mut(self.n_outputs));
+                for (((margins, residuals), probabilities), (label, weight)) in
+                    rows.zip(labels.iter().zip(weights))
+                {
+                    loss += weight
+                        * match (margins, &mut *probabilities) {
+                            ([margin], [probability]) => {
+                                sigmoid_loss(*margin, *label == 1, probability)
+                            }
+                            _ => softmax_loss(margins, *label as usize, probabilities),
+                        };
+                    for (output, residual) in residuals.iter_mut().enumerate() {
+                        let is_target = match self.n_outputs {
+                            1 => *label == 1,
+                            _ => *label as usize == output,
+                        };
+                        *residual =
+                            weight * (probabilities[output] - f64::from(u8::from(is_target)));
+                    }
+                }
+                loss
+            })
+            .collect();
+        State { loss: losses.iter().sum(), residuals, probabilities }
+    }
+
+    /// The derivative by each intercept.
+    pub(super) fn intercept_gradient(&self, state: &State) -> Vec<f64> {
+        let mut sums = vec![0.0; self.n_outputs];
+        for row in state.residuals.chunks_exact(self.n_outputs) {
+            sums.iter_mut().zip(row).for_each(|(sum, residual)| *sum += residual);
+        }
+        sums
+    }
+
+    /// The second derivatives along `directions` of the margins, then by the intercepts.
+    ///
+    /// # Shapes
+    /// `directions`: each `[n_rows, n_outputs]`. The result: square, row-major, of
+    /// `directions.len() + n_outputs` rows.
+    pub(super) fn curvature(&self, state: &State, directions: &[&[f64]]) -> Vec<f64> {
+        let n_outputs = self.n_outputs;
+        let n_directions = directions.len();
+        let size = n_directions + n_outputs;
+        let n_elements = BLOCK_ROWS * n_outputs;
+        let blocks: Vec<Vec<f64>> = state
+            .probabilities
+            .par_chunks(n_elements)
+            .zip(self.weights.par_chunks(BLOCK_ROWS))
+            .enumerate()
+            .map(|(block_idx, (probabilities, weights))| {
+                let mut sums = vec![0.0; size * size];
+                let start = block_idx * n_elements;
+                let block_of =
+                    |direction: usize| &directions[direction][start..start + probabilities.len()];
+                let mut bent = vec![0.0; probabilities.len()];
+                for one in 0..n_directions {
+                    bend(probabilities, weights, block_of(one), &mut bent, n_outputs);
+                    for other in 0..=one {
+                        sums[one * size + other] = dot_block(&bent, block_of(other));
+                    }
+                    for row in bent.chunks_exact(n_outputs) {
+                        for (output, element) in row.iter().enumerate() {
+                            sums[(n_directions + output) * size + one] += element;
+                        }
+                    }
+                }
+                // An intercept is the direction that is 1 for its output and 0 for the others.
+                let mut unit = vec![0.0; probabilities.len()];
+                for one in 0..n_outputs {
+                    unit.iter_mut().enumerate().for_each(|(idx, unit)| {
+                        *unit = f64::from(u8::from(idx % n_outputs == one))
+                    });
+                    bend(probabilities, weights, &unit, &mut bent, n_outputs);
+                    for row in bent.chunks_exact(n_outputs) {
+                        for (other, element) in row.iter().enumerate().take(one + 1) {
+                            sums[(n_directions + one) * size + n_directions + other] += element;
+                        }
+                    }
+                }
+                sums
+            })
+            .collect();
+        let mut total = vec![0.0; size * size];
+        for block in &blocks {
+            total.iter_mut().zip(block).for_each(|(total, sum)| *total += sum);
+        }
+        for row in 0..size {
+            for column in 0..row {
+                total[column * size + row] = total[row * size + column];
+            }
+        }
+        if n_outputs > 1 {
+            // A softmax does not feel a shift of all margins. Some stiffness against shifting all
+            // intercepts together makes the matrix invertible and leaves their mean at zero.
+            let mean = (n_directions..size).map(|idx| total[idx * size + idx]).sum::<f64>()
+                / n_outputs as f64;
+            for row in n_directions..size {
+                for column in n_directions..size {
+                    total[row * size + column] += mean;
+                }
+            }
+        }
+        total
+    }
+}
+
+/// The curvature's product with `direction`, row by row.
+fn bend(
+    probabilities: &[f64],
+    weights: &[f64],
+    direction: &[f64],
+    bent: &mut [f64],
+    n_outputs: usize,
+) {
+    if n_outputs == 1 {
+        let rows = bent.iter_mut().zip(probabilities).zip(direction).zip(weights);
+        for (((bent, probability), direction), weight) in rows {
+            *bent = weight * probability * (1.0 - probability) * direction;
+        }
+        return;
+    }
+    let rows = bent
+        .chunks_exact_mut(n_outputs)
+        .zip(probabilities.chunks_exact(n_outputs))
+        .zip(direction.chunks_exact(n_outputs))
+        .zip(weights);
+    for (((bent, probabilities), direction), weight) in rows {
+        let mean: f64 = probabilities.iter().zip(direction).map(|(p, d)| p * d).sum();
+        for ((bent, probability), direction) in bent.iter_mut().zip(probabilities).zip(direction) {
+            *bent = weight * probability * (direction - mean);
+        }
+    }
+}
+
+/// `ln(1 + e^-|m|)` and so on: neither overflows nor cancels.
+fn sigmoid_loss(margin: f64, is_positive: bool, probability: &mut f64) -> f64 {
+    let small = (-margin.abs()).exp();
+    let large = 1.0 / (1.0 + small);
+    *probability = if margin >= 0.0 { large } else { small * large };
+    let signed = if is_positive { margin } else { -margin };
+    small.ln_1p() + (-signed).max(0.0)
+}
+
+fn softmax_loss(margins: &[f64], label: usize, probabilities: &mut [f64]) -> f64 {
+    softmax(margins, probabilities);
+    let largest = margins.iter().fold(f64::NEG_INFINITY, |most, margin| most.max(*margin));
+    let sum: f64 = margins.iter().map(|margin| (margin - largest).exp()).sum();
+    sum.ln() + largest - margins[label]
+}
+
+/// Probabilities of the classes with these margins, into `probabilities`.
+pub(super) fn softmax(margins: &[f64], probabilities: &mut [f64]) {
+    let largest = margins.iter().fold(f64::NEG_INFINITY, |most, margin| most.max(*margin));
+    for (probability, margin) in probabilities.iter_mut().zip(margins) {
+        *probability = (margin - largest).exp();
+    }
+    let sum: f64 = probabilities.iter().sum();
+    probabilities.iter_mut().for_each(|probability| *probability /= sum);
+}
+
+/// The probability of the positive class at `margin`.
+pub(super) fn sigmoid(margin: f64) -> f64 {
+    let mut probability = 0.0;
+    sigmoid_loss(margin, true, &mut probability);
+    probability
+}
+
+/// Eight running sums, so that additions need not wait for each other.
+pub(super) fn dot_block(one: &[f64], other: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (ones, one_rest) = one.as_chunks::<8>();
+    let (others, other_rest) = other.as_chunks::<8>();
+    for (one, other) in ones.iter().zip(others) {
+        for lane in 0..8 {
+            sums[lane] += one[lane] * other[lane];
+        }
+    }
+    let rest: f64 = one_rest.iter().zip(other_rest).map(|(one, other)| one * other).sum();
+    sums.iter().sum::<f64>() + rest
+}

@@ -1,0 +1,315 @@
+//! The baseline: TF-IDF rows and logistic regression. It joins the vectoriser and the classifier
+//! into one model and predicts without building a matrix.
+
+use std::{cell::RefCell, path::Path};
+
+use linfa::ParamGuard;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    ClassWeight, Classifier, Contribution, Fit, FitReport, Logistic, LogisticParams, Probabilities,
+    predicted_label, tfidf_files,
+};
+use crate::{
+    data::Split,
+    error::Result,
+    progress::Monitor,
+    text::{Counter, FittedVectorizer, Scratch, Vectorizer},
+};
+
+/// The name of this architecture.
+pub(super) const NAME: &str = "tfidf";
+
+/// Settings of the baseline; the defaults are scikit-learn's where it has them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TfidfConfig {
+    /// How texts become rows.
+    pub vectorizer: Vectorizer,
+    /// The weight of the losses against the penalty. Default 1.
+    pub c: f64,
+    /// How much each class counts. Default: every example the same.
+    pub class_weight: ClassWeight,
+    /// Rounds of the search, at most. Default 1000; about ten are needed.
+    pub max_iter: usize,
+    /// See [`LogisticParams::tolerance`]. Default 1e-5: a tenth of scikit-learn's costs four more
+    /// rounds and leaves nothing of chance in the weights.
+    pub tol: f64,
+    /// Logged with the run. Nothing here is random: any seed gives the same model.
+    pub seed: u64,
+}
+
+impl Default for TfidfConfig {
+    fn default() -> Self {
+        Self {
+            vectorizer: Vectorizer::default(),
+            c: 1.0,
+            class_weight: ClassWeight::default(),
+            max_iter: 1000,
+            tol: 1e-5,
+            seed: 42,
+        }
+    }
+}
+
+/// A trained baseline.
+#[derive(Debug, Clone)]
+pub struct Tfidf {
+    classes: Vec<String>,
+    vectorizer: FittedVectorizer,
+    logistic: Logistic,
+    /// The text of `model.json`, kept so that saving a loaded model gives the same bytes.
+    header: String,
+}
+
+impl TfidfConfig {
+    /// Like [`Fit::fit`], with the concrete type.
+    ///
+    /// # Errors
+    /// As [`Fit::fit`].
+    pub fn train(
+        &self,
+        train: &Split,
+        monitor: &Monitor,
+        log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
+    ) -> Result<Tfidf> {
+        let params = LogisticParams::default()
+            .c(self.c)
+            .class_weight(self.class_weight.clone())
+            .max_iter(self.max_iter)
+            .tolerance(self.tol)
+            .check()?;
+        params.check_labels(&train.labels, train.classes.len())?;
+        let n_steps = self.vectorizer.n_steps(train.texts.len());
+        let (vectorizer, matrix) = monitor.stage("vectorise", Some(n_steps), || {
+            self.vectorizer.fit_transform(&train.texts, monitor)
+        })?;
+        let (logistic, report) = monitor.stage("fit", None, || {
+            params.fit_rows(
+                &matrix,
+                &train.labels,
+                train.classes.len(),
+                &mut |round, loss, rest| {
+                    monitor.interrupt.check()?;
+                    monitor.progress.advance(u64::from(round > 0));
+                    monitor.progress.note(&format!("loss {loss:.1}, gradient {rest:.1e}"));
+                    log("loss", loss, round as u64)
+                },
+            )
+        })?;
+        let step = report.n_iter as u64;
+        log("n_iter", report.n_iter as f64, step)?;
+        log("converged", f64::from(u8::from(report.has_converged)), step)?;
+        if !report.has_converged {
+            tracing::warn!(
+                n_iter = report.n_iter,
+                gradient = report.gradient,
+                tol = self.tol,
+                "the fit has not converged: raise max_iter or tol"
+            );
+            monitor.progress.note("not converged: raise max_iter or tol");
+        }
+        Ok(Tfidf::new(self, train.classes.clone(), vectorizer, logistic, &report))
+    }
+}
+
+impl Fit for TfidfConfig {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn params(&self) -> Vec<(String, String)> {
+        let mut params = Vec::new();
+        let value = serde_json::to_value(self).expect("settings are plain values");
+        flatten(&value, &mut params);
+        params
+    }
+
+    fn fit(
+        &self,
+        train: &Split,
+        monitor: &Monitor,
+        log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
+    ) -> Result<Box<dyn Classifier>> {
+        Ok(Box::new(self.train(train, monitor, log)?))
+    }
+}
+
+/// Every plain value with its key; the names are unique without those of the groups.
+fn flatten(value: &Value, params: &mut Vec<(String, String)>) {
+    let Value::Object(fields) = value else { return };
+    for (key, value) in fields {
+        match value {
+            Value::Object(_) if key == "vectorizer" => flatten(value, params),
+            Value::String(text) => params.push((key.clone(), text.clone())),
+            Value::Null => params.push((key.clone(), "none".to_owned())),
+            _ => params.push((key.clone(), value.to_string())),
+        }
+    }
+}
+
+type Buffers = (Scratch, Counter);
+
+thread_local! {
+    /// Kept from one prediction to the next: fresh memory would cost more than the prediction.
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+impl Tfidf {
+    fn new(
+        config: &TfidfConfig,
+        classes: Vec<String>,
+        vectorizer: FittedVectorizer,
+        logistic: Logistic,
+        report: &FitReport,
+    ) -> Self {
+        let header = tfidf_files::header(config, &classes, &vectorizer, report);
+        Self { classes, vectorizer, logistic, header }
+    }
+
+    /// Puts loaded parts together; their sizes were checked.
+    pub(super) fn from_parts(
+        classes: Vec<String>,
+        vectorizer: FittedVectorizer,
+        logistic: Logistic,
+        header: String,
+    ) -> Self {
+        Self { classes, vectorizer, logistic, header }
+    }
+
+    /// The vectoriser.
+    pub fn vectorizer(&self) -> &FittedVectorizer {
+        &self.vectorizer
+    }
+
+    /// The classifier.
+    pub fn logistic(&self) -> &Logistic {
+        &self.logistic
+    }
+
+    /// The text of `model.json`.
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// Appends the class probabilities of one text.
+    fn predict_into(&self, text: &str, probabilities: &mut Vec<f64>) {
+        BUFFERS.with_borrow_mut(|(scratch, counter)| {
+            self.vectorizer.count(text, scratch, counter);
+            let n_outputs = self.logistic.n_outputs();
+            let (idf, coefficients) = (self.vectorizer.idf(), self.logistic.coefficients());
+            let settings = self.vectorizer.settings();
+            let mut square = 0.0;
+            let mut margins = self.logistic.intercepts().to_vec();
+            if let [margin] = margins.as_mut_slice() {
+                let mut sum = 0.0;
+                for (feature, count) in counter.counts() {
+                    let weight = settings.tf(*count) * idf[*feature as usize];
+                    square += weight * weight;
+                    sum += weight * coefficients[*feature as usize];
+                }
+                *margin += sum * inverse_length(square);
+            } else {
+                let mut sums = vec![0.0; n_outputs];
+                for (feature, count) in counter.counts() {
+                    let weight = settings.tf(*count) * idf[*feature as usize];
+                    square += weight * weight;
+                    let start = *feature as usize * n_outputs;
+                    let coefficients = &coefficients[start..start + n_outputs];
+                    for (sum, coefficient) in sums.iter_mut().zip(coefficients) {
+                        *sum += weight * coefficient;
+                    }
+                }
+                for (margin, sum) in margins.iter_mut().zip(sums) {
+                    *margin += sum * inverse_length(square);
+                }
+            }
+            self.logistic.push_probabilities(&margins, probabilities);
+        });
+    }
+}
+
+/// What scales a row to length 1; 0 for a row without a known term.
+fn inverse_length(square: f64) -> f64 {
+    if square > 0.0 { square.sqrt().recip() } else { 0.0 }
+}
+
+impl Classifier for Tfidf {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// One text is done on the calling thread, several in parallel.
+    fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
+        let n_classes = self.classes.len();
+        let values = match texts {
+            [text] => {
+                let mut values = Vec::with_capacity(n_classes);
+                self.predict_into(text, &mut values);
+                values
+            }
+            _ => {
+                let chunks: Vec<Vec<f64>> = texts
+                    .par_chunks(64)
+                    .map(|texts| {
+                        let mut values = Vec::with_capacity(texts.len() * n_classes);
+                        texts.iter().for_each(|text| self.predict_into(text, &mut values));
+                        values
+                    })
+                    .collect();
+                chunks.concat()
+            }
+        };
+        Ok(Probabilities::new(values, n_classes))
+    }
+
+    fn explain(&self, text: &str, n_terms: usize) -> Result<Vec<Contribution>> {
+        let mut probabilities = Vec::new();
+        self.predict_into(text, &mut probabilities);
+        let n_outputs = self.logistic.n_outputs();
+        let output = if n_outputs == 1 { 0 } else { predicted_label(&probabilities) };
+        let mut weights: Vec<(u32, f64)> = BUFFERS.with_borrow_mut(|(scratch, counter)| {
+            self.vectorizer.count(text, scratch, counter);
+            let settings = self.vectorizer.settings();
+            let weigh = |(feature, count): &(u32, u32)| {
+                (*feature, settings.tf(*count) * self.vectorizer.idf()[*feature as usize])
+            };
+            counter.counts().iter().map(weigh).collect()
+        });
+        let scale = inverse_length(weights.iter().map(|(_, weight)| weight * weight).sum());
+        for (feature, weight) in &mut weights {
+            *weight *= scale * self.logistic.coefficients()[*feature as usize * n_outputs + output];
+        }
+        weights.sort_by(|(_, one), (_, other)| other.abs().total_cmp(&one.abs()));
+        weights.truncate(n_terms);
+        let is_wanted = |feature| weights.iter().any(|(wanted, _)| *wanted == feature);
+        let terms = self.vectorizer.vocabulary().terms_of(is_wanted);
+        let spell = |(feature, weight): &(u32, f64)| {
+            let term_idx = terms.binary_search_by_key(feature, |(feature, _)| *feature).ok()?;
+            Some(Contribution { term: terms[term_idx].1.clone(), weight: *weight })
+        };
+        Ok(weights.iter().filter_map(spell).collect())
+    }
+
+    fn save(&self, dir: &Path) -> Result<()> {
+        tfidf_files::save(self, dir)
+    }
+
+    fn describe(&self) -> Value {
+        let header: Value = serde_json::from_str(&self.header).unwrap_or(Value::Null);
+        let field = |name: &str| header.get(name).cloned().unwrap_or(Value::Null);
+        json!({
+            "model": NAME,
+            "classes": self.classes,
+            "params": field("params"),
+            "sizes": field("sizes"),
+            "fit": field("fit"),
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! The files of a saved baseline: `model.json` (what it is, for people too), `vocabulary.bin` and
+//! `weights.bin`. The first holds the second's checksum and the third the first's, so that files
+//! of different models are never taken for one.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    FitReport, Logistic, ModelFiles,
+    format::{Reader, Writer, checksum, corrupt},
+    load::{FORMAT, HEADER_FILE, Header, SCHEMA_VERSION},
+    tfidf::{NAME, Tfidf, TfidfConfig},
+};
+use crate::{
+    error::{Error, Result},
+    text::{Entry, FittedVectorizer, Parts},
+};
+
+const VOCABULARY_FILE: &str = "vocabulary.bin";
+const VOCABULARY_MAGIC: [u8; 8] = *b"tbvocab1";
+const WEIGHTS_FILE: &str = "weights.bin";
+const WEIGHTS_MAGIC: [u8; 8] = *b"tbweigh1";
+
+/// What only a baseline's `model.json` says.
+#[derive(Serialize, Deserialize)]
+struct TfidfHeader {
+    #[serde(flatten)]
+    common: Header,
+    params: TfidfConfig,
+    sizes: Sizes,
+    fit: FitReport,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sizes {
+    /// Texts it was trained on.
+    n_texts: usize,
+    n_features: usize,
+    n_words: usize,
+}
+
+/// The text of `model.json`.
+pub(super) fn header(
+    config: &TfidfConfig,
+    classes: &[String],
+    vectorizer: &FittedVectorizer,
+    report: &FitReport,
+) -> String {
+    let header = TfidfHeader {
+        common: Header {
+            format: FORMAT.to_owned(),
+            schema_version: SCHEMA_VERSION,
+            model: NAME.to_owned(),
+            classes: classes.to_vec(),
+        },
+        params: config.clone(),
+        sizes: Sizes {
+            n_texts: vectorizer.n_texts(),
+            n_features: vectorizer.vocabulary().n_features(),
+            n_words: vectorizer.vocabulary().n_words(),
+        },
+        fit: *report,
+    };
+    serde_json::to_string_pretty(&header).expect("the header has string keys and plain values")
+        + "\n"
+}
+
+/// Writes the three files.
+pub(super) fn save(model: &Tfidf, dir: &Path) -> Result<()> {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        fs::write(&path, bytes).map_err(|source| Error::io("write", &path, source))
+    };
+    let vocabulary = vocabulary_bytes(model);
+    let mut weights = Writer::new(WEIGHTS_MAGIC);
+    weights.u64s(&[checksum(model.header().as_bytes()), checksum(&vocabulary)]);
+    weights.f64s(model.logistic().intercepts());
+    weights.f64s(model.logistic().coefficients());
+    write(VOCABULARY_FILE, &vocabulary)?;
+    write(WEIGHTS_FILE, &weights.finish())?;
+    write(HEADER_FILE, model.header().as_bytes())
+}
+
+fn vocabulary_bytes(model: &Tfidf) -> Vec<u8> {
+    let vectorizer = model.vectorizer();
+    let Parts { words, word_features, levels } = vectorizer.vocabulary().parts();
+    let mut writer = Writer::new(VOCABULARY_MAGIC);
+    writer.u32s(&words.iter().map(|word| word.len() as u32).collect::<Vec<_>>());
+    writer.u8s(&words.concat());
+    writer.u32s(&word_features);
+    writer.u64s(&[levels.len() as u64]);
+    for level in levels {
+        let column = |part: fn(&Entry) -> u32| level.iter().map(part).collect::<Vec<_>>();
+        writer.u32s(&column(|entry| entry.prefix));
+        writer.u32s(&column(|entry| entry.word));
+        writer.u32s(&column(|entry| entry.feature));
+    }
+    writer.u32s(vectorizer.text_counts());
+    writer.finish()
+}
+
+/// Reads the three files, of which `header` is the first.
+pub(super) fn load(files: &ModelFiles, header: String) -> Result<Tfidf> {
+    let parsed: TfidfHeader = serde_json::from_str(&header)
+        .map_err(|source| corrupt(HEADER_FILE, "it is no tfidf header").with_source(source))?;
+    let TfidfHeader { common, params, sizes, .. } = parsed;
+    let read = |name: &str| {
+        let path = files.path(name)?;
+        fs::read(path).map_err(|source| Error::io("read", path, source))
+    };
+    let vocabulary = read(VOCABULARY_FILE)?;
+    let weights = read(WEIGHTS_FILE)?;
+    let mut reader = Reader::new(&weights, WEIGHTS_MAGIC, WEIGHTS_FILE)?;
+    let checksums = reader.read_u64s()?;
+    let intercepts = reader.read_f64s()?;
+    let coefficients = reader.read_f64s()?;
+    reader.finish()?;
+    if checksums != [checksum(header.as_bytes()), checksum(&vocabulary)] {
+        return Err(corrupt(WEIGHTS_FILE, "it belongs to other files than those beside it"));
+    }
+    let n_classes = common.classes.len();
+    let n_outputs = if n_classes == 2 { 1 } else { n_classes };
+    let n_expected = n_outputs.checked_mul(sizes.n_features);
+    if n_classes < 2 || intercepts.len() != n_outputs || n_expected != Some(coefficients.len()) {
+        return Err(corrupt(
+            WEIGHTS_FILE,
+            format!(
+                "{} weights and {} intercepts for {n_classes} classes and {} features",
+                coefficients.len(),
+                intercepts.len(),
+                sizes.n_features
+            ),
+        ));
+    }
+    let (parts, text_counts) = read_vocabulary(&vocabulary)?;
+    if text_counts.len() != sizes.n_features || parts.words.len() != sizes.n_words {
+        return Err(corrupt(VOCABULARY_FILE, "its sizes are not those in model.json"));
+    }
+    let vectorizer = FittedVectorizer::new(params.vectorizer, parts, sizes.n_texts, text_counts)
+        .map_err(|reason| corrupt(VOCABULARY_FILE, reason))?;
+    let logistic = Logistic::new(n_classes, coefficients, intercepts);
+    Ok(Tfidf::from_parts(common.classes, vectorizer, logistic, header))
+}
+
+fn read_vocabulary(bytes: &[u8]) -> Result<(Parts, Vec<u32>)> {
+    let mut reader = Reader::new(bytes, VOCABULARY_MAGIC, VOCABULARY_FILE)?;
+    let lengths = reader.read_u32s()?;
+    let text = reader.read_u8s()?;
+    let mut words = Vec::with_capacity(lengths.len());
+    let mut rest = text.as_slice();
+    for length in lengths {
+        let (word, after) = rest
+            .split_at_checked(length as usize)
+            .ok_or_else(|| corrupt(VOCABULARY_FILE, "its words are longer than their text"))?;
+        words.push(word.into());
+        rest = after;
+    }
+    if !rest.is_empty() {
+        return Err(corrupt(VOCABULARY_FILE, "its words are shorter than their text"));
+    }
+    let word_features = reader.read_u32s()?;
+    let n_levels = match reader.read_u64s()?.as_slice() {
+        [n_levels] if *n_levels < crate::text::Vectorizer::MAX_NGRAM as u64 => *n_levels,
+        found => return Err(corrupt(VOCABULARY_FILE, format!("{found:?} lengths of n-grams"))),
+    };
+    let mut levels = Vec::new();
+    for _ in 0..n_levels {
+        let (prefixes, words) = (reader.read_u32s()?, reader.read_u32s()?);
+        let features = reader.read_u32s()?;
+        if prefixes.len() != words.len() || words.len() != features.len() {
+            return Err(corrupt(VOCABULARY_FILE, "the lists of an n-gram length differ in length"));
+        }
+        let entries = prefixes.into_iter().zip(words).zip(features);
+        levels.push(
+            entries.map(|((prefix, word), feature)| Entry { prefix, word, feature }).collect(),
+        );
+    }
+    let text_counts = reader.read_u32s()?;
+    reader.finish()?;
+    Ok((Parts { words, word_features, levels }, text_counts))
+}
