@@ -2,13 +2,19 @@
 //! and the health check that asks from outside.
 
 use std::{
+    collections::BTreeMap,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use trialbook::{
     ErrorKind,
+    data::{Fingerprint, Split},
+    model::{Classifier, Fit, TfidfConfig, prediction::predictions},
+    progress::Monitor,
+    registry::{DEFAULT_MODEL, Lineage, NewRun, NewVersion, Registry, Stage},
     serve::{self, HealthStatus, Limits, ServeConfig, Server},
     store::Store,
 };
@@ -113,6 +119,56 @@ fn a_taken_port_and_a_foreign_host_are_clear_errors() {
     // 192.0.2.0/24 is set aside for documentation: no machine has it.
     let foreign = Server::with_state(state(), "192.0.2.1", 0).unwrap_err();
     assert_eq!(foreign.kind(), ErrorKind::Invalid);
+}
+
+/// Trains on four words and puts the result into production as version 1.
+fn put_into_production(store: &Store) -> Box<dyn Classifier> {
+    let texts = ["good good film", "good play", "bad film", "bad bad play"];
+    let train = Split {
+        name: "train".to_owned(),
+        texts: texts.map(str::to_owned).to_vec(),
+        labels: vec![1, 1, 0, 0],
+        classes: vec!["neg".to_owned(), "pos".to_owned()],
+        fingerprint: Fingerprint { sha256: "0".repeat(64), n_rows: 4, class_counts: vec![2, 2] },
+    };
+    let model =
+        TfidfConfig::default().fit(&train, &Monitor::silent(), &mut |_, _, _| Ok(())).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    model.save(folder.path()).unwrap();
+
+    let registry = Registry::open(store).unwrap();
+    let experiment_id = registry.experiment("sentiment-analysis").unwrap().experiment_id;
+    let run = registry.create_run(NewRun { experiment_id, ..NewRun::default() }).unwrap();
+    let version = NewVersion {
+        model: DEFAULT_MODEL.to_owned(),
+        files: registry.log_artifacts(&run.run_id, folder.path(), "").unwrap(),
+        run_id: run.run_id,
+        lineage: Lineage::default(),
+        metrics: BTreeMap::new(),
+        created_ms: 0,
+    };
+    registry.create_version(version).unwrap();
+    registry.set_stage(DEFAULT_MODEL, 1, Stage::Production, "test").unwrap();
+    model
+}
+
+#[test]
+fn the_production_version_of_a_store_answers_as_the_trained_model_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let model = put_into_production(&store);
+    let server = Server::start(&ServeConfig { port: 0, ..ServeConfig::new(store) }).unwrap();
+    let info = serve::health_check(&server.url()).unwrap().model.unwrap();
+    assert_eq!((info.version, info.stage), (1, Stage::Production));
+    for text in ["a good film", "a bad play", "nothing known"] {
+        let answer = post_over_socket(server.addr(), &json!({ "text": text }).to_string());
+        let answer: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let expected = &predictions(&*model, &[text]).unwrap()[0];
+        assert_eq!(answer["label"], *expected.label, "{text}");
+        let difference = answer["probability"].as_f64().unwrap() - expected.probability.unwrap();
+        // Saving may round a weight, no more.
+        assert!(difference.abs() < 1e-6, "{text}: {difference}");
+    }
 }
 
 #[test]
