@@ -3,8 +3,9 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    process::{Command, Output, Stdio},
     time::Duration,
 };
 
@@ -183,7 +184,7 @@ fn a_store_without_a_production_model_is_served_all_the_same() {
     assert!(answer.contains("trialbook promote SentimentClassifier"), "{answer}");
 }
 
-/// Makes this test binary a server: [`a_signal_ends_the_process_well`] runs it as a child.
+/// Makes this test binary a server, with a log, in a process that can be sent signals.
 const SERVE_IN_CHILD: &str = "TRIALBOOK_TEST_SERVE_IN_CHILD";
 
 #[test]
@@ -191,34 +192,80 @@ fn child_process_that_serves() {
     if std::env::var_os(SERVE_IN_CHILD).is_none() {
         return;
     }
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
     let (listener, addr) = serve::bind("127.0.0.1", 0).unwrap();
     serve::start_with(state(), listener, || println!("\nlistening {addr}")).unwrap();
     println!("\nended well");
 }
 
+/// Starts such a process and asks it something, then sends `signal`; what it wrote until it ended.
+#[cfg(unix)]
+fn serve_in_child(signal: &str, ask: impl FnOnce(SocketAddr)) -> Output {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["serve::sockets::child_process_that_serves", "--exact", "--nocapture"])
+        .env(SERVE_IN_CHILD, "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The pipe stays open: a closed one would break the child's last words.
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let addr = stdout
+        .by_ref()
+        .lines()
+        .find_map(|line| line.unwrap().strip_prefix("listening ").map(str::to_owned))
+        .expect("the child says where it listens");
+    ask(addr.parse().unwrap());
+    let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).unwrap();
+    Output { stdout: rest, ..child.wait_with_output().unwrap() }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_the_process_well() {
-    use std::{
-        io::{BufRead, BufReader},
-        process::{Command, Stdio},
-    };
-
     for signal in ["INT", "TERM"] {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["serve::sockets::child_process_that_serves", "--exact", "--nocapture"])
-            .env(SERVE_IN_CHILD, "1")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines =
-            BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap());
-        let addr = lines.find_map(|line| line.strip_prefix("listening ").map(str::to_owned));
-        let report = serve::health_check(&addr.expect("the child says where it listens")).unwrap();
-        assert_eq!(report.status, HealthStatus::Ok);
-        let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
-        assert!(kill.unwrap().success());
-        assert!(lines.any(|line| line == "ended well"), "SIG{signal}");
-        assert_eq!(child.wait().unwrap().code(), Some(0), "SIG{signal}");
+        let output = serve_in_child(signal, |addr| {
+            let report = serve::health_check(&addr.to_string()).unwrap();
+            assert_eq!(report.status, HealthStatus::Ok);
+        });
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.lines().any(|line| line == "ended well"), "SIG{signal}: {stdout}");
+        assert_eq!(output.status.code(), Some(0), "SIG{signal}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn every_request_is_one_line_in_the_log_without_the_users_words() {
+    let requests = [
+        ("/predict", r#"{"text":"secretword"}"#, 200),
+        ("/predict?text=secretword", r#"{"texts":"secretword"}"#, 422),
+        ("/predict", r#"{"text":"secretword"#, 400),
+    ];
+    let output = serve_in_child("TERM", |addr| {
+        for (idx, (path, body, _)) in requests.iter().enumerate() {
+            let length = body.len();
+            exchange(
+                addr,
+                &format!(
+                    "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-request-id: id-{idx}\r\n\
+                     content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+                ),
+            );
+        }
+    });
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(!log.contains("secretword"), "{log}");
+    for (idx, (_, _, status)) in requests.iter().enumerate() {
+        let id = format!("request_id=\"id-{idx}\"");
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(&id)).collect();
+        let [line] = lines[..] else { panic!("{log}") };
+        let status = format!("status={status}");
+        for field in ["method=POST", "path=\"/predict\"", &status, "latency_ms="] {
+            assert!(line.contains(field), "{field} in {line}");
+        }
     }
 }
