@@ -50,9 +50,16 @@ pub(super) fn read(
     choice: ColumnChoice<'_>,
 ) -> Result<(RawRows, Vec<String>)> {
     let broken = |source: PolarsError| {
-        Error::invalid(format!("{path:?}: broken {container} file"))
-            .with_source(first_line(&source))
-            .with_hint("copy or download the file again")
+        let reason = first_line(&source);
+        let error = Error::invalid(format!("{path:?}: broken {container} file"));
+        match reason.strip_prefix("cannot create series from ") {
+            // The types that the build of polars leaves out to stay small.
+            Some(dtype) => {
+                Error::invalid(format!("{path:?}: a column of the type {dtype}, which is not read"))
+                    .with_hint("write labels as strings, booleans or signed whole numbers")
+            }
+            None => error.with_source(reason).with_hint("copy or download the file again"),
+        }
     };
     let open = || File::open(path).map_err(|source| Error::io("read", path, source));
     let file = open()?;
@@ -129,6 +136,7 @@ fn label(value: &AnyValue<'_>) -> Result<Option<String>, ()> {
         | AnyValue::Int16(_)
         | AnyValue::Int32(_)
         | AnyValue::Int64(_)
+        | AnyValue::Int128(_)
         | AnyValue::UInt8(_)
         | AnyValue::UInt16(_)
         | AnyValue::UInt32(_)

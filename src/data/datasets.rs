@@ -5,7 +5,7 @@
 use std::{
     fs, io,
     path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use polars::prelude::{LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, col, lit, when};
@@ -29,6 +29,27 @@ use crate::{
 const TEMPORARY_PREFIX: &str = ".tmp-";
 
 /// The datasets of one store. Any number of processes may use them at the same time.
+///
+/// ```
+/// use trialbook::{
+///     data::{AddRequest, Datasets, ExtraTables, Source},
+///     progress::Monitor,
+///     store::Store,
+/// };
+///
+/// let dir = tempfile::tempdir()?;
+/// let datasets = Datasets::new(&Store::new(dir.path()));
+/// let request = AddRequest::new(Source::Sample { seed: 42 });
+/// datasets.add("sample", &request, &Monitor::silent())?;
+/// let train = datasets.split("sample", "train")?;
+/// assert_eq!((train.texts.len(), train.classes.len()), (2_000, 2));
+/// let counts = datasets.sql(
+///     "select label, count(*) as n from sample.test group by label order by label",
+///     &ExtraTables::none(),
+/// )?;
+/// assert_eq!(counts.to_json()[0]["n"], 500);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Datasets {
     store: Store,
@@ -98,7 +119,8 @@ impl Datasets {
     }
 
     /// A lazy frame over `imdb.train` or `imdb.test` with the columns `text`, `label` and `target`,
-    /// or over both splits of `imdb` with the further column `split`.
+    /// or over both splits of `imdb` with the further column `split`. Being lazy it does not check
+    /// the files' bytes; [`Datasets::verify`] does.
     ///
     /// # Errors
     /// As [`Datasets::get`].
@@ -168,18 +190,30 @@ impl Datasets {
         Ok(())
     }
 
+    /// Deletes what adds and removals that were killed left behind, when it has not been touched for
+    /// `older_than`; returns the number of folders deleted. Work in progress is younger.
+    ///
+    /// # Errors
+    /// When the system refuses, with the path.
+    pub fn sweep(&self, older_than: Duration) -> Result<usize> {
+        let mut n_deleted = 0;
+        for entry in self.entries()? {
+            let path = entry.path();
+            let fail = |source| Error::io("sweep", &path, source);
+            let is_ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX);
+            let age = || entry.metadata().and_then(|metadata| metadata.modified());
+            if is_ours && age().map_err(fail)?.elapsed().is_ok_and(|age| age >= older_than) {
+                fs::remove_dir_all(&path).map_err(fail)?;
+                n_deleted += 1;
+            }
+        }
+        Ok(n_deleted)
+    }
+
     /// The names of all datasets, sorted.
     pub(super) fn names(&self) -> Result<Vec<String>> {
-        let dir = self.store.data_dir();
-        let fail = |source| Error::io("list", &dir, source);
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(fail(error)),
-        };
         let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(fail)?;
+        for entry in self.entries()? {
             let name = entry.file_name().to_string_lossy().into_owned();
             if check_name(&name).is_ok() && entry.path().join(MANIFEST_FILE).is_file() {
                 names.push(name);
@@ -187,6 +221,16 @@ impl Datasets {
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Everything in the folder of datasets; nothing before the first one is added.
+    fn entries(&self) -> Result<Vec<fs::DirEntry>> {
+        let dir = self.store.data_dir();
+        match fs::read_dir(&dir).and_then(Iterator::collect) {
+            Ok(entries) => Ok(entries),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Error::io("list", &dir, error)),
+        }
     }
 
     fn find(&self, name: &str) -> Result<Option<Dataset>> {

@@ -39,21 +39,17 @@ impl Head {
 /// `text` with its white space collapsed, cut to `max_chars` with an ellipsis.
 pub(super) fn on_one_line(text: &str, max_chars: usize) -> String {
     let mut line = String::new();
-    let mut n_chars = 0;
-    for word in text.split_whitespace() {
-        if n_chars > 0 {
-            line.push(' ');
-            n_chars += 1;
+    let words = text.split_whitespace().enumerate();
+    let chars =
+        words.flat_map(|(idx, word)| (idx > 0).then_some(' ').into_iter().chain(word.chars()));
+    for (n_chars, c) in chars.enumerate() {
+        if n_chars == max_chars {
+            line.pop();
+            line.push('…');
+            break;
         }
-        for c in word.chars() {
-            if n_chars == max_chars {
-                line.truncate(line.char_indices().next_back().map_or(0, |(at, _)| at));
-                line.push('…');
-                return line;
-            }
-            line.push(if c.is_control() { '·' } else { c });
-            n_chars += 1;
-        }
+        // A terminal must not obey what a review says.
+        line.push(if c.is_control() { '·' } else { c });
     }
     line
 }
@@ -67,6 +63,8 @@ mod tests {
         assert_eq!(on_one_line("a\n\n b\tc", 10), "a b c");
         assert_eq!(on_one_line("abcdef", 6), "abcdef");
         assert_eq!(on_one_line("abcdefg", 6), "abcde…");
+        assert_eq!(on_one_line("abc def", 3), "ab…");
+        assert_eq!(on_one_line("abc def", 4), "abc…");
         assert_eq!(on_one_line("äöü äöü", 4), "äöü…");
         assert_eq!(on_one_line("\u{1b}[31mred", 20), "·[31mred");
     }

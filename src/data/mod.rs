@@ -20,6 +20,7 @@ mod query;
 mod random;
 mod raw;
 mod sample;
+mod sample_patterns;
 mod sample_words;
 mod sql;
 mod stored;

@@ -1,0 +1,190 @@
+//! SQL over datasets and lent tables.
+
+use trialbook::{
+    Error, ErrorKind,
+    data::{Column, ExtraTables, Source},
+};
+
+use super::lab::{Lab, csv, ten_rows};
+
+#[test]
+fn sql_reads_every_split() {
+    let lab = Lab::new();
+    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    lab.add_file("my-data", &lab.write("a.csv", csv(&ten_rows(), ','))).unwrap();
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    for (query, expected) in [
+        (
+            "select label, count(*) as n from sample group by label order by label",
+            r#"[{"label": "negative", "n": 1500}, {"label": "positive", "n": 1500}]"#,
+        ),
+        ("select count(*) as n from sample.train", r#"[{"n": 2000}]"#),
+        ("SELECT count(*) AS n FROM sample.test t WHERE t.label = 'positive'", r#"[{"n": 500}]"#),
+        (
+            "select split, count(*) as n, avg(target) as mean, min(target) as low, max(target) as \
+             high from sample group by split order by split desc",
+            r#"[{"split": "train", "n": 2000, "mean": 0.5, "low": 0, "high": 1},
+                {"split": "test", "n": 1000, "mean": 0.5, "low": 0, "high": 1}]"#,
+        ),
+        ("select count(*) as n from \"my-data\".train", r#"[{"n": 8}]"#),
+        ("select count(*) as n from \"my-data\"", r#"[{"n": 10}]"#),
+        ("select count(*) as n from \"my-data.test\" as x", r#"[{"n": 2}]"#),
+        (
+            "select a.label as label, count(*) as n from sample.train a join sample.test b on \
+             a.text = b.text group by a.label",
+            "[]",
+        ),
+        (
+            "select a.n as train, b.n as test from (select label, count(*) as n from sample.train \
+             group by label) a join (select label, count(*) as n from sample.test group by label) b \
+             on a.label = b.label where a.label = 'positive'",
+            r#"[{"train": 1000, "test": 500}]"#,
+        ),
+        (
+            "select count(*) as n from (select text from sample.test union all select text from \
+             \"my-data\")",
+            r#"[{"n": 1010}]"#,
+        ),
+        (
+            "select label from sample union select label from sample.test order by label",
+            r#"[{"label": "negative"}, {"label": "positive"}]"#,
+        ),
+        (
+            "select case when target = 1 then 'up' else 'down' end as way, count(*) as n from \
+             sample.test group by way order by way",
+            r#"[{"way": "down", "n": 500}, {"way": "up", "n": 500}]"#,
+        ),
+        (
+            "select text from \"my-data\" where text like '%number 4%'",
+            r#"[{"text": "a \"fine\" film, number 4<br />\nreally"}]"#,
+        ),
+        (
+            "select upper(label) as l, length(text) as n from \"my-data\" where text ilike \
+             '%NUMBER 2%'",
+            r#"[{"l": "POSITIVE", "n": 36}]"#,
+        ),
+        (
+            "select round(avg(length(text)), 2) as mean from \"my-data\" where label = 'negative'",
+            r#"[{"mean": 20.0}]"#,
+        ),
+        ("select count(distinct label) as n from sample", r#"[{"n": 2}]"#),
+        ("select distinct split from sample order by split limit 1", r#"[{"split": "test"}]"#),
+        (
+            "with p as (select * from sample.test where target = 1) select count(*) as n from p",
+            r#"[{"n": 500}]"#,
+        ),
+        ("select label, count(*) as n from sample group by label having count(*) > 2000", "[]"),
+        (
+            "select count(*) as n from sample.test where label in ('positive') and text is not null",
+            r#"[{"n": 500}]"#,
+        ),
+        (
+            "select count(*) as n from sample.test where label in (select label from \"my-data\" \
+             where target = 1)",
+            r#"[{"n": 500}]"#,
+        ),
+        (
+            "select label, row_number() over (partition by label order by text) as k from \
+             \"my-data\" order by label, k limit 1",
+            r#"[{"label": "negative", "k": 1}]"#,
+        ),
+        (
+            "select median(target) as m, stddev(target) as s, sum(target) as t from \"my-data\"",
+            r#"[{"m": 0.5, "s": 0.5270462766947299, "t": 5}]"#,
+        ),
+        (
+            "select substr(label, 1, 3) as s, label || '!' as b, concat(label, '-', target) as c, \
+             replace(label, 'pos', 'neg') as r, target + 1.5 as x from \"my-data.test\" where \
+             target = 1",
+            r#"[{"s": "pos", "b": "positive!", "c": "positive-1", "r": "negitive", "x": 2.5}]"#,
+        ),
+        (
+            "select cast(target as double) / 3 as x, target - 2 as y from sample where target = 1 limit 1",
+            r#"[{"x": 0.3333333333333333, "y": -1}]"#,
+        ),
+        (
+            "select starts_with(label, 'neg') as a, strpos(label, 'g') as b from \"my-data.test\" \
+             where label = 'negative'",
+            r#"[{"a": true, "b": 3}]"#,
+        ),
+        ("select sample.train.label from sample.train limit 1", r#"[{"label": "positive"}]"#),
+        ("select sample.label from sample limit 1", r#"[{"label": "positive"}]"#),
+        ("select 1 as one", r#"[{"one": 1}]"#),
+    ] {
+        assert_eq!(lab.sql(query), json(expected), "{query}");
+    }
+    let rows = lab.datasets.frame("sample").unwrap().collect().unwrap();
+    assert_eq!(rows.shape(), (3_000, 4));
+    assert_eq!(lab.datasets.frame("sample.test").unwrap().collect().unwrap().shape(), (1_000, 3));
+}
+
+#[test]
+fn lent_tables_are_built_only_when_a_query_names_them() {
+    let lab = Lab::new();
+    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    let built = std::cell::RefCell::new(Vec::new());
+    let build = |table: &str| {
+        built.borrow_mut().push(table.to_owned());
+        Ok(vec![
+            ("run_id".to_owned(), Column::Str(vec![Some("a".into()), Some("b".into()), None])),
+            ("f1".to_owned(), Column::F64(vec![Some(0.9), Some(f64::NAN), None])),
+            ("step".to_owned(), Column::I64(vec![Some(1), Some(2), Some(3)])),
+            ("best".to_owned(), Column::Bool(vec![Some(true), None, Some(false)])),
+        ])
+    };
+    let tables = ExtraTables { names: &["runs", "metrics"], build: &build };
+    lab.datasets.sql("select count(*) from sample", &tables).unwrap();
+    assert!(built.borrow().is_empty());
+    let result = lab
+        .datasets
+        .sql(
+            "select m.run_id, m.f1, m.best from metrics m where m.step < 3 order by m.step",
+            &tables,
+        )
+        .unwrap();
+    assert_eq!(*built.borrow(), ["metrics"]);
+    let expected = serde_json::json!([
+        {"run_id": "a", "f1": 0.9, "best": true},
+        {"run_id": "b", "f1": "NaN", "best": null},
+    ]);
+    assert_eq!(result.to_json(), expected);
+    let failing = ExtraTables {
+        names: &["runs"],
+        build: &|_| Err(Error::new(ErrorKind::Corrupt, "registry is damaged")),
+    };
+    let error = lab.datasets.sql("select * from runs", &failing).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let empty = ExtraTables {
+        names: &["runs"],
+        build: &|_| Ok(vec![("run_id".to_owned(), Column::Str(Vec::new()))]),
+    };
+    assert_eq!(lab.datasets.sql("select run_id from runs", &empty).unwrap().n_rows(), 0);
+}
+
+#[test]
+fn a_wrong_query_is_one_clear_message() {
+    let lab = Lab::new();
+    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    lab.add_file("my-data", &lab.write("a.csv", csv(&ten_rows(), ','))).unwrap();
+    let tables = ExtraTables { names: &["runs"], build: &|_| Ok(Vec::new()) };
+    let known =
+        "there are \"my-data\", sample, runs; every dataset also as NAME.train and NAME.test";
+    for (query, expected, hint) in [
+        ("select * from nothing", "sql: table \"nothing\" does not exist", known),
+        ("select * from sample.dev", "sql: table \"sample.dev\" does not exist", known),
+        ("select * from nothing.train", "sql: table \"nothing.train\" does not exist", known),
+        ("select wrong from sample", "wrong", ""),
+        ("select * from sample where", "sql: ", ""),
+        ("selec * from sample", "sql: \"selec\" does not begin a query", "only read"),
+        ("select * from my-data", "sql: ", "\"my-data\""),
+        ("drop table sample", "sql: \"drop\" does not begin a query", "only read"),
+        ("select nosuch(text) from sample", "nosuch", ""),
+        ("", "sql: the query is empty", "select label"),
+    ] {
+        let error = lab.datasets.sql(query, &tables).expect_err(query);
+        let chain = error.chain();
+        println!("{query}\n  {error:?}");
+        assert!(chain.contains(expected) && !chain.contains('\n'), "{query}: {chain}");
+        assert!(error.hint().unwrap_or_default().contains(hint), "{query}: {error:?}");
+    }
+}
