@@ -11,3 +11,4 @@ mod gate;
 mod registry;
 /// Datasets end to end: sources, errors, the store's layout, SQL.
 mod data;
+mod model; // the baseline from texts to saved files

@@ -200,13 +200,13 @@ impl Tfidf {
             self.vectorizer.count(text, scratch, counter);
             let n_outputs = self.logistic.n_outputs();
             let (idf, coefficients) = (self.vectorizer.idf(), self.logistic.coefficients());
-            let settings = self.vectorizer.settings();
+            let tf = self.vectorizer.tf();
             let mut square = 0.0;
             let mut margins = self.logistic.intercepts().to_vec();
             if let [margin] = margins.as_mut_slice() {
                 let mut sum = 0.0;
                 for (feature, count) in counter.counts() {
-                    let weight = settings.tf(*count) * idf[*feature as usize];
+                    let weight = tf.of(*count) * idf[*feature as usize];
                     square += weight * weight;
                     sum += weight * coefficients[*feature as usize];
                 }
@@ -214,7 +214,7 @@ impl Tfidf {
             } else {
                 let mut sums = vec![0.0; n_outputs];
                 for (feature, count) in counter.counts() {
-                    let weight = settings.tf(*count) * idf[*feature as usize];
+                    let weight = tf.of(*count) * idf[*feature as usize];
                     square += weight * weight;
                     let start = *feature as usize * n_outputs;
                     let coefficients = &coefficients[start..start + n_outputs];
@@ -276,9 +276,9 @@ impl Classifier for Tfidf {
         let output = if n_outputs == 1 { 0 } else { predicted_label(&probabilities) };
         let mut weights: Vec<(u32, f64)> = BUFFERS.with_borrow_mut(|(scratch, counter)| {
             self.vectorizer.count(text, scratch, counter);
-            let settings = self.vectorizer.settings();
+            let tf = self.vectorizer.tf();
             let weigh = |(feature, count): &(u32, u32)| {
-                (*feature, settings.tf(*count) * self.vectorizer.idf()[*feature as usize])
+                (*feature, tf.of(*count) * self.vectorizer.idf()[*feature as usize])
             };
             counter.counts().iter().map(weigh).collect()
         });

@@ -60,52 +60,50 @@ impl<'a> Features<'a> {
             columns: candidates.into_iter().map(|(_, postings)| postings).collect(),
         }
     }
+}
 
-    /// The matrix with every row scaled to length 1; rows without a feature stay empty.
-    pub(super) fn matrix(&self, n_texts: usize) -> TermMatrix {
-        let mut indptr = Vec::with_capacity(self.columns.len() + 1);
-        indptr.push(0);
-        let mut n_values = 0;
-        for column in &self.columns {
-            n_values += column.texts.len();
-            indptr.push(n_values);
-        }
-        let mut texts = vec![0; n_values];
-        let mut values = vec![0.0; n_values];
-        let blocks = column_blocks(&indptr, n_texts);
-        let squares: Vec<Vec<f64>> = split(&mut texts, &mut values, &indptr, &blocks)
-            .into_par_iter()
-            .zip(&blocks)
-            .map(|((texts, values), block)| {
-                let mut squares = vec![0.0; n_texts];
-                let mut start = 0;
-                for column in &self.columns[block.clone()] {
-                    let end = start + column.texts.len();
-                    texts[start..end].copy_from_slice(column.texts);
-                    values[start..end].copy_from_slice(column.values);
-                    for (text, value) in column.texts.iter().zip(column.values) {
-                        squares[*text as usize] += f64::from(*value) * f64::from(*value);
-                    }
-                    start = end;
-                }
-                squares
-            })
-            .collect();
-        let scales: Vec<f64> = (0..n_texts)
-            .map(|text| {
-                let square: f64 = squares.iter().map(|squares| squares[text]).sum();
-                if square > 0.0 { square.sqrt().recip() } else { 0.0 }
-            })
-            .collect();
-        split(&mut texts, &mut values, &indptr, &blocks).into_par_iter().for_each(
-            |(texts, values)| {
-                for (text, value) in texts.iter().zip(values) {
-                    *value = (f64::from(*value) * scales[*text as usize]) as f32;
-                }
-            },
-        );
-        TermMatrix::new_csc((n_texts, self.columns.len()), indptr, texts, values)
+/// The matrix with every row scaled to length 1; rows without a feature stay empty.
+pub(super) fn assemble(columns: &[Postings<'_>], n_texts: usize) -> TermMatrix {
+    let mut indptr = Vec::with_capacity(columns.len() + 1);
+    indptr.push(0);
+    let mut n_values = 0;
+    for column in columns {
+        n_values += column.texts.len();
+        indptr.push(n_values);
     }
+    let mut texts = vec![0; n_values];
+    let mut values = vec![0.0; n_values];
+    let blocks = column_blocks(&indptr, n_texts);
+    let squares: Vec<Vec<f64>> = split(&mut texts, &mut values, &indptr, &blocks)
+        .into_par_iter()
+        .zip(&blocks)
+        .map(|((texts, values), block)| {
+            let mut squares = vec![0.0; n_texts];
+            let mut start = 0;
+            for column in &columns[block.clone()] {
+                let end = start + column.texts.len();
+                texts[start..end].copy_from_slice(column.texts);
+                values[start..end].copy_from_slice(column.values);
+                for (text, value) in column.texts.iter().zip(column.values) {
+                    squares[*text as usize] += f64::from(*value) * f64::from(*value);
+                }
+                start = end;
+            }
+            squares
+        })
+        .collect();
+    let scales: Vec<f64> = (0..n_texts)
+        .map(|text| {
+            let square: f64 = squares.iter().map(|squares| squares[text]).sum();
+            if square > 0.0 { square.sqrt().recip() } else { 0.0 }
+        })
+        .collect();
+    split(&mut texts, &mut values, &indptr, &blocks).into_par_iter().for_each(|(texts, values)| {
+        for (text, value) in texts.iter().zip(values) {
+            *value = (f64::from(*value) * scales[*text as usize]) as f32;
+        }
+    });
+    TermMatrix::new_csc((n_texts, columns.len()), indptr, texts, values)
 }
 
 /// Columns that are worked on together: as many blocks as pay for an accumulator of `n_rows`
@@ -191,6 +189,12 @@ fn prune(words: Vec<Box<[u8]>>, levels: Vec<Vec<Entry>>) -> Parts {
                 is_used[0][entry.word as usize] = true;
             }
         }
+    }
+    if is_used.iter().flatten().all(|is_used| *is_used) {
+        let mut levels = levels.into_iter();
+        let word_features =
+            levels.next().unwrap_or_default().iter().map(|entry| entry.feature).collect();
+        return Parts { words, word_features, levels: levels.collect() };
     }
     let numbers: Vec<Vec<u32>> = is_used
         .iter()

@@ -7,6 +7,7 @@ mod matrix;
 mod ngram;
 mod radix;
 pub mod stop_words;
+mod term_frequency;
 mod token;
 mod vectorizer;
 mod vocabulary;
@@ -18,4 +19,5 @@ pub use vocabulary::Vocabulary;
 
 pub(crate) use counter::Counter;
 pub(crate) use matrix::column_blocks;
+pub(crate) use term_frequency::TermFrequency;
 pub(crate) use vocabulary::{Entry, Parts, Scratch};

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use rayon::prelude::*;
 
 use super::{
+    TermFrequency,
     corpus::{Chunk, Corpus},
     intern::NO_TOKEN,
     radix,
@@ -72,8 +73,10 @@ pub(crate) struct Counting<F> {
     pub(crate) min_texts: f64,
     /// N-grams in more texts get no postings, yet longer ones may begin with them.
     pub(crate) max_texts: f64,
-    /// The weight of a gram in a text: of its count there and the number of texts it occurs in.
-    pub(crate) weight: F,
+    /// The weight of a gram that occurs in so many texts.
+    pub(crate) idf: F,
+    /// What that is multiplied by for the count in a text.
+    pub(crate) tf: TermFrequency,
 }
 
 impl Level {
@@ -103,7 +106,7 @@ impl Level {
     }
 }
 
-impl<F: Fn(u32, u32) -> f32 + Sync> Counting<F> {
+impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
     /// All levels, single words first.
     ///
     /// # Errors
@@ -203,19 +206,20 @@ impl<F: Fn(u32, u32) -> f32 + Sync> Counting<F> {
             }
             let n_texts_u32 = n_texts as u32;
             if grouping.is_candidate && n_texts as f64 <= self.max_texts {
+                let idf = (self.idf)(n_texts_u32);
                 let mut count = 0;
                 let mut text = text_of(group[0]);
                 for entry in group {
                     let next_text = text_of(*entry);
                     if next_text != text {
                         part.texts.push(text);
-                        part.values.push((self.weight)(count, n_texts_u32));
+                        part.values.push((self.tf.of(count) * idf) as f32);
                         (text, count) = (next_text, 0);
                     }
                     count += 1;
                 }
                 part.texts.push(text);
-                part.values.push((self.weight)(count, n_texts_u32));
+                part.values.push((self.tf.of(count) * idf) as f32);
             }
             let (prefix, word) = grouping.division.unpack(grouping.part_idx, key as u32);
             let (n_texts, count, end) = (n_texts_u32, length as u64, part.texts.len());

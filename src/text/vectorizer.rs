@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 use super::{
     corpus::Corpus,
     counter::Counter,
-    matrix::{Features, TermMatrix},
+    matrix::{self, Features, TermMatrix},
     ngram::Counting,
     stop_words,
+    term_frequency::TermFrequency,
     token::{Casing, Html, Tokenizer},
     vocabulary::{Scratch, Vocabulary},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     progress::Monitor,
 };
 
@@ -81,6 +82,7 @@ pub struct FittedVectorizer {
     /// Texts each feature occurs in.
     text_counts: Vec<u32>,
     idf: Vec<f64>,
+    tf: TermFrequency,
 }
 
 impl Default for Vectorizer {
@@ -140,7 +142,8 @@ impl Vectorizer {
             max_words: self.ngram_max,
             min_texts,
             max_texts,
-            weight: |count, df| (self.tf(count) * self.idf(df, n_texts)) as f32,
+            idf: |df| self.idf(df, n_texts),
+            tf: self.tf(),
         };
         let levels = counting.run(&corpus, monitor)?;
         let features = Features::new(corpus, &levels, self.max_features);
@@ -152,10 +155,12 @@ impl Vectorizer {
             .with_hint("lower min_df or raise max_df"));
         }
         monitor.interrupt.check()?;
-        let ((), matrix) = rayon::join(|| (), || features.matrix(n_texts));
-        let Features { parts, n_texts: text_counts, .. } = features;
-        let fitted = FittedVectorizer::new(self.clone(), parts, n_texts, text_counts)
-            .map_err(|reason| Error::new(crate::ErrorKind::Internal, reason))?;
+        let Features { parts, n_texts: text_counts, columns } = features;
+        let (matrix, fitted) = rayon::join(
+            || matrix::assemble(&columns, n_texts),
+            || FittedVectorizer::new(self.clone(), parts, n_texts, text_counts),
+        );
+        let fitted = fitted.map_err(|reason| Error::new(ErrorKind::Internal, reason))?;
         Ok((fitted, matrix))
     }
 
@@ -199,13 +204,9 @@ impl Vectorizer {
         Tokenizer { casing: self.casing, html: self.html }
     }
 
-    #[inline]
-    pub(crate) fn tf(&self, count: u32) -> f64 {
-        match (self.sublinear_tf, count) {
-            (_, 1) => 1.0,
-            (true, count) => 1.0 + f64::from(count).ln(),
-            (false, count) => f64::from(count),
-        }
+    /// What a count in a text weighs.
+    pub(crate) fn tf(&self) -> TermFrequency {
+        TermFrequency::new(self.sublinear_tf)
     }
 
     fn idf(&self, df: u32, n_texts: usize) -> f64 {
@@ -240,7 +241,8 @@ impl FittedVectorizer {
         if text_counts.iter().any(|df| *df == 0 || *df as usize > n_texts) {
             return Err("a term's text count is not between 1 and all texts".to_owned());
         }
-        Ok(Self { settings, vocabulary, n_texts, text_counts, idf })
+        let tf = settings.tf();
+        Ok(Self { settings, vocabulary, n_texts, text_counts, idf, tf })
     }
 
     /// The settings it was fitted with.
@@ -261,6 +263,11 @@ impl FittedVectorizer {
     /// Texts each feature occurred in.
     pub(crate) fn text_counts(&self) -> &[u32] {
         &self.text_counts
+    }
+
+    /// What a count in a text weighs.
+    pub(crate) fn tf(&self) -> &TermFrequency {
+        &self.tf
     }
 
     /// Each feature's weight; see [`Vectorizer::fit_transform`].
@@ -290,7 +297,7 @@ impl FittedVectorizer {
                 let mut counts = counter.counts().to_vec();
                 counts.sort_unstable();
                 let weigh = |(feature, count): &(u32, u32)| {
-                    self.settings.tf(*count) * self.idf[*feature as usize]
+                    self.tf.of(*count) * self.idf[*feature as usize]
                 };
                 let square: f64 = counts.iter().map(|entry| weigh(entry).powi(2)).sum();
                 let length = square.sqrt();
@@ -351,5 +358,73 @@ impl FromStr for TextFrequency {
             Error::invalid(format!("{text:?} is neither a count such as 2 nor a share such as 0.5"))
                 .with_source(source)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(vectorizer: &Vectorizer, texts: &[&str]) -> Vec<String> {
+        vectorizer.fit_transform(texts, &Monitor::silent()).unwrap().0.vocabulary().terms()
+    }
+
+    #[test]
+    fn the_first_in_order_win_a_tie_for_the_last_places() {
+        let vectorizer =
+            Vectorizer { ngram_max: 2, max_features: Some(4), ..Vectorizer::default() };
+        let texts = ["dd cc bb aa", "dd cc bb aa", "ee ee ee ee ee"];
+        assert_eq!(terms(&vectorizer, &texts), ["aa", "bb", "ee", "ee ee"]);
+    }
+
+    #[test]
+    fn words_that_no_kept_term_needs_are_forgotten() {
+        let vectorizer = Vectorizer {
+            ngram_min: 2,
+            ngram_max: 3,
+            max_features: Some(1),
+            ..Vectorizer::default()
+        };
+        let texts = ["not very good", "not very bad", "not very nice", "quite good"];
+        let (fitted, _) = vectorizer.fit_transform(&texts, &Monitor::silent()).unwrap();
+        assert_eq!(fitted.vocabulary().terms(), ["not very"]);
+        assert_eq!(fitted.vocabulary().n_words(), 2);
+        let row = fitted.transform(&["it is not very good"]);
+        assert_eq!((row.indices(), row.data()), (&[0][..], &[1.0][..]));
+    }
+
+    #[test]
+    fn bounds_are_parsed_and_shown_as_they_are_written() {
+        for text in ["2", "0.5", "1.0"] {
+            assert_eq!(text.parse::<TextFrequency>().unwrap().to_string(), text);
+        }
+        assert_eq!("1".parse::<TextFrequency>().unwrap(), TextFrequency::Count(1));
+        assert!("few".parse::<TextFrequency>().unwrap_err().to_string().contains("\"few\""));
+        let json = serde_json::to_string(&Vectorizer::default()).unwrap();
+        assert_eq!(serde_json::from_str::<Vectorizer>(&json).unwrap(), Vectorizer::default());
+    }
+
+    #[test]
+    fn many_texts_give_what_one_text_at_a_time_gives() {
+        // More than one chunk of texts and more than one part of n-grams.
+        let words: Vec<String> = (0..700).map(|n| format!("w{n}")).collect();
+        let texts: Vec<String> = (0..900usize)
+            .map(|text| {
+                let word = |place: usize| words[(text * text + place * place * 7) % 700].as_str();
+                (0..60).map(word).collect::<Vec<_>>().join(" ")
+            })
+            .collect();
+        let vectorizer = Vectorizer { ngram_max: 3, ..Vectorizer::default() };
+        let (fitted, matrix) = vectorizer.fit_transform(&texts, &Monitor::silent()).unwrap();
+        let mut expected = std::collections::BTreeSet::new();
+        for text in &texts {
+            let words: Vec<&str> = text.split(' ').collect();
+            for length in 1..=3 {
+                expected.extend(words.windows(length).map(|words| words.join(" ")));
+            }
+        }
+        assert!(fitted.vocabulary().terms().iter().eq(&expected));
+        let difference = &matrix.to_csr() - &fitted.transform(&texts);
+        assert!(difference.data().iter().all(|value| value.abs() < 1e-6));
     }
 }
