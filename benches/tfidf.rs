@@ -1,5 +1,7 @@
 //! How long the baseline takes: vectorising, fitting and predicting on a generated corpus.
 
+#![allow(missing_docs)] // what criterion_group! generates has none
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

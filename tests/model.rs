@@ -1,6 +1,8 @@
 //! The baseline from texts to saved files: against scikit-learn's and linfa's own answers, against
 //! damage, and against the number of threads.
 
+#![allow(clippy::unwrap_used)] // clippy does not take helpers of tests for tests
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use linfa::{
