@@ -10,7 +10,7 @@ use std::sync::{
 use rayon::prelude::*;
 
 use super::{
-    intern::{Interner, NO_TOKEN},
+    intern::{Interner, NO_TOKEN, TokenBatch},
     token::{Token, Tokenizer},
 };
 use crate::{
@@ -154,15 +154,19 @@ fn read_chunk<S: AsRef<str>>(
         ranks: Vec::with_capacity(n_bytes / 6),
         ends: Vec::with_capacity(texts.len()),
     };
+    let mut tokens = TokenBatch::default();
     for (idx, text) in texts.iter().enumerate() {
         let stamp = (first_text + idx + 1) as u32;
-        tokenizer.for_each(text.as_ref(), |token| {
+        tokens.clear();
+        tokenizer.for_each(text.as_ref(), |token| tokens.push(token));
+        words.fetch(&tokens);
+        for token in tokens.iter() {
             let (id, stats) = words.intern(token);
             stats.count += 1;
             stats.n_texts += u32::from(stats.last_text != stamp);
             stats.last_text = stamp;
             chunk.ranks.push(id);
-        });
+        }
         chunk.ends.push(chunk.ranks.len());
     }
     chunk

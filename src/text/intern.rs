@@ -45,6 +45,15 @@ impl<V: Copy + Default> Interner<V> {
         &self.text[start..self.ends[id]]
     }
 
+    /// Has the memory fetched where these words are. Of a text's words many are not in the cache;
+    /// asked for all at once, the processor waits for many at a time.
+    #[inline]
+    pub(crate) fn fetch(&self, batch: &TokenBatch) {
+        let mask = self.slots.len() - 1;
+        let ids = batch.keys.iter().map(|key| self.slots[hash(*key) as usize & mask].id);
+        std::hint::black_box(ids.fold(0, |all, id| all ^ id));
+    }
+
     /// The number of `token`, or [`NO_TOKEN`].
     #[inline]
     pub(crate) fn get(&self, token: Token<'_>) -> u32 {
@@ -133,6 +142,50 @@ impl<V: Default> Slot<V> {
     }
 }
 
+/// The words of one text.
+#[derive(Debug, Default)]
+pub(crate) struct TokenBatch {
+    keys: Vec<u128>,
+    /// The long ones, one after the other, and where each ends.
+    long_text: Vec<u8>,
+    long_ends: Vec<usize>,
+}
+
+impl TokenBatch {
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.keys.clear();
+        self.long_text.clear();
+        self.long_ends.clear();
+    }
+
+    /// Appends a word.
+    #[inline]
+    pub(crate) fn push(&mut self, token: Token<'_>) {
+        self.keys.push(key_of(token));
+        if let Token::Long(bytes) = token {
+            self.long_text.extend_from_slice(bytes);
+            self.long_ends.push(self.long_text.len());
+        }
+    }
+
+    /// The words in order.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Token<'_>> {
+        let mut start = 0;
+        let mut ends = self.long_ends.iter();
+        self.keys.iter().map(move |key| match (key & LONG == LONG, ends.as_slice()) {
+            (true, [end, ..]) => {
+                let span = start..*end;
+                start = *end;
+                ends.next();
+                Token::Long(&self.long_text[span])
+            }
+            _ => Token::Short(*key),
+        })
+    }
+}
+
 #[inline]
 fn key_of(token: Token<'_>) -> u128 {
     match token {
@@ -164,6 +217,17 @@ pub(crate) fn mix(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_gives_its_words_back_in_order() {
+        let words = ["not", "antidisestablishmentarianism", "a", "supercalifragilistic", "end"];
+        let mut batch = TokenBatch::default();
+        for _ in 0..2 {
+            batch.clear();
+            words.iter().for_each(|word| batch.push(Token::new(word.as_bytes())));
+            assert!(batch.iter().eq(words.iter().map(|word| Token::new(word.as_bytes()))));
+        }
+    }
 
     #[test]
     fn every_word_keeps_its_number_while_the_map_grows() {

@@ -2,19 +2,23 @@
 
 mod corpus;
 mod counter;
+mod division;
 mod intern;
 mod matrix;
 mod ngram;
+mod occurrence;
 mod radix;
 pub mod stop_words;
 mod term_frequency;
+mod text_frequency;
 mod token;
 mod vectorizer;
 mod vocabulary;
 
 pub use matrix::TermMatrix;
+pub use text_frequency::TextFrequency;
 pub use token::{Casing, Html, Tokenizer};
-pub use vectorizer::{FittedVectorizer, StopWords, TextFrequency, Vectorizer};
+pub use vectorizer::{FittedVectorizer, StopWords, Vectorizer};
 pub use vocabulary::Vocabulary;
 
 pub(crate) use counter::Counter;

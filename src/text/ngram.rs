@@ -3,25 +3,21 @@
 //! Occurrences are split by their beginning into parts that fit a core's cache and sorted there,
 //! which puts equal n-grams together and all of them in alphabetical order: see [`Gram`].
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
 
 use super::{
     TermFrequency,
-    corpus::{Chunk, Corpus},
-    intern::NO_TOKEN,
+    corpus::Corpus,
+    division::{Division, Pieces, bits},
+    occurrence::{Occurrences, Positions},
     radix,
 };
 use crate::{error::Result, progress::Monitor};
 
 /// No n-gram has this number.
 pub(crate) const NO_GRAM: u32 = u32::MAX;
-
-/// Occurrences sorted together, unless that makes more than `MAX_PARTS` parts or one word alone
-/// has more: eight bytes each, with the sort's second buffer, fit a second-level cache.
-const PART_OCCURRENCES: u64 = 1 << 15;
-const MAX_PARTS: u64 = 1024;
 
 /// An n-gram that occurs in enough texts. A blank sorts below every word character, so the order
 /// of n-grams as strings is that of the number pairs: by beginning, then by last word.
@@ -101,6 +97,16 @@ impl Level {
         })
     }
 
+    /// The index of each part's first n-gram.
+    fn bases(&self) -> Vec<u32> {
+        let mut n_grams = 0;
+        let next = |part: &Part| {
+            n_grams += part.grams.len() as u32;
+            n_grams - part.grams.len() as u32
+        };
+        self.parts.iter().map(next).collect()
+    }
+
     fn counts(&self) -> Vec<u64> {
         self.parts.iter().flat_map(|part| part.grams.iter().map(|gram| gram.count)).collect()
     }
@@ -125,7 +131,9 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
             let level = self.level(corpus, n_words, &counts, places, tracking, monitor)?;
             counts = level.counts();
             if n_words < self.max_words {
-                positions = positions.map(|positions| positions.advance(&level));
+                let bases = level.bases();
+                let base_of = |prefix: u32| bases[level.part_of[prefix as usize] as usize];
+                positions = positions.map(|positions| positions.advance(base_of));
             }
             levels.push(level);
         }
@@ -234,198 +242,4 @@ struct Grouping<'a> {
     division: &'a Division,
     is_candidate: bool,
     tracking: Option<&'a Positions>,
-}
-
-/// Which (n-1)-grams share a part: consecutive ones.
-///
-/// An occurrence is a `u64`: the upper half is its n-gram (the beginning, counted from the part's
-/// first, then `word_bits` bits of the last word), the lower half the text, or the position where
-/// the n-gram begins. Occurrences arrive in the order of their lower halves.
-struct Division {
-    /// The part of each (n-1)-gram.
-    part_of: Vec<u32>,
-    /// The first (n-1)-gram of each part, and the number of all at the end.
-    firsts: Vec<u32>,
-    word_bits: u32,
-}
-
-impl Division {
-    fn new(counts: &[u64], word_bits: u32) -> Self {
-        let total: u64 = counts.iter().sum();
-        let target = PART_OCCURRENCES.max(total / MAX_PARTS);
-        let max_prefixes = 1u64 << (32 - word_bits);
-        let mut division =
-            Self { part_of: Vec::with_capacity(counts.len()), firsts: vec![0], word_bits };
-        let (mut n_occurrences, mut n_prefixes) = (0, 0);
-        for (prefix, count) in counts.iter().enumerate() {
-            let is_full = n_occurrences + count > target || n_prefixes == max_prefixes;
-            if n_prefixes > 0 && is_full {
-                division.firsts.push(prefix as u32);
-                (n_occurrences, n_prefixes) = (0, 0);
-            }
-            (n_occurrences, n_prefixes) = (n_occurrences + count, n_prefixes + 1);
-            division.part_of.push(division.firsts.len() as u32 - 1);
-        }
-        division.firsts.push(counts.len() as u32);
-        division
-    }
-
-    fn n_parts(&self) -> usize {
-        self.firsts.len() - 1
-    }
-
-    /// How many bits of an occurrence's upper half are used in a part.
-    fn key_bits(&self, part_idx: usize) -> u32 {
-        bits((self.firsts[part_idx + 1] - self.firsts[part_idx]) as usize) + self.word_bits
-    }
-
-    fn unpack(&self, part_idx: usize, key: u32) -> (u32, u32) {
-        let word_mask = ((1u64 << self.word_bits) - 1) as u32;
-        let prefix = (u64::from(key) >> self.word_bits) as u32;
-        (self.firsts[part_idx] + prefix, key & word_mask)
-    }
-
-    /// One chunk's occurrences, by part.
-    fn split(&self, chunk: &Chunk, occurrences: &Occurrences<'_>) -> Pieces {
-        let mut starts = vec![0u32; self.n_parts() + 1];
-        occurrences.for_each(chunk, |prefix, _, _| {
-            starts[self.part_of[prefix as usize] as usize + 1] += 1;
-        });
-        for part_idx in 0..self.n_parts() {
-            starts[part_idx + 1] += starts[part_idx];
-        }
-        let mut entries = vec![0; starts[self.n_parts()] as usize];
-        let mut cursors = starts.clone();
-        occurrences.for_each(chunk, |prefix, word, place| {
-            let part_idx = self.part_of[prefix as usize] as usize;
-            let key = u64::from(prefix - self.firsts[part_idx]) << self.word_bits | u64::from(word);
-            entries[cursors[part_idx] as usize] = key << 32 | u64::from(place);
-            cursors[part_idx] += 1;
-        });
-        Pieces { entries, starts }
-    }
-}
-
-/// Bits that hold every number below `n`.
-fn bits(n: usize) -> u32 {
-    usize::BITS - n.saturating_sub(1).leading_zeros()
-}
-
-/// One chunk's occurrences, part after part.
-#[derive(Default)]
-struct Pieces {
-    entries: Vec<u64>,
-    starts: Vec<u32>,
-}
-
-impl Pieces {
-    fn part(&self, part_idx: usize) -> &[u64] {
-        match self.starts.get(part_idx..part_idx + 2) {
-            Some(&[start, end]) => &self.entries[start as usize..end as usize],
-            _ => &[],
-        }
-    }
-}
-
-/// How to find the occurrences of n-grams in a chunk.
-struct Occurrences<'a> {
-    n_words: usize,
-    places: Option<&'a Positions>,
-    /// Report the position where each begins rather than the text.
-    by_position: bool,
-}
-
-impl Occurrences<'_> {
-    /// Calls `sink` with beginning, last word and place of every n-gram that may be frequent.
-    #[inline]
-    fn for_each(&self, chunk: &Chunk, mut sink: impl FnMut(u32, u32, u32)) {
-        for (text, span) in chunk.texts() {
-            let place = |position: usize| match self.by_position {
-                true => (chunk.first_position + position) as u32,
-                false => text,
-            };
-            let ranks = &chunk.ranks[span.clone()];
-            match (self.n_words, self.places) {
-                (1, _) => {
-                    for (first, rank) in ranks.iter().enumerate().filter(is_known) {
-                        sink(*rank, 0, place(span.start + first));
-                    }
-                }
-                (_, None) => {
-                    for (first, pair) in ranks.windows(2).enumerate() {
-                        if pair[0] != NO_TOKEN && pair[1] != NO_TOKEN {
-                            sink(pair[0], pair[1], place(span.start + first));
-                        }
-                    }
-                }
-                (n_words, Some(positions)) => {
-                    let grams = &positions.gram_at[chunk.first_position + span.start..];
-                    for (first, words) in ranks.windows(n_words).enumerate() {
-                        // Both its (n-1)-grams must be frequent for the n-gram to be.
-                        let prefix = grams[first].load(Relaxed);
-                        if prefix != NO_GRAM && grams[first + 1].load(Relaxed) != NO_GRAM {
-                            sink(prefix, words[n_words - 1], place(span.start + first));
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn is_known(item: &(usize, &u32)) -> bool {
-    *item.1 != NO_TOKEN
-}
-
-/// Which n-gram begins at each position of the corpus.
-struct Positions {
-    /// The text each position belongs to.
-    text_of: Vec<u32>,
-    /// The (n-1)-gram, or [`NO_GRAM`].
-    gram_at: Vec<AtomicU32>,
-    /// The n-gram, counted from its part's first, written while its level is counted. Atomic only
-    /// because parts write to scattered places; no place is written twice.
-    next: Vec<AtomicU32>,
-}
-
-impl Positions {
-    /// The state after the first level.
-    fn new(corpus: &Corpus) -> Self {
-        let n_positions = corpus.chunks.iter().map(|chunk| chunk.ranks.len()).sum();
-        let mut text_of = Vec::with_capacity(n_positions);
-        let mut gram_at = Vec::with_capacity(n_positions);
-        for chunk in &corpus.chunks {
-            for (text, span) in chunk.texts() {
-                text_of.resize(text_of.len() + span.len(), text);
-            }
-            gram_at.extend(chunk.ranks.iter().map(|rank| AtomicU32::new(*rank)));
-        }
-        let next = (0..n_positions).map(|_| AtomicU32::new(NO_GRAM)).collect();
-        Self { text_of, gram_at, next }
-    }
-
-    /// Makes the n-grams just counted the beginnings of the next level.
-    fn advance(self, level: &Level) -> Self {
-        let mut n_grams = 0;
-        let bases: Vec<u32> = level
-            .parts
-            .iter()
-            .map(|part| {
-                n_grams += part.grams.len() as u32;
-                n_grams - part.grams.len() as u32
-            })
-            .collect();
-        self.gram_at.par_iter().zip(&self.next).for_each(|(gram, next)| {
-            let within_part = next.load(Relaxed);
-            next.store(NO_GRAM, Relaxed);
-            gram.store(
-                match within_part {
-                    NO_GRAM => NO_GRAM,
-                    _ => within_part + bases[level.part_of[gram.load(Relaxed) as usize] as usize],
-                },
-                Relaxed,
-            );
-        });
-        self
-    }
 }

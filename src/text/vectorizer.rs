@@ -2,8 +2,6 @@
 //! scaled to length 1. It owns the settings and the formulas; counting and numbering are its
 //! neighbours' business.
 
-use std::{fmt, str::FromStr};
-
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +12,7 @@ use super::{
     ngram::Counting,
     stop_words,
     term_frequency::TermFrequency,
+    text_frequency::TextFrequency,
     token::{Casing, Html, Tokenizer},
     vocabulary::{Scratch, Vocabulary},
 };
@@ -21,16 +20,6 @@ use crate::{
     error::{Error, ErrorKind, Result},
     progress::Monitor,
 };
-
-/// A bound on the number of texts a term occurs in.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum TextFrequency {
-    /// So many texts.
-    Count(u32),
-    /// So large a share of all texts, from 0 to 1.
-    Fraction(f64),
-}
 
 /// Which words are left out before n-grams are formed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -327,40 +316,6 @@ impl StopWords {
     }
 }
 
-impl TextFrequency {
-    /// As a number of texts.
-    fn of(self, n_texts: usize) -> f64 {
-        match self {
-            Self::Count(count) => f64::from(count),
-            Self::Fraction(fraction) => fraction * n_texts as f64,
-        }
-    }
-}
-
-impl fmt::Display for TextFrequency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Count(count) => write!(f, "{count}"),
-            Self::Fraction(fraction) => write!(f, "{fraction:?}"),
-        }
-    }
-}
-
-impl FromStr for TextFrequency {
-    type Err = Error;
-
-    /// `2` is a count, `0.5` and `1.0` are shares.
-    fn from_str(text: &str) -> Result<Self> {
-        if let Ok(count) = text.parse() {
-            return Ok(Self::Count(count));
-        }
-        text.parse().map(Self::Fraction).map_err(|source| {
-            Error::invalid(format!("{text:?} is neither a count such as 2 nor a share such as 0.5"))
-                .with_source(source)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,17 +346,6 @@ mod tests {
         assert_eq!(fitted.vocabulary().n_words(), 2);
         let row = fitted.transform(&["it is not very good"]);
         assert_eq!((row.indices(), row.data()), (&[0][..], &[1.0][..]));
-    }
-
-    #[test]
-    fn bounds_are_parsed_and_shown_as_they_are_written() {
-        for text in ["2", "0.5", "1.0"] {
-            assert_eq!(text.parse::<TextFrequency>().unwrap().to_string(), text);
-        }
-        assert_eq!("1".parse::<TextFrequency>().unwrap(), TextFrequency::Count(1));
-        assert!("few".parse::<TextFrequency>().unwrap_err().to_string().contains("\"few\""));
-        let json = serde_json::to_string(&Vectorizer::default()).unwrap();
-        assert_eq!(serde_json::from_str::<Vectorizer>(&json).unwrap(), Vectorizer::default());
     }
 
     #[test]

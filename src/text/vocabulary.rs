@@ -2,7 +2,7 @@
 //! pairs. It finds the features of a text without building a string.
 
 use super::{
-    intern::{Interner, NO_TOKEN, mix},
+    intern::{Interner, NO_TOKEN, TokenBatch, mix},
     ngram::NO_GRAM,
     token::{Token, Tokenizer},
 };
@@ -55,8 +55,10 @@ pub(crate) struct Parts {
 /// Buffers for finding the features of a text, kept from one text to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
+    tokens: TokenBatch,
     ranks: Vec<u32>,
     grams: Vec<u32>,
+    slots: Vec<Slot>,
 }
 
 impl Vocabulary {
@@ -151,16 +153,19 @@ impl Vocabulary {
         scratch: &mut Scratch,
         mut sink: impl FnMut(u32),
     ) {
-        let Scratch { ranks, grams } = scratch;
+        let Scratch { tokens, ranks, grams, slots } = scratch;
+        tokens.clear();
+        tokenizer.for_each(text, |token| tokens.push(token));
+        self.words.fetch(tokens);
         ranks.clear();
         let has_stop_words = self.stop_words.len() > 0;
-        tokenizer.for_each(text, |token| {
+        for token in tokens.iter() {
             let rank = self.words.get(token);
             if rank == NO_TOKEN && has_stop_words && self.stop_words.get(token) != NO_TOKEN {
-                return;
+                continue;
             }
             ranks.push(rank);
-        });
+        }
         for rank in ranks.iter().filter(|rank| **rank != NO_TOKEN) {
             let feature = self.word_features[*rank as usize];
             if feature != NO_FEATURE {
@@ -175,14 +180,20 @@ impl Vocabulary {
         for (level_idx, level) in self.levels.iter().enumerate() {
             // `grams[i]` is the gram of the level before that begins at word i.
             let last_words = ranks.get(level_idx + 1..).unwrap_or_default();
-            for (gram, word) in grams.iter_mut().zip(last_words) {
-                let slot = level.index.find(*gram, *word);
+            grams.truncate(last_words.len());
+            // Most slots are not in the cache. Fetching all of them before looking at any lets the
+            // processor wait for many at a time.
+            slots.clear();
+            slots.extend(
+                grams.iter().zip(last_words).map(|(gram, word)| level.index.peek(*gram, *word)),
+            );
+            for ((gram, word), slot) in grams.iter_mut().zip(last_words).zip(slots.iter()) {
+                let slot = level.index.find(*gram, *word, *slot);
                 *gram = slot.entry;
                 if slot.feature != NO_FEATURE {
                     sink(slot.feature);
                 }
             }
-            grams.truncate(last_words.len());
         }
     }
 }
@@ -272,20 +283,24 @@ impl PairIndex {
         index
     }
 
-    /// The slot of this pair, or a vacant one.
+    /// The slot where this pair belongs.
     #[inline]
-    fn find(&self, prefix: u32, word: u32) -> Slot {
+    fn peek(&self, prefix: u32, word: u32) -> Slot {
+        self.slots[self.home(prefix, word)]
+    }
+
+    /// The slot of this pair, or a vacant one, given what [`PairIndex::peek`] said.
+    #[inline]
+    fn find(&self, prefix: u32, word: u32, mut slot: Slot) -> Slot {
         if prefix == NO_GRAM || word == NO_TOKEN {
             return VACANT;
         }
         let mut slot_idx = self.home(prefix, word);
-        loop {
-            let slot = self.slots[slot_idx];
-            if (slot.prefix, slot.word) == (prefix, word) || slot.entry == NO_GRAM {
-                return slot;
-            }
+        while (slot.prefix, slot.word) != (prefix, word) && slot.entry != NO_GRAM {
             slot_idx = (slot_idx + 1) & (self.slots.len() - 1);
+            slot = self.slots[slot_idx];
         }
+        slot
     }
 
     #[inline]
