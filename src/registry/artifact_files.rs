@@ -38,15 +38,6 @@ pub(super) struct Stored {
     pub(super) size_bytes: u64,
 }
 
-/// What lies in the folder.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// SHA-256 names and lengths.
-    pub(super) artifacts: Vec<Stored>,
-    /// Temporary files that nobody writes any more.
-    pub(super) stale: Vec<PathBuf>,
-}
-
 impl ArtifactFiles {
     pub(super) fn new(dir: PathBuf) -> Self {
         Self { dir }
@@ -102,20 +93,10 @@ impl ArtifactFiles {
         Ok(path)
     }
 
-    /// Everything in the folder; files that are none of ours are left out.
-    pub(super) fn list(&self, now: SystemTime) -> Result<Listing> {
-        let mut listing = Listing::default();
-        let is_stale = |path: &Path| {
-            let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-            modified.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age > STALE)
-        };
+    /// Every artifact file, by name; what is none is left out.
+    pub(super) fn list(&self) -> Result<Vec<Stored>> {
+        let mut artifacts = Vec::new();
         for shard in read_dir(&self.dir)? {
-            if name_of(&shard).starts_with(TEMPORARY) {
-                if is_stale(&shard) {
-                    listing.stale.push(shard);
-                }
-                continue;
-            }
             for path in read_dir(&shard)? {
                 let name = name_of(&path);
                 if !is_sha256(name) || self.path(name) != path {
@@ -124,12 +105,11 @@ impl ArtifactFiles {
                 // A file that is gone by now was removed by another process's `store gc`.
                 if let Ok(metadata) = fs::metadata(&path) {
                     let size_bytes = metadata.len();
-                    listing.artifacts.push(Stored { sha256: name.to_owned(), size_bytes });
+                    artifacts.push(Stored { sha256: name.to_owned(), size_bytes });
                 }
             }
         }
-        listing.artifacts.sort_by(|a, b| a.sha256.cmp(&b.sha256));
-        Ok(listing)
+        Ok(artifacts)
     }
 
     /// Copies `input` into a temporary file on the way to its place.
@@ -167,6 +147,17 @@ pub(super) fn temporary_in(dir: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(dir)
 }
 
+/// Temporary files and folders in `dir` that nobody writes any more.
+pub(super) fn stale_in(dir: &Path, now: SystemTime) -> Result<Vec<PathBuf>> {
+    let mut paths = read_dir(dir)?;
+    paths.retain(|path| {
+        let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        let age = modified.and_then(|at| now.duration_since(at).ok());
+        name_of(path).starts_with(TEMPORARY) && age.is_some_and(|age| age > STALE)
+    });
+    Ok(paths)
+}
+
 /// Copies `input` to `output`; the SHA-256 and the number of the bytes.
 pub(super) fn copy_hashed(
     input: &mut dyn Read,
@@ -182,11 +173,17 @@ pub(super) struct Hashed<R> {
     inner: R,
     hasher: Sha256,
     n_bytes: u64,
+    failed: bool,
 }
 
 impl<R: Read> Hashed<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, hasher: Sha256::new(), n_bytes: 0 }
+        Self { inner, hasher: Sha256::new(), n_bytes: 0, failed: false }
+    }
+
+    /// Whether reading failed: a copy that failed otherwise failed to write.
+    pub(super) fn failed(&self) -> bool {
+        self.failed
     }
 
     /// SHA-256 and number of the bytes that were read.
@@ -197,7 +194,7 @@ impl<R: Read> Hashed<R> {
 
 impl<R: Read> Read for Hashed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n_read = self.inner.read(buffer)?;
+        let n_read = self.inner.read(buffer).inspect_err(|_| self.failed = true)?;
         self.hasher.update(&buffer[..n_read]);
         self.n_bytes += n_read as u64;
         Ok(n_read)

@@ -1,7 +1,7 @@
 //! `store backup`: one tar file that holds a consistent copy of the whole store, made while others
 //! write. First every table's rows out of one read transaction (`registry.rows`), then each artifact
-//! they name, then the datasets, last `manifest.json` with the length and SHA-256 of everything
-//! before it. A backup that was cut short has no manifest and is refused.
+//! they name, then the datasets, then `manifest.json` with the length and SHA-256 of everything
+//! before it, last the manifest's own SHA-256, without which a backup was cut short.
 //!
 //! Rows, not the database file: they do not depend on redb's page layout, and free pages take no room.
 
@@ -33,6 +33,7 @@ use crate::{
 /// The layout of backups this build writes and reads.
 pub(super) const SCHEMA_VERSION: u32 = 1;
 pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST_SHA256: &str = "manifest.sha256";
 pub(super) const ROWS: &str = "registry.rows";
 pub(super) const ARTIFACTS_DIR: &str = "artifacts";
 pub(super) const DATA_DIR: &str = "data";
@@ -129,7 +130,9 @@ impl Registry {
         let json = serde_json::to_vec_pretty(&manifest).map_err(|error| {
             Error::new(ErrorKind::Internal, "cannot write the manifest").with_source(error)
         })?;
-        archive.add(MANIFEST, json.len() as u64, &mut json.as_slice(), Path::new(MANIFEST))?;
+        archive.add_bytes(MANIFEST, &json)?;
+        let sha256 = archive.entries.pop().map(|entry| entry.sha256).unwrap_or_default();
+        archive.add_bytes(MANIFEST_SHA256, sha256.as_bytes())?;
 
         let temporary = archive.tar.into_inner().map_err(fail)?;
         temporary.as_file().sync_all().map_err(fail)?;
@@ -186,6 +189,10 @@ impl Archive<'_> {
     fn add_file(&mut self, name: &str, path: &Path) -> Result<()> {
         let mut file = File::open(path).map_err(|source| Error::io("read", path, source))?;
         self.add_open(name, &mut file, path)
+    }
+
+    fn add_bytes(&mut self, name: &str, mut bytes: &[u8]) -> Result<()> {
+        self.add(name, bytes.len() as u64, &mut bytes, Path::new(name))
     }
 
     fn add_open(&mut self, name: &str, file: &mut File, path: &Path) -> Result<()> {

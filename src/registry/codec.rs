@@ -93,13 +93,9 @@ fn shown(key: &[u8]) -> String {
 
 /// Lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// Collects a record's content.
@@ -293,9 +289,13 @@ impl<V> Section<'_, V> {
     /// Every pair, with the values as `own` makes them.
     pub(super) fn to_map<W>(&self, own: impl Fn(V) -> W) -> Result<BTreeMap<String, W>, Malformed> {
         let mut input = Reader { rest: self.bytes };
-        (0..input.unsigned()?)
-            .map(|_| Ok((input.owned()?, own((self.read)(&mut input)?))))
-            .collect()
+        let n_pairs = input.unsigned()?;
+        // Bounded, because a damaged count must not ask for all memory.
+        let mut pairs = Vec::with_capacity(n_pairs.min(64) as usize);
+        for _ in 0..n_pairs {
+            pairs.push((input.owned()?, own((self.read)(&mut input)?)));
+        }
+        Ok(pairs.into_iter().collect())
     }
 }
 

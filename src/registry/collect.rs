@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fs, io, path::Path, time::SystemTime};
 
 use super::{
     Registry,
-    artifact_files::Stored,
+    artifact_files::{Stored, stale_in},
     fault::Fault,
     record::{Collection, ModelVersion},
     stored::StoredRun,
@@ -27,9 +27,9 @@ impl Registry {
     /// # Errors
     /// When the system refuses to read or remove.
     pub fn gc(&self, dry_run: bool) -> Result<Collection> {
-        let listing = self.files.list(SystemTime::now())?;
+        let listing = self.files.list()?;
         let unnamed = |named: Named| -> Vec<Stored> {
-            let artifacts = listing.artifacts.iter();
+            let artifacts = listing.iter();
             artifacts.filter(|stored| !named.contains_key(&stored.sha256)).cloned().collect()
         };
         if dry_run {
@@ -55,7 +55,9 @@ impl Registry {
             for stored in &files {
                 remove(&self.files.path(&stored.sha256))?;
             }
-            listing.stale.iter().try_for_each(|path| remove(path))?;
+            for dir in [self.store().root(), &self.store().artifacts_dir()] {
+                stale_in(dir, SystemTime::now())?.iter().try_for_each(|path| remove(path))?;
+            }
             Ok(summary(n_runs, &files))
         })
     }
@@ -81,7 +83,8 @@ fn summary(n_runs: usize, files: &[Stored]) -> Collection {
 }
 
 fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::io("remove", path, error))
         }

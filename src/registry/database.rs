@@ -8,15 +8,18 @@
 use std::{
     any::Any,
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use redb::{Builder, ConcurrencyMode, ReadableDatabase as _};
+use tempfile::NamedTempFile;
 
 use super::{
+    artifact_files::temporary_in,
     fault::{Fault, explain},
     stored::StoredExperiment,
     tables,
@@ -48,10 +51,28 @@ pub(super) struct Database {
     handle: Mutex<Option<Arc<Handle>>>,
 }
 
-enum Handle {
+/// What redb opened; empty only while it is dropped.
+struct Handle(Option<Access>);
+
+enum Access {
     Writable(redb::Database),
     /// The file system lets this process read only.
     ReadOnly(redb::ReadOnlyDatabase),
+}
+
+impl Handle {
+    fn access(&self) -> &Access {
+        self.0.as_ref().expect("a handle is emptied only by its drop")
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Closing writes to the file, and redb panics on some damaged pages. What was committed is
+        // durable already, so nothing is lost if closing fails.
+        let access = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(access)));
+    }
 }
 
 type FileIdentity = (u64, u64);
@@ -89,15 +110,15 @@ impl Database {
 
     /// Whether the file system forbids writing.
     pub(super) fn is_read_only(&self) -> Result<bool> {
-        Ok(matches!(*self.handle()?, Handle::ReadOnly(_)))
+        Ok(matches!(self.handle()?.access(), Access::ReadOnly(_)))
     }
 
     /// Runs `work` on one consistent state; writers do not disturb it.
     pub(super) fn read<T>(&self, work: impl FnOnce(&ReadTxn) -> Result<T, Fault>) -> Result<T> {
         self.guarded(|| {
-            let (_handle, txn) = self.begin(|handle| match handle {
-                Handle::Writable(database) => database.begin_read(),
-                Handle::ReadOnly(database) => database.begin_read(),
+            let (_handle, txn) = self.begin(|access| match access {
+                Access::Writable(database) => database.begin_read(),
+                Access::ReadOnly(database) => database.begin_read(),
             })?;
             work(&ReadTxn(txn))
         })
@@ -110,9 +131,9 @@ impl Database {
             return Err(read_only(&self.path));
         }
         self.guarded(|| {
-            let (_handle, txn) = self.begin(|handle| match handle {
-                Handle::Writable(database) => database.begin_write(),
-                Handle::ReadOnly(_) => {
+            let (_handle, txn) = self.begin(|access| match access {
+                Access::Writable(database) => database.begin_write(),
+                Access::ReadOnly(_) => {
                     Err(redb::StorageError::Io(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
                         .into())
                 }
@@ -135,10 +156,10 @@ impl Database {
     /// Begins a transaction, on a fresh handle if the present one is spent.
     fn begin<T>(
         &self,
-        begin: impl Fn(&Handle) -> Result<T, redb::TransactionError>,
+        begin: impl Fn(&Access) -> Result<T, redb::TransactionError>,
     ) -> Result<(Arc<Handle>, T), Fault> {
         let handle = self.handle()?;
-        match begin(&handle) {
+        match begin(handle.access()) {
             Ok(txn) => Ok((handle, txn)),
             Err(redb::TransactionError::Storage(
                 redb::StorageError::PreviousIo | redb::StorageError::Corrupted(_),
@@ -146,7 +167,7 @@ impl Database {
                 drop(handle);
                 self.discard();
                 let handle = self.handle()?;
-                let txn = begin(&handle)?;
+                let txn = begin(handle.access())?;
                 Ok((handle, txn))
             }
             Err(error) => Err(error.into()),
@@ -183,22 +204,41 @@ impl Database {
         lock(&self.handle).take();
     }
 
-    /// redb's own check of the whole file: structure and page checksums. No other process writes
-    /// meanwhile. A damaged file is repaired from its last good commit where that is possible, and
-    /// still reported as damaged.
+    /// redb's own check of structure and page checksums, on a copy: on the file itself it would try
+    /// to repair what it finds. No other process writes while the copy is made.
     pub(super) fn check_file(&self) -> Result<bool> {
-        let checked = catch_unwind(AssertUnwindSafe(|| -> Result<bool, Fault> {
-            Ok(builder().open(&self.path)?.check_integrity()?)
-        }));
-        match checked {
-            Ok(Ok(valid)) => Ok(valid),
-            Ok(Err(fault)) => match fault.into_error(&self.path) {
-                error if error.kind() == ErrorKind::Corrupt => Ok(false),
-                error => Err(error),
-            },
-            Err(_panic) => Ok(false),
+        let fail = |source| Error::io("copy for its check", &self.path, source);
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        if !self.is_read_only()? {
+            let copy = temporary_in(dir).map_err(fail)?;
+            // Nothing is written: the transaction keeps other writers away.
+            self.write(|_| Ok(copy_into(&self.path, &copy).map_err(fail)?))?;
+            return Ok(is_sound(copy.path()));
         }
+        // Others, who may write, can change the file under a copy; one that is sound proves enough.
+        let copy = temporary_in(&std::env::temp_dir()).map_err(fail)?;
+        for _ in 0..3 {
+            copy_into(&self.path, &copy).map_err(fail)?;
+            if is_sound(copy.path()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
+}
+
+/// Copies the content alone: the copy must be writable where the original is not.
+fn copy_into(path: &Path, copy: &NamedTempFile) -> io::Result<()> {
+    let mut output = copy.reopen()?;
+    output.set_len(0)?;
+    io::copy(&mut File::open(path)?, &mut output)?;
+    Ok(())
+}
+
+/// Whether redb finds the file at `path`, which it may change, in order.
+fn is_sound(path: &Path) -> bool {
+    let check = || builder().open(path).and_then(|mut database| database.check_integrity());
+    matches!(catch_unwind(check), Ok(Ok(true)))
 }
 
 /// Makes a database at `path` with what `fill` puts into it. It appears there whole: a process
@@ -212,7 +252,7 @@ pub(super) fn create(path: &Path, fill: impl FnOnce(&WriteTxn) -> Result<(), Fau
         }
         _ => Error::io("create the registry", path, source),
     };
-    let temporary = super::artifact_files::temporary_in(dir).map_err(refused)?;
+    let temporary = temporary_in(dir).map_err(refused)?;
     let made = (|| -> Result<(), Fault> {
         let database = builder().create(temporary.path())?;
         let txn = WriteTxn(database.begin_write()?);
@@ -268,12 +308,13 @@ fn open_handle(path: &Path) -> Result<Handle> {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
             ) =>
         {
-            builder().open_read_only(path).map(Handle::ReadOnly)
+            builder().open_read_only(path).map(Access::ReadOnly)
         }
-        opened => opened.map(Handle::Writable),
+        opened => opened.map(Access::Writable),
     });
     match opened {
-        Ok(opened) => opened.map_err(|error| explain(path, error.into())),
+        Ok(Ok(access)) => Ok(Handle(Some(access))),
+        Ok(Err(error)) => Err(explain(path, error.into())),
         Err(panic) => Err(unreadable(path, panic)),
     }
 }
@@ -307,4 +348,47 @@ fn file_identity(_path: &Path) -> Option<FileIdentity> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing is left half-done while these locks are held, so a panic elsewhere spoils nothing.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_a_newer_schema_is_refused_with_both_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        create(&store.registry_path(), |txn| txn.set_counter(SCHEMA, SCHEMA_VERSION + 1)).unwrap();
+        let error = Database::open(&store, 0).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.to_string(), "the registry has schema 2, this build reads 1 to 1");
+    }
+
+    #[test]
+    fn opening_twice_in_one_process_shares_one_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let first = Database::open(&store, 0).unwrap();
+        let again = Database::open(&Store::new(folder.path().join(".")), 0).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+    }
+
+    #[test]
+    fn a_failed_or_panicking_write_is_undone_and_the_next_one_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&Store::new(folder.path()), 0).unwrap();
+        let failed = database.write(|txn| -> Result<(), Fault> {
+            txn.set_counter(NEXT_EXPERIMENT, 77)?;
+            Err(Error::invalid("no").into())
+        });
+        assert_eq!(failed.err().unwrap().to_string(), "no");
+        let panicked = database.write(|txn| -> Result<(), Fault> {
+            txn.set_counter(NEXT_EXPERIMENT, 78)?;
+            panic!("a bug")
+        });
+        assert_eq!(panicked.err().unwrap().kind(), ErrorKind::Corrupt);
+        assert_eq!(database.read(|txn| txn.counter(NEXT_EXPERIMENT)).unwrap(), 1);
+        database.write(|txn| txn.set_counter(NEXT_EXPERIMENT, 2)).unwrap();
+        assert_eq!(database.read(|txn| txn.counter(NEXT_EXPERIMENT)).unwrap(), 2);
+    }
 }

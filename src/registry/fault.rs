@@ -60,7 +60,13 @@ pub(super) fn explain(path: &Path, error: redb::Error) -> Error {
             )
         }
         redb::Error::Io(source) => Error::io("use the registry", path, source),
-        redb::Error::Corrupted(_) | redb::Error::RepairAborted => {
+        redb::Error::Corrupted(_)
+        | redb::Error::RepairAborted
+        | redb::Error::TableDoesNotExist(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TableIsNotMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. } => {
             Error::new(ErrorKind::Corrupt, format!("registry {path:?} is damaged"))
                 .with_hint(RESTORE)
                 .with_source(error)
@@ -77,5 +83,30 @@ pub(super) fn explain(path: &Path, error: redb::Error) -> Error {
         .with_hint("restore it from a backup"),
         error => Error::new(ErrorKind::Io, format!("cannot use the registry {path:?}"))
             .with_source(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_names_the_file_and_a_way_out() {
+        let io = |kind: io::ErrorKind| redb::Error::Io(io::Error::from(kind));
+        for (error, kind, hint) in [
+            (io(io::ErrorKind::StorageFull), ErrorKind::Io, "free some space"),
+            (io(io::ErrorKind::FileTooLarge), ErrorKind::Io, "nothing was changed"),
+            (io(io::ErrorKind::ReadOnlyFilesystem), ErrorKind::Io, "read-only"),
+            (io(io::ErrorKind::InvalidData), ErrorKind::Corrupt, "restore a backup"),
+            (io(io::ErrorKind::UnexpectedEof), ErrorKind::Corrupt, "restore a backup"),
+            (redb::Error::Corrupted("x".into()), ErrorKind::Corrupt, "restore a backup"),
+            (redb::Error::TableDoesNotExist("runs".into()), ErrorKind::Corrupt, "restore a backup"),
+            (redb::Error::DatabaseAlreadyOpen, ErrorKind::Conflict, "close that program"),
+        ] {
+            let error = explain(Path::new("s/registry.redb"), error);
+            assert_eq!(error.kind(), kind, "{error:?}");
+            assert!(error.to_string().contains("s/registry.redb"), "{error:?}");
+            assert!(error.hint().unwrap().contains(hint), "{error:?}");
+        }
     }
 }

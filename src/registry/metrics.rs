@@ -1,7 +1,7 @@
 //! Metric histories: every value that was logged, in the batches it came in.
 
 use super::{
-    Registry,
+    Registry, codec,
     fault::Fault,
     record::Metric,
     runs,
@@ -30,8 +30,12 @@ impl Registry {
     pub fn histories(&self, run_id: &str) -> Result<Vec<Metric>> {
         let run = run_key(run_id)?;
         let mut history: Vec<Metric> = self.database.read(|txn| {
-            txn.get_raw(RUNS, &run)?.ok_or_else(|| runs::unknown(run_id))?;
+            let stored = txn.get::<StoredRun>(RUNS, &run)?;
+            let n_batches = stored.ok_or_else(|| runs::unknown(run_id))?.n_batches;
             let batches = txn.all::<MetricBatch>(METRICS, &run)?;
+            if batches.len() as u64 != n_batches {
+                return Err(Fault::Ours(codec::damaged("metric history of run", &run)));
+            }
             Ok(batches.into_iter().flat_map(|(_, MetricBatch(metrics))| metrics).collect())
         })?;
         history.sort_by_key(|metric| (metric.step, metric.timestamp_ms));

@@ -17,6 +17,7 @@ mod models;
 mod names;
 mod record;
 mod restore;
+mod run_view;
 mod runs;
 mod search;
 mod stages;

@@ -3,9 +3,9 @@
 //! moves last, so that a store without it holds nothing yet.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    io::{self, Read as _},
+    io,
     path::{Component, Path, PathBuf},
 };
 
@@ -13,7 +13,9 @@ use tempfile::TempDir;
 
 use super::{
     artifact_files::{Hashed, TEMPORARY, is_sha256},
-    backup::{ARTIFACTS_DIR, DATA_DIR, Entry, MANIFEST, Manifest, ROWS, SCHEMA_VERSION},
+    backup::{
+        ARTIFACTS_DIR, DATA_DIR, Entry, MANIFEST, MANIFEST_SHA256, Manifest, ROWS, SCHEMA_VERSION,
+    },
     codec::{Malformed, Reader},
     database,
     fault::Fault,
@@ -107,23 +109,17 @@ fn refuse_unless_empty(store: &Store) -> Result<()> {
 
 /// Unpacks and proves every entry of the backup below `dir`.
 fn unpack(file: &Path, backup: File, dir: &Path) -> Result<Manifest> {
-    let mut archive = tar::Archive::new(io::BufReader::with_capacity(1 << 20, backup));
-    let unreadable =
+    let cut_short =
         |source: io::Error| damaged(file, "it cannot be read to its end").with_source(source);
+    let mut archive = tar::Archive::new(io::BufReader::with_capacity(1 << 20, backup));
     let mut found: BTreeMap<String, Entry> = BTreeMap::new();
-    let mut dirs = std::collections::BTreeSet::new();
-    let mut manifest: Option<Vec<u8>> = None;
-    for entry in archive.entries().map_err(unreadable)? {
-        let mut entry = entry.map_err(unreadable)?;
+    let mut dirs = BTreeSet::new();
+    for entry in archive.entries().map_err(cut_short)? {
+        let mut entry = entry.map_err(cut_short)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if manifest.is_some() || !entry.header().entry_type().is_file() || !is_expected(&name) {
+        let is_file = entry.header().entry_type().is_file();
+        if !is_file || !is_expected(&name) || found.contains_key(&name) {
             return Err(damaged(file, &format!("it holds an unexpected entry {name:?}")));
-        }
-        if name == MANIFEST {
-            let mut json = Vec::new();
-            entry.read_to_end(&mut json).map_err(unreadable)?;
-            manifest = Some(json);
-            continue;
         }
         let path = dir.join(&name);
         let fail = |source| Error::io("write", &path, source);
@@ -133,18 +129,39 @@ fn unpack(file: &Path, backup: File, dir: &Path) -> Result<Manifest> {
         }
         let mut output = File::create_new(&path).map_err(fail)?;
         let mut content = Hashed::new(&mut entry);
-        // One of the two failed; which one is seen by whether the backup can still be read.
-        io::copy(&mut content, &mut output).map_err(fail)?;
+        let copied = io::copy(&mut content, &mut output);
+        match (copied, content.failed()) {
+            (Ok(_), _) => {}
+            (Err(source), true) => return Err(cut_short(source)),
+            (Err(source), false) => return Err(fail(source)),
+        }
         output.sync_all().map_err(fail)?;
         let (sha256, size_bytes) = content.finish();
         found.insert(name.clone(), Entry { path: name, size_bytes, sha256 });
     }
-    let manifest =
-        manifest.ok_or_else(|| damaged(file, "it has no manifest, so it was cut short"))?;
-    let manifest = read_manifest(file, &manifest)?;
+    let manifest = prove_manifest(file, dir, &mut found)?;
     compare(file, &manifest, found)?;
     dirs.iter().try_for_each(|dir| sync_dir(dir))?;
     Ok(manifest)
+}
+
+/// The manifest, once its own checksum is right; both leave `found`.
+fn prove_manifest(
+    file: &Path,
+    dir: &Path,
+    found: &mut BTreeMap<String, Entry>,
+) -> Result<Manifest> {
+    let (Some(manifest), Some(_)) = (found.remove(MANIFEST), found.remove(MANIFEST_SHA256)) else {
+        return Err(damaged(file, "it has no manifest, so it was cut short"));
+    };
+    let read = |name| {
+        let path = dir.join(name);
+        fs::read(&path).map_err(|source| Error::io("read", &path, source))
+    };
+    if read(MANIFEST_SHA256)? != manifest.sha256.as_bytes() {
+        return Err(damaged(file, "its manifest has the wrong content"));
+    }
+    read_manifest(file, &read(MANIFEST)?)
 }
 
 fn read_manifest(file: &Path, json: &[u8]) -> Result<Manifest> {
@@ -186,7 +203,7 @@ fn is_expected(name: &str) -> bool {
     }
     let parts: Vec<&str> = name.split('/').collect();
     match parts.as_slice() {
-        [only] => *only == ROWS || *only == MANIFEST,
+        [only] => [ROWS, MANIFEST, MANIFEST_SHA256].contains(only),
         [ARTIFACTS_DIR, shard, sha256] => is_sha256(sha256) && sha256.starts_with(shard),
         [DATA_DIR, ..] => true,
         _ => false,

@@ -9,7 +9,8 @@ use super::{
     fault::Fault,
     metrics, names,
     record::{EndedRun, NewRun, Run, RunBatch, RunStatus, RunUpdate},
-    stored::{RunView, StoredRun},
+    run_view::RunView,
+    stored::StoredRun,
     tables::{RUNS, RunKey, parse_run_id, run_key, run_prefix},
     transaction::{Rows, WriteTxn},
 };

@@ -2,16 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
 use super::{
     Registry, codec,
     experiments::experiment_number,
     filter::{Filter, Order, SortKey},
     record::{Run, RunQuery},
-    stored::{RunView, StoredRun},
-    tables::RUNS,
+    run_view::RunView,
+    stored::StoredRun,
+    tables::{RUNS, run_key},
     transaction::Rows,
 };
 use crate::error::Result;
+
+/// Below this, another thread costs more than it saves.
+const MIN_RUNS_PER_TASK: usize = 512;
 
 /// A run that was found: where its row lies in the copy of all found rows.
 struct Hit {
@@ -71,9 +77,11 @@ impl Registry {
                 .unwrap_or_else(|| b.start_ms.cmp(&a.start_ms).then(a.run_id.cmp(&b.run_id)))
         });
         hits.truncate(query.limit.unwrap_or(usize::MAX));
-        hits.into_iter()
+        // Building a run allocates some thirty texts: worth all cores when there are thousands.
+        hits.into_par_iter()
+            .with_min_len(MIN_RUNS_PER_TASK)
             .map(|hit| {
-                let key = super::tables::run_key(&hit.run_id)?;
+                let key = run_key(&hit.run_id)?;
                 let run: StoredRun = codec::unseal(&key, &rows[hit.row])?;
                 Ok(run.into_run(hit.run_id))
             })

@@ -9,6 +9,7 @@ use super::{
         Artifact, Experiment, Lineage, Metric, ModelVersion, RegisteredModel, Run, RunStatus,
         Stage, StageChange,
     },
+    run_view::RunHead,
 };
 
 type Read<T> = Result<T, Malformed>;
@@ -84,7 +85,7 @@ impl Latest {
         out.signed(self.timestamp_ms);
     }
 
-    fn read(input: &mut Reader) -> Read<Self> {
+    pub(super) fn read(input: &mut Reader) -> Read<Self> {
         Ok(Self { value: input.float()?, step: input.signed()?, timestamp_ms: input.signed()? })
     }
 }
@@ -156,62 +157,6 @@ impl Record for StoredRun {
             tags,
             metrics,
         })
-    }
-}
-
-/// The beginning of a run's row, read in place.
-pub(super) struct RunHead<'a> {
-    pub(super) experiment: u64,
-    pub(super) status: RunStatus,
-    pub(super) deleted: bool,
-    pub(super) start_ms: i64,
-    pub(super) end_ms: Option<i64>,
-    pub(super) n_batches: u64,
-    pub(super) name: &'a str,
-}
-
-impl<'a> RunHead<'a> {
-    pub(super) fn read(input: &mut Reader<'a>) -> Read<Self> {
-        Ok(Self {
-            experiment: input.unsigned()?,
-            status: status_of(input.byte()?)?,
-            deleted: flag(input.byte()?)?,
-            start_ms: input.signed()?,
-            end_ms: input.option(Reader::signed)?,
-            n_batches: input.unsigned()?,
-            name: input.text()?,
-        })
-    }
-}
-
-/// A run's row read in place: searching 10,000 runs must not build 10,000 runs.
-pub(super) struct RunView<'a> {
-    pub(super) head: RunHead<'a>,
-    sections: Reader<'a>,
-}
-
-impl<'a> RunView<'a> {
-    /// `input` is the content of a row of the newest layout.
-    pub(super) fn read(mut input: Reader<'a>) -> Read<Self> {
-        Ok(Self { head: RunHead::read(&mut input)?, sections: input })
-    }
-
-    pub(super) fn param(&self, key: &str) -> Read<Option<&'a str>> {
-        let mut input = self.sections;
-        input.section(Reader::text)?.get(key)
-    }
-
-    pub(super) fn tag(&self, key: &str) -> Read<Option<&'a str>> {
-        let mut input = self.sections;
-        input.bytes()?;
-        input.section(Reader::text)?.get(key)
-    }
-
-    pub(super) fn metric(&self, key: &str) -> Read<Option<f64>> {
-        let mut input = self.sections;
-        input.bytes()?;
-        input.bytes()?;
-        Ok(input.section(Latest::read)?.get(key)?.map(|latest| latest.value))
     }
 }
 
@@ -376,7 +321,7 @@ impl Record for ModelVersion {
     }
 }
 
-fn flag(byte: u8) -> Read<bool> {
+pub(super) fn flag(byte: u8) -> Read<bool> {
     match byte {
         0 => Ok(false),
         1 => Ok(true),
@@ -393,7 +338,7 @@ fn status_code(status: RunStatus) -> u8 {
     }
 }
 
-fn status_of(code: u8) -> Read<RunStatus> {
+pub(super) fn status_of(code: u8) -> Read<RunStatus> {
     RunStatus::ALL.into_iter().find(|status| status_code(*status) == code).ok_or(Malformed)
 }
 

@@ -1,10 +1,7 @@
 //! Checking a whole store: the database file, every record, what the records promise each other, and
 //! the bytes of every artifact. Changes nothing of its own.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::SystemTime,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
@@ -26,17 +23,22 @@ use crate::error::{ErrorKind, Result};
 pub(super) type Named = BTreeMap<String, u64>;
 
 impl Registry {
-    /// Reads everything there is and compares it with what was written. Others may write meanwhile,
-    /// but wait while the database file itself is checked.
+    /// Reads everything there is and compares it with what was written. Others may write meanwhile;
+    /// they wait only while the database file is copied for its check.
     ///
     /// # Errors
     /// When the system refuses to read. Damage is not an error: it is what the result tells.
     pub fn verify(&self) -> Result<Verification> {
         // Files first, names second: then a file without a name is an orphan or is being written.
-        let listing = self.files.list(SystemTime::now())?;
+        let listing = self.files.list()?;
         let mut problems = Vec::new();
-        let mut database_valid = self.database.is_read_only()? || self.database.check_file()?;
-        let named = match self.database.read(|txn| inspect(txn, &mut problems)) {
+        let checked = self.database.check_file();
+        let inspected = self.database.read(|txn| inspect(txn, &mut problems));
+        let mut database_valid = match checked {
+            Err(error) if error.kind() == ErrorKind::Corrupt => false,
+            checked => checked?,
+        };
+        let named = match inspected {
             Ok((named, records_valid)) => {
                 database_valid &= records_valid;
                 named
@@ -63,7 +65,7 @@ impl Registry {
             let found = checked.iter().filter(move |(_, condition)| *condition == wanted);
             found.map(|(sha256, _)| sha256.clone())
         };
-        let orphaned = listing.artifacts.into_iter().map(|stored| stored.sha256);
+        let orphaned = listing.into_iter().map(|stored| stored.sha256);
         Ok(Verification {
             n_valid: with(Condition::Valid).count(),
             corrupt: with(Condition::Corrupt).collect(),

@@ -1,7 +1,15 @@
 //! The registry from outside: what it keeps, what it refuses, what survives crashes and damage.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
+
+mod child;
+mod damage;
+mod formats;
 mod models;
+mod processes;
+mod refusals;
 mod tracking;
+mod upkeep;
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ mod parse;
 
 use std::{cmp::Ordering, fmt};
 
-use super::{codec::Malformed, stored::RunView};
+use super::{codec::Malformed, run_view::RunView};
 
 /// Conditions that must all hold; none of them always holds.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -8,6 +8,7 @@ use super::*;
 use crate::registry::{
     codec::{Reader, Record as _, Writer},
     record::RunStatus,
+    run_view::RunView,
     stored::{Latest, StoredRun},
 };
 

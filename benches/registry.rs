@@ -1,0 +1,115 @@
+//! The registry's speed: recording runs durably, listing many, opening. Beside MLflow on SQLite:
+//! `benches/peers/mlflow_tracking.py` does the same work.
+
+#![allow(missing_docs, reason = "criterion's macro makes a public function without any")]
+
+use std::{collections::BTreeMap, hint::black_box, time::Duration};
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use trialbook::{
+    registry::{EndedRun, Metric, NewRun, Registry, RunBatch, RunQuery, RunStatus},
+    store::Store,
+};
+
+const START_MS: i64 = 1_700_000_000_000;
+
+fn pairs(n_pairs: usize, prefix: &str) -> BTreeMap<String, String> {
+    (0..n_pairs).map(|idx| (format!("{prefix}{idx}"), idx.to_string())).collect()
+}
+
+fn new_run(n_params: usize, n_tags: usize) -> NewRun {
+    NewRun {
+        experiment_id: "0".to_owned(),
+        start_ms: START_MS,
+        params: pairs(n_params, "p"),
+        tags: pairs(n_tags, "t"),
+        ..NewRun::default()
+    }
+}
+
+/// 50 values of one metric, as a training of 50 epochs logs them.
+fn batch(value: f64) -> RunBatch {
+    let metrics = (0..50).map(|step| Metric {
+        key: "f1".to_owned(),
+        value,
+        step,
+        timestamp_ms: START_MS + step,
+    });
+    RunBatch { metrics: metrics.collect(), ..RunBatch::default() }
+}
+
+fn ended_run(value: f64) -> EndedRun {
+    let batch = batch(value);
+    EndedRun { new: new_run(10, 2), batch, status: RunStatus::Finished, end_ms: START_MS + 50 }
+}
+
+/// A finished run as `search_runs` meets it: five metrics, ten params, two tags.
+fn listed_run(idx: usize) -> EndedRun {
+    let keys = ["accuracy", "f1", "loss", "precision", "recall"];
+    let metrics = keys.into_iter().enumerate().map(|(key_idx, key)| Metric {
+        key: key.to_owned(),
+        value: ((idx * 7_919 + key_idx * 104_729) % 10_007) as f64 / 10_007.0,
+        step: 0,
+        timestamp_ms: START_MS,
+    });
+    EndedRun {
+        batch: RunBatch { metrics: metrics.collect(), ..RunBatch::default() },
+        ..ended_run(0.0)
+    }
+}
+
+fn recording(c: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("the system gives a temporary folder");
+    let registry = Registry::open(&Store::new(folder.path())).expect("a new store opens");
+    let mut group = c.benchmark_group("run with 50 metrics, 10 params, 2 tags");
+    group.sample_size(20).measurement_time(Duration::from_secs(5));
+    group.bench_function("live: create, log, finish (3 durable commits)", |b| {
+        b.iter_batched(
+            || (new_run(10, 2), batch(0.9)),
+            |(new, batch)| {
+                let run = registry.create_run(new).expect("valid").run_id;
+                registry.log(&run, &batch).expect("valid");
+                registry.finish_run(&run, RunStatus::Finished, START_MS + 50).expect("valid");
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("ended: recorded in one durable commit", |b| {
+        b.iter_batched(
+            || vec![ended_run(0.9)],
+            |ended| registry.record_runs(ended).expect("valid"),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+fn listing(c: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("the system gives a temporary folder");
+    let store = Store::new(folder.path());
+    let registry = Registry::open(&store).expect("a new store opens");
+    registry.record_runs((0..10_000).map(listed_run).collect()).expect("valid");
+    let all = RunQuery { order: vec!["metrics.f1 desc".to_owned()], ..RunQuery::default() };
+    let best = RunQuery {
+        filter: Some("metrics.f1 > 0.5 and params.p1 = '1'".to_owned()),
+        limit: Some(100),
+        ..all.clone()
+    };
+    let mut group = c.benchmark_group("10,000 runs");
+    group.sample_size(20);
+    group.bench_function("list all by metric", |b| {
+        b.iter(|| black_box(registry.search_runs(&all).expect("valid")).len());
+    });
+    group.bench_function("filter, best 100", |b| {
+        b.iter(|| black_box(registry.search_runs(&best).expect("valid")).len());
+    });
+    let run = registry.search_runs(&best).expect("valid").remove(0).run_id;
+    drop(registry);
+    group.bench_function("open the store and read one run", |b| {
+        b.iter(|| Registry::open(&store).and_then(|r| r.run(black_box(&run))).expect("valid"));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, recording, listing);
+criterion_main!(benches);

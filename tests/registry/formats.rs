@@ -1,0 +1,107 @@
+//! Old stores stay readable: a backup that schema 1 wrote, with a record of every kind.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde_json::json;
+use trialbook::{
+    registry::{EndedRun, Registry, RunStatus, Stage, restore},
+    store::Store,
+};
+
+use super::{Fixture, metrics, new_run, new_version, tags};
+
+/// Writes the fixture of the present schema. To make one for a new schema, and keep the old ones:
+/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v2.tar' cargo test --test integration registry::child::worker`
+pub(crate) fn write_fixture(file: &Path) {
+    let f = Fixture::new();
+    let registry = &f.registry;
+    let experiment_id = registry.experiment("ablation").unwrap().experiment_id;
+    let mut new = new_run("swift-otter-417");
+    new.experiment_id = experiment_id;
+    new.params.insert("model".into(), "tfidf".into());
+    new.tags.insert("note".into(), "größer".into());
+    let batch = metrics(&[
+        ("f1", 0.91, 3),
+        ("f1", 0.5, 1),
+        ("nan", f64::NAN, 0),
+        ("inf", f64::INFINITY, -1),
+    ]);
+    let ended = EndedRun { new, batch, status: RunStatus::Finished, end_ms: 1_700_000_009_000 };
+    let run = registry.record_runs(vec![ended]).unwrap().remove(0).run_id;
+    registry.log(&run, &tags(&[("late", "yes")])).unwrap();
+    let artifact = registry.log_artifact(&run, "model/weights.bin", b"weights").unwrap();
+    for _ in 0..2 {
+        registry.create_version(new_version("M", &run, artifact.clone())).unwrap();
+    }
+    registry.set_stage("M", 1, Stage::Production, "alice").unwrap();
+    registry.set_stage("M", 2, Stage::Production, "bob").unwrap();
+    registry.set_verdict("M", 2, json!({"passed": true, "f1": 0.91})).unwrap();
+    registry.set_alias("M", "champion", Some(2)).unwrap();
+    registry.tag_model("M", None, "owner", Some("alice")).unwrap();
+    registry.tag_model("M", Some(1), "old", Some("true")).unwrap();
+    let deleted = f.run("deleted").run_id;
+    registry.delete_run(&deleted).unwrap();
+    fs::create_dir_all(f.store().data_dir().join("tiny")).unwrap();
+    fs::write(f.store().data_dir().join("tiny/manifest.json"), "{}").unwrap();
+    registry.backup(file).unwrap();
+}
+
+#[test]
+fn a_store_of_schema_1_is_read_whole() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/registry_v1.tar");
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let summary = restore(&store, &file).unwrap();
+    assert_eq!((summary.n_runs, summary.n_versions), (2, 2));
+    assert_eq!((summary.n_artifacts, summary.n_datasets), (1, 1));
+    check(&Registry::open(&store).unwrap());
+}
+
+#[test]
+fn the_present_schema_writes_what_it_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.tar");
+    write_fixture(&file);
+    let store = Store::new(folder.path().join("restored"));
+    restore(&store, &file).unwrap();
+    check(&Registry::open(&store).unwrap());
+}
+
+/// Every record of the fixture, of every kind.
+fn check(registry: &Registry) {
+    let experiment = registry.find_experiment("ablation").unwrap();
+    assert_eq!(experiment.experiment_id, "1");
+    assert!(experiment.created_ms > 0);
+    assert_eq!(registry.experiment("another").unwrap().experiment_id, "2", "counters went along");
+
+    let run = registry.run("swift-otter-417").unwrap();
+    assert_eq!(run.experiment_id, "1");
+    assert_eq!(run.status, RunStatus::Finished);
+    assert_eq!((run.start_ms, run.end_ms), (1_700_000_000_000, Some(1_700_000_009_000)));
+    assert_eq!(run.params, BTreeMap::from([("model".into(), "tfidf".into())]));
+    assert_eq!((run.tags["note"].as_str(), run.tags["late"].as_str()), ("größer", "yes"));
+    assert_eq!((run.metrics["f1"], run.metrics["inf"]), (0.91, f64::INFINITY));
+    assert!(run.metrics["nan"].is_nan());
+    let history = registry.metric_history(&run.run_id, "f1").unwrap();
+    let points: Vec<(i64, f64, i64)> =
+        history.iter().map(|m| (m.step, m.value, m.timestamp_ms)).collect();
+    assert_eq!(points, [(1, 0.5, 1_700_000_000_001), (3, 0.91, 1_700_000_000_003)]);
+    let artifacts = registry.artifacts(&run.run_id).unwrap();
+    assert_eq!(artifacts[0].path, "model/weights.bin");
+    assert_eq!(registry.read_artifact(&artifacts[0]).unwrap(), b"weights");
+    registry.restore_run("deleted").unwrap();
+
+    let model = registry.model("M").unwrap();
+    assert_eq!((model.tags["owner"].as_str(), model.aliases["champion"]), ("alice", 2));
+    let version = registry.production("M").unwrap().unwrap();
+    assert_eq!((version.version, version.run_id.as_str()), (2, run.run_id.as_str()));
+    assert_eq!(version.verdict, Some(json!({"passed": true, "f1": 0.91})));
+    assert_eq!((version.lineage.dataset.as_str(), version.lineage.seed), ("imdb", 42));
+    assert_eq!(version.metrics, BTreeMap::from([("f1".into(), 0.9)]));
+    assert_eq!(version.history[0].note, "bob");
+    registry.model_files(&version).unwrap();
+    let former = registry.version("M", 1).unwrap();
+    assert_eq!((former.stage, former.tags["old"].as_str()), (Stage::Archived, "true"));
+    assert_eq!(registry.rollback("M", "carol").unwrap().to.version, 1);
+    assert!(registry.verify().unwrap().is_valid());
+}
