@@ -6,6 +6,7 @@
 pub mod error;
 pub mod output;
 pub mod progress;
+mod random;
 pub mod store;
 
 pub mod data;

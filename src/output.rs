@@ -190,6 +190,7 @@ impl Table {
             drawn.add_row(row);
         }
         for (column, (_, align)) in drawn.column_iter_mut().zip(&self.columns) {
+            column.set_padding((0, 1));
             column.set_cell_alignment(match align {
                 Align::Left => comfy_table::CellAlignment::Left,
                 Align::Right => comfy_table::CellAlignment::Right,
@@ -197,6 +198,7 @@ impl Table {
         }
         for line in drawn.lines() {
             // comfy-table pads the last column to its width; nobody wants trailing blanks.
+            let line = line.strip_suffix("─").unwrap_or(&line);
             let _ = writeln!(text, "{}", line.trim_end());
         }
         text.pop();
@@ -213,7 +215,7 @@ mod tests {
         let mut table = Table::new([("name", Align::Left), ("rows", Align::Right)]);
         table.push(["imdb", "25,000"]);
         table.push(["sample", "2,000"]);
-        let expected = " name      rows\n────────────────\n imdb    25,000\n sample   2,000";
+        let expected = "name      rows\n──────────────\nimdb    25,000\nsample   2,000";
         assert_eq!(table.to_text(None), expected);
     }
 

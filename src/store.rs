@@ -3,14 +3,19 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
+
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
 /// The environment variable that names the store's folder.
 pub const STORE_ENV: &str = "TRIALBOOK_STORE";
+
+/// What the names of temporary files and folders begin with, wherever the store makes them.
+pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 
 /// One store: a folder that holds `registry.redb`, `artifacts/`, `data/` and `logs/`.
 /// Cheap to clone; any number of processes use the same folder at the same time.
@@ -72,11 +77,27 @@ impl Store {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let fail = |source| Error::io("write", path, source);
-    let mut temporary = tempfile::NamedTempFile::new_in(dir).map_err(fail)?;
+    let mut temporary = temporary_file(dir).map_err(fail)?;
     temporary.write_all(bytes).map_err(fail)?;
     temporary.as_file().sync_all().map_err(fail)?;
     temporary.persist(path).map_err(|error| fail(error.error))?;
     sync_dir(dir)
+}
+
+/// An empty file in `dir` that vanishes unless it is given a name. Others may read it as far as the
+/// process's umask lets them: a server often runs as another user than the one who trains.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn temporary_file(dir: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(dir)
 }
 
 /// Makes the names in `dir` durable.

@@ -22,11 +22,8 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     progress::Monitor,
-    store::{Store, sync_dir, write_atomically},
+    store::{Store, TEMPORARY_PREFIX, sync_dir, write_atomically},
 };
-
-/// Folders whose name begins so are half-made or half-removed; no dataset's name can.
-const TEMPORARY_PREFIX: &str = ".tmp-";
 
 /// The datasets of one store. Any number of processes may use them at the same time.
 ///

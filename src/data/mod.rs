@@ -17,7 +17,6 @@ mod manifest;
 mod name;
 mod profile;
 mod query;
-mod random;
 mod raw;
 mod sample;
 mod sample_patterns;

@@ -173,7 +173,7 @@ mod tests {
     fn a_table_is_cut_and_says_so_while_the_json_is_whole() {
         let frame = df!("n" => (0..1_200).collect::<Vec<i64>>()).unwrap();
         let output = QueryResult::new(frame).to_output(2);
-        assert_eq!(output.to_text(None), " n\n───\n 0\n 1\n… and 1,198 more rows of 1,200");
+        assert_eq!(output.to_text(None), "n\n─\n0\n1\n… and 1,198 more rows of 1,200");
         assert_eq!(output.json().as_array().unwrap().len(), 1_200);
     }
 

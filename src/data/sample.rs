@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 
 use super::{
-    random::Random,
     raw::{Places, RawRows},
     sample_patterns::{
         BLAME_VERDICTS, CONCEDED, DIRECT, NEGATED, NEUTRAL, PRAISE_VERDICTS, SHRUGS,
@@ -17,6 +16,7 @@ use super::{
         PARTS, PEOPLE, PLACES, PRAISE, RELATIVES, THINGS, TITLE_FIRST, TITLE_LAST,
     },
 };
+use crate::random::Random;
 
 const TRAIN_N_ROWS: usize = 2_000;
 const TEST_N_ROWS: usize = 1_000;

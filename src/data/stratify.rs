@@ -1,7 +1,9 @@
 //! Splitting examples into train and test so that each class is split in proportion.
 
-use super::random::Random;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    random::Random,
+};
 
 /// The indices of both splits, each in the order of the rows.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,10 @@
 use serde::Serialize;
 
 use super::ConfusionMatrix;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    random::Random,
+};
 
 /// McNemar's exact test of two models on the same examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -82,7 +85,7 @@ pub fn f1_difference(
     let difference = f1(first, labels)? - f1(second, labels)?;
 
     let n_examples = labels.len();
-    let mut random = SplitMix64(seed);
+    let mut random = Random::new(seed);
     let mut differences = Vec::with_capacity(n_resamples);
     let mut drawn = (vec![0; n_examples], vec![0; n_examples], vec![0; n_examples]);
     for _ in 0..n_resamples {
@@ -151,24 +154,6 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     let position = share * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
     below + (above - below) * position.fract()
-}
-
-/// Steele, Lea and Flood's SplitMix64: eight lines that give the same draws everywhere.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// An index below `bound`; the bias of multiplying is below `bound / 2^64`.
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
-    }
 }
 
 #[cfg(test)]

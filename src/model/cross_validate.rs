@@ -6,6 +6,7 @@ use crate::{
     data::{Fingerprint, Split},
     error::{Error, Result},
     progress::Monitor,
+    random::Random,
 };
 
 /// What a model trained on the other folds says of one fold.
@@ -60,7 +61,7 @@ fn stratify(split: &Split, n_folds: usize, seed: u64) -> Result<Vec<usize>> {
     }
     let mut fold_of = vec![0; split.labels.len()];
     let mut n_dealt = 0;
-    let mut random = SplitMix(seed);
+    let mut random = Random::new(seed);
     for (class_idx, class) in split.classes.iter().enumerate() {
         let mut rows: Vec<usize> = (0..split.labels.len())
             .filter(|row| split.labels[*row] as usize == class_idx)
@@ -72,9 +73,7 @@ fn stratify(split: &Split, n_folds: usize, seed: u64) -> Result<Vec<usize>> {
             ))
             .with_hint("use fewer folds"));
         }
-        for last in (1..rows.len()).rev() {
-            rows.swap(last, random.below(last + 1));
-        }
+        random.shuffle(&mut rows);
         for row in rows {
             fold_of[row] = n_dealt % n_folds;
             n_dealt += 1;
@@ -98,20 +97,5 @@ fn subset(split: &Split, rows: &[usize]) -> Split {
             n_rows: rows.len(),
             class_counts,
         },
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same folds on every machine.
-struct SplitMix(u64);
-
-impl SplitMix {
-    /// A number below `bound`; its bias, below 2^-32 here, does not matter for folds.
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        ((u128::from(mixed) * bound as u128) >> 64) as usize
     }
 }

@@ -16,11 +16,8 @@ use tempfile::NamedTempFile;
 use super::codec::hex;
 use crate::{
     error::{Error, ErrorKind, Result},
-    store::sync_dir,
+    store::{TEMPORARY_PREFIX, sync_dir, temporary_file},
 };
-
-/// What temporary files begin with, wherever the registry makes them.
-pub(super) const TEMPORARY: &str = ".trialbook-";
 
 /// After so long a temporary file belongs to a process that died. Far longer than writing takes.
 const STALE: Duration = Duration::from_secs(60 * 60);
@@ -116,7 +113,7 @@ impl ArtifactFiles {
     fn copy(&self, input: &mut dyn Read) -> Result<(NamedTempFile, Stored)> {
         let fail = |error| Error::io("write an artifact below", &self.dir, error);
         fs::create_dir_all(&self.dir).map_err(fail)?;
-        let mut temporary = temporary_in(&self.dir).map_err(fail)?;
+        let mut temporary = temporary_file(&self.dir).map_err(fail)?;
         let (sha256, size_bytes) = copy_hashed(input, temporary.as_file_mut()).map_err(fail)?;
         Ok((temporary, Stored { sha256, size_bytes }))
     }
@@ -134,26 +131,13 @@ impl ArtifactFiles {
     }
 }
 
-/// A temporary file in `dir` with the permissions of a file made in the usual way: other users may
-/// be meant to read the store, which the default for temporary files would forbid.
-pub(super) fn temporary_in(dir: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(dir)
-}
-
 /// Temporary files and folders in `dir` that nobody writes any more.
 pub(super) fn stale_in(dir: &Path, now: SystemTime) -> Result<Vec<PathBuf>> {
     let mut paths = read_dir(dir)?;
     paths.retain(|path| {
         let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
         let age = modified.and_then(|at| now.duration_since(at).ok());
-        name_of(path).starts_with(TEMPORARY) && age.is_some_and(|age| age > STALE)
+        name_of(path).starts_with(TEMPORARY_PREFIX) && age.is_some_and(|age| age > STALE)
     });
     Ok(paths)
 }

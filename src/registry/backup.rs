@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 
 use super::{
     Registry,
-    artifact_files::{Hashed, temporary_in},
+    artifact_files::Hashed,
     codec::Writer,
     fault::Fault,
     record::BackupSummary,
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    store::sync_dir,
+    store::{sync_dir, temporary_file},
 };
 
 /// The layout of backups this build writes and reads.
@@ -99,11 +99,11 @@ impl Registry {
 
     fn try_backup(&self, file: &Path, dir: &Path) -> Result<BackupSummary> {
         let fail = |source| Error::io("write the backup", file, source);
-        let mut rows = temporary_in(dir).map_err(fail)?;
+        let mut rows = temporary_file(dir).map_err(fail)?;
         let snapshot = self.database.read(|txn| Snapshot::take(txn, &mut rows, file))?;
         rows.as_file_mut().rewind().map_err(fail)?;
 
-        let temporary = temporary_in(dir).map_err(fail)?;
+        let temporary = temporary_file(dir).map_err(fail)?;
         let mut archive = Archive { tar: tar::Builder::new(temporary), file, entries: Vec::new() };
         let rows_path = rows.path().to_owned();
         archive.add_open(ROWS, rows.as_file_mut(), &rows_path)?;

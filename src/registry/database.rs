@@ -19,7 +19,6 @@ use redb::{Builder, ConcurrencyMode, ReadableDatabase as _};
 use tempfile::NamedTempFile;
 
 use super::{
-    artifact_files::temporary_in,
     fault::{Fault, explain},
     stored::StoredExperiment,
     tables,
@@ -28,7 +27,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     registry::record::DEFAULT_EXPERIMENT,
-    store::{Store, sync_dir},
+    store::{Store, sync_dir, temporary_file},
 };
 
 /// The newest layout of the whole store this build reads and the one it makes.
@@ -210,13 +209,13 @@ impl Database {
         let fail = |source| Error::io("copy for its check", &self.path, source);
         let dir = self.path.parent().unwrap_or(Path::new("."));
         if !self.is_read_only()? {
-            let copy = temporary_in(dir).map_err(fail)?;
+            let copy = temporary_file(dir).map_err(fail)?;
             // Nothing is written: the transaction keeps other writers away.
             self.write(|_| Ok(copy_into(&self.path, &copy).map_err(fail)?))?;
             return Ok(is_sound(copy.path()));
         }
         // Others, who may write, can change the file under a copy; one that is sound proves enough.
-        let copy = temporary_in(&std::env::temp_dir()).map_err(fail)?;
+        let copy = temporary_file(&std::env::temp_dir()).map_err(fail)?;
         for _ in 0..3 {
             copy_into(&self.path, &copy).map_err(fail)?;
             if is_sound(copy.path()) {
@@ -252,7 +251,7 @@ pub(super) fn create(path: &Path, fill: impl FnOnce(&WriteTxn) -> Result<(), Fau
         }
         _ => Error::io("create the registry", path, source),
     };
-    let temporary = temporary_in(dir).map_err(refused)?;
+    let temporary = temporary_file(dir).map_err(refused)?;
     let made = (|| -> Result<(), Fault> {
         let database = builder().create(temporary.path())?;
         let txn = WriteTxn(database.begin_write()?);

@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    artifact_files::{Hashed, TEMPORARY, is_sha256},
+    artifact_files::{Hashed, is_sha256},
     backup::{
         ARTIFACTS_DIR, DATA_DIR, Entry, MANIFEST, MANIFEST_SHA256, Manifest, ROWS, SCHEMA_VERSION,
     },
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    store::{Store, sync_dir},
+    store::{Store, TEMPORARY_PREFIX, sync_dir},
 };
 
 /// Puts a backup's content into an empty or absent store folder. Files that are none of the
@@ -52,7 +52,7 @@ pub fn restore(store: &Store, file: &Path) -> Result<BackupSummary> {
 fn unpack_into(store: &Store, file: &Path, backup: File) -> Result<Manifest> {
     let root = store.root();
     let staging = tempfile::Builder::new()
-        .prefix(TEMPORARY)
+        .prefix(TEMPORARY_PREFIX)
         .tempdir_in(root)
         .map_err(|e| Error::io("write below", root, e))?;
     let manifest = unpack(file, backup, staging.path())?;

@@ -19,7 +19,7 @@ fn datasets_are_listed_read_and_removed() {
     lab.add("sample", Source::Sample { seed: 42 }).unwrap();
     lab.add_file("a-b", &lab.write("a.csv", csv(&ten_rows(), ','))).unwrap();
     // What a crash may leave behind is not a dataset.
-    fs::create_dir(lab.dir.path().join("store/data/.tmp-left")).unwrap();
+    fs::create_dir(lab.dir.path().join("store/data/.trialbook-left")).unwrap();
     let names: Vec<String> =
         lab.datasets.list().unwrap().into_iter().map(|dataset| dataset.name).collect();
     assert_eq!(names, ["a-b", "sample"]);

@@ -118,9 +118,9 @@ mod tests {
         for expected in [">2<", ">66.7 %<", ">33.3 %<", ">100.0 %<", ">predicted<", ">true<"] {
             assert!(plot.svg.contains(expected), "{expected}");
         }
-        let expected = "Confusion matrix, 4 examples\n true   predicted neg   predicted pos\n\
-                        ──────────────────────────────────────\n neg                2               1\n \
-                        pos                0               1";
+        let expected = "Confusion matrix, 4 examples\ntrue  predicted neg  predicted pos\n\
+                        ──────────────────────────────────\nneg               2              1\n\
+                        pos               0              1";
         assert_eq!(plot.text, expected);
     }
 
