@@ -47,19 +47,19 @@ pub fn promote(
     who: &str,
 ) -> Result<Promotion> {
     let subject = registry.version(model, version)?;
-    let production = registry.production(model)?;
-    let plan = plan(&subject, production.as_ref(), stage, force, who)?;
-    if let Some(note) = &plan.note {
-        registry.set_stage(model, version, stage, note)?;
-        tracing::info!(
-            model,
-            version,
-            ?stage,
-            forced = plan.promotion.overruled.is_some(),
-            "moved"
-        );
+    if subject.stage == stage {
+        return Ok(plan(&subject, None, stage, force, who)?.promotion);
     }
-    Ok(plan.promotion)
+    let mut promotion = None;
+    // Judged inside the transaction that moves it: another promotion cannot slip in between.
+    registry.set_stage_if(model, version, stage, |subject, production| {
+        let plan = plan(subject, production, stage, force, who)?;
+        promotion = Some(plan.promotion);
+        Ok(plan.note.unwrap_or_else(|| who.to_owned()))
+    })?;
+    let promotion = promotion.expect("a stage is set only after its plan was made");
+    tracing::info!(model, version, ?stage, forced = promotion.overruled.is_some(), "moved");
+    Ok(promotion)
 }
 
 /// The verdict that lets `version` become Production, given the present Production version.

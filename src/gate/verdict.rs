@@ -90,8 +90,21 @@ impl Verdict {
         })
     }
 
-    /// The verdict for people and programs; a no is marked as blocked.
+    /// The verdict for people and programs, with what to do next; a no is marked as blocked.
     pub fn to_output(&self) -> Output {
+        let next = if self.passed {
+            format!("promote it with `trialbook promote {} {}`", self.model, self.version)
+        } else {
+            format!(
+                "train a better one, or overrule with `trialbook promote {} {} --force --reason \"…\"`",
+                self.model, self.version
+            )
+        };
+        self.evidence().text(next)
+    }
+
+    /// The verdict alone: headline, checks and reasons.
+    pub fn evidence(&self) -> Output {
         let word = |passed: bool| if passed { "passed" } else { "BLOCKED" };
         let number = |value: Option<f64>| {
             value.map_or_else(|| "—".to_owned(), |value| format!("{value:.4}"))
@@ -112,18 +125,9 @@ impl Verdict {
         }
         let headline =
             format!("{} version {}: gate {}", self.model, self.version, word(self.passed));
-        let next = if self.passed {
-            format!("promote it with `trialbook promote {} {}`", self.model, self.version)
-        } else {
-            format!(
-                "train a better one, or overrule with `trialbook promote {} {} --force --reason \"…\"`",
-                self.model, self.version
-            )
-        };
         let reasons: Vec<String> =
             self.reasons.iter().map(|reason| format!("because {reason}")).collect();
-        let output =
-            Output::new(self).text(headline).table(table).text(reasons.join("\n")).text(next);
+        let output = Output::new(self).text(headline).table(table).text(reasons.join("\n"));
         if self.passed { output } else { output.blocked() }
     }
 }
@@ -173,9 +177,9 @@ pub(super) mod tests {
         assert_eq!(output.outcome(), Outcome::Blocked);
         let expected = "\
 M version 2: gate BLOCKED
- check                        candidate   required   verdict
-─────────────────────────────────────────────────────────────
- f1 >= Production version 1      0.9000     0.9100   BLOCKED
+check                       candidate  required  verdict
+────────────────────────────────────────────────────────
+f1 >= Production version 1     0.9000    0.9100  BLOCKED
 because f1 0.9000 is below 0.9100 (on the same test split)
 train a better one, or overrule with `trialbook promote M 2 --force --reason \"…\"`";
         assert_eq!(output.to_text(None), expected);

@@ -31,6 +31,22 @@ impl Registry {
         stage: Stage,
         note: &str,
     ) -> Result<ModelVersion> {
+        self.set_stage_if(model, version, stage, |_, _| Ok(note.to_owned()))
+    }
+
+    /// Like [`Registry::set_stage`] if `permit` allows it: it sees the version and the present
+    /// Production version inside the transaction that moves the one and archives the other, so
+    /// nothing can change in between. It returns the note, or the error that refuses the move.
+    ///
+    /// # Errors
+    /// As [`Registry::set_stage`], and whatever `permit` returns.
+    pub fn set_stage_if(
+        &self,
+        model: &str,
+        version: u32,
+        stage: Stage,
+        permit: impl FnOnce(&ModelVersion, Option<&ModelVersion>) -> Result<String>,
+    ) -> Result<ModelVersion> {
         let at_ms = clock::now_ms();
         self.write_models(|txn| {
             let mut stored = existing_model(txn, model)?;
@@ -42,11 +58,13 @@ impl Registry {
                 )));
             }
             self.check_servable(&present, stage)?;
+            let production = newest_in(txn, model, Stage::Production)?;
+            let note = permit(&present, production.as_ref())?;
             if present.stage == Stage::Production {
                 stored.former_production.push(version);
             }
             if stage == Stage::Production
-                && let Some(former) = newest_in(txn, model, Stage::Production)?
+                && let Some(former) = production
             {
                 stored.former_production.push(former.version);
                 let note = format!("version {version} took its place: {note}");
@@ -54,7 +72,7 @@ impl Registry {
             }
             stored.updated_ms = at_ms;
             txn.put(MODELS, model.as_bytes(), &stored)?;
-            shift(txn, present, stage, at_ms, note)
+            shift(txn, present, stage, at_ms, &note)
         })
     }
 
