@@ -20,4 +20,10 @@ pub mod registry;
 pub mod gate;
 pub mod serve;
 
+pub mod book;
+pub mod cli;
+pub mod command;
+pub mod prelude;
+
+pub use book::Book;
 pub use error::{Error, ErrorKind, Result};

@@ -1,3 +1,7 @@
 //! The `trialbook` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trialbook::cli::main()
+}

@@ -1,14 +1,11 @@
 //! The integration tests, one binary: linking polars once is enough.
 
-/// The HTTP server, asked directly and over real sockets.
-mod serve;
-/// Metrics and curves against scikit-learn.
-// Metrics and curves against scikit-learn.
-mod evaluate;
-// Gate, promotion and rollback on a real registry.
-mod gate;
-// Tracking store and model registry, with crashes and damage.
-mod registry;
-/// Datasets end to end: sources, errors, the store's layout, SQL.
-mod data;
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod cli; // the program as a script sees it
+mod data; // sources, errors, the store's layout, SQL
+mod evaluate; // metrics and curves against scikit-learn
+mod gate; // gate, promotion and rollback on a real registry
 mod model; // the baseline from texts to saved files
+mod registry; // the tracking store, with crashes and damage
+mod serve; // the HTTP server, asked directly and over real sockets

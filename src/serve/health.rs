@@ -1,8 +1,6 @@
 //! `GET /health`, from both ends: what the server says about itself, and how a container's health
 //! check asks it.
 
-use std::time::Duration;
-
 use axum::{
     Extension,
     extract::State,
@@ -13,13 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    client,
     envelope::RequestId,
     state::{ModelInfo, ServerState},
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long [`health_check`] waits for the whole answer.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// Far more than a health report has.
 const MAX_REPORT_BYTES: u64 = 64 << 10;
 
@@ -83,25 +80,8 @@ fn to_object(report: &HealthReport) -> Value {
 /// [`ErrorKind::Invalid`] when `server` is no address or something else than trialbook answers.
 pub fn health_check(server: &str) -> Result<HealthReport> {
     let url = health_url(server);
-    // A proxy from the environment is for the world outside, not for the server next door.
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(None)
-        .build()
-        .into();
-    let mut response = agent.get(&url).call().map_err(|error| match error {
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            Error::invalid(format!("{server:?} is no server address"))
-                .with_hint("write it like http://127.0.0.1:8000")
-                .with_source(error)
-        }
-        _ => Error::new(ErrorKind::Unavailable, format!("no answer from {url}"))
-            .with_hint("start the server with `trialbook serve`, or check host and port")
-            .with_source(error),
-    })?;
+    let mut response =
+        client::agent().get(&url).call().map_err(|error| client::unanswered(&url, error))?;
     let status = response.status().as_u16();
     let answer = response.body_mut().with_config().limit(MAX_REPORT_BYTES).read_json::<Value>();
     let report = answer.ok().and_then(|json| {

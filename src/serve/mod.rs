@@ -13,6 +13,7 @@
 
 mod app;
 mod body;
+pub mod client;
 mod envelope;
 mod error;
 mod health;

@@ -1,0 +1,184 @@
+//! The library's public face: one [`Book`] is one open store with its datasets, its registry and
+//! the steps of the lifecycle that need several rooms at once. It refuses to print and to parse
+//! arguments: that is the command layer's work.
+
+mod train;
+
+use std::{path::Path, sync::OnceLock};
+
+use serde::Serialize;
+
+pub use train::{CrossValidation, Timings, TrainRequest, Trained};
+
+use crate::{
+    data::Datasets,
+    error::{Error, Result},
+    evaluate::{Evaluation, evaluate_on},
+    gate::{self, Policy, Promotion, Verdict},
+    model::{
+        self, Classifier,
+        prediction::{self, Prediction},
+    },
+    output::Output,
+    registry::{ModelVersion, Registry, Stage},
+    store::Store,
+};
+
+/// The program and version that trained a model, as kept in its lineage.
+pub const CODE_VERSION: &str = concat!("trialbook ", env!("CARGO_PKG_VERSION"));
+
+/// One open store. Opening reads and creates nothing; each part is opened when first needed.
+///
+/// ```
+/// # fn main() -> trialbook::Result<()> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// use trialbook::Book;
+/// let book = Book::open(folder.path());
+/// assert!(book.datasets().list()?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Book {
+    store: Store,
+    registry: OnceLock<Registry>,
+    who: String,
+}
+
+/// Some of a model's answers with the version that gave them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Predicted {
+    /// The version that answered.
+    pub model: ModelVersion,
+    /// One answer a text, in order.
+    pub predictions: Vec<Prediction>,
+}
+
+impl Book {
+    /// The store in the folder `root`.
+    pub fn open(root: impl AsRef<Path>) -> Self {
+        Self::with_store(Store::new(root.as_ref()))
+    }
+
+    /// The store that `TRIALBOOK_STORE` names, or the folder `store` here.
+    pub fn open_default() -> Self {
+        Self::with_store(Store::from_env())
+    }
+
+    /// An already located store.
+    pub fn with_store(store: Store) -> Self {
+        let who = ["TRIALBOOK_USER", "USER", "USERNAME"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|who| !who.is_empty()))
+            .unwrap_or_else(|| "unknown".to_owned());
+        Self { store, registry: OnceLock::new(), who }
+    }
+
+    /// The folder.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Who acts: kept with verdicts and changes of stage. From `TRIALBOOK_USER`, else `USER`.
+    pub fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// The datasets.
+    pub fn datasets(&self) -> Datasets {
+        Datasets::new(&self.store)
+    }
+
+    /// The registry, opened on first use.
+    ///
+    /// # Errors
+    /// When the database cannot be opened or made.
+    pub fn registry(&self) -> Result<&Registry> {
+        if let Some(registry) = self.registry.get() {
+            return Ok(registry);
+        }
+        let opened = Registry::open(&self.store)?;
+        Ok(self.registry.get_or_init(|| opened))
+    }
+
+    /// Loads a version's classifier after proving every file's checksum.
+    ///
+    /// # Errors
+    /// Missing or damaged files, with the version's name.
+    pub fn load(&self, version: &ModelVersion) -> Result<Box<dyn Classifier>> {
+        let files = self.registry()?.model_files(version)?;
+        model::load(&files)
+            .map_err(|error| error.with_context(format!("{}/{}", version.model, version.version)))
+    }
+
+    /// What the version that `reference` names says of each text.
+    ///
+    /// `reference` is `NAME`, `NAME/3`, `NAME/Production` or `NAME@alias`.
+    ///
+    /// # Errors
+    /// No such version, an empty text, or a model that cannot be loaded.
+    pub fn predict(&self, reference: &str, texts: &[&str]) -> Result<Predicted> {
+        if let Some(idx) = texts.iter().position(|text| text.trim().is_empty()) {
+            return Err(Error::invalid(format!("text {} is empty", idx + 1))
+                .with_hint("give every text at least one word"));
+        }
+        let model = self.registry()?.resolve(reference)?;
+        let classifier = self.load(&model)?;
+        let predictions = prediction::predictions(classifier.as_ref(), texts)?;
+        Ok(Predicted { model, predictions })
+    }
+
+    /// Measures a version on a split of a dataset, such as `imdb` and `test`.
+    ///
+    /// # Errors
+    /// Unknown version or dataset, or other classes than the model's.
+    pub fn evaluate(
+        &self,
+        version: &ModelVersion,
+        dataset: &str,
+        split: &str,
+    ) -> Result<Evaluation> {
+        let classifier = self.load(version)?;
+        let split = self.datasets().split(dataset, split)?;
+        evaluate_on(classifier.as_ref(), &split)
+    }
+
+    /// Judges a version by `policy` and keeps the verdict with it. When the Production version was
+    /// measured on another test split, it is measured again on the candidate's.
+    ///
+    /// # Errors
+    /// Unknown version, or a test split that is no longer in the store.
+    pub fn gate(&self, model: &str, version: u32, policy: &Policy, now_ms: i64) -> Result<Verdict> {
+        let mut reevaluate = |production: &ModelVersion, candidate: &ModelVersion| {
+            let split = self.datasets().split(&candidate.lineage.dataset, "test")?;
+            gate::measure(self.load(production)?.as_ref(), candidate, &split)
+        };
+        gate::run(self.registry()?, model, version, policy, &mut reevaluate, now_ms, &self.who)
+    }
+
+    /// Moves a version to `stage`; to Production only with a passing verdict or a reason to force.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Blocked`](crate::ErrorKind::Blocked) without a passing verdict.
+    pub fn promote(
+        &self,
+        model: &str,
+        version: u32,
+        stage: Stage,
+        force: Option<&str>,
+    ) -> Result<Promotion> {
+        gate::promote(self.registry()?, model, version, stage, force, &self.who)
+    }
+
+    /// Brings the previous Production version back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none.
+    pub fn rollback(&self, model: &str, reason: &str) -> Result<Output> {
+        gate::rollback(self.registry()?, model, &self.who, reason)
+    }
+}
+
+/// Milliseconds since the Unix epoch, read once where a step begins.
+pub fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}

@@ -1,0 +1,131 @@
+//! `data add|sample|list|show|head|describe|remove`: datasets.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::Session;
+use crate::{
+    data::{AddRequest, Dataset, Source},
+    error::{Error, Result},
+    output::Output,
+};
+
+/// The verbs on datasets.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Data {
+    /// Add a dataset: an aclImdb folder, or a CSV, TSV, JSONL, Parquet or Arrow file
+    Add(Add),
+    /// Make the built-in sample: 2,000 train and 1,000 test reviews
+    Sample(Sample),
+    /// List datasets
+    List,
+    /// Show a dataset: splits, classes, fingerprints
+    Show(Named),
+    /// Show the first examples: NAME, NAME.train or NAME.test
+    Head(Head),
+    /// Describe a dataset: balance, lengths, telling words, duplicates, overlap
+    Describe(Named),
+    /// Remove a dataset from the store; runs and models that used it stay
+    Remove(Named),
+}
+
+/// A new dataset.
+#[derive(Debug, Clone, Args)]
+pub struct Add {
+    /// The name to give it
+    name: String,
+    /// A file that is split into train and test, or a folder with both
+    #[arg(required_unless_present_all = ["train", "test"], conflicts_with_all = ["train", "test"])]
+    path: Option<PathBuf>,
+    /// The file of the train split
+    #[arg(long, value_name = "FILE", requires = "test")]
+    train: Option<PathBuf>,
+    /// The file of the test split
+    #[arg(long, value_name = "FILE", requires = "train")]
+    test: Option<PathBuf>,
+    /// The column that holds the text; guessed when obvious
+    #[arg(long, value_name = "COLUMN")]
+    text: Option<String>,
+    /// The column that holds the label; guessed when obvious
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// The part of a single file that becomes the test split
+    #[arg(long, value_name = "FRACTION")]
+    test_size: Option<f64>,
+    /// The seed of that split
+    #[arg(long, default_value_t = AddRequest::DEFAULT_SEED)]
+    seed: u64,
+}
+
+/// The built-in sample.
+#[derive(Debug, Clone, Args)]
+pub struct Sample {
+    /// The name to give it
+    #[arg(default_value = "sample")]
+    name: String,
+}
+
+/// One dataset.
+#[derive(Debug, Clone, Args)]
+pub struct Named {
+    /// The dataset
+    name: String,
+}
+
+/// The first examples.
+#[derive(Debug, Clone, Args)]
+pub struct Head {
+    /// The dataset, or one split of it: NAME.train
+    name: String,
+    /// How many
+    #[arg(short, default_value_t = 5, value_name = "ROWS")]
+    n: usize,
+}
+
+impl Data {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        let datasets = session.book.datasets();
+        match self {
+            Self::Add(add) => add.run(session),
+            Self::Sample(sample) => {
+                let request = AddRequest::new(Source::Sample { seed: AddRequest::DEFAULT_SEED });
+                Ok(datasets.add(&sample.name, &request, &session.monitor)?.to_output())
+            }
+            Self::List => Ok(Dataset::list_output(&datasets.list()?)),
+            Self::Show(named) => Ok(datasets.get(&named.name)?.to_output()),
+            Self::Head(head) => Ok(datasets.head(&head.name, head.n)?.to_output()),
+            Self::Describe(named) => Ok(datasets.describe(&named.name)?.to_output()),
+            Self::Remove(named) => {
+                datasets.remove(&named.name)?;
+                Ok(Output::new(json!({"name": named.name, "removed": true}))
+                    .text(format!("removed dataset {}", named.name)))
+            }
+        }
+    }
+}
+
+impl Add {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let source = match (&self.path, &self.train, &self.test) {
+            (Some(path), _, _) => Source::Path(path.clone()),
+            (None, Some(train), Some(test)) => {
+                Source::Pair { train: train.clone(), test: test.clone() }
+            }
+            _ => {
+                return Err(Error::invalid("no data to add")
+                    .with_hint("give a PATH, or both --train FILE and --test FILE"));
+            }
+        };
+        let request = AddRequest {
+            source,
+            text_column: self.text.clone(),
+            label_column: self.label.clone(),
+            test_size: self.test_size,
+            seed: self.seed,
+        };
+        let datasets = session.book.datasets();
+        Ok(datasets.add(&self.name, &request, &session.monitor)?.to_output())
+    }
+}

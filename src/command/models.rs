@@ -1,0 +1,273 @@
+//! `models list|show|tag|alias|delete`: registered models and their versions.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    Session,
+    figure::{self, short},
+};
+use crate::{
+    error::{Error, Result},
+    output::{Align, Output, Table},
+    registry::{ModelVersion, Registry},
+};
+
+/// The verbs on registered models.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Models {
+    /// List registered models
+    List,
+    /// Show a model with its versions, or one version: NAME, NAME/3, NAME/Production, NAME@alias
+    Show(Show),
+    /// Set or remove a tag of a model or of one version
+    Tag(Tag),
+    /// Give a version another name, NAME@alias, or take the alias away
+    Alias(Alias),
+    /// Delete a version, or a model with all its versions
+    Delete(Delete),
+}
+
+/// A model or a version.
+#[derive(Debug, Clone, Args)]
+pub struct Show {
+    /// NAME, NAME/3, NAME/Production or NAME@alias
+    reference: String,
+}
+
+/// A tag.
+#[derive(Debug, Clone, Args)]
+pub struct Tag {
+    /// NAME or NAME/3
+    reference: String,
+    /// KEY=VALUE sets the tag, KEY alone removes it
+    #[arg(value_name = "KEY[=VALUE]")]
+    tag: String,
+}
+
+/// An alias.
+#[derive(Debug, Clone, Args)]
+pub struct Alias {
+    /// The registered model
+    name: String,
+    /// The alias, such as champion
+    alias: String,
+    /// The version it names; without one the alias is removed
+    version: Option<u32>,
+}
+
+/// What to delete.
+#[derive(Debug, Clone, Args)]
+pub struct Delete {
+    /// NAME or NAME/3
+    reference: String,
+}
+
+impl Models {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        let registry = session.book.registry()?;
+        match self {
+            Self::List => list(registry),
+            Self::Show(show) => show.run(registry),
+            Self::Tag(tag) => tag.run(registry),
+            Self::Alias(alias) => alias.run(registry),
+            Self::Delete(delete) => {
+                let (name, version) = split_version(&delete.reference)?;
+                registry.delete_model(name, version)?;
+                Ok(Output::new(json!({"name": name, "version": version, "deleted": true}))
+                    .text(format!("deleted {}", delete.reference)))
+            }
+        }
+    }
+}
+
+/// `NAME/3` as name and number, `NAME` as name alone.
+fn split_version(reference: &str) -> Result<(&str, Option<u32>)> {
+    let Some((name, version)) = reference.split_once('/') else { return Ok((reference, None)) };
+    let version = version.parse().map_err(|source| {
+        Error::invalid(format!("model version {version:?} in {reference:?} is not a number"))
+            .with_hint("write NAME or NAME/3")
+            .with_source(source)
+    })?;
+    Ok((name, Some(version)))
+}
+
+fn list(registry: &Registry) -> Result<Output> {
+    let mut table = Table::new([
+        ("model", Align::Left),
+        ("versions", Align::Right),
+        ("production", Align::Right),
+        ("f1", Align::Right),
+        ("updated (UTC)", Align::Left),
+    ]);
+    let mut rows = Vec::new();
+    for model in registry.models()? {
+        let versions = registry.versions(&model.name)?;
+        let production = registry.production(&model.name)?;
+        table.push([
+            model.name.clone(),
+            versions.len().to_string(),
+            production
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |version| version.version.to_string()),
+            figure::metric_or_dash(
+                production.as_ref().and_then(|version| version.metrics.get("f1").copied()),
+            ),
+            figure::time(model.updated_ms),
+        ]);
+        let mut row = json!(model);
+        row["n_versions"] = json!(versions.len());
+        row["production"] = json!(production.map(|version| version.version));
+        rows.push(row);
+    }
+    let output = Output::new(&rows);
+    if rows.is_empty() {
+        return Ok(output.text("no models; `trialbook train tfidf --data NAME` registers one"));
+    }
+    Ok(output.table(table))
+}
+
+impl Show {
+    fn run(&self, registry: &Registry) -> Result<Output> {
+        let reference = self.reference.strip_prefix("models:/").unwrap_or(&self.reference);
+        if reference.contains(['/', '@']) {
+            return Ok(show_version(&registry.resolve(reference)?));
+        }
+        let model = registry.model(reference)?;
+        let versions = registry.versions(reference)?;
+        let mut table = Table::new([
+            ("version", Align::Right),
+            ("stage", Align::Left),
+            ("f1", Align::Right),
+            ("accuracy", Align::Right),
+            ("data", Align::Left),
+            ("run", Align::Left),
+            ("verdict", Align::Left),
+            ("aliases", Align::Left),
+            ("created (UTC)", Align::Left),
+        ]);
+        for version in &versions {
+            let aliases: Vec<&str> = model
+                .aliases
+                .iter()
+                .filter(|(_, number)| **number == version.version)
+                .map(|(alias, _)| alias.as_str())
+                .collect();
+            table.push([
+                version.version.to_string(),
+                version.stage.to_string(),
+                figure::metric_or_dash(version.metrics.get("f1").copied()),
+                figure::metric_or_dash(version.metrics.get("accuracy").copied()),
+                version.lineage.dataset.clone(),
+                short(&version.run_id).to_owned(),
+                verdict(version).to_owned(),
+                aliases.join(", "),
+                figure::time(version.created_ms),
+            ]);
+        }
+        let mut json = json!(model);
+        json["versions"] = json!(versions);
+        let mut output = Output::new(json).text(format!("model {}\n", model.name)).table(table);
+        if !model.tags.is_empty() {
+            output = output.text("").table(pairs("tag", &model.tags));
+        }
+        Ok(output)
+    }
+}
+
+fn verdict(version: &ModelVersion) -> &'static str {
+    match version.verdict.as_ref().and_then(|verdict| verdict["passed"].as_bool()) {
+        Some(true) => "passed",
+        Some(false) => "blocked",
+        None => "-",
+    }
+}
+
+fn pairs(head: &str, pairs: &std::collections::BTreeMap<String, String>) -> Table {
+    let mut table = Table::new([(head, Align::Left), ("value", Align::Left)]);
+    for (key, value) in pairs {
+        table.push([key, value]);
+    }
+    table
+}
+
+fn show_version(version: &ModelVersion) -> Output {
+    let mut facts = Table::new([("fact", Align::Left), ("value", Align::Left)]);
+    let lineage = &version.lineage;
+    facts.push(["stage", &version.stage.to_string()]);
+    facts.push(["created (UTC)", &figure::time(version.created_ms)]);
+    facts.push(["run", &version.run_id]);
+    facts.push(["dataset", &lineage.dataset]);
+    facts.push(["train fingerprint", &lineage.train_fingerprint]);
+    facts.push(["test fingerprint", &lineage.test_fingerprint]);
+    facts.push(["code", &lineage.code_version]);
+    facts.push(["seed", &lineage.seed.to_string()]);
+    facts.push(["verdict", verdict(version)]);
+    for (key, value) in &version.tags {
+        facts.push([format!("tag {key}"), value.clone()]);
+    }
+    let mut metrics = Table::new([("metric", Align::Left), ("value", Align::Right)]);
+    for (key, value) in &version.metrics {
+        metrics.push([key.clone(), figure::metric(*value)]);
+    }
+    let mut files =
+        Table::new([("file", Align::Left), ("size", Align::Right), ("sha256", Align::Left)]);
+    for file in &version.files {
+        files.push([
+            file.path.clone(),
+            figure::bytes(file.size_bytes),
+            short(&file.sha256).to_owned(),
+        ]);
+    }
+    let mut history = Table::new([
+        ("when (UTC)", Align::Left),
+        ("from", Align::Left),
+        ("to", Align::Left),
+        ("note", Align::Left),
+    ]);
+    for change in &version.history {
+        history.push([
+            figure::time(change.at_ms),
+            change.from.to_string(),
+            change.to.to_string(),
+            change.note.clone(),
+        ]);
+    }
+    let output = Output::new(version)
+        .text(format!("{}/{}\n", version.model, version.version))
+        .table(facts)
+        .text("")
+        .table(metrics)
+        .text("")
+        .table(files);
+    if version.history.is_empty() { output } else { output.text("").table(history) }
+}
+
+impl Tag {
+    fn run(&self, registry: &Registry) -> Result<Output> {
+        let (name, version) = split_version(&self.reference)?;
+        let (key, value) = match self.tag.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (self.tag.as_str(), None),
+        };
+        registry.tag_model(name, version, key, value)?;
+        let said = match value {
+            Some(value) => format!("{}: tag {key} = {value}", self.reference),
+            None => format!("{}: tag {key} removed", self.reference),
+        };
+        Ok(Output::new(json!({"name": name, "version": version, "key": key, "value": value}))
+            .text(said))
+    }
+}
+
+impl Alias {
+    fn run(&self, registry: &Registry) -> Result<Output> {
+        registry.set_alias(&self.name, &self.alias, self.version)?;
+        let said = match self.version {
+            Some(version) => format!("{}@{} is version {version}", self.name, self.alias),
+            None => format!("{}@{} removed", self.name, self.alias),
+        };
+        Ok(Output::new(json!({"name": self.name, "alias": self.alias, "version": self.version}))
+            .text(said))
+    }
+}

@@ -1,0 +1,261 @@
+//! `runs list|show|compare|delete|restore`: what was tried and how it went.
+
+use std::collections::BTreeSet;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    Session,
+    figure::{self, short},
+};
+use crate::{
+    error::{Error, Result},
+    output::{Align, Output, Table},
+    registry::{Registry, Run, RunQuery, RunStatus},
+};
+
+/// The verbs on runs.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Runs {
+    /// List runs, newest first
+    List(List),
+    /// Show one run: params, metrics, tags, artifacts
+    Show(One),
+    /// Put params and metrics of several runs side by side
+    Compare(Compare),
+    /// Delete a run; `store gc` removes it for good, until then it can be restored
+    Delete(One),
+    /// Bring a deleted run back
+    Restore(One),
+}
+
+/// Which runs, in which order.
+#[derive(Debug, Clone, Args)]
+pub struct List {
+    /// Only runs that fit, such as "metrics.f1 > 0.85 and params.model = 'tfidf'"
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Order, such as "metrics.f1 desc"; several are separated by commas
+    #[arg(long, value_name = "KEY [asc|desc]", value_delimiter = ',')]
+    order: Vec<String>,
+    /// Only runs of this experiment
+    #[arg(long, value_name = "NAME")]
+    experiment: Option<String>,
+    /// Show at most so many
+    #[arg(short = 'n', long, default_value_t = 100, value_name = "RUNS")]
+    limit: usize,
+    /// Deleted runs instead
+    #[arg(long)]
+    deleted: bool,
+}
+
+/// One run.
+#[derive(Debug, Clone, Args)]
+pub struct One {
+    /// The run's id, the first characters of it (at least 4), or its name
+    run: String,
+}
+
+/// Several runs.
+#[derive(Debug, Clone, Args)]
+pub struct Compare {
+    /// Runs by id, first characters of it, or name
+    #[arg(required = true, num_args = 2..)]
+    runs: Vec<String>,
+}
+
+impl Runs {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        let registry = session.book.registry()?;
+        match self {
+            Self::List(list) => list.run(registry),
+            Self::Show(one) => one.show(registry),
+            Self::Compare(compare) => compare.run(registry),
+            Self::Delete(one) => {
+                let run = registry.run(&one.run)?;
+                registry.delete_run(&run.run_id)?;
+                Ok(Output::new(json!({"run_id": run.run_id, "deleted": true})).text(format!(
+                    "deleted run {} ({}); `trialbook runs restore {}` brings it back",
+                    run.name,
+                    short(&run.run_id),
+                    short(&run.run_id)
+                )))
+            }
+            Self::Restore(one) => {
+                let run = registry.run(&one.run)?;
+                registry.restore_run(&run.run_id)?;
+                Ok(Output::new(json!({"run_id": run.run_id, "deleted": false})).text(format!(
+                    "restored run {} ({})",
+                    run.name,
+                    short(&run.run_id)
+                )))
+            }
+        }
+    }
+}
+
+impl List {
+    fn run(&self, registry: &Registry) -> Result<Output> {
+        let experiment_ids = match &self.experiment {
+            Some(name) => vec![registry.find_experiment(name)?.experiment_id],
+            None => Vec::new(),
+        };
+        let runs = registry.search_runs(&RunQuery {
+            experiment_ids,
+            filter: self.filter.clone(),
+            order: self.order.clone(),
+            limit: Some(self.limit),
+            deleted: self.deleted,
+        })?;
+        let output = Output::new(&runs);
+        if runs.is_empty() {
+            return Ok(output.text("no runs; train one with `trialbook train tfidf --data NAME`"));
+        }
+        Ok(output.table(table(&runs)))
+    }
+}
+
+/// Runs as the list shows them.
+pub(super) fn table(runs: &[Run]) -> Table {
+    let mut table = Table::new([
+        ("run", Align::Left),
+        ("name", Align::Left),
+        ("status", Align::Left),
+        ("started (UTC)", Align::Left),
+        ("took", Align::Right),
+        ("model", Align::Left),
+        ("data", Align::Left),
+        ("accuracy", Align::Right),
+        ("f1", Align::Right),
+    ]);
+    for run in runs {
+        let param = |key| run.params.get(key).map_or("-", String::as_str).to_owned();
+        table.push([
+            short(&run.run_id).to_owned(),
+            run.name.clone(),
+            run.status.to_string(),
+            figure::time(run.start_ms),
+            took(run),
+            param("model"),
+            param("dataset"),
+            figure::metric_or_dash(run.metrics.get("accuracy").copied()),
+            figure::metric_or_dash(run.metrics.get("f1").copied()),
+        ]);
+    }
+    table
+}
+
+fn took(run: &Run) -> String {
+    run.end_ms.map_or_else(
+        || if run.status == RunStatus::Running { "…" } else { "-" }.to_owned(),
+        |end_ms| figure::seconds((end_ms - run.start_ms) as f64 / 1e3),
+    )
+}
+
+impl One {
+    fn show(&self, registry: &Registry) -> Result<Output> {
+        let run = registry.run(&self.run)?;
+        let artifacts = registry.artifacts(&run.run_id)?;
+        let mut histories = serde_json::Map::new();
+        let mut metrics = Table::new([
+            ("metric", Align::Left),
+            ("value", Align::Right),
+            ("step", Align::Right),
+            ("points", Align::Right),
+        ]);
+        for (key, value) in &run.metrics {
+            let history = registry.metric_history(&run.run_id, key)?;
+            let step = history.iter().map(|point| point.step).max().unwrap_or_default();
+            metrics.push([
+                key.clone(),
+                figure::metric(*value),
+                step.to_string(),
+                history.len().to_string(),
+            ]);
+            let points: Vec<_> = history
+                .iter()
+                .map(|point| {
+                    // JSON has no NaN and no infinities; their names are text, as in MLflow.
+                    let value = serde_json::Number::from_f64(point.value)
+                        .map_or_else(|| json!(point.value.to_string()), |number| json!(number));
+                    json!({"value": value, "step": point.step, "timestamp_ms": point.timestamp_ms})
+                })
+                .collect();
+            histories.insert(key.clone(), points.into());
+        }
+        let mut files = Table::new([
+            ("artifact", Align::Left),
+            ("size", Align::Right),
+            ("sha256", Align::Left),
+        ]);
+        for artifact in &artifacts {
+            files.push([
+                artifact.path.clone(),
+                figure::bytes(artifact.size_bytes),
+                short(&artifact.sha256).to_owned(),
+            ]);
+        }
+        let mut json = serde_json::to_value(&run)
+            .map_err(|error| Error::invalid("run cannot be shown").with_source(error))?;
+        json["artifacts"] = json!(artifacts);
+        json["metric_history"] = histories.into();
+        Ok(Output::new(json)
+            .text(format!(
+                "run {}  {}  {}{}\nstarted {} UTC, took {}\n",
+                run.run_id,
+                run.name,
+                run.status,
+                if run.deleted { "  (deleted)" } else { "" },
+                figure::time(run.start_ms),
+                took(&run)
+            ))
+            .table(pairs("param", &run.params))
+            .text("")
+            .table(metrics)
+            .text("")
+            .table(pairs("tag", &run.tags))
+            .text("")
+            .table(files))
+    }
+}
+
+fn pairs(head: &str, pairs: &std::collections::BTreeMap<String, String>) -> Table {
+    let mut table = Table::new([(head, Align::Left), ("value", Align::Left)]);
+    for (key, value) in pairs {
+        table.push([key, value]);
+    }
+    table
+}
+
+impl Compare {
+    fn run(&self, registry: &Registry) -> Result<Output> {
+        let runs = self.runs.iter().map(|run| registry.run(run)).collect::<Result<Vec<Run>>>()?;
+        let heads: Vec<&str> = runs.iter().map(|run| short(&run.run_id)).collect();
+        let mut params = Table::new(
+            [("param", Align::Left)]
+                .into_iter()
+                .chain(heads.iter().map(|head| (*head, Align::Left))),
+        );
+        let keys: BTreeSet<&String> = runs.iter().flat_map(|run| run.params.keys()).collect();
+        for key in keys {
+            let values: Vec<&str> =
+                runs.iter().map(|run| run.params.get(key).map_or("-", String::as_str)).collect();
+            let differs = values.iter().any(|value| *value != values[0]);
+            let head = if differs { format!("{key} *") } else { key.clone() };
+            params.push(std::iter::once(head.as_str()).chain(values));
+        }
+        let mut metrics = Table::new(
+            [("metric", Align::Left)]
+                .into_iter()
+                .chain(heads.iter().map(|head| (*head, Align::Right))),
+        );
+        let keys: BTreeSet<&String> = runs.iter().flat_map(|run| run.metrics.keys()).collect();
+        for key in keys {
+            let values =
+                runs.iter().map(|run| figure::metric_or_dash(run.metrics.get(key).copied()));
+            metrics.push(std::iter::once(key.clone()).chain(values));
+        }
+        Ok(Output::new(&runs).table(params).text("* differs between the runs\n").table(metrics))
+    }
+}

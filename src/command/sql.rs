@@ -1,0 +1,162 @@
+//! `sql`: one question over every dataset and over the registry's own tables.
+
+use clap::Args;
+
+use super::Session;
+use crate::{
+    data::{Column, Columns, ExtraTables},
+    error::{Error, ErrorKind, Result},
+    output::Output,
+    registry::{Registry, RunQuery},
+};
+
+/// `sql "select label, count(*) from imdb group by label"`
+#[derive(Debug, Clone, Args)]
+pub struct Sql {
+    /// The question, in quotes
+    query: String,
+    /// Show at most so many rows; 0 shows all
+    #[arg(short = 'n', long, default_value_t = 100, value_name = "ROWS")]
+    rows: usize,
+}
+
+impl Sql {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        let registry = session.book.registry()?;
+        let tables =
+            ExtraTables { names: &TABLES, build: &|table| registry_table(registry, table) };
+        let result = session.book.datasets().sql(&self.query, &tables)?;
+        let max_rows = if self.rows == 0 { usize::MAX } else { self.rows };
+        Ok(result.to_output(max_rows))
+    }
+}
+
+/// The registry's tables.
+const TABLES: [&str; 5] = ["runs", "metrics", "params", "models", "versions"];
+
+/// One of [`TABLES`], built only when a query names it.
+fn registry_table(registry: &Registry, table: &str) -> Result<Columns> {
+    match table {
+        "runs" => runs(registry),
+        "metrics" => metrics(registry),
+        "params" => params(registry),
+        "models" => models(registry),
+        "versions" => versions(registry),
+        _ => Err(Error::new(ErrorKind::Internal, format!("table {table:?} is not the registry's"))),
+    }
+}
+
+fn all_runs(registry: &Registry) -> Result<Vec<crate::registry::Run>> {
+    registry.search_runs(&RunQuery::default())
+}
+
+fn text<T>(rows: &[T], cell: impl Fn(&T) -> String) -> Column {
+    Column::Str(rows.iter().map(|row| Some(cell(row))).collect())
+}
+
+fn integer<T>(rows: &[T], cell: impl Fn(&T) -> Option<i64>) -> Column {
+    Column::I64(rows.iter().map(cell).collect())
+}
+
+fn number<T>(rows: &[T], cell: impl Fn(&T) -> Option<f64>) -> Column {
+    Column::F64(rows.iter().map(cell).collect())
+}
+
+fn named(columns: Vec<(&str, Column)>) -> Columns {
+    columns.into_iter().map(|(name, column)| (name.to_owned(), column)).collect()
+}
+
+fn runs(registry: &Registry) -> Result<Columns> {
+    let experiments: std::collections::BTreeMap<String, String> = registry
+        .experiments()?
+        .into_iter()
+        .map(|experiment| (experiment.experiment_id, experiment.name))
+        .collect();
+    let runs = all_runs(registry)?;
+    Ok(named(vec![
+        ("run_id", text(&runs, |run| run.run_id.clone())),
+        ("name", text(&runs, |run| run.name.clone())),
+        (
+            "experiment",
+            text(&runs, |run| experiments.get(&run.experiment_id).cloned().unwrap_or_default()),
+        ),
+        ("status", text(&runs, |run| run.status.to_string())),
+        ("start_ms", integer(&runs, |run| Some(run.start_ms))),
+        ("end_ms", integer(&runs, |run| run.end_ms)),
+        ("model", Column::Str(runs.iter().map(|run| run.params.get("model").cloned()).collect())),
+        (
+            "dataset",
+            Column::Str(runs.iter().map(|run| run.params.get("dataset").cloned()).collect()),
+        ),
+        ("accuracy", number(&runs, |run| run.metrics.get("accuracy").copied())),
+        ("f1", number(&runs, |run| run.metrics.get("f1").copied())),
+    ]))
+}
+
+fn metrics(registry: &Registry) -> Result<Columns> {
+    let mut rows = Vec::new();
+    for run in all_runs(registry)? {
+        for key in run.metrics.keys() {
+            for point in registry.metric_history(&run.run_id, key)? {
+                rows.push((run.run_id.clone(), point));
+            }
+        }
+    }
+    Ok(named(vec![
+        ("run_id", text(&rows, |(run_id, _)| run_id.clone())),
+        ("key", text(&rows, |(_, point)| point.key.clone())),
+        ("value", number(&rows, |(_, point)| Some(point.value))),
+        ("step", integer(&rows, |(_, point)| Some(point.step))),
+        ("timestamp_ms", integer(&rows, |(_, point)| Some(point.timestamp_ms))),
+    ]))
+}
+
+fn params(registry: &Registry) -> Result<Columns> {
+    let rows: Vec<(String, String, String)> = all_runs(registry)?
+        .into_iter()
+        .flat_map(|run| {
+            let run_id = run.run_id;
+            run.params.into_iter().map(move |(key, value)| (run_id.clone(), key, value))
+        })
+        .collect();
+    Ok(named(vec![
+        ("run_id", text(&rows, |row| row.0.clone())),
+        ("key", text(&rows, |row| row.1.clone())),
+        ("value", text(&rows, |row| row.2.clone())),
+    ]))
+}
+
+fn models(registry: &Registry) -> Result<Columns> {
+    let models = registry.models()?;
+    let mut n_versions = Vec::new();
+    let mut production = Vec::new();
+    for model in &models {
+        n_versions.push(i64::try_from(registry.versions(&model.name)?.len()).ok());
+        production
+            .push(registry.production(&model.name)?.map(|version| i64::from(version.version)));
+    }
+    Ok(named(vec![
+        ("name", text(&models, |model| model.name.clone())),
+        ("versions", Column::I64(n_versions)),
+        ("production", Column::I64(production)),
+        ("created_ms", integer(&models, |model| Some(model.created_ms))),
+        ("updated_ms", integer(&models, |model| Some(model.updated_ms))),
+    ]))
+}
+
+fn versions(registry: &Registry) -> Result<Columns> {
+    let mut rows = Vec::new();
+    for model in registry.models()? {
+        rows.extend(registry.versions(&model.name)?);
+    }
+    Ok(named(vec![
+        ("model", text(&rows, |row| row.model.clone())),
+        ("version", integer(&rows, |row| Some(i64::from(row.version)))),
+        ("stage", text(&rows, |row| row.stage.to_string())),
+        ("run_id", text(&rows, |row| row.run_id.clone())),
+        ("dataset", text(&rows, |row| row.lineage.dataset.clone())),
+        ("accuracy", number(&rows, |row| row.metrics.get("accuracy").copied())),
+        ("f1", number(&rows, |row| row.metrics.get("f1").copied())),
+        ("created_ms", integer(&rows, |row| Some(row.created_ms))),
+    ]))
+}

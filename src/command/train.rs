@@ -1,0 +1,210 @@
+//! `train MODEL --data NAME`: one training as one run; `--deploy` goes on to gate and promotion.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    Session,
+    figure::{count, metric, seconds, short},
+    gate::policy,
+};
+use crate::{
+    book::{CrossValidation, TrainRequest, Trained, now_ms},
+    error::{Error, Result},
+    gate::{Policy, Verdict},
+    model::Fit,
+    output::{Align, Output, Table},
+    registry::{DEFAULT_EXPERIMENT, DEFAULT_MODEL, ModelVersion, Run, Stage},
+};
+
+mod tfidf;
+
+/// One architecture a subcommand.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Train {
+    /// TF-IDF and logistic regression: the baseline
+    Tfidf(Box<tfidf::Tfidf>),
+}
+
+/// What every architecture is asked.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// The dataset: its train split is learnt, its test split measured
+    #[arg(long, value_name = "NAME")]
+    data: String,
+    /// The registered model that gets a new version
+    #[arg(long, default_value = DEFAULT_MODEL, value_name = "NAME")]
+    model: String,
+    /// Keep the run but register no version
+    #[arg(long, conflicts_with = "deploy")]
+    no_register: bool,
+    /// The experiment the run belongs to
+    #[arg(long, default_value = DEFAULT_EXPERIMENT, value_name = "NAME")]
+    experiment: String,
+    /// The run's name
+    #[arg(long, value_name = "NAME")]
+    run_name: Option<String>,
+    /// A tag of the run; may be given several times
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = key_value)]
+    tags: Vec<(String, String)>,
+    /// Everything random comes from it
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Measure by K-fold cross-validation on the train split instead of registering a model
+    #[arg(long, value_name = "K", conflicts_with = "deploy")]
+    cv: Option<usize>,
+    /// Go on: gate the version and promote it to Production if it passes
+    #[arg(long)]
+    deploy: bool,
+    /// With --deploy: the F1 that is enough while there is no Production version
+    #[arg(long = "min", value_name = "F1", default_value_t = Policy::default().min_f1)]
+    min_f1: f64,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+impl Train {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        match self {
+            Self::Tfidf(tfidf) => {
+                let (common, config) = tfidf.parts();
+                common.run(session, &config)
+            }
+        }
+    }
+}
+
+impl Common {
+    fn request(&self) -> TrainRequest {
+        TrainRequest {
+            dataset: self.data.clone(),
+            experiment: self.experiment.clone(),
+            model: (!self.no_register && self.cv.is_none()).then(|| self.model.clone()),
+            run_name: self.run_name.clone(),
+            tags: self.tags.iter().cloned().collect(),
+            seed: self.seed,
+        }
+    }
+
+    fn run(&self, session: &Session, fit: &dyn Fit) -> Result<Output> {
+        let policy = policy(self.min_f1)?;
+        let request = self.request();
+        if let Some(n_folds) = self.cv {
+            if n_folds < 2 {
+                return Err(Error::invalid(format!("--cv {n_folds}: expected at least 2 folds"))
+                    .with_hint("--cv 5 is usual"));
+            }
+            let (run, folds) =
+                session.book.cross_validate(fit, &request, n_folds, &session.monitor)?;
+            return Ok(cross_validated(&run, &folds));
+        }
+        let trained = session.book.train(fit, &request, &session.monitor)?;
+        let deployed = match &trained.version {
+            Some(version) if self.deploy => Some(deploy(session, version, &policy)?),
+            _ => None,
+        };
+        Ok(answer(&trained, deployed))
+    }
+}
+
+/// Gates a new version and promotes it if it passes: the verdict and the version as it now stands.
+fn deploy(
+    session: &Session,
+    version: &ModelVersion,
+    policy: &Policy,
+) -> Result<(Verdict, ModelVersion)> {
+    let verdict = session.book.gate(&version.model, version.version, policy, now_ms())?;
+    if verdict.passed {
+        session.book.promote(&version.model, version.version, Stage::Production, None)?;
+    }
+    let version = session.book.registry()?.version(&version.model, version.version)?;
+    Ok((verdict, version))
+}
+
+/// The metrics that a training shows at once; `runs show` has all of them.
+const HEADLINES: [&str; 8] =
+    ["accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "ece"];
+
+fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Output {
+    let metrics: BTreeMap<String, f64> = trained.evaluation.metrics().into_iter().collect();
+    let timings = &trained.timings;
+    let version = deployed.as_ref().map(|(_, version)| version).or(trained.version.as_ref());
+    let json = json!({
+        "run_id": trained.run.run_id,
+        "run_name": trained.run.name,
+        "status": trained.run.status,
+        "model": version.map(|version| &version.model),
+        "version": version.map(|version| version.version),
+        "stage": version.map(|version| version.stage),
+        "metrics": metrics,
+        "classifier": trained.model,
+        "timings": timings,
+        "verdict": deployed.as_ref().map(|(verdict, _)| verdict),
+    });
+    let mut table = Table::new([("metric", Align::Left), ("test split", Align::Right)]);
+    for key in HEADLINES {
+        if let Some(value) = trained.evaluation.metric(key) {
+            table.push([key.to_owned(), metric(value)]);
+        }
+    }
+    let mut output = Output::new(json)
+        .text(format!(
+            "run {} ({}) finished in {}: read {}, fit {}, evaluate {}, save {}\n",
+            trained.run.name,
+            short(&trained.run.run_id),
+            seconds(timings.total_s),
+            seconds(timings.read_s),
+            seconds(timings.fit_s),
+            seconds(timings.evaluate_s),
+            seconds(timings.save_s)
+        ))
+        .table(table);
+    if let Some(features) = trained.model.get("n_features").and_then(serde_json::Value::as_u64) {
+        output = output.text(format!("\n{} features", count(features)));
+    }
+    match (deployed, &trained.version) {
+        (Some((verdict, version)), _) => {
+            let blocked = !verdict.passed;
+            output = output
+                .text("")
+                .text(verdict.evidence().to_text(None))
+                .text(format!("\n{}/{}: {}", version.model, version.version, version.stage));
+            if blocked { output.blocked() } else { output }
+        }
+        (None, Some(version)) => output.text(format!(
+            "registered {name}/{number}; next: `trialbook gate {name} {number}`",
+            name = version.model,
+            number = version.version
+        )),
+        (None, None) => output,
+    }
+}
+
+fn cross_validated(run: &Run, folds: &CrossValidation) -> Output {
+    let mut table = Table::new([
+        ("metric", Align::Left),
+        ("mean", Align::Right),
+        ("std", Align::Right),
+        ("folds", Align::Left),
+    ]);
+    for (key, mean) in &folds.mean {
+        let values: Vec<String> = folds
+            .folds
+            .iter()
+            .filter_map(|fold| fold.get(key))
+            .map(|value| metric(*value))
+            .collect();
+        let std = folds.std.get(key).copied().unwrap_or_default();
+        table.push([key.clone(), metric(*mean), metric(std), values.join("  ")]);
+    }
+    Output::new(json!({"run_id": run.run_id, "run_name": run.name, "cross_validation": folds}))
+        .text(format!("run {} ({})\n", run.name, short(&run.run_id)))
+        .table(table)
+}

@@ -1,0 +1,12 @@
+//! What a script or a notebook brings into scope with one line: `use trialbook::prelude::*;`.
+
+pub use crate::{
+    book::{Book, TrainRequest, Trained},
+    error::{Error, ErrorKind},
+    evaluate::Evaluation,
+    gate::{Policy, Verdict},
+    model::{Classifier, Fit, TfidfConfig},
+    progress::Monitor,
+    registry::{ModelVersion, Run, RunQuery, Stage},
+    text::Vectorizer,
+};

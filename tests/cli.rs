@@ -1,0 +1,237 @@
+//! The program as a script sees it: answers on stdout, errors on stderr, exit codes.
+
+use std::{path::Path, process::Command};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program with a store of its own.
+pub(crate) struct Trialbook {
+    store: TempDir,
+}
+
+/// What one call printed and how it ended.
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Trialbook {
+    pub(crate) fn new() -> Self {
+        Self { store: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn store(&self) -> &Path {
+        self.store.path()
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trialbook"));
+        command.arg("--store").arg(self.store.path()).env_remove("TRIALBOOK_STORE");
+        command
+    }
+
+    pub(crate) fn call(&self, args: &[&str]) -> Answer {
+        let output = self.command().args(args).output().unwrap();
+        Answer {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Calls with `--json` and expects success.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let answer = self.call(&[args, &["--json"]].concat());
+        assert_eq!(
+            answer.code, 0,
+            "{args:?}\nstdout: {}\nstderr: {}",
+            answer.stdout, answer.stderr
+        );
+        serde_json::from_str(&answer.stdout)
+            .unwrap_or_else(|error| panic!("{args:?}: {error}\nstdout: {}", answer.stdout))
+    }
+
+    /// Expects the exit code and returns stderr.
+    pub(crate) fn fails(&self, code: i32, args: &[&str]) -> String {
+        let answer = self.call(args);
+        assert_eq!(
+            answer.code, code,
+            "{args:?}\nstdout: {}\nstderr: {}",
+            answer.stdout, answer.stderr
+        );
+        answer.stderr
+    }
+}
+
+#[test]
+fn the_lifecycle_runs_from_the_command_line() {
+    let book = Trialbook::new();
+    assert_eq!(book.json(&["data", "sample"])["outcome"], "created");
+    assert_eq!(book.json(&["data", "sample"])["outcome"], "unchanged");
+
+    let counts = book.json(&[
+        "sql",
+        "select label, count(*) as n from sample.train group by label order by label",
+    ]);
+    assert_eq!(counts[0]["label"], "negative");
+    assert_eq!(
+        counts[0]["n"].as_u64().unwrap() + counts[1]["n"].as_u64().unwrap(),
+        2000,
+        "{counts}"
+    );
+
+    let first = book.json(&["train", "tfidf", "--data", "sample", "--deploy"]);
+    assert_eq!((first["version"].as_u64(), first["stage"].as_str()), (Some(1), Some("Production")));
+    let f1 = first["metrics"]["f1"].as_f64().unwrap();
+    assert!((0.88..=0.97).contains(&f1), "the sample is learnable but not trivial: f1 {f1}");
+    assert!(first["timings"]["total_s"].as_f64().unwrap() > 0.0);
+
+    let worse = ["train", "tfidf", "--data", "sample", "--ngram", "1", "--max-features", "20"];
+    let blocked = book.call(&[&worse[..], &["--deploy", "--json"]].concat());
+    assert_eq!(blocked.code, 3, "{}", blocked.stderr);
+    let blocked: Value = serde_json::from_str(&blocked.stdout).unwrap();
+    assert_eq!(blocked["stage"], "None");
+    assert_eq!(blocked["verdict"]["passed"], false);
+    book.fails(3, &["gate", "SentimentClassifier", "2"]);
+    let refused = book.fails(3, &["promote", "SentimentClassifier", "2"]);
+    assert!(refused.contains("hint: "), "{refused}");
+
+    let forced = ["promote", "SentimentClassifier", "2", "--force", "--reason", "a drill"];
+    assert_eq!(book.json(&forced)["to"], "Production");
+    let back = book.json(&["rollback", "SentimentClassifier"]);
+    assert_eq!((&back["to"], &back["from"]), (&1.into(), &2.into()));
+
+    let answer = book.json(&["predict", "An utterly wonderful film."]);
+    assert_eq!(answer["model"]["version"], 1);
+    assert_eq!(answer["sentiment"], "positive");
+    let confidence = answer["confidence"].as_f64().unwrap();
+    assert!((0.5..=1.0).contains(&confidence), "{answer}");
+    assert_eq!(book.json(&["predict", "Wonderful.", "Awful."]).as_array().unwrap().len(), 2);
+
+    let runs = book.json(&["runs", "list", "--order", "metrics.f1 desc"]);
+    assert_eq!(runs[0]["run_id"], first["run_id"]);
+    assert_eq!(runs[0]["status"], "FINISHED");
+    let filter = "metrics.f1 > 0.88 and params.model = 'tfidf'";
+    assert_eq!(book.json(&["runs", "list", "--filter", filter]).as_array().unwrap().len(), 1);
+    let from_sql = book.json(&["sql", "select count(*) as n from runs"]);
+    assert_eq!(from_sql[0]["n"], 2);
+
+    let again = book.json(&["evaluate", "SentimentClassifier/1", "--data", "sample"]);
+    assert_eq!(again["metrics"], first["metrics"]);
+    let sound = book.json(&["store", "verify"]);
+    assert_eq!(sound["corrupt"].as_array().unwrap().len(), 0);
+    assert_eq!(sound["database_valid"], true);
+}
+
+#[test]
+fn cross_validation_is_a_run_without_a_version() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let answer = book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--cv", "3"]);
+    assert_eq!(answer["cross_validation"]["folds"].as_array().unwrap().len(), 3);
+    assert!(answer["cross_validation"]["mean"]["f1"].as_f64().unwrap() > 0.8);
+    assert_eq!(book.json(&["models", "list"]).as_array().unwrap().len(), 0);
+    assert_eq!(book.json(&["runs", "list"])[0]["status"], "FINISHED");
+}
+
+#[test]
+fn a_failed_training_is_a_failed_run_that_says_why() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let said = book.fails(1, &["train", "tfidf", "--data", "sample", "--min-df", "100000"]);
+    assert!(said.contains("min_df"), "{said}");
+    let runs = book.json(&["runs", "list"]);
+    assert_eq!(runs[0]["status"], "FAILED");
+    assert!(runs[0]["tags"]["trialbook.error"].as_str().unwrap().contains("min_df"), "{runs}");
+}
+
+#[test]
+fn errors_name_the_thing_and_the_next_step() {
+    let book = Trialbook::new();
+    for (code, args, expected) in [
+        (1, &["data", "describe", "nothing"][..], &["\"nothing\"", "hint: "][..]),
+        (1, &["train", "tfidf", "--data", "nothing"], &["\"nothing\"", "hint: "]),
+        (1, &["predict", "text"], &["SentimentClassifier", "hint: "]),
+        (1, &["runs", "show", "abcd1234"], &["abcd1234"]),
+        (1, &["gate", "Nobody", "1"], &["Nobody"]),
+        (1, &["gate", "Nobody", "1", "--min", "1.5"], &["1.5", "hint: "]),
+        (1, &["sql", "select * from nowhere"], &["nowhere"]),
+        (1, &["runs", "list", "--filter", "metrics.f1 >"], &["filter"]),
+        (1, &["health", "--url", "http://127.0.0.1:9"], &["127.0.0.1:9", "hint: "]),
+        (2, &["train", "tfidf"], &["--data"]),
+        (2, &["promote", "A", "1", "--force"], &["--reason"]),
+        (2, &["promote", "A", "1", "--stage", "Live"], &["Live"]),
+        (2, &["frobnicate"], &["frobnicate"]),
+    ] {
+        let said = book.fails(code, args);
+        for part in expected {
+            assert!(said.contains(part), "{args:?}: {said:?} lacks {part:?}");
+        }
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn an_error_in_json_is_one_object_with_kind_and_hint() {
+    let book = Trialbook::new();
+    let said = book.fails(1, &["--json", "data", "show", "nothing"]);
+    let error: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(error["kind"], "notfound");
+    assert!(error["error"].as_str().unwrap().contains("nothing"));
+    assert!(error["hint"].is_string());
+}
+
+#[test]
+fn looking_at_an_empty_store_creates_no_files() {
+    let book = Trialbook::new();
+    let missing = book.store().join("not-yet");
+    let output = Command::new(env!("CARGO_BIN_EXE_trialbook"))
+        .arg("--store")
+        .arg(&missing)
+        .args(["data", "list"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert!(!missing.exists());
+}
+
+#[test]
+fn an_interrupt_ends_training_as_a_killed_run() {
+    let book = Trialbook::new();
+    // Enough text that the signal arrives long before the fit is over.
+    let file = book.store().join("long.csv");
+    let mut rows = String::from("text,label\n");
+    for row in 0_u64..30_000 {
+        let mut word = row.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        for _ in 0..60 {
+            word = word
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            rows.push_str(&format!("w{} ", (word >> 33) % 50_000));
+        }
+        rows.push_str(if row % 2 == 0 { ",pos\n" } else { ",neg\n" });
+    }
+    std::fs::write(&file, rows).unwrap();
+    book.json(&["data", "add", "long", file.to_str().unwrap()]);
+    let mut child = book
+        .command()
+        .args(["train", "tfidf", "--data", "long", "--ngram", "3", "--min-df", "1"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while book.json(&["runs", "list"]).as_array().unwrap().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the run never began");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let runs = book.json(&["runs", "list"]);
+    assert_eq!(runs[0]["status"], "KILLED");
+    assert_eq!(runs[0]["params"]["model"], "tfidf");
+    assert_eq!(book.json(&["models", "list"]).as_array().unwrap().len(), 0);
+}
