@@ -1,0 +1,127 @@
+"""Runs trialbook and its peer on the same work in the same run and prints both with their ratio.
+
+usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
+       compare.py registry [--runs N]
+
+Needs the release build (`just build`) and a Python that has the peer: `just bench-setup` makes one
+in target/bench-venv. The IMDB reviews are looked for in $IMDB, data/imdb and ../shared/data/imdb
+(train.parquet and test.parquet).
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "benches" / "peers"
+PROGRAM = ROOT / "target" / "release" / "trialbook"
+
+
+def fail(message, hint):
+    sys.exit(f"error: {message}\n  hint: {hint}")
+
+
+def measure(command, env=None):
+    """Runs `command`; returns its last line as JSON, wall seconds and peak memory in MB."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=env)
+    out = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        fail(f"{' '.join(map(str, command))} exited with {process.returncode}", "see its message above")
+    return json.loads(out[out.index(b"{") :]), wall, usage.ru_maxrss / 1024
+
+
+def machine():
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    return f"{len(os.sched_getaffinity(0))} cores of {model}"
+
+
+def imdb():
+    places = [os.environ.get("IMDB"), ROOT / "data" / "imdb", ROOT.parent / "shared" / "data" / "imdb"]
+    for place in filter(None, places):
+        pair = Path(place) / "train.parquet", Path(place) / "test.parquet"
+        if all(path.exists() for path in pair):
+            return pair
+    fail("no IMDB reviews found", "put train.parquet and test.parquet into data/imdb, or set IMDB=DIR (see README)")
+
+
+def table(heads, rows):
+    widths = [max(len(str(row[i])) for row in [heads, *rows]) for i in range(len(heads))]
+    for row in [heads, ["-" * width for width in widths], *rows]:
+        cells = [str(cell).ljust(w) if i == 0 else str(cell).rjust(w) for i, (cell, w) in enumerate(zip(row, widths))]
+        print("  ".join(cells))
+
+
+def spread(values, digits=2):
+    return f"{statistics.median(values):.{digits}f}"
+
+
+def tfidf(args):
+    train, test = imdb()
+    with tempfile.TemporaryDirectory() as store:
+        add = [PROGRAM, "--store", store, "--json", "data", "add", "imdb", "--train", train, "--test", test]
+        _, add_s, _ = measure(add)
+        ours_command = [PROGRAM, "--store", store, "--json", "train", "tfidf", "--data", "imdb", "--sublinear"]
+        # scikit-learn counts the "br" of "<br />" as a word; so do we here, for the same features.
+        ours_command += ["--keep-html"]
+        ours_command += ["--ngram", str(args.ngram), "--c", str(args.c), "--min-df", str(args.min_df)]
+        peer_command = [args.python, PEERS / "sklearn_tfidf.py", train, test]
+        peer_command += ["--ngram", str(args.ngram), "--c", str(args.c), "--min-df", str(args.min_df)]
+        ours, peers = [], []
+        for run in range(args.runs):
+            # In turn, so that a machine whose speed drifts slows both.
+            ours.append(measure(ours_command))
+            peers.append(measure(peer_command))
+            print(f"run {run + 1} of {args.runs}: trialbook {ours[-1][1]:.2f} s, scikit-learn {peers[-1][1]:.2f} s", flush=True)
+    print(f"\nTF-IDF (1..{args.ngram}-grams, min_df {args.min_df}, sublinear) + logistic regression (C {args.c:g}) on IMDB")
+    print(f"{machine()}; median of {args.runs} runs each, taken in turn\n")
+    rows = []
+
+    def row(name, our, peer, digits=2, ratio=True):
+        quotient = statistics.median([p / o for o, p in zip(our, peer)])
+        rows.append([name, spread(our, digits), spread(peer, digits), f"{quotient:.1f}x" if ratio else ""])
+
+    row("whole process (s)", [o[1] for o in ours], [p[1] for p in peers])
+    row("read, vectorise, fit, predict, evaluate (s)", [o[1] for o in ours], [p[0]["total_s"] for p in peers])
+    row("peak memory (MB)", [o[2] for o in ours], [p[2] for p in peers], 0)
+    row("accuracy", [o[0]["metrics"]["accuracy"] for o in ours], [p[0]["accuracy"] for p in peers], 4, False)
+    row("f1", [o[0]["metrics"]["f1"] for o in ours], [p[0]["f1"] for p in peers], 4, False)
+    row("features", [o[0]["classifier"]["n_features"] for o in ours], [p[0]["n_features"] for p in peers], 0, False)
+    table(["", "trialbook", "scikit-learn", "ratio"], rows)
+    print("\nOur figure in both time rows is the whole process, model and artifacts saved and registered;")
+    print("the peer's second row leaves out its imports and saves nothing.")
+    print(f"Once, before: `data add` copied and fingerprinted the corpus in {add_s:.2f} s.")
+    steps = ours[-1][0]["timings"]
+    print("Steps of the last run: " + ", ".join(f"{name} {seconds:.3f}" for name, seconds in steps.items()))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", choices=["tfidf", "registry"])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--ngram", type=int, default=2)
+    parser.add_argument("--c", type=float, default=10)
+    parser.add_argument("--min-df", type=int, default=2)
+    venv = ROOT / "target" / "bench-venv" / "bin" / "python"
+    parser.add_argument("--python", default=str(venv) if venv.exists() else sys.executable)
+    args = parser.parse_args()
+    if not PROGRAM.exists():
+        fail(f"{PROGRAM} does not exist", "build it with `just build`")
+    {"tfidf": tfidf, "registry": registry}[args.work](args)
+
+
+if __name__ == "__main__":
+    main()
