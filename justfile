@@ -1,7 +1,6 @@
 # Thin names for the commands that do the work. `just` alone lists them.
 
 python := env_var_or_default("PYTHON", "python3")
-imdb := env_var_or_default("IMDB", "data/imdb")
 
 _default:
     @just --list --unsorted
@@ -25,3 +24,12 @@ build:
 # serve the Production version of the store
 serve *ARGS: build
     target/release/trialbook serve {{ARGS}}
+
+# make a Python with the peers that the benchmarks compare with, in target/bench-venv
+bench-setup:
+    {{python}} -m venv target/bench-venv
+    target/bench-venv/bin/pip install --quiet scikit-learn pyarrow mlflow
+
+# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow)
+bench WORK *ARGS: build
+    {{python}} benches/compare.py {{WORK}} {{ARGS}}

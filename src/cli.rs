@@ -25,18 +25,28 @@ use crate::{
 const ABOUT: &str =
     "The whole life of a text classifier: explore, train, track, gate, serve, watch";
 
+/// Where help lists what every command takes.
+const GLOBAL: &str = "Global options";
+
 /// The program's arguments.
 #[derive(Debug, Parser)]
 #[command(name = "trialbook", version, about = ABOUT, arg_required_else_help = true)]
 struct Cli {
     /// The store's folder
-    #[arg(long, global = true, env = STORE_ENV, default_value = "store", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = STORE_ENV,
+        default_value = "store",
+        value_name = "DIR",
+        help_heading = GLOBAL
+    )]
     store: PathBuf,
     /// Answer in JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     /// No progress on stderr
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     quiet: bool,
     #[command(subcommand)]
     command: Command,

@@ -4,6 +4,7 @@
 //! stands above it, never what stands below.
 
 pub mod error;
+mod figure;
 pub mod output;
 pub mod progress;
 mod random;
@@ -27,3 +28,8 @@ pub mod prelude;
 
 pub use book::Book;
 pub use error::{Error, ErrorKind, Result};
+
+/// The README's example, compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,5 +1,7 @@
 //! What a script or a notebook brings into scope with one line: `use trialbook::prelude::*;`.
 
+pub use polars::prelude::*;
+
 pub use crate::{
     book::{Book, TrainRequest, Trained},
     error::{Error, ErrorKind},

@@ -235,3 +235,14 @@ fn an_interrupt_ends_training_as_a_killed_run() {
     assert_eq!(runs[0]["params"]["model"], "tfidf");
     assert_eq!(book.json(&["models", "list"]).as_array().unwrap().len(), 0);
 }
+
+#[test]
+fn the_readme_lists_every_command_in_the_words_of_its_help() {
+    let readme = include_str!("../README.md");
+    let parser = trialbook::cli::parser();
+    for command in parser.get_subcommands().filter(|command| command.get_name() != "help") {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let row = format!("| `{}` | {about} |", command.get_name());
+        assert!(readme.contains(&row), "README.md lacks {row:?}");
+    }
+}

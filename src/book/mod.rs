@@ -6,13 +6,14 @@ mod train;
 
 use std::{path::Path, sync::OnceLock};
 
+use polars::prelude::DataFrame;
 use serde::Serialize;
 
 pub use train::{CrossValidation, Timings, TrainRequest, Trained};
 
 use crate::{
     data::Datasets,
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     evaluate::{Evaluation, evaluate_on},
     gate::{self, Policy, Promotion, Verdict},
     model::{
@@ -86,6 +87,17 @@ impl Book {
     /// The datasets.
     pub fn datasets(&self) -> Datasets {
         Datasets::new(&self.store)
+    }
+
+    /// The examples of `imdb` (with a column `split`), `imdb.train` or `imdb.test` as a frame with
+    /// the columns `text`, `label` (the class name) and `target` (its index).
+    ///
+    /// # Errors
+    /// Unknown dataset or split, or a file that cannot be read.
+    pub fn frame(&self, reference: &str) -> Result<DataFrame> {
+        self.datasets().frame(reference)?.collect().map_err(|source| {
+            Error::new(ErrorKind::Io, format!("cannot read {reference}")).with_source(source)
+        })
     }
 
     /// The registry, opened on first use.

@@ -5,10 +5,11 @@ use std::{path::Path, time::Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Session, figure, parse};
+use super::{Session, parse};
 use crate::{
     book::Book,
     error::{Error, Result},
+    figure,
     output::{Align, Output, Table},
     registry::DEFAULT_MODEL,
     serve::{ServeConfig, Server, client},

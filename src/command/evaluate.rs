@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
-use super::{Session, figure::metric};
+use super::Session;
 use crate::{
     error::{Error, Result},
+    figure::metric,
     output::{Align, Output, Table},
     registry::DEFAULT_MODEL,
     store::write_atomically,

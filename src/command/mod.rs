@@ -5,7 +5,6 @@
 mod data;
 mod demo;
 mod evaluate;
-mod figure;
 mod gate;
 mod health;
 mod models;

@@ -3,12 +3,10 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{
-    Session,
-    figure::{self, short},
-};
+use super::{Session, runs};
 use crate::{
     error::{Error, Result},
+    figure::{self, short},
     output::{Align, Output, Table},
     registry::{ModelVersion, Registry},
 };
@@ -169,7 +167,7 @@ impl Show {
         json["versions"] = json!(versions);
         let mut output = Output::new(json).text(format!("model {}\n", model.name)).table(table);
         if !model.tags.is_empty() {
-            output = output.text("").table(pairs("tag", &model.tags));
+            output = output.text("").table(runs::pairs("tag", &model.tags));
         }
         Ok(output)
     }
@@ -181,14 +179,6 @@ fn verdict(version: &ModelVersion) -> &'static str {
         Some(false) => "blocked",
         None => "-",
     }
-}
-
-fn pairs(head: &str, pairs: &std::collections::BTreeMap<String, String>) -> Table {
-    let mut table = Table::new([(head, Align::Left), ("value", Align::Left)]);
-    for (key, value) in pairs {
-        table.push([key, value]);
-    }
-    table
 }
 
 fn show_version(version: &ModelVersion) -> Output {

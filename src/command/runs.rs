@@ -5,12 +5,10 @@ use std::collections::BTreeSet;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{
-    Session,
-    figure::{self, short},
-};
+use super::Session;
 use crate::{
     error::{Error, Result},
+    figure::{self, short},
     output::{Align, Output, Table},
     registry::{Registry, Run, RunQuery, RunStatus},
 };
@@ -220,7 +218,8 @@ impl One {
     }
 }
 
-fn pairs(head: &str, pairs: &std::collections::BTreeMap<String, String>) -> Table {
+/// Keys and values as a table.
+pub(super) fn pairs(head: &str, pairs: &std::collections::BTreeMap<String, String>) -> Table {
     let mut table = Table::new([(head, Align::Left), ("value", Align::Left)]);
     for (key, value) in pairs {
         table.push([key, value]);

@@ -4,12 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::{
-    Session,
-    figure::{bytes, count},
-};
+use super::Session;
 use crate::{
     error::{Error, ErrorKind, Result},
+    figure::{bytes, count},
     output::Output,
     registry::{self, BackupSummary},
 };

@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{
-    Session,
-    figure::{count, metric, seconds, short},
-    gate::policy,
-};
+use super::{Session, gate::policy};
 use crate::{
     book::{CrossValidation, TrainRequest, Trained, now_ms},
     error::{Error, Result},
+    figure::{count, metric, seconds, short},
     gate::{Policy, Verdict},
     model::Fit,
     output::{Align, Output, Table},
@@ -166,7 +163,7 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
             seconds(timings.save_s)
         ))
         .table(table);
-    if let Some(features) = trained.model.get("n_features").and_then(serde_json::Value::as_u64) {
+    if let Some(features) = trained.model["sizes"]["n_features"].as_u64() {
         output = output.text(format!("\n{} features", count(features)));
     }
     match (deployed, &trained.version) {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Dataset, manifest::grouped};
-use crate::output::Output;
+use super::Dataset;
+use crate::{figure, output::Output};
 
 /// A dataset to be added.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +89,7 @@ impl Added {
         let counts: Vec<String> = dataset
             .splits
             .iter()
-            .map(|split| format!("{} {}", grouped(split.fingerprint.n_rows), split.name))
+            .map(|split| format!("{} {}", figure::count(split.fingerprint.n_rows), split.name))
             .collect();
         let counts = counts.join(" + ");
         let mut lines: Vec<String> = notes.iter().map(|note| format!("note: {note}")).collect();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Fingerprint;
 use crate::{
     error::{Error, ErrorKind, Result},
+    figure,
     output::{Align, Output, Table},
 };
 
@@ -133,8 +134,8 @@ impl Dataset {
         let mut table = Table::new(heads);
         for split in &self.splits {
             let print = &split.fingerprint;
-            let mut row = vec![split.name.clone(), grouped(print.n_rows)];
-            row.extend(print.class_counts.iter().map(|&n| grouped(n)));
+            let mut row = vec![split.name.clone(), figure::count(print.n_rows)];
+            row.extend(print.class_counts.iter().map(|&n| figure::count(n)));
             row.push(print.sha256.clone());
             table.push(row);
         }
@@ -142,7 +143,7 @@ impl Dataset {
             .text(format!(
                 "{}: {} rows from {}, added {}",
                 self.name,
-                grouped(self.n_rows()),
+                figure::count(self.n_rows()),
                 self.source,
                 self.added_utc()
             ))
@@ -168,7 +169,9 @@ impl Dataset {
         ]);
         for dataset in datasets {
             let n_rows = |name: &str| {
-                dataset.split(name).map_or(String::new(), |split| grouped(split.fingerprint.n_rows))
+                dataset
+                    .split(name)
+                    .map_or(String::new(), |split| figure::count(split.fingerprint.n_rows))
             };
             table.push([
                 dataset.name.clone(),
@@ -183,22 +186,8 @@ impl Dataset {
     }
 
     fn added_utc(&self) -> String {
-        chrono::DateTime::from_timestamp_millis(self.added_ms)
-            .map_or_else(String::new, |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+        figure::time(self.added_ms)
     }
-}
-
-/// `25000` as `25,000`.
-pub(super) fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (idx, digit) in digits.char_indices() {
-        if idx > 0 && (digits.len() - idx).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -247,11 +236,5 @@ mod tests {
             let error = Dataset::parse(damaged.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{damaged}");
         }
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        let grouped: Vec<String> = [0, 999, 1_000, 25_000, 1_234_567].map(super::grouped).into();
-        assert_eq!(grouped, ["0", "999", "1,000", "25,000", "1,234,567"]);
     }
 }

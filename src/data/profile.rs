@@ -10,10 +10,12 @@ use serde::Serialize;
 use super::{
     Split,
     fingerprint::{TextDigest, text_digests},
-    manifest::grouped,
     words::{WordCounts, n_words},
 };
-use crate::output::{Align, Output, Table};
+use crate::{
+    figure,
+    output::{Align, Output, Table},
+};
 
 /// How many telling words are kept for each class.
 const N_TELLING_WORDS: usize = 12;
@@ -156,11 +158,15 @@ impl Profile {
         heads.extend(["vocabulary", "duplicates", "empty"].map(|head| (head, Align::Right)));
         let mut table = Table::new(heads).with_title(format!("{}: examples", self.dataset));
         for split in &self.splits {
-            let mut row = vec![split.name.clone(), grouped(split.n_rows)];
+            let mut row = vec![split.name.clone(), figure::count(split.n_rows)];
             row.extend(split.class_counts.iter().map(|&n| {
-                format!("{} ({:.1}%)", grouped(n), 100.0 * n as f64 / split.n_rows.max(1) as f64)
+                format!(
+                    "{} ({:.1}%)",
+                    figure::count(n),
+                    100.0 * n as f64 / split.n_rows.max(1) as f64
+                )
             }));
-            row.extend([split.n_vocabulary, split.n_duplicates, split.n_empty].map(grouped));
+            row.extend([split.n_vocabulary, split.n_duplicates, split.n_empty].map(figure::count));
             table.push(row);
         }
         table
@@ -175,11 +181,11 @@ impl Profile {
             let Distribution { min, q1, median, q3, max, mean } = split.n_words;
             table.push([
                 split.name.clone(),
-                grouped(min),
+                figure::count(min),
                 format!("{q1}"),
                 format!("{median}"),
                 format!("{q3}"),
-                grouped(max),
+                figure::count(max),
                 format!("{mean:.1}"),
             ]);
         }
@@ -192,8 +198,8 @@ impl Profile {
             0 => "train and test share no text".into(),
             _ => format!(
                 "train and test share {} texts: {} test rows are known from training",
-                grouped(n_texts),
-                grouped(n_test_rows)
+                figure::count(n_texts),
+                figure::count(n_test_rows)
             ),
         }
     }

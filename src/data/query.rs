@@ -3,8 +3,11 @@
 use polars::prelude::{AnyValue, DataFrame, DataType, Series};
 use serde_json::{Map, Number, Value};
 
-use super::{head::on_one_line, manifest::grouped};
-use crate::output::{Align, Output, Table};
+use super::head::on_one_line;
+use crate::{
+    figure,
+    output::{Align, Output, Table},
+};
 
 /// Cells of text are cut to this many characters in tables; the JSON has them whole.
 const CELL_MAX_CHARS: usize = 80;
@@ -67,8 +70,8 @@ impl QueryResult {
             (_, 0) => output.table(table),
             (_, n_more) => output.table(table).text(format!(
                 "… and {} more rows of {}",
-                grouped(n_more),
-                grouped(self.n_rows())
+                figure::count(n_more),
+                figure::count(self.n_rows())
             )),
         }
     }

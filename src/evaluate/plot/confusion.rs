@@ -3,6 +3,7 @@
 use super::svg::{Anchor, Role, Svg, shortened};
 use crate::{
     evaluate::ConfusionMatrix,
+    figure,
     output::{Align, Plot, Table},
 };
 
@@ -15,7 +16,7 @@ const MIN_SIDE_FOR_TEXT: f64 = 30.0;
 
 /// The picture of `confusion`.
 pub fn confusion_plot(confusion: &ConfusionMatrix) -> Plot {
-    let title = format!("Confusion matrix, {} examples", grouped(confusion.n_examples()));
+    let title = format!("Confusion matrix, {} examples", figure::count(confusion.n_examples()));
     Plot { svg: svg(confusion, &title), text: table(confusion, &title).to_text(None), title }
 }
 
@@ -59,7 +60,7 @@ fn svg(confusion: &ConfusionMatrix, title: &str) -> String {
             }
             let role = if share > 0.72 { Role::OnCell } else { Role::Ink };
             let (x, y) = (corner.0 + side / 2.0, corner.1 + side / 2.0);
-            let count = grouped(count);
+            let count = figure::count(count);
             // A digit is about 0.6 of the font size wide.
             let fitting = (side - 6.0) / (0.62 * count.len() as f64);
             let size =
@@ -83,22 +84,9 @@ fn table(confusion: &ConfusionMatrix, title: &str) -> Table {
     let mut table =
         Table::new([("true", Align::Left)].into_iter().chain(columns)).with_title(title);
     for (class, row) in confusion.classes().iter().zip(confusion.counts()) {
-        table.push([class.clone()].into_iter().chain(row.iter().copied().map(grouped)));
+        table.push([class.clone()].into_iter().chain(row.iter().copied().map(figure::count)));
     }
     table
-}
-
-/// `12581` as `12,581`.
-fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (digit_idx, digit) in digits.chars().enumerate() {
-        if digit_idx > 0 && (digits.len() - digit_idx).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -122,13 +110,6 @@ mod tests {
                         ──────────────────────────────────\nneg               2              1\n\
                         pos               0              1";
         assert_eq!(plot.text, expected);
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        for (count, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")] {
-            assert_eq!(grouped(count), expected);
-        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Figures as people read them: counts with separators, metrics, times, sizes, short ids.
+//! Figures as people read them: counts with separators, metrics, times, sizes, short ids. Text
+//! only; it knows no other module.
 
 use chrono::{DateTime, Utc};
 
