@@ -30,7 +30,7 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="trialbook" \
-      org.opencontainers.image.description="The whole life of a text classifier in one program: explore, train, track, gate, serve, watch" \
+      org.opencontainers.image.description="The whole life of a text classifier in one program: explore, train, track, gate, serve" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

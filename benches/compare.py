@@ -4,8 +4,8 @@ usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
        compare.py registry [--runs N]
 
 Needs the release build (`just build`) and a Python that has the peer: `just bench-setup` makes one
-in target/bench-venv. The IMDB reviews are looked for in $IMDB, data/imdb and ../shared/data/imdb
-(train.parquet and test.parquet).
+in target/bench-venv. The IMDB reviews (train.parquet and test.parquet) are looked for in $IMDB, in
+data/imdb, and in data/imdb of the folders beside this one.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def machine():
 
 
 def imdb():
-    places = [os.environ.get("IMDB"), ROOT / "data" / "imdb", ROOT.parent / "shared" / "data" / "imdb"]
+    places = [os.environ.get("IMDB"), ROOT / "data" / "imdb", *sorted(ROOT.parent.glob("*/data/imdb"))]
     for place in filter(None, places):
         pair = Path(place) / "train.parquet", Path(place) / "test.parquet"
         if all(path.exists() for path in pair):

@@ -15,15 +15,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     book::Book,
-    command::{Command, Session},
+    command::{Command, Interim, Session},
     error::{Error, ErrorKind, Result},
     output::{Outcome, Output},
     progress::{Interrupt, Monitor, Progress, Silent},
     store::{STORE_ENV, Store},
 };
 
-const ABOUT: &str =
-    "The whole life of a text classifier: explore, train, track, gate, serve, watch";
+const ABOUT: &str = "The whole life of a text classifier: explore, train, track, gate, serve";
 
 /// Where help lists what every command takes.
 const GLOBAL: &str = "Global options";
@@ -39,6 +38,7 @@ struct Cli {
         env = STORE_ENV,
         default_value = "store",
         value_name = "DIR",
+        overrides_with = "store",
         help_heading = GLOBAL
     )]
     store: PathBuf,
@@ -57,6 +57,8 @@ struct Cli {
 enum Form {
     Text,
     Json,
+    /// An interim answer on one line: the final one is still to come.
+    JsonLine,
 }
 
 /// Runs the program with the process's own arguments.
@@ -67,7 +69,11 @@ pub fn main() -> ExitCode {
     };
     let form = if cli.json { Form::Json } else { Form::Text };
     let interrupt = Interrupt::default();
-    let outcome = watch_signals(&interrupt).and_then(|()| {
+    let watched = match cli.command.heeds_interrupts() {
+        true => watch_signals(&interrupt),
+        false => Ok(()),
+    };
+    let outcome = watched.and_then(|()| {
         // A server's access lines are what its operator watches; other commands only warn.
         start_logging(if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" });
         let progress: Arc<dyn Progress> = if cli.quiet || cli.json || !io::stderr().is_terminal() {
@@ -78,8 +84,11 @@ pub fn main() -> ExitCode {
         let session = Session::new(
             Book::with_store(Store::new(cli.store)),
             Monitor { progress, interrupt },
-            // In JSON there is one answer, the last one; a reader of text sees each as it comes.
-            move |output| if form == Form::Text { show(output, form) } else { Ok(()) },
+            move |output, interim| match (form, interim) {
+                (Form::Text, _) => show(output, Form::Text),
+                (Form::Json, Interim::Answer) => show(output, Form::JsonLine),
+                (Form::Json | Form::JsonLine, _) => Ok(()),
+            },
         );
         let output = cli.command.run(&session)?;
         show(&output, form)?;
@@ -143,6 +152,7 @@ fn show(output: &Output, form: Form) -> Result<()> {
     let text = match form {
         Form::Text => output.to_text(terminal_width()),
         Form::Json => format!("{:#}", output.json()),
+        Form::JsonLine => output.json().to_string(),
     };
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -168,7 +178,7 @@ fn complain(error: &Error, form: Form) {
             let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
             format!("error: {}{hint}", error.chain())
         }
-        Form::Json => serde_json::json!({
+        Form::Json | Form::JsonLine => serde_json::json!({
             "error": error.chain(),
             "kind": format!("{:?}", error.kind()).to_lowercase(),
             "hint": error.hint(),

@@ -131,7 +131,11 @@ fn cross_validation_is_a_run_without_a_version() {
     book.json(&["data", "sample"]);
     let answer = book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--cv", "3"]);
     assert_eq!(answer["cross_validation"]["folds"].as_array().unwrap().len(), 3);
-    assert!(answer["cross_validation"]["mean"]["f1"].as_f64().unwrap() > 0.8);
+    let mean = answer["cross_validation"]["mean"]["f1"].as_f64().unwrap();
+    assert!(mean > 0.8, "{mean}");
+    let run = book.json(&["runs", "show", answer["run_id"].as_str().unwrap()]);
+    assert_eq!(run["metric_history"]["cv_f1"].as_array().unwrap().len(), 3);
+    assert_eq!((&run["metrics"]["cv_mean_f1"], &run["params"]["cv"]), (&mean.into(), &"3".into()));
     assert_eq!(book.json(&["models", "list"]).as_array().unwrap().len(), 0);
     assert_eq!(book.json(&["runs", "list"])[0]["status"], "FINISHED");
 }
@@ -148,8 +152,58 @@ fn a_failed_training_is_a_failed_run_that_says_why() {
 }
 
 #[test]
+fn a_run_whose_process_was_killed_is_settled_by_gc() {
+    let book = Trialbook::new();
+    let file = book.store().join("long.csv");
+    let mut rows = String::from("text,label\n");
+    for row in 0..20_000 {
+        let words: Vec<String> =
+            (0..40).map(|word| format!("w{}", (row * 31 + word * word * 7) % 40_000)).collect();
+        rows.push_str(&format!(
+            "{} x{row},{}\n",
+            words.join(" "),
+            if row % 2 == 0 { "pos" } else { "neg" }
+        ));
+    }
+    std::fs::write(&file, rows).unwrap();
+    book.json(&["data", "add", "long", file.to_str().unwrap()]);
+    let mut child = book
+        .command()
+        .args(["train", "tfidf", "--data", "long", "--ngram", "3", "--min-df", "1"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while book.json(&["runs", "list"]).as_array().unwrap().is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "training ended before it was seen");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(book.json(&["store", "gc"])["n_settled"], 0, "a live run is left alone");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(book.json(&["runs", "list"])[0]["status"], "RUNNING");
+    assert_eq!(book.json(&["store", "gc"])["n_settled"], 1);
+    assert_eq!(book.json(&["runs", "list"])[0]["status"], "FAILED");
+}
+
+#[test]
+fn a_deleted_run_comes_back_by_the_id_that_was_shown() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let trained =
+        book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--no-register"]);
+    let short = &trained["run_id"].as_str().unwrap()[..8];
+    book.json(&["runs", "delete", short]);
+    assert_eq!(book.json(&["runs", "list"]).as_array().unwrap().len(), 0);
+    book.json(&["runs", "restore", short]);
+    assert_eq!(book.json(&["runs", "list"])[0]["run_id"], trained["run_id"]);
+}
+
+#[test]
 fn errors_name_the_thing_and_the_next_step() {
     let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let inside = book.store().join("backup.tar");
+    let missing = book.store().join("mistyped");
     for (code, args, expected) in [
         (1, &["data", "describe", "nothing"][..], &["\"nothing\"", "hint: "][..]),
         (1, &["train", "tfidf", "--data", "nothing"], &["\"nothing\"", "hint: "]),
@@ -160,6 +214,10 @@ fn errors_name_the_thing_and_the_next_step() {
         (1, &["sql", "select * from nowhere"], &["nowhere"]),
         (1, &["runs", "list", "--filter", "metrics.f1 >"], &["filter"]),
         (1, &["health", "--url", "http://127.0.0.1:9"], &["127.0.0.1:9", "hint: "]),
+        (1, &["store", "backup", inside.to_str().unwrap()], &["inside the store", "hint: "]),
+        (1, &["--store", missing.to_str().unwrap(), "runs", "list"], &["mistyped", "hint: "]),
+        (1, &["train", "tfidf", "--data", "sample", "--model", "a@b"], &["a@b", "hint: "]),
+        (1, &["train", "tfidf", "--data", "sample", "--c", "1e300"], &["1e300", "hint: "]),
         (2, &["train", "tfidf"], &["--data"]),
         (2, &["promote", "A", "1", "--force"], &["--reason"]),
         (2, &["promote", "A", "1", "--stage", "Live"], &["Live"]),
@@ -237,6 +295,29 @@ fn an_interrupt_ends_training_as_a_killed_run() {
 }
 
 #[test]
+fn a_server_without_a_production_model_starts_and_says_what_to_do() {
+    let book = Trialbook::new();
+    let mut child = book
+        .command()
+        .args(["serve", "--port", "0", "--json"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let said: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let url = said["url"].as_str().unwrap();
+    let unhealthy = book.fails(1, &["health", "--url", url]);
+    assert!(unhealthy.contains("Production") || unhealthy.contains("promote"), "{unhealthy}");
+    let question = serde_json::json!({"text": "wonderful"});
+    let refused = trialbook::serve::client::post(&format!("{url}/predict"), &question).unwrap_err();
+    assert!(refused.to_string().contains("503"), "{refused}");
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn the_readme_lists_every_command_in_the_words_of_its_help() {
     let readme = include_str!("../README.md");
     let parser = trialbook::cli::parser();
@@ -245,4 +326,52 @@ fn the_readme_lists_every_command_in_the_words_of_its_help() {
         let row = format!("| `{}` | {about} |", command.get_name());
         assert!(readme.contains(&row), "README.md lacks {row:?}");
     }
+}
+
+#[test]
+fn the_demo_tells_the_whole_story_again_and_again() {
+    let book = Trialbook::new();
+    for _ in 0..2 {
+        let told = book.json(&["demo"]);
+        let f1 = |idx: usize| told["trained"][idx]["metrics"]["f1"].as_f64().unwrap();
+        assert!(f1(1) > f1(0) && f1(0) > f1(2), "bigrams beat words, words beat twenty words");
+        assert_eq!(told["passed"]["passed"], true);
+        assert_eq!(told["blocked"]["passed"], false);
+        assert_eq!(told["served"][0]["sentiment"], "positive");
+        assert_eq!(told["served"][1]["sentiment"], "negative");
+        assert_eq!(told["served"][0]["model"]["version"], 2);
+        assert_eq!((&told["rollback"]["from"], &told["rollback"]["to"]), (&2.into(), &1.into()));
+        assert_eq!(told["predicted"]["model"]["version"], 1);
+    }
+    std::fs::remove_file(book.store().join("demo/made-by-demo")).unwrap();
+    let refused = book.fails(1, &["demo"]);
+    assert!(refused.contains("was not made by a demo"), "{refused}");
+}
+
+#[test]
+fn a_server_says_in_json_where_it_listens_and_stops_on_sigterm() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    book.json(&["train", "tfidf", "--data", "sample", "--deploy"]);
+    let mut child = book
+        .command()
+        .args(["serve", "--port", "0", "--json"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let said: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let url = said["url"].as_str().unwrap();
+    let health = book.json(&["health", "--url", url]);
+    assert_eq!((&health["status"], &health["model"]["version"]), (&"ok".into(), &1.into()));
+    let question = serde_json::json!({"text": "An utterly wonderful film."});
+    let served = trialbook::serve::client::post(&format!("{url}/predict"), &question).unwrap();
+    let printed = book.json(&["predict", "An utterly wonderful film."]);
+    for key in ["sentiment", "confidence", "probability", "label", "scores", "model"] {
+        assert_eq!(served[key], printed[key], "{key}: the server and the command line agree");
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -434,7 +434,7 @@ fn unusable_settings_and_data_say_what_is_wrong() {
     with(|config| config.vectorizer.ngram_max = 0, "n-grams of 1 to 0 words");
     with(|config| config.vectorizer.ngram_max = 99, "n-grams of 1 to 99 words");
     with(|config| config.vectorizer.max_features = Some(0), "max_features must be >= 1");
-    with(|config| config.c = -1.0, "c must be > 0 and finite, found -1");
+    with(|config| config.c = -1.0, "c must lie between 1e-9 and 1e9, found -1.0");
     with(|config| config.tol = f64::NAN, "tol must be > 0 and finite, found NaN");
     with(|config| config.max_iter = 0, "max_iter must be >= 1");
     with(|config| config.class_weight = ClassWeight::Given(vec![1.0]), "1 class weights given");
@@ -505,7 +505,16 @@ fn an_interrupt_and_a_failing_log_end_the_fit() {
 #[test]
 fn folds_are_stratified_disjoint_and_the_same_for_a_seed() {
     let split = reviews(203, &["bad", "good", "mixed"], 9);
-    let run = |seed| cross_validate(&bigrams(), &split, 5, seed, &Monitor::silent()).unwrap();
+    let fold = |n_folds, seed| {
+        let mut folds = Vec::new();
+        let mut on_fold = |fold| {
+            folds.push(fold);
+            Ok(())
+        };
+        cross_validate(&bigrams(), &split, n_folds, seed, &Monitor::silent(), &mut on_fold)?;
+        Ok::<_, trialbook::Error>(folds)
+    };
+    let run = |seed| fold(5, seed).unwrap();
     let folds = run(1);
     let mut rows: Vec<usize> = folds.iter().flat_map(|fold| fold.rows.clone()).collect();
     rows.sort_unstable();
@@ -520,9 +529,9 @@ fn folds_are_stratified_disjoint_and_the_same_for_a_seed() {
     }
     assert_eq!(folds, run(1));
     assert_ne!(folds, run(2));
-    let error = cross_validate(&bigrams(), &split, 1, 1, &Monitor::silent()).err().unwrap();
+    let error = fold(1, 1).err().unwrap();
     assert!(error.to_string().contains("2 folds or more"));
-    let error = cross_validate(&bigrams(), &split, 99, 1, &Monitor::silent()).err().unwrap();
+    let error = fold(99, 1).err().unwrap();
     assert!(error.to_string().contains("fewer than 99 folds"), "{error}");
 }
 

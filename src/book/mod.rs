@@ -103,10 +103,19 @@ impl Book {
     /// The registry, opened on first use.
     ///
     /// # Errors
-    /// When the database cannot be opened or made.
+    /// [`ErrorKind::NotFound`] when the store's folder does not exist, and when the database cannot
+    /// be opened or made.
     pub fn registry(&self) -> Result<&Registry> {
         if let Some(registry) = self.registry.get() {
             return Ok(registry);
+        }
+        let root = self.store.root();
+        // A mistyped folder must not look like an empty registry.
+        if !root.exists() {
+            return Err(Error::new(ErrorKind::NotFound, format!("store {root:?} does not exist"))
+                .with_hint(
+                    "check --store, or begin one with `trialbook data add` or `data sample`",
+                ));
         }
         let opened = Registry::open(&self.store)?;
         Ok(self.registry.get_or_init(|| opened))
@@ -124,19 +133,33 @@ impl Book {
 
     /// What the version that `reference` names says of each text.
     ///
-    /// `reference` is `NAME`, `NAME/3`, `NAME/Production` or `NAME@alias`.
+    /// `reference` is `NAME` (its Production version), `NAME/3`, `NAME/Production` or `NAME@alias`.
     ///
     /// # Errors
-    /// No such version, an empty text, or a model that cannot be loaded.
+    /// No such version, an empty text, or a model that cannot be loaded;
+    /// [`ErrorKind::Unavailable`] for a `NAME` without a Production version.
     pub fn predict(&self, reference: &str, texts: &[&str]) -> Result<Predicted> {
         if let Some(idx) = texts.iter().position(|text| text.trim().is_empty()) {
             return Err(Error::invalid(format!("text {} is empty", idx + 1))
                 .with_hint("give every text at least one word"));
         }
-        let model = self.registry()?.resolve(reference)?;
+        let model = self.answering(reference)?;
         let classifier = self.load(&model)?;
         let predictions = prediction::predictions(classifier.as_ref(), texts)?;
         Ok(Predicted { model, predictions })
+    }
+
+    /// The version that answers for `reference`, as the server would choose it.
+    fn answering(&self, reference: &str) -> Result<ModelVersion> {
+        let registry = self.registry()?;
+        let name = reference.strip_prefix("models:/").unwrap_or(reference);
+        if name.contains(['/', '@']) {
+            return registry.resolve(reference);
+        }
+        registry.production(name)?.ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, format!("model {name:?} has no Production version"))
+                .with_hint(format!("gate and promote one, or name a version: --model {name}/1"))
+        })
     }
 
     /// Measures a version on a split of a dataset, such as `imdb` and `test`.
@@ -170,7 +193,7 @@ impl Book {
     /// Moves a version to `stage`; to Production only with a passing verdict or a reason to force.
     ///
     /// # Errors
-    /// [`ErrorKind::Blocked`](crate::ErrorKind::Blocked) without a passing verdict.
+    /// [`ErrorKind::Blocked`] without a passing verdict.
     pub fn promote(
         &self,
         model: &str,
@@ -184,7 +207,7 @@ impl Book {
     /// Brings the previous Production version back.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none.
+    /// [`ErrorKind::NotFound`] when there is none.
     pub fn rollback(&self, model: &str, reason: &str) -> Result<Output> {
         gate::rollback(self.registry()?, model, &self.who, reason)
     }

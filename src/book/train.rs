@@ -1,7 +1,11 @@
 //! One training as one run: read, fit, predict, evaluate, keep. Whatever happens, the run says how
 //! it ended.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    panic::{self, AssertUnwindSafe},
+    time::Instant,
+};
 
 use serde::Serialize;
 
@@ -13,7 +17,7 @@ use crate::{
     progress::Monitor,
     registry::{
         DEFAULT_EXPERIMENT, DEFAULT_MODEL, Lineage, Metric, ModelVersion, NewRun, NewVersion,
-        PROCESS_TAG, Run, RunBatch, RunStatus,
+        PROCESS_TAG, Run, RunBatch, RunQuery, RunStatus, RunUpdate, check_model_name,
     },
 };
 
@@ -119,6 +123,31 @@ impl Book {
         self.as_run(fit, request, |run| self.cross_validate_in(run, fit, request, n_folds, monitor))
     }
 
+    /// Marks as FAILED the runs of this machine whose process is gone: killed at once, it could not
+    /// say so itself. Returns how many there were.
+    ///
+    /// # Errors
+    /// When the registry cannot be read or written.
+    pub fn settle_dead_runs(&self) -> Result<usize> {
+        let registry = self.registry()?;
+        let running = RunQuery {
+            filter: Some("attributes.status = 'RUNNING'".to_owned()),
+            ..RunQuery::default()
+        };
+        let mut n_settled = 0;
+        for run in registry.search_runs(&running)? {
+            if !run.tags.get(PROCESS_TAG).is_some_and(|process| is_dead(process)) {
+                continue;
+            }
+            let error = ("trialbook.error".to_owned(), "its process died".to_owned());
+            registry.log(&run.run_id, &RunBatch { tags: vec![error], ..RunBatch::default() })?;
+            let failed = RunUpdate { status: Some(RunStatus::Failed), ..RunUpdate::default() };
+            registry.update_run(&run.run_id, failed)?;
+            n_settled += 1;
+        }
+        Ok(n_settled)
+    }
+
     /// Opens a run, lets `work` fill it, and closes it by how the work ended.
     fn as_run<T>(
         &self,
@@ -126,9 +155,17 @@ impl Book {
         request: &TrainRequest,
         work: impl FnOnce(&Run) -> Result<T>,
     ) -> Result<T> {
+        if let Some(model) = &request.model {
+            // Known before anything is computed, so said before.
+            check_model_name(model)?;
+        }
         let run = self.begin(fit, request)?;
         let registry = self.registry()?;
-        let outcome = work(&run);
+        // A bug in a model must not leave a run that seems to go on for ever.
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(&run))).unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "training panicked")
+                .with_hint("this is a bug: please report the message above"))
+        });
         if let Err(error) = &outcome {
             let status = match error.kind() {
                 ErrorKind::Interrupted => RunStatus::Killed,
@@ -219,15 +256,7 @@ impl Book {
             for (name, bytes) in evaluate::artifacts(&evaluation) {
                 registry.log_artifact(&run.run_id, &name, &bytes)?;
             }
-            let timestamp_ms = now_ms();
-            let logged = metrics.iter().map(|(key, value)| Metric {
-                key: key.clone(),
-                value: *value,
-                step: 0,
-                timestamp_ms,
-            });
-            let batch = RunBatch { metrics: logged.collect(), ..RunBatch::default() };
-            registry.log(&run.run_id, &batch)?;
+            registry.log(&run.run_id, &logged(&metrics, 0))?;
             let Some(model) = &request.model else { return Ok(None) };
             let files = saved.into_iter().map(|mut artifact| {
                 artifact.path = artifact.path.trim_start_matches("model/").to_owned();
@@ -245,7 +274,7 @@ impl Book {
                     seed: request.seed,
                 },
                 metrics: metrics.clone(),
-                created_ms: timestamp_ms,
+                created_ms: now_ms(),
             })?;
             Ok::<_, Error>(Some(version))
         })?;
@@ -272,37 +301,66 @@ impl Book {
     ) -> Result<(Run, CrossValidation)> {
         let registry = self.registry()?;
         let train = self.datasets().split(&request.dataset, "train")?;
-        let mut folds = Vec::with_capacity(n_folds);
-        for (fold_idx, fold) in
-            (0..).zip(model::cross_validate(fit, &train, n_folds, request.seed, monitor)?)
-        {
+        let params = vec![("cv".to_owned(), n_folds.to_string())];
+        registry.log(&run.run_id, &RunBatch { params, ..RunBatch::default() })?;
+        let mut folds: Vec<BTreeMap<String, f64>> = Vec::with_capacity(n_folds);
+        let mut on_fold = |fold: model::Fold| {
             let evaluation =
                 evaluate::evaluate(&fold.labels, fold.probabilities.values(), &train.classes)?;
             let metrics: BTreeMap<String, f64> = evaluation.metrics().into_iter().collect();
-            let timestamp_ms = now_ms();
-            let logged = metrics.iter().map(|(key, value)| Metric {
-                key: format!("cv_{key}"),
-                value: *value,
-                step: fold_idx,
-                timestamp_ms,
-            });
-            let batch = RunBatch { metrics: logged.collect(), ..RunBatch::default() };
-            registry.log(&run.run_id, &batch)?;
+            let step = i64::try_from(folds.len()).unwrap_or(i64::MAX);
+            registry.log(&run.run_id, &prefixed("cv", &metrics, step))?;
             folds.push(metrics);
-        }
+            Ok(())
+        };
+        model::cross_validate(fit, &train, n_folds, request.seed, monitor, &mut on_fold)?;
         let summary = CrossValidation::of(folds);
+        registry.log(&run.run_id, &prefixed("cv_mean", &summary.mean, 0))?;
+        registry.log(&run.run_id, &prefixed("cv_std", &summary.std, 0))?;
         registry.finish_run(&run.run_id, RunStatus::Finished, now_ms())?;
         Ok((registry.run(&run.run_id)?, summary))
     }
 }
 
+/// `metrics` as they are logged at `step`.
+fn logged(metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
+    let timestamp_ms = now_ms();
+    let metrics = metrics.iter().map(|(key, value)| Metric {
+        key: key.clone(),
+        value: *value,
+        step,
+        timestamp_ms,
+    });
+    RunBatch { metrics: metrics.collect(), ..RunBatch::default() }
+}
+
+/// The same under other names: `cv_f1` for `f1`.
+fn prefixed(prefix: &str, metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
+    let named = metrics.iter().map(|(key, value)| (format!("{prefix}_{key}"), *value));
+    logged(&named.collect(), step)
+}
+
 /// `PID@HOST`: tells a live run from one whose process died without a word.
 fn this_process() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+    format!("{}@{}", std::process::id(), this_host())
+}
+
+fn this_host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("HOSTNAME").ok())
-        .unwrap_or_else(|| "localhost".to_owned());
-    format!("{}@{}", std::process::id(), host.trim())
+        .map_or_else(|| "localhost".to_owned(), |host| host.trim().to_owned())
+}
+
+/// Whether `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.
+fn is_dead(process: &str) -> bool {
+    let proc = std::path::Path::new("/proc");
+    process.split_once('@').is_some_and(|(pid, host)| {
+        host == this_host()
+            && pid.bytes().all(|digit| digit.is_ascii_digit())
+            && proc.join("self").exists()
+            && !proc.join(pid).exists()
+    })
 }
 
 impl CrossValidation {

@@ -5,7 +5,7 @@ use std::{path::Path, time::Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Session, parse};
+use super::{Interim, Session, parse};
 use crate::{
     book::Book,
     error::{Error, Result},
@@ -125,13 +125,13 @@ impl<'a> Walk<'a> {
             Book::with_store(store.clone()),
             front.monitor.clone(),
             // Interim answers are for people who wait; each step here shows its final one.
-            |_| Ok(()),
+            |_, _| Ok(()),
         );
         Self { front, session, steps }
     }
 
     fn show(&self, text: String) -> Result<()> {
-        self.front.show(&Output::new(Value::Null).text(text))
+        self.front.show(&Output::new(Value::Null).text(text), Interim::Remark)
     }
 
     fn say(&self, title: &str) -> Result<()> {
@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
         let clock = Instant::now();
         let output = parse(words)?.run(&self.session)?;
         let took = clock.elapsed();
-        self.front.show(&output)?;
+        self.front.show(&output, Interim::Remark)?;
         self.steps.push([step, &line, &figure::seconds(took.as_secs_f64())]);
         Ok(output.json().clone())
     }
@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
         let mut answers = Vec::new();
         for text in REVIEWS {
             self.show(format!(
-                "\n$ curl -X POST {}/predict -d '{}'",
+                "\n$ curl {}/predict -H 'content-type: application/json' -d '{}'",
                 server.url(),
                 json!({"text": text})
             ))?;

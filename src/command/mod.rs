@@ -18,7 +18,7 @@ mod train;
 
 use clap::{Parser, Subcommand};
 
-pub use session::Session;
+pub use session::{Interim, Session};
 
 use crate::{
     error::{Error, Result},
@@ -64,6 +64,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether the command itself looks at interrupts, to stop at a safe point and tidy up. The
+    /// others write whole or not at all: ending them at once does no harm.
+    pub fn heeds_interrupts(&self) -> bool {
+        matches!(self, Self::Train(_) | Self::Serve(_) | Self::Demo(_) | Self::Data(_))
+    }
+
     /// Does what was asked.
     ///
     /// # Errors

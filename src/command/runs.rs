@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     figure::{self, short},
     output::{Align, Output, Table},
-    registry::{Registry, Run, RunQuery, RunStatus},
+    registry::{Registry, Run, RunQuery, RunStatus, json_number},
 };
 
 /// The verbs on runs.
@@ -81,8 +81,9 @@ impl Runs {
                 )))
             }
             Self::Restore(one) => {
+                // A deleted run is found by restoring alone: no other verb sees it.
+                registry.restore_run(&one.run)?;
                 let run = registry.run(&one.run)?;
-                registry.restore_run(&run.run_id)?;
                 Ok(Output::new(json!({"run_id": run.run_id, "deleted": false})).text(format!(
                     "restored run {} ({})",
                     run.name,
@@ -108,7 +109,12 @@ impl List {
         })?;
         let output = Output::new(&runs);
         if runs.is_empty() {
-            return Ok(output.text("no runs; train one with `trialbook train tfidf --data NAME`"));
+            let narrowed = self.filter.is_some() || self.experiment.is_some() || self.deleted;
+            return Ok(output.text(if narrowed {
+                "no run fits"
+            } else {
+                "no runs; train one with `trialbook train tfidf --data NAME`"
+            }));
         }
         Ok(output.table(table(&runs)))
     }
@@ -174,10 +180,7 @@ impl One {
             let points: Vec<_> = history
                 .iter()
                 .map(|point| {
-                    // JSON has no NaN and no infinities; their names are text, as in MLflow.
-                    let value = serde_json::Number::from_f64(point.value)
-                        .map_or_else(|| json!(point.value.to_string()), |number| json!(number));
-                    json!({"value": value, "step": point.step, "timestamp_ms": point.timestamp_ms})
+                    json!({"value": json_number(point.value), "step": point.step, "timestamp_ms": point.timestamp_ms})
                 })
                 .collect();
             histories.insert(key.clone(), points.into());

@@ -3,12 +3,12 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Session;
+use super::{Interim, Session};
 use crate::{
     error::Result,
     output::Output,
     registry::DEFAULT_MODEL,
-    serve::{self, ServeConfig},
+    serve::{self, ServeConfig, ServerState},
 };
 
 /// `serve --port 8000`
@@ -27,28 +27,30 @@ pub struct Serve {
 
 impl Serve {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let mut config = ServeConfig::new(session.book.store().clone());
-        config.host.clone_from(&self.host);
-        config.port = self.port;
-        config.model.clone_from(&self.model);
-        let production = session.book.registry()?.production(&self.model)?;
-        let serving = production.map_or_else(
+        let config = ServeConfig {
+            host: self.host.clone(),
+            port: self.port,
+            model: self.model.clone(),
+            ..ServeConfig::new(session.book.store().clone())
+        };
+        let state = ServerState::load(&config.store, &config.model, config.limits.clone())?;
+        let (listener, addr) = serve::bind(&config.host, config.port)?;
+        let url = format!("http://{addr}");
+        let serving = state.model_info().map_or_else(
             || {
                 format!(
-                    "{} has no Production version: /predict answers 503 until one is promoted and the server restarted",
+                    "{} has no Production version: /predict answers 503 until one is promoted and \
+                     the server is started again",
                     self.model
                 )
             },
-            |version| format!("{}/{} (Production)", version.model, version.version),
+            |model| format!("serving {}/{} (Production)", model.name, model.version),
         );
         let mut shown = Ok(());
-        let mut url = String::new();
-        serve::start(&config, |addr| {
-            url = format!("http://{addr}");
-            shown = session.show(
-                &Output::new(json!({"url": url}))
-                    .text(format!("serving {serving}\nlistening on {url} (Ctrl-C stops)")),
-            );
+        serve::start_with(state, listener, || {
+            let output = Output::new(json!({"url": url}))
+                .text(format!("{serving}\nlistening on {url} (Ctrl-C stops)"));
+            shown = session.show(&output, Interim::Answer);
         })?;
         shown?;
         Ok(Output::new(json!({"url": url, "stopped": true})).text("stopped"))

@@ -2,8 +2,17 @@
 
 use crate::{book::Book, error::Result, output::Output, progress::Monitor};
 
-/// Where a front end takes interim answers.
-type Show = dyn Fn(&Output) -> Result<()> + Send + Sync;
+/// Who needs what is shown before a command is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interim {
+    /// People who wait.
+    Remark,
+    /// Programs too: the address a server listens on.
+    Answer,
+}
+
+/// Where a front end takes interim outputs.
+type Show = dyn Fn(&Output, Interim) -> Result<()> + Send + Sync;
 
 /// One front end's standing with one store.
 pub struct Session {
@@ -15,20 +24,20 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session whose interim answers go to `show`; the final one is the command's return value.
+    /// A session whose interim outputs go to `show`; the final one is the command's return value.
     pub fn new(
         book: Book,
         monitor: Monitor,
-        show: impl Fn(&Output) -> Result<()> + Send + Sync + 'static,
+        show: impl Fn(&Output, Interim) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
         Self { book, monitor, show: Box::new(show) }
     }
 
-    /// Shows something before the command is over, such as the address a server listens on.
+    /// Shows something before the command is over.
     ///
     /// # Errors
     /// When the front end cannot show it.
-    pub fn show(&self, output: &Output) -> Result<()> {
-        (self.show)(output)
+    pub fn show(&self, output: &Output, interim: Interim) -> Result<()> {
+        (self.show)(output, interim)
     }
 }

@@ -15,22 +15,25 @@ use crate::{
 pub struct Sql {
     /// The question, in quotes
     query: String,
-    /// Show at most so many rows; 0 shows all
-    #[arg(short = 'n', long, default_value_t = 100, value_name = "ROWS")]
-    rows: usize,
+    /// Answer with the first rows only; without it all rows are in the JSON and 100 in the table
+    #[arg(short = 'n', long, value_name = "ROWS")]
+    rows: Option<usize>,
 }
 
 impl Sql {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let registry = session.book.registry()?;
-        let tables =
-            ExtraTables { names: &TABLES, build: &|table| registry_table(registry, table) };
+        let build = |table: &str| registry_table(session.book.registry()?, table);
+        let tables = ExtraTables { names: &TABLES, build: &build };
         let result = session.book.datasets().sql(&self.query, &tables)?;
-        let max_rows = if self.rows == 0 { usize::MAX } else { self.rows };
-        Ok(result.to_output(max_rows))
+        Ok(match self.rows {
+            Some(n_rows) => result.head(n_rows).to_output(n_rows),
+            None => result.to_output(SHOWN_ROWS),
+        })
     }
 }
 
+/// Rows of the table when no number is asked for.
+const SHOWN_ROWS: usize = 100;
 /// The registry's tables.
 const TABLES: [&str; 5] = ["runs", "metrics", "params", "models", "versions"];
 
@@ -96,10 +99,8 @@ fn runs(registry: &Registry) -> Result<Columns> {
 fn metrics(registry: &Registry) -> Result<Columns> {
     let mut rows = Vec::new();
     for run in all_runs(registry)? {
-        for key in run.metrics.keys() {
-            for point in registry.metric_history(&run.run_id, key)? {
-                rows.push((run.run_id.clone(), point));
-            }
+        for point in registry.histories(&run.run_id)? {
+            rows.push((run.run_id.clone(), point));
         }
     }
     Ok(named(vec![

@@ -20,7 +20,8 @@ const STALE: Duration = Duration::from_secs(60 * 60);
 pub enum StoreCommand {
     /// Prove every checksum; list missing, damaged and orphaned artifacts
     Verify,
-    /// Remove deleted runs and artifacts that nothing refers to
+    /// Remove deleted runs and artifacts that nothing refers to (files younger than an hour stay);
+    /// mark runs whose process died as FAILED
     Gc(Gc),
     /// Write everything into one file, while others go on writing
     Backup(BackupFile),
@@ -49,12 +50,20 @@ impl StoreCommand {
             Self::Verify => verify(session),
             Self::Gc(gc) => {
                 let collected = session.book.registry()?.gc(gc.dry_run)?;
+                let mut n_settled = 0;
                 if !gc.dry_run {
                     session.book.datasets().sweep(STALE)?;
+                    n_settled = session.book.settle_dead_runs()?;
                 }
                 let verb = if gc.dry_run { "would remove" } else { "removed" };
-                Ok(Output::new(&collected).text(format!(
-                    "{verb} {} deleted runs and {} artifacts ({})",
+                let mut json = serde_json::json!(collected);
+                json["n_settled"] = n_settled.into();
+                let settled = match n_settled {
+                    0 => String::new(),
+                    n_settled => format!("; {n_settled} runs of dead processes are FAILED now"),
+                };
+                Ok(Output::new(json).text(format!(
+                    "{verb} {} deleted runs and {} artifacts ({}){settled}",
                     count(collected.n_runs),
                     count(collected.n_artifacts),
                     bytes(collected.n_bytes)
@@ -89,11 +98,16 @@ fn verify(session: &Session) -> Result<Output> {
     let datasets = session.book.datasets();
     let mut problems = found.problems.clone();
     let mut n_datasets = 0;
-    for dataset in datasets.list()? {
-        session.monitor.interrupt.check()?;
-        n_datasets += 1;
-        if let Err(error) = datasets.verify(&dataset.name) {
-            problems.push(error.chain());
+    match datasets.list() {
+        Err(error) => problems.push(error.chain()),
+        Ok(list) => {
+            for dataset in list {
+                session.monitor.interrupt.check()?;
+                n_datasets += 1;
+                if let Err(error) = datasets.verify(&dataset.name) {
+                    problems.push(error.chain());
+                }
+            }
         }
     }
     if !found.is_valid() || !problems.is_empty() {

@@ -104,7 +104,17 @@ impl Common {
         }
         let trained = session.book.train(fit, &request, &session.monitor)?;
         let deployed = match &trained.version {
-            Some(version) if self.deploy => Some(deploy(session, version, &policy)?),
+            Some(version) if self.deploy => {
+                let deployed = deploy(session, version, &policy).map_err(|error| {
+                    error.with_context(format!(
+                        "run {} registered {}/{}, which is not deployed",
+                        short(&trained.run.run_id),
+                        version.model,
+                        version.version
+                    ))
+                })?;
+                Some(deployed)
+            }
             _ => None,
         };
         Ok(answer(&trained, deployed))

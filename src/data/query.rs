@@ -34,6 +34,12 @@ impl QueryResult {
         columns.map(|column| (column.name().to_string(), column.dtype().to_string())).collect()
     }
 
+    /// The first `n_rows` rows alone.
+    #[must_use]
+    pub fn head(&self, n_rows: usize) -> Self {
+        Self { frame: self.frame.head(Some(n_rows)) }
+    }
+
     /// The frame itself, for notebooks.
     pub fn into_dataframe(self) -> DataFrame {
         self.frame

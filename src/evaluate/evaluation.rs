@@ -156,6 +156,9 @@ impl Evaluation {
     }
 }
 
+/// Longest metric name; the registry takes 250 bytes, and a character may have four of them.
+const MAX_KEY_CHARS: usize = 60;
+
 #[derive(Default)]
 struct Metrics(Vec<(String, f64)>);
 
@@ -163,9 +166,13 @@ impl Metrics {
     /// Adds a metric under a name MLflow allows; a second class whose name becomes the same gets
     /// a number.
     fn push(&mut self, name: &str, value: f64) {
-        let allowed = |letter: char| letter.is_alphanumeric() || "_-. :/".contains(letter);
-        let name: String =
-            name.chars().map(|letter| if allowed(letter) { letter } else { '_' }).collect();
+        // A slash would make folders of it, and those have rules of their own.
+        let allowed = |letter: char| letter.is_alphanumeric() || "_-. :".contains(letter);
+        let name: String = name
+            .chars()
+            .take(MAX_KEY_CHARS)
+            .map(|letter| if allowed(letter) { letter } else { '_' })
+            .collect();
         let is_free = |key: &String| self.0.iter().all(|(taken, _)| taken != key);
         let numbered = (2..).map(|nth| format!("{name}_{nth}"));
         let key = [name.clone()].into_iter().chain(numbered).find(is_free);

@@ -21,30 +21,32 @@ pub struct Fold {
 }
 
 /// Trains `n_folds` models, each on all folds but one, and lets each predict the one it has not
-/// seen. Every fold has the classes in the split's proportions.
+/// seen. Every fold has the classes in the split's proportions, and goes to `on_fold` as soon as
+/// it is predicted.
 ///
 /// # Errors
-/// Fewer than 2 folds, a class with fewer examples than folds, and what training returns.
+/// Fewer than 2 folds, a class with fewer examples than folds, and what training and `on_fold`
+/// return.
 pub fn cross_validate(
     config: &dyn Fit,
     split: &Split,
     n_folds: usize,
     seed: u64,
     monitor: &Monitor,
-) -> Result<Vec<Fold>> {
+    on_fold: &mut dyn FnMut(Fold) -> Result<()>,
+) -> Result<()> {
     let fold_of = stratify(split, n_folds, seed)?;
-    (0..n_folds)
-        .map(|fold_idx| {
-            monitor.interrupt.check()?;
-            let (rows, others): (Vec<usize>, Vec<usize>) =
-                (0..split.labels.len()).partition(|row| fold_of[*row] == fold_idx);
-            let model = config.fit(&subset(split, &others), monitor, &mut |_, _, _| Ok(()))?;
-            let texts: Vec<&str> = rows.iter().map(|row| split.texts[*row].as_str()).collect();
-            let probabilities = model.predict(&texts)?;
-            let labels = rows.iter().map(|row| split.labels[*row]).collect();
-            Ok(Fold { rows, labels, probabilities })
-        })
-        .collect()
+    for fold_idx in 0..n_folds {
+        monitor.interrupt.check()?;
+        let (rows, others): (Vec<usize>, Vec<usize>) =
+            (0..split.labels.len()).partition(|row| fold_of[*row] == fold_idx);
+        let model = config.fit(&subset(split, &others), monitor, &mut |_, _, _| Ok(()))?;
+        let texts: Vec<&str> = rows.iter().map(|row| split.texts[*row].as_str()).collect();
+        let probabilities = model.predict(&texts)?;
+        let labels = rows.iter().map(|row| split.labels[*row]).collect();
+        on_fold(Fold { rows, labels, probabilities })?;
+    }
+    Ok(())
 }
 
 /// The fold of every example: each class is shuffled and dealt out in turn, every class going on

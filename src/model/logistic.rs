@@ -34,6 +34,10 @@ pub enum ClassWeight {
     Given(Vec<f64>),
 }
 
+/// The weakest and the strongest weight of the losses that is accepted.
+const MIN_C: f64 = 1e-9;
+const MAX_C: f64 = 1e9;
+
 /// Settings of the classifier, not yet checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogisticParams(LogisticValidParams);
@@ -117,8 +121,12 @@ impl ParamGuard for LogisticParams {
 
     fn check_ref(&self) -> Result<&LogisticValidParams> {
         let LogisticValidParams { c, class_weight, max_iter, tolerance } = &self.0;
-        if !(c.is_finite() && *c > 0.0) {
-            return Err(Error::invalid(format!("c must be > 0 and finite, found {c}")));
+        // Beyond these the objective's two parts no longer fit into one double.
+        if !(MIN_C..=MAX_C).contains(c) {
+            return Err(Error::invalid(format!(
+                "c must lie between {MIN_C:e} and {MAX_C:e}, found {c:?}"
+            ))
+            .with_hint("c is usually between 0.01 and 100"));
         }
         if !(tolerance.is_finite() && *tolerance > 0.0) {
             return Err(Error::invalid(format!("tol must be > 0 and finite, found {tolerance}")));

@@ -53,6 +53,8 @@ impl ArtifactFiles {
         if self.prove(&stored.sha256, stored.size_bytes).is_err() {
             let (temporary, stored) = self.copy(&mut &bytes[..])?;
             self.keep(temporary, &stored)?;
+        } else {
+            self.settle(&stored.sha256)?;
         }
         Ok(stored)
     }
@@ -63,8 +65,18 @@ impl ArtifactFiles {
         let (temporary, stored) = self.copy(&mut input)?;
         if self.prove(&stored.sha256, stored.size_bytes).is_err() {
             self.keep(temporary, &stored)?;
+        } else {
+            self.settle(&stored.sha256)?;
         }
         Ok(stored)
+    }
+
+    /// Makes the name of a file durable that another process may have given it a moment ago.
+    fn settle(&self, sha256: &str) -> Result<()> {
+        if let Some(shard) = self.path(sha256).parent() {
+            sync_dir(shard)?;
+        }
+        sync_dir(&self.dir)
     }
 
     /// Whether the file is there with the right length; its content is not read.

@@ -85,16 +85,32 @@ impl Registry {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
             _ => Path::new("."),
         };
+        self.check_outside(file, dir)?;
         let mut n_tries = 1;
         loop {
             match self.try_backup(file, dir) {
-                Err(error) if error.kind() == ErrorKind::Corrupt && n_tries < MAX_TRIES => {
-                    // The artifact may have been deleted and collected since the rows were read.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound)
+                        && n_tries < MAX_TRIES =>
+                {
+                    // What is missing or odd may have been removed since the rows were read.
                     n_tries += 1;
                 }
                 outcome => return outcome,
             }
         }
+    }
+
+    /// A backup inside the store could replace what it backs up, or end up in the next one.
+    fn check_outside(&self, file: &Path, dir: &Path) -> Result<()> {
+        let dir = dir.canonicalize().map_err(|e| Error::io("write the backup into", dir, e))?;
+        let root = self.store().root();
+        let root = root.canonicalize().map_err(|e| Error::io("read", root, e))?;
+        if dir.starts_with(&root) {
+            return Err(Error::invalid(format!("backup {file:?} would lie inside the store"))
+                .with_hint("write it into a folder outside the store"));
+        }
+        Ok(())
     }
 
     fn try_backup(&self, file: &Path, dir: &Path) -> Result<BackupSummary> {

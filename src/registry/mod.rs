@@ -29,11 +29,14 @@ mod versions;
 
 use std::sync::Arc;
 
+pub use names::check_model_name;
 pub use record::*;
 pub use restore::restore;
 pub use runs::PROCESS_TAG;
 
 use self::{artifact_files::ArtifactFiles, database::Database};
+use serde_json::Value;
+
 use crate::{error::Result, store::Store};
 
 /// An open registry. Cheap to clone and to share between threads; every call is one transaction.
@@ -85,14 +88,25 @@ impl Registry {
     }
 }
 
-/// JSON has no NaN and no infinities: they are written as MLflow writes them, as the texts `"NaN"`,
-/// `"Infinity"` and `"-Infinity"`.
+/// `value` in JSON, which has no NaN and no infinities: they are written as MLflow writes them, as
+/// the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
+pub fn json_number(value: f64) -> Value {
+    if value.is_finite() {
+        Value::from(value)
+    } else if value.is_nan() {
+        Value::from("NaN")
+    } else {
+        Value::from(if value > 0.0 { "Infinity" } else { "-Infinity" })
+    }
+}
+
+/// Metrics in JSON, each value as [`json_number`] writes it.
 pub(crate) mod finite_or_text {
     use std::collections::BTreeMap;
 
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
-    #[derive(Serialize, Deserialize)]
+    #[derive(Deserialize)]
     #[serde(untagged)]
     enum Number {
         Finite(f64),
@@ -103,18 +117,7 @@ pub(crate) mod finite_or_text {
         metrics: &BTreeMap<String, f64>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(metrics.iter().map(|(key, value)| {
-            let number = if value.is_finite() {
-                Number::Finite(*value)
-            } else if value.is_nan() {
-                Number::Text("NaN".to_owned())
-            } else if *value > 0.0 {
-                Number::Text("Infinity".to_owned())
-            } else {
-                Number::Text("-Infinity".to_owned())
-            };
-            (key, number)
-        }))
+        serializer.collect_map(metrics.iter().map(|(key, value)| (key, super::json_number(*value))))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(

@@ -42,7 +42,10 @@ pub(super) fn check_name(kind: &str, name: &str) -> Result<()> {
 }
 
 /// Checks the name of a registered model: it stands in `models:/NAME/STAGE` and `NAME@alias`.
-pub(super) fn check_model_name(name: &str) -> Result<()> {
+///
+/// # Errors
+/// An empty or too long name, and one with `/`, `:`, `@` or control characters.
+pub fn check_model_name(name: &str) -> Result<()> {
     check_name("model", name)?;
     if let Some(wrong) = name.chars().find(|c| matches!(c, '/' | ':' | '@')) {
         return Err(Error::invalid(format!("model name {name:?} contains {wrong:?}"))
@@ -62,8 +65,10 @@ pub(super) fn check_alias(alias: &str) -> Result<()> {
     let is_version = alias
         .strip_prefix(['v', 'V'])
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-    if is_version || alias.eq_ignore_ascii_case("latest") {
-        return Err(Error::invalid(format!("alias {alias:?} reads like a version"))
+    let is_number = alias.bytes().all(|b| b.is_ascii_digit());
+    let is_stage = alias.parse::<super::Stage>().is_ok();
+    if is_version || is_number || is_stage || alias.eq_ignore_ascii_case("latest") {
+        return Err(Error::invalid(format!("alias {alias:?} reads like a version or a stage"))
             .with_hint("choose a word such as `champion`"));
     }
     Ok(())

@@ -52,6 +52,9 @@ pub struct Tfidf {
     /// At most so many steps of the optimiser
     #[arg(long, default_value_t = TfidfConfig::default().max_iter, value_name = "STEPS")]
     max_iter: usize,
+    /// Stop when the largest part of the gradient is below it
+    #[arg(long, default_value_t = TfidfConfig::default().tol, value_name = "TOLERANCE")]
+    tol: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,8 +100,8 @@ impl Tfidf {
                 ClassWeights::Balanced => ClassWeight::Balanced,
             },
             max_iter: self.max_iter,
+            tol: self.tol,
             seed: self.common.seed,
-            ..TfidfConfig::default()
         };
         (&self.common, config)
     }
