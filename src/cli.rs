@@ -208,7 +208,7 @@ impl Progress for Bar {
     fn begin(&self, stage: &str, total: Option<u64>) {
         let bar = match total {
             Some(total) => ProgressBar::new(total)
-                .with_style(style("{prefix:>12} {bar:30} {human_pos}/{human_len} {elapsed} {msg}")),
+                .with_style(style("{prefix:>12} {bar:20} {percent:>3}% {elapsed} {msg}")),
             None => ProgressBar::new_spinner()
                 .with_style(style("{prefix:>12} {spinner} {elapsed} {msg}")),
         };
