@@ -36,6 +36,8 @@ impl Demo {
         let store = fresh_store(session.book.store().root())?;
         let mut walk = Walk::new(session, &store);
 
+        let dir = store.root().display();
+        walk.show(format!("the demo's store is {dir}: repeat any command with --store {dir}"))?;
         walk.say("1. Data: a seeded sample of film reviews, and what is in it")?;
         walk.run(&["data", "sample"], "made the sample")?;
         let described = walk.run(&["data", "describe", "sample"], "described it")?;
