@@ -1,6 +1,10 @@
 //! The program as a script sees it: answers on stdout, errors on stderr, exit codes.
 
-use std::{path::Path, process::Command};
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -51,6 +55,21 @@ impl Trialbook {
         );
         serde_json::from_str(&answer.stdout)
             .unwrap_or_else(|error| panic!("{args:?}: {error}\nstdout: {}", answer.stdout))
+    }
+
+    /// Starts `serve` on a free port: the process, and the address it says it listens on.
+    fn serve(&self) -> (Child, String) {
+        let mut child = self
+            .command()
+            .args(["serve", "--port", "0", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        (child, said["url"].as_str().unwrap().to_owned())
     }
 
     /// Expects the exit code and returns stderr.
@@ -170,7 +189,7 @@ fn a_run_whose_process_was_killed_is_settled_by_gc() {
     let mut child = book
         .command()
         .args(["train", "tfidf", "--data", "long", "--ngram", "3", "--min-df", "1"])
-        .stdout(std::process::Stdio::null())
+        .stdout(Stdio::null())
         .spawn()
         .unwrap();
     while book.json(&["runs", "list"]).as_array().unwrap().is_empty() {
@@ -276,8 +295,8 @@ fn an_interrupt_ends_training_as_a_killed_run() {
     let mut child = book
         .command()
         .args(["train", "tfidf", "--data", "long", "--ngram", "3", "--min-df", "1"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
@@ -297,16 +316,8 @@ fn an_interrupt_ends_training_as_a_killed_run() {
 #[test]
 fn a_server_without_a_production_model_starts_and_says_what_to_do() {
     let book = Trialbook::new();
-    let mut child = book
-        .command()
-        .args(["serve", "--port", "0", "--json"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-    let said: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-    let url = said["url"].as_str().unwrap();
+    let (mut child, url) = book.serve();
+    let url = url.as_str();
     let unhealthy = book.fails(1, &["health", "--url", url]);
     assert!(unhealthy.contains("Production") || unhealthy.contains("promote"), "{unhealthy}");
     let question = serde_json::json!({"text": "wonderful"});
@@ -353,16 +364,8 @@ fn a_server_says_in_json_where_it_listens_and_stops_on_sigterm() {
     let book = Trialbook::new();
     book.json(&["data", "sample"]);
     book.json(&["train", "tfidf", "--data", "sample", "--deploy"]);
-    let mut child = book
-        .command()
-        .args(["serve", "--port", "0", "--json"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-    let said: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-    let url = said["url"].as_str().unwrap();
+    let (mut child, url) = book.serve();
+    let url = url.as_str();
     let health = book.json(&["health", "--url", url]);
     assert_eq!((&health["status"], &health["model"]["version"]), (&"ok".into(), &1.into()));
     let question = serde_json::json!({"text": "An utterly wonderful film."});
