@@ -33,6 +33,23 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// The kind's name for programs: `not_found`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::Blocked => "blocked",
+            Self::Corrupt => "corrupt",
+            Self::Io => "io",
+            Self::Interrupted => "interrupted",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// One failure, ready to be shown.
 ///
 /// ```

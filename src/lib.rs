@@ -19,12 +19,22 @@ pub mod evaluate;
 pub mod registry;
 
 pub mod gate;
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub mod serve;
 
 pub mod book;
-pub mod cli;
-pub mod command;
+pub mod display;
 pub mod prelude;
+pub mod runtime;
+
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub mod command;
+
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub mod cell;
+
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub mod cli;
 
 pub use book::Book;
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,16 @@
+//! What a person submits and gets answered: commands (`:runs list`), shell lines (`!ls`) and Rust.
+//! The shell, the kernel and `trialbook run` share this room; it knows none of them and never
+//! prints.
+
+mod assistant;
+mod failure;
+mod front;
+mod history;
+mod interpreter;
+mod part;
+
+pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions};
+pub use failure::{Failure, FailureKind};
+pub use front::{Event, Front, InputRequest, Stream};
+pub use history::{Entry, History};
+pub use interpreter::{Interpreter, Interrupter, Options};

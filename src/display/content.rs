@@ -1,0 +1,51 @@
+//! One thing to show, in as many forms as front ends may want. It knows no polars and no wire.
+
+use serde_json::{Map, Value};
+
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+use crate::output::{Block, Output};
+
+/// A MIME bundle: the same thing in several forms, `text/plain` always among them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Content {
+    /// MIME type to data: text as a string, `application/json` kinds as JSON values, other binary
+    /// kinds in Base64.
+    pub data: Map<String, Value>,
+    /// Metadata of the bundle as Jupyter takes it, mostly empty.
+    pub metadata: Map<String, Value>,
+}
+
+impl Content {
+    /// Plain text alone.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::default().with("text/plain", text.into())
+    }
+
+    /// Adds the form `mime`, or replaces it.
+    #[must_use]
+    pub fn with(mut self, mime: &str, data: impl Into<Value>) -> Self {
+        self.data.insert(mime.to_owned(), data.into());
+        self
+    }
+
+    /// The plain text, empty where there is none.
+    pub fn plain(&self) -> &str {
+        self.data.get("text/plain").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+/// One bundle a block: texts stay text, tables are HTML too, plots are pictures too.
+pub(crate) fn contents(output: &Output) -> Vec<Content> {
+    output
+        .blocks()
+        .iter()
+        .map(|block| match block {
+            Block::Text(text) => Content::text(text.clone()),
+            Block::Table(table) => Content::text(table.to_text(None)),
+            Block::Plot(plot) => {
+                Content::text(plot.text.clone()).with("image/svg+xml", plot.svg.clone())
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,8 @@
+//! What a value looks like in a notebook and in a terminal: MIME bundles, and the trait by which
+//! evcxr and trialbook ask a value for its own. It prints only to hand a bundle to the front end.
+
+mod content;
+
+pub use content::Content;
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub(crate) use content::contents;

@@ -1,0 +1,1 @@
+//! What runs beside a cell's own code, inside the child process.
