@@ -1,6 +1,12 @@
 //! What a cell sends while it runs, and what a front end must offer to receive it.
 
-use crate::{display::Content, error::Result};
+use std::sync::Arc;
+
+use crate::{
+    display::Content,
+    error::Result,
+    progress::{Progress, Silent},
+};
 
 /// One of the two streams of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +66,11 @@ pub trait Front: Send + Sync {
     /// # Errors
     /// When nobody can answer, or the person interrupts.
     fn input(&self, request: &InputRequest) -> Result<String>;
+
+    /// Where a long command reports its stages.
+    fn progress(&self) -> Arc<dyn Progress> {
+        Arc::new(Silent)
+    }
 
     /// The width of the terminal in columns, where there is one.
     fn width(&self) -> Option<u16> {

@@ -6,18 +6,14 @@ use std::{
 };
 
 use crate::{
-    book::Book,
     cell::{
         assistant::Assistant,
+        command_line::run_command,
         failure::{Failure, FailureKind},
-        front::{Event, Front},
+        front::Front,
         part::{Part, PartKind, parts},
     },
-    command::{self, Session},
-    display::{self, Content},
-    error::{Error, Result},
-    output::Outcome,
-    progress::{Interrupt, Monitor},
+    progress::Interrupt,
     store::Store,
 };
 
@@ -100,41 +96,12 @@ impl Interpreter {
     }
 
     fn command(&mut self, part: &Part<'_>, front: &Arc<dyn Front>) -> Result<(), Failure> {
-        let words = words(part.text.trim_start_matches(':'))?;
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let command = command::parse(&words)?;
         let interrupt = Interrupt::default();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) =
             Running::Command(interrupt.clone());
-        let shown = Arc::clone(front);
-        let session = Session::new(
-            Book::with_store(self.options.store.clone()),
-            Monitor { interrupt, ..Monitor::silent() },
-            move |output, _| {
-                for content in display::contents(output) {
-                    shown.event(Event::Display { content, id: None });
-                }
-                Ok(())
-            },
-        );
-        let output = command.run(&session);
+        let line = part.text.trim_start_matches(':');
+        let outcome = run_command(line, &self.options.store, &interrupt, front);
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Running::Nothing;
-        let output = output?;
-        if output.outcome() == Outcome::Blocked {
-            return Err(Failure::blocked(&output));
-        }
-        for content in display::contents(&output) {
-            front.event(Event::Display { content, id: None });
-        }
-        Ok(())
+        outcome
     }
-}
-
-/// The words of a command line: blanks part them, quotes and backslashes hold them together.
-/// `sql` takes the rest of the line as it stands.
-fn words(line: &str) -> Result<Vec<String>> {
-    let _ = Content::default();
-    Ok(line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).and_then(|words| {
-        if words.is_empty() { Err(Error::invalid("no command")) } else { Ok(words) }
-    })
 }

@@ -3,11 +3,14 @@
 //! prints.
 
 mod assistant;
+mod command_line;
 mod failure;
 mod front;
 mod history;
 mod interpreter;
 mod part;
+mod verbs;
+mod words;
 
 pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions};
 pub use failure::{Failure, FailureKind};

@@ -16,7 +16,7 @@ mod sql;
 mod store;
 mod train;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use session::{Interim, Session};
 
@@ -96,19 +96,108 @@ impl Command {
 
 /// One line as a front end reads it, without the program's name.
 #[derive(Debug, Parser)]
-#[command(name = "trialbook", no_binary_name = true)]
+#[command(
+    name = "trialbook",
+    no_binary_name = true,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    disable_version_flag = true
+)]
 struct Line {
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
 
-/// The command that `words` spell, such as `["data", "list"]`.
+/// What a line asks for.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// To run a command.
+    Run {
+        /// The command.
+        command: Command,
+        /// Whether its answer is wanted in JSON.
+        json: bool,
+    },
+    /// To be told about one: the text to show.
+    Help(String),
+}
+
+/// What `words` ask for, such as `["data", "list"]` or `["data", "--help"]`.
 ///
 /// # Errors
-/// When they spell none, with the parser's own explanation.
+/// When they spell no command, with the parser's own explanation.
+pub fn request(words: &[&str]) -> Result<Request> {
+    match Line::try_parse_from(words) {
+        Ok(line) => Ok(Request::Run { command: line.command, json: line.json }),
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
+            Ok(Request::Help(as_typed(&error.to_string())))
+        }
+        Err(error) => Err(Error::invalid(as_typed(&error.to_string()))),
+    }
+}
+
+/// The command that `words` spell.
+///
+/// # Errors
+/// As [`request`], and when they ask for help.
 pub fn parse(words: &[&str]) -> Result<Command> {
-    Line::try_parse_from(words).map(|line| line.command).map_err(|error| {
-        let text = error.to_string();
-        Error::invalid(text.trim_start_matches("error: ").trim_end().to_owned())
-    })
+    match request(words)? {
+        Request::Run { command, .. } => Ok(command),
+        Request::Help(_) => Err(Error::invalid(format!("{words:?} asks for help"))),
+    }
+}
+
+/// The parser of lines itself, for help and completion.
+pub fn parser() -> clap::Command {
+    Line::command()
+}
+
+/// The parser's text as it reads where a command begins with a colon.
+fn as_typed(text: &str) -> String {
+    let text = text.trim_start_matches("error: ").replace(MORE, "");
+    match text.trim_end().split_once(USAGE) {
+        Some((before, line)) if line.starts_with(|first: char| first.is_ascii_lowercase()) => {
+            format!("{before}{USAGE}:{line}")
+        }
+        _ => text.trim_end().to_owned(),
+    }
+}
+
+/// What the parser puts before the form of a command.
+const USAGE: &str = "Usage: ";
+/// The parser's advice to a program's caller.
+const MORE: &str = "For more information, try '--help'.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_may_ask_for_help_or_for_json() {
+        let Ok(Request::Help(help)) = request(&["train", "tfidf", "--help"]) else {
+            panic!("--help is no command to run")
+        };
+        assert!(help.contains("Usage: :train tfidf [OPTIONS] --data <NAME>"), "{help}");
+        for (words, expected) in
+            [(&["data", "list", "--json"][..], true), (&["data", "list"], false)]
+        {
+            assert!(matches!(request(words), Ok(Request::Run { json, .. }) if json == expected));
+        }
+    }
+
+    #[test]
+    fn a_mistyped_line_is_told_what_was_meant() {
+        for (words, expected) in [
+            (&["trian"][..], "'train'"),
+            (&["train", "tfidf"], "--data"),
+            (&["runs", "list", "--filtr", "x"], "'--filter'"),
+        ] {
+            let error = parse(words).unwrap_err().to_string();
+            assert!(error.contains(expected), "{words:?}: {error}");
+            assert!(!error.contains("trialbook") && !error.starts_with("error"), "{error}");
+        }
+    }
 }

@@ -35,14 +35,15 @@ impl Content {
 }
 
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
-/// One bundle a block: texts stay text, tables are HTML too, plots are pictures too.
-pub(crate) fn contents(output: &Output) -> Vec<Content> {
+/// One bundle a block: texts stay text, tables are HTML too, plots are pictures too. Plain tables
+/// are no wider than `width` columns where they can be wrapped.
+pub(crate) fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
     output
         .blocks()
         .iter()
         .map(|block| match block {
             Block::Text(text) => Content::text(text.clone()),
-            Block::Table(table) => Content::text(table.to_text(None)),
+            Block::Table(table) => Content::text(table.to_text(width)),
             Block::Plot(plot) => {
                 Content::text(plot.text.clone()).with("image/svg+xml", plot.svg.clone())
             }
