@@ -4,6 +4,7 @@ pub use polars::prelude::*;
 
 pub use crate::{
     book::{Book, TrainRequest, Trained},
+    display::{Content, Show},
     error::{Error, ErrorKind},
     evaluate::Evaluation,
     gate::{Policy, Verdict},

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::html;
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 use crate::output::{Block, Output};
 
@@ -26,6 +27,29 @@ impl Content {
     pub fn with(mut self, mime: &str, data: impl Into<Value>) -> Self {
         self.data.insert(mime.to_owned(), data.into());
         self
+    }
+
+    /// Several bundles as one, below each other, in plain text and, where any of them has it, HTML.
+    pub(crate) fn stacked(contents: &[Self]) -> Self {
+        if contents.is_empty() {
+            return Self::text("[]");
+        }
+        let plain: Vec<&str> = contents.iter().map(Self::plain).collect();
+        let stacked = Self::text(plain.join("\n"));
+        if !contents.iter().any(|content| content.data.contains_key("text/html")) {
+            return stacked;
+        }
+        let html: Vec<String> = contents.iter().map(Self::html).collect();
+        stacked.with("text/html", html.join("\n"))
+    }
+
+    /// The bundle as HTML: its own, else its picture, else its text.
+    pub(crate) fn html(&self) -> String {
+        let own = ["text/html", "image/svg+xml"].into_iter().find_map(|mime| self.data.get(mime));
+        match own.and_then(Value::as_str) {
+            Some(own) => own.to_owned(),
+            None => format!("<pre>{}</pre>", html::escape(self.plain())),
+        }
     }
 
     /// The plain text, empty where there is none.

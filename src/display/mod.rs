@@ -2,7 +2,13 @@
 //! evcxr and trialbook ask a value for its own. It prints only to hand a bundle to the front end.
 
 mod content;
+mod html;
+mod show;
+#[doc(hidden)]
+pub mod value;
 
 pub use content::Content;
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub(crate) use content::contents;
+pub use show::{Show, send};
+pub use value::Format;
