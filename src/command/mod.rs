@@ -9,6 +9,7 @@ mod gate;
 mod health;
 mod models;
 mod predict;
+mod prelude;
 mod runs;
 mod serve;
 mod session;
@@ -56,6 +57,9 @@ pub enum Command {
     Serve(serve::Serve),
     /// Ask a running server whether it is healthy (for containers and scripts)
     Health(health::Health),
+    /// Build what Rust cells are compiled against, and say what is there
+    #[command(subcommand)]
+    Prelude(prelude::Prelude),
     /// Check, clean, back up and restore the store
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -67,7 +71,10 @@ impl Command {
     /// Whether the command itself looks at interrupts, to stop at a safe point and tidy up. The
     /// others write whole or not at all: ending them at once does no harm.
     pub fn heeds_interrupts(&self) -> bool {
-        matches!(self, Self::Train(_) | Self::Serve(_) | Self::Demo(_) | Self::Data(_))
+        matches!(
+            self,
+            Self::Train(_) | Self::Serve(_) | Self::Demo(_) | Self::Data(_) | Self::Prelude(_)
+        )
     }
 
     /// Does what was asked.
@@ -88,6 +95,7 @@ impl Command {
             Self::Rollback(command) => command.run(session),
             Self::Serve(command) => command.run(session),
             Self::Health(command) => command.run(session),
+            Self::Prelude(command) => command.run(session),
             Self::Store(command) => command.run(session),
             Self::Demo(command) => command.run(session),
         }

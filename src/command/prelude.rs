@@ -1,0 +1,187 @@
+//! `prelude build|status`: the library that Rust cells are compiled against.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::Session;
+use crate::{
+    book::now_ms,
+    error::{Error, Result},
+    figure::{bytes, count, seconds},
+    output::{Align, Output, Table},
+    toolchain::{self, Lookup, Profile, Toolchain},
+};
+
+/// What repairs a prelude that is stale or missing.
+const REPAIR: &str = "trialbook prelude build";
+
+/// The verbs on the prelude.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Prelude {
+    /// Compile it, once for each compiler and version; with a fresh one there, do nothing
+    Build(Build),
+    /// Which compiler there is, which prelude, and whether it is fresh
+    Status,
+}
+
+/// How to build.
+#[derive(Debug, Clone, Args)]
+pub struct Build {
+    /// How far to optimise [default: as this program is]
+    #[arg(long)]
+    profile: Option<Profile>,
+    /// Build even where a fresh one is there
+    #[arg(long)]
+    force: bool,
+}
+
+impl Prelude {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        match self {
+            Self::Build(build) => build.run(session),
+            Self::Status => Ok(status()),
+        }
+    }
+}
+
+impl Build {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let toolchain = Toolchain::detect()?;
+        let profile = self.profile.unwrap_or_else(Profile::of_this_program);
+        let began_ms = now_ms();
+        let prelude = if self.force {
+            toolchain::Prelude::rebuild(&toolchain, profile, &session.monitor)?
+        } else {
+            toolchain::Prelude::build(&toolchain, profile, &session.monitor)?
+        };
+        let is_new = prelude.manifest.built_ms >= began_ms;
+        let said = if is_new {
+            format!(
+                "built the prelude ({profile}) in {}: {} with {} crates in {}",
+                seconds(prelude.manifest.build_s),
+                bytes(prelude.manifest.dylib_bytes),
+                count(prelude.manifest.n_deps),
+                prelude.dir.display()
+            )
+        } else {
+            format!("the prelude ({profile}) in {} is fresh", prelude.dir.display())
+        };
+        Ok(Output::new(json!({
+            "built": is_new,
+            "dir": prelude.dir,
+            "profile": profile,
+            "build_s": prelude.manifest.build_s,
+            "dylib_bytes": prelude.manifest.dylib_bytes,
+            "n_deps": prelude.manifest.n_deps,
+            "deps_bytes": prelude.manifest.deps_bytes,
+        }))
+        .text(said))
+    }
+}
+
+fn status() -> Output {
+    let mut table = Table::new([("prelude", Align::Left), ("", Align::Left)]);
+    let folder = toolchain::Prelude::folder();
+    let toolchain = match Toolchain::detect() {
+        Ok(toolchain) => toolchain,
+        Err(error) => return without_compiler(table, &error),
+    };
+    table.push(["compiler", &toolchain.describe()]);
+    table.push(["", &toolchain.rustc.display().to_string()]);
+    let (state, said, prelude, changed) = match toolchain::Prelude::find(&toolchain) {
+        Lookup::Fresh(prelude) => ("fresh", "fresh".to_owned(), Some(prelude), None),
+        Lookup::Stale { prelude, changed } => {
+            let said = format!("stale: {} has changed since; run `{REPAIR}`", changed.display());
+            ("stale", said, Some(prelude), Some(changed))
+        }
+        Lookup::Missing => {
+            let said = format!("missing: the first Rust cell builds it, or `{REPAIR}`");
+            ("missing", said, None, None)
+        }
+    };
+    table.push(["state", &said]);
+    if let Some(prelude) = &prelude {
+        let manifest = &prelude.manifest;
+        let age_s = (now_ms() - manifest.built_ms).max(0) as f64 / 1e3;
+        table.push(["profile", manifest.profile.name()]);
+        table.push(["built", &format!("{}, in {}", age(age_s), seconds(manifest.build_s))]);
+        table.push([
+            "size",
+            &format!(
+                "{}, and {} of metadata of {} crates",
+                bytes(manifest.dylib_bytes),
+                bytes(manifest.deps_bytes),
+                count(manifest.n_deps)
+            ),
+        ]);
+    }
+    let dir = prelude.as_ref().map_or(folder.as_path(), |prelude| prelude.dir.as_path());
+    table.push(["folder", &dir.display().to_string()]);
+    Output::new(json!({
+        "state": state,
+        "compiler": {
+            "rustc": toolchain.rustc,
+            "cargo": toolchain.cargo,
+            "version": toolchain.version,
+            "commit": toolchain.commit,
+            "host": toolchain.host,
+            "sysroot": toolchain.sysroot,
+            "lib_dir": toolchain.lib_dir,
+        },
+        "folder": folder,
+        "dir": prelude.as_ref().map(|prelude| &prelude.dir),
+        "profile": prelude.as_ref().map(|prelude| prelude.profile),
+        "built_ms": prelude.as_ref().map(|prelude| prelude.manifest.built_ms),
+        "build_s": prelude.as_ref().map(|prelude| prelude.manifest.build_s),
+        "dylib_bytes": prelude.as_ref().map(|prelude| prelude.manifest.dylib_bytes),
+        "n_deps": prelude.as_ref().map(|prelude| prelude.manifest.n_deps),
+        "deps_bytes": prelude.as_ref().map(|prelude| prelude.manifest.deps_bytes),
+        "changed": changed,
+        "repair": if state == "fresh" { None } else { Some(REPAIR) },
+    }))
+    .table(table)
+}
+
+/// Status is an answer even where nothing can be built: commands work all the same.
+fn without_compiler(mut table: Table, error: &Error) -> Output {
+    table.push(["compiler", &error.chain()]);
+    if let Some(hint) = error.hint() {
+        table.push(["", hint]);
+    }
+    Output::new(json!({
+        "state": "unavailable",
+        "compiler": null,
+        "error": error.chain(),
+        "repair": error.hint(),
+    }))
+    .table(table)
+}
+
+/// How long ago something was, in its largest whole unit: `3 h ago`.
+fn age(age_s: f64) -> String {
+    let (size, unit) = match age_s {
+        s if s < 120.0 => return "just now".to_owned(),
+        s if s < 2.0 * 3600.0 => (s / 60.0, "min"),
+        s if s < 2.0 * 86400.0 => (s / 3600.0, "h"),
+        s => (s / 86400.0, "days"),
+    };
+    format!("{:.0} {unit} ago", size.floor())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_said_in_its_largest_whole_unit() {
+        for (age_s, expected) in [
+            (0.0, "just now"),
+            (119.0, "just now"),
+            (150.0, "2 min ago"),
+            (3.9 * 3600.0, "3 h ago"),
+            (50.0 * 3600.0, "2 days ago"),
+        ] {
+            assert_eq!(age(age_s), expected);
+        }
+    }
+}

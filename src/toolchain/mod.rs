@@ -1,0 +1,14 @@
+//! The Rust toolchain of this machine, and the prelude built with it: this package's library as a
+//! dylib, compiled once and handed to every cell, so that no cell ever waits for a dependency.
+//! It compiles no cells and starts no child but rustup, rustc and cargo.
+
+mod build;
+mod cargo;
+mod manifest;
+mod place;
+mod prelude;
+mod rust;
+
+pub use manifest::Manifest;
+pub use prelude::{Lookup, Prelude, Profile};
+pub use rust::Toolchain;
