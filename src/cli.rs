@@ -63,6 +63,7 @@ enum Form {
 
 /// Runs the program with the process's own arguments.
 pub fn main() -> ExitCode {
+    crate::cell::serve_if_child();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -38,6 +38,7 @@ pub mod cli;
 
 pub use book::Book;
 pub use error::{Error, ErrorKind, Result};
+pub use runtime::checkpoint;
 
 /// The README's example, compiled with the documentation's.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 //! signal; the work sees a [`Monitor`] and never knows who watches. This file draws nothing.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -36,6 +36,12 @@ impl Progress for Silent {
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
+    /// The flag that an interrupt of the shell or of Jupyter raises while a cell runs.
+    pub fn of_process() -> Self {
+        static FLAG: OnceLock<Interrupt> = OnceLock::new();
+        FLAG.get_or_init(Self::default).clone()
+    }
+
     /// The shared flag itself, for a signal handler to set.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
@@ -44,6 +50,11 @@ impl Interrupt {
     /// Asks for the stop.
     pub fn raise(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the request back: the work it was meant for is over.
+    pub fn lower(&self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 
     /// Whether a stop was asked for.
@@ -86,7 +97,8 @@ impl Monitor {
 }
 
 impl Default for Monitor {
+    /// Nobody watches; an interrupt of the shell or of Jupyter stops the work.
     fn default() -> Self {
-        Self::silent()
+        Self { progress: Arc::new(Silent), interrupt: Interrupt::of_process() }
     }
 }

@@ -4,15 +4,19 @@
 
 mod assistant;
 mod command_line;
+mod engine;
 mod failure;
 mod front;
 mod history;
 mod interpreter;
 mod part;
+mod shell_line;
 mod verbs;
 mod words;
+mod workshop;
 
 pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions};
+pub use engine::serve_if_child;
 pub use failure::{Failure, FailureKind};
 pub use front::{Event, Front, InputRequest, Stream};
 pub use history::{Entry, History};

@@ -1,1 +1,19 @@
-//! What runs beside a cell's own code, inside the child process.
+//! What runs beside a cell's own code, inside the child process: the store of variables between
+//! cells, the loop that loads and runs them, and the flag by which a person asks a cell to stop.
+//! It knows nothing of compilers and front ends.
+
+mod cell;
+mod checkpoint;
+mod input;
+mod protocol;
+mod session;
+
+pub use cell::{Cell, DebugError, DisplayError, Fresh, PrettyError, UserError, block_on, shared};
+pub use checkpoint::checkpoint;
+pub use input::{input, password};
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub(crate) use protocol::{Ask, Ended, MARK, RUNTIME_SYMBOL, SOCKET_ENV, Tell};
+pub use session::trialbook_runtime;
+
+#[doc(hidden)]
+pub use tokio;

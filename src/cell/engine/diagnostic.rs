@@ -1,0 +1,232 @@
+//! The compiler's messages, told in the lines of the cell they are about.
+
+use std::{fmt::Write as _, ops::Range};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cell::{
+    engine::program::{Place, Program, Role},
+    failure::{Failure, FailureKind},
+};
+
+/// One message of rustc. See <https://doc.rust-lang.org/rustc/json.html>.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Diagnostic {
+    /// What is wrong.
+    pub(crate) message: String,
+    code: Option<Code>,
+    level: String,
+    #[serde(default)]
+    spans: Vec<Span>,
+    #[serde(default)]
+    children: Vec<Diagnostic>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Code {
+    code: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Span {
+    file_name: String,
+    byte_start: usize,
+    byte_end: usize,
+    is_primary: bool,
+    label: Option<String>,
+    suggested_replacement: Option<String>,
+    expansion: Option<Box<Expansion>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Expansion {
+    span: Span,
+}
+
+/// The errors of one compilation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Errors {
+    /// The errors, in the compiler's order.
+    pub(crate) list: Vec<Diagnostic>,
+    /// The compiler's own JSON.
+    pub(crate) json: Vec<Value>,
+    /// What the compiler said that is not JSON: it crashed, or was not there.
+    pub(crate) other: String,
+}
+
+impl Errors {
+    /// Reads what rustc wrote to stderr with `--error-format=json`.
+    pub(crate) fn read(stderr: &str) -> Self {
+        let mut errors = Self::default();
+        for line in stderr.lines() {
+            let Ok(json) = serde_json::from_str::<Value>(line) else {
+                errors.other.push_str(line);
+                errors.other.push('\n');
+                continue;
+            };
+            match serde_json::from_value::<Diagnostic>(json.clone()) {
+                Ok(message) if message.is_error() => {
+                    errors.list.push(message);
+                    errors.json.push(json);
+                }
+                _ => {}
+            }
+        }
+        errors
+    }
+
+    /// The failure that these errors of `program`, compiled as `file`, are.
+    pub(crate) fn failure(&self, program: &Program, file: &str) -> Failure {
+        let is_users = |error: &&Diagnostic| error.primary(program, file).is_some();
+        let of_user: Vec<&Diagnostic> = self.list.iter().filter(is_users).collect();
+        let shown = if of_user.is_empty() { self.list.iter().collect() } else { of_user };
+        let Some(first) = shown.first() else {
+            let message = "the compiler failed without an error message";
+            let mut failure = Failure::new(FailureKind::Compile, "compile", message);
+            failure.traceback.extend(self.other.lines().map(str::to_owned));
+            return failure;
+        };
+        let name = first.code().unwrap_or("compile").to_owned();
+        let mut message = first.message.clone();
+        if shown.len() > 1 {
+            let _ = write!(message, " (and {} more)", shown.len() - 1);
+        }
+        let mut failure = Failure::new(FailureKind::Compile, name, message);
+        failure.traceback = shown
+            .iter()
+            .flat_map(|error| {
+                error.render(program, file).lines().map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect();
+        failure
+    }
+}
+
+impl Diagnostic {
+    /// The error's code, such as `E0382`.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.code.as_ref().map(|code| code.code.as_str())
+    }
+
+    fn is_error(&self) -> bool {
+        // "aborting due to 2 previous errors" and "for more information" say nothing new.
+        self.level.starts_with("error") && !(self.spans.is_empty() && self.is_summary())
+    }
+
+    fn is_summary(&self) -> bool {
+        self.message.starts_with("aborting due to") || self.message.starts_with("could not compile")
+    }
+
+    /// What the generated code that the error touches is there for.
+    pub(crate) fn roles<'a>(&'a self, program: &'a Program, file: &'a str) -> Vec<&'a Role> {
+        let role = |span: &Span| span.within(file).and_then(|range| program.role(&range));
+        self.spans.iter().filter_map(role).collect()
+    }
+
+    /// The place in a cell that the error is about.
+    fn primary(&self, program: &Program, file: &str) -> Option<Place> {
+        self.spans.iter().filter(|span| span.is_primary).find_map(|span| span.place(program, file))
+    }
+
+    fn render(&self, program: &Program, file: &str) -> String {
+        let code = self.code().map(|code| format!("[{code}]")).unwrap_or_default();
+        let mut text = format!("{RED}error{code}{RESET}{BOLD}: {}{RESET}\n", self.message);
+        let primary = self.primary(program, file);
+        if let Some(place) = &primary {
+            let (line, column) = place.line_and_column();
+            let number = place.cell.number;
+            let _ =
+                writeln!(text, "  {BLUE}-->{RESET} cell {number}, line {line}, column {column}");
+        }
+        let mut places: Vec<(Place, &Span)> = self
+            .spans
+            .iter()
+            .filter_map(|span| span.place(program, file).map(|place| (place, span)))
+            .collect();
+        places.sort_by_key(|(place, _)| (place.cell.number, place.range.start));
+        let mut last_line = None;
+        for (place, span) in &places {
+            last_line = draw(&mut text, place, span, last_line);
+        }
+        for child in &self.children {
+            let suggestions: Vec<&str> = child
+                .spans
+                .iter()
+                .filter_map(|span| span.suggested_replacement.as_deref())
+                .map(str::trim)
+                .filter(|replacement| !replacement.is_empty())
+                .collect();
+            let suggestion = match suggestions.as_slice() {
+                [] => String::new(),
+                found => format!(": `{}`", found.join("`, `")),
+            };
+            let about =
+                child.primary(program, file).filter(|place| primary.as_ref() != Some(place));
+            let about = match about {
+                Some(place) if suggestions.is_empty() => format!(" ({})", place.name()),
+                _ => String::new(),
+            };
+            let level = &child.level;
+            let message = child.message.replace('\n', "\n          ");
+            let _ = writeln!(
+                text,
+                "  {BLUE}={RESET} {BOLD}{level}{RESET}: {message}{suggestion}{about}"
+            );
+        }
+        text
+    }
+}
+
+impl Span {
+    /// The span's bytes of the program, or those of the macro call that it comes from.
+    fn within(&self, file: &str) -> Option<Range<usize>> {
+        let mut span = self;
+        loop {
+            if span.file_name == file {
+                return Some(span.byte_start..span.byte_end);
+            }
+            span = &span.expansion.as_ref()?.span;
+        }
+    }
+
+    fn place(&self, program: &Program, file: &str) -> Option<Place> {
+        let mut span = self;
+        loop {
+            let range = span.byte_start..span.byte_end;
+            if span.file_name == file
+                && let Some(place) = program.place(&range)
+            {
+                return Some(place);
+            }
+            span = &span.expansion.as_ref()?.span;
+        }
+    }
+}
+
+const RED: &str = "\x1b[1;31m";
+const BLUE: &str = "\x1b[1;34m";
+const BOLD: &str = "\x1b[1m";
+const RESET: &str = "\x1b[0m";
+
+/// Draws the line of `place` with a mark under it; returns the line that was drawn.
+fn draw(text: &mut String, place: &Place, span: &Span, last: Option<usize>) -> Option<usize> {
+    let (line, column) = place.line_and_column();
+    let (_, lines) = place.lines();
+    let content = lines.first()?;
+    if last != Some(line) {
+        let _ = writeln!(text, "{BLUE}{line:>4} |{RESET} {content}");
+    }
+    let rest = content.chars().count().saturating_sub(column - 1).max(1);
+    let inside = place.cell.text.get(place.range.clone()).unwrap_or_default();
+    let length = inside.lines().next().unwrap_or_default().chars().count().clamp(1, rest);
+    let (color, mark) = if span.is_primary { (RED, "^") } else { (BLUE, "-") };
+    let label = span.label.as_deref().unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "{BLUE}     |{RESET} {}{color}{} {label}{RESET}",
+        " ".repeat(column - 1),
+        mark.repeat(length)
+    );
+    Some(line)
+}

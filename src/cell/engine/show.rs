@@ -1,0 +1,235 @@
+//! Follows a running cell: hands what it writes to the front end, answers its questions, and ends
+//! the wait when the cell is over, the child is gone or an interrupt was not heeded in time.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    cell::{
+        engine::{
+            child::{Child, Happened},
+            running::Running,
+            stream::{Piece, Pieces},
+        },
+        front::{Event, Front, InputRequest, Stream},
+    },
+    display::Content,
+    runtime::{Ended, Tell},
+};
+
+/// How the wait ended.
+#[derive(Debug)]
+pub(crate) enum Finish {
+    /// The cell is over; these variables are in the child.
+    Done(Ended, Vec<String>),
+    /// The child is gone.
+    Gone,
+    /// The cell was asked to stop and went on for too long.
+    Overdue,
+}
+
+/// How long content is held back for another form of the same.
+const TOGETHER: Duration = Duration::from_millis(10);
+
+/// How often an interrupt is looked for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long the marks that end the streams may take after the cell is over. They are written
+/// before it says so: only a cell that closed its streams makes this wait.
+const END_LIMIT: Duration = Duration::from_millis(500);
+
+/// The pseudo MIME type by which content is given an id, to be updated later.
+const ID_MIME: &str = "application/x-trialbook-id+json";
+
+/// Follows the cell that `child` runs.
+pub(crate) fn follow(
+    child: &mut Child,
+    front: &dyn Front,
+    running: &Running,
+    grace: Duration,
+) -> Finish {
+    let mut following = Following::new(front);
+    let mut done = None;
+    loop {
+        if running.interrupted_for().is_some_and(|since| since > grace) && done.is_none() {
+            following.flush();
+            return Finish::Overdue;
+        }
+        if done.is_some() && following.is_over() {
+            break;
+        }
+        let limit = match (&done, following.holds_content()) {
+            (Some(_), _) => END_LIMIT,
+            (None, true) => TOGETHER,
+            (None, false) => LOOK,
+        };
+        match child.next(limit) {
+            Some(Happened::Wrote(stream, bytes)) => {
+                for (prompt, is_password) in following.read(stream, &bytes) {
+                    let answer = front.input(&InputRequest { prompt, is_password });
+                    // Without an answer the cell reads an empty line; it may be gone, too.
+                    let _ = child.answer(&answer.unwrap_or_default());
+                }
+            }
+            Some(Happened::Closed(stream)) => following.close(stream),
+            Some(Happened::Told(Tell::Done { ended, variables })) => {
+                done = Some((ended, variables));
+            }
+            Some(Happened::Told(Tell::Ready)) => {}
+            Some(Happened::Gone) if done.is_none() => {
+                following.drain(child);
+                return Finish::Gone;
+            }
+            Some(Happened::Gone) => break,
+            None if done.is_some() => break,
+            None => following.flush_displays(),
+        }
+    }
+    following.flush();
+    match done {
+        Some((ended, variables)) => Finish::Done(ended, variables),
+        None => Finish::Gone,
+    }
+}
+
+struct Following<'a> {
+    front: &'a dyn Front,
+    stdout: Pieces,
+    stderr: Pieces,
+    stdout_over: bool,
+    stderr_over: bool,
+    content: Option<Content>,
+    id: Option<(String, bool)>,
+    is_result: bool,
+    result: Option<Content>,
+}
+
+impl<'a> Following<'a> {
+    fn new(front: &'a dyn Front) -> Self {
+        Self {
+            front,
+            stdout: Pieces::default(),
+            stderr: Pieces::default(),
+            stdout_over: false,
+            stderr_over: false,
+            content: None,
+            id: None,
+            is_result: false,
+            result: None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stdout_over && self.stderr_over
+    }
+
+    fn holds_content(&self) -> bool {
+        self.content.is_some() && !self.is_result
+    }
+
+    /// Takes bytes of a stream; returns the questions among them.
+    fn read(&mut self, stream: Stream, bytes: &[u8]) -> Vec<(String, bool)> {
+        let pieces = match stream {
+            Stream::Stdout => self.stdout.feed(bytes),
+            Stream::Stderr => self.stderr.feed(bytes),
+        };
+        let mut questions = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Bytes(bytes) => self.bytes(stream, bytes),
+                Piece::Content { mime, data } => self.form(&mime, data),
+                Piece::Input { prompt, is_password } => {
+                    self.flush_content();
+                    questions.push((prompt, is_password));
+                }
+                Piece::Result => {
+                    self.flush_content();
+                    self.is_result = true;
+                }
+                Piece::End => self.close(stream),
+            }
+        }
+        questions
+    }
+
+    fn bytes(&mut self, stream: Stream, bytes: Vec<u8>) {
+        self.flush_content();
+        self.front.event(Event::Stream(stream, bytes));
+    }
+
+    fn form(&mut self, mime: &str, data: String) {
+        if mime == ID_MIME {
+            self.flush_content();
+            let value: Value = serde_json::from_str(&data).unwrap_or_default();
+            let update = value["update"].as_bool().unwrap_or_default();
+            self.id = value["id"].as_str().map(|id| (id.to_owned(), update));
+            return;
+        }
+        if self.content.as_ref().is_some_and(|content| content.data.contains_key(mime)) {
+            self.flush_content();
+        }
+        let value = match mime.ends_with("json") {
+            true => serde_json::from_str(&data).unwrap_or(Value::String(data)),
+            false => Value::String(data),
+        };
+        self.content = Some(self.content.take().unwrap_or_default().with(mime, value));
+    }
+
+    /// Shows the content that is held back.
+    fn flush_content(&mut self) {
+        let Some(content) = self.content.take() else {
+            return;
+        };
+        if self.is_result && self.id.is_none() {
+            // Several things may be shown for one value: the last of them is the value.
+            if let Some(earlier) = self.result.replace(content) {
+                self.front.event(Event::Display { content: earlier, id: None });
+            }
+            return;
+        }
+        match self.id.take() {
+            Some((id, true)) => self.front.event(Event::Update { content, id }),
+            Some((id, false)) => self.front.event(Event::Display { content, id: Some(id) }),
+            None => self.front.event(Event::Display { content, id: None }),
+        }
+    }
+
+    fn flush_displays(&mut self) {
+        if self.holds_content() {
+            self.flush_content();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.flush_content();
+        if let Some(content) = self.result.take() {
+            self.front.event(Event::Result(content));
+        }
+    }
+
+    fn close(&mut self, stream: Stream) {
+        let (pieces, over) = match stream {
+            Stream::Stdout => (&mut self.stdout, &mut self.stdout_over),
+            Stream::Stderr => (&mut self.stderr, &mut self.stderr_over),
+        };
+        *over = true;
+        let rest = pieces.rest();
+        if !rest.is_empty() {
+            self.bytes(stream, rest);
+        }
+    }
+
+    /// What a child that is gone had still written.
+    fn drain(&mut self, child: &Child) {
+        while !self.is_over() {
+            match child.next(END_LIMIT) {
+                Some(Happened::Wrote(stream, bytes)) => drop(self.read(stream, &bytes)),
+                Some(Happened::Closed(stream)) => self.close(stream),
+                Some(Happened::Told(_)) => {}
+                Some(Happened::Gone) | None => break,
+            }
+        }
+        self.flush();
+    }
+}
