@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cli; // the program as a script sees it
+mod compat; // evcxr's commands, :dep, startup files
 mod data; // sources, errors, the store's layout, SQL
 mod evaluate; // metrics and curves against scikit-learn
 mod gate; // gate, promotion and rollback on a real registry

@@ -15,6 +15,8 @@ mod verbs;
 mod words;
 mod workshop;
 
+pub mod evcxr;
+
 pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions};
 pub use engine::serve_if_child;
 pub use failure::{Failure, FailureKind};

@@ -1,0 +1,21 @@
+//! What evcxr's kernel understands and ours keeps: its 33 commands, its settings, `:dep`, and its
+//! startup files. It compiles no cell and shows nothing; whoever runs cells implements [`Host`].
+
+mod answer;
+mod cache;
+mod cargo;
+mod command;
+mod config;
+mod dependencies;
+mod dependency;
+mod host;
+mod program;
+mod startup;
+
+pub use cache::{Cache, CacheStatistics};
+pub use command::{COMMANDS, EvcxrCommand, Meaning};
+pub use config::{Config, ErrorFormat, Linker};
+pub use dependencies::{Built, Dependencies};
+pub use dependency::{Dependency, extern_crates};
+pub use host::{Host, Variable, Watch};
+pub use startup::{Startup, config_folder};
