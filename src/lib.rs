@@ -28,6 +28,9 @@ pub mod prelude;
 pub mod runtime;
 
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub mod toolchain;
+
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub mod command;
 
 #[cfg(all(feature = "program", not(trialbook_prelude)))]

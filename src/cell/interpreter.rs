@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -10,11 +10,14 @@ use crate::{
         assistant::Assistant,
         command_line::run_command,
         engine::{CellText, Engine, Running},
-        failure::Failure,
-        front::Front,
+        evcxr::{Config, Dependencies, EvcxrCommand, Startup, extern_crates},
+        failure::{Failure, FailureKind},
+        front::{Event, Front, Stream},
         part::{Part, PartKind, parts},
-        shell_line, workshop,
+        shell_line,
+        workshop::{self, Folder},
     },
+    error::Result,
     progress::{Interrupt, Monitor},
     store::Store,
 };
@@ -37,10 +40,19 @@ impl Options {
 
 /// The state between cells. Making one is instant; the compiler is looked for when first needed.
 pub struct Interpreter {
-    options: Options,
-    assistant: Arc<Assistant>,
+    pub(super) options: Options,
+    pub(super) assistant: Arc<Assistant>,
     running: Running,
+    // Before the folder: the engine's child works there.
     engine: Arc<Mutex<Option<Engine>>>,
+    pub(super) folder: Arc<Folder>,
+    pub(super) config: Config,
+    pub(super) dependencies: Dependencies,
+    startup: Option<Startup>,
+    pub(super) front: Option<Arc<dyn Front>>,
+    pub(super) interrupt: Interrupt,
+    pub(super) last_errors: Vec<String>,
+    pub(super) wants_to_quit: bool,
     n_cells: u64,
 }
 
@@ -58,11 +70,23 @@ impl Interrupter {
 impl Interpreter {
     /// An interpreter over a store.
     pub fn new(options: Options) -> Self {
+        // What is wrong with a startup file is told when `:load_config` reads it again.
+        let startup = Startup::find().ok();
+        let root = startup.as_ref().and_then(|startup| startup.folder.clone());
+        let folder = Arc::new(Folder::new(root.as_deref()));
         Self {
             options,
             assistant: Arc::default(),
             running: Running::default(),
             engine: Arc::default(),
+            config: Config::default(),
+            dependencies: Dependencies::new(folder.path().join("dependencies")),
+            folder,
+            startup,
+            front: None,
+            interrupt: Interrupt::default(),
+            last_errors: Vec::new(),
+            wants_to_quit: false,
             n_cells: 0,
         }
     }
@@ -77,16 +101,21 @@ impl Interpreter {
         Interrupter(self.running.clone())
     }
 
+    /// Whether a cell asked for the session's end.
+    pub fn wants_to_quit(&self) -> bool {
+        self.wants_to_quit
+    }
+
     /// Gets the compiler and the child process ready in the background, so that the first cell
     /// need not wait for them. Where the prelude is not built yet, the first cell builds it.
     pub fn warm_up(&self) {
         let (options, running) = (self.options.clone(), self.running.clone());
-        let engine = Arc::clone(&self.engine);
+        let (engine, folder) = (Arc::clone(&self.engine), Arc::clone(&self.folder));
         std::thread::spawn(move || {
             let mut engine = lock(&engine);
             if engine.is_none() {
                 // What is missing is told when a cell needs it.
-                *engine = workshop::find(&options, &running).ok();
+                *engine = workshop::find(&options, &running, &folder).ok();
             }
             if let Some(engine) = engine.as_mut() {
                 engine.warm_up();
@@ -113,8 +142,32 @@ impl Interpreter {
         front: &Arc<dyn Front>,
     ) -> Result<(), Failure> {
         self.n_cells = number;
+        let clock = Instant::now();
         let _busy = self.running.begin();
-        let text = Arc::new(CellText { number, text: cell.to_owned() });
+        self.front = Some(Arc::clone(front));
+        let outcome = self.start_up(front).and_then(|()| self.run_parts(cell, front));
+        self.front = None;
+        if self.config.timing {
+            let text = format!("took {} ms\n", clock.elapsed().as_millis());
+            front.event(Event::Stream(Stream::Stderr, text.into_bytes()));
+        }
+        outcome
+    }
+
+    /// Runs what the startup files ask for, once, before the first cell.
+    fn start_up(&mut self, front: &Arc<dyn Front>) -> Result<(), Failure> {
+        let Some(startup) = self.startup.take() else {
+            return Ok(());
+        };
+        startup.apply(&mut self.config)?;
+        for cell in startup.cells() {
+            self.run_parts(cell, front)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn run_parts(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), Failure> {
+        let text = Arc::new(CellText { number: self.n_cells, text: cell.to_owned() });
         for part in parts(cell) {
             match part.kind {
                 PartKind::Command => self.command(&part, front)?,
@@ -128,6 +181,13 @@ impl Interpreter {
     fn command(&mut self, part: &Part<'_>, front: &Arc<dyn Front>) -> Result<(), Failure> {
         let interrupt = Interrupt::default();
         let _part = self.running.command(&interrupt);
+        self.interrupt = interrupt.clone();
+        if let Some(command) = EvcxrCommand::parse(part.text) {
+            if let Some(content) = command.apply(self)? {
+                front.event(Event::Display { content, id: None });
+            }
+            return Ok(());
+        }
         let line = part.text.trim_start_matches(':');
         run_command(line, &self.options.store, &interrupt, front)
     }
@@ -138,18 +198,72 @@ impl Interpreter {
         part: &Part<'_>,
         front: &Arc<dyn Front>,
     ) -> Result<(), Failure> {
+        let interrupt = Interrupt::default();
+        {
+            let _part = self.running.command(&interrupt);
+            self.interrupt = interrupt.clone();
+            self.add_extern_crates(part.text)?;
+            self.ready_engine(&interrupt).map_err(unavailable)?;
+        }
         let mut engine = lock(&self.engine);
-        let engine = match &mut *engine {
-            Some(engine) => engine,
-            none => {
-                let interrupt = Interrupt::default();
-                let _part = self.running.command(&interrupt);
-                let monitor = Monitor { interrupt, ..Monitor::silent() };
-                none.insert(workshop::open(&self.options, &self.running, &monitor)?)
-            }
+        let Some(engine) = engine.as_mut() else {
+            return Err(Failure::new(FailureKind::Unavailable, "unavailable", "no compiler"));
         };
-        engine.evaluate(cell, part.offset, part.text, &**front)
+        engine.configure(&self.config, &self.dependencies);
+        let outcome = engine.evaluate(cell, part.offset, part.text, &**front);
+        self.last_errors = engine.last_errors().iter().map(ToString::to_string).collect();
+        outcome
     }
+
+    /// `extern crate` asks for a crate as `:dep` does.
+    fn add_extern_crates(&mut self, text: &str) -> Result<()> {
+        if !text.contains("extern crate") {
+            return Ok(());
+        }
+        let mut wanted = extern_crates(text);
+        wanted.retain(|wanted| {
+            wanted.crate_name() != "trialbook" && !self.dependencies.has(&wanted.crate_name())
+        });
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let watch = crate::cell::evcxr::Host::watch(self);
+        let config = self.config.clone();
+        self.dependencies.add(wanted, &config, &watch)
+    }
+
+    /// Sees to it that there is an engine, and that it is of the toolchain that was chosen.
+    pub(super) fn ready_engine(&self, interrupt: &Interrupt) -> Result<()> {
+        let mut engine = lock(&self.engine);
+        let chosen = Some(self.config.toolchain()).filter(|name| !name.is_empty());
+        if engine.as_ref().is_some_and(|engine| engine.toolchain() == chosen) {
+            return Ok(());
+        }
+        let progress = self.front.as_ref().map(|front| front.progress());
+        let mut monitor = Monitor { interrupt: interrupt.clone(), ..Monitor::silent() };
+        if let Some(progress) = progress {
+            monitor.progress = progress;
+        }
+        let mut made =
+            workshop::open(&self.options, &self.running, &self.folder, chosen, &monitor)?;
+        made.set_toolchain(chosen);
+        *engine = Some(made);
+        Ok(())
+    }
+
+    /// Asks the engine something, where there is one.
+    pub(super) fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Option<T> {
+        lock(&self.engine).as_mut().map(ask)
+    }
+}
+
+/// Whatever keeps Rust from running, commands still do.
+fn unavailable(error: crate::error::Error) -> Failure {
+    let mut failure = Failure::from(error);
+    if failure.kind == FailureKind::Command {
+        failure.kind = FailureKind::Unavailable;
+    }
+    failure
 }
 
 fn lock(engine: &Mutex<Option<Engine>>) -> MutexGuard<'_, Option<Engine>> {

@@ -8,6 +8,7 @@ mod engine;
 mod failure;
 mod front;
 mod history;
+mod host;
 mod interpreter;
 mod part;
 mod shell_line;

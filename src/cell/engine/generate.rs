@@ -25,6 +25,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) style: &'a Style,
     /// Whether the person has added the crate `tokio`.
     pub(crate) own_tokio: bool,
+    /// What every program begins with, for crates that are not linked in.
+    pub(crate) header: Option<&'a str>,
     /// Variables that are not put back, or not kept: the cell moves them, or they cannot live on.
     pub(crate) left_out: BTreeSet<Role>,
 }
@@ -183,7 +185,7 @@ impl Draft<'_> {
 
     fn head(&self) -> Program {
         let mut program = Program::default();
-        self.scope.write(&mut program);
+        self.scope.write(self.header, &mut program);
         if !self.own_tokio && words(self.text).contains("tokio") {
             program.push("use trialbook::runtime::tokio;");
         }

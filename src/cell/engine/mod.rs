@@ -39,12 +39,14 @@ use crate::{
             source::{Declared, Source},
             types::TypeName,
         },
+        evcxr::{Config, Dependencies},
         failure::{Failure, FailureKind},
         front::{Event, Front, Stream},
     },
     error::Result,
     runtime::{Ask, Ended},
     store::Store,
+    toolchain::Prelude,
 };
 
 /// How often a cell is compiled again without a variable that it turned out to move.
@@ -56,6 +58,7 @@ pub(crate) struct Engine {
     settings: Settings,
     style: Style,
     own_tokio: bool,
+    header: Option<String>,
     library_dirs: Vec<PathBuf>,
     store: Store,
     grace: Duration,
@@ -67,12 +70,19 @@ pub(crate) struct Engine {
     n_compiled: usize,
     last_errors: Vec<serde_json::Value>,
     environment: Vec<(String, String)>,
+    keeps_variables: bool,
+    dependency_dirs: Vec<PathBuf>,
+    toolchain: Option<String>,
+    // While it lives, nobody clears the prelude away.
+    _prelude: Prelude,
 }
 
 /// What an engine is made of.
 pub(crate) struct Parts {
     /// The compiler with its prelude.
     pub(crate) compiler: Compiler,
+    /// The prelude that the compiler uses.
+    pub(crate) prelude: Prelude,
     /// Where the shared objects are that a child loads.
     pub(crate) library_dirs: Vec<PathBuf>,
     /// The store that cells open by default.
@@ -104,6 +114,7 @@ impl Engine {
             settings,
             style: Style::default(),
             own_tokio: false,
+            header: None,
             library_dirs: parts.library_dirs,
             store: parts.store,
             grace: parts.grace,
@@ -115,7 +126,59 @@ impl Engine {
             n_compiled: 0,
             last_errors: Vec::new(),
             environment: Vec::new(),
+            keeps_variables: true,
+            dependency_dirs: Vec::new(),
+            toolchain: None,
+            _prelude: parts.prelude,
         }
+    }
+
+    /// Takes over what the person has set and added since the last cell.
+    pub(crate) fn configure(&mut self, config: &Config, dependencies: &Dependencies) {
+        let built = dependencies.built();
+        let mut arguments: Vec<_> =
+            config.rustc_flags().into_iter().map(std::ffi::OsString::from).collect();
+        let is_plain = arguments.is_empty() && built.externs.is_empty();
+        arguments.extend(built.rustc_args());
+        self.settings = Settings {
+            opt_level: config.opt_level().to_owned(),
+            arguments,
+            environment: config
+                .build_env
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            // The crates that the person added are linked in by rustc, which knows how.
+            full_link: !is_plain,
+        };
+        self.style = Style {
+            value: config.output_format().to_owned(),
+            error: config.error_format().format().to_owned(),
+            types: config.display_types,
+        };
+        self.own_tokio = dependencies.has("tokio");
+        self.header = built.header();
+        self.keeps_variables = config.preserve_vars_on_panic;
+        self.environment =
+            config.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let dependency_dirs = built.library_folders();
+        if dependency_dirs != self.dependency_dirs {
+            // The loader reads its path once, when a process starts.
+            self.dependency_dirs = dependency_dirs;
+            if self.scope.variables.is_empty() {
+                self.child = None;
+            }
+        }
+    }
+
+    /// The toolchain's name, where one was chosen.
+    pub(crate) fn toolchain(&self) -> Option<&str> {
+        self.toolchain.as_deref()
+    }
+
+    /// Notes which toolchain this engine is of.
+    pub(crate) fn set_toolchain(&mut self, name: Option<&str>) {
+        self.toolchain = name.map(str::to_owned);
     }
 
     /// Starts the child and has the compiler read the prelude once, so that the person's first cell
@@ -166,6 +229,7 @@ impl Engine {
         for name in scope.variables_of(&changed) {
             visible.variables.remove(&name);
         }
+        let header = self.header.clone();
         let mut draft = Draft {
             cell,
             offset,
@@ -174,6 +238,7 @@ impl Engine {
             scope: &visible,
             style: &self.style.clone(),
             own_tokio: self.own_tokio,
+            header: header.as_deref(),
             left_out: BTreeSet::new(),
         };
         if source.statements.is_empty() && source.shown.is_none() {
@@ -332,7 +397,7 @@ impl Engine {
         debug_assert!(compiled.not_restored.iter().all(|name| compiled.taken.contains(name)));
     }
 
-    fn finish(&self, ended: Ended) -> Result<(), Failure> {
+    fn finish(&mut self, ended: Ended) -> Result<(), Failure> {
         match ended {
             Ended::Well => Ok(()),
             Ended::Error { message } => Err(Failure::new(FailureKind::Error, "error", message)),
@@ -343,7 +408,9 @@ impl Engine {
                 "interrupted; all variables are kept",
             )),
             Ended::Panic { message, place } => {
-                let mut failure = Failure::new(FailureKind::Panic, "panic", &message);
+                let lost = if self.keeps_variables { String::new() } else { self.lose_child() };
+                let mut failure =
+                    Failure::new(FailureKind::Panic, "panic", format!("{message}{lost}"));
                 failure.traceback = self.panic_story(&message, place);
                 Err(failure)
             }
@@ -376,12 +443,9 @@ impl Engine {
         let child = match self.child.take() {
             Some(child) => child,
             None => {
-                let child = Child::start(
-                    &self.compiler.prelude,
-                    &self.library_dirs,
-                    &self.compiler.dir,
-                    &self.store,
-                )?;
+                let dirs = [&self.library_dirs[..], &self.dependency_dirs].concat();
+                let child =
+                    Child::start(&self.compiler.prelude, &dirs, &self.compiler.dir, &self.store)?;
                 for (name, value) in &self.environment {
                     // A child that is gone shows when it is asked to run.
                     let _ = child.ask(&Ask::SetEnv { name: name.clone(), value: value.clone() });
@@ -428,6 +492,7 @@ impl Engine {
             scope: &self.scope,
             style: &self.style,
             own_tokio: self.own_tokio,
+            header: self.header.as_deref(),
             left_out: BTreeSet::new(),
         };
         let program = draft.probe(Some(expression));
@@ -457,33 +522,9 @@ impl Engine {
         self.scope.variables.clear();
     }
 
-    /// How cells are compiled.
-    pub(crate) fn settings_mut(&mut self) -> &mut Settings {
-        &mut self.settings
-    }
-
-    /// How values are shown.
-    pub(crate) fn style_mut(&mut self) -> &mut Style {
-        &mut self.style
-    }
-
-    /// Where cells are compiled.
-    pub(crate) fn dir(&self) -> &std::path::Path {
-        &self.compiler.dir
-    }
-
     /// The compiler's own JSON about the last cell that it refused.
     pub(crate) fn last_errors(&self) -> &[serde_json::Value] {
         &self.last_errors
-    }
-
-    /// Sets an environment variable for the cells to come.
-    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
-        self.environment.retain(|(known, _)| known != name);
-        self.environment.push((name.to_owned(), value.to_owned()));
-        if let Some(child) = &self.child {
-            let _ = child.ask(&Ask::SetEnv { name: name.to_owned(), value: value.to_owned() });
-        }
     }
 }
 

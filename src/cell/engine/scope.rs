@@ -90,10 +90,11 @@ impl Scope {
     }
 
     /// Writes all that stands before the cell's own function.
-    pub(crate) fn write(&self, program: &mut Program) {
+    pub(crate) fn write(&self, header: Option<&str>, program: &mut Program) {
         for attribute in &self.attributes {
             program.copy(attribute);
         }
+        header.into_iter().for_each(|header| program.push(header));
         program.push("use trialbook::prelude::*;");
         for import in &self.imports {
             program.copy_as(&import.code, &import.place);
