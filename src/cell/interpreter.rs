@@ -7,13 +7,17 @@ use std::{
 
 use crate::{
     cell::{
-        assistant::Assistant,
+        assistant::{Assistant, Completion, CompletionKind},
         command_line::run_command,
+        document::Recorder,
         engine::{CellText, Engine, Running},
         evcxr::{Config, Dependencies, EvcxrCommand, Startup, extern_crates},
         failure::{Failure, FailureKind},
         front::{Event, Front, Stream},
+        host::short,
+        log::Log,
         part::{Part, PartKind, parts},
+        session_command::{SessionCommand, SessionHost},
         shell_line,
         workshop::{self, Folder},
     },
@@ -53,6 +57,7 @@ pub struct Interpreter {
     pub(super) interrupt: Interrupt,
     pub(super) last_errors: Vec<String>,
     pub(super) wants_to_quit: bool,
+    log: Log,
     n_cells: u64,
 }
 
@@ -75,8 +80,8 @@ impl Interpreter {
         let root = startup.as_ref().and_then(|startup| startup.folder.clone());
         let folder = Arc::new(Folder::new(root.as_deref()));
         Self {
+            assistant: Arc::new(Assistant::new(&options.store)),
             options,
-            assistant: Arc::default(),
             running: Running::default(),
             engine: Arc::default(),
             config: Config::default(),
@@ -87,6 +92,7 @@ impl Interpreter {
             interrupt: Interrupt::default(),
             last_errors: Vec::new(),
             wants_to_quit: false,
+            log: Log::default(),
             n_cells: 0,
         }
     }
@@ -144,9 +150,15 @@ impl Interpreter {
         self.n_cells = number;
         let clock = Instant::now();
         let _busy = self.running.begin();
-        self.front = Some(Arc::clone(front));
-        let outcome = self.start_up(front).and_then(|()| self.run_parts(cell, front));
+        self.log.begin(cell);
+        let recorder = Recorder::new(front);
+        let recorded: Arc<dyn Front> = recorder.clone();
+        self.front = Some(Arc::clone(&recorded));
+        let outcome = self.start_up(&recorded).and_then(|()| self.run_parts(cell, &recorded));
         self.front = None;
+        let outputs = recorder.take(self.log.n_cells(), outcome.as_ref().err());
+        self.log.end(outputs, outcome.is_err());
+        self.tell_assistant();
         if self.config.timing {
             let text = format!("took {} ms\n", clock.elapsed().as_millis());
             front.event(Event::Stream(Stream::Stderr, text.into_bytes()));
@@ -182,13 +194,17 @@ impl Interpreter {
         let interrupt = Interrupt::default();
         let _part = self.running.command(&interrupt);
         self.interrupt = interrupt.clone();
+        let line = part.text.trim_start_matches(':');
+        // Two commands of one name are one command: ours says what evcxr's would, and more.
+        if let Some(command) = SessionCommand::parse(line) {
+            return command?.run(self, front);
+        }
         if let Some(command) = EvcxrCommand::parse(part.text) {
             if let Some(content) = command.apply(self)? {
                 front.event(Event::Display { content, id: None });
             }
             return Ok(());
         }
-        let line = part.text.trim_start_matches(':');
         run_command(line, &self.options.store, &interrupt, front)
     }
 
@@ -251,9 +267,47 @@ impl Interpreter {
         Ok(())
     }
 
+    /// Lets the assistant know what can be named now.
+    fn tell_assistant(&self) {
+        let defined = self.with_engine(|engine| {
+            let scope = engine.scope();
+            let variables = scope.variables.iter().map(|(name, variable)| Completion {
+                text: name.clone(),
+                kind: CompletionKind::Rust,
+                detail: short(&variable.type_name),
+            });
+            let items = scope.item_names().into_iter().map(|name| Completion {
+                text: name,
+                kind: CompletionKind::Rust,
+                detail: String::new(),
+            });
+            variables.chain(items).collect()
+        });
+        if let Some(defined) = defined {
+            self.assistant.set_defined(defined);
+        }
+    }
+
     /// Asks the engine something, where there is one.
     pub(super) fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Option<T> {
         lock(&self.engine).as_mut().map(ask)
+    }
+}
+
+impl SessionHost for Interpreter {
+    fn variables(&mut self) -> Vec<(String, String)> {
+        crate::cell::evcxr::Host::variables(self)
+            .into_iter()
+            .map(|variable| (variable.name, variable.type_name))
+            .collect()
+    }
+
+    fn run(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), Failure> {
+        self.run_parts(cell, front)
+    }
+
+    fn log(&mut self) -> &mut Log {
+        &mut self.log
     }
 }
 

@@ -5,21 +5,24 @@
 mod assistant;
 mod command_line;
 mod engine;
+pub mod document;
 mod failure;
 mod front;
 mod history;
 mod host;
 mod interpreter;
+mod log;
 mod part;
 mod shell_line;
+mod session_command;
 mod verbs;
 mod words;
 mod workshop;
 
 pub mod evcxr;
 
-pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions};
 pub use engine::serve_if_child;
+pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions, RustHelp};
 pub use failure::{Failure, FailureKind};
 pub use front::{Event, Front, InputRequest, Stream};
 pub use history::{Entry, History};

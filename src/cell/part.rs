@@ -11,6 +11,14 @@ pub(crate) struct Part<'a> {
     pub(crate) offset: usize,
 }
 
+impl Part<'_> {
+    /// Whether the line below belongs to it, too.
+    fn goes_on(&self) -> bool {
+        let command = self.text.split('\n').next().unwrap_or_default().trim_end();
+        self.text.ends_with('\\') || TAKES_THE_REST.contains(&command)
+    }
+}
+
 /// What a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartKind {
@@ -24,6 +32,8 @@ pub(crate) enum PartKind {
 
 /// Commands that take everything below their own line when nothing else stands on it.
 const TAKES_THE_REST: [&str; 2] = [":sql", ":timeit"];
+/// The command whose Rust may go on below its line.
+const TAKES_RUST: &str = ":timeit ";
 
 /// Cuts `cell` into parts. A line that begins with `:` or `!` is a command where a Rust statement
 /// could begin, and not inside a string, a comment or brackets. A backslash at its end continues it.
@@ -51,6 +61,14 @@ pub(crate) fn parts(cell: &str) -> Vec<Part<'_>> {
         }
         if TAKES_THE_REST.contains(&cell[offset..end].trim_end()) {
             end = cell.len();
+        } else if let Some(code) = cell[offset..end].strip_prefix(TAKES_RUST) {
+            let mut depth = Depth::default();
+            code.lines().for_each(|line| depth.read(line));
+            while !depth.at_rest() && end < cell.len() {
+                let next = line_end(cell, end + 1);
+                depth.read(&cell[end + 1..next]);
+                end = next;
+            }
         }
         parts.push(Part { kind, text: cell[offset..end].trim_end(), offset });
         offset = (end + 1).min(cell.len());
@@ -58,6 +76,21 @@ pub(crate) fn parts(cell: &str) -> Vec<Part<'_>> {
     }
     push_rust(&mut parts, cell, rust_start, cell.len());
     parts
+}
+
+/// What kind of part byte `cursor` of `cell` lies in, and where it begins, behind the sign of a
+/// command.
+pub(crate) fn part_at(cell: &str, cursor: usize) -> (PartKind, usize) {
+    // What stands behind the cursor has no say in how the text before it is cut.
+    let before = &cell[..cursor];
+    match parts(before).last() {
+        Some(last) if last.kind == PartKind::Rust => (PartKind::Rust, last.offset),
+        // Blanks behind a command belong to it, a new line does not.
+        Some(last) if !before[last.offset + last.text.len()..].contains('\n') || last.goes_on() => {
+            (last.kind, last.offset + 1)
+        }
+        _ => (PartKind::Rust, cursor),
+    }
 }
 
 fn line_end(cell: &str, from: usize) -> usize {
@@ -76,6 +109,7 @@ fn push_rust<'a>(parts: &mut Vec<Part<'a>>, cell: &'a str, start: usize, end: us
 pub(crate) struct Depth {
     brackets: Vec<char>,
     inside: Inside,
+    surplus: Option<char>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,6 +133,11 @@ impl Depth {
     /// The open brackets, outermost first.
     pub(crate) fn brackets(&self) -> &[char] {
         &self.brackets
+    }
+
+    /// The first closing bracket that no bracket of its kind opens.
+    pub(crate) fn surplus(&self) -> Option<char> {
+        self.surplus
     }
 
     /// Whether the text ended inside a string or a comment.
@@ -166,8 +205,15 @@ impl Depth {
                 self.brackets.push(open);
                 at + 1
             }
-            ')' | ']' | '}' => {
-                self.brackets.pop();
+            close @ (')' | ']' | '}') => {
+                let opens = match close {
+                    ')' => '(',
+                    ']' => '[',
+                    _ => '{',
+                };
+                if self.brackets.pop() != Some(opens) {
+                    self.surplus.get_or_insert(close);
+                }
                 at + 1
             }
             _ => at + 1,
@@ -255,5 +301,24 @@ mod tests {
         use PartKind::Command;
         check(":train tfidf \\\n --data sample", &[(Command, ":train tfidf \\\n --data sample")]);
         check(":sql\nselect 1\nfrom x\n", &[(Command, ":sql\nselect 1\nfrom x")]);
+        check(":timeit {\n 1\n}\n:runs", &[(Command, ":timeit {\n 1\n}"), (Command, ":runs")]);
+    }
+
+    #[test]
+    fn the_part_at_the_cursor_is_judged_by_what_stands_before_it() {
+        use PartKind::{Command, Rust, Shell};
+        for (before, behind, expected) in [
+            (":runs ", "list", (Command, 1)),
+            ("let a = 1;\n:r", "", (Command, 12)),
+            (":runs list\n", "x", (Rust, 11)),
+            (":runs \\\nli", "", (Command, 1)),
+            (":sql\nsel", "", (Command, 1)),
+            ("!ls ", "", (Shell, 1)),
+            ("", ":runs", (Rust, 0)),
+            ("f(\n:x", "", (Rust, 0)),
+        ] {
+            let cell = format!("{before}{behind}");
+            assert_eq!(part_at(&cell, before.len()), expected, "{cell:?}");
+        }
     }
 }

@@ -20,6 +20,7 @@ mod train;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use session::{Interim, Session};
+pub(crate) use sql::REGISTRY_TABLES;
 
 use crate::{
     error::{Error, Result},

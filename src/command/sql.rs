@@ -23,7 +23,8 @@ pub struct Sql {
 impl Sql {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let build = |table: &str| registry_table(session.book.registry()?, table);
-        let tables = ExtraTables { names: &TABLES, build: &build };
+        let names = REGISTRY_TABLES.map(|(name, _)| name);
+        let tables = ExtraTables { names: &names, build: &build };
         let result = session.book.datasets().sql(&self.query, &tables)?;
         Ok(match self.rows {
             Some(n_rows) => result.head(n_rows).to_output(n_rows),
@@ -34,10 +35,34 @@ impl Sql {
 
 /// Rows of the table when no number is asked for.
 const SHOWN_ROWS: usize = 100;
-/// The registry's tables.
-const TABLES: [&str; 5] = ["runs", "metrics", "params", "models", "versions"];
 
-/// One of [`TABLES`], built only when a query names it.
+/// The registry's tables and their columns.
+pub(crate) const REGISTRY_TABLES: [(&str, &[&str]); 5] = [
+    (
+        "runs",
+        &[
+            "run_id",
+            "name",
+            "experiment",
+            "status",
+            "start_ms",
+            "end_ms",
+            "model",
+            "dataset",
+            "accuracy",
+            "f1",
+        ],
+    ),
+    ("metrics", &["run_id", "key", "value", "step", "timestamp_ms"]),
+    ("params", &["run_id", "key", "value"]),
+    ("models", &["name", "versions", "production", "created_ms", "updated_ms"]),
+    (
+        "versions",
+        &["model", "version", "stage", "run_id", "dataset", "accuracy", "f1", "created_ms"],
+    ),
+];
+
+/// One of [`REGISTRY_TABLES`], built only when a query names it.
 fn registry_table(registry: &Registry, table: &str) -> Result<Columns> {
     match table {
         "runs" => runs(registry),
@@ -160,4 +185,21 @@ fn versions(registry: &Registry) -> Result<Columns> {
         ("f1", number(&rows, |row| row.metrics.get("f1").copied())),
         ("created_ms", integer(&rows, |row| Some(row.created_ms))),
     ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn tables_have_the_columns_that_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::open(&Store::new(dir.path())).unwrap();
+        for (table, expected) in REGISTRY_TABLES {
+            let built = registry_table(&registry, table).unwrap();
+            let names: Vec<&str> = built.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, expected, "{table}");
+        }
+    }
 }
