@@ -30,9 +30,19 @@ impl Store {
         Self { root: root.into() }
     }
 
-    /// The folder that `TRIALBOOK_STORE` names, or `store` below the current folder.
-    pub fn from_env() -> Self {
-        Self::new(std::env::var_os(STORE_ENV).map_or_else(|| PathBuf::from("store"), PathBuf::from))
+    /// The folder that `TRIALBOOK_STORE` names, or `store` below the current folder. An empty
+    /// variable counts as none.
+    ///
+    /// # Errors
+    /// When what is named is there and is no folder.
+    pub fn from_env() -> Result<Self> {
+        let named = std::env::var_os(STORE_ENV).filter(|named| !named.is_empty());
+        let store = Self::new(named.map_or_else(|| PathBuf::from("store"), PathBuf::from));
+        if store.root.exists() && !store.root.is_dir() {
+            return Err(Error::invalid(format!("store {:?} is a file, not a folder", store.root))
+                .with_hint(format!("let {STORE_ENV} name a folder; one that is not there is made")));
+        }
+        Ok(store)
     }
 
     /// The folder itself.

@@ -61,8 +61,11 @@ impl Book {
     }
 
     /// The store that `TRIALBOOK_STORE` names, or the folder `store` here.
-    pub fn open_default() -> Self {
-        Self::with_store(Store::from_env())
+    ///
+    /// # Errors
+    /// When what `TRIALBOOK_STORE` names is no folder.
+    pub fn open_default() -> Result<Self> {
+        Store::from_env().map(Self::with_store)
     }
 
     /// An already located store.

@@ -5,7 +5,7 @@
 //! ```no_run
 //! use trialbook::{serve::{ServeConfig, Server}, store::Store};
 //!
-//! let server = Server::start(&ServeConfig { port: 0, ..ServeConfig::new(Store::from_env()) })?;
+//! let server = Server::start(&ServeConfig { port: 0, ..ServeConfig::new(Store::from_env()?) })?;
 //! assert!(server.url().starts_with("http://127.0.0.1:"));
 //! server.stop()?;
 //! # Ok::<(), trialbook::Error>(())
