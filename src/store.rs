@@ -40,7 +40,9 @@ impl Store {
         let store = Self::new(named.map_or_else(|| PathBuf::from("store"), PathBuf::from));
         if store.root.exists() && !store.root.is_dir() {
             return Err(Error::invalid(format!("store {:?} is a file, not a folder", store.root))
-                .with_hint(format!("let {STORE_ENV} name a folder; one that is not there is made")));
+                .with_hint(format!(
+                    "let {STORE_ENV} name a folder; one that is not there is made"
+                )));
         }
         Ok(store)
     }

@@ -2,6 +2,7 @@
 //! the steps of the lifecycle that need several rooms at once. It refuses to print and to parse
 //! arguments: that is the command layer's work.
 
+mod tables;
 mod train;
 
 use std::{path::Path, sync::OnceLock};
@@ -9,6 +10,8 @@ use std::{path::Path, sync::OnceLock};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub(crate) use tables::REGISTRY_TABLES;
 pub use train::{CrossValidation, Timings, TrainRequest, Trained};
 
 use crate::{

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     book::Book,
-    command::{self, Command, Request, Session},
+    command::{self, Command, Request, Servers, Session},
     display::{self, Content},
     error::{Error, ErrorKind, Result},
     output::{Outcome, Output},
@@ -32,10 +32,11 @@ const POLL: Duration = Duration::from_millis(20);
 pub(crate) fn run_command(
     line: &str,
     store: &Store,
+    servers: &Servers,
     interrupt: &Interrupt,
     front: &Arc<dyn Front>,
 ) -> Result<(), Failure> {
-    parse_and_run(line, store, interrupt, front).map_err(|mut failure| {
+    parse_and_run(line, store, servers, interrupt, front).map_err(|mut failure| {
         failure.message = advice_as_typed(&failure.message);
         for line in &mut failure.traceback {
             *line = advice_as_typed(line);
@@ -47,6 +48,7 @@ pub(crate) fn run_command(
 fn parse_and_run(
     line: &str,
     store: &Store,
+    servers: &Servers,
     interrupt: &Interrupt,
     front: &Arc<dyn Front>,
 ) -> Result<(), Failure> {
@@ -61,10 +63,11 @@ fn parse_and_run(
     };
     let monitor = Monitor { progress: front.progress(), interrupt: interrupt.clone() };
     let shown = Arc::clone(front);
-    let session = Session::new(Book::with_store(store.clone()), monitor, move |output, _| {
+    let mut session = Session::new(Book::with_store(store.clone()), monitor, move |output, _| {
         show(output, json, &shown);
         Ok(())
     });
+    session.servers = Some(servers.clone());
     let output = run(command, session, interrupt)?;
     if output.outcome() == Outcome::Blocked {
         return Err(Failure::blocked(&output));

@@ -21,6 +21,7 @@ use crate::{
         shell_line,
         workshop::{self, Folder},
     },
+    command::Servers,
     error::Result,
     progress::{Interrupt, Monitor},
     store::Store,
@@ -58,6 +59,7 @@ pub struct Interpreter {
     pub(super) last_errors: Vec<String>,
     pub(super) wants_to_quit: bool,
     log: Log,
+    servers: Servers,
     n_cells: u64,
 }
 
@@ -93,6 +95,7 @@ impl Interpreter {
             last_errors: Vec::new(),
             wants_to_quit: false,
             log: Log::default(),
+            servers: Servers::default(),
             n_cells: 0,
         }
     }
@@ -205,7 +208,7 @@ impl Interpreter {
             }
             return Ok(());
         }
-        run_command(line, &self.options.store, &interrupt, front)
+        run_command(line, &self.options.store, &self.servers, &interrupt, front)
     }
 
     fn rust(

@@ -4,8 +4,8 @@
 
 mod assistant;
 mod command_line;
-mod engine;
 pub mod document;
+mod engine;
 mod failure;
 mod front;
 mod history;
@@ -13,16 +13,16 @@ mod host;
 mod interpreter;
 mod log;
 mod part;
-mod shell_line;
 mod session_command;
+mod shell_line;
 mod verbs;
 mod words;
 mod workshop;
 
 pub mod evcxr;
 
-pub use engine::serve_if_child;
 pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions, RustHelp};
+pub use engine::serve_if_child;
 pub use failure::{Failure, FailureKind};
 pub use front::{Event, Front, InputRequest, Stream};
 pub use history::{Entry, History};

@@ -19,8 +19,7 @@ mod train;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-pub use session::{Interim, Session};
-pub(crate) use sql::REGISTRY_TABLES;
+pub use session::{Interim, Servers, Session};
 
 use crate::{
     error::{Error, Result},

@@ -3,12 +3,12 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Interim, Session};
+use super::{Interim, Servers, Session};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     output::Output,
     registry::DEFAULT_MODEL,
-    serve::{self, ServeConfig, ServerState},
+    serve::{self, ServeConfig, Server, ServerState},
 };
 
 /// `serve --port 8000`
@@ -23,10 +23,20 @@ pub struct Serve {
     /// The registered model whose Production version answers
     #[arg(long, env = "TRIALBOOK_MODEL", default_value = DEFAULT_MODEL, value_name = "NAME")]
     model: String,
+    /// Go on beside the cells of a shell or a notebook, until its session ends
+    #[arg(long, conflicts_with = "stop")]
+    background: bool,
+    /// Stop what --background started
+    #[arg(long)]
+    stop: bool,
 }
 
 impl Serve {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        if self.stop {
+            return stop(kept(session, "--stop")?);
+        }
+        let kept = self.background.then(|| kept(session, "--background")).transpose()?;
         let config = ServeConfig {
             host: self.host.clone(),
             port: self.port,
@@ -34,18 +44,18 @@ impl Serve {
             ..ServeConfig::new(session.book.store().clone())
         };
         let state = ServerState::load(&config.store, &config.model, config.limits.clone())?;
+        if let Some(kept) = kept {
+            let serving = self.serving(&state);
+            let server = Server::with_state(state, &self.host, self.port)?;
+            let url = server.url();
+            kept.keep(server);
+            return Ok(Output::new(json!({"url": url})).text(format!(
+                "{serving}\nlistening on {url} until this session ends or `trialbook serve --stop`"
+            )));
+        }
         let (listener, addr) = serve::bind(&config.host, config.port)?;
         let url = format!("http://{addr}");
-        let serving = state.model_info().map_or_else(
-            || {
-                format!(
-                    "{} has no Production version: /predict answers 503 until one is promoted and \
-                     the server is started again",
-                    self.model
-                )
-            },
-            |model| format!("serving {}/{} (Production)", model.name, model.version),
-        );
+        let serving = self.serving(&state);
         let mut shown = Ok(());
         serve::start_with(state, listener, || {
             let output = Output::new(json!({"url": url}))
@@ -55,4 +65,40 @@ impl Serve {
         shown?;
         Ok(Output::new(json!({"url": url, "stopped": true})).text("stopped"))
     }
+
+    fn serving(&self, state: &ServerState) -> String {
+        state.model_info().map_or_else(
+            || {
+                format!(
+                    "{} has no Production version: /predict answers 503 until one is promoted and \
+                     the server is started again",
+                    self.model
+                )
+            },
+            |model| format!("serving {}/{} (Production)", model.name, model.version),
+        )
+    }
+}
+
+/// Where `flag` finds servers that outlive a command.
+fn kept<'a>(session: &'a Session, flag: &str) -> Result<&'a Servers> {
+    session.servers.as_ref().ok_or_else(|| {
+        Error::invalid(format!(
+            "{flag} needs a session that goes on, and this command is all there is"
+        ))
+        .with_hint("use it in the shell or in a notebook; here leave it out, and end with Ctrl-C")
+    })
+}
+
+fn stop(servers: &Servers) -> Result<Output> {
+    let mut urls = Vec::new();
+    for server in servers.take() {
+        urls.push(server.url());
+        server.stop()?;
+    }
+    let text = match urls.as_slice() {
+        [] => "nothing was serving in the background".to_owned(),
+        urls => format!("stopped {}", urls.join(", ")),
+    };
+    Ok(Output::new(json!({"stopped": urls})).text(text))
 }

@@ -3,12 +3,7 @@
 use clap::Args;
 
 use super::Session;
-use crate::{
-    data::{Column, Columns, ExtraTables},
-    error::{Error, ErrorKind, Result},
-    output::Output,
-    registry::{Registry, RunQuery},
-};
+use crate::{error::Result, output::Output};
 
 /// `sql "select label, count(*) from imdb group by label"`
 #[derive(Debug, Clone, Args)]
@@ -22,10 +17,7 @@ pub struct Sql {
 
 impl Sql {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let build = |table: &str| registry_table(session.book.registry()?, table);
-        let names = REGISTRY_TABLES.map(|(name, _)| name);
-        let tables = ExtraTables { names: &names, build: &build };
-        let result = session.book.datasets().sql(&self.query, &tables)?;
+        let result = session.book.query(&self.query)?;
         Ok(match self.rows {
             Some(n_rows) => result.head(n_rows).to_output(n_rows),
             None => result.to_output(SHOWN_ROWS),
@@ -35,171 +27,3 @@ impl Sql {
 
 /// Rows of the table when no number is asked for.
 const SHOWN_ROWS: usize = 100;
-
-/// The registry's tables and their columns.
-pub(crate) const REGISTRY_TABLES: [(&str, &[&str]); 5] = [
-    (
-        "runs",
-        &[
-            "run_id",
-            "name",
-            "experiment",
-            "status",
-            "start_ms",
-            "end_ms",
-            "model",
-            "dataset",
-            "accuracy",
-            "f1",
-        ],
-    ),
-    ("metrics", &["run_id", "key", "value", "step", "timestamp_ms"]),
-    ("params", &["run_id", "key", "value"]),
-    ("models", &["name", "versions", "production", "created_ms", "updated_ms"]),
-    (
-        "versions",
-        &["model", "version", "stage", "run_id", "dataset", "accuracy", "f1", "created_ms"],
-    ),
-];
-
-/// One of [`REGISTRY_TABLES`], built only when a query names it.
-fn registry_table(registry: &Registry, table: &str) -> Result<Columns> {
-    match table {
-        "runs" => runs(registry),
-        "metrics" => metrics(registry),
-        "params" => params(registry),
-        "models" => models(registry),
-        "versions" => versions(registry),
-        _ => Err(Error::new(ErrorKind::Internal, format!("table {table:?} is not the registry's"))),
-    }
-}
-
-fn all_runs(registry: &Registry) -> Result<Vec<crate::registry::Run>> {
-    registry.search_runs(&RunQuery::default())
-}
-
-fn text<T>(rows: &[T], cell: impl Fn(&T) -> String) -> Column {
-    Column::Str(rows.iter().map(|row| Some(cell(row))).collect())
-}
-
-fn integer<T>(rows: &[T], cell: impl Fn(&T) -> Option<i64>) -> Column {
-    Column::I64(rows.iter().map(cell).collect())
-}
-
-fn number<T>(rows: &[T], cell: impl Fn(&T) -> Option<f64>) -> Column {
-    Column::F64(rows.iter().map(cell).collect())
-}
-
-fn named(columns: Vec<(&str, Column)>) -> Columns {
-    columns.into_iter().map(|(name, column)| (name.to_owned(), column)).collect()
-}
-
-fn runs(registry: &Registry) -> Result<Columns> {
-    let experiments: std::collections::BTreeMap<String, String> = registry
-        .experiments()?
-        .into_iter()
-        .map(|experiment| (experiment.experiment_id, experiment.name))
-        .collect();
-    let runs = all_runs(registry)?;
-    Ok(named(vec![
-        ("run_id", text(&runs, |run| run.run_id.clone())),
-        ("name", text(&runs, |run| run.name.clone())),
-        (
-            "experiment",
-            text(&runs, |run| experiments.get(&run.experiment_id).cloned().unwrap_or_default()),
-        ),
-        ("status", text(&runs, |run| run.status.to_string())),
-        ("start_ms", integer(&runs, |run| Some(run.start_ms))),
-        ("end_ms", integer(&runs, |run| run.end_ms)),
-        ("model", Column::Str(runs.iter().map(|run| run.params.get("model").cloned()).collect())),
-        (
-            "dataset",
-            Column::Str(runs.iter().map(|run| run.params.get("dataset").cloned()).collect()),
-        ),
-        ("accuracy", number(&runs, |run| run.metrics.get("accuracy").copied())),
-        ("f1", number(&runs, |run| run.metrics.get("f1").copied())),
-    ]))
-}
-
-fn metrics(registry: &Registry) -> Result<Columns> {
-    let mut rows = Vec::new();
-    for run in all_runs(registry)? {
-        for point in registry.histories(&run.run_id)? {
-            rows.push((run.run_id.clone(), point));
-        }
-    }
-    Ok(named(vec![
-        ("run_id", text(&rows, |(run_id, _)| run_id.clone())),
-        ("key", text(&rows, |(_, point)| point.key.clone())),
-        ("value", number(&rows, |(_, point)| Some(point.value))),
-        ("step", integer(&rows, |(_, point)| Some(point.step))),
-        ("timestamp_ms", integer(&rows, |(_, point)| Some(point.timestamp_ms))),
-    ]))
-}
-
-fn params(registry: &Registry) -> Result<Columns> {
-    let rows: Vec<(String, String, String)> = all_runs(registry)?
-        .into_iter()
-        .flat_map(|run| {
-            let run_id = run.run_id;
-            run.params.into_iter().map(move |(key, value)| (run_id.clone(), key, value))
-        })
-        .collect();
-    Ok(named(vec![
-        ("run_id", text(&rows, |row| row.0.clone())),
-        ("key", text(&rows, |row| row.1.clone())),
-        ("value", text(&rows, |row| row.2.clone())),
-    ]))
-}
-
-fn models(registry: &Registry) -> Result<Columns> {
-    let models = registry.models()?;
-    let mut n_versions = Vec::new();
-    let mut production = Vec::new();
-    for model in &models {
-        n_versions.push(i64::try_from(registry.versions(&model.name)?.len()).ok());
-        production
-            .push(registry.production(&model.name)?.map(|version| i64::from(version.version)));
-    }
-    Ok(named(vec![
-        ("name", text(&models, |model| model.name.clone())),
-        ("versions", Column::I64(n_versions)),
-        ("production", Column::I64(production)),
-        ("created_ms", integer(&models, |model| Some(model.created_ms))),
-        ("updated_ms", integer(&models, |model| Some(model.updated_ms))),
-    ]))
-}
-
-fn versions(registry: &Registry) -> Result<Columns> {
-    let mut rows = Vec::new();
-    for model in registry.models()? {
-        rows.extend(registry.versions(&model.name)?);
-    }
-    Ok(named(vec![
-        ("model", text(&rows, |row| row.model.clone())),
-        ("version", integer(&rows, |row| Some(i64::from(row.version)))),
-        ("stage", text(&rows, |row| row.stage.to_string())),
-        ("run_id", text(&rows, |row| row.run_id.clone())),
-        ("dataset", text(&rows, |row| row.lineage.dataset.clone())),
-        ("accuracy", number(&rows, |row| row.metrics.get("accuracy").copied())),
-        ("f1", number(&rows, |row| row.metrics.get("f1").copied())),
-        ("created_ms", integer(&rows, |row| Some(row.created_ms))),
-    ]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::Store;
-
-    #[test]
-    fn tables_have_the_columns_that_are_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let registry = Registry::open(&Store::new(dir.path())).unwrap();
-        for (table, expected) in REGISTRY_TABLES {
-            let built = registry_table(&registry, table).unwrap();
-            let names: Vec<&str> = built.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!(names, expected, "{table}");
-        }
-    }
-}

@@ -2,7 +2,7 @@
 //! names. It reads the text alone; nothing is parsed or run.
 
 use super::{Completion, CompletionKind, Completions};
-use crate::command::REGISTRY_TABLES;
+use crate::book::REGISTRY_TABLES;
 
 /// What could end `query`, when `behind` follows. `datasets` looks up the store's.
 pub(super) fn complete(

@@ -76,6 +76,14 @@ impl Errors {
         errors
     }
 
+    /// The names that the compiler could not find as values.
+    pub(crate) fn unknown_names(&self) -> impl Iterator<Item = &str> {
+        self.list
+            .iter()
+            .filter(|error| matches!(error.code(), Some("E0425" | "E0423")))
+            .filter_map(|error| error.message.split('`').nth(1))
+    }
+
     /// The failure that these errors of `program`, compiled as `file`, are.
     pub(crate) fn failure(&self, program: &Program, file: &str) -> Failure {
         let is_users = |error: &&Diagnostic| error.primary(program, file).is_some();

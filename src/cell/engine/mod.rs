@@ -73,6 +73,8 @@ pub(crate) struct Engine {
     keeps_variables: bool,
     dependency_dirs: Vec<PathBuf>,
     toolchain: Option<String>,
+    /// Why a variable that once was is no more.
+    gone: BTreeMap<String, String>,
     // While it lives, nobody clears the prelude away.
     _prelude: Prelude,
 }
@@ -98,7 +100,8 @@ pub(crate) struct Parts {
 struct Compiled {
     library: PathBuf,
     kept: Vec<Declared>,
-    taken: Vec<String>,
+    /// The number of the cell that was compiled.
+    cell: u64,
     not_restored: Vec<String>,
     types: BTreeMap<String, TypeName>,
     notes: Vec<String>,
@@ -129,6 +132,7 @@ impl Engine {
             keeps_variables: true,
             dependency_dirs: Vec::new(),
             toolchain: None,
+            gone: BTreeMap::new(),
             _prelude: parts.prelude,
         }
     }
@@ -138,7 +142,12 @@ impl Engine {
         let built = dependencies.built();
         let mut arguments: Vec<_> =
             config.rustc_flags().into_iter().map(std::ffi::OsString::from).collect();
-        let is_plain = arguments.is_empty() && built.externs.is_empty();
+        // The usual flags choose the linker that is called directly anyway.
+        let is_usual = config.rustc_flags() == Config::default().rustc_flags();
+        let is_plain = is_usual && built.externs.is_empty();
+        if is_plain {
+            arguments.clear();
+        }
         arguments.extend(built.rustc_args());
         self.settings = Settings {
             opt_level: config.opt_level().to_owned(),
@@ -303,13 +312,14 @@ impl Engine {
                 )),
             }
         }
-        let taken: Vec<String> = draft.taken().into_iter().map(str::to_owned).collect();
-        let not_restored = taken
-            .iter()
-            .filter(|name| draft.left_out.contains(&Role::Restore((*name).clone())))
-            .cloned()
+        let not_restored = draft
+            .taken()
+            .into_iter()
+            .filter(|name| draft.left_out.contains(&Role::Restore((*name).to_owned())))
+            .map(str::to_owned)
             .collect();
-        let compiled = Compiled { library, kept, taken, not_restored, types, notes };
+        let cell = draft.cell.number;
+        let compiled = Compiled { library, kept, cell, not_restored, types, notes };
         self.compiled.insert(key, compiled.clone());
         Ok(compiled)
     }
@@ -327,7 +337,11 @@ impl Engine {
         match refusal {
             Refusal::Errors(errors) => {
                 self.last_errors.clone_from(&errors.json);
-                errors.failure(program, &Compiler::file(name))
+                let mut failure = errors.failure(program, &Compiler::file(name));
+                failure
+                    .traceback
+                    .extend(errors.unknown_names().filter_map(|name| self.gone.get(name).cloned()));
+                failure
             }
             Refusal::Interrupted => Failure::new(
                 FailureKind::Interrupted,
@@ -376,6 +390,11 @@ impl Engine {
 
     /// Keeps the books in step with the child.
     fn settle(&mut self, compiled: &Compiled, went_well: bool, names: &[String]) {
+        for name in compiled.not_restored.iter().filter(|name| !names.contains(name)) {
+            let cell = compiled.cell;
+            let story = format!("  = note: `{name}` was moved by cell {cell}");
+            self.gone.insert(name.clone(), story);
+        }
         if went_well {
             for declared in &compiled.kept {
                 if let Some(TypeName::Named(type_name)) = compiled.types.get(&declared.name) {
@@ -394,7 +413,9 @@ impl Engine {
         if !nameless.is_empty() {
             self.forget(&nameless);
         }
-        debug_assert!(compiled.not_restored.iter().all(|name| compiled.taken.contains(name)));
+        for name in self.scope.variables.keys() {
+            self.gone.remove(name);
+        }
     }
 
     fn finish(&mut self, ended: Ended) -> Result<(), Failure> {
@@ -460,6 +481,10 @@ impl Engine {
     fn lose_child(&mut self) -> String {
         self.child = None;
         let names: Vec<String> = std::mem::take(&mut self.scope.variables).into_keys().collect();
+        for name in &names {
+            let story = format!("  = note: `{name}` went with the process that held it");
+            self.gone.insert(name.clone(), story);
+        }
         match names.as_slice() {
             [] => "; no variables were lost".to_owned(),
             names => format!("; these variables are gone: {}", names.join(", ")),
@@ -573,28 +598,30 @@ fn leave_out(
     const BORROWED: [&str; 9] =
         ["E0310", "E0373", "E0499", "E0502", "E0506", "E0515", "E0521", "E0597", "E0716"];
     let code = error.code().unwrap_or_default();
-    for role in error.roles(program, file) {
-        let is_new = match role {
-            Role::Restore(_) if MOVED.contains(&code) => draft.left_out.insert(role.clone()),
-            Role::Put(name) if MOVED.contains(&code) => {
-                let _ = name;
-                draft.left_out.insert(role.clone())
+    let roles = error.roles(program, file);
+    let borrower = roles
+        .iter()
+        .find(|role| matches!(role, Role::Put(_)) && !error.is_about(role, program, file));
+    let (role, borrows) = match (roles.as_slice(), borrower) {
+        // A variable cannot be kept because another one, kept after it, still borrows from it.
+        (_, Some(borrower)) if code == "E0505" => (*borrower, true),
+        ([role, ..], _) if MOVED.contains(&code) => (*role, false),
+        (roles, _) if BORROWED.contains(&code) || code.is_empty() => {
+            match roles.iter().find(|role| matches!(role, Role::Put(_))) {
+                Some(role) => (*role, true),
+                None => return,
             }
-            Role::Put(name) if BORROWED.contains(&code) || code.is_empty() => {
-                let is_new = draft.left_out.insert(role.clone());
-                if is_new {
-                    notes.push(format!(
-                        "`{name}` lives only in this cell: it borrows from something that does not \
-                         outlive it; clone what it points to if a later cell needs it"
-                    ));
-                }
-                is_new
-            }
-            _ => false,
-        };
-        if is_new {
-            return;
         }
+        _ => return,
+    };
+    if matches!(role, Role::Take(_) | Role::Probe(_)) || !draft.left_out.insert(role.clone()) {
+        return;
+    }
+    if let (Role::Put(name), true) = (role, borrows) {
+        notes.push(format!(
+            "`{name}` lives only in this cell: it borrows from something that does not outlive it; \
+             clone what it points to if a later cell needs it"
+        ));
     }
 }
 

@@ -80,14 +80,24 @@ impl Program {
 
     /// The place in a cell that the bytes `range` were copied from.
     pub(crate) fn place(&self, range: &Range<usize>) -> Option<Place> {
-        let holds = |held: &Range<usize>| held.start <= range.start && range.start <= held.end;
+        let holds = |held: &Range<usize>| held.contains(&range.start);
         if let Some((_, place)) = self.stood_for.iter().find(|(held, _)| holds(held)) {
             return Some(place.clone());
         }
-        let (copied, place) = self.copied.iter().find(|(held, _)| holds(held))?;
+        // What points behind the last character of a piece is about its end.
+        let touches = |held: &Range<usize>| holds(held) || held.end == range.start;
+        let (copied, place) = self.copied.iter().find(|(held, _)| touches(held))?;
         let start = place.range.start + (range.start - copied.start);
         let length = range.len().min(copied.end - range.start);
         Some(Place { cell: Arc::clone(&place.cell), range: start..start + length })
+    }
+
+    /// The end of the piece of a cell that was copied last before byte `at`.
+    pub(crate) fn place_before(&self, at: usize) -> Option<Place> {
+        let (_, place) = self.copied.iter().rev().find(|(held, _)| held.end <= at)?;
+        let text = place.cell.text.get(place.range.clone())?;
+        let end = place.range.start + text.trim_end().len();
+        Some(Place { cell: Arc::clone(&place.cell), range: end..end })
     }
 
     /// What the generated code at `range` is there for.
