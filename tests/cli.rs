@@ -21,6 +21,18 @@ pub(crate) struct Answer {
     pub(crate) stderr: String,
 }
 
+impl Answer {
+    /// Runs `command` to its end.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
 impl Trialbook {
     pub(crate) fn new() -> Self {
         Self { store: tempfile::tempdir().unwrap() }
@@ -37,12 +49,7 @@ impl Trialbook {
     }
 
     pub(crate) fn call(&self, args: &[&str]) -> Answer {
-        let output = self.command().args(args).output().unwrap();
-        Answer {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Answer::of(self.command().args(args))
     }
 
     /// Calls with `--json` and expects success.

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     figure::{bytes, count, seconds},
     output::{Align, Output, Table},
-    toolchain::{self, Lookup, Profile, Toolchain},
+    toolchain::{self, Lookup, Made, Need, Profile, Toolchain},
 };
 
 /// What repairs a prelude that is stale or missing.
@@ -48,13 +48,12 @@ impl Build {
     fn run(&self, session: &Session) -> Result<Output> {
         let toolchain = Toolchain::detect()?;
         let profile = self.profile.unwrap_or_else(Profile::of_this_program);
-        let began_ms = now_ms();
-        let prelude = if self.force {
-            toolchain::Prelude::rebuild(&toolchain, profile, &session.monitor)?
-        } else {
-            toolchain::Prelude::build(&toolchain, profile, &session.monitor)?
+        let need = if self.force { Need::New } else { Need::Fresh };
+        let made = toolchain::Prelude::make(&toolchain, profile, need, &session.monitor)?;
+        let (prelude, is_new) = match made {
+            Made::Built(prelude) => (prelude, true),
+            Made::Found(prelude) => (prelude, false),
         };
-        let is_new = prelude.manifest.built_ms >= began_ms;
         let said = if is_new {
             format!(
                 "built the prelude ({profile}) in {}: {} with {} crates in {}",

@@ -12,7 +12,7 @@ use super::{
     cargo::{self, Artifacts, dep_info_files},
     manifest::{Built, MANIFEST, Manifest, SourceFile},
     place::Place,
-    prelude::{Lookup, Prelude, Profile, dylib_name, sweep},
+    prelude::{Lookup, Made, Need, Prelude, Profile, dylib_name, sweep},
     rust::Toolchain,
 };
 use crate::{
@@ -28,34 +28,27 @@ const LOCK: &str = ".lock";
 /// Everything that cargo and the compiler said in the last build that failed.
 const LOG: &str = "build.log";
 
-/// Whether a fresh prelude is good enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    WhereNeeded,
-    Anew,
-}
-
 pub(super) fn run(
     toolchain: &Toolchain,
     profile: Profile,
+    need: Need,
     monitor: &Monitor,
-    mode: Mode,
-) -> Result<Prelude> {
+) -> Result<Made> {
     let place = Place::of_this_process();
     let fresh = || match Prelude::find_profile(toolchain, profile) {
-        Lookup::Fresh(prelude) if mode == Mode::WhereNeeded => Some(prelude),
+        Lookup::Fresh(prelude) if need == Need::Fresh => Some(Made::Found(prelude)),
         _ => None,
     };
-    if let Some(prelude) = fresh() {
-        return Ok(prelude);
+    if let Some(found) = fresh() {
+        return Ok(found);
     }
     place.check_source()?;
     fs::create_dir_all(&place.preludes)
         .map_err(|source| Error::io("create the folder", &place.preludes, source))?;
     monitor.stage("prelude", None, || {
         let _only_builder = lock(&place.preludes, monitor)?;
-        if let Some(prelude) = fresh() {
-            return Ok(prelude);
+        if let Some(found) = fresh() {
+            return Ok(found);
         }
         let began = (SystemTime::now(), Instant::now());
         let artifacts = cargo::build(toolchain, &place, profile, monitor)?.map_err(|failure| {
@@ -72,7 +65,7 @@ pub(super) fn run(
         monitor.progress.note("putting it together");
         let prelude = assemble(toolchain, &place, profile, &artifacts, began)?;
         sweep(&prelude);
-        Ok(prelude)
+        Ok(Made::Built(prelude))
     })
 }
 

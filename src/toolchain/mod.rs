@@ -10,5 +10,5 @@ mod prelude;
 mod rust;
 
 pub use manifest::Manifest;
-pub use prelude::{Lookup, Prelude, Profile};
+pub use prelude::{Lookup, Made, Need, Prelude, Profile};
 pub use rust::Toolchain;

@@ -71,6 +71,24 @@ pub struct Prelude {
     _in_use: Arc<File>,
 }
 
+/// What a caller needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A fresh prelude, built now or before.
+    Fresh,
+    /// One that is built now.
+    New,
+}
+
+/// How a caller got what it needs.
+#[derive(Debug, Clone)]
+pub enum Made {
+    /// It was built by this call.
+    Built(Prelude),
+    /// It was there, or another process was building it.
+    Found(Prelude),
+}
+
 /// What there is when a cell asks for a prelude.
 #[derive(Debug, Clone)]
 pub enum Lookup {
@@ -98,22 +116,29 @@ impl Prelude {
         Self::find_where(toolchain, |manifest| manifest.profile == profile)
     }
 
-    /// Builds a prelude with `toolchain`, or returns the fresh one that is there. A second
-    /// builder waits for the first and then finds its work done.
+    /// Builds a prelude with `toolchain`, or returns the fresh one that is there.
+    ///
+    /// # Errors
+    /// As [`Prelude::make`].
+    pub fn build(toolchain: &Toolchain, profile: Profile, monitor: &Monitor) -> Result<Self> {
+        match Self::make(toolchain, profile, Need::Fresh, monitor)? {
+            Made::Built(prelude) | Made::Found(prelude) => Ok(prelude),
+        }
+    }
+
+    /// Builds a prelude with `toolchain` where `need` asks for it. A second builder waits for the
+    /// first and then finds its work done.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Unavailable`] without sources or cargo, what the compiler says when it
     /// fails, and the interrupt; whatever happens, nothing half-made is ever found.
-    pub fn build(toolchain: &Toolchain, profile: Profile, monitor: &Monitor) -> Result<Self> {
-        build::run(toolchain, profile, monitor, build::Mode::WhereNeeded)
-    }
-
-    /// Builds a prelude even where a fresh one is there.
-    ///
-    /// # Errors
-    /// As [`Prelude::build`].
-    pub fn rebuild(toolchain: &Toolchain, profile: Profile, monitor: &Monitor) -> Result<Self> {
-        build::run(toolchain, profile, monitor, build::Mode::Anew)
+    pub fn make(
+        toolchain: &Toolchain,
+        profile: Profile,
+        need: Need,
+        monitor: &Monitor,
+    ) -> Result<Made> {
+        build::run(toolchain, profile, need, monitor)
     }
 
     /// The folder in which preludes are kept.

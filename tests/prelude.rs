@@ -1,0 +1,260 @@
+//! Building and finding the prelude, with a compiler and a cargo that are shell scripts: what is
+//! tested is what surrounds them, so that no test waits for polars.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cli::{Answer, Trialbook};
+
+/// Answers as rustc does about itself.
+const RUSTC: &str = r#"#!/bin/sh
+case "$*" in
+    -vV) printf 'rustc 1.95.0\nhost: test-host\nrelease: 1.95.0\ncommit-hash: 0123abcd\n' ;;
+    *sysroot*) printf '%s\n' "$FAKE/sysroot" ;;
+esac
+"#;
+
+/// Writes what cargo would, unless it is told to fail or to hang.
+const CARGO: &str = r#"#!/bin/sh
+printf '%s\n' "$*" >> "$FAKE/calls"
+printf '    Building [====>    ] 1/2: polars\r' >&2
+if [ -e "$FAKE/hangs" ]; then
+    sleep 1000 & echo $! > "$FAKE/started.half" && mv "$FAKE/started.half" "$FAKE/started"
+    wait
+fi
+if [ -e "$FAKE/fails" ]; then
+    printf '{"reason":"compiler-message","message":{"level":"error","rendered":"error[E0425]: cannot find value\\n"}}\n'
+    printf 'error: could not compile trialbook\n' >&2
+    exit 101
+fi
+sleep 0.2
+out="$FAKE/out"
+mkdir -p "$out"
+rm -f "$out"/*
+echo code > "$out/libtrialbook.so"
+echo meta > "$out/libpolars-1.rmeta"
+echo lib > "$out/libpolars-1.rlib"
+printf '%s: %s/src/lib.rs\n' "$out/libtrialbook.so" "$TRIALBOOK_SOURCE" > "$out/libtrialbook.d"
+printf '{"reason":"compiler-artifact","target":{"kind":["lib"]},"filenames":["%s","%s"]}\n' "$out/libpolars-1.rlib" "$out/libpolars-1.rmeta"
+printf '{"reason":"compiler-artifact","target":{"kind":["dylib"]},"filenames":["%s"]}\n' "$out/libtrialbook.so"
+printf '{"reason":"build-finished","success":true}\n'
+"#;
+
+/// A package, a toolchain and a place for preludes, all of them in one temporary folder.
+struct Workbench {
+    dir: TempDir,
+    program: Trialbook,
+}
+
+impl Workbench {
+    fn new() -> Self {
+        let bench = Self { dir: tempfile::tempdir().unwrap(), program: Trialbook::new() };
+        bench.write("source/Cargo.toml", "[package]");
+        bench.write("source/src/lib.rs", "//! first");
+        bench.write("sysroot/lib/rustlib/test-host/lib/libstd-1.so", "");
+        for (path, script) in [("rustc", RUSTC), ("sysroot/bin/cargo", CARGO)] {
+            bench.write(path, script);
+            let executable = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(bench.path(path), executable).unwrap();
+        }
+        bench
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.program.command();
+        command
+            .arg("prelude")
+            .args(args)
+            .env("FAKE", self.dir.path())
+            .env("RUSTC", self.path("rustc"))
+            .env("TRIALBOOK_SOURCE", self.path("source"))
+            .env("TRIALBOOK_PRELUDE", self.path("preludes"));
+        command
+    }
+
+    fn call(&self, args: &[&str]) -> Answer {
+        Answer::of(&mut self.command(args))
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let answer = self.call(&[args, &["--json"]].concat());
+        assert_eq!(answer.code, 0, "{args:?}\n{}\n{}", answer.stdout, answer.stderr);
+        serde_json::from_str(&answer.stdout).unwrap()
+    }
+
+    fn build(&self) -> PathBuf {
+        let built = self.json(&["build", "--profile", "dev"]);
+        PathBuf::from(built["dir"].as_str().unwrap())
+    }
+
+    /// The names of everything in the folder of preludes but its lock.
+    fn kept(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("preludes")).unwrap();
+        let mut kept: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        kept.retain(|path| !path.ends_with(".lock"));
+        kept.sort();
+        kept
+    }
+
+    fn n_calls_of_cargo(&self) -> usize {
+        fs::read_to_string(self.path("calls")).unwrap().lines().count()
+    }
+}
+
+/// Waits for `path` to be there; a build that never gets so far fails the test.
+fn wait_for(path: &Path) {
+    let began = Instant::now();
+    while !path.exists() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{path:?} never came");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_is_built_is_found_and_not_built_again() {
+    let bench = Workbench::new();
+    assert_eq!(bench.json(&["status"])["state"], "missing");
+    let dir = bench.build();
+    for file in ["libtrialbook.so", "deps/libpolars-1.rmeta", "prelude.json"] {
+        assert!(dir.join(file).is_file(), "{file}");
+    }
+    assert!(!dir.join("deps/libpolars-1.rlib").exists(), "metadata is enough");
+    let status = bench.json(&["status"]);
+    assert_eq!(status["state"], "fresh");
+    assert_eq!(status["profile"], "dev");
+    assert_eq!(status["compiler"]["version"], "1.95.0");
+    assert_eq!(bench.json(&["build", "--profile", "dev"])["built"], false);
+    assert_eq!(bench.n_calls_of_cargo(), 1);
+    let call = fs::read_to_string(bench.path("calls")).unwrap();
+    assert!(call.contains("--cfg trialbook_prelude -C prefer-dynamic"), "{call}");
+    assert!(!call.contains("--release"), "{call}");
+}
+
+#[test]
+fn a_changed_source_makes_it_stale_and_a_touched_one_does_not() {
+    let bench = Workbench::new();
+    let first = bench.build();
+    bench.write("source/src/lib.rs", "//! first");
+    assert_eq!(bench.json(&["status"])["state"], "fresh", "the same text, written again");
+    bench.write("source/src/lib.rs", "//! other");
+    let status = bench.json(&["status"]);
+    assert_eq!(status["state"], "stale", "another text of the same length");
+    assert_eq!(status["changed"], "src/lib.rs");
+    let second = bench.build();
+    assert_eq!(bench.json(&["status"])["state"], "fresh");
+    assert_eq!(bench.kept(), [second], "{first:?} is replaced");
+}
+
+#[test]
+fn a_prelude_in_use_outlives_the_build_that_replaces_it() {
+    let bench = Workbench::new();
+    let first = bench.build();
+    let in_use = File::open(first.join("prelude.json")).unwrap();
+    in_use.lock_shared().unwrap();
+    bench.write("source/src/lib.rs", "//! other");
+    let second = bench.build();
+    let mut both = vec![first, second];
+    both.sort();
+    assert_eq!(bench.kept(), both);
+    drop(in_use);
+    assert_eq!(bench.json(&["build", "--profile", "dev", "--force"])["built"], true);
+    assert_eq!(bench.kept().len(), 1, "nobody uses the former two any more");
+}
+
+#[test]
+fn a_failed_build_leaves_its_log_alone() {
+    let bench = Workbench::new();
+    bench.write("fails", "");
+    let answer = bench.call(&["build"]);
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    assert!(answer.stderr.contains("error[E0425]: cannot find value"), "{}", answer.stderr);
+    let log = bench.path("preludes/build.log");
+    assert!(answer.stderr.contains(&log.display().to_string()), "{}", answer.stderr);
+    assert_eq!(bench.kept(), [log.clone()]);
+    assert!(fs::read_to_string(log).unwrap().contains("could not compile"));
+    assert_eq!(bench.json(&["status"])["state"], "missing");
+}
+
+#[test]
+fn of_two_builders_the_second_waits_and_finds_the_work_done() {
+    let bench = Workbench::new();
+    let builders: Vec<_> = (0..2)
+        .map(|_| {
+            let mut command = bench.command(&["build", "--profile", "dev", "--json"]);
+            command.stdout(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let mut n_built = 0;
+    for builder in builders {
+        let output = builder.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        n_built += usize::from(answer["built"] == true);
+    }
+    assert_eq!((n_built, bench.n_calls_of_cargo(), bench.kept().len()), (1, 1, 1));
+}
+
+#[test]
+fn an_interrupt_ends_cargo_and_all_it_started() {
+    let bench = Workbench::new();
+    bench.write("hangs", "");
+    let mut builder = bench.command(&["build"]).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&bench.path("started"));
+    let compiler = fs::read_to_string(bench.path("started")).unwrap();
+    let is_alive = |pid: &str| Path::new("/proc").join(pid.trim()).join("exe").exists();
+    let is_linux = Path::new("/proc/self").exists();
+    assert!(!is_linux || is_alive(&compiler));
+    let pid = builder.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(builder.wait().unwrap().code(), Some(130));
+    assert!(!is_linux || !is_alive(&compiler), "the compiler goes on");
+    assert_eq!(bench.kept(), Vec::<PathBuf>::new(), "something half-made is left");
+}
+
+#[test]
+fn without_a_compiler_status_answers_and_build_says_what_to_install() {
+    let program = Trialbook::new();
+    let bare = |verb: &str| {
+        let mut command = program.command();
+        command.args(["prelude", verb]).env_clear().env("HOME", program.store());
+        Answer::of(&mut command)
+    };
+    let status = bare("status");
+    assert_eq!(status.code, 0, "{}", status.stderr);
+    let build = bare("build");
+    assert_eq!(build.code, 1);
+    for said in [&status.stdout, &build.stderr] {
+        assert!(said.contains("no Rust compiler found"), "{said}");
+        assert!(said.contains("https://rustup.rs"), "{said}");
+    }
+}
+
+#[test]
+fn sources_that_are_gone_are_named() {
+    let bench = Workbench::new();
+    fs::remove_file(bench.path("source/Cargo.toml")).unwrap();
+    let answer = bench.call(&["build"]);
+    assert_eq!(answer.code, 1);
+    let source = bench.path("source").display().to_string();
+    assert!(answer.stderr.contains(&source), "{}", answer.stderr);
+    assert!(answer.stderr.contains("TRIALBOOK_SOURCE"), "{}", answer.stderr);
+}
