@@ -5,6 +5,10 @@ python := env_var_or_default("PYTHON", "python3")
 _default:
     @just --list --unsorted
 
+# build the program and what Rust cells are compiled against, both optimised: once, then it is there
+setup: build
+    target/release/trialbook prelude build
+
 # walk through the whole lifecycle on the built-in sample
 demo:
     cargo run -- demo
