@@ -1,35 +1,38 @@
 //! The command line: reads arguments, shows outputs and errors, draws progress, turns signals into
-//! interrupts. The only file that prints. Exit codes: 0 done, 1 error, 2 wrong usage, 3 blocked by
-//! a gate, 130 interrupted.
+//! interrupts. Exit codes: 0 done, 1 error, 2 wrong usage, 3 blocked by a gate, 130 interrupted.
 
 use std::{
     io::{self, IsTerminal, Write},
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
-use clap::{CommandFactory, Parser};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::{
     book::Book,
+    cell::{Failure, FailureKind, Options},
     command::{Command, Interim, Session},
     error::{Error, ErrorKind, Result},
     output::{Outcome, Output},
     progress::{Interrupt, Monitor, Progress, Silent},
+    shell::{self, Bar, Terminal},
     store::{STORE_ENV, Store},
 };
 
 const ABOUT: &str = "The whole life of a text classifier: explore, train, track, gate, serve";
+
+const AFTER_HELP: &str =
+    "Without a command: a shell for Rust and `:` commands, or what stdin holds";
 
 /// Where help lists what every command takes.
 const GLOBAL: &str = "Global options";
 
 /// The program's arguments.
 #[derive(Debug, Parser)]
-#[command(name = "trialbook", version, about = ABOUT, arg_required_else_help = true)]
+#[command(name = "trialbook", version, about = ABOUT, after_help = AFTER_HELP)]
 struct Cli {
     /// The store's folder
     #[arg(
@@ -48,8 +51,30 @@ struct Cli {
     /// No progress on stderr
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     quiet: bool,
+    /// Run a cell, Rust or `:runs list`, and leave; may be given several times
+    #[arg(short = 'c', long = "cell", value_name = "CELL")]
+    cells: Vec<String>,
     #[command(subcommand)]
-    command: Command,
+    verb: Option<Verb>,
+}
+
+/// What the program can be asked to do.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    #[command(flatten)]
+    Command(Command),
+    /// Run every cell of a script (.rs, .tb) or notebook (.ipynb), until one fails
+    Run(Run),
+}
+
+/// A file of cells.
+#[derive(Debug, Args)]
+struct Run {
+    /// A notebook (.ipynb), Rust with `// %%` between cells (.rs), or what one would type (.tb)
+    file: PathBuf,
+    /// Write what the cells show into the notebook, once all have run
+    #[arg(long)]
+    save: bool,
 }
 
 /// How answers are shown.
@@ -68,22 +93,42 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let form = if cli.json { Form::Json } else { Form::Text };
+    match cli.verb {
+        Some(_) if !cli.cells.is_empty() => {
+            let message = "a cell and a command exclude each other";
+            usage(&Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))
+        }
+        Some(Verb::Command(command)) => {
+            run_command(command, Store::new(cli.store), cli.json, cli.quiet)
+        }
+        verb => {
+            let file = verb.and_then(|verb| match verb {
+                Verb::Run(run) => Some(run),
+                Verb::Command(_) => None,
+            });
+            run_cells(file, &cli.cells, Store::new(cli.store), cli.json, cli.quiet)
+        }
+    }
+}
+
+/// Runs one command and shows its answer.
+fn run_command(command: Command, store: Store, json: bool, quiet: bool) -> ExitCode {
+    let form = if json { Form::Json } else { Form::Text };
     let interrupt = Interrupt::default();
-    let watched = match cli.command.heeds_interrupts() {
+    let watched = match command.heeds_interrupts() {
         true => watch_signals(&interrupt),
         false => Ok(()),
     };
     let outcome = watched.and_then(|()| {
         // A server's access lines are what its operator watches; other commands only warn.
-        start_logging(if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" });
-        let progress: Arc<dyn Progress> = if cli.quiet || cli.json || !io::stderr().is_terminal() {
+        start_logging(if matches!(command, Command::Serve(_)) { "info" } else { "warn" });
+        let progress: Arc<dyn Progress> = if quiet || json || !io::stderr().is_terminal() {
             Arc::new(Silent)
         } else {
             Arc::new(Bar::default())
         };
         let session = Session::new(
-            Book::with_store(Store::new(cli.store)),
+            Book::with_store(store),
             Monitor { progress, interrupt },
             move |output, interim| match (form, interim) {
                 (Form::Text, _) => show(output, Form::Text),
@@ -91,7 +136,7 @@ pub fn main() -> ExitCode {
                 (Form::Json | Form::JsonLine, _) => Ok(()),
             },
         );
-        let output = cli.command.run(&session)?;
+        let output = command.run(&session)?;
         show(&output, form)?;
         Ok(output.outcome())
     });
@@ -106,6 +151,49 @@ pub fn main() -> ExitCode {
                 _ => ExitCode::FAILURE,
             }
         }
+    }
+}
+
+/// Runs cells: of a file, of the arguments, of a person in a terminal, of stdin.
+fn run_cells(
+    file: Option<Run>,
+    cells: &[String],
+    store: Store,
+    json: bool,
+    quiet: bool,
+) -> ExitCode {
+    if json {
+        let message = "--json is for one command: write it behind the command, `:runs list --json`";
+        return usage(&Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message));
+    }
+    start_logging("warn");
+    let options = Options { store, grace: GRACE };
+    let outcome = match file {
+        Some(run) => shell::run_file(options, quiet, &run.file, run.save),
+        None if !cells.is_empty() => shell::run_cells(options, quiet, cells),
+        None if Terminal::of_process().is_interactive => {
+            shell::run_interactive(options, quiet).map(Ok)
+        }
+        None => shell::run_stdin(options, quiet),
+    };
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => exit_code(&failure),
+        Err(error) => {
+            complain(&error, Form::Text);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How long running Rust has to look at an interrupt before its process is ended.
+const GRACE: Duration = Duration::from_secs(2);
+
+fn exit_code(failure: &Failure) -> ExitCode {
+    match failure.kind {
+        FailureKind::Blocked => ExitCode::from(3),
+        FailureKind::Interrupted => ExitCode::from(130),
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -151,7 +239,7 @@ fn start_logging(default: &str) {
 
 fn show(output: &Output, form: Form) -> Result<()> {
     let text = match form {
-        Form::Text => output.to_text(terminal_width()),
+        Form::Text => output.to_text(Terminal::width()),
         Form::Json => format!("{:#}", output.json()),
         Form::JsonLine => output.json().to_string(),
     };
@@ -162,15 +250,6 @@ fn show(output: &Output, form: Form) -> Result<()> {
         Err(error) => Err(Error::new(ErrorKind::Io, "cannot write the answer").with_source(error)),
         Ok(()) => Ok(()),
     }
-}
-
-/// The terminal's width, or `None` when the answer goes into a file or a pipe and stays unwrapped.
-fn terminal_width() -> Option<u16> {
-    let stdout = io::stdout();
-    if !stdout.is_terminal() {
-        return None;
-    }
-    terminal_size::terminal_size().map(|(width, _)| width.0)
 }
 
 fn complain(error: &Error, form: Form) {
@@ -188,55 +267,4 @@ fn complain(error: &Error, form: Form) {
     };
     // If stderr is closed there is nobody left to tell.
     let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// A progress bar on stderr, one line for the stage that runs.
-#[derive(Default)]
-struct Bar {
-    current: Mutex<Option<ProgressBar>>,
-}
-
-impl Bar {
-    fn with(&self, act: impl FnOnce(&ProgressBar)) {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = current.as_ref() {
-            act(bar);
-        }
-    }
-}
-
-impl Progress for Bar {
-    fn begin(&self, stage: &str, total: Option<u64>) {
-        let bar = match total {
-            Some(total) => ProgressBar::new(total)
-                .with_style(style("{prefix:>12} {bar:20} {percent:>3}% {elapsed} {msg}")),
-            None => ProgressBar::new_spinner()
-                .with_style(style("{prefix:>12} {spinner} {elapsed} {msg}")),
-        };
-        bar.set_prefix(stage.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(former) = current.replace(bar) {
-            former.finish_and_clear();
-        }
-    }
-
-    fn advance(&self, n_steps: u64) {
-        self.with(|bar| bar.inc(n_steps));
-    }
-
-    fn note(&self, remark: &str) {
-        self.with(|bar| bar.set_message(remark.to_owned()));
-    }
-
-    fn end(&self) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = current.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -37,6 +37,9 @@ pub mod command;
 pub mod cell;
 
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
+mod shell;
+
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub mod cli;
 
 pub use book::Book;

@@ -18,6 +18,10 @@ mod shell_line;
 mod verbs;
 mod words;
 mod workshop;
+pub(crate) mod part;
+mod session_command;
+mod verbs;
+pub(crate) mod words;
 
 pub mod evcxr;
 

@@ -167,6 +167,8 @@ pub fn parser() -> clap::Command {
 fn as_typed(text: &str) -> String {
     let text = text.trim_start_matches("error: ").replace(MORE, "");
     match text.trim_end().split_once(USAGE) {
+        // The form of the whole program says nothing about a line.
+        Some((before, line)) if line.starts_with("trialbook") => before.trim_end().to_owned(),
         Some((before, line)) if line.starts_with(|first: char| first.is_ascii_lowercase()) => {
             format!("{before}{USAGE}:{line}")
         }

@@ -136,6 +136,21 @@ impl Assistant {
         sql::complete(&line[query..], behind, datasets).moved(query, line.len())
     }
 
+    /// How the command that `cell` begins with goes on, when it is a verb and a blank so far.
+    pub fn form(&self, cell: &str) -> Option<String> {
+        let line = cell.strip_prefix(':').filter(|line| line.ends_with(' '))?;
+        let words = Words::of(line).words;
+        let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        let (command, depth) = find(&words);
+        if depth == 0 || depth < words.len() {
+            return None;
+        }
+        let usage = command.clone().render_usage().to_string();
+        let name = words.join(" ");
+        let (_, form) = usage.split_once(&name)?;
+        Some(form.trim().to_owned())
+    }
+
     /// What the last word of `line`, a command without its colon, is for.
     pub(super) fn inspect_command(&self, line: &str, detail: u8) -> Option<Content> {
         let words = Words::of(line).words;

@@ -68,15 +68,15 @@ fn of_rust(code: &str) -> Completeness {
             Completeness::Incomplete { indent: String::new() }
         }
         Ok(_) => Completeness::Complete,
-        Err(error) if error.to_string().starts_with("unexpected end of input") => {
+        Err(error) => match parse(&format!("{code}\n;")) {
             // A last `let` without its semicolon is as good as one with it.
-            match parse(&format!("{code}\n;")) {
-                Ok(statements) if !ends_in_declaration(&statements) => Completeness::Complete,
-                _ => Completeness::Incomplete { indent: INDENT.to_owned() },
+            Ok(statements) if !ends_in_declaration(&statements) => Completeness::Complete,
+            _ if error.to_string().starts_with("unexpected end of input") => {
+                Completeness::Incomplete { indent: INDENT.to_owned() }
             }
-        }
-        // What this parser does not know the compiler may: it has the last word, and explains.
-        Err(error) => Completeness::Invalid { message: error.to_string() },
+            // What this parser does not know the compiler may: it has the last word.
+            _ => Completeness::Invalid { message: error.to_string() },
+        },
     }
 }
 
