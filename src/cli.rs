@@ -6,7 +6,6 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
-    time::Duration,
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -101,13 +100,10 @@ pub fn main() -> ExitCode {
         Some(Verb::Command(command)) => {
             run_command(command, Store::new(cli.store), cli.json, cli.quiet)
         }
-        verb => {
-            let file = verb.and_then(|verb| match verb {
-                Verb::Run(run) => Some(run),
-                Verb::Command(_) => None,
-            });
-            run_cells(file, &cli.cells, Store::new(cli.store), cli.json, cli.quiet)
+        Some(Verb::Run(run)) => {
+            run_cells(Some(&run), &[], Store::new(cli.store), cli.json, cli.quiet)
         }
+        None => run_cells(None, &cli.cells, Store::new(cli.store), cli.json, cli.quiet),
     }
 }
 
@@ -156,7 +152,7 @@ fn run_command(command: Command, store: Store, json: bool, quiet: bool) -> ExitC
 
 /// Runs cells: of a file, of the arguments, of a person in a terminal, of stdin.
 fn run_cells(
-    file: Option<Run>,
+    file: Option<&Run>,
     cells: &[String],
     store: Store,
     json: bool,
@@ -167,7 +163,7 @@ fn run_cells(
         return usage(&Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message));
     }
     start_logging("warn");
-    let options = Options { store, grace: GRACE };
+    let options = Options::new(store);
     let outcome = match file {
         Some(run) => shell::run_file(options, quiet, &run.file, run.save),
         None if !cells.is_empty() => shell::run_cells(options, quiet, cells),
@@ -185,9 +181,6 @@ fn run_cells(
         }
     }
 }
-
-/// How long running Rust has to look at an interrupt before its process is ended.
-const GRACE: Duration = Duration::from_secs(2);
 
 fn exit_code(failure: &Failure) -> ExitCode {
     match failure.kind {

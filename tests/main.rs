@@ -11,3 +11,4 @@ mod model; // the baseline from texts to saved files
 mod prelude; // building and finding what cells are compiled against
 mod registry; // the tracking store, with crashes and damage
 mod serve; // the HTTP server, asked directly and over real sockets
+mod shell; // cells from pipes, files and a person at a terminal

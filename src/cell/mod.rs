@@ -6,6 +6,7 @@ mod assistant;
 mod command_line;
 pub mod document;
 mod engine;
+pub mod evcxr;
 mod failure;
 mod front;
 mod history;
@@ -20,8 +21,10 @@ mod words;
 mod workshop;
 pub(crate) mod part;
 mod session_command;
+mod shell_line;
 mod verbs;
 pub(crate) mod words;
+mod workshop;
 
 pub mod evcxr;
 

@@ -11,7 +11,7 @@ use super::{
     failure::Failure,
     front::{Event, Front, InputRequest, Stream},
     log::Log,
-    verbs,
+    verbs::{self, Verb},
     words::Words,
 };
 use crate::{
@@ -62,21 +62,17 @@ pub(crate) enum SessionCommand {
     },
 }
 
-/// Their names, and what each is for.
-pub(crate) fn verbs() -> impl Iterator<Item = (&'static str, &'static str)> {
+/// Their names without the colon, and what each is for.
+pub(crate) fn verbs() -> impl Iterator<Item = Verb> {
     [
-        ("help", "List the commands, or explain one: :help train"),
-        ("who", "List the variables with their types"),
-        ("rerun", "Run a cell of this session again: :rerun 3, :rerun last"),
-        ("timeit", "Say how long a cell takes: :timeit [-n RUNS] CELL"),
-        ("save", "Write the session into a file: :save FILE.ipynb|.rs|.tb [--force]"),
+        ("help", "[COMMAND]", "List the commands, or explain one"),
+        ("who", "", "List the variables with their types"),
+        ("rerun", "NUMBER|last", "Run a cell of this session again"),
+        ("timeit", "[-n RUNS] CELL", "Say how long a cell takes"),
+        ("save", "FILE.ipynb|.rs|.tb [--force]", "Write the session into a file"),
     ]
     .into_iter()
-}
-
-/// Whether Rust follows the command called `verb`.
-pub(crate) fn takes_rust(verb: &str) -> bool {
-    verb == "timeit"
+    .map(|(name, form, about)| Verb { name, form, about })
 }
 
 impl SessionCommand {
@@ -213,8 +209,10 @@ fn help(words: &[String]) -> Result<String> {
     let words: Vec<&str> = words.iter().map(|word| word.trim_start_matches(':')).collect();
     match &words[..] {
         [] => Ok(overview()),
-        [name] if let Some((name, about)) = verbs().find(|(verb, _)| verb == name) => {
-            Ok(format!(":{name}\n  {about}"))
+        [name] if let Some(verb) = verbs::beside().find(|verb| verb.name == *name) => {
+            Ok(format!("{}\n\nUsage: :{} {}", verb.about, verb.name, verb.form)
+                .trim_end()
+                .to_owned())
         }
         _ => match command::request(&[&words[..], &["--help"]].concat())? {
             Request::Help(text) => Ok(text),
@@ -231,10 +229,17 @@ fn overview() -> String {
         .map(|verb| (verb.get_name(), verb.get_about().map(ToString::to_string)));
     let of_parser: Vec<(String, String)> =
         of_parser.map(|(name, about)| (name.to_owned(), about.unwrap_or_default())).collect();
-    let of_session: Vec<(String, String)> =
-        verbs().map(|(name, about)| (name.to_owned(), about.to_owned())).collect();
+    let listed = |verbs: &mut dyn Iterator<Item = Verb>| -> Vec<(String, String)> {
+        verbs.map(|verb| (verb.name.to_owned(), verb.about.to_owned())).collect()
+    };
+    let of_session = listed(&mut verbs());
+    let of_evcxr = listed(&mut verbs::beside().skip(of_session.len()));
     let mut text = String::from("Rust runs as it is typed; `!ls` asks the system's shell.\n");
-    for (title, verbs) in [("Commands", of_parser), ("About this session", of_session)] {
+    for (title, verbs) in [
+        ("Commands", of_parser),
+        ("About this session", of_session),
+        ("Known from evcxr", of_evcxr),
+    ] {
         text.push_str(&format!("\n{title}\n"));
         for (name, about) in verbs {
             text.push_str(&format!("  {:<14} {about}\n", format!(":{name}")));
@@ -348,6 +353,10 @@ mod tests {
             assert!(text.contains(&format!("  :{} ", command.get_name())), "{text}");
             let explained = help(&[command.get_name().to_owned()]).unwrap();
             assert!(explained.contains("Usage: :"), "{explained}");
+        }
+        for verb in verbs::beside() {
+            assert!(text.contains(&format!("  :{}", verb.name)), "{text}");
+            assert!(help(&[verb.name.to_owned()]).unwrap().contains("Usage: :"), "{}", verb.name);
         }
         assert!(help(&[":save".to_owned()]).unwrap().contains(".ipynb"));
         let error = help(&["trian".to_owned()]).unwrap_err().to_string();

@@ -5,6 +5,34 @@ use std::sync::OnceLock;
 
 use clap::{Arg, Command};
 
+use super::{evcxr, session_command};
+
+/// A command that the parser does not know, because only who runs cells can do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verb {
+    /// Its name, without the colon.
+    pub(crate) name: &'static str,
+    /// What may follow it.
+    pub(crate) form: &'static str,
+    /// What it does, in one line.
+    pub(crate) about: &'static str,
+}
+
+/// The commands about the session, then evcxr's; a name that both have is told once.
+pub(crate) fn beside() -> impl Iterator<Item = Verb> {
+    let is_new = |name: &str| !session_command::verbs().any(|verb| verb.name == name);
+    let of_evcxr = evcxr::COMMANDS
+        .iter()
+        .filter(move |command| is_new(command.name))
+        .map(|command| Verb { name: command.name, form: command.arguments, about: command.help });
+    session_command::verbs().chain(of_evcxr)
+}
+
+/// Whether Rust follows the command called `verb`.
+pub(crate) fn takes_rust(verb: &str) -> bool {
+    matches!(verb, "doc" | "t" | "timeit" | "type")
+}
+
 /// The parser of command lines, built once.
 pub(crate) fn parser() -> &'static Command {
     static PARSER: OnceLock<Command> = OnceLock::new();

@@ -99,6 +99,9 @@ impl Batch {
             // Whoever gave one cell knows which it is.
             let number = (cells.len() > 1).then_some(idx + 1);
             self.run_one(number, cell, &front)?;
+            if self.interpreter.wants_to_quit() {
+                break;
+            }
         }
         Ok(())
     }

@@ -188,8 +188,9 @@ impl Offer {
             Some(width) if !item.detail.is_empty() => {
                 let detail = item.detail.lines().next().unwrap_or_default();
                 let text = format!("{:width$}  {detail}", item.text);
+                // As wide as the terminal, so that each stands on its own line.
                 let columns = usize::from(Terminal::width().unwrap_or(80)).saturating_sub(2);
-                text.chars().take(columns).collect()
+                format!("{:columns$}", text.chars().take(columns).collect::<String>())
             }
             _ => item.text.clone(),
         };

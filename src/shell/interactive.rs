@@ -63,10 +63,13 @@ pub(crate) fn run(options: Options, quiet: bool) -> Result<()> {
         if let Err(failure) = outcome {
             screen.fail(&failure);
         }
+        if interpreter.wants_to_quit() {
+            break;
+        }
         number += 1;
     }
     Ok(())
 }
 
-/// What leaves, besides Ctrl-D.
-const LEAVE: [&str; 3] = [":quit", ":q", ":exit"];
+/// What other shells have taught people to leave by, besides `:quit` and Ctrl-D.
+const LEAVE: [&str; 4] = [":q", ":exit", "exit", "quit"];

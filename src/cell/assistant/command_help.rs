@@ -6,7 +6,6 @@ use clap::{Arg, Command, ValueHint};
 use super::{Assistant, Completion, CompletionKind, Completions, names::Wanted, path, sql};
 use crate::{
     cell::{
-        session_command,
         verbs::{self, find},
         words::{Words, query_start},
     },
@@ -38,8 +37,13 @@ impl Assistant {
                 return self.complete_sql(line, query, &cell[cursor..]).moved(start, cursor);
             }
         }
-        if before.first().is_some_and(|verb| session_command::takes_rust(verb)) {
-            return self.complete_rust(cell, cursor);
+        if let Some(verb) = words.first().filter(|verb| verbs::takes_rust(&verb.text)) {
+            if !before.is_empty() {
+                // Blanks for all that is no Rust, so that places stay what they are.
+                let code = start + verb.end;
+                let code = format!("{}{}", " ".repeat(code), &cell[code..]);
+                return self.complete_rust(&code, cursor);
+            }
         }
         let items = self.candidates(&before, typed);
         // `--flag=va`: only the value is replaced.
@@ -100,7 +104,7 @@ impl Assistant {
         let values = argument
             .map(|argument| self.values(command, argument, &positionals, typed))
             .unwrap_or_default();
-        if values.is_empty() && typed.is_empty() { flags(command, given) } else { values }
+        if argument.is_none() && typed.is_empty() { flags(command, given) } else { values }
     }
 
     /// What `argument` of `command` may be, when `positionals` stand before it.
@@ -141,6 +145,11 @@ impl Assistant {
         let line = cell.strip_prefix(':').filter(|line| line.ends_with(' '))?;
         let words = Words::of(line).words;
         let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        if let [name] = words[..]
+            && let Some(verb) = verbs::beside().find(|verb| verb.name == name)
+        {
+            return (!verb.form.is_empty()).then(|| verb.form.to_owned());
+        }
         let (command, depth) = find(&words);
         if depth == 0 || depth < words.len() {
             return None;
@@ -156,8 +165,9 @@ impl Assistant {
         let words = Words::of(line).words;
         let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         let first = words.first()?;
-        if let Some((name, about)) = session_command::verbs().find(|(name, _)| name == first) {
-            return Some(Content::text(format!(":{name}: {about}")));
+        if let Some(verb) = verbs::beside().find(|verb| verb.name == *first) {
+            let text = format!(":{} {}", verb.name, verb.form);
+            return Some(Content::text(format!("{}\n{}", text.trim_end(), verb.about)));
         }
         let last = words.last()?;
         if last.starts_with('-')
@@ -188,10 +198,9 @@ fn quoted(mut item: Completion) -> Completion {
 
 /// Every verb: the parser's, then those that need a session.
 fn all_verbs() -> impl Iterator<Item = Completion> {
-    let of_session = session_command::verbs()
-        .map(|(name, about)| Completion::new(name, CompletionKind::Command, about));
-    let of_parser = verbs::parser().get_subcommands().map(verb);
-    of_parser.chain(of_session)
+    let beside =
+        verbs::beside().map(|verb| Completion::new(verb.name, CompletionKind::Command, verb.about));
+    verbs::parser().get_subcommands().map(verb).chain(beside)
 }
 
 fn verb(command: &Command) -> Completion {
