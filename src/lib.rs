@@ -13,6 +13,8 @@ pub mod store;
 pub mod data;
 pub mod text;
 
+pub mod plot;
+
 pub mod model;
 
 pub mod evaluate;

@@ -1,7 +1,10 @@
 //! What a command hands back: blocks a person reads and one JSON value a program reads. It never
 //! prints; each front end shows an [`Output`] its own way. This file knows no other module.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -36,15 +39,16 @@ pub enum Block {
     Plot(Plot),
 }
 
-/// A picture as a self-contained SVG, and the sketch shown where no picture can be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A finished picture in every form that a front end may want.
+#[derive(Clone)]
 pub struct Plot {
     /// The title, shown by front ends that cannot draw.
     pub title: String,
     /// A complete SVG document.
     pub svg: String,
-    /// A plain-text sketch of the same.
-    pub text: String,
+    /// The same as a Vega-Lite 5 specification with its data.
+    pub vega_lite: Value,
+    sketch: Arc<dyn Fn(Option<u16>) -> String + Send + Sync>,
 }
 
 /// On which side a column's text lies.
@@ -126,10 +130,33 @@ impl Output {
             .map(|block| match block {
                 Block::Text(text) => text.clone(),
                 Block::Table(table) => table.to_text(width),
-                Block::Plot(plot) => plot.text.clone(),
+                Block::Plot(plot) => plot.text(width),
             })
             .collect();
         parts.join("\n")
+    }
+}
+
+impl Plot {
+    /// A picture; `sketch` draws it in plain text for a width in columns.
+    pub fn new(
+        title: impl Into<String>,
+        svg: String,
+        vega_lite: Value,
+        sketch: impl Fn(Option<u16>) -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self { title: title.into(), svg, vega_lite, sketch: Arc::new(sketch) }
+    }
+
+    /// A plain-text sketch of the picture, no wider than `width` columns where that is possible.
+    pub fn text(&self, width: Option<u16>) -> String {
+        (self.sketch)(width)
+    }
+}
+
+impl fmt::Debug for Plot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plot").field("title", &self.title).finish_non_exhaustive()
     }
 }
 

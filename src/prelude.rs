@@ -9,6 +9,7 @@ pub use crate::{
     evaluate::Evaluation,
     gate::{Policy, Verdict},
     model::{Classifier, Fit, TfidfConfig},
+    plot::{Chart, plot},
     progress::Monitor,
     registry::{ModelVersion, Run, RunQuery, Stage},
     text::Vectorizer,

@@ -87,7 +87,9 @@ impl Store {
 /// # Errors
 /// When the system refuses (full disk, read-only), with the path; nothing is left behind.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    // A bare name has the empty path for a parent, which cannot be opened.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let dir = parent.unwrap_or(Path::new("."));
     let fail = |source| Error::io("write", path, source);
     let mut temporary = temporary_file(dir).map_err(fail)?;
     temporary.write_all(bytes).map_err(fail)?;

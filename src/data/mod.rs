@@ -34,6 +34,7 @@ pub use name::RESERVED_NAMES;
 pub use profile::{ClassWords, Distribution, Overlap, Profile, SplitProfile, TellingWord};
 pub use query::QueryResult;
 pub use sql::{Column, Columns, ExtraTables};
+pub(crate) use words::n_words;
 
 use serde::{Deserialize, Serialize};
 

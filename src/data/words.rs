@@ -129,7 +129,7 @@ impl WordCounts {
 }
 
 /// Number of words that white space separates, `<br />` not counted.
-pub(super) fn n_words(text: &str) -> usize {
+pub(crate) fn n_words(text: &str) -> usize {
     text_parts(text).map(n_words_of_part).sum()
 }
 

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::html;
-#[cfg(all(feature = "program", not(trialbook_prelude)))]
+use super::{Show as _, html};
 use crate::output::{Block, Output};
 
 /// A MIME bundle: the same thing in several forms, `text/plain` always among them.
@@ -58,19 +57,25 @@ impl Content {
     }
 }
 
-#[cfg(all(feature = "program", not(trialbook_prelude)))]
-/// One bundle a block: texts stay text, tables are HTML too, plots are pictures too. Plain tables
-/// are no wider than `width` columns where they can be wrapped.
+/// What each part of `output` looks like: a picture by itself, text and tables between pictures
+/// together. Plain tables are no wider than `width` columns where they can be wrapped.
 pub(crate) fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
-    output
-        .blocks()
-        .iter()
-        .map(|block| match block {
-            Block::Text(text) => Content::text(text.clone()),
-            Block::Table(table) => Content::text(table.to_text(width)),
+    let mut contents = Vec::new();
+    let mut together: Vec<Content> = Vec::new();
+    for block in output.blocks() {
+        match block {
+            Block::Text(text) => together.push(Content::text(text.clone())),
+            Block::Table(table) => together.push(table.content().with("text/plain", table.to_text(width))),
             Block::Plot(plot) => {
-                Content::text(plot.text.clone()).with("image/svg+xml", plot.svg.clone())
+                if !together.is_empty() {
+                    contents.push(Content::stacked(&std::mem::take(&mut together)));
+                }
+                contents.push(plot.content());
             }
-        })
-        .collect()
+        }
+    }
+    if !together.is_empty() {
+        contents.push(Content::stacked(&together));
+    }
+    contents
 }

@@ -1,6 +1,7 @@
 //! What a value looks like in a notebook and in a terminal: MIME bundles, and the trait by which
 //! evcxr and trialbook ask a value for its own. It prints only to hand a bundle to the front end.
 
+mod answer;
 mod content;
 mod html;
 mod show;
@@ -8,7 +9,7 @@ mod show;
 pub mod value;
 
 pub use content::Content;
-#[cfg(all(feature = "program", not(trialbook_prelude)))]
-pub(crate) use content::contents;
 pub use show::{Show, send};
 pub use value::Format;
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub(crate) use content::contents;

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Evaluation, calibration_plot, confusion_plot, precision_recall_plot, roc_plot};
+use super::Evaluation;
 
 /// Every artifact of `evaluation` as (name, bytes). Curves that are undefined have no files.
 pub fn artifacts(evaluation: &Evaluation) -> Vec<(String, Vec<u8>)> {
@@ -13,24 +13,24 @@ pub fn artifacts(evaluation: &Evaluation) -> Vec<(String, Vec<u8>)> {
     let mut files = vec![
         ("metrics.json".to_owned(), pretty(&metrics)),
         ("confusion_matrix.json".to_owned(), pretty(evaluation.confusion())),
-        (
-            "confusion_matrix.svg".to_owned(),
-            confusion_plot(evaluation.confusion()).svg.into_bytes(),
-        ),
+        ("confusion_matrix.svg".to_owned(), evaluation.confusion_plot().svg.into_bytes()),
     ];
-    if let Some(plot) = roc_plot(evaluation) {
+    if let Some(chart) = evaluation.roc_plot() {
         files.push(("roc_curve.json".to_owned(), compact(evaluation.roc())));
-        files.push(("roc_curve.svg".to_owned(), plot.svg.into_bytes()));
+        files.push(("roc_curve.svg".to_owned(), chart.draw().svg.into_bytes()));
     }
-    if let Some(plot) = precision_recall_plot(evaluation) {
+    if let Some(chart) = evaluation.precision_recall_plot() {
         files.push((
             "precision_recall_curve.json".to_owned(),
             compact(evaluation.precision_recall()),
         ));
-        files.push(("precision_recall_curve.svg".to_owned(), plot.svg.into_bytes()));
+        files.push(("precision_recall_curve.svg".to_owned(), chart.draw().svg.into_bytes()));
     }
     files.push(("calibration_curve.json".to_owned(), pretty(evaluation.calibration())));
-    files.push(("calibration_curve.svg".to_owned(), calibration_plot(evaluation).svg.into_bytes()));
+    files.push((
+        "calibration_curve.svg".to_owned(),
+        evaluation.calibration_plot().draw().svg.into_bytes(),
+    ));
     files
 }
 

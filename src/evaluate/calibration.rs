@@ -1,7 +1,7 @@
 //! Whether a probability of 0.8 comes true in 8 of 10 cases: bins of a reliability diagram and the
 //! expected calibration error (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 pub const N_BINS: usize = 15;
 
 /// What the forecasts of a calibration curve are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Forecast {
     /// The probability of the positive class; it comes true when the label is positive.
@@ -19,7 +19,7 @@ pub enum Forecast {
 }
 
 /// Forecasts against what came about, in equal-width bins; empty bins are left out.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationCurve {
     /// What was forecast.
     pub forecast: Forecast,
@@ -28,7 +28,7 @@ pub struct CalibrationCurve {
 }
 
 /// The examples whose forecast lies in `(lower, upper]`; the first bin holds 0 as well.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationBin {
     /// Exclusive lower edge.
     pub lower: f64,

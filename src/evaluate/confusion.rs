@@ -1,15 +1,37 @@
 //! The confusion matrix and what follows from its counts: accuracy, precision, recall, F1. A ratio
 //! with nothing to divide by is 0, as with scikit-learn's `zero_division`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 /// How often each class was predicted as each class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct ConfusionMatrix {
     classes: Vec<String>,
     counts: Vec<Vec<usize>>,
+}
+
+/// A matrix as a file says it is.
+#[derive(Deserialize)]
+struct Stored {
+    classes: Vec<String>,
+    counts: Vec<Vec<usize>>,
+}
+
+impl TryFrom<Stored> for ConfusionMatrix {
+    type Error = Error;
+
+    fn try_from(Stored { classes, counts }: Stored) -> Result<Self> {
+        let n_classes = classes.len();
+        if counts.len() != n_classes || counts.iter().any(|row| row.len() != n_classes) {
+            return Err(Error::invalid(format!(
+                "a confusion matrix of {n_classes} classes needs {n_classes} rows of {n_classes} counts"
+            )));
+        }
+        Ok(Self { classes, counts })
+    }
 }
 
 /// Precision, recall and F1 together.
@@ -204,6 +226,16 @@ mod tests {
         let guesses = [0, 1, 1, 1];
         let (narrow, wide) = (matrix(&labels, &guesses, 2), matrix(&labels, &guesses, 3));
         assert_eq!(narrow.macro_average(), wide.macro_average());
+    }
+
+    #[test]
+    fn a_stored_matrix_comes_back_unless_it_is_not_square() {
+        let confusion = matrix(&[0, 1, 1], &[0, 1, 0], 2);
+        let stored = serde_json::to_string(&confusion).unwrap();
+        assert_eq!(serde_json::from_str::<ConfusionMatrix>(&stored).unwrap(), confusion);
+        let ragged = r#"{"classes": ["a", "b"], "counts": [[1, 2], [3]]}"#;
+        let error = serde_json::from_str::<ConfusionMatrix>(ragged).unwrap_err();
+        assert!(error.to_string().contains("2 rows of 2 counts"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How well scores put the positive examples first: ROC and precision-recall curves and the areas
 //! below them. Examples with equal scores form one step, so their order does not matter.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -22,7 +22,7 @@ struct Step {
 }
 
 /// True against false positive rate as the threshold falls; from (0, 0) to (1, 1).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RocCurve {
     /// The class that counts as positive.
     pub class: String,
@@ -37,7 +37,7 @@ pub struct RocCurve {
 }
 
 /// Precision against recall as the threshold falls; starts at recall 0 with precision 1.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PrecisionRecallCurve {
     /// The class that counts as positive.
     pub class: String,

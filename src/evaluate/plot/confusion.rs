@@ -1,10 +1,15 @@
 //! The confusion matrix as a picture: a row is a true class, the shade the share of the row.
 
-use super::svg::{Anchor, Role, Svg, shortened};
+use serde_json::{Value, json};
+
 use crate::{
     evaluate::ConfusionMatrix,
     figure,
     output::{Align, Plot, Table},
+    plot::{
+        svg::{Anchor, Role, Svg, shortened},
+        vega_lite,
+    },
 };
 
 const LEFT: f64 = 120.0;
@@ -17,7 +22,54 @@ const MIN_SIDE_FOR_TEXT: f64 = 30.0;
 /// The picture of `confusion`.
 pub fn confusion_plot(confusion: &ConfusionMatrix) -> Plot {
     let title = format!("Confusion matrix, {} examples", figure::count(confusion.n_examples()));
-    Plot { svg: svg(confusion, &title), text: table(confusion, &title).to_text(None), title }
+    let table = table(confusion, &title);
+    Plot::new(&title, svg(confusion, &title), vega(confusion, &title), move |width| {
+        table.to_text(width)
+    })
+}
+
+fn vega(confusion: &ConfusionMatrix, title: &str) -> Value {
+    let classes = confusion.classes();
+    let mut cells = Vec::new();
+    for (row_idx, row) in confusion.counts().iter().enumerate() {
+        let support = confusion.support(row_idx).max(1);
+        for (column_idx, &count) in row.iter().enumerate() {
+            cells.push(json!({
+                "true": classes[row_idx],
+                "predicted": classes[column_idx],
+                "examples": count,
+                "share": count as f64 / support as f64,
+            }));
+        }
+    }
+    let class_axis = |field: &str| json!({"field": field, "type": "nominal", "sort": classes});
+    let mut layers = vec![json!({
+        "mark": {"type": "rect", "tooltip": true},
+        "encoding": {"color": {
+            "field": "share", "type": "quantitative", "title": "share of the true class",
+            "scale": {"domain": [0, 1], "range": ["#eff6ff", Role::Cell.light()]},
+        }},
+    })];
+    if classes.len() <= 12 {
+        layers.push(json!({
+            "mark": "text",
+            "encoding": {
+                "text": {"field": "examples", "type": "quantitative", "format": ","},
+                "color": {
+                    "condition": {"test": "datum.share > 0.6", "value": Role::OnCell.light()},
+                    "value": Role::Ink.light(),
+                },
+            },
+        }));
+    }
+    let mut x = class_axis("predicted");
+    x["axis"] = json!({"orient": "top", "labelAngle": if classes.len() > 6 { -45 } else { 0 }});
+    let body = json!({
+        "data": {"values": cells},
+        "encoding": {"x": x, "y": class_axis("true")},
+        "layer": layers,
+    });
+    vega_lite(title, None, (340, 340), body)
 }
 
 fn svg(confusion: &ConfusionMatrix, title: &str) -> String {
@@ -109,7 +161,8 @@ mod tests {
         let expected = "Confusion matrix, 4 examples\ntrue  predicted neg  predicted pos\n\
                         ──────────────────────────────────\nneg               2              1\n\
                         pos               0              1";
-        assert_eq!(plot.text, expected);
+        assert_eq!(plot.text(None), expected);
+        assert_eq!(plot.vega_lite["data"]["values"][1]["examples"], 1);
     }
 
     #[test]

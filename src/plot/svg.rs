@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 /// What a shape is for; it decides the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Background,
     /// Titles and values.
     Ink,
@@ -23,7 +23,7 @@ pub(super) enum Role {
 
 /// Where a text lies relative to its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
@@ -39,16 +39,23 @@ const FIXED: [(&str, &str, &str); 6] = [
     ("tb-cell", "#1d4ed8", "#2563eb"),
 ];
 
+/// Okabe and Ito's colours, told apart with every kind of colour blindness, made darker or lighter
+/// where they would be too pale on the page.
 const SERIES: [(&str, &str, &str); 6] = [
-    ("tb-s0", "#1d4ed8", "#60a5fa"),
-    ("tb-s1", "#c2410c", "#fb923c"),
-    ("tb-s2", "#047857", "#34d399"),
-    ("tb-s3", "#7c3aed", "#a78bfa"),
-    ("tb-s4", "#be123c", "#fb7185"),
-    ("tb-s5", "#0e7490", "#22d3ee"),
+    ("tb-s0", "#0072b2", "#56b4e9"),
+    ("tb-s1", "#d55e00", "#f0914d"),
+    ("tb-s2", "#009e73", "#2fc79b"),
+    ("tb-s3", "#b3558c", "#e39cc8"),
+    ("tb-s4", "#a67c00", "#f0e442"),
+    ("tb-s5", "#555555", "#c7c7c7"),
 ];
 
 impl Role {
+    /// The value on a light page.
+    pub(crate) fn light(self) -> &'static str {
+        self.colors().1
+    }
+
     fn colors(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Background => FIXED[0],
@@ -71,12 +78,12 @@ impl Role {
 
 /// A document under construction; coordinates are pixels from the upper left corner.
 #[derive(Debug)]
-pub(super) struct Svg {
+pub(crate) struct Svg {
     text: String,
 }
 
 impl Svg {
-    pub(super) fn new(title: &str, width: f64, height: f64) -> Self {
+    pub(crate) fn new(title: &str, width: f64, height: f64) -> Self {
         let mut text = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\" role=\"img\" \
@@ -92,11 +99,12 @@ impl Svg {
         let _ =
             writeln!(text, "<rect width=\"{width}\" height=\"{height}\" rx=\"6\" {background}/>");
         let mut svg = Self { text };
-        svg.text(width / 2.0, 26.0, Anchor::Middle, Role::Ink, 15.0, title);
+        let title = fitted(title, 15.0, width - 24.0);
+        svg.text(width / 2.0, 26.0, Anchor::Middle, Role::Ink, 15.0, &title);
         svg
     }
 
-    pub(super) fn line(&mut self, role: Role, width: f64, from: (f64, f64), to: (f64, f64)) {
+    pub(crate) fn line(&mut self, role: Role, width: f64, from: (f64, f64), to: (f64, f64)) {
         let stroke = role.attributes("stroke");
         let _ = writeln!(
             self.text,
@@ -106,7 +114,7 @@ impl Svg {
     }
 
     /// A line nobody measures anything at: what guessing or perfection would give.
-    pub(super) fn reference(&mut self, from: (f64, f64), to: (f64, f64)) {
+    pub(crate) fn reference(&mut self, from: (f64, f64), to: (f64, f64)) {
         let stroke = Role::Dim.attributes("stroke");
         let _ = writeln!(
             self.text,
@@ -115,7 +123,7 @@ impl Svg {
         );
     }
 
-    pub(super) fn polyline(&mut self, role: Role, points: impl Iterator<Item = (f64, f64)>) {
+    pub(crate) fn polyline(&mut self, role: Role, points: impl Iterator<Item = (f64, f64)>) {
         let stroke = role.attributes("stroke");
         let _ = write!(
             self.text,
@@ -132,13 +140,20 @@ impl Svg {
         self.text.push_str("\"/>\n");
     }
 
-    pub(super) fn dot(&mut self, role: Role, (x, y): (f64, f64), radius: f64) {
-        let fill = role.attributes("fill");
-        let _ =
-            writeln!(self.text, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" {fill}/>");
+    pub(crate) fn dot(&mut self, role: Role, at: (f64, f64), radius: f64) {
+        self.dot_with(role, 1.0, at, radius);
     }
 
-    pub(super) fn rect(
+    /// A dot that others shine through.
+    pub(crate) fn dot_with(&mut self, role: Role, opacity: f64, (x, y): (f64, f64), radius: f64) {
+        let fill = role.attributes("fill");
+        let _ = writeln!(
+            self.text,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill-opacity=\"{opacity}\" {fill}/>"
+        );
+    }
+
+    pub(crate) fn rect(
         &mut self,
         role: Role,
         opacity: f64,
@@ -152,7 +167,7 @@ impl Svg {
         );
     }
 
-    pub(super) fn text(
+    pub(crate) fn text(
         &mut self,
         x: f64,
         y: f64,
@@ -165,7 +180,7 @@ impl Svg {
     }
 
     /// Text that reads upwards.
-    pub(super) fn text_upwards(
+    pub(crate) fn text_upwards(
         &mut self,
         x: f64,
         y: f64,
@@ -178,7 +193,7 @@ impl Svg {
         self.text_with(&turned, (x, y), anchor, role, size, text);
     }
 
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.text.push_str("</svg>\n");
         self.text
     }
@@ -206,15 +221,37 @@ impl Svg {
 }
 
 /// `name` cut to `max_chars`, with an ellipsis where something is missing.
-pub(super) fn shortened(name: &str, max_chars: usize) -> String {
+pub(crate) fn shortened(name: &str, max_chars: usize) -> String {
     if name.chars().count() <= max_chars {
         return name.to_owned();
     }
     name.chars().take(max_chars.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// About how wide `text` is, in pixels. A little generous: fonts differ.
+pub(crate) fn width_of(text: &str, size: f64) -> f64 {
+    let width = |letter: char| match letter {
+        'i' | 'j' | 'l' | 't' | 'f' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' => 0.36,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.95,
+        letter if u32::from(letter) >= 0x1100 => 1.05,
+        letter if letter.is_uppercase() => 0.72,
+        _ => 0.61,
+    };
+    text.chars().map(width).sum::<f64>() * size
+}
+
+/// `text` cut to `max_width` pixels.
+pub(crate) fn fitted(text: &str, size: f64, max_width: f64) -> String {
+    let width = width_of(text, size);
+    if width <= max_width {
+        return text.to_owned();
+    }
+    let n_chars = text.chars().count() as f64;
+    shortened(text, (n_chars * max_width / width).floor().max(1.0) as usize)
+}
+
 /// Text as XML character data; control characters, which XML forbids, become blanks.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

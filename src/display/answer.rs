@@ -1,0 +1,82 @@
+//! Tables, plots and whole answers of commands as notebooks show them.
+
+use super::{Content, Show, content::contents, html};
+use crate::{
+    output::{Align, Output, Plot, Table},
+    plot::Chart,
+};
+
+/// The kind that JupyterLab draws with its own Vega.
+const VEGA_LITE: &str = "application/vnd.vegalite.v5+json";
+
+impl Show for Plot {
+    fn content(&self) -> Content {
+        Content::text(self.text(None))
+            .with(VEGA_LITE, self.vega_lite.clone())
+            .with("image/svg+xml", self.svg.clone())
+    }
+}
+
+impl Show for Chart {
+    fn content(&self) -> Content {
+        self.draw().content()
+    }
+}
+
+impl Show for Table {
+    fn content(&self) -> Content {
+        let heads = self.columns().iter().map(|(head, align)| html::Head {
+            text: head,
+            detail: String::new(),
+            is_number: *align == Align::Right,
+        });
+        let table = html::table(self.title(), heads.collect(), self.rows());
+        Content::text(self.to_text(None)).with("text/html", table)
+    }
+}
+
+impl Show for Output {
+    fn content(&self) -> Content {
+        Content::stacked(&contents(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plot::Series;
+
+    fn output() -> Output {
+        let mut table = Table::new([("name", Align::Left), ("rows", Align::Right)]);
+        table.push(["<imdb>", "25,000"]);
+        let chart = Chart::lines(vec![Series::new("y", vec![(0.0, 1.0)])]).title("curve");
+        Output::new(json!({"a": 1}))
+            .text("before <b>")
+            .table(table)
+            .plot(chart.draw())
+            .text("after")
+    }
+
+    #[test]
+    fn a_plot_is_text_picture_and_specification() {
+        let parts = contents(&output());
+        let kinds: Vec<Vec<&String>> =
+            parts.iter().map(|part| part.data.keys().collect()).collect();
+        assert_eq!(kinds[0], ["text/plain", "text/html"]);
+        assert_eq!(kinds[1], ["text/plain", VEGA_LITE, "image/svg+xml"]);
+        assert_eq!(kinds[2], ["text/plain"]);
+        assert_eq!(parts[1].data[VEGA_LITE]["title"]["text"], "curve");
+    }
+
+    #[test]
+    fn an_answer_is_one_page_in_which_nothing_is_markup_by_accident() {
+        let content = output().content();
+        let html = content.data["text/html"].as_str().unwrap();
+        for expected in ["before &lt;b&gt;", "&lt;imdb&gt;", "<svg ", "<pre>after</pre>"] {
+            assert!(html.contains(expected), "{expected}: {html}");
+        }
+        assert!(content.plain().starts_with("before <b>\nname"), "{}", content.plain());
+    }
+}

@@ -1,0 +1,313 @@
+//! Charts of a frame's columns. `words` and `chars` are lengths of its column `text`, where it has no
+//! columns of these names.
+
+use std::collections::HashMap;
+
+use polars::prelude::{Column, DataFrame, DataType, TimeUnit};
+
+use super::{Chart, Series};
+use crate::{
+    data::n_words,
+    error::{Error, Result},
+    figure,
+};
+
+/// The column whose lengths can be plotted.
+const TEXT: &str = "text";
+/// Lengths of [`TEXT`]: name, what it is, the length.
+type Length = (&'static str, &'static str, fn(&str) -> usize);
+const LENGTHS: [Length; 2] =
+    [("words", "words", n_words), ("chars", "characters", |text| text.chars().count())];
+
+/// Charts of `frame`'s columns.
+///
+/// ```
+/// use trialbook::prelude::*;
+/// # fn main() -> trialbook::Result<()> {
+/// let df = df!("text" => ["a good film", "bad"], "label" => ["pos", "neg"]).expect("equal lengths");
+/// let lengths = plot(&df).hist("words")?.title("How long reviews are");
+/// assert!(lengths.draw().svg.contains("words in a text"));
+/// let error = plot(&df).hist("label").unwrap_err();
+/// assert_eq!(error.to_string(), "column \"label\" holds str, not numbers");
+/// # Ok(())
+/// # }
+/// ```
+pub fn plot(frame: &DataFrame) -> Plotter<'_> {
+    Plotter { frame }
+}
+
+/// A frame about to be plotted; made by [`plot`].
+#[derive(Debug, Clone, Copy)]
+pub struct Plotter<'a> {
+    frame: &'a DataFrame,
+}
+
+impl Plotter<'_> {
+    /// How often the column's values lie where.
+    ///
+    /// # Errors
+    /// No such column, or one without numbers.
+    pub fn hist(&self, column: &str) -> Result<Chart> {
+        let numbers = self.numbers(column)?;
+        let chart = Chart::histogram(column, &numbers.values);
+        let chart = if numbers.is_time { chart.with_time_x() } else { chart };
+        Ok(match numbers.length_of {
+            None => chart,
+            Some(unit) => chart
+                .axes(format!("{unit} in a text"), "texts")
+                .title(format!("Length of {} texts", figure::count(numbers.values.len()))),
+        })
+    }
+
+    /// One bar a value of the column, as high as the value is frequent.
+    ///
+    /// # Errors
+    /// No such column.
+    pub fn count(&self, column: &str) -> Result<Chart> {
+        let names = self.texts(column)?;
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for name in &names {
+            *counts.entry(name).or_default() += 1;
+        }
+        let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+        // Numbers have an order of their own; words come by frequency.
+        let number = |name: &str| name.parse::<f64>().ok();
+        if counts.iter().all(|(name, _)| number(name).is_some()) {
+            counts.sort_by(|a, b| {
+                number(a.0).partial_cmp(&number(b.0)).unwrap_or(a.0.cmp(b.0).into())
+            });
+        } else {
+            counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        }
+        let (labels, heights): (Vec<String>, Vec<f64>) =
+            counts.into_iter().map(|(name, n)| (name.to_owned(), n as f64)).unzip();
+        Ok(Chart::bars(labels, vec![("rows".to_owned(), heights)])
+            .axes(column, "rows")
+            .title(format!("{column} of {} rows", figure::count(names.len()))))
+    }
+
+    /// One bar a row: its name from one column, its height from another.
+    ///
+    /// # Errors
+    /// No such column, or heights that are no numbers.
+    pub fn bar(&self, names: &str, heights: &str) -> Result<Chart> {
+        let values = self.numbers(heights)?.values;
+        let values = values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect();
+        Ok(Chart::bars(self.texts(names)?, vec![(heights.to_owned(), values)])
+            .axes(names, heights)
+            .title(format!("{heights} by {names}")))
+    }
+
+    /// The points of two columns, joined in the order of x.
+    ///
+    /// # Errors
+    /// No such column, or one without numbers.
+    pub fn line(&self, x: &str, y: &str) -> Result<Chart> {
+        self.lines(x, &[y])
+    }
+
+    /// Several lines over the same x.
+    ///
+    /// # Errors
+    /// No such column, one without numbers, or no line at all.
+    pub fn lines(&self, x: &str, ys: &[&str]) -> Result<Chart> {
+        self.series(x, ys, |mut series| {
+            for series in &mut series {
+                series.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            }
+            Chart::lines(series)
+        })
+    }
+
+    /// The points of two columns.
+    ///
+    /// # Errors
+    /// No such column, or one without numbers.
+    pub fn scatter(&self, x: &str, y: &str) -> Result<Chart> {
+        self.series(x, &[y], Chart::scatter)
+    }
+
+    fn series(&self, x: &str, ys: &[&str], chart: fn(Vec<Series>) -> Chart) -> Result<Chart> {
+        let at = self.numbers(x)?;
+        let mut series = Vec::with_capacity(ys.len());
+        for y in ys {
+            let values = self.numbers(y)?.values;
+            let points = at.values.iter().zip(values);
+            let points = points.filter_map(|(x, y)| Some(((*x)?, y.unwrap_or(f64::NAN))));
+            series.push(Series::new(*y, points.collect()));
+        }
+        let y_name = match ys {
+            [] => return Err(Error::invalid("no column to draw over x").with_hint(self.columns())),
+            [y] => self.axis_name(y),
+            _ => "value".to_owned(),
+        };
+        let mut chart = chart(series);
+        let is_whole = |value: &Option<f64>| value.is_none_or(|value| value.fract() == 0.0);
+        if at.is_time {
+            chart = chart.with_time_x();
+        } else if at.values.iter().all(is_whole) {
+            chart = chart.with_whole_x();
+        }
+        Ok(chart.axes(self.axis_name(x), y_name).title(format!("{} by {x}", ys.join(", "))))
+    }
+
+    /// A length of a text is called by its unit.
+    fn axis_name(&self, name: &str) -> String {
+        match LENGTHS.iter().find(|length| length.0 == name && self.frame.column(name).is_err()) {
+            Some((_, unit, _)) => format!("{unit} in a text"),
+            None => name.to_owned(),
+        }
+    }
+
+    fn column(&self, name: &str) -> Result<&Column> {
+        self.frame.column(name).map_err(|_| {
+            Error::invalid(format!("column {name:?} does not exist")).with_hint(self.columns())
+        })
+    }
+
+    /// What can be plotted.
+    fn columns(&self) -> String {
+        let names: Vec<&str> =
+            self.frame.columns().iter().map(|column| column.name().as_str()).collect();
+        let lengths = match names.contains(&TEXT) {
+            true => "; words and chars are lengths of text",
+            false => "",
+        };
+        match names.is_empty() {
+            true => "the frame has no columns".to_owned(),
+            false => format!("there are {}{lengths}", names.join(", ")),
+        }
+    }
+
+    fn numbers(&self, name: &str) -> Result<Numbers> {
+        let length = LENGTHS.iter().find(|(length, _, _)| *length == name);
+        if let (Some((_, unit, length)), Err(_)) = (length, self.frame.column(name))
+            && let Ok(text) = self.frame.column(TEXT)
+            && let Ok(texts) = text.str()
+        {
+            let values = texts.iter().map(|text| text.map(|text| length(text) as f64)).collect();
+            return Ok(Numbers { values, is_time: false, length_of: Some(unit) });
+        }
+        let column = self.column(name)?;
+        let dtype = column.dtype();
+        let is_time = matches!(dtype, DataType::Date | DataType::Datetime(..));
+        if !(dtype.is_primitive_numeric() || dtype.is_temporal() || dtype.is_bool()) {
+            return Err(Error::invalid(format!("column {name:?} holds {dtype}, not numbers"))
+                .with_hint("bars count the values of such a column"));
+        }
+        let cast = |column: &Column, dtype: &DataType| {
+            column.cast(dtype).map_err(|source| {
+                Error::invalid(format!("column {name:?} holds {dtype}, which cannot be drawn"))
+                    .with_source(source)
+            })
+        };
+        let mut numbers = column.clone();
+        if is_time {
+            numbers = cast(&numbers, &DataType::Datetime(TimeUnit::Milliseconds, None))?;
+        }
+        if dtype.is_temporal() {
+            numbers = cast(&numbers, &DataType::Int64)?;
+        }
+        let numbers = cast(&numbers, &DataType::Float64)?;
+        let values = numbers
+            .f64()
+            .map_err(|source| Error::invalid(format!("column {name:?}")).with_source(source))?
+            .iter()
+            .collect();
+        Ok(Numbers { values, is_time, length_of: None })
+    }
+
+    fn texts(&self, name: &str) -> Result<Vec<String>> {
+        if self.frame.column(name).is_err()
+            && let Ok(Numbers { values, length_of: Some(_), .. }) = self.numbers(name)
+        {
+            return Ok(values.iter().map(|n| n.map_or("null".into(), |n| n.to_string())).collect());
+        }
+        let column = self.column(name)?;
+        let texts = column.cast(&DataType::String).map_err(|source| {
+            Error::invalid(format!("column {name:?} cannot be written as text")).with_source(source)
+        })?;
+        let texts = texts
+            .str()
+            .map_err(|source| Error::invalid(format!("column {name:?}")).with_source(source))?;
+        Ok(texts.iter().map(|text| text.unwrap_or("null").to_owned()).collect())
+    }
+}
+
+/// A column as numbers.
+struct Numbers {
+    values: Vec<Option<f64>>,
+    is_time: bool,
+    /// The unit, where the numbers are lengths of texts.
+    length_of: Option<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::{NamedFrom as _, Series as Values, df};
+
+    use super::*;
+
+    fn frame() -> DataFrame {
+        df!(
+            "text" => [Some("one two"), Some("one"), None],
+            "label" => ["b", "a", "b"],
+            "n" => [Some(3), None, Some(1)],
+            "share" => [0.5, f64::NAN, 0.25],
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn values_are_counted_the_most_frequent_first_and_numbers_in_order() {
+        let table = plot(&frame()).count("label").unwrap().table();
+        assert_eq!(table.rows(), [["b", "2.0000"], ["a", "1.0000"]]);
+        let frame = df!("n" => [10, 9, 9]).unwrap();
+        let table = plot(&frame).count("n").unwrap().table();
+        assert_eq!(table.rows(), [["9", "2.0000"], ["10", "1.0000"]]);
+    }
+
+    #[test]
+    fn lengths_of_texts_are_columns_unless_there_is_one() {
+        let chart = plot(&frame()).hist("words").unwrap();
+        assert_eq!((chart.x.name.as_str(), chart.y.name.as_str()), ("words in a text", "texts"));
+        let mut frame = frame();
+        frame.with_column(Values::new("words".into(), [7, 7, 8]).into()).unwrap();
+        assert_eq!(plot(&frame).hist("words").unwrap().x.name, "words");
+    }
+
+    #[test]
+    fn a_missing_x_drops_the_point_and_a_missing_y_makes_a_gap() {
+        let chart = plot(&frame()).line("n", "share").unwrap();
+        assert_eq!(
+            chart.table().rows(),
+            [["share", "1.0000", "0.2500"], ["share", "3.0000", "0.5000"]]
+        );
+        let chart = plot(&frame()).scatter("share", "n").unwrap();
+        assert_eq!(chart.table().rows().len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_plotted_is_named_with_what_can() {
+        let check = |chart: Result<Chart>, message: &str, hint: &str| {
+            let error = chart.unwrap_err();
+            assert_eq!(error.to_string(), message);
+            assert_eq!(error.hint(), Some(hint));
+        };
+        check(
+            plot(&frame()).hist("length"),
+            "column \"length\" does not exist",
+            "there are text, label, n, share; words and chars are lengths of text",
+        );
+        check(
+            plot(&frame()).scatter("n", "label"),
+            "column \"label\" holds str, not numbers",
+            "bars count the values of such a column",
+        );
+        check(
+            plot(&df!("x" => [1]).unwrap()).lines("x", &[]),
+            "no column to draw over x",
+            "there are x",
+        );
+    }
+}
