@@ -3,12 +3,13 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Session, runs};
+use super::Session;
 use crate::{
+    display::{pairs, verdict_word, version_output},
     error::{Error, Result},
     figure::{self, short},
     output::{Align, Output, Table},
-    registry::{ModelVersion, Registry},
+    registry::Registry,
 };
 
 /// The verbs on registered models.
@@ -129,7 +130,7 @@ impl Show {
     fn run(&self, registry: &Registry) -> Result<Output> {
         let reference = self.reference.strip_prefix("models:/").unwrap_or(&self.reference);
         if reference.contains(['/', '@']) {
-            return Ok(show_version(&registry.resolve(reference)?));
+            return Ok(version_output(&registry.resolve(reference)?));
         }
         let model = registry.model(reference)?;
         let versions = registry.versions(reference)?;
@@ -158,7 +159,7 @@ impl Show {
                 figure::metric_or_dash(version.metrics.get("accuracy").copied()),
                 version.lineage.dataset.clone(),
                 short(&version.run_id).to_owned(),
-                verdict(version).to_owned(),
+                verdict_word(version).to_owned(),
                 aliases.join(", "),
                 figure::time(version.created_ms),
             ]);
@@ -167,70 +168,10 @@ impl Show {
         json["versions"] = json!(versions);
         let mut output = Output::new(json).text(format!("model {}\n", model.name)).table(table);
         if !model.tags.is_empty() {
-            output = output.text("").table(runs::pairs("tag", &model.tags));
+            output = output.text("").table(pairs("tag", &model.tags));
         }
         Ok(output)
     }
-}
-
-fn verdict(version: &ModelVersion) -> &'static str {
-    match version.verdict.as_ref().and_then(|verdict| verdict["passed"].as_bool()) {
-        Some(true) => "passed",
-        Some(false) => "blocked",
-        None => "-",
-    }
-}
-
-fn show_version(version: &ModelVersion) -> Output {
-    let mut facts = Table::new([("fact", Align::Left), ("value", Align::Left)]);
-    let lineage = &version.lineage;
-    facts.push(["stage", &version.stage.to_string()]);
-    facts.push(["created (UTC)", &figure::time(version.created_ms)]);
-    facts.push(["run", &version.run_id]);
-    facts.push(["dataset", &lineage.dataset]);
-    facts.push(["train fingerprint", &lineage.train_fingerprint]);
-    facts.push(["test fingerprint", &lineage.test_fingerprint]);
-    facts.push(["code", &lineage.code_version]);
-    facts.push(["seed", &lineage.seed.to_string()]);
-    facts.push(["verdict", verdict(version)]);
-    for (key, value) in &version.tags {
-        facts.push([format!("tag {key}"), value.clone()]);
-    }
-    let mut metrics = Table::new([("metric", Align::Left), ("value", Align::Right)]);
-    for (key, value) in &version.metrics {
-        metrics.push([key.clone(), figure::metric(*value)]);
-    }
-    let mut files =
-        Table::new([("file", Align::Left), ("size", Align::Right), ("sha256", Align::Left)]);
-    for file in &version.files {
-        files.push([
-            file.path.clone(),
-            figure::bytes(file.size_bytes),
-            short(&file.sha256).to_owned(),
-        ]);
-    }
-    let mut history = Table::new([
-        ("when (UTC)", Align::Left),
-        ("from", Align::Left),
-        ("to", Align::Left),
-        ("note", Align::Left),
-    ]);
-    for change in &version.history {
-        history.push([
-            figure::time(change.at_ms),
-            change.from.to_string(),
-            change.to.to_string(),
-            change.note.clone(),
-        ]);
-    }
-    let output = Output::new(version)
-        .text(format!("{}/{}\n", version.model, version.version))
-        .table(facts)
-        .text("")
-        .table(metrics)
-        .text("")
-        .table(files);
-    if version.history.is_empty() { output } else { output.text("").table(history) }
 }
 
 impl Tag {

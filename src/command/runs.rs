@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::Session;
 use crate::{
+    display::{headline, pairs, runs_table},
     error::{Error, Result},
     figure::{self, short},
     output::{Align, Output, Table},
-    registry::{Registry, Run, RunQuery, RunStatus, json_number},
+    registry::{Registry, Run, RunQuery, json_number},
 };
 
 /// The verbs on runs.
@@ -116,45 +117,8 @@ impl List {
                 "no runs; train one with `trialbook train tfidf --data NAME`"
             }));
         }
-        Ok(output.table(table(&runs)))
+        Ok(output.table(runs_table(&runs)))
     }
-}
-
-/// Runs as the list shows them.
-pub(super) fn table(runs: &[Run]) -> Table {
-    let mut table = Table::new([
-        ("run", Align::Left),
-        ("name", Align::Left),
-        ("status", Align::Left),
-        ("started (UTC)", Align::Left),
-        ("took", Align::Right),
-        ("model", Align::Left),
-        ("data", Align::Left),
-        ("accuracy", Align::Right),
-        ("f1", Align::Right),
-    ]);
-    for run in runs {
-        let param = |key| run.params.get(key).map_or("-", String::as_str).to_owned();
-        table.push([
-            short(&run.run_id).to_owned(),
-            run.name.clone(),
-            run.status.to_string(),
-            figure::time(run.start_ms),
-            took(run),
-            param("model"),
-            param("dataset"),
-            figure::metric_or_dash(run.metrics.get("accuracy").copied()),
-            figure::metric_or_dash(run.metrics.get("f1").copied()),
-        ]);
-    }
-    table
-}
-
-fn took(run: &Run) -> String {
-    run.end_ms.map_or_else(
-        || if run.status == RunStatus::Running { "…" } else { "-" }.to_owned(),
-        |end_ms| figure::seconds((end_ms - run.start_ms) as f64 / 1e3),
-    )
 }
 
 impl One {
@@ -202,15 +166,7 @@ impl One {
         json["artifacts"] = json!(artifacts);
         json["metric_history"] = histories.into();
         Ok(Output::new(json)
-            .text(format!(
-                "run {}  {}  {}{}\nstarted {} UTC, took {}\n",
-                run.run_id,
-                run.name,
-                run.status,
-                if run.deleted { "  (deleted)" } else { "" },
-                figure::time(run.start_ms),
-                took(&run)
-            ))
+            .text(headline(&run))
             .table(pairs("param", &run.params))
             .text("")
             .table(metrics)
@@ -219,15 +175,6 @@ impl One {
             .text("")
             .table(files))
     }
-}
-
-/// Keys and values as a table.
-pub(super) fn pairs(head: &str, pairs: &std::collections::BTreeMap<String, String>) -> Table {
-    let mut table = Table::new([(head, Align::Left), ("value", Align::Left)]);
-    for (key, value) in pairs {
-        table.push([key, value]);
-    }
-    table
 }
 
 impl Compare {

@@ -33,6 +33,7 @@ pub use manifest::{Dataset, SCHEMA_VERSION, SplitEntry};
 pub use name::RESERVED_NAMES;
 pub use profile::{ClassWords, Distribution, Overlap, Profile, SplitProfile, TellingWord};
 pub use query::QueryResult;
+pub(crate) use query::plain_cell;
 pub use sql::{Column, Columns, ExtraTables};
 pub(crate) use words::n_words;
 

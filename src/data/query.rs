@@ -19,7 +19,7 @@ pub struct QueryResult {
 }
 
 impl QueryResult {
-    pub(super) fn new(frame: DataFrame) -> Self {
+    pub(crate) fn new(frame: DataFrame) -> Self {
         Self { frame }
     }
 
@@ -38,6 +38,11 @@ impl QueryResult {
     #[must_use]
     pub fn head(&self, n_rows: usize) -> Self {
         Self { frame: self.frame.head(Some(n_rows)) }
+    }
+
+    /// The frame itself.
+    pub fn dataframe(&self) -> &DataFrame {
+        &self.frame
     }
 
     /// The frame itself, for notebooks.
@@ -83,7 +88,7 @@ impl QueryResult {
     }
 
     /// Every column's first `n_rows` values.
-    fn values(&self, n_rows: usize) -> Vec<(String, Vec<Value>)> {
+    pub(crate) fn values(&self, n_rows: usize) -> Vec<(String, Vec<Value>)> {
         let frame = self.frame.head(Some(n_rows));
         let columns = frame.columns().iter().map(|column| {
             let series = column.as_materialized_series();
@@ -133,8 +138,16 @@ fn float(value: f64) -> Value {
 
 fn cell(value: &Value) -> String {
     match value {
-        Value::Null => "null".into(),
         Value::String(text) => on_one_line(text, CELL_MAX_CHARS),
+        other => plain_cell(other),
+    }
+}
+
+/// A value as it stands in a table, however long.
+pub(crate) fn plain_cell(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::String(text) => text.clone(),
         Value::Number(number) if number.is_f64() => float_cell(number.as_f64().unwrap_or(f64::NAN)),
         other => other.to_string(),
     }

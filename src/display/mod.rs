@@ -3,7 +3,9 @@
 
 mod answer;
 mod content;
+mod frame;
 mod html;
+mod record;
 mod show;
 #[doc(hidden)]
 pub mod value;
@@ -12,4 +14,7 @@ pub use content::Content;
 pub use show::{Show, send};
 pub use value::Format;
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
-pub(crate) use content::contents;
+pub(crate) use {
+    content::contents,
+    record::{headline, pairs, runs_table, verdict_word, version_output},
+};
