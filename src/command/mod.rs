@@ -8,6 +8,7 @@ mod evaluate;
 mod gate;
 mod health;
 mod models;
+mod plot;
 mod predict;
 mod prelude;
 mod runs;
@@ -34,6 +35,8 @@ pub enum Command {
     Data(data::Data),
     /// Ask in SQL: datasets (imdb, imdb.train, imdb.test) and runs, metrics, params, models, versions
     Sql(sql::Sql),
+    /// Plot columns of a dataset, answers of SQL, a run's metrics, curves and confusion matrix
+    Plot(plot::Plot),
     /// Train a classifier, measure it on the test split and register it
     #[command(subcommand)]
     Train(train::Train),
@@ -85,6 +88,7 @@ impl Command {
         match self {
             Self::Data(command) => command.run(session),
             Self::Sql(command) => command.run(session),
+            Self::Plot(command) => command.run(session),
             Self::Train(command) => command.run(session),
             Self::Evaluate(command) => command.run(session),
             Self::Predict(command) => command.run(session),

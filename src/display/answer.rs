@@ -37,7 +37,7 @@ impl Show for Table {
 
 impl Show for Output {
     fn content(&self) -> Content {
-        Content::stacked(&contents(self))
+        Content::stacked(&contents(self, None))
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_plot_is_text_picture_and_specification() {
-        let parts = contents(&output());
+        let parts = contents(&output(), None);
         let kinds: Vec<Vec<&String>> =
             parts.iter().map(|part| part.data.keys().collect()).collect();
         assert_eq!(kinds[0], ["text/plain", "text/html"]);

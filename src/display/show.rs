@@ -122,12 +122,12 @@ pub(crate) fn blocks(content: &Content) -> String {
     let plain = content.data.get_key_value("text/plain");
     let others = content.data.iter().filter(|(mime, _)| *mime != "text/plain");
     for (mime, data) in plain.into_iter().chain(others) {
-        let _ = write!(blocks, "{BEGIN} {mime}\n");
+        let _ = writeln!(blocks, "{BEGIN} {mime}");
         match data {
             Value::String(text) => push_text(&mut blocks, text),
             json => blocks.push_str(&json.to_string()),
         }
-        let _ = write!(blocks, "\n{END}\n");
+        let _ = writeln!(blocks, "\n{END}");
     }
     blocks
 }
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn wrappers_and_lists_show_what_they_hold() {
         for (content, expected) in [
-            ((&Dot(1)).content(), "dot 1"),
+            (Show::content(&&Dot(1)), "dot 1"),
             (Box::new(Dot(1)).content(), "dot 1"),
             (Arc::new(Dot(1)).content(), "dot 1"),
             (Some(Dot(1)).content(), "dot 1"),

@@ -157,6 +157,11 @@ impl Chart {
         self
     }
 
+    /// The title.
+    pub fn name(&self) -> &str {
+        &self.title
+    }
+
     /// What the axes measure, with units.
     #[must_use]
     pub fn axes(mut self, x: impl Into<String>, y: impl Into<String>) -> Self {
@@ -281,11 +286,11 @@ pub(super) fn is_drawable(value: f64) -> bool {
     value.abs() <= 1e300
 }
 
+/// How points beyond [`MAX_POINTS`] are thinned.
+type Thin = fn(&[(f64, f64)]) -> Vec<(f64, f64)>;
+
 /// The series that are drawn, and a remark when something is left out.
-fn drawn(
-    mut series: Vec<Series>,
-    thinned: fn(&[(f64, f64)]) -> Vec<(f64, f64)>,
-) -> (Vec<Series>, Option<String>) {
+fn drawn(mut series: Vec<Series>, thinned: Thin) -> (Vec<Series>, Option<String>) {
     let mut notes = Vec::new();
     if series.len() > MAX_SERIES {
         notes.push(format!("the first {MAX_SERIES} of {} series", figure::count(series.len())));

@@ -73,9 +73,7 @@ impl Plotter<'_> {
         // Numbers have an order of their own; words come by frequency.
         let number = |name: &str| name.parse::<f64>().ok();
         if counts.iter().all(|(name, _)| number(name).is_some()) {
-            counts.sort_by(|a, b| {
-                number(a.0).partial_cmp(&number(b.0)).unwrap_or(a.0.cmp(b.0).into())
-            });
+            counts.sort_by(|a, b| number(a.0).partial_cmp(&number(b.0)).unwrap_or(a.0.cmp(b.0)));
         } else {
             counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         }
@@ -91,11 +89,23 @@ impl Plotter<'_> {
     /// # Errors
     /// No such column, or heights that are no numbers.
     pub fn bar(&self, names: &str, heights: &str) -> Result<Chart> {
-        let values = self.numbers(heights)?.values;
-        let values = values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect();
-        Ok(Chart::bars(self.texts(names)?, vec![(heights.to_owned(), values)])
-            .axes(names, heights)
-            .title(format!("{heights} by {names}")))
+        self.bars(names, &[heights])
+    }
+
+    /// Several bars a row, side by side.
+    ///
+    /// # Errors
+    /// No such column, heights that are no numbers, or no heights at all.
+    pub fn bars(&self, names: &str, heights: &[&str]) -> Result<Chart> {
+        let mut series = Vec::with_capacity(heights.len());
+        for height in heights {
+            let values = self.numbers(height)?.values;
+            let values = values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect();
+            series.push(((*height).to_owned(), values));
+        }
+        Ok(Chart::bars(self.texts(names)?, series)
+            .axes(names, self.common_name(heights)?)
+            .title(format!("{} by {names}", heights.join(", "))))
     }
 
     /// The points of two columns, joined in the order of x.
@@ -136,11 +146,7 @@ impl Plotter<'_> {
             let points = points.filter_map(|(x, y)| Some(((*x)?, y.unwrap_or(f64::NAN))));
             series.push(Series::new(*y, points.collect()));
         }
-        let y_name = match ys {
-            [] => return Err(Error::invalid("no column to draw over x").with_hint(self.columns())),
-            [y] => self.axis_name(y),
-            _ => "value".to_owned(),
-        };
+        let y_name = self.common_name(ys)?;
         let mut chart = chart(series);
         let is_whole = |value: &Option<f64>| value.is_none_or(|value| value.fract() == 0.0);
         if at.is_time {
@@ -151,12 +157,43 @@ impl Plotter<'_> {
         Ok(chart.axes(self.axis_name(x), y_name).title(format!("{} by {x}", ys.join(", "))))
     }
 
+    /// Whether the column holds numbers, so that a histogram of it says something.
+    ///
+    /// # Errors
+    /// No such column.
+    pub(crate) fn is_numeric(&self, column: &str) -> Result<bool> {
+        if self.length(column).is_some() {
+            return Ok(true);
+        }
+        Ok(self.column(column)?.dtype().is_primitive_numeric())
+    }
+
+    /// What the columns drawn in one direction are called together.
+    fn common_name(&self, columns: &[&str]) -> Result<String> {
+        match columns {
+            [] => Err(Error::invalid("only one column, and nothing to draw against it")
+                .with_hint(self.columns())),
+            [only] => Ok(self.axis_name(only)),
+            _ => Ok("value".to_owned()),
+        }
+    }
+
     /// A length of a text is called by its unit.
     fn axis_name(&self, name: &str) -> String {
-        match LENGTHS.iter().find(|length| length.0 == name && self.frame.column(name).is_err()) {
-            Some((_, unit, _)) => format!("{unit} in a text"),
+        match self.length(name) {
+            Some((unit, _)) => format!("{unit} in a text"),
             None => name.to_owned(),
         }
+    }
+
+    /// The lengths that `name` stands for, unless it is a column itself.
+    fn length(&self, name: &str) -> Option<(&'static str, Vec<Option<f64>>)> {
+        let (_, unit, length) = LENGTHS.iter().find(|(length, _, _)| *length == name)?;
+        if self.frame.column(name).is_ok() {
+            return None;
+        }
+        let texts = self.frame.column(TEXT).ok()?.str().ok()?;
+        Some((unit, texts.iter().map(|text| text.map(|text| length(text) as f64)).collect()))
     }
 
     fn column(&self, name: &str) -> Result<&Column> {
@@ -180,12 +217,7 @@ impl Plotter<'_> {
     }
 
     fn numbers(&self, name: &str) -> Result<Numbers> {
-        let length = LENGTHS.iter().find(|(length, _, _)| *length == name);
-        if let (Some((_, unit, length)), Err(_)) = (length, self.frame.column(name))
-            && let Ok(text) = self.frame.column(TEXT)
-            && let Ok(texts) = text.str()
-        {
-            let values = texts.iter().map(|text| text.map(|text| length(text) as f64)).collect();
+        if let Some((unit, values)) = self.length(name) {
             return Ok(Numbers { values, is_time: false, length_of: Some(unit) });
         }
         let column = self.column(name)?;
@@ -218,10 +250,11 @@ impl Plotter<'_> {
     }
 
     fn texts(&self, name: &str) -> Result<Vec<String>> {
-        if self.frame.column(name).is_err()
-            && let Ok(Numbers { values, length_of: Some(_), .. }) = self.numbers(name)
-        {
-            return Ok(values.iter().map(|n| n.map_or("null".into(), |n| n.to_string())).collect());
+        if let Some((_, lengths)) = self.length(name) {
+            return Ok(lengths
+                .iter()
+                .map(|n| n.map_or("null".into(), |n| n.to_string()))
+                .collect());
         }
         let column = self.column(name)?;
         let texts = column.cast(&DataType::String).map_err(|source| {
@@ -306,7 +339,7 @@ mod tests {
         );
         check(
             plot(&df!("x" => [1]).unwrap()).lines("x", &[]),
-            "no column to draw over x",
+            "only one column, and nothing to draw against it",
             "there are x",
         );
     }
