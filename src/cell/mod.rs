@@ -26,6 +26,7 @@ mod verbs;
 pub(crate) mod words;
 mod workshop;
 
+pub mod analyzer;
 pub mod evcxr;
 
 pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions, RustHelp};

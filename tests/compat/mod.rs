@@ -12,6 +12,7 @@ use trialbook::{
 };
 
 mod commands;
+mod completion;
 mod dependencies;
 mod startup;
 

@@ -1,0 +1,96 @@
+//! Where the sources of the crates behind the prelude are, and with which features they are built:
+//! cargo knows both.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde::Deserialize;
+
+use super::Package;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The crates whose names people write in cells, those that hide names of others first.
+const NAMED_IN_CELLS: [&str; 13] = [
+    "trialbook",
+    "polars",
+    "polars-core",
+    "polars-lazy",
+    "polars-plan",
+    "polars-ops",
+    "polars-io",
+    "polars-time",
+    "polars-sql",
+    "polars-expr",
+    "polars-utils",
+    "polars-error",
+    "polars-dtype",
+];
+
+impl Package {
+    /// The crates that the package in the folder `source` brings into scope, when it is built with
+    /// `features` alone.
+    ///
+    /// # Errors
+    /// When cargo cannot say; it is not given the network.
+    pub fn of(cargo: &Path, source: &Path, features: &[String]) -> Result<Vec<Self>> {
+        #[derive(Deserialize)]
+        struct Metadata {
+            packages: Vec<Described>,
+            resolve: Resolve,
+        }
+        #[derive(Deserialize)]
+        struct Described {
+            id: String,
+            name: String,
+            targets: Vec<Target>,
+        }
+        #[derive(Deserialize)]
+        struct Target {
+            name: String,
+            kind: Vec<String>,
+            src_path: PathBuf,
+        }
+        #[derive(Deserialize)]
+        struct Resolve {
+            nodes: Vec<Node>,
+        }
+        #[derive(Deserialize)]
+        struct Node {
+            id: String,
+            features: Vec<String>,
+        }
+        let output = Command::new(cargo)
+            .args(["metadata", "--format-version", "1", "--offline", "--no-default-features"])
+            .args(["--features", &features.join(",")])
+            .current_dir(source)
+            .output()
+            .map_err(|source| Error::io("run", cargo, source))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "cargo cannot name the prelude's crates",
+            )
+            .with_source(said));
+        }
+        let metadata: Metadata = serde_json::from_slice(&output.stdout).map_err(|source| {
+            Error::new(ErrorKind::Internal, "cannot read what cargo said").with_source(source)
+        })?;
+        let described = |name: &&str| {
+            let package = metadata.packages.iter().find(|package| package.name == **name)?;
+            let library = |target: &&Target| {
+                target.kind.iter().any(|kind| ["lib", "rlib", "dylib"].contains(&kind.as_str()))
+            };
+            let target = package.targets.iter().find(library)?;
+            let node = metadata.resolve.nodes.iter().find(|node| node.id == package.id)?;
+            Some(Self {
+                name: target.name.replace('-', "_"),
+                root: target.src_path.clone(),
+                features: node.features.clone(),
+            })
+        };
+        Ok(NAMED_IN_CELLS.iter().filter_map(described).collect())
+    }
+}

@@ -1,0 +1,181 @@
+//! Completion and documentation of Rust: from the sources of crates, without compiling any.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use trialbook::cell::{
+    analyzer::{Analyzer, Index, Known, Package, Types},
+    evcxr::Variable,
+};
+
+/// A crate whose prelude re-exports what other modules define.
+fn shop(folder: &Path) -> Package {
+    let files = [
+        (
+            "lib.rs",
+            "mod basket;
+             pub mod prelude { pub use crate::basket::*; pub use crate::names::hello as greet; }
+             mod names { pub fn hello() -> crate::basket::Basket { todo!() } pub fn hidden() {} }
+             #[cfg(feature = \"premium\")] mod premium;
+             #[cfg(not(feature = \"premium\"))] mod absent;",
+        ),
+        (
+            "basket.rs",
+            "mod price;
+             pub use price::Price;
+             /// Holds what was chosen.
+             ///
+             /// Never more than that.
+             pub struct Basket { pub owner: String, items: Vec<u32> }
+             pub type Bag = Basket;
+             pub enum Payment { Cash, Card }
+             impl Basket {
+                 /// An empty one.
+                 pub fn new() -> Self { todo!() }
+                 /// Adds an item.
+                 ///
+                 /// Twice, if need be.
+                 pub fn add(self, item: u32) -> Self { todo!() }
+                 pub fn total(&self) -> Result<Price, String> { todo!() }
+                 pub unsafe fn adopt(&mut self) {}
+                 pub fn _inner(&self) {}
+                 fn private(&self) {}
+                 #[cfg(test)] pub fn only_in_tests(&self) {}
+                 #[doc(hidden)] pub fn undocumented(&self) {}
+             }
+             pub trait Wrap { fn wrap(&self) -> Bag; }
+             impl Wrap for Basket { fn wrap(&self) -> Bag { todo!() } }",
+        ),
+        ("basket/price.rs", "pub struct Price; impl Price { pub fn cents(&self) -> u64 { 0 } }"),
+        ("premium.rs", "impl crate::basket::Basket { pub fn airmail(&self) {} }"),
+        ("absent.rs", "impl crate::basket::Basket { pub fn never(&self) {} }"),
+    ];
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    Package {
+        name: "shop".to_owned(),
+        root: folder.join("lib.rs"),
+        features: vec!["premium".to_owned()],
+    }
+}
+
+fn analyzer(index: &Index, folder: &Path, variables: &[(&str, &str)]) -> Analyzer {
+    let file = folder.join("index.json");
+    index.save(&file).unwrap();
+    assert_eq!(&Index::load(&file).unwrap(), index);
+    let analyzer = Analyzer::new(file);
+    let variable = |(name, type_name): &(&str, &str)| Variable {
+        name: (*name).to_owned(),
+        type_name: (*type_name).to_owned(),
+    };
+    let variables = variables.iter().map(variable).collect();
+    analyzer.set_known(Known { variables, items: String::new() });
+    analyzer
+}
+
+/// The completions at `|`.
+fn complete(analyzer: &Analyzer, marked: &str) -> Vec<String> {
+    let cursor = marked.find('|').unwrap();
+    let found = analyzer.complete(&marked.replacen('|', "", 1), cursor);
+    assert_eq!(found.end, cursor, "{marked}");
+    found.items.into_iter().map(|item| item.text).collect()
+}
+
+#[test]
+fn members_are_known_along_a_chain_of_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::scan(&[shop(folder.path())], &["shop", "prelude"]);
+    let analyzer = analyzer(&index, folder.path(), &[("basket", "Basket"), ("n", "i32")]);
+    let all = ["add", "airmail", "owner", "total", "wrap", "adopt"];
+    for cell in [
+        "basket.|",
+        "basket.add(1).|",
+        "(&basket).add(2)\n    .add(\"a).b\".len())\n    .|",
+        "Basket::new().|",
+        "greet().wrap().|",
+        "let other = Bag::new();\nlet again = other.add(1);\nagain.|",
+        "for i in 0..3 { let inner: &Basket = &basket; inner.|",
+    ] {
+        assert_eq!(complete(&analyzer, cell), all, "{cell}");
+    }
+    assert_eq!(complete(&analyzer, "basket.to|tal()"), ["total"]);
+    assert_eq!(complete(&analyzer, "basket._|"), ["_inner"]);
+    assert_eq!(complete(&analyzer, "basket.total()?.|"), ["cents"]);
+    assert_eq!(complete(&analyzer, "basket.total().unwrap().c|"), ["cents"]);
+    assert_eq!(complete(&analyzer, "Payment::|"), ["Card", "Cash"]);
+    assert_eq!(complete(&analyzer, "Bag::n|"), ["new"]);
+    assert_eq!(complete(&analyzer, "let p = P|"), ["Payment", "Price"]);
+    assert_eq!(complete(&analyzer, "gr|"), ["greet"]);
+    for nothing in
+        ["n.|", "lost.|", "hid|", "\"basket.|", "// basket.|", "|", "let basket = 1;\nbasket.|"]
+    {
+        assert_eq!(complete(&analyzer, nothing), [""; 0], "{nothing}");
+    }
+}
+
+#[test]
+fn a_name_is_explained_where_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::scan(&[shop(folder.path())], &["shop", "prelude"]);
+    let analyzer = analyzer(&index, folder.path(), &[("basket", "Basket")]);
+    let inspect = |marked: &str, detail: u8| {
+        let cursor = marked.find('|').unwrap();
+        let content = analyzer.inspect(&marked.replacen('|', "", 1), cursor, detail);
+        content.map(|content| content.plain().to_owned())
+    };
+    let short = "pub fn add(self, item: u32) -> Self\n\nAdds an item.";
+    for cell in
+        ["basket.a|dd(1)", "basket.add|", "basket.add(|", "basket.add(1, |)", "Basket::add|"]
+    {
+        assert_eq!(inspect(cell, 0).as_deref(), Some(short), "{cell}");
+    }
+    let long = format!("{short}\n\nTwice, if need be.");
+    assert_eq!(inspect("basket.add|", 1), Some(long));
+    let of_type = "pub struct Basket\n\nHolds what was chosen.";
+    assert_eq!(inspect("let b: Bas|ket", 0).as_deref(), Some(of_type));
+    let variable = "basket: Basket\n\nHolds what was chosen.";
+    assert_eq!(inspect("bas|ket.add(1)", 0).as_deref(), Some(variable));
+    assert_eq!(inspect("basket.own|er", 0).as_deref(), Some("owner: String"));
+    assert_eq!(inspect("nothing|", 0), None);
+}
+
+/// The compiler's part, played by a table.
+struct Compiler(Mutex<Vec<String>>);
+
+impl Types for Compiler {
+    fn type_of(&self, expression: &str) -> Option<String> {
+        self.0.lock().unwrap().push(expression.to_owned());
+        (expression == "baskets[0]").then(|| "&shop::basket::Basket".to_owned())
+    }
+}
+
+#[test]
+fn the_compiler_is_asked_where_signatures_do_not_tell() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::scan(&[shop(folder.path())], &["shop", "prelude"]);
+    let analyzer = analyzer(&index, folder.path(), &[("basket", "Basket")]);
+    let compiler = Arc::new(Compiler(Mutex::default()));
+    analyzer.set_types(Arc::clone(&compiler) as Arc<dyn Types>);
+    assert_eq!(complete(&analyzer, "baskets[0].to|"), ["total"]);
+    assert_eq!(complete(&analyzer, "basket.to|"), ["total"]);
+    assert_eq!(*compiler.0.lock().unwrap(), ["baskets[0]"]);
+}
+
+#[test]
+fn the_prelude_of_this_crate_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let package =
+        Package { name: "trialbook".to_owned(), root, features: vec!["notebook".to_owned()] };
+    let index = Index::scan(&[package], &["trialbook", "prelude"]);
+    let analyzer = analyzer(&index, folder.path(), &[]);
+    assert_eq!(complete(&analyzer, "let b = Book::open_default()?;\nb.fra|"), ["frame"]);
+    assert!(complete(&analyzer, "Bo|").contains(&"Book".to_owned()));
+    assert!(complete(&analyzer, "Stage::|").contains(&"Production".to_owned()));
+}
