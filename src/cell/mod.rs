@@ -25,6 +25,7 @@ mod shell_line;
 mod verbs;
 pub(crate) mod words;
 mod workshop;
+mod progress;
 
 pub mod analyzer;
 pub mod evcxr;
@@ -35,3 +36,4 @@ pub use failure::{Failure, FailureKind};
 pub use front::{Event, Front, InputRequest, Stream};
 pub use history::{Entry, History};
 pub use interpreter::{Interpreter, Interrupter, Options};
+pub use progress::DisplayProgress;

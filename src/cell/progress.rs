@@ -1,0 +1,228 @@
+//! How far a command is, as something shown and updated in its place. A command that is over at once
+//! shows nothing; a longer one leaves a line that says how long its stages took.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{cell::front::Event, display::Content, figure, progress::Progress};
+
+/// What takes less is not shown.
+const DELAY: Duration = Duration::from_millis(300);
+/// Between two updates.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Columns of the bar in plain text.
+const BAR: u64 = 20;
+
+/// Shows progress by events, such as a notebook can update in place.
+pub struct DisplayProgress<S: Fn(Event)> {
+    show: S,
+    state: Mutex<State>,
+}
+
+struct State {
+    id: String,
+    begun: Instant,
+    /// When the display was last written; nothing is shown yet where there is none.
+    shown: Option<Instant>,
+    stage: Option<Stage>,
+    /// What is over, with the time it took.
+    over: Vec<(String, Duration)>,
+}
+
+struct Stage {
+    name: String,
+    begun: Instant,
+    n_done: u64,
+    total: Option<u64>,
+    remark: String,
+}
+
+impl<S: Fn(Event)> DisplayProgress<S> {
+    /// Nothing has begun. `show` takes the events.
+    pub fn new(show: S) -> Self {
+        let state = State {
+            id: uuid::Uuid::new_v4().to_string(),
+            begun: Instant::now(),
+            shown: None,
+            stage: None,
+            over: Vec::new(),
+        };
+        Self { show, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Stage)) {
+        let mut state = self.state();
+        if let Some(stage) = &mut state.stage {
+            change(stage);
+            self.refresh(&mut state);
+        }
+    }
+
+    /// Shows the running stage, if it is time to.
+    fn refresh(&self, state: &mut State) {
+        let is_time = match state.shown {
+            None => state.begun.elapsed() >= DELAY,
+            Some(shown) => shown.elapsed() >= INTERVAL,
+        };
+        if let Some(stage) = state.stage.as_ref().filter(|_| is_time) {
+            let content = stage.content();
+            self.write(state, content);
+        }
+    }
+
+    fn write(&self, state: &mut State, content: Content) {
+        let id = state.id.clone();
+        (self.show)(match state.shown.replace(Instant::now()) {
+            None => Event::Display { content, id: Some(id) },
+            Some(_) => Event::Update { content, id },
+        });
+    }
+}
+
+impl<S: Fn(Event) + Send + Sync> Progress for DisplayProgress<S> {
+    fn begin(&self, stage: &str, total: Option<u64>) {
+        let mut state = self.state();
+        state.stage = Some(Stage {
+            name: stage.to_owned(),
+            begun: Instant::now(),
+            n_done: 0,
+            total,
+            remark: String::new(),
+        });
+        self.refresh(&mut state);
+    }
+
+    fn advance(&self, n_steps: u64) {
+        self.change(|stage| stage.n_done += n_steps);
+    }
+
+    fn note(&self, remark: &str) {
+        self.change(|stage| remark.clone_into(&mut stage.remark));
+    }
+
+    fn end(&self) {
+        let mut state = self.state();
+        if let Some(stage) = state.stage.take() {
+            state.over.push((stage.name, stage.begun.elapsed()));
+        }
+    }
+}
+
+impl<S: Fn(Event)> Drop for DisplayProgress<S> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.shown.is_some() {
+            let content = Content::text(state.summary());
+            let id = state.id.clone();
+            (self.show)(Event::Update { content, id });
+        }
+    }
+}
+
+impl State {
+    fn summary(&self) -> String {
+        let mut parts: Vec<String> = self
+            .over
+            .iter()
+            .map(|(name, took)| format!("{name} {}", figure::seconds(took.as_secs_f64())))
+            .collect();
+        if let Some(stopped) = &self.stage {
+            parts.push(format!("{} stopped", stopped.name));
+        }
+        parts.join(" · ")
+    }
+}
+
+impl Stage {
+    fn content(&self) -> Content {
+        let took = figure::seconds(self.begun.elapsed().as_secs_f64());
+        let Some(total) = self.total.filter(|total| *total > 0) else {
+            return Content::text(format!("{} {took} {}", self.name, self.remark).trim_end())
+                .with("text/html", format!("<progress></progress> {}", self.label(&took)));
+        };
+        let n_done = self.n_done.min(total);
+        // A total near the end of the range is no number of steps: saturate instead of overflowing.
+        let percent = n_done.saturating_mul(100) / total;
+        let filled = usize::try_from(percent * BAR / 100).unwrap_or(0);
+        let empty = usize::try_from(BAR).unwrap_or(0).saturating_sub(filled);
+        let bar = format!("{}{}", "█".repeat(filled), "░".repeat(empty));
+        let text = format!("{} {bar} {percent:>3}% {took} {}", self.name, self.remark);
+        Content::text(text.trim_end()).with(
+            "text/html",
+            format!(
+                "<progress value=\"{n_done}\" max=\"{total}\"></progress> {percent}% {}",
+                self.label(&took)
+            ),
+        )
+    }
+
+    fn label(&self, took: &str) -> String {
+        let text = format!("{} {took} {}", self.name, self.remark);
+        text.trim_end().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    type Seen = Arc<Mutex<Vec<Event>>>;
+
+    fn progress() -> (DisplayProgress<impl Fn(Event) + Send + Sync>, Seen) {
+        let seen = Seen::default();
+        let sink = Arc::clone(&seen);
+        (DisplayProgress::new(move |event| sink.lock().unwrap().push(event)), seen)
+    }
+
+    fn age<S: Fn(Event)>(progress: &DisplayProgress<S>) {
+        let mut state = progress.state();
+        state.begun = state.begun.checked_sub(DELAY).unwrap();
+        state.shown = state.shown.and_then(|shown| shown.checked_sub(INTERVAL));
+    }
+
+    #[test]
+    fn what_is_over_at_once_shows_nothing() {
+        let (progress, seen) = progress();
+        progress.begin("count words", Some(10));
+        progress.advance(10);
+        progress.end();
+        drop(progress);
+        assert_eq!(*seen.lock().unwrap(), []);
+    }
+
+    #[test]
+    fn a_long_stage_is_updated_in_place_and_summed_up() {
+        let (progress, seen) = progress();
+        age(&progress);
+        progress.begin("fit", Some(4));
+        progress.advance(1);
+        age(&progress);
+        progress.advance(1);
+        progress.note("loss < 1");
+        progress.end();
+        drop(progress);
+        let seen = seen.lock().unwrap();
+        let [
+            Event::Display { content: first, id: Some(shown) },
+            Event::Update { content: second, id: updated },
+            Event::Update { content: last, .. },
+        ] = seen.as_slice()
+        else {
+            panic!("{seen:?}");
+        };
+        assert_eq!(shown, updated);
+        assert!(first.plain().starts_with("fit ░░░░░░░░░░░░░░░░░░░░   0%"), "{first:?}");
+        assert!(second.plain().starts_with("fit ██████████░░░░░░░░░░  50%"), "{second:?}");
+        assert!(second.data["text/html"].as_str().unwrap().contains("value=\"2\" max=\"4\""));
+        assert!(last.plain().starts_with("fit "), "{last:?}");
+        assert_eq!(last.data.len(), 1, "the bar goes away");
+    }
+}
