@@ -15,6 +15,7 @@ use crate::{
     cell::{Failure, FailureKind, Options},
     command::{Command, Interim, Session},
     error::{Error, ErrorKind, Result},
+    kernel::Kernel,
     output::{Outcome, Output},
     progress::{Interrupt, Monitor, Progress, Silent},
     shell::{self, Bar, Terminal},
@@ -62,6 +63,9 @@ struct Cli {
 enum Verb {
     #[command(flatten)]
     Command(Command),
+    /// Install the Jupyter kernel "Rust (trialbook)", or take it out again
+    #[command(subcommand)]
+    Kernel(Kernel),
     /// Run every cell of a script (.rs, .tb) or notebook (.ipynb), until one fails
     Run(Run),
 }
@@ -98,7 +102,17 @@ pub fn main() -> ExitCode {
             usage(&Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))
         }
         Some(Verb::Command(command)) => {
-            run_command(command, Store::new(cli.store), cli.json, cli.quiet)
+            // A server's access lines are what its operator watches; other commands only warn.
+            let log = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
+            let heeds = command.heeds_interrupts();
+            let store = Store::new(cli.store);
+            answer(store, cli.json, cli.quiet, log, heeds, |session| command.run(session))
+        }
+        Some(Verb::Kernel(kernel)) => {
+            let store = Store::new(cli.store);
+            answer(store, cli.json, cli.quiet, "warn", false, |session| {
+                kernel.run(session.book.store())
+            })
         }
         Some(Verb::Run(run)) => {
             run_cells(Some(&run), &[], Store::new(cli.store), cli.json, cli.quiet)
@@ -108,16 +122,22 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs one command and shows its answer.
-fn run_command(command: Command, store: Store, json: bool, quiet: bool) -> ExitCode {
+fn answer(
+    store: Store,
+    json: bool,
+    quiet: bool,
+    log: &str,
+    heeds_interrupts: bool,
+    run: impl FnOnce(&Session) -> Result<Output>,
+) -> ExitCode {
     let form = if json { Form::Json } else { Form::Text };
     let interrupt = Interrupt::default();
-    let watched = match command.heeds_interrupts() {
+    let watched = match heeds_interrupts {
         true => watch_signals(&interrupt),
         false => Ok(()),
     };
     let outcome = watched.and_then(|()| {
-        // A server's access lines are what its operator watches; other commands only warn.
-        start_logging(if matches!(command, Command::Serve(_)) { "info" } else { "warn" });
+        start_logging(log);
         let progress: Arc<dyn Progress> = if quiet || json || !io::stderr().is_terminal() {
             Arc::new(Silent)
         } else {
@@ -132,8 +152,10 @@ fn run_command(command: Command, store: Store, json: bool, quiet: bool) -> ExitC
                 (Form::Json | Form::JsonLine, _) => Ok(()),
             },
         );
-        let output = command.run(&session)?;
-        show(&output, form)?;
+        let output = run(&session)?;
+        if !output.blocks().is_empty() {
+            show(&output, form)?;
+        }
         Ok(output.outcome())
     });
     match outcome {

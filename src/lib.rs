@@ -37,6 +37,8 @@ pub mod command;
 
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub mod cell;
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub mod kernel;
 
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 mod shell;

@@ -7,7 +7,7 @@ use polars::prelude::col;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Session, sql};
+use super::Session;
 use crate::{
     error::{Error, ErrorKind, Result},
     evaluate::{
