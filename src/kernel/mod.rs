@@ -13,6 +13,7 @@ mod position;
 mod publisher;
 mod question;
 mod service;
+mod spec;
 mod text;
 mod wire;
 
@@ -27,6 +28,8 @@ use std::{
 use clap::Subcommand;
 use jupyter_protocol::ConnectionInfo;
 use tokio::sync::oneshot;
+
+pub use spec::{Install, Uninstall};
 
 use self::{
     assistance::Assistance,
@@ -57,9 +60,13 @@ const LAST_MESSAGES: Duration = Duration::from_millis(200);
 /// How often the kernel looks whether the program that started it still lives.
 const PARENT_CHECK: Duration = Duration::from_secs(1);
 
-/// What Jupyter starts
+/// `kernel install`, `kernel uninstall`, and what Jupyter starts
 #[derive(Debug, Clone, Subcommand)]
 pub enum Kernel {
+    /// Put "Rust (trialbook)" into Jupyter's list of kernels
+    Install(Install),
+    /// Take it out again
+    Uninstall(Uninstall),
     /// Run the kernel; Jupyter does this
     #[command(hide = true)]
     Run {
@@ -76,6 +83,8 @@ impl Kernel {
     /// When files cannot be written or sockets not bound.
     pub fn run(&self, store: &Store) -> Result<Output> {
         match self {
+            Self::Install(install) => install.run(),
+            Self::Uninstall(uninstall) => uninstall.run(),
             Self::Run { connection_file } => {
                 run(connection_file, store)?;
                 Ok(Output::default())
