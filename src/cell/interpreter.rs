@@ -72,6 +72,11 @@ impl Interrupter {
     pub fn interrupt(&self) {
         self.0.interrupt();
     }
+
+    /// Stops the running cell without grace: the session ends.
+    pub fn end(&self) {
+        self.0.end();
+    }
 }
 
 impl Interpreter {

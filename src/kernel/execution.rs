@@ -10,6 +10,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
 
 use super::{
     front::{CellFront, Manner, ValueFront},
@@ -61,6 +62,8 @@ pub(super) struct Links {
     pub(super) questions: Arc<Questions>,
     pub(super) history: Arc<Mutex<History>>,
     pub(super) current: Current,
+    /// Told when a cell asked for the session's end.
+    pub(super) quit: Arc<Notify>,
 }
 
 /// The cell that runs, for whoever has to know whether one does.
@@ -139,6 +142,9 @@ impl Execution {
         self.links.shell.send(request.reply_json(reply));
         self.links.current.set(None);
         self.links.publisher.idle(request);
+        if self.interpreter.wants_to_quit() {
+            self.links.quit.notify_one();
+        }
     }
 
     /// Whether the kernel ends, or the job was sent before its sender could hear that a cell
@@ -172,7 +178,7 @@ impl Execution {
             Ok(()) => json!({
                 "status": "ok",
                 "execution_count": self.n_executed,
-                "payload": front.take_pages(),
+                "payload": self.payload(&front),
                 "user_expressions": self.evaluate(cell.user_expressions.as_ref()),
             }),
             Err(failure) => {
@@ -202,6 +208,14 @@ impl Execution {
                 Err(Failure::new(FailureKind::Panic, "panic", message))
             },
         )
+    }
+
+    fn payload(&self, front: &CellFront) -> Vec<Value> {
+        let mut payload = front.take_pages();
+        if self.interpreter.wants_to_quit() {
+            payload.push(json!({"source": "ask_exit", "keepkernel": false}));
+        }
+        payload
     }
 
     fn evaluate(&mut self, expressions: Option<&BTreeMap<String, String>>) -> Map<String, Value> {

@@ -48,9 +48,6 @@ use crate::{
     store::Store,
 };
 
-/// How long running Rust may take to stop after an interrupt before its process is ended.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// How long the running cell may take to tidy up when the kernel ends.
 const LAST_CELL: Duration = Duration::from_millis(1500);
 
@@ -120,14 +117,16 @@ async fn serve(info: ConnectionInfo, store: &Store) -> Result<()> {
     let (publisher, published) = Publisher::start(iopub);
     tokio::spawn(wire::beat(heartbeat));
 
-    let interpreter = Interpreter::new(Options { store: store.clone(), grace: GRACE });
+    let interpreter = Interpreter::new(Options::new(store.clone()));
     let links = Links {
         publisher,
         shell,
         questions: Arc::new(Questions::new(stdin)),
         history: Arc::new(Mutex::new(History::new(store))),
         current: Current::default(),
+        quit: Arc::default(),
     };
+    let quit = Arc::clone(&links.quit);
     let (assistant, interrupter) = (interpreter.assistant(), interpreter.interrupter());
     let assistance =
         Assistance { assistant: Arc::clone(&assistant), history: Arc::clone(&links.history) };
@@ -143,6 +142,7 @@ async fn serve(info: ConnectionInfo, store: &Store) -> Result<()> {
         stop = service.serve_stdin(answers) => stop,
         stop = signals.serve(&service) => stop,
         stop = orphaned() => stop,
+        () = quit.notified() => Stop::Ended("a cell asked for it"),
     };
     end(service, stop, last_cell).await;
     for sent in [shell_sent, control_sent, published] {
@@ -159,7 +159,7 @@ async fn end(service: Service, stop: Stop, last_cell: oneshot::Receiver<()>) {
     links.current.close();
     drop(jobs);
     links.questions.interrupt();
-    interrupter.interrupt();
+    interrupter.end();
     if tokio::time::timeout(LAST_CELL, last_cell).await.is_err() {
         tracing::warn!("the running cell did not stop in time");
     }

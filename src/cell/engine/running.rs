@@ -20,6 +20,8 @@ struct State {
     busy: bool,
     /// When the person first asked for the stop of this cell.
     interrupted: Option<Instant>,
+    /// Whether it has to stop at once.
+    has_no_grace: bool,
     command: Option<Interrupt>,
     groups: Vec<Pid>,
     child: Option<UnixStream>,
@@ -53,6 +55,12 @@ impl Running {
         }
     }
 
+    /// Asks the running cell to stop, with all patience used up.
+    pub(crate) fn end(&self) {
+        self.interrupt();
+        self.state().has_no_grace = true;
+    }
+
     /// Whether the running cell was asked to stop.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.state().interrupted.is_some()
@@ -60,7 +68,9 @@ impl Running {
 
     /// How long ago the running cell was asked to stop.
     pub(crate) fn interrupted_for(&self) -> Option<Duration> {
-        self.state().interrupted.map(|when| when.elapsed())
+        let state = self.state();
+        let since = state.interrupted.map(|when| when.elapsed());
+        if state.has_no_grace { since.map(|_| Duration::MAX) } else { since }
     }
 
     /// A command runs that looks at `interrupt`.
