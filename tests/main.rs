@@ -8,8 +8,8 @@ mod data; // sources, errors, the store's layout, SQL
 mod evaluate; // metrics and curves against scikit-learn
 mod gate; // gate, promotion and rollback on a real registry
 mod model; // the baseline from texts to saved files
-mod prelude; // building and finding what cells are compiled against
 mod plot; // pictures of datasets, answers and runs
+mod prelude; // building and finding what cells are compiled against
 mod registry; // the tracking store, with crashes and damage
 mod serve; // the HTTP server, asked directly and over real sockets
 mod shell; // cells from pipes, files and a person at a terminal

@@ -13,22 +13,15 @@ mod history;
 mod host;
 mod interpreter;
 mod log;
-mod part;
-mod session_command;
-mod shell_line;
-mod verbs;
-mod words;
-mod workshop;
 pub(crate) mod part;
+mod progress;
 mod session_command;
 mod shell_line;
 mod verbs;
 pub(crate) mod words;
 mod workshop;
-mod progress;
 
 pub mod analyzer;
-pub mod evcxr;
 
 pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions, RustHelp};
 pub use engine::serve_if_child;

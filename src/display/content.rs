@@ -65,7 +65,9 @@ pub(crate) fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
     for block in output.blocks() {
         match block {
             Block::Text(text) => together.push(Content::text(text.clone())),
-            Block::Table(table) => together.push(table.content().with("text/plain", table.to_text(width))),
+            Block::Table(table) => {
+                together.push(table.content().with("text/plain", table.to_text(width)))
+            }
             Block::Plot(plot) => {
                 if !together.is_empty() {
                     contents.push(Content::stacked(&std::mem::take(&mut together)));

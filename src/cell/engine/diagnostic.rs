@@ -132,9 +132,25 @@ impl Diagnostic {
         self.spans.iter().filter_map(role).collect()
     }
 
-    /// The place in a cell that the error is about.
+    /// Whether the error is about the generated code of `role`, not only mentions it.
+    pub(crate) fn is_about(&self, role: &Role, program: &Program, file: &str) -> bool {
+        self.spans
+            .iter()
+            .filter(|span| span.is_primary)
+            .filter_map(|span| program.role(&span.within(file)?))
+            .any(|about| about == role)
+    }
+
+    /// The place in a cell that the error is about. What is wrong with the end of a statement shows
+    /// in the generated code behind it.
     fn primary(&self, program: &Program, file: &str) -> Option<Place> {
-        self.spans.iter().filter(|span| span.is_primary).find_map(|span| span.place(program, file))
+        let primary = || self.spans.iter().filter(|span| span.is_primary);
+        primary().find_map(|span| span.place(program, file)).or_else(|| {
+            let is_syntax = self.code.is_none();
+            primary()
+                .filter(|_| is_syntax)
+                .find_map(|span| program.place_before(span.within(file)?.start))
+        })
     }
 
     fn render(&self, program: &Program, file: &str) -> String {
