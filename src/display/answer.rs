@@ -74,7 +74,9 @@ mod tests {
     fn an_answer_is_one_page_in_which_nothing_is_markup_by_accident() {
         let content = output().content();
         let html = content.data["text/html"].as_str().unwrap();
-        for expected in ["before &lt;b&gt;", "&lt;imdb&gt;", "<svg ", "<pre>after</pre>"] {
+        for expected in
+            ["before &lt;b&gt;", "&lt;imdb&gt;", "<img alt=\"curve\"", "<pre>after</pre>"]
+        {
             assert!(html.contains(expected), "{expected}: {html}");
         }
         assert!(content.plain().starts_with("before <b>\nname"), "{}", content.plain());

@@ -44,10 +44,11 @@ impl Content {
 
     /// The bundle as HTML: its own, else its picture, else its text.
     pub(crate) fn html(&self) -> String {
-        let own = ["text/html", "image/svg+xml"].into_iter().find_map(|mime| self.data.get(mime));
-        match own.and_then(Value::as_str) {
-            Some(own) => own.to_owned(),
-            None => format!("<pre>{}</pre>", html::escape(self.plain())),
+        let form = |mime: &str| self.data.get(mime).and_then(Value::as_str);
+        match (form("text/html"), form("image/svg+xml")) {
+            (Some(html), _) => html.to_owned(),
+            (None, Some(svg)) => html::image(svg, self.plain().lines().next().unwrap_or_default()),
+            (None, None) => format!("<pre>{}</pre>", html::escape(self.plain())),
         }
     }
 

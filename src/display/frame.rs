@@ -102,40 +102,36 @@ fn frame_html(frame: &DataFrame) -> String {
 /// A column's name with its type, how much is missing, and how its numbers lie.
 fn head(column: &Column) -> Head<'_> {
     let is_number = column.dtype().is_primitive_numeric();
-    let mut detail = format!("<small>{}", html::escape(&column.dtype().to_string()));
+    let mut detail = format!("<br><small>{}", html::escape(&column.dtype().to_string()));
     let n_nulls = column.null_count();
     if n_nulls > 0 {
         let _ = write!(detail, " · {} null", figure::count(n_nulls));
     }
     detail.push_str("</small>");
-    if is_number {
-        detail.push_str(&histogram(column));
+    if is_number && let Some(picture) = histogram(column) {
+        let _ = write!(detail, "<br>{picture}");
     }
     Head { text: column.name(), detail, is_number }
 }
 
-/// A small picture of how a column's numbers lie; empty where there are none.
-fn histogram(column: &Column) -> String {
+/// A small picture of how a column's numbers lie, where there are any.
+fn histogram(column: &Column) -> Option<String> {
     const WIDTH: usize = 72;
     const HEIGHT: f64 = 20.0;
     let stride = column.len().div_ceil(MAX_SAMPLE).max(1);
     let sample = if stride == 1 {
         column.clone()
     } else {
-        // A mask-free stride: polars gathers the rows without touching the others.
-        match column.as_materialized_series().gather_every(stride, 0) {
-            Ok(sample) => sample.into_column(),
-            Err(_) => return String::new(),
-        }
+        column.as_materialized_series().gather_every(stride, 0).ok()?.into_column()
     };
-    let Ok(numbers) = sample.cast(&DataType::Float64) else { return String::new() };
-    let Ok(numbers) = numbers.f64() else { return String::new() };
-    let numbers: Vec<f64> = numbers.iter().flatten().filter(|x| x.abs() <= 1e300).collect();
+    let numbers = sample.cast(&DataType::Float64).ok()?;
+    let numbers: Vec<f64> =
+        numbers.f64().ok()?.iter().flatten().filter(|x| x.abs() <= 1e300).collect();
+    if numbers.is_empty() {
+        return None;
+    }
     let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
     let high = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if numbers.is_empty() {
-        return String::new();
-    }
     let mut counts = [0_usize; N_BINS];
     for number in &numbers {
         let share = if high > low { (number - low) / (high - low) } else { 0.5 };
@@ -149,17 +145,23 @@ fn histogram(column: &Column) -> String {
         let (x, y) = (idx as f64 * width, HEIGHT - height);
         let _ = write!(path, "M{x:.1} {HEIGHT}V{y:.1}h{:.1}V{HEIGHT}z", width - 0.6);
     }
+    let figure = |value: f64| match value.fract() == 0.0 {
+        true => value.to_string(),
+        false => plain_cell(&json!(value)),
+    };
     let sampled = if stride > 1 { " (of a sample)" } else { "" };
-    format!(
-        "<svg width=\"{WIDTH}\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\
-         <title>{low} to {high}{sampled}</title>\
-         <path d=\"{path}\" fill=\"currentColor\" fill-opacity=\".45\"/></svg>"
-    )
+    let title = format!("{} to {}{sampled}", figure(low), figure(high));
+    // A grey that stands out on white and on black.
+    let svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\">\
+         <path d=\"{path}\" fill=\"#888\"/></svg>"
+    );
+    Some(html::image(&svg, &title))
 }
 
 fn push_value(row: &mut String, value: &Value, is_number: bool) {
     if value.is_null() {
-        return html::push_cell(row, "<span class=\"tb-null\">null</span>", "", is_number);
+        return html::push_cell(row, "<i class=\"tb-null\">null</i>", "", is_number);
     }
     let text = plain_cell(value);
     if text.chars().count() <= MAX_CELL_CHARS {
@@ -234,12 +236,12 @@ mod tests {
         let content = frame.unwrap().content();
         let html = html(&content);
         for expected in [
-            "text&lt;<small>str</small>",
-            "n<small>i32 · 1 null</small><svg ",
-            "<td>&lt;br&gt;</td>",
-            "<span class=\"tb-null\">null</span>",
-            "<title>1 to 3</title>",
-            "<title>0.5 to 0.5</title>",
+            "text&lt;<br><small>str</small>",
+            "n<br><small>i32 · 1 null</small><br><img ",
+            ">&lt;br&gt;</td>",
+            "<i class=\"tb-null\">null</i>",
+            " title=\"1 to 3\"",
+            " title=\"0.5 to 0.5\"",
             "3 rows × 3 columns",
         ] {
             assert!(html.contains(expected), "{expected}: {html}");
@@ -293,7 +295,9 @@ mod tests {
         assert!(plan.plain().contains("FILTER"), "{}", plan.plain());
         assert!(html(&plan).contains("&gt; "), "{}", html(&plan));
         let column = frame.column("a").unwrap().content();
-        assert!(html(&column).contains("a<small>i32</small>") && column.plain().contains("Series"));
+        assert!(
+            html(&column).contains("a<br><small>i32</small>") && column.plain().contains("Series")
+        );
         let missing = frame.lazy().select([col("b")]).content();
         assert!(!missing.plain().is_empty());
     }

@@ -275,7 +275,8 @@ mod tests {
         assert!(one.plain().starts_with("run 0123456789abcdef"), "{}", one.plain());
         let html = one.data["text/html"].as_str().unwrap();
         assert!(
-            html.contains("&lt;first&gt;") && html.contains("<td class=\"tb-n\">0.9100</td>"),
+            html.contains("&lt;first&gt;")
+                && html.contains(" style=\"text-align:right\">0.9100</td>"),
             "{html}"
         );
         let several = vec![run("first"), run("second")].content();
@@ -292,6 +293,6 @@ mod tests {
             content.plain().contains("accuracy") && content.plain().contains("Confusion matrix")
         );
         let html = content.data["text/html"].as_str().unwrap();
-        assert!(html.contains("<svg ") && html.contains("roc_auc"), "{html}");
+        assert!(html.contains("src=\"data:image/svg+xml,") && html.contains("roc_auc"), "{html}");
     }
 }
