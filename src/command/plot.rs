@@ -247,9 +247,14 @@ impl Plot {
             )
             .with_hint(format!("there are {}", known.join(", "))));
         }
+        let is_unique = |name: &str| runs.iter().filter(|run| run.name == name).count() == 1;
         let series = runs.iter().map(|run| {
+            let name = match is_unique(&run.name) {
+                true => run.name.clone(),
+                false => format!("{} ({})", run.name, short(&run.run_id)),
+            };
             let value = |key: &&str| run.metrics.get(*key).copied().unwrap_or(f64::NAN);
-            (format!("{} ({})", run.name, short(&run.run_id)), keys.iter().map(value).collect())
+            (name, keys.iter().map(value).collect())
         });
         let names = keys.iter().map(|key| (*key).to_owned()).collect();
         Ok(Chart::bars(names, series.collect())

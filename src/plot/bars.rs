@@ -13,14 +13,14 @@ const WIDTH: f64 = 500.0;
 const HEIGHT: f64 = 290.0;
 const MAX_NAME_WIDTH: f64 = 180.0;
 const NAME_SIZE: f64 = 13.0;
+const WIDEST_BAR: f64 = 90.0;
 
 /// The SVG document of bars.
 pub(super) fn svg(chart: &Chart, names: &[String], series: &[(String, Vec<f64>)]) -> String {
     let band = WIDTH / names.len().max(1) as f64;
-    let fits = names.iter().all(|name| width_of(name, LABEL_SIZE) <= band - 8.0);
     let scale = scales(chart, (6, 5)).1;
     let bars = Bars { chart, names, series, scale };
-    if fits && names.len() <= 16 { bars.upright(band) } else { bars.lying() }
+    if bars.fit_upright(band) { bars.upright(band) } else { bars.lying() }
 }
 
 /// A value as it is written at its bar.
@@ -43,10 +43,28 @@ struct Bars<'a> {
 }
 
 impl Bars<'_> {
+    /// Whether names and values have room below and above bars that stand.
+    fn fit_upright(&self, band: f64) -> bool {
+        let (inset, bar) = self.bar_size(band, WIDEST_BAR);
+        // A bar by itself may have a label that is wider than the bar.
+        let room = if self.series.len() > 1 { bar } else { bar + 2.0 * inset - 8.0 };
+        let fits = |text: &str, room: f64| width_of(text, LABEL_SIZE) <= room;
+        let values = self.series.iter().flat_map(|(_, values)| values);
+        self.names.len() <= 16
+            && self.names.iter().all(|name| fits(name, band - 8.0))
+            && values.into_iter().all(|value| fits(&self.label(*value), room))
+    }
+
+    fn label(&self, value: f64) -> String {
+        value_label(value, self.chart.y.is_whole)
+    }
+
     fn upright(&self, band: f64) -> String {
         let labels = self.scale.ticks.iter().map(|tick| width_of(&tick.label, LABEL_SIZE));
         let left = 40.0 + labels.fold(0.0, f64::max);
         let (header, top) = Header::new(self.chart, left + WIDTH + 26.0);
+        // The highest bar carries its value above itself.
+        let top = top + 10.0;
         let bottom = top + HEIGHT;
         let mut svg = Svg::new(&self.chart.title, left + WIDTH + 26.0, bottom + 52.0);
         header.draw(&mut svg);
@@ -56,7 +74,7 @@ impl Bars<'_> {
             svg.text(left - 8.0, y + 4.0, Anchor::End, Role::Dim, LABEL_SIZE, &tick.label);
         }
         let zero = bottom - self.scale.share(0.0) * HEIGHT;
-        let (inset, bar) = self.bar_size(band, 90.0);
+        let (inset, bar) = self.bar_size(band, WIDEST_BAR);
         for (name_idx, name) in self.names.iter().enumerate() {
             let begin = left + name_idx as f64 * band;
             svg.text(
@@ -76,11 +94,9 @@ impl Bars<'_> {
                     (x + 1.0, y.min(zero)),
                     (bar - 2.0, (y - zero).abs()),
                 );
-                let label = value_label(value, self.chart.y.is_whole);
-                if width_of(&label, LABEL_SIZE) <= bar + 2.0 * inset.min(10.0) {
-                    let y = if value < 0.0 { y + 13.0 } else { y - 5.0 };
-                    svg.text(x + bar / 2.0, y, Anchor::Middle, Role::Ink, LABEL_SIZE, &label);
-                }
+                let y = if value < 0.0 { y + 13.0 } else { y - 5.0 };
+                let label = self.label(value);
+                svg.text(x + bar / 2.0, y, Anchor::Middle, Role::Ink, LABEL_SIZE, &label);
             }
         }
         svg.line(Role::Dim, 1.0, (left, zero), (left + WIDTH, zero));
@@ -123,7 +139,7 @@ impl Bars<'_> {
                     (x.min(zero), y + 1.0),
                     ((x - zero).abs(), bar - 2.0),
                 );
-                let label = value_label(value, self.chart.y.is_whole);
+                let label = self.label(value);
                 let y = y + bar / 2.0 + 4.0;
                 svg.text(x.max(zero) + 5.0, y, Anchor::Start, Role::Ink, LABEL_SIZE, &label);
             }
@@ -177,5 +193,14 @@ mod tests {
         let ends = |svg: &str| svg.matches("text-anchor=\"start\"").count();
         assert_eq!((ends(&upright), ends(&lying)), (0, 4));
         assert!(lying.contains(">-4<"), "{lying}");
+    }
+
+    #[test]
+    fn values_without_room_above_the_bars_stand_beside_them() {
+        let names: Vec<String> = (0..8).map(|n| format!("m{n}")).collect();
+        let series = |name: &str| (name.to_owned(), vec![0.9361; 8]);
+        let svg = Chart::bars(names, vec![series("a"), series("b")]).draw().svg;
+        assert_eq!(svg.matches(">0.9361<").count(), 16);
+        assert_eq!(svg.matches("text-anchor=\"start\"").count(), 16 + 2, "values and legend");
     }
 }

@@ -222,6 +222,13 @@ impl Chart {
         })
     }
 
+    /// What is said below the title: the note, and what the columns behind the marks are.
+    pub(super) fn remark(&self) -> Option<String> {
+        let backdrop = self.backdrop.as_ref().map(|(name, _)| format!("columns: {name}"));
+        let remarks: Vec<String> = self.note.iter().cloned().chain(backdrop).collect();
+        (!remarks.is_empty()).then(|| remarks.join("; "))
+    }
+
     /// The series with what they are called in the legend; none when there is nothing to tell
     /// apart.
     pub(super) fn legend(&self) -> Vec<&str> {

@@ -99,7 +99,7 @@ impl Plot {
             Arc::new(fonts)
         });
         let options = usvg::Options { fontdb: Arc::clone(fonts), ..usvg::Options::default() };
-        let tree = usvg::Tree::from_str(&self.svg, &options)
+        let tree = usvg::Tree::from_str(&without_style(&self.svg), &options)
             .map_err(|source| fail("it is no SVG".to_owned()).with_source(source))?;
         let scale = width as f32 / tree.size().width();
         let height = (tree.size().height() * scale).round().max(1.0) as u32;
@@ -118,6 +118,16 @@ impl Plot {
     pub fn png(&self, _width: u32) -> Result<Vec<u8>> {
         Err(Error::invalid("this build of the library draws no PNG")
             .with_hint("save it as .svg or .html, or use `:plot … --save FILE.png`"))
+    }
+}
+
+/// `svg` in its light colours alone: what would make it dark on dark pages is not known to what
+/// draws pixels, and would be complained of.
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+fn without_style(svg: &str) -> String {
+    match (svg.split_once("<style>"), svg.split_once("</style>")) {
+        (Some((before, _)), Some((_, after))) => format!("{before}{after}"),
+        _ => svg.to_owned(),
     }
 }
 

@@ -119,9 +119,7 @@ impl Header {
     /// The header of a picture of this width, and where the drawing begins below it.
     pub(super) fn new(chart: &Chart, width: f64) -> (Self, f64) {
         let mut bottom = 34.0;
-        let backdrop = chart.backdrop.as_ref().map(|(name, _)| format!("columns: {name}"));
-        let notes: Vec<String> = chart.note.iter().cloned().chain(backdrop).collect();
-        let note = (!notes.is_empty()).then(|| fitted(&notes.join("; "), LABEL_SIZE, width - 24.0));
+        let note = chart.remark().map(|remark| fitted(&remark, LABEL_SIZE, width - 24.0));
         if note.is_some() {
             bottom += 16.0;
         }

@@ -27,7 +27,7 @@ pub(super) fn svg(chart: &Chart) -> String {
     }
     match &chart.marks {
         Marks::Bars { .. } => {}
-        Marks::Columns(bins) => draw_columns(&mut frame, Role::Series(0), 0.9, bins),
+        Marks::Columns(bins) => draw_columns(&mut frame, Role::Series(0), 1.0, bins),
         Marks::Lines(series) => {
             for (idx, series) in series.iter().enumerate() {
                 draw_line(&mut frame, Role::Series(idx), series);

@@ -55,7 +55,7 @@ impl Plotter<'_> {
             None => chart,
             Some(unit) => chart
                 .axes(format!("{unit} in a text"), "texts")
-                .title(format!("Length of {} texts", figure::count(numbers.values.len()))),
+                .title(format!("length of {} texts", figure::count(numbers.values.len()))),
         })
     }
 
@@ -144,7 +144,8 @@ impl Plotter<'_> {
             let values = self.numbers(y)?.values;
             let points = at.values.iter().zip(values);
             let points = points.filter_map(|(x, y)| Some(((*x)?, y.unwrap_or(f64::NAN))));
-            series.push(Series::new(*y, points.collect()));
+            let name = if ys.len() == 1 { self.axis_name(y) } else { (*y).to_owned() };
+            series.push(Series::new(name, points.collect()));
         }
         let y_name = self.common_name(ys)?;
         let mut chart = chart(series);

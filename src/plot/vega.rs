@@ -11,8 +11,10 @@ use super::{
 /// The specification of `chart`.
 pub(super) fn chart(chart: &Chart) -> Value {
     let mut layers = Vec::new();
-    if let Some((name, bins)) = &chart.backdrop {
-        layers.push(columns(bins, (&chart.x, name), json!({"type": "bar", "color": "#d1d5db"})));
+    if let Some((_, bins)) = &chart.backdrop {
+        // Layers share an axis, whose title would name each layer that calls it differently.
+        let mark = json!({"type": "bar", "color": "#d1d5db"});
+        layers.push(columns(bins, (&chart.x, &chart.y.name), mark));
     }
     if let Some([from, to]) = chart.reference {
         layers.push(json!({
@@ -34,7 +36,7 @@ pub(super) fn chart(chart: &Chart) -> Value {
         _ => json!({"layer": layers}),
     };
     let size = if chart.is_square { (340, 340) } else { (500, 290) };
-    spec(&chart.title, chart.note.as_deref(), size, body)
+    spec(&chart.title, chart.remark().as_deref(), size, body)
 }
 
 /// A whole specification around `body`, with a light background: a front end in dark colours
@@ -198,6 +200,7 @@ mod tests {
             .vega_lite;
         assert_eq!(spec["layer"].as_array().map(Vec::len), Some(3));
         assert_eq!(spec["layer"][0]["data"]["values"][0]["to"], 0.1);
+        assert_eq!(spec["title"]["subtitle"], "columns: share of examples");
         assert_eq!(spec["layer"][2]["encoding"]["x"]["scale"]["domain"], json!([0.0, 1.0]));
     }
 }
