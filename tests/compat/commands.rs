@@ -125,6 +125,7 @@ fn every_command_answers_as_in_evcxr() {
     session.asked.retain(|asked| *asked != "run");
     assert_eq!(session.asked, ["clear", "quit", "restart"]);
     assert_eq!(session.config.opt_level(), "1");
+    assert_eq!(session.config.rustc_flags(), [""; 0], "the linker was set to the usual one");
     assert_eq!(session.config.output_format(), "{:?}");
     assert_eq!(session.config.build_env, BTreeMap::from([("A".to_owned(), "b=c".to_owned())]));
     assert_eq!(session.config.env, BTreeMap::from([("A".to_owned(), "1".to_owned())]));

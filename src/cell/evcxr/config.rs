@@ -19,7 +19,7 @@ pub struct Config {
     opt_level: Option<String>,
     output_format: String,
     error_format: ErrorFormat,
-    linker: Linker,
+    linker: Option<Linker>,
     toolchain: Option<Toolchain>,
     codegen_backend: Option<String>,
     sccache: Option<PathBuf>,
@@ -94,7 +94,7 @@ impl Default for Config {
             opt_level: None,
             output_format: "{:?}".to_owned(),
             error_format: ErrorFormat::default(),
-            linker: Linker::fastest(),
+            linker: None,
             toolchain: None,
             codegen_backend: None,
             sccache: None,
@@ -182,9 +182,9 @@ impl Config {
         Ok(())
     }
 
-    /// What links. Default: mold or lld where one is installed.
+    /// What links: what was chosen, else the fastest one installed.
     pub fn linker(&self) -> Linker {
-        self.linker
+        self.linker.unwrap_or_else(Linker::fastest)
     }
 
     /// Chooses what links.
@@ -205,7 +205,7 @@ impl Config {
             )
             .with_hint("install it, or use `:linker system`"));
         }
-        self.linker = linker;
+        self.linker = Some(linker);
         Ok(())
     }
 
@@ -287,9 +287,11 @@ impl Config {
         Ok(())
     }
 
-    /// What these settings mean to rustc, for cells and dependencies alike.
+    /// What these settings mean to rustc, for cells and dependencies alike. None as long as nothing
+    /// was chosen: cells then link in the fastest way there is, and crates hardly link at all.
     pub fn rustc_flags(&self) -> Vec<String> {
-        let mut flags: Vec<String> = self.linker.flag().map(str::to_owned).into_iter().collect();
+        let linker = self.linker.and_then(Linker::flag);
+        let mut flags: Vec<String> = linker.map(str::to_owned).into_iter().collect();
         if self.time_passes {
             flags.push("-Ztime-passes".to_owned());
         }
