@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    trialbook::cell::analyzer::runtime_hook();
     trialbook::cli::main()
 }

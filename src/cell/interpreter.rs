@@ -19,6 +19,7 @@ use crate::{
         part::{Part, PartKind, parts},
         session_command::{SessionCommand, SessionHost},
         shell_line,
+        tutor::Tutor,
         workshop::{self, Folder},
     },
     command::Servers,
@@ -60,6 +61,7 @@ pub struct Interpreter {
     pub(super) wants_to_quit: bool,
     log: Log,
     servers: Servers,
+    tutor: Tutor,
     n_cells: u64,
 }
 
@@ -86,11 +88,14 @@ impl Interpreter {
         let startup = Startup::find().ok();
         let root = startup.as_ref().and_then(|startup| startup.folder.clone());
         let folder = Arc::new(Folder::new(root.as_deref()));
+        let assistant = Arc::new(Assistant::new(&options.store));
+        let engine = Arc::default();
         Self {
-            assistant: Arc::new(Assistant::new(&options.store)),
+            tutor: Tutor::new(&assistant, &engine, folder.path()),
+            assistant,
             options,
             running: Running::default(),
-            engine: Arc::default(),
+            engine,
             config: Config::default(),
             dependencies: Dependencies::new(folder.path().join("dependencies")),
             folder,
@@ -125,11 +130,15 @@ impl Interpreter {
     pub fn warm_up(&self) {
         let (options, running) = (self.options.clone(), self.running.clone());
         let (engine, folder) = (Arc::clone(&self.engine), Arc::clone(&self.folder));
+        let (tutor, cargo) = (self.tutor.clone(), self.config.cargo().to_owned());
         std::thread::spawn(move || {
             let mut engine = lock(&engine);
             if engine.is_none() {
                 // What is missing is told when a cell needs it.
                 *engine = workshop::find(&options, &running, &folder).ok();
+                if let Some(engine) = &*engine {
+                    tutor.learn(engine, &cargo);
+                }
             }
             if let Some(engine) = engine.as_mut() {
                 engine.warm_up();
@@ -271,6 +280,7 @@ impl Interpreter {
         let mut made =
             workshop::open(&self.options, &self.running, &self.folder, chosen, &monitor)?;
         made.set_toolchain(chosen);
+        self.tutor.learn(&made, self.config.cargo());
         *engine = Some(made);
         Ok(())
     }
@@ -278,6 +288,7 @@ impl Interpreter {
     /// Lets the assistant know what can be named now.
     fn tell_assistant(&self) {
         let defined = self.with_engine(|engine| {
+            self.tutor.tell(engine);
             let scope = engine.scope();
             let variables = scope.variables.iter().map(|(name, variable)| Completion {
                 text: name.clone(),

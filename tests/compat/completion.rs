@@ -69,7 +69,7 @@ fn analyzer(index: &Index, folder: &Path, variables: &[(&str, &str)]) -> Analyze
     let file = folder.join("index.json");
     index.save(&file).unwrap();
     assert_eq!(&Index::load(&file).unwrap(), index);
-    let analyzer = Analyzer::new(file);
+    let analyzer = Analyzer::new(Index::load(&file).unwrap(), None, folder.to_owned());
     let variable = |(name, type_name): &(&str, &str)| Variable {
         name: (*name).to_owned(),
         type_name: (*type_name).to_owned(),

@@ -52,11 +52,8 @@ impl<'a> Context<'a> {
     /// What stands in the middle or at the end of the word at `cursor`; where no word is, the
     /// function whose arguments are being written.
     pub(super) fn around(cell: &'a str, cursor: usize) -> Self {
-        let is_word = |at: usize| cell[at..].chars().next().is_some_and(is_word);
-        let end =
-            cell[cursor..].find(|char| !self::is_word(char)).map_or(cell.len(), |n| cursor + n);
-        let touches =
-            is_word(cursor) || cell[..cursor].chars().next_back().is_some_and(self::is_word);
+        let end = cell[cursor..].find(|char| !is_word(char)).map_or(cell.len(), |n| cursor + n);
+        let touches = end > cursor || cell[..cursor].ends_with(is_word);
         if touches {
             return Self::at(cell, end);
         }

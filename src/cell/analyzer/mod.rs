@@ -7,25 +7,38 @@ mod index;
 mod inference;
 mod modules;
 mod packages;
+#[cfg_attr(feature = "analyzer", path = "enabled.rs")]
+#[cfg_attr(not(feature = "analyzer"), path = "disabled.rs")]
+mod rust_analyzer;
 mod scan;
+mod worker;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, mpsc},
+    thread,
+    time::Duration,
 };
 
 pub use index::Index;
+pub use packages::Sources;
+pub use rust_analyzer::runtime_hook;
 pub use scan::Package;
 
 use self::{
     context::{Context, Place},
     index::{Function, Member, Type},
     inference::Inference,
+    worker::{Asked, Worker},
 };
 use crate::{
-    cell::{Completion, CompletionKind, Completions, evcxr::Variable},
+    cell::{Completion, CompletionKind, Completions, RustHelp, evcxr::Variable, part},
     display::Content,
 };
+
+/// How long an answer may take. Whoever types notices more.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// Whoever can tell types by compiling: the engine.
 pub trait Types: Send + Sync {
@@ -45,22 +58,34 @@ pub struct Known {
 
 /// Understands a session's Rust. Shared between threads.
 pub struct Analyzer {
-    index_file: PathBuf,
-    index: OnceLock<Index>,
+    index: RwLock<Arc<Index>>,
     known: RwLock<Arc<Known>>,
     types: RwLock<Option<Arc<dyn Types>>>,
+    rust_analyzer: Worker,
 }
 
 impl Analyzer {
-    /// An analyzer that reads `index_file` when it is first asked; without the file it does with
-    /// what else it has.
-    pub fn new(index_file: impl Into<PathBuf>) -> Self {
+    /// An analyzer that knows an index, which may be empty. rust-analyzer runs as `program`, which
+    /// is this one, and works in `folder`; without a program there is none.
+    pub fn new(index: Index, program: Option<PathBuf>, folder: PathBuf) -> Self {
         Self {
-            index_file: index_file.into(),
-            index: OnceLock::new(),
+            index: RwLock::new(Arc::new(index)),
             known: RwLock::default(),
             types: RwLock::default(),
+            rust_analyzer: Worker::new(move || rust_analyzer::start(&program?, &folder)),
         }
+    }
+
+    /// Reads the index of a prelude, in the background; makes it where there is none yet.
+    pub fn learn(self: &Arc<Self>, sources: Sources) {
+        let analyzer = Arc::downgrade(self);
+        thread::spawn(move || {
+            // Without it there is less help; whatever is wrong shows where it matters.
+            let Ok(index) = sources.index() else { return };
+            if let Some(analyzer) = analyzer.upgrade() {
+                *analyzer.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+            }
+        });
     }
 
     /// Asks `types` from now on where signatures do not tell a type.
@@ -73,8 +98,8 @@ impl Analyzer {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
     }
 
-    fn index(&self) -> &Index {
-        self.index.get_or_init(|| Index::load(&self.index_file).unwrap_or_default())
+    fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn known(&self) -> Arc<Known> {
@@ -84,25 +109,38 @@ impl Analyzer {
     /// What could come at byte `cursor` of `cell`, a boundary of a character.
     pub fn complete(&self, cell: &str, cursor: usize) -> Completions {
         let context = Context::at(cell, cursor);
-        let index = self.index();
-        let items = match context.place {
-            Place::Text => Vec::new(),
-            Place::Member { receiver, start } => self
-                .receiver(receiver, &cell[..start])
-                .map(|owner| members(index, &owner))
-                .unwrap_or_default(),
-            Place::Path(path) => path_members(index, path),
+        let index = &*self.index();
+        let (items, is_all) = match context.place {
+            Place::Text => (Vec::new(), true),
+            Place::Member { receiver, start } => {
+                let owner = self.receiver(receiver, &cell[..start]);
+                let items = owner.map(|owner| members(index, &owner)).unwrap_or_default();
+                let is_all = !items.is_empty();
+                (items, is_all)
+            }
+            Place::Path(path) => {
+                let items = path_members(index, path);
+                let is_all = !items.is_empty();
+                (items, is_all)
+            }
             // Every name of the prelude at once would help nobody.
-            Place::Free if context.typed.is_empty() => Vec::new(),
-            Place::Free => names(index),
+            Place::Free if context.typed.is_empty() => (Vec::new(), true),
+            Place::Free => (names(index), false),
         };
-        let is_wanted = |item: &Completion| {
-            // A leading underscore says that a name is not meant for people.
-            item.text.starts_with(context.typed)
-                && (!item.text.starts_with('_') || context.typed.starts_with('_'))
-        };
-        let mut items: Vec<Completion> = items.into_iter().filter(is_wanted).collect();
-        items.sort_by_key(|item| item.detail.starts_with("pub unsafe "));
+        let mut items = wanted(items, context.typed);
+        if !is_all {
+            let (source, offset) = self.known().source(cell);
+            if let Some(found) = self.rust_analyzer.ask(Asked::Completions, source, offset + cursor)
+            {
+                // Offers that replace something else than the word would garble it.
+                if found.start == offset + context.start {
+                    let mut known: BTreeSet<String> =
+                        items.iter().map(|item| item.text.clone()).collect();
+                    let found = wanted(found.items, context.typed).into_iter();
+                    items.splice(..0, found.filter(|item| known.insert(item.text.clone())));
+                }
+            }
+        }
         Completions { start: context.start, end: cursor, items }
     }
 
@@ -110,7 +148,17 @@ impl Analyzer {
     /// asks for all there is.
     pub fn inspect(&self, cell: &str, cursor: usize, detail: u8) -> Option<Content> {
         let context = Context::around(cell, cursor);
-        let index = self.index();
+        self.inspect_prelude(&context, cell, detail).or_else(|| {
+            let (source, offset) = self.known().source(cell);
+            let end = offset + context.start + context.typed.len();
+            let is_word = context.place != Place::Text && !context.typed.is_empty();
+            let answer = is_word.then(|| self.rust_analyzer.ask(Asked::Documentation, source, end));
+            answer.flatten()?.documentation
+        })
+    }
+
+    fn inspect_prelude(&self, context: &Context<'_>, cell: &str, detail: u8) -> Option<Content> {
+        let index = &*self.index();
         let name = context.typed;
         match context.place {
             Place::Text => None,
@@ -149,14 +197,64 @@ impl Analyzer {
     /// The name of the type of an expression, by signatures where they tell, else by compiling.
     fn receiver(&self, expression: &str, before: &str) -> Option<String> {
         let known = self.known();
-        let inference = Inference::new(self.index(), &known.variables, before);
+        let index = self.index();
+        let inference = Inference::new(&index, &known.variables, before);
         let by_signature = inference.type_of(expression);
         let of = by_signature.or_else(|| {
             let types = self.types.read().unwrap_or_else(PoisonError::into_inner).clone()?;
-            syn::parse_str(&types.type_of(expression)?).ok()
+            let (answer, answered) = mpsc::channel();
+            let expression = expression.to_owned();
+            // A compiler that takes longer finishes on its own; nobody listens any more.
+            thread::spawn(move || drop(answer.send(types.type_of(&expression))));
+            syn::parse_str(&answered.recv_timeout(MOMENT).ok()??).ok()
         })?;
         inference.name(&of)
     }
+}
+
+impl RustHelp for Arc<Analyzer> {
+    fn complete(&self, cell: &str, cursor: usize) -> Completions {
+        Analyzer::complete(self, cell, cursor)
+    }
+
+    fn inspect(&self, cell: &str, cursor: usize, detail: u8) -> Option<Content> {
+        Analyzer::inspect(self, cell, cursor, detail)
+    }
+}
+
+impl Known {
+    /// The cell behind what the session has defined, as one text of Rust, and where in it the cell
+    /// begins. Commands are painted over.
+    fn source(&self, cell: &str) -> (String, usize) {
+        let mut source = self.items.clone();
+        source.push('\n');
+        for Variable { name, type_name } in &self.variables {
+            source.push_str(&format!("let {name}: {type_name} = todo!();\n"));
+        }
+        let offset = source.len();
+        let mut at = 0;
+        for part in part::parts(cell) {
+            if part.kind != part::PartKind::Rust {
+                source.push_str(&cell[at..part.offset]);
+                let blank = |byte: u8| if byte == b'\n' { '\n' } else { ' ' };
+                source.extend(part.text.bytes().map(blank));
+                at = part.offset + part.text.len();
+            }
+        }
+        source.push_str(&cell[at..]);
+        (source, offset)
+    }
+}
+
+/// Those that begin as `typed` does; what is rarely meant comes last or not at all.
+fn wanted(items: Vec<Completion>, typed: &str) -> Vec<Completion> {
+    let is_wanted = |item: &Completion| {
+        // A leading underscore says that a name is not meant for people.
+        item.text.starts_with(typed) && (!item.text.starts_with('_') || typed.starts_with('_'))
+    };
+    let mut items: Vec<Completion> = items.into_iter().filter(is_wanted).collect();
+    items.sort_by_key(|item| item.detail.starts_with("pub unsafe "));
+    items
 }
 
 fn members(index: &Index, owner: &str) -> Vec<Completion> {

@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::Package;
+use super::{Index, Package};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The crates whose names people write in cells, those that hide names of others first.
@@ -27,6 +27,38 @@ const NAMED_IN_CELLS: [&str; 13] = [
     "polars-error",
     "polars-dtype",
 ];
+
+/// Where the index of one prelude comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// The file in which it is kept.
+    pub file: PathBuf,
+    /// The cargo that built the prelude.
+    pub cargo: PathBuf,
+    /// The folder of the package that the prelude was built from.
+    pub package: PathBuf,
+    /// The features it was built with.
+    pub features: Vec<String>,
+}
+
+/// What a cell has in scope from the start.
+const PRELUDE: [&str; 2] = ["trialbook", "prelude"];
+
+impl Sources {
+    /// The index: from its file, or made anew and kept for the next time.
+    ///
+    /// # Errors
+    /// When cargo cannot say where the sources are.
+    pub fn index(&self) -> Result<Index> {
+        Index::load(&self.file).or_else(|_| {
+            let packages = Package::of(&self.cargo, &self.package, &self.features)?;
+            let index = Index::scan(&packages, &PRELUDE);
+            // A folder that cannot be written costs the next session a second, no more.
+            let _ = index.save(&self.file);
+            Ok(index)
+        })
+    }
+}
 
 impl Package {
     /// The crates that the package in the folder `source` brings into scope, when it is built with

@@ -76,7 +76,7 @@ pub(crate) struct Engine {
     /// Why a variable that once was is no more.
     gone: BTreeMap<String, String>,
     // While it lives, nobody clears the prelude away.
-    _prelude: Prelude,
+    prelude: Prelude,
 }
 
 /// What an engine is made of.
@@ -133,7 +133,7 @@ impl Engine {
             dependency_dirs: Vec::new(),
             toolchain: None,
             gone: BTreeMap::new(),
-            _prelude: parts.prelude,
+            prelude: parts.prelude,
         }
     }
 
@@ -528,6 +528,11 @@ impl Engine {
         match types::read(&errors, &program, &Compiler::file("type_of")).remove("")? {
             TypeName::Named(name) | TypeName::Nameless(name) => Some(name),
         }
+    }
+
+    /// The prelude that cells are compiled against.
+    pub(crate) fn prelude(&self) -> &Prelude {
+        &self.prelude
     }
 
     /// What can be named.
