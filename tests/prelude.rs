@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -28,7 +28,7 @@ const CARGO: &str = r#"#!/bin/sh
 printf '%s\n' "$*" >> "$FAKE/calls"
 printf '    Building [====>    ] 1/2: polars\r' >&2
 if [ -e "$FAKE/hangs" ]; then
-    sleep 1000 & echo $! > "$FAKE/started.half" && mv "$FAKE/started.half" "$FAKE/started"
+    sleep 1000 & echo "$$ $!" > "$FAKE/started.half" && mv "$FAKE/started.half" "$FAKE/started"
     wait
 fi
 if [ -e "$FAKE/fails" ]; then
@@ -120,11 +120,11 @@ impl Workbench {
     }
 }
 
-/// Waits for `path` to be there; a build that never gets so far fails the test.
-fn wait_for(path: &Path) {
+/// Waits until `is_so`, and fails the test where it never comes to that.
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
-    while !path.exists() {
-        assert!(began.elapsed() < Duration::from_secs(30), "{path:?} never came");
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(30), "never: {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -213,21 +213,51 @@ fn of_two_builders_the_second_waits_and_finds_the_work_done() {
     assert_eq!((n_built, bench.n_calls_of_cargo(), bench.kept().len()), (1, 1, 1));
 }
 
+/// The process ids of cargo and of the compiler it started, once both run.
+fn started(bench: &Workbench) -> (String, String) {
+    let path = bench.path("started");
+    wait_until("cargo and its compiler run", || path.exists());
+    let pids = fs::read_to_string(path).unwrap();
+    let (cargo, compiler) = pids.trim().split_once(' ').unwrap();
+    (cargo.to_owned(), compiler.to_owned())
+}
+
+fn kill(signal: &str, pid: &str) {
+    assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
+}
+
+/// Whether the process is there; one that has ended but that nobody has asked about is not.
+fn is_alive(pid: &str) -> bool {
+    let state = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
+    let state = String::from_utf8(state.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
 #[test]
 fn an_interrupt_ends_cargo_and_all_it_started() {
     let bench = Workbench::new();
     bench.write("hangs", "");
     let mut builder = bench.command(&["build"]).stderr(Stdio::null()).spawn().unwrap();
-    wait_for(&bench.path("started"));
-    let compiler = fs::read_to_string(bench.path("started")).unwrap();
-    let is_alive = |pid: &str| Path::new("/proc").join(pid.trim()).join("exe").exists();
-    let is_linux = Path::new("/proc/self").exists();
-    assert!(!is_linux || is_alive(&compiler));
-    let pid = builder.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let (cargo, compiler) = started(&bench);
+    assert!(is_alive(&cargo) && is_alive(&compiler));
+    kill("-INT", &builder.id().to_string());
     assert_eq!(builder.wait().unwrap().code(), Some(130));
-    assert!(!is_linux || !is_alive(&compiler), "the compiler goes on");
+    assert!(!is_alive(&cargo) && !is_alive(&compiler), "something goes on");
     assert_eq!(bench.kept(), Vec::<PathBuf>::new(), "something half-made is left");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn cargo_ends_with_a_builder_that_is_killed() {
+    let bench = Workbench::new();
+    bench.write("hangs", "");
+    let mut builder = bench.command(&["build"]).stderr(Stdio::null()).spawn().unwrap();
+    let (cargo, compiler) = started(&bench);
+    builder.kill().unwrap();
+    builder.wait().unwrap();
+    wait_until("cargo ends", || !is_alive(&cargo));
+    // Cargo's own compilers end with their crate; this one would sleep on.
+    kill("-KILL", &compiler);
 }
 
 #[test]

@@ -4,18 +4,17 @@ use std::{
     collections::HashSet,
     env::consts::DLL_SUFFIX,
     io::{BufRead, BufReader, Read},
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::mpsc::{self, RecvTimeoutError, Sender},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 
 use super::{
+    group::Group,
     manifest::features,
     place::Place,
     prelude::{Profile, dylib_name},
@@ -23,14 +22,11 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    progress::{Interrupt, Monitor},
+    progress::Monitor,
 };
 
 /// How often a build looks whether it is to stop.
 const HEARTBEAT: Duration = Duration::from_millis(50);
-
-/// How long cargo and its compilers may take to tidy up once they are asked to stop.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// What cargo made.
 pub(super) struct Artifacts {
@@ -90,8 +86,8 @@ pub(super) fn build(
     let mut cargo = Group::start(&mut command(toolchain, place, profile)?)?;
     let (sender, said) = mpsc::channel();
     let readers = [
-        cargo.0.stdout.take().map(|stdout| spawn_reader(stdout, sender.clone(), Said::Json)),
-        cargo.0.stderr.take().map(|stderr| spawn_reader(stderr, sender.clone(), Said::Text)),
+        cargo.stdout().map(|stdout| spawn_reader(stdout, sender.clone(), Said::Json)),
+        cargo.stderr().map(|stderr| spawn_reader(stderr, sender.clone(), Said::Text)),
     ];
     drop(sender);
     let mut log = Log::default();
@@ -145,58 +141,6 @@ fn command(toolchain: &Toolchain, place: &Place, profile: Profile) -> Result<Com
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     Ok(command)
-}
-
-/// A process and all it starts. Dropping it ends them.
-struct Group(Child);
-
-impl Group {
-    fn start(command: &mut Command) -> Result<Self> {
-        let program = PathBuf::from(command.get_program());
-        // A group of its own: Ctrl-C in the terminal reaches us alone, and we end all of it.
-        let child = command
-            .process_group(0)
-            .spawn()
-            .map_err(|source| Error::io("start", &program, source))?;
-        Ok(Self(child))
-    }
-
-    fn wait(&mut self, interrupt: &Interrupt) -> Result<ExitStatus> {
-        loop {
-            let status = self.0.try_wait().map_err(|source| {
-                Error::new(ErrorKind::Io, "cannot wait for cargo").with_source(source)
-            })?;
-            if let Some(status) = status {
-                return Ok(status);
-            }
-            interrupt.check()?;
-            thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // Nothing left to signal is what is wanted.
-            let _ = kill_process_group(pid, signal);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        self.signal(Signal::TERM);
-        let asked = Instant::now();
-        while asked.elapsed() < GRACE && matches!(self.0.try_wait(), Ok(None)) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        // Cargo may be gone while a compiler it started goes on.
-        self.signal(Signal::KILL);
-        let _ = self.0.wait();
-    }
 }
 
 fn spawn_reader(

@@ -4,6 +4,7 @@
 
 mod build;
 mod cargo;
+mod group;
 mod manifest;
 mod place;
 mod prelude;
