@@ -34,6 +34,10 @@ bench-setup:
     {{python}} -m venv target/bench-venv
     target/bench-venv/bin/pip install --quiet scikit-learn pyarrow mlflow
 
-# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow)
+# install stock evcxr for `just bench cells` in target/bench-evcxr (takes long)
+bench-setup-cells:
+    cargo install --locked evcxr_repl@0.22.0 --root target/bench-evcxr --target-dir target/bench-evcxr/build
+
+# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr)
 bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}

@@ -2,9 +2,10 @@
 
 usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
        compare.py registry [--runs N]
+       compare.py cells [--runs N]
 
 Needs the release build (`just build`) and a Python that has the peer: `just bench-setup` makes one
-in target/bench-venv. The IMDB reviews (train.parquet and test.parquet) are looked for in $IMDB, in
+in target/bench-venv; `just bench-setup-cells` makes evcxr in target/bench-evcxr. The IMDB reviews (train.parquet and test.parquet) are looked for in $IMDB, in
 data/imdb, and in data/imdb of the folders beside this one.
 """
 
@@ -18,9 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import cells as terminal
+
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "benches" / "peers"
 PROGRAM = ROOT / "target" / "release" / "trialbook"
+EVCXR = ROOT / "target" / "bench-evcxr" / "bin" / "evcxr"
 
 
 def fail(message, hint):
@@ -142,9 +146,30 @@ def registry(args):
     print("\nBoth sync to disk before they answer: ours twice a commit, SQLite in its default mode.")
 
 
+def duration(seconds):
+    return f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def cells(args):
+    if not EVCXR.exists():
+        fail(f"{EVCXR} does not exist", "install it with `just bench-setup-cells`")
+    subprocess.run([PROGRAM, "prelude", "build"], check=True)
+    try:
+        ours = terminal.ours(PROGRAM, args.runs)
+        # One session: each compiles polars anew.
+        peer = terminal.stock(EVCXR, 1)
+    except terminal.Failed as error:
+        fail(str(error), "the same session by hand shows more")
+    version = subprocess.run([EVCXR, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    print(f"\nCells in a terminal, Enter to the next prompt, beside {version}")
+    print(f"{machine()}; medians, {args.runs} sessions of trialbook, one of evcxr\n")
+    rows = [[what, duration(s), duration(peer[what]), f"{peer[what] / s:.1f}x"] for what, s in ours.items()]
+    table(["", "trialbook", "evcxr", "ratio"], rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=["tfidf", "registry"])
+    parser.add_argument("work", choices=["tfidf", "registry", "cells"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ngram", type=int, default=2)
     parser.add_argument("--c", type=float, default=10)
@@ -154,7 +179,7 @@ def main():
     args = parser.parse_args()
     if not PROGRAM.exists():
         fail(f"{PROGRAM} does not exist", "build it with `just build`")
-    {"tfidf": tfidf, "registry": registry}[args.work](args)
+    {"tfidf": tfidf, "registry": registry, "cells": cells}[args.work](args)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,153 @@
+"""Times cells in a terminal session of trialbook and of stock evcxr, typed as a person would."""
+
+import os
+import pty
+import re
+import select
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+N_CELLS = 7
+
+# What stock evcxr needs for the same work; trialbook has it in scope from the start.
+STOCK_POLARS = ':dep polars = { version = "0.55", default-features = false, features = ["csv", "fmt", "lazy"] }'
+
+
+# How both say that a cell failed; a crate that is being compiled may well be called polars-error.
+FAILURE = re.compile(r"(?m)^error\b|\berror[:\[]")
+
+
+class Failed(Exception):
+    """A cell did not do what it should; the message is what the session said."""
+
+
+class Session:
+    """A program at a pseudo-terminal that is asked one cell after the other."""
+
+    def __init__(self, command, prompt, env):
+        self.prompt = re.compile(prompt)
+        self.started = time.perf_counter()
+        master, slave = pty.openpty()
+        # A dumb terminal is written to as it is read: no cursor movement between us and the answer.
+        env = {**os.environ, **env, "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "120"}
+        self.process = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True, close_fds=True
+        )
+        os.close(slave)
+        self.master = master
+
+    def answer(self, limit_s):
+        """Everything up to the next prompt."""
+        said = ""
+        end = time.perf_counter() + limit_s
+        while not self.prompt.search(said):
+            left = end - time.perf_counter()
+            if left <= 0 or not select.select([self.master], [], [], left)[0]:
+                raise Failed(f"no prompt within {limit_s} s; it said:\n{said}")
+            try:
+                chunk = os.read(self.master, 65536)
+            except OSError:
+                chunk = b""
+            if not chunk:
+                raise Failed(f"the session ended; it said:\n{said}")
+            said += chunk.decode(errors="replace").replace("\r", "")
+        return said
+
+    def first_prompt(self):
+        """Seconds from the start of the process to the prompt."""
+        self.answer(120)
+        return time.perf_counter() - self.started
+
+    def cell(self, text, expected="", limit_s=300):
+        """Seconds from the Enter key to the next prompt."""
+        start = time.perf_counter()
+        os.write(self.master, text.encode() + b"\n")
+        said = self.answer(limit_s)
+        taken = time.perf_counter() - start
+        said = said.replace(text, "", 1)
+        if FAILURE.search(said) or expected not in said:
+            raise Failed(f"the cell\n  {text}\nshould say {expected!r}; it said:\n{said}")
+        return taken
+
+    def close(self):
+        os.close(self.master)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def write_reviews(path):
+    """The same 20,000 rows for both."""
+    with open(path, "w") as file:
+        file.write("label,words\n")
+        for i in range(20_000):
+            file.write(f"{('negative', 'positive')[i % 2]},{i * 7919 % 400}\n")
+
+
+def analysis(limit):
+    """Filters, groups and shows; a different figure makes it a different cell."""
+    return (
+        f'df.clone().lazy().filter(col("words").gt(lit({limit}))).group_by([col("label")])'
+        f'.agg([len().alias("n"), col("words").mean().alias("mean")]).collect()?'
+    )
+
+
+def drive(session, before, command_cell, setup, data):
+    """One session from start to end; seconds by what was measured."""
+    times = {"start to the first prompt": [session.first_prompt()]}
+    for cell in before:
+        session.cell(cell)
+    times["a command"] = [session.cell(command_cell) for _ in range(N_CELLS)]
+    times["the first Rust cell"] = [session.cell("let first = 40 + 2;")]
+    times["`1 + 1`"] = [session.cell(f"{i} + 1", str(i + 1)) for i in range(1, N_CELLS + 1)]
+    times["`let x = ...`"] = [session.cell(f"let x{i} = {i} + first;") for i in range(N_CELLS)]
+    again = "first + 1000"
+    session.cell(again, "1042")
+    times["an identical cell again"] = [session.cell(again, "1042") for _ in range(N_CELLS)]
+    start = time.perf_counter()
+    for cell in setup:
+        session.cell(cell, limit_s=3000)
+    session.cell(f'let df: DataFrame = LazyCsvReader::new("{data}".into()).finish()?.collect()?;')
+    session.cell(analysis(0), "positive")
+    times["the first DataFrame, its library included"] = [time.perf_counter() - start]
+    times["filter, group and show a DataFrame"] = [session.cell(analysis(10 + i), "positive") for i in range(N_CELLS)]
+    return times
+
+
+def sessions(n_sessions, name, start, **script):
+    """Times of several fresh sessions, pooled."""
+    pooled = {}
+    for idx in range(n_sessions):
+        with tempfile.TemporaryDirectory() as place:
+            data = Path(place) / "reviews.csv"
+            write_reviews(data)
+            session = start(place)
+            try:
+                times = drive(session, data=data, **script)
+            finally:
+                session.close()
+        for what, seconds in times.items():
+            pooled.setdefault(what, []).extend(seconds)
+        print(f"{name}: session {idx + 1} of {n_sessions} done", flush=True)
+    return {what: statistics.median(seconds) for what, seconds in pooled.items()}
+
+
+def ours(program, n_sessions):
+    def start(place):
+        env = {"TRIALBOOK_STORE": str(Path(place) / "store")}
+        return Session([str(program)], r"(?:^|\n)\[\d+\] $", env)
+
+    return sessions(n_sessions, "trialbook", start, before=[":data sample"], command_cell=":data list", setup=[])
+
+
+def stock(program, n_sessions):
+    def start(place):
+        # Neither settings nor a cache of the person's: evcxr as it comes.
+        return Session([str(program)], r"(?:^|\n)>> $", {"XDG_CONFIG_HOME": place})
+
+    return sessions(n_sessions, "evcxr", start, before=[], command_cell=":vars", setup=[STOCK_POLARS, "use polars::prelude::*;"])
