@@ -89,7 +89,7 @@ fn scripts_run_cell_by_cell() {
         std::fs::write(at(name), text).unwrap();
         let answer = book.call(&["run", &at(name)]);
         assert_eq!(answer.code, 0, "{name}: {}", answer.stderr);
-        assert!(answer.stdout.ends_with("one\n────\n  1\n"), "{name}: {}", answer.stdout);
+        assert!(answer.stdout.ends_with("one\n───\n  1\n"), "{name}: {}", answer.stdout);
     }
     for (args, expected) in [
         (&["run", &at("missing.rs")][..], "missing.rs"),
@@ -137,7 +137,7 @@ fn a_session_is_saved_as_it_was_typed() {
         .concat();
     let answer = piped(&book, &format!(":data sample\n:sql\nselect 1 as one;\n:rerun 2\n{saves}"));
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert_eq!(answer.stdout.matches("one\n────\n  1\n").count(), 2, "{}", answer.stdout);
+    assert_eq!(answer.stdout.matches("one\n───\n  1\n").count(), 2, "{}", answer.stdout);
     let script = std::fs::read_to_string(at("session.rs")).unwrap();
     assert!(
         script.starts_with("// %%\n:data sample\n\n// %%\n:sql\nselect 1 as one;\n"),
@@ -266,7 +266,9 @@ fn a_line_is_edited_run_and_remembered() {
     person.types(&format!(":data lst{LEFT}{LEFT}i\r"));
     person.sees("the built-in sample");
     person.sees("[3] ");
-    person.types(&format!("nonsense{CTRL_C}"));
+    person.types("nonsense");
+    person.sees("nonsense");
+    person.types(CTRL_C);
     person.sees("[3] ");
     person.types(&format!("{UP}\r"));
     person.sees("the built-in sample");
@@ -297,6 +299,7 @@ fn what_was_typed_outlives_a_kill() {
     // Ctrl-R finds it, too.
     person.types("\u{12}samp\r");
     person.sees("unchanged");
+    person.sees("[3] ");
     person.leaves();
 }
 
@@ -309,13 +312,16 @@ fn tab_completes_verbs_flags_and_names() {
     person.types(":da\tdesc\trev\t");
     person.sees(":data describe reviews ");
     person.types(CTRL_C);
+    person.sees("[1] ");
     person.types(":train tfidf --class\tb\t");
     person.sees(":train tfidf --class-weight balanced ");
     person.types(CTRL_C);
+    person.sees("[1] ");
     person.types(":sql select lab\t from reviews.te\t");
     person.sees("select label from reviews.test");
     person.types("\t\r");
     person.sees("negative");
+    person.sees("[2] ");
     person.leaves();
 }
 
@@ -356,6 +362,7 @@ fn ctrl_c_stops_what_runs_and_keeps_the_session() {
     person.sees("[3] ");
     person.types(":data sample\r");
     person.sees("added sample");
+    person.sees("[4] ");
     person.leaves();
 }
 

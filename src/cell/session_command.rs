@@ -234,6 +234,8 @@ fn overview() -> String {
     };
     let of_session = listed(&mut verbs());
     let of_evcxr = listed(&mut verbs::beside().skip(of_session.len()));
+    let longest = |verbs: &[(String, String)]| verbs.iter().map(|(name, _)| name.len()).max();
+    let width = longest(&of_evcxr).max(longest(&of_parser)).unwrap_or_default();
     let mut text = String::from("Rust runs as it is typed; `!ls` asks the system's shell.\n");
     for (title, verbs) in [
         ("Commands", of_parser),
@@ -242,7 +244,7 @@ fn overview() -> String {
     ] {
         text.push_str(&format!("\n{title}\n"));
         for (name, about) in verbs {
-            text.push_str(&format!("  {:<14} {about}\n", format!(":{name}")));
+            text.push_str(&format!("  :{name:<width$} {about}\n"));
         }
     }
     text.push_str("\n:help COMMAND explains one.");
