@@ -61,53 +61,7 @@ impl Plot {
     /// A width of 0 or beyond 10,000 pixels, or a build without the program's parts.
     #[cfg(all(feature = "program", not(trialbook_prelude)))]
     pub fn png(&self, width: u32) -> Result<Vec<u8>> {
-        use std::sync::{Arc, OnceLock};
-
-        use resvg::{tiny_skia, usvg};
-
-        use crate::error::ErrorKind;
-
-        /// Reading the system's fonts takes a while and is done once.
-        static FONTS: OnceLock<Arc<usvg::fontdb::Database>> = OnceLock::new();
-
-        if !(1..=10_000).contains(&width) {
-            return Err(Error::invalid(format!("a PNG of {width} pixels in width"))
-                .with_hint("choose 1 to 10,000"));
-        }
-        let fail = |what: String| {
-            Error::new(
-                ErrorKind::Internal,
-                format!("plot {:?} cannot be drawn: {what}", self.title),
-            )
-        };
-        let fonts = FONTS.get_or_init(|| {
-            let mut fonts = usvg::fontdb::Database::new();
-            fonts.load_system_fonts();
-            // The picture asks for the system's own font, which only a desktop can name.
-            let family = ["DejaVu Sans", "Liberation Sans", "Noto Sans", "Arial", "Helvetica"]
-                .into_iter()
-                .find(|family| {
-                    let families = &[usvg::fontdb::Family::Name(family)];
-                    let query = usvg::fontdb::Query { families, ..Default::default() };
-                    fonts.query(&query).is_some()
-                })
-                .map(str::to_owned)
-                .or_else(|| fonts.faces().next().map(|face| face.families[0].0.clone()));
-            if let Some(family) = family {
-                fonts.set_sans_serif_family(family);
-            }
-            Arc::new(fonts)
-        });
-        let options = usvg::Options { fontdb: Arc::clone(fonts), ..usvg::Options::default() };
-        let tree = usvg::Tree::from_str(&without_style(&self.svg), &options)
-            .map_err(|source| fail("it is no SVG".to_owned()).with_source(source))?;
-        let scale = width as f32 / tree.size().width();
-        let height = (tree.size().height() * scale).round().max(1.0) as u32;
-        let mut pixels = tiny_skia::Pixmap::new(width, height)
-            .ok_or_else(|| fail(format!("{width} by {height} pixels")))?;
-        let transform = tiny_skia::Transform::from_scale(scale, scale);
-        resvg::render(&tree, transform, &mut pixels.as_mut());
-        pixels.encode_png().map_err(|source| fail("no PNG".to_owned()).with_source(source))
+        png(&self.svg, width).map_err(|error| error.with_context(format!("plot {:?}", self.title)))
     }
 
     /// Only the program carries what draws pixels.
@@ -119,6 +73,56 @@ impl Plot {
         Err(Error::invalid("this build of the library draws no PNG")
             .with_hint("save it as .svg or .html, or use `:plot … --save FILE.png`"))
     }
+}
+
+/// The SVG document `svg` as a PNG of this width in pixels, in light colours.
+///
+/// # Errors
+/// A width of 0 or beyond 10,000 pixels, or a text that is no SVG.
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub(crate) fn png(svg: &str, width: u32) -> Result<Vec<u8>> {
+    use std::sync::{Arc, OnceLock};
+
+    use resvg::{tiny_skia, usvg};
+
+    use crate::error::ErrorKind;
+
+    /// Reading the system's fonts takes a while and is done once.
+    static FONTS: OnceLock<Arc<usvg::fontdb::Database>> = OnceLock::new();
+
+    if !(1..=10_000).contains(&width) {
+        return Err(Error::invalid(format!("a PNG of {width} pixels in width"))
+            .with_hint("choose 1 to 10,000"));
+    }
+    let fail = |what: String| Error::new(ErrorKind::Internal, format!("cannot be drawn: {what}"));
+    let fonts = FONTS.get_or_init(|| {
+        let mut fonts = usvg::fontdb::Database::new();
+        fonts.load_system_fonts();
+        // The picture asks for the system's own font, which only a desktop can name.
+        let family = ["DejaVu Sans", "Liberation Sans", "Noto Sans", "Arial", "Helvetica"]
+            .into_iter()
+            .find(|family| {
+                let families = &[usvg::fontdb::Family::Name(family)];
+                let query = usvg::fontdb::Query { families, ..Default::default() };
+                fonts.query(&query).is_some()
+            })
+            .map(str::to_owned)
+            .or_else(|| fonts.faces().next().map(|face| face.families[0].0.clone()));
+        if let Some(family) = family {
+            fonts.set_sans_serif_family(family);
+        }
+        Arc::new(fonts)
+    });
+    let options = usvg::Options { fontdb: Arc::clone(fonts), ..usvg::Options::default() };
+    let tree = usvg::Tree::from_str(&without_style(svg), &options)
+        .map_err(|source| fail("it is no SVG".to_owned()).with_source(source))?;
+    let scale = width as f32 / tree.size().width();
+    let height = (tree.size().height() * scale).round().max(1.0) as u32;
+    let mut pixels = tiny_skia::Pixmap::new(width, height)
+        .ok_or_else(|| fail(format!("{width} by {height} pixels")))?;
+    let transform = tiny_skia::Transform::from_scale(scale, scale);
+    resvg::render(&tree, transform, &mut pixels.as_mut());
+    pixels.encode_png().map_err(|source| fail("no PNG".to_owned()).with_source(source))
 }
 
 /// `svg` in its light colours alone: what would make it dark on dark pages is not known to what

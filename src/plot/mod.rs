@@ -18,5 +18,7 @@ pub(crate) mod svg;
 mod vega;
 
 pub use chart::{Bin, Chart, Series};
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
+pub(crate) use file::png;
 pub use plotter::{Plotter, plot};
 pub(crate) use vega::spec as vega_lite;

@@ -7,6 +7,7 @@ mod editor;
 mod hint;
 mod interactive;
 mod paint;
+mod picture;
 mod question;
 mod screen;
 mod signals;

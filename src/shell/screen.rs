@@ -5,13 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use serde_json::Value;
-
 use super::{
-    Bar, Terminal,
-    question::ask,
-    signals::Signals,
-    terminal::{Pictures, without_colours},
+    Bar, Terminal, picture::picture, question::ask, signals::Signals, terminal::without_colours,
 };
 use crate::{
     cell::{Event, Failure, FailureKind, Front, InputRequest, Stream},
@@ -178,10 +173,8 @@ impl Screen {
 
     /// `content` as bytes for this terminal: a picture where it shows pictures, else plain text.
     fn drawn(&self, content: &Content) -> String {
-        if let Some(protocol) = self.terminal.pictures
-            && let Some(png) = content.data.get("image/png").and_then(Value::as_str)
-        {
-            return picture(protocol, &png.replace('\n', ""));
+        if let Some(picture) = self.terminal.pictures.and_then(|how| picture(how, content)) {
+            return picture;
         }
         match self.terminal.colours {
             true => content.plain().to_owned(),
@@ -231,40 +224,9 @@ fn print(stream: &mut dyn Write, bytes: &[u8]) {
     let _ = stream.write_all(bytes).and_then(|()| stream.flush());
 }
 
-/// The escape sequence that shows a PNG, given in Base64.
-fn picture(protocol: Pictures, png: &str) -> String {
-    match protocol {
-        Pictures::Iterm => {
-            format!("\u{1b}]1337;File=inline=1;preserveAspectRatio=1:{png}\u{7}\n")
-        }
-        Pictures::Kitty => {
-            // One sequence holds at most 4096 characters; `m=1` says that more come.
-            let mut text = String::new();
-            let n_chunks = png.len().div_ceil(4096);
-            for (idx, chunk) in png.as_bytes().chunks(4096).enumerate() {
-                let begin = if idx == 0 { "a=T,f=100," } else { "" };
-                let more = u8::from(idx + 1 < n_chunks);
-                let chunk = String::from_utf8_lossy(chunk);
-                text.push_str(&format!("\u{1b}_G{begin}m={more};{chunk}\u{1b}\\"));
-            }
-            text.push('\n');
-            text
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_picture_is_cut_into_the_pieces_that_kitty_takes() {
-        let png = "A".repeat(5000);
-        let text = picture(Pictures::Kitty, &png);
-        assert!(text.starts_with("\u{1b}_Ga=T,f=100,m=1;AAAA"), "{text:?}");
-        assert!(text.contains("\u{1b}\\\u{1b}_Gm=0;AAAA"), "{text:?}");
-        assert_eq!(text.matches('A').count(), 5000);
-    }
 
     #[test]
     fn wrapped_lines_count_as_the_rows_they_take() {

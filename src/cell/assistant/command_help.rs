@@ -131,8 +131,13 @@ impl Assistant {
         ) {
             return path::entries(typed);
         }
-        wanted(command.get_name(), argument, positionals)
-            .map_or_else(Vec::new, |wanted| self.names.find(&wanted))
+        let mut found = wanted(command.get_name(), argument, positionals)
+            .map_or_else(Vec::new, |wanted| self.names.find(&wanted));
+        if (command.get_name(), argument.get_id().as_str()) == ("plot", "subject") {
+            let words = PLOT_SUBJECTS.iter();
+            found.extend(words.map(|word| Completion::new(*word, CompletionKind::Name, "")));
+        }
+        found
     }
 
     fn complete_sql(&self, line: &str, query: usize, behind: &str) -> Completions {
@@ -239,13 +244,20 @@ fn positionals<'a>(words: &[&str], given: &[&'a str]) -> Vec<&'a str> {
     found
 }
 
+/// What `plot` draws besides datasets; all but the first are about runs.
+const PLOT_SUBJECTS: [&str; 7] = ["sql", "run", "compare", "roc", "pr", "calibration", "confusion"];
+
 /// Which names `argument` of the command called `command` takes.
 fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<Wanted> {
     let model = || positionals.first().map(|model| (*model).to_owned());
     match (command, argument.get_id().as_str()) {
         // The name of something that is not there yet.
         ("add" | "sample", _) => None,
-        ("head", "name") => Some(Wanted::Splits),
+        ("head", "name") | ("plot", "subject") => Some(Wanted::Splits),
+        ("plot", "of") => match positionals.first() {
+            Some(subject) if PLOT_SUBJECTS[1..].contains(subject) => Some(Wanted::Runs),
+            _ => None,
+        },
         ("show" | "describe" | "remove", "name") | (_, "data") => Some(Wanted::Datasets),
         (_, "run" | "runs") => Some(Wanted::Runs),
         (_, "reference") | ("evaluate" | "predict", "model") => Some(Wanted::References),
