@@ -4,7 +4,7 @@ pub use polars::prelude::*;
 
 pub use crate::{
     book::{Book, TrainRequest, Trained},
-    display::{Content, Show},
+    display::{Content, Live, Show, clear_output},
     error::{Error, ErrorKind},
     evaluate::Evaluation,
     gate::{Policy, Verdict},

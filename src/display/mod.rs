@@ -5,16 +5,19 @@ mod answer;
 mod content;
 mod frame;
 mod html;
+mod live;
 mod record;
 mod show;
 #[doc(hidden)]
 pub mod value;
 
 pub use content::Content;
+pub use live::{Live, clear_output};
 pub use show::{Show, send};
 pub use value::Format;
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub(crate) use {
     content::contents,
+    live::{CLEAR_MIME, ID_MIME},
     record::{headline, pairs, runs_table, verdict_word, version_output},
 };

@@ -14,7 +14,7 @@ use crate::{
         },
         front::{Event, Front, InputRequest, Stream},
     },
-    display::Content,
+    display::{CLEAR_MIME, Content, ID_MIME},
     runtime::{Ended, Tell},
 };
 
@@ -38,9 +38,6 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long the marks that end the streams may take after the cell is over. They are written
 /// before it says so: only a cell that closed its streams makes this wait.
 const END_LIMIT: Duration = Duration::from_millis(500);
-
-/// The pseudo MIME type by which content is given an id, to be updated later.
-const ID_MIME: &str = "application/x-trialbook-id+json";
 
 /// Follows the cell that `child` runs.
 pub(crate) fn follow(
@@ -159,6 +156,13 @@ impl<'a> Following<'a> {
     }
 
     fn form(&mut self, mime: &str, data: String) {
+        if mime == CLEAR_MIME {
+            self.flush_content();
+            let value: Value = serde_json::from_str(&data).unwrap_or_default();
+            let wait = value["wait"].as_bool().unwrap_or_default();
+            self.front.event(Event::Clear { wait });
+            return;
+        }
         if mime == ID_MIME {
             self.flush_content();
             let value: Value = serde_json::from_str(&data).unwrap_or_default();
