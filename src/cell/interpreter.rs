@@ -2,6 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -63,6 +64,17 @@ pub struct Interpreter {
     servers: Servers,
     tutor: Tutor,
     n_cells: u64,
+    warming: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Interpreter {
+    /// Waits for what still gets ready: it would leave its child and its folder behind.
+    fn drop(&mut self) {
+        if let Some(warming) = lock(&self.warming).take() {
+            // A panic there was told when it happened.
+            let _ = warming.join();
+        }
+    }
 }
 
 /// Asks the running cell to stop, from any thread. With nothing running it does nothing.
@@ -107,6 +119,7 @@ impl Interpreter {
             log: Log::default(),
             servers: Servers::default(),
             n_cells: 0,
+            warming: Mutex::default(),
         }
     }
 
@@ -131,7 +144,7 @@ impl Interpreter {
         let (options, running) = (self.options.clone(), self.running.clone());
         let (engine, folder) = (Arc::clone(&self.engine), Arc::clone(&self.folder));
         let (tutor, cargo) = (self.tutor.clone(), self.config.cargo().to_owned());
-        std::thread::spawn(move || {
+        *lock(&self.warming) = Some(std::thread::spawn(move || {
             let mut engine = lock(&engine);
             if engine.is_none() {
                 // What is missing is told when a cell needs it.
@@ -143,7 +156,7 @@ impl Interpreter {
             if let Some(engine) = engine.as_mut() {
                 engine.warm_up();
             }
-        });
+        }));
     }
 
     /// Runs `cell`, part by part, until one fails. Its number is one more than the last one's.
@@ -339,6 +352,6 @@ fn unavailable(error: crate::error::Error) -> Failure {
     failure
 }
 
-fn lock(engine: &Mutex<Option<Engine>>) -> MutexGuard<'_, Option<Engine>> {
-    engine.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
