@@ -7,6 +7,7 @@ mod compat; // evcxr's commands, :dep, startup files
 mod data; // sources, errors, the store's layout, SQL
 mod evaluate; // metrics and curves against scikit-learn
 mod gate; // gate, promotion and rollback on a real registry
+mod kernel; // Jupyter's messages, as a front end sends and sees them
 mod model; // the baseline from texts to saved files
 mod plot; // pictures of datasets, answers and runs
 mod prelude; // building and finding what cells are compiled against
