@@ -1,0 +1,46 @@
+"""Every notebook runs from top to bottom, as a reader's "restart and run all" does."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+NOTEBOOKS = sorted((pathlib.Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+
+
+def kernel_of(notebook: pathlib.Path) -> str:
+    return json.loads(notebook.read_text())["metadata"].get("kernelspec", {}).get("name", "")
+
+
+@pytest.mark.usefixtures("rust")
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_notebook_runs(notebook, tmp_path) -> None:
+    if kernel_of(notebook) != "trialbook":
+        pytest.skip("written for another kernel")
+    done = run(notebook, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_failing_cell_fails_the_conversion(tmp_path) -> None:
+    notebook = tmp_path / "fails.ipynb"
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None}
+    document = {
+        "cells": [{**cell, "source": ":no-such-command"}],
+        "metadata": {"kernelspec": {"name": "trialbook", "display_name": "", "language": "rust"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    notebook.write_text(json.dumps(document))
+    done = run(notebook, tmp_path)
+    assert done.returncode != 0
+    assert "no-such-command" in done.stderr
+
+
+def run(notebook: pathlib.Path, folder: pathlib.Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook", "--execute"]
+    command += ["--output-dir", str(folder), "--output", "executed", str(notebook)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder)
