@@ -158,7 +158,7 @@ async fn end(service: Service, stop: Stop, last_cell: oneshot::Receiver<()>) {
     let Service { links, jobs, interrupter, .. } = service;
     links.current.close();
     drop(jobs);
-    links.questions.interrupt();
+    links.questions.close();
     interrupter.end();
     if tokio::time::timeout(LAST_CELL, last_cell).await.is_err() {
         tracing::warn!("the running cell did not stop in time");

@@ -17,7 +17,7 @@ class TestKernel(jupyter_kernel_test.KernelTests):
     code_stderr = 'eprintln!("careful");'
     completion_samples = [
         {"text": ":runs li", "matches": {"list"}},
-        {"text": ":gat", "matches": {":gate"}},
+        {"text": ":gat", "matches": {"gate"}},
     ]
     complete_code_samples = ["1 + 1", "fn one() -> u8 {\n    1\n}", ":runs list", 'let s = "{";']
     incomplete_code_samples = ["fn one() {", "let pair = (1,", 'let s = "open']

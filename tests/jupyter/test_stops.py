@@ -98,9 +98,9 @@ def test_an_interrupt_while_compiling_keeps_the_variables(own, rust) -> None:
 
 
 def test_input_is_asked_for_and_answered(own, rust) -> None:
-    msg_id = own.client.execute('trialbook::runtime::input("name? ")?', allow_stdin=True)
+    msg_id = own.client.execute('trialbook::runtime::input("name?")?', allow_stdin=True)
     request = own.client.get_stdin_msg(timeout=60)
-    assert request["content"] == {"prompt": "name? ", "password": False}
+    assert request["content"] == {"prompt": "name?", "password": False}
     assert request["parent_header"]["msg_id"] == msg_id
     own.client.input("Ada 🦀")
     result = own.answer(msg_id).of("execute_result")[0]
@@ -108,14 +108,14 @@ def test_input_is_asked_for_and_answered(own, rust) -> None:
 
 
 def test_a_password_is_asked_for_as_one(own, rust) -> None:
-    msg_id = own.client.execute('trialbook::runtime::password("secret? ")?.len()', allow_stdin=True)
+    msg_id = own.client.execute('trialbook::runtime::password("secret?")?.len()', allow_stdin=True)
     assert own.client.get_stdin_msg(timeout=60)["content"]["password"] is True
     own.client.input("1234")
     assert own.answer(msg_id).of("execute_result")[0]["data"]["text/plain"] == "4"
 
 
 def test_a_question_can_be_interrupted(own, rust) -> None:
-    msg_id = own.client.execute('trialbook::runtime::input("name? ")?', allow_stdin=True)
+    msg_id = own.client.execute('trialbook::runtime::input("name?")?', allow_stdin=True)
     own.client.get_stdin_msg(timeout=60)
     began = time.monotonic()
     own.manager.interrupt_kernel()
