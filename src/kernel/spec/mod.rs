@@ -11,13 +11,13 @@ use std::{
 
 use clap::Args;
 use jupyter_protocol::JupyterKernelspec;
-use resvg::{tiny_skia, usvg};
 use serde_json::{Value, json};
 
 use self::place::Place;
 use crate::{
     error::{Error, ErrorKind, Result},
     output::Output,
+    plot,
     store::write_atomically,
 };
 
@@ -74,7 +74,8 @@ impl Install {
         })?;
         write_atomically(&dir.join("logo-svg.svg"), LOGO.as_bytes())?;
         for pixels in LOGO_PIXELS {
-            write_atomically(&dir.join(format!("logo-{pixels}x{pixels}.png")), &logo(pixels)?)?;
+            let logo = plot::png(LOGO, pixels)?;
+            write_atomically(&dir.join(format!("logo-{pixels}x{pixels}.png")), &logo)?;
         }
         // Last: with it the entry counts.
         write_atomically(&dir.join("kernel.json"), &spec)?;
@@ -149,21 +150,6 @@ fn kernelspec(program: &Path) -> Result<JupyterKernelspec> {
     })
 }
 
-/// The logo as a square picture.
-fn logo(pixels: u32) -> Result<Vec<u8>> {
-    let broken = |source: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(ErrorKind::Internal, "cannot draw the logo").with_source(source)
-    };
-    let tree = usvg::Tree::from_str(LOGO, &usvg::Options::default())
-        .map_err(|source| broken(source.into()))?;
-    let mut picture =
-        tiny_skia::Pixmap::new(pixels, pixels).ok_or_else(|| broken("no pixels".into()))?;
-    #[allow(clippy::cast_precision_loss, reason = "a picture of a few dozen pixels")]
-    let scale = pixels as f32 / tree.size().width();
-    resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut picture.as_mut());
-    picture.encode_png().map_err(|source| broken(source.into()))
-}
-
 /// Jupyter's own rule for names.
 fn entry_name(name: &str) -> Result<String, String> {
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
@@ -177,12 +163,14 @@ fn entry_name(name: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use resvg::tiny_skia;
+
     use super::*;
 
     #[test]
     fn logos_are_pictures_of_their_size() {
         for pixels in LOGO_PIXELS {
-            let png = logo(pixels).unwrap();
+            let png = plot::png(LOGO, pixels).unwrap();
             let picture = tiny_skia::Pixmap::decode_png(&png).unwrap();
             assert_eq!((picture.width(), picture.height()), (pixels, pixels));
             let centre = picture.pixel(pixels / 2, pixels / 4).unwrap();
