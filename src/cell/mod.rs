@@ -6,6 +6,7 @@ mod assistant;
 mod command_line;
 pub mod document;
 mod engine;
+pub mod evcxr;
 mod failure;
 mod front;
 mod history;
