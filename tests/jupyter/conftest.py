@@ -17,6 +17,8 @@ PROGRAM = pathlib.Path(os.environ.get("PROGRAM", ROOT / "target/release/trialboo
 
 
 def pytest_configure() -> None:
+    if not PROGRAM.exists():
+        pytest.exit(f"{PROGRAM} is not there: `just build`, or name another in PROGRAM", returncode=2)
     # Before anything of Jupyter is imported: it reads these only once.
     home = tempfile.mkdtemp(prefix="jupyter-test-")
     os.environ.update(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 
@@ -167,6 +169,29 @@ def test_a_restart_gives_a_new_session(own) -> None:
     own.manager.restart_kernel(now=True)
     own.client.wait_for_ready(timeout=60)
     assert own.execute("!true").reply["content"]["execution_count"] == 1
+
+
+JUPYTER = """
+import time
+from jupyter_client.manager import KernelManager
+manager = KernelManager(kernel_name="trialbook")
+manager.start_kernel()
+print(manager.provisioner.process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_kernel_does_not_outlive_its_jupyter() -> None:
+    with subprocess.Popen([sys.executable, "-c", JUPYTER], stdout=subprocess.PIPE, text=True) as jupyter:
+        pid = int(jupyter.stdout.readline())
+        # The kernel has to know its parent before it can miss it.
+        time.sleep(1)
+        assert is_alive(pid)
+        jupyter.kill()
+    end = time.monotonic() + 10
+    while is_alive(pid):
+        assert time.monotonic() < end, "the kernel is still there"
+        time.sleep(0.1)
 
 
 def test_a_cell_can_end_the_kernel(own) -> None:
