@@ -3,7 +3,7 @@
 //! within a moment or none.
 
 use std::{
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
 };
 
@@ -36,7 +36,16 @@ pub(super) trait Helper {
 }
 
 /// The thread, or what it starts with.
-pub(super) struct Worker(Mutex<State>);
+pub(super) struct Worker {
+    state: Mutex<State>,
+    last: Last,
+}
+
+/// The last answer and its question. One that came too late is there when the person asks again.
+type Last = Arc<Mutex<Option<(Place, Option<Found>)>>>;
+
+/// What is asked of which text at which byte.
+type Place = (Asked, String, usize);
 
 enum State {
     /// Nobody has asked yet: a helper costs time and memory.
@@ -48,26 +57,30 @@ enum State {
 }
 
 struct Question {
-    asked: Asked,
-    source: String,
-    cursor: usize,
+    place: Place,
     answer: mpsc::Sender<Option<Found>>,
 }
 
 impl Worker {
     /// A worker that starts its helper with the first question.
     pub(super) fn new(start: impl FnOnce() -> Option<Box<dyn Helper>> + Send + 'static) -> Self {
-        Self(Mutex::new(State::Waiting(Box::new(start))))
+        Self { state: Mutex::new(State::Waiting(Box::new(start))), last: Last::default() }
     }
 
     /// What the helper finds within a moment. While it starts, nothing: at once.
     pub(super) fn ask(&self, asked: Asked, source: String, cursor: usize) -> Option<Found> {
+        let place = (asked, source, cursor);
+        if let Some((known, found)) = &*lock(&self.last)
+            && *known == place
+        {
+            return found.clone();
+        }
         let (answer, answered) = mpsc::channel();
         {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            *state = std::mem::replace(&mut *state, State::Gone).next()?;
+            let mut state = lock(&self.state);
+            *state = std::mem::replace(&mut *state, State::Gone).next(&self.last)?;
             let State::Started { questions, is_ready: true, .. } = &*state else { return None };
-            let question = Question { asked, source, cursor, answer };
+            let question = Question { place, answer };
             if questions.send(question).is_err() {
                 *state = State::Gone;
                 return None;
@@ -79,17 +92,18 @@ impl Worker {
 
 impl State {
     /// The state in which a question finds it.
-    fn next(self) -> Option<Self> {
+    fn next(self, last: &Last) -> Option<Self> {
         match self {
             Self::Waiting(start) => {
                 let (questions, asked) = mpsc::channel();
                 let (is_ready, ready) = mpsc::channel();
+                let last = Arc::clone(last);
                 thread::Builder::new()
                     .name("analyzer".to_owned())
                     .spawn(move || {
                         let Some(helper) = start() else { return };
                         if is_ready.send(()).is_ok() {
-                            serve(helper, &asked);
+                            serve(helper, &asked, &last);
                         }
                     })
                     .ok()?;
@@ -108,34 +122,37 @@ impl State {
     }
 }
 
-fn serve(mut helper: Box<dyn Helper>, asked: &mpsc::Receiver<Question>) {
+fn serve(mut helper: Box<dyn Helper>, asked: &mpsc::Receiver<Question>, last: &Last) {
     while let Ok(mut question) = asked.recv() {
         // Whoever asked before has typed on since.
         while let Ok(later) = asked.try_recv() {
             question = later;
         }
-        let Question { asked, source, cursor, answer } = question;
+        let Question { place, answer } = question;
+        let found = helper.answer(place.0, &place.1, place.2);
+        *lock(last) = Some((place, found.clone()));
         // Nobody may listen any more.
-        let _ = answer.send(helper.answer(asked, &source, cursor));
+        let _ = answer.send(found);
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Arc, Barrier},
-        time::Instant,
-    };
+    use std::{sync::Barrier, time::Instant};
 
     use super::*;
 
-    /// Answers with what it was asked, unless the text says otherwise.
-    struct Echo(Arc<Barrier>);
+    /// Answers with what it was asked, unless the text says otherwise; waits but once.
+    struct Echo(Arc<Barrier>, bool);
 
     impl Helper for Echo {
         fn answer(&mut self, _: Asked, source: &str, cursor: usize) -> Option<Found> {
             match source {
-                "wait" => drop(self.0.wait()),
+                "wait" if !std::mem::replace(&mut self.1, true) => drop(self.0.wait()),
                 "break" => panic!("as asked"),
                 _ => {}
             }
@@ -149,7 +166,7 @@ mod tests {
         let (inner, started) = (Arc::clone(&barrier), Arc::clone(&barrier));
         let worker = Worker::new(move || {
             started.wait();
-            Some(Box::new(Echo(inner)))
+            Some(Box::new(Echo(inner, false)))
         });
         let clock = Instant::now();
         assert_eq!(ask(&worker, "first", 1), None, "it only begins to start");
@@ -174,6 +191,11 @@ mod tests {
         assert_eq!(ask(&worker, "wait", 8), None);
         assert!(clock.elapsed() >= MOMENT, "it was given its moment");
         barrier.wait();
+        let again = Instant::now();
+        while ask(&worker, "wait", 8) != Some(8) {
+            // Asked too early it thinks again, until the answer is there.
+            assert!(again.elapsed() < 20 * MOMENT);
+        }
         assert_eq!(ask(&worker, "quick", 9), Some(9), "it goes on");
     }
 
