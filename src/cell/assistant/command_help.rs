@@ -37,13 +37,13 @@ impl Assistant {
                 return self.complete_sql(line, query, &cell[cursor..]).moved(start, cursor);
             }
         }
-        if let Some(verb) = words.first().filter(|verb| verbs::takes_rust(&verb.text)) {
-            if !before.is_empty() {
-                // Blanks for all that is no Rust, so that places stay what they are.
-                let code = start + verb.end;
-                let code = format!("{}{}", " ".repeat(code), &cell[code..]);
-                return self.complete_rust(&code, cursor);
-            }
+        if let Some(verb) = words.first().filter(|verb| verbs::takes_rust(&verb.text))
+            && !before.is_empty()
+        {
+            // Blanks for all that is no Rust, so that places stay what they are.
+            let code = start + verb.end;
+            let code = format!("{}{}", " ".repeat(code), &cell[code..]);
+            return self.complete_rust(&code, cursor);
         }
         let items = self.candidates(&before, typed);
         // `--flag=va`: only the value is replaced.

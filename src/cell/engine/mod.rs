@@ -2,11 +2,13 @@
 //! rustc, runs it in a child process and keeps what it leaves. What evcxr's users know holds here:
 //! items and variables live on, the last expression is shown, `?` and `.await` work.
 
+mod attempt;
 mod child;
 mod compiler;
 mod diagnostic;
 mod generate;
 mod program;
+mod run;
 mod running;
 mod scope;
 mod show;
@@ -31,9 +33,9 @@ pub(crate) use scope::{Scope, Variable};
 use crate::{
     cell::{
         engine::{
+            attempt::attempts,
             child::Child,
             compiler::Refusal,
-            diagnostic::Diagnostic,
             generate::Draft,
             program::{Program, Role},
             source::{Declared, Source},
@@ -44,13 +46,10 @@ use crate::{
         front::{Event, Front, Stream},
     },
     error::Result,
-    runtime::{Ask, Ended},
+    runtime::Ask,
     store::Store,
     toolchain::Prelude,
 };
-
-/// How often a cell is compiled again without a variable that it turned out to move.
-const MAX_ATTEMPTS: usize = 6;
 
 /// Compiles and runs Rust.
 pub(crate) struct Engine {
@@ -352,155 +351,6 @@ impl Engine {
         }
     }
 
-    fn run(&mut self, compiled: &Compiled, front: &dyn Front) -> Result<(), Failure> {
-        let grace = self.grace;
-        let running = self.running.clone();
-        let child = self.child()?;
-        let asked = child.ask(&Ask::Run { library: compiled.library.clone() });
-        let listening = child.socket().map(|socket| running.child(socket));
-        let ended = match (asked, listening) {
-            (Ok(()), Ok(part)) => {
-                let ended = show::follow(child, front, &running, grace);
-                drop(part);
-                ended
-            }
-            _ => show::Finish::Gone,
-        };
-        match ended {
-            show::Finish::Done(ended, names) => {
-                self.settle(compiled, ended == Ended::Well, &names);
-                self.finish(ended)
-            }
-            show::Finish::Gone => {
-                let how = self.child.as_mut().map(Child::end).unwrap_or_default();
-                let lost = self.lose_child();
-                let message = format!("the process that ran this cell is gone: {how}{lost}");
-                Err(Failure::new(FailureKind::Died, "died", message))
-            }
-            show::Finish::Overdue => {
-                let lost = self.lose_child();
-                let message = format!(
-                    "interrupted; the cell did not stop within {} s, so its process was ended{lost}",
-                    grace.as_secs_f32()
-                );
-                Err(Failure::new(FailureKind::Interrupted, "interrupted", message))
-            }
-        }
-    }
-
-    /// Keeps the books in step with the child.
-    fn settle(&mut self, compiled: &Compiled, went_well: bool, names: &[String]) {
-        for name in compiled.not_restored.iter().filter(|name| !names.contains(name)) {
-            let cell = compiled.cell;
-            let story = format!("  = note: `{name}` was moved by cell {cell}");
-            self.gone.insert(name.clone(), story);
-        }
-        if went_well {
-            for declared in &compiled.kept {
-                if let Some(TypeName::Named(type_name)) = compiled.types.get(&declared.name) {
-                    let variable =
-                        Variable { is_mutable: declared.is_mutable, type_name: type_name.clone() };
-                    self.scope.variables.insert(declared.name.clone(), variable);
-                }
-            }
-        }
-        self.scope.variables.retain(|name, _| names.contains(name));
-        let nameless: Vec<String> = names
-            .iter()
-            .filter(|name| !self.scope.variables.contains_key(*name))
-            .cloned()
-            .collect();
-        if !nameless.is_empty() {
-            self.forget(&nameless);
-        }
-        for name in self.scope.variables.keys() {
-            self.gone.remove(name);
-        }
-    }
-
-    fn finish(&mut self, ended: Ended) -> Result<(), Failure> {
-        match ended {
-            Ended::Well => Ok(()),
-            Ended::Error { message } => Err(Failure::new(FailureKind::Error, "error", message)),
-            Ended::Refused { message } => Err(Failure::new(FailureKind::Error, "refused", message)),
-            Ended::Interrupted => Err(Failure::new(
-                FailureKind::Interrupted,
-                "interrupted",
-                "interrupted; all variables are kept",
-            )),
-            Ended::Panic { message, place } => {
-                let lost = if self.keeps_variables { String::new() } else { self.lose_child() };
-                let mut failure =
-                    Failure::new(FailureKind::Panic, "panic", format!("{message}{lost}"));
-                failure.traceback = self.panic_story(&message, place);
-                Err(failure)
-            }
-        }
-    }
-
-    fn panic_story(&self, message: &str, place: Option<(String, u32, u32)>) -> Vec<String> {
-        let mut story: Vec<String> =
-            format!("panicked: {message}").lines().map(Into::into).collect();
-        let Some((file, line, column)) = place else {
-            return story;
-        };
-        let own = self.programs.get(&file).and_then(|program| program.place_of(line, column));
-        match own {
-            Some(place) => {
-                let (line, column) = place.line_and_column();
-                story.push(format!(
-                    "  --> cell {}, line {line}, column {column}",
-                    place.cell.number
-                ));
-                let (_, lines) = place.lines();
-                story.extend(lines.first().map(|text| format!("{line:>4} | {text}")));
-            }
-            None => story.push(format!("  --> {file}:{line}:{column}")),
-        }
-        story
-    }
-
-    fn child(&mut self) -> Result<&mut Child> {
-        let child = match self.child.take() {
-            Some(child) => child,
-            None => {
-                let dirs = [&self.library_dirs[..], &self.dependency_dirs].concat();
-                let child =
-                    Child::start(&self.compiler.prelude, &dirs, &self.compiler.dir, &self.store)?;
-                for (name, value) in &self.environment {
-                    // A child that is gone shows when it is asked to run.
-                    let _ = child.ask(&Ask::SetEnv { name: name.clone(), value: value.clone() });
-                }
-                child
-            }
-        };
-        Ok(self.child.insert(child))
-    }
-
-    /// Forgets the child; says which variables went with it.
-    fn lose_child(&mut self) -> String {
-        self.child = None;
-        let names: Vec<String> = std::mem::take(&mut self.scope.variables).into_keys().collect();
-        for name in &names {
-            let story = format!("  = note: `{name}` went with the process that held it");
-            self.gone.insert(name.clone(), story);
-        }
-        match names.as_slice() {
-            [] => "; no variables were lost".to_owned(),
-            names => format!("; these variables are gone: {}", names.join(", ")),
-        }
-    }
-
-    fn forget(&mut self, names: &[String]) {
-        for name in names {
-            self.scope.variables.remove(name);
-        }
-        if let Some(child) = &self.child {
-            // A child that is gone holds nothing.
-            let _ = child.ask(&Ask::Forget { names: names.to_vec() });
-        }
-    }
-
     fn note(&self, front: &dyn Front, note: &str) {
         front.event(Event::Stream(Stream::Stderr, format!("note: {note}\n").into_bytes()));
     }
@@ -555,78 +405,6 @@ impl Engine {
     /// The compiler's own JSON about the last cell that it refused.
     pub(crate) fn last_errors(&self) -> &[serde_json::Value] {
         &self.last_errors
-    }
-}
-
-type Attempted = std::result::Result<(PathBuf, Program, Vec<String>), (Refusal, Program, String)>;
-
-/// Compiles a draft, each time without the variables that the compiler says cannot be put back.
-fn attempts(
-    compiler: &Compiler,
-    settings: &Settings,
-    running: &Running,
-    draft: &mut Draft<'_>,
-    first: Program,
-    number: usize,
-) -> Attempted {
-    let mut program = first;
-    let mut notes = Vec::new();
-    let mut attempt = 1;
-    loop {
-        let name = format!("cell_{number}_{attempt}");
-        let errors = match compiler.compile(&program, &name, settings, running) {
-            Ok(library) => return Ok((library, program, notes)),
-            Err(Refusal::Errors(errors)) => errors,
-            Err(refusal) => return Err((refusal, program, name)),
-        };
-        let file = Compiler::file(&name);
-        let before = draft.left_out.len();
-        for error in &errors.list {
-            leave_out(error, &program, &file, draft, &mut notes);
-        }
-        if draft.left_out.len() == before || attempt == MAX_ATTEMPTS {
-            return Err((Refusal::Errors(errors), program, name));
-        }
-        program = draft.program();
-        attempt += 1;
-    }
-}
-
-fn leave_out(
-    error: &Diagnostic,
-    program: &Program,
-    file: &str,
-    draft: &mut Draft<'_>,
-    notes: &mut Vec<String>,
-) {
-    const MOVED: [&str; 3] = ["E0381", "E0382", "E0505"];
-    const BORROWED: [&str; 9] =
-        ["E0310", "E0373", "E0499", "E0502", "E0506", "E0515", "E0521", "E0597", "E0716"];
-    let code = error.code().unwrap_or_default();
-    let roles = error.roles(program, file);
-    let borrower = roles
-        .iter()
-        .find(|role| matches!(role, Role::Put(_)) && !error.is_about(role, program, file));
-    let (role, borrows) = match (roles.as_slice(), borrower) {
-        // A variable cannot be kept because another one, kept after it, still borrows from it.
-        (_, Some(borrower)) if code == "E0505" => (*borrower, true),
-        ([role, ..], _) if MOVED.contains(&code) => (*role, false),
-        (roles, _) if BORROWED.contains(&code) || code.is_empty() => {
-            match roles.iter().find(|role| matches!(role, Role::Put(_))) {
-                Some(role) => (*role, true),
-                None => return,
-            }
-        }
-        _ => return,
-    };
-    if matches!(role, Role::Take(_) | Role::Probe(_)) || !draft.left_out.insert(role.clone()) {
-        return;
-    }
-    if let (Role::Put(name), true) = (role, borrows) {
-        notes.push(format!(
-            "`{name}` lives only in this cell: it borrows from something that does not outlive it; \
-             clone what it points to if a later cell needs it"
-        ));
     }
 }
 

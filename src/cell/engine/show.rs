@@ -65,8 +65,15 @@ pub(crate) fn follow(
             Some(Happened::Wrote(stream, bytes)) => {
                 for (prompt, is_password) in following.read(stream, &bytes) {
                     let answer = front.input(&InputRequest { prompt, is_password });
-                    // Without an answer the cell reads an empty line; it may be gone, too.
-                    let _ = child.answer(&answer.unwrap_or_default());
+                    let answer = answer.unwrap_or_else(|error| {
+                        // The cell waits for a line: it gets an empty one, as in evcxr.
+                        let note =
+                            format!("note: {}: the cell reads an empty line\n", error.chain());
+                        front.event(Event::Stream(Stream::Stderr, note.into_bytes()));
+                        String::new()
+                    });
+                    // A child that is gone shows in what happens next.
+                    let _ = child.answer(&answer);
                 }
             }
             Some(Happened::Closed(stream)) => following.close(stream),

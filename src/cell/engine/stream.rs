@@ -110,10 +110,10 @@ fn read(bytes: &[u8]) -> Read {
 }
 
 fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
-    let rest = String::from_utf8_lossy(&bytes[token.len()..line_end]).trim().to_owned();
+    let rest = String::from_utf8_lossy(&bytes[token.len()..line_end]).into_owned();
     let length = line_end + 1;
     if token == MARK.as_bytes() {
-        return match rest.as_str() {
+        return match rest.trim() {
             "end" => Read::Piece(Piece::End, length),
             "result" => Read::Piece(Piece::Result, length),
             _ => Read::Nothing,
@@ -121,7 +121,9 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
     }
     if token == ASK.as_bytes() || token == ASK_PASSWORD.as_bytes() {
         let is_password = token == ASK_PASSWORD.as_bytes();
-        return Read::Piece(Piece::Input { prompt: rest, is_password }, length);
+        // A prompt ends in the blank that parts it from the answer.
+        let prompt = rest.trim_end_matches('\r').to_owned();
+        return Read::Piece(Piece::Input { prompt, is_password }, length);
     }
     // The newline before the end belongs to it, also where the data is empty.
     let Some(end) = find(bytes, END.as_bytes(), line_end) else {
@@ -134,7 +136,7 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
     };
     let length = if *next == b'\n' { after + 1 } else { after };
     let data = String::from_utf8_lossy(data).into_owned();
-    Read::Piece(Piece::Content { mime: rest, data }, length)
+    Read::Piece(Piece::Content { mime: rest.trim().to_owned(), data }, length)
 }
 
 fn find(bytes: &[u8], needle: &[u8], from: usize) -> Option<usize> {
@@ -177,11 +179,11 @@ mod tests {
 
     #[test]
     fn marks_and_questions_are_pieces() {
-        let text = format!("EVCXR_INPUT_REQUEST:name?\nx{MARK}result\n{MARK}end\n");
+        let text = format!("EVCXR_INPUT_REQUEST:name? \nx{MARK}result\n{MARK}end\n");
         assert_eq!(
             all(text.as_bytes()),
             [
-                Piece::Input { prompt: "name?".into(), is_password: false },
+                Piece::Input { prompt: "name? ".into(), is_password: false },
                 Piece::Bytes(b"x".into()),
                 Piece::Result,
                 Piece::End
