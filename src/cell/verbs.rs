@@ -45,7 +45,7 @@ pub(crate) fn parser() -> &'static Command {
 }
 
 /// The command that the leading `words` name, and how many of them do.
-pub(crate) fn find<'a>(words: &[&str]) -> (&'static Command, usize) {
+pub(crate) fn find(words: &[&str]) -> (&'static Command, usize) {
     let mut command = parser();
     for (depth, word) in words.iter().enumerate() {
         match command.find_subcommand(word) {

@@ -136,6 +136,10 @@ fn assemble(
             lld: tools.filter(|tool| cfg!(target_os = "linux") && tool.is_file()),
             builtins,
             dir: folder.path().to_owned(),
+            // An optimised prelude has few generic functions to offer, and a cell of frames finds
+            // half of what it needs among them. One that is not has so many that looking for them
+            // takes a quarter of a second, however small the cell.
+            shares_generics: prelude.profile == Profile::Release,
         },
         prelude,
         library_dirs: vec![toolchain.lib_dir.clone()],

@@ -339,7 +339,7 @@ mod tests {
             )
         };
         let mut log = Log::default();
-        log.json(&artifact("lib", &format!(r#""/d/liba.rlib","/d/liba.rmeta""#)));
+        log.json(&artifact("lib", r#""/d/liba.rlib","/d/liba.rmeta""#));
         log.json(&artifact("lib", &format!(r#""/d/libc{DLL_SUFFIX}","/d/libc.rlib""#)));
         log.json(&artifact("proc-macro", &format!(r#""/d/libm{DLL_SUFFIX}""#)));
         log.json(&artifact("custom-build", r#""/d/build-script-build""#));

@@ -140,7 +140,7 @@ fn word_length(rest: &str) -> usize {
     let mut is_quoted = false;
     rest.find(|char: char| {
         is_quoted ^= char == '"';
-        !is_quoted && !(char.is_alphanumeric() || matches!(char, '_' | '.' | '"'))
+        !(is_quoted || char.is_alphanumeric() || matches!(char, '_' | '.' | '"'))
     })
     .unwrap_or(rest.len())
 }

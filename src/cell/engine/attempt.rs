@@ -17,7 +17,7 @@ const MAX_ATTEMPTS: usize = 6;
 /// The shared object with its program and what to tell the person; or why there is none, with the
 /// program that was refused and its name.
 pub(super) type Attempted =
-    std::result::Result<(PathBuf, Program, Vec<String>), (Refusal, Program, String)>;
+    std::result::Result<(PathBuf, Program, Vec<String>), Box<(Refusal, Program, String)>>;
 
 /// Compiles a draft, each time without the variables that the compiler says cannot be put back.
 pub(super) fn attempts(
@@ -36,7 +36,7 @@ pub(super) fn attempts(
         let errors = match compiler.compile(&program, &name, settings, running) {
             Ok(library) => return Ok((library, program, notes)),
             Err(Refusal::Errors(errors)) => errors,
-            Err(refusal) => return Err((refusal, program, name)),
+            Err(refusal) => return Err(Box::new((refusal, program, name))),
         };
         let file = Compiler::file(&name);
         let before = draft.left_out.len();
@@ -44,7 +44,7 @@ pub(super) fn attempts(
             leave_out(error, &program, &file, draft, &mut notes);
         }
         if draft.left_out.len() == before || attempt == MAX_ATTEMPTS {
-            return Err((Refusal::Errors(errors), program, name));
+            return Err(Box::new((Refusal::Errors(errors), program, name)));
         }
         program = draft.program();
         attempt += 1;

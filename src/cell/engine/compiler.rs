@@ -31,6 +31,8 @@ pub(crate) struct Compiler {
     pub(crate) builtins: Option<PathBuf>,
     /// Where sources and cells are written.
     pub(crate) dir: PathBuf,
+    /// Whether a cell uses the generic functions that the prelude has already made.
+    pub(crate) shares_generics: bool,
 }
 
 /// What differs between cells.
@@ -122,14 +124,15 @@ impl Compiler {
         rustc
             .current_dir(&self.dir)
             // Two flags that stable compilers keep behind this variable make cells fast and their
-            // types nameable: see `unstable`.
+            // types nameable.
             .env("RUSTC_BOOTSTRAP", "1")
             .envs(settings.environment.iter().map(|(name, value)| (name, value)))
             .args(["--edition=2024", "--crate-type=cdylib", "--crate-name=cell"])
             // One name for all cells: a type that two cells define alike is then the same type.
             .args(["-Cmetadata=trialbook-cell", "-Ccodegen-units=1", "-Cprefer-dynamic"])
             .args(["-Awarnings", "--error-format=json", "--diagnostic-width=1000000"])
-            .args(UNSTABLE)
+            .arg(UNTRIMMED)
+            .arg(if self.shares_generics { "-Zshare-generics=yes" } else { "-Zshare-generics=no" })
             .arg(format!("-Copt-level={}", settings.opt_level))
             .arg(joined("--extern=trialbook=", &self.prelude))
             .arg(joined("-Ldependency=", &self.prelude_deps))
@@ -139,10 +142,8 @@ impl Compiler {
     }
 }
 
-/// Without sharing, a cell makes its own copies of generic functions: most cells need few, and to
-/// know which the prelude has takes a quarter of a second. Untrimmed paths name a type so that the
-/// next cell can name it.
-const UNSTABLE: [&str; 2] = ["-Zshare-generics=no", "-Ztrim-diagnostic-paths=no"];
+/// Untrimmed paths name a type so that the next cell can name it.
+const UNTRIMMED: &str = "-Ztrim-diagnostic-paths=no";
 
 fn joined(option: &str, path: &Path) -> OsString {
     let mut argument = OsString::from(option);

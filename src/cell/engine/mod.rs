@@ -46,7 +46,6 @@ use crate::{
         front::{Event, Front, Stream},
     },
     error::Result,
-    runtime::Ask,
     store::Store,
     toolchain::Prelude,
 };
@@ -293,7 +292,10 @@ impl Engine {
         });
         let (library, program, mut notes) = match outcome {
             Ok(done) => done,
-            Err((refusal, program, name)) => return Err(self.failure(refusal, &program, &name)),
+            Err(refused) => {
+                let (refusal, program, name) = *refused;
+                return Err(self.failure(refusal, &program, &name));
+            }
         };
         self.programs.insert(Compiler::file(&file_stem(&library)), program);
         let mut kept = Vec::new();

@@ -70,7 +70,10 @@ impl Source {
         let parsed = parser.parse_str(text);
         let source = match parsed {
             Ok((attributes, statements)) => Self::of(&attributes, statements, text),
-            Err(_) => Self { statements: vec![0..text.len()], ..Self::default() },
+            Err(_) => {
+                let whole = 0..text.len();
+                Self { statements: Vec::from([whole]), ..Self::default() }
+            }
         };
         // Spans are kept per thread for as long as it lives, unless told otherwise.
         proc_macro2::extra::invalidate_current_thread_spans();
@@ -363,6 +366,6 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_is_left_to_the_compiler() {
-        assert_eq!(Source::parse("let = ;").statements, [0..7]);
+        assert_eq!(Source::parse("let = ;").statements.first(), Some(&(0..7)));
     }
 }
