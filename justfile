@@ -1,7 +1,6 @@
 # Thin names for the commands that do the work. `just` alone lists them.
 
 python := env_var_or_default("PYTHON", "python3")
-jupyter := env_var_or_default("JUPYTER_VENV", "target/jupyter-venv")
 
 _default:
     @just --list --unsorted
@@ -44,10 +43,5 @@ bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}
 
 # what Jupyter itself says of the kernel, our own client suite, and every notebook: `PROGRAM=target/debug/trialbook just test-jupyter`
-test-jupyter *ARGS: jupyter-setup
-    PYTHONDONTWRITEBYTECODE=1 {{jupyter}}/bin/python -m pytest -p no:cacheprovider tests/jupyter {{ARGS}}
-
-# make a Python with Jupyter in target/jupyter-venv, unless JUPYTER_VENV names one
-jupyter-setup:
-    test -x {{jupyter}}/bin/jupyter-nbconvert || {{python}} -m venv {{jupyter}}
-    test -x {{jupyter}}/bin/jupyter-nbconvert || {{jupyter}}/bin/pip install --quiet -r tests/jupyter/requirements.txt
+test-jupyter *ARGS:
+    bash tests/jupyter/run.sh {{ARGS}}

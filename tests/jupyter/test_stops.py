@@ -53,15 +53,13 @@ def test_a_signal_interrupts_too(own) -> None:
 
 def test_an_interrupt_stops_a_command_and_keeps_what_it_logged(own) -> None:
     # So many folds that it runs for minutes.
-    msg_id = own.client.execute(":train tfidf --data sample --max-iter 1000000 --ngram 4")
+    msg_id = own.client.execute(":train tfidf --data sample --cv 800")
     own.wait_until_busy(msg_id)
     time.sleep(0.3)
     began = time.monotonic()
     own.manager.interrupt_kernel()
     answer = own.answer(msg_id)
     assert time.monotonic() - began < 1.5
-    if answer.status == "ok":
-        pytest.skip("this machine had trained before the interrupt came")
     assert answer.of("error")[0]["ename"] == "Interrupted"
     assert "KILLED" in plain(own.execute(":runs list"))
 
