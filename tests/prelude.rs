@@ -189,7 +189,7 @@ fn a_failed_build_leaves_its_log_alone() {
     assert!(answer.stderr.contains("error[E0425]: cannot find value"), "{}", answer.stderr);
     let log = bench.path("preludes/build.log");
     assert!(answer.stderr.contains(&log.display().to_string()), "{}", answer.stderr);
-    assert_eq!(bench.kept(), [log.clone()]);
+    assert_eq!(bench.kept(), std::slice::from_ref(&log));
     assert!(fs::read_to_string(log).unwrap().contains("could not compile"));
     assert_eq!(bench.json(&["status"])["state"], "missing");
 }

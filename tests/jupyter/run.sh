@@ -8,4 +8,4 @@ if ! [ -x "$venv/bin/jupyter-nbconvert" ]; then
     "${PYTHON:-python3}" -m venv "$venv"
     "$venv/bin/pip" install --quiet -r tests/jupyter/requirements.txt
 fi
-PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -p no:cacheprovider tests/jupyter "$@"
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -p no:cacheprovider "${@:-tests/jupyter}"

@@ -13,8 +13,6 @@ from conftest import PROGRAM
 
 pytestmark = pytest.mark.usefixtures("rust")
 
-PROMPT = "trialbook> "
-
 
 class Shell:
     """The shell at an 80 by 24 terminal without colours."""
@@ -24,7 +22,8 @@ class Shell:
         self.child = pexpect.spawn(
             str(PROGRAM), env=environment, encoding="utf-8", timeout=60, dimensions=(24, 80)
         )
-        self.child.expect_exact(PROMPT)
+        self.n_cells = 0
+        self.comes_back()
 
     def types(self, cell: str) -> str:
         """Submits a cell; what it shows until the prompt comes back."""
@@ -34,7 +33,12 @@ class Shell:
     def answer(self) -> str:
         # The echo of the cell is redrawn key by key; the answer begins with a line of its own.
         self.child.expect_exact("\r\n")
-        self.child.expect_exact(PROMPT)
+        return self.comes_back()
+
+    def comes_back(self) -> str:
+        """What is shown until the shell asks for the next cell."""
+        self.n_cells += 1
+        self.child.expect_exact(f"[{self.n_cells}] ")
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.child.before)
 
 
@@ -66,7 +70,7 @@ def test_ctrl_c_stops_a_cell_and_keeps_the_variables(shell) -> None:
     time.sleep(2)
     shell.child.sendintr()
     shell.child.expect("interrupted")
-    shell.child.expect_exact(PROMPT)
+    shell.comes_back()
     assert "8" in shell.types("kept + 1")
 
 
