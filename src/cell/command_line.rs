@@ -125,11 +125,13 @@ fn show(output: &Output, json: bool, front: &Arc<dyn Front>) {
 }
 
 /// A remark with its advice as it is typed in a cell: `:runs list`, not `trialbook runs list`.
-fn as_typed(content: Content) -> Content {
-    match content.data.len() {
-        1 => Content::text(advice_as_typed(content.plain())),
-        _ => content,
+fn as_typed(mut content: Content) -> Content {
+    for mime in ["text/plain", "text/html"] {
+        if let Some(serde_json::Value::String(text)) = content.data.get_mut(mime) {
+            *text = advice_as_typed(text);
+        }
     }
+    content
 }
 
 fn advice_as_typed(text: &str) -> String {
