@@ -162,6 +162,7 @@ impl Plotter<'_> {
     ///
     /// # Errors
     /// No such column.
+    #[cfg(all(feature = "program", not(trialbook_prelude)))]
     pub(crate) fn is_numeric(&self, column: &str) -> Result<bool> {
         if self.length(column).is_some() {
             return Ok(true);

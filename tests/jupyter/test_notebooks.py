@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def is_ours(notebook: pathlib.Path) -> bool:
-    """One of them is written for stock evcxr; `just test-stock-evcxr` runs what it shows."""
+    """One of them is written for stock evcxr, which is another kernel."""
     return json.loads(notebook.read_text())["metadata"]["kernelspec"]["name"] == "trialbook"
 
 
