@@ -53,6 +53,19 @@ fn the_first_failure_ends_them_and_is_shown_with_its_cell() {
 }
 
 #[test]
+fn a_startup_file_that_makes_no_sense_is_told_and_not_passed_over() {
+    let book = Trialbook::new();
+    let settings = tempfile::tempdir().unwrap();
+    std::fs::write(settings.path().join("evcxr.toml"), "[evcxr\n").unwrap();
+    let cells = ["-c", ":version"];
+    let output =
+        book.command().args(cells).env("EVCXR_CONFIG_DIR", settings.path()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("evcxr.toml"), "{stderr}");
+}
+
+#[test]
 fn cells_are_taken_from_arguments() {
     let book = Trialbook::new();
     let answer = book.call(&["-c", ":data sample", "-c", ":data list --json"]);

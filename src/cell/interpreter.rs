@@ -55,7 +55,8 @@ pub struct Interpreter {
     pub(super) folder: Arc<Folder>,
     pub(super) config: Config,
     pub(super) dependencies: Dependencies,
-    startup: Option<Startup>,
+    /// What the startup files say, or what is wrong with them, until the first cell.
+    startup: Option<Result<Startup>>,
     pub(super) front: Option<Arc<dyn Front>>,
     pub(super) interrupt: Interrupt,
     pub(super) last_errors: Vec<String>,
@@ -96,9 +97,8 @@ impl Interrupter {
 impl Interpreter {
     /// An interpreter over a store.
     pub fn new(options: Options) -> Self {
-        // What is wrong with a startup file is told when `:load_config` reads it again.
-        let startup = Startup::find().ok();
-        let root = startup.as_ref().and_then(|startup| startup.folder.clone());
+        let startup = Startup::find();
+        let root = startup.as_ref().ok().and_then(|startup| startup.folder.clone());
         let folder = Arc::new(Folder::new(root.as_deref()));
         let assistant = Arc::new(Assistant::new(&options.store));
         let engine = Arc::default();
@@ -111,7 +111,7 @@ impl Interpreter {
             config: Config::default(),
             dependencies: Dependencies::new(folder.path().join("dependencies")),
             folder,
-            startup,
+            startup: Some(startup),
             front: None,
             interrupt: Interrupt::default(),
             last_errors: Vec::new(),
@@ -201,6 +201,7 @@ impl Interpreter {
         let Some(startup) = self.startup.take() else {
             return Ok(());
         };
+        let startup = startup?;
         startup.apply(&mut self.config)?;
         for cell in startup.cells() {
             self.run_parts(cell, front)?;
