@@ -90,7 +90,7 @@ pub(super) fn image(svg: &str, title: &str) -> String {
 }
 
 /// Text as HTML: as character data and inside a quoted attribute.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

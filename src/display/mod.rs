@@ -18,6 +18,7 @@ pub use value::Format;
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub(crate) use {
     content::contents,
+    html::escape,
     live::{CLEAR_MIME, ID_MIME},
     record::{headline, pairs, runs_table, verdict_word, version_output},
 };

@@ -10,7 +10,7 @@ use crate::{
         Failure,
         evcxr::{COMMANDS, Cache, Dependency, Host, Startup},
     },
-    display::Content,
+    display::{self, Content},
     error::{Error, ErrorKind, Result},
 };
 
@@ -302,12 +302,13 @@ fn two_columns(head: Option<[&str; 2]>, rows: Vec<[String; 2]>) -> Content {
         let _ = write!(html, "<tr><th>{left}</th><th>{right}</th></tr>");
     }
     for [left, right] in &rows {
-        let _ = write!(html, "<tr><td>{}</td><td>{}</td></tr>", escaped(left), escaped(right));
+        let _ = write!(
+            html,
+            "<tr><td>{}</td><td>{}</td></tr>",
+            display::escape(left),
+            display::escape(right)
+        );
     }
     html.push_str("</table>");
     Content::text(text.join("\n")).with("text/html", html)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
