@@ -38,6 +38,11 @@ bench-setup:
 bench-setup-cells:
     cargo install --locked evcxr_repl@0.22.0 --root target/bench-evcxr --target-dir target/bench-evcxr/build
 
+# run the notebook for stock evcxr in evcxr's own kernel, which it installs in target/bench-evcxr (takes long)
+test-stock-evcxr:
+    cargo install --locked evcxr_jupyter@0.22.0 --root target/bench-evcxr --target-dir target/bench-evcxr/build
+    bash tests/jupyter/run.sh --stock target/bench-evcxr/bin/evcxr_jupyter
+
 # compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr)
 bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}
