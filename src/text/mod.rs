@@ -1,10 +1,14 @@
 //! From text to numbers: tokens, n-gram counts, TF-IDF.
 
+#[cfg(feature = "neural")]
+mod basic_english;
 mod corpus;
 mod counter;
 mod division;
 mod intern;
 mod matrix;
+#[cfg(feature = "neural")]
+mod merges;
 mod ngram;
 mod occurrence;
 mod radix;
@@ -14,12 +18,18 @@ mod text_frequency;
 mod token;
 mod vectorizer;
 mod vocabulary;
+#[cfg(feature = "neural")]
+mod wordpiece;
 
+#[cfg(feature = "neural")]
+pub use basic_english::{WordIds, basic_english};
 pub use matrix::TermMatrix;
 pub use text_frequency::TextFrequency;
 pub use token::{Casing, Html, Tokenizer};
 pub use vectorizer::{FittedVectorizer, StopWords, Vectorizer};
 pub use vocabulary::Vocabulary;
+#[cfg(feature = "neural")]
+pub use wordpiece::WordPiece;
 
 pub(crate) use counter::Counter;
 pub(crate) use matrix::column_blocks;

@@ -1,0 +1,193 @@
+//! Words as torchtext's `basic_english` tokenizer finds them, and a vocabulary that numbers them:
+//! what the nets without a pretrained vocabulary read.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+
+/// The id of what fills a row up to the longest of its batch.
+const PADDING: &str = "<pad>";
+/// The id of every word the vocabulary does not know.
+const UNKNOWN: &str = "<unk>";
+const UNKNOWN_ID: u32 = 1;
+
+/// Calls `found` with every token of `text`, in order.
+///
+/// Source: torchtext's `get_tokenizer("basic_english")`: lower case; `.`, `,`, `(`, `)`, `!`, `?`
+/// and `'` are tokens of their own, `"` is dropped, and `;`, `:`, `<br />` and white space separate.
+pub fn basic_english(text: &str, mut found: impl FnMut(&str)) {
+    let text = text.to_lowercase().replace("<br />", " ");
+    let mut token = String::new();
+    for letter in text.chars() {
+        let is_mark = matches!(letter, '.' | ',' | '(' | ')' | '!' | '?' | '\'');
+        if letter == '"' {
+            continue;
+        }
+        if !is_mark && !matches!(letter, ';' | ':') && !letter.is_whitespace() {
+            token.push(letter);
+            continue;
+        }
+        if !token.is_empty() {
+            found(&token);
+            token.clear();
+        }
+        if is_mark {
+            found(letter.encode_utf8(&mut [0; 4]));
+        }
+    }
+    if !token.is_empty() {
+        found(&token);
+    }
+}
+
+/// Words with their numbers: 0 is padding, 1 every unknown word, then the others by frequency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordIds {
+    words: Vec<String>,
+    ids: HashMap<String, u32>,
+}
+
+impl WordIds {
+    /// The words that occur at least `min_freq` times in `texts`, the `max_size` most frequent of
+    /// them; words of the same frequency are in alphabetical order.
+    pub fn fit(texts: &[String], min_freq: usize, max_size: usize) -> Self {
+        let counts = texts
+            .par_chunks(512)
+            .map(|texts| {
+                let mut counts: HashMap<String, usize> = HashMap::new();
+                for text in texts {
+                    basic_english(text, |word| match counts.get_mut(word) {
+                        Some(count) => *count += 1,
+                        None => drop(counts.insert(word.to_owned(), 1)),
+                    });
+                }
+                counts
+            })
+            .reduce(HashMap::new, |one, other| {
+                let (mut all, few) =
+                    if one.len() < other.len() { (other, one) } else { (one, other) };
+                for (word, count) in few {
+                    *all.entry(word).or_default() += count;
+                }
+                all
+            });
+        let mut counted: Vec<(String, usize)> = counts
+            .into_iter()
+            .filter(|(word, count)| *count >= min_freq && word != PADDING && word != UNKNOWN)
+            .collect();
+        counted.sort_unstable_by(|(word, count), (other, n_others)| {
+            n_others.cmp(count).then_with(|| word.cmp(other))
+        });
+        let known = counted.into_iter().map(|(word, _)| word).take(max_size.saturating_sub(2));
+        Self::new([PADDING.to_owned(), UNKNOWN.to_owned()].into_iter().chain(known).collect())
+    }
+
+    fn new(words: Vec<String>) -> Self {
+        let ids = words.iter().enumerate().map(|(id, word)| (word.clone(), id as u32)).collect();
+        Self { words, ids }
+    }
+
+    /// Number of words, padding and the unknown included.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether it knows no word at all.
+    pub fn is_empty(&self) -> bool {
+        self.words.len() <= 2
+    }
+
+    /// The ids of the first `max_length` tokens of `text`; one unknown word for a text without any,
+    /// so that there is always something to read.
+    pub fn encode(&self, text: &str, max_length: usize) -> Vec<u32> {
+        let mut ids = Vec::new();
+        basic_english(text, |word| {
+            if ids.len() < max_length {
+                ids.push(self.ids.get(word).copied().unwrap_or(UNKNOWN_ID));
+            }
+        });
+        if ids.is_empty() {
+            ids.push(UNKNOWN_ID);
+        }
+        ids
+    }
+
+    /// One word a line; the line's number is the id.
+    pub fn to_lines(&self) -> String {
+        self.words.iter().flat_map(|word| [word, "\n"]).collect()
+    }
+
+    /// Reads [`WordIds::to_lines`].
+    ///
+    /// # Errors
+    /// When the first two lines are not padding and the unknown word, or a word occurs twice.
+    pub fn from_lines(lines: &str) -> Result<Self> {
+        let words: Vec<String> = lines.split_terminator('\n').map(str::to_owned).collect();
+        if words.get(..2) != Some(&[PADDING.to_owned(), UNKNOWN.to_owned()]) {
+            return Err(Error::invalid(format!(
+                "a vocabulary begins with {PADDING} and {UNKNOWN}, found {:?}",
+                &words[..words.len().min(2)]
+            )));
+        }
+        let vocabulary = Self::new(words);
+        if vocabulary.ids.len() != vocabulary.words.len() {
+            return Err(Error::invalid("a word occurs twice in the vocabulary"));
+        }
+        Ok(vocabulary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tokens(text: &str) -> Vec<String> {
+        let mut tokens = Vec::new();
+        basic_english(text, |token| tokens.push(token.to_owned()));
+        tokens
+    }
+
+    /// What torchtext 0.18 says of the same texts.
+    #[test]
+    fn tokens_are_those_of_torchtext() {
+        assert_eq!(
+            tokens("It's a \"Great\" film.<br /><br />See it (twice); really: now!"),
+            [
+                "it", "'", "s", "a", "great", "film", ".", "see", "it", "(", "twice", ")",
+                "really", "now", "!"
+            ]
+        );
+        assert_eq!(tokens("a\"b c-d e_f"), ["ab", "c-d", "e_f"]);
+        assert!(tokens(" \" ;: ").is_empty());
+    }
+
+    #[test]
+    fn frequent_words_come_first_and_rare_ones_are_unknown() {
+        let texts = ["b a a c".to_owned(), "b a d".to_owned()];
+        let words = WordIds::fit(&texts, 2, 100);
+        assert_eq!(words.to_lines(), "<pad>\n<unk>\na\nb\n");
+        assert_eq!(words.encode("A b zebra", 100), [2, 3, 1]);
+        assert_eq!(words.encode("a b a b", 2), [2, 3]);
+        assert_eq!(words.encode("\"", 8), [UNKNOWN_ID]);
+        assert_eq!(WordIds::fit(&texts, 1, 3).len(), 3);
+    }
+
+    #[test]
+    fn a_vocabulary_that_is_none_is_refused() {
+        for lines in ["", "<pad>\n", "a\nb\nc\n", "<pad>\n<unk>\na\na\n"] {
+            WordIds::from_lines(lines).unwrap_err();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_vocabulary_comes_back_as_it_was(texts in proptest::collection::vec(".{0,40}", 0..8)) {
+            let words = WordIds::fit(&texts, 1, 1000);
+            prop_assert_eq!(WordIds::from_lines(&words.to_lines()).unwrap(), words);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! WordPiece, the sub-word tokens of BERT and its relatives, by the `tokenizers` crate. No type of
+//! that crate leaves this file.
+
+use std::{collections::BTreeMap, path::Path};
+
+use rayon::prelude::*;
+use tokenizers::{
+    AddedToken, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy,
+    models::wordpiece::WordPiece as Model, normalizers::bert::BertNormalizer,
+    pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
+};
+
+use super::merges;
+use crate::error::{Error, ErrorKind, Result};
+
+const PADDING: &str = "[PAD]";
+const UNKNOWN: &str = "[UNK]";
+const FIRST: &str = "[CLS]";
+const LAST: &str = "[SEP]";
+const MASK: &str = "[MASK]";
+
+/// A WordPiece tokenizer with the number of tokens it cuts texts to.
+#[derive(Debug, Clone)]
+pub struct WordPiece {
+    tokenizer: Tokenizer,
+    /// The text of `tokenizer.json`, without the truncation that [`WordPiece::encode`] does.
+    json: String,
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl WordPiece {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no tokenizer, or adds no `[CLS]` and `[SEP]` within
+    /// `max_length` tokens.
+    pub fn from_json_file(path: &Path, max_length: usize) -> Result<Self> {
+        let json =
+            std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
+        Self::from_json(json, max_length).map_err(|error| error.with_context(format!("{path:?}")))
+    }
+
+    /// Reads the text of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// As [`WordPiece::from_json_file`].
+    pub fn from_json(json: String, max_length: usize) -> Result<Self> {
+        let tokenizer = Tokenizer::from_bytes(&json)
+            .map_err(|source| unusable("it is no tokenizer.json", source))?;
+        Self::new(tokenizer, json, max_length)
+    }
+
+    /// Reads a `vocab.txt`: one token a line, whose number is the id.
+    ///
+    /// # Errors
+    /// When the file cannot be read or lacks one of `[PAD]`, `[UNK]`, `[CLS]` and `[SEP]`.
+    pub fn from_vocabulary(path: &Path, lower_case: bool, max_length: usize) -> Result<Self> {
+        // Opened here: the crate's own error does not name the file.
+        std::fs::File::open(path).map_err(|source| Error::io("read", path, source))?;
+        let model = Model::from_file(&path.to_string_lossy())
+            .unk_token(UNKNOWN.to_owned())
+            .build()
+            .map_err(|source| unusable("it is no vocab.txt", source))?;
+        let tokenizer =
+            bert(model, lower_case).map_err(|error| error.with_context(format!("{path:?}")))?;
+        Self::from_tokenizer(tokenizer, max_length)
+    }
+
+    /// Learns a vocabulary of at most `vocab_size` tokens from `texts`, lower-cased.
+    ///
+    /// # Errors
+    /// When `texts` give no vocabulary.
+    pub fn train(texts: &[String], vocab_size: usize, max_length: usize) -> Result<Self> {
+        let counts = texts
+            .par_chunks(256)
+            .map(count_words)
+            .try_reduce(BTreeMap::new, |one, other| {
+                let (mut all, few) =
+                    if one.len() < other.len() { (other, one) } else { (one, other) };
+                for (word, count) in few {
+                    *all.entry(word).or_default() += count;
+                }
+                Ok(all)
+            })
+            .map_err(|source| unusable("the texts give no vocabulary", source))?;
+        let special = [PADDING, UNKNOWN, FIRST, LAST, MASK].map(str::to_owned);
+        let n_learnt = vocab_size.saturating_sub(special.len());
+        let tokens = special.into_iter().chain(merges::learn(&counts, n_learnt, 2));
+        let lines: String = tokens.flat_map(|token| [token, "\n".to_owned()]).collect();
+        let file = tempfile::NamedTempFile::new()
+            .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
+        std::fs::write(file.path(), lines)
+            .map_err(|source| Error::io("write", file.path(), source))?;
+        Self::from_vocabulary(file.path(), true, max_length)
+    }
+
+    fn from_tokenizer(tokenizer: Tokenizer, max_length: usize) -> Result<Self> {
+        let json =
+            tokenizer.to_string(true).map_err(|source| unusable("it cannot be written", source))?;
+        Self::new(tokenizer, json, max_length)
+    }
+
+    fn new(mut tokenizer: Tokenizer, json: String, max_length: usize) -> Result<Self> {
+        let n_added = tokenizer.encode("", true).map_or(0, |encoding| encoding.len());
+        if n_added == 0 {
+            return Err(Error::invalid(
+                "the tokenizer adds no [CLS] and [SEP], which a classifier reads",
+            )
+            .with_hint("use the tokenizer.json or vocab.txt that belongs to the checkpoint"));
+        }
+        if max_length <= n_added {
+            return Err(Error::invalid(format!(
+                "at most {max_length} tokens leave no room beside the {n_added} that the tokenizer adds"
+            ))
+            .with_hint("--max-len 128 or 256 is usual"));
+        }
+        tokenizer.with_padding(None);
+        let truncation = TruncationParams {
+            max_length,
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+            direction: TruncationDirection::Right,
+        };
+        tokenizer
+            .with_truncation(Some(truncation))
+            .map_err(|source| unusable("it cannot cut texts", source))?;
+        Ok(Self { tokenizer, json })
+    }
+
+    /// Number of tokens known: one more than the largest id.
+    pub fn vocab_size(&self) -> usize {
+        let largest = self.tokenizer.get_vocab(true).into_values().max();
+        largest.map_or(0, |id| id as usize + 1)
+    }
+
+    /// The token ids of `text`, with `[CLS]` and `[SEP]`, cut on the right.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on the text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, true)
+            .map_err(|source| unusable("it cannot read this text", source))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of `tokenizer.json`.
+    pub fn to_json(&self) -> &str {
+        &self.json
+    }
+}
+
+/// How often each word occurs, as BERT cleans, lower-cases and separates them.
+fn count_words(texts: &[String]) -> std::result::Result<BTreeMap<String, u64>, Cause> {
+    let normalizer = normalizer(true);
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for text in texts {
+        let mut normalized = NormalizedString::from(text.as_str());
+        normalizer.normalize(&mut normalized)?;
+        let mut words = PreTokenizedString::from(normalized);
+        BertPreTokenizer.pre_tokenize(&mut words)?;
+        for (word, _, _) in words.get_splits(OffsetReferential::Original, OffsetType::Byte) {
+            match counts.get_mut(word) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(word.to_owned(), 1)),
+            }
+        }
+    }
+    Ok(counts)
+}
+
+fn normalizer(lower_case: bool) -> BertNormalizer {
+    BertNormalizer::new(true, true, None, lower_case)
+}
+
+/// BERT's own steps around a vocabulary.
+fn bert(model: Model, lower_case: bool) -> Result<Tokenizer> {
+    let mut tokenizer = Tokenizer::new(model);
+    normalise(&mut tokenizer, lower_case)?;
+    for token in [PADDING, UNKNOWN, FIRST, LAST] {
+        if tokenizer.token_to_id(token).is_none() {
+            return Err(Error::invalid(format!("the vocabulary lacks the token {token}"))
+                .with_hint("use the vocab.txt that belongs to the checkpoint"));
+        }
+    }
+    let special = [PADDING, UNKNOWN, FIRST, LAST, MASK]
+        .iter()
+        .filter(|token| tokenizer.token_to_id(token).is_some())
+        .map(|token| AddedToken::from(*token, true))
+        .collect::<Vec<_>>();
+    tokenizer
+        .add_special_tokens(special)
+        .map_err(|source| unusable("its special tokens are unusable", source))?;
+    finish(&mut tokenizer)?;
+    Ok(tokenizer)
+}
+
+/// BERT's cleaning and its cuts at white space and punctuation.
+fn normalise(tokenizer: &mut Tokenizer, lower_case: bool) -> Result<()> {
+    tokenizer
+        .with_normalizer(Some(normalizer(lower_case)))
+        .map_err(|source| unusable("its normaliser is unusable", source))?;
+    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+    Ok(())
+}
+
+/// Surrounds every text by `[CLS]` and `[SEP]`.
+fn finish(tokenizer: &mut Tokenizer) -> Result<()> {
+    let id = |token: &str| {
+        tokenizer.token_to_id(token).map(|id| (token.to_owned(), id)).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("the vocabulary lost the token {token}"))
+        })
+    };
+    let around = BertProcessing::new(id(LAST)?, id(FIRST)?);
+    tokenizer.with_post_processor(Some(around));
+    tokenizer.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
+    Ok(())
+}
+
+fn unusable(what: &str, source: Cause) -> Error {
+    Error::invalid(format!("the tokenizer cannot be used: {what}")).with_source(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vocabulary(lines: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), lines).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_vocabulary_cuts_words_and_surrounds_them() {
+        let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\n##ness\n!\n");
+        let pieces = WordPiece::from_vocabulary(file.path(), true, 8).unwrap();
+        assert_eq!(pieces.encode("Goodness! zebra").unwrap(), [2, 4, 5, 6, 1, 3]);
+        assert_eq!(pieces.encode("").unwrap(), [2, 3]);
+        assert_eq!(pieces.encode(&"good ".repeat(100_000)).unwrap(), [2, 4, 4, 4, 4, 4, 4, 3]);
+        assert_eq!(pieces.vocab_size(), 7);
+    }
+
+    #[test]
+    fn written_and_read_again_it_says_the_same() {
+        let texts = vec!["a good film, a very good film".to_owned(); 4];
+        let pieces = WordPiece::train(&texts, 60, 16).unwrap();
+        let again = WordPiece::from_json(pieces.to_json().to_owned(), 16).unwrap();
+        let text = "A very good filmgoer";
+        assert_eq!(again.encode(text).unwrap(), pieces.encode(text).unwrap());
+        assert_eq!(again.to_json(), pieces.to_json());
+        assert!(pieces.vocab_size() <= 60);
+        assert_eq!(WordPiece::train(&texts, 60, 16).unwrap().to_json(), pieces.to_json());
+    }
+
+    #[test]
+    fn what_is_no_tokenizer_is_refused() {
+        let refused = |error: Error, part: &str| assert!(error.chain().contains(part), "{error}");
+        let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n");
+        refused(WordPiece::from_vocabulary(file.path(), true, 8).unwrap_err(), "[SEP]");
+        refused(WordPiece::from_json("{}".to_owned(), 8).unwrap_err(), "no tokenizer.json");
+        let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\n");
+        refused(WordPiece::from_vocabulary(file.path(), true, 2).unwrap_err(), "no room");
+    }
+}
