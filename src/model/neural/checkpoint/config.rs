@@ -1,0 +1,240 @@
+//! The sizes, rates and labels of an encoder, checked once when they are read.
+
+use std::{fs, path::Path};
+
+use super::config_json;
+use crate::error::{Error, Result};
+
+/// The function between a feed-forward network's two products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x · (1 + erf(x / √2)) / 2`, Hugging Face's `gelu`.
+    Gelu,
+    /// `x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))) / 2`, Hugging Face's `gelu_new`.
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+impl Activation {
+    /// The name in `config.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_new",
+            Self::Relu => "relu",
+        }
+    }
+
+    /// The activation Hugging Face calls `name`.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "gelu" => Some(Self::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" => Some(Self::GeluTanh),
+            "relu" => Some(Self::Relu),
+            _ => None,
+        }
+    }
+}
+
+/// Whose names the tensors of a checkpoint have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `model_type` distilbert.
+    DistilBert,
+    /// `model_type` bert: token type 0 is folded into the positions and the pooler is dropped.
+    Bert,
+}
+
+/// What `config.json` says about an encoder and its classification head.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncoderConfig {
+    /// Whose names the stored tensors have; what is written is always DistilBERT's.
+    pub family: Family,
+    /// Rows of the word embedding.
+    pub vocab_size: usize,
+    /// Rows of the position embedding: the longest sequence in tokens.
+    pub max_position: usize,
+    /// Width of a token's representation (`dim`, `hidden_size`).
+    pub width: usize,
+    /// Number of transformer layers.
+    pub n_layers: usize,
+    /// Attention heads of a layer; divides `width`.
+    pub n_heads: usize,
+    /// Width between the feed-forward network's two products (`hidden_dim`, `intermediate_size`).
+    pub ffn_width: usize,
+    /// The function between them.
+    pub activation: Activation,
+    /// Added to the variance in every layer norm. DistilBERT's is always 1e-12.
+    pub layer_norm_eps: f64,
+    /// Dropout rate of embeddings and of both outputs of a layer. DistilBERT's default 0.1.
+    pub dropout: f64,
+    /// Dropout rate of the attention weights, after the softmax. Default 0.1.
+    pub attention_dropout: f64,
+    /// Dropout rate before the classifier (`seq_classif_dropout`). DistilBERT's default 0.2.
+    pub classifier_dropout: f64,
+    /// The id of `[PAD]`.
+    pub pad_token_id: u32,
+    /// Class names in label order; their number is the classifier's.
+    pub labels: Vec<String>,
+}
+
+impl EncoderConfig {
+    /// The constant in DistilBERT's layer norms.
+    pub const DISTILBERT_EPS: f64 = config_json::DISTILBERT_EPS;
+
+    /// Reads and checks a `config.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not JSON, is of another architecture, lacks a size or
+    /// holds one that cannot be; the message names the key and what was found.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
+        Self::from_json(&text).map_err(|error| error.with_context(format!("{path:?}")))
+    }
+
+    /// The configuration in the text of a `config.json`.
+    ///
+    /// # Errors
+    /// As [`EncoderConfig::read`].
+    pub fn from_json(text: &str) -> Result<Self> {
+        let config = config_json::parse(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The text of the `config.json` of a DistilBERT with these sizes.
+    pub fn to_json(&self) -> String {
+        config_json::render(self)
+    }
+
+    /// Number of classes.
+    pub fn n_labels(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Width of one attention head.
+    pub fn head_width(&self) -> usize {
+        self.width / self.n_heads
+    }
+
+    /// Checks that an encoder of these sizes can be built.
+    ///
+    /// # Errors
+    /// The first size or rate that cannot be, with its name and value.
+    pub fn check(&self) -> Result<()> {
+        let sizes = [
+            ("vocab_size", self.vocab_size),
+            ("max_position_embeddings", self.max_position),
+            ("width", self.width),
+            ("number of layers", self.n_layers),
+            ("number of heads", self.n_heads),
+            ("feed-forward width", self.ffn_width),
+            ("number of labels", self.labels.len()),
+        ];
+        // The bound keeps every product of two sizes far from overflow; no encoder is near it.
+        for (name, size) in sizes {
+            if size == 0 || size > 1 << 28 {
+                return Err(Error::invalid(format!(
+                    "{name} must be between 1 and {}: found {size}",
+                    1 << 28
+                )));
+            }
+        }
+        if !self.width.is_multiple_of(self.n_heads) {
+            return Err(Error::invalid(format!(
+                "the width {} is not divisible by the number of heads {}",
+                self.width, self.n_heads
+            )));
+        }
+        if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
+            return Err(Error::invalid(format!(
+                "layer_norm_eps must be above 0 and below 1: found {}",
+                self.layer_norm_eps
+            )));
+        }
+        let rates = [
+            ("dropout", self.dropout),
+            ("attention_dropout", self.attention_dropout),
+            ("classifier dropout", self.classifier_dropout),
+        ];
+        for (name, rate) in rates {
+            if !(0.0..1.0).contains(&rate) {
+                return Err(Error::invalid(format!(
+                    "{name} must be at least 0 and below 1: found {rate}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DISTILBERT: &str = r#"{"model_type": "distilbert", "vocab_size": 30522, "dim": 768, "n_layers": 6,
+        "n_heads": 12, "hidden_dim": 3072, "max_position_embeddings": 512, "activation": "gelu",
+        "seq_classif_dropout": 0.3, "id2label": {"1": "good", "0": "bad", "2": "so so"}}"#;
+
+    #[track_caller]
+    fn refuses(find: &str, replace: &str, expected: &str) {
+        assert!(DISTILBERT.contains(find), "{find:?} is not in the example");
+        let error = EncoderConfig::from_json(&DISTILBERT.replace(find, replace)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn labels_are_ordered_by_their_numbers() {
+        let config = EncoderConfig::from_json(DISTILBERT).unwrap();
+        assert_eq!(config.labels, ["bad", "good", "so so"]);
+        assert_eq!((config.classifier_dropout, config.layer_norm_eps), (0.3, 1e-12));
+    }
+
+    #[test]
+    fn a_configuration_survives_being_written() {
+        let mut config = EncoderConfig::from_json(DISTILBERT).unwrap();
+        config.activation = Activation::Relu;
+        assert_eq!(EncoderConfig::from_json(&config.to_json()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_folded_berts_epsilon_is_not_lost() {
+        let mut config = EncoderConfig::from_json(DISTILBERT).unwrap();
+        assert!(!config.to_json().contains("layer_norm_eps"));
+        config.layer_norm_eps = 1e-5;
+        assert_eq!(EncoderConfig::from_json(&config.to_json()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_bert_has_its_own_key_names() {
+        let config = EncoderConfig::from_json(
+            r#"{"model_type": "bert", "vocab_size": 100, "hidden_size": 384, "num_hidden_layers": 6,
+            "num_attention_heads": 12, "intermediate_size": 1536, "max_position_embeddings": 512,
+            "hidden_act": "gelu", "layer_norm_eps": 1e-5, "hidden_dropout_prob": 0.05, "pad_token_id": 3}"#,
+        )
+        .unwrap();
+        assert_eq!((config.family, config.width, config.head_width()), (Family::Bert, 384, 32));
+        assert_eq!((config.dropout, config.classifier_dropout), (0.05, 0.05));
+        assert_eq!((config.layer_norm_eps, config.pad_token_id), (1e-5, 3));
+        assert_eq!(config.labels, ["LABEL_0", "LABEL_1"]);
+    }
+
+    #[test]
+    fn what_cannot_be_computed_is_named() {
+        refuses(
+            "\"n_heads\": 12",
+            "\"n_heads\": 7",
+            "768 is not divisible by the number of heads 7",
+        );
+        refuses("\"dim\": 768", "\"dim\": 0", "width must be between 1 and");
+        refuses("\"dim\": 768", "\"dim\": -3", "\"dim\" must be a whole number: found -3");
+        refuses("\"dim\": 768,", "", "\"dim\" is missing");
+        refuses("\"gelu\"", "\"swish\"", "activation \"swish\"");
+        refuses("\"distilbert\"", "\"roberta\"", "model_type \"roberta\"");
+        refuses("\"1\": \"good\", ", "", "label 1");
+        refuses("0.3", "1.5", "found 1.5");
+        refuses("{\"model_type\"", "{{", "not JSON");
+        refuses("\"n_layers\": 6", "\"n_layers\": 9999999999", "number of layers must be");
+    }
+}

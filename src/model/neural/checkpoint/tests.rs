@@ -1,0 +1,186 @@
+//! Reading and writing the fixtures of `tests/fixtures/make_checkpoints.py`, and damaged ones.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::*;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn open(dir: &Path, head: Head) -> Result<Checkpoint> {
+    Checkpoint::open(&ModelFiles::in_dir(dir)?, head)
+}
+
+/// A copy of a fixture's configuration and weights, to be damaged.
+fn copy(name: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in [CONFIG_FILE, WEIGHTS_FILE] {
+        fs::copy(folder(name).join(file), dir.path().join(file)).unwrap();
+    }
+    dir
+}
+
+fn named(tensors: &Tensors) -> Vec<NamedTensor<'_>> {
+    let named = tensors.iter().map(|(name, tensor)| NamedTensor {
+        name: name.into(),
+        shape: tensor.shape().to_vec(),
+        values: tensor.values().unwrap().to_vec().into(),
+    });
+    named.collect()
+}
+
+/// Writes the tensors of a fixture after `change` has been at them, without any check.
+fn rewrite(
+    name: &str,
+    change: impl Fn(Vec<NamedTensor<'_>>) -> Vec<NamedTensor<'_>>,
+) -> tempfile::TempDir {
+    let dir = copy(name);
+    let stored = open(&folder(name), Head::Required).unwrap();
+    let tensors = change(named(&stored.tensors));
+    let views = tensors.iter().map(|tensor| (tensor.name.as_ref(), tensor));
+    safetensors::serialize_to_file(views, None, &dir.path().join(WEIGHTS_FILE)).unwrap();
+    dir
+}
+
+#[test]
+fn a_distilbert_survives_being_read_and_written_bit_by_bit() {
+    let read = open(&folder("tiny-distilbert"), Head::Required).unwrap();
+    assert!(read.has_head && read.report == LoadReport::default());
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &read.config, &named(&read.tensors)).unwrap();
+    let original = fs::read(folder("tiny-distilbert").join(WEIGHTS_FILE)).unwrap();
+    let written = fs::read(dir.path().join(WEIGHTS_FILE)).unwrap();
+    let original = safetensors::SafeTensors::deserialize(&original).unwrap();
+    let written = safetensors::SafeTensors::deserialize(&written).unwrap();
+    assert_eq!(original.len(), written.len());
+    for (name, tensor) in original.iter() {
+        assert_eq!(written.tensor(name).unwrap(), tensor, "{name}");
+    }
+    let again = EncoderConfig::read(&dir.path().join(CONFIG_FILE)).unwrap();
+    assert_eq!(again, read.config);
+}
+
+#[test]
+fn a_bert_leaves_pooler_and_pretraining_heads_aside() {
+    let read = open(&folder("tiny-bert"), Head::Required).unwrap();
+    assert_eq!(read.config.family, Family::Bert);
+    assert_eq!(read.report.unused, Vec::<String>::new());
+    assert!(read.report.note().unwrap().contains("bert.pooler.dense.weight"));
+    assert!(read.report.dropped.contains(&"bert.embeddings.position_ids".to_owned()));
+    let names: Vec<&str> = read.tensors.iter().map(|(name, _)| name).collect();
+    assert!(!names.iter().any(|name| name.contains("token_type")), "{names:?}");
+}
+
+#[test]
+fn pytorchs_own_format_holds_the_same_numbers() {
+    let files = ["config.json", PYTORCH_FILE]
+        .map(|name| (name.to_owned(), folder("tiny-distilbert").join(name)));
+    let read = Checkpoint::open(&ModelFiles::new(files.into()), Head::Required).unwrap();
+    let expected = open(&folder("tiny-distilbert"), Head::Required).unwrap();
+    for (name, tensor) in expected.tensors.iter() {
+        let found = read.tensors.values(name).unwrap();
+        assert_eq!(found[..], tensor.values().unwrap()[..], "{name}");
+    }
+}
+
+#[test]
+fn half_precision_is_widened_exactly() {
+    let numbers: Vec<f32> = vec![1.0, -0.5, 3.140625, 65280.0];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("half.safetensors");
+    let f16: Vec<half::f16> = numbers.iter().map(|x| half::f16::from_f32(*x)).collect();
+    let bf16: Vec<half::bf16> = numbers.iter().map(|x| half::bf16::from_f32(*x)).collect();
+    let bytes =
+        |halves: &[u16]| -> Vec<u8> { halves.iter().flat_map(|h| h.to_le_bytes()).collect() };
+    let f16 = bytes(&f16.iter().map(|h| h.to_bits()).collect::<Vec<_>>());
+    let bf16 = bytes(&bf16.iter().map(|h| h.to_bits()).collect::<Vec<_>>());
+    let view = |dtype, bytes| safetensors::tensor::TensorView::new(dtype, vec![4], bytes).unwrap();
+    let views = [
+        ("f16", view(safetensors::Dtype::F16, &f16)),
+        ("bf16", view(safetensors::Dtype::BF16, &bf16)),
+    ];
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+    let tensors = Tensors::map(&path).unwrap();
+    assert_eq!(tensors.values("f16").unwrap()[..], numbers[..]);
+    assert_eq!(tensors.values("bf16").unwrap()[..3], numbers[..3]);
+}
+
+#[test]
+fn everything_that_does_not_fit_is_in_one_error() {
+    let dir = rewrite("tiny-distilbert", |mut tensors| {
+        tensors.retain(|tensor| tensor.name != "distilbert.transformer.layer.1.ffn.lin2.bias");
+        for tensor in &mut tensors {
+            if tensor.name.ends_with("layer.0.attention.q_lin.weight") {
+                tensor.shape = vec![16, 64];
+            }
+            if tensor.name.ends_with("layer.0.attention.k_lin.weight") {
+                tensor.name = "distilbert.transformer.layer.0.attention.extra.weight".into();
+            }
+        }
+        tensors
+    });
+    let message = open(dir.path(), Head::Required).unwrap_err().to_string();
+    for part in [
+        "2 missing, 1 of another shape",
+        "layer.1.ffn.lin2.bias [32] is missing",
+        "layer.0.attention.k_lin.weight [32, 32] is missing",
+        "q_lin.weight: expected [32, 32] of F32, F16 or BF16, found [16, 64] of F32",
+        "not used: distilbert.transformer.layer.0.attention.extra.weight",
+    ] {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+}
+
+#[test]
+fn only_a_checkpoint_to_fine_tune_may_lack_its_head() {
+    let dir = rewrite("tiny-distilbert", |mut tensors| {
+        tensors.retain(|tensor| !tensor.name.starts_with("pre_classifier"));
+        tensors
+    });
+    let error = open(dir.path(), Head::Required).unwrap_err();
+    assert!(error.to_string().contains("pre_classifier.weight [32, 32] is missing"), "{error}");
+    let read = open(dir.path(), Head::Optional).unwrap();
+    assert!(!read.has_head);
+    // Half a head is taken for none.
+    assert_eq!(read.report.dropped, ["classifier.weight", "classifier.bias"]);
+    assert!(read.tensors.get("classifier.weight").is_err());
+}
+
+#[test]
+fn damaged_files_are_clear_errors() {
+    let dir = copy("tiny-distilbert");
+    let path = dir.path().join(WEIGHTS_FILE);
+    let whole = fs::read(&path).unwrap();
+    for (bytes, case) in [
+        (&whole[..whole.len() - 1], "cut off in the weights"),
+        (&whole[..100], "cut off in the header"),
+        (&whole[..3], "cut off in the length"),
+        (b"version https://git-lfs.github.com/spec/v1".as_slice(), "a pointer"),
+        (b"".as_slice(), "empty"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let error = open(dir.path(), Head::Required).unwrap_err();
+        assert!(error.to_string().contains("is not a whole safetensors file"), "{case}: {error}");
+    }
+    fs::remove_file(&path).unwrap();
+    let error = open(dir.path(), Head::Required).unwrap_err();
+    assert!(error.to_string().contains("\"model.safetensors\" is missing"), "{error}");
+}
+
+#[test]
+fn another_number_type_is_named() {
+    let dir = copy("tiny-distilbert");
+    let path = dir.path().join(WEIGHTS_FILE);
+    let bytes = fs::read(&path).unwrap();
+    // The header of this file has the same length with the name of a type of the same size.
+    let at = bytes.windows(5).position(|window| window == b"\"F32\"").unwrap();
+    let mut changed = bytes.clone();
+    changed[at..at + 5].copy_from_slice(b"\"I32\"");
+    fs::write(&path, changed).unwrap();
+    let error = open(dir.path(), Head::Required).unwrap_err();
+    assert!(error.to_string().contains("of I32"), "{error}");
+}
