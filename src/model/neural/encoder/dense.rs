@@ -1,0 +1,85 @@
+//! A dense layer, or some of its outputs, on some blocks of tokens.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::{
+    blocks::Row,
+    math::Function,
+    simd::{dispatch, n_vectors},
+    tile::{self, PANEL, Start},
+};
+
+/// Inputs that are summed before the next: their rows of a few blocks stay in the L2 cache. A sum
+/// that is set down and taken up again has the same bits.
+const N_IN_CACHED: usize = 768;
+
+/// Weights in panels, `[n_panels][n_in][PANEL]`, and their biases, `[n_panels][PANEL]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) n_in: usize,
+    pub(super) panels: &'a [[f32; PANEL]],
+    pub(super) bias: &'a [[f32; PANEL]],
+}
+
+/// One block's part of a dense layer.
+pub(super) struct BlockTask<'a> {
+    /// `[inputs.len()][BLOCK]`.
+    pub(super) x: &'a [Row],
+    /// The features of [`Dense::panels`], `[n_out][BLOCK]`.
+    pub(super) out: &'a mut [Row],
+    pub(super) n_tokens: usize,
+}
+
+/// A product to compute.
+pub(super) struct Dense<'t, 'w, 'b> {
+    pub(super) weights: Weights<'w>,
+    /// Which outputs.
+    pub(super) panels: Range<usize>,
+    /// Which inputs are summed.
+    pub(super) inputs: Range<usize>,
+    pub(super) start: Start,
+    pub(super) function: Function,
+    pub(super) blocks: &'t mut [BlockTask<'b>],
+}
+
+impl Dense<'_, '_, '_> {
+    pub(super) fn run(self, arch: Arch) {
+        dispatch(arch, self);
+    }
+}
+
+impl WithSimd for Dense<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let Self { weights, inputs, blocks, .. } = self;
+        let mut start = self.start;
+        for first_input in inputs.clone().step_by(N_IN_CACHED) {
+            let chunk = first_input..inputs.end.min(first_input + N_IN_CACHED);
+            let rows = chunk.start - inputs.start..chunk.end - inputs.start;
+            let panel = |panel_idx: usize| {
+                &weights.panels[panel_idx * weights.n_in..][..weights.n_in][chunk.clone()]
+            };
+            for panel_idx in self.panels.clone().step_by(2) {
+                // The last panel may be alone; its outputs are then too few to reach a second.
+                let second_idx = (panel_idx + 1).min(self.panels.end - 1);
+                let pair = [panel(panel_idx), panel(second_idx)];
+                let bias = [weights.bias[panel_idx], weights.bias[second_idx]];
+                for block in &mut *blocks {
+                    let offset = (panel_idx - self.panels.start) * PANEL;
+                    let n_out = (block.out.len() - offset).min(2 * PANEL);
+                    let out = &mut block.out[offset..offset + n_out];
+                    let n_vectors = n_vectors::<S>(block.n_tokens);
+                    tile::panels(s, pair, &bias, &block.x[rows.clone()], out, n_vectors, start);
+                    if chunk.end == inputs.end {
+                        self.function.apply(s, out, n_vectors);
+                    }
+                }
+            }
+            start = Start::Continue;
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! One transformer layer: attention and a feed-forward network, each with a residual connection
+//! and a norm behind it.
+
+use std::ops::Range;
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::{
+    attention::attention,
+    blocks::{Blocks, Row},
+    dense::Dense,
+    math::{Function, LayerNorm},
+    packed::{Packed, block_tasks},
+    tile::{PANEL, Start},
+};
+use crate::{
+    error::Result,
+    model::neural::checkpoint::{EncoderConfig, Tensors},
+};
+
+/// Blocks that a thread carries through the layer together: each reads the weights once, and more
+/// of them no longer fit the L2 cache.
+const MAX_GROUP: usize = 4;
+/// With fewer blocks a thread, all threads share all blocks and split the outputs: weights then
+/// leave the memory once and not once a thread.
+const MIN_GROUP: usize = 3;
+/// Panels of the feed-forward network's first product that are computed before the second takes
+/// them up, so that they are still in the L2 cache.
+const FFN_PANELS: usize = 32;
+
+/// A layer's weights.
+#[derive(Debug)]
+pub(super) struct Layer {
+    n_heads: usize,
+    width: usize,
+    query: Packed,
+    key_value: Packed,
+    out: Packed,
+    attention_norm: Norm,
+    lin1: Packed,
+    lin2: Packed,
+    output_norm: Norm,
+    activation: Function,
+}
+
+impl Layer {
+    pub(super) fn load(
+        config: &EncoderConfig,
+        tensors: &Tensors,
+        layer_idx: usize,
+    ) -> Result<Self> {
+        let name = |part: &str| format!("distilbert.transformer.layer.{layer_idx}.{part}");
+        let width = config.width;
+        let load = |parts: &[&str], n_in: usize| {
+            let names: Vec<String> = parts.iter().map(|part| name(part)).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            Packed::load(tensors, &names, n_in)
+        };
+        Ok(Self {
+            n_heads: config.n_heads,
+            width,
+            query: load(&["attention.q_lin"], width)?,
+            key_value: load(&["attention.k_lin", "attention.v_lin"], width)?,
+            out: load(&["attention.out_lin"], width)?,
+            attention_norm: Norm::load(config, tensors, &name("sa_layer_norm"))?,
+            lin1: load(&["ffn.lin1"], width)?,
+            lin2: load(&["ffn.lin2"], config.ffn_width)?,
+            output_norm: Norm::load(config, tensors, &name("output_layer_norm"))?,
+            activation: config.activation.into(),
+        })
+    }
+
+    /// The next states of the tokens of `states`. With `context`, `states` are one token of each
+    /// sequence and `context` are all of its tokens, which it attends to.
+    pub(super) fn forward(
+        &self,
+        arch: Arch,
+        states: &Blocks,
+        context: Option<&Blocks>,
+        spans: &[Range<usize>],
+    ) -> Blocks {
+        let keys_of = context.unwrap_or(states);
+        let own_spans: Vec<Range<usize>>;
+        let query_spans = match context {
+            None => spans,
+            Some(_) => {
+                own_spans = (0..spans.len()).map(|idx| idx..idx + 1).collect();
+                &own_spans
+            }
+        };
+        let queries = project(arch, &self.query, states);
+        let keys_values = project(arch, &self.key_value, keys_of);
+        let attended = attention(arch, &queries, &keys_values, query_spans, spans, self.n_heads);
+        let mut next = states.clone();
+        if let Some(n_group) = group_size(next.n_blocks()) {
+            self.finish_groups(arch, &attended, &mut next, n_group);
+        } else {
+            self.finish_columns(arch, &attended, &mut next);
+        }
+        next
+    }
+
+    /// All that follows the attention, with the outputs of every product split over the threads.
+    fn finish_columns(&self, arch: Arch, attended: &Blocks, states: &mut Blocks) {
+        self.out.apply_into(arch, attended, states, Start::Residual, Function::Identity);
+        self.attention_norm.apply_all(arch, states);
+        let hidden = self.lin1.apply(arch, states, self.activation);
+        self.lin2.apply_into(arch, &hidden, states, Start::Residual, Function::Identity);
+        self.output_norm.apply_all(arch, states);
+    }
+
+    /// All that follows the attention, with the blocks split over the threads: no thread waits
+    /// for another, and what one step writes is in the cache when the next reads it.
+    fn finish_groups(&self, arch: Arch, attended: &Blocks, states: &mut Blocks, n_group: usize) {
+        let n_tokens: Vec<usize> =
+            (0..states.n_blocks()).map(|idx| states.block_tokens(idx)).collect();
+        attended
+            .all()
+            .par_chunks(n_group * self.width)
+            .zip(states.all_mut().par_chunks_mut(n_group * self.width))
+            .zip(n_tokens.par_chunks(n_group))
+            .for_each(|((attended, states), n_tokens)| {
+                self.finish_group(arch, attended, states, n_tokens);
+            });
+    }
+
+    fn finish_group(&self, arch: Arch, attended: &[Row], states: &mut [Row], n_tokens: &[usize]) {
+        let width = self.width;
+        let mut tasks = block_tasks(attended, width, states, width, n_tokens);
+        self.out.apply_here(arch, &mut tasks, Start::Residual, Function::Identity);
+        for (block, n_tokens) in states.chunks_exact_mut(width).zip(n_tokens) {
+            self.attention_norm.apply(arch, block, *n_tokens);
+        }
+        let mut sums = states.to_vec();
+        let ffn_width = self.lin1.n_out();
+        let mut hidden = vec![Row::ZERO; n_tokens.len() * ffn_width.min(FFN_PANELS * PANEL)];
+        let mut start = Start::Residual;
+        for first in (0..self.lin1.n_panels()).step_by(FFN_PANELS) {
+            let panels = first..(first + FFN_PANELS).min(self.lin1.n_panels());
+            let inputs = first * PANEL..(panels.end * PANEL).min(ffn_width);
+            let hidden = &mut hidden[..n_tokens.len() * inputs.len()];
+            let dense = Dense {
+                weights: self.lin1.weights(),
+                panels,
+                inputs: 0..width,
+                start: Start::Bias,
+                function: self.activation,
+                blocks: &mut block_tasks(states, width, hidden, inputs.len(), n_tokens),
+            };
+            dense.run(arch);
+            let dense = Dense {
+                weights: self.lin2.weights(),
+                panels: 0..self.lin2.n_panels(),
+                inputs: inputs.clone(),
+                start,
+                function: Function::Identity,
+                blocks: &mut block_tasks(hidden, inputs.len(), &mut sums, width, n_tokens),
+            };
+            dense.run(arch);
+            start = Start::Continue;
+        }
+        states.copy_from_slice(&sums);
+        for (block, n_tokens) in states.chunks_exact_mut(width).zip(n_tokens) {
+            self.output_norm.apply(arch, block, *n_tokens);
+        }
+    }
+}
+
+/// A product of all tokens, split by blocks where there are enough of them.
+fn project(arch: Arch, layer: &Packed, states: &Blocks) -> Blocks {
+    let Some(n_group) = group_size(states.n_blocks()) else {
+        return layer.apply(arch, states, Function::Identity);
+    };
+    let (n_in, n_out) = (states.n_features(), layer.n_out());
+    let mut out = Blocks::zeros(n_out, states.n_tokens());
+    let n_tokens: Vec<usize> = (0..states.n_blocks()).map(|idx| states.block_tokens(idx)).collect();
+    states
+        .all()
+        .par_chunks(n_group * n_in)
+        .zip(out.all_mut().par_chunks_mut(n_group * n_out))
+        .zip(n_tokens.par_chunks(n_group))
+        .for_each(|((x, out), n_tokens)| {
+            let mut tasks = block_tasks(x, n_in, out, n_out, n_tokens);
+            layer.apply_here(arch, &mut tasks, Start::Bias, Function::Identity);
+        });
+    out
+}
+
+/// How many blocks to carry through together, or nothing where splitting the blocks would read the
+/// weights too often or leave threads without work.
+fn group_size(n_blocks: usize) -> Option<usize> {
+    let n_threads = rayon::current_num_threads();
+    let n_rounds = n_blocks.div_ceil(n_threads * MAX_GROUP);
+    let n_group = n_blocks.div_ceil(n_rounds * n_threads);
+    // Blocks that a full round would have room for, over those that there are.
+    let n_slots = n_rounds * n_threads * n_group;
+    (n_group >= MIN_GROUP && n_slots * 8 <= n_blocks * 9).then_some(n_group)
+}
+
+/// A layer norm's weights.
+#[derive(Debug)]
+pub(super) struct Norm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    eps: f32,
+}
+
+impl Norm {
+    pub(super) fn load(config: &EncoderConfig, tensors: &Tensors, name: &str) -> Result<Self> {
+        Ok(Self {
+            weight: tensors.values(&format!("{name}.weight"))?.to_vec(),
+            bias: tensors.values(&format!("{name}.bias"))?.to_vec(),
+            eps: config.layer_norm_eps as f32,
+        })
+    }
+
+    /// Normalises a block of `n_tokens` tokens in place.
+    pub(super) fn apply(&self, arch: Arch, rows: &mut [Row], n_tokens: usize) {
+        let Self { weight, bias, eps } = self;
+        LayerNorm { rows, n_tokens, weight, bias, eps: *eps }.run(arch);
+    }
+
+    fn apply_all(&self, arch: Arch, states: &mut Blocks) {
+        let n_tokens: Vec<usize> =
+            (0..states.n_blocks()).map(|idx| states.block_tokens(idx)).collect();
+        let blocks: Vec<_> = states.blocks_mut().zip(n_tokens).collect();
+        blocks.into_par_iter().for_each(|(rows, n_tokens)| self.apply(arch, rows, n_tokens));
+    }
+}
