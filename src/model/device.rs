@@ -1,0 +1,109 @@
+//! Where the user wants a model to compute. What that means on a machine is found out by the models
+//! that can choose.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What the user asks for: `auto`, `cpu`, `ndarray`, `flex`, `cuda` or `cuda:N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Device {
+    /// CUDA when built with it and present, else the CPU.
+    #[default]
+    Auto,
+    /// The fastest way on the CPU.
+    Cpu,
+    /// Burn's ndarray backend.
+    NdArray,
+    /// Burn's flex backend.
+    Flex,
+    /// The NVIDIA GPU with this index.
+    Cuda(usize),
+}
+
+impl Device {
+    /// Names the device for everything that loads a model and is not told otherwise.
+    pub const ENV: &str = "TRIALBOOK_DEVICE";
+
+    /// What [`Device::ENV`] asks for, or `auto`.
+    ///
+    /// # Errors
+    /// When it names no device.
+    pub fn from_env() -> Result<Self> {
+        match std::env::var(Self::ENV) {
+            Ok(text) if !text.is_empty() => {
+                text.parse().map_err(|error: Error| error.with_context(Self::ENV))
+            }
+            _ => Ok(Self::Auto),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = || {
+            Error::invalid(format!(
+                "unknown device {text:?}: expected auto, cpu, ndarray, flex, cuda or cuda:N"
+            ))
+        };
+        Ok(match text {
+            "auto" => Self::Auto,
+            "cpu" => Self::Cpu,
+            "ndarray" => Self::NdArray,
+            "flex" => Self::Flex,
+            "cuda" => Self::Cuda(0),
+            _ => {
+                let index = text.strip_prefix("cuda:").ok_or_else(bad)?;
+                Self::Cuda(index.parse().map_err(|_| bad())?)
+            }
+        })
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::NdArray => f.write_str("ndarray"),
+            Self::Flex => f.write_str("flex"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_reads_back_as_it_is_written() {
+        for text in ["auto", "cpu", "ndarray", "flex", "cuda:0", "cuda:3"] {
+            assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
+        }
+        assert_eq!("cuda".parse::<Device>().unwrap(), Device::Cuda(0));
+        for text in ["", "gpu", "cuda:", "cuda:-1", "CPU"] {
+            let error = text.parse::<Device>().unwrap_err();
+            assert!(error.to_string().contains("expected auto, cpu"), "{error}");
+        }
+    }
+}

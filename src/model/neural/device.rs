@@ -1,0 +1,124 @@
+//! What a [`Device`] that the user asked for means on this machine.
+
+use std::fmt;
+
+use burn::DispatchDevice;
+
+use crate::{error::Result, model::Device};
+
+impl Device {
+    /// What this means on this machine.
+    ///
+    /// # Errors
+    /// CUDA that this program was built without, or whose driver or GPU is not there.
+    pub fn resolve(self) -> Result<Resolved> {
+        match self {
+            Self::Cpu | Self::Flex => Ok(Resolved::flex()),
+            Self::NdArray => Ok(Resolved {
+                device: Self::NdArray,
+                burn: DispatchDevice::NdArray(burn::backend::ndarray::NdArrayDevice::Cpu),
+            }),
+            Self::Cuda(index) => cuda::resolve(index),
+            Self::Auto => Ok(cuda::resolve(0).unwrap_or_else(|_| Resolved::flex())),
+        }
+    }
+}
+
+/// A device that is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    device: Device,
+    burn: DispatchDevice,
+}
+
+impl Resolved {
+    fn flex() -> Self {
+        Self { device: Device::Flex, burn: DispatchDevice::Flex(burn::backend::flex::FlexDevice) }
+    }
+
+    /// Which one: `flex`, `ndarray` or `cuda:N`.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Whether it computes in this machine's memory.
+    pub fn is_cpu(&self) -> bool {
+        !matches!(self.device, Device::Cuda(_))
+    }
+
+    pub(crate) fn burn(&self) -> &DispatchDevice {
+        &self.burn
+    }
+
+    /// The same device, recording gradients.
+    pub(crate) fn training(&self) -> DispatchDevice {
+        DispatchDevice::autodiff(self.burn.clone())
+    }
+}
+
+impl fmt::Display for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.device {
+            Device::Cuda(index) => write!(f, "cuda:{index}"),
+            device => write!(f, "cpu ({device})"),
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+mod cuda {
+    use burn::{DispatchDevice, backend::cuda::CudaDevice};
+
+    use super::{Device, Resolved};
+    use crate::{
+        error::{Error, ErrorKind, Result},
+        model::neural::cuda_driver,
+    };
+
+    pub(super) fn resolve(index: usize) -> Result<Resolved> {
+        let n_devices = cuda_driver::n_devices()?;
+        if index >= n_devices {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("cuda:{index} does not exist: the driver sees {n_devices} GPUs"),
+            )
+            .with_hint("number GPUs from cuda:0, or use --device cpu"));
+        }
+        Ok(Resolved {
+            device: Device::Cuda(index),
+            burn: DispatchDevice::Cuda(CudaDevice::new(index)),
+        })
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+mod cuda {
+    use super::Resolved;
+    use crate::error::{Error, ErrorKind, Result};
+
+    pub(super) fn resolve(index: usize) -> Result<Resolved> {
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("cuda:{index} cannot be used: this program was built without CUDA"),
+        )
+        .with_hint("build with `cargo build --release --features cuda`, or use --device cpu"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        assert!(Device::Cpu.resolve().unwrap().is_cpu());
+        assert_eq!(Device::NdArray.resolve().unwrap().to_string(), "cpu (ndarray)");
+    }
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_one_clear_error() {
+        let error = Device::Cuda(97).resolve().unwrap_err();
+        assert!(error.to_string().contains("cuda"), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("--device cpu")));
+    }
+}

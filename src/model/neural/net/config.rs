@@ -1,0 +1,177 @@
+//! Which net, and its sizes; refuses sizes that make no net before anything is allocated.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AvgNetConfig, CnnConfig, DistilBertConfig, LstmConfig};
+use crate::error::{Error, Result};
+
+/// An architecture with its sizes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "architecture", rename_all = "lowercase")]
+pub enum NetConfig {
+    /// A transformer encoder.
+    DistilBert(DistilBertConfig),
+    /// Mean of embeddings and two dense layers.
+    AvgNet(AvgNetConfig),
+    /// Convolutions and the maximum over time.
+    Cnn(CnnConfig),
+    /// A bidirectional LSTM.
+    Lstm(LstmConfig),
+}
+
+/// Numbers with the names that an error calls them by.
+type Named<T> = Vec<(&'static str, T)>;
+
+impl NetConfig {
+    /// The architecture's name: `distilbert`, `avgnet`, `cnn`, `lstm`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::DistilBert(_) => "distilbert",
+            Self::AvgNet(_) => "avgnet",
+            Self::Cnn(_) => "cnn",
+            Self::Lstm(_) => "lstm",
+        }
+    }
+
+    /// Number of tokens known.
+    pub fn vocab_size(&self) -> usize {
+        match self {
+            Self::DistilBert(config) => config.vocab_size,
+            Self::AvgNet(config) => config.vocab_size,
+            Self::Cnn(config) => config.vocab_size,
+            Self::Lstm(config) => config.vocab_size,
+        }
+    }
+
+    /// Number of classes.
+    pub fn n_classes(&self) -> usize {
+        match self {
+            Self::DistilBert(config) => config.n_classes,
+            Self::AvgNet(config) => config.n_classes,
+            Self::Cnn(config) => config.n_classes,
+            Self::Lstm(config) => config.n_classes,
+        }
+    }
+
+    /// The longest text in tokens, where the architecture has a limit.
+    pub fn max_length(&self) -> Option<usize> {
+        match self {
+            Self::DistilBert(config) => Some(config.max_position_embeddings),
+            _ => None,
+        }
+    }
+
+    /// Values that a training pass over `n` texts of `length` tokens keeps for the gradients, by
+    /// counting the tensors of the forward pass.
+    pub(crate) fn n_activations(&self, n: usize, length: usize) -> usize {
+        let tokens = n * length;
+        match self {
+            Self::DistilBert(config) => {
+                // Norms, residuals, dropout, q, k, v, context: about 24 tensors of the width; the
+                // wide layer with GELU 4; scores, softmax and dropout 8 a pair of tokens and head.
+                let pairs = tokens * length * config.n_heads;
+                config.n_layers * (tokens * (24 * config.dim + 4 * config.hidden_dim) + 8 * pairs)
+            }
+            Self::AvgNet(config) => 4 * tokens * config.embedding_dim,
+            Self::Cnn(config) => {
+                let width: usize = config.widths.iter().sum();
+                let filters = config.widths.len() * config.n_filters;
+                tokens * (3 * width * config.embedding_dim + 4 * filters)
+            }
+            Self::Lstm(config) => {
+                // Per direction and layer: projections and gates, cut and uncut, and states.
+                let direction = 30 * config.hidden_dim;
+                tokens * (6 * config.embedding_dim + 2 * config.n_layers * direction)
+            }
+        }
+    }
+
+    /// # Errors
+    /// [`crate::error::ErrorKind::Invalid`] with the first size that makes no net.
+    pub fn check(&self) -> Result<()> {
+        let fail = |what: String| Err(Error::invalid(format!("{}: {what}", self.name())));
+        let (sizes, rates): (Named<usize>, Named<f64>) = match self {
+            Self::DistilBert(c) => (
+                vec![
+                    ("dim", c.dim),
+                    ("hidden_dim", c.hidden_dim),
+                    ("n_layers", c.n_layers),
+                    ("n_heads", c.n_heads),
+                    ("max_position_embeddings", c.max_position_embeddings),
+                ],
+                vec![
+                    ("dropout", c.dropout),
+                    ("attention_dropout", c.attention_dropout),
+                    ("seq_classif_dropout", c.seq_classif_dropout),
+                ],
+            ),
+            Self::AvgNet(c) => (
+                vec![("embedding_dim", c.embedding_dim), ("hidden_dim", c.hidden_dim)],
+                vec![("dropout", c.dropout)],
+            ),
+            Self::Cnn(c) => (
+                vec![("embedding_dim", c.embedding_dim), ("n_filters", c.n_filters)],
+                vec![("dropout", c.dropout)],
+            ),
+            Self::Lstm(c) => (
+                vec![
+                    ("embedding_dim", c.embedding_dim),
+                    ("hidden_dim", c.hidden_dim),
+                    ("n_layers", c.n_layers),
+                ],
+                vec![("dropout", c.dropout)],
+            ),
+        };
+        for (name, size) in sizes.iter().chain([&("vocab_size", self.vocab_size())]) {
+            if *size == 0 || *size > i32::MAX as usize {
+                return fail(format!("{name} must be at least 1, found {size}"));
+            }
+        }
+        for (name, rate) in rates {
+            if !(0.0..1.0).contains(&rate) {
+                return fail(format!("{name} must be in 0.0..1.0, found {rate}"));
+            }
+        }
+        if self.n_classes() < 2 {
+            return fail(format!("n_classes must be at least 2, found {}", self.n_classes()));
+        }
+        match self {
+            Self::DistilBert(c) if !c.dim.is_multiple_of(c.n_heads) => {
+                fail(format!("n_heads must divide dim, found {} heads of {}", c.n_heads, c.dim))
+            }
+            Self::Cnn(c) if c.widths.is_empty() || c.widths.contains(&0) => {
+                fail(format!("widths must be at least one number above 0, found {:?}", c.widths))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_names_its_architecture_and_fills_defaults() {
+        let config: NetConfig =
+            serde_json::from_str(r#"{"architecture": "lstm", "vocab_size": 7}"#).unwrap();
+        assert_eq!(config, NetConfig::Lstm(LstmConfig { vocab_size: 7, ..Default::default() }));
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<NetConfig>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn sizes_that_make_no_net_are_refused_by_name() {
+        let check = |config: NetConfig, part: &str| {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        let bert = DistilBertConfig { n_heads: 5, ..Default::default() };
+        check(NetConfig::DistilBert(bert), "n_heads must divide dim, found 5 heads of 768");
+        let cnn = CnnConfig { widths: vec![3, 0], ..Default::default() };
+        check(NetConfig::Cnn(cnn), "widths");
+        check(NetConfig::Lstm(LstmConfig { n_layers: 0, ..Default::default() }), "n_layers");
+        let avgnet = AvgNetConfig { dropout: 1.0, ..Default::default() };
+        check(NetConfig::AvgNet(avgnet), "dropout must be in 0.0..1.0, found 1");
+    }
+}

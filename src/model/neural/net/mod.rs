@@ -1,0 +1,190 @@
+//! The four neural nets: sizes, weights by name, and the one way from token ids to logits. No type
+//! of Burn leaves this folder and its neighbour `training`.
+
+mod avgnet;
+mod batch;
+mod cnn;
+mod config;
+mod distilbert;
+mod lstm;
+pub(crate) mod parameters;
+pub(crate) mod pass;
+
+pub use avgnet::AvgNetConfig;
+pub(crate) use batch::mix;
+pub use batch::{Batch, Example, by_length, epoch_order};
+pub use cnn::CnnConfig;
+pub use config::NetConfig;
+pub use distilbert::DistilBertConfig;
+pub use lstm::LstmConfig;
+pub use parameters::NamedTensor;
+pub use pass::Precision;
+
+use self::{
+    parameters::{Specs, Tensor, Values, host},
+    pass::Pass,
+};
+use super::device::Resolved;
+use crate::error::{Error, Result};
+
+/// A neural net with its weights on a device. Copies share the weights until one of them changes.
+#[derive(Debug, Clone)]
+pub struct Net {
+    config: NetConfig,
+    architecture: Architecture,
+    specs: Specs,
+    values: Values,
+    device: Resolved,
+}
+
+#[derive(Debug, Clone)]
+enum Architecture {
+    DistilBert(distilbert::DistilBert),
+    AvgNet(avgnet::AvgNet),
+    Cnn(cnn::Cnn),
+    Lstm(lstm::Lstm),
+}
+
+impl Architecture {
+    fn new(config: &NetConfig) -> (Self, Specs) {
+        let mut specs = Specs::default();
+        let architecture = match config {
+            NetConfig::DistilBert(config) => {
+                Self::DistilBert(distilbert::DistilBert::new(config, &mut specs))
+            }
+            NetConfig::AvgNet(config) => Self::AvgNet(avgnet::AvgNet::new(config, &mut specs)),
+            NetConfig::Cnn(config) => Self::Cnn(cnn::Cnn::new(config, &mut specs)),
+            NetConfig::Lstm(config) => Self::Lstm(lstm::Lstm::new(config, &mut specs)),
+        };
+        (architecture, specs)
+    }
+}
+
+impl Net {
+    /// A net with new weights that `seed` alone decides.
+    ///
+    /// # Errors
+    /// Sizes that make no net.
+    pub fn new(config: NetConfig, seed: u64, device: &Resolved) -> Result<Self> {
+        config.check()?;
+        let (architecture, specs) = Architecture::new(&config);
+        let values = specs.initialize(seed, device.burn());
+        Ok(Self { config, architecture, specs, values, device: device.clone() })
+    }
+
+    /// A net with the weights `tensors`.
+    ///
+    /// # Errors
+    /// Sizes that make no net; missing, unused and mis-shaped tensors, all of them by name.
+    pub fn load(config: NetConfig, tensors: &[NamedTensor], device: &Resolved) -> Result<Self> {
+        config.check()?;
+        let (architecture, specs) = Architecture::new(&config);
+        let values = specs.load(tensors, device.burn())?;
+        Ok(Self { config, architecture, specs, values, device: device.clone() })
+    }
+
+    /// The names and shapes of the parameters that a net of `config` has.
+    ///
+    /// # Errors
+    /// Sizes that make no net.
+    pub fn expected(config: &NetConfig) -> Result<Vec<(String, Vec<usize>)>> {
+        config.check()?;
+        let (_, specs) = Architecture::new(config);
+        Ok(specs.iter().map(|spec| (spec.name.clone(), spec.shape.clone())).collect())
+    }
+
+    /// The net's sizes.
+    pub fn config(&self) -> &NetConfig {
+        &self.config
+    }
+
+    /// The device the weights lie on.
+    pub fn device(&self) -> &Resolved {
+        &self.device
+    }
+
+    /// Number of trainable values.
+    pub fn n_parameters(&self) -> usize {
+        self.specs.n_values()
+    }
+
+    /// Every parameter with PyTorch's name, shape and order.
+    pub fn parameters(&self) -> Vec<NamedTensor> {
+        self.specs.named(&self.values)
+    }
+
+    /// Replaces every parameter.
+    ///
+    /// # Errors
+    /// Missing, unused and mis-shaped tensors, all of them by name; the net is unchanged then.
+    pub fn set_parameters(&mut self, tensors: &[NamedTensor]) -> Result<()> {
+        self.values = self.specs.load(tensors, self.device.burn())?;
+        Ok(())
+    }
+
+    /// The logits of every text.
+    ///
+    /// # Shapes
+    /// `[n, n_classes]`, row-major.
+    ///
+    /// # Errors
+    /// A token id beyond the vocabulary, a text longer than the net reads.
+    pub fn forward(&self, batch: &Batch) -> Result<Vec<f32>> {
+        self.check(batch)?;
+        let mut pass = Pass::predict(&self.values, self.device.burn());
+        Ok(host(self.logits(&mut pass, batch)))
+    }
+
+    /// # Shapes
+    /// `[n, n_classes]`.
+    pub(crate) fn logits(&self, pass: &mut Pass<'_>, batch: &Batch) -> Tensor<2> {
+        match (&self.architecture, &self.config) {
+            (Architecture::DistilBert(net), NetConfig::DistilBert(config)) => {
+                net.forward(config, pass, batch)
+            }
+            (Architecture::AvgNet(net), NetConfig::AvgNet(config)) => {
+                net.forward(config, pass, batch)
+            }
+            (Architecture::Cnn(net), NetConfig::Cnn(config)) => net.forward(config, pass, batch),
+            (Architecture::Lstm(net), NetConfig::Lstm(config)) => net.forward(config, pass, batch),
+            _ => unreachable!("the architecture was made from this configuration"),
+        }
+    }
+
+    /// Whether the net can read `batch`.
+    pub(crate) fn check(&self, batch: &Batch) -> Result<()> {
+        let vocab_size = self.config.vocab_size();
+        if batch.max_id() as usize >= vocab_size {
+            return Err(Error::invalid(format!(
+                "token id {} is outside the net's vocabulary of {vocab_size}",
+                batch.max_id()
+            ))
+            .with_hint("use the tokenizer that belongs to this model"));
+        }
+        match self.config.max_length() {
+            Some(longest) if batch.length() > longest => Err(Error::invalid(format!(
+                "a text of {} tokens is too long for this net, which reads {longest}",
+                batch.length()
+            ))
+            .with_hint("truncate the texts with a smaller maximum length")),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn specs(&self) -> &Specs {
+        &self.specs
+    }
+
+    pub(crate) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    pub(crate) fn values_mut(&mut self) -> &mut Values {
+        &mut self.values
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;

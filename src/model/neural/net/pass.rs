@@ -1,0 +1,219 @@
+//! One forward pass: which weights, on which device, in which precision, and with or without
+//! dropout. The steps that several nets share are its methods, so that training and prediction run
+//! the same code.
+
+use burn::{
+    Dispatch, DispatchDevice,
+    tensor::{
+        DType, Distribution, Int, Tensor as BurnTensor, TensorData, activation, backend::Backend,
+    },
+};
+use serde::{Deserialize, Serialize};
+
+use super::parameters::{Key, Tensor, Values};
+use crate::random::Random;
+
+/// The number format of the products inside a net; weights, norms, softmax and loss stay f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits everywhere.
+    #[default]
+    F32,
+    /// bfloat16: f32's range, 8 bits of precision.
+    Bf16,
+    /// IEEE half precision: 11 bits of precision, at most 65,504.
+    F16,
+}
+
+impl Precision {
+    /// The name in settings and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
+    }
+
+    fn dtype(self) -> Option<DType> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(DType::BF16),
+            Self::F16 => Some(DType::F16),
+        }
+    }
+}
+
+/// The weights and circumstances of one forward pass.
+pub(crate) struct Pass<'a> {
+    values: &'a Values,
+    device: &'a DispatchDevice,
+    precision: Precision,
+    dropout: Option<Masks>,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass that predicts: f32, no dropout.
+    pub(crate) fn predict(values: &'a Values, device: &'a DispatchDevice) -> Self {
+        Self { values, device, precision: Precision::F32, dropout: None }
+    }
+
+    /// A pass that trains; `seed` alone decides what its dropout drops.
+    pub(crate) fn train(
+        values: &'a Values,
+        device: &'a DispatchDevice,
+        precision: Precision,
+        seed: u64,
+    ) -> Self {
+        Self { values, device, precision, dropout: Some(Masks::new(seed, device)) }
+    }
+
+    /// The parameter's matrix, a vector as `[1, n]`.
+    pub(crate) fn value(&self, key: Key) -> Tensor<2> {
+        self.values.get(key)
+    }
+
+    /// A constant of the pass.
+    pub(crate) fn constant<const D: usize>(&self, values: Vec<f32>, dims: [usize; D]) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(values, dims), self.device)
+    }
+
+    /// Indices.
+    pub(crate) fn indices(&self, values: Vec<i32>) -> BurnTensor<Dispatch, 1, Int> {
+        let n_values = values.len();
+        BurnTensor::from_data(TensorData::new(values, [n_values]), self.device)
+    }
+
+    /// The rows `ids` of an embedding table.
+    ///
+    /// # Shapes
+    /// `ids`: `[n]` to `[n, width]`.
+    pub(crate) fn embed(&self, table: Key, ids: impl Iterator<Item = u32>) -> Tensor<2> {
+        // Ids were checked against the table's size, which is far below 2^31.
+        let indices = self.indices(ids.map(|id| id as i32).collect());
+        self.value(table).select(0, indices)
+    }
+
+    /// `x · W` in the pass's precision, back in f32.
+    ///
+    /// # Shapes
+    /// `x`: `[.., n, in]`, `weight`: `[.., in, out]` to `[.., n, out]`.
+    pub(crate) fn product<const D: usize>(&self, x: Tensor<D>, weight: Tensor<D>) -> Tensor<D> {
+        match self.precision.dtype() {
+            None => x.matmul(weight),
+            Some(dtype) => x.cast(dtype).matmul(weight.cast(dtype)).cast(DType::F32),
+        }
+    }
+
+    /// A linear layer, `x · W + b`.
+    ///
+    /// # Shapes
+    /// `x`: `[n, in]` to `[n, out]`.
+    pub(crate) fn linear(&self, x: Tensor<2>, weight: Key, bias: Key) -> Tensor<2> {
+        self.product(x, self.value(weight)) + self.value(bias)
+    }
+
+    /// `(x - mean) / sqrt(var + epsilon) · weight + bias` over each row, with the biased variance
+    /// (Ba et al., 2016).
+    ///
+    /// # Shapes
+    /// `x`: `[n, width]`, unchanged.
+    pub(crate) fn layer_norm(
+        &self,
+        x: Tensor<2>,
+        weight: Key,
+        bias: Key,
+        epsilon: f64,
+    ) -> Tensor<2> {
+        let centered = x.clone() - x.mean_dim(1);
+        let variance = (centered.clone() * centered.clone()).mean_dim(1);
+        // Not `recip`: burn-ndarray's is the processor's 12-bit estimate.
+        let scale = variance.ones_like() / (variance + epsilon).sqrt();
+        centered * scale * self.value(weight) + self.value(bias)
+    }
+
+    /// `x · Φ(x)`, exact (Hendrycks and Gimpel, 2016).
+    pub(crate) fn gelu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let plain = match self.device {
+            DispatchDevice::Autodiff(device) => &**device,
+            device => device,
+        };
+        // Elsewhere Burn's derivative of this function is that of its tanh approximation.
+        if matches!(plain, DispatchDevice::Flex(_)) {
+            return activation::gelu(x);
+        }
+        let phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
+        x * phi * 0.5
+    }
+
+    /// Sets each value to 0 with `probability` and scales the rest to keep the mean; nothing when
+    /// predicting.
+    pub(crate) fn dropout<const D: usize>(&mut self, x: Tensor<D>, probability: f64) -> Tensor<D> {
+        match &mut self.dropout {
+            Some(masks) if probability > 0.0 => {
+                let mask = masks.draw(x.dims(), probability, self.device);
+                x * mask
+            }
+            _ => x,
+        }
+    }
+}
+
+/// Where dropout masks come from.
+enum Masks {
+    /// Our own stream: Burn's generator on the CPU is one for the whole process, so that two runs
+    /// side by side would disturb each other and neither could be resumed.
+    Host(Random),
+    /// The device's generator, seeded for this pass: on an accelerator the masks are too large to
+    /// be sent over.
+    Device,
+}
+
+impl Masks {
+    fn new(seed: u64, device: &DispatchDevice) -> Self {
+        if is_host(device) {
+            return Self::Host(Random::new(seed));
+        }
+        Dispatch::seed(device, seed);
+        Self::Device
+    }
+
+    fn draw<const D: usize>(
+        &mut self,
+        dims: [usize; D],
+        probability: f64,
+        device: &DispatchDevice,
+    ) -> Tensor<D> {
+        let kept = 1.0 / (1.0 - probability);
+        match self {
+            Self::Device => {
+                Tensor::random(dims, Distribution::Bernoulli(1.0 - probability), device) * kept
+            }
+            Self::Host(random) => {
+                // 16 bits a draw: the probability is exact to 1 in 65,536.
+                let threshold = (probability * 65_536.0).round() as u16;
+                let n_values = dims.iter().product();
+                let mut mask = Vec::with_capacity(n_values + 3);
+                while mask.len() < n_values {
+                    let bits = random.next_u64();
+                    mask.extend([0, 16, 32, 48].map(|shift| {
+                        if (bits >> shift) as u16 >= threshold { kept as f32 } else { 0.0 }
+                    }));
+                }
+                mask.truncate(n_values);
+                Tensor::from_data(TensorData::new(mask, dims), device)
+            }
+        }
+    }
+}
+
+/// Whether the device computes in this machine's memory.
+pub(crate) fn is_host(device: &DispatchDevice) -> bool {
+    match device {
+        DispatchDevice::Autodiff(device) => is_host(device),
+        DispatchDevice::Flex(_) | DispatchDevice::NdArray(_) => true,
+        #[allow(unreachable_patterns, reason = "reachable when built with CUDA")]
+        _ => false,
+    }
+}

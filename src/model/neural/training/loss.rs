@@ -1,0 +1,79 @@
+//! Cross-entropy and its gradients for one batch.
+
+use burn::tensor::activation;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    model::neural::net::{
+        Batch, Net, Precision,
+        parameters::{Tensor, host},
+        pass::Pass,
+    },
+};
+
+/// Half precision loses gradients below 6e-8: they are computed this much larger.
+const F16_SCALE: f64 = 1024.0;
+
+/// What one batch is computed with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Objective {
+    /// Share of each target spread over all classes.
+    pub(super) label_smoothing: f64,
+    /// Number format of the products.
+    pub(super) precision: Precision,
+    /// Examples that share one step: the loss is their mean, however many batches they come in.
+    pub(super) n_examples: usize,
+    /// Decides what dropout drops.
+    pub(super) seed: u64,
+}
+
+/// The batch's part of the step's loss, and of its gradients: one matrix a parameter.
+///
+/// `loss = -Σ target · log softmax(logits) / n_examples` with
+/// `target = (1 - smoothing) · one_hot + smoothing / n_classes` (Szegedy et al., 2016; PyTorch's
+/// `CrossEntropyLoss(label_smoothing)`).
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] when the loss is not a number.
+pub(super) fn gradients(
+    net: &Net,
+    batch: &Batch,
+    labels: &[usize],
+    objective: Objective,
+) -> Result<(f64, Vec<Tensor<2>>)> {
+    let device = net.device().training();
+    let leaves = net.values().leaves();
+    let mut pass = Pass::train(&leaves, &device, objective.precision, objective.seed);
+    let logits = net.logits(&mut pass, batch);
+    let [n, n_classes] = logits.dims();
+    let share = 1.0 / objective.n_examples as f64;
+    let spread = objective.label_smoothing / n_classes as f64;
+    let targets = labels.iter().flat_map(|label| {
+        (0..n_classes).map(move |class_idx| {
+            let hit = f64::from(u8::from(class_idx == *label));
+            (((1.0 - objective.label_smoothing) * hit + spread) * share) as f32
+        })
+    });
+    let targets = pass.constant(targets.collect(), [n, n_classes]);
+    let loss = (activation::log_softmax(logits, 1) * targets).sum().neg();
+    let value = f64::from(host(loss.clone().inner())[0]);
+    if !value.is_finite() {
+        return Err(diverged("loss", value));
+    }
+    let scale = if objective.precision == Precision::F16 { F16_SCALE } else { 1.0 };
+    let mut recorded = if scale == 1.0 { loss.backward() } else { (loss * scale).backward() };
+    let gradients = leaves.iter().zip(net.values().iter()).map(|(leaf, value)| {
+        match leaf.grad_remove(&mut recorded) {
+            Some(gradient) if scale == 1.0 => gradient,
+            Some(gradient) => gradient / scale,
+            None => value.zeros_like(),
+        }
+    });
+    Ok((value, gradients.collect()))
+}
+
+/// The error of a run whose numbers are no longer finite.
+pub(super) fn diverged(what: &str, value: f64) -> Error {
+    Error::new(ErrorKind::Invalid, format!("training diverged: the {what} is {value}"))
+        .with_hint("use a smaller learning rate; the last checkpoint is still good")
+}

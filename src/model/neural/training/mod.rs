@@ -1,0 +1,21 @@
+//! Training a neural net: settings, the loop with its checkpoints, and the state that a run is
+//! continued from.
+
+mod adamw;
+mod evaluation;
+mod job;
+mod loss;
+mod memory;
+mod schedule;
+mod settings;
+mod state;
+mod state_file;
+
+pub use evaluation::{Evaluation, evaluate};
+pub use job::{EpochReport, Job, Observer, Outcome, train};
+pub use memory::{available_memory, memory_estimate};
+pub use settings::TrainSettings;
+pub use state::{Moments, Position, TrainState};
+
+#[cfg(test)]
+mod tests;
