@@ -5,7 +5,9 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Classifier, ModelFiles, format::corrupt, tfidf, tfidf_files};
+#[cfg(feature = "neural")]
+use super::neural;
+use super::{Classifier, Device, ModelFiles, format::corrupt, tfidf, tfidf_files};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The file that says what the others are.
@@ -16,7 +18,7 @@ pub(super) const FORMAT: &str = "trialbook-model";
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
 /// What every model's header says.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Header {
     pub(super) format: String,
     pub(super) schema_version: u32,
@@ -24,12 +26,22 @@ pub(super) struct Header {
     pub(super) classes: Vec<String>,
 }
 
-/// Loads a saved model of any kind: the file `model.json` says which one it is.
+/// Loads a saved model of any kind: the file `model.json` says which one it is. It computes where
+/// `TRIALBOOK_DEVICE` says; see [`load_on`].
+///
+/// # Errors
+/// As [`load_on`], and when `TRIALBOOK_DEVICE` names no device.
+pub fn load(files: &ModelFiles) -> Result<Box<dyn Classifier>> {
+    load_on(files, Device::from_env()?)
+}
+
+/// Like [`load`], to compute on `device`; the baseline always computes on the CPU.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] for a missing file, [`ErrorKind::Corrupt`] for files that are damaged or
-/// do not fit together, [`ErrorKind::Invalid`] for a model written by a newer version.
-pub fn load(files: &ModelFiles) -> Result<Box<dyn Classifier>> {
+/// do not fit together, [`ErrorKind::Invalid`] for a model written by a newer version,
+/// [`ErrorKind::Unavailable`] for a device that is not there.
+pub fn load_on(files: &ModelFiles, device: Device) -> Result<Box<dyn Classifier>> {
     let path = files.path(HEADER_FILE)?;
     let bytes = fs::read(path).map_err(|source| Error::io("read", path, source))?;
     let text = String::from_utf8(bytes)
@@ -51,10 +63,14 @@ pub fn load(files: &ModelFiles) -> Result<Box<dyn Classifier>> {
     }
     match header.model.as_str() {
         tfidf::NAME => Ok(Box::new(tfidf_files::load(files, text)?)),
+        #[cfg(feature = "neural")]
+        "avgnet" | "cnn" | "lstm" | "distilbert" => {
+            Ok(Box::new(neural::load(files, &text, device)?))
+        }
         other => Err(Error::new(
             ErrorKind::Invalid,
-            format!("model kind {other:?} is not known to this build, expected {:?}", tfidf::NAME),
+            format!("model kind {other:?} is not known to this build ({device})"),
         )
-        .with_hint("use a newer version of trialbook")),
+        .with_hint("use a newer version of trialbook, built with the cargo feature `neural`")),
     }
 }

@@ -4,10 +4,13 @@
 mod cholesky;
 mod cross_validate;
 mod design;
+mod device;
 mod format;
 mod load;
 mod logistic;
 mod loss;
+#[cfg(feature = "neural")]
+pub mod neural;
 pub mod prediction;
 mod sparse;
 mod subspace;
@@ -15,7 +18,8 @@ mod tfidf;
 mod tfidf_files;
 
 pub use cross_validate::{Fold, cross_validate};
-pub use load::load;
+pub use device::Device;
+pub use load::{load, load_on};
 pub use logistic::{ClassWeight, FitReport, Logistic, LogisticParams, LogisticValidParams};
 pub use sparse::SparseRows;
 pub use tfidf::{Tfidf, TfidfConfig};
@@ -53,6 +57,61 @@ pub trait Fit {
         monitor: &Monitor,
         log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
     ) -> Result<Box<dyn Classifier>>;
+
+    /// Like [`Fit::fit`], and keeps in `folder` what a later process continues the training from;
+    /// continues it when something is there already. Without states to keep it is the same.
+    ///
+    /// # Errors
+    /// As [`Fit::fit`], and when the folder cannot be written or holds the state of something else.
+    fn fit_resumable(
+        &self,
+        train: &Split,
+        monitor: &Monitor,
+        log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
+        _folder: &Path,
+    ) -> Result<Box<dyn Classifier>> {
+        self.fit(train, monitor, log)
+    }
+
+    /// What [`from_recipe`] makes the same training of, for one that can be continued.
+    fn recipe(&self) -> Option<Value> {
+        None
+    }
+}
+
+/// The training that [`Fit::recipe`] describes.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] for something else.
+pub fn from_recipe(recipe: Value) -> Result<Box<dyn Fit>> {
+    #[cfg(feature = "neural")]
+    return match serde_json::from_value::<neural::NeuralConfig>(recipe) {
+        Ok(config) => Ok(Box::new(config)),
+        Err(source) => {
+            Err(Error::new(ErrorKind::Corrupt, "it is no training that can be continued")
+                .with_source(source))
+        }
+    };
+    #[cfg(not(feature = "neural"))]
+    Err(Error::new(
+        ErrorKind::Unavailable,
+        format!("this build has no neural models: cannot continue {recipe}"),
+    )
+    .with_hint("build it with the cargo feature `neural`"))
+}
+
+/// Every plain value with its key, those in `groups` among the others: names are unique without
+/// those of the groups.
+fn flatten(value: &Value, groups: &[&str], params: &mut Vec<(String, String)>) {
+    let Value::Object(fields) = value else { return };
+    for (key, value) in fields {
+        match value {
+            Value::Object(_) if groups.contains(&key.as_str()) => flatten(value, groups, params),
+            Value::String(text) => params.push((key.clone(), text.clone())),
+            Value::Null => params.push((key.clone(), "none".to_owned())),
+            _ => params.push((key.clone(), value.to_string())),
+        }
+    }
 }
 
 /// A trained model.

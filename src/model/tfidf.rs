@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     ClassWeight, Classifier, Contribution, Fit, FitReport, Logistic, LogisticParams, Probabilities,
-    predicted_label, tfidf_files,
+    flatten, predicted_label, tfidf_files,
 };
 use crate::{
     data::Split,
@@ -123,7 +123,7 @@ impl Fit for TfidfConfig {
     fn params(&self) -> Vec<(String, String)> {
         let mut params = Vec::new();
         let value = serde_json::to_value(self).expect("settings are plain values");
-        flatten(&value, &mut params);
+        flatten(&value, &["vectorizer"], &mut params);
         params
     }
 
@@ -134,19 +134,6 @@ impl Fit for TfidfConfig {
         log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
     ) -> Result<Box<dyn Classifier>> {
         Ok(Box::new(self.train(train, monitor, log)?))
-    }
-}
-
-/// Every plain value with its key; the names are unique without those of the groups.
-fn flatten(value: &Value, params: &mut Vec<(String, String)>) {
-    let Value::Object(fields) = value else { return };
-    for (key, value) in fields {
-        match value {
-            Value::Object(_) if key == "vectorizer" => flatten(value, params),
-            Value::String(text) => params.push((key.clone(), text.clone())),
-            Value::Null => params.push((key.clone(), "none".to_owned())),
-            _ => params.push((key.clone(), value.to_string())),
-        }
     }
 }
 

@@ -1,0 +1,189 @@
+//! Training one of the nets as the rest of the program sees it: a split goes in, a classifier comes
+//! out, and whatever happens in between can be continued.
+
+use std::path::Path;
+
+use super::{
+    Neural,
+    config::NeuralConfig,
+    device::Resolved,
+    files::Fitted,
+    holdout::Holdout,
+    hugging_face,
+    net::{Example, Net, NetConfig},
+    reader::Reader,
+    training::{self, Job, Observer, TrainState},
+};
+use crate::{
+    data::Split,
+    error::{Error, ErrorKind, Result},
+    model::{Classifier, Fit, flatten},
+    progress::Monitor,
+    text::{WordIds, WordPiece},
+};
+
+type Log<'a> = &'a mut dyn FnMut(&str, f64, u64) -> Result<()>;
+
+impl Fit for NeuralConfig {
+    fn name(&self) -> &'static str {
+        self.net.name()
+    }
+
+    fn params(&self) -> Vec<(String, String)> {
+        let mut params = Vec::new();
+        let value = serde_json::to_value(self).expect("settings are plain values");
+        flatten(&value, &["net", "training"], &mut params);
+        // The run's param `model` says it.
+        params.retain(|(key, _)| key != "architecture");
+        params
+    }
+
+    fn fit(&self, train: &Split, monitor: &Monitor, log: Log<'_>) -> Result<Box<dyn Classifier>> {
+        Ok(Box::new(self.train(train, monitor, log, None)?))
+    }
+
+    fn fit_resumable(
+        &self,
+        train: &Split,
+        monitor: &Monitor,
+        log: Log<'_>,
+        folder: &Path,
+    ) -> Result<Box<dyn Classifier>> {
+        Ok(Box::new(self.train(train, monitor, log, Some(folder))?))
+    }
+
+    fn recipe(&self) -> Option<serde_json::Value> {
+        Some(serde_json::to_value(self).expect("settings are plain values"))
+    }
+}
+
+impl NeuralConfig {
+    /// Trains on `train`. With a `folder`, states are kept there, and one that is there already is
+    /// continued.
+    ///
+    /// # Errors
+    /// As [`Fit::fit`]; also a checkpoint or a device that cannot be used.
+    pub fn train(
+        &self,
+        train: &Split,
+        monitor: &Monitor,
+        log: Log<'_>,
+        folder: Option<&Path>,
+    ) -> Result<Neural> {
+        self.check()?;
+        let device = self.device.resolve()?;
+        // Before minutes of reading: what the device cannot do is known now.
+        self.training.check(&device)?;
+        let start = monitor.stage("preparing", None, || self.start(train, &device))?;
+        let holdout = Holdout::new(train, self.validation, self.training.seed)?;
+        let ids = monitor.stage("tokenizing", None, || {
+            let texts: Vec<&str> = train.texts.iter().map(String::as_str).collect();
+            start.reader.encode(&texts)
+        })?;
+        let examples = |rows: &[usize]| -> Vec<Example> {
+            let example = |row: &usize| Example {
+                ids: ids[*row].clone(),
+                label: train.labels[*row] as usize,
+            };
+            rows.iter().map(example).collect()
+        };
+        let state = folder.map(resumed).transpose()?.flatten();
+        let job = Job {
+            settings: &self.training,
+            train: &examples(&holdout.train),
+            valid: &examples(&holdout.valid),
+            resume: state.as_ref(),
+        };
+        drop(ids);
+        let mut keeper = Keeper { log, folder };
+        monitor.progress.note(&format!("on {device}"));
+        let outcome = training::train(start.net, &job, monitor, &mut keeper)?;
+        (keeper.log)("best_epoch", outcome.best_epoch as f64, outcome.n_steps)?;
+        let fitted = Fitted {
+            device: device.to_string(),
+            initialized_from: start.origin,
+            n_train: holdout.train.len(),
+            n_valid: holdout.valid.len(),
+            best_epoch: outcome.best_epoch,
+            valid_f1: outcome.best_f1,
+            n_epochs: outcome.epochs.len() as u64,
+            n_steps: outcome.n_steps,
+            stopped_early: outcome.stopped_early,
+        };
+        Neural::trained(self, train.classes.clone(), start.reader, outcome.net, fitted)
+    }
+
+    /// The tokenizer and the net that training begins with.
+    fn start(&self, train: &Split, device: &Resolved) -> Result<Start> {
+        let n_classes = train.classes.len();
+        if let Some(folder) = &self.checkpoint {
+            if !matches!(self.net, NetConfig::DistilBert(_)) {
+                return Err(Error::invalid(format!(
+                    "{} does not start from a checkpoint, only distilbert does",
+                    self.name()
+                )));
+            }
+            let (reader, net, origin) = hugging_face::start(
+                folder,
+                &train.classes,
+                self.max_length,
+                self.training.seed,
+                device,
+            )?;
+            return Ok(Start { reader, net, origin });
+        }
+        let most = self.net.vocab_size();
+        let reader = match &self.net {
+            NetConfig::DistilBert(_) => {
+                let pieces = WordPiece::train(&train.texts, most, self.max_length)?;
+                Reader::WordPiece(Box::new(pieces))
+            }
+            NetConfig::AvgNet(_) | NetConfig::Cnn(_) | NetConfig::Lstm(_) => {
+                let words = WordIds::fit(&train.texts, self.min_freq, most);
+                if words.is_empty() {
+                    return Err(Error::invalid(format!(
+                        "no word occurs {} times in the {} training texts",
+                        self.min_freq,
+                        train.texts.len()
+                    ))
+                    .with_hint("--min-freq 1 keeps every word"));
+                }
+                Reader::Words { words, max_length: self.max_length }
+            }
+        };
+        let sizes = self.net.clone().of_data(reader.vocab_size(), n_classes);
+        let net = Net::new(sizes, self.training.seed, device)?;
+        Ok(Start { reader, net, origin: "random weights".to_owned() })
+    }
+}
+
+struct Start {
+    reader: Reader,
+    net: Net,
+    origin: String,
+}
+
+/// The state that an earlier process left in `folder`.
+fn resumed(folder: &Path) -> Result<Option<TrainState>> {
+    match TrainState::from_files(folder) {
+        Ok(state) => Ok(Some(state)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Hands on what the training loop has to say.
+struct Keeper<'a> {
+    log: Log<'a>,
+    folder: Option<&'a Path>,
+}
+
+impl Observer for Keeper<'_> {
+    fn metric(&mut self, key: &str, value: f64, step: u64) -> Result<()> {
+        (self.log)(key, value, step)
+    }
+
+    fn checkpoint(&mut self, state: &TrainState) -> Result<()> {
+        self.folder.map_or(Ok(()), |folder| state.to_files(folder))
+    }
+}

@@ -1,0 +1,107 @@
+//! How a net's texts become token ids, and the file that says so beside the weights.
+
+use std::{fs, path::Path};
+
+use rayon::prelude::*;
+
+use crate::{
+    error::{Error, Result},
+    model::{ModelFiles, format::corrupt},
+    text::{WordIds, WordPiece},
+};
+
+/// Hugging Face's own name.
+pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
+/// Hugging Face's own name, beside or instead of the other.
+const PIECES_FILE: &str = "vocab.txt";
+/// What else Hugging Face says of a tokenizer.
+const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
+/// The words of a net that learnt its own.
+const WORDS_FILE: &str = "words.txt";
+
+/// Texts to token ids.
+#[derive(Debug, Clone)]
+pub(super) enum Reader {
+    /// Sub-words of a BERT.
+    WordPiece(Box<WordPiece>),
+    /// Whole words.
+    Words { words: WordIds, max_length: usize },
+}
+
+impl Reader {
+    /// The tokenizer of a Hugging Face snapshot: `tokenizer.json` or else `vocab.txt`.
+    ///
+    /// # Errors
+    /// When neither is there, or the one that is cannot be used.
+    pub(super) fn of_checkpoint(files: &ModelFiles, max_length: usize) -> Result<Self> {
+        if let Ok(path) = files.path(TOKENIZER_FILE) {
+            return WordPiece::from_json_file(path, max_length)
+                .map(|pieces| Self::WordPiece(Box::new(pieces)));
+        }
+        let path = files.path(PIECES_FILE).map_err(|error| {
+            error.with_context("the checkpoint has no tokenizer").with_hint(format!(
+                "put {TOKENIZER_FILE} or {PIECES_FILE} of the same model into its folder"
+            ))
+        })?;
+        let lower_case = lower_case(files)?;
+        WordPiece::from_vocabulary(path, lower_case, max_length)
+            .map(|pieces| Self::WordPiece(Box::new(pieces)))
+    }
+
+    /// What [`Reader::save`] wrote.
+    pub(super) fn load(files: &ModelFiles, max_length: usize) -> Result<Self> {
+        if files.path(TOKENIZER_FILE).is_ok() {
+            return Self::of_checkpoint(files, max_length);
+        }
+        let path = files.path(WORDS_FILE)?;
+        let lines = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
+        let words = WordIds::from_lines(&lines).map_err(|error| corrupt(WORDS_FILE, error))?;
+        Ok(Self::Words { words, max_length })
+    }
+
+    /// Writes its file into the folder `dir`.
+    pub(super) fn save(&self, dir: &Path) -> Result<()> {
+        let write = |name: &str, text: &str| {
+            let path = dir.join(name);
+            fs::write(&path, text).map_err(|source| Error::io("write", &path, source))
+        };
+        match self {
+            Self::Words { words, .. } => write(WORDS_FILE, &words.to_lines()),
+            Self::WordPiece(pieces) => {
+                // Without it Transformers does not know which class reads tokenizer.json.
+                let config = serde_json::json!({ "tokenizer_class": "DistilBertTokenizerFast" });
+                write(TOKENIZER_CONFIG_FILE, &format!("{config:#}\n"))?;
+                write(TOKENIZER_FILE, pieces.to_json())
+            }
+        }
+    }
+
+    /// Number of tokens known.
+    pub(super) fn vocab_size(&self) -> usize {
+        match self {
+            Self::WordPiece(pieces) => pieces.vocab_size(),
+            Self::Words { words, .. } => words.len(),
+        }
+    }
+
+    /// The token ids of every text, at least one each.
+    pub(super) fn encode(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
+        let encode = |text: &&str| match self {
+            Self::WordPiece(pieces) => pieces.encode(text),
+            Self::Words { words, max_length } => Ok(words.encode(text, *max_length)),
+        };
+        match texts {
+            [text] => Ok(vec![encode(text)?]),
+            _ => texts.par_iter().map(encode).collect(),
+        }
+    }
+}
+
+/// Whether a snapshot without `tokenizer.json` lower-cases; BERT's own default is that it does.
+fn lower_case(files: &ModelFiles) -> Result<bool> {
+    let Ok(path) = files.path(TOKENIZER_CONFIG_FILE) else { return Ok(true) };
+    let text = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
+    let config: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|source| Error::invalid(format!("{path:?} is not JSON")).with_source(source))?;
+    Ok(config["do_lower_case"].as_bool().unwrap_or(true))
+}
