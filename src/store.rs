@@ -17,7 +17,8 @@ pub const STORE_ENV: &str = "TRIALBOOK_STORE";
 /// What the names of temporary files and folders begin with, wherever the store makes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 
-/// One store: a folder that holds `registry.redb`, `artifacts/`, `data/` and `logs/`.
+/// One store: a folder that holds `registry.redb`, `artifacts/`, `data/`, `checkpoints/` and
+/// `logs/`.
 /// Cheap to clone; any number of processes use the same folder at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -65,6 +66,11 @@ impl Store {
     /// The folder of datasets, a folder each.
     pub fn data_dir(&self) -> PathBuf {
         self.root.join("data")
+    }
+
+    /// The folder of what unfinished trainings are continued from, a folder a run.
+    pub fn checkpoints_dir(&self) -> PathBuf {
+        self.root.join("checkpoints")
     }
 
     /// The folder of logs.

@@ -2,6 +2,9 @@
 //! the steps of the lifecycle that need several rooms at once. It refuses to print and to parse
 //! arguments: that is the command layer's work.
 
+#[cfg(feature = "neural")]
+mod import;
+mod resume;
 mod tables;
 mod train;
 
@@ -10,6 +13,8 @@ use std::{path::Path, sync::OnceLock};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
+#[cfg(feature = "neural")]
+pub use import::{ImportRequest, Imported};
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub(crate) use tables::REGISTRY_TABLES;
 pub use train::{CrossValidation, Timings, TrainRequest, Trained};

@@ -7,22 +7,22 @@ use std::{
     time::Instant,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Book, CODE_VERSION, now_ms};
+use super::{Book, CODE_VERSION, now_ms, resume::Unfinished};
 use crate::{
     error::{Error, ErrorKind, Result},
     evaluate::{self, Evaluation, evaluate_on},
     model::{self, Fit},
     progress::Monitor,
     registry::{
-        DEFAULT_EXPERIMENT, DEFAULT_MODEL, Lineage, Metric, ModelVersion, NewRun, NewVersion,
-        PROCESS_TAG, Run, RunBatch, RunQuery, RunStatus, RunUpdate, check_model_name,
+        Artifact, DEFAULT_EXPERIMENT, DEFAULT_MODEL, Lineage, Metric, ModelVersion, NewRun,
+        NewVersion, PROCESS_TAG, Run, RunBatch, RunQuery, RunStatus, RunUpdate, check_model_name,
     },
 };
 
 /// What to train on and where to keep the result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainRequest {
     /// The dataset's name; its `train` split is learnt, its `test` split is measured.
     pub dataset: String,
@@ -105,7 +105,11 @@ impl Book {
         request: &TrainRequest,
         monitor: &Monitor,
     ) -> Result<Trained> {
-        self.as_run(fit, request, |run| self.train_in(run, fit, request, monitor))
+        let run = self.begin(fit, request)?;
+        self.in_run(&run, || {
+            let unfinished = Unfinished::begin(self, &run, fit, request)?;
+            self.train_in(&run, fit, request, unfinished.as_ref(), monitor)
+        })
     }
 
     /// Measures a configuration by stratified k-fold cross-validation on the train split, as one
@@ -120,7 +124,8 @@ impl Book {
         n_folds: usize,
         monitor: &Monitor,
     ) -> Result<(Run, CrossValidation)> {
-        self.as_run(fit, request, |run| self.cross_validate_in(run, fit, request, n_folds, monitor))
+        let run = self.begin(fit, request)?;
+        self.in_run(&run, || self.cross_validate_in(&run, fit, request, n_folds, monitor))
     }
 
     /// Marks as FAILED the runs of this machine whose process is gone: killed at once, it could not
@@ -148,21 +153,11 @@ impl Book {
         Ok(n_settled)
     }
 
-    /// Opens a run, lets `work` fill it, and closes it by how the work ended.
-    fn as_run<T>(
-        &self,
-        fit: &dyn Fit,
-        request: &TrainRequest,
-        work: impl FnOnce(&Run) -> Result<T>,
-    ) -> Result<T> {
-        if let Some(model) = &request.model {
-            // Known before anything is computed, so said before.
-            check_model_name(model)?;
-        }
-        let run = self.begin(fit, request)?;
+    /// Lets `work` fill an open run and closes it by how the work ended.
+    pub(super) fn in_run<T>(&self, run: &Run, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let registry = self.registry()?;
         // A bug in a model must not leave a run that seems to go on for ever.
-        let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(&run))).unwrap_or_else(|_| {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Internal, "training panicked")
                 .with_hint("this is a bug: please report the message above"))
         });
@@ -179,7 +174,12 @@ impl Book {
         outcome
     }
 
+    /// Opens a run.
     fn begin(&self, fit: &dyn Fit, request: &TrainRequest) -> Result<Run> {
+        if let Some(model) = &request.model {
+            // Known before anything is computed, so said before.
+            check_model_name(model)?;
+        }
         let dataset = self.datasets().get(&request.dataset)?;
         let registry = self.registry()?;
         let experiment = registry.experiment(&request.experiment)?;
@@ -204,11 +204,12 @@ impl Book {
         })
     }
 
-    fn train_in(
+    pub(super) fn train_in(
         &self,
         run: &Run,
         fit: &dyn Fit,
         request: &TrainRequest,
+        unfinished: Option<&Unfinished>,
         monitor: &Monitor,
     ) -> Result<Trained> {
         let registry = self.registry()?;
@@ -230,7 +231,12 @@ impl Book {
             };
             registry.log(&run.run_id, &RunBatch { metrics: vec![metric], ..RunBatch::default() })
         };
-        let classifier = fit.fit(&train, monitor, &mut log)?;
+        let classifier = match unfinished {
+            Some(unfinished) => {
+                fit.fit_resumable(&train, monitor, &mut log, unfinished.folder())?
+            }
+            None => fit.fit(&train, monitor, &mut log)?,
+        };
         timings.fit_s = clock.elapsed().as_secs_f64();
         let train_fingerprint = train.fingerprint.sha256.clone();
         // The training texts are the largest thing in memory; the test split takes their place.
@@ -258,14 +264,10 @@ impl Book {
             }
             registry.log(&run.run_id, &logged(&metrics, 0))?;
             let Some(model) = &request.model else { return Ok(None) };
-            let files = saved.into_iter().map(|mut artifact| {
-                artifact.path = artifact.path.trim_start_matches("model/").to_owned();
-                artifact
-            });
             let version = registry.create_version(NewVersion {
                 model: model.clone(),
                 run_id: run.run_id.clone(),
-                files: files.collect(),
+                files: model_files(saved),
                 lineage: Lineage {
                     dataset: request.dataset.clone(),
                     train_fingerprint,
@@ -281,6 +283,9 @@ impl Book {
         timings.save_s = clock.elapsed().as_secs_f64();
 
         registry.finish_run(&run.run_id, RunStatus::Finished, now_ms())?;
+        if let Some(unfinished) = unfinished {
+            unfinished.forget();
+        }
         timings.total_s = started.elapsed().as_secs_f64();
         Ok(Trained {
             run: registry.run(&run.run_id)?,
@@ -322,8 +327,17 @@ impl Book {
     }
 }
 
+/// A run's artifacts below `model/` under the names they have inside the model folder.
+pub(super) fn model_files(artifacts: Vec<Artifact>) -> Vec<Artifact> {
+    let inside = |artifact: Artifact| Artifact {
+        path: artifact.path.trim_start_matches("model/").to_owned(),
+        ..artifact
+    };
+    artifacts.into_iter().map(inside).collect()
+}
+
 /// `metrics` as they are logged at `step`.
-fn logged(metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
+pub(super) fn logged(metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
     let timestamp_ms = now_ms();
     let metrics = metrics.iter().map(|(key, value)| Metric {
         key: key.clone(),
@@ -341,7 +355,7 @@ fn prefixed(prefix: &str, metrics: &BTreeMap<String, f64>, step: i64) -> RunBatc
 }
 
 /// `PID@HOST`: tells a live run from one whose process died without a word.
-fn this_process() -> String {
+pub(super) fn this_process() -> String {
     format!("{}@{}", std::process::id(), this_host())
 }
 
