@@ -38,7 +38,6 @@ pub enum Command {
     /// Plot columns of a dataset, answers of SQL, a run's metrics, curves and confusion matrix
     Plot(plot::Plot),
     /// Train a classifier, measure it on the test split and register it
-    #[command(subcommand)]
     Train(train::Train),
     /// Measure a model version on a dataset's split
     Evaluate(evaluate::Evaluate),

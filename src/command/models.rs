@@ -1,15 +1,18 @@
-//! `models list|show|tag|alias|delete`: registered models and their versions.
+//! `models list|show|tag|alias|delete|import|export`: registered models and their versions.
+
+use std::{fs, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::Session;
 use crate::{
+    book::{ImportRequest, Imported},
     display::{pairs, verdict_word, version_output},
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     figure::{self, short},
     output::{Align, Output, Table},
-    registry::Registry,
+    registry::{DEFAULT_MODEL, Registry},
 };
 
 /// The verbs on registered models.
@@ -25,6 +28,10 @@ pub enum Models {
     Alias(Alias),
     /// Delete a version, or a model with all its versions
     Delete(Delete),
+    /// Register a Hugging Face checkpoint (DistilBERT or BERT) as a new version
+    Import(Import),
+    /// Write a version's files into a folder; a distilbert's open in Transformers
+    Export(Export),
 }
 
 /// A model or a version.
@@ -62,20 +69,50 @@ pub struct Delete {
     reference: String,
 }
 
+/// `models import DIR --name SentimentClassifier --data imdb`
+#[derive(Debug, Clone, Args)]
+pub struct Import {
+    /// The folder: config.json, model.safetensors or pytorch_model.bin, tokenizer.json or vocab.txt
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The registered model that gets a new version
+    #[arg(long, default_value = DEFAULT_MODEL)]
+    name: String,
+    /// Class names in label order, instead of those in config.json
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    classes: Option<Vec<String>>,
+    /// Measure it on this dataset's test split, which a gate needs
+    #[arg(long, value_name = "NAME")]
+    data: Option<String>,
+}
+
+/// `models export SentimentClassifier/4 OUT`
+#[derive(Debug, Clone, Args)]
+pub struct Export {
+    /// NAME/3, NAME/Production or NAME@alias
+    reference: String,
+    /// The folder to write: new, or empty
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
 impl Models {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let registry = session.book.registry()?;
+        // Opened by the verb: an import may be the first thing that a store holds.
+        let registry = || session.book.registry();
         match self {
-            Self::List => list(registry),
-            Self::Show(show) => show.run(registry),
-            Self::Tag(tag) => tag.run(registry),
-            Self::Alias(alias) => alias.run(registry),
+            Self::List => list(registry()?),
+            Self::Show(show) => show.run(registry()?),
+            Self::Tag(tag) => tag.run(registry()?),
+            Self::Alias(alias) => alias.run(registry()?),
             Self::Delete(delete) => {
                 let (name, version) = split_version(&delete.reference)?;
-                registry.delete_model(name, version)?;
+                registry()?.delete_model(name, version)?;
                 Ok(Output::new(json!({"name": name, "version": version, "deleted": true}))
                     .text(format!("deleted {}", delete.reference)))
             }
+            Self::Import(import) => import.run(session),
+            Self::Export(export) => export.run(registry()?),
         }
     }
 }
@@ -200,5 +237,58 @@ impl Alias {
         };
         Ok(Output::new(json!({"name": self.name, "alias": self.alias, "version": self.version}))
             .text(said))
+    }
+}
+
+impl Import {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let request = ImportRequest {
+            folder: self.folder.clone(),
+            model: self.name.clone(),
+            classes: self.classes.clone(),
+            dataset: self.data.clone(),
+        };
+        let Imported { version, note } = session.book.import(&request, &session.monitor)?;
+        let output = match note {
+            Some(note) => version_output(&version).text(format!("\n{note}")),
+            None => version_output(&version),
+        };
+        Ok(output.text(format!(
+            "\nregistered {name}/{number}; next: `trialbook predict --model {name}/{number} TEXT`",
+            name = version.model,
+            number = version.version
+        )))
+    }
+}
+
+impl Export {
+    fn run(&self, registry: &Registry) -> Result<Output> {
+        let version = registry.resolve(&self.reference)?;
+        let files = registry.model_files(&version)?;
+        let folder = &self.folder;
+        let is_taken = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+        if is_taken || folder.is_file() {
+            return Err(Error::new(ErrorKind::Conflict, format!("{folder:?} is there already"))
+                .with_hint("name a new folder: nothing is overwritten"));
+        }
+        fs::create_dir_all(folder)
+            .map_err(|source| Error::io("create the folder", folder, source))?;
+        let mut names = Vec::new();
+        for (name, path) in files.iter() {
+            let target = folder.join(name);
+            fs::copy(path, &target).map_err(|source| Error::io("write", &target, source))?;
+            names.push(name);
+        }
+        let said = format!(
+            "wrote {}/{} to {}: {}",
+            version.model,
+            version.version,
+            folder.display(),
+            names.join(", ")
+        );
+        let json = json!({
+            "name": version.model, "version": version.version, "folder": folder, "files": names,
+        });
+        Ok(Output::new(json).text(said))
     }
 }

@@ -1,4 +1,5 @@
 //! `train MODEL --data NAME`: one training as one run; `--deploy` goes on to gate and promotion.
+//! `train --resume RUN` continues one that was interrupted.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +17,37 @@ use crate::{
     registry::{DEFAULT_EXPERIMENT, DEFAULT_MODEL, ModelVersion, Run, Stage},
 };
 
+mod neural;
 mod tfidf;
+
+/// What to train, or which run to continue.
+#[derive(Debug, Clone, Args)]
+#[command(
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Train {
+    /// Continue an interrupted training of a neural net from its last checkpoint
+    #[arg(long, required = true, value_name = "RUN")]
+    resume: Option<String>,
+    #[command(subcommand)]
+    model: Option<Model>,
+}
 
 /// One architecture a subcommand.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Train {
+pub(crate) enum Model {
     /// TF-IDF and logistic regression: the baseline
     Tfidf(Box<tfidf::Tfidf>),
+    /// The mean of word embeddings and two dense layers
+    Avgnet(Box<neural::Avgnet>),
+    /// Convolutions over word embeddings and the maximum over time
+    Cnn(Box<neural::Cnn>),
+    /// A bidirectional LSTM over word embeddings
+    Lstm(Box<neural::Lstm>),
+    /// A transformer encoder: fine-tunes a Hugging Face checkpoint of a DistilBERT or BERT
+    Distilbert(Box<neural::Distilbert>),
 }
 
 /// What every architecture is asked.
@@ -69,11 +94,29 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 impl Train {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        match (&self.model, &self.resume) {
+            (Some(model), _) => model.run(session),
+            (None, Some(run)) => Ok(answer(&session.book.resume(run, &session.monitor)?, None)),
+            (None, None) => Err(Error::invalid("nothing to train: name a model or --resume a run")),
+        }
+    }
+}
+
+impl Model {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let neural = |architecture: &dyn neural::Architecture| {
+            let (common, config) = architecture.parts()?;
+            common.run(session, &config)
+        };
         match self {
             Self::Tfidf(tfidf) => {
                 let (common, config) = tfidf.parts();
                 common.run(session, &config)
             }
+            Self::Avgnet(avgnet) => neural(avgnet.as_ref()),
+            Self::Cnn(cnn) => neural(cnn.as_ref()),
+            Self::Lstm(lstm) => neural(lstm.as_ref()),
+            Self::Distilbert(distilbert) => neural(distilbert.as_ref()),
         }
     }
 }
@@ -173,8 +216,21 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
             seconds(timings.save_s)
         ))
         .table(table);
-    if let Some(features) = trained.model["sizes"]["n_features"].as_u64() {
+    let sizes = &trained.model["sizes"];
+    if let Some(features) = sizes["n_features"].as_u64() {
         output = output.text(format!("\n{} features", count(features)));
+    }
+    if let Some(parameters) = sizes["n_parameters"].as_u64() {
+        let fit = &trained.model["fit"];
+        let said = |key: &str| fit[key].as_str().unwrap_or_default().to_owned();
+        output = output.text(format!(
+            "\n{} parameters, from {}, on {}; epoch {} of {} was best",
+            count(parameters),
+            said("initialized_from"),
+            said("device"),
+            fit["best_epoch"],
+            fit["n_epochs"]
+        ));
     }
     match (deployed, &trained.version) {
         (Some((verdict, version)), _) => {

@@ -136,13 +136,14 @@ fn assemble(
 
 /// `trialbook-0.1.0_rustc-1.95.0_release`, for people who look into the folder.
 fn key(manifest: &Manifest) -> String {
-    let features = match manifest.features.iter().any(|feature| feature == "analyzer") {
-        true => "",
-        false => "_no-analyzer",
-    };
+    let has = |name: &str| manifest.features.iter().any(|feature| feature == name);
     format!(
-        "trialbook-{}_rustc-{}{features}_{}",
-        manifest.version, manifest.rustc, manifest.profile
+        "trialbook-{}_rustc-{}{}{}_{}",
+        manifest.version,
+        manifest.rustc,
+        if has("analyzer") { "" } else { "_no-analyzer" },
+        if has("cuda") { "_cuda" } else { "" },
+        manifest.profile
     )
 }
 

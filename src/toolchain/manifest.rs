@@ -172,6 +172,8 @@ impl SourceFile {
 pub(super) fn features() -> Vec<String> {
     let all = [
         ("analyzer", cfg!(feature = "analyzer")),
+        ("cuda", cfg!(feature = "cuda")),
+        ("neural", cfg!(feature = "neural")),
         ("notebook", cfg!(feature = "notebook")),
         ("program", cfg!(feature = "program")),
     ];

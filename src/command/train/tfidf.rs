@@ -10,7 +10,7 @@ use crate::{
 
 /// `train tfidf --data imdb --ngram 2 --min-df 2 --c 10 --sublinear`
 #[derive(Debug, Clone, Args)]
-pub struct Tfidf {
+pub(crate) struct Tfidf {
     #[command(flatten)]
     common: Common,
     /// Words in the longest terms

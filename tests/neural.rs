@@ -1,0 +1,359 @@
+//! The neural nets as their users meet them: trained, interrupted, continued, imported, exported.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+use trialbook::{
+    Book, ErrorKind, Result,
+    book::TrainRequest,
+    data::{AddRequest, Source},
+    model::neural::{
+        NeuralConfig, TrainSettings,
+        net::{AvgNetConfig, CnnConfig, DistilBertConfig, LstmConfig, NetConfig},
+    },
+    progress::{Monitor, Progress},
+    registry::{ModelVersion, RunStatus},
+};
+
+use crate::cli::Trialbook;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn sample(folder: &Path) -> Book {
+    let book = Book::open(folder);
+    let request = AddRequest::new(Source::Sample { seed: AddRequest::DEFAULT_SEED });
+    book.datasets().add("sample", &request, &Monitor::silent()).unwrap();
+    book
+}
+
+/// Sizes that learn the sample in seconds.
+fn small(net: NetConfig, epochs: u64, learning_rate: f64) -> NeuralConfig {
+    NeuralConfig {
+        net,
+        max_length: 64,
+        training: TrainSettings { epochs, learning_rate, ..TrainSettings::default() },
+        ..NeuralConfig::avgnet()
+    }
+}
+
+fn avgnet() -> NeuralConfig {
+    let net = AvgNetConfig { embedding_dim: 32, hidden_dim: 32, ..AvgNetConfig::default() };
+    small(NetConfig::AvgNet(net), 4, 1e-2)
+}
+
+fn tiny_distilbert() -> NeuralConfig {
+    let sizes = DistilBertConfig {
+        vocab_size: 2000,
+        dim: 48,
+        hidden_dim: 96,
+        n_layers: 1,
+        n_heads: 4,
+        max_position_embeddings: 64,
+        ..DistilBertConfig::default()
+    };
+    small(NetConfig::DistilBert(sizes), 4, 3e-3)
+}
+
+#[track_caller]
+fn learns_the_sample(config: &NeuralConfig) {
+    let folder = tempfile::tempdir().unwrap();
+    let book = sample(folder.path());
+    let trained = book.train(config, &TrainRequest::new("sample"), &Monitor::silent()).unwrap();
+    let metrics: BTreeMap<String, f64> = trained.evaluation.metrics().into_iter().collect();
+    assert!(metrics["f1"] >= 0.85, "{metrics:?}");
+    assert_eq!(trained.run.status, RunStatus::Finished);
+    assert!(trained.run.metrics.contains_key("valid_f1"), "{:?}", trained.run.metrics);
+    // What was saved is what was measured.
+    let version = trained.version.unwrap();
+    let again = book.evaluate(&version, "sample", "test").unwrap();
+    assert!(
+        (again.metrics().into_iter().collect::<BTreeMap<_, _>>()["f1"] - metrics["f1"]).abs()
+            < 5e-3
+    );
+    assert!(!book.store().checkpoints_dir().join(&trained.run.run_id).exists());
+}
+
+#[test]
+fn avgnet_learns_the_sample() {
+    learns_the_sample(&avgnet());
+}
+
+#[test]
+fn a_cnn_learns_the_sample() {
+    let net = CnnConfig { embedding_dim: 32, n_filters: 16, ..CnnConfig::default() };
+    learns_the_sample(&small(NetConfig::Cnn(net), 3, 3e-3));
+}
+
+#[test]
+fn an_lstm_learns_the_sample() {
+    let net = LstmConfig {
+        embedding_dim: 32,
+        hidden_dim: 24,
+        n_layers: 1,
+        dropout: 0.2,
+        ..LstmConfig::default()
+    };
+    learns_the_sample(&small(NetConfig::Lstm(net), 3, 1e-2));
+}
+
+#[test]
+fn a_distilbert_without_a_checkpoint_learns_the_sample() {
+    learns_the_sample(&tiny_distilbert());
+}
+
+/// SHA-256 of every file of a version.
+fn checksums(version: &ModelVersion) -> BTreeMap<&str, &str> {
+    version.files.iter().map(|file| (file.path.as_str(), file.sha256.as_str())).collect()
+}
+
+/// Raises the interrupt once so many examples are learnt.
+struct StopAfter {
+    left: std::sync::atomic::AtomicI64,
+    interrupt: trialbook::progress::Interrupt,
+}
+
+impl Progress for StopAfter {
+    fn begin(&self, _stage: &str, _total: Option<u64>) {}
+    fn advance(&self, n_steps: u64) {
+        let before = self.left.fetch_sub(n_steps as i64, std::sync::atomic::Ordering::Relaxed);
+        if before - n_steps as i64 <= 0 {
+            self.interrupt.raise();
+        }
+    }
+    fn note(&self, _remark: &str) {}
+    fn end(&self) {}
+}
+
+#[track_caller]
+fn resumes_to_the_same_weights(config: &NeuralConfig) {
+    let folder = tempfile::tempdir().unwrap();
+    let book = sample(folder.path());
+    let request = TrainRequest::new("sample");
+    let whole = book.train(config, &request, &Monitor::silent()).unwrap();
+
+    let mut monitor = Monitor::silent();
+    let left = 2500.into();
+    monitor.progress =
+        std::sync::Arc::new(StopAfter { left, interrupt: monitor.interrupt.clone() });
+    let request = TrainRequest { run_name: Some("cut".to_owned()), ..request };
+    let error = book.train(config, &request, &monitor).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    let run = book.registry().unwrap().run("cut").unwrap();
+    assert_eq!(run.status, RunStatus::Killed);
+
+    let resumed = book.resume("cut", &Monitor::silent()).unwrap();
+    assert_eq!(resumed.run.run_id, run.run_id);
+    assert_eq!(resumed.run.status, RunStatus::Finished);
+    assert!(!resumed.run.tags.contains_key("trialbook.error"));
+    let (whole, resumed) = (whole.version.unwrap(), resumed.version.unwrap());
+    assert_eq!(checksums(&whole)["model.safetensors"], checksums(&resumed)["model.safetensors"]);
+
+    let error = book.resume("cut", &Monitor::silent()).unwrap_err();
+    assert!(error.to_string().contains("is finished"), "{error}");
+}
+
+#[test]
+fn an_interrupted_avgnet_ends_with_the_same_weights() {
+    resumes_to_the_same_weights(&avgnet());
+}
+
+#[test]
+fn an_interrupted_distilbert_ends_with_the_same_weights() {
+    resumes_to_the_same_weights(&tiny_distilbert());
+}
+
+#[test]
+fn a_training_that_was_killed_goes_on_from_its_last_checkpoint() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let train = "train avgnet --data sample --run-name killed --epochs 60 --checkpoint-every 5";
+    let mut child = book
+        .command()
+        .args(train.split(' '))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let checkpoints = book.store().join("checkpoints");
+    let has_state = || {
+        fs::read_dir(&checkpoints).is_ok_and(|runs| {
+            runs.flatten().any(|run| run.path().join("train_state.safetensors").exists())
+        })
+    };
+    let started = Instant::now();
+    while !has_state() {
+        assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint appears");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = book.json(&["train", "--resume", "killed"]);
+    assert!(resumed["metrics"]["f1"].as_f64().unwrap() > 0.85, "{resumed:#}");
+    assert_eq!(book.json(&["runs", "show", "killed"])["status"], "FINISHED");
+    assert!(!has_state());
+}
+
+#[test]
+fn what_cannot_be_continued_says_why() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    book.json(&["train", "tfidf", "--data", "sample", "--run-name", "done"]);
+    for (args, expected) in [
+        (&["train", "--resume", "done"][..], "is finished"),
+        (&["train", "--resume", "nobody"], "nobody"),
+        (&["train"], "Usage"),
+        (
+            &["train", "avgnet", "--data", "sample", "--precision", "bf16", "--device", "cpu"],
+            "CUDA only",
+        ),
+        (&["train", "avgnet", "--data", "sample", "--device", "gpu"], "expected auto, cpu"),
+        (&["train", "cnn", "--data", "sample", "--epochs", "0"], "epochs must be at least 1"),
+        (
+            &["train", "lstm", "--data", "sample", "--validation", "1.5"],
+            "validation must be a share",
+        ),
+        (&["train", "avgnet", "--data", "sample", "--min-freq", "99999999"], "--min-freq 1"),
+        (&["train", "distilbert", "--data", "sample", "--checkpoint", "/nowhere"], "/nowhere"),
+    ] {
+        let answer = book.call(args);
+        assert_ne!(answer.code, 0, "{args:?}");
+        assert!(answer.stderr.contains(expected), "{args:?}: {}", answer.stderr);
+        assert!(!answer.stderr.contains("panicked"), "{args:?}: {}", answer.stderr);
+    }
+}
+
+/// Every tensor of a safetensors file, to the bit.
+fn tensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
+    let bytes = fs::read(path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let owned = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        (name, (view.shape().to_vec(), view.data().to_vec()))
+    };
+    tensors.tensors().into_iter().map(owned).collect()
+}
+
+#[test]
+fn a_checkpoint_goes_in_predicts_and_comes_out_with_the_same_bits() {
+    let book = Trialbook::new();
+    let folder = fixture("tiny-distilbert");
+    let imported = book.json(&["models", "import", folder.to_str().unwrap(), "--name", "Tiny"]);
+    assert_eq!(imported["version"], 1);
+    let answer = book.json(&["predict", "--model", "Tiny/1", "an utterly wonderful film"]);
+    assert!((0.5..=1.0).contains(&answer["confidence"].as_f64().unwrap()), "{answer}");
+
+    let out = book.store().join("out");
+    book.json(&["models", "export", "Tiny/1", out.to_str().unwrap()]);
+    assert_eq!(tensors(&out.join("model.safetensors")), tensors(&folder.join("model.safetensors")));
+    let config: Value =
+        serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["architectures"][0], "DistilBertForSequenceClassification");
+    let again = book.json(&["models", "import", out.to_str().unwrap(), "--name", "Again"]);
+    assert_eq!(again["version"], 1);
+    let same = book.json(&["predict", "--model", "Again/1", "an utterly wonderful film"]);
+    assert_eq!(same["probability"], answer["probability"]);
+
+    let taken = book.call(&["models", "export", "Tiny/1", out.to_str().unwrap()]);
+    assert!(taken.stderr.contains("there already"), "{}", taken.stderr);
+}
+
+#[test]
+fn a_checkpoint_is_fine_tuned_and_a_bert_becomes_a_distilbert() {
+    for name in ["tiny-distilbert", "tiny-bert"] {
+        let folder = tempfile::tempdir().unwrap();
+        let book = sample(folder.path());
+        let mut config = NeuralConfig::distilbert(DistilBertConfig::default(), Some(fixture(name)));
+        config.max_length = 32;
+        config.training.epochs = 1;
+        config.training.learning_rate = 1e-3;
+        let trained =
+            book.train(&config, &TrainRequest::new("sample"), &Monitor::silent()).unwrap();
+        let version = trained.version.unwrap();
+        let predicted = book.predict("SentimentClassifier/1", &["a good film", "bad"]).unwrap();
+        assert_eq!((predicted.predictions.len(), predicted.model.version), (2, version.version));
+    }
+}
+
+#[test]
+fn a_checkpoint_with_something_wrong_is_one_clear_error() {
+    let broken = |change: &dyn Fn(&Path)| -> String {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(fixture("tiny-distilbert")).unwrap().flatten() {
+            fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+        change(folder.path());
+        let book = Trialbook::new();
+        let answer = book.call(&["models", "import", folder.path().to_str().unwrap()]);
+        assert_ne!(answer.code, 0);
+        assert!(!answer.stderr.contains("panicked"), "{}", answer.stderr);
+        assert!(!book.store().join("artifacts").exists(), "something was kept");
+        answer.stderr
+    };
+    let says = |change: &dyn Fn(&Path), expected: &str| {
+        let error = broken(change);
+        assert!(error.contains(expected), "{error}");
+    };
+    says(
+        &|folder| {
+            let path = folder.join("model.safetensors");
+            let bytes = fs::read(&path).unwrap();
+            fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        },
+        "not a whole safetensors file",
+    );
+    says(&|folder| fs::write(folder.join("config.json"), "{").unwrap(), "not JSON");
+    says(
+        &|folder| {
+            let path = folder.join("config.json");
+            let text = fs::read_to_string(&path).unwrap().replace("\"gelu\"", "\"swish\"");
+            fs::write(path, text).unwrap();
+        },
+        "swish",
+    );
+    says(
+        &|folder| {
+            fs::remove_file(folder.join("tokenizer.json")).unwrap();
+            fs::remove_file(folder.join("vocab.txt")).unwrap();
+        },
+        "no tokenizer",
+    );
+    says(
+        &|folder| {
+            fs::remove_file(folder.join("model.safetensors")).unwrap();
+            fs::remove_file(folder.join("pytorch_model.bin")).unwrap();
+        },
+        "model.safetensors",
+    );
+}
+
+#[test]
+fn odd_texts_are_predicted_and_a_batch_says_what_each_text_alone_says() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let book = sample(folder.path());
+    for config in [avgnet(), tiny_distilbert()] {
+        let config =
+            NeuralConfig { training: TrainSettings { epochs: 1, ..config.training }, ..config };
+        let trained = book.train(&config, &TrainRequest::new("sample"), &Monitor::silent())?;
+        let classifier = book.load(&trained.version.unwrap())?;
+        let long = "word ".repeat(100_000);
+        let texts = [long.as_str(), "", "\u{0}\u{1f600} ß", "good", "A fine film, well made."];
+        let together = classifier.predict(&texts)?;
+        for (text, row) in texts.iter().zip(together.rows()) {
+            let alone = classifier.predict(&[text])?;
+            let pairs = alone.values().iter().zip(row);
+            assert!(
+                pairs.clone().all(|(one, other)| (one - other).abs() < 1e-6),
+                "{alone:?} {row:?}"
+            );
+        }
+    }
+    Ok(())
+}
