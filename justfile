@@ -25,6 +25,10 @@ check:
 build:
     cargo build --release --locked
 
+# the same with CUDA; needs none of it to build, only to run
+build-cuda:
+    cargo build --release --locked --features cuda
+
 # serve the Production version of the store
 serve *ARGS: build
     target/release/trialbook serve {{ARGS}}
@@ -33,6 +37,10 @@ serve *ARGS: build
 bench-setup:
     {{python}} -m venv target/bench-venv
     target/bench-venv/bin/pip install --quiet scikit-learn pyarrow mlflow
+
+# add PyTorch, Transformers and ONNX Runtime to it, for `just bench distilbert`
+bench-setup-distilbert: bench-setup
+    target/bench-venv/bin/pip install --quiet torch transformers onnxruntime onnx
 
 # install stock evcxr for `just bench cells` in target/bench-evcxr (takes long)
 bench-setup-cells:
@@ -43,7 +51,7 @@ test-stock-evcxr:
     cargo install --locked evcxr_jupyter@0.22.0 --root target/bench-evcxr --target-dir target/bench-evcxr/build
     bash tests/jupyter/run.sh --stock target/bench-evcxr/bin/evcxr_jupyter
 
-# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr)
+# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr), `just bench distilbert --device cuda:0` (needs PyTorch)
 bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}
 

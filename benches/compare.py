@@ -3,10 +3,12 @@
 usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
        compare.py registry [--runs N]
        compare.py cells [--runs N]
+       compare.py distilbert [--runs N] [--device cpu|cuda:0] [--precision bf16]
 
 Needs the release build (`just build`) and a Python that has the peer: `just bench-setup` makes one
-in target/bench-venv; `just bench-setup-cells` makes evcxr in target/bench-evcxr. The IMDB reviews (train.parquet and test.parquet) are looked for in $IMDB, in
-data/imdb, and in data/imdb of the folders beside this one.
+in target/bench-venv, `just bench-setup-distilbert` adds PyTorch to it, and `just bench-setup-cells`
+makes evcxr in target/bench-evcxr. The IMDB reviews (train.parquet and test.parquet) are looked for
+in $IMDB, in data/imdb, and in data/imdb of the folders beside this one.
 """
 
 import argparse
@@ -167,19 +169,74 @@ def cells(args):
     table(["", "trialbook", "evcxr", "ratio"], rows)
 
 
+def cargo_bench(name, arguments):
+    """The JSON that one of our own benchmarks prints."""
+    features = ["--features", "cuda"] if "cuda" in " ".join(map(str, arguments)) else []
+    return measure(["cargo", "bench", "--quiet", "--locked", *features, "--bench", name, "--", *arguments])[0]
+
+
+def distilbert(args):
+    is_cuda = args.device.startswith("cuda")
+    shapes, train = ("1x128,8x128,32x256", "32x256") if is_cuda else ("1x16,1x128,8x128", "8x128")
+    same = ["--device", args.device, "--precision", args.precision, "--shapes", shapes, "--train", train]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([args.python, PEERS / "torch_distilbert.py", "make", folder], check=True)
+        ours, peers = [], []
+        for run in range(args.runs):
+            # In turn, so that a machine whose speed drifts slows both.
+            ours.append(cargo_bench("distilbert", [folder, *same]))
+            peers.append(measure([args.python, PEERS / "torch_distilbert.py", "bench", folder, *same])[0])
+            print(f"run {run + 1} of {args.runs} done", flush=True)
+    print(f"\nDistilBERT of distilbert-base's sizes on {ours[-1]['device']}, {args.precision}")
+    print(f"{machine()}; median of {args.runs} runs each, taken in turn, 2 threads on a CPU\n")
+    others = {"PyTorch": peers}
+    if not is_cuda:
+        others["ONNX Runtime"] = [peer["onnxruntime"] for peer in peers]
+    rows = []
+
+    def row(name, n, our, theirs):
+        cells = [f"{n / our * 1e3:.1f}"]
+        for ms in theirs:
+            cells += [f"{n / ms * 1e3:.1f}", f"{ms / our:.2f}x"] if ms else ["", ""]
+        rows.append([name, *cells])
+
+    def middle(values):
+        return statistics.median(values)
+
+    difference = 0.0
+    for idx, what in enumerate(ours[0]["predict"]):
+        theirs = [middle([run["predict"][idx]["ms"] for run in runs]) for runs in others.values()]
+        our = middle([run["predict"][idx]["ms"] for run in ours])
+        row(f"predict {what['batch']} x {what['length']} tokens (texts/s)", what["batch"], our, theirs)
+        reference = peers[0]["predict"][idx]["logits"]
+        difference = max(difference, *(abs(a - b) for a, b in zip(what["logits"], reference)))
+    step = ours[0]["train"]
+    our = middle([run["train"]["ms"] for run in ours])
+    theirs = [middle([run["train"]["ms"] for run in peers])] + [None] * (len(others) - 1)
+    row(f"train {step['batch']} x {step['length']} tokens (texts/s)", step["batch"], our, theirs)
+    heads = ["", "trialbook"]
+    for name in others:
+        heads += [name, "ratio"]
+    table(heads, rows)
+    print(f"\nLogits differ from PyTorch's by at most {difference:.1e}. Beside {peers[0]['peer']}"
+          + ("." if is_cuda else f" and {peers[0]['onnxruntime']['peer']}."))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=["tfidf", "registry", "cells"])
+    parser.add_argument("work", choices=["tfidf", "registry", "cells", "distilbert"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ngram", type=int, default=2)
     parser.add_argument("--c", type=float, default=10)
     parser.add_argument("--min-df", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="f32")
     venv = ROOT / "target" / "bench-venv" / "bin" / "python"
     parser.add_argument("--python", default=str(venv) if venv.exists() else sys.executable)
     args = parser.parse_args()
     if not PROGRAM.exists():
         fail(f"{PROGRAM} does not exist", "build it with `just build`")
-    {"tfidf": tfidf, "registry": registry, "cells": cells}[args.work](args)
+    {"tfidf": tfidf, "registry": registry, "cells": cells, "distilbert": distilbert}[args.work](args)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,179 @@
+//! Predicting and training with a DistilBERT on token ids of fixed shapes, for comparing with other
+//! programs: `cargo bench --bench distilbert -- DIR --device cpu --shapes 1x128,8x128 --train 8x128`.
+//! Prints one line of JSON; DIR is a Hugging Face checkpoint.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use trialbook::{
+    Result,
+    model::{
+        Device, ModelFiles,
+        neural::{
+            Precision, TrainSettings,
+            checkpoint::{Checkpoint, Head},
+            encoder::Encoder,
+            net::{Batch, Example, Net},
+            net_of_checkpoint,
+            training::{Job, Observer, TrainState, train},
+        },
+    },
+    progress::Monitor,
+};
+
+/// Passes before the clock counts: caches, thread pools and a GPU's kernels are made by then.
+const N_WARM: usize = 3;
+const N_TIMED: usize = 9;
+const N_STEPS: usize = 12;
+
+struct Arguments {
+    folder: PathBuf,
+    device: Device,
+    precision: Precision,
+    shapes: Vec<(usize, usize)>,
+    train: Option<(usize, usize)>,
+}
+
+impl Arguments {
+    fn parse() -> Self {
+        let mut arguments = Self {
+            folder: PathBuf::new(),
+            device: Device::Auto,
+            precision: Precision::F32,
+            shapes: vec![(1, 128), (8, 128)],
+            train: None,
+        };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().expect("a value after the flag");
+            match word.as_str() {
+                "--device" => arguments.device = value().parse().expect("a device"),
+                "--precision" => {
+                    arguments.precision = match value().as_str() {
+                        "bf16" => Precision::Bf16,
+                        "f16" => Precision::F16,
+                        _ => Precision::F32,
+                    }
+                }
+                "--shapes" => arguments.shapes = value().split(',').map(shape).collect(),
+                "--train" => arguments.train = Some(shape(&value())),
+                // What cargo adds.
+                "--bench" => {}
+                _ => arguments.folder = PathBuf::from(word),
+            }
+        }
+        arguments
+    }
+}
+
+/// `8x128`: texts and tokens.
+fn shape(text: &str) -> (usize, usize) {
+    let (n, length) = text.split_once('x').expect("a shape such as 8x128");
+    (n.parse().expect("a number of texts"), length.parse().expect("a number of tokens"))
+}
+
+enum Engine {
+    Encoder(Encoder),
+    Net(Net),
+}
+
+impl Engine {
+    fn logits(&self, texts: &[&[u32]]) -> Result<Vec<f32>> {
+        match self {
+            Self::Encoder(encoder) => encoder.logits(texts),
+            Self::Net(net) => net.forward(&Batch::new(texts, 0)?),
+        }
+    }
+}
+
+/// Ids that occur in every vocabulary of BERT, the same as the peer's.
+fn ids(n: usize, length: usize) -> Vec<Vec<u32>> {
+    (0..n).map(|row| (0..length).map(|at| 1000 + (row * length + at) as u32).collect()).collect()
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}
+
+/// The times at which steps end.
+struct Clock(Vec<Instant>);
+
+impl Observer for Clock {
+    fn metric(&mut self, key: &str, _value: f64, _step: u64) -> Result<()> {
+        if key == "loss" {
+            self.0.push(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, _state: &TrainState) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn train_ms(net: Net, (n, length): (usize, usize), precision: Precision) -> Result<f64> {
+    let texts = ids(n * N_STEPS, length);
+    let example = |(idx, ids): (usize, Vec<u32>)| Example {
+        ids: ids.iter().map(|id| 1000 + id % 20_000).collect(),
+        label: idx % 2,
+    };
+    let examples: Vec<Example> = texts.into_iter().enumerate().map(example).collect();
+    let settings =
+        TrainSettings { epochs: 1, batch_size: n, precision, ..TrainSettings::default() };
+    let job = Job { settings: &settings, train: &examples, valid: &examples[..2], resume: None };
+    let mut clock = Clock(Vec::new());
+    train(net, &job, &Monitor::silent(), &mut clock)?;
+    let steps = clock.0.windows(2).skip(N_WARM).map(|pair| pair[1] - pair[0]).collect();
+    Ok(median(steps))
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let device = arguments.device.resolve()?;
+    let started = Instant::now();
+    let checkpoint = Checkpoint::open(&ModelFiles::in_dir(&arguments.folder)?, Head::Required)?;
+    let uses_encoder = device.is_cpu() && matches!(arguments.device, Device::Auto | Device::Cpu);
+    let engine = if uses_encoder {
+        Engine::Encoder(Encoder::load(&checkpoint.config, &checkpoint.tensors)?)
+    } else {
+        Engine::Net(net_of_checkpoint(&checkpoint, &device)?)
+    };
+    let load_ms = started.elapsed().as_secs_f64() * 1e3;
+    let mut rows = Vec::new();
+    for (n, length) in arguments.shapes {
+        let texts = ids(n, length);
+        let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+        let mut first = Vec::new();
+        let mut times = Vec::new();
+        for pass in 0..N_WARM + N_TIMED {
+            let clock = Instant::now();
+            let logits = engine.logits(&texts)?;
+            if pass >= N_WARM {
+                times.push(clock.elapsed());
+            }
+            first = logits;
+        }
+        rows.push(serde_json::json!({
+            "batch": n, "length": length, "ms": median(times), "logits": &first[..2],
+        }));
+    }
+    let trained = match arguments.train {
+        Some(shape) => {
+            let net = net_of_checkpoint(&checkpoint, &device)?;
+            let ms = train_ms(net, shape, arguments.precision)?;
+            serde_json::json!({ "batch": shape.0, "length": shape.1, "ms": ms })
+        }
+        None => serde_json::Value::Null,
+    };
+    let answer = serde_json::json!({
+        "device": device.to_string(), "load_ms": load_ms, "predict": rows, "train": trained,
+    });
+    #[expect(clippy::print_stdout, reason = "this program's only answer")]
+    {
+        println!("{answer}");
+    }
+    Ok(())
+}

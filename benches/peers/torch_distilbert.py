@@ -1,0 +1,138 @@
+"""DistilBERT by Transformers on PyTorch, and on the CPU by ONNX Runtime too, with the weights in DIR.
+
+usage: torch_distilbert.py make DIR                       a checkpoint of distilbert-base's sizes, random weights
+       torch_distilbert.py bench DIR --device cpu|cuda:0 [--shapes 1x128,8x128] [--train 8x128] [--precision bf16]
+
+Prints one JSON object."""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+N_WARM, N_TIMED, N_STEPS = 3, 9, 12
+
+
+def shape(text):
+    return tuple(int(part) for part in text.split("x"))
+
+
+def make(folder):
+    torch.manual_seed(7)
+    DistilBertForSequenceClassification(DistilBertConfig(num_labels=2)).save_pretrained(folder)
+
+
+def token_ids(n, length, device="cpu"):
+    return torch.arange(1000, 1000 + n * length, device=device).reshape(n, length)
+
+
+def milliseconds(work, wait):
+    """Median of timed passes, after some that are not."""
+    times = []
+    for _ in range(N_WARM + N_TIMED):
+        start = time.perf_counter()
+        answer = work()
+        wait()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[N_WARM:]) * 1e3, answer
+
+
+def torch_rows(model, shapes, device, wait):
+    rows = []
+    model.eval()
+    with torch.inference_mode():
+        for n, length in shapes:
+            ids = token_ids(n, length, device)
+            ms, answer = milliseconds(lambda: model(input_ids=ids).logits.cpu(), wait)
+            rows.append({"batch": n, "length": length, "ms": ms, "logits": answer[0].tolist()})
+    return rows
+
+
+def onnx_rows(model, folder, shapes, n_threads):
+    import onnxruntime
+
+    path = Path(folder) / "model.onnx"
+    if not path.exists():
+        ids = token_ids(1, 8)
+        axes = {0: "batch", 1: "length"}
+        torch.onnx.export(
+            model.eval(),
+            (ids, torch.ones_like(ids)),
+            str(path),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_axes={"input_ids": axes, "attention_mask": axes},
+            dynamo=False,
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    rows = []
+    for n, length in shapes:
+        ids = token_ids(n, length)
+        feed = {"input_ids": ids.numpy(), "attention_mask": torch.ones_like(ids).numpy()}
+        ms, answer = milliseconds(lambda: session.run(None, feed)[0], lambda: None)
+        rows.append({"batch": n, "length": length, "ms": ms, "logits": answer[0].tolist()})
+    return onnxruntime.__version__, rows
+
+
+def train_ms(model, n, length, device, precision, wait):
+    """A step as Transformers' Trainer takes it: forward, backward, clipping, AdamW."""
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01)
+    ids = token_ids(n, length, device) % 20_000 + 1000
+    labels = torch.arange(n, device=device) % 2
+    kinds = {"bf16": torch.bfloat16, "f16": torch.float16}
+    mixed = torch.autocast(torch.device(device).type, kinds.get(precision), enabled=precision in kinds)
+    times = []
+    for _ in range(N_STEPS):
+        start = time.perf_counter()
+        with mixed:
+            loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        wait()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[N_WARM:]) * 1e3
+
+
+def bench(args):
+    torch.set_num_threads(args.threads)
+    is_cuda = args.device.startswith("cuda")
+    wait = torch.cuda.synchronize if is_cuda else lambda: None
+    model = DistilBertForSequenceClassification.from_pretrained(args.folder).to(args.device)
+    answer = {"peer": f"PyTorch {torch.__version__}", "predict": torch_rows(model, args.shapes, args.device, wait)}
+    if not is_cuda:
+        version, rows = onnx_rows(model, args.folder, args.shapes, args.threads)
+        answer["onnxruntime"] = {"peer": f"ONNX Runtime {version}", "predict": rows}
+    if args.train:
+        n, length = args.train
+        answer["train"] = {"batch": n, "length": length}
+        answer["train"]["ms"] = train_ms(model, n, length, args.device, args.precision, wait)
+    print(json.dumps(answer))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=["make", "bench"])
+    parser.add_argument("folder")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--shapes", type=lambda text: [shape(part) for part in text.split(",")], default="1x128,8x128")
+    parser.add_argument("--train", type=shape)
+    parser.add_argument("--precision", default="f32")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    if args.verb == "make":
+        make(args.folder)
+    else:
+        bench(args)
+
+
+if __name__ == "__main__":
+    main()
