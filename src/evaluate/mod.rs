@@ -9,7 +9,6 @@
 mod artifact;
 mod calibration;
 mod classifier;
-mod confusion;
 mod evaluation;
 mod paired;
 mod plot;
@@ -19,9 +18,10 @@ mod score;
 pub use artifact::artifacts;
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
 pub use classifier::evaluate_on;
-pub use confusion::{Averages, ConfusionMatrix};
 pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
 pub use paired::{F1Difference, McNemar, f1_difference, mcnemar};
 pub use plot::{calibration_plot, confusion_plot, precision_recall_plot, roc_plot};
 pub use ranking::{PrecisionRecallCurve, Ranking, RocCurve};
 pub use score::{brier, log_loss};
+
+pub use crate::model::{Averages, ConfusionMatrix};

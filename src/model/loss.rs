@@ -196,7 +196,8 @@ fn sigmoid_loss(margin: f64, is_positive: bool, probability: &mut f64) -> f64 {
     small.ln_1p() + (-signed).max(0.0)
 }
 
-fn softmax_loss(margins: &[f64], label: usize, probabilities: &mut [f64]) -> f64 {
+/// `-ln` of the probability of `label`, in nats; the probabilities go into `probabilities`.
+pub(super) fn softmax_loss(margins: &[f64], label: usize, probabilities: &mut [f64]) -> f64 {
     softmax(margins, probabilities);
     let largest = margins.iter().fold(f64::NEG_INFINITY, |most, margin| most.max(*margin));
     let sum: f64 = margins.iter().map(|margin| (margin - largest).exp()).sum();
@@ -232,4 +233,18 @@ pub(super) fn dot_block(one: &[f64], other: &[f64]) -> f64 {
     }
     let rest: f64 = one_rest.iter().zip(other_rest).map(|(one, other)| one * other).sum();
     sums.iter().sum::<f64>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_softmax_sums_to_one_whatever_the_margins() {
+        let mut probabilities = [0.0; 3];
+        let loss = softmax_loss(&[1000.0, 999.0, -1000.0], 1, &mut probabilities);
+        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!((probabilities[0] / probabilities[1] - std::f64::consts::E).abs() < 1e-9);
+        assert!((loss + probabilities[1].ln()).abs() < 1e-12);
+    }
 }

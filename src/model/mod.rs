@@ -2,6 +2,7 @@
 //! end and no later stage asks which model it is.
 
 mod cholesky;
+mod confusion;
 mod cross_validate;
 mod design;
 mod device;
@@ -17,6 +18,7 @@ mod subspace;
 mod tfidf;
 mod tfidf_files;
 
+pub use confusion::{Averages, ConfusionMatrix};
 pub use cross_validate::{Fold, cross_validate};
 pub use device::Device;
 pub use load::{load, load_on};

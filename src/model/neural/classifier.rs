@@ -5,17 +5,17 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, WEIGHTS_FILE},
     config::NeuralConfig,
     encoder::Encoder,
-    files::{self, Fitted, NeuralHeader},
+    files::{Fitted, NeuralHeader},
     hugging_face,
     net::{Batch, Net, NetConfig, by_length},
-    reader::Reader,
+    tokenizer::Tokenizer,
 };
 use crate::{
     error::Result,
-    model::{Classifier, Probabilities},
+    model::{Classifier, Probabilities, loss::softmax},
 };
 
 /// Texts of one forward pass; more gain nothing and cost memory.
@@ -25,7 +25,7 @@ const BATCH_SIZE: usize = 32;
 #[derive(Debug)]
 pub struct Neural {
     header: NeuralHeader,
-    reader: Reader,
+    tokenizer: Tokenizer,
     engine: Engine,
 }
 
@@ -61,15 +61,15 @@ impl Engine {
 
 impl Neural {
     /// Puts parts together whose sizes were checked.
-    pub(super) fn new(header: NeuralHeader, reader: Reader, engine: Engine) -> Self {
-        Self { header, reader, engine }
+    pub(super) fn new(header: NeuralHeader, tokenizer: Tokenizer, engine: Engine) -> Self {
+        Self { header, tokenizer, engine }
     }
 
     /// What training ended with.
     pub(super) fn trained(
         config: &NeuralConfig,
         classes: Vec<String>,
-        reader: Reader,
+        tokenizer: Tokenizer,
         net: Net,
         fitted: Fitted,
     ) -> Result<Self> {
@@ -83,7 +83,7 @@ impl Neural {
         } else {
             Engine::Net(Box::new(net))
         };
-        Ok(Self { header, reader, engine })
+        Ok(Self { header, tokenizer, engine })
     }
 
     /// Number of trained values.
@@ -109,7 +109,7 @@ impl Neural {
     /// # Errors
     /// When the model cannot run on this input.
     pub fn logits(&self, texts: &[&str]) -> Result<Vec<f32>> {
-        self.engine.logits(&self.reader.encode(texts)?, self.header.classes().len())
+        self.engine.logits(&self.tokenizer.encode(texts)?, self.header.classes().len())
     }
 }
 
@@ -124,20 +124,24 @@ impl Classifier for Neural {
 
     fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
         let n_classes = self.classes().len();
-        let logits = self.logits(texts)?;
-        let mut values = Vec::with_capacity(logits.len());
-        logits.chunks_exact(n_classes).for_each(|row| push_softmax(row, &mut values));
+        let logits: Vec<f64> = self.logits(texts)?.into_iter().map(f64::from).collect();
+        let mut values = vec![0.0; logits.len()];
+        for (row, probabilities) in
+            logits.chunks_exact(n_classes).zip(values.chunks_exact_mut(n_classes))
+        {
+            softmax(row, probabilities);
+        }
         Ok(Probabilities::new(values, n_classes))
     }
 
     fn save(&self, dir: &Path) -> Result<()> {
-        self.reader.save(dir)?;
+        self.tokenizer.save(dir)?;
         match &self.engine {
             Engine::Encoder(_, checkpoint) => hugging_face::save(checkpoint, dir)?,
             Engine::Net(net) if matches!(net.config(), NetConfig::DistilBert(_)) => {
                 hugging_face::save(&hugging_face::checkpoint(net, &self.header)?, dir)?;
             }
-            Engine::Net(net) => files::save_weights(net, dir)?,
+            Engine::Net(net) => net.parameters().save(&dir.join(WEIGHTS_FILE))?,
         }
         self.header.save(dir)
     }
@@ -146,32 +150,9 @@ impl Classifier for Neural {
         let mut described = self.header.describe();
         described["sizes"] = json!({
             "n_parameters": self.n_parameters(),
-            "vocab_size": self.reader.vocab_size(),
+            "vocab_size": self.tokenizer.vocab_size(),
             "max_length": self.max_length(),
         });
         described
-    }
-}
-
-/// Appends the softmax of `logits`, computed so that no logit overflows it.
-fn push_softmax(logits: &[f32], probabilities: &mut Vec<f64>) {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let start = probabilities.len();
-    probabilities.extend(logits.iter().map(|logit| f64::from(logit - largest).exp()));
-    let sum: f64 = probabilities[start..].iter().sum();
-    probabilities[start..].iter_mut().for_each(|value| *value /= sum);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::push_softmax;
-
-    #[test]
-    fn a_softmax_sums_to_one_whatever_the_logits() {
-        let mut values = vec![7.0];
-        push_softmax(&[1000.0, 999.0, -1000.0], &mut values);
-        assert_eq!((values.len(), values[0]), (4, 7.0));
-        assert!((values[1..].iter().sum::<f64>() - 1.0).abs() < 1e-12);
-        assert!((values[1] / values[2] - std::f64::consts::E).abs() < 1e-9);
     }
 }

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    checkpoint::{self, Checkpoint, Head, Tensor, Tensors, WEIGHTS_FILE, write_tensors},
+    checkpoint::{Checkpoint, Head, WEIGHTS_FILE},
     classifier::{Engine, Neural},
     hugging_face,
-    net::{self, Net, NetConfig},
-    reader::Reader,
+    net::{Net, NetConfig},
+    tensors::Tensors,
+    tokenizer::Tokenizer,
     training::TrainSettings,
 };
 use crate::{
@@ -105,36 +106,6 @@ impl NeuralHeader {
     }
 }
 
-/// Writes the weights of a net that has no format of others.
-pub(super) fn save_weights(net: &Net, dir: &Path) -> Result<()> {
-    let parameters = net.parameters();
-    let borrowed = |tensor: &'_ net::NamedTensor| checkpoint::NamedTensor {
-        name: tensor.name.clone().into(),
-        shape: tensor.shape.clone(),
-        values: tensor.values.clone().into(),
-    };
-    let tensors: Vec<_> = parameters.iter().map(borrowed).collect();
-    write_tensors(&dir.join(WEIGHTS_FILE), &tensors)
-}
-
-/// A file's tensors as a net takes them.
-pub(super) fn net_tensors(tensors: &Tensors) -> Result<Vec<net::NamedTensor>> {
-    let read = |(name, tensor): (&str, &Tensor)| {
-        Ok(net::NamedTensor {
-            name: name.to_owned(),
-            shape: tensor.shape().to_vec(),
-            values: tensors.values(name)?.to_vec(),
-        })
-    };
-    tensors.iter().map(read).collect()
-}
-
-/// A net's weights as a file's tensors.
-pub(super) fn file_tensors(net: &Net) -> Tensors {
-    let tensor = |tensor: net::NamedTensor| (tensor.name, Tensor::new(tensor.shape, tensor.values));
-    net.parameters().into_iter().map(tensor).collect()
-}
-
 /// Reads the files, of which `header` is the first, for use on `device`.
 ///
 /// # Errors
@@ -149,13 +120,13 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
             format!("{} classes for a net of {}", header.classes().len(), header.net.n_classes()),
         ));
     }
-    let reader = Reader::load(files, header.max_length)?;
-    if reader.vocab_size() > header.net.vocab_size() {
+    let tokenizer = Tokenizer::load(files, header.max_length)?;
+    if tokenizer.vocab_size() > header.net.vocab_size() {
         return Err(corrupt(
             HEADER_FILE,
             format!(
                 "the tokenizer knows {} tokens, the net {}",
-                reader.vocab_size(),
+                tokenizer.vocab_size(),
                 header.net.vocab_size()
             ),
         ));
@@ -172,11 +143,11 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
         } else {
             Tensors::map(files.path(WEIGHTS_FILE)?)?
         };
-        let net = Net::load(header.net.clone(), &net_tensors(&tensors)?, &device);
+        let net = Net::load(header.net.clone(), &tensors, &device);
         Engine::Net(Box::new(net.map_err(|error| match error.kind() {
             ErrorKind::Invalid => corrupt(WEIGHTS_FILE, error),
             _ => error,
         })?))
     };
-    Ok(Neural::new(header, reader, engine))
+    Ok(Neural::new(header, tokenizer, engine))
 }

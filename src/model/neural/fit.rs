@@ -11,7 +11,7 @@ use super::{
     holdout::Holdout,
     hugging_face,
     net::{Example, Net, NetConfig},
-    reader::Reader,
+    tokenizer::Tokenizer,
     training::{self, Job, Observer, TrainState},
 };
 use crate::{
@@ -78,7 +78,7 @@ impl NeuralConfig {
         let holdout = Holdout::new(train, self.validation, self.training.seed)?;
         let ids = monitor.stage("tokenizing", None, || {
             let texts: Vec<&str> = train.texts.iter().map(String::as_str).collect();
-            start.reader.encode(&texts)
+            start.tokenizer.encode(&texts)
         })?;
         let examples = |rows: &[usize]| -> Vec<Example> {
             let example = |row: &usize| Example {
@@ -110,7 +110,7 @@ impl NeuralConfig {
             n_steps: outcome.n_steps,
             stopped_early: outcome.stopped_early,
         };
-        Neural::trained(self, train.classes.clone(), start.reader, outcome.net, fitted)
+        Neural::trained(self, train.classes.clone(), start.tokenizer, outcome.net, fitted)
     }
 
     /// The tokenizer and the net that training begins with.
@@ -123,20 +123,20 @@ impl NeuralConfig {
                     self.name()
                 )));
             }
-            let (reader, net, origin) = hugging_face::start(
+            let (tokenizer, net, origin) = hugging_face::start(
                 folder,
                 &train.classes,
                 self.max_length,
                 self.training.seed,
                 device,
             )?;
-            return Ok(Start { reader, net, origin });
+            return Ok(Start { tokenizer, net, origin });
         }
         let most = self.net.vocab_size();
-        let reader = match &self.net {
+        let tokenizer = match &self.net {
             NetConfig::DistilBert(_) => {
                 let pieces = WordPiece::train(&train.texts, most, self.max_length)?;
-                Reader::WordPiece(Box::new(pieces))
+                Tokenizer::WordPiece(Box::new(pieces))
             }
             NetConfig::AvgNet(_) | NetConfig::Cnn(_) | NetConfig::Lstm(_) => {
                 let words = WordIds::fit(&train.texts, self.min_freq, most);
@@ -148,17 +148,17 @@ impl NeuralConfig {
                     ))
                     .with_hint("--min-freq 1 keeps every word"));
                 }
-                Reader::Words { words, max_length: self.max_length }
+                Tokenizer::Words { words, max_length: self.max_length }
             }
         };
-        let sizes = self.net.clone().of_data(reader.vocab_size(), n_classes);
+        let sizes = self.net.clone().of_data(tokenizer.vocab_size(), n_classes);
         let net = Net::new(sizes, self.training.seed, device)?;
-        Ok(Start { reader, net, origin: "random weights".to_owned() })
+        Ok(Start { tokenizer, net, origin: "random weights".to_owned() })
     }
 }
 
 struct Start {
-    reader: Reader,
+    tokenizer: Tokenizer,
     net: Net,
     origin: String,
 }

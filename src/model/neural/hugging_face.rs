@@ -10,9 +10,9 @@ use super::{
     classifier::Engine,
     device::Resolved,
     encoder::Encoder,
-    files::{NeuralHeader, file_tensors, net_tensors},
+    files::NeuralHeader,
     net::{DistilBertConfig, Net, NetConfig},
-    reader::Reader,
+    tokenizer::Tokenizer,
 };
 use crate::{
     error::{Error, Result},
@@ -43,13 +43,13 @@ pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Op
         opened.config.labels = classes;
     }
     let max_length = opened.config.max_position;
-    let reader = Reader::of_checkpoint(&files, max_length)
+    let tokenizer = Tokenizer::of_checkpoint(&files, max_length)
         .map_err(|error| error.with_context(folder.display()))?;
-    check_vocabulary(&reader, &opened.config)?;
+    check_vocabulary(&tokenizer, &opened.config)?;
     let net = NetConfig::DistilBert(sizes(&opened.config));
     let header = NeuralHeader::new(net, opened.config.labels.clone(), max_length);
     let note = opened.report.note();
-    Ok((Neural::new(header, reader, encoder(opened)?), note))
+    Ok((Neural::new(header, tokenizer, encoder(opened)?), note))
 }
 
 /// The tokenizer and the net that fine-tuning begins with, and what to say of them. A
@@ -60,7 +60,7 @@ pub(super) fn start(
     max_length: usize,
     seed: u64,
     device: &Resolved,
-) -> Result<(Reader, Net, String)> {
+) -> Result<(Tokenizer, Net, String)> {
     let in_context = |error: Error| error.with_context(folder.display());
     let files = ModelFiles::in_dir(folder)?;
     let mut opened = Checkpoint::open(&files, Head::Optional).map_err(in_context)?;
@@ -77,18 +77,18 @@ pub(super) fn start(
             opened.config.max_position
         )));
     }
-    let reader = Reader::of_checkpoint(&files, max_length).map_err(in_context)?;
-    check_vocabulary(&reader, &opened.config)?;
+    let tokenizer = Tokenizer::of_checkpoint(&files, max_length).map_err(in_context)?;
+    check_vocabulary(&tokenizer, &opened.config)?;
     let keeps_head = opened.has_head && opened.config.labels.len() == classes.len();
     opened.config.labels = classes.to_vec();
     let config = NetConfig::DistilBert(sizes(&opened.config));
     if !keeps_head {
-        let fresh = file_tensors(&Net::new(config.clone(), seed, device)?);
+        let fresh = Net::new(config.clone(), seed, device)?.parameters();
         for name in CLASSIFIER_HEAD {
             opened.tensors.insert(name, fresh.get(name)?.clone());
         }
     }
-    let net = Net::load(config, &net_tensors(&opened.tensors)?, device).map_err(in_context)?;
+    let net = Net::load(config, &opened.tensors, device).map_err(in_context)?;
     if opened.config.layer_norm_eps != EncoderConfig::DISTILBERT_EPS {
         return Err(Error::invalid(format!(
             "{}: layer_norm_eps {} can be predicted with but not trained, expected {}",
@@ -101,7 +101,7 @@ pub(super) fn start(
         tracing::info!(checkpoint = %folder.display(), "{note}");
     }
     let head = if keeps_head { "its head" } else { "a new head" };
-    Ok((reader, net, format!("{} with {head}", folder.display())))
+    Ok((tokenizer, net, format!("{} with {head}", folder.display())))
 }
 
 /// A checkpoint with a classification head as a net on any device.
@@ -110,14 +110,14 @@ pub(super) fn start(
 /// When the device has no room for it.
 pub fn net_of_checkpoint(opened: &Checkpoint, device: &Resolved) -> Result<Net> {
     let config = NetConfig::DistilBert(sizes(&opened.config));
-    Net::load(config, &net_tensors(&opened.tensors)?, device)
+    Net::load(config, &opened.tensors, device)
 }
 
-fn check_vocabulary(reader: &Reader, config: &EncoderConfig) -> Result<()> {
-    if reader.vocab_size() > config.vocab_size {
+fn check_vocabulary(tokenizer: &Tokenizer, config: &EncoderConfig) -> Result<()> {
+    if tokenizer.vocab_size() > config.vocab_size {
         return Err(Error::invalid(format!(
             "the tokenizer knows {} tokens, the checkpoint's embedding {}",
-            reader.vocab_size(),
+            tokenizer.vocab_size(),
             config.vocab_size
         ))
         .with_hint("use the tokenizer that belongs to the checkpoint"));
@@ -164,7 +164,7 @@ pub(super) fn checkpoint(net: &Net, header: &NeuralHeader) -> Result<Checkpoint>
     };
     Ok(Checkpoint {
         config,
-        tensors: file_tensors(net),
+        tensors: net.parameters(),
         has_head: true,
         report: LoadReport::default(),
     })
@@ -178,15 +178,5 @@ pub(super) fn encoder(checkpoint: Checkpoint) -> Result<Engine> {
 
 /// Writes `config.json` and `model.safetensors`.
 pub(super) fn save(opened: &Checkpoint, dir: &Path) -> Result<()> {
-    let values: Vec<_> = opened
-        .tensors
-        .iter()
-        .map(|(name, tensor)| Ok((name, tensor.shape(), tensor.values()?)))
-        .collect::<Result<_>>()?;
-    let named = values.iter().map(|(name, shape, values)| checkpoint::NamedTensor {
-        name: (*name).into(),
-        shape: shape.to_vec(),
-        values: values[..].into(),
-    });
-    checkpoint::write(dir, &opened.config, &named.collect::<Vec<_>>())
+    checkpoint::write(dir, &opened.config, &opened.tensors)
 }

@@ -14,7 +14,8 @@ mod fit;
 mod holdout;
 mod hugging_face;
 pub mod net;
-mod reader;
+pub mod tensors;
+mod tokenizer;
 pub mod training;
 
 pub use classifier::Neural;

@@ -5,9 +5,11 @@ use super::{
     config::EncoderConfig,
     names::{POSITIONS, TOKEN_TYPES},
     report::{LoadReport, MisShaped},
-    tensors::{Tensor, Tensors},
 };
-use crate::error::Result;
+use crate::{
+    error::Result,
+    model::neural::tensors::{Tensor, Tensors},
+};
 
 /// Adds token type 0 to every position embedding and takes the token types away. A checkpoint
 /// without token types is left as it is.

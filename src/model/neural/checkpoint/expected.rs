@@ -5,9 +5,8 @@ use super::{
     config::{EncoderConfig, Family},
     names::{self, Meaning, PREFIX},
     report::{LoadReport, MisShaped, MissingTensor},
-    tensors::Tensors,
 };
-use crate::error::Result;
+use crate::{error::Result, model::neural::tensors::Tensors};
 
 /// The four tensors of the classification head.
 pub const CLASSIFIER_HEAD: [&str; 4] =

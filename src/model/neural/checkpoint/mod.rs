@@ -8,19 +8,17 @@ mod bert;
 mod config;
 mod config_json;
 mod expected;
-mod mapped;
 mod names;
 mod pytorch;
 mod report;
-mod tensors;
 mod write;
 
 pub use config::{Activation, EncoderConfig, Family};
 pub use expected::{CLASSIFIER_HEAD, expected_tensors};
 pub use report::{LoadReport, MisShaped, MissingTensor};
-pub use tensors::{Tensor, Tensors, Values};
-pub use write::{NamedTensor, write, write_tensors};
+pub use write::write;
 
+use super::tensors::Tensors;
 use crate::{error::Result, model::ModelFiles};
 
 /// The name of the file with sizes and labels.

@@ -6,8 +6,10 @@ use std::path::Path;
 use burn::tensor::DType;
 use burn_store::pytorch::PytorchReader;
 
-use super::tensors::{Tensor, Tensors};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    model::neural::tensors::{Tensor, Tensors},
+};
 
 /// Reads every floating-point tensor into memory, widened to `f32`. Others are listed, for the
 /// report, and not read.

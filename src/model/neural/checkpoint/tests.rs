@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::*;
+use crate::model::neural::tensors::Tensor;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -24,25 +25,12 @@ fn copy(name: &str) -> tempfile::TempDir {
     dir
 }
 
-fn named(tensors: &Tensors) -> Vec<NamedTensor<'_>> {
-    let named = tensors.iter().map(|(name, tensor)| NamedTensor {
-        name: name.into(),
-        shape: tensor.shape().to_vec(),
-        values: tensor.values().unwrap().to_vec().into(),
-    });
-    named.collect()
-}
-
 /// Writes the tensors of a fixture after `change` has been at them, without any check.
-fn rewrite(
-    name: &str,
-    change: impl Fn(Vec<NamedTensor<'_>>) -> Vec<NamedTensor<'_>>,
-) -> tempfile::TempDir {
+fn rewrite(name: &str, change: impl Fn(&mut Tensors)) -> tempfile::TempDir {
     let dir = copy(name);
-    let stored = open(&folder(name), Head::Required).unwrap();
-    let tensors = change(named(&stored.tensors));
-    let views = tensors.iter().map(|tensor| (tensor.name.as_ref(), tensor));
-    safetensors::serialize_to_file(views, None, &dir.path().join(WEIGHTS_FILE)).unwrap();
+    let mut stored = open(&folder(name), Head::Required).unwrap();
+    change(&mut stored.tensors);
+    stored.tensors.save(&dir.path().join(WEIGHTS_FILE)).unwrap();
     dir
 }
 
@@ -51,7 +39,7 @@ fn a_distilbert_survives_being_read_and_written_bit_by_bit() {
     let read = open(&folder("tiny-distilbert"), Head::Required).unwrap();
     assert!(read.has_head && read.report == LoadReport::default());
     let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), &read.config, &named(&read.tensors)).unwrap();
+    write(dir.path(), &read.config, &read.tensors).unwrap();
     let original = fs::read(folder("tiny-distilbert").join(WEIGHTS_FILE)).unwrap();
     let written = fs::read(dir.path().join(WEIGHTS_FILE)).unwrap();
     let original = safetensors::SafeTensors::deserialize(&original).unwrap();
@@ -111,17 +99,15 @@ fn half_precision_is_widened_exactly() {
 
 #[test]
 fn everything_that_does_not_fit_is_in_one_error() {
-    let dir = rewrite("tiny-distilbert", |mut tensors| {
-        tensors.retain(|tensor| tensor.name != "distilbert.transformer.layer.1.ffn.lin2.bias");
-        for tensor in &mut tensors {
-            if tensor.name.ends_with("layer.0.attention.q_lin.weight") {
-                tensor.shape = vec![16, 64];
-            }
-            if tensor.name.ends_with("layer.0.attention.k_lin.weight") {
-                tensor.name = "distilbert.transformer.layer.0.attention.extra.weight".into();
-            }
-        }
-        tensors
+    let dir = rewrite("tiny-distilbert", |tensors| {
+        tensors.remove("distilbert.transformer.layer.1.ffn.lin2.bias").unwrap();
+        let attention = "distilbert.transformer.layer.0.attention";
+        tensors.insert(
+            format!("{attention}.q_lin.weight"),
+            Tensor::new(vec![16, 64], vec![0.5; 16 * 64]),
+        );
+        let renamed = tensors.remove(&format!("{attention}.k_lin.weight")).unwrap();
+        tensors.insert(format!("{attention}.extra.weight"), renamed);
     });
     let message = open(dir.path(), Head::Required).unwrap_err().to_string();
     for part in [
@@ -137,9 +123,10 @@ fn everything_that_does_not_fit_is_in_one_error() {
 
 #[test]
 fn only_a_checkpoint_to_fine_tune_may_lack_its_head() {
-    let dir = rewrite("tiny-distilbert", |mut tensors| {
-        tensors.retain(|tensor| !tensor.name.starts_with("pre_classifier"));
-        tensors
+    let dir = rewrite("tiny-distilbert", |tensors| {
+        for part in ["weight", "bias"] {
+            tensors.remove(&format!("pre_classifier.{part}")).unwrap();
+        }
     });
     let error = open(dir.path(), Head::Required).unwrap_err();
     assert!(error.to_string().contains("pre_classifier.weight [32, 32] is missing"), "{error}");

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::neural::checkpoint::{EncoderConfig, Tensors, Values},
+    model::neural::{
+        checkpoint::EncoderConfig,
+        tensors::{Tensors, Values},
+    },
 };
 
 /// The two tables, `[vocab_size, width]` and `[max_position, width]`.

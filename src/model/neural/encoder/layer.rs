@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::neural::checkpoint::{EncoderConfig, Tensors},
+    model::neural::{checkpoint::EncoderConfig, tensors::Tensors},
 };
 
 /// Blocks that a thread carries through the layer together: each reads the weights once, and more

@@ -21,7 +21,7 @@ mod tile;
 use pulp::Arch;
 
 use self::{embeddings::Embeddings, layer::Layer, math::Function, packed::Packed};
-use super::checkpoint::{EncoderConfig, Tensors};
+use super::{checkpoint::EncoderConfig, tensors::Tensors};
 use crate::error::{Error, Result};
 
 /// Tokens computed together at most: beyond it, memory grows and speed does not. One sequence may

@@ -9,7 +9,7 @@ use super::{
     math::Function,
     tile::{PANEL, Start},
 };
-use crate::{error::Result, model::neural::checkpoint::Tensors};
+use crate::{error::Result, model::neural::tensors::Tensors};
 
 /// Weights `[n_panels][n_in][PANEL]`: the outputs of a panel side by side, as the innermost product
 /// reads them. Outputs behind the last are zeros.

@@ -8,7 +8,10 @@ use serde_json::Value;
 use super::Encoder;
 use crate::model::{
     ModelFiles,
-    neural::checkpoint::{Checkpoint, EncoderConfig, Head, Tensor, Tensors, expected_tensors},
+    neural::{
+        checkpoint::{Checkpoint, EncoderConfig, Head, expected_tensors},
+        tensors::{Tensor, Tensors},
+    },
 };
 
 /// Every instruction set this processor has, and plain arithmetic.

@@ -3,29 +3,24 @@
 
 use std::path::PathBuf;
 
-use safetensors::SafeTensors;
 use serde_json::Value;
 
-use super::{AvgNetConfig, CnnConfig, DistilBertConfig, LstmConfig, NamedTensor, Net, NetConfig};
-use crate::model::{Device, neural::device::Resolved};
+use super::{AvgNetConfig, CnnConfig, DistilBertConfig, LstmConfig, Net, NetConfig};
+use crate::model::{
+    Device,
+    neural::{device::Resolved, tensors::Tensors},
+};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// The tensors of a file whose names start with `prefix`, without it.
-pub(crate) fn tensors(name: &str, prefix: &str) -> Vec<NamedTensor> {
-    let bytes = std::fs::read(path(name)).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let named = file.tensors().into_iter().filter_map(|(name, tensor)| {
-        let words = tensor.data().chunks_exact(4);
-        Some(NamedTensor {
-            name: name.strip_prefix(prefix)?.to_owned(),
-            shape: tensor.shape().to_vec(),
-            values: words.map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect(),
-        })
-    });
-    named.collect()
+pub(crate) fn tensors(name: &str, prefix: &str) -> Tensors {
+    let stored = Tensors::map(&path(name)).unwrap().into_iter();
+    stored
+        .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor)))
+        .collect()
 }
 
 pub(crate) fn json(name: &str) -> Value {

@@ -17,14 +17,13 @@ pub use cnn::CnnConfig;
 pub use config::NetConfig;
 pub use distilbert::DistilBertConfig;
 pub use lstm::LstmConfig;
-pub use parameters::NamedTensor;
 pub use pass::Precision;
 
 use self::{
     parameters::{Specs, Tensor, Values, host},
     pass::Pass,
 };
-use super::device::Resolved;
+use super::{device::Resolved, tensors::Tensors};
 use crate::error::{Error, Result};
 
 /// A neural net with its weights on a device. Copies share the weights until one of them changes.
@@ -76,7 +75,7 @@ impl Net {
     ///
     /// # Errors
     /// Sizes that make no net; missing, unused and mis-shaped tensors, all of them by name.
-    pub fn load(config: NetConfig, tensors: &[NamedTensor], device: &Resolved) -> Result<Self> {
+    pub fn load(config: NetConfig, tensors: &Tensors, device: &Resolved) -> Result<Self> {
         config.check()?;
         let (architecture, specs) = Architecture::new(&config);
         let values = specs.load(tensors, device.burn())?;
@@ -109,7 +108,7 @@ impl Net {
     }
 
     /// Every parameter with PyTorch's name, shape and order.
-    pub fn parameters(&self) -> Vec<NamedTensor> {
+    pub fn parameters(&self) -> Tensors {
         self.specs.named(&self.values)
     }
 
@@ -117,7 +116,7 @@ impl Net {
     ///
     /// # Errors
     /// Missing, unused and mis-shaped tensors, all of them by name; the net is unchanged then.
-    pub fn set_parameters(&mut self, tensors: &[NamedTensor]) -> Result<()> {
+    pub fn set_parameters(&mut self, tensors: &Tensors) -> Result<()> {
         self.values = self.specs.load(tensors, self.device.burn())?;
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! outside are always PyTorch's, and the difference ends in this file. Every parameter is a matrix
 //! inside: a vector `[n]` is `[1, n]`, so that it broadcasts over rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use burn::{
     Dispatch, DispatchDevice,
@@ -13,22 +13,12 @@ use burn::{
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    model::neural::tensors::{self, Tensors},
     random::Random,
 };
 
 /// A tensor on a device that is chosen at run time.
 pub(crate) type Tensor<const D: usize> = BurnTensor<Dispatch, D>;
-
-/// A parameter's values with PyTorch's name and shape.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NamedTensor {
-    /// PyTorch's name, such as `classifier.weight`.
-    pub name: String,
-    /// PyTorch's shape; a linear layer's weight is `[out, in]`.
-    pub shape: Vec<usize>,
-    /// Row-major values.
-    pub values: Vec<f32>,
-}
 
 /// How a parameter's matrix relates to PyTorch's tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,29 +197,22 @@ impl Specs {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] with every missing, unused and mis-shaped tensor by name.
-    pub(crate) fn load(&self, tensors: &[NamedTensor], device: &DispatchDevice) -> Result<Values> {
-        let by_name: BTreeMap<&str, &NamedTensor> =
-            tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    pub(crate) fn load(&self, tensors: &Tensors, device: &DispatchDevice) -> Result<Values> {
         let known: BTreeSet<&str> = self.0.iter().map(|spec| spec.name.as_str()).collect();
         let mut faults: Vec<String> = Vec::new();
         for spec in &self.0 {
-            match by_name.get(spec.name.as_str()) {
-                None => faults.push(format!("{} is missing", spec.name)),
-                Some(tensor) if tensor.shape != spec.shape => faults.push(format!(
+            match tensors.get(&spec.name) {
+                Err(_) => faults.push(format!("{} is missing", spec.name)),
+                Ok(tensor) if tensor.shape() != spec.shape => faults.push(format!(
                     "{} has shape {:?}, expected {:?}",
-                    spec.name, tensor.shape, spec.shape
-                )),
-                Some(tensor) if tensor.values.len() != spec.n_values() => faults.push(format!(
-                    "{} has {} values, its shape {:?} needs {}",
                     spec.name,
-                    tensor.values.len(),
-                    spec.shape,
-                    spec.n_values()
+                    tensor.shape(),
+                    spec.shape
                 )),
-                Some(_) => {}
+                Ok(_) => {}
             }
         }
-        let unused = by_name.keys().filter(|name| !known.contains(*name));
+        let unused = tensors.iter().map(|(name, _)| name).filter(|name| !known.contains(name));
         faults.extend(unused.map(|name| format!("{name} is not a parameter of this net")));
         if !faults.is_empty() {
             return Err(Error::new(
@@ -238,21 +221,20 @@ impl Specs {
             )
             .with_hint("use the weights and the configuration of the same model"));
         }
-        let values = self.0.iter().map(|spec| {
-            let tensor = by_name[spec.name.as_str()];
-            matrix(spec.inward(&tensor.values), spec, device)
-        });
-        Ok(Values(values.collect()))
+        let values = self
+            .0
+            .iter()
+            .map(|spec| Ok(matrix(spec.inward(&tensors.values(&spec.name)?), spec, device)));
+        Ok(Values(values.collect::<Result<_>>()?))
     }
 
     /// `values` by name, with PyTorch's shapes and order.
-    pub(crate) fn named(&self, values: &Values) -> Vec<NamedTensor> {
+    pub(crate) fn named(&self, values: &Values) -> Tensors {
         let pairs = self.0.iter().zip(&values.0);
         pairs
-            .map(|(spec, value)| NamedTensor {
-                name: spec.name.clone(),
-                shape: spec.shape.clone(),
-                values: spec.outward(host(value.clone())),
+            .map(|(spec, value)| {
+                let values = spec.outward(host(value.clone()));
+                (spec.name.clone(), tensors::Tensor::new(spec.shape.clone(), values))
             })
             .collect()
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{EpochReport, TrainSettings};
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::neural::net::{NamedTensor, NetConfig},
+    model::neural::{net::NetConfig, tensors::Tensors},
 };
 
 /// AdamW's two moments of one parameter, in the order the device keeps its weights in.
@@ -26,10 +26,10 @@ pub struct TrainState {
     /// The numbers.
     pub position: Position,
     /// The weights now.
-    pub weights: Vec<NamedTensor>,
+    pub weights: Tensors,
     /// The weights of the best epoch, once there is one.
-    pub best: Option<Vec<NamedTensor>>,
-    /// Of every parameter, in the order of `weights`.
+    pub best: Option<Tensors>,
+    /// Of every parameter, in the order of [`Net::expected`](crate::model::neural::net::Net::expected).
     pub moments: Vec<Moments>,
 }
 

@@ -3,9 +3,9 @@
 //! One file, so that the state is replaced as a whole: it is written beside the old one and renamed
 //! over it. A process that dies while it writes leaves the old state.
 
-use std::{borrow::Cow, collections::HashMap, io::Write, path::Path};
+use std::{collections::HashMap, io::Write, path::Path};
 
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::{Dtype, SafeTensors};
 
 use super::{
     TrainState,
@@ -13,36 +13,15 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::neural::net::NamedTensor,
+    model::neural::{
+        net::Net,
+        tensors::{Tensor, Tensors},
+    },
 };
 
 const FILE: &str = "train_state.safetensors";
 /// The header's entry that holds the numbers.
 const POSITION: &str = "trialbook.train_state.1";
-
-/// A tensor on its way into a file.
-struct Stored<'a> {
-    shape: Vec<usize>,
-    values: &'a [f32],
-}
-
-impl View for Stored<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.values.len() * 4
-    }
-}
 
 impl TrainState {
     /// The whole state.
@@ -50,30 +29,22 @@ impl TrainState {
     /// # Errors
     /// [`ErrorKind::Internal`] if it cannot be put into the format.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut tensors = Vec::new();
-        let named = |prefix: &'static str, list: &'_ [NamedTensor]| {
-            list.iter()
-                .map(|tensor| (format!("{prefix}/{}", tensor.name), tensor.shape.clone()))
-                .collect::<Vec<_>>()
-        };
-        for (prefix, list) in [("weight", Some(&self.weights)), ("best", self.best.as_ref())] {
-            let list = list.map(Vec::as_slice).unwrap_or_default();
-            for ((name, shape), tensor) in named(prefix, list).into_iter().zip(list) {
-                tensors.push((name, Stored { shape, values: &tensor.values }));
+        let mut tensors = Tensors::default();
+        for (prefix, part) in [("weight", Some(&self.weights)), ("best", self.best.as_ref())] {
+            for (name, tensor) in part.into_iter().flat_map(Tensors::iter) {
+                tensors.insert(format!("{prefix}/{name}"), tensor.clone());
             }
         }
-        for (weight, moments) in self.weights.iter().zip(&self.moments) {
+        let expected = Net::expected(&self.position.config)?;
+        for ((name, _), moments) in expected.iter().zip(&self.moments) {
             for (prefix, values) in [("mean", &moments.mean), ("square", &moments.square)] {
-                let shape = vec![values.len()];
-                tensors.push((format!("{prefix}/{}", weight.name), Stored { shape, values }));
+                let tensor = Tensor::new(vec![values.len()], values.clone());
+                tensors.insert(format!("{prefix}/{name}"), tensor);
             }
         }
-        let internal =
-            |what: String| Error::new(ErrorKind::Internal, format!("train state: {what}"));
-        let position =
-            serde_json::to_string(&self.position).map_err(|e| internal(e.to_string()))?;
-        let header = HashMap::from([(POSITION.to_owned(), position)]);
-        safetensors::serialize(tensors, Some(header)).map_err(|e| internal(e.to_string()))
+        let position = serde_json::to_string(&self.position)
+            .map_err(|source| Error::new(ErrorKind::Internal, "train state").with_source(source))?;
+        tensors.to_bytes(HashMap::from([(POSITION.to_owned(), position)]))
     }
 
     /// Reads [`TrainState::to_bytes`].
@@ -98,13 +69,13 @@ impl TrainState {
             let values = words.map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
             Ok((tensor.shape().to_vec(), values.collect::<Vec<f32>>()))
         };
-        let expected = crate::model::neural::net::Net::expected(&position.config)?;
+        let expected = Net::expected(&position.config)?;
         let read = |prefix: &str| {
             let tensor = |(name, _): &(String, Vec<usize>)| {
                 let (shape, values) = values(&format!("{prefix}/{name}"))?;
-                Ok(NamedTensor { name: name.clone(), shape, values })
+                Ok((name.clone(), Tensor::new(shape, values)))
             };
-            expected.iter().map(tensor).collect::<Result<Vec<_>>>()
+            expected.iter().map(tensor).collect::<Result<Tensors>>()
         };
         let moments = expected.iter().map(|(name, shape)| {
             let n_values: usize = shape.iter().product();

@@ -21,14 +21,14 @@ const WORDS_FILE: &str = "words.txt";
 
 /// Texts to token ids.
 #[derive(Debug, Clone)]
-pub(super) enum Reader {
+pub(super) enum Tokenizer {
     /// Sub-words of a BERT.
     WordPiece(Box<WordPiece>),
     /// Whole words.
     Words { words: WordIds, max_length: usize },
 }
 
-impl Reader {
+impl Tokenizer {
     /// The tokenizer of a Hugging Face snapshot: `tokenizer.json` or else `vocab.txt`.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Reader {
             .map(|pieces| Self::WordPiece(Box::new(pieces)))
     }
 
-    /// What [`Reader::save`] wrote.
+    /// What [`Tokenizer::save`] wrote.
     pub(super) fn load(files: &ModelFiles, max_length: usize) -> Result<Self> {
         if files.path(TOKENIZER_FILE).is_ok() {
             return Self::of_checkpoint(files, max_length);

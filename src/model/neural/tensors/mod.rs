@@ -1,7 +1,10 @@
-//! Named tensors in a mapped file or in memory, read as `f32`.
+//! Named tensors in a mapped file or in memory, read as `f32`, and safetensors files of them.
+
+mod mapped;
 
 use std::{
-    collections::BTreeMap,
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
     fmt,
     ops::{Deref, Range},
     path::Path,
@@ -9,13 +12,13 @@ use std::{
 };
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensors, View};
 
-use super::mapped::MappedFile;
+use self::mapped::MappedFile;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Tensors by name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tensors(BTreeMap<String, Tensor>);
 
 /// One tensor: its shape, and where its numbers are.
@@ -82,9 +85,9 @@ impl Tensors {
     /// # Errors
     /// [`ErrorKind::NotFound`] with the name.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
-        self.0.get(name).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("the checkpoint has no tensor {name:?}"))
-        })
+        self.0
+            .get(name)
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no tensor {name:?}")))
     }
 
     /// The numbers of `name`: [`Tensors::get`] and [`Tensor::values`] in one, with the name in
@@ -106,8 +109,63 @@ impl Tensors {
         self.0.insert(name.into(), tensor);
     }
 
-    pub(super) fn remove(&mut self, name: &str) -> Option<Tensor> {
+    /// Takes a tensor out.
+    pub fn remove(&mut self, name: &str) -> Option<Tensor> {
         self.0.remove(name)
+    }
+
+    /// Writes a safetensors file, every number as F32, bit by bit as it is.
+    ///
+    /// # Errors
+    /// A number type that cannot be read, and when the system refuses, with the path.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        // Transformers refuses a file that does not say which framework's layout it has.
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        safetensors::serialize_to_file(self.stored()?, Some(metadata), path).map_err(|source| {
+            Error::new(ErrorKind::Io, format!("cannot write {path:?}")).with_source(source)
+        })
+    }
+
+    /// The bytes of a safetensors file with `metadata` in its header, every number as F32.
+    ///
+    /// # Errors
+    /// A number type that cannot be read.
+    pub fn to_bytes(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>> {
+        safetensors::serialize(self.stored()?, Some(metadata)).map_err(|source| {
+            Error::new(ErrorKind::Internal, "cannot lay tensors out as a file").with_source(source)
+        })
+    }
+
+    fn stored(&self) -> Result<Vec<(&str, Stored<'_>)>> {
+        self.iter()
+            .map(|(name, tensor)| {
+                Ok((name, Stored { shape: tensor.shape(), values: self.values(name)? }))
+            })
+            .collect()
+    }
+}
+
+/// A tensor on its way into a file.
+struct Stored<'a> {
+    shape: &'a [usize],
+    values: Values,
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(bytemuck::cast_slice(&self.values))
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val::<[f32]>(&self.values)
     }
 }
 
@@ -206,6 +264,14 @@ impl Tensor {
         if let Data::Mapped { file, range, .. } = &self.data {
             file.release(range);
         }
+    }
+}
+
+/// Equal when shapes and numbers are, wherever they lie. What cannot be read equals nothing.
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Self) -> bool {
+        let values = (self.values(), other.values());
+        self.shape == other.shape && matches!(values, (Ok(own), Ok(others)) if *own == *others)
     }
 }
 
