@@ -89,10 +89,13 @@ def write_reviews(path):
             file.write(f"{('negative', 'positive')[i % 2]},{i * 7919 % 400}\n")
 
 
-def analysis(limit):
-    """Filters, groups and shows; a different figure makes it a different cell."""
+def analysis(data, limit):
+    """Reads, filters, groups and shows; a different figure makes it a different cell.
+
+    It reads the file itself because stock evcxr cannot go on with a frame of an earlier cell: it links polars into
+    every cell anew, each copy hashes with a seed of its own, and the frame's columns are no longer found."""
     return (
-        f'df.clone().lazy().filter(col("words").gt(lit({limit}))).group_by([col("label")])'
+        f'LazyCsvReader::new("{data}".into()).finish()?.filter(col("words").gt(lit({limit}))).group_by([col("label")])'
         f'.agg([len().alias("n"), col("words").mean().alias("mean")]).collect()?'
     )
 
@@ -112,10 +115,9 @@ def drive(session, before, command_cell, setup, data):
     start = time.perf_counter()
     for cell in setup:
         session.cell(cell, limit_s=3000)
-    session.cell(f'let df: DataFrame = LazyCsvReader::new("{data}".into()).finish()?.collect()?;')
-    session.cell(analysis(0), "positive")
+    session.cell(analysis(data, 0), "positive")
     times["the first DataFrame, its library included"] = [time.perf_counter() - start]
-    times["filter, group and show a DataFrame"] = [session.cell(analysis(10 + i), "positive") for i in range(N_CELLS)]
+    times["read, filter, group and show a DataFrame"] = [session.cell(analysis(data, 10 + i), "positive") for i in range(N_CELLS)]
     return times
 
 
