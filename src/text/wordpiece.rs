@@ -103,6 +103,8 @@ impl WordPiece {
     }
 
     fn new(mut tokenizer: Tokenizer, json: String, max_length: usize) -> Result<Self> {
+        // The file's own padding would make every text, the empty one below too, as long as it says.
+        tokenizer.with_padding(None);
         let n_added = tokenizer.encode("", true).map_or(0, |encoding| encoding.len());
         if n_added == 0 {
             return Err(Error::invalid(
@@ -116,7 +118,6 @@ impl WordPiece {
             ))
             .with_hint("--max-len 128 or 256 is usual"));
         }
-        tokenizer.with_padding(None);
         let truncation = TruncationParams {
             max_length,
             strategy: TruncationStrategy::LongestFirst,
@@ -254,6 +255,21 @@ mod tests {
         assert_eq!(again.to_json(), pieces.to_json());
         assert!(pieces.vocab_size() <= 60);
         assert_eq!(WordPiece::train(&texts, 60, 16).unwrap().to_json(), pieces.to_json());
+    }
+
+    #[test]
+    fn padding_that_the_file_asks_for_is_left_aside() {
+        let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\n");
+        let pieces = WordPiece::from_vocabulary(file.path(), true, 8).unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(pieces.to_json()).unwrap();
+        // As sentence-transformers' checkpoints have it.
+        json["padding"] = serde_json::json!({
+            "strategy": {"Fixed": 128}, "direction": "Right", "pad_to_multiple_of": null,
+            "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]",
+        });
+        let padding = WordPiece::from_json(json.to_string(), 8).unwrap();
+        assert_eq!(padding.encode("good").unwrap(), [2, 4, 3]);
+        assert_eq!(padding.to_json(), json.to_string(), "the file stays as it was");
     }
 
     #[test]
