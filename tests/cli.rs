@@ -65,10 +65,11 @@ impl Trialbook {
     }
 
     /// Starts `serve` on a free port: the process, and the address it says it listens on.
-    fn serve(&self) -> (Child, String) {
+    pub(crate) fn serve(&self, args: &[&str]) -> (Child, String) {
         let mut child = self
             .command()
             .args(["serve", "--port", "0", "--json"])
+            .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -323,7 +324,7 @@ fn an_interrupt_ends_training_as_a_killed_run() {
 #[test]
 fn a_server_without_a_production_model_starts_and_says_what_to_do() {
     let book = Trialbook::new();
-    let (mut child, url) = book.serve();
+    let (mut child, url) = book.serve(&[]);
     let url = url.as_str();
     let unhealthy = book.fails(1, &["health", "--url", url]);
     assert!(unhealthy.contains("Production") || unhealthy.contains("promote"), "{unhealthy}");
@@ -371,7 +372,7 @@ fn a_server_says_in_json_where_it_listens_and_stops_on_sigterm() {
     let book = Trialbook::new();
     book.json(&["data", "sample"]);
     book.json(&["train", "tfidf", "--data", "sample", "--deploy"]);
-    let (mut child, url) = book.serve();
+    let (mut child, url) = book.serve(&[]);
     let url = url.as_str();
     let health = book.json(&["health", "--url", url]);
     assert_eq!((&health["status"], &health["model"]["version"]), (&"ok".into(), &1.into()));

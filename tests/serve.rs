@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers may fail the test as the test may")]
 
 mod double;
+mod follow;
 mod sockets;
 
 use std::time::Duration;
@@ -226,6 +227,46 @@ async fn health_names_the_model() {
 }
 
 #[tokio::test]
+async fn live_is_not_ready() {
+    assert_eq!(ask(no_model(), get("/health/live")).await.status, 200);
+    check_error(&ask(no_model(), get("/health/ready")).await, 503, "model_unavailable");
+    let ready = ask(state(), get("/health/ready")).await;
+    assert_eq!((ready.status, &ready.json["model"]["version"]), (200, &json!(3)));
+    assert_eq!(ask(no_model(), get("/models")).await.json, json!({"models": []}));
+    let models = ask(state(), get("/models")).await.json;
+    assert_eq!(models["models"][0]["classes"], json!(["neg", "pos"]));
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let state = state();
+    ask(state.clone(), post("/predict", r#"{"text":"ooo!"}"#)).await;
+    ask(state.clone(), post("/batch_predict", r#"{"texts":["oo!!","!!!","!"]}"#)).await;
+    ask(state.clone(), post("/predict", r#"{"text":7}"#)).await;
+    ask(state.clone(), get("/no/such/path")).await;
+    let (status, headers, body) = ask_raw(state, get("/metrics")).await;
+    assert_eq!(status, 200);
+    assert!(headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    let text = String::from_utf8(body).unwrap();
+    for line in [
+        r#"model_predictions_total{model="Reviews",version="3"} 4"#,
+        r#"model_positive_predictions_total{model="Reviews",version="3"} 2"#,
+        r#"model_negative_predictions_total{model="Reviews",version="3"} 2"#,
+        "model_prediction_duration_seconds_count 2",
+        r#"model_prediction_batch_size_bucket{le="2"} 1"#,
+        r#"http_requests_total{path="/predict",status="200"} 1"#,
+        r#"http_requests_total{path="/predict",status="422"} 1"#,
+        r#"http_requests_total{path="other",status="404"} 1"#,
+        r#"http_errors_total{error_type="validation_error"} 1"#,
+        "http_requests_in_flight 1",
+        r#"model_info{model="Reviews",run_id="0123456789abcdef0123456789abcdef",version="3"} 1"#,
+        "model_swaps_total 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn the_endpoints_that_the_description_names_work_as_it_says() {
     let description = ask(state(), get("/")).await.json;
     assert_eq!(description["model"]["name"], "Reviews");
@@ -235,7 +276,7 @@ async fn the_endpoints_that_the_description_names_work_as_it_says() {
                 "GET" => get(path),
                 _ => post(path, endpoint["example"].to_string()),
             };
-            assert_eq!(ask(state(), request).await.status, 200, "{path}");
+            assert_eq!(ask_raw(state(), request).await.0, 200, "{path}");
         }
     }
 }

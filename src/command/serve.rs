@@ -23,6 +23,9 @@ pub struct Serve {
     /// The registered model whose Production version answers
     #[arg(long, env = "TRIALBOOK_MODEL", default_value = DEFAULT_MODEL, value_name = "NAME")]
     model: String,
+    /// Serve this version and stay with it, whatever is promoted
+    #[arg(long, env = "TRIALBOOK_PIN", value_name = "VERSION")]
+    pin: Option<u32>,
     /// Go on beside the cells of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
     background: bool,
@@ -41,9 +44,10 @@ impl Serve {
             host: self.host.clone(),
             port: self.port,
             model: self.model.clone(),
+            pin: self.pin,
             ..ServeConfig::new(session.book.store().clone())
         };
-        let state = ServerState::load(&config.store, &config.model, config.limits.clone())?;
+        let state = config.load()?;
         if let Some(kept) = kept {
             let serving = self.serving(&state);
             let server = Server::with_state(state, &self.host, self.port)?;
@@ -70,12 +74,11 @@ impl Serve {
         state.model_info().map_or_else(
             || {
                 format!(
-                    "{} has no Production version: /predict answers 503 until one is promoted and \
-                     the server is started again",
+                    "{} has no Production version: /predict answers 503 until one is promoted",
                     self.model
                 )
             },
-            |model| format!("serving {}/{} (Production)", model.name, model.version),
+            |model| format!("serving {}/{} ({})", model.name, model.version, model.stage),
         )
     }
 }

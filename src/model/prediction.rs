@@ -28,6 +28,12 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// Whether a model of two classes predicted the positive one; none for more classes.
+    pub fn is_positive(&self) -> Option<bool> {
+        let (positive, _) = self.scores.get(1)?;
+        self.probability.map(|_| self.label == *positive)
+    }
+
     /// Reads one `row` of probabilities, one value a class, as [`predicted_label`] decides it.
     ///
     /// # Errors

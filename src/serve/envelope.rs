@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware::Next,
     response::Response,
 };
 
-use super::error::ApiError;
+use super::{error::ApiError, state::ServerState};
 
 /// Names a request in its answer, in errors and in the log.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,15 +46,29 @@ impl RequestId {
 }
 
 /// Wraps every route and fallback.
-pub(crate) async fn envelope(mut request: Request, next: Next) -> Response {
+pub(crate) async fn envelope(
+    State(state): State<ServerState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
+    let in_flight = state.metrics().request();
     let request_id = RequestId::of(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    // Paths that lead nowhere are one series, however many there are.
+    let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(request_id.clone());
 
     let mut response = next.run(request).await;
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+    drop(in_flight);
+    let error = response.extensions_mut().remove::<ApiError>();
+    state.metrics().answered(
+        route.as_ref().map_or("other", MatchedPath::as_str),
+        response.status().as_u16(),
+        error.as_ref().map(ApiError::error_type),
+    );
+    if let Some(error) = error {
         *response.body_mut() = Body::from(error.body(request_id.as_str()));
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);

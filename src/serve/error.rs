@@ -165,7 +165,7 @@ impl ApiError {
             &format!("no version of the model {model:?} is in production"),
             &format!(
                 "train one with `trialbook train tfidf --deploy`, or promote one with `trialbook \
-                 promote {model} VERSION`, then restart the server"
+                 promote {model} VERSION`: the server takes it up within 2 seconds"
             ),
         )
     }
@@ -198,6 +198,11 @@ impl ApiError {
         let Self { error, error_type, detail, .. } = self;
         let body = Body { error, error_type, detail, request_id };
         serde_json::to_vec(&body).expect("texts and numbers serialise")
+    }
+
+    /// The kind of error, as clients and metrics read it.
+    pub(crate) fn error_type(&self) -> &'static str {
+        self.error_type
     }
 
     /// The status alone, for the log.

@@ -2,17 +2,18 @@
 //! check asks it.
 
 use axum::{
-    Extension,
+    Extension, Json,
     extract::State,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     client,
     envelope::RequestId,
+    error::ApiError,
     state::{ModelInfo, ServerState},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +28,9 @@ pub struct HealthReport {
     pub status: HealthStatus,
     /// Which model version answers.
     pub model: Option<ModelInfo>,
+    /// Why another version answers than the registry wants, such as one that cannot be loaded.
+    #[serde(default)]
+    pub problem: Option<String>,
     /// Seconds since the server started.
     pub uptime_s: f64,
 }
@@ -48,7 +52,8 @@ pub(crate) async fn health(
 ) -> Response {
     let mut report = HealthReport {
         status: HealthStatus::Ok,
-        model: state.model_info().cloned(),
+        model: state.model_info().map(|info| ModelInfo::clone(&info)),
+        problem: state.problem(),
         uptime_s: state.uptime_s(),
     };
     let (status, json) = match state.served() {
@@ -66,6 +71,19 @@ pub(crate) async fn health(
     };
     let content_type = HeaderValue::from_static("application/json");
     (status, [(header::CONTENT_TYPE, content_type)], json.to_string()).into_response()
+}
+
+/// `GET /health/live`: 200 as long as the process answers at all.
+pub(crate) async fn live() -> Response {
+    Json(json!({ "status": "ok" })).into_response()
+}
+
+/// `GET /health/ready`: 200 when predictions are answered, 503 with what to do otherwise.
+pub(crate) async fn ready(
+    State(state): State<ServerState>,
+) -> std::result::Result<Response, ApiError> {
+    let served = state.served()?;
+    Ok(Json(json!({ "status": "ok", "model": *served.info })).into_response())
 }
 
 fn to_object(report: &HealthReport) -> Value {

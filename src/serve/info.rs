@@ -22,15 +22,25 @@ pub(crate) async fn info(State(state): State<ServerState>, headers: HeaderMap) -
     response
 }
 
+/// `GET /info`: the JSON, whoever asks.
+pub(crate) async fn description(State(state): State<ServerState>) -> Response {
+    Json(describe(&state)).into_response()
+}
+
 fn describe(state: &ServerState) -> Value {
     json!({
         "name": env!("CARGO_PKG_NAME"),
         "version": env!("CARGO_PKG_VERSION"),
         "description": env!("CARGO_PKG_DESCRIPTION"),
-        "model": state.model_info(),
+        "model": state.model_info().as_deref(),
         "endpoints": [
             { "method": "GET", "path": "/", "does": "this description, or a page for browsers" },
+            { "method": "GET", "path": "/info", "does": "this description" },
             { "method": "GET", "path": "/health", "does": "says which model version answers" },
+            { "method": "GET", "path": "/health/live", "does": "says that the process runs" },
+            { "method": "GET", "path": "/health/ready", "does": "says whether predictions are answered" },
+            { "method": "GET", "path": "/models", "does": "lists what is served" },
+            { "method": "GET", "path": "/metrics", "does": "counts and durations for Prometheus" },
             {
                 "method": "POST", "path": "/predict", "does": "predicts one text",
                 "example": { "text": "An utterly wonderful film." },

@@ -84,7 +84,10 @@ async fn respond(
     let body = read(&state, request, max_bytes).await?;
     let started = Instant::now();
     let is_short = body.len() <= state.limits().inline_body_bytes;
-    let work = move || answer(&served, &body, shape, request_id.as_str(), started);
+    let work = {
+        let state = state.clone();
+        move || answer(&state, &served, &body, shape, request_id.as_str(), started)
+    };
     let json = if is_short { work()? } else { beside(&state, work).await? };
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json)
         .into_response())
@@ -122,7 +125,12 @@ async fn beside(
     state: &ServerState,
     work: impl FnOnce() -> Result<Vec<u8>, ApiError> + Send + 'static,
 ) -> Result<Vec<u8>, ApiError> {
-    let permit = match timeout(state.limits().queue_wait, state.permits().acquire_owned()).await {
+    let arrived = Instant::now();
+    let queued = state.metrics().queued();
+    let turn = timeout(state.limits().queue_wait, state.permits().acquire_owned()).await;
+    drop(queued);
+    state.metrics().waited(arrived.elapsed());
+    let permit = match turn {
         Ok(permit) => permit.expect("the semaphore is never closed"),
         Err(_) => return Err(ApiError::overloaded()),
     };
@@ -139,6 +147,7 @@ async fn beside(
 
 /// Reads the texts, asks the model and writes the answer: all the work that grows with the body.
 fn answer(
+    state: &ServerState,
     served: &ServedModel,
     body: &[u8],
     shape: Shape,
@@ -157,7 +166,9 @@ fn answer(
         tracing::error!(request_id, "the model panicked");
         ApiError::internal()
     })??;
-    let latency_ms = (started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+    let duration = started.elapsed();
+    state.metrics().predicted(&served.info, &predictions, duration);
+    let latency_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
     let answers: Vec<Answer<'_>> = predictions
         .iter()
         .map(|prediction| Answer { prediction, model: &served.info, request_id, latency_ms })

@@ -11,7 +11,7 @@ use std::{
 use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 
-use super::{app::app, limits::Limits, shutdown::Signals, state::ServerState};
+use super::{app::app, follow::follow, limits::Limits, shutdown::Signals, state::ServerState};
 use crate::{
     error::{Error, ErrorKind, Result},
     registry::DEFAULT_MODEL,
@@ -27,6 +27,8 @@ pub struct ServeConfig {
     pub port: u16,
     /// The registered model whose Production version answers.
     pub model: String,
+    /// Serves this version whatever is in production, and stays with it.
+    pub pin: Option<u32>,
     /// The store that holds it.
     pub store: Store,
     /// How much is taken.
@@ -34,12 +36,21 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
+    /// The state to serve, with its model loaded.
+    ///
+    /// # Errors
+    /// As for [`ServerState::load`].
+    pub fn load(&self) -> Result<ServerState> {
+        ServerState::load(&self.store, &self.model, self.pin, self.limits.clone())
+    }
+
     /// The default model of `store` on 127.0.0.1:8000.
     pub fn new(store: Store) -> Self {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 8000,
             model: DEFAULT_MODEL.to_owned(),
+            pin: None,
             store,
             limits: Limits::default(),
         }
@@ -79,7 +90,7 @@ pub async fn run(
 /// When the store cannot be read, the model's files are not what was written, or the address is
 /// taken. A store without a production model is no error: the server says so on every question.
 pub fn start(config: &ServeConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()> {
-    let state = ServerState::load(&config.store, &config.model, config.limits.clone())?;
+    let state = config.load()?;
     let (listener, addr) = bind(&config.host, config.port)?;
     start_with(state, listener, || on_ready(addr))
 }
@@ -133,7 +144,7 @@ impl Server {
     /// # Errors
     /// As for [`start`].
     pub fn start(config: &ServeConfig) -> Result<Self> {
-        let state = ServerState::load(&config.store, &config.model, config.limits.clone())?;
+        let state = config.load()?;
         Self::with_state(state, &config.host, config.port)
     }
 
@@ -207,6 +218,7 @@ async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
     hurry: impl Future<Output = ()>,
 ) -> Result<()> {
+    let _follower = follow(&state)?;
     // Answers are one write each: Nagle's algorithm could only delay them.
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);

@@ -1,15 +1,18 @@
-//! What a running server knows: the model it serves, since when, and within which bounds. The
-//! model is looked up once, at the start; handlers only ever ask [`ServerState`].
+//! What a running server knows: the model that answers now, where it comes from, since when, and
+//! within which bounds. A request asks once which model answers, and keeps it to its end.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
+    time::Instant,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{error::ApiError, limits::Limits};
+use super::{error::ApiError, follow::Source, limits::Limits, metrics::Metrics};
 use crate::{
-    error::{ErrorKind, Result},
-    model::{self, Classifier},
+    error::Result,
+    model::Classifier,
     registry::{ModelVersion, Registry, Stage},
     store::Store,
 };
@@ -21,7 +24,7 @@ pub struct ModelInfo {
     pub name: String,
     /// 1, 2, 3…
     pub version: u32,
-    /// Where the version stood when it was loaded.
+    /// Where the version stands.
     pub stage: Stage,
     /// The run that made it.
     pub run_id: String,
@@ -38,6 +41,14 @@ impl From<&ModelVersion> for ModelInfo {
     }
 }
 
+impl ModelInfo {
+    /// Whether this is `version`, wherever that stands by now. A name that was deleted and made
+    /// again counts its versions from 1 again: the run tells them apart.
+    pub(crate) fn is_version(&self, version: &ModelVersion) -> bool {
+        self.version == version.version && self.run_id == version.run_id
+    }
+}
+
 /// A loaded model and which one it is.
 #[derive(Clone)]
 pub struct ServedModel {
@@ -47,61 +58,71 @@ pub struct ServedModel {
     pub info: Arc<ModelInfo>,
 }
 
-impl ServedModel {
-    /// The Production version of `model`, loaded; none if no version is in production or the model
-    /// is not registered at all.
-    ///
-    /// # Errors
-    /// When the registry cannot be read, or the version's files are not what was written.
-    pub fn production(registry: &Registry, model: &str) -> Result<Option<Self>> {
-        let version = match registry.production(model) {
-            Ok(Some(version)) => version,
-            Ok(None) => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let in_context = |error: crate::Error| {
-            error.with_context(format!("model \"{model}\" version {}", version.version))
-        };
-        let files = registry.model_files(&version).map_err(in_context)?;
-        let classifier = Arc::from(model::load(&files).map_err(in_context)?);
-        Ok(Some(Self { classifier, info: Arc::new(ModelInfo::from(&version)) }))
-    }
-}
-
 /// The state behind every handler. Cheap to clone.
 #[derive(Clone)]
 pub struct ServerState(Arc<Inner>);
 
 struct Inner {
     model: String,
-    served: Option<ServedModel>,
+    served: RwLock<Option<ServedModel>>,
+    /// Why what is served is not what the registry wants.
+    problem: RwLock<Option<String>>,
+    /// None for a model that was handed over.
+    source: Option<Source>,
     limits: Limits,
+    metrics: Metrics,
     permits: Arc<Semaphore>,
     started: Instant,
+}
+
+/// A state that does not keep its server's memory.
+pub(crate) struct WeakState(Weak<Inner>);
+
+impl WeakState {
+    pub(crate) fn upgrade(&self) -> Option<ServerState> {
+        self.0.upgrade().map(ServerState)
+    }
 }
 
 impl ServerState {
     /// A server of the registered model called `model`; without `served` it says so on every
     /// question.
     pub fn new(model: impl Into<String>, served: Option<ServedModel>, limits: Limits) -> Self {
+        Self::with_source(model.into(), served, None, limits)
+    }
+
+    fn with_source(
+        model: String,
+        served: Option<ServedModel>,
+        source: Option<Source>,
+        limits: Limits,
+    ) -> Self {
+        let metrics = Metrics::new();
+        if let Some(served) = &served {
+            metrics.serves(None, Some(&served.info));
+        }
         Self(Arc::new(Inner {
-            model: model.into(),
-            served,
+            model,
+            served: RwLock::new(served),
+            problem: RwLock::new(None),
+            source,
+            metrics,
             permits: Arc::new(Semaphore::new(limits.n_parallel)),
             limits,
             started: Instant::now(),
         }))
     }
 
-    /// Loads `models:/NAME/Production` from the store. Without a version in production the server
-    /// still has a state: it starts, and says what to do.
+    /// Loads `models:/NAME/Production`, or the version `pin`, from the store; a server made of it
+    /// follows the registry from then on. Without a version in production the server still has a
+    /// state: it starts, says what to do, and serves as soon as there is one.
     ///
     /// # Errors
-    /// When the registry cannot be opened, or the version's files are not what was written.
-    pub fn load(store: &Store, model: &str, limits: Limits) -> Result<Self> {
-        let registry = Registry::open(store)?;
-        let served = ServedModel::production(&registry, model)?;
+    /// When the registry cannot be opened, there is no version `pin`, or the version's files are
+    /// not what was written.
+    pub fn load(store: &Store, model: &str, pin: Option<u32>, limits: Limits) -> Result<Self> {
+        let source = Source::new(Registry::open(store)?, model, pin);
+        let served = source.wanted()?.map(|version| source.load(&version)).transpose()?;
         match &served {
             Some(served) => {
                 let ModelInfo { version, run_id, .. } = &*served.info;
@@ -109,12 +130,12 @@ impl ServerState {
             }
             None => tracing::warn!(model, "no version in production: predictions answer 503"),
         }
-        Ok(Self::new(model, served, limits))
+        Ok(Self::with_source(model.to_owned(), served, Some(source), limits))
     }
 
     /// Which model version answers, if there is one.
-    pub fn model_info(&self) -> Option<&ModelInfo> {
-        self.0.served.as_ref().map(|served| &*served.info)
+    pub fn model_info(&self) -> Option<Arc<ModelInfo>> {
+        read(&self.0.served).as_ref().map(|served| Arc::clone(&served.info))
     }
 
     /// The model that answers.
@@ -122,7 +143,52 @@ impl ServerState {
     /// # Errors
     /// 503 with what to do when no version is in production.
     pub(crate) fn served(&self) -> Result<ServedModel, ApiError> {
-        self.0.served.clone().ok_or_else(|| ApiError::model_unavailable(&self.0.model))
+        read(&self.0.served).clone().ok_or_else(|| ApiError::model_unavailable(&self.0.model))
+    }
+
+    /// From now on `served` answers.
+    pub(crate) fn swap(&self, served: Option<ServedModel>) {
+        let info = served.as_ref().map(|served| Arc::clone(&served.info));
+        let old = std::mem::replace(&mut *write(&self.0.served), served);
+        let old_info = old.as_ref().map(|served| Arc::clone(&served.info));
+        self.0.metrics.serves(old_info.as_deref(), info.as_deref());
+        self.0.metrics.swapped();
+        // Outside the lock: the last holder of a model pays for taking it apart.
+        drop(old);
+    }
+
+    /// The version that answers stands elsewhere by now.
+    pub(crate) fn rename(&self, info: ModelInfo) {
+        if let Some(served) = &mut *write(&self.0.served) {
+            self.0.metrics.serves(Some(&served.info), Some(&info));
+            served.info = Arc::new(info);
+        }
+    }
+
+    /// Why what is served is not what the registry wants.
+    pub(crate) fn problem(&self) -> Option<String> {
+        read(&self.0.problem).clone()
+    }
+
+    /// Says whether it is another problem than before.
+    pub(crate) fn set_problem(&self, problem: Option<String>) -> bool {
+        if *read(&self.0.problem) == problem {
+            return false;
+        }
+        *write(&self.0.problem) = problem;
+        true
+    }
+
+    pub(crate) fn source(&self) -> Option<&Source> {
+        self.0.source.as_ref()
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakState {
+        WeakState(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -138,4 +204,13 @@ impl ServerState {
         // Milliseconds are enough, and read better.
         (self.0.started.elapsed().as_secs_f64() * 1e3).round() / 1e3
     }
+}
+
+/// What a thread that panicked left behind is whole: nothing panics while it writes.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,252 @@
+//! `GET /metrics`: what the server did, in Prometheus' text format.
+//!
+//! Names follow Prometheus' conventions (base units, `_total` for counters). Series of a model carry
+//! its name and version, so that a dashboard shows which version answered.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder, core::Collector,
+};
+
+use super::state::{ModelInfo, ServerState};
+use crate::model::prediction::Prediction;
+
+/// Seconds; from a linear model's short text to an encoder's long batch.
+const DURATIONS: [f64; 16] = [
+    25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3,
+    500e-3, 1.0, 2.5,
+];
+/// Texts.
+const BATCH_SIZES: [f64; 8] = [1.0, 2.0, 8.0, 32.0, 128.0, 512.0, 2_048.0, 10_000.0];
+
+/// Every series of one server.
+pub(crate) struct Metrics {
+    registry: Registry,
+    predictions: IntCounterVec,
+    positive: IntCounterVec,
+    negative: IntCounterVec,
+    prediction_duration: Histogram,
+    batch_size: Histogram,
+    queue_length: IntGauge,
+    queue_wait: Histogram,
+    requests: IntCounterVec,
+    in_flight: IntGauge,
+    errors: IntCounterVec,
+    model_info: GaugeVec,
+    swaps: IntCounter,
+    load_failures: IntCounter,
+    uptime: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        #[cfg(target_os = "linux")]
+        registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect(VALID);
+        let of_model = &["model", "version"];
+        Self {
+            predictions: counters(
+                &registry,
+                "model_predictions_total",
+                "Texts predicted.",
+                of_model,
+            ),
+            positive: counters(
+                &registry,
+                "model_positive_predictions_total",
+                "Texts predicted as the positive class of a model of two classes.",
+                of_model,
+            ),
+            negative: counters(
+                &registry,
+                "model_negative_predictions_total",
+                "Texts predicted as the negative class of a model of two classes.",
+                of_model,
+            ),
+            prediction_duration: histogram(
+                &registry,
+                "model_prediction_duration_seconds",
+                "From the whole request body received to its predictions made.",
+                &DURATIONS,
+            ),
+            batch_size: histogram(
+                &registry,
+                "model_prediction_batch_size",
+                "Texts of one request.",
+                &BATCH_SIZES,
+            ),
+            queue_length: gauge(
+                &registry,
+                "model_prediction_queue_length",
+                "Long requests that wait for their turn.",
+            ),
+            queue_wait: histogram(
+                &registry,
+                "model_prediction_queue_wait_seconds",
+                "How long long requests waited for their turn.",
+                &DURATIONS,
+            ),
+            requests: counters(
+                &registry,
+                "http_requests_total",
+                "Requests answered.",
+                &["path", "status"],
+            ),
+            in_flight: gauge(&registry, "http_requests_in_flight", "Requests not answered yet."),
+            errors: counters(
+                &registry,
+                "http_errors_total",
+                "Requests refused, by the error_type of the answer.",
+                &["error_type"],
+            ),
+            model_info: register(
+                &registry,
+                GaugeVec::new(
+                    Opts::new("model_info", "1 for the version that answers, 0 for earlier ones."),
+                    &["model", "version", "run_id"],
+                )
+                .expect(VALID),
+            ),
+            swaps: register(
+                &registry,
+                IntCounter::new("model_swaps_total", "Changes of the version that answers.")
+                    .expect(VALID),
+            ),
+            load_failures: register(
+                &registry,
+                IntCounter::new(
+                    "model_load_failures_total",
+                    "Versions that could not be loaded while another went on serving.",
+                )
+                .expect(VALID),
+            ),
+            uptime: register(
+                &registry,
+                Gauge::new("server_uptime_seconds", "Since the server started.").expect(VALID),
+            ),
+            registry,
+        }
+    }
+
+    /// The predictions of one request were made by `info` in `duration`.
+    pub(crate) fn predicted(
+        &self,
+        info: &ModelInfo,
+        predictions: &[Prediction],
+        duration: Duration,
+    ) {
+        let version = info.version.to_string();
+        let labels = &[info.name.as_str(), version.as_str()];
+        self.predictions.with_label_values(labels).inc_by(predictions.len() as u64);
+        let n_binary = predictions.iter().filter(|one| one.is_positive().is_some()).count();
+        let n_positive = predictions.iter().filter(|one| one.is_positive() == Some(true)).count();
+        if n_binary > 0 {
+            self.positive.with_label_values(labels).inc_by(n_positive as u64);
+            self.negative.with_label_values(labels).inc_by((n_binary - n_positive) as u64);
+        }
+        self.prediction_duration.observe(duration.as_secs_f64());
+        self.batch_size.observe(predictions.len() as f64);
+    }
+
+    /// A long request begins to wait for its turn.
+    pub(crate) fn queued(&self) -> Held<'_> {
+        Held::new(&self.queue_length)
+    }
+
+    pub(crate) fn waited(&self, duration: Duration) {
+        self.queue_wait.observe(duration.as_secs_f64());
+    }
+
+    /// A request arrived.
+    pub(crate) fn request(&self) -> Held<'_> {
+        Held::new(&self.in_flight)
+    }
+
+    /// A request to the route `path` was answered.
+    pub(crate) fn answered(&self, path: &str, status: u16, error_type: Option<&str>) {
+        self.requests.with_label_values(&[path, status.to_string().as_str()]).inc();
+        if let Some(error_type) = error_type {
+            self.errors.with_label_values(&[error_type]).inc();
+        }
+    }
+
+    /// `new` answers instead of `old`.
+    pub(crate) fn serves(&self, old: Option<&ModelInfo>, new: Option<&ModelInfo>) {
+        for (info, value) in [(old, 0.0), (new, 1.0)] {
+            let Some(ModelInfo { name, version, run_id, .. }) = info else { continue };
+            let version = version.to_string();
+            let labels = &[name.as_str(), version.as_str(), run_id.as_str()];
+            self.model_info.with_label_values(labels).set(value);
+        }
+    }
+
+    pub(crate) fn swapped(&self) {
+        self.swaps.inc();
+    }
+
+    pub(crate) fn load_failed(&self) {
+        self.load_failures.inc();
+    }
+
+    fn text(&self, uptime_s: f64) -> Vec<u8> {
+        self.uptime.set(uptime_s);
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .expect("every series has a name and writing to memory cannot fail");
+        text
+    }
+}
+
+/// Why making and registering series cannot fail.
+const VALID: &str = "names and labels are valid and each is registered once";
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    registry.register(Box::new(collector.clone())).expect(VALID);
+    collector
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels).expect(VALID))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    register(registry, IntGauge::new(name, help).expect(VALID))
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    register(registry, Histogram::with_opts(opts).expect(VALID))
+}
+
+/// Counts in a gauge for as long as it lives: a client that hangs up counts no longer.
+pub(crate) struct Held<'a>(&'a IntGauge);
+
+impl<'a> Held<'a> {
+    fn new(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// The handler.
+pub(crate) async fn metrics(State(state): State<ServerState>) -> Response {
+    let text = state.metrics().text(state.uptime_s());
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+}

@@ -1,0 +1,170 @@
+//! A running server and a registry that changes under it, with real processes.
+
+use std::{
+    process::Child,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use trialbook::serve::client;
+
+use crate::cli::Trialbook;
+
+/// What the registry says is served after at most so long.
+const PICKED_UP: Duration = Duration::from_secs(2);
+
+/// A server that is killed when the test ends, well or badly.
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Serving {
+    fn start(book: &Trialbook, args: &[&str]) -> Self {
+        let (child, url) = book.serve(args);
+        Self { child, url }
+    }
+
+    fn predict(&self) -> trialbook::Result<Value> {
+        client::post(&format!("{}/predict", self.url), &json!({"text": "wonderful"}))
+    }
+
+    /// Asks until `expected` is true of the answer.
+    #[track_caller]
+    fn within(&self, limit: Duration, expected: impl Fn(&trialbook::Result<Value>) -> bool) {
+        let started = Instant::now();
+        loop {
+            let answer = self.predict();
+            if expected(&answer) {
+                return;
+            }
+            assert!(started.elapsed() < limit, "after {limit:?} still {answer:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[track_caller]
+    fn serves(&self, version: u64) {
+        self.within(PICKED_UP, |answer| {
+            answer.as_ref().is_ok_and(|answer| answer["model"]["version"] == version)
+        });
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn promote(book: &Trialbook, version: &str) {
+    book.json(&[
+        "promote",
+        "SentimentClassifier",
+        version,
+        "--force",
+        "--reason",
+        "the test says so",
+    ]);
+}
+
+/// A store with a version in production and one more.
+fn two_versions() -> Trialbook {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--deploy"]);
+    book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--c", "1"]);
+    book
+}
+
+#[test]
+fn promotions_and_rollbacks_are_picked_up_without_a_failed_request() {
+    let book = two_versions();
+    let server = Serving::start(&book, &[]);
+    server.serves(1);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut n_answers = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let answer = server.predict().unwrap();
+                assert!(answer["model"]["version"].as_u64().unwrap() <= 2, "{answer}");
+                n_answers += 1;
+            }
+            n_answers
+        });
+        for _ in 0..3 {
+            promote(&book, "2");
+            server.serves(2);
+            book.json(&["rollback"]);
+            server.serves(1);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert!(asking.join().unwrap() > 50);
+    });
+    // No version in production: the server says so, and serves again once there is one.
+    book.json(&["promote", "SentimentClassifier", "1", "--stage", "Archived"]);
+    server.within(PICKED_UP, |answer| {
+        answer.as_ref().is_err_and(|error| error.to_string().contains("503"))
+    });
+    promote(&book, "2");
+    server.serves(2);
+}
+
+#[test]
+fn a_version_that_cannot_be_loaded_leaves_the_old_one_serving() {
+    let book = two_versions();
+    let server = Serving::start(&book, &[]);
+    server.serves(1);
+    let version = book.json(&["models", "show", "SentimentClassifier/2"]);
+    let files = version["files"].as_array().unwrap();
+    let weights = files.iter().find(|file| file["path"] == "weights.bin").unwrap();
+    let sha256 = weights["sha256"].as_str().unwrap();
+    let path = book.store().join("artifacts").join(&sha256[..2]).join(sha256);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    promote(&book, "2");
+    let started = Instant::now();
+    let health = loop {
+        let health = book.json(&["health", "--url", &server.url]);
+        if !health["problem"].is_null() {
+            break health;
+        }
+        assert!(started.elapsed() < PICKED_UP, "{health}");
+    };
+    let problem = health["problem"].as_str().unwrap();
+    assert!(problem.contains("version 2 could not be loaded"), "{problem}");
+    assert_eq!((&health["status"], &health["model"]["version"]), (&"ok".into(), &1.into()));
+    server.serves(1);
+    // It is tried again, and taken once it is whole.
+    std::fs::write(&path, whole).unwrap();
+    server.within(Duration::from_secs(15), |answer| {
+        answer.as_ref().is_ok_and(|answer| answer["model"]["version"] == 2)
+    });
+    assert!(book.json(&["health", "--url", &server.url])["problem"].is_null());
+}
+
+#[test]
+fn a_pinned_version_stays() {
+    let book = two_versions();
+    let server = Serving::start(&book, &["--pin", "2"]);
+    server.serves(2);
+    promote(&book, "2");
+    book.json(&["rollback"]);
+    std::thread::sleep(Duration::from_secs(1));
+    server.serves(2);
+    let refused = book.fails(1, &["serve", "--pin", "7", "--port", "0"]);
+    assert!(refused.contains('7') && refused.contains("SentimentClassifier"), "{refused}");
+}
+
+#[test]
+fn what_is_loaded_keeps_serving_when_the_store_goes_away() {
+    let book = two_versions();
+    let server = Serving::start(&book, &[]);
+    server.serves(1);
+    std::fs::remove_dir_all(book.store()).unwrap();
+    std::thread::sleep(Duration::from_millis(1_200));
+    server.serves(1);
+}
