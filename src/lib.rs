@@ -21,6 +21,7 @@ pub mod evaluate;
 pub mod registry;
 
 pub mod gate;
+pub mod monitor;
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub mod serve;
 

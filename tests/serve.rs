@@ -224,6 +224,7 @@ async fn health_names_the_model() {
     assert_eq!(health.json["status"], "ok");
     assert_eq!(health.json["model"]["version"], 3);
     assert!(health.json["uptime_s"].as_f64().unwrap() >= 0.0);
+    assert_eq!(health.json["monitoring"]["n_predictions"], 0);
 }
 
 #[tokio::test]
@@ -244,6 +245,9 @@ async fn metrics_count_what_happened() {
     ask(state.clone(), post("/batch_predict", r#"{"texts":["oo!!","!!!","!"]}"#)).await;
     ask(state.clone(), post("/predict", r#"{"text":7}"#)).await;
     ask(state.clone(), get("/no/such/path")).await;
+    let monitoring = &ask(state.clone(), get("/health")).await.json["monitoring"];
+    assert_eq!(monitoring["labels"], json!({"neg": 2, "pos": 2}));
+    assert_eq!(monitoring["confidence"]["mean"], json!((0.75 + 0.5 + 1.0 + 1.0) / 4.0));
     let (status, headers, body) = ask_raw(state, get("/metrics")).await;
     assert_eq!(status, 200);
     assert!(headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));

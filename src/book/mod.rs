@@ -16,7 +16,7 @@ use serde::Serialize;
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
-pub(crate) use tables::REGISTRY_TABLES;
+pub(crate) use tables::OWN_TABLES;
 pub use train::{CrossValidation, Timings, TrainRequest, Trained};
 
 use crate::{

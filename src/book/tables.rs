@@ -1,5 +1,5 @@
-//! The tables that a question in SQL can name beside the datasets: the registry's own, each built
-//! only when a query asks for it.
+//! The tables that a question in SQL can name beside the datasets: the registry's own and the log of
+//! predictions, each built only when a query asks for it.
 
 use polars::prelude::DataFrame;
 
@@ -7,19 +7,35 @@ use super::Book;
 use crate::{
     data::{Column, Columns, ExtraTables, QueryResult},
     error::{Error, ErrorKind, Result},
+    figure,
+    monitor::{PredictionRecord, read_predictions},
     registry::{Registry, RunQuery},
+    store::Store,
 };
 
 impl Book {
-    /// Asks in SQL: datasets by name (`imdb`, `imdb.train`, `imdb.test`) and the registry's tables
-    /// `runs`, `metrics`, `params`, `models` and `versions`.
+    /// Asks in SQL: datasets by name (`imdb`, `imdb.train`, `imdb.test`), the registry's tables
+    /// `runs`, `metrics`, `params`, `models` and `versions`, and `predictions`, what servers logged.
     ///
     /// # Errors
     /// When the query does not parse, names what does not exist, or cannot be run.
     pub fn query(&self, sql: &str) -> Result<QueryResult> {
-        let build = |table: &str| registry_table(self.registry()?, table);
-        let names = REGISTRY_TABLES.map(|(name, _)| name);
+        let build = |table: &str| self.own_table(table);
+        let names = OWN_TABLES.map(|(name, _)| name);
         self.datasets().sql(sql, &ExtraTables { names: &names, build: &build })
+    }
+
+    /// One of [`OWN_TABLES`], built only when a query names it.
+    fn own_table(&self, table: &str) -> Result<Columns> {
+        match table {
+            "runs" => runs(self.registry()?),
+            "metrics" => metrics(self.registry()?),
+            "params" => params(self.registry()?),
+            "models" => models(self.registry()?),
+            "versions" => versions(self.registry()?),
+            "predictions" => predictions(self.store()),
+            _ => Err(Error::new(ErrorKind::Internal, format!("there is no table {table:?}"))),
+        }
     }
 
     /// As [`Book::query`], as a frame.
@@ -31,8 +47,8 @@ impl Book {
     }
 }
 
-/// The registry's tables and their columns.
-pub(crate) const REGISTRY_TABLES: [(&str, &[&str]); 5] = [
+/// The tables besides the datasets, and their columns.
+pub(crate) const OWN_TABLES: [(&str, &[&str]); 6] = [
     (
         "runs",
         &[
@@ -55,18 +71,46 @@ pub(crate) const REGISTRY_TABLES: [(&str, &[&str]); 5] = [
         "versions",
         &["model", "version", "stage", "run_id", "dataset", "accuracy", "f1", "created_ms"],
     ),
+    (
+        "predictions",
+        &[
+            "timestamp_ms",
+            "date",
+            "request_id",
+            "model",
+            "version",
+            "label",
+            "confidence",
+            "probability",
+            "latency_ms",
+            "n_chars",
+            "text",
+            "text_sha256",
+        ],
+    ),
 ];
 
-/// One of [`REGISTRY_TABLES`], built only when a query names it.
-fn registry_table(registry: &Registry, table: &str) -> Result<Columns> {
-    match table {
-        "runs" => runs(registry),
-        "metrics" => metrics(registry),
-        "params" => params(registry),
-        "models" => models(registry),
-        "versions" => versions(registry),
-        _ => Err(Error::new(ErrorKind::Internal, format!("table {table:?} is not the registry's"))),
-    }
+/// The log of predictions, all of its files.
+fn predictions(store: &Store) -> Result<Columns> {
+    let rows = read_predictions(&store.logs_dir())?.records;
+    let date = |at_ms: i64| figure::time(at_ms).split(' ').next().unwrap_or_default().to_owned();
+    let maybe = |cell: fn(&PredictionRecord) -> &Option<String>| {
+        Column::Str(rows.iter().map(|row| cell(row).clone()).collect())
+    };
+    Ok(named(vec![
+        ("timestamp_ms", integer(&rows, |row| Some(row.timestamp_ms))),
+        ("date", text(&rows, |row| date(row.timestamp_ms))),
+        ("request_id", text(&rows, |row| row.request_id.clone())),
+        ("model", text(&rows, |row| row.model.clone())),
+        ("version", integer(&rows, |row| Some(row.version.into()))),
+        ("label", text(&rows, |row| row.label.clone())),
+        ("confidence", number(&rows, |row| Some(row.confidence))),
+        ("probability", number(&rows, |row| row.probability)),
+        ("latency_ms", number(&rows, |row| Some(row.latency_ms))),
+        ("n_chars", integer(&rows, |row| i64::try_from(row.n_chars).ok())),
+        ("text", maybe(|row| &row.text)),
+        ("text_sha256", maybe(|row| &row.text_sha256)),
+    ]))
 }
 
 fn all_runs(registry: &Registry) -> Result<Vec<crate::registry::Run>> {
@@ -185,14 +229,13 @@ fn versions(registry: &Registry) -> Result<Columns> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Store;
 
     #[test]
     fn tables_have_the_columns_that_are_told() {
         let dir = tempfile::tempdir().unwrap();
-        let registry = Registry::open(&Store::new(dir.path())).unwrap();
-        for (table, expected) in REGISTRY_TABLES {
-            let built = registry_table(&registry, table).unwrap();
+        let book = Book::open(dir.path());
+        for (table, expected) in OWN_TABLES {
+            let built = book.own_table(table).unwrap();
             let names: Vec<&str> = built.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(names, expected, "{table}");
         }

@@ -8,6 +8,7 @@ mod evaluate;
 mod gate;
 mod health;
 mod models;
+mod monitor;
 mod plot;
 mod predict;
 mod prelude;
@@ -33,7 +34,7 @@ pub enum Command {
     /// Add, list and look at datasets
     #[command(subcommand)]
     Data(data::Data),
-    /// Ask in SQL: datasets (imdb, imdb.train, imdb.test) and runs, metrics, params, models, versions
+    /// Ask in SQL: datasets (imdb, imdb.train, imdb.test) and runs, metrics, params, models, versions, predictions
     Sql(sql::Sql),
     /// Plot columns of a dataset, answers of SQL, a run's metrics, curves and confusion matrix
     Plot(plot::Plot),
@@ -57,6 +58,9 @@ pub enum Command {
     Rollback(gate::Rollback),
     /// Serve the Production version over HTTP
     Serve(serve::Serve),
+    /// Say what servers predicted, from their log
+    #[command(subcommand)]
+    Monitor(monitor::Monitor),
     /// Ask a running server whether it is healthy (for containers and scripts)
     Health(health::Health),
     /// Build what Rust cells are compiled against, and say what is there
@@ -97,6 +101,7 @@ impl Command {
             Self::Promote(command) => command.run(session),
             Self::Rollback(command) => command.run(session),
             Self::Serve(command) => command.run(session),
+            Self::Monitor(command) => command.run(session),
             Self::Health(command) => command.run(session),
             Self::Prelude(command) => command.run(session),
             Self::Store(command) => command.run(session),

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{Interim, Servers, Session};
 use crate::{
     error::{Error, Result},
+    monitor::{LogConfig, LogText},
     output::Output,
     registry::DEFAULT_MODEL,
     serve::{self, ServeConfig, Server, ServerState},
@@ -26,6 +27,12 @@ pub struct Serve {
     /// Serve this version and stay with it, whatever is promoted
     #[arg(long, env = "TRIALBOOK_PIN", value_name = "VERSION")]
     pin: Option<u32>,
+    /// What the log of predictions keeps of a text: full, hash or none of it
+    #[arg(long, env = "TRIALBOOK_LOG_TEXT", default_value = "hash", value_name = "HOW")]
+    log_text: LogText,
+    /// Keep no log of predictions
+    #[arg(long, env = "TRIALBOOK_NO_LOG")]
+    no_log: bool,
     /// Go on beside the cells of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
     background: bool,
@@ -45,6 +52,7 @@ impl Serve {
             port: self.port,
             model: self.model.clone(),
             pin: self.pin,
+            log: (!self.no_log).then(|| LogConfig { text: self.log_text, ..LogConfig::default() }),
             ..ServeConfig::new(session.book.store().clone())
         };
         let state = config.load()?;

@@ -33,6 +33,10 @@ pub struct HealthReport {
     pub problem: Option<String>,
     /// Seconds since the server started.
     pub uptime_s: f64,
+    /// What it predicted since then: how many texts, the labels' counts, the confidences of the
+    /// latest 10,000, and how many the log had to leave out.
+    #[serde(default)]
+    pub monitoring: Value,
 }
 
 /// Whether predictions are answered.
@@ -55,6 +59,7 @@ pub(crate) async fn health(
         model: state.model_info().map(|info| ModelInfo::clone(&info)),
         problem: state.problem(),
         uptime_s: state.uptime_s(),
+        monitoring: state.watch().report(),
     };
     let (status, json) = match state.served() {
         Ok(_) => (StatusCode::OK, to_object(&report)),

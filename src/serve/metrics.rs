@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     model_info: GaugeVec,
     swaps: IntCounter,
     load_failures: IntCounter,
+    log_lost: IntGauge,
     uptime: Gauge,
 }
 
@@ -129,6 +130,11 @@ impl Metrics {
                 )
                 .expect(VALID),
             ),
+            log_lost: gauge(
+                &registry,
+                "model_predictions_not_logged",
+                "Predictions that the log had to leave out since the server started.",
+            ),
             uptime: register(
                 &registry,
                 Gauge::new("server_uptime_seconds", "Since the server started.").expect(VALID),
@@ -197,8 +203,9 @@ impl Metrics {
         self.load_failures.inc();
     }
 
-    fn text(&self, uptime_s: f64) -> Vec<u8> {
+    fn text(&self, uptime_s: f64, n_lost: u64) -> Vec<u8> {
         self.uptime.set(uptime_s);
+        self.log_lost.set(i64::try_from(n_lost).unwrap_or(i64::MAX));
         let mut text = Vec::new();
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut text)
@@ -246,7 +253,7 @@ impl Drop for Held<'_> {
 
 /// The handler.
 pub(crate) async fn metrics(State(state): State<ServerState>) -> Response {
-    let text = state.metrics().text(state.uptime_s());
+    let text = state.metrics().text(state.uptime_s(), state.watch().n_lost());
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }

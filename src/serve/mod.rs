@@ -27,6 +27,7 @@ mod predict;
 mod server;
 mod shutdown;
 mod state;
+mod watch;
 
 pub use app::app;
 pub use health::{HealthReport, HealthStatus, health_check};

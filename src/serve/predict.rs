@@ -168,6 +168,7 @@ fn answer(
     })??;
     let duration = started.elapsed();
     state.metrics().predicted(&served.info, &predictions, duration);
+    state.watch().predicted(&served.info, request_id, &texts, &predictions, duration);
     let latency_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
     let answers: Vec<Answer<'_>> = predictions
         .iter()

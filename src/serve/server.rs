@@ -14,6 +14,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 use super::{app::app, follow::follow, limits::Limits, shutdown::Signals, state::ServerState};
 use crate::{
     error::{Error, ErrorKind, Result},
+    monitor::{LogConfig, PredictionLog},
     registry::DEFAULT_MODEL,
     store::Store,
 };
@@ -31,17 +32,24 @@ pub struct ServeConfig {
     pub pin: Option<u32>,
     /// The store that holds it.
     pub store: Store,
+    /// How predictions are logged in the store's folder of logs; none keeps no log.
+    pub log: Option<LogConfig>,
     /// How much is taken.
     pub limits: Limits,
 }
 
 impl ServeConfig {
-    /// The state to serve, with its model loaded.
+    /// The state to serve: `models:/NAME/Production`, or the version `pin`, loaded from the store. A
+    /// server made of it follows the registry from then on. Without a version in production there
+    /// still is a state: it says what to do, and serves as soon as there is a version.
     ///
     /// # Errors
-    /// As for [`ServerState::load`].
+    /// When the registry or the log cannot be opened, there is no version `pin`, or the version's
+    /// files are not what was written.
     pub fn load(&self) -> Result<ServerState> {
-        ServerState::load(&self.store, &self.model, self.pin, self.limits.clone())
+        let log = self.log.as_ref().map(|log| PredictionLog::open(&self.store.logs_dir(), log));
+        let limits = self.limits.clone();
+        ServerState::load(&self.store, &self.model, self.pin, log.transpose()?, limits)
     }
 
     /// The default model of `store` on 127.0.0.1:8000.
@@ -52,6 +60,7 @@ impl ServeConfig {
             model: DEFAULT_MODEL.to_owned(),
             pin: None,
             store,
+            log: Some(LogConfig::default()),
             limits: Limits::default(),
         }
     }

@@ -9,10 +9,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{error::ApiError, follow::Source, limits::Limits, metrics::Metrics};
+use super::{error::ApiError, follow::Source, limits::Limits, metrics::Metrics, watch::Watch};
 use crate::{
     error::Result,
     model::Classifier,
+    monitor::PredictionLog,
     registry::{ModelVersion, Registry, Stage},
     store::Store,
 };
@@ -71,6 +72,7 @@ struct Inner {
     source: Option<Source>,
     limits: Limits,
     metrics: Metrics,
+    watch: Watch,
     permits: Arc<Semaphore>,
     started: Instant,
 }
@@ -88,13 +90,14 @@ impl ServerState {
     /// A server of the registered model called `model`; without `served` it says so on every
     /// question.
     pub fn new(model: impl Into<String>, served: Option<ServedModel>, limits: Limits) -> Self {
-        Self::with_source(model.into(), served, None, limits)
+        Self::with_source(model.into(), served, None, None, limits)
     }
 
     fn with_source(
         model: String,
         served: Option<ServedModel>,
         source: Option<Source>,
+        log: Option<PredictionLog>,
         limits: Limits,
     ) -> Self {
         let metrics = Metrics::new();
@@ -107,20 +110,21 @@ impl ServerState {
             problem: RwLock::new(None),
             source,
             metrics,
+            watch: Watch::new(log),
             permits: Arc::new(Semaphore::new(limits.n_parallel)),
             limits,
             started: Instant::now(),
         }))
     }
 
-    /// Loads `models:/NAME/Production`, or the version `pin`, from the store; a server made of it
-    /// follows the registry from then on. Without a version in production the server still has a
-    /// state: it starts, says what to do, and serves as soon as there is one.
-    ///
-    /// # Errors
-    /// When the registry cannot be opened, there is no version `pin`, or the version's files are
-    /// not what was written.
-    pub fn load(store: &Store, model: &str, pin: Option<u32>, limits: Limits) -> Result<Self> {
+    /// See [`ServeConfig::load`](super::ServeConfig::load).
+    pub(crate) fn load(
+        store: &Store,
+        model: &str,
+        pin: Option<u32>,
+        log: Option<PredictionLog>,
+        limits: Limits,
+    ) -> Result<Self> {
         let source = Source::new(Registry::open(store)?, model, pin);
         let served = source.wanted()?.map(|version| source.load(&version)).transpose()?;
         match &served {
@@ -130,7 +134,7 @@ impl ServerState {
             }
             None => tracing::warn!(model, "no version in production: predictions answer 503"),
         }
-        Ok(Self::with_source(model.to_owned(), served, Some(source), limits))
+        Ok(Self::with_source(model.to_owned(), served, Some(source), log, limits))
     }
 
     /// Which model version answers, if there is one.
@@ -189,6 +193,10 @@ impl ServerState {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.0.watch
     }
 
     pub(crate) fn limits(&self) -> &Limits {

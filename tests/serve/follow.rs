@@ -59,6 +59,14 @@ impl Drop for Serving {
     }
 }
 
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 fn promote(book: &Trialbook, version: &str) {
     book.json(&[
         "promote",
@@ -86,6 +94,8 @@ fn promotions_and_rollbacks_are_picked_up_without_a_failed_request() {
     server.serves(1);
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when an assertion below ends this closure: the scope waits for its threads.
+        let over = OnDrop(|| is_over.store(true, Ordering::Relaxed));
         let asking = scope.spawn(|| {
             let mut n_answers = 0;
             while !is_over.load(Ordering::Relaxed) {
@@ -101,7 +111,7 @@ fn promotions_and_rollbacks_are_picked_up_without_a_failed_request() {
             book.json(&["rollback"]);
             server.serves(1);
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         assert!(asking.join().unwrap() > 50);
     });
     // No version in production: the server says so, and serves again once there is one.
@@ -124,7 +134,9 @@ fn a_version_that_cannot_be_loaded_leaves_the_old_one_serving() {
     let sha256 = weights["sha256"].as_str().unwrap();
     let path = book.store().join("artifacts").join(&sha256[..2]).join(sha256);
     let whole = std::fs::read(&path).unwrap();
+    // Of the right length: `promote` itself refuses a version whose files it sees to be damaged.
     std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, vec![0; whole.len()]).unwrap();
     promote(&book, "2");
     let started = Instant::now();
     let health = loop {
@@ -144,6 +156,31 @@ fn a_version_that_cannot_be_loaded_leaves_the_old_one_serving() {
         answer.as_ref().is_ok_and(|answer| answer["model"]["version"] == 2)
     });
     assert!(book.json(&["health", "--url", &server.url])["problem"].is_null());
+}
+
+#[test]
+fn predictions_are_logged_and_can_be_asked_for_in_sql() {
+    let book = two_versions();
+    let refused = book.fails(1, &["monitor", "stats"]);
+    assert!(refused.contains("trialbook serve"), "{refused}");
+    for (args, column) in [(&["--log-text", "full"][..], "text"), (&[][..], "text_sha256")] {
+        let server = Serving::start(&book, args);
+        for _ in 0..5 {
+            server.predict().unwrap();
+        }
+        let query = format!("select count({column}) as kept from predictions");
+        let started = Instant::now();
+        while book.json(&["sql", &query])[0]["kept"] != 5 {
+            assert!(started.elapsed() < PICKED_UP, "not logged within {PICKED_UP:?}");
+        }
+    }
+    let rows = book.json(&["sql", "select text, label, version, n_chars from predictions limit 1"]);
+    let expected = json!({"text": "wonderful", "label": "positive", "version": 1, "n_chars": 9});
+    assert_eq!(rows[0], expected);
+    let stats = book.json(&["monitor", "stats"]);
+    assert_eq!(stats["n_predictions"], 10);
+    assert_eq!(stats["versions"], json!({"SentimentClassifier/1": 10}));
+    assert_eq!(book.json(&["monitor", "stats", "--model", "Other"])["n_predictions"], 0);
 }
 
 #[test]

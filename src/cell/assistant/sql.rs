@@ -2,7 +2,7 @@
 //! names. It reads the text alone; nothing is parsed or run.
 
 use super::{Completion, CompletionKind, Completions};
-use crate::book::REGISTRY_TABLES;
+use crate::book::OWN_TABLES;
 
 /// What could end `query`, when `behind` follows. `datasets` looks up the store's.
 pub(super) fn complete(
@@ -73,9 +73,8 @@ fn tables(datasets: &[Completion]) -> Vec<(Completion, Vec<&'static str>)> {
         };
         (sql(name, &dataset.detail), columns.to_vec())
     });
-    let registry = REGISTRY_TABLES
-        .iter()
-        .map(|(name, columns)| (sql(*name, "of the registry"), columns.to_vec()));
+    let registry =
+        OWN_TABLES.iter().map(|(name, columns)| (sql(*name, "of the registry"), columns.to_vec()));
     datasets.chain(registry).collect()
 }
 

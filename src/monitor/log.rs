@@ -1,0 +1,400 @@
+//! Writing the log of predictions without making anyone wait: records go through a bounded queue to
+//! a thread of their own. When that falls behind, records are left out and counted.
+//!
+//! Several servers may write into one folder: each line goes out in one piece to the end of the
+//! file. What a killed process had not written yet, at most [`FLUSH`] of it, is lost.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    PREDICTIONS_FILE,
+    record::{PredictionRecord, log_files},
+};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Batches of records that wait to be written.
+const QUEUE: usize = 4_096;
+/// How long a record waits for others before it is written.
+const FLUSH: Duration = Duration::from_millis(200);
+/// Bytes that are written at once at the latest.
+const BUFFER: usize = 256 << 10;
+
+/// What of a text is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogText {
+    /// All of it.
+    Full,
+    /// Its SHA-256: the same text is known again, what it says is not.
+    #[default]
+    Hash,
+    /// Its length alone.
+    None,
+}
+
+impl FromStr for LogText {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "full" => Ok(Self::Full),
+            "hash" => Ok(Self::Hash),
+            "none" => Ok(Self::None),
+            _ => Err(Error::invalid(format!(
+                "{text:?} is no way to log texts: expected full, hash or none"
+            ))),
+        }
+    }
+}
+
+/// How the log is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// What of a text is kept.
+    pub text: LogText,
+    /// Length at which a file is set aside for a new one. Default 64 MiB: some 200,000 predictions.
+    pub max_file_bytes: u64,
+    /// Files that are kept, the one that is written among them. Default 10.
+    pub max_files: usize,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { text: LogText::default(), max_file_bytes: 64 << 20, max_files: 10 }
+    }
+}
+
+/// The log of one server. Dropping it writes what is still queued.
+#[derive(Debug)]
+pub struct PredictionLog {
+    text: LogText,
+    queue: Option<SyncSender<Vec<PredictionRecord>>>,
+    writer: Option<JoinHandle<()>>,
+    n_lost: Arc<AtomicU64>,
+}
+
+impl PredictionLog {
+    /// Opens the log in the folder `dir`, which is made if need be.
+    ///
+    /// # Errors
+    /// When the folder or the file cannot be made, or the system refuses a thread.
+    pub fn open(dir: &Path, config: &LogConfig) -> Result<Self> {
+        fs::create_dir_all(dir).map_err(|source| Error::io("make", dir, source))?;
+        let n_lost = Arc::new(AtomicU64::new(0));
+        let mut writer = Writer::open(dir, config, Arc::clone(&n_lost))?;
+        let (queue, records) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("trialbook-log".to_owned())
+            .spawn(move || writer.run(&records))
+            .map_err(|source| {
+                Error::new(ErrorKind::Io, "cannot start the thread that writes the log")
+                    .with_source(source)
+            })?;
+        Ok(Self { text: config.text, queue: Some(queue), writer: Some(thread), n_lost })
+    }
+
+    /// Queues records; full queues leave them out. Never waits.
+    pub fn push(&self, records: Vec<PredictionRecord>) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
+            queue.try_send(records)
+        {
+            self.n_lost.fetch_add(lost.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// What is kept of `text`: the text, its hash.
+    pub fn kept(&self, text: &str) -> (Option<String>, Option<String>) {
+        match self.text {
+            LogText::Full => (Some(text.to_owned()), None),
+            LogText::Hash => {
+                let hash = Sha256::digest(text.as_bytes());
+                (None, Some(hash.iter().map(|byte| format!("{byte:02x}")).collect()))
+            }
+            LogText::None => (None, None),
+        }
+    }
+
+    /// Records that were left out since the log was opened.
+    pub fn n_lost(&self) -> u64 {
+        self.n_lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for PredictionLog {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// The thread's side.
+struct Writer {
+    dir: PathBuf,
+    file: File,
+    max_file_bytes: u64,
+    max_files: usize,
+    lines: Vec<u8>,
+    n_buffered: u64,
+    n_lost: Arc<AtomicU64>,
+    fails: bool,
+}
+
+impl Writer {
+    fn open(dir: &Path, config: &LogConfig, n_lost: Arc<AtomicU64>) -> Result<Self> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            file: append(dir)?,
+            max_file_bytes: config.max_file_bytes,
+            max_files: config.max_files.max(1),
+            lines: Vec::new(),
+            n_buffered: 0,
+            n_lost,
+            fails: false,
+        })
+    }
+
+    fn run(&mut self, records: &Receiver<Vec<PredictionRecord>>) {
+        let mut due = Instant::now() + FLUSH;
+        loop {
+            let wait = due.saturating_duration_since(Instant::now());
+            let is_over = match records.recv_timeout(wait) {
+                Ok(records) => {
+                    for record in &records {
+                        serde_json::to_writer(&mut self.lines, record)
+                            .expect("a record is plain values, and memory takes them");
+                        self.lines.push(b'\n');
+                        self.n_buffered += 1;
+                    }
+                    false
+                }
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            if is_over || self.lines.len() >= BUFFER || Instant::now() >= due {
+                self.flush();
+                due = Instant::now() + FLUSH;
+            }
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Writes what is buffered. A disk that refuses costs these records, and is tried again with
+    /// the next ones.
+    fn flush(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let outcome = self.write();
+        match &outcome {
+            Ok(()) => self.fails = false,
+            Err(error) => {
+                self.n_lost.fetch_add(self.n_buffered, Ordering::Relaxed);
+                if !std::mem::replace(&mut self.fails, true) {
+                    tracing::error!(error = error.chain(), "predictions are not logged");
+                }
+            }
+        }
+        self.lines.clear();
+        self.n_buffered = 0;
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let path = self.dir.join(PREDICTIONS_FILE);
+        let fail = |source| Error::io("write", &path, source);
+        if !is_at(&self.file, &path) {
+            // Another server set the file aside, or someone took it away.
+            self.file = append(&self.dir)?;
+        }
+        if self.file.metadata().map_err(fail)?.len() >= self.max_file_bytes {
+            self.rotate(&path)?;
+        }
+        self.file.write_all(&self.lines).map_err(fail)
+    }
+
+    fn rotate(&mut self, path: &Path) -> Result<()> {
+        /// No two files of this process have the same name.
+        static N_ROTATED: AtomicU64 = AtomicU64::new(0);
+
+        // Another server may do the same at the same time: what is gone already is no fault.
+        let unless_gone = |outcome: std::io::Result<()>, verb, path: &Path| match outcome {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(verb, path, source))
+            }
+            _ => Ok(()),
+        };
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        let (pid, number) = (std::process::id(), N_ROTATED.fetch_add(1, Ordering::Relaxed));
+        let aside = self.dir.join(format!("predictions-{now_ms}-{pid}-{number:06}.jsonl"));
+        unless_gone(fs::rename(path, &aside), "rename", path)?;
+        self.file = append(&self.dir)?;
+        let files = log_files(&self.dir)?;
+        for old in files.iter().take(files.len().saturating_sub(self.max_files)) {
+            unless_gone(fs::remove_file(old), "remove", old)?;
+        }
+        Ok(())
+    }
+}
+
+fn append(dir: &Path) -> Result<File> {
+    let path = dir.join(PREDICTIONS_FILE);
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|source| Error::io("open", &path, source))
+}
+
+/// Whether `file` is still what lies at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::{PredictionStats, read_predictions};
+
+    fn record(number: u32) -> PredictionRecord {
+        PredictionRecord {
+            timestamp_ms: 1_795_000_000_000 + i64::from(number),
+            request_id: format!("request-{number}"),
+            model: "Reviews".to_owned(),
+            version: 1 + number % 2,
+            label: if number.is_multiple_of(4) { "neg" } else { "pos" }.to_owned(),
+            confidence: 0.5 + f64::from(number % 50) / 100.0,
+            probability: Some(0.25),
+            latency_ms: f64::from(number),
+            n_chars: 7,
+            text: None,
+            text_sha256: None,
+        }
+    }
+
+    #[test]
+    fn what_was_pushed_is_read_back_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("logs");
+        assert_eq!(read_predictions(&logs).unwrap(), Default::default());
+        for part in [0..60, 60..100] {
+            let log = PredictionLog::open(&logs, &LogConfig::default()).unwrap();
+            part.for_each(|number| log.push(vec![record(number)]));
+            drop(log);
+        }
+        let found = read_predictions(&logs).unwrap();
+        assert_eq!(found.records, (0..100).map(record).collect::<Vec<_>>());
+        // A process that was killed in the middle of a line.
+        let mut file = append(&logs).unwrap();
+        file.write_all(b"{\"timestamp_ms\": 1795").unwrap();
+        let found = read_predictions(&logs).unwrap();
+        assert_eq!((found.records.len(), found.n_unreadable), (100, 1));
+
+        let stats = PredictionStats::of(&found.records);
+        assert_eq!((stats.n_predictions, stats.labels["neg"], stats.labels["pos"]), (100, 25, 75));
+        assert_eq!(
+            (stats.from_ms, stats.to_ms),
+            (Some(1_795_000_000_000), Some(1_795_000_000_099))
+        );
+        assert!((stats.confidence.mean - 0.745).abs() < 1e-12);
+        assert_eq!(stats.latency_ms.p50, 49.5);
+        assert!((stats.latency_ms.p95 - 94.05).abs() < 1e-9);
+    }
+
+    #[test]
+    fn files_are_set_aside_and_the_oldest_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = LogConfig { max_file_bytes: 2_000, max_files: 3, ..LogConfig::default() };
+        for number in 0..40 {
+            // Each flushes when it is dropped.
+            let log = PredictionLog::open(dir.path(), &config).unwrap();
+            log.push((0..5).map(|idx| record(5 * number + idx)).collect());
+        }
+        assert_eq!(log_files(dir.path()).unwrap().len(), 3);
+        let records = read_predictions(dir.path()).unwrap().records;
+        let last: Vec<_> = (200 - records.len() as u32..200).map(record).collect();
+        assert_eq!(records, last);
+        assert!(records.len() > 10);
+    }
+
+    #[test]
+    fn two_servers_write_whole_lines_and_heed_each_others_rotation() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = LogConfig { max_file_bytes: 4_000, max_files: 1_000, ..LogConfig::default() };
+        std::thread::scope(|scope| {
+            for server in 0..2 {
+                let (dir, config) = (dir.path(), &config);
+                scope.spawn(move || {
+                    for number in 0..20 {
+                        let log = PredictionLog::open(dir, config).unwrap();
+                        log.push(
+                            (0..10).map(|idx| record(1_000 * server + 10 * number + idx)).collect(),
+                        );
+                        drop(log);
+                    }
+                });
+            }
+        });
+        let found = read_predictions(dir.path()).unwrap();
+        assert_eq!((found.records.len(), found.n_unreadable), (400, 0));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_costs_records_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("logs");
+        let log = PredictionLog::open(&logs, &LogConfig::default()).unwrap();
+        fs::remove_dir_all(&logs).unwrap();
+        log.push(vec![record(1)]);
+        let started = Instant::now();
+        while log.n_lost() == 0 {
+            assert!(started.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(log.n_lost(), 1);
+    }
+
+    #[test]
+    fn a_text_is_kept_as_was_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = |text: &str| {
+            let config = LogConfig { text: text.parse().unwrap(), ..LogConfig::default() };
+            PredictionLog::open(dir.path(), &config).unwrap().kept("abc")
+        };
+        assert_eq!(kept("full"), (Some("abc".to_owned()), None));
+        // FIPS 180-2, appendix B.1.
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(kept("hash"), (None, Some(hash.to_owned())));
+        assert_eq!(kept("none"), (None, None));
+        assert!("all".parse::<LogText>().unwrap_err().to_string().contains("hash"));
+    }
+}

@@ -1,0 +1,12 @@
+//! Watching what is served: the log of predictions in the store, reading it back, and what it says.
+
+mod log;
+mod record;
+mod stats;
+
+pub use log::{LogConfig, LogText, PredictionLog};
+pub use record::{LoggedPredictions, PredictionRecord, read_predictions};
+pub use stats::{PredictionStats, Summary};
+
+/// The log's file in the store's folder of logs.
+pub const PREDICTIONS_FILE: &str = "predictions.jsonl";

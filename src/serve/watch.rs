@@ -1,0 +1,103 @@
+//! What a server remembers of its predictions: the log in the store, and the latest for `/health`.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::state::ModelInfo;
+use crate::{
+    model::prediction::Prediction,
+    monitor::{PredictionLog, PredictionRecord, Summary},
+};
+
+/// Predictions whose confidences are remembered.
+const N_LATEST: usize = 10_000;
+
+/// Everything that watches.
+pub(crate) struct Watch {
+    log: Option<PredictionLog>,
+    latest: Mutex<Latest>,
+}
+
+#[derive(Default)]
+struct Latest {
+    n_predictions: u64,
+    labels: BTreeMap<String, u64>,
+    confidences: VecDeque<f64>,
+}
+
+impl Watch {
+    pub(crate) fn new(log: Option<PredictionLog>) -> Self {
+        Self { log, latest: Mutex::default() }
+    }
+
+    /// One request's predictions were made by `info`.
+    pub(crate) fn predicted(
+        &self,
+        info: &ModelInfo,
+        request_id: &str,
+        texts: &[&str],
+        predictions: &[Prediction],
+        duration: Duration,
+    ) {
+        {
+            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            latest.n_predictions += predictions.len() as u64;
+            for prediction in predictions {
+                match latest.labels.get_mut(&prediction.label) {
+                    Some(n) => *n += 1,
+                    None => {
+                        latest.labels.insert(prediction.label.clone(), 1);
+                    }
+                }
+                if latest.confidences.len() == N_LATEST {
+                    latest.confidences.pop_front();
+                }
+                latest.confidences.push_back(prediction.confidence);
+            }
+        }
+        let Some(log) = &self.log else { return };
+        let timestamp_ms = chrono::Utc::now().timestamp_millis();
+        let records = texts.iter().zip(predictions).map(|(text, prediction)| {
+            let (kept, text_sha256) = log.kept(text);
+            PredictionRecord {
+                timestamp_ms,
+                request_id: request_id.to_owned(),
+                model: info.name.clone(),
+                version: info.version,
+                label: prediction.label.clone(),
+                confidence: prediction.confidence,
+                probability: prediction.probability,
+                latency_ms: duration.as_secs_f64() * 1e3,
+                n_chars: text.chars().count() as u64,
+                text: kept,
+                text_sha256,
+            }
+        });
+        log.push(records.collect());
+    }
+
+    /// Predictions that the log had to leave out.
+    pub(crate) fn n_lost(&self) -> u64 {
+        self.log.as_ref().map_or(0, PredictionLog::n_lost)
+    }
+
+    /// For `/health`.
+    pub(crate) fn report(&self) -> Value {
+        let (n_predictions, labels, confidences) = {
+            let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            let confidences: Vec<f64> = latest.confidences.iter().copied().collect();
+            (latest.n_predictions, latest.labels.clone(), confidences)
+        };
+        json!({
+            "n_predictions": n_predictions,
+            "labels": labels,
+            "confidence": Summary::of(confidences),
+            "n_not_logged": self.n_lost(),
+        })
+    }
+}
