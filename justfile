@@ -36,7 +36,7 @@ serve *ARGS: build
 # make a Python with the peers that the benchmarks compare with, in target/bench-venv
 bench-setup:
     {{python}} -m venv target/bench-venv
-    target/bench-venv/bin/pip install --quiet scikit-learn pyarrow mlflow
+    target/bench-venv/bin/pip install --quiet scikit-learn pyarrow mlflow fastapi uvicorn
 
 # add PyTorch, Transformers and ONNX Runtime to it, for `just bench distilbert`
 bench-setup-distilbert: bench-setup
@@ -51,9 +51,13 @@ test-stock-evcxr:
     cargo install --locked evcxr_jupyter@0.22.0 --root target/bench-evcxr --target-dir target/bench-evcxr/build
     bash tests/jupyter/run.sh --stock target/bench-evcxr/bin/evcxr_jupyter
 
-# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr), `just bench distilbert --device cuda:0` (needs PyTorch)
+# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr), `just bench serve` (needs FastAPI and wrk), `just bench distilbert --device cuda:0` (needs PyTorch)
 bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}
+
+# show the files in deploy/ to the tools that read them (needs promtool: on Debian in the package prometheus)
+check-deploy:
+    bash deploy/check.sh
 
 # what Jupyter itself says of the kernel, our own client suite, and every notebook: `PROGRAM=target/debug/trialbook just test-jupyter`
 test-jupyter *ARGS:

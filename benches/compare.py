@@ -3,22 +3,28 @@
 usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
        compare.py registry [--runs N]
        compare.py cells [--runs N]
+       compare.py serve [--runs N]
        compare.py distilbert [--runs N] [--device cpu|cuda:0] [--precision bf16]
 
 Needs the release build (`just build`) and a Python that has the peer: `just bench-setup` makes one
 in target/bench-venv, `just bench-setup-distilbert` adds PyTorch to it, and `just bench-setup-cells`
-makes evcxr in target/bench-evcxr. The IMDB reviews (train.parquet and test.parquet) are looked for
+makes evcxr in target/bench-evcxr. `serve` loads both servers with wrk. The IMDB reviews (train.parquet and test.parquet) are looked for
 in $IMDB, in data/imdb, and in data/imdb of the folders beside this one.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import re
+import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import cells as terminal
@@ -222,9 +228,105 @@ def distilbert(args):
           + ("." if is_cuda else f" and {peers[0]['onnxruntime']['peer']}."))
 
 
+# One short review, as a client of the API sends it.
+QUESTION = json.dumps({"text": "An utterly wonderful film: the music alone is worth the evening."})
+WRK_SCRIPT = f"""wrk.method = "POST"
+wrk.headers["content-type"] = "application/json"
+wrk.body = [[{QUESTION}]]
+"""
+N_CONNECTIONS = 16
+
+
+@contextlib.contextmanager
+def server(command, port):
+    """The process, once it answers; stopped at the end."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    question = urllib.request.Request(
+        f"http://127.0.0.1:{port}/predict", QUESTION.encode(), {"content-type": "application/json"}
+    )
+    try:
+        end = time.monotonic() + 300
+        while True:
+            try:
+                answer = json.load(urllib.request.urlopen(question, timeout=5))
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > end:
+                    fail(f"{' '.join(map(str, command))} does not serve", "run it by hand to see why")
+                time.sleep(0.2)
+        yield process, answer
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def free_port():
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]
+
+
+def load(port, script):
+    """Requests per second, and milliseconds of the median and the slowest of a hundred."""
+    command = ["wrk", "--threads", "1", "--connections", str(N_CONNECTIONS), "--duration", "8", "--latency"]
+    command += ["--script", str(script), f"http://127.0.0.1:{port}/predict"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        fail(f"requests failed:\n{said}", "ask the server by hand")
+    in_ms = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+    def percentile(name):
+        value, unit = re.search(rf"{name}%\s+([\d.]+)(us|ms|s)", said).groups()
+        return float(value) * in_ms[unit]
+
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1)), percentile(50), percentile(99)
+
+
+def resident_mb(process):
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
+
+
+def serve(args):
+    if not shutil.which("wrk"):
+        fail("wrk does not exist", "install it, on Debian with apt-get install wrk")
+    train, test = imdb()
+    with tempfile.TemporaryDirectory() as place:
+        ours = [PROGRAM, "--store", Path(place) / "store"]
+        measure([*ours, "--json", "data", "add", "imdb", "--train", train, "--test", test])
+        settings = ["--ngram", str(args.ngram), "--c", str(args.c), "--min-df", str(args.min_df)]
+        training = ["train", "tfidf", "--data", "imdb", "--sublinear", "--keep-html", *settings, "--deploy"]
+        measure([*ours, "--json", *training])
+        script = Path(place) / "load.lua"
+        script.write_text(WRK_SCRIPT)
+        our_port, peer_port = free_port(), free_port()
+        peer = [args.python, PEERS / "fastapi_server.py", train, str(peer_port), *settings]
+        with (
+            server([*ours, "serve", "--port", str(our_port)], our_port) as (our, answer),
+            server(peer, peer_port) as (other, other_answer),
+        ):
+            difference = abs(answer["probability"] - other_answer["probability"])
+            our_runs, peer_runs = [], []
+            for run in range(args.runs):
+                our_runs.append(load(our_port, script))
+                peer_runs.append(load(peer_port, script))
+                print(f"run {run + 1} of {args.runs} done", flush=True)
+            memory = resident_mb(our), resident_mb(other)
+    print(f"\nTF-IDF over HTTP, wrk with {N_CONNECTIONS} connections on the same machine, beside FastAPI + uvicorn (1 worker)")
+    print(f"{machine()}; median of {args.runs} runs of 8 s each, taken in turn\n")
+    rows = []
+    for idx, (name, digits) in enumerate([("requests per second", 0), ("p50 (ms)", 2), ("p99 (ms)", 2)]):
+        our, other = (statistics.median([run[idx] for run in runs]) for runs in (our_runs, peer_runs))
+        ratio = our / other if idx == 0 else other / our
+        rows.append([name, f"{our:.{digits}f}", f"{other:.{digits}f}", f"{ratio:.1f}x"])
+    rows.append(["memory (MB)", *(f"{mb:.0f}" for mb in memory), f"{memory[1] / memory[0]:.1f}x"])
+    table(["one short text a request", "trialbook", "FastAPI", "ratio"], rows)
+    print(f"\nThe two probabilities of that text differ by {difference:.1e}.")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=["tfidf", "registry", "cells", "distilbert"])
+    parser.add_argument("work", choices=["tfidf", "registry", "cells", "serve", "distilbert"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ngram", type=int, default=2)
     parser.add_argument("--c", type=float, default=10)
@@ -236,7 +338,7 @@ def main():
     args = parser.parse_args()
     if not PROGRAM.exists():
         fail(f"{PROGRAM} does not exist", "build it with `just build`")
-    {"tfidf": tfidf, "registry": registry, "cells": cells, "distilbert": distilbert}[args.work](args)
+    {"tfidf": tfidf, "registry": registry, "cells": cells, "serve": serve, "distilbert": distilbert}[args.work](args)
 
 
 if __name__ == "__main__":
