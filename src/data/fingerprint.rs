@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::Fingerprint;
+use crate::figure::hex;
 
 /// The SHA-256 of one normalised text, cut to 16 bytes: enough to tell any number of texts apart
 /// and half the memory.
@@ -57,15 +58,6 @@ fn normalise(text: &str, buffer: &mut String) {
         }
         buffer.push_str(word);
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

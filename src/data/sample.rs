@@ -287,7 +287,7 @@ mod tests {
         for (text, label) in rows.texts.iter().zip(&rows.labels) {
             hash.update(format!("{}\t{}\n", label.as_deref().unwrap(), text.as_deref().unwrap()));
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::figure::hex(&hash.finalize())
     }
 
     /// Golden values of this very generator: whoever cites a result on the sample must be able to

@@ -16,11 +16,11 @@ use polars::prelude::*;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    columnar::{first_line, guarded},
-    fingerprint::hex,
+use super::columnar::{first_line, guarded};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    figure::hex,
 };
-use crate::error::{Error, ErrorKind, Result};
 
 const ROW_GROUP_N_ROWS: usize = 4_096;
 

@@ -19,6 +19,7 @@ pub use artifact::artifacts;
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
 pub use classifier::evaluate_on;
 pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
+pub(crate) use paired::quantile;
 pub use paired::{F1Difference, McNemar, f1_difference, mcnemar};
 pub use plot::{calibration_plot, confusion_plot, precision_recall_plot, roc_plot};
 pub use ranking::{PrecisionRecallCurve, Ranking, RocCurve};

@@ -149,8 +149,8 @@ fn fair_coin_p_value(k: usize, n: usize) -> f64 {
     (2.0 * tail).min(1.0)
 }
 
-/// The `share` quantile of `sorted`, linear between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+/// The `share` quantile of `sorted`, which is not empty, linear between neighbours: numpy's default.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let position = share * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
     below + (above - below) * position.fract()

@@ -25,7 +25,10 @@ use super::{
     PREDICTIONS_FILE,
     record::{PredictionRecord, log_files},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    figure::hex,
+};
 
 /// Batches of records that wait to be written.
 const QUEUE: usize = 4_096;
@@ -122,10 +125,7 @@ impl PredictionLog {
     pub fn kept(&self, text: &str) -> (Option<String>, Option<String>) {
         match self.text {
             LogText::Full => (Some(text.to_owned()), None),
-            LogText::Hash => {
-                let hash = Sha256::digest(text.as_bytes());
-                (None, Some(hash.iter().map(|byte| format!("{byte:02x}")).collect()))
-            }
+            LogText::Hash => (None, Some(hex(&Sha256::digest(text.as_bytes())))),
             LogText::None => (None, None),
         }
     }

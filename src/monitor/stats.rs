@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::PredictionRecord;
+use crate::evaluate::quantile;
 
 /// Mean and percentiles; all 0 without a value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -20,17 +21,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Percentiles between two values are interpolated, as numpy does it by default.
+    /// Sums `values` up.
     pub fn of(mut values: Vec<f64>) -> Self {
         if values.is_empty() {
             return Self::default();
         }
         values.sort_by(f64::total_cmp);
-        let percentile = |share: f64| {
-            let place = share * (values.len() - 1) as f64;
-            let (low, high) = (values[place.floor() as usize], values[place.ceil() as usize]);
-            low + (high - low) * place.fract()
-        };
+        let percentile = |share: f64| quantile(&values, share);
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         Self { mean, p50: percentile(0.5), p95: percentile(0.95), p99: percentile(0.99) }
     }

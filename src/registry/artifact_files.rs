@@ -13,9 +13,9 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::codec::hex;
 use crate::{
     error::{Error, ErrorKind, Result},
+    figure::hex,
     store::{TEMPORARY_PREFIX, sync_dir, temporary_file},
 };
 

@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    figure::hex,
+};
 
 /// A kind of row in the database, with every schema version that was ever written.
 ///
@@ -89,13 +92,6 @@ fn shown(key: &[u8]) -> String {
         Ok(text) if !text.is_empty() && !text.contains(char::is_control) => format!("{text:?}"),
         _ => hex(key),
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// Collects a record's content.

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    registry::codec::{self, hex},
+    figure::hex,
+    registry::codec,
 };
 
 /// The tag that says which process a run belongs to: `PID@HOST`.

@@ -14,7 +14,7 @@ use super::{
     tables::{RUNS, run_key},
     transaction::Rows,
 };
-use crate::error::Result;
+use crate::{error::Result, figure::hex};
 
 /// Below this, another thread costs more than it saves.
 const MIN_RUNS_PER_TASK: usize = 512;
@@ -55,7 +55,7 @@ impl Registry {
                 if !wanted {
                     return Ok(());
                 }
-                let run_id = codec::hex(key);
+                let run_id = hex(key);
                 if filter.matches(&run_id, &run).map_err(damaged)? {
                     let keys = orders.iter().map(|order| order.key(&run_id, &run));
                     let keys = keys.collect::<Result<_, _>>().map_err(damaged)?;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     Registry,
-    codec::{self, Record, hex},
+    codec::{self, Record},
     fault::Fault,
     record::{Artifact, ModelVersion, Stage, Verification},
     stored::{Counter, MetricBatch, StoredExperiment, StoredModel, StoredRun},
@@ -17,7 +17,10 @@ use super::{
     },
     transaction::{ReadTxn, Rows},
 };
-use crate::error::{ErrorKind, Result};
+use crate::{
+    error::{ErrorKind, Result},
+    figure::hex,
+};
 
 /// Every artifact that a record names: SHA-256 to length.
 pub(super) type Named = BTreeMap<String, u64>;

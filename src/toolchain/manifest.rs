@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{prelude::Profile, rust::Toolchain};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    figure::hex,
+};
 
 /// The file's name in a prelude's folder.
 pub(super) const MANIFEST: &str = "prelude.json";
@@ -190,5 +193,5 @@ fn modified_ns(metadata: &fs::Metadata) -> u64 {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    hex(&Sha256::digest(bytes))
 }
