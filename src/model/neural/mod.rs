@@ -14,6 +14,7 @@ mod fit;
 mod holdout;
 mod hugging_face;
 pub mod net;
+mod simd;
 pub mod tensors;
 mod tokenizer;
 pub mod training;

@@ -5,12 +5,12 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{
+use crate::model::neural::simd::{
     blocks::{BLOCK, Blocks, Row},
     dense::{BlockTask, Dense, Weights},
     math::{Function, softmax_weights},
-    simd::{dispatch, n_vectors, vectors, vectors_mut},
     tile::{PANEL, Start},
+    vector::{dispatch, n_vectors, vectors, vectors_mut},
 };
 
 /// The context vectors of one sequence and head, in blocks that begin with the sequence.

@@ -3,14 +3,12 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::{
-    blocks::{BLOCK, Blocks},
-    layer::Norm,
-};
+use super::layer::Norm;
 use crate::{
     error::Result,
     model::neural::{
         checkpoint::EncoderConfig,
+        simd::blocks::{BLOCK, Blocks},
         tensors::{Tensors, Values},
     },
 };

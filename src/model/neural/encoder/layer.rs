@@ -6,17 +6,20 @@ use std::ops::Range;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::{
-    attention::attention,
-    blocks::{Blocks, Row},
-    dense::Dense,
-    math::{Function, LayerNorm},
-    packed::{Packed, block_tasks},
-    tile::{PANEL, Start},
-};
+use super::attention::attention;
 use crate::{
     error::Result,
-    model::neural::{checkpoint::EncoderConfig, tensors::Tensors},
+    model::neural::{
+        checkpoint::EncoderConfig,
+        simd::{
+            blocks::{Blocks, Row},
+            dense::Dense,
+            math::{Function, LayerNorm},
+            packed::{Packed, block_tasks},
+            tile::{PANEL, Start},
+        },
+        tensors::Tensors,
+    },
 };
 
 /// Blocks that a thread carries through the layer together: each reads the weights once, and more

@@ -1,27 +1,22 @@
 //! DistilBERT's forward pass on the CPU, for predicting: the same weights and the same numbers as
 //! the trained model, without a tensor library.
 //!
-//! Activations are feature-major: a block holds 32 tokens side by side for every feature, so that a
-//! vector register holds one feature of many tokens. A weight is then one number for a whole
-//! register, a layer norm or a softmax needs no sums across a register, and no product needs its
-//! operands rearranged. Sequences follow each other without padding. Every number is computed by
-//! the same operations in the same order wherever its token lies, so that a text's logits do not
-//! depend, in any bit, on the batch around it nor on the number of threads.
+//! Activations are feature-major, in the blocks of [`super::simd`], and sequences follow each other
+//! without padding. A text's logits do not depend, in any bit, on the batch around it nor on the
+//! number of threads.
 
 mod attention;
-mod blocks;
-mod dense;
 mod embeddings;
 mod layer;
-mod math;
-mod packed;
-mod simd;
-mod tile;
 
 use pulp::Arch;
 
-use self::{embeddings::Embeddings, layer::Layer, math::Function, packed::Packed};
-use super::{checkpoint::EncoderConfig, tensors::Tensors};
+use self::{embeddings::Embeddings, layer::Layer};
+use super::{
+    checkpoint::EncoderConfig,
+    simd::{math::Function, packed::Packed},
+    tensors::Tensors,
+};
 use crate::error::{Error, Result};
 
 /// Tokens computed together at most: beyond it, memory grows and speed does not. One sequence may

@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path};
 
-use pulp::Arch;
 use serde_json::Value;
 
 use super::Encoder;
@@ -10,17 +9,10 @@ use crate::model::{
     ModelFiles,
     neural::{
         checkpoint::{Checkpoint, EncoderConfig, Head, expected_tensors},
+        simd::archs,
         tensors::{Tensor, Tensors},
     },
 };
-
-/// Every instruction set this processor has, and plain arithmetic.
-pub(super) fn archs() -> Vec<Arch> {
-    let mut archs = vec![Arch::Scalar, Arch::new()];
-    #[cfg(target_arch = "x86_64")]
-    archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
-    archs
-}
 
 /// Token ids and their logits.
 type Example = (Vec<u32>, Vec<f32>);

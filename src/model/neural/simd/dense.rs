@@ -7,8 +7,8 @@ use pulp::{Arch, Simd, WithSimd};
 use super::{
     blocks::Row,
     math::Function,
-    simd::{dispatch, n_vectors},
     tile::{self, PANEL, Start},
+    vector::{dispatch, n_vectors},
 };
 
 /// Inputs that are summed before the next: their rows of a few blocks stay in the L2 cache. A sum
@@ -17,35 +17,35 @@ const N_IN_CACHED: usize = 768;
 
 /// Weights in panels, `[n_panels][n_in][PANEL]`, and their biases, `[n_panels][PANEL]`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Weights<'a> {
-    pub(super) n_in: usize,
-    pub(super) panels: &'a [[f32; PANEL]],
-    pub(super) bias: &'a [[f32; PANEL]],
+pub(crate) struct Weights<'a> {
+    pub(crate) n_in: usize,
+    pub(crate) panels: &'a [[f32; PANEL]],
+    pub(crate) bias: &'a [[f32; PANEL]],
 }
 
 /// One block's part of a dense layer.
-pub(super) struct BlockTask<'a> {
+pub(crate) struct BlockTask<'a> {
     /// `[inputs.len()][BLOCK]`.
-    pub(super) x: &'a [Row],
+    pub(crate) x: &'a [Row],
     /// The features of [`Dense::panels`], `[n_out][BLOCK]`.
-    pub(super) out: &'a mut [Row],
-    pub(super) n_tokens: usize,
+    pub(crate) out: &'a mut [Row],
+    pub(crate) n_tokens: usize,
 }
 
 /// A product to compute.
-pub(super) struct Dense<'t, 'w, 'b> {
-    pub(super) weights: Weights<'w>,
+pub(crate) struct Dense<'t, 'w, 'b> {
+    pub(crate) weights: Weights<'w>,
     /// Which outputs.
-    pub(super) panels: Range<usize>,
+    pub(crate) panels: Range<usize>,
     /// Which inputs are summed.
-    pub(super) inputs: Range<usize>,
-    pub(super) start: Start,
-    pub(super) function: Function,
-    pub(super) blocks: &'t mut [BlockTask<'b>],
+    pub(crate) inputs: Range<usize>,
+    pub(crate) start: Start,
+    pub(crate) function: Function,
+    pub(crate) blocks: &'t mut [BlockTask<'b>],
 }
 
 impl Dense<'_, '_, '_> {
-    pub(super) fn run(self, arch: Arch) {
+    pub(crate) fn run(self, arch: Arch) {
         dispatch(arch, self);
     }
 }

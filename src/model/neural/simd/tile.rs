@@ -6,16 +6,16 @@ use pulp::Simd;
 
 use super::{
     blocks::{BLOCK, Row},
-    simd::{mul_add, vectors, vectors_mut},
+    vector::{mul_add, vectors, vectors_mut},
 };
 
 /// Output features whose weights lie side by side: with two AVX-512 registers of tokens they take
 /// 24 of the 32 registers, and 12 divides the sizes of all usual encoders.
-pub(super) const PANEL: usize = 12;
+pub(crate) const PANEL: usize = 12;
 
 /// What a sum begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Start {
+pub(crate) enum Start {
     /// The bias.
     Bias,
     /// The bias and what the output holds: a residual connection.
@@ -30,7 +30,7 @@ pub(super) enum Start {
 /// `weights`: a panel `[n_in][PANEL]`; `bias`: `[n_panels][PANEL]`; `x`: `[n_in][BLOCK]`;
 /// `out`: `[n_out][BLOCK]` with at most as many features as the panels have.
 #[inline(always)]
-pub(super) fn panels<S: Simd>(
+pub(crate) fn panels<S: Simd>(
     s: S,
     weights: [&[[f32; PANEL]]; 2],
     bias: &[[f32; PANEL]],

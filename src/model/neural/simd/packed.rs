@@ -14,7 +14,7 @@ use crate::{error::Result, model::neural::tensors::Tensors};
 /// Weights `[n_panels][n_in][PANEL]`: the outputs of a panel side by side, as the innermost product
 /// reads them. Outputs behind the last are zeros.
 #[derive(Debug)]
-pub(super) struct Packed {
+pub(crate) struct Packed {
     n_out: usize,
     n_in: usize,
     panels: Vec<[f32; PANEL]>,
@@ -24,7 +24,7 @@ pub(super) struct Packed {
 impl Packed {
     /// Loads `name.weight`, `[n_out, n_in]`, and `name.bias` of every name, as one layer that has
     /// all their outputs.
-    pub(super) fn load(tensors: &Tensors, names: &[&str], n_in: usize) -> Result<Self> {
+    pub(crate) fn load(tensors: &Tensors, names: &[&str], n_in: usize) -> Result<Self> {
         let mut parts = Vec::new();
         for name in names {
             let weight = tensors.get(&format!("{name}.weight"))?;
@@ -42,7 +42,7 @@ impl Packed {
     }
 
     /// Packs one row of weights and a bias for each output.
-    fn new(rows: &[(&[f32], f32)], n_in: usize) -> Self {
+    pub(crate) fn new(rows: &[(&[f32], f32)], n_in: usize) -> Self {
         let n_panels = rows.len().div_ceil(PANEL);
         let mut panels = vec![[0.0; PANEL]; n_panels * n_in];
         let mut bias = vec![[0.0; PANEL]; n_panels];
@@ -59,20 +59,20 @@ impl Packed {
         Self { n_out: rows.len(), n_in, panels, bias }
     }
 
-    pub(super) fn n_out(&self) -> usize {
+    pub(crate) fn n_out(&self) -> usize {
         self.n_out
     }
 
-    pub(super) fn n_panels(&self) -> usize {
+    pub(crate) fn n_panels(&self) -> usize {
         self.bias.len()
     }
 
-    pub(super) fn weights(&self) -> Weights<'_> {
+    pub(crate) fn weights(&self) -> Weights<'_> {
         Weights { n_in: self.n_in, panels: &self.panels, bias: &self.bias }
     }
 
     /// The layer's result for all tokens.
-    pub(super) fn apply(&self, arch: Arch, x: &Blocks, function: Function) -> Blocks {
+    pub(crate) fn apply(&self, arch: Arch, x: &Blocks, function: Function) -> Blocks {
         let mut out = Blocks::zeros(self.n_out, x.n_tokens());
         self.apply_into(arch, x, &mut out, Start::Bias, function);
         out
@@ -80,7 +80,7 @@ impl Packed {
 
     /// [`Packed::apply`] into `out`, the outputs split over the threads: every thread reads its
     /// share of the weights once, however few tokens there are.
-    pub(super) fn apply_into(
+    pub(crate) fn apply_into(
         &self,
         arch: Arch,
         x: &Blocks,
@@ -109,7 +109,7 @@ impl Packed {
     }
 
     /// All outputs of the given blocks, on this thread.
-    pub(super) fn apply_here(
+    pub(crate) fn apply_here(
         &self,
         arch: Arch,
         blocks: &mut [BlockTask<'_>],
@@ -122,7 +122,7 @@ impl Packed {
 }
 
 /// The tasks of some blocks, each `n_in` rows of `x` and `n_out` rows of `out`.
-pub(super) fn block_tasks<'a>(
+pub(crate) fn block_tasks<'a>(
     x: &'a [Row],
     n_in: usize,
     out: &'a mut [Row],

@@ -3,75 +3,75 @@
 use std::ops::Range;
 
 /// Tokens in a block: two AVX-512 registers, four of AVX2.
-pub(super) const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 32;
 
 /// One feature of the tokens of a block. Aligned so that no register's load crosses a cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Row(pub(super) [f32; BLOCK]);
+pub(crate) struct Row(pub(crate) [f32; BLOCK]);
 
 impl Row {
-    pub(super) const ZERO: Self = Self([0.0; BLOCK]);
+    pub(crate) const ZERO: Self = Self([0.0; BLOCK]);
 }
 
 /// Activations `[n_blocks][n_features][BLOCK]`; the last block may hold fewer tokens, the lanes
 /// behind them hold numbers that nothing reads.
 #[derive(Debug, Clone)]
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     n_features: usize,
     n_tokens: usize,
     rows: Vec<Row>,
 }
 
 impl Blocks {
-    pub(super) fn zeros(n_features: usize, n_tokens: usize) -> Self {
+    pub(crate) fn zeros(n_features: usize, n_tokens: usize) -> Self {
         let rows = vec![Row::ZERO; n_features * n_tokens.div_ceil(BLOCK)];
         Self { n_features, n_tokens, rows }
     }
 
-    pub(super) fn n_features(&self) -> usize {
+    pub(crate) fn n_features(&self) -> usize {
         self.n_features
     }
 
-    pub(super) fn n_tokens(&self) -> usize {
+    pub(crate) fn n_tokens(&self) -> usize {
         self.n_tokens
     }
 
-    pub(super) fn n_blocks(&self) -> usize {
+    pub(crate) fn n_blocks(&self) -> usize {
         self.n_tokens.div_ceil(BLOCK)
     }
 
     /// Tokens in one block.
-    pub(super) fn block_tokens(&self, block_idx: usize) -> usize {
+    pub(crate) fn block_tokens(&self, block_idx: usize) -> usize {
         (self.n_tokens - block_idx * BLOCK).min(BLOCK)
     }
 
     /// All rows of one block, `[n_features][BLOCK]`.
-    pub(super) fn block(&self, block_idx: usize) -> &[Row] {
+    pub(crate) fn block(&self, block_idx: usize) -> &[Row] {
         &self.rows[block_idx * self.n_features..][..self.n_features]
     }
 
     /// All rows of every block.
-    pub(super) fn blocks_mut(&mut self) -> std::slice::ChunksExactMut<'_, Row> {
+    pub(crate) fn blocks_mut(&mut self) -> std::slice::ChunksExactMut<'_, Row> {
         self.rows.chunks_exact_mut(self.n_features)
     }
 
     /// The rows of all blocks behind each other.
-    pub(super) fn all(&self) -> &[Row] {
+    pub(crate) fn all(&self) -> &[Row] {
         &self.rows
     }
 
     /// The rows of all blocks behind each other, to write.
-    pub(super) fn all_mut(&mut self) -> &mut [Row] {
+    pub(crate) fn all_mut(&mut self) -> &mut [Row] {
         &mut self.rows
     }
 
-    pub(super) fn value(&self, feature: usize, token: usize) -> f32 {
+    pub(crate) fn value(&self, feature: usize, token: usize) -> f32 {
         self.block(token / BLOCK)[feature].0[token % BLOCK]
     }
 
     /// Copies one feature of consecutive tokens.
-    pub(super) fn copy_tokens(&self, feature: usize, tokens: Range<usize>, out: &mut [f32]) {
+    pub(crate) fn copy_tokens(&self, feature: usize, tokens: Range<usize>, out: &mut [f32]) {
         let mut token = tokens.start;
         let mut out = &mut out[..tokens.len()];
         while !out.is_empty() {
@@ -85,7 +85,7 @@ impl Blocks {
     }
 
     /// The given tokens alone, in that order.
-    pub(super) fn select(&self, tokens: &[usize]) -> Self {
+    pub(crate) fn select(&self, tokens: &[usize]) -> Self {
         let mut selected = Self::zeros(self.n_features, tokens.len());
         for (block, tokens) in selected.blocks_mut().zip(tokens.chunks(BLOCK)) {
             for (feature, row) in block.iter_mut().enumerate() {

@@ -7,7 +7,7 @@ use pulp::{Arch, Scalar128b, Simd, WithSimd};
 use super::blocks::Row;
 
 /// Runs `op` compiled for `arch`: AVX-512, AVX2 with FMA, Neon, or four lanes of plain arithmetic.
-pub(super) fn dispatch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output {
+pub(crate) fn dispatch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output {
     #[allow(unreachable_patterns, reason = "some targets have no other")]
     match arch {
         Arch::Scalar => Simd::vectorize(Scalar128b, op),
@@ -17,7 +17,7 @@ pub(super) fn dispatch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output {
 
 /// `a · b + c`, fused where the processor can: in software it would take a hundred times as long.
 #[inline(always)]
-pub(super) fn mul_add<S: Simd>(s: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+pub(crate) fn mul_add<S: Simd>(s: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
     if TypeId::of::<S>() == TypeId::of::<Scalar128b>() {
         s.add_f32s(s.mul_f32s(a, b), c)
     } else {
@@ -27,18 +27,18 @@ pub(super) fn mul_add<S: Simd>(s: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f
 
 /// A row as vector registers.
 #[inline(always)]
-pub(super) fn vectors<S: Simd>(_: S, row: &Row) -> &[S::f32s] {
+pub(crate) fn vectors<S: Simd>(_: S, row: &Row) -> &[S::f32s] {
     S::as_simd_f32s(&row.0).0
 }
 
 /// A row as vector registers, to write.
 #[inline(always)]
-pub(super) fn vectors_mut<S: Simd>(_: S, row: &mut Row) -> &mut [S::f32s] {
+pub(crate) fn vectors_mut<S: Simd>(_: S, row: &mut Row) -> &mut [S::f32s] {
     S::as_mut_simd_f32s(&mut row.0).0
 }
 
 /// Registers that hold `n_tokens` tokens.
 #[inline(always)]
-pub(super) fn n_vectors<S: Simd>(n_tokens: usize) -> usize {
+pub(crate) fn n_vectors<S: Simd>(n_tokens: usize) -> usize {
     n_tokens.div_ceil(S::F32_LANES)
 }

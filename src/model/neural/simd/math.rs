@@ -4,13 +4,13 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     blocks::Row,
-    simd::{dispatch, mul_add, n_vectors, vectors, vectors_mut},
+    vector::{dispatch, mul_add, n_vectors, vectors, vectors_mut},
 };
 use crate::model::neural::checkpoint::Activation;
 
 /// What a dense layer does to its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Function {
+pub(crate) enum Function {
     Identity,
     Gelu,
     GeluTanh,
@@ -30,7 +30,7 @@ impl From<Activation> for Function {
 impl Function {
     /// Applies it to the first `n_vectors` registers of every row.
     #[inline(always)]
-    pub(super) fn apply<S: Simd>(self, s: S, rows: &mut [Row], n_vectors: usize) {
+    pub(crate) fn apply<S: Simd>(self, s: S, rows: &mut [Row], n_vectors: usize) {
         match self {
             Self::Identity => {}
             Self::Gelu => map(s, rows, n_vectors, |x| gelu(s, x)),
@@ -101,6 +101,21 @@ fn gelu_tanh<S: Simd>(s: S, x: S::f32s) -> S::f32s {
     s.mul_f32s(x, s.sub_f32s(one, lower))
 }
 
+/// The logistic function.
+#[inline(always)]
+pub(crate) fn sigmoid<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+    let one = s.splat_f32s(1.0);
+    s.div_f32s(one, s.add_f32s(one, exp(s, s.neg_f32s(x))))
+}
+
+/// The hyperbolic tangent, as `1 - 2 / (e^{2x} + 1)`: to f32's absolute accuracy near 1.
+#[inline(always)]
+pub(crate) fn tanh<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+    let one = s.splat_f32s(1.0);
+    let lower = s.div_f32s(s.splat_f32s(2.0), s.add_f32s(exp(s, s.add_f32s(x, x)), one));
+    s.sub_f32s(one, lower)
+}
+
 /// `eˣ` for x between -87 and 88, and the value at the nearer end outside: `2ⁿ eʳ` with
 /// `|r| ≤ ln 2 / 2` and the polynomial of Cephes' `expf`.
 #[inline(always)]
@@ -126,16 +141,16 @@ fn exp<S: Simd>(s: S, x: S::f32s) -> S::f32s {
 
 /// Layer norm of every token of a block over its features:
 /// `(x - mean) / √(variance + eps) · weight + bias`, with the biased variance.
-pub(super) struct LayerNorm<'a> {
-    pub(super) rows: &'a mut [Row],
-    pub(super) n_tokens: usize,
-    pub(super) weight: &'a [f32],
-    pub(super) bias: &'a [f32],
-    pub(super) eps: f32,
+pub(crate) struct LayerNorm<'a> {
+    pub(crate) rows: &'a mut [Row],
+    pub(crate) n_tokens: usize,
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
+    pub(crate) eps: f32,
 }
 
 impl LayerNorm<'_> {
-    pub(super) fn run(self, arch: Arch) {
+    pub(crate) fn run(self, arch: Arch) {
         dispatch(arch, self);
     }
 }
@@ -172,7 +187,7 @@ impl WithSimd for LayerNorm<'_> {
 /// Replaces the scores `[n_keys][BLOCK]` of a block of queries by `e^{score - largest}` and
 /// returns one over each query's sum.
 #[inline(always)]
-pub(super) fn softmax_weights<S: Simd>(s: S, scores: &mut [Row], n_vectors: usize) -> Row {
+pub(crate) fn softmax_weights<S: Simd>(s: S, scores: &mut [Row], n_vectors: usize) -> Row {
     let mut inverse = Row::ZERO;
     for vector_idx in 0..n_vectors {
         let mut largest = s.splat_f32s(f32::NEG_INFINITY);
@@ -193,7 +208,7 @@ pub(super) fn softmax_weights<S: Simd>(s: S, scores: &mut [Row], n_vectors: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::neural::encoder::blocks::BLOCK;
+    use crate::model::neural::simd::blocks::BLOCK;
 
     struct Apply<'a>(Function, &'a mut [Row]);
 
@@ -221,7 +236,7 @@ mod tests {
 
     #[track_caller]
     fn check(function: Function, exact: fn(f64) -> f64) {
-        for arch in super::super::tests::archs() {
+        for arch in crate::model::neural::simd::archs() {
             for step in -400..400 {
                 let mut row = Row::ZERO;
                 for (lane, value) in row.0.iter_mut().enumerate() {
@@ -268,7 +283,7 @@ mod tests {
                 softmax_weights(s, self.0, BLOCK / S::F32_LANES)
             }
         }
-        for arch in super::super::tests::archs() {
+        for arch in crate::model::neural::simd::archs() {
             let mut scores = [Row([-1e30; BLOCK]), Row([3.0; BLOCK]), Row([2.0; BLOCK])];
             let inverse = dispatch(arch, Softmax(&mut scores));
             let e = (-1.0_f32).exp();
