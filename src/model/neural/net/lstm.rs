@@ -1,18 +1,18 @@
 //! A bidirectional LSTM (Hochreiter and Schmidhuber, 1997; Graves and Schmidhuber, 2005) whose last
 //! states classify.
 //!
-//! The backward direction reads each text from its last real token: the rows are reversed within
-//! their lengths, so that padding comes last for both directions and never reaches a state that is
-//! used. Both directions take their steps together.
+//! The backward direction reads each text from its last real token, so that padding comes last for
+//! both directions and never reaches a state that is used.
 
-use burn::tensor::activation;
+use burn::tensor::{TensorData, activation};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Batch,
     avgnet::dense,
-    parameters::{Init, Key, Specs, Tensor},
+    parameters::{Init, Key, Specs, Tensor, host},
     pass::Pass,
+    recurrence::Recurrence,
 };
 
 /// Sizes of a bidirectional LSTM.
@@ -95,66 +95,124 @@ impl Lstm {
         pass: &mut Pass<'_>,
         batch: &Batch,
     ) -> Tensor<2> {
-        let [n, length, hidden] = [batch.n(), batch.length(), config.hidden_dim];
-        // Rows in the order of time: row t · n + b is token t of text b.
-        let ids = (0..length).flat_map(|t| (0..n).map(move |b| batch.ids()[b * length + t]));
-        let reversed = (0..length).flat_map(|t| {
-            batch.lengths().iter().enumerate().map(move |(b, real)| {
-                let position = (*real as usize).checked_sub(t + 1).unwrap_or(t);
-                (position * n + b) as i32
-            })
-        });
-        let reversed = pass.indices(reversed.collect());
-        let mut tokens = pass.embed(self.embedding, ids);
+        let [n, length] = [batch.n(), batch.length()];
+        let mut tokens = pass.embed(self.embedding, batch.ids().iter().copied());
         tokens = pass.dropout(tokens, config.dropout);
-        let last =
-            batch.lengths().iter().enumerate().map(|(b, t)| ((*t as usize - 1) * n + b) as i32);
-        let last = pass.indices(last.collect());
         for (layer_idx, directions) in self.layers.iter().enumerate() {
-            let backward = tokens.clone().select(0, reversed.clone());
-            let [forward, backward] =
-                steps(pass, directions, [tokens, backward], [length, n, hidden]);
+            let [forward, backward] = states(pass, directions, tokens, batch, config.hidden_dim);
             if layer_idx + 1 == self.layers.len() {
-                // The last state of both directions is at the last real token of their own order.
+                // Each direction's last state: at the last real token, and at the first.
+                let lengths = batch.lengths().iter().enumerate();
+                let last = lengths.map(|(text, real)| (text * length) as i32 + *real as i32 - 1);
+                let last = pass.indices(last.collect());
+                let first = pass.indices((0..n).map(|text| (text * length) as i32).collect());
                 let state =
-                    Tensor::cat(vec![forward.select(0, last.clone()), backward.select(0, last)], 1);
+                    Tensor::cat(vec![forward.select(0, last), backward.select(0, first)], 1);
                 let state = pass.dropout(state, config.dropout);
                 let [weight, bias] = self.dense;
                 return pass.linear(state, weight, bias);
             }
-            tokens = Tensor::cat(vec![forward, backward.select(0, reversed.clone())], 1);
-            tokens = pass.dropout(tokens, config.dropout);
+            tokens = pass.dropout(Tensor::cat(vec![forward, backward], 1), config.dropout);
         }
         unreachable!("a net has at least one layer: checked with its configuration")
     }
 }
 
-/// One layer's states, each direction in its own order.
+/// The states of one layer's two directions.
 ///
 /// # Shapes
-/// `inputs`: `[length · n, width]` to `[length · n, hidden]`.
-fn steps(
-    pass: &Pass<'_>,
+/// `tokens`: `[n · length, width]`, text after text, to `[n · length, hidden]` each.
+fn states(
+    pass: &mut Pass<'_>,
     directions: &[Direction; 2],
-    inputs: [Tensor<2>; 2],
-    [length, n, hidden]: [usize; 3],
+    tokens: Tensor<2>,
+    batch: &Batch,
+    hidden: usize,
 ) -> [Tensor<2>; 2] {
-    let gates = 4 * hidden;
-    let [forward, backward] = directions;
-    let project = |direction: &Direction, input: Tensor<2>| {
+    let projected = directions.each_ref().map(|direction| {
         let bias = pass.value(direction.input_bias) + pass.value(direction.hidden_bias);
-        (pass.product(input, pass.value(direction.input)) + bias).reshape([length, 1, n, gates])
+        pass.product(tokens.clone(), pass.value(direction.input)) + bias
+    });
+    let weights = directions.each_ref().map(|direction| direction.hidden);
+    let recurrences = [false, true].map(|reversed| Recurrence {
+        lengths: batch.lengths().to_vec(),
+        length: batch.length(),
+        hidden,
+        reversed,
+    });
+    if pass.is_plain() {
+        states_at_once(pass, recurrences, weights, projected)
+    } else {
+        states_by_steps(pass, &recurrences, weights, projected)
+    }
+}
+
+/// [`states`] by our own arithmetic, both directions at the same time.
+fn states_at_once(
+    pass: &mut Pass<'_>,
+    recurrences: [Recurrence; 2],
+    keys: [Key; 2],
+    projected: [Tensor<2>; 2],
+) -> [Tensor<2>; 2] {
+    let hidden = recurrences[0].hidden;
+    let n_rows = projected[0].dims()[0];
+    let weights = keys.map(|key| pass.peek(&pass.value(key)));
+    let values = projected.each_ref().map(|projected| pass.peek(projected));
+    let traced = pass.trains();
+    let run = |side: usize| recurrences[side].forward(&weights[side], &values[side], traced);
+    let ((ahead, ahead_trace), (behind, behind_trace)) = rayon::join(|| run(0), || run(1));
+    let device = pass.plain_device().clone();
+    let tensor = move |values: Vec<f32>, width: usize| {
+        Tensor::<2>::from_data(TensorData::new(values, [n_rows, width]), &device)
     };
-    let [ahead, behind] = inputs;
-    let projected = Tensor::cat(vec![project(forward, ahead), project(backward, behind)], 1);
-    let mut projected_steps = Vec::with_capacity(length);
-    halve(projected, length, &mut projected_steps);
-    let weight =
-        Tensor::stack::<3>(vec![pass.value(forward.hidden), pass.value(backward.hidden)], 0);
+    if !traced {
+        return [ahead, behind].map(|states| tensor(states, hidden));
+    }
+    let before = [recurrences[0].before(&ahead), recurrences[1].before(&behind)];
+    let outputs = [ahead, behind].map(|states| tensor(states, hidden));
+    let backward = move |gradients: Vec<Tensor<2>>| {
+        let gradients: Vec<Vec<f32>> = gradients.into_iter().map(host).collect();
+        let run = |side: usize, trace| {
+            recurrences[side].backward(&weights[side], trace, &gradients[side])
+        };
+        let (ahead, behind) = rayon::join(|| run(0, ahead_trace), || run(1, behind_trace));
+        let inputs = [ahead, behind].map(|gradient| tensor(gradient, 4 * hidden));
+        // One product over all steps of all texts.
+        let own = keys.into_iter().zip(before).zip(&inputs).map(|((key, before), gradient)| {
+            (key, tensor(before, hidden).transpose().matmul(gradient.clone()))
+        });
+        let own = own.collect();
+        (inputs.into(), own)
+    };
+    let outputs = pass.cut(projected.into(), outputs.into(), Box::new(backward));
+    outputs.try_into().expect("a cut returns as many tensors as it is given")
+}
+
+/// [`states`] by the device's operations, both directions in one product a step.
+fn states_by_steps(
+    pass: &Pass<'_>,
+    recurrences: &[Recurrence; 2],
+    weights: [Key; 2],
+    projected: [Tensor<2>; 2],
+) -> [Tensor<2>; 2] {
+    let Recurrence { lengths, length, hidden, .. } = &recurrences[0];
+    let ([length, hidden], n) = ([*length, *hidden], lengths.len());
+    let gates = 4 * hidden;
+    let sides = recurrences.iter().zip(projected).map(|(recurrence, projected)| {
+        // Row t · n + b is what text b reads at step t.
+        let order = (0..length).flat_map(|step| {
+            let texts = recurrence.lengths.iter().enumerate();
+            texts.map(move |(b, real)| (b * length + recurrence.position(*real, step)) as i32)
+        });
+        projected.select(0, pass.indices(order.collect())).reshape([length, 1, n, gates])
+    });
+    let mut steps = Vec::with_capacity(length);
+    halve(Tensor::cat(sides.collect(), 1), length, &mut steps);
+    let weight = Tensor::stack::<3>(weights.map(|key| pass.value(key)).into(), 0);
 
     let mut states = Vec::with_capacity(length);
     let mut previous: Option<(Tensor<3>, Tensor<3>)> = None;
-    for projected in projected_steps {
+    for projected in steps {
         let projected = projected.reshape([2, n, gates]);
         let (gates, cell) = match previous {
             None => (projected, None),
@@ -171,9 +229,17 @@ fn steps(
         states.push(state.clone());
         previous = Some((state, cell));
     }
-    // [length, 2, n, hidden], then each direction's rows.
+    // [length, 2, n, hidden], then each direction's rows, text after text.
     let states = Tensor::stack::<4>(states, 0);
-    [0, 1].map(|side| states.clone().slice_dim(1, side..side + 1).reshape([length * n, hidden]))
+    [0, 1].map(|side| {
+        let recurrence = &recurrences[side];
+        let order = recurrence.lengths.iter().enumerate().flat_map(|(b, real)| {
+            // A position's step is the step's position: both are the same reversal.
+            (0..length).map(move |position| (recurrence.position(*real, position) * n + b) as i32)
+        });
+        let rows = states.clone().slice_dim(1, side..side + 1).reshape([length * n, hidden]);
+        rows.select(0, pass.indices(order.collect()))
+    })
 }
 
 /// Cuts `steps` along its first dimension by halving: the gradient of one cut fills a tensor of the
@@ -186,4 +252,47 @@ fn halve(steps: Tensor<4>, length: usize, out: &mut Vec<Tensor<4>>) {
     let half = length / 2;
     halve(steps.clone().slice_dim(0, 0..half), half, out);
     halve(steps.slice_dim(0, half..length), length - half, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::neural::net::{Net, NetConfig, fixtures::devices};
+
+    #[test]
+    fn the_steps_of_a_device_give_the_states_of_our_own_arithmetic() {
+        let config =
+            LstmConfig { vocab_size: 40, embedding_dim: 12, hidden_dim: 9, ..Default::default() };
+        let texts: [&[u32]; 3] = [&[3, 9, 20, 4, 4], &[7], &[31, 2, 8]];
+        let batch = Batch::new(&texts, 0).unwrap();
+        for device in devices() {
+            let net = Net::new(NetConfig::Lstm(config.clone()), 4, &device).unwrap();
+            let lstm = Lstm::new(&config, &mut Specs::default());
+            let mut pass = Pass::predict(net.values(), device.burn());
+            let tokens = pass.embed(lstm.embedding, batch.ids().iter().copied());
+            let projected = lstm.layers[0]
+                .each_ref()
+                .map(|direction| pass.product(tokens.clone(), pass.value(direction.input)));
+            let recurrences = [false, true].map(|reversed| Recurrence {
+                lengths: batch.lengths().to_vec(),
+                length: batch.length(),
+                hidden: 9,
+                reversed,
+            });
+            let keys = lstm.layers[0].each_ref().map(|direction| direction.hidden);
+            let by_steps = states_by_steps(&pass, &recurrences, keys, projected.clone());
+            let at_once = states_at_once(&mut pass, recurrences, keys, projected);
+            for (by_steps, at_once) in by_steps.into_iter().zip(at_once) {
+                let pairs = host(by_steps).into_iter().zip(host(at_once));
+                for (idx, (by_steps, at_once)) in pairs.enumerate() {
+                    let (text, token) = (idx / 9 / 5, idx / 9 % 5);
+                    let is_real = token < texts[text].len();
+                    assert!(
+                        !is_real || (by_steps - at_once).abs() < 1e-6,
+                        "{device} {text} {token}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -46,6 +46,13 @@ pub(crate) enum Init {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key(usize);
 
+impl Key {
+    /// The place, counted from 0.
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// Name, shape and layout of a parameter; the values lie in [`Values`].
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {

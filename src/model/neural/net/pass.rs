@@ -5,12 +5,13 @@
 use burn::{
     Dispatch, DispatchDevice,
     tensor::{
-        DType, Distribution, Int, Tensor as BurnTensor, TensorData, activation, backend::Backend,
+        DType, Distribution, Int, Tensor as BurnTensor, TensorData, activation,
+        backend::{AutodiffBackend, Backend},
     },
 };
 use serde::{Deserialize, Serialize};
 
-use super::parameters::{Key, Tensor, Values};
+use super::parameters::{Key, Tensor, Values, host};
 use crate::random::Random;
 
 /// The number format of the products inside a net; weights, norms, softmax and loss stay f32.
@@ -51,12 +52,44 @@ pub(crate) struct Pass<'a> {
     device: &'a DispatchDevice,
     precision: Precision,
     dropout: Option<Masks>,
+    cuts: Vec<Cut>,
+}
+
+/// What Burn's way back leaves.
+pub(crate) type Gradients = <Dispatch as AutodiffBackend>::Gradients;
+
+/// A step of a training pass that Burn did not record: it has its own derivative. What comes before
+/// and what comes after are two graphs, and the way back passes from one to the other here.
+pub(crate) struct Cut {
+    inputs: Vec<Tensor<2>>,
+    outputs: Vec<Tensor<2>>,
+    backward: Box<Backward>,
+}
+
+/// The gradients of a cut's inputs, and of parameters it used, from those of its outputs.
+type Backward = dyn FnOnce(Vec<Tensor<2>>) -> (Vec<Tensor<2>>, Vec<(Key, Tensor<2>)>);
+
+impl Cut {
+    /// The way back through the cut. `recorded` is what the graph behind it gave; returns what to
+    /// derive next, whose gradients are those of all that comes before, and the gradients of the
+    /// cut's own parameters.
+    pub(crate) fn backward(self, recorded: &mut Gradients) -> (Tensor<1>, Vec<(Key, Tensor<2>)>) {
+        let gradients = self.outputs.iter().map(|output| {
+            output.grad_remove(recorded).unwrap_or_else(|| output.clone().inner().zeros_like())
+        });
+        let (gradients, own) = (self.backward)(gradients.collect());
+        let sums = self.inputs.into_iter().zip(gradients).map(|(input, gradient)| {
+            // The sum of x · g has the gradient g at x.
+            (input * Tensor::from_inner(gradient)).sum()
+        });
+        (sums.reduce(|sum, part| sum + part).expect("a cut has inputs"), own)
+    }
 }
 
 impl<'a> Pass<'a> {
     /// A pass that predicts: f32, no dropout.
     pub(crate) fn predict(values: &'a Values, device: &'a DispatchDevice) -> Self {
-        Self { values, device, precision: Precision::F32, dropout: None }
+        Self { values, device, precision: Precision::F32, dropout: None, cuts: Vec::new() }
     }
 
     /// A pass that trains; `seed` alone decides what its dropout drops.
@@ -66,7 +99,50 @@ impl<'a> Pass<'a> {
         precision: Precision,
         seed: u64,
     ) -> Self {
-        Self { values, device, precision, dropout: Some(Masks::new(seed, device)) }
+        let dropout = Some(Masks::new(seed, device));
+        Self { values, device, precision, dropout, cuts: Vec::new() }
+    }
+
+    /// Whether gradients are recorded.
+    pub(crate) fn trains(&self) -> bool {
+        self.dropout.is_some()
+    }
+
+    /// Whether the tensors are f32 in this machine's memory, where our own arithmetic reads them.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.precision == Precision::F32 && is_host(self.device)
+    }
+
+    /// The device without records.
+    pub(crate) fn plain_device(&self) -> &DispatchDevice {
+        match self.device {
+            DispatchDevice::Autodiff(device) => device,
+            device => device,
+        }
+    }
+
+    /// A tensor's values as they are now, apart from any record.
+    pub(crate) fn peek<const D: usize>(&self, tensor: &Tensor<D>) -> Vec<f32> {
+        host(if self.trains() { tensor.clone().inner() } else { tensor.clone() })
+    }
+
+    /// Records `outputs`, computed from the values of `inputs`, as what the pass goes on with;
+    /// `backward` is their derivative. What follows uses no output of an earlier cut.
+    pub(crate) fn cut(
+        &mut self,
+        inputs: Vec<Tensor<2>>,
+        outputs: Vec<Tensor<2>>,
+        backward: Box<Backward>,
+    ) -> Vec<Tensor<2>> {
+        let outputs: Vec<Tensor<2>> =
+            outputs.into_iter().map(|output| Tensor::from_inner(output).require_grad()).collect();
+        self.cuts.push(Cut { inputs, outputs: outputs.clone(), backward });
+        outputs
+    }
+
+    /// The cuts of the pass, in its order.
+    pub(crate) fn into_cuts(self) -> Vec<Cut> {
+        self.cuts
     }
 
     /// The parameter's matrix, a vector as `[1, n]`.
@@ -135,12 +211,8 @@ impl<'a> Pass<'a> {
 
     /// `x · Φ(x)`, exact (Hendrycks and Gimpel, 2016).
     pub(crate) fn gelu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let plain = match self.device {
-            DispatchDevice::Autodiff(device) => &**device,
-            device => device,
-        };
         // Elsewhere Burn's derivative of this function is that of its tanh approximation.
-        if matches!(plain, DispatchDevice::Flex(_)) {
+        if matches!(self.plain_device(), DispatchDevice::Flex(_)) {
             return activation::gelu(x);
         }
         let phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;

@@ -6,8 +6,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::neural::net::{
         Batch, Net, Precision,
-        parameters::{Tensor, host},
-        pass::Pass,
+        parameters::{Tensor, Values, host},
+        pass::{Gradients, Pass},
     },
 };
 
@@ -62,14 +62,38 @@ pub(super) fn gradients(
     }
     let scale = if objective.precision == Precision::F16 { F16_SCALE } else { 1.0 };
     let mut recorded = if scale == 1.0 { loss.backward() } else { (loss * scale).backward() };
-    let gradients = leaves.iter().zip(net.values().iter()).map(|(leaf, value)| {
-        match leaf.grad_remove(&mut recorded) {
-            Some(gradient) if scale == 1.0 => gradient,
-            Some(gradient) => gradient / scale,
-            None => value.zeros_like(),
+    let mut sums: Vec<Option<Tensor<2>>> = vec![None; leaves.iter().len()];
+    take(&leaves, &mut recorded, &mut sums);
+    for cut in pass.into_cuts().into_iter().rev() {
+        let (before, own) = cut.backward(&mut recorded);
+        for (key, gradient) in own {
+            add(&mut sums[key.index()], gradient);
         }
+        recorded = before.backward();
+        take(&leaves, &mut recorded, &mut sums);
+    }
+    let gradients = sums.into_iter().zip(net.values().iter()).map(|(sum, value)| match sum {
+        Some(gradient) if scale == 1.0 => gradient,
+        Some(gradient) => gradient / scale,
+        None => value.zeros_like(),
     });
     Ok((value, gradients.collect()))
+}
+
+/// Moves what was recorded of the parameters to their sums.
+fn take(leaves: &Values, recorded: &mut Gradients, sums: &mut [Option<Tensor<2>>]) {
+    for (leaf, sum) in leaves.iter().zip(sums) {
+        if let Some(gradient) = leaf.grad_remove(recorded) {
+            add(sum, gradient);
+        }
+    }
+}
+
+fn add(sum: &mut Option<Tensor<2>>, gradient: Tensor<2>) {
+    *sum = Some(match sum.take() {
+        Some(sum) => sum + gradient,
+        None => gradient,
+    });
 }
 
 /// The error of a run whose numbers are no longer finite.
