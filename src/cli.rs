@@ -1,14 +1,17 @@
 //! The command line: reads arguments, shows outputs and errors, draws progress, turns signals into
 //! interrupts. Exit codes: 0 done, 1 error, 2 wrong usage, 3 blocked by a gate, 130 interrupted.
 
+mod config_file;
+
 use std::{
+    ffi::OsString,
     io::{self, IsTerminal, Write},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::{
     book::Book,
@@ -45,6 +48,27 @@ struct Cli {
         help_heading = GLOBAL
     )]
     store: PathBuf,
+    /// The file whose values stand in for options that are not given; trialbook.toml here, if it is there
+    #[arg(
+        long,
+        global = true,
+        env = config_file::CONFIG_ENV,
+        value_name = "FILE",
+        overrides_with = "config",
+        help_heading = GLOBAL
+    )]
+    config: Option<PathBuf>,
+    /// How log lines are written to stderr
+    #[arg(
+        long,
+        global = true,
+        env = "TRIALBOOK_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORM",
+        overrides_with = "log_format",
+        help_heading = GLOBAL
+    )]
+    log_format: LogFormat,
     /// Answer in JSON
     #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
@@ -80,6 +104,15 @@ struct Run {
     save: bool,
 }
 
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
+}
+
 /// How answers are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -92,10 +125,21 @@ enum Form {
 /// Runs the program with the process's own arguments.
 pub fn main() -> ExitCode {
     crate::cell::serve_if_child();
-    let cli = match Cli::try_parse() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let named = std::env::var_os(config_file::CONFIG_ENV);
+    let parser = match config_file::configured(Cli::command(), &args, named) {
+        Ok(parser) => parser,
+        Err(error) => {
+            complain(&error, Form::Text);
+            return ExitCode::from(2);
+        }
+    };
+    let cli = parser.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match cli {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    let log_format = cli.log_format;
     match cli.verb {
         Some(_) if !cli.cells.is_empty() => {
             let message = "a cell and a command exclude each other";
@@ -103,21 +147,27 @@ pub fn main() -> ExitCode {
         }
         Some(Verb::Command(command)) => {
             // A server's access lines are what its operator watches; other commands only warn.
-            let log = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
+            start_logging(
+                if matches!(command, Command::Serve(_)) { "info" } else { "warn" },
+                log_format,
+            );
             let heeds = command.heeds_interrupts();
             let store = Store::new(cli.store);
-            answer(store, cli.json, cli.quiet, log, heeds, |session| command.run(session))
+            answer(store, cli.json, cli.quiet, heeds, |session| command.run(session))
         }
         Some(Verb::Kernel(kernel)) => {
+            start_logging("warn", log_format);
             let store = Store::new(cli.store);
-            answer(store, cli.json, cli.quiet, "warn", false, |session| {
-                kernel.run(session.book.store())
-            })
+            answer(store, cli.json, cli.quiet, false, |session| kernel.run(session.book.store()))
         }
         Some(Verb::Run(run)) => {
+            start_logging("warn", log_format);
             run_cells(Some(&run), &[], Store::new(cli.store), cli.json, cli.quiet)
         }
-        None => run_cells(None, &cli.cells, Store::new(cli.store), cli.json, cli.quiet),
+        None => {
+            start_logging("warn", log_format);
+            run_cells(None, &cli.cells, Store::new(cli.store), cli.json, cli.quiet)
+        }
     }
 }
 
@@ -126,7 +176,6 @@ fn answer(
     store: Store,
     json: bool,
     quiet: bool,
-    log: &str,
     heeds_interrupts: bool,
     run: impl FnOnce(&Session) -> Result<Output>,
 ) -> ExitCode {
@@ -137,7 +186,6 @@ fn answer(
         false => Ok(()),
     };
     let outcome = watched.and_then(|()| {
-        start_logging(log);
         let progress: Arc<dyn Progress> = if quiet || json || !io::stderr().is_terminal() {
             Arc::new(Silent)
         } else {
@@ -184,7 +232,6 @@ fn run_cells(
         let message = "--json is for one command: write it behind the command, `:runs list --json`";
         return usage(&Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message));
     }
-    start_logging("warn");
     let options = Options::new(store);
     let outcome = match file {
         Some(run) => shell::run_file(options, quiet, &run.file, run.save),
@@ -240,14 +287,15 @@ fn watch_signals(interrupt: &Interrupt) -> Result<()> {
 }
 
 /// Log lines go to stderr; `TRIALBOOK_LOG` chooses which, such as `info` or `trialbook=debug`.
-fn start_logging(default: &str) {
+fn start_logging(default: &str, format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRIALBOOK_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
+        // The message and its fields side by side, as log collectors expect them.
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
     // A second call in one process keeps the first subscriber, which is as good.
     drop(started);
 }
