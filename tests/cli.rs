@@ -153,6 +153,33 @@ fn the_lifecycle_runs_from_the_command_line() {
 }
 
 #[test]
+fn promote_gates_first_when_asked() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let file = book.store().join("version");
+    let trained = ["train", "tfidf", "--data", "sample", "--version-file", file.to_str().unwrap()];
+    book.json(&trained);
+    let version = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(version, "1");
+    let promote = ["promote", "SentimentClassifier", &version, "--gate"];
+    let blocked = book.call(&[&promote[..], &["--min", "0.999", "--json"]].concat());
+    assert_eq!(blocked.code, 3, "{}", blocked.stderr);
+    let blocked: Value = serde_json::from_str(&blocked.stdout).unwrap();
+    assert_eq!(
+        (&blocked["verdict"]["passed"], &blocked["promotion"]),
+        (&false.into(), &Value::Null)
+    );
+    let passed = book.json(&promote);
+    assert_eq!(
+        (&passed["verdict"]["passed"], &passed["promotion"]["to"]),
+        (&true.into(), &"Production".into())
+    );
+    for wrong in [&["--min", "0.5"][..], &["--gate", "--force", "--reason", "x"]] {
+        book.fails(2, &[&["promote", "SentimentClassifier", "1"], wrong].concat());
+    }
+}
+
+#[test]
 fn cross_validation_is_a_run_without_a_version() {
     let book = Trialbook::new();
     book.json(&["data", "sample"]);

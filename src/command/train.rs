@@ -1,20 +1,24 @@
 //! `train MODEL --data NAME`: one training as one run; `--deploy` goes on to gate and promotion.
 //! `train --resume RUN` continues one that was interrupted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Session, gate::policy};
+use super::{
+    Session,
+    gate::{gate_and_promote, policy},
+};
 use crate::{
-    book::{CrossValidation, TrainRequest, Trained, now_ms},
+    book::{CrossValidation, TrainRequest, Trained},
     error::{Error, Result},
     figure::{count, metric, seconds, short},
     gate::{Policy, Verdict},
     model::Fit,
     output::{Align, Output, Table},
     registry::{DEFAULT_EXPERIMENT, DEFAULT_MODEL, ModelVersion, Run, Stage},
+    store::write_atomically,
 };
 
 mod neural;
@@ -62,6 +66,9 @@ pub(crate) struct Common {
     /// Keep the run but register no version
     #[arg(long, conflicts_with = "deploy")]
     no_register: bool,
+    /// Also write the new version's number into this file, for scripts and pipelines
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_register", "cv"])]
+    version_file: Option<PathBuf>,
     /// The experiment the run belongs to
     #[arg(long, default_value = DEFAULT_EXPERIMENT, value_name = "NAME")]
     experiment: String,
@@ -146,6 +153,9 @@ impl Common {
             return Ok(cross_validated(&run, &folds));
         }
         let trained = session.book.train(fit, &request, &session.monitor)?;
+        if let (Some(file), Some(version)) = (&self.version_file, &trained.version) {
+            write_atomically(file, version.version.to_string().as_bytes())?;
+        }
         let deployed = match &trained.version {
             Some(version) if self.deploy => {
                 let deployed = deploy(session, version, &policy).map_err(|error| {
@@ -170,10 +180,8 @@ fn deploy(
     version: &ModelVersion,
     policy: &Policy,
 ) -> Result<(Verdict, ModelVersion)> {
-    let verdict = session.book.gate(&version.model, version.version, policy, now_ms())?;
-    if verdict.passed {
-        session.book.promote(&version.model, version.version, Stage::Production, None)?;
-    }
+    let (verdict, _) =
+        gate_and_promote(session, &version.model, version.version, Stage::Production, policy)?;
     let version = session.book.registry()?.version(&version.model, version.version)?;
     Ok((verdict, version))
 }
