@@ -23,6 +23,8 @@ pub mod registry;
 pub mod gate;
 pub mod monitor;
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
+mod pipeline;
+#[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub mod serve;
 
 pub mod book;

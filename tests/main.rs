@@ -10,6 +10,7 @@ mod gate; // gate, promotion and rollback on a real registry
 mod kernel; // Jupyter's messages, as a front end sends and sees them
 mod model; // the baseline from texts to saved files
 mod neural; // the neural nets, their checkpoints and continued trainings
+mod pipeline; // the Kubeflow pipeline, run here step by step
 mod plot; // pictures of datasets, answers and runs
 mod prelude; // building and finding what cells are compiled against
 mod registry; // the tracking store, with crashes and damage

@@ -9,6 +9,7 @@ mod gate;
 mod health;
 mod models;
 mod monitor;
+mod pipeline;
 mod plot;
 mod predict;
 mod prelude;
@@ -61,6 +62,9 @@ pub enum Command {
     /// Say what servers predicted, from their log
     #[command(subcommand)]
     Monitor(monitor::Monitor),
+    /// Compile the lifecycle into a Kubeflow pipeline
+    #[command(subcommand)]
+    Pipeline(pipeline::Pipeline),
     /// Ask a running server whether it is healthy (for containers and scripts)
     Health(health::Health),
     /// Build what Rust cells are compiled against, and say what is there
@@ -102,6 +106,7 @@ impl Command {
             Self::Rollback(command) => command.run(session),
             Self::Serve(command) => command.run(session),
             Self::Monitor(command) => command.run(session),
+            Self::Pipeline(command) => command.run(session),
             Self::Health(command) => command.run(session),
             Self::Prelude(command) => command.run(session),
             Self::Store(command) => command.run(session),
