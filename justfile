@@ -55,8 +55,9 @@ test-stock-evcxr:
 bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}
 
-# show the files in deploy/ to the tools that read them (needs promtool: on Debian in the package prometheus)
+# show the files in deploy/, the Dockerfile and the workflows to the tools that read them
 check-deploy:
+    cargo build --locked
     bash deploy/check.sh
 
 # what Jupyter itself says of the kernel, our own client suite, and every notebook: `PROGRAM=target/debug/trialbook just test-jupyter`

@@ -1,22 +1,85 @@
 #!/usr/bin/env bash
-# Shows the files of this folder to the tools that will read them. Makes a Python of its own for those that come
-# from there; promtool is in Debian's prometheus.
+# Shows every file of this folder, the Dockerfile and the workflows to the tools that will read them. Makes a Python of
+# its own for those that come from there; promtool comes from Debian. actionlint and kubectl, which neither
+# has, are asked where they are installed.
+# PROGRAM is the trialbook whose pipeline Kubeflow's SDK reads.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+says() { printf -- '-- %s\n' "$*"; }
+
+# Takes promtool out of Debian's package: installing that would also start a server.
+fetch_promtool() {
+    [ "$(id -u)" != 0 ] || apt-get update -qq || return
+    (cd "$work" && apt-get download -qq prometheus) || return
+    dpkg-deb --extract "$work"/prometheus_*.deb target/deploy-promtool
+}
+
 venv="${DEPLOY_VENV:-target/deploy-venv}"
-if ! [ -x "$venv/bin/check-jsonschema" ]; then
-    "${PYTHON:-python3}" -m venv "$venv"
-    "$venv/bin/pip" install --quiet check-jsonschema==0.39.0 kubernetes-validate==1.37.0
+program="${PROGRAM:-target/debug/trialbook}"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+# Anew when the pinned versions change, so that a second run installs nothing.
+if ! cmp --quiet deploy/requirements.txt "$venv/installed.txt"; then
+    "${PYTHON:-python3}" -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement deploy/requirements.txt
+    cp deploy/requirements.txt "$venv/installed.txt"
+fi
+promtool="$(command -v promtool || echo "$PWD/target/deploy-promtool/usr/bin/promtool")"
+if ! [ -x "$promtool" ]; then
+    if ! fetch_promtool; then
+        echo "error: promtool is missing: install it, on Debian with \`apt-get install prometheus\`" >&2
+        exit 1
+    fi
+fi
+if ! [ -x "$program" ]; then
+    echo "error: $program is not there: \`cargo build\`, or name another with PROGRAM" >&2
+    exit 1
 fi
 
-promtool check config deploy/prometheus/prometheus.yml
-promtool test rules deploy/prometheus/alerts_test.yml
+says "images: hadolint"
+"$venv/bin/hadolint" Dockerfile
+
+says "scripts: shellcheck"
+"$venv/bin/shellcheck" .ci/run deploy/*.sh deploy/k8s/*.sh tests/jupyter/*.sh
+
+says "compose and workflows: their schemas"
 "$venv/bin/check-jsonschema" --builtin-schema vendor.compose-spec deploy/compose.yaml
 "$venv/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
-for file in deploy/k8s/base/*.yaml; do
-    case "$file" in */kustomization.yaml) continue ;; esac
-    "$venv/bin/kubernetes-validate" --strict "$file"
-done
+
+says "workflows: zizmor"
+"$venv/bin/zizmor" --offline --quiet --config .github/zizmor.yml .github/workflows
+
+if command -v actionlint > /dev/null; then
+    says "workflows: actionlint"
+    actionlint
+else
+    says "workflows: actionlint is left out, it is not installed"
+fi
+
+says "Prometheus: promtool"
+"$promtool" check config deploy/prometheus/prometheus.yml
+"$promtool" test rules deploy/prometheus/alerts_test.yml
 # Every series that the dashboard and the alerts ask for is one that the server has.
 "$venv/bin/python" deploy/check_series.py
+
+says "Kubernetes: the schemas of its release"
+for file in deploy/k8s/base/*.yaml; do
+    case "$file" in */kustomization.yaml) continue ;; esac
+    "$venv/bin/kubernetes-validate" --strict --quiet "$file"
+done
+if command -v kubectl > /dev/null; then
+    for overlay in staging production; do
+        rendered="$work/$overlay.yaml"
+        bash deploy/k8s/roll-out.sh --render "$overlay" ghcr.io/acme/trialbook:main-1 > "$rendered"
+        grep --quiet 'image: ghcr.io/acme/trialbook:main-1$' "$rendered"
+        "$venv/bin/kubernetes-validate" --strict --quiet "$rendered"
+    done
+else
+    says "Kubernetes: overlays are not rendered, there is no kubectl"
+fi
+
+says "Kubeflow: its SDK"
+"$program" pipeline compile --image ghcr.io/acme/trialbook:main-1 --out "$work/pipeline.yaml" --json > "$work/pipeline.json"
+"$venv/bin/python" -W ignore deploy/check_pipeline.py "$work/pipeline.yaml" "$work/pipeline.json"
