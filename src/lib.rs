@@ -3,6 +3,7 @@
 //! Data flows down this list of modules and imports run only upward in it: a module may use what
 //! stands above it, never what stands below.
 
+mod actor;
 pub mod error;
 mod figure;
 pub mod output;

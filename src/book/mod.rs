@@ -20,6 +20,7 @@ pub(crate) use tables::OWN_TABLES;
 pub use train::{CrossValidation, Timings, TrainRequest, Trained};
 
 use crate::{
+    actor,
     data::Datasets,
     error::{Error, ErrorKind, Result},
     evaluate::{Evaluation, evaluate_on},
@@ -78,11 +79,7 @@ impl Book {
 
     /// An already located store.
     pub fn with_store(store: Store) -> Self {
-        let who = ["TRIALBOOK_USER", "USER", "USERNAME"]
-            .iter()
-            .find_map(|name| std::env::var(name).ok().filter(|who| !who.is_empty()))
-            .unwrap_or_else(|| "unknown".to_owned());
-        Self { store, registry: OnceLock::new(), who }
+        Self { store, registry: OnceLock::new(), who: actor::user() }
     }
 
     /// The folder.

@@ -9,13 +9,14 @@ use crate::{
     error::{Error, ErrorKind, Result},
     figure,
     monitor::{PredictionRecord, read_predictions},
-    registry::{Registry, RunQuery},
+    registry::{AuditQuery, Registry, RunQuery},
     store::Store,
 };
 
 impl Book {
     /// Asks in SQL: datasets by name (`imdb`, `imdb.train`, `imdb.test`), the registry's tables
-    /// `runs`, `metrics`, `params`, `models` and `versions`, and `predictions`, what servers logged.
+    /// `runs`, `metrics`, `params`, `models`, `versions` and `audit`, and `predictions`, what servers
+    /// logged.
     ///
     /// # Errors
     /// When the query does not parse, names what does not exist, or cannot be run.
@@ -34,6 +35,7 @@ impl Book {
             "models" => models(self.registry()?),
             "versions" => versions(self.registry()?),
             "predictions" => predictions(self.store()),
+            "audit" => audit(self.registry()?),
             _ => Err(Error::new(ErrorKind::Internal, format!("there is no table {table:?}"))),
         }
     }
@@ -48,7 +50,7 @@ impl Book {
 }
 
 /// The tables besides the datasets, and their columns.
-pub(crate) const OWN_TABLES: [(&str, &[&str]); 6] = [
+pub(crate) const OWN_TABLES: [(&str, &[&str]); 7] = [
     (
         "runs",
         &[
@@ -88,6 +90,7 @@ pub(crate) const OWN_TABLES: [(&str, &[&str]); 6] = [
             "text_sha256",
         ],
     ),
+    ("audit", &["number", "timestamp_ms", "who", "action", "subject", "details"]),
 ];
 
 /// The log of predictions, all of its files.
@@ -223,6 +226,20 @@ fn versions(registry: &Registry) -> Result<Columns> {
         ("accuracy", number(&rows, |row| row.metrics.get("accuracy").copied())),
         ("f1", number(&rows, |row| row.metrics.get("f1").copied())),
         ("created_ms", integer(&rows, |row| Some(row.created_ms))),
+    ]))
+}
+
+/// The audit trail, in the order of what was done; details are JSON.
+fn audit(registry: &Registry) -> Result<Columns> {
+    let mut rows = registry.audit(&AuditQuery::default())?;
+    rows.reverse();
+    Ok(named(vec![
+        ("number", integer(&rows, |row| i64::try_from(row.number).ok())),
+        ("timestamp_ms", integer(&rows, |row| Some(row.at_ms))),
+        ("who", text(&rows, |row| row.who.clone())),
+        ("action", text(&rows, |row| row.action.to_string())),
+        ("subject", text(&rows, |row| row.subject.clone())),
+        ("details", text(&rows, |row| row.details.to_string())),
     ]))
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Book, CODE_VERSION, now_ms, resume::Unfinished};
 use crate::{
+    actor,
     error::{Error, ErrorKind, Result},
     evaluate::{self, Evaluation, evaluate_on},
     model::{self, Fit},
@@ -356,21 +357,14 @@ fn prefixed(prefix: &str, metrics: &BTreeMap<String, f64>, step: i64) -> RunBatc
 
 /// `PID@HOST`: tells a live run from one whose process died without a word.
 pub(super) fn this_process() -> String {
-    format!("{}@{}", std::process::id(), this_host())
-}
-
-fn this_host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .map_or_else(|| "localhost".to_owned(), |host| host.trim().to_owned())
+    format!("{}@{}", std::process::id(), actor::host())
 }
 
 /// Whether `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.
 fn is_dead(process: &str) -> bool {
     let proc = std::path::Path::new("/proc");
     process.split_once('@').is_some_and(|(pid, host)| {
-        host == this_host()
+        host == actor::host()
             && pid.bytes().all(|digit| digit.is_ascii_digit())
             && proc.join("self").exists()
             && !proc.join(pid).exists()

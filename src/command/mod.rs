@@ -35,7 +35,7 @@ pub enum Command {
     /// Add, list and look at datasets
     #[command(subcommand)]
     Data(data::Data),
-    /// Ask in SQL: datasets (imdb, imdb.train, imdb.test) and runs, metrics, params, models, versions, predictions
+    /// Ask in SQL: datasets (imdb, imdb.train, imdb.test) and runs, metrics, params, models, versions, predictions, audit
     Sql(sql::Sql),
     /// Plot columns of a dataset, answers of SQL, a run's metrics, curves and confusion matrix
     Plot(plot::Plot),

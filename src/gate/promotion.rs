@@ -9,7 +9,7 @@ use super::Verdict;
 use crate::{
     error::{Error, ErrorKind, Result},
     output::Output,
-    registry::{ModelVersion, Registry, Stage},
+    registry::{Grounds, ModelVersion, Registry, Stage},
 };
 
 /// What a promotion did.
@@ -54,8 +54,10 @@ pub fn promote(
     // Judged inside the transaction that moves it: another promotion cannot slip in between.
     registry.set_stage_if(model, version, stage, |subject, production| {
         let plan = plan(subject, production, stage, force, who)?;
+        let note = plan.note.unwrap_or_else(|| who.to_owned());
+        let overruled = plan.promotion.overruled.clone();
         promotion = Some(plan.promotion);
-        Ok(plan.note.unwrap_or_else(|| who.to_owned()))
+        Ok(Grounds { note, overruled })
     })?;
     let promotion = promotion.expect("a stage is set only after its plan was made");
     tracing::info!(model, version, ?stage, forced = promotion.overruled.is_some(), "moved");

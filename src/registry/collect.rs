@@ -7,9 +7,13 @@
 
 use std::{collections::BTreeSet, fs, io, path::Path, time::SystemTime};
 
+use serde_json::json;
+
 use super::{
     Registry,
     artifact_files::{Stored, stale_in},
+    audit::{self, AuditAction, STORE},
+    clock,
     fault::Fault,
     record::{Collection, ModelVersion},
     stored::StoredRun,
@@ -17,7 +21,10 @@ use super::{
     transaction::Rows,
     verify::{Named, named_artifacts},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    figure::hex,
+};
 
 impl Registry {
     /// Removes deleted runs, with their metrics and artifacts, and artifact files that nothing
@@ -27,6 +34,7 @@ impl Registry {
     /// # Errors
     /// When the system refuses to read or remove.
     pub fn gc(&self, dry_run: bool) -> Result<Collection> {
+        let at_ms = clock::now_ms();
         let listing = self.files.list()?;
         let unnamed = |named: Named| -> Vec<Stored> {
             let artifacts = listing.iter();
@@ -47,6 +55,11 @@ impl Registry {
                 txn.remove_all(METRICS, run)?;
                 txn.remove_all(ARTIFACTS, run)?;
                 txn.remove(RUNS, run)?;
+            }
+            if !runs.is_empty() {
+                let run_ids: Vec<String> = runs.iter().map(|run| hex(run)).collect();
+                let details = json!({"run_ids": run_ids});
+                audit::append(txn, &self.event(AuditAction::Collect, STORE, at_ms, details))?;
             }
             Ok(runs.len())
         })?;

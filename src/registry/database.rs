@@ -20,23 +20,18 @@ use tempfile::NamedTempFile;
 
 use super::{
     fault::{Fault, explain},
-    stored::StoredExperiment,
-    tables,
-    transaction::{ReadTxn, Rows as _, WriteTxn},
+    schema, tables,
+    transaction::{ReadTxn, WriteTxn},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    registry::record::DEFAULT_EXPERIMENT,
     store::{Store, sync_dir, temporary_file},
 };
 
-/// The newest layout of the whole store this build reads and the one it makes.
-pub(super) const SCHEMA_VERSION: u64 = 1;
-
 /// Names in the `meta` table.
-pub(super) const SCHEMA: &str = "schema";
 pub(super) const NEXT_EXPERIMENT: &str = "next_experiment";
 pub(super) const MODELS_GENERATION: &str = "models_generation";
+pub(super) const AUDIT_EVENTS: &str = "audit_events";
 
 /// Pages kept in memory, per process: enough for 100,000 runs, little beside a model.
 const CACHE_BYTES: usize = 64 << 20;
@@ -84,7 +79,7 @@ impl Database {
         let path = store.registry_path();
         if !path.exists() {
             store.make_dir(store.root())?;
-            create(&path, |txn| initialise(txn, now_ms))?;
+            create(&path, |txn| schema::initialise(txn, now_ms))?;
         }
         let path = fs::canonicalize(&path).map_err(|e| Error::io("open the registry", &path, e))?;
         let identity = file_identity(&path);
@@ -101,7 +96,10 @@ impl Database {
             identity,
             handle: Mutex::new(Some(Arc::new(handle))),
         });
-        database.read(check_schema)?;
+        let found = database.read(schema::check)?;
+        if found < schema::NEWEST && !database.is_read_only()? {
+            database.write(schema::migrate)?;
+        }
         open.retain(|_, database| database.strong_count() > 0);
         open.insert(path, Arc::downgrade(&database));
         Ok(database)
@@ -270,29 +268,6 @@ pub(super) fn create(path: &Path, fill: impl FnOnce(&WriteTxn) -> Result<(), Fau
     }
 }
 
-fn initialise(txn: &WriteTxn, now_ms: i64) -> Result<(), Fault> {
-    txn.set_counter(SCHEMA, SCHEMA_VERSION)?;
-    // MLflow has experiment 0 from the start, and its clients log there unless told otherwise.
-    let default = StoredExperiment { name: DEFAULT_EXPERIMENT.to_owned(), created_ms: now_ms };
-    txn.put(tables::EXPERIMENTS, &tables::experiment_key(0), &default)?;
-    txn.set_counter(NEXT_EXPERIMENT, 1)
-}
-
-fn check_schema(txn: &ReadTxn) -> Result<(), Fault> {
-    let found = txn.counter(SCHEMA)?;
-    if (1..=SCHEMA_VERSION).contains(&found) {
-        return Ok(());
-    }
-    Err(Fault::Ours(
-        Error::invalid(format!(
-            "the registry has schema {found}, this build reads 1 to {SCHEMA_VERSION}"
-        ))
-        .with_hint(
-            "a newer trialbook wrote it: update this one, or use another folder with --store DIR",
-        ),
-    ))
-}
-
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(CACHE_BYTES);
@@ -351,17 +326,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_of_a_newer_schema_is_refused_with_both_numbers() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
-        create(&store.registry_path(), |txn| txn.set_counter(SCHEMA, SCHEMA_VERSION + 1)).unwrap();
-        let error = Database::open(&store, 0).err().unwrap();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert_eq!(error.to_string(), "the registry has schema 2, this build reads 1 to 1");
-    }
+    use super::{super::transaction::Rows as _, *};
 
     #[test]
     fn opening_twice_in_one_process_shares_one_database() {

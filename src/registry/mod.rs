@@ -4,6 +4,7 @@
 
 mod artifact_files;
 mod artifacts;
+mod audit;
 mod backup;
 mod clock;
 mod codec;
@@ -12,6 +13,7 @@ mod database;
 mod experiments;
 mod fault;
 mod filter;
+mod keys;
 mod metrics;
 mod models;
 mod names;
@@ -19,6 +21,7 @@ mod record;
 mod restore;
 mod run_view;
 mod runs;
+mod schema;
 mod search;
 mod stages;
 mod stored;
@@ -29,15 +32,18 @@ mod versions;
 
 use std::sync::Arc;
 
+pub use audit::{AuditAction, AuditEvent, AuditQuery};
+pub use keys::{ApiKey, KeyState, MadeKey, NewKey, Scope, digest};
 pub use names::check_model_name;
 pub use record::*;
 pub use restore::restore;
 pub use runs::PROCESS_TAG;
+pub use stages::Grounds;
 
 use self::{artifact_files::ArtifactFiles, database::Database};
 use serde_json::Value;
 
-use crate::{error::Result, store::Store};
+use crate::{actor, error::Result, store::Store};
 
 /// An open registry. Cheap to clone and to share between threads; every call is one transaction.
 ///
@@ -66,6 +72,8 @@ pub struct Registry {
     store: Store,
     database: Arc<Database>,
     files: ArtifactFiles,
+    /// Who acts, for the audit trail.
+    actor: Arc<str>,
 }
 
 impl Registry {
@@ -79,13 +87,25 @@ impl Registry {
             store: store.clone(),
             database: Database::open(store, clock::now_ms())?,
             files: ArtifactFiles::new(store.artifacts_dir()),
+            actor: local_actor().into(),
         })
+    }
+
+    /// The same registry, with `actor` as who acts in its audit trail from now on: the name of an
+    /// API key where a request is served. Without it, it is the user and the machine, `ada@lab`.
+    pub fn acting_as(&self, actor: &str) -> Self {
+        Self { actor: actor.into(), ..self.clone() }
     }
 
     /// The store it belongs to.
     pub fn store(&self) -> &Store {
         &self.store
     }
+}
+
+/// Who acts where nobody else is named.
+fn local_actor() -> String {
+    format!("{}@{}", actor::user(), actor::host())
 }
 
 /// `value` in JSON, which has no NaN and no infinities: they are written as MLflow writes them, as

@@ -1,7 +1,11 @@
 //! Registered models: named lines of versions, with tags and aliases.
 
+use serde_json::json;
+
 use super::{
-    Registry, clock,
+    Registry,
+    audit::{self, AuditAction},
+    clock,
     database::MODELS_GENERATION,
     fault::Fault,
     names,
@@ -120,7 +124,13 @@ impl Registry {
         self.write_models(|txn| {
             let mut stored = existing_model(txn, model)?;
             if let Some(number) = version {
-                refuse_in_use(&existing(txn, model, number)?)?;
+                let version = existing(txn, model, number)?;
+                refuse_in_use(&version)?;
+                let details = json!({"run_id": version.run_id});
+                audit::append(
+                    txn,
+                    &self.event(AuditAction::Delete, &version.reference(), now_ms, details),
+                )?;
                 txn.remove(VERSIONS, &version_key(model, number))?;
                 stored.aliases.retain(|_, target| *target != number);
                 stored.former_production.retain(|former| *former != number);
@@ -129,6 +139,8 @@ impl Registry {
             }
             let versions = txn.all::<ModelVersion>(VERSIONS, &versions_prefix(model))?;
             versions.iter().try_for_each(|(_, version)| refuse_in_use(version))?;
+            let details = json!({"n_versions": versions.len()});
+            audit::append(txn, &self.event(AuditAction::Delete, model, now_ms, details))?;
             txn.remove_all(VERSIONS, &versions_prefix(model))?;
             txn.remove(MODELS, model.as_bytes())
         })

@@ -74,6 +74,18 @@ pub(super) fn check_alias(alias: &str) -> Result<()> {
     Ok(())
 }
 
+/// Checks the name of an API key: it stands in logs and in the audit trail.
+pub(super) fn check_key_name(name: &str) -> Result<()> {
+    check_length("key name", name, MAX_NAME_CHARS)?;
+    let well_formed =
+        name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@'));
+    if !well_formed {
+        return Err(Error::invalid(format!("key name {name:?} is not a plain word"))
+            .with_hint("use letters, digits, _ - . and @, as in `web-shop`"));
+    }
+    Ok(())
+}
+
 /// Checks an artifact's name: relative, `/` between parts, nothing that climbs out.
 pub(super) fn check_artifact_path(path: &str) -> Result<()> {
     check_length("artifact path", path, 1_000)?;

@@ -225,10 +225,10 @@ impl FromStr for Stage {
 }
 
 /// The value whose name is `text` in any case.
-fn one_of<T: Copy>(
+pub(super) fn one_of<T: Copy, const N: usize>(
     what: &str,
     text: &str,
-    all: [T; 4],
+    all: [T; N],
     name: impl Fn(T) -> &'static str,
 ) -> Result<T, Error> {
     all.into_iter().find(|value| name(*value).eq_ignore_ascii_case(text)).ok_or_else(|| {
@@ -323,6 +323,13 @@ pub struct ModelVersion {
     pub verdict: Option<Value>,
     /// Every change of stage, oldest first.
     pub history: Vec<StageChange>,
+}
+
+impl ModelVersion {
+    /// `NAME/3`, which [`Registry::resolve`](super::Registry::resolve) finds.
+    pub fn reference(&self) -> String {
+        format!("{}/{}", self.model, self.version)
+    }
 }
 
 /// What a rollback did.

@@ -12,10 +12,13 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
+    Registry,
     artifact_files::{Hashed, is_sha256},
+    audit::{self, AuditAction, STORE},
     backup::{
         ARTIFACTS_DIR, DATA_DIR, Entry, MANIFEST, MANIFEST_SHA256, Manifest, ROWS, SCHEMA_VERSION,
     },
+    clock,
     codec::{Malformed, Reader},
     database,
     fault::Fault,
@@ -61,7 +64,8 @@ fn unpack_into(store: &Store, file: &Path, backup: File) -> Result<Manifest> {
     let rows = fs::read(&rows_path).map_err(|e| Error::io("read", &rows_path, e))?;
     let staged = Store::new(staging.path());
     database::create(&staged.registry_path(), |txn| fill(txn, &rows, file))?;
-    let registry = super::Registry::open(&staged)?;
+    let registry = Registry::open(&staged)?;
+    registry.record_restore(file)?;
     let verification = registry.verify()?;
     if !verification.is_valid() {
         return Err(damaged(file, &format!("its records do not fit together: {verification:?}")));
@@ -69,6 +73,15 @@ fn unpack_into(store: &Store, file: &Path, backup: File) -> Result<Manifest> {
     drop(registry);
     install(store, &staged, &staging)?;
     Ok(manifest)
+}
+
+impl Registry {
+    /// Notes in the trail that came with the backup where this store comes from.
+    fn record_restore(&self, file: &Path) -> Result<()> {
+        let details = serde_json::json!({"backup": file});
+        let event = self.event(AuditAction::Restore, STORE, clock::now_ms(), details);
+        self.database.write(|txn| audit::append(txn, &event))
+    }
 }
 
 /// Moves what was unpacked to its place; undone if a step fails.

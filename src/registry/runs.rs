@@ -3,8 +3,12 @@
 //! A process that is killed cannot say so: its run stays `RUNNING`. Whoever starts runs may set
 //! the tag [`PROCESS_TAG`], by which people can tell such a run from a live one.
 
+use serde_json::json;
+
 use super::{
     Registry,
+    audit::{self, AuditAction},
+    clock,
     experiments::existing_number,
     fault::Fault,
     metrics, names,
@@ -162,6 +166,7 @@ impl Registry {
     }
 
     fn set_deleted(&self, reference: &str, present: Lifecycle) -> Result<()> {
+        let at_ms = clock::now_ms();
         self.database.write(|txn| {
             let key = match parse_run_id(reference) {
                 Some(key) => key,
@@ -175,6 +180,9 @@ impl Registry {
                     format!("run {reference:?} {state}"),
                 )));
             }
+            let action = if run.deleted { AuditAction::Restore } else { AuditAction::Delete };
+            let details = json!({"name": run.name});
+            audit::append(txn, &self.event(action, &hex(&key), at_ms, details))?;
             run.deleted = !run.deleted;
             txn.put(RUNS, &key, &run)
         })

@@ -1,12 +1,16 @@
 //! Moving versions between stages, with two promises that hold in every transaction: a model has
-//! at most one Production version, and every move is in the version's history.
+//! at most one Production version, and every move is in the version's history and the audit trail.
 //!
 //! A model remembers which versions were Production, as a stack. A version that leaves Production
 //! in any way but a rollback is pushed. A rollback pops: after promoting 1, 2, 3 a first rollback
 //! gives 2, a second one 1, a third is refused. Promoting starts from there.
 
+use serde_json::json;
+
 use super::{
-    Registry, clock,
+    Registry,
+    audit::{self, AuditAction},
+    clock,
     fault::Fault,
     models::existing_model,
     record::{ModelVersion, Rollback, Stage, StageChange},
@@ -15,6 +19,15 @@ use super::{
     versions::{existing, newest_in},
 };
 use crate::error::{Error, ErrorKind, Result};
+
+/// What is kept of why a version moves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grounds {
+    /// Who and why, for the version's history.
+    pub note: String,
+    /// What spoke against it and was overruled.
+    pub overruled: Option<String>,
+}
 
 impl Registry {
     /// Moves a version to `stage`. Moving to Production archives the former Production version in
@@ -31,12 +44,13 @@ impl Registry {
         stage: Stage,
         note: &str,
     ) -> Result<ModelVersion> {
-        self.set_stage_if(model, version, stage, |_, _| Ok(note.to_owned()))
+        let grounds = Grounds { note: note.to_owned(), overruled: None };
+        self.set_stage_if(model, version, stage, |_, _| Ok(grounds))
     }
 
     /// Like [`Registry::set_stage`] if `permit` allows it: it sees the version and the present
     /// Production version inside the transaction that moves the one and archives the other, so
-    /// nothing can change in between. It returns the note, or the error that refuses the move.
+    /// nothing can change in between. It returns why it may, or the error that refuses the move.
     ///
     /// # Errors
     /// As [`Registry::set_stage`], and whatever `permit` returns.
@@ -45,7 +59,7 @@ impl Registry {
         model: &str,
         version: u32,
         stage: Stage,
-        permit: impl FnOnce(&ModelVersion, Option<&ModelVersion>) -> Result<String>,
+        permit: impl FnOnce(&ModelVersion, Option<&ModelVersion>) -> Result<Grounds>,
     ) -> Result<ModelVersion> {
         let at_ms = clock::now_ms();
         self.write_models(|txn| {
@@ -59,7 +73,7 @@ impl Registry {
             }
             self.check_servable(&present, stage)?;
             let production = newest_in(txn, model, Stage::Production)?;
-            let note = permit(&present, production.as_ref())?;
+            let grounds = permit(&present, production.as_ref())?;
             if present.stage == Stage::Production {
                 stored.former_production.push(version);
             }
@@ -67,12 +81,19 @@ impl Registry {
                 && let Some(former) = production
             {
                 stored.former_production.push(former.version);
-                let note = format!("version {version} took its place: {note}");
-                shift(txn, former, Stage::Archived, at_ms, &note)?;
+                let note = format!("version {version} took its place: {}", grounds.note);
+                let grounds = Grounds { note, overruled: None };
+                self.shift(txn, former, Stage::Archived, at_ms, (AuditAction::Archive, grounds))?;
             }
+            let action = match stage {
+                Stage::Production if grounds.overruled.is_some() => AuditAction::Force,
+                Stage::Production | Stage::Staging => AuditAction::Promote,
+                Stage::Archived => AuditAction::Archive,
+                Stage::None => AuditAction::Demote,
+            };
             stored.updated_ms = at_ms;
             txn.put(MODELS, model.as_bytes(), &stored)?;
-            shift(txn, present, stage, at_ms, &note)
+            self.shift(txn, present, stage, at_ms, (action, grounds))
         })
     }
 
@@ -111,21 +132,13 @@ impl Registry {
             let (from, to) = (present.version, target.version);
             stored.updated_ms = at_ms;
             txn.put(MODELS, model.as_bytes(), &stored)?;
+            let grounds = |note: String| Grounds { note, overruled: None };
+            let left = grounds(format!("rolled back to version {to}: {note}"));
+            let back = grounds(format!("rolled back from version {from}: {note}"));
+            let (archive, rollback) = (AuditAction::Archive, AuditAction::Rollback);
             Ok(Rollback {
-                from: shift(
-                    txn,
-                    present,
-                    Stage::Archived,
-                    at_ms,
-                    &format!("rolled back to version {to}: {note}"),
-                )?,
-                to: shift(
-                    txn,
-                    target,
-                    Stage::Production,
-                    at_ms,
-                    &format!("rolled back from version {from}: {note}"),
-                )?,
+                from: self.shift(txn, present, Stage::Archived, at_ms, (archive, left))?,
+                to: self.shift(txn, target, Stage::Production, at_ms, (rollback, back))?,
             })
         })
     }
@@ -149,19 +162,26 @@ impl Registry {
             _ => Ok(()),
         }
     }
-}
 
-/// Writes a version with its new stage and the step in its history.
-fn shift(
-    txn: &WriteTxn,
-    mut version: ModelVersion,
-    to: Stage,
-    at_ms: i64,
-    note: &str,
-) -> Result<ModelVersion, Fault> {
-    let note = note.trim_end_matches([':', ' ']).to_owned();
-    version.history.push(StageChange { from: version.stage, to, at_ms, note });
-    version.stage = to;
-    txn.put(VERSIONS, &version_key(&version.model, version.version), &version)?;
-    Ok(version)
+    /// Writes a version with its new stage, the step in its history, and the event of the step.
+    fn shift(
+        &self,
+        txn: &WriteTxn,
+        mut version: ModelVersion,
+        to: Stage,
+        at_ms: i64,
+        (action, grounds): (AuditAction, Grounds),
+    ) -> Result<ModelVersion, Fault> {
+        let from = version.stage;
+        let note = grounds.note.trim_end_matches([':', ' ']).to_owned();
+        let mut details = json!({"from": from, "to": to, "note": note});
+        if let Some(overruled) = grounds.overruled {
+            details["overruled"] = overruled.into();
+        }
+        audit::append(txn, &self.event(action, &version.reference(), at_ms, details))?;
+        version.history.push(StageChange { from, to, at_ms, note });
+        version.stage = to;
+        txn.put(VERSIONS, &version_key(&version.model, version.version), &version)?;
+        Ok(version)
+    }
 }

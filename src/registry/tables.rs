@@ -1,7 +1,7 @@
 //! The database's tables and their keys. Keys sort as their parts do, so that a run's metrics or
 //! a model's versions lie side by side and one range finds them.
 
-use redb::TableDefinition;
+use redb::{TableDefinition, TableHandle as _};
 
 use crate::error::{Error, Result};
 
@@ -23,8 +23,13 @@ pub(super) const MODELS: Table = Table::new("models");
 /// Model name, version -> model version.
 pub(super) const VERSIONS: Table = Table::new("versions");
 
+/// Name -> API key.
+pub(super) const KEYS: Table = Table::new("keys");
+/// Number of the event -> event of the audit trail.
+pub(super) const AUDIT: Table = Table::new("audit");
+
 /// Every table with the name it has in a backup.
-pub(super) const ALL: [(&str, Table); 7] = [
+pub(super) const ALL: [(&str, Table); 9] = [
     ("meta", META),
     ("experiments", EXPERIMENTS),
     ("runs", RUNS),
@@ -32,7 +37,14 @@ pub(super) const ALL: [(&str, Table); 7] = [
     ("artifacts", ARTIFACTS),
     ("models", MODELS),
     ("versions", VERSIONS),
+    ("keys", KEYS),
+    ("audit", AUDIT),
 ];
+
+/// Whether a store of schema 1 lacks `table`. One that nobody may write to stays without.
+pub(super) fn is_of_schema_2(table: Table) -> bool {
+    [KEYS.name(), AUDIT.name()].contains(&table.name())
+}
 
 /// A run's key: the 16 bytes that its id spells in hexadecimal digits.
 pub(super) type RunKey = [u8; 16];
@@ -69,6 +81,11 @@ pub(super) fn metrics_key(run: &RunKey, batch_idx: u64) -> Vec<u8> {
 /// The key of a run's artifact.
 pub(super) fn artifact_key(run: &RunKey, path: &str) -> Vec<u8> {
     [run.as_slice(), path.as_bytes()].concat()
+}
+
+/// The key of event `number` of the audit trail.
+pub(super) fn audit_key(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
 }
 
 /// The key of an experiment.

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::{
     Registry,
+    audit::{self, AuditAction},
+    clock,
     fault::Fault,
     models::{existing_model, new_model, unknown_alias},
     names,
@@ -153,9 +155,14 @@ impl Registry {
     /// # Errors
     /// [`ErrorKind::NotFound`] if the version does not exist.
     pub fn set_verdict(&self, model: &str, version: u32, verdict: Value) -> Result<()> {
+        let at_ms = clock::now_ms();
         self.write_models(|txn| {
             existing_model(txn, model)?;
             let mut stored = existing(txn, model, version)?;
+            audit::append(
+                txn,
+                &self.event(AuditAction::Gate, &stored.reference(), at_ms, verdict.clone()),
+            )?;
             stored.verdict = Some(verdict);
             txn.put(VERSIONS, &version_key(model, version), &stored)
         })

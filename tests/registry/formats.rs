@@ -1,17 +1,18 @@
-//! Old stores stay readable: a backup that schema 1 wrote, with a record of every kind.
+//! Old stores stay readable: a backup that each schema wrote, with a record of every kind.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, ops::Deref, path::Path};
 
 use serde_json::json;
+use tempfile::TempDir;
 use trialbook::{
-    registry::{EndedRun, Registry, RunStatus, Stage, restore},
+    registry::{AuditQuery, EndedRun, NewKey, Registry, RunStatus, Scope, Stage, restore},
     store::Store,
 };
 
 use super::{Fixture, metrics, new_run, new_version, tags};
 
 /// Writes the fixture of the present schema. To make one for a new schema, and keep the old ones:
-/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v2.tar' cargo test --test integration registry::child::worker`
+/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v3.tar' cargo test --test integration registry::child::worker`
 pub(crate) fn write_fixture(file: &Path) {
     let f = Fixture::new();
     let registry = &f.registry;
@@ -41,20 +42,56 @@ pub(crate) fn write_fixture(file: &Path) {
     registry.tag_model("M", Some(1), "old", Some("true")).unwrap();
     let deleted = f.run("deleted").run_id;
     registry.delete_run(&deleted).unwrap();
+    for name in ["web", "gone"] {
+        let new = NewKey { name: name.into(), scope: Scope::Admin, expires_ms: Some(FAR_MS) };
+        registry.add_key(new).unwrap();
+    }
+    registry.revoke_key("gone").unwrap();
     fs::create_dir_all(f.store().data_dir().join("tiny")).unwrap();
     fs::write(f.store().data_dir().join("tiny/manifest.json"), "{}").unwrap();
     registry.backup(file).unwrap();
 }
 
+/// When the fixture's keys expire.
+const FAR_MS: i64 = 32_000_000_000_000;
+
 #[test]
 fn a_store_of_schema_1_is_read_whole() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/registry_v1.tar");
+    let registry = restored("registry_v1.tar");
+    assert!(registry.keys().unwrap().is_empty());
+    check(&registry);
+}
+
+#[test]
+fn a_store_of_schema_2_is_read_whole() {
+    let registry = restored("registry_v2.tar");
+    check_keys_and_trail(&registry);
+    check(&registry);
+}
+
+/// The store in a fixture.
+fn restored(fixture: &str) -> Restored {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
     let summary = restore(&store, &file).unwrap();
     assert_eq!((summary.n_runs, summary.n_versions), (2, 2));
     assert_eq!((summary.n_artifacts, summary.n_datasets), (1, 1));
-    check(&Registry::open(&store).unwrap());
+    Restored { registry: Registry::open(&store).unwrap(), _folder: folder }
+}
+
+/// A restored store's registry.
+struct Restored {
+    registry: Registry,
+    _folder: TempDir,
+}
+
+impl Deref for Restored {
+    type Target = Registry;
+
+    fn deref(&self) -> &Registry {
+        &self.registry
+    }
 }
 
 #[test]
@@ -64,7 +101,28 @@ fn the_present_schema_writes_what_it_reads() {
     write_fixture(&file);
     let store = Store::new(folder.path().join("restored"));
     restore(&store, &file).unwrap();
-    check(&Registry::open(&store).unwrap());
+    let registry = Registry::open(&store).unwrap();
+    check_keys_and_trail(&registry);
+    check(&registry);
+}
+
+/// What came with schema 2.
+fn check_keys_and_trail(registry: &Registry) {
+    let keys = registry.keys().unwrap();
+    assert_eq!([&keys[0].name, &keys[1].name], ["gone", "web"]);
+    assert!(keys.iter().all(|key| key.scope == Scope::Admin && key.expires_ms == Some(FAR_MS)));
+    assert!(keys[0].revoked_ms.is_some() && keys[1].revoked_ms.is_none());
+    let mut trail = registry.audit(&AuditQuery::default()).unwrap();
+    trail.reverse();
+    let told: Vec<(&str, &str)> =
+        trail.iter().map(|event| (event.action.as_str(), event.subject.as_str())).collect();
+    assert_eq!(told[..3], [("promote", "M/1"), ("archive", "M/1"), ("promote", "M/2")]);
+    assert_eq!(told[3], ("gate", "M/2"));
+    assert_eq!(told[4].0, "delete");
+    assert_eq!(told[5..8], [("add_key", "web"), ("add_key", "gone"), ("revoke_key", "gone")]);
+    assert_eq!(told[8], ("restore", "store"));
+    assert_eq!(trail[1].details["note"], "version 2 took its place: bob");
+    assert_eq!(trail[3].details, json!({"passed": true, "f1": 0.91}));
 }
 
 /// Every record of the fixture, of every kind.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something it relies on fails")]
 
+mod audit;
 mod child;
 mod damage;
 mod formats;

@@ -1,0 +1,230 @@
+//! The audit trail: who did what, and when. An event is written in the transaction of the action it
+//! records, so that there is never one without the other; nothing here changes or removes one.
+
+use std::{fmt, ops::ControlFlow, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Registry,
+    codec::{self, Malformed, Reader, Record, Writer},
+    database::AUDIT_EVENTS,
+    fault::Fault,
+    record::one_of,
+    tables::{AUDIT, audit_key},
+    transaction::{Rows, WriteTxn},
+};
+use crate::error::{Error, Result};
+
+/// What an action on everything is about.
+pub(super) const STORE: &str = "store";
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditAction {
+    /// A version was moved to Staging or Production.
+    Promote,
+    /// A version was moved to Production against the gate.
+    Force,
+    /// A version was moved to Archived, or another took its place.
+    Archive,
+    /// A version was moved to None.
+    Demote,
+    /// A version became Production again.
+    Rollback,
+    /// A gate judged a version.
+    Gate,
+    /// A run, a version or a model was deleted.
+    Delete,
+    /// A deleted run was brought back, or the store was filled from a backup.
+    Restore,
+    /// Deleted runs were removed for good.
+    Collect,
+    /// An API key was made.
+    AddKey,
+    /// An API key was revoked.
+    RevokeKey,
+}
+
+impl AuditAction {
+    /// Every action. Its place here, from 0, is its code in the database: new ones come last.
+    pub const ALL: [Self; 11] = [
+        Self::Promote,
+        Self::Force,
+        Self::Archive,
+        Self::Demote,
+        Self::Rollback,
+        Self::Gate,
+        Self::Delete,
+        Self::Restore,
+        Self::Collect,
+        Self::AddKey,
+        Self::RevokeKey,
+    ];
+
+    /// Its name, such as `add_key`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Promote => "promote",
+            Self::Force => "force",
+            Self::Archive => "archive",
+            Self::Demote => "demote",
+            Self::Rollback => "rollback",
+            Self::Gate => "gate",
+            Self::Delete => "delete",
+            Self::Restore => "restore",
+            Self::Collect => "collect",
+            Self::AddKey => "add_key",
+            Self::RevokeKey => "revoke_key",
+        }
+    }
+}
+
+impl fmt::Display for AuditAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for AuditAction {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        one_of("audited action", text, Self::ALL, Self::as_str)
+    }
+}
+
+/// One action that was done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    /// 1, 2, 3… without a gap.
+    pub number: u64,
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// `USER@HOST`, or the name of the API key.
+    pub who: String,
+    /// What was done.
+    pub action: AuditAction,
+    /// To what: `NAME/3`, a model's name, a run's id, a key's name, or `store`.
+    pub subject: String,
+    /// What else there is to say, as an object.
+    pub details: Value,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// Only those from this moment on, in milliseconds since the Unix epoch.
+    pub since_ms: Option<i64>,
+}
+
+impl Registry {
+    /// The audit trail, newest first.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>> {
+        let limit = query.limit.unwrap_or(usize::MAX);
+        self.database.read(|txn| {
+            // Without a date the newest are found by their numbers alone.
+            let skipped = match query.since_ms {
+                None => txn.counter(AUDIT_EVENTS)?.saturating_sub(limit as u64),
+                Some(_) => 0,
+            };
+            let mut events = Vec::new();
+            txn.scan_from(AUDIT, &audit_key(skipped + 1), &mut |key, bytes| {
+                let event: StoredEvent = codec::unseal(key, bytes)?;
+                if query.since_ms.is_none_or(|since_ms| event.at_ms >= since_ms) {
+                    events.push(event.into_event(key));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+            events.reverse();
+            events.truncate(limit);
+            Ok(events)
+        })
+    }
+
+    /// What the trail says of an action of this registry's actor.
+    pub(super) fn event(
+        &self,
+        action: AuditAction,
+        subject: &str,
+        at_ms: i64,
+        details: Value,
+    ) -> StoredEvent {
+        let (who, subject) = (self.actor.to_string(), subject.to_owned());
+        StoredEvent { at_ms, who, action, subject, details }
+    }
+}
+
+/// An event without its number, which is the key.
+pub(super) struct StoredEvent {
+    pub(super) at_ms: i64,
+    pub(super) who: String,
+    pub(super) action: AuditAction,
+    pub(super) subject: String,
+    pub(super) details: Value,
+}
+
+impl StoredEvent {
+    fn into_event(self, key: &[u8]) -> AuditEvent {
+        AuditEvent {
+            // Keys of this table are 8 bytes, and each was proved with its row's checksum.
+            number: key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)),
+            at_ms: self.at_ms,
+            who: self.who,
+            action: self.action,
+            subject: self.subject,
+            details: self.details,
+        }
+    }
+}
+
+impl Record for StoredEvent {
+    const KIND: &'static str = "audit event";
+    const VERSION: u8 = 1;
+
+    fn write(&self, out: &mut Writer) {
+        out.signed(self.at_ms);
+        out.text(&self.who);
+        out.unsigned(self.action as u64);
+        out.text(&self.subject);
+        out.text(&self.details.to_string());
+    }
+
+    fn read(_version: u8, input: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self {
+            at_ms: input.signed()?,
+            who: input.owned()?,
+            action: *AuditAction::ALL.get(input.small()? as usize).ok_or(Malformed)?,
+            subject: input.owned()?,
+            details: serde_json::from_str(input.text()?).map_err(|_| Malformed)?,
+        })
+    }
+}
+
+/// Writes `event` behind the others.
+pub(super) fn append(txn: &WriteTxn, event: &StoredEvent) -> Result<(), Fault> {
+    let number = txn.counter(AUDIT_EVENTS)? + 1;
+    txn.put(AUDIT, &audit_key(number), event)?;
+    txn.set_counter(AUDIT_EVENTS, number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_has_its_place_and_its_name() {
+        for (code, action) in AuditAction::ALL.into_iter().enumerate() {
+            assert_eq!(action as usize, code, "{action}");
+            assert_eq!(action.as_str().parse::<AuditAction>().unwrap(), action);
+            assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
+        }
+    }
+}

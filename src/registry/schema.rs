@@ -1,0 +1,100 @@
+//! The layout of the whole store: what a new one starts with, which ones this build reads, and how
+//! an older one becomes the present one. The layouts of single records are `codec`'s business.
+
+use super::{
+    database::NEXT_EXPERIMENT,
+    fault::Fault,
+    record::DEFAULT_EXPERIMENT,
+    stored::StoredExperiment,
+    tables,
+    transaction::{ReadTxn, Rows as _, WriteTxn},
+};
+use crate::error::Error;
+
+/// The newest layout this build reads and the one it makes. 2 has API keys and the audit trail:
+/// a build that knows neither must not write, since it would leave them out.
+pub(super) const NEWEST: u64 = 2;
+
+/// Its name in the `meta` table.
+const SCHEMA: &str = "schema";
+
+/// Fills a new store.
+pub(super) fn initialise(txn: &WriteTxn, now_ms: i64) -> Result<(), Fault> {
+    txn.set_counter(SCHEMA, NEWEST)?;
+    // MLflow has experiment 0 from the start, and its clients log there unless told otherwise.
+    let default = StoredExperiment { name: DEFAULT_EXPERIMENT.to_owned(), created_ms: now_ms };
+    txn.put(tables::EXPERIMENTS, &tables::experiment_key(0), &default)?;
+    txn.set_counter(NEXT_EXPERIMENT, 1)
+}
+
+/// The store's schema, if this build knows it.
+pub(super) fn check(txn: &ReadTxn) -> Result<u64, Fault> {
+    let found = txn.counter(SCHEMA)?;
+    if (1..=NEWEST).contains(&found) {
+        return Ok(found);
+    }
+    Err(Fault::Ours(
+        Error::invalid(format!(
+            "the registry has schema {found}, this build reads 1 to {NEWEST}"
+        ))
+        .with_hint(
+            "a newer trialbook wrote it: update this one, or use another folder with --store DIR",
+        ),
+    ))
+}
+
+/// Brings an older store to the present schema; the rows of tables that it has stay as they are.
+pub(super) fn migrate(txn: &WriteTxn) -> Result<(), Fault> {
+    // Another process may have been faster, and a newer build.
+    if txn.counter(SCHEMA)? >= NEWEST {
+        return Ok(());
+    }
+    for (_, table) in tables::ALL {
+        txn.0.open_table(table)?;
+    }
+    txn.set_counter(SCHEMA, NEWEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            Registry,
+            database::{Database, create},
+        },
+        *,
+    };
+    use crate::{error::ErrorKind, store::Store};
+
+    #[test]
+    fn a_store_of_a_newer_schema_is_refused_with_both_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        create(&store.registry_path(), |txn| txn.set_counter(SCHEMA, NEWEST + 1)).unwrap();
+        let error = Database::open(&store, 0).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.to_string(), "the registry has schema 3, this build reads 1 to 2");
+    }
+
+    #[test]
+    fn a_store_of_schema_1_gets_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        Registry::open(&store).unwrap();
+        let old = redb::Builder::new()
+            .set_concurrency_mode(redb::ConcurrencyMode::MultiWriter)
+            .open(store.registry_path())
+            .unwrap();
+        let txn = WriteTxn(old.begin_write().unwrap());
+        txn.0.delete_table(tables::KEYS).unwrap();
+        txn.0.delete_table(tables::AUDIT).unwrap();
+        assert!(txn.set_counter(SCHEMA, 1).is_ok());
+        txn.0.commit().unwrap();
+        drop(old);
+
+        let registry = Registry::open(&store).unwrap();
+        assert!(registry.keys().unwrap().is_empty());
+        assert!(registry.verify().unwrap().is_valid());
+        assert_eq!(registry.database.read(check).unwrap(), NEWEST);
+    }
+}
