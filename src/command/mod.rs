@@ -2,12 +2,15 @@
 //! [`Session`] and returns an [`Output`]; it never prints and never knows who called it. The table
 //! below is where parser, help and completion come from.
 
+mod audit;
 mod data;
 mod demo;
 mod evaluate;
 mod gate;
 mod health;
+mod keys;
 mod models;
+mod moment;
 mod monitor;
 mod pipeline;
 mod plot;
@@ -59,9 +62,14 @@ pub enum Command {
     Rollback(gate::Rollback),
     /// Serve the Production version over HTTP
     Serve(serve::Serve),
+    /// Make, list and revoke the API keys that servers ask for
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Say what servers predicted, from their log
     #[command(subcommand)]
     Monitor(monitor::Monitor),
+    /// List who promoted, overruled, deleted, restored and made keys, newest first
+    Audit(audit::Audit),
     /// Compile the lifecycle into a Kubeflow pipeline
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
@@ -105,7 +113,9 @@ impl Command {
             Self::Promote(command) => command.run(session),
             Self::Rollback(command) => command.run(session),
             Self::Serve(command) => command.run(session),
+            Self::Keys(command) => command.run(session),
             Self::Monitor(command) => command.run(session),
+            Self::Audit(command) => command.run(session),
             Self::Pipeline(command) => command.run(session),
             Self::Health(command) => command.run(session),
             Self::Prelude(command) => command.run(session),

@@ -253,6 +253,7 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<Wanted>
     match (command, argument.get_id().as_str()) {
         // The name of something that is not there yet.
         ("add" | "sample", _) => None,
+        ("revoke", "name") => Some(Wanted::Keys),
         ("head", "name") | ("plot", "subject") => Some(Wanted::Splits),
         ("plot", "of") => match positionals.first() {
             Some(subject) if PLOT_SUBJECTS[1..].contains(subject) => Some(Wanted::Runs),

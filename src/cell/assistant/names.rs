@@ -38,6 +38,8 @@ pub(super) enum Wanted {
     Experiments,
     /// Stages of a version.
     Stages,
+    /// API keys.
+    Keys,
 }
 
 /// The names in one store.
@@ -107,6 +109,9 @@ fn registered(registry: &Registry, wanted: &Wanted) -> Result<Vec<Completion>> {
         }
         Wanted::Experiments => {
             Ok(registry.experiments()?.iter().map(|found| name(&found.name, "")).collect())
+        }
+        Wanted::Keys => {
+            Ok(registry.keys()?.iter().map(|key| name(&key.name, key.scope.as_str())).collect())
         }
         Wanted::Datasets | Wanted::Splits | Wanted::Stages => Ok(Vec::new()),
     }
