@@ -5,13 +5,16 @@
 #   docker build --tag trialbook:cuda --target cuda .           the same for NVIDIA GPUs
 #   docker build --tag trialbook:notebook --target notebook .   JupyterLab, the shell and a Rust toolchain
 #
+#   docker run --rm --volume trialbook-store:/store trialbook keys add NAME
 #   docker run --publish 8000:8000 --volume trialbook-store:/store trialbook
 #   docker run --rm --volume trialbook-store:/store trialbook train tfidf --data NAME --deploy
 #   docker run --gpus all --volume trialbook-store:/store trialbook:cuda train cnn --data NAME
 #   docker run --publish 127.0.0.1:8888:8888 --volume trialbook-notebook:/store trialbook:notebook
 #
-# Any other command runs the same way, beside a running server too: they share the store. The
-# server's root file system can be read-only; beside /store it writes to /tmp alone.
+# Without a key the server refuses to start, since it listens where other machines reach it; where a
+# private network decides who does, `--env TRIALBOOK_NO_AUTH=1` lets it go without. Any other command
+# runs the same way, beside a running server too: they share the store. The server's root file system
+# can be read-only; beside /store it writes to /tmp alone.
 
 # What every build starts from: the manifests, and stand-ins for the sources. Dependencies are built
 # against these, in a layer that only the manifests can change: they take most of the time.

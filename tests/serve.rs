@@ -4,6 +4,7 @@
 
 mod double;
 mod follow;
+mod security;
 mod sockets;
 
 use std::time::Duration;

@@ -12,6 +12,8 @@ use crate::{
     serve::{self, ServeConfig, Server, ServerState},
 };
 
+mod protection;
+
 /// `serve --port 8000`
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
@@ -39,6 +41,8 @@ pub struct Serve {
     /// Stop what --background started
     #[arg(long)]
     stop: bool,
+    #[command(flatten)]
+    protection: protection::Protection,
 }
 
 impl Serve {
@@ -53,6 +57,8 @@ impl Serve {
             model: self.model.clone(),
             pin: self.pin,
             log: (!self.no_log).then(|| LogConfig { text: self.log_text, ..LogConfig::default() }),
+            limits: self.protection.limits(),
+            security: self.protection.security(),
             ..ServeConfig::new(session.book.store().clone())
         };
         let state = config.load()?;
@@ -65,8 +71,8 @@ impl Serve {
                 "{serving}\nlistening on {url} until this session ends or `trialbook serve --stop`"
             )));
         }
-        let (listener, addr) = serve::bind(&config.host, config.port)?;
-        let url = format!("http://{addr}");
+        let (listener, addr) = serve::bind_for(&state, &config.host, config.port)?;
+        let url = state.url(addr);
         let serving = self.serving(&state);
         let mut shown = Ok(());
         serve::start_with(state, listener, || {

@@ -14,27 +14,31 @@ use super::error::{ApiError, FieldError};
 /// Faults told at once; a client that made more learns the rest next time.
 const MAX_FAULTS: usize = 20;
 
-/// The one text of `{"text": "…"}`.
+/// The one text of `{"text": "…"}`, of at most `max_chars`.
 ///
 /// # Errors
-/// 400 for what is not JSON, 422 for another shape or a text of nothing but white space.
-pub(crate) fn text(body: &[u8]) -> Result<Cow<'_, str>, ApiError> {
+/// 400 for what is not JSON, 422 for another shape, a longer text or one of nothing but white space.
+pub(crate) fn text(body: &[u8], max_chars: usize) -> Result<Cow<'_, str>, ApiError> {
     let text = match parse(body, "text", PhantomData::<Item<'_>>)? {
         Item::Text(text) => text,
         Item::Other => return Err(ApiError::validation(vec![not_a_string("text")])),
     };
-    if is_blank(&text) {
-        return Err(ApiError::validation(vec![blank("text")]));
+    match fault(&text, "text", max_chars) {
+        Some(fault) => Err(ApiError::validation(vec![fault])),
+        None => Ok(text),
     }
-    Ok(text)
 }
 
-/// The texts of `{"texts": ["…", …]}`, at most `max_texts`.
+/// The texts of `{"texts": ["…", …]}`, at most `max_texts` of at most `max_chars` each.
 ///
 /// # Errors
-/// 400 for what is not JSON, 422 for another shape, no texts, too many, or a blank one; every
-/// faulty text is named, up to 20.
-pub(crate) fn texts(body: &[u8], max_texts: usize) -> Result<Vec<Cow<'_, str>>, ApiError> {
+/// 400 for what is not JSON, 422 for another shape, no texts, too many, a blank one or one too long;
+/// every faulty text is named, up to 20.
+pub(crate) fn texts(
+    body: &[u8],
+    max_texts: usize,
+    max_chars: usize,
+) -> Result<Vec<Cow<'_, str>>, ApiError> {
     let invalid = |kind, msg| ApiError::validation(vec![FieldError::of_field("texts", kind, msg)]);
     let (items, n_items) = match parse(body, "texts", ListSeed { max_items: max_texts })? {
         List::Items { kept, n_items } => (kept, n_items),
@@ -53,8 +57,10 @@ pub(crate) fn texts(body: &[u8], max_texts: usize) -> Result<Vec<Cow<'_, str>>, 
     let mut faults = Vec::new();
     for (text_idx, item) in items.into_iter().enumerate() {
         match item {
-            Item::Text(text) if !is_blank(&text) => texts.push(text),
-            Item::Text(_) => faults.push(blank("texts").at(text_idx)),
+            Item::Text(text) => match fault(&text, "texts", max_chars) {
+                Some(fault) => faults.push(fault.at(text_idx)),
+                None => texts.push(text),
+            },
             Item::Other => faults.push(not_a_string("texts").at(text_idx)),
         }
         if faults.len() == MAX_FAULTS {
@@ -64,13 +70,18 @@ pub(crate) fn texts(body: &[u8], max_texts: usize) -> Result<Vec<Cow<'_, str>>, 
     if faults.is_empty() { Ok(texts) } else { Err(ApiError::validation(faults)) }
 }
 
-fn is_blank(text: &str) -> bool {
-    text.chars().all(char::is_whitespace)
-}
-
-fn blank(field: &'static str) -> FieldError {
-    let msg = "String should have at least 1 character that is not white space";
-    FieldError::of_field(field, "string_too_short", msg)
+/// What is wrong with a text of `field`, if anything is.
+fn fault(text: &str, field: &'static str, max_chars: usize) -> Option<FieldError> {
+    if text.chars().all(char::is_whitespace) {
+        let msg = "String should have at least 1 character that is not white space";
+        return Some(FieldError::of_field(field, "string_too_short", msg));
+    }
+    // No text has more characters than bytes: most need no counting.
+    if text.len() > max_chars && text.chars().count() > max_chars {
+        let msg = format!("String should have at most {max_chars} characters");
+        return Some(FieldError::of_field(field, "string_too_long", msg));
+    }
+    None
 }
 
 fn not_a_string(field: &'static str) -> FieldError {
@@ -247,6 +258,9 @@ mod tests {
 
     use super::*;
 
+    /// No text below is longer.
+    const MAX_CHARS: usize = 1_000;
+
     fn refusal(error: &ApiError) -> (u16, Value) {
         let body: Value = serde_json::from_slice(&error.body("id")).unwrap();
         (error.status().as_u16(), body["detail"].clone())
@@ -277,13 +291,13 @@ mod tests {
             (r#"{"te\u0078t":"escaped key"}"#, "escaped key"),
             (r#"{"text":"a\u0000b"}"#, "a\0b"),
         ] {
-            assert_eq!(text(body.as_bytes()).unwrap(), expected, "{body}");
+            assert_eq!(text(body.as_bytes(), MAX_CHARS).unwrap(), expected, "{body}");
         }
     }
 
     #[test]
     fn plain_texts_are_borrowed() {
-        assert!(matches!(text(br#"{"text":"plain"}"#), Ok(Cow::Borrowed("plain"))));
+        assert!(matches!(text(br#"{"text":"plain"}"#, MAX_CHARS), Ok(Cow::Borrowed("plain"))));
     }
 
     #[test]
@@ -305,7 +319,7 @@ mod tests {
             ("null", (json!(["body"]), "model_attributes_type")),
             ("3", (json!(["body"]), "model_attributes_type")),
         ] {
-            check(text(body.as_bytes()).map(drop), body, 422, &[fault]);
+            check(text(body.as_bytes(), MAX_CHARS).map(drop), body, 422, &[fault]);
         }
     }
 
@@ -325,9 +339,9 @@ mod tests {
             "\u{feff}{\"text\":\"a\"}",
             &deep,
         ] {
-            check(text(body.as_bytes()).map(drop), body, 400, &[]);
+            check(text(body.as_bytes(), MAX_CHARS).map(drop), body, 400, &[]);
         }
-        check(text(b"{\"text\":\"\xff\"}").map(drop), "not UTF-8", 400, &[]);
+        check(text(b"{\"text\":\"\xff\"}", MAX_CHARS).map(drop), "not UTF-8", 400, &[]);
     }
 
     #[test]
@@ -335,7 +349,7 @@ mod tests {
         let at = |idx: usize| json!(["body", "texts", idx]);
         let body = r#"{"texts":["good",""," ",null,7,["a"],{"a":1},"bad"]}"#;
         check(
-            texts(body.as_bytes(), 100).map(drop),
+            texts(body.as_bytes(), 100, MAX_CHARS).map(drop),
             body,
             422,
             &[
@@ -350,6 +364,18 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_too_long_by_its_characters_not_its_bytes() {
+        let body = |text: &str| json!({ "text": text, "texts": ["a", text] }).to_string();
+        let (short, long) = (body("ééé"), body("éééé"));
+        assert_eq!(text(short.as_bytes(), 3).unwrap(), "ééé");
+        assert_eq!(texts(short.as_bytes(), 2, 3).unwrap(), ["a", "ééé"]);
+        let at_text = (json!(["body", "text"]), "string_too_long");
+        check(text(long.as_bytes(), 3).map(drop), &long, 422, &[at_text]);
+        let at_second = (json!(["body", "texts", 1]), "string_too_long");
+        check(texts(long.as_bytes(), 2, 3).map(drop), &long, 422, &[at_second]);
+    }
+
+    #[test]
     fn a_batch_must_be_a_list_of_some_but_not_too_many() {
         let texts_at = || json!(["body", "texts"]);
         for (body, kind) in [
@@ -360,9 +386,9 @@ mod tests {
             (r#"{"texts":null}"#, "list_type"),
             (r#"{"texts":["a","b","c"]}"#, "too_long"),
         ] {
-            check(texts(body.as_bytes(), 2).map(drop), body, 422, &[(texts_at(), kind)]);
+            check(texts(body.as_bytes(), 2, MAX_CHARS).map(drop), body, 422, &[(texts_at(), kind)]);
         }
-        assert_eq!(texts(br#"{"texts":["a","b"]}"#, 2).unwrap(), ["a", "b"]);
+        assert_eq!(texts(br#"{"texts":["a","b"]}"#, 2, MAX_CHARS).unwrap(), ["a", "b"]);
     }
 
     proptest::proptest! {
@@ -373,7 +399,7 @@ mod tests {
         ) {
             let wrapped = format!("{{\"text\":{json},\"texts\":[{json}]}}");
             for body in [&bytes[..], json.as_bytes(), wrapped.as_bytes()] {
-                for outcome in [text(body).map(drop), texts(body, 3).map(drop)] {
+                for outcome in [text(body, MAX_CHARS).map(drop), texts(body, 3, MAX_CHARS).map(drop)] {
                     if let Err(error) = outcome {
                         proptest::prop_assert!([400, 422].contains(&refusal(&error).0));
                     }
@@ -385,7 +411,7 @@ mod tests {
     #[test]
     fn a_thousand_faults_are_told_in_twenty() {
         let body = json!({ "texts": vec![1; 1000] }).to_string();
-        let (_, detail) = refusal(&texts(body.as_bytes(), 1000).unwrap_err());
+        let (_, detail) = refusal(&texts(body.as_bytes(), 1000, MAX_CHARS).unwrap_err());
         assert_eq!(detail.as_array().unwrap().len(), MAX_FAULTS);
     }
 }

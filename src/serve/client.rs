@@ -30,6 +30,10 @@ pub(crate) fn unanswered(url: &str, error: ureq::Error) -> Error {
                 .with_hint("write it like http://127.0.0.1:8000")
                 .with_source(error)
         }
+        ureq::Error::TlsRequired => {
+            Error::invalid(format!("{url} is encrypted, which this client does not speak"))
+                .with_hint("ask it with curl, or a server of the same store without --tls-cert")
+        }
         _ => Error::new(ErrorKind::Unavailable, format!("no answer from {url}"))
             .with_hint("start the server with `trialbook serve`, or check host and port")
             .with_source(error),

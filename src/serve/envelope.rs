@@ -1,5 +1,5 @@
-//! What goes round every answer: the request's id, the security headers, errors as JSON, and one
-//! line in the log. The log gets no text of the user: no bodies, no query strings.
+//! What goes round every answer: who may ask at all, the request's id, the security headers, errors
+//! as JSON, and one line in the log. The log gets no text of the user: no bodies, no query strings.
 
 use std::time::Instant;
 
@@ -8,16 +8,19 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 
-use super::{error::ApiError, state::ServerState};
+use super::{cors, error::ApiError, guard::Peer, state::ServerState};
 
 /// Names a request in its answer, in errors and in the log.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What an answer that is no page may do in a browser: nothing.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// How long a browser comes back encrypted only.
+const FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The id of one request: the client's own, if it is short and plain, else a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +63,23 @@ pub(crate) async fn envelope(
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(request_id.clone());
 
-    let mut response = next.run(request).await;
+    let granted = state.guard().cors().granted(request.headers());
+    let is_encrypted = state.tls().is_some();
+    let is_local_name = is_encrypted && is_local_name(request.headers());
+    let mut key = None;
+    let mut response = if granted.is_some() && cors::is_preflight(&method, request.headers()) {
+        cors::preflight()
+    } else {
+        let peer = request.extensions().get::<Peer>().copied();
+        let path = route.as_ref().map(MatchedPath::as_str);
+        match state.guard().admit(path, request.headers(), peer) {
+            Ok(admitted) => {
+                key = admitted;
+                next.run(request).await
+            }
+            Err(refusal) => refusal.into_response(),
+        }
+    };
     drop(in_flight);
     let error = response.extensions_mut().remove::<ApiError>();
     state.metrics().answered(
@@ -76,6 +95,10 @@ pub(crate) async fn envelope(
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     secure(response.headers_mut());
+    if is_encrypted && !is_local_name {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, FOR_A_YEAR);
+    }
+    state.guard().cors().say(granted, response.headers_mut());
     let id = HeaderValue::from_str(request_id.as_str()).expect("ids are plain ASCII");
     response.headers_mut().insert(X_REQUEST_ID, id);
 
@@ -85,9 +108,18 @@ pub(crate) async fn envelope(
         status = response.status().as_u16(),
         latency_ms = started.elapsed().as_secs_f64() * 1e3,
         request_id = request_id.as_str(),
+        key = key.as_deref(),
         "request"
     );
     response
+}
+
+/// Whether the client knows this server as `localhost`: a browser that is told to come back encrypted
+/// would keep to it on every port of the machine.
+fn is_local_name(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Adds what the handler did not set itself.

@@ -2,12 +2,18 @@
 //! The status codes are decided here and nowhere else.
 
 use axum::{
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    registry::Scope,
+};
+
+/// What a 401 asks for (RFC 6750).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"trialbook\"");
 
 /// Why a request was not answered as asked. It becomes the body once the request's id is known,
 /// in [`ApiError::body`].
@@ -105,6 +111,50 @@ impl ApiError {
             "the request body could not be read to its end",
             "send as many bytes as the request announces",
         )
+    }
+
+    /// 401: no key was shown.
+    pub(crate) fn key_missing() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "this server answers only with an API key",
+            "send the header `authorization: Bearer KEY` or `x-api-key: KEY`; `trialbook keys add \
+             NAME` makes a key",
+        )
+    }
+
+    /// 401: the key that was shown opens nothing.
+    pub(crate) fn key_refused() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "the API key is unknown, revoked or expired",
+            "`trialbook keys list` says which keys hold, `trialbook keys add NAME` makes a new one",
+        )
+    }
+
+    /// 403: the key opens other things.
+    pub(crate) fn forbidden(has: Scope, needed: Scope) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            &format!("the API key has the scope {has}, and this needs {needed}"),
+            &format!("make one with `trialbook keys add NAME --scope {needed}`"),
+        )
+    }
+
+    /// 429: one caller asks too often.
+    pub(crate) fn too_many_requests(per_second: u32, wait_s: u32) -> Self {
+        Self {
+            retry_after_s: Some(wait_s),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                &format!("more than {per_second} requests a second"),
+                "wait as long as the retry-after header says, and send many texts as one batch",
+            )
+        }
     }
 
     /// 404.
@@ -236,6 +286,9 @@ impl IntoResponse for ApiError {
         let mut response = self.status.into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
         }
         response.extensions_mut().insert(self);
         response

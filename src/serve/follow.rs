@@ -1,6 +1,7 @@
 //! Following the registry while serving: a version that becomes Production is loaded and warmed up
 //! beside the one that answers, then takes its place. Requests in flight keep the version they
-//! began with, which goes when the last of them ends.
+//! began with, which goes when the last of them ends. API keys and the certificate are followed the
+//! same way.
 
 use std::{
     convert::Infallible,
@@ -14,7 +15,7 @@ use super::state::{ModelInfo, ServedModel, ServerState, WeakState};
 use crate::{
     error::{Error, ErrorKind, Result},
     model,
-    registry::{ModelVersion, Registry},
+    registry::{ApiKey, ModelVersion, Registry},
 };
 
 /// How often the registry is asked. One look costs some ten microseconds.
@@ -53,6 +54,14 @@ impl Source {
         }
     }
 
+    /// Every API key that was ever made.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub(crate) fn keys(&self) -> Result<Vec<ApiKey>> {
+        self.registry.keys()
+    }
+
     /// `version`, loaded and warmed up.
     ///
     /// # Errors
@@ -79,12 +88,12 @@ pub(crate) struct Follower {
     _stop: mpsc::Sender<Infallible>,
 }
 
-/// Follows the registry for `state`, if it came from one.
+/// Follows what `state` came from, if it came from anything.
 ///
 /// # Errors
 /// When the system refuses a thread.
 pub(crate) fn follow(state: &ServerState) -> Result<Option<Follower>> {
-    if state.source().is_none() {
+    if state.source().is_none() && state.tls().is_none() {
         return Ok(None);
     }
     let (stop, stopped) = mpsc::channel();
@@ -109,8 +118,49 @@ fn watch(state: &WeakState, stopped: &mpsc::Receiver<Infallible>) {
     let mut failure = None;
     while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         let Some(state) = state.upgrade() else { return };
+        look_at_guard(&state);
         look(&state, &mut failure);
     }
+}
+
+/// One look at the API keys, the callers and the certificate.
+fn look_at_guard(state: &ServerState) {
+    // A registry that cannot be read is told of below; until it can, the last keys stay in force.
+    if let Some(keys) = state.source().and_then(|source| source.keys().ok()) {
+        state.guard().take_keys(&keys);
+    }
+    state.guard().forget_idle();
+    if let Some(tls) = state.tls() {
+        tls.reload_if_changed();
+    }
+}
+
+/// Loads `version` on a thread of its own: a large model takes long, and a key that is revoked
+/// meanwhile must not hold until the end.
+fn load_beside(
+    state: &ServerState,
+    source: &Source,
+    version: &ModelVersion,
+) -> Result<ServedModel> {
+    let (finished, loaded) = mpsc::sync_channel(1);
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("trialbook-load".to_owned())
+            .spawn_scoped(scope, move || finished.send(source.load(version)))
+            .map_err(|source| {
+                Error::new(ErrorKind::Io, "cannot start the thread that loads the model")
+                    .with_source(source)
+            })?;
+        loop {
+            match loaded.recv_timeout(INTERVAL) {
+                Ok(outcome) => return outcome,
+                Err(RecvTimeoutError::Timeout) => look_at_guard(state),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(ErrorKind::Internal, "the loading thread ended early"));
+                }
+            }
+        }
+    })
 }
 
 /// One look at the registry, and what follows from it.
@@ -147,7 +197,7 @@ fn look(state: &ServerState, failure: &mut Option<Failure>) {
     if failure.as_ref().is_some_and(is_fresh) {
         return;
     }
-    match source.load(&wanted) {
+    match load_beside(state, source, &wanted) {
         Ok(served) => {
             let ModelInfo { name, version, run_id, .. } = &*served.info;
             tracing::info!(model = name, version, run_id, "model loaded, it answers from now on");

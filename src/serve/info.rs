@@ -12,12 +12,8 @@ use super::{page, state::ServerState};
 
 /// The handler: the page when `Accept` likes HTML better than JSON.
 pub(crate) async fn info(State(state): State<ServerState>, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let mut response = if prefers_html(accept.unwrap_or_default()) {
-        page::html()
-    } else {
-        Json(describe(&state)).into_response()
-    };
+    let mut response =
+        if wants_page(&headers) { page::html() } else { Json(describe(&state)).into_response() };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
 }
@@ -55,8 +51,15 @@ fn describe(state: &ServerState) -> Value {
             "body_bytes": state.limits().body_bytes,
             "batch_body_bytes": state.limits().batch_body_bytes,
             "batch_texts": state.limits().batch_texts,
+            "text_chars": state.limits().text_chars,
         },
     })
+}
+
+/// Whether a client that sends `headers` gets the page.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    prefers_html(accept.unwrap_or_default())
 }
 
 /// Whether `accept` gives HTML a higher quality than JSON (RFC 9110, section 12.5.1). Programs that

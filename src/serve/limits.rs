@@ -11,6 +11,11 @@ pub struct Limits {
     pub batch_body_bytes: usize,
     /// Most texts in a batch. Default 10,000, so that a body of empty strings stays cheap.
     pub batch_texts: usize,
+    /// Longest text, in characters. Default 100,000: seven times the longest review of IMDB.
+    pub text_chars: usize,
+    /// Most connections at a time; further clients wait. Default 1,000, since systems often allow
+    /// 1,024 open files.
+    pub connections: u32,
     /// Bodies up to this length are predicted on the thread that read them; longer ones go to the
     /// blocking pool. Default 16 KiB: ten long reviews, which hold a thread for well under a
     /// millisecond. Handing a review over instead makes its median a half longer and its 99th
@@ -22,6 +27,11 @@ pub struct Limits {
     pub queue_wait: Duration,
     /// How long a client may take to send its body. Default 10 s.
     pub body_wait: Duration,
+    /// How long a connection lasts on which no request arrives whole up to its body: how long a
+    /// client may take for the headers, and how long it may stay idle. Default 30 s.
+    pub idle_wait: Duration,
+    /// How long a client may take none of an answer. Default 10 s.
+    pub write_wait: Duration,
     /// How long a stopping server waits for requests in flight. Default 8 s: container engines
     /// kill after 10.
     pub grace: Duration,
@@ -33,10 +43,14 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             batch_body_bytes: 8 << 20,
             batch_texts: 10_000,
+            text_chars: 100_000,
+            connections: 1_000,
             inline_body_bytes: 16 << 10,
             n_parallel: std::thread::available_parallelism().map_or(1, usize::from),
             queue_wait: Duration::from_secs(5),
             body_wait: Duration::from_secs(10),
+            idle_wait: Duration::from_secs(30),
+            write_wait: Duration::from_secs(10),
             grace: Duration::from_secs(8),
         }
     }

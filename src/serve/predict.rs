@@ -154,9 +154,10 @@ fn answer(
     request_id: &str,
     started: Instant,
 ) -> Result<Vec<u8>, ApiError> {
+    let max_chars = state.limits().text_chars;
     let texts = match shape {
-        Shape::One => vec![body::text(body)?],
-        Shape::Many { max_texts } => body::texts(body, max_texts)?,
+        Shape::One => vec![body::text(body, max_chars)?],
+        Shape::Many { max_texts } => body::texts(body, max_texts, max_chars)?,
     };
     let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
     // A panicking model must not take the connection, and with it other requests, down.

@@ -2,19 +2,21 @@
 //! on a thread of its own with a handle.
 
 use std::{
-    future::{Future, IntoFuture},
+    future::Future,
     net::{SocketAddr, TcpListener as StdListener},
     thread::JoinHandle,
     time::Duration,
 };
 
-use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 
-use super::{app::app, follow::follow, limits::Limits, shutdown::Signals, state::ServerState};
+use super::{
+    connection, follow::follow, limits::Limits, security::Security, shutdown::Signals,
+    state::ServerState,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
-    monitor::{LogConfig, PredictionLog},
+    monitor::LogConfig,
     registry::DEFAULT_MODEL,
     store::Store,
 };
@@ -36,6 +38,8 @@ pub struct ServeConfig {
     pub log: Option<LogConfig>,
     /// How much is taken.
     pub limits: Limits,
+    /// Who may ask, and how.
+    pub security: Security,
 }
 
 impl ServeConfig {
@@ -45,11 +49,9 @@ impl ServeConfig {
     ///
     /// # Errors
     /// When the registry or the log cannot be opened, there is no version `pin`, or the version's
-    /// files are not what was written.
+    /// files are not what was written; when the certificate cannot be used.
     pub fn load(&self) -> Result<ServerState> {
-        let log = self.log.as_ref().map(|log| PredictionLog::open(&self.store.logs_dir(), log));
-        let limits = self.limits.clone();
-        ServerState::load(&self.store, &self.model, self.pin, log.transpose()?, limits)
+        ServerState::load(self)
     }
 
     /// The default model of `store` on 127.0.0.1:8000.
@@ -62,6 +64,7 @@ impl ServeConfig {
             store,
             log: Some(LogConfig::default()),
             limits: Limits::default(),
+            security: Security::default(),
         }
     }
 }
@@ -100,7 +103,7 @@ pub async fn run(
 /// taken. A store without a production model is no error: the server says so on every question.
 pub fn start(config: &ServeConfig, on_ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let state = config.load()?;
-    let (listener, addr) = bind(&config.host, config.port)?;
+    let (listener, addr) = bind_for(&state, &config.host, config.port)?;
     start_with(state, listener, || on_ready(addr))
 }
 
@@ -142,6 +145,7 @@ pub fn start_with(
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
+    url: String,
     shutdown: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<()>>>,
 }
@@ -162,7 +166,8 @@ impl Server {
     /// # Errors
     /// When the address is taken or the system refuses a thread.
     pub fn with_state(state: ServerState, host: &str, port: u16) -> Result<Self> {
-        let (listener, addr) = bind(host, port)?;
+        let (listener, addr) = bind_for(&state, host, port)?;
+        let url = state.url(addr);
         let runtime = runtime()?;
         let (shutdown, stopped) = oneshot::channel::<()>();
         let serve_to_end = move || {
@@ -182,7 +187,7 @@ impl Server {
             .map_err(|source| {
                 Error::new(ErrorKind::Io, "cannot start the server's thread").with_source(source)
             })?;
-        Ok(Self { addr, shutdown: Some(shutdown), thread: Some(thread) })
+        Ok(Self { addr, url, shutdown: Some(shutdown), thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -190,9 +195,9 @@ impl Server {
         self.addr
     }
 
-    /// Where it listens, as `http://HOST:PORT`.
+    /// Where it listens, as `http://HOST:PORT`, or `https://` where connections are encrypted.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        self.url.clone()
     }
 
     /// Takes no more requests, finishes those in flight, and returns when that is done.
@@ -228,21 +233,12 @@ async fn serve(
     hurry: impl Future<Output = ()>,
 ) -> Result<()> {
     let _follower = follow(&state)?;
-    // Answers are one write each: Nagle's algorithm could only delay them.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let serving = axum::serve(listener, app(state)).with_graceful_shutdown(shutdown).into_future();
     tokio::select! {
         biased;
-        outcome = serving => outcome.map_err(|source| {
-            Error::new(ErrorKind::Io, "the server's socket failed").with_source(source)
-        }),
-        () = hurry => {
-            tracing::warn!("stopped before every request in flight was answered");
-            Ok(())
-        }
+        () = connection::serve(listener, state, shutdown) => {}
+        () = hurry => tracing::warn!("stopped before every request in flight was answered"),
     }
+    Ok(())
 }
 
 fn runtime() -> Result<Runtime> {
@@ -258,6 +254,17 @@ fn runtime() -> Result<Runtime> {
 /// Lets go of `runtime` without waiting for work whose client was given up.
 fn leave(runtime: Runtime) {
     runtime.shutdown_timeout(Duration::from_millis(100));
+}
+
+/// As [`bind`], for a server of `state`.
+///
+/// # Errors
+/// As [`bind`], and [`ErrorKind::Invalid`] where other machines reach the address, the store has no
+/// API key, and [`Security::no_auth`] does not say that this is meant.
+pub fn bind_for(state: &ServerState, host: &str, port: u16) -> Result<(StdListener, SocketAddr)> {
+    let (listener, addr) = bind(host, port)?;
+    state.guard().check_exposure(addr)?;
+    Ok((listener, addr))
 }
 
 /// Listens on the first address of `host` that lets us, and says which one that is.

@@ -2,6 +2,7 @@
 //! within which bounds. A request asks once which model answers, and keeps it to its end.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
     time::Instant,
 };
@@ -9,13 +10,15 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{error::ApiError, follow::Source, limits::Limits, metrics::Metrics, watch::Watch};
+use super::{
+    ServeConfig, error::ApiError, follow::Source, guard::Guard, limits::Limits, metrics::Metrics,
+    security::Security, tls::Tls, watch::Watch,
+};
 use crate::{
     error::Result,
     model::Classifier,
     monitor::PredictionLog,
     registry::{ModelVersion, Registry, Stage},
-    store::Store,
 };
 
 /// Which model version answers.
@@ -70,11 +73,23 @@ struct Inner {
     problem: RwLock<Option<String>>,
     /// None for a model that was handed over.
     source: Option<Source>,
+    guard: Guard,
+    /// None where connections are not encrypted.
+    tls: Option<Tls>,
     limits: Limits,
     metrics: Metrics,
     watch: Watch,
     permits: Arc<Semaphore>,
     started: Instant,
+}
+
+/// What a state has besides its model.
+struct Supply {
+    source: Option<Source>,
+    log: Option<PredictionLog>,
+    guard: Guard,
+    tls: Option<Tls>,
+    limits: Limits,
 }
 
 /// A state that does not keep its server's memory.
@@ -90,16 +105,13 @@ impl ServerState {
     /// A server of the registered model called `model`; without `served` it says so on every
     /// question.
     pub fn new(model: impl Into<String>, served: Option<ServedModel>, limits: Limits) -> Self {
-        Self::with_source(model.into(), served, None, None, limits)
+        let guard = Guard::new(Security::default());
+        let supply = Supply { source: None, log: None, guard, tls: None, limits };
+        Self::with_supply(model.into(), served, supply)
     }
 
-    fn with_source(
-        model: String,
-        served: Option<ServedModel>,
-        source: Option<Source>,
-        log: Option<PredictionLog>,
-        limits: Limits,
-    ) -> Self {
+    fn with_supply(model: String, served: Option<ServedModel>, supply: Supply) -> Self {
+        let Supply { source, log, guard, tls, limits } = supply;
         let metrics = Metrics::new();
         if let Some(served) = &served {
             metrics.serves(None, Some(&served.info));
@@ -109,6 +121,8 @@ impl ServerState {
             served: RwLock::new(served),
             problem: RwLock::new(None),
             source,
+            guard,
+            tls,
             metrics,
             watch: Watch::new(log),
             permits: Arc::new(Semaphore::new(limits.n_parallel)),
@@ -118,14 +132,15 @@ impl ServerState {
     }
 
     /// See [`ServeConfig::load`](super::ServeConfig::load).
-    pub(crate) fn load(
-        store: &Store,
-        model: &str,
-        pin: Option<u32>,
-        log: Option<PredictionLog>,
-        limits: Limits,
-    ) -> Result<Self> {
-        let source = Source::new(Registry::open(store)?, model, pin);
+    pub(crate) fn load(config: &ServeConfig) -> Result<Self> {
+        let ServeConfig { store, model, pin, security, limits, .. } = config;
+        // What is cheap to refuse comes before the model.
+        let tls = security.tls.as_ref().map(Tls::load).transpose()?;
+        let log = config.log.as_ref().map(|log| PredictionLog::open(&store.logs_dir(), log));
+        let log = log.transpose()?;
+        let source = Source::new(Registry::open(store)?, model, *pin);
+        let guard = Guard::new(security.clone());
+        guard.take_keys(&source.keys()?);
         let served = source.wanted()?.map(|version| source.load(&version)).transpose()?;
         match &served {
             Some(served) => {
@@ -134,7 +149,9 @@ impl ServerState {
             }
             None => tracing::warn!(model, "no version in production: predictions answer 503"),
         }
-        Ok(Self::with_source(model.to_owned(), served, Some(source), log, limits))
+        let limits = limits.clone();
+        let supply = Supply { source: Some(source), log, guard, tls, limits };
+        Ok(Self::with_supply(model.clone(), served, supply))
     }
 
     /// Which model version answers, if there is one.
@@ -185,6 +202,21 @@ impl ServerState {
 
     pub(crate) fn source(&self) -> Option<&Source> {
         self.0.source.as_ref()
+    }
+
+    /// Who gets in.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.0.guard
+    }
+
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.0.tls.as_ref()
+    }
+
+    /// The URL of a server that listens on `addr`.
+    pub fn url(&self, addr: SocketAddr) -> String {
+        let scheme = if self.0.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{addr}")
     }
 
     pub(crate) fn downgrade(&self) -> WeakState {

@@ -12,16 +12,16 @@ use trialbook::serve::client;
 use crate::cli::Trialbook;
 
 /// What the registry says is served after at most so long.
-const PICKED_UP: Duration = Duration::from_secs(2);
+pub(crate) const PICKED_UP: Duration = Duration::from_secs(2);
 
 /// A server that is killed when the test ends, well or badly.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Serving {
-    fn start(book: &Trialbook, args: &[&str]) -> Self {
+    pub(crate) fn start(book: &Trialbook, args: &[&str]) -> Self {
         let (child, url) = book.serve(args);
         Self { child, url }
     }

@@ -23,7 +23,7 @@ use trialbook::{
 use super::double::{no_model, state, state_with};
 
 /// Sends raw bytes and reads until the server closes the connection.
-fn exchange(addr: SocketAddr, request: &str) -> String {
+pub(crate) fn exchange(addr: SocketAddr, request: &str) -> String {
     let mut connection = TcpStream::connect(addr).unwrap();
     connection.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -9,6 +9,21 @@ const button = byId("predict");
 const result = byId("result");
 const problem = byId("error");
 
+const keyRow = byId("keyrow");
+const key = byId("key");
+
+/// The headers of every request; the key stays on the page and goes with it.
+function headers(more) {
+  return key.value.trim() ? { ...more, "x-api-key": key.value.trim() } : more;
+}
+
+/// Shows where a key goes, once the server has asked for one.
+function askForKey(status) {
+  if (status !== 401 && status !== 403) return;
+  keyRow.hidden = false;
+  key.focus();
+}
+
 /// The request under way, so that a newer one can replace it.
 let current = null;
 
@@ -83,13 +98,16 @@ async function predict() {
   try {
     const response = await fetch("predict", {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: headers({ "content-type": "application/json" }),
       body: JSON.stringify({ text: text.value }),
       signal: mine.signal,
     });
     const answer = await response.json();
     if (response.ok) showAnswer(answer);
-    else showProblem(explain(answer, response.status));
+    else {
+      showProblem(explain(answer, response.status));
+      askForKey(response.status);
+    }
   } catch (error) {
     if (error.name !== "AbortError") {
       showProblem("The server does not answer. Is it still running?");
@@ -105,7 +123,13 @@ async function predict() {
 async function showModel() {
   const badge = byId("model");
   try {
-    const health = await (await fetch("health")).json();
+    const response = await fetch("health", { headers: headers({}) });
+    const health = await response.json();
+    if (response.status === 401) {
+      badge.textContent = "the model is told to who has a key";
+      askForKey(response.status);
+      return;
+    }
     badge.dataset.status = health.status;
     badge.textContent = health.model
       ? `${health.model.name} version ${health.model.version} · ${health.model.stage}`
@@ -116,6 +140,8 @@ async function showModel() {
     badge.textContent = "the server does not answer";
   }
 }
+
+key.addEventListener("change", showModel);
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();

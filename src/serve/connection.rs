@@ -1,0 +1,155 @@
+//! Connections: accepted as long as there is room, encrypted if that is asked for, and ended when
+//! their clients are too slow or the server stops. The one home of hyper.
+
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+
+use axum::{Router, extract::Request, response::Response, routing::future::RouteFuture};
+use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{app::app, guard::Peer, limits::Limits, stall::Stalling, state::ServerState};
+
+/// How long nothing is accepted after the system refused to, mostly for want of file descriptors.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Longest head of a request, and longest line in it. Browsers send some hundred bytes.
+const HEAD_BYTES: usize = 32 << 10;
+
+/// Serves until `shutdown` completes and every request in flight is answered.
+pub(super) async fn serve(
+    listener: TcpListener,
+    state: ServerState,
+    shutdown: impl Future<Output = ()>,
+) {
+    let app = app(state.clone());
+    let n_slots = state.limits().connections;
+    let slots = Arc::new(Semaphore::new(n_slots as usize));
+    // That it is gone is what connections hear.
+    let (stopping, stopped) = watch::channel(());
+    let accepting = async {
+        loop {
+            let slot = free_slot(&slots).await;
+            let (stream, peer) = accept(&listener).await;
+            let connection = Connection {
+                app: app.clone(),
+                state: state.clone(),
+                peer,
+                stopped: stopped.clone(),
+            };
+            tokio::spawn(connection.serve(stream, slot));
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown => {}
+        () = accepting => {}
+    }
+    drop((listener, stopping));
+    // Once every slot is free, the last connection is over.
+    let _ = slots.acquire_many(n_slots).await;
+}
+
+/// Room for one more connection.
+async fn free_slot(slots: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+        return slot;
+    }
+    tracing::warn!("every connection is taken: new ones wait until one ends");
+    Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed")
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, addr)) => {
+                // Answers are one write each: Nagle's algorithm could only delay them.
+                let _ = stream.set_nodelay(true);
+                return (stream, Peer(addr.ip()));
+            }
+            // The client changed its mind.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionRefused
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset
+                ) => {}
+            Err(error) => {
+                tracing::error!(%error, "no connection can be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One client's connection.
+struct Connection {
+    app: Router,
+    state: ServerState,
+    peer: Peer,
+    stopped: watch::Receiver<()>,
+}
+
+impl Connection {
+    /// Answers what comes over `stream`. The slot is free again when this ends.
+    async fn serve(mut self, stream: TcpStream, _slot: OwnedSemaphorePermit) {
+        let Some(tls) = self.state.tls() else { return self.answer(stream).await };
+        let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+        let outcome = tokio::select! {
+            outcome = timeout(self.state.limits().idle_wait, handshake) => outcome,
+            _ = self.stopped.changed() => return,
+        };
+        match outcome {
+            Ok(Ok(stream)) => self.answer(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no handshake"),
+            Err(_) => tracing::debug!("a handshake took too long"),
+        }
+    }
+
+    async fn answer<T: AsyncRead + AsyncWrite + Unpin>(mut self, stream: T) {
+        let Limits { idle_wait, write_wait, .. } = *self.state.limits();
+        let stream = TokioIo::new(Stalling::new(stream, write_wait));
+        let answering = Answering { app: self.app, peer: self.peer };
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // From the connection or the answer before on: it ends idle connections too.
+            .header_read_timeout(idle_wait)
+            .max_header_size(HEAD_BYTES)
+            .serve_connection(stream, answering);
+        let mut serving = std::pin::pin!(serving);
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut serving => outcome,
+            _ = self.stopped.changed() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}
+
+/// The service as one connection sees it.
+struct Answering {
+    app: Router,
+    peer: Peer,
+}
+
+impl Service<Request<Incoming>> for Answering {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        tower_service::Service::call(&mut self.app.clone(), request)
+    }
+}
