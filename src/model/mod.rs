@@ -130,6 +130,15 @@ pub trait Classifier: Send + Sync {
     /// When the model cannot run on this input.
     fn predict(&self, texts: &[&str]) -> Result<Probabilities>;
 
+    /// How long texts are, for a model that reads only the first tokens of a long one; none for a
+    /// model that reads every text to its end.
+    ///
+    /// # Errors
+    /// When the model cannot read a text.
+    fn count_tokens(&self, _texts: &[&str]) -> Result<Option<TokenCounts>> {
+        Ok(None)
+    }
+
     /// The terms of `text` that weigh most in its prediction, the strongest first; none for a
     /// model that cannot tell.
     ///
@@ -147,6 +156,22 @@ pub trait Classifier: Send + Sync {
 
     /// What the model is made of, for people and programs: sizes, features, hyperparameters.
     fn describe(&self) -> Value;
+}
+
+/// How many tokens texts have, beside the number of them that the model reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// Tokens of each text before it is cut, those included that the model itself adds.
+    pub n_tokens: Vec<usize>,
+    /// Tokens that the model reads of a text.
+    pub max_tokens: usize,
+}
+
+impl TokenCounts {
+    /// Whether the model reads only the beginning of the text with the index `text_idx`.
+    pub fn is_cut(&self, text_idx: usize) -> bool {
+        self.n_tokens[text_idx] > self.max_tokens
+    }
 }
 
 /// What one term adds to a prediction.

@@ -114,6 +114,13 @@ impl WordIds {
         ids
     }
 
+    /// Number of tokens of `text`, at least one, as [`WordIds::encode`] would give uncut.
+    pub fn n_tokens(&self, text: &str) -> usize {
+        let mut n_tokens = 0;
+        basic_english(text, |_| n_tokens += 1);
+        n_tokens.max(1)
+    }
+
     /// One word a line; the line's number is the id.
     pub fn to_lines(&self) -> String {
         self.words.iter().flat_map(|word| [word, "\n"]).collect()
@@ -173,6 +180,7 @@ mod tests {
         assert_eq!(words.encode("A b zebra", 100), [2, 3, 1]);
         assert_eq!(words.encode("a b a b", 2), [2, 3]);
         assert_eq!(words.encode("\"", 8), [UNKNOWN_ID]);
+        assert_eq!((words.n_tokens("a b a b"), words.n_tokens("\"")), (4, 1));
         assert_eq!(WordIds::fit(&texts, 1, 3).len(), 3);
     }
 

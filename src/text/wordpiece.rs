@@ -24,6 +24,8 @@ const MASK: &str = "[MASK]";
 #[derive(Debug, Clone)]
 pub struct WordPiece {
     tokenizer: Tokenizer,
+    /// The same, which cuts nothing: the other stops as soon as it has tokens enough.
+    uncut: Tokenizer,
     /// The text of `tokenizer.json`, without the truncation that [`WordPiece::encode`] does.
     json: String,
 }
@@ -118,6 +120,10 @@ impl WordPiece {
             ))
             .with_hint("--max-len 128 or 256 is usual"));
         }
+        let mut uncut = tokenizer.clone();
+        uncut
+            .with_truncation(None)
+            .map_err(|source| unusable("it cannot leave texts whole", source))?;
         let truncation = TruncationParams {
             max_length,
             strategy: TruncationStrategy::LongestFirst,
@@ -127,7 +133,7 @@ impl WordPiece {
         tokenizer
             .with_truncation(Some(truncation))
             .map_err(|source| unusable("it cannot cut texts", source))?;
-        Ok(Self { tokenizer, json })
+        Ok(Self { tokenizer, uncut, json })
     }
 
     /// Number of tokens known: one more than the largest id.
@@ -146,6 +152,18 @@ impl WordPiece {
             .encode_fast(text, true)
             .map_err(|source| unusable("it cannot read this text", source))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Number of tokens of `text`, with `[CLS]` and `[SEP]`, before it is cut.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on the text.
+    pub fn n_tokens(&self, text: &str) -> Result<usize> {
+        let encoding = self
+            .uncut
+            .encode_fast(text, true)
+            .map_err(|source| unusable("it cannot read this text", source))?;
+        Ok(encoding.len())
     }
 
     /// The text of `tokenizer.json`.
@@ -243,6 +261,16 @@ mod tests {
         assert_eq!(pieces.encode("").unwrap(), [2, 3]);
         assert_eq!(pieces.encode(&"good ".repeat(100_000)).unwrap(), [2, 4, 4, 4, 4, 4, 4, 3]);
         assert_eq!(pieces.vocab_size(), 7);
+    }
+
+    #[test]
+    fn tokens_that_are_cut_off_are_counted() {
+        let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\n##ness\n!\n");
+        let pieces = WordPiece::from_vocabulary(file.path(), true, 8).unwrap();
+        for (n_words, expected) in [(0, 2), (6, 8), (7, 9), (13, 15), (100_000, 100_002)] {
+            assert_eq!(pieces.n_tokens(&"good ".repeat(n_words)).unwrap(), expected);
+        }
+        assert_eq!(pieces.n_tokens("good [SEP] goodness").unwrap(), 6);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Classifier, Probabilities, loss::softmax},
+    model::{Classifier, Probabilities, TokenCounts, loss::softmax},
 };
 
 /// Texts of one forward pass; more gain nothing and cost memory.
@@ -132,6 +132,11 @@ impl Classifier for Neural {
             softmax(row, probabilities);
         }
         Ok(Probabilities::new(values, n_classes))
+    }
+
+    fn count_tokens(&self, texts: &[&str]) -> Result<Option<TokenCounts>> {
+        let n_tokens = self.tokenizer.n_tokens(texts)?;
+        Ok(Some(TokenCounts { n_tokens, max_tokens: self.max_length() }))
     }
 
     fn save(&self, dir: &Path) -> Result<()> {

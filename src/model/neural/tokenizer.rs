@@ -95,6 +95,15 @@ impl Tokenizer {
             _ => texts.par_iter().map(encode).collect(),
         }
     }
+
+    /// Number of tokens of every text before it is cut, at least one each.
+    pub(super) fn n_tokens(&self, texts: &[&str]) -> Result<Vec<usize>> {
+        let n_tokens = |text: &&str| match self {
+            Self::WordPiece(pieces) => pieces.n_tokens(text),
+            Self::Words { words, .. } => Ok(words.n_tokens(text)),
+        };
+        texts.par_iter().map(n_tokens).collect()
+    }
 }
 
 /// Whether a snapshot without `tokenizer.json` lower-cases; BERT's own default is that it does.
