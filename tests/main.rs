@@ -12,6 +12,7 @@ mod model; // the baseline from texts to saved files
 mod neural; // the neural nets, their checkpoints and continued trainings
 mod pipeline; // the Kubeflow pipeline, run here step by step
 mod plot; // pictures of datasets, answers and runs
+mod predict_file; // every row of a file into another one
 mod prelude; // building and finding what cells are compiled against
 mod registry; // the tracking store, with crashes and damage
 mod serve; // the HTTP server, asked directly and over real sockets

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "neural")]
 mod import;
+mod predict_file;
 mod resume;
 mod tables;
 mod train;
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
+pub use predict_file::{PredictFileRequest, PredictedFile};
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub(crate) use tables::OWN_TABLES;
 pub use train::{CrossValidation, Timings, TrainRequest, Trained};
@@ -61,6 +63,8 @@ pub struct Predicted {
     pub model: ModelVersion,
     /// One answer a text, in order.
     pub predictions: Vec<Prediction>,
+    /// For each text whether it is longer than what the model reads of it.
+    pub truncated: Vec<bool>,
 }
 
 impl Book {
@@ -153,8 +157,10 @@ impl Book {
         }
         let model = self.answering(reference)?;
         let classifier = self.load(&model)?;
+        let counts = classifier.count_tokens(texts)?;
+        let is_cut = |text_idx| counts.as_ref().is_some_and(|counts| counts.is_cut(text_idx));
         let predictions = prediction::predictions(classifier.as_ref(), texts)?;
-        Ok(Predicted { model, predictions })
+        Ok(Predicted { model, predictions, truncated: (0..texts.len()).map(is_cut).collect() })
     }
 
     /// The version that answers for `reference`, as the server would choose it.

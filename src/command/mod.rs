@@ -46,7 +46,7 @@ pub enum Command {
     Train(train::Train),
     /// Measure a model version on a dataset's split
     Evaluate(evaluate::Evaluate),
-    /// Classify texts with a model version
+    /// Classify texts, or every row of a file, with a model version
     Predict(predict::Predict),
     /// List, show, compare, delete and restore runs
     #[command(subcommand)]
@@ -89,10 +89,13 @@ impl Command {
     /// Whether the command itself looks at interrupts, to stop at a safe point and tidy up. The
     /// others write whole or not at all: ending them at once does no harm.
     pub fn heeds_interrupts(&self) -> bool {
-        matches!(
-            self,
-            Self::Train(_) | Self::Serve(_) | Self::Demo(_) | Self::Data(_) | Self::Prelude(_)
-        )
+        match self {
+            Self::Predict(predict) => predict.is_long(),
+            _ => matches!(
+                self,
+                Self::Train(_) | Self::Serve(_) | Self::Demo(_) | Self::Data(_) | Self::Prelude(_)
+            ),
+        }
     }
 
     /// Does what was asked.

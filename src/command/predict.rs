@@ -1,43 +1,126 @@
-//! `predict "text" …`: the server's answer without a server.
+//! `predict "text" …` and `predict --in FILE --out FILE`: the server's answers without a server.
 
-use clap::Args;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+
+use serde_json::Value;
 
 use super::Session;
 use crate::{
+    book::PredictFileRequest,
     error::Result,
+    figure,
     output::{Align, Output, Table},
-    registry::DEFAULT_MODEL,
+    registry::{DEFAULT_MODEL, ModelVersion},
 };
 
 /// `predict "An utterly wonderful film."`
 #[derive(Debug, Clone, Args)]
 pub struct Predict {
     /// One or more texts, each in quotes
-    #[arg(required = true, value_name = "TEXT")]
+    #[arg(required_unless_present = "input", value_name = "TEXT")]
     texts: Vec<String>,
+    /// Predict every row of this file instead: .csv, .tsv, .jsonl, .ndjson or .parquet
+    #[arg(
+        long = "in",
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        requires = "output",
+        conflicts_with = "texts"
+    )]
+    input: Option<PathBuf>,
+    /// Write its columns, and label, confidence and score_CLASS, to this one, in any of these formats
+    #[arg(long = "out", value_name = "FILE", value_hint = ValueHint::FilePath, requires = "input")]
+    output: Option<PathBuf>,
+    /// The column that holds the texts; without it the obvious one
+    #[arg(long, value_name = "COLUMN", requires = "input")]
+    text_column: Option<String>,
+    /// Put this in front of the names of the columns that are added
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = "",
+        hide_default_value = true,
+        requires = "input"
+    )]
+    prefix: String,
+    /// Write over a file that is there
+    #[arg(long, requires = "input")]
+    force: bool,
     /// The model: NAME (its Production version), NAME/3, NAME/Staging or NAME@alias
     #[arg(long, default_value = DEFAULT_MODEL, value_name = "MODEL")]
     model: String,
 }
 
 impl Predict {
+    /// Whether it goes through a file, which takes its time.
+    pub(super) fn is_long(&self) -> bool {
+        self.input.is_some()
+    }
+
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        match (&self.input, &self.output) {
+            (Some(input), Some(output)) => self.predict_file(session, input, output),
+            _ => self.predict_texts(session),
+        }
+    }
+
+    fn predict_file(&self, session: &Session, input: &Path, output: &Path) -> Result<Output> {
+        let request = PredictFileRequest {
+            model: self.model.clone(),
+            input: input.to_owned(),
+            output: output.to_owned(),
+            text_column: self.text_column.clone(),
+            prefix: self.prefix.clone(),
+            replace: self.force,
+        };
+        let done = session.book.predict_file(&request, &session.monitor)?;
+        let mut table = Table::new([("label", Align::Left), ("rows", Align::Right)]);
+        for (label, n_rows) in &done.labels {
+            table.push([label.clone(), figure::count(*n_rows as usize)]);
+        }
+        let mut text = format!(
+            "\n{} rows by {}/{} ({}), texts in {:?}, written to {output:?}",
+            figure::count(done.n_rows as usize),
+            done.model.model,
+            done.model.version,
+            done.model.stage,
+            done.text_column,
+        );
+        for (n_rows, what) in [
+            (done.n_without_text, "have no text: their predictions are empty"),
+            (done.n_truncated, "are longer than the model reads: their beginning was predicted"),
+        ] {
+            if n_rows > 0 {
+                text.push_str(&format!("\n{} {what}", figure::count(n_rows as usize)));
+            }
+        }
+        let json = serde_json::json!({
+            "input": input,
+            "output": output,
+            "text_column": done.text_column,
+            "n_rows": done.n_rows,
+            "n_without_text": done.n_without_text,
+            "n_truncated": done.n_truncated,
+            "labels": done.labels,
+            "model": summary(&done.model),
+        });
+        Ok(Output::new(json).table(table).text(text))
+    }
+
+    fn predict_texts(&self, session: &Session) -> Result<Output> {
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
         let predicted = session.book.predict(&self.model, &texts)?;
         let version = &predicted.model;
-        let model = serde_json::json!({
-            "name": version.model,
-            "version": version.version,
-            "stage": version.stage,
-            "run_id": version.run_id,
-        });
+        let model = summary(version);
         let mut table = Table::new([
             ("label", Align::Left),
             ("confidence", Align::Right),
             ("text", Align::Left),
         ]);
         let mut answers = Vec::new();
-        for (text, prediction) in texts.iter().zip(&predicted.predictions) {
+        for (idx, (text, prediction)) in texts.iter().zip(&predicted.predictions).enumerate() {
             table.push([
                 prediction.label.clone(),
                 format!("{:.1} %", prediction.confidence * 100.0),
@@ -45,6 +128,7 @@ impl Predict {
             ]);
             let mut answer = serde_json::json!(prediction);
             answer["model"] = model.clone();
+            answer["truncated"] = predicted.truncated[idx].into();
             answers.push(answer);
         }
         // One text gets the object that `POST /predict` answers, several the array of the batch.
@@ -53,6 +137,16 @@ impl Predict {
             .table(table)
             .text(format!("\n{}/{} ({})", version.model, version.version, version.stage)))
     }
+}
+
+/// Which version answered, as the server says it.
+fn summary(version: &ModelVersion) -> Value {
+    serde_json::json!({
+        "name": version.model,
+        "version": version.version,
+        "stage": version.stage,
+        "run_id": version.run_id,
+    })
 }
 
 /// The first 60 characters on one line.

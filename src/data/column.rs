@@ -83,6 +83,21 @@ impl ColumnChoice<'_> {
     }
 }
 
+/// The index of the column that holds the texts, for a file whose labels do not matter: the one
+/// `asked` for, the obvious one, or the only one.
+///
+/// # Errors
+/// When the named column is not there, or nothing can be guessed: lists the columns found.
+pub(super) fn choose_text(asked: Option<&str>, found: &[String], path: &Path) -> Result<usize> {
+    let chosen = match asked {
+        Some(asked) => named(asked, "text", found, path),
+        None => guess(&TEXT_NAMES, found, None)
+            .or_else(|| (found.len() == 1).then_some(0))
+            .ok_or_else(|| none_obvious("text", found, path)),
+    };
+    chosen.map_err(|error| error.with_hint("name it with --text-column COLUMN"))
+}
+
 fn named(asked: &str, role: &str, found: &[String], path: &Path) -> Result<usize> {
     found.iter().position(|column| column == asked).ok_or_else(|| {
         Error::invalid(format!("{path:?}: no {role} column {asked:?}: found {}", quoted(found)))
@@ -138,6 +153,21 @@ mod tests {
         ] {
             let (text, label, n_notes) = choose(found, None, None).unwrap();
             assert_eq!(((text, label), n_notes), (expected, 2), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_column_alone_is_found_without_a_label() {
+        let choose = |found: &[&str], asked| {
+            let found: Vec<String> = found.iter().map(|column| (*column).to_owned()).collect();
+            choose_text(asked, &found, Path::new("a.csv"))
+        };
+        assert_eq!(choose(&["id", "Review", "stars"], None).unwrap(), 1);
+        assert_eq!(choose(&["phrase"], None).unwrap(), 0);
+        assert_eq!(choose(&["text", "body"], Some("body")).unwrap(), 1);
+        for (found, asked) in [(&["a", "b"][..], None), (&["text"], Some("body")), (&[], None)] {
+            let error = choose(found, asked).unwrap_err();
+            assert!(error.hint().unwrap().contains("--text-column"), "{error:?}");
         }
     }
 

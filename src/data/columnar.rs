@@ -49,18 +49,7 @@ pub(super) fn read(
     container: Container,
     choice: ColumnChoice<'_>,
 ) -> Result<(RawRows, Vec<String>)> {
-    let broken = |source: PolarsError| {
-        let reason = first_line(&source);
-        let error = Error::invalid(format!("{path:?}: broken {container} file"));
-        match reason.strip_prefix("cannot create series from ") {
-            // The types that the build of polars leaves out to stay small.
-            Some(dtype) => {
-                Error::invalid(format!("{path:?}: a column of the type {dtype}, which is not read"))
-                    .with_hint("write labels as strings, booleans or signed whole numbers")
-            }
-            None => error.with_source(reason).with_hint("copy or download the file again"),
-        }
-    };
+    let broken = |source: PolarsError| broken(path, container, &source);
     let open = || File::open(path).map_err(|source| Error::io("read", path, source));
     let file = open()?;
     let schema = guarded(|| match container {
@@ -92,6 +81,20 @@ pub(super) fn read(
     Ok((RawRows { texts, labels, places }, chosen.notes))
 }
 
+/// The error for a file that polars does not read.
+pub(super) fn broken(path: &Path, container: Container, source: &PolarsError) -> Error {
+    let reason = first_line(source);
+    let error = Error::invalid(format!("{path:?}: broken {container} file"));
+    match reason.strip_prefix("cannot create series from ") {
+        // The types that the build of polars leaves out to stay small.
+        Some(dtype) => {
+            Error::invalid(format!("{path:?}: a column of the type {dtype}, which is not read"))
+                .with_hint("write labels as strings, booleans or signed whole numbers")
+        }
+        None => error.with_source(reason).with_hint("copy or download the file again"),
+    }
+}
+
 /// Runs a polars reader; damaged bytes can make one panic, and a panic is an error here.
 pub(super) fn guarded<T>(work: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
@@ -104,7 +107,8 @@ pub(super) fn first_line(error: &PolarsError) -> String {
     error.to_string().lines().next().unwrap_or_default().trim().to_owned()
 }
 
-fn strings(column: &polars::prelude::Column) -> Result<Vec<Option<String>>, DataType> {
+/// The strings of a column, or the type that it has instead.
+pub(super) fn strings(column: &polars::prelude::Column) -> Result<Vec<Option<String>>, DataType> {
     match column.dtype() {
         DataType::String => {
             let strings = column.as_materialized_series().str().map_err(|_| DataType::String)?;

@@ -25,7 +25,7 @@ pub(super) fn read(
 ) -> Result<(RawRows, Vec<String>)> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(path, bytes, &error))?;
-    let mut records = Records { path, text, at: 0, line: 1, delimiter };
+    let mut records = Records::at(path, text, 1, delimiter);
     let mut fields = Vec::new();
     let Some(_) = records.next(&mut fields)? else {
         return Err(Error::invalid(format!("{path:?}: the file is empty"))
@@ -59,7 +59,7 @@ pub(super) fn read(
 }
 
 /// A cursor over the records of one file.
-struct Records<'a> {
+pub(super) struct Records<'a> {
     path: &'a Path,
     text: &'a str,
     /// Byte offset of the next record.
@@ -70,15 +70,30 @@ struct Records<'a> {
 }
 
 /// One field: where its content lies, and whether doubled quotes inside stand for single ones.
-struct Field {
+pub(super) struct Field {
     start: usize,
     end: usize,
     is_doubled: bool,
 }
 
 impl<'a> Records<'a> {
+    /// Begins at the beginning of `text`, which is line `line` of the file `path`.
+    pub(super) fn at(path: &'a Path, text: &'a str, line: u32, delimiter: u8) -> Self {
+        Self { path, text, at: 0, line, delimiter }
+    }
+
+    /// How many bytes of the text are behind the cursor, and the line of the next record.
+    pub(super) fn position(&self) -> (usize, u32) {
+        (self.at, self.line)
+    }
+
+    /// Whether all of the text is behind the cursor.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at >= self.text.len()
+    }
+
     /// Puts the next record into `fields` and returns the line it begins in.
-    fn next(&mut self, fields: &mut Vec<Field>) -> Result<Option<u32>> {
+    pub(super) fn next(&mut self, fields: &mut Vec<Field>) -> Result<Option<u32>> {
         loop {
             fields.clear();
             if self.at >= self.text.len() {
@@ -168,7 +183,8 @@ impl<'a> Records<'a> {
         }
     }
 
-    fn value(&self, field: &Field) -> Cow<'a, str> {
+    /// What `field` holds.
+    pub(super) fn value(&self, field: &Field) -> Cow<'a, str> {
         let content = &self.text[field.start..field.end];
         match field.is_doubled {
             true => Cow::Owned(content.replace("\"\"", "\"")),

@@ -31,13 +31,13 @@ pub(super) fn read(
         return Err(Error::invalid(format!("{path:?}: the file is empty"))
             .with_hint("every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}"));
     };
-    let columns: Vec<String> = object(path, number, first)?.keys().cloned().collect();
+    let columns: Vec<String> = object(path, number, first.as_bytes())?.keys().cloned().collect();
     let chosen = choice.choose(&columns, path)?;
     let (text_key, label_key) = (&columns[chosen.text_idx], &columns[chosen.label_idx]);
     let cells: Vec<(Option<String>, Option<String>)> = numbered
         .par_iter()
         .map(|&(number, line)| {
-            let mut object = object(path, number, line)?;
+            let mut object = object(path, number, line.as_bytes())?;
             let text = text(object.remove(text_key))
                 .map_err(|kind| wrong_kind(path, number, text_key, kind, "a string"))?;
             let label = label(object.remove(label_key)).map_err(|kind| {
@@ -55,15 +55,17 @@ pub(super) fn read(
     Ok((RawRows { texts, labels, places }, chosen.notes))
 }
 
-fn object(path: &Path, number: u32, line: &str) -> Result<Map<String, Value>> {
-    serde_json::from_str(line).map_err(|source| {
+/// The object that is the line `number` of the file `path`.
+pub(super) fn object(path: &Path, number: u32, line: &[u8]) -> Result<Map<String, Value>> {
+    serde_json::from_slice(line).map_err(|source| {
         Error::invalid(format!("{path:?} line {number}: not a JSON object"))
             .with_source(source)
             .with_hint("every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}")
     })
 }
 
-fn text(value: Option<Value>) -> Result<Option<String>, &'static str> {
+/// The text that `value` is, or what it is instead.
+pub(super) fn text(value: Option<Value>) -> Result<Option<String>, &'static str> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -96,7 +98,14 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-fn wrong_kind(path: &Path, number: u32, key: &str, found: &str, expected: &str) -> Error {
+/// The error for a value that has to be something else.
+pub(super) fn wrong_kind(
+    path: &Path,
+    number: u32,
+    key: &str,
+    found: &str,
+    expected: &str,
+) -> Error {
     Error::invalid(format!("{path:?} line {number}: {key:?} is {found}, not {expected}"))
         .with_hint("choose the columns with --text COLUMN --label COLUMN")
 }

@@ -18,6 +18,7 @@ mod name;
 mod profile;
 mod query;
 mod raw;
+mod rows;
 mod sample;
 mod sample_patterns;
 mod sample_words;
@@ -34,6 +35,9 @@ pub use name::RESERVED_NAMES;
 pub use profile::{ClassWords, Distribution, Overlap, Profile, SplitProfile, TellingWord};
 pub use query::QueryResult;
 pub(crate) use query::plain_cell;
+pub(crate) use rows::{
+    AddedColumn, AddedValues, Chunk, RowsFormat, RowsReader, RowsWriter, exists,
+};
 pub use sql::{Column, Columns, ExtraTables};
 pub(crate) use words::n_words;
 

@@ -106,8 +106,18 @@ fn trimmed(label: String) -> String {
 
 /// The error for bytes that are not UTF-8, pointing at the line (from 1) of the first wrong byte.
 pub(super) fn not_utf8(path: &Path, bytes: &[u8], error: &std::str::Utf8Error) -> Error {
+    not_utf8_from(path, bytes, error, 1)
+}
+
+/// The same for bytes that begin in line `line`.
+pub(super) fn not_utf8_from(
+    path: &Path,
+    bytes: &[u8],
+    error: &std::str::Utf8Error,
+    line: u32,
+) -> Error {
     let at = error.valid_up_to();
-    let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+    let line = line as usize + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
     Error::invalid(format!("{path:?} line {line}: byte 0x{:02x} is not UTF-8", bytes[at]))
         .with_hint("save the file as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`")
 }

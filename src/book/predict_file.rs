@@ -1,0 +1,166 @@
+//! Predicting every row of a file into another one.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::Book;
+use crate::{
+    data::{AddedColumn, AddedValues, Chunk, RowsFormat, RowsReader, RowsWriter, exists},
+    error::{Error, Result},
+    model::{
+        Classifier,
+        prediction::{self, Prediction},
+    },
+    progress::Monitor,
+    registry::ModelVersion,
+};
+
+/// What to predict, and where to write it.
+#[derive(Debug, Clone)]
+pub struct PredictFileRequest {
+    /// The version, as for [`Book::predict`].
+    pub model: String,
+    /// A file of rows: CSV, TSV, JSON lines or Parquet, as its extension says.
+    pub input: PathBuf,
+    /// The file to write, of any of these formats.
+    pub output: PathBuf,
+    /// The column that holds the texts; none for the one that is obvious.
+    pub text_column: Option<String>,
+    /// Stands in front of the names of the columns that are added.
+    pub prefix: String,
+    /// Whether the output may take the place of another file.
+    pub replace: bool,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Serialize)]
+pub struct PredictedFile {
+    /// The version that answered.
+    pub model: ModelVersion,
+    /// The column that held the texts.
+    pub text_column: String,
+    /// Rows read and written.
+    pub n_rows: u64,
+    /// Rows without a text, whose predictions are empty.
+    pub n_without_text: u64,
+    /// Texts of which the model read only the beginning.
+    pub n_truncated: u64,
+    /// How often each label was predicted.
+    pub labels: BTreeMap<String, u64>,
+}
+
+impl Book {
+    /// Predicts every row of a file: all its columns, then `label`, `confidence` and a `score_CLASS`
+    /// for each class. Reads, predicts and writes a chunk at a time; the output has its name once it
+    /// is whole.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written, a text column that is not there, an output that is
+    /// there already, and [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted) when asked to
+    /// stop. Then nothing is left of the output.
+    pub fn predict_file(
+        &self,
+        request: &PredictFileRequest,
+        monitor: &Monitor,
+    ) -> Result<PredictedFile> {
+        let PredictFileRequest { input, output, prefix, replace, .. } = request;
+        RowsFormat::of(output)?;
+        if is_same(input, output) {
+            return Err(Error::invalid(format!("{output:?} is the input itself"))
+                .with_hint("write to another file"));
+        }
+        if !replace && output.exists() {
+            return Err(exists(output));
+        }
+        let mut reader = RowsReader::open(input, request.text_column.as_deref())?;
+        let model = self.answering(&request.model)?;
+        let classifier = self.load(&model)?;
+        let none = added(classifier.as_ref(), prefix, &[]);
+        let mut writer = RowsWriter::create(output, &reader, &none, &monitor.interrupt)?;
+        let mut done = PredictedFile {
+            model,
+            text_column: reader.text_column().to_owned(),
+            n_rows: 0,
+            n_without_text: 0,
+            n_truncated: 0,
+            labels: BTreeMap::new(),
+        };
+        monitor.stage("predicting", reader.n_rows(), || -> Result<()> {
+            while let Some(chunk) = reader.next()? {
+                monitor.interrupt.check()?;
+                let n_rows = chunk.n_rows() as u64;
+                let predictions = done.predict(classifier.as_ref(), &chunk)?;
+                writer.write(chunk, &added(classifier.as_ref(), prefix, &predictions))?;
+                monitor.progress.advance(n_rows);
+                monitor.progress.note(&format!("{} rows", done.n_rows));
+            }
+            Ok(())
+        })?;
+        monitor.interrupt.check()?;
+        writer.finish(*replace)?;
+        Ok(done)
+    }
+}
+
+impl PredictedFile {
+    /// Predicts the rows of `chunk` that have a text, and counts.
+    fn predict(
+        &mut self,
+        classifier: &dyn Classifier,
+        chunk: &Chunk,
+    ) -> Result<Vec<Option<Prediction>>> {
+        let is_given = |text: &&str| !text.trim().is_empty();
+        let texts = || chunk.texts.iter().map(|text| text.as_deref().filter(is_given));
+        let given: Vec<&str> = texts().flatten().collect();
+        let mut predictions = match given.is_empty() {
+            true => Vec::new(),
+            false => prediction::predictions(classifier, &given)?,
+        }
+        .into_iter();
+        if let Some(counts) = classifier.count_tokens(&given)? {
+            self.n_truncated += (0..given.len()).filter(|idx| counts.is_cut(*idx)).count() as u64;
+        }
+        self.n_rows += chunk.n_rows() as u64;
+        self.n_without_text += (chunk.n_rows() - given.len()) as u64;
+        let rows = texts().map(|text| text.and_then(|_| predictions.next()));
+        let rows: Vec<Option<Prediction>> = rows.collect();
+        for prediction in rows.iter().flatten() {
+            *self.labels.entry(prediction.label.clone()).or_default() += 1;
+        }
+        Ok(rows)
+    }
+}
+
+/// The columns that say what `rows` are predicted as.
+fn added(
+    classifier: &dyn Classifier,
+    prefix: &str,
+    rows: &[Option<Prediction>],
+) -> Vec<AddedColumn> {
+    let named = |name: String, values| AddedColumn { name: format!("{prefix}{name}"), values };
+    let of_each = |value: &dyn Fn(&Prediction) -> f64| {
+        AddedValues::Number(rows.iter().map(|row| row.as_ref().map(value)).collect())
+    };
+    let labels = rows.iter().map(|row| row.as_ref().map(|row| row.label.clone()));
+    let mut columns = vec![
+        named("label".to_owned(), AddedValues::Text(labels.collect())),
+        named("confidence".to_owned(), of_each(&|prediction| prediction.confidence)),
+    ];
+    for (class_idx, class) in classifier.classes().iter().enumerate() {
+        let scores = of_each(&|prediction| prediction.scores[class_idx].1);
+        columns.push(named(format!("score_{class}"), scores));
+    }
+    columns
+}
+
+/// Whether both paths lead to one file.
+fn is_same(input: &Path, output: &Path) -> bool {
+    match (input.canonicalize(), output.canonicalize()) {
+        (Ok(input), Ok(output)) => input == output,
+        _ => false,
+    }
+}

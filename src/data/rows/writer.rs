@@ -1,0 +1,267 @@
+//! Writing a file of rows beside its name, which it gets when it is whole.
+
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use polars::{
+    io::parquet::write::BatchedWriter,
+    prelude::{DataFrame, ParquetCompression, ParquetWriter, PolarsError, PolarsResult},
+};
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use super::{
+    chunk::{AddedColumn, AddedValues, Cells, Chunk, Row, widened},
+    format::RowsFormat,
+    reader::{Columns, RowsReader},
+};
+use crate::{
+    data::{QueryResult, columnar::first_line},
+    error::{Error, ErrorKind, Result},
+    progress::Interrupt,
+    store::{sync_dir, temporary_file},
+};
+
+/// A file that is being written. Unless it is finished nothing of it is left.
+pub(crate) struct RowsWriter {
+    path: PathBuf,
+    temporary: NamedTempFile,
+    sink: Sink,
+    /// Rows written.
+    n_rows: usize,
+}
+
+enum Sink {
+    Delimited { file: BufWriter<File>, delimiter: u8, columns: Vec<String> },
+    JsonLines(BufWriter<File>),
+    Parquet { writer: Box<BatchedWriter<BufWriter<File>>>, columns: Columns },
+}
+
+impl RowsWriter {
+    /// Begins to write, for `path`, the rows of `input` with the columns `added` behind them.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, and [`ErrorKind::Conflict`] when the input has a column
+    /// of the name of an added one.
+    pub(crate) fn create(
+        path: &Path,
+        input: &RowsReader,
+        added: &[AddedColumn],
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let format = RowsFormat::of(path)?;
+        let columns = input.columns(format, interrupt)?;
+        let mut names = columns.names();
+        if let Some(taken) = added.iter().find(|column| names.contains(&column.name)) {
+            return Err(taken_name(&taken.name, "the input"));
+        }
+        names.extend(added.iter().map(|column| column.name.clone()));
+        let fail = |source| unwritten(path, source);
+        let temporary = temporary_file(folder(path)).map_err(fail)?;
+        let file = temporary.as_file().try_clone().map_err(fail)?;
+        let file = BufWriter::with_capacity(256 << 10, file);
+        let sink = match format {
+            RowsFormat::Delimited(delimiter) => {
+                let mut sink = Sink::Delimited { file, delimiter, columns: names };
+                sink.write_header().map_err(fail)?;
+                sink
+            }
+            RowsFormat::JsonLines => Sink::JsonLines(file),
+            RowsFormat::Parquet => {
+                let writer = columns
+                    .frame(&[])
+                    .and_then(|frame| {
+                        widened(frame, &added.iter().map(emptied).collect::<Vec<_>>())
+                    })
+                    .and_then(|frame| {
+                        ParquetWriter::new(file)
+                            .with_compression(ParquetCompression::Zstd(None))
+                            .batched(frame.schema())
+                    })
+                    .map_err(|source| not_parquet(path, &source))?;
+                Sink::Parquet { writer: Box::new(writer), columns }
+            }
+        };
+        Ok(Self { path: path.to_owned(), temporary, sink, n_rows: 0 })
+    }
+
+    /// Writes `chunk` with the values `added` to its rows.
+    ///
+    /// # Errors
+    /// When the system refuses, or a row of JSON has a field of the name of an added column.
+    pub(crate) fn write(&mut self, chunk: Chunk, added: &[AddedColumn]) -> Result<()> {
+        let n_rows = chunk.n_rows();
+        match &mut self.sink {
+            Sink::Parquet { writer, columns } => {
+                let frame = match chunk.cells {
+                    Cells::Frame(frame) => Ok(frame),
+                    Cells::Values(rows) => columns.frame(&rows),
+                };
+                frame
+                    .and_then(|frame| widened(frame, added))
+                    .and_then(|mut frame| {
+                        frame.rechunk_mut_par();
+                        writer.write_batch(&frame)
+                    })
+                    .map_err(|source| not_parquet(&self.path, &source))?;
+            }
+            sink => {
+                for (row_idx, mut row) in values(chunk.cells).into_iter().enumerate() {
+                    for column in added {
+                        if row.insert(column.name.clone(), column.value(row_idx)).is_some() {
+                            let row = self.n_rows + row_idx + 1;
+                            return Err(taken_name(&column.name, &format!("row {row}")));
+                        }
+                    }
+                    sink.write_row(&row).map_err(|source| unwritten(&self.path, source))?;
+                }
+            }
+        }
+        self.n_rows += n_rows;
+        Ok(())
+    }
+
+    /// Gives the file its name, over another one of that name only if `replace` says so.
+    ///
+    /// # Errors
+    /// When the system refuses, and [`ErrorKind::Conflict`] when the name is taken by now.
+    pub(crate) fn finish(self, replace: bool) -> Result<()> {
+        let Self { path, temporary, sink, .. } = self;
+        let fail = |source| unwritten(&path, source);
+        match sink {
+            Sink::Delimited { mut file, .. } | Sink::JsonLines(mut file) => {
+                file.flush().map_err(fail)?;
+            }
+            // It flushes what it wrote.
+            Sink::Parquet { writer, .. } => {
+                writer.finish().map_err(|source| not_parquet(&path, &source))?;
+            }
+        }
+        temporary.as_file().sync_all().map_err(fail)?;
+        let named = match replace {
+            true => temporary.persist(&path),
+            false => temporary.persist_noclobber(&path),
+        };
+        named.map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => exists(&path),
+            _ => fail(error.error),
+        })?;
+        sync_dir(folder(&path))
+    }
+}
+
+impl Sink {
+    fn write_header(&mut self) -> io::Result<()> {
+        let Self::Delimited { file, delimiter, columns } = self else { return Ok(()) };
+        let names = columns.iter().map(|name| name.as_str().into());
+        write_record(file, *delimiter, names)
+    }
+
+    fn write_row(&mut self, row: &Row) -> io::Result<()> {
+        match self {
+            Self::Delimited { file, delimiter, columns } => {
+                let cells = columns.iter().map(|name| match row.get(name) {
+                    None | Some(Value::Null) => "".into(),
+                    Some(Value::String(text)) => text.as_str().into(),
+                    Some(other) => other.to_string().into(),
+                });
+                write_record(file, *delimiter, cells)
+            }
+            Self::JsonLines(file) => {
+                serde_json::to_writer(&mut *file, row)?;
+                file.write_all(b"\n")
+            }
+            // Its rows are written as columns.
+            Self::Parquet { .. } => Ok(()),
+        }
+    }
+}
+
+impl Columns {
+    fn names(&self) -> Vec<String> {
+        match self {
+            Self::Kinds(kinds) => kinds.names(),
+            Self::Frame(empty) => {
+                empty.get_column_names().into_iter().map(ToString::to_string).collect()
+            }
+        }
+    }
+
+    /// `rows` of a text file as a frame; without rows an empty one.
+    fn frame(&self, rows: &[Row]) -> PolarsResult<DataFrame> {
+        match self {
+            Self::Kinds(kinds) => DataFrame::new(rows.len(), kinds.columns(rows)),
+            Self::Frame(empty) => Ok(empty.clone()),
+        }
+    }
+}
+
+fn values(cells: Cells) -> Vec<Row> {
+    let frame = match cells {
+        Cells::Values(rows) => return rows,
+        Cells::Frame(frame) => frame,
+    };
+    let mut rows = vec![Row::new(); frame.height()];
+    for (name, values) in QueryResult::new(frame).values(rows.len()) {
+        for (row, value) in rows.iter_mut().zip(values) {
+            row.insert(name.clone(), value);
+        }
+    }
+    rows
+}
+
+/// Writes one record as RFC 4180 says, with LF.
+fn write_record<'a>(
+    file: &mut BufWriter<File>,
+    delimiter: u8,
+    cells: impl Iterator<Item = Cow<'a, str>>,
+) -> io::Result<()> {
+    for (idx, cell) in cells.enumerate() {
+        if idx > 0 {
+            file.write_all(&[delimiter])?;
+        }
+        let is_special = |byte| byte == delimiter || b"\"\n\r".contains(&byte);
+        if cell.bytes().any(is_special) {
+            write!(file, "\"{}\"", cell.replace('"', "\"\""))?;
+        } else {
+            file.write_all(cell.as_bytes())?;
+        }
+    }
+    file.write_all(b"\n")
+}
+
+fn emptied(column: &AddedColumn) -> AddedColumn {
+    let values = match column.values {
+        AddedValues::Text(_) => AddedValues::Text(Vec::new()),
+        AddedValues::Number(_) => AddedValues::Number(Vec::new()),
+    };
+    AddedColumn { name: column.name.clone(), values }
+}
+
+/// The folder that `path` lies in. A bare name has the empty path for a parent.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The error for an output that is there already.
+pub(crate) fn exists(path: &Path) -> Error {
+    Error::new(ErrorKind::Conflict, format!("{path:?} exists already"))
+        .with_hint("write to another file, or over this one with --force")
+}
+
+fn unwritten(path: &Path, source: io::Error) -> Error {
+    Error::io("write", path, source)
+}
+
+fn not_parquet(path: &Path, source: &PolarsError) -> Error {
+    Error::new(ErrorKind::Io, format!("cannot write {path:?}")).with_source(first_line(source))
+}
+
+fn taken_name(name: &str, place: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("{place} has a column {name:?} already"))
+        .with_hint("choose other names for what is added, such as with --prefix predicted_")
+}

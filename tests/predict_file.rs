@@ -1,0 +1,232 @@
+//! Files of rows: from every format to every format, with all columns, whole or not at all.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use polars::prelude::*;
+use serde_json::{Value, json};
+use trialbook::{Book, ErrorKind, book::PredictFileRequest, model::Classifier, progress::Monitor};
+
+use crate::cli::Trialbook;
+
+/// A store with a version in production, and a folder for files.
+struct Desk {
+    program: Trialbook,
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let program = Trialbook::new();
+        program.json(&["data", "sample"]);
+        program.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--deploy"]);
+        Self { program, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn predict(&self, input: &str, output: &str, more: &[&str]) -> Value {
+        let (input, output) = (self.path(input), self.path(output));
+        self.program.json(&[&["predict", "--in", &input, "--out", &output], more].concat())
+    }
+
+    fn fails(&self, input: &str, output: &str, more: &[&str]) -> String {
+        let (input, output) = (self.path(input), self.path(output));
+        self.program.fails(1, &[&["predict", "--in", &input, "--out", &output], more].concat())
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The rows of a file, as objects of text cells: what all formats have in common.
+    fn rows(&self, name: &str) -> Vec<BTreeMap<String, String>> {
+        let path = self.path(name);
+        let frame = match Path::new(&path).extension().unwrap().to_str().unwrap() {
+            "csv" => CsvReadOptions::default()
+                .with_infer_schema_length(Some(0))
+                .try_into_reader_with_file_path(Some(path.into()))
+                .unwrap()
+                .finish(),
+            "jsonl" => JsonReader::new(fs::File::open(path).unwrap())
+                .with_json_format(JsonFormat::JsonLines)
+                .finish(),
+            _ => ParquetReader::new(fs::File::open(path).unwrap()).finish(),
+        };
+        let frame = frame.unwrap();
+        let cell = |column: &Column, row_idx: usize| match column.get(row_idx).unwrap() {
+            AnyValue::Null => String::new(),
+            value => value.get_str().map_or_else(|| value.to_string(), str::to_owned),
+        };
+        (0..frame.height())
+            .map(|row_idx| {
+                let columns = frame.columns().iter();
+                columns.map(|column| (column.name().to_string(), cell(column, row_idx))).collect()
+            })
+            .collect()
+    }
+}
+
+const CSV: &str = "id,review,note\n007,\"wonderful, \"\"truly\"\" wonderful\",\"a\nb\"\n\
+                   8,a dull waste of time,\n9,,no text here\n";
+
+#[test]
+fn every_format_becomes_every_other_with_all_columns() {
+    let desk = Desk::new();
+    fs::write(desk.path("in.csv"), CSV).unwrap();
+    // The others are made by the program itself, and without what it added they are the same.
+    for name in ["in.jsonl", "in.parquet"] {
+        desk.predict("in.csv", name, &["--prefix", "first_"]);
+    }
+    let mut expected = None;
+    for input in ["in.csv", "in.jsonl", "in.parquet"] {
+        for output in ["out.csv", "out.jsonl", "out.parquet"] {
+            let told = desk.predict(input, output, &["--force"]);
+            assert_eq!(told["n_rows"], 3, "{input} to {output}");
+            assert_eq!(told["n_without_text"], 1, "{input} to {output}");
+            assert_eq!(told["text_column"], "review", "{input} to {output}");
+            assert_eq!(
+                told["labels"],
+                json!({"negative": 1, "positive": 1}),
+                "{input} to {output}"
+            );
+            let mut rows = desk.rows(output);
+            for row in &mut rows {
+                row.retain(|name, _| !name.starts_with("first_"));
+                for (name, value) in row {
+                    // Formats spell the same number with more or fewer digits.
+                    if name == "confidence" || name.starts_with("score_") {
+                        *value = value.parse::<f64>().map_or(String::new(), |v| format!("{v:.6}"));
+                    }
+                }
+            }
+            assert_eq!(rows[0]["id"], "007");
+            assert_eq!(rows[0]["review"], "wonderful, \"truly\" wonderful");
+            assert_eq!(rows[0]["note"], "a\nb");
+            assert_eq!(rows[0]["label"], "positive");
+            assert_eq!(rows[0]["confidence"], rows[0]["score_positive"]);
+            assert_eq!(rows[1]["label"], "negative");
+            assert_eq!((&*rows[2]["label"], &*rows[2]["confidence"]), ("", ""));
+            assert_eq!(*expected.get_or_insert_with(|| rows.clone()), rows, "{input} to {output}");
+        }
+    }
+}
+
+#[test]
+fn values_of_json_and_types_of_parquet_are_kept() {
+    let desk = Desk::new();
+    let rows = [
+        json!({"id": 1, "text": "wonderful", "tags": ["a", {"b": 1}], "x": 0.1}),
+        json!({"text": "awful", "new": true, "id": 2, "x": 3}),
+        json!({"id": null, "text": null, "x": "odd"}),
+    ];
+    let lines: String = rows.iter().map(|row| format!("{row}\n\n")).collect();
+    fs::write(desk.path("in.jsonl"), lines).unwrap();
+    desk.predict("in.jsonl", "out.jsonl", &[]);
+    for (line, row) in desk.read("out.jsonl").lines().zip(&rows) {
+        let mut written: Value = serde_json::from_str(line).unwrap();
+        let fields = written.as_object_mut().unwrap();
+        for added in ["label", "confidence", "score_negative", "score_positive"] {
+            assert!(fields.remove(added).is_some(), "{added} in {line}");
+        }
+        // Order and all.
+        assert_eq!(written.to_string(), row.to_string());
+    }
+    desk.predict("in.jsonl", "out.parquet", &[]);
+    let frame = ParquetReader::new(fs::File::open(desk.path("out.parquet")).unwrap()).finish();
+    let types: Vec<String> =
+        frame.unwrap().columns().iter().map(|column| column.dtype().to_string()).collect();
+    assert_eq!(types, ["i64", "str", "str", "str", "bool", "str", "f64", "f64", "f64"]);
+
+    let mut typed = df!(
+        "day" => [1i32, 2], "text" => ["wonderful", "awful"], "share" => [0.5f32, f32::NAN],
+        "words" => [Series::new("".into(), ["a"]), Series::new("".into(), ["b"])],
+    )
+    .unwrap();
+    let file = fs::File::create(desk.path("typed.parquet")).unwrap();
+    ParquetWriter::new(file).finish(&mut typed).unwrap();
+    desk.predict("typed.parquet", "typed_out.parquet", &[]);
+    let read = ParquetReader::new(fs::File::open(desk.path("typed_out.parquet")).unwrap());
+    let read = read.finish().unwrap();
+    assert_eq!(read.select(["day", "text", "share", "words"]).unwrap().schema(), typed.schema());
+    assert_eq!(read.width(), 8);
+}
+
+#[test]
+fn predictions_are_those_of_the_model_however_long_the_file_is() {
+    let desk = Desk::new();
+    let book = Book::open(desk.program.store());
+    let texts = book.datasets().split("sample", "test").unwrap().texts;
+    // More rows than a chunk has.
+    let many: Vec<&str> = texts.iter().cycle().take(9_001).map(String::as_str).collect();
+    let lines: String = many.iter().map(|text| format!("{}\n", json!({ "text": text }))).collect();
+    fs::write(desk.path("in.jsonl"), lines).unwrap();
+    assert_eq!(desk.predict("in.jsonl", "out.parquet", &[])["n_rows"], 9_001);
+    let frame = ParquetReader::new(fs::File::open(desk.path("out.parquet")).unwrap());
+    let frame = frame.finish().unwrap();
+    let found: Vec<f64> =
+        frame.column("score_positive").unwrap().f64().unwrap().into_no_null_iter().collect();
+    let version = book.registry().unwrap().production("SentimentClassifier").unwrap().unwrap();
+    let classifier: Box<dyn Classifier> = book.load(&version).unwrap();
+    let expected: Vec<f64> = classifier.predict(&many).unwrap().rows().map(|row| row[1]).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn nothing_is_overwritten_unasked_and_nothing_is_left_half_written() {
+    let desk = Desk::new();
+    fs::write(desk.path("in.csv"), CSV).unwrap();
+    let left = || {
+        let entries = fs::read_dir(desk.folder.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    fs::write(desk.path("out.csv"), "mine").unwrap();
+    fs::write(desk.path("labelled.csv"), "text,label\ngood,1\n").unwrap();
+    fs::write(desk.path("broken.csv"), "id,text\n1,good\n2,bad,worse\n").unwrap();
+    fs::write(desk.path("number.jsonl"), "{\"text\":\"a\"}\n{\"text\":5}\n").unwrap();
+    fs::write(desk.path("late.jsonl"), "{\"text\":\"a\"}\n{\"text\":\"b\",\"label\":1}\n").unwrap();
+    let before = left();
+    for (input, output, more, expected) in [
+        ("in.csv", "out.csv", &[][..], "exists already"),
+        ("in.csv", "in.csv", &["--force"], "is the input itself"),
+        ("in.csv", "new.xlsx", &[], "unknown extension \"xlsx\""),
+        ("in.csv", "nowhere/new.csv", &[], "cannot write"),
+        ("missing.csv", "new.csv", &[], "cannot read"),
+        ("in.csv", "new.csv", &["--text-column", "body"], "no text column \"body\""),
+        ("in.csv", "new.csv", &["--model", "Nobody"], "Nobody"),
+        ("labelled.csv", "new.csv", &[], "the input has a column \"label\" already"),
+        ("broken.csv", "new.csv", &[], "row 2 (line 3): 3 columns, the header has 2"),
+        ("number.jsonl", "new.csv", &[], "line 2: \"text\" is a number, not a string"),
+        ("late.jsonl", "new.jsonl", &[], "row 2 has a column \"label\" already"),
+    ] {
+        let told = desk.fails(input, output, more);
+        assert!(told.contains(expected), "{input} to {output}: {told}");
+        assert!(told.contains("hint: "), "{input} to {output}: {told}");
+        assert_eq!(left(), before, "{input} to {output}");
+    }
+    assert_eq!(desk.read("out.csv"), "mine");
+    desk.predict("in.csv", "out.csv", &["--force"]);
+    assert!(desk.read("out.csv").starts_with("id,review,note,label,confidence,score_negative,"));
+    desk.predict("labelled.csv", "new.csv", &["--prefix", "predicted_"]);
+    let head = "text,label,predicted_label,predicted_confidence,predicted_score_negative,";
+    assert!(desk.read("new.csv").starts_with(head));
+
+    let before = left();
+    let request = PredictFileRequest {
+        model: "SentimentClassifier".to_owned(),
+        input: desk.path("in.csv").into(),
+        output: desk.path("stopped.csv").into(),
+        text_column: None,
+        prefix: String::new(),
+        replace: false,
+    };
+    let monitor = Monitor::silent();
+    monitor.interrupt.raise();
+    let error = Book::open(desk.program.store()).predict_file(&request, &monitor).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert_eq!(left(), before);
+}
