@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may fail the test as the test may")]
 
+mod documented;
 mod double;
 mod follow;
 mod security;
 mod sockets;
+mod stream;
 
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use trialbook::serve::{self, Limits, ServerState};
 
-use self::double::{no_model, state, state_with};
+use self::double::{no_model, short_sighted, state, state_with};
 
 /// One answer, with its body as JSON; a body that is not JSON fails the test.
 struct Answer {
@@ -34,9 +36,12 @@ async fn ask(state: ServerState, request: Request<Body>) -> Answer {
 }
 
 async fn ask_raw(state: ServerState, request: Request<Body>) -> (u16, HeaderMap, Vec<u8>) {
+    let question = documented::Question::new(request.method(), request.uri());
     let response = serve::app(state).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    let document = documented::document().await;
+    question.check(&document, parts.status.as_u16(), &parts.headers, &body);
     (parts.status.as_u16(), parts.headers, body)
 }
 
@@ -65,8 +70,42 @@ async fn one_text_gets_one_prediction() {
             "name": "Reviews", "version": 3, "stage": "Production",
             "run_id": "0123456789abcdef0123456789abcdef",
         },
+        "truncated": false,
     });
     assert_eq!(answer.json, expected);
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_is_cut_or_refused_as_asked() {
+    let long = "o o o o";
+    for (body, path) in [
+        (json!({ "text": long }), "/predict"),
+        (json!({ "text": long, "truncate": true }), "/predict"),
+        (json!({ "texts": [long] }), "/predict/batch"),
+    ] {
+        let answer = ask(short_sighted(3), post(path, body.to_string())).await;
+        let first = answer.json.get(0).unwrap_or(&answer.json);
+        assert_eq!((answer.status, &first["truncated"]), (200, &json!(true)), "{body}");
+        let answer = ask(short_sighted(4), post(path, body.to_string())).await;
+        let first = answer.json.get(0).unwrap_or(&answer.json);
+        assert_eq!((answer.status, &first["truncated"]), (200, &json!(false)), "{body}");
+    }
+    for (body, path, loc) in [
+        (json!({ "text": long, "truncate": false }), "/predict", json!(["body", "text"])),
+        (
+            json!({ "texts": ["o", long], "truncate": false }),
+            "/predict/batch",
+            json!(["body", "texts", 1]),
+        ),
+    ] {
+        let answer = ask(short_sighted(3), post(path, body.to_string())).await;
+        check_error(&answer, 422, "validation_error");
+        let fault = &answer.json["detail"][0];
+        assert_eq!((&fault["loc"], &fault["type"]), (&loc, &json!("too_many_tokens")));
+        let told = fault["msg"].as_str().unwrap();
+        assert!(told.contains("4 tokens") && told.contains("reads 3"), "{told}");
+        assert_eq!(ask(short_sighted(4), post(path, body.to_string())).await.status, 200);
+    }
 }
 
 #[tokio::test]
@@ -153,9 +192,12 @@ async fn every_refusal_is_json_of_one_shape() {
         (plain("text/plain"), 415, "unsupported_media_type"),
         (plain("application/x-www-form-urlencoded"), 415, "unsupported_media_type"),
         (plain("application/jsonish"), 415, "unsupported_media_type"),
+        (plain("application/json; charset=latin1"), 415, "unsupported_media_type"),
+        (plain("application/x-ndjson"), 415, "unsupported_media_type"),
         (no_type, 415, "unsupported_media_type"),
         (get("/nowhere"), 404, "not_found"),
         (get("/assets/../Cargo.toml"), 404, "not_found"),
+        (get("/assets/nothing.js"), 404, "not_found"),
         (get("/predict"), 405, "method_not_allowed"),
         (post("/health", "{}"), 405, "method_not_allowed"),
         (post("/predict", r#"{"text":"fail"}"#), 500, "internal"),
@@ -276,38 +318,99 @@ async fn the_endpoints_that_the_description_names_work_as_it_says() {
     let description = ask(state(), get("/")).await.json;
     assert_eq!(description["model"]["name"], "Reviews");
     for endpoint in description["endpoints"].as_array().unwrap() {
-        for path in [&endpoint["path"], &endpoint["alias"]].into_iter().filter_map(Value::as_str) {
-            let request = match endpoint["method"].as_str().unwrap() {
-                "GET" => get(path),
-                _ => post(path, endpoint["example"].to_string()),
-            };
-            assert_eq!(ask_raw(state(), request).await.0, 200, "{path}");
+        let path = endpoint["path"].as_str().unwrap().replace("{name}", "page.js");
+        let request = match endpoint["method"].as_str().unwrap() {
+            "GET" => get(&path),
+            _ => post(&path, endpoint["example"].to_string()),
+        };
+        assert_eq!(ask_raw(state(), request).await.0, 200, "{path}");
+    }
+}
+
+/// Every path of the document with every method: what it does not speak of is refused, as the check
+/// of every answer says.
+#[tokio::test]
+async fn the_document_and_the_router_know_the_same() {
+    let document = documented::document().await;
+    let mut paths: Vec<&str> =
+        document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    paths.extend([
+        "/predict/",
+        "//",
+        "/docs/",
+        "/%2e%2e/info",
+        "/%ff%00",
+        "/assets/%ff",
+        "/assets/",
+    ]);
+    for path in paths {
+        let path = path.replace("{name}", "page.css");
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "ODD"] {
+            let request = Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
+            let (status, headers, body) = ask_raw(state(), request).await;
+            if [404, 405].contains(&status) {
+                assert_eq!(headers["content-type"], "application/json", "{method} {path}");
+                // A HEAD has no body, whatever it is told.
+                let is_json = serde_json::from_slice::<Value>(&body).is_ok();
+                assert_eq!(is_json, method != "HEAD", "{method} {path}");
+            }
+        }
+    }
+}
+
+fn browser(path: &str) -> Request<Body> {
+    Request::get(path)
+        .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+        .body(Body::empty())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_browser_gets_pages_whose_parts_are_served_under_a_strict_policy() {
+    let (_, headers, _) = ask_raw(state(), browser("/")).await;
+    assert_eq!(headers["vary"], "accept");
+    for path in ["/", "/docs"] {
+        let (status, headers, body) = ask_raw(state(), browser(path)).await;
+        assert_eq!(status, 200, "{path}");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none';"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        let page = String::from_utf8(body).unwrap();
+        let parts: Vec<&str> =
+            page.split('"').filter(|quoted| quoted.starts_with("assets/")).collect();
+        assert!(parts.len() >= 3, "{parts:?}");
+        for part in parts {
+            let (status, headers, body) = ask_raw(state(), get(&format!("/{part}"))).await;
+            assert_eq!(status, 200, "{part}");
+            assert_eq!(headers["x-content-type-options"], "nosniff", "{part}");
+            assert!(!headers["content-type"].is_empty() && !body.is_empty(), "{part}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_browser_gets_a_page_whose_parts_are_served_under_a_strict_policy() {
-    let browser = Request::get("/")
-        .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
-        .body(Body::empty())
-        .unwrap();
-    let (status, headers, body) = ask_raw(state(), browser).await;
-    assert_eq!((status, &headers["vary"]), (200, &"accept".parse().unwrap()));
-    let policy = headers["content-security-policy"].to_str().unwrap();
-    assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
-    assert_eq!(headers["x-content-type-options"], "nosniff");
-    let page = String::from_utf8(body).unwrap();
-    let parts: Vec<&str> = page
-        .split(['"'])
-        .filter(|quoted| quoted.starts_with("assets/") && !quoted.contains(' '))
-        .collect();
-    assert!(parts.len() >= 3, "{parts:?}");
-    for part in parts {
-        let (status, headers, body) = ask_raw(state(), get(&format!("/{part}"))).await;
-        assert_eq!(status, 200, "{part}");
-        assert_eq!(headers["x-content-type-options"], "nosniff", "{part}");
-        assert!(!headers["content-type"].is_empty() && !body.is_empty(), "{part}");
+async fn what_a_browser_has_of_a_page_is_not_sent_again() {
+    for (name, caching) in
+        [("page.js", "no-cache"), ("swagger-ui-5.35.0.css", "public, max-age=31536000, immutable")]
+    {
+        let path = format!("/assets/{name}");
+        let (_, headers, _) = ask_raw(state(), get(&path)).await;
+        assert_eq!(headers["cache-control"], caching, "{name}");
+        assert_eq!(headers.contains_key("content-encoding"), name.starts_with("swagger"), "{name}");
+        let tag = headers["etag"].to_str().unwrap();
+        for (held, expected) in [
+            (tag.to_owned(), 304),
+            (format!("\"other\", W/{tag}"), 304),
+            ("*".to_owned(), 304),
+            ("\"other\"".to_owned(), 200),
+            (tag.trim_matches('"').to_owned(), 200),
+        ] {
+            let request = Request::get(&path).header("if-none-match", &held).body(Body::empty());
+            let (status, headers, body) = ask_raw(state(), request.unwrap()).await;
+            assert_eq!((status, body.is_empty()), (expected, expected == 304), "{held}");
+            assert_eq!(headers["etag"], tag);
+        }
     }
 }
 

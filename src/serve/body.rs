@@ -1,116 +1,201 @@
-//! Reading `{"text"}` and `{"texts"}` out of untrusted bytes: texts are borrowed where JSON allows
-//! it, everything else is skipped unstored, so a hostile body costs no more memory than its length.
-//! It says what is wrong and where; it refuses to guess.
+//! Reading `{"text"}`, `{"texts"}` and lines of a stream out of untrusted bytes: texts are borrowed
+//! where JSON allows it, everything else is skipped unstored, so a hostile body costs no more memory
+//! than its length. It says what is wrong and where; it refuses to guess.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use super::error::{ApiError, FieldError};
 
 /// Faults told at once; a client that made more learns the rest next time.
-const MAX_FAULTS: usize = 20;
+pub(crate) const MAX_FAULTS: usize = 20;
 
-/// The one text of `{"text": "…"}`, of at most `max_chars`.
+/// One text to predict.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Question<'a> {
+    pub(crate) text: Cow<'a, str>,
+    /// Whether a text that is longer than the model reads may be cut; it may unless told otherwise.
+    pub(crate) truncate: bool,
+}
+
+/// Texts to predict together.
+#[derive(Debug, PartialEq)]
+pub(crate) struct BatchQuestion<'a> {
+    pub(crate) texts: Vec<Cow<'a, str>>,
+    /// As [`Question::truncate`], of all texts.
+    pub(crate) truncate: bool,
+}
+
+/// One line of a stream.
+#[derive(Debug)]
+pub(crate) struct LineQuestion<'a> {
+    /// What the client calls the line, if it does, whatever else is wrong with the line.
+    pub(crate) id: Option<Id<'a>>,
+    pub(crate) question: Result<Question<'a>, ApiError>,
+}
+
+/// A name that goes back to the client as it came.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Id<'a> {
+    Text(Cow<'a, str>),
+    Integer(serde_json::Number),
+}
+
+/// Reads `{"text": "…", "truncate": true}` with a text of at most `max_chars`.
 ///
 /// # Errors
 /// 400 for what is not JSON, 422 for another shape, a longer text or one of nothing but white space.
-pub(crate) fn text(body: &[u8], max_chars: usize) -> Result<Cow<'_, str>, ApiError> {
-    let text = match parse(body, "text", PhantomData::<Item<'_>>)? {
-        Item::Text(text) => text,
-        Item::Other => return Err(ApiError::validation(vec![not_a_string("text")])),
-    };
-    match fault(&text, "text", max_chars) {
-        Some(fault) => Err(ApiError::validation(vec![fault])),
-        None => Ok(text),
-    }
+pub(crate) fn question(body: &[u8], max_chars: usize) -> Result<Question<'_>, ApiError> {
+    question_of(parse(body, "text", PhantomData::<Item<'_>>)?, max_chars)
 }
 
-/// The texts of `{"texts": ["…", …]}`, at most `max_texts` of at most `max_chars` each.
+/// Reads `{"texts": ["…", …], "truncate": true}` with at most `max_texts` of at most `max_chars`
+/// each.
 ///
 /// # Errors
 /// 400 for what is not JSON, 422 for another shape, no texts, too many, a blank one or one too long;
 /// every faulty text is named, up to 20.
-pub(crate) fn texts(
+pub(crate) fn batch(
     body: &[u8],
     max_texts: usize,
     max_chars: usize,
-) -> Result<Vec<Cow<'_, str>>, ApiError> {
-    let invalid = |kind, msg| ApiError::validation(vec![FieldError::of_field("texts", kind, msg)]);
-    let (items, n_items) = match parse(body, "texts", ListSeed { max_items: max_texts })? {
-        List::Items { kept, n_items } => (kept, n_items),
-        List::Other => return Err(invalid("list_type", "Input should be a valid list".into())),
-    };
-    if n_items == 0 {
-        let msg = "List should have at least 1 item after validation, not 0";
-        return Err(invalid("too_short", msg.into()));
-    }
-    if n_items > max_texts {
-        let msg =
-            format!("List should have at most {max_texts} items after validation, not {n_items}");
-        return Err(invalid("too_long", msg));
-    }
-    let mut texts = Vec::with_capacity(items.len());
+) -> Result<BatchQuestion<'_>, ApiError> {
+    let object = parse(body, "texts", ListSeed { max_items: max_texts })?;
     let mut faults = Vec::new();
-    for (text_idx, item) in items.into_iter().enumerate() {
-        match item {
-            Item::Text(text) => match fault(&text, "texts", max_chars) {
-                Some(fault) => faults.push(fault.at(text_idx)),
-                None => texts.push(text),
-            },
-            Item::Other => faults.push(not_a_string("texts").at(text_idx)),
+    let truncate = truncate(object.truncate, &mut faults);
+    let mut invalid = |kind, msg| faults.push(FieldError::of_field("texts", kind, msg));
+    let mut texts = Vec::new();
+    match object.field {
+        None => invalid("missing", "Field required".to_owned()),
+        Some(List::Other) => invalid("list_type", "Input should be a valid list".to_owned()),
+        Some(List::Items { n_items: 0, .. }) => {
+            let msg = "List should have at least 1 item after validation, not 0";
+            invalid("too_short", msg.to_owned());
         }
-        if faults.len() == MAX_FAULTS {
-            break;
+        Some(List::Items { n_items, .. }) if n_items > max_texts => {
+            let most = format!("List should have at most {max_texts} items after validation");
+            invalid("too_long", format!("{most}, not {n_items}"));
+        }
+        Some(List::Items { kept, .. }) => {
+            texts.reserve_exact(kept.len());
+            for (text_idx, item) in kept.into_iter().enumerate() {
+                match text("texts", item, max_chars) {
+                    Ok(text) => texts.push(text),
+                    Err(fault) => faults.push(fault.at(text_idx)),
+                }
+                if faults.len() == MAX_FAULTS {
+                    break;
+                }
+            }
         }
     }
-    if faults.is_empty() { Ok(texts) } else { Err(ApiError::validation(faults)) }
-}
-
-/// What is wrong with a text of `field`, if anything is.
-fn fault(text: &str, field: &'static str, max_chars: usize) -> Option<FieldError> {
-    if text.chars().all(char::is_whitespace) {
-        let msg = "String should have at least 1 character that is not white space";
-        return Some(FieldError::of_field(field, "string_too_short", msg));
+    if faults.is_empty() {
+        Ok(BatchQuestion { texts, truncate })
+    } else {
+        Err(ApiError::validation(faults))
     }
-    // No text has more characters than bytes: most need no counting.
-    if text.len() > max_chars && text.chars().count() > max_chars {
-        let msg = format!("String should have at most {max_chars} characters");
-        return Some(FieldError::of_field(field, "string_too_long", msg));
+}
+
+/// Reads one line of a stream: what a single prediction takes, and an `id` of the client's.
+pub(crate) fn line(bytes: &[u8], max_chars: usize) -> LineQuestion<'_> {
+    let mut object = match parse(bytes, "text", PhantomData::<Item<'_>>) {
+        Ok(object) => object,
+        Err(error) => return LineQuestion { id: None, question: Err(error) },
+    };
+    let id = match object.id.take() {
+        None => None,
+        Some(Item::Text(id)) => Some(Id::Text(id)),
+        Some(Item::Integer(id)) => Some(Id::Integer(id)),
+        Some(_) => {
+            let msg = "Input should be a string or an integer";
+            let fault = FieldError::of_field("id", "id_type", msg);
+            return LineQuestion { id: None, question: Err(ApiError::validation(vec![fault])) };
+        }
+    };
+    LineQuestion { id, question: question_of(object, max_chars) }
+}
+
+fn question_of<'a>(
+    object: Object<'a, Item<'a>>,
+    max_chars: usize,
+) -> Result<Question<'a>, ApiError> {
+    let mut faults = Vec::new();
+    let truncate = truncate(object.truncate, &mut faults);
+    let text = match object.field {
+        Some(item) => text("text", item, max_chars),
+        None => Err(FieldError::of_field("text", "missing", "Field required")),
+    };
+    match text {
+        Ok(text) if faults.is_empty() => Ok(Question { text, truncate }),
+        outcome => {
+            faults.extend(outcome.err());
+            Err(ApiError::validation(faults))
+        }
     }
-    None
 }
 
-fn not_a_string(field: &'static str) -> FieldError {
-    FieldError::of_field(field, "string_type", "Input should be a valid string")
+fn text<'a>(
+    field: &'static str,
+    item: Item<'a>,
+    max_chars: usize,
+) -> Result<Cow<'a, str>, FieldError> {
+    match item {
+        Item::Text(text) if text.chars().all(char::is_whitespace) => {
+            let msg = "String should have at least 1 character that is not white space";
+            Err(FieldError::of_field(field, "string_too_short", msg))
+        }
+        // No text has more characters than bytes: most need no counting.
+        Item::Text(text) if text.len() > max_chars && text.chars().count() > max_chars => {
+            let msg = format!("String should have at most {max_chars} characters");
+            Err(FieldError::of_field(field, "string_too_long", msg))
+        }
+        Item::Text(text) => Ok(text),
+        _ => Err(FieldError::of_field(field, "string_type", "Input should be a valid string")),
+    }
 }
 
-/// The value of the field `key` of the object that `body` has to be.
-fn parse<'de, S>(body: &'de [u8], key: &'static str, seed: S) -> Result<S::Value, ApiError>
+fn truncate(item: Option<Item<'_>>, faults: &mut Vec<FieldError>) -> bool {
+    match item {
+        None => true,
+        Some(Item::Bool(truncate)) => truncate,
+        Some(_) => {
+            let msg = "Input should be a valid boolean";
+            faults.push(FieldError::of_field("truncate", "bool_type", msg));
+            true
+        }
+    }
+}
+
+/// The object that `body` has to be, with its field `key`.
+fn parse<'de, S>(
+    body: &'de [u8],
+    key: &'static str,
+    seed: S,
+) -> Result<Object<'de, S::Value>, ApiError>
 where
     S: DeserializeSeed<'de> + Copy,
 {
     let mut json = serde_json::Deserializer::from_slice(body);
     let object = ObjectSeed { key, seed }.deserialize(&mut json);
     let object = object.and_then(|object| json.end().map(|()| object));
-    match object.map_err(|error| ApiError::malformed_json(&error.to_string()))? {
-        Object::Field(Some(value)) => Ok(value),
-        Object::Field(None) => {
-            Err(ApiError::validation(vec![FieldError::of_field(key, "missing", "Field required")]))
-        }
-        Object::Other => Err(ApiError::validation(vec![FieldError::of_body(
+    object.map_err(|error| ApiError::malformed_json(&error.to_string()))?.ok_or_else(|| {
+        ApiError::validation(vec![FieldError::of_body(
             "model_attributes_type",
             "Input should be a valid dictionary or object to extract fields from",
-        )])),
-    }
+        )])
+    })
 }
 
-/// A string, or something else that was skipped.
+/// A plain value, or something else that was skipped.
 enum Item<'a> {
     Text(Cow<'a, str>),
+    Bool(bool),
+    Integer(serde_json::Number),
     Other,
 }
 
@@ -120,10 +205,12 @@ enum List<'a> {
     Other,
 }
 
-/// An object with one field of interest, or something else that was skipped.
-enum Object<T> {
-    Field(Option<T>),
-    Other,
+/// The fields of interest of an object.
+struct Object<'a, T> {
+    /// `text` or `texts`.
+    field: Option<T>,
+    truncate: Option<Item<'a>>,
+    id: Option<Item<'a>>,
 }
 
 /// Writes a visitor's answers to the kinds of JSON values it has no use for.
@@ -133,6 +220,9 @@ macro_rules! other {
         fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> { Ok($other) }
         fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> { Ok($other) }
         fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> { Ok($other) }
+        other!(@ $other, rest);
+    };
+    (@ $other:expr, rest) => {
         fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> { Ok($other) }
         fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($other) }
     };
@@ -171,7 +261,19 @@ impl<'de> Deserialize<'de> for Item<'de> {
                 Ok(Item::Text(Cow::Owned(text.to_owned())))
             }
 
-            other!(Item::Other, scalar seq map);
+            fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+                Ok(Item::Bool(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+                Ok(Item::Integer(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+                Ok(Item::Integer(value.into()))
+            }
+
+            other!(Item::Other, rest seq map);
         }
         json.deserialize_any(ItemVisitor)
     }
@@ -223,7 +325,8 @@ struct ObjectSeed<S> {
 }
 
 impl<'de, S: DeserializeSeed<'de> + Copy> DeserializeSeed<'de> for ObjectSeed<S> {
-    type Value = Object<S::Value>;
+    /// None for what is no object.
+    type Value = Option<Object<'de, S::Value>>;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
         json.deserialize_any(self)
@@ -231,25 +334,26 @@ impl<'de, S: DeserializeSeed<'de> + Copy> DeserializeSeed<'de> for ObjectSeed<S>
 }
 
 impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for ObjectSeed<S> {
-    type Value = Object<S::Value>;
+    type Value = Option<Object<'de, S::Value>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut field = None;
+        let mut object = Object { field: None, truncate: None, id: None };
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if key == self.key {
-                field = Some(map.next_value_seed(self.seed)?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            match &*key {
+                key if key == self.key => object.field = Some(map.next_value_seed(self.seed)?),
+                "truncate" => object.truncate = Some(map.next_value()?),
+                "id" => object.id = Some(map.next_value()?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(Object::Field(field))
+        Ok(Some(object))
     }
 
-    other!(Object::Other, scalar string seq);
+    other!(None, scalar string seq);
 }
 
 #[cfg(test)]
@@ -291,13 +395,14 @@ mod tests {
             (r#"{"te\u0078t":"escaped key"}"#, "escaped key"),
             (r#"{"text":"a\u0000b"}"#, "a\0b"),
         ] {
-            assert_eq!(text(body.as_bytes(), MAX_CHARS).unwrap(), expected, "{body}");
+            assert_eq!(question(body.as_bytes(), MAX_CHARS).unwrap().text, expected, "{body}");
         }
     }
 
     #[test]
     fn plain_texts_are_borrowed() {
-        assert!(matches!(text(br#"{"text":"plain"}"#, MAX_CHARS), Ok(Cow::Borrowed("plain"))));
+        let question = question(br#"{"text":"plain"}"#, MAX_CHARS).unwrap();
+        assert!(matches!(question.text, Cow::Borrowed("plain")));
     }
 
     #[test]
@@ -319,7 +424,7 @@ mod tests {
             ("null", (json!(["body"]), "model_attributes_type")),
             ("3", (json!(["body"]), "model_attributes_type")),
         ] {
-            check(text(body.as_bytes(), MAX_CHARS).map(drop), body, 422, &[fault]);
+            check(question(body.as_bytes(), MAX_CHARS).map(drop), body, 422, &[fault]);
         }
     }
 
@@ -339,9 +444,9 @@ mod tests {
             "\u{feff}{\"text\":\"a\"}",
             &deep,
         ] {
-            check(text(body.as_bytes(), MAX_CHARS).map(drop), body, 400, &[]);
+            check(question(body.as_bytes(), MAX_CHARS).map(drop), body, 400, &[]);
         }
-        check(text(b"{\"text\":\"\xff\"}", MAX_CHARS).map(drop), "not UTF-8", 400, &[]);
+        check(question(b"{\"text\":\"\xff\"}", MAX_CHARS).map(drop), "not UTF-8", 400, &[]);
     }
 
     #[test]
@@ -349,7 +454,7 @@ mod tests {
         let at = |idx: usize| json!(["body", "texts", idx]);
         let body = r#"{"texts":["good",""," ",null,7,["a"],{"a":1},"bad"]}"#;
         check(
-            texts(body.as_bytes(), 100, MAX_CHARS).map(drop),
+            batch(body.as_bytes(), 100, MAX_CHARS).map(drop),
             body,
             422,
             &[
@@ -367,12 +472,14 @@ mod tests {
     fn a_text_is_too_long_by_its_characters_not_its_bytes() {
         let body = |text: &str| json!({ "text": text, "texts": ["a", text] }).to_string();
         let (short, long) = (body("ééé"), body("éééé"));
-        assert_eq!(text(short.as_bytes(), 3).unwrap(), "ééé");
-        assert_eq!(texts(short.as_bytes(), 2, 3).unwrap(), ["a", "ééé"]);
-        let at_text = (json!(["body", "text"]), "string_too_long");
-        check(text(long.as_bytes(), 3).map(drop), &long, 422, &[at_text]);
+        assert_eq!(question(short.as_bytes(), 3).unwrap().text, "ééé");
+        assert_eq!(line(short.as_bytes(), 3).question.unwrap().text, "ééé");
+        assert_eq!(batch(short.as_bytes(), 2, 3).unwrap().texts, ["a", "ééé"]);
+        let at_text = || (json!(["body", "text"]), "string_too_long");
+        check(question(long.as_bytes(), 3).map(drop), &long, 422, &[at_text()]);
+        check(line(long.as_bytes(), 3).question.map(drop), &long, 422, &[at_text()]);
         let at_second = (json!(["body", "texts", 1]), "string_too_long");
-        check(texts(long.as_bytes(), 2, 3).map(drop), &long, 422, &[at_second]);
+        check(batch(long.as_bytes(), 2, 3).map(drop), &long, 422, &[at_second]);
     }
 
     #[test]
@@ -386,9 +493,56 @@ mod tests {
             (r#"{"texts":null}"#, "list_type"),
             (r#"{"texts":["a","b","c"]}"#, "too_long"),
         ] {
-            check(texts(body.as_bytes(), 2, MAX_CHARS).map(drop), body, 422, &[(texts_at(), kind)]);
+            check(batch(body.as_bytes(), 2, MAX_CHARS).map(drop), body, 422, &[(texts_at(), kind)]);
         }
-        assert_eq!(texts(br#"{"texts":["a","b"]}"#, 2, MAX_CHARS).unwrap(), ["a", "b"]);
+        assert_eq!(batch(br#"{"texts":["a","b"]}"#, 2, MAX_CHARS).unwrap().texts, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_text_may_be_cut_unless_told_otherwise() {
+        for (field, expected) in
+            [("", true), (r#","truncate":true"#, true), (r#","truncate":false"#, false)]
+        {
+            let body = format!(r#"{{"text":"a","texts":["a"]{field}}}"#);
+            assert_eq!(question(body.as_bytes(), MAX_CHARS).unwrap().truncate, expected, "{body}");
+            assert_eq!(batch(body.as_bytes(), 2, MAX_CHARS).unwrap().truncate, expected, "{body}");
+            assert_eq!(
+                line(body.as_bytes(), MAX_CHARS).question.unwrap().truncate,
+                expected,
+                "{body}"
+            );
+        }
+        let fault = || (json!(["body", "truncate"]), "bool_type");
+        for value in ["null", "1", "\"true\"", "[true]", "{}"] {
+            let body = format!(r#"{{"text":"a","texts":["a"],"truncate":{value}}}"#);
+            check(question(body.as_bytes(), MAX_CHARS).map(drop), &body, 422, &[fault()]);
+            check(batch(body.as_bytes(), 2, MAX_CHARS).map(drop), &body, 422, &[fault()]);
+        }
+        let both = r#"{"truncate":0}"#;
+        let missing = (json!(["body", "text"]), "missing");
+        check(question(both.as_bytes(), MAX_CHARS).map(drop), both, 422, &[fault(), missing]);
+    }
+
+    #[test]
+    fn a_line_keeps_the_id_that_it_was_given() {
+        let id = |body: &str| serde_json::to_value(line(body.as_bytes(), MAX_CHARS).id).unwrap();
+        for (value, expected) in [
+            (r#""a\u0062""#, json!("ab")),
+            ("7", json!(7)),
+            ("-7", json!(-7)),
+            ("18446744073709551615", json!(u64::MAX)),
+        ] {
+            assert_eq!(id(&format!(r#"{{"id":{value},"text":"good"}}"#)), expected);
+            // Also when there is nothing to predict.
+            assert_eq!(id(&format!(r#"{{"text":"","id":{value}}}"#)), expected);
+        }
+        assert_eq!(id(r#"{"text":"good"}"#), Value::Null);
+        // A number that would come back as another one is no name.
+        for value in ["1.5", "123456789012345678901", "null", "true", "[1]", "{}"] {
+            let body = format!(r#"{{"text":"good","id":{value}}}"#);
+            let fault = (json!(["body", "id"]), "id_type");
+            check(line(body.as_bytes(), MAX_CHARS).question.map(drop), &body, 422, &[fault]);
+        }
     }
 
     proptest::proptest! {
@@ -397,12 +551,17 @@ mod tests {
             bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64),
             json in r#"[\[\]{}:,"a-z0-9\\ ]{0,40}"#,
         ) {
-            let wrapped = format!("{{\"text\":{json},\"texts\":[{json}]}}");
+            let wrapped = format!(
+                "{{\"text\":{json},\"texts\":[{json}],\"truncate\":{json},\"id\":{json}}}"
+            );
             for body in [&bytes[..], json.as_bytes(), wrapped.as_bytes()] {
-                for outcome in [text(body, MAX_CHARS).map(drop), texts(body, 3, MAX_CHARS).map(drop)] {
-                    if let Err(error) = outcome {
-                        proptest::prop_assert!([400, 422].contains(&refusal(&error).0));
-                    }
+                let outcomes = [
+                    question(body, MAX_CHARS).map(drop),
+                    batch(body, 3, MAX_CHARS).map(drop),
+                    line(body, MAX_CHARS).question.map(drop),
+                ];
+                for error in outcomes.into_iter().filter_map(Result::err) {
+                    proptest::prop_assert!([400, 422].contains(&refusal(&error).0));
                 }
             }
         }
@@ -411,7 +570,7 @@ mod tests {
     #[test]
     fn a_thousand_faults_are_told_in_twenty() {
         let body = json!({ "texts": vec![1; 1000] }).to_string();
-        let (_, detail) = refusal(&texts(body.as_bytes(), 1000, MAX_CHARS).unwrap_err());
+        let (_, detail) = refusal(&batch(body.as_bytes(), 1000, MAX_CHARS).unwrap_err());
         assert_eq!(detail.as_array().unwrap().len(), MAX_FAULTS);
     }
 }

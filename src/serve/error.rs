@@ -51,8 +51,9 @@ enum Place {
     Index(usize),
 }
 
+/// An error as JSON, alone or as part of a longer object.
 #[derive(Serialize)]
-struct Body<'a> {
+pub(crate) struct ErrorBody<'a> {
     error: &'a str,
     error_type: &'a str,
     detail: &'a Detail,
@@ -197,13 +198,23 @@ impl ApiError {
         )
     }
 
-    /// 415.
-    pub(crate) fn unsupported_media_type() -> Self {
+    /// 413, of one line of a stream.
+    pub(crate) fn line_too_long(limit_bytes: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            &format!("the line is longer than {limit_bytes} bytes"),
+            "shorten the text; the lines behind it are answered all the same",
+        )
+    }
+
+    /// 415; `accepted` names the content types there are.
+    pub(crate) fn unsupported_media_type(accepted: &str) -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "the request body must be JSON",
-            "send it with the header content-type: application/json",
+            "the request body must be JSON in UTF-8, not compressed",
+            &format!("send it with the header content-type: {accepted}"),
         )
     }
 
@@ -245,9 +256,13 @@ impl ApiError {
 
     /// The complete JSON body.
     pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
+        serde_json::to_vec(&self.fields(request_id)).expect("texts and numbers serialise")
+    }
+
+    /// What the JSON body consists of.
+    pub(crate) fn fields<'a>(&'a self, request_id: &'a str) -> ErrorBody<'a> {
         let Self { error, error_type, detail, .. } = self;
-        let body = Body { error, error_type, detail, request_id };
-        serde_json::to_vec(&body).expect("texts and numbers serialise")
+        ErrorBody { error, error_type, detail, request_id }
     }
 
     /// The kind of error, as clients and metrics read it.

@@ -8,7 +8,11 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{page, state::ServerState};
+use super::{
+    endpoint::{ENDPOINTS, Endpoint},
+    page,
+    state::ServerState,
+};
 
 /// The handler: the page when `Accept` likes HTML better than JSON.
 pub(crate) async fn info(State(state): State<ServerState>, headers: HeaderMap) -> Response {
@@ -29,29 +33,13 @@ fn describe(state: &ServerState) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "description": env!("CARGO_PKG_DESCRIPTION"),
         "model": state.model_info().as_deref(),
-        "endpoints": [
-            { "method": "GET", "path": "/", "does": "this description, or a page for browsers" },
-            { "method": "GET", "path": "/info", "does": "this description" },
-            { "method": "GET", "path": "/health", "does": "says which model version answers" },
-            { "method": "GET", "path": "/health/live", "does": "says that the process runs" },
-            { "method": "GET", "path": "/health/ready", "does": "says whether predictions are answered" },
-            { "method": "GET", "path": "/models", "does": "lists what is served" },
-            { "method": "GET", "path": "/metrics", "does": "counts and durations for Prometheus" },
-            {
-                "method": "POST", "path": "/predict", "does": "predicts one text",
-                "example": { "text": "An utterly wonderful film." },
-            },
-            {
-                "method": "POST", "path": "/predict/batch", "alias": "/batch_predict",
-                "does": "predicts many texts, in their order",
-                "example": { "texts": ["An utterly wonderful film.", "A waste of an evening."] },
-            },
-        ],
+        "endpoints": ENDPOINTS.iter().map(Endpoint::describe).collect::<Vec<_>>(),
         "limits": {
             "body_bytes": state.limits().body_bytes,
             "batch_body_bytes": state.limits().batch_body_bytes,
             "batch_texts": state.limits().batch_texts,
             "text_chars": state.limits().text_chars,
+            "line_bytes": state.limits().body_bytes,
         },
     })
 }

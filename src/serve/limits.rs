@@ -16,6 +16,10 @@ pub struct Limits {
     /// Most connections at a time; further clients wait. Default 1,000, since systems often allow
     /// 1,024 open files.
     pub connections: u32,
+    /// Most lines of a stream that are predicted together. Default 256: as many reviews as make a
+    /// model's batches full. A stream itself has no end, and each of its lines the bounds of a
+    /// single prediction.
+    pub stream_lines: usize,
     /// Bodies up to this length are predicted on the thread that read them; longer ones go to the
     /// blocking pool. Default 16 KiB: ten long reviews, which hold a thread for well under a
     /// millisecond. Handing a review over instead makes its median a half longer and its 99th
@@ -25,7 +29,8 @@ pub struct Limits {
     pub n_parallel: usize,
     /// How long a long body waits for its turn before it is turned away. Default 5 s.
     pub queue_wait: Duration,
-    /// How long a client may take to send its body. Default 10 s.
+    /// How long a client may take to send its body; of a stream, until it sends more or takes an
+    /// answer. Default 10 s.
     pub body_wait: Duration,
     /// How long a connection lasts on which no request arrives whole up to its body: how long a
     /// client may take for the headers, and how long it may stay idle. Default 30 s.
@@ -45,6 +50,7 @@ impl Default for Limits {
             batch_texts: 10_000,
             text_chars: 100_000,
             connections: 1_000,
+            stream_lines: 256,
             inline_body_bytes: 16 << 10,
             n_parallel: std::thread::available_parallelism().map_or(1, usize::from),
             queue_wait: Duration::from_secs(5),

@@ -181,8 +181,13 @@ impl Metrics {
     pub(crate) fn answered(&self, path: &str, status: u16, error_type: Option<&str>) {
         self.requests.with_label_values(&[path, status.to_string().as_str()]).inc();
         if let Some(error_type) = error_type {
-            self.errors.with_label_values(&[error_type]).inc();
+            self.refused(error_type);
         }
+    }
+
+    /// A request, or one line of a stream, was refused.
+    pub(crate) fn refused(&self, error_type: &str) {
+        self.errors.with_label_values(&[error_type]).inc();
     }
 
     /// `new` answers instead of `old`.

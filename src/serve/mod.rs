@@ -12,10 +12,13 @@
 //! ```
 
 mod app;
+mod ask;
 mod body;
+mod channel;
 pub mod client;
 mod connection;
 mod cors;
+mod endpoint;
 mod envelope;
 mod error;
 mod follow;
@@ -23,8 +26,11 @@ mod guard;
 mod health;
 mod info;
 mod limits;
+mod lines;
+mod media;
 mod metrics;
 mod models;
+mod openapi;
 mod page;
 mod predict;
 mod rates;
@@ -33,6 +39,7 @@ mod server;
 mod shutdown;
 mod stall;
 mod state;
+mod stream;
 mod tls;
 mod watch;
 

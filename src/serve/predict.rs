@@ -1,41 +1,27 @@
 //! `POST /predict` and its batch: from the bytes of a body to the bytes of the answer. Short bodies
 //! are answered where they were read, long ones beside the async threads, a few at a time.
 
-use std::{
-    borrow::Cow,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
-};
+use std::{borrow::Cow, time::Instant};
 
 use axum::{
     Extension,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, post},
 };
-use serde::Serialize;
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
+    ask::{Asker, TextField},
     body,
     envelope::RequestId,
     error::ApiError,
-    state::{ModelInfo, ServedModel, ServerState},
+    media::MediaType,
+    state::ServerState,
+    stream,
 };
-use crate::model::prediction::{self, Prediction};
-
-/// One answer.
-#[derive(Serialize)]
-struct Answer<'a> {
-    #[serde(flatten)]
-    prediction: &'a Prediction,
-    model: &'a ModelInfo,
-    request_id: &'a str,
-    /// From the whole body received to the prediction made; of a batch, that of all its texts.
-    latency_ms: f64,
-}
 
 /// How many texts a body holds, and so how many answers there are.
 #[derive(Clone, Copy)]
@@ -59,6 +45,9 @@ async fn predict(
     Extension(request_id): Extension<RequestId>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    if MediaType::of(request.headers()) != Some(MediaType::Json) {
+        return Err(ApiError::unsupported_media_type("application/json"));
+    }
     let max_bytes = state.limits().body_bytes;
     respond(state, request_id, request, Shape::One, max_bytes).await
 }
@@ -68,9 +57,20 @@ async fn predict_batch(
     Extension(request_id): Extension<RequestId>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let max_bytes = state.limits().batch_body_bytes;
-    let shape = Shape::Many { max_texts: state.limits().batch_texts };
-    respond(state, request_id, request, shape, max_bytes).await
+    match MediaType::of(request.headers()) {
+        Some(MediaType::Json) => {
+            let max_bytes = state.limits().batch_body_bytes;
+            let shape = Shape::Many { max_texts: state.limits().batch_texts };
+            respond(state, request_id, request, shape, max_bytes).await
+        }
+        Some(MediaType::JsonLines) => {
+            let served = state.served()?;
+            Ok(stream::respond(state, served, request_id, request.into_body()))
+        }
+        None => Err(ApiError::unsupported_media_type(
+            "application/json, or application/x-ndjson with one text a line",
+        )),
+    }
 }
 
 async fn respond(
@@ -86,18 +86,25 @@ async fn respond(
     let is_short = body.len() <= state.limits().inline_body_bytes;
     let work = {
         let state = state.clone();
-        move || answer(&state, &served, &body, shape, request_id.as_str(), started)
+        move || {
+            let request_id = request_id.as_str();
+            answer(Asker { state: &state, served: &served, request_id }, &body, shape, started)
+        }
     };
-    let json = if is_short { work()? } else { beside(&state, work).await? };
+    let json = if is_short {
+        work()?
+    } else {
+        let arrived = Instant::now();
+        let permit = timeout(state.limits().queue_wait, turn(&state)).await;
+        state.metrics().waited(arrived.elapsed());
+        beside(permit.map_err(|_| ApiError::overloaded())?, work).await??
+    };
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json)
         .into_response())
 }
 
-/// The whole body, if it is announced as JSON, short enough and quick enough.
+/// The whole body, if it is short enough and quick enough.
 async fn read(state: &ServerState, request: Request, max_bytes: usize) -> Result<Bytes, ApiError> {
-    if !is_json(request.headers()) {
-        return Err(ApiError::unsupported_media_type());
-    }
     match timeout(state.limits().body_wait, Bytes::from_request(request, state)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(refusal)) if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -108,76 +115,50 @@ async fn read(state: &ServerState, request: Request, max_bytes: usize) -> Result
     }
 }
 
-/// Whether the content type is `application/json` or `application/*+json`, whatever its parameters.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
-    else {
-        return false;
-    };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let Some(subtype) = essence.strip_prefix("application/") else { return false };
-    subtype == "json" || subtype.ends_with("+json")
+/// A permit for long work, once it is there.
+pub(crate) async fn turn(state: &ServerState) -> OwnedSemaphorePermit {
+    let _queued = state.metrics().queued();
+    state.permits().acquire_owned().await.expect("the semaphore is never closed")
 }
 
-/// Runs `work` in the blocking pool once it has a permit. The permit stays with the work: a client
-/// that hangs up frees it no sooner than the work ends.
-async fn beside(
-    state: &ServerState,
-    work: impl FnOnce() -> Result<Vec<u8>, ApiError> + Send + 'static,
-) -> Result<Vec<u8>, ApiError> {
-    let arrived = Instant::now();
-    let queued = state.metrics().queued();
-    let turn = timeout(state.limits().queue_wait, state.permits().acquire_owned()).await;
-    drop(queued);
-    state.metrics().waited(arrived.elapsed());
-    let permit = match turn {
-        Ok(permit) => permit.expect("the semaphore is never closed"),
-        Err(_) => return Err(ApiError::overloaded()),
-    };
+/// Runs `work` in the blocking pool. The permit stays with the work: a client that hangs up frees it
+/// no sooner than the work ends.
+pub(crate) async fn beside<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
     let running = tokio::task::spawn_blocking(move || {
         let outcome = work();
         drop(permit);
         outcome
     });
-    running.await.unwrap_or_else(|error| {
+    running.await.map_err(|error| {
         tracing::error!(%error, "a prediction did not end");
-        Err(ApiError::internal())
+        ApiError::internal()
     })
 }
 
 /// Reads the texts, asks the model and writes the answer: all the work that grows with the body.
 fn answer(
-    state: &ServerState,
-    served: &ServedModel,
+    asker: Asker<'_>,
     body: &[u8],
     shape: Shape,
-    request_id: &str,
     started: Instant,
 ) -> Result<Vec<u8>, ApiError> {
-    let max_chars = state.limits().text_chars;
-    let texts = match shape {
-        Shape::One => vec![body::text(body, max_chars)?],
-        Shape::Many { max_texts } => body::texts(body, max_texts, max_chars)?,
-    };
-    let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
-    // A panicking model must not take the connection, and with it other requests, down.
-    let outcome =
-        catch_unwind(AssertUnwindSafe(|| prediction::predictions(&*served.classifier, &texts)));
-    let predictions = outcome.map_err(|_| {
-        tracing::error!(request_id, "the model panicked");
-        ApiError::internal()
-    })??;
-    let duration = started.elapsed();
-    state.metrics().predicted(&served.info, &predictions, duration);
-    state.watch().predicted(&served.info, request_id, &texts, &predictions, duration);
-    let latency_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
-    let answers: Vec<Answer<'_>> = predictions
-        .iter()
-        .map(|prediction| Answer { prediction, model: &served.info, request_id, latency_ms })
-        .collect();
+    let max_chars = asker.state.limits().text_chars;
     let json = match shape {
-        Shape::One => serde_json::to_vec(&answers[0]),
-        Shape::Many { .. } => serde_json::to_vec(&answers),
+        Shape::One => {
+            let question = body::question(body, max_chars)?;
+            let texts = [&*question.text];
+            let answers = asker.all(TextField::One, &texts, question.truncate, started)?;
+            serde_json::to_vec(&answers[0])
+        }
+        Shape::Many { max_texts } => {
+            let question = body::batch(body, max_texts, max_chars)?;
+            let texts: Vec<&str> = question.texts.iter().map(Cow::as_ref).collect();
+            let answers = asker.all(TextField::Many, &texts, question.truncate, started)?;
+            serde_json::to_vec(&answers)
+        }
     };
     Ok(json.expect("texts and numbers serialise"))
 }

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 use trialbook::{
     Error, ErrorKind, Result,
-    model::{Classifier, Probabilities},
+    model::{Classifier, Probabilities, TokenCounts},
     registry::Stage,
     serve::{Limits, ModelInfo, ServedModel, ServerState},
 };
@@ -18,6 +18,8 @@ use trialbook::{
 struct Double {
     classes: Vec<String>,
     gate: Gate,
+    /// Words that it reads of a text; none for a model that reads all of them.
+    max_tokens: Option<usize>,
 }
 
 /// Lets a test wait until the model works, and the model wait until the test lets it go.
@@ -77,6 +79,11 @@ impl Classifier for Double {
         Ok(Probabilities::new(values, self.classes.len()))
     }
 
+    fn count_tokens(&self, texts: &[&str]) -> Result<Option<TokenCounts>> {
+        let n_tokens = texts.iter().map(|text| text.split_whitespace().count()).collect();
+        Ok(self.max_tokens.map(|max_tokens| TokenCounts { n_tokens, max_tokens }))
+    }
+
     fn save(&self, _dir: &Path) -> Result<()> {
         Ok(())
     }
@@ -89,21 +96,29 @@ impl Classifier for Double {
 pub(crate) fn state_with(classes: &[&str], limits: Limits) -> (ServerState, Gate) {
     let gate = Gate::default();
     let classes = classes.iter().map(|&class| class.to_owned()).collect();
+    (state_of(Double { classes, gate: gate.clone(), max_tokens: None }, limits), gate)
+}
+
+fn state_of(double: Double, limits: Limits) -> ServerState {
     let info = ModelInfo {
         name: "Reviews".to_owned(),
         version: 3,
         stage: Stage::Production,
         run_id: "0123456789abcdef0123456789abcdef".to_owned(),
     };
-    let served = ServedModel {
-        classifier: Arc::new(Double { classes, gate: gate.clone() }),
-        info: Arc::new(info),
-    };
-    (ServerState::new("Reviews", Some(served), limits), gate)
+    let served = ServedModel { classifier: Arc::new(double), info: Arc::new(info) };
+    ServerState::new("Reviews", Some(served), limits)
 }
 
 pub(crate) fn state() -> ServerState {
     state_with(&["neg", "pos"], Limits::default()).0
+}
+
+/// A model that reads only the first `max_tokens` words of a text.
+pub(crate) fn short_sighted(max_tokens: usize) -> ServerState {
+    let classes = ["neg", "pos"].map(str::to_owned).to_vec();
+    let double = Double { classes, gate: Gate::default(), max_tokens: Some(max_tokens) };
+    state_of(double, Limits::default())
 }
 
 pub(crate) fn no_model() -> ServerState {

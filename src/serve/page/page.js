@@ -1,14 +1,11 @@
-// The page's only script: sends the text, shows the answer. Everything it shows goes in as text,
-// never as markup.
+// The page's only script: sends texts, shows answers and what the server says of itself. Everything
+// it shows goes in as text, never as markup.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-const form = byId("form");
 const text = byId("text");
-const button = byId("predict");
-const result = byId("result");
+const texts = byId("texts");
 const problem = byId("error");
-
 const keyRow = byId("keyrow");
 const key = byId("key");
 
@@ -24,8 +21,8 @@ function askForKey(status) {
   key.focus();
 }
 
-/// The request under way, so that a newer one can replace it.
-let current = null;
+/// How often the server is asked how it is doing, while someone looks.
+const REFRESH_MS = 5000;
 
 function percent(probability) {
   // 99.97 must not read as certainty.
@@ -41,7 +38,8 @@ function element(name, className, content) {
 }
 
 function showProblem(message) {
-  result.hidden = true;
+  byId("result").hidden = true;
+  byId("batch-result").hidden = true;
   problem.textContent = message;
   problem.hidden = false;
   problem.scrollIntoView({ block: "nearest" });
@@ -50,77 +48,168 @@ function showProblem(message) {
 /// What an error answer says, in one line.
 function explain(answer, status) {
   if (Array.isArray(answer.detail)) {
-    return answer.detail.map((fault) => fault.msg).join("; ");
+    return answer.detail
+      .map(({ loc, msg }) => (Number.isInteger(loc.at(-1)) ? `text ${loc.at(-1) + 1}: ${msg}` : msg))
+      .join("; ");
   }
   const parts = [answer.error ?? `The server answered with status ${status}`, answer.detail];
   return parts.filter(Boolean).join(": ");
 }
 
-function bar(label, probability, predicted) {
-  const row = element("div", predicted ? "predicted" : "");
-  const track = element("dd", "bar");
-  track.setAttribute("aria-hidden", "true");
+function track(share, name = "span") {
+  const made = element(name, "bar");
+  made.setAttribute("aria-hidden", "true");
   const filled = element("span");
-  filled.style.width = `${100 * probability}%`;
-  track.append(filled);
-  row.append(element("dt", "", label), track, element("dd", "", percent(probability)));
+  filled.style.width = `${100 * share}%`;
+  made.append(filled);
+  return made;
+}
+
+function bar(label, share, shown, strong) {
+  const row = element("div", strong ? "predicted" : "");
+  row.append(element("dt", "", label), track(share, "dd"), element("dd", "", shown));
   return row;
+}
+
+function about(answer, what) {
+  const { name, version, stage } = answer.model;
+  return (
+    `${name} version ${version} (${stage}) · ${what}${answer.latency_ms.toFixed(2)} ms · ` +
+    `request ${answer.request_id}`
+  );
 }
 
 function showAnswer(answer) {
   problem.hidden = true;
   byId("label").textContent = answer.label;
-  byId("confidence").textContent = `with ${percent(answer.confidence)} confidence`;
+  const cut = answer.truncated ? ", of the beginning: the text is longer than the model reads" : "";
+  byId("confidence").textContent = `with ${percent(answer.confidence)} confidence${cut}`;
   const scores = Object.entries(answer.scores);
   // Two classes keep their places from one text to the next; more are ranked.
   if (scores.length > 2) scores.sort((a, b) => b[1] - a[1]);
   byId("scores").replaceChildren(
-    ...scores.map(([label, probability]) => bar(label, probability, label === answer.label)),
+    ...scores.map(([label, probability]) =>
+      bar(label, probability, percent(probability), label === answer.label),
+    ),
   );
-  const { name, version, stage } = answer.model;
-  byId("about").textContent =
-    `${name} version ${version} (${stage}) · ${answer.latency_ms.toFixed(2)} ms · ` +
-    `request ${answer.request_id}`;
-  result.hidden = false;
-  result.scrollIntoView({ block: "nearest" });
+  byId("about").textContent = about(answer, "");
+  byId("result").hidden = false;
+  byId("result").scrollIntoView({ block: "nearest" });
 }
 
-async function predict() {
-  if (!text.value.trim()) {
+function row(text, answer) {
+  const made = element("tr");
+  const confidence = element("td", "number", percent(answer.confidence));
+  confidence.prepend(track(answer.confidence));
+  const cut = answer.truncated ? " (only its beginning was read)" : "";
+  made.append(element("td", "text", text + cut), element("td", "label", answer.label), confidence);
+  return made;
+}
+
+function showAnswers(asked, answers) {
+  problem.hidden = true;
+  const counts = new Map();
+  for (const { label } of answers) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const ranked = [...counts].sort((a, b) => b[1] - a[1]);
+  byId("batch-summary").textContent = ranked.map(([label, n]) => `${n} ${label}`).join(", ");
+  byId("rows").replaceChildren(...asked.map((text, idx) => row(text, answers[idx])));
+  byId("batch-about").textContent = about(answers[0], `${answers.length} texts in `);
+  byId("batch-result").hidden = false;
+  byId("batch-result").scrollIntoView({ block: "nearest" });
+}
+
+/// Asks the endpoint `path` while `button` says so; a newer question replaces the one under way.
+function asker(path, button) {
+  let current = null;
+  return async (question, show) => {
+    current?.abort();
+    const mine = new AbortController();
+    current = mine;
+    button.setAttribute("aria-disabled", "true");
+    try {
+      const response = await fetch(path, {
+        method: "POST",
+        headers: headers({ "content-type": "application/json" }),
+        body: JSON.stringify(question),
+        signal: mine.signal,
+      });
+      const answer = await response.json();
+      if (response.ok) show(answer);
+      else {
+        showProblem(explain(answer, response.status));
+        askForKey(response.status);
+      }
+      showHealth();
+    } catch (error) {
+      if (error.name !== "AbortError") {
+        showProblem("The server does not answer. Is it still running?");
+      }
+    } finally {
+      if (current === mine) {
+        current = null;
+        button.removeAttribute("aria-disabled");
+      }
+    }
+  };
+}
+
+const askOne = asker("predict", byId("predict"));
+const askMany = asker("predict/batch", byId("predict-batch"));
+
+function predict() {
+  if (text.value.trim()) {
+    askOne({ text: text.value }, showAnswer);
+  } else {
     showProblem("There is no text yet: paste or write one first.");
     text.focus();
-    return;
-  }
-  current?.abort();
-  const mine = new AbortController();
-  current = mine;
-  button.setAttribute("aria-disabled", "true");
-  try {
-    const response = await fetch("predict", {
-      method: "POST",
-      headers: headers({ "content-type": "application/json" }),
-      body: JSON.stringify({ text: text.value }),
-      signal: mine.signal,
-    });
-    const answer = await response.json();
-    if (response.ok) showAnswer(answer);
-    else {
-      showProblem(explain(answer, response.status));
-      askForKey(response.status);
-    }
-  } catch (error) {
-    if (error.name !== "AbortError") {
-      showProblem("The server does not answer. Is it still running?");
-    }
-  } finally {
-    if (current === mine) {
-      current = null;
-      button.removeAttribute("aria-disabled");
-    }
   }
 }
 
-async function showModel() {
+/// The lines that hold something.
+function asked() {
+  return texts.value.split("\n").filter((line) => line.trim());
+}
+
+function predictAll() {
+  const lines = asked();
+  if (lines.length) {
+    askMany({ texts: lines }, (answers) => showAnswers(lines, answers));
+  } else {
+    showProblem("There are no texts yet: paste some first, one a line.");
+    texts.focus();
+  }
+}
+
+function duration(seconds) {
+  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const first = units.findIndex(([, length]) => seconds >= length);
+  if (first < 0) return "0 s";
+  const shown = [];
+  for (const [unit, length] of units.slice(first, first + 2)) {
+    const count = Math.floor(seconds / length);
+    if (count) shown.push(`${count} ${unit}`);
+    seconds -= count * length;
+  }
+  return shown.join(" ");
+}
+
+function showStatistics({ uptime_s, monitoring }) {
+  const { n_predictions, labels, confidence } = monitoring;
+  byId("n-predictions").textContent = n_predictions.toLocaleString("en");
+  byId("mean-confidence").textContent = n_predictions ? percent(confidence.mean) : "–";
+  byId("uptime").textContent = duration(uptime_s);
+  byId("labels").replaceChildren(
+    ...Object.entries(labels).map(([label, n]) =>
+      bar(label, n / n_predictions, n.toLocaleString("en"), false),
+    ),
+  );
+}
+
+/// Whether the server had no model when last asked.
+let isMissing = false;
+
+/// What the server says of itself.
+async function showHealth() {
   const badge = byId("model");
   try {
     const response = await fetch("health", { headers: headers({}) });
@@ -134,26 +223,38 @@ async function showModel() {
     badge.textContent = health.model
       ? `${health.model.name} version ${health.model.version} · ${health.model.stage}`
       : "no model in production";
-    if (!health.model) showProblem(explain(health));
+    showStatistics(health);
+    if (!health.model && !isMissing) showProblem(explain(health));
+    if (health.model && isMissing) problem.hidden = true;
+    isMissing = !health.model;
   } catch {
     badge.dataset.status = "unavailable";
     badge.textContent = "the server does not answer";
   }
 }
 
-key.addEventListener("change", showModel);
-
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  predict();
-});
-
-text.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+function submits(form, field, submit) {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    predict();
-  }
+    submit();
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      submit();
+    }
+  });
+}
+
+submits(byId("form"), text, predict);
+submits(byId("batch-form"), texts, predictAll);
+
+texts.addEventListener("input", () => {
+  const n = asked().length;
+  byId("count").textContent = n === 0 ? "no texts yet" : n === 1 ? "1 text" : `${n} texts`;
 });
+
+key.addEventListener("change", showHealth);
 
 for (const example of document.querySelectorAll("[data-example]")) {
   example.addEventListener("click", () => {
@@ -162,4 +263,32 @@ for (const example of document.querySelectorAll("[data-example]")) {
   });
 }
 
-showModel();
+// Arrow keys go from tab to tab, as those who use no mouse expect (ARIA's pattern of tabs).
+const tabs = [byId("tab-one"), byId("tab-many")];
+
+function choose(tab) {
+  for (const each of tabs) {
+    const isChosen = each === tab;
+    each.setAttribute("aria-selected", isChosen);
+    each.tabIndex = isChosen ? 0 : -1;
+    byId(each.getAttribute("aria-controls")).hidden = !isChosen;
+  }
+  problem.hidden = true;
+}
+
+for (const [idx, tab] of tabs.entries()) {
+  tab.addEventListener("click", () => choose(tab));
+  tab.addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -idx, End: tabs.length - 1 - idx };
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    const next = tabs.at((idx + steps[event.key]) % tabs.length);
+    choose(next);
+    next.focus();
+  });
+}
+
+setInterval(() => {
+  if (!document.hidden) showHealth();
+}, REFRESH_MS);
+showHealth();

@@ -1,0 +1,176 @@
+//! Asking the model for one request: how long its texts are, what they are predicted as, and who
+//! takes note of it. The one place where handlers meet a model.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use serde::Serialize;
+
+use super::{
+    body::{MAX_FAULTS, Question},
+    error::{ApiError, FieldError},
+    state::{ModelInfo, ServedModel, ServerState},
+};
+use crate::{
+    error::Result,
+    model::{
+        TokenCounts,
+        prediction::{self, Prediction},
+    },
+};
+
+/// One answer.
+#[derive(Serialize)]
+pub(crate) struct Answer<'a> {
+    #[serde(flatten)]
+    prediction: Prediction,
+    model: &'a ModelInfo,
+    /// Whether the model read only the beginning of the text.
+    truncated: bool,
+    request_id: &'a str,
+    /// From the texts received to the predictions made; of a batch, that of all its texts.
+    latency_ms: f64,
+}
+
+/// One request, and the version that answers it to its end.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) state: &'a ServerState,
+    pub(crate) served: &'a ServedModel,
+    pub(crate) request_id: &'a str,
+}
+
+impl<'a> Asker<'a> {
+    /// Predicts all of `texts`, which are the request's field `field`, or none. Time counts from
+    /// `started`.
+    ///
+    /// # Errors
+    /// 422 for texts that are longer than the model reads, where `truncate` does not let them be
+    /// cut; 500 when the model fails.
+    pub(crate) fn all(
+        self,
+        field: TextField,
+        texts: &[&str],
+        truncate: bool,
+        started: Instant,
+    ) -> Result<Vec<Answer<'a>>, ApiError> {
+        let counts = self.count(texts)?;
+        if let Some(counts) = counts.as_ref().filter(|_| !truncate) {
+            let faults = (0..texts.len()).filter(|idx| counts.is_cut(*idx)).take(MAX_FAULTS);
+            let faults: Vec<FieldError> =
+                faults.map(|text_idx| field.too_long(counts, text_idx)).collect();
+            if !faults.is_empty() {
+                return Err(ApiError::validation(faults));
+            }
+        }
+        self.predict(texts, truncated(counts.as_ref(), 0..texts.len()), started)
+    }
+
+    /// Predicts each of `questions` that can be: one that fails leaves the others alone.
+    pub(crate) fn each(
+        self,
+        questions: &[&Question<'_>],
+        started: Instant,
+    ) -> Vec<Result<Answer<'a>, ApiError>> {
+        let together = self.predict_those_in_bounds(questions, started);
+        match (together, questions) {
+            (Ok(answers), _) => answers,
+            (Err(error), [_]) => vec![Err(error)],
+            // One of them is the culprit.
+            (Err(_), _) => {
+                let alone = questions.iter().map(|question| {
+                    self.all(TextField::One, &[&question.text], question.truncate, Instant::now())
+                });
+                alone.map(|outcome| outcome.map(|mut answers| answers.remove(0))).collect()
+            }
+        }
+    }
+
+    fn predict_those_in_bounds(
+        self,
+        questions: &[&Question<'_>],
+        started: Instant,
+    ) -> Result<Vec<Result<Answer<'a>, ApiError>>, ApiError> {
+        let texts: Vec<&str> = questions.iter().map(|question| &*question.text).collect();
+        let counts = self.count(&texts)?;
+        let refusal = |idx: usize| {
+            let counts = counts.as_ref()?;
+            (counts.is_cut(idx) && !questions[idx].truncate)
+                .then(|| ApiError::validation(vec![TextField::One.too_long(counts, idx)]))
+        };
+        let refusals: Vec<Option<ApiError>> = (0..texts.len()).map(refusal).collect();
+        let taken: Vec<usize> = (0..texts.len()).filter(|idx| refusals[*idx].is_none()).collect();
+        let taken_texts: Vec<&str> = taken.iter().map(|idx| texts[*idx]).collect();
+        let truncated = truncated(counts.as_ref(), taken.into_iter());
+        let mut answers = self.predict(&taken_texts, truncated, started)?.into_iter();
+        let outcomes = refusals.into_iter().map(|refusal| match refusal {
+            Some(refusal) => Err(refusal),
+            None => answers.next().ok_or_else(ApiError::internal),
+        });
+        Ok(outcomes.collect())
+    }
+
+    fn count(self, texts: &[&str]) -> Result<Option<TokenCounts>, ApiError> {
+        self.guarded(|| self.served.classifier.count_tokens(texts))
+    }
+
+    fn predict(
+        self,
+        texts: &[&str],
+        truncated: Vec<bool>,
+        started: Instant,
+    ) -> Result<Vec<Answer<'a>>, ApiError> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Self { state, served, request_id } = self;
+        let predictions = self.guarded(|| prediction::predictions(&*served.classifier, texts))?;
+        let duration = started.elapsed();
+        state.metrics().predicted(&served.info, &predictions, duration);
+        state.watch().predicted(&served.info, request_id, texts, &predictions, duration);
+        let latency_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
+        let answers = predictions.into_iter().zip(truncated).map(|(prediction, truncated)| {
+            Answer { prediction, model: &served.info, truncated, request_id, latency_ms }
+        });
+        Ok(answers.collect())
+    }
+
+    /// A panicking model must not take the connection, and with it other requests, down.
+    fn guarded<T>(self, work: impl FnOnce() -> Result<T>) -> Result<T, ApiError> {
+        let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+            tracing::error!(request_id = self.request_id, "the model panicked");
+            ApiError::internal()
+        })?;
+        Ok(outcome?)
+    }
+}
+
+/// Which of the texts `idxs` are longer than what the model reads.
+fn truncated(counts: Option<&TokenCounts>, idxs: impl Iterator<Item = usize>) -> Vec<bool> {
+    idxs.map(|idx| counts.is_some_and(|counts| counts.is_cut(idx))).collect()
+}
+
+/// Where texts stand in a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TextField {
+    /// In `text`.
+    One,
+    /// In `texts`.
+    Many,
+}
+
+impl TextField {
+    fn too_long(self, counts: &TokenCounts, text_idx: usize) -> FieldError {
+        let TokenCounts { n_tokens, max_tokens } = counts;
+        let msg = format!(
+            "Text has {} tokens, the model reads {max_tokens}: shorten it, or leave truncate at true",
+            n_tokens[text_idx]
+        );
+        match self {
+            Self::One => FieldError::of_field("text", "too_many_tokens", msg),
+            Self::Many => FieldError::of_field("texts", "too_many_tokens", msg).at(text_idx),
+        }
+    }
+}

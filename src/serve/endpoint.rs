@@ -1,0 +1,229 @@
+//! Every path that a client can reach: what leads there, what it takes, and what it answers. The
+//! router, `/info` and the OpenAPI document are made of this one table.
+
+use axum::routing::{MethodRouter, get};
+use serde_json::{Value, json};
+
+use super::{
+    health::{health, live, ready},
+    info::{self, info},
+    media::JSON_LINES,
+    metrics::metrics,
+    models::models,
+    openapi, page, predict,
+    state::ServerState,
+};
+
+/// One path with its one method.
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    /// As axum and OpenAPI both write it: `/assets/{name}`.
+    pub(crate) path: &'static str,
+    /// In a few words.
+    pub(crate) does: &'static str,
+    /// What else there is to know.
+    pub(crate) detail: &'static str,
+    /// The values of the path's parameter, if it has one.
+    pub(crate) names: fn() -> Vec<&'static str>,
+    /// Bodies it takes; none for a question that is all in its path.
+    pub(crate) takes: &'static [Content],
+    /// What it answers when all is well, or as well as `/health` finds it.
+    pub(crate) answers: &'static [(u16, &'static [Content])],
+    /// The statuses of its refusals.
+    pub(crate) refuses: &'static [u16],
+    pub(crate) handler: fn(&ServerState) -> MethodRouter<ServerState>,
+}
+
+/// What the path is asked with. `HEAD` works wherever `GET` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+}
+
+impl Method {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// A body.
+pub(crate) struct Content {
+    pub(crate) media_type: &'static str,
+    /// The name of its schema in the OpenAPI document.
+    pub(crate) schema: &'static str,
+    /// JSON that shows one.
+    pub(crate) example: Option<&'static str>,
+}
+
+const fn json_of(schema: &'static str) -> Content {
+    Content { media_type: "application/json", schema, example: None }
+}
+
+const fn text(media_type: &'static str) -> Content {
+    Content { media_type, schema: "Text", example: None }
+}
+
+const HTML: Content = text("text/html");
+
+/// What every endpoint has that says nothing else.
+const PLAIN: Endpoint = Endpoint {
+    method: Method::Get,
+    path: "",
+    does: "",
+    detail: "",
+    names: Vec::new,
+    takes: &[],
+    answers: &[],
+    refuses: &[],
+    handler: |_| MethodRouter::new(),
+};
+
+const BATCH: Endpoint = Endpoint {
+    method: Method::Post,
+    path: "/predict/batch",
+    does: "predicts many texts, in their order",
+    detail: "As JSON, all or none: one faulty text refuses the batch, and says which. As lines of \
+             JSON (application/x-ndjson), each line is a question of its own and is answered while \
+             later ones are still being sent; the limits are those of a single prediction for each \
+             line, and there is none for their number. A line that cannot be answered gets an error \
+             with its number in place of an answer. Read answers while you send: a client that takes \
+             none for 10 seconds, or sends nothing for so long, is given up.",
+    takes: &[
+        Content {
+            media_type: "application/json",
+            schema: "BatchQuestion",
+            example: Some(r#"{"texts":["An utterly wonderful film.","A waste of an evening."]}"#),
+        },
+        Content { media_type: JSON_LINES, schema: "LineQuestions", example: None },
+    ],
+    answers: &[(
+        200,
+        &[
+            json_of("Predictions"),
+            Content { media_type: JSON_LINES, schema: "LineAnswers", example: None },
+        ],
+    )],
+    refuses: &[400, 408, 413, 415, 422, 500, 503],
+    handler: predict::batch,
+    ..PLAIN
+};
+
+/// All of them.
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        path: "/",
+        does: "this description, or a page for browsers",
+        answers: &[(200, &[json_of("Info"), HTML])],
+        handler: |_| get(info),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/info",
+        does: "this description",
+        answers: &[(200, &[json_of("Info")])],
+        handler: |_| get(info::description),
+        ..PLAIN
+    },
+    Endpoint {
+        method: Method::Post,
+        path: "/predict",
+        does: "predicts one text",
+        takes: &[Content {
+            media_type: "application/json",
+            schema: "Question",
+            example: Some(r#"{"text":"An utterly wonderful film."}"#),
+        }],
+        answers: &[(200, &[json_of("Prediction")])],
+        refuses: &[400, 408, 413, 415, 422, 500, 503],
+        handler: predict::single,
+        ..PLAIN
+    },
+    BATCH,
+    Endpoint { path: "/batch_predict", does: "the same as /predict/batch", ..BATCH },
+    Endpoint {
+        path: "/models",
+        does: "lists what is served",
+        answers: &[(200, &[json_of("Models")])],
+        handler: |_| get(models),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/health",
+        does: "says which model version answers, and how it did so far",
+        answers: &[(200, &[json_of("Health")]), (503, &[json_of("Unavailable")])],
+        handler: |_| get(health),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/health/live",
+        does: "says that the process runs",
+        answers: &[(200, &[json_of("Live")])],
+        handler: |_| get(live),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/health/ready",
+        does: "says whether predictions are answered",
+        answers: &[(200, &[json_of("Ready")])],
+        refuses: &[503],
+        handler: |_| get(ready),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/metrics",
+        does: "counts and durations for Prometheus",
+        answers: &[(200, &[text("text/plain")])],
+        handler: |_| get(metrics),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/docs",
+        does: "a page that explains the endpoints and tries them out",
+        answers: &[(200, &[HTML])],
+        handler: |_| get(page::docs),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/openapi.json",
+        does: "the OpenAPI document of these endpoints",
+        answers: &[(200, &[json_of("OpenApi")])],
+        handler: |_| get(openapi::openapi),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/assets/{name}",
+        does: "what the pages are made of",
+        names: page::asset_names,
+        answers: &[
+            (200, &[text("text/css"), text("text/javascript"), text("image/svg+xml")]),
+            (304, &[]),
+        ],
+        refuses: &[404],
+        handler: |_| get(page::asset),
+        ..PLAIN
+    },
+];
+
+impl Endpoint {
+    /// For `/info`.
+    pub(crate) fn describe(&self) -> Value {
+        let mut described =
+            json!({ "method": self.method.name(), "path": self.path, "does": self.does });
+        let example = self.takes.iter().find_map(Content::example);
+        if let Some(example) = example {
+            described["example"] = example;
+        }
+        described
+    }
+}
+
+impl Content {
+    pub(crate) fn example(&self) -> Option<Value> {
+        let example = self.example?;
+        Some(serde_json::from_str(example).expect("examples are JSON: a test reads them all"))
+    }
+}
