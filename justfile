@@ -63,3 +63,7 @@ check-deploy:
 # what Jupyter itself says of the kernel, our own client suite, and every notebook: `PROGRAM=target/debug/trialbook just test-jupyter`
 test-jupyter *ARGS:
     bash tests/jupyter/run.sh {{ARGS}}
+
+# what Schemathesis and a browser say of the server: `PROGRAM=target/debug/trialbook just test-server` (needs Chromium for its pages)
+test-server *ARGS:
+    bash tests/server/run.sh {{ARGS}}

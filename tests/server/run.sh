@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Runs everything here against a server of PROGRAM, in a Python of its own unless SERVER_VENV names one. The pages are
+# tried in the Chromium that is installed, or the one that CHROMIUM names.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+venv="${SERVER_VENV:-target/server-venv}"
+if ! [ -x "$venv/bin/schemathesis" ]; then
+    "${PYTHON:-python3}" -m venv "$venv"
+    "$venv/bin/pip" install --quiet -r tests/server/requirements.txt
+fi
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -p no:cacheprovider "${@:-tests/server}"
