@@ -436,7 +436,22 @@ async fn long_work_that_waits_too_long_is_turned_away() {
     tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
     let second = ask(state, post("/predict", r#"{"text":"good"}"#)).await;
     gate.open();
-    check_error(&second, 503, "overloaded");
+    check_error(&second, 503, "too_late");
+    assert_eq!(second.headers["retry-after"], "1");
+    assert_eq!(first.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn long_work_that_finds_no_place_is_turned_away_at_once() {
+    let limits =
+        Limits { inline_body_bytes: 0, n_parallel: 1, queue_bodies: 0, ..Limits::default() };
+    let (state, gate) = state_with(&["neg", "pos"], limits);
+    let first = tokio::spawn(ask(state.clone(), post("/predict", r#"{"text":"wait"}"#)));
+    let entered = gate.clone();
+    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    let second = ask(state, post("/predict", r#"{"text":"good"}"#)).await;
+    gate.open();
+    check_error(&second, 429, "overloaded");
     assert_eq!(second.headers["retry-after"], "1");
     assert_eq!(first.await.unwrap().status, 200);
 }

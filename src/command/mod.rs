@@ -61,7 +61,7 @@ pub enum Command {
     /// Bring the previous Production version back
     Rollback(gate::Rollback),
     /// Serve the Production version over HTTP
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Make, list and revoke the API keys that servers ask for
     #[command(subcommand)]
     Keys(keys::Keys),

@@ -12,6 +12,7 @@ use crate::{
     serve::{self, ServeConfig, Server, ServerState},
 };
 
+mod batching;
 mod protection;
 
 /// `serve --port 8000`
@@ -41,6 +42,11 @@ pub struct Serve {
     /// Stop what --background started
     #[arg(long)]
     stop: bool,
+    /// Send a span of every request to the OpenTelemetry collector there (OTLP over HTTP)
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    #[command(flatten)]
+    batching: batching::Batching,
     #[command(flatten)]
     protection: protection::Protection,
 }
@@ -57,7 +63,8 @@ impl Serve {
             model: self.model.clone(),
             pin: self.pin,
             log: (!self.no_log).then(|| LogConfig { text: self.log_text, ..LogConfig::default() }),
-            limits: self.protection.limits(),
+            limits: self.batching.limits(self.protection.limits()),
+            otlp_endpoint: self.otlp_endpoint.clone(),
             security: self.protection.security(),
             ..ServeConfig::new(session.book.store().clone())
         };

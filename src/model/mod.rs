@@ -139,6 +139,12 @@ pub trait Classifier: Send + Sync {
         Ok(None)
     }
 
+    /// Whether many texts together cost less than one after the other, and each of them more than a
+    /// thread that also talks to clients should spend.
+    fn wants_batches(&self) -> bool {
+        false
+    }
+
     /// The terms of `text` that weigh most in its prediction, the strongest first; none for a
     /// model that cannot tell.
     ///

@@ -2,7 +2,9 @@
 //! takes note of it. The one place where handlers meet a model.
 
 use std::{
+    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Instant,
 };
 
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     body::{MAX_FAULTS, Question},
+    engine,
     error::{ApiError, FieldError},
     state::{ModelInfo, ServedModel, ServerState},
 };
@@ -34,6 +37,13 @@ pub(crate) struct Answer<'a> {
     latency_ms: f64,
 }
 
+/// One request's texts, read and counted.
+pub(crate) struct Queueable {
+    pub(crate) question: engine::Question,
+    /// Which of the texts the model reads only the beginning of.
+    pub(crate) truncated: Vec<bool>,
+}
+
 /// One request, and the version that answers it to its end.
 #[derive(Clone, Copy)]
 pub(crate) struct Asker<'a> {
@@ -56,6 +66,21 @@ impl<'a> Asker<'a> {
         truncate: bool,
         started: Instant,
     ) -> Result<Vec<Answer<'a>>, ApiError> {
+        let counts = self.check(field, texts, truncate)?;
+        self.predict(texts, truncated(counts.as_ref(), 0..texts.len()), started)
+    }
+
+    /// How long `texts` are, which are the request's field `field`.
+    ///
+    /// # Errors
+    /// 422 for texts that are longer than the model reads, where `truncate` does not let them be
+    /// cut; 500 when the model fails.
+    fn check(
+        self,
+        field: TextField,
+        texts: &[&str],
+        truncate: bool,
+    ) -> Result<Option<TokenCounts>, ApiError> {
         let counts = self.count(texts)?;
         if let Some(counts) = counts.as_ref().filter(|_| !truncate) {
             let faults = (0..texts.len()).filter(|idx| counts.is_cut(*idx)).take(MAX_FAULTS);
@@ -65,7 +90,45 @@ impl<'a> Asker<'a> {
                 return Err(ApiError::validation(faults));
             }
         }
-        self.predict(texts, truncated(counts.as_ref(), 0..texts.len()), started)
+        Ok(counts)
+    }
+
+    /// What the queue of a model that wants batches takes: [`Asker::all`] up to where the model is
+    /// asked.
+    ///
+    /// # Errors
+    /// As [`Asker::all`].
+    pub(crate) fn queueable(
+        self,
+        field: TextField,
+        texts: Vec<Cow<'_, str>>,
+        truncate: bool,
+    ) -> Result<Queueable, ApiError> {
+        let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
+        let counts = self.check(field, &borrowed, truncate)?;
+        let n_tokens = match &counts {
+            Some(TokenCounts { n_tokens, max_tokens }) => {
+                n_tokens.iter().map(|n| *n.min(max_tokens)).collect()
+            }
+            // Of English text some five bytes are a token.
+            None => borrowed.iter().map(|text| text.len() / 5 + 1).collect(),
+        };
+        let truncated = truncated(counts.as_ref(), 0..borrowed.len());
+        let classifier = Arc::clone(&self.served.classifier);
+        let texts = texts.into_iter().map(Cow::into_owned).collect();
+        Ok(Queueable { question: engine::Question { classifier, texts, n_tokens }, truncated })
+    }
+
+    /// [`Asker::all`] from where the model has answered.
+    pub(crate) fn answered(
+        self,
+        texts: &[String],
+        predictions: Vec<Prediction>,
+        truncated: Vec<bool>,
+        started: Instant,
+    ) -> Vec<Answer<'a>> {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        self.note(&texts, predictions, truncated, started)
     }
 
     /// Predicts each of `questions` that can be: one that fails leaves the others alone.
@@ -125,8 +188,20 @@ impl<'a> Asker<'a> {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
+        let predictions =
+            self.guarded(|| prediction::predictions(&*self.served.classifier, texts))?;
+        Ok(self.note(texts, predictions, truncated, started))
+    }
+
+    /// Takes note of predictions, and makes them answers.
+    fn note(
+        self,
+        texts: &[&str],
+        predictions: Vec<Prediction>,
+        truncated: Vec<bool>,
+        started: Instant,
+    ) -> Vec<Answer<'a>> {
         let Self { state, served, request_id } = self;
-        let predictions = self.guarded(|| prediction::predictions(&*served.classifier, texts))?;
         let duration = started.elapsed();
         state.metrics().predicted(&served.info, &predictions, duration);
         state.watch().predicted(&served.info, request_id, texts, &predictions, duration);
@@ -134,7 +209,7 @@ impl<'a> Asker<'a> {
         let answers = predictions.into_iter().zip(truncated).map(|(prediction, truncated)| {
             Answer { prediction, model: &served.info, truncated, request_id, latency_ms }
         });
-        Ok(answers.collect())
+        answers.collect()
     }
 
     /// A panicking model must not take the connection, and with it other requests, down.

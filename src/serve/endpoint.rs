@@ -31,7 +31,24 @@ pub(crate) struct Endpoint {
     pub(crate) answers: &'static [(u16, &'static [Content])],
     /// The statuses of its refusals.
     pub(crate) refuses: &'static [u16],
+    /// Who may ask, where keys are asked for.
+    pub(crate) access: Access,
     pub(crate) handler: fn(&ServerState) -> MethodRouter<ServerState>,
+}
+
+/// Who may ask an endpoint of a server whose store has API keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody: it tells nothing of this server's own.
+    Open,
+    /// A browser that wants the page; for the rest as [`Access::Predict`].
+    Page,
+    /// Keys of any scope.
+    Predict,
+    /// Everybody, or keys of any scope where the server is told so.
+    Health,
+    /// Everybody, or admin keys where the server is told so.
+    Metrics,
 }
 
 /// What the path is asked with. `HEAD` works wherever `GET` does.
@@ -79,6 +96,7 @@ const PLAIN: Endpoint = Endpoint {
     takes: &[],
     answers: &[],
     refuses: &[],
+    access: Access::Predict,
     handler: |_| MethodRouter::new(),
 };
 
@@ -118,6 +136,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         path: "/",
         does: "this description, or a page for browsers",
         answers: &[(200, &[json_of("Info"), HTML])],
+        access: Access::Page,
         handler: |_| get(info),
         ..PLAIN
     },
@@ -155,6 +174,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         path: "/health",
         does: "says which model version answers, and how it did so far",
         answers: &[(200, &[json_of("Health")]), (503, &[json_of("Unavailable")])],
+        access: Access::Health,
         handler: |_| get(health),
         ..PLAIN
     },
@@ -162,6 +182,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         path: "/health/live",
         does: "says that the process runs",
         answers: &[(200, &[json_of("Live")])],
+        access: Access::Health,
         handler: |_| get(live),
         ..PLAIN
     },
@@ -170,6 +191,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         does: "says whether predictions are answered",
         answers: &[(200, &[json_of("Ready")])],
         refuses: &[503],
+        access: Access::Health,
         handler: |_| get(ready),
         ..PLAIN
     },
@@ -177,6 +199,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         path: "/metrics",
         does: "counts and durations for Prometheus",
         answers: &[(200, &[text("text/plain")])],
+        access: Access::Metrics,
         handler: |_| get(metrics),
         ..PLAIN
     },
@@ -184,6 +207,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         path: "/docs",
         does: "a page that explains the endpoints and tries them out",
         answers: &[(200, &[HTML])],
+        access: Access::Open,
         handler: |_| get(page::docs),
         ..PLAIN
     },
@@ -191,6 +215,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         path: "/openapi.json",
         does: "the OpenAPI document of these endpoints",
         answers: &[(200, &[json_of("OpenApi")])],
+        access: Access::Open,
         handler: |_| get(openapi::openapi),
         ..PLAIN
     },
@@ -203,12 +228,18 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
             (304, &[]),
         ],
         refuses: &[404],
+        access: Access::Open,
         handler: |_| get(page::asset),
         ..PLAIN
     },
 ];
 
 impl Endpoint {
+    /// The endpoint of a path as the router writes it.
+    pub(crate) fn at(path: &str) -> Option<&'static Self> {
+        ENDPOINTS.iter().find(|endpoint| endpoint.path == path)
+    }
+
     /// For `/info`.
     pub(crate) fn describe(&self) -> Value {
         let mut described =

@@ -1,7 +1,7 @@
 //! What goes round every answer: who may ask at all, the request's id, the security headers, errors
 //! as JSON, and one line in the log. The log gets no text of the user: no bodies, no query strings.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use axum::{
     body::Body,
@@ -11,7 +11,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::{cors, error::ApiError, guard::Peer, state::ServerState};
+use super::{
+    cors, error::ApiError, guard::Peer, otlp::Span, state::ServerState, trace::TraceContext,
+};
 
 /// Names a request in its answer, in errors and in the log.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -57,6 +59,7 @@ pub(crate) async fn envelope(
     let started = Instant::now();
     let in_flight = state.metrics().request();
     let request_id = RequestId::of(request.headers());
+    let trace = TraceContext::of(request.headers(), state.exporter().is_some());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     // Paths that lead nowhere are one series, however many there are.
@@ -102,15 +105,31 @@ pub(crate) async fn envelope(
     let id = HeaderValue::from_str(request_id.as_str()).expect("ids are plain ASCII");
     response.headers_mut().insert(X_REQUEST_ID, id);
 
+    let status = response.status().as_u16();
     tracing::info!(
         %method,
         path,
-        status = response.status().as_u16(),
+        status,
         latency_ms = started.elapsed().as_secs_f64() * 1e3,
         request_id = request_id.as_str(),
         key = key.as_deref(),
+        trace_id = trace.as_ref().map(|trace| trace.trace_id.as_str()),
+        span_id = trace.as_ref().map(|trace| trace.span_id.as_str()),
         "request"
     );
+    if let (Some(exporter), Some(context)) = (state.exporter(), trace)
+        && context.is_sampled
+    {
+        exporter.push(Span {
+            context,
+            method: method.to_string(),
+            route: route.as_ref().map_or("other", MatchedPath::as_str).to_owned(),
+            status,
+            request_id: request_id.as_str().to_owned(),
+            ended: SystemTime::now(),
+            took: started.elapsed(),
+        });
+    }
     response
 }
 

@@ -231,14 +231,27 @@ impl ApiError {
         )
     }
 
-    /// 503: too much work is waiting already.
+    /// 429: too much work is waiting already.
     pub(crate) fn overloaded() -> Self {
         Self {
             retry_after_s: Some(1),
             ..Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::TOO_MANY_REQUESTS,
                 "overloaded",
-                "too many long requests are waiting",
+                "too much work is waiting already",
+                "try again in a second, or send smaller batches",
+            )
+        }
+    }
+
+    /// 503: the request waited for the model as long as one may.
+    pub(crate) fn too_late() -> Self {
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_late",
+                "the model did not get to this request in time",
                 "try again in a second, or send smaller batches",
             )
         }

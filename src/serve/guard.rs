@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     cors::Cors,
+    endpoint::{Access, Endpoint},
     error::ApiError,
     info::wants_page,
     rates::{Caller, Rates},
@@ -149,20 +150,13 @@ impl Guard {
 
     /// What a key must open for `route`, where keys are asked for; none for a route that is open.
     fn needed(&self, route: Option<&str>, headers: &HeaderMap) -> Option<Scope> {
-        match route {
+        match route.and_then(Endpoint::at).map(|endpoint| endpoint.access) {
+            Some(Access::Open) => None,
             // The page itself is the same for everybody: what it asks for is guarded.
-            Some("/") if wants_page(headers) => None,
-            Some("/assets/page.css" | "/assets/page.js" | "/assets/icon.svg") => None,
-            Some("/health" | "/health/live" | "/health/ready") => {
-                self.security.auth_health.then_some(Scope::Predict)
-            }
-            Some("/metrics") => self.security.auth_metrics.then_some(Scope::Admin),
-            None
-            | Some("/" | "/info" | "/models" | "/predict" | "/predict/batch" | "/batch_predict") => {
-                Some(Scope::Predict)
-            }
-            // A route that nobody thought of here is guarded best.
-            Some(_) => Some(Scope::Admin),
+            Some(Access::Page) if wants_page(headers) => None,
+            Some(Access::Health) => self.security.auth_health.then_some(Scope::Predict),
+            Some(Access::Metrics) => self.security.auth_metrics.then_some(Scope::Admin),
+            Some(Access::Page | Access::Predict) | None => Some(Scope::Predict),
         }
     }
 
@@ -262,8 +256,9 @@ mod tests {
             (None, 401, 200, 200),
             (Some("/health/live"), 401, 200, 200),
             (Some("/metrics"), 401, 403, 200),
-            (Some("/some/new/route"), 401, 403, 200),
-            (Some("/assets/page.js"), 200, 200, 200),
+            (Some("/assets/{name}"), 200, 200, 200),
+            (Some("/docs"), 200, 200, 200),
+            (Some("/openapi.json"), 200, 200, 200),
         ] {
             let found = [&HeaderMap::new(), &with(SECRET), &with("tbk_ops")]
                 .map(|headers| status(closed.admit(route, headers, None)));

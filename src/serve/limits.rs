@@ -27,8 +27,21 @@ pub struct Limits {
     pub inline_body_bytes: usize,
     /// Long bodies predicted at the same time. Default: the number of CPU cores.
     pub n_parallel: usize,
-    /// How long a long body waits for its turn before it is turned away. Default 5 s.
+    /// Long bodies that wait for their turn; further ones are refused at once. Default 64.
+    pub queue_bodies: usize,
+    /// Texts that wait for a model that is asked in batches; further ones are refused at once.
+    /// Default 1,024.
+    pub queue_texts: usize,
+    /// How long a request waits for its turn before it is turned away. Default 5 s.
     pub queue_wait: Duration,
+    /// Texts that such a model is asked together at most. Default 32.
+    pub model_batch_texts: usize,
+    /// Tokens of those texts, but for a text that has more by itself. Default 4,096: more need
+    /// memory and gain nothing.
+    pub model_batch_tokens: usize,
+    /// How long the first text waits for others. Default none: what arrives while the model is busy
+    /// is the next batch anyway, and a lone text waits for nobody.
+    pub model_batch_wait: Duration,
     /// How long a client may take to send its body; of a stream, until it sends more or takes an
     /// answer. Default 10 s.
     pub body_wait: Duration,
@@ -53,7 +66,12 @@ impl Default for Limits {
             stream_lines: 256,
             inline_body_bytes: 16 << 10,
             n_parallel: std::thread::available_parallelism().map_or(1, usize::from),
+            queue_bodies: 64,
+            queue_texts: 1_024,
             queue_wait: Duration::from_secs(5),
+            model_batch_texts: 32,
+            model_batch_tokens: 4_096,
+            model_batch_wait: Duration::ZERO,
             body_wait: Duration::from_secs(10),
             idle_wait: Duration::from_secs(30),
             write_wait: Duration::from_secs(10),

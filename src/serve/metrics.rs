@@ -34,7 +34,9 @@ pub(crate) struct Metrics {
     negative: IntCounterVec,
     prediction_duration: Histogram,
     batch_size: Histogram,
+    model_batch_size: Histogram,
     queue_length: IntGauge,
+    queue_texts: IntGauge,
     queue_wait: Histogram,
     requests: IntCounterVec,
     in_flight: IntGauge,
@@ -85,6 +87,17 @@ impl Metrics {
                 "Texts of one request.",
                 &BATCH_SIZES,
             ),
+            model_batch_size: histogram(
+                &registry,
+                "model_batch_size",
+                "Texts that a model which wants batches was asked together.",
+                &BATCH_SIZES,
+            ),
+            queue_texts: gauge(
+                &registry,
+                "model_queue_texts",
+                "Texts that wait for a model which wants batches.",
+            ),
             queue_length: gauge(
                 &registry,
                 "model_prediction_queue_length",
@@ -93,7 +106,7 @@ impl Metrics {
             queue_wait: histogram(
                 &registry,
                 "model_prediction_queue_wait_seconds",
-                "How long long requests waited for their turn.",
+                "How long long requests, and those for a model which wants batches, waited for their turn.",
                 &DURATIONS,
             ),
             requests: counters(
@@ -166,6 +179,16 @@ impl Metrics {
     /// A long request begins to wait for its turn.
     pub(crate) fn queued(&self) -> Held<'_> {
         Held::new(&self.queue_length)
+    }
+
+    /// So many texts wait for a batch.
+    pub(crate) fn queue_holds(&self, n_texts: usize) {
+        self.queue_texts.set(i64::try_from(n_texts).unwrap_or(i64::MAX));
+    }
+
+    /// A model was asked a batch.
+    pub(crate) fn asked(&self, n_texts: usize) {
+        self.model_batch_size.observe(n_texts as f64);
     }
 
     pub(crate) fn waited(&self, duration: Duration) {

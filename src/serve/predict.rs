@@ -1,7 +1,7 @@
 //! `POST /predict` and its batch: from the bytes of a body to the bytes of the answer. Short bodies
 //! are answered where they were read, long ones beside the async threads, a few at a time.
 
-use std::{borrow::Cow, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use axum::{
     Extension,
@@ -14,7 +14,7 @@ use axum::{
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
-    ask::{Asker, TextField},
+    ask::{Answer, Asker, Queueable, TextField},
     body,
     envelope::RequestId,
     error::ApiError,
@@ -83,24 +83,53 @@ async fn respond(
     let served = state.served()?;
     let body = read(&state, request, max_bytes).await?;
     let started = Instant::now();
-    let is_short = body.len() <= state.limits().inline_body_bytes;
-    let work = {
-        let state = state.clone();
-        move || {
-            let request_id = request_id.as_str();
-            answer(Asker { state: &state, served: &served, request_id }, &body, shape, started)
-        }
-    };
-    let json = if is_short {
-        work()?
+    let n_bytes = body.len();
+    let json = if served.classifier.wants_batches() {
+        let reading = {
+            let (state, served, request_id) = (state.clone(), served.clone(), request_id.clone());
+            move || {
+                let request_id = request_id.as_str();
+                queueable(Asker { state: &state, served: &served, request_id }, &body, shape)
+            }
+        };
+        let Queueable { question, truncated } = in_turn(&state, n_bytes, reading).await?;
+        let texts = Arc::clone(&question.texts);
+        let predictions = state.engine().ask(question).await?;
+        let asker = Asker { state: &state, served: &served, request_id: request_id.as_str() };
+        to_json(shape, &asker.answered(&texts, predictions, truncated, started))
     } else {
-        let arrived = Instant::now();
-        let permit = timeout(state.limits().queue_wait, turn(&state)).await;
-        state.metrics().waited(arrived.elapsed());
-        beside(permit.map_err(|_| ApiError::overloaded())?, work).await??
+        let work = {
+            let state = state.clone();
+            move || {
+                let request_id = request_id.as_str();
+                answer(Asker { state: &state, served: &served, request_id }, &body, shape, started)
+            }
+        };
+        in_turn(&state, n_bytes, work).await?
     };
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json)
         .into_response())
+}
+
+/// Does the `work` for a body of `n_bytes`: here when that is short, else in the blocking pool when
+/// its turn comes.
+///
+/// # Errors
+/// 429 at once where too many wait already, 503 when its turn did not come in time; those of the
+/// work.
+async fn in_turn<T: Send + 'static>(
+    state: &ServerState,
+    n_bytes: usize,
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if n_bytes <= state.limits().inline_body_bytes {
+        return work();
+    }
+    let _place = state.place().ok_or_else(ApiError::overloaded)?;
+    let arrived = Instant::now();
+    let permit = timeout(state.limits().queue_wait, turn(state)).await;
+    state.metrics().waited(arrived.elapsed());
+    beside(permit.map_err(|_| ApiError::too_late())?, work).await?
 }
 
 /// The whole body, if it is short enough and quick enough.
@@ -145,20 +174,40 @@ fn answer(
     shape: Shape,
     started: Instant,
 ) -> Result<Vec<u8>, ApiError> {
+    let (field, texts, truncate) = texts(asker, body, shape)?;
+    let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
+    Ok(to_json(shape, &asker.all(field, &texts, truncate, started)?))
+}
+
+/// Reads the texts for the queue of a model that wants batches.
+fn queueable(asker: Asker<'_>, body: &[u8], shape: Shape) -> Result<Queueable, ApiError> {
+    let (field, texts, truncate) = texts(asker, body, shape)?;
+    asker.queueable(field, texts, truncate)
+}
+
+/// The texts of `body`, and whether they may be cut.
+fn texts<'a>(
+    asker: Asker<'_>,
+    body: &'a [u8],
+    shape: Shape,
+) -> Result<(TextField, Vec<Cow<'a, str>>, bool), ApiError> {
     let max_chars = asker.state.limits().text_chars;
-    let json = match shape {
+    match shape {
         Shape::One => {
             let question = body::question(body, max_chars)?;
-            let texts = [&*question.text];
-            let answers = asker.all(TextField::One, &texts, question.truncate, started)?;
-            serde_json::to_vec(&answers[0])
+            Ok((TextField::One, vec![question.text], question.truncate))
         }
         Shape::Many { max_texts } => {
             let question = body::batch(body, max_texts, max_chars)?;
-            let texts: Vec<&str> = question.texts.iter().map(Cow::as_ref).collect();
-            let answers = asker.all(TextField::Many, &texts, question.truncate, started)?;
-            serde_json::to_vec(&answers)
+            Ok((TextField::Many, question.texts, question.truncate))
         }
+    }
+}
+
+fn to_json(shape: Shape, answers: &[Answer<'_>]) -> Vec<u8> {
+    let json = match shape {
+        Shape::One => serde_json::to_vec(&answers[0]),
+        Shape::Many { .. } => serde_json::to_vec(answers),
     };
-    Ok(json.expect("texts and numbers serialise"))
+    json.expect("texts and numbers serialise")
 }

@@ -40,6 +40,9 @@ pub struct ServeConfig {
     pub limits: Limits,
     /// Who may ask, and how.
     pub security: Security,
+    /// The OpenTelemetry collector that gets a span of every request, such as
+    /// `http://127.0.0.1:4318`; none for none.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl ServeConfig {
@@ -49,7 +52,8 @@ impl ServeConfig {
     ///
     /// # Errors
     /// When the registry or the log cannot be opened, there is no version `pin`, or the version's
-    /// files are not what was written; when the certificate cannot be used.
+    /// files are not what was written; when the certificate or the collector's address cannot be
+    /// used.
     pub fn load(&self) -> Result<ServerState> {
         ServerState::load(self)
     }
@@ -65,6 +69,7 @@ impl ServeConfig {
             log: Some(LogConfig::default()),
             limits: Limits::default(),
             security: Security::default(),
+            otlp_endpoint: None,
         }
     }
 }

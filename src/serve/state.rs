@@ -3,16 +3,16 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
     time::Instant,
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
-    ServeConfig, error::ApiError, follow::Source, guard::Guard, limits::Limits, metrics::Metrics,
-    security::Security, tls::Tls, watch::Watch,
+    ServeConfig, engine::Engine, error::ApiError, follow::Source, guard::Guard, limits::Limits,
+    metrics::Metrics, otlp::SpanExporter, security::Security, tls::Tls, watch::Watch,
 };
 use crate::{
     error::Result,
@@ -77,9 +77,14 @@ struct Inner {
     /// None where connections are not encrypted.
     tls: Option<Tls>,
     limits: Limits,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     watch: Watch,
     permits: Arc<Semaphore>,
+    /// Long work that has a permit or waits for one.
+    places: Semaphore,
+    /// Started with the first model that wants batches.
+    engine: OnceLock<Engine>,
+    exporter: Option<SpanExporter>,
     started: Instant,
 }
 
@@ -89,6 +94,7 @@ struct Supply {
     log: Option<PredictionLog>,
     guard: Guard,
     tls: Option<Tls>,
+    exporter: Option<SpanExporter>,
     limits: Limits,
 }
 
@@ -106,12 +112,12 @@ impl ServerState {
     /// question.
     pub fn new(model: impl Into<String>, served: Option<ServedModel>, limits: Limits) -> Self {
         let guard = Guard::new(Security::default());
-        let supply = Supply { source: None, log: None, guard, tls: None, limits };
+        let supply = Supply { source: None, log: None, guard, tls: None, exporter: None, limits };
         Self::with_supply(model.into(), served, supply)
     }
 
     fn with_supply(model: String, served: Option<ServedModel>, supply: Supply) -> Self {
-        let Supply { source, log, guard, tls, limits } = supply;
+        let Supply { source, log, guard, tls, exporter, limits } = supply;
         let metrics = Metrics::new();
         if let Some(served) = &served {
             metrics.serves(None, Some(&served.info));
@@ -123,9 +129,12 @@ impl ServerState {
             source,
             guard,
             tls,
-            metrics,
+            metrics: Arc::new(metrics),
             watch: Watch::new(log),
             permits: Arc::new(Semaphore::new(limits.n_parallel)),
+            places: Semaphore::new(limits.n_parallel + limits.queue_bodies),
+            engine: OnceLock::new(),
+            exporter,
             limits,
             started: Instant::now(),
         }))
@@ -136,6 +145,7 @@ impl ServerState {
         let ServeConfig { store, model, pin, security, limits, .. } = config;
         // What is cheap to refuse comes before the model.
         let tls = security.tls.as_ref().map(Tls::load).transpose()?;
+        let exporter = config.otlp_endpoint.as_deref().map(SpanExporter::start).transpose()?;
         let log = config.log.as_ref().map(|log| PredictionLog::open(&store.logs_dir(), log));
         let log = log.transpose()?;
         let source = Source::new(Registry::open(store)?, model, *pin);
@@ -150,7 +160,7 @@ impl ServerState {
             None => tracing::warn!(model, "no version in production: predictions answer 503"),
         }
         let limits = limits.clone();
-        let supply = Supply { source: Some(source), log, guard, tls, limits };
+        let supply = Supply { source: Some(source), log, guard, tls, exporter, limits };
         Ok(Self::with_supply(model.clone(), served, supply))
     }
 
@@ -233,6 +243,22 @@ impl ServerState {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// A place among the long work that is done or waits; none when all are taken.
+    pub(crate) fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.places.try_acquire().ok()
+    }
+
+    /// Where models are asked that want batches.
+    pub(crate) fn engine(&self) -> &Engine {
+        let Inner { engine, limits, metrics, .. } = &*self.0;
+        engine.get_or_init(|| Engine::start(limits, Arc::clone(metrics)))
+    }
+
+    /// Where spans go, if anywhere.
+    pub(crate) fn exporter(&self) -> Option<&SpanExporter> {
+        self.0.exporter.as_ref()
     }
 
     /// Permits for long work beside the async threads.

@@ -139,6 +139,10 @@ impl Classifier for Neural {
         Ok(Some(TokenCounts { n_tokens, max_tokens: self.max_length() }))
     }
 
+    fn wants_batches(&self) -> bool {
+        true
+    }
+
     fn save(&self, dir: &Path) -> Result<()> {
         self.tokenizer.save(dir)?;
         match &self.engine {

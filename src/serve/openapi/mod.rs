@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
 use super::{
-    endpoint::{Content, ENDPOINTS, Endpoint},
+    endpoint::{Access, Content, ENDPOINTS, Endpoint},
     limits::Limits,
     state::ServerState,
 };
@@ -13,8 +13,10 @@ use super::{
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// What each refusal's status means and which kinds of error have it.
-const REFUSALS: [(u16, &str, &[&str]); 8] = [
+const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (400, "The body is no JSON, or broke off.", &["malformed_json", "incomplete_body"]),
+    (401, "The server asks for an API key.", &["unauthorized"]),
+    (403, "The key's scope is too small.", &["forbidden"]),
     (404, "There is nothing at this path.", &["not_found"]),
     (408, "The body did not arrive in time.", &["request_timeout"]),
     (413, "The body is too long.", &["payload_too_large"]),
@@ -24,11 +26,16 @@ const REFUSALS: [(u16, &str, &[&str]); 8] = [
         &["unsupported_media_type"],
     ),
     (422, "The body is JSON, but not what the endpoint takes.", &["validation_error"]),
+    (
+        429,
+        "The caller asks too often, or too much work is waiting already.",
+        &["too_many_requests", "overloaded"],
+    ),
     (500, "The model failed; the server's log says why.", &["internal"]),
     (
         503,
-        "No version is in production, or too much work is waiting already.",
-        &["model_unavailable", "overloaded"],
+        "No version is in production, or the model did not get to the request in time.",
+        &["model_unavailable", "too_late"],
     ),
 ];
 
@@ -70,6 +77,10 @@ fn document(limits: &Limits) -> Value {
         "components": {
             "schemas": schemas,
             "responses": responses,
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "header": { "type": "apiKey", "in": "header", "name": "x-api-key" },
+            },
             "headers": {
                 "RequestId": {
                     "description": "The request's id.",
@@ -105,7 +116,13 @@ fn operation(endpoint: &Endpoint) -> Value {
         }
         responses.insert(status.to_string(), response);
     }
-    for status in endpoint.refuses {
+    // The guard stands before every endpoint that is not open to all.
+    let guarded: &[u16] = if endpoint.access == Access::Open { &[] } else { &[401, 403, 429] };
+    if !guarded.is_empty() {
+        // Also none: a store without keys asks for none.
+        operation["security"] = json!([{}, { "bearer": [] }, { "header": [] }]);
+    }
+    for status in endpoint.refuses.iter().chain(guarded) {
         let reference = format!("#/components/responses/{}", refusal_name(*status));
         responses.insert(status.to_string(), json!({ "$ref": reference }));
     }
@@ -160,9 +177,9 @@ fn refusal(status: u16, meaning: &str, error_types: &[&str]) -> Value {
         ],
     });
     let mut headers = headers();
-    if status == 503 {
+    if matches!(status, 429 | 503) {
         headers["retry-after"] = json!({
-            "description": "Seconds to wait, when too much work is waiting.",
+            "description": "Seconds to wait; none while there is no model.",
             "schema": { "type": "integer" },
         });
     }

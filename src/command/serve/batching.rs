@@ -1,0 +1,60 @@
+//! The flags of `serve` for models that are asked in batches. Each one is an environment variable as
+//! well.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::serve::Limits;
+
+/// How a model is asked that answers many texts together faster than one after the other.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Batches of neural models")]
+pub(super) struct Batching {
+    /// Texts that are asked together at most
+    #[arg(
+        long,
+        env = "TRIALBOOK_MODEL_BATCH",
+        value_name = "TEXTS",
+        default_value_t = Limits::default().model_batch_texts
+    )]
+    model_batch: usize,
+    /// Tokens of those texts at most, but for a text that has more by itself
+    #[arg(
+        long,
+        env = "TRIALBOOK_MODEL_BATCH_TOKENS",
+        value_name = "TOKENS",
+        default_value_t = Limits::default().model_batch_tokens
+    )]
+    model_batch_tokens: usize,
+    /// How long the first text waits for others; what arrives while the model is busy is asked
+    /// together anyway
+    #[arg(
+        long,
+        env = "TRIALBOOK_MODEL_BATCH_WAIT",
+        value_name = "MILLISECONDS",
+        default_value_t = 0
+    )]
+    model_batch_wait: u64,
+    /// Texts that wait at most; further ones are refused at once
+    #[arg(
+        long,
+        env = "TRIALBOOK_QUEUE_TEXTS",
+        value_name = "TEXTS",
+        default_value_t = Limits::default().queue_texts
+    )]
+    queue_texts: usize,
+}
+
+impl Batching {
+    /// `limits` with these.
+    pub(super) fn limits(&self, limits: Limits) -> Limits {
+        Limits {
+            model_batch_texts: self.model_batch,
+            model_batch_tokens: self.model_batch_tokens,
+            model_batch_wait: Duration::from_millis(self.model_batch_wait),
+            queue_texts: self.queue_texts,
+            ..limits
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! Batches for models that answer many texts together faster than one after the other.
+//!
+//! Questions wait in one bounded queue. A thread of its own takes what is there, as many as fit a
+//! batch, and asks the model once: a lone question is asked at once, and those that arrive
+//! meanwhile are the next batch. When the queue is full a question is refused at once. A question
+//! whose client has left, or that waited too long, is dropped before it costs anything.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use super::{error::ApiError, limits::Limits, metrics::Metrics};
+use crate::model::{
+    Classifier,
+    prediction::{self, Prediction},
+};
+
+/// One request's texts.
+pub(crate) struct Question {
+    /// Whom to ask. Only questions to the same model share a batch.
+    pub(crate) classifier: Arc<dyn Classifier>,
+    /// At least one.
+    pub(crate) texts: Arc<[String]>,
+    /// Tokens that the model reads of each text.
+    pub(crate) n_tokens: Vec<usize>,
+}
+
+type Outcome = Result<Vec<Prediction>, ApiError>;
+
+/// The queue and the thread behind it, which ends when the engine is dropped and the queue empty.
+pub(crate) struct Engine(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    bounds: Bounds,
+    metrics: Arc<Metrics>,
+}
+
+/// What a batch and the queue hold at most.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    queue_texts: usize,
+    batch_texts: usize,
+    batch_tokens: usize,
+    batch_wait: Duration,
+    queue_wait: Duration,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Texts of all jobs that no batch has taken.
+    n_texts: usize,
+    closed: bool,
+}
+
+/// A question on its way through one batch or more.
+struct Job {
+    question: Question,
+    /// Of the texts before `n_taken`.
+    predictions: Vec<Prediction>,
+    n_taken: usize,
+    arrived: Instant,
+    answer: oneshot::Sender<Outcome>,
+}
+
+/// What is asked together: some jobs, each with the number of its texts that take part.
+type Batch = Vec<(Job, usize)>;
+
+impl Engine {
+    /// Starts the thread. It begins with the first question.
+    pub(crate) fn start(limits: &Limits, metrics: Arc<Metrics>) -> Self {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            bounds: Bounds {
+                queue_texts: limits.queue_texts,
+                batch_texts: limits.model_batch_texts,
+                batch_tokens: limits.model_batch_tokens,
+                batch_wait: limits.model_batch_wait,
+                queue_wait: limits.queue_wait,
+            },
+            metrics,
+        });
+        let behind = Arc::clone(&shared);
+        let started =
+            thread::Builder::new().name("inference".to_owned()).spawn(move || behind.work());
+        if let Err(error) = started {
+            // Without it every question waits to its deadline and is told so.
+            tracing::error!(%error, "the thread that asks the model did not start");
+        }
+        Self(shared)
+    }
+
+    /// The predictions for all texts of `question`, in their order.
+    ///
+    /// # Errors
+    /// 429 at once when the queue has no room, 503 when the model did not get to it in time, 500
+    /// and 422 as the model says.
+    pub(crate) async fn ask(&self, question: Question) -> Outcome {
+        let (answer, outcome) = oneshot::channel();
+        {
+            let mut queue = self.0.lock();
+            // A question longer than the queue is taken when there is nothing else.
+            let n_texts = question.texts.len();
+            if queue.n_texts > 0 && queue.n_texts + n_texts > self.0.bounds.queue_texts {
+                return Err(ApiError::overloaded());
+            }
+            queue.n_texts += n_texts;
+            self.0.metrics.queue_holds(queue.n_texts);
+            let predictions = Vec::with_capacity(n_texts);
+            let arrived = Instant::now();
+            queue.jobs.push_back(Job { question, predictions, n_taken: 0, arrived, answer });
+        }
+        self.0.arrived.notify_one();
+        outcome.await.unwrap_or_else(|_| Err(ApiError::internal()))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.arrived.notify_all();
+    }
+}
+
+impl Shared {
+    /// What a thread that panicked left behind is whole: nothing panics while it holds the lock.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        while let Some(batch) = self.next() {
+            self.answer(batch);
+        }
+    }
+
+    /// The next batch, once there is one; none when the engine is gone and the queue empty.
+    fn next(&self) -> Option<Batch> {
+        let mut queue = self.lock();
+        loop {
+            queue.drop_pointless(self.bounds.queue_wait);
+            let Some(oldest) = queue.jobs.front() else {
+                self.metrics.queue_holds(0);
+                if queue.closed {
+                    return None;
+                }
+                queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let patience = self.bounds.batch_wait.saturating_sub(oldest.arrived.elapsed());
+            if patience.is_zero() || queue.closed || queue.n_texts >= self.bounds.batch_texts {
+                break;
+            }
+            let waited = self.arrived.wait_timeout(queue, patience);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let batch = queue.take(self.bounds);
+        self.metrics.queue_holds(queue.n_texts);
+        for (job, _) in batch.iter().filter(|(job, _)| job.n_taken == 0) {
+            self.metrics.waited(job.arrived.elapsed());
+        }
+        Some(batch)
+    }
+
+    /// Asks the model, and sends each job on its way: home, or back to the end of the queue.
+    fn answer(&self, batch: Batch) {
+        let together = {
+            let texts: Vec<&str> = batch.iter().flat_map(|(job, n)| job.next_texts(*n)).collect();
+            self.metrics.asked(texts.len());
+            batch.first().map(|(job, _)| ask(&*job.question.classifier, &texts))
+        };
+        let Some(together) = together else { return };
+        let n_jobs = batch.len();
+        let mut predictions = together.map(Vec::into_iter);
+        for (mut job, n_texts) in batch {
+            let own = match &mut predictions {
+                Ok(predictions) => Ok(predictions.by_ref().take(n_texts).collect()),
+                Err(error) if n_jobs == 1 => Err(error.clone()),
+                // One of them is the culprit; the others shall not suffer for it.
+                Err(_) => {
+                    let texts: Vec<&str> = job.next_texts(n_texts).collect();
+                    ask(&*job.question.classifier, &texts)
+                }
+            };
+            match own {
+                Ok(mut own) => {
+                    job.predictions.append(&mut own);
+                    job.n_taken += n_texts;
+                    if job.n_left() == 0 {
+                        job.finish();
+                    } else {
+                        self.lock().jobs.push_back(job);
+                    }
+                }
+                Err(error) => {
+                    self.lock().n_texts -= job.n_left() - n_texts;
+                    // The client may have left.
+                    let _ = job.answer.send(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// Drops the questions whose client has left, and refuses those that waited too long.
+    fn drop_pointless(&mut self, queue_wait: Duration) {
+        let jobs = std::mem::take(&mut self.jobs);
+        for job in jobs {
+            let is_late = job.n_taken == 0 && job.arrived.elapsed() > queue_wait;
+            if !is_late && !job.answer.is_closed() {
+                self.jobs.push_back(job);
+                continue;
+            }
+            self.n_texts -= job.n_left();
+            if is_late {
+                let _ = job.answer.send(Err(ApiError::too_late()));
+            }
+        }
+    }
+
+    /// Takes what fits a batch from the front: jobs of the first one's model, of a long one only
+    /// its next texts. It holds at least one text.
+    fn take(&mut self, bounds: Bounds) -> Batch {
+        let (mut room, mut tokens) = (bounds.batch_texts.max(1), bounds.batch_tokens);
+        let mut batch = Batch::new();
+        let mut others = VecDeque::new();
+        while let Some(job) = self.jobs.pop_front() {
+            let is_same = batch.first().is_none_or(|(first, _): &(Job, usize)| {
+                Arc::ptr_eq(&first.question.classifier, &job.question.classifier)
+            });
+            let costs = job.question.n_tokens[job.n_taken..].iter().take(room);
+            let mut n_texts = 0;
+            for cost in costs.take_while(|_| is_same) {
+                let is_first = batch.is_empty() && n_texts == 0;
+                if !is_first && *cost > tokens {
+                    break;
+                }
+                tokens = tokens.saturating_sub(*cost);
+                n_texts += 1;
+            }
+            if n_texts == 0 {
+                others.push_back(job);
+            } else {
+                room -= n_texts;
+                self.n_texts -= n_texts;
+                batch.push((job, n_texts));
+            }
+            if room == 0 || tokens == 0 {
+                break;
+            }
+        }
+        others.append(&mut self.jobs);
+        self.jobs = others;
+        batch
+    }
+}
+
+impl Job {
+    fn n_left(&self) -> usize {
+        self.question.texts.len() - self.n_taken
+    }
+
+    fn next_texts(&self, n_texts: usize) -> impl Iterator<Item = &str> {
+        self.question.texts[self.n_taken..][..n_texts].iter().map(String::as_str)
+    }
+
+    fn finish(self) {
+        // The client may have left.
+        let _ = self.answer.send(Ok(self.predictions));
+    }
+}
+
+/// A panicking model must not take the thread, and with it all other requests, down.
+fn ask(classifier: &dyn Classifier, texts: &[&str]) -> Outcome {
+    let outcome = catch_unwind(AssertUnwindSafe(|| prediction::predictions(classifier, texts)));
+    let predictions = outcome.map_err(|_| {
+        tracing::error!(n_texts = texts.len(), "the model panicked");
+        ApiError::internal()
+    })??;
+    Ok(predictions)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        path::Path,
+        sync::mpsc::{Receiver, SyncSender, sync_channel},
+    };
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{
+        error::{Error, Result},
+        model::Probabilities,
+    };
+
+    /// A model that says which texts it was asked together, and answers when it is let.
+    struct Gated {
+        classes: [String; 2],
+        asked: SyncSender<Vec<String>>,
+        gate: Mutex<Receiver<()>>,
+    }
+
+    impl Classifier for Gated {
+        fn name(&self) -> &'static str {
+            "gated"
+        }
+
+        fn classes(&self) -> &[String] {
+            &self.classes
+        }
+
+        fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
+            self.asked.send(texts.iter().map(|text| (*text).to_owned()).collect()).unwrap();
+            self.gate.lock().unwrap().recv().unwrap();
+            assert!(!texts.contains(&"panic"), "asked for");
+            if texts.contains(&"bad") {
+                return Err(Error::invalid("a bad text"));
+            }
+            let values = texts.iter().flat_map(|text| {
+                let positive = if text.starts_with('+') { 0.9 } else { 0.2 };
+                [1.0 - positive, positive]
+            });
+            Ok(Probabilities::new(values.collect(), 2))
+        }
+
+        fn save(&self, _: &Path) -> Result<()> {
+            unreachable!("nothing here saves it")
+        }
+
+        fn describe(&self) -> Value {
+            Value::Null
+        }
+    }
+
+    struct Setup {
+        engine: Arc<Engine>,
+        model: Arc<Gated>,
+        asked: Receiver<Vec<String>>,
+        gate: SyncSender<()>,
+        runtime: tokio::runtime::Runtime,
+    }
+
+    fn setup(limits: &Limits) -> Setup {
+        let (asked_in, asked) = sync_channel(100);
+        let (gate, gate_out) = sync_channel(100);
+        let classes = ["negative".to_owned(), "positive".to_owned()];
+        let model = Arc::new(Gated { classes, asked: asked_in, gate: Mutex::new(gate_out) });
+        let engine = Arc::new(Engine::start(limits, Arc::new(Metrics::new())));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        Setup { engine, model, asked, gate, runtime }
+    }
+
+    impl Setup {
+        /// Asks, and returns once the question is in the queue or already beyond.
+        fn ask(&self, texts: &[&str]) -> tokio::task::JoinHandle<Outcome> {
+            let before = self.engine.0.lock().n_texts;
+            let question = Question {
+                classifier: Arc::clone(&self.model) as Arc<dyn Classifier>,
+                texts: texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into(),
+                n_tokens: texts.iter().map(|text| text.len()).collect(),
+            };
+            let engine = Arc::clone(&self.engine);
+            let handle = self.runtime.spawn(async move { engine.ask(question).await });
+            let started = Instant::now();
+            while self.engine.0.lock().n_texts == before
+                && !handle.is_finished()
+                && started.elapsed() < Duration::from_millis(300)
+            {
+                thread::yield_now();
+            }
+            handle
+        }
+
+        fn next_batch(&self) -> Vec<String> {
+            self.asked.recv_timeout(Duration::from_secs(10)).unwrap()
+        }
+
+        fn labels(&self, handle: tokio::task::JoinHandle<Outcome>) -> Vec<String> {
+            let predictions = self.runtime.block_on(handle).unwrap().unwrap();
+            predictions.into_iter().map(|prediction| prediction.label).collect()
+        }
+
+        fn error_type(&self, handle: tokio::task::JoinHandle<Outcome>) -> &'static str {
+            self.runtime.block_on(handle).unwrap().unwrap_err().error_type()
+        }
+    }
+
+    #[test]
+    fn a_lone_question_is_asked_at_once_and_those_behind_it_together() {
+        let setup = setup(&Limits::default());
+        let first = setup.ask(&["+a"]);
+        assert_eq!(setup.next_batch(), ["+a"]);
+        let others = [setup.ask(&["b"]), setup.ask(&["+c", "d"]), setup.ask(&["+e"])];
+        setup.gate.send(()).unwrap();
+        assert_eq!(setup.labels(first), ["positive"]);
+        assert_eq!(setup.next_batch(), ["b", "+c", "d", "+e"]);
+        setup.gate.send(()).unwrap();
+        let labels: Vec<_> = others.map(|other| setup.labels(other)).into();
+        assert_eq!(labels, [vec!["negative"], vec!["positive", "negative"], vec!["positive"]]);
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_a_long_question_lets_others_in_between() {
+        let limits = Limits { model_batch_texts: 2, model_batch_tokens: 100, ..Limits::default() };
+        let setup = setup(&limits);
+        let long = setup.ask(&["1", "2", "3", "4"]);
+        assert_eq!(setup.next_batch(), ["1", "2"]);
+        let short = setup.ask(&["+"]);
+        for expected in [vec!["+", "3"], vec!["4"]] {
+            setup.gate.send(()).unwrap();
+            assert_eq!(setup.next_batch(), expected);
+        }
+        setup.gate.send(()).unwrap();
+        assert_eq!(setup.labels(short), ["positive"]);
+        assert_eq!(setup.labels(long).len(), 4);
+    }
+
+    #[test]
+    fn tokens_bound_a_batch_too() {
+        let setup = setup(&Limits { model_batch_tokens: 10, ..Limits::default() });
+        let first = setup.ask(&["longer than any batch"]);
+        assert_eq!(setup.next_batch(), ["longer than any batch"]);
+        let others = [setup.ask(&["sixsix"]), setup.ask(&["six+++"]), setup.ask(&["four"])];
+        setup.gate.send(()).unwrap();
+        assert_eq!(setup.next_batch(), ["sixsix", "four"]);
+        setup.gate.send(()).unwrap();
+        assert_eq!(setup.next_batch(), ["six+++"]);
+        setup.gate.send(()).unwrap();
+        setup.labels(first);
+        for other in others {
+            setup.labels(other);
+        }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_at_once() {
+        let setup = setup(&Limits { queue_texts: 2, ..Limits::default() });
+        let first = setup.ask(&["+a"]);
+        setup.next_batch();
+        let waiting = setup.ask(&["b", "c"]);
+        assert_eq!(setup.error_type(setup.ask(&["d"])), "overloaded");
+        setup.gate.send(()).unwrap();
+        setup.gate.send(()).unwrap();
+        setup.labels(first);
+        assert_eq!(setup.labels(waiting).len(), 2);
+        // Room again.
+        setup.gate.send(()).unwrap();
+        assert_eq!(setup.labels(setup.ask(&["+e"])), ["positive"]);
+    }
+
+    #[test]
+    fn who_left_or_waited_too_long_costs_nothing() {
+        let limits = Limits { queue_wait: Duration::from_millis(200), ..Limits::default() };
+        let setup = setup(&limits);
+        let first = setup.ask(&["+a"]);
+        setup.next_batch();
+        let gone = setup.ask(&["gone"]);
+        gone.abort();
+        let late = setup.ask(&["late"]);
+        thread::sleep(Duration::from_millis(250));
+        let last = setup.ask(&["last"]);
+        setup.gate.send(()).unwrap();
+        setup.labels(first);
+        assert_eq!(setup.next_batch(), ["last"]);
+        assert_eq!(setup.error_type(late), "too_late");
+        setup.gate.send(()).unwrap();
+        assert_eq!(setup.labels(last), ["negative"]);
+        assert_eq!(setup.engine.0.lock().n_texts, 0);
+    }
+
+    #[test]
+    fn one_questions_failure_is_its_own() {
+        let setup = setup(&Limits::default());
+        for (culprit, error_type) in [("bad", "validation_error"), ("panic", "internal")] {
+            let first = setup.ask(&["+a"]);
+            setup.next_batch();
+            let (good, bad) = (setup.ask(&["+good"]), setup.ask(&[culprit]));
+            for _ in 0..4 {
+                setup.gate.send(()).unwrap();
+            }
+            setup.labels(first);
+            assert_eq!(setup.labels(good), ["positive"]);
+            assert_eq!(setup.error_type(bad), error_type);
+            assert_eq!(setup.next_batch(), ["+good", culprit]);
+            assert_eq!([setup.next_batch(), setup.next_batch()], [["+good"], [culprit]]);
+        }
+        assert_eq!(setup.engine.0.lock().n_texts, 0);
+    }
+}

@@ -1,0 +1,246 @@
+//! Spans to an OpenTelemetry collector: OTLP over HTTP in its JSON encoding
+//! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>), one span a request.
+//!
+//! Spans go through a bounded queue to a thread of their own, as the log of predictions does: a
+//! collector that is slow or away costs spans, never a request.
+
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    thread::JoinHandle,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Value, json};
+
+use super::{client, trace::TraceContext};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Spans that wait to be sent.
+const QUEUE: usize = 8_192;
+/// Spans of one message.
+const MESSAGE: usize = 512;
+/// How long a span waits for others.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// One answered request.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub(crate) context: TraceContext,
+    pub(crate) method: String,
+    /// The path as it is registered, without what a client put in it.
+    pub(crate) route: String,
+    pub(crate) status: u16,
+    pub(crate) request_id: String,
+    pub(crate) ended: SystemTime,
+    pub(crate) took: Duration,
+}
+
+/// Sends spans. Dropping it sends what is queued.
+#[derive(Debug)]
+pub(crate) struct SpanExporter {
+    queue: Option<SyncSender<Span>>,
+    sender: Option<JoinHandle<()>>,
+}
+
+impl SpanExporter {
+    /// Starts the thread that sends to the collector at `endpoint`, such as
+    /// `http://127.0.0.1:4318`; `/v1/traces` is added, as OpenTelemetry's own exporters do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an endpoint that is no `http://` address; when the system refuses
+    /// a thread. Whether anything listens there shows with the first message.
+    pub(crate) fn start(endpoint: &str) -> Result<Self> {
+        if !endpoint.starts_with("http://") {
+            return Err(Error::invalid(format!(
+                "{endpoint:?} is no address of a collector, expected http://HOST:PORT"
+            ))
+            .with_hint(
+                "let the collector listen without TLS on this host: OTLP over HTTP is port 4318",
+            ));
+        }
+        let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+        let (queue, spans) = sync_channel(QUEUE);
+        let sender = std::thread::Builder::new()
+            .name("trialbook-otlp".to_owned())
+            .spawn(move || send_all(&url, &spans))
+            .map_err(|source| {
+                Error::new(ErrorKind::Io, "cannot start the thread that exports spans")
+                    .with_source(source)
+            })?;
+        Ok(Self { queue: Some(queue), sender: Some(sender) })
+    }
+
+    /// Queues a span; full queues leave it out. Never waits.
+    pub(crate) fn push(&self, span: Span) {
+        if let Some(queue) = &self.queue {
+            // Full or closed: the span is lost, the request is not.
+            let _ = queue.try_send(span);
+        }
+    }
+}
+
+impl Drop for SpanExporter {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(sender) = self.sender.take() {
+            // A panic there was reported there.
+            let _ = sender.join();
+        }
+    }
+}
+
+fn send_all(url: &str, spans: &Receiver<Span>) {
+    let mut is_away = false;
+    while let Ok(first) = spans.recv() {
+        let mut message = vec![first];
+        let deadline = Instant::now() + FLUSH;
+        let is_last = loop {
+            if message.len() == MESSAGE {
+                break false;
+            }
+            match spans.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(span) => message.push(span),
+                Err(RecvTimeoutError::Timeout) => break false,
+                Err(RecvTimeoutError::Disconnected) => break true,
+            }
+        };
+        let sent = client::post(url, &request(&message));
+        // Once for each time it goes away: not a line a message.
+        match (&sent, is_away) {
+            (Err(error), false) => {
+                let error = error.chain();
+                tracing::warn!(url, error, "spans are lost: the collector takes none");
+            }
+            (Ok(_), true) => tracing::info!(url, "the collector takes spans again"),
+            _ => {}
+        }
+        is_away = sent.is_err();
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// `ExportTraceServiceRequest`.
+fn request(spans: &[Span]) -> Value {
+    let spans: Vec<Value> = spans.iter().map(span).collect();
+    json!({
+        "resourceSpans": [{
+            "resource": { "attributes": [
+                attribute("service.name", env!("CARGO_PKG_NAME")),
+                attribute("service.version", env!("CARGO_PKG_VERSION")),
+            ] },
+            "scopeSpans": [{ "scope": { "name": "trialbook.serve" }, "spans": spans }],
+        }],
+    })
+}
+
+/// Names are those of OpenTelemetry's semantic conventions for HTTP servers.
+fn span(span: &Span) -> Value {
+    let nanos = |time: SystemTime| {
+        // 64-bit numbers are strings in this encoding.
+        time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string()
+    };
+    // Of a server's spans, only its own failures are errors.
+    let status = if span.status >= 500 { json!({ "code": 2 }) } else { json!({}) };
+    let mut json = json!({
+        "traceId": span.context.trace_id,
+        "spanId": span.context.span_id,
+        "name": format!("{} {}", span.method, span.route),
+        "kind": 2,
+        "startTimeUnixNano": nanos(span.ended - span.took),
+        "endTimeUnixNano": nanos(span.ended),
+        "attributes": [
+            attribute("http.request.method", &span.method),
+            attribute("http.route", &span.route),
+            { "key": "http.response.status_code", "value": { "intValue": span.status.to_string() } },
+            attribute("trialbook.request_id", &span.request_id),
+        ],
+        "status": status,
+    });
+    if let Some(parent_id) = &span.context.parent_id {
+        json["parentSpanId"] = json!(parent_id);
+    }
+    json
+}
+
+fn attribute(key: &str, value: &str) -> Value {
+    json!({ "key": key, "value": { "stringValue": value } })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    fn example() -> Span {
+        Span {
+            context: TraceContext {
+                trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+                parent_id: Some("00f067aa0ba902b7".to_owned()),
+                span_id: "53995c3f42cd8ad8".to_owned(),
+                is_sampled: true,
+            },
+            method: "POST".to_owned(),
+            route: "/predict".to_owned(),
+            status: 200,
+            request_id: "one".to_owned(),
+            ended: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+            took: Duration::from_millis(250),
+        }
+    }
+
+    #[test]
+    fn spans_reach_the_collector() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let collector = std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut got = Vec::new();
+            let mut buffer = [0; 4096];
+            loop {
+                let n = connection.read(&mut buffer).unwrap();
+                got.extend_from_slice(&buffer[..n]);
+                let text = String::from_utf8_lossy(&got).into_owned();
+                if text.contains("\r\n\r\n") && text.ends_with("]}") {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\
+                                   content-type: application/json\r\n\r\n{}";
+                    connection.write_all(answer).unwrap();
+                    return text;
+                }
+            }
+        });
+        let exporter = SpanExporter::start(&endpoint).unwrap();
+        exporter.push(example());
+        drop(exporter);
+        let got = collector.join().unwrap();
+        let (head, body) = got.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("POST /v1/traces HTTP/1.1"), "{head}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+        assert_eq!(span["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(span["parentSpanId"], "00f067aa0ba902b7");
+        assert_eq!(span["name"], "POST /predict");
+        assert_eq!(span["startTimeUnixNano"], "1699999999750000000");
+        assert_eq!(span["endTimeUnixNano"], "1700000000000000000");
+        assert_eq!(span["attributes"][2]["value"]["intValue"], "200");
+    }
+
+    #[test]
+    fn a_collector_that_is_away_costs_spans_alone() {
+        // Nothing listens on a port that was free a moment ago.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let exporter = SpanExporter::start(&format!("http://{free}")).unwrap();
+        let started = Instant::now();
+        for _ in 0..3 * QUEUE {
+            exporter.push(example());
+        }
+        assert!(started.elapsed() < Duration::from_secs(2));
+        let error = SpanExporter::start("collector:4318").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+}
