@@ -64,6 +64,6 @@ check-deploy:
 test-jupyter *ARGS:
     bash tests/jupyter/run.sh {{ARGS}}
 
-# what Schemathesis and a browser say of the server: `PROGRAM=target/debug/trialbook just test-server` (needs Chromium for its pages)
+# what Schemathesis, a browser, load and hostile clients find: `LOAD_SECONDS=20 PROGRAM=target/debug/trialbook just test-server` (needs Chromium)
 test-server *ARGS:
     bash tests/server/run.sh {{ARGS}}
