@@ -341,11 +341,18 @@ fn a_client_that_sends_no_whole_head_is_let_go() {
 }
 
 #[test]
-fn a_head_without_end_is_refused() {
+fn a_head_that_is_too_long_is_refused() {
     let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
-    let head = format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "a".repeat(40_000));
-    let answer = Raw(exchange(server.addr(), &head));
+    let many = format!("GET /health/live HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(150));
+    let answer = Raw(exchange(server.addr(), &many));
     assert_eq!(answer.status(), 431, "{}", answer.0);
+    let long = format!("GET /health/live HTTP/1.1\r\nhost: x\r\na: {}\r\n\r\n", "b".repeat(40_000));
+    let mut connection = TcpStream::connect(server.addr()).unwrap();
+    // The server may have hung up before all of it is sent.
+    let _ = connection.write_all(long.as_bytes());
+    let mut answer = Vec::new();
+    let _ = connection.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[test]
