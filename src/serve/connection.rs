@@ -6,6 +6,7 @@ use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 use axum::{Router, extract::Request, response::Response, routing::future::RouteFuture};
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -16,6 +17,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{app::app, guard::Peer, limits::Limits, stall::Stalling, state::ServerState};
 
+/// Open files that are no connections: the store, the log, a model that is loaded.
+const OTHER_FILES: u64 = 64;
 /// How long nothing is accepted after the system refused to, mostly for want of file descriptors.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest head of a request, and longest line in it. Browsers send some hundred bytes.
@@ -28,7 +31,7 @@ pub(super) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let app = app(state.clone());
-    let n_slots = state.limits().connections;
+    let n_slots = n_slots(state.limits().connections);
     let slots = Arc::new(Semaphore::new(n_slots as usize));
     // That it is gone is what connections hear.
     let (stopping, stopped) = watch::channel(());
@@ -53,6 +56,27 @@ pub(super) async fn serve(
     drop((listener, stopping));
     // Once every slot is free, the last connection is over.
     let _ = slots.acquire_many(n_slots).await;
+}
+
+/// How many connections there may be: as many as are `wanted`, or as this process may open files.
+fn n_slots(wanted: u32) -> u32 {
+    let mut files = getrlimit(Resource::Nofile);
+    if files.current != files.maximum {
+        // The lower limit is what the session began with; the upper one is there to be used.
+        let raised = Rlimit { current: files.maximum, ..files };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            files = raised;
+        }
+    }
+    let n_files = files.current.unwrap_or(u64::MAX);
+    let possible = n_files.saturating_sub(OTHER_FILES).max(1);
+    match u32::try_from(possible) {
+        Ok(possible) if possible < wanted => {
+            tracing::warn!(wanted, possible, "the limit of open files allows fewer connections");
+            possible
+        }
+        _ => wanted,
+    }
 }
 
 /// Room for one more connection.

@@ -13,8 +13,8 @@ pub struct Limits {
     pub batch_texts: usize,
     /// Longest text, in characters. Default 100,000: seven times the longest review of IMDB.
     pub text_chars: usize,
-    /// Most connections at a time; further clients wait. Default 1,000, since systems often allow
-    /// 1,024 open files.
+    /// Most connections at a time; further clients wait. Default 10,000, or as many as the system
+    /// lets this process open.
     pub connections: u32,
     /// Most lines of a stream that are predicted together. Default 256: as many reviews as make a
     /// model's batches full. A stream itself has no end, and each of its lines the bounds of a
@@ -62,7 +62,7 @@ impl Default for Limits {
             batch_body_bytes: 8 << 20,
             batch_texts: 10_000,
             text_chars: 100_000,
-            connections: 1_000,
+            connections: 10_000,
             stream_lines: 256,
             inline_body_bytes: 16 << 10,
             n_parallel: std::thread::available_parallelism().map_or(1, usize::from),

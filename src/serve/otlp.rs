@@ -170,10 +170,10 @@ fn attribute(key: &str, value: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{Read as _, Write as _},
-        net::TcpListener,
-    };
+    use std::{future::IntoFuture as _, net::TcpListener as StdListener, sync::mpsc};
+
+    use axum::{Json, Router, routing::post};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -196,32 +196,24 @@ mod tests {
 
     #[test]
     fn spans_reach_the_collector() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (got, requests) = mpsc::channel();
+        let collector = Router::new().route(
+            "/v1/traces",
+            post(async move |Json(request): Json<Value>| {
+                got.send(request).unwrap();
+                Json(json!({}))
+            }),
+        );
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let collector = std::thread::spawn(move || {
-            let (mut connection, _) = listener.accept().unwrap();
-            let mut got = Vec::new();
-            let mut buffer = [0; 4096];
-            loop {
-                let n = connection.read(&mut buffer).unwrap();
-                got.extend_from_slice(&buffer[..n]);
-                let text = String::from_utf8_lossy(&got).into_owned();
-                if text.contains("\r\n\r\n") && text.ends_with("]}") {
-                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\
-                                   content-type: application/json\r\n\r\n{}";
-                    connection.write_all(answer).unwrap();
-                    return text;
-                }
-            }
-        });
+        runtime.spawn(axum::serve(listener, collector).into_future());
+
         let exporter = SpanExporter::start(&endpoint).unwrap();
         exporter.push(example());
         drop(exporter);
-        let got = collector.join().unwrap();
-        let (head, body) = got.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("POST /v1/traces HTTP/1.1"), "{head}");
-        let body: Value = serde_json::from_str(body).unwrap();
-        let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+        let request = requests.try_recv().expect("what was queued is sent before the end");
+        let span = &request["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
         assert_eq!(span["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(span["parentSpanId"], "00f067aa0ba902b7");
         assert_eq!(span["name"], "POST /predict");
@@ -233,7 +225,7 @@ mod tests {
     #[test]
     fn a_collector_that_is_away_costs_spans_alone() {
         // Nothing listens on a port that was free a moment ago.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let exporter = SpanExporter::start(&format!("http://{free}")).unwrap();
         let started = Instant::now();
         for _ in 0..3 * QUEUE {
