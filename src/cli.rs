@@ -54,10 +54,10 @@ struct Cli {
         global = true,
         env = config_file::CONFIG_ENV,
         value_name = "FILE",
-        overrides_with = "config",
+        overrides_with = "config_file",
         help_heading = GLOBAL
     )]
-    config: Option<PathBuf>,
+    config_file: Option<PathBuf>,
     /// How log lines are written to stderr
     #[arg(
         long,

@@ -413,3 +413,27 @@ fn a_server_says_in_json_where_it_listens_and_stops_on_sigterm() {
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn options_come_from_a_file_after_the_command_line_and_the_environment() {
+    let book = Trialbook::new();
+    let file = book.store().join("settings.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    let call = |args: &[&str]| {
+        Answer::of(
+            book.command().env("TRIALBOOK_CONFIG", &file).env("TRIALBOOK_PORT", "1").args(args),
+        )
+    };
+    write("[serve]\nport = 2\nmodel = \"Toxicity\"\n[data.add]\nlabel = \"stars\"\n");
+    let help = call(&["serve", "--help"]);
+    assert_eq!(help.code, 0, "{}", help.stderr);
+    assert!(help.stdout.contains("[default: Toxicity]"), "{}", help.stdout);
+    assert!(help.stdout.contains("TRIALBOOK_PORT=1"), "{}", help.stdout);
+    write("[serve]\nprot = 2\n");
+    let refused = call(&["data", "list"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("there is no option serve.prot"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("settings.toml") && refused.stderr.contains("port"));
+    let other = call(&["--config-file", "/nowhere/trialbook.toml", "data", "list"]);
+    assert!(other.stderr.contains("/nowhere/trialbook.toml"), "{}", other.stderr);
+}

@@ -31,8 +31,8 @@ pub(super) const CONFIG_ENV: &str = "TRIALBOOK_CONFIG";
 /// The file that is read from the current folder when none is named.
 const DEFAULT_FILE: &str = "trialbook.toml";
 
-/// `parser` with the file's values as defaults: the file that `args` name with `--config`, else
-/// `named`, else `trialbook.toml` in the current folder, if it is there.
+/// `parser` with the file's values as defaults: the file that `args` name with `--config-file`,
+/// else `named`, else `trialbook.toml` in the current folder, if it is there.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] for a file that is no TOML or names what is no command or option; a named
@@ -54,14 +54,15 @@ pub(super) fn configured(
     with_values(parser, &text).map_err(|error| error.with_context(path.display()))
 }
 
-/// The value of `--config`. The parser itself cannot be asked: what it accepts is still to be read.
+/// The value of `--config-file`. The parser itself cannot be asked: what it accepts is still to be
+/// read.
 fn argument(args: &[OsString]) -> Option<OsString> {
     let mut args = args.iter().take_while(|arg| *arg != "--");
     while let Some(arg) = args.next() {
-        if arg == "--config" {
+        if arg == "--config-file" {
             return args.next().cloned();
         }
-        if let Some(value) = arg.to_str().and_then(|arg| arg.strip_prefix("--config=")) {
+        if let Some(value) = arg.to_str().and_then(|arg| arg.strip_prefix("--config-file=")) {
             return Some(value.into());
         }
     }
@@ -109,13 +110,13 @@ fn with_table(
     Ok(command)
 }
 
-/// `--config` itself, `--help` and `--version`.
+/// `--config-file` itself, `--help` and `--version`.
 fn is_about_the_program(arg: &Arg) -> bool {
     let shows = matches!(
         arg.get_action(),
         ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version
     );
-    shows || arg.get_id() == "config"
+    shows || arg.get_id() == "config_file"
 }
 
 /// `value` as one would type it.
@@ -253,10 +254,10 @@ mod tests {
     #[test]
     fn the_file_is_the_one_that_is_named() {
         for (args, expected) in [
-            (&["serve", "--config", "a.toml"][..], Some("a.toml")),
-            (&["--config=b.toml", "serve"], Some("b.toml")),
-            (&["predict", "--", "--config", "c.toml"], None),
-            (&["serve", "--config"], None),
+            (&["serve", "--config-file", "a.toml"][..], Some("a.toml")),
+            (&["--config-file=b.toml", "serve"], Some("b.toml")),
+            (&["predict", "--", "--config-file", "c.toml"], None),
+            (&["serve", "--config-file"], None),
         ] {
             let args: Vec<OsString> = args.iter().map(OsString::from).collect();
             assert_eq!(argument(&args), expected.map(OsString::from), "{args:?}");
