@@ -226,7 +226,7 @@ def test_a_killed_server_loses_its_last_buffer_at_most(store: Store) -> None:
 
     with store.serving() as serving:
         load, killed = asyncio.run(run(serving))
-    assert load.broken == N_CLIENTS
+    assert load.answers
     # The next server writes on where that one stopped.
     with store.serving() as serving:
         assert serving.is_unharmed()
