@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use trialbook::serve::{self, Limits, ServerState};
 
-use self::double::{no_model, short_sighted, state, state_with};
+use self::double::{batched, no_model, short_sighted, state, state_with};
 
 /// One answer, with its body as JSON; a body that is not JSON fails the test.
 struct Answer {
@@ -454,6 +454,58 @@ async fn long_work_that_finds_no_place_is_turned_away_at_once() {
     check_error(&second, 429, "overloaded");
     assert_eq!(second.headers["retry-after"], "1");
     assert_eq!(first.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_model_that_wants_batches_gives_each_request_its_own_answer() {
+    let (state, gate) = batched(10, Limits { inline_body_bytes: 30, ..Limits::default() });
+    let first = tokio::spawn(ask(state.clone(), post("/predict", r#"{"text":"wait"}"#)));
+    let entered = gate.clone();
+    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    let many = r#"{"texts":["ooo!","nnn!","panic o o o o o o o o o o"]}"#;
+    let others = [("/predict", r#"{"text":"oo"}"#), ("/predict", r#"{"text":"panic"}"#)];
+    let many = tokio::spawn(ask(state.clone(), post("/predict/batch", many)));
+    let others = others.map(|(path, body)| tokio::spawn(ask(state.clone(), post(path, body))));
+    gate.open();
+    assert_eq!(first.await.unwrap().json["label"], "neg");
+    let many = many.await.unwrap();
+    let answers: Vec<(&str, bool)> = many
+        .json
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|answer| (answer["label"].as_str().unwrap(), answer["truncated"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(answers, [("pos", false), ("neg", false), ("neg", true)]);
+    let [good, panicked] = others;
+    assert_eq!(good.await.unwrap().json["confidence"], 1.0);
+    check_error(&panicked.await.unwrap(), 500, "internal");
+}
+
+#[tokio::test]
+async fn a_full_queue_of_texts_refuses_at_once() {
+    let (state, gate) = batched(10, Limits { queue_texts: 1, ..Limits::default() });
+    let question = || post("/predict", r#"{"text":"oo"}"#);
+    let first = tokio::spawn(ask(state.clone(), post("/predict", r#"{"text":"wait"}"#)));
+    let entered = gate.clone();
+    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    // One of the two finds the place, the other none.
+    let waiting = [(); 2].map(|()| tokio::spawn(ask(state.clone(), question())));
+    while !waiting.iter().any(tokio::task::JoinHandle::is_finished) {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    let mut statuses = vec![first.await.unwrap().status];
+    for answer in waiting {
+        let answer = answer.await.unwrap();
+        if answer.status == 429 {
+            check_error(&answer, 429, "overloaded");
+            assert_eq!(answer.headers["retry-after"], "1");
+        }
+        statuses.push(answer.status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 429]);
 }
 
 #[tokio::test]

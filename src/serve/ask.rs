@@ -1,5 +1,5 @@
 //! Asking the model for one request: how long its texts are, what they are predicted as, and who
-//! takes note of it. The one place where handlers meet a model.
+//! takes note of it. Handlers meet a model here, or in the queue of one that wants batches.
 
 use std::{
     borrow::Cow,

@@ -18,7 +18,8 @@ use trialbook::{
 struct Double {
     classes: Vec<String>,
     gate: Gate,
-    /// Words that it reads of a text; none for a model that reads all of them.
+    /// Words that it reads of a text; none for a model that reads all of them. A model that has
+    /// such a bound wants batches, as neural ones do.
     max_tokens: Option<usize>,
 }
 
@@ -84,6 +85,10 @@ impl Classifier for Double {
         Ok(self.max_tokens.map(|max_tokens| TokenCounts { n_tokens, max_tokens }))
     }
 
+    fn wants_batches(&self) -> bool {
+        self.max_tokens.is_some()
+    }
+
     fn save(&self, _dir: &Path) -> Result<()> {
         Ok(())
     }
@@ -114,11 +119,17 @@ pub(crate) fn state() -> ServerState {
     state_with(&["neg", "pos"], Limits::default()).0
 }
 
-/// A model that reads only the first `max_tokens` words of a text.
+/// A model that reads only the first `max_tokens` words of a text, and wants batches.
 pub(crate) fn short_sighted(max_tokens: usize) -> ServerState {
+    batched(max_tokens, Limits::default()).0
+}
+
+/// As [`short_sighted`], within `limits`.
+pub(crate) fn batched(max_tokens: usize, limits: Limits) -> (ServerState, Gate) {
+    let gate = Gate::default();
     let classes = ["neg", "pos"].map(str::to_owned).to_vec();
-    let double = Double { classes, gate: Gate::default(), max_tokens: Some(max_tokens) };
-    state_of(double, Limits::default())
+    let double = Double { classes, gate: gate.clone(), max_tokens: Some(max_tokens) };
+    (state_of(double, limits), gate)
 }
 
 pub(crate) fn no_model() -> ServerState {
