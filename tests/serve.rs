@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use trialbook::serve::{self, Limits, ServerState};
 
-use self::double::{batched, no_model, short_sighted, state, state_with};
+use self::double::{Gate, batched, no_model, short_sighted, state, state_with};
 
 /// One answer, with its body as JSON; a body that is not JSON fails the test.
 struct Answer {
@@ -51,6 +51,14 @@ fn get(path: &str) -> Request<Body> {
 
 fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
     Request::post(path).header("content-type", "application/json").body(body.into()).unwrap()
+}
+
+/// Sends a question that keeps the model busy until `gate` is opened; returns once it does.
+async fn occupy(state: &ServerState, gate: &Gate) -> tokio::task::JoinHandle<Answer> {
+    let asked = tokio::spawn(ask(state.clone(), post("/predict", r#"{"text":"wait"}"#)));
+    let entered = gate.clone();
+    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    asked
 }
 
 #[tokio::test]
@@ -431,9 +439,7 @@ async fn long_work_that_waits_too_long_is_turned_away() {
         ..Limits::default()
     };
     let (state, gate) = state_with(&["neg", "pos"], limits);
-    let first = tokio::spawn(ask(state.clone(), post("/predict", r#"{"text":"wait"}"#)));
-    let entered = gate.clone();
-    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    let first = occupy(&state, &gate).await;
     let second = ask(state, post("/predict", r#"{"text":"good"}"#)).await;
     gate.open();
     check_error(&second, 503, "too_late");
@@ -446,9 +452,7 @@ async fn long_work_that_finds_no_place_is_turned_away_at_once() {
     let limits =
         Limits { inline_body_bytes: 0, n_parallel: 1, queue_bodies: 0, ..Limits::default() };
     let (state, gate) = state_with(&["neg", "pos"], limits);
-    let first = tokio::spawn(ask(state.clone(), post("/predict", r#"{"text":"wait"}"#)));
-    let entered = gate.clone();
-    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    let first = occupy(&state, &gate).await;
     let second = ask(state, post("/predict", r#"{"text":"good"}"#)).await;
     gate.open();
     check_error(&second, 429, "overloaded");
@@ -459,9 +463,7 @@ async fn long_work_that_finds_no_place_is_turned_away_at_once() {
 #[tokio::test]
 async fn a_model_that_wants_batches_gives_each_request_its_own_answer() {
     let (state, gate) = batched(10, Limits { inline_body_bytes: 30, ..Limits::default() });
-    let first = tokio::spawn(ask(state.clone(), post("/predict", r#"{"text":"wait"}"#)));
-    let entered = gate.clone();
-    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    let first = occupy(&state, &gate).await;
     let many = r#"{"texts":["ooo!","nnn!","panic o o o o o o o o o o"]}"#;
     let others = [("/predict", r#"{"text":"oo"}"#), ("/predict", r#"{"text":"panic"}"#)];
     let many = tokio::spawn(ask(state.clone(), post("/predict/batch", many)));
@@ -486,9 +488,7 @@ async fn a_model_that_wants_batches_gives_each_request_its_own_answer() {
 async fn a_full_queue_of_texts_refuses_at_once() {
     let (state, gate) = batched(10, Limits { queue_texts: 1, ..Limits::default() });
     let question = || post("/predict", r#"{"text":"oo"}"#);
-    let first = tokio::spawn(ask(state.clone(), post("/predict", r#"{"text":"wait"}"#)));
-    let entered = gate.clone();
-    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    let first = occupy(&state, &gate).await;
     // One of the two finds the place, the other none.
     let waiting = [(); 2].map(|()| tokio::spawn(ask(state.clone(), question())));
     while !waiting.iter().any(tokio::task::JoinHandle::is_finished) {

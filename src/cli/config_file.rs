@@ -132,9 +132,8 @@ fn values(option: &Arg, value: &Value, path: &[&str]) -> Result<Vec<String>> {
             Value::Array(_) | Value::Table(_) => {
                 let expected = if takes_many { "a value or a list of them" } else { "one value" };
                 return Err(Error::invalid(format!(
-                    "{} is a {}, expected {expected}",
-                    path.join("."),
-                    value.type_str()
+                    "{} holds {value}, expected {expected}",
+                    path.join(".")
                 )));
             }
         };
@@ -243,7 +242,7 @@ mod tests {
             ("[serve]\nhelp = true", "there is no option serve.help"),
             ("[serve]\nport = 70000", "serve.port: invalid value '70000' for '--port"),
             ("[serve]\nno-log = 3", "serve.no-log: it is \"3\", expected true or false"),
-            ("[serve]\nport = [1, 2]", "serve.port is a array, expected one value"),
+            ("[serve]\nport = [1, 2]", "serve.port holds [1, 2], expected one value"),
             ("[serve\n", "it is no TOML"),
         ] {
             let error = with_values(parser(), file).unwrap_err();

@@ -93,7 +93,8 @@ impl Engine {
         let started =
             thread::Builder::new().name("inference".to_owned()).spawn(move || behind.work());
         if let Err(error) = started {
-            // Without it every question waits to its deadline and is told so.
+            // Nobody would ever take a question out of the queue.
+            shared.lock().closed = true;
             tracing::error!(%error, "the thread that asks the model did not start");
         }
         Self(shared)
@@ -108,6 +109,9 @@ impl Engine {
         let (answer, outcome) = oneshot::channel();
         {
             let mut queue = self.0.lock();
+            if queue.closed {
+                return Err(ApiError::internal());
+            }
             // A question longer than the queue is taken when there is nothing else.
             let n_texts = question.texts.len();
             if queue.n_texts > 0 && queue.n_texts + n_texts > self.0.bounds.queue_texts {

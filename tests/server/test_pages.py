@@ -21,7 +21,7 @@ PHONE = {"width": 360, "height": 740}
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("no Chromium: install one, or name it in CHROMIUM")
+        pytest.fail("no Chromium: install one, or name it in CHROMIUM")
     with sync_playwright() as playwright:
         # In containers Chromium has no user namespaces for its sandbox.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
