@@ -12,9 +12,9 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -34,7 +34,10 @@ use crate::{
 const QUEUE: usize = 4_096;
 /// How long a record waits for others before it is written.
 const FLUSH: Duration = Duration::from_millis(200);
-/// Bytes that are written at once at the latest.
+/// How long the thread sleeps while records gather. Whoever queues one for a thread that waits for
+/// it has to wake it, which takes longer than all else about the record.
+const GATHER: Duration = Duration::from_millis(10);
+/// Bytes from which on the buffer is written before its time.
 const BUFFER: usize = 256 << 10;
 
 /// What of a text is kept.
@@ -101,7 +104,7 @@ impl PredictionLog {
         let n_lost = Arc::new(AtomicU64::new(0));
         let mut writer = Writer::open(dir, config, Arc::clone(&n_lost))?;
         let (queue, records) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("trialbook-log".to_owned())
             .spawn(move || writer.run(&records))
             .map_err(|source| {
@@ -172,29 +175,36 @@ impl Writer {
     }
 
     fn run(&mut self, records: &Receiver<Vec<PredictionRecord>>) {
-        let mut due = Instant::now() + FLUSH;
-        loop {
-            let wait = due.saturating_duration_since(Instant::now());
-            let is_over = match records.recv_timeout(wait) {
-                Ok(records) => {
-                    for record in &records {
-                        serde_json::to_writer(&mut self.lines, record)
-                            .expect("a record is plain values, and memory takes them");
-                        self.lines.push(b'\n');
-                        self.n_buffered += 1;
-                    }
-                    false
+        while let Ok(first) = records.recv() {
+            self.take(&first);
+            let due = Instant::now() + FLUSH;
+            while Instant::now() < due && self.lines.len() < BUFFER {
+                thread::sleep(GATHER);
+                match self.take_queued(records) {
+                    TryRecvError::Empty => {}
+                    TryRecvError::Disconnected => break,
                 }
-                Err(RecvTimeoutError::Timeout) => false,
-                Err(RecvTimeoutError::Disconnected) => true,
-            };
-            if is_over || self.lines.len() >= BUFFER || Instant::now() >= due {
-                self.flush();
-                due = Instant::now() + FLUSH;
             }
-            if is_over {
-                return;
+            self.flush();
+        }
+    }
+
+    /// Takes all that is queued, and says why there is no more.
+    fn take_queued(&mut self, records: &Receiver<Vec<PredictionRecord>>) -> TryRecvError {
+        loop {
+            match records.try_recv() {
+                Ok(queued) => self.take(&queued),
+                Err(reason) => return reason,
             }
+        }
+    }
+
+    fn take(&mut self, records: &[PredictionRecord]) {
+        for record in records {
+            serde_json::to_writer(&mut self.lines, record)
+                .expect("a record is plain values, and memory takes them");
+            self.lines.push(b'\n');
+            self.n_buffered += 1;
         }
     }
 
