@@ -10,12 +10,13 @@ use super::{
     encoder::Encoder,
     files::{Fitted, NeuralHeader},
     hugging_face,
-    net::{Batch, Net, NetConfig, by_length},
+    net::{Net, NetConfig},
     tokenizer::Tokenizer,
 };
 use crate::{
     error::Result,
     model::{Classifier, Probabilities, TokenCounts, loss::softmax},
+    progress::Interrupt,
 };
 
 /// Texts of one forward pass; more gain nothing and cost memory.
@@ -41,21 +42,13 @@ pub(super) enum Engine {
 impl Engine {
     /// # Shapes
     /// `[n_texts, n_classes]`, row-major; each text has at least one id.
-    fn logits(&self, ids: &[Vec<u32>], n_classes: usize) -> Result<Vec<f32>> {
-        let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
-        let mut logits = vec![0.0; ids.len() * n_classes];
-        // Texts of similar length together: the short ones need not be padded to the longest.
-        for members in by_length(&lengths, BATCH_SIZE) {
-            let texts: Vec<&[u32]> = members.iter().map(|idx| ids[*idx].as_slice()).collect();
-            let rows = match self {
-                Self::Encoder(encoder, _) => encoder.logits(&texts)?,
-                Self::Net(net) => net.forward(&Batch::new(&texts, 0)?)?,
-            };
-            for (idx, row) in members.iter().zip(rows.chunks_exact(n_classes)) {
-                logits[idx * n_classes..][..n_classes].copy_from_slice(row);
-            }
+    fn logits(&self, ids: &[Vec<u32>]) -> Result<Vec<f32>> {
+        let texts: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+        match self {
+            // Without padding there is nothing to gain from texts of similar length.
+            Self::Encoder(encoder, _) => encoder.logits(&texts),
+            Self::Net(net) => net.forward_all(&texts, BATCH_SIZE, &Interrupt::default()),
         }
-        Ok(logits)
     }
 }
 
@@ -109,7 +102,7 @@ impl Neural {
     /// # Errors
     /// When the model cannot run on this input.
     pub fn logits(&self, texts: &[&str]) -> Result<Vec<f32>> {
-        self.engine.logits(&self.tokenizer.encode(texts)?, self.header.classes().len())
+        self.engine.logits(&self.tokenizer.encode(texts)?)
     }
 }
 

@@ -121,7 +121,7 @@ pub fn epoch_order(lengths: &[usize], batch_size: usize, seed: u64, epoch: u64) 
 }
 
 /// Batches sorted by length, for evaluation: the order does not matter there, padding does.
-pub fn by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
+pub(crate) fn by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|example_idx| lengths[*example_idx]);
     order.chunks(batch_size).map(<[usize]>::to_vec).collect()

@@ -61,6 +61,19 @@ impl NetConfig {
         }
     }
 
+    /// Texts from which on a share of a batch, with gradients of its own, gains more than it costs
+    /// when another thread trains on it.
+    pub(crate) fn least_share(&self) -> usize {
+        match self {
+            Self::DistilBert(_) => 4,
+            // A column of its products is a text, and a register holds 16.
+            Self::Lstm(_) => 16,
+            Self::Cnn(_) => 8,
+            // Its gradients are nearly all there is to compute.
+            Self::AvgNet(_) => usize::MAX,
+        }
+    }
+
     /// Values that a training pass over `n` texts of `length` tokens keeps for the gradients, by
     /// counting the tensors of the forward pass.
     pub(crate) fn n_activations(&self, n: usize, length: usize) -> usize {

@@ -13,19 +13,25 @@ mod recurrence;
 
 pub use avgnet::AvgNetConfig;
 pub(crate) use batch::mix;
-pub use batch::{Batch, Example, by_length, epoch_order};
+pub use batch::{Batch, Example, epoch_order};
 pub use cnn::CnnConfig;
 pub use config::NetConfig;
 pub use distilbert::DistilBertConfig;
 pub use lstm::LstmConfig;
 pub use pass::Precision;
 
+use rayon::prelude::*;
+
 use self::{
+    batch::by_length,
     parameters::{Specs, Tensor, Values, host},
     pass::Pass,
 };
 use super::{device::Resolved, tensors::Tensors};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    progress::Interrupt,
+};
 
 /// A neural net with its weights on a device. Copies share the weights until one of them changes.
 #[derive(Debug, Clone)]
@@ -133,6 +139,41 @@ impl Net {
         self.check(batch)?;
         let mut pass = Pass::predict(&self.values, self.device.burn());
         Ok(host(self.logits(&mut pass, batch)))
+    }
+
+    /// The logits of every text, in batches of similar length that have `batch_size` texts at most;
+    /// on the CPU several batches at a time.
+    ///
+    /// # Shapes
+    /// `[n_texts, n_classes]`, row-major.
+    ///
+    /// # Errors
+    /// As [`Net::forward`], a text without a token, and [`crate::error::ErrorKind::Interrupted`].
+    pub fn forward_all(
+        &self,
+        texts: &[&[u32]],
+        batch_size: usize,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<f32>> {
+        let lengths: Vec<usize> = texts.iter().map(|ids| ids.len()).collect();
+        let batches = by_length(&lengths, batch_size);
+        let forward = |members: &Vec<usize>| {
+            interrupt.check()?;
+            let batch: Vec<&[u32]> = members.iter().map(|idx| texts[*idx]).collect();
+            self.forward(&Batch::new(&batch, 0)?)
+        };
+        let rows: Vec<Vec<f32>> = if self.device.is_cpu() {
+            batches.par_iter().map(forward).collect::<Result<_>>()?
+        } else {
+            batches.iter().map(forward).collect::<Result<_>>()?
+        };
+        let n_classes = self.config.n_classes();
+        let mut logits = vec![0.0; texts.len() * n_classes];
+        let rows = rows.iter().flat_map(|rows| rows.chunks_exact(n_classes));
+        for (text_idx, row) in batches.iter().flatten().zip(rows) {
+            logits[text_idx * n_classes..][..n_classes].copy_from_slice(row);
+        }
+        Ok(logits)
     }
 
     /// # Shapes

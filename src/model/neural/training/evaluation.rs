@@ -7,7 +7,7 @@ use crate::{
     model::{
         ConfusionMatrix,
         loss::softmax_loss,
-        neural::net::{Batch, Example, Net, by_length},
+        neural::net::{Example, Net},
         predicted_label,
     },
     progress::Monitor,
@@ -35,22 +35,17 @@ pub fn evaluate(
     monitor: &Monitor,
 ) -> Result<Evaluation> {
     let n_classes = net.config().n_classes();
-    let lengths: Vec<usize> = examples.iter().map(|example| example.ids.len()).collect();
+    let texts: Vec<&[u32]> = examples.iter().map(|example| example.ids.as_slice()).collect();
+    let logits = net.forward_all(&texts, batch_size, &monitor.interrupt)?;
     let mut labels = Vec::with_capacity(examples.len());
     let mut predicted = Vec::with_capacity(examples.len());
     let mut probabilities = vec![0.0; n_classes];
     let mut loss = 0.0;
-    for members in by_length(&lengths, batch_size) {
-        monitor.interrupt.check()?;
-        let texts: Vec<&[u32]> = members.iter().map(|idx| examples[*idx].ids.as_slice()).collect();
-        let logits = net.forward(&Batch::new(&texts, 0)?)?;
-        for (row, example_idx) in logits.chunks_exact(n_classes).zip(&members) {
-            let label = examples[*example_idx].label;
-            let row: Vec<f64> = row.iter().copied().map(f64::from).collect();
-            loss += softmax_loss(&row, label, &mut probabilities);
-            labels.push(label as u32);
-            predicted.push(predicted_label(&probabilities) as u32);
-        }
+    for (row, example) in logits.chunks_exact(n_classes).zip(examples) {
+        let row: Vec<f64> = row.iter().copied().map(f64::from).collect();
+        loss += softmax_loss(&row, example.label, &mut probabilities);
+        labels.push(example.label as u32);
+        predicted.push(predicted_label(&probabilities) as u32);
     }
     // Nobody sees this matrix: its classes need no names of their own.
     let classes: Vec<String> = (0..n_classes).map(|class| class.to_string()).collect();

@@ -8,14 +8,15 @@ use super::{
     Evaluation, TrainSettings, TrainState,
     adamw::AdamW,
     available_memory, evaluate,
-    loss::{Objective, gradients},
+    loss::Objective,
     memory, memory_estimate,
     schedule::Schedule,
+    shares::{Workers, added},
     state::Position,
 };
 use crate::{
     error::{Error, Result},
-    model::neural::net::{Batch, Example, Net, epoch_order, mix, parameters::Tensor},
+    model::neural::net::{Example, Net, epoch_order, mix, parameters::Tensor},
     progress::Monitor,
 };
 
@@ -147,6 +148,7 @@ struct Run<'a> {
     net: Net,
     best: Option<Net>,
     optimizer: AdamW,
+    workers: Workers,
     schedule: Schedule,
     lengths: Vec<usize>,
     position: Position,
@@ -180,11 +182,13 @@ impl<'a> Run<'a> {
             position = state.position.clone();
         }
         let n_steps = steps_per_epoch.saturating_mul(settings.epochs);
+        let workers = Workers::new(&net, settings.batch_size, rayon::current_num_threads())?;
         Ok(Self {
             job,
             net,
             best,
             optimizer,
+            workers,
             schedule: Schedule::new(n_steps, settings.warmup_ratio),
             lengths: job.train.iter().map(|example| example.ids.len()).collect(),
             position,
@@ -304,21 +308,18 @@ impl<'a> Run<'a> {
         let mut total = 0.0;
         let mut sums: Option<Vec<Tensor<2>>> = None;
         for (batch_idx, members) in group.iter().enumerate() {
-            let examples = members.iter().map(|idx| &self.job.train[*idx]);
-            let texts: Vec<&[u32]> = examples.clone().map(|e| e.ids.as_slice()).collect();
-            let labels: Vec<usize> = examples.map(|example| example.label).collect();
+            let batch: Vec<&Example> = members.iter().map(|idx| &self.job.train[*idx]).collect();
             let objective = Objective {
                 label_smoothing: settings.label_smoothing,
                 precision: settings.precision,
                 n_examples,
                 seed: mix(mix(settings.seed, self.position.step), batch_idx as u64),
             };
-            let batch = Batch::new(&texts, 0)?;
-            let (loss, parts) = gradients(&self.net, &batch, &labels, objective)?;
+            let (loss, parts) = self.workers.gradients(&self.net, &batch, objective)?;
             total += loss;
             sums = Some(match sums {
                 None => parts,
-                Some(sums) => sums.into_iter().zip(parts).map(|(sum, part)| sum + part).collect(),
+                Some(sums) => added(sums, parts),
             });
         }
         self.optimizer.step(&mut self.net, sums.unwrap_or_default(), rate)?;

@@ -1,6 +1,6 @@
 //! Whether a run fits into memory, told before it starts.
 
-use super::TrainSettings;
+use super::{TrainSettings, shares::n_shares};
 use crate::{
     error::{Error, ErrorKind, Result},
     model::neural::net::{Net, NetConfig},
@@ -8,8 +8,9 @@ use crate::{
 
 const BYTES: u64 = 4;
 
-/// Bytes that training takes at its highest: weights, the best weights so far, gradients, AdamW's
-/// two moments, and what one batch of the longest texts keeps for its gradients.
+/// Bytes that training takes at its highest on the CPU: weights, the best weights so far, AdamW's
+/// two moments, gradients of each share of a batch and of the batches before it, and what one batch
+/// of the longest texts keeps for its gradients.
 ///
 /// # Errors
 /// Sizes that make no net.
@@ -20,9 +21,11 @@ pub fn memory_estimate(
 ) -> Result<u64> {
     let n_parameters: usize =
         Net::expected(config)?.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    let copies = if settings.accumulation > 1 { 6 } else { 5 };
+    let n_gradients =
+        n_shares(config, settings.batch_size) + usize::from(settings.accumulation > 1);
     let n_activations = config.n_activations(settings.batch_size, longest);
-    Ok(BYTES * (copies * n_parameters as u64 + n_activations as u64))
+    let n_values = (4 + n_gradients) * n_parameters + n_activations;
+    Ok(BYTES * n_values as u64)
 }
 
 /// Bytes this machine can still give out, where the system says (Linux, `MemAvailable`).
@@ -68,9 +71,9 @@ mod tests {
         let settings = TrainSettings { batch_size: 8, ..Default::default() };
         let short = memory_estimate(&config, &settings, 128).unwrap();
         let long = memory_estimate(&config, &settings, 512).unwrap();
-        // Five copies of 67 million weights are 1.3 GB.
-        assert!(short > 1_300_000_000 && short < 6_000_000_000, "{short}");
-        assert!(long > 3 * (short - 1_300_000_000), "{long}");
+        // Six copies of 67 million weights are 1.6 GB: two shares have gradients.
+        assert!(short > 1_600_000_000 && short < 6_000_000_000, "{short}");
+        assert!(long > 3 * (short - 1_600_000_000), "{long}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod loss;
 mod memory;
 mod schedule;
 mod settings;
+mod shares;
 mod state;
 mod state_file;
 
