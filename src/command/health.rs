@@ -3,7 +3,11 @@
 use clap::Args;
 
 use super::Session;
-use crate::{error::Result, output::Output, serve};
+use crate::{
+    error::Result,
+    output::Output,
+    serve::{self, ModelHealth},
+};
 
 /// `health --url http://127.0.0.1:8000`
 #[derive(Debug, Clone, Args)]
@@ -16,10 +20,11 @@ pub struct Health {
 impl Health {
     pub(super) fn run(&self, _session: &Session) -> Result<Output> {
         let health = serve::health_check(&self.url)?;
-        let said = health.model.as_ref().map_or_else(
-            || "ok".to_owned(),
-            |model| format!("ok: serving {}/{}", model.name, model.version),
-        );
-        Ok(Output::new(&health).text(said))
+        let said = health.models.iter().map(|ModelHealth { name, model, .. }| match model {
+            Some(model) => format!("serving {name}/{}", model.version),
+            None => format!("{name} has no Production version"),
+        });
+        let said: Vec<String> = said.collect();
+        Ok(Output::new(&health).text(format!("ok: {}", said.join(", "))))
     }
 }
