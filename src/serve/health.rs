@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    client,
+    client::{self, Answer, Credentials},
     envelope::RequestId,
     error::ApiError,
     slot::ModelSlot,
@@ -19,8 +19,8 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Far more than a health report has.
-const MAX_REPORT_BYTES: u64 = 64 << 10;
+/// Far more than a health report has, of however many models.
+const MAX_REPORT_BYTES: u64 = 1 << 20;
 
 /// What a server says about itself. What is said of one model is said of the default one; all of them
 /// are in `models`.
@@ -123,23 +123,24 @@ pub(crate) async fn ready(
     Ok(Json(json!({ "status": "ok", "model": *served.info })).into_response())
 }
 
-/// Asks the server at `server` (`http://127.0.0.1:8000`, or just `127.0.0.1:8000`) how it is.
-/// Waits 3 seconds at most; never goes through a proxy.
+/// Asks the server at `server` (`http://127.0.0.1:8000`, or just `127.0.0.1:8000`) how it is, with
+/// the `credentials` that it wants. Waits 3 seconds at most; never goes through a proxy.
 ///
 /// # Errors
 /// [`ErrorKind::Unavailable`] when nothing answers, or the server says that it has no model;
-/// [`ErrorKind::Invalid`] when `server` is no address or something else than trialbook answers.
-pub fn health_check(server: &str) -> Result<HealthReport> {
+/// [`ErrorKind::Invalid`] when `server` is no address, something else than trialbook answers, or the
+/// credentials are not those that the server wants.
+pub fn health_check(server: &str, credentials: &Credentials) -> Result<HealthReport> {
     let url = health_url(server);
-    let mut response =
-        client::agent().get(&url).call().map_err(|error| client::unanswered(&url, error))?;
-    let status = response.status().as_u16();
-    let answer = response.body_mut().with_config().limit(MAX_REPORT_BYTES).read_json::<Value>();
-    let report = answer.ok().and_then(|json| {
-        let report: HealthReport = serde_json::from_value(json.clone()).ok()?;
-        Some((report, json))
-    });
-    let Some((report, json)) = report else {
+    let Answer { status, json } = client::get(&url, credentials, MAX_REPORT_BYTES)?;
+    let json = json.unwrap_or_default();
+    if matches!(status, 401 | 403)
+        && let Some(said) = json["error"].as_str()
+    {
+        return Err(Error::invalid(format!("{url} answered {status}: {said}"))
+            .with_hint("show a key that holds, with --key KEY or in TRIALBOOK_KEY"));
+    }
+    let Ok(report) = serde_json::from_value::<HealthReport>(json.clone()) else {
         return Err(Error::invalid(format!("{url} is no trialbook server: HTTP status {status}"))
             .with_hint("check host and port"));
     };
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn nonsense_is_no_address() {
         for server in ["", "http://", "two words:8000", "ftp://127.0.0.1:1"] {
-            let error = health_check(server).unwrap_err();
+            let error = health_check(server, &Credentials::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{server:?}: {error:?}");
         }
     }

@@ -35,6 +35,7 @@ mod models;
 mod openapi;
 mod otlp;
 mod page;
+mod pinned;
 mod predict;
 mod rates;
 mod security;
@@ -49,6 +50,7 @@ mod trace;
 mod watch;
 
 pub use app::app;
+pub use client::Credentials;
 pub use health::{HealthReport, HealthStatus, ModelHealth, health_check};
 pub use limits::Limits;
 pub use security::{Origin, RateLimit, Security, TlsFiles};
