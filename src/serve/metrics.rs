@@ -67,6 +67,10 @@ impl Metrics {
         registry
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
             .expect(VALID);
+        #[cfg(feature = "cuda")]
+        if let Some(gpus) = super::gpu::GpuCollector::load() {
+            registry.register(Box::new(gpus)).expect(VALID);
+        }
         let (of_version, of_model) = (&["model", "version"], &["model"]);
         Self {
             predictions: counters(

@@ -24,6 +24,9 @@ mod engine;
 mod envelope;
 mod error;
 mod follow;
+// Tests look at it in every build; only one with CUDA shows it.
+#[cfg(any(feature = "cuda", test))]
+mod gpu;
 mod guard;
 mod health;
 mod info;
