@@ -5,6 +5,7 @@
 mod documented;
 mod double;
 mod follow;
+mod hostile;
 mod models;
 mod security;
 mod sockets;
