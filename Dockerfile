@@ -75,7 +75,7 @@ VOLUME ["/store"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["/usr/local/bin/trialbook", "health", "--url", "http://127.0.0.1:8000"]
+    CMD ["/usr/local/bin/trialbook", "health"]
 ENTRYPOINT ["/usr/local/bin/trialbook"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]
 
@@ -169,7 +169,7 @@ STOPSIGNAL SIGTERM
 
 # Unhealthy also means: no version is in production, so there is nothing to ask.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
-    CMD ["/usr/local/bin/trialbook", "health", "--url", "http://127.0.0.1:8000"]
+    CMD ["/usr/local/bin/trialbook", "health"]
 
 ENTRYPOINT ["/usr/local/bin/trialbook"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]

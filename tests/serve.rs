@@ -5,6 +5,8 @@
 mod documented;
 mod double;
 mod follow;
+mod hostile;
+mod models;
 mod security;
 mod sockets;
 mod stream;
@@ -307,15 +309,15 @@ async fn metrics_count_what_happened() {
         r#"model_predictions_total{model="Reviews",version="3"} 4"#,
         r#"model_positive_predictions_total{model="Reviews",version="3"} 2"#,
         r#"model_negative_predictions_total{model="Reviews",version="3"} 2"#,
-        "model_prediction_duration_seconds_count 2",
-        r#"model_prediction_batch_size_bucket{le="2"} 1"#,
+        r#"model_prediction_duration_seconds_count{model="Reviews"} 2"#,
+        r#"model_prediction_batch_size_bucket{model="Reviews",le="2"} 1"#,
         r#"http_requests_total{path="/predict",status="200"} 1"#,
         r#"http_requests_total{path="/predict",status="422"} 1"#,
         r#"http_requests_total{path="other",status="404"} 1"#,
         r#"http_errors_total{error_type="validation_error"} 1"#,
         "http_requests_in_flight 1",
         r#"model_info{model="Reviews",run_id="0123456789abcdef0123456789abcdef",version="3"} 1"#,
-        "model_swaps_total 0",
+        r#"model_swaps_total{model="Reviews"} 0"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
@@ -326,7 +328,8 @@ async fn the_endpoints_that_the_description_names_work_as_it_says() {
     let description = ask(state(), get("/")).await.json;
     assert_eq!(description["model"]["name"], "Reviews");
     for endpoint in description["endpoints"].as_array().unwrap() {
-        let path = endpoint["path"].as_str().unwrap().replace("{name}", "page.js");
+        let path = endpoint["path"].as_str().unwrap();
+        let path = path.replace("{name}", "page.js").replace("{model}", "Reviews");
         let request = match endpoint["method"].as_str().unwrap() {
             "GET" => get(&path),
             _ => post(&path, endpoint["example"].to_string()),
@@ -350,9 +353,13 @@ async fn the_document_and_the_router_know_the_same() {
         "/%ff%00",
         "/assets/%ff",
         "/assets/",
+        "/models/",
+        "/models/Reviews",
+        "/models/%ff/predict",
+        "/models/Other/predict/batch",
     ]);
     for path in paths {
-        let path = path.replace("{name}", "page.css");
+        let path = path.replace("{name}", "page.css").replace("{model}", "Reviews");
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "ODD"] {
             let request = Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
             let (status, headers, body) = ask_raw(state(), request).await;

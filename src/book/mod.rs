@@ -9,10 +9,11 @@ mod resume;
 mod tables;
 mod train;
 
-use std::{path::Path, sync::OnceLock};
+use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
 use polars::prelude::DataFrame;
 use serde::Serialize;
+use serde_json::json;
 
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
@@ -99,6 +100,21 @@ impl Book {
     /// The datasets.
     pub fn datasets(&self) -> Datasets {
         Datasets::new(&self.store)
+    }
+
+    /// Removes the dataset `name`, with an event in the audit trail. Runs that used it keep its
+    /// fingerprint.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is none; when the system or the registry refuses.
+    pub fn remove_dataset(&self, name: &str) -> Result<()> {
+        let datasets = self.datasets();
+        // One whose manifest cannot be read is removed all the same.
+        let splits = datasets.get(name).map(|dataset| dataset.splits).unwrap_or_default();
+        let splits: BTreeMap<String, String> =
+            splits.into_iter().map(|split| (split.name, split.fingerprint.sha256)).collect();
+        let details = json!({"dataset": splits});
+        self.registry()?.delete_outside(name, details, || datasets.remove(name))
     }
 
     /// The examples of `imdb` (with a column `split`), `imdb.train` or `imdb.test` as a frame with

@@ -76,6 +76,7 @@ fn details(event: &AuditEvent) -> String {
             None => String::new(),
         },
         AuditAction::Delete if details["name"].is_string() => format!("run {}", text("name")),
+        AuditAction::Delete if details["dataset"].is_object() => "dataset".to_owned(),
         AuditAction::Restore if details["name"].is_string() => format!("run {}", text("name")),
         AuditAction::Restore => text("backup").to_owned(),
         AuditAction::Collect => {

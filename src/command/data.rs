@@ -98,7 +98,7 @@ impl Data {
             Self::Head(head) => Ok(datasets.head(&head.name, head.n)?.to_output()),
             Self::Describe(named) => Ok(datasets.describe(&named.name)?.to_output()),
             Self::Remove(named) => {
-                datasets.remove(&named.name)?;
+                session.book.remove_dataset(&named.name)?;
                 Ok(Output::new(json!({"name": named.name, "removed": true}))
                     .text(format!("removed dataset {}", named.name)))
             }

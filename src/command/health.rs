@@ -1,25 +1,45 @@
 //! `health`: a running server's health, as an exit code. A container's health check needs no curl.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::Session;
-use crate::{error::Result, output::Output, serve};
+use crate::{
+    error::Result,
+    output::Output,
+    serve::{self, Credentials, ModelHealth},
+};
+
+/// Where `serve` listens unless it is told otherwise.
+const LOCAL: &str = "127.0.0.1:8000";
 
 /// `health --url http://127.0.0.1:8000`
 #[derive(Debug, Clone, Args)]
 pub struct Health {
-    /// The server's address
-    #[arg(long, default_value = "http://127.0.0.1:8000", value_name = "URL")]
-    url: String,
+    /// The server's address [default: http://127.0.0.1:8000, https with --tls-cert]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The API key, for a server that asks for one on /health
+    #[arg(long, env = "TRIALBOOK_KEY", value_name = "KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The certificate that the server was started with (PEM), for an https address; it has to show
+    /// this one, whatever name stands in it
+    #[arg(long, env = "TRIALBOOK_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
 }
 
 impl Health {
     pub(super) fn run(&self, _session: &Session) -> Result<Output> {
-        let health = serve::health_check(&self.url)?;
-        let said = health.model.as_ref().map_or_else(
-            || "ok".to_owned(),
-            |model| format!("ok: serving {}/{}", model.name, model.version),
-        );
-        Ok(Output::new(&health).text(said))
+        let credentials = Credentials { key: self.key.clone(), tls_cert: self.tls_cert.clone() };
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        let url = self.url.clone().unwrap_or_else(|| format!("{scheme}://{LOCAL}"));
+        let health = serve::health_check(&url, &credentials)?;
+        let said = health.models.iter().map(|ModelHealth { name, model, .. }| match model {
+            Some(model) => format!("serving {name}/{}", model.version),
+            None => format!("{name} has no Production version"),
+        });
+        let said: Vec<String> = said.collect();
+        Ok(Output::new(&health).text(format!("ok: {}", said.join(", "))))
     }
 }

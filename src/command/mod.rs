@@ -60,7 +60,7 @@ pub enum Command {
     Promote(gate::Promote),
     /// Bring the previous Production version back
     Rollback(gate::Rollback),
-    /// Serve the Production version over HTTP
+    /// Serve Production versions over HTTP
     Serve(Box<serve::Serve>),
     /// Make, list and revoke the API keys that servers ask for
     #[command(subcommand)]

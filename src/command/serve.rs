@@ -1,4 +1,4 @@
-//! `serve`: the Production version over HTTP until a signal comes.
+//! `serve`: Production versions over HTTP until a signal comes.
 
 use clap::Args;
 use serde_json::json;
@@ -24,10 +24,17 @@ pub struct Serve {
     /// The port; 0 takes a free one
     #[arg(long, env = "TRIALBOOK_PORT", default_value_t = 8000)]
     port: u16,
-    /// The registered model whose Production version answers
-    #[arg(long, env = "TRIALBOOK_MODEL", default_value = DEFAULT_MODEL, value_name = "NAME")]
-    model: String,
-    /// Serve this version and stay with it, whatever is promoted
+    /// A registered model whose Production version answers; may be given several times, and the first
+    /// one answers questions that name none
+    #[arg(
+        long = "model",
+        env = "TRIALBOOK_MODEL",
+        default_value = DEFAULT_MODEL,
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    models: Vec<String>,
+    /// Serve this version and stay with it, whatever is promoted; only with one model
     #[arg(long, env = "TRIALBOOK_PIN", value_name = "VERSION")]
     pin: Option<u32>,
     /// What the log of predictions keeps of a text: full, hash or none of it
@@ -60,7 +67,7 @@ impl Serve {
         let config = ServeConfig {
             host: self.host.clone(),
             port: self.port,
-            model: self.model.clone(),
+            models: self.models.clone(),
             pin: self.pin,
             log: (!self.no_log).then(|| LogConfig { text: self.log_text, ..LogConfig::default() }),
             limits: self.batching.limits(self.protection.limits()),
@@ -70,7 +77,7 @@ impl Serve {
         };
         let state = config.load()?;
         if let Some(kept) = kept {
-            let serving = self.serving(&state);
+            let serving = serving(&state);
             let server = Server::with_state(state, &self.host, self.port)?;
             let url = server.url();
             kept.keep(server);
@@ -80,7 +87,7 @@ impl Serve {
         }
         let (listener, addr) = serve::bind_for(&state, &config.host, config.port)?;
         let url = state.url(addr);
-        let serving = self.serving(&state);
+        let serving = serving(&state);
         let mut shown = Ok(());
         serve::start_with(state, listener, || {
             let output = Output::new(json!({"url": url}))
@@ -90,18 +97,17 @@ impl Serve {
         shown?;
         Ok(Output::new(json!({"url": url, "stopped": true})).text("stopped"))
     }
+}
 
-    fn serving(&self, state: &ServerState) -> String {
-        state.model_info().map_or_else(
-            || {
-                format!(
-                    "{} has no Production version: /predict answers 503 until one is promoted",
-                    self.model
-                )
-            },
-            |model| format!("serving {}/{} ({})", model.name, model.version, model.stage),
-        )
-    }
+/// What answers, a line for each model.
+fn serving(state: &ServerState) -> String {
+    let lines = state.models().map(|(name, info)| match info {
+        Some(info) => format!("serving {name}/{} ({})", info.version, info.stage),
+        None => format!(
+            "{name} has no Production version: questions to it answer 503 until one is promoted"
+        ),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Where `flag` finds servers that outlive a command.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Registry,
+    Registry, clock,
     codec::{self, Malformed, Reader, Record, Writer},
     database::AUDIT_EVENTS,
     fault::Fault,
@@ -36,7 +36,7 @@ pub enum AuditAction {
     Rollback,
     /// A gate judged a version.
     Gate,
-    /// A run, a version or a model was deleted.
+    /// A run, a version, a model or a dataset was deleted.
     Delete,
     /// A deleted run was brought back, or the store was filled from a backup.
     Restore,
@@ -107,7 +107,7 @@ pub struct AuditEvent {
     pub who: String,
     /// What was done.
     pub action: AuditAction,
-    /// To what: `NAME/3`, a model's name, a run's id, a key's name, or `store`.
+    /// To what: `NAME/3`, the name of a model, a dataset or a key, a run's id, or `store`.
     pub subject: String,
     /// What else there is to say, as an object.
     pub details: Value,
@@ -146,6 +146,25 @@ impl Registry {
             events.reverse();
             events.truncate(limit);
             Ok(events)
+        })
+    }
+
+    /// Does `work`, which deletes `subject` outside the database, and writes that into the trail: the
+    /// event is committed once the work is done, and work that fails leaves none.
+    ///
+    /// # Errors
+    /// Those of the work; when the trail cannot be written, which is known before the work begins
+    /// unless the disk refuses the last step.
+    pub(crate) fn delete_outside<T>(
+        &self,
+        subject: &str,
+        details: Value,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let event = self.event(AuditAction::Delete, subject, clock::now_ms(), details);
+        self.database.write(|txn| {
+            append(txn, &event)?;
+            Ok(work()?)
         })
     }
 

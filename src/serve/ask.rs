@@ -14,7 +14,8 @@ use super::{
     body::{MAX_FAULTS, Question},
     engine,
     error::{ApiError, FieldError},
-    state::{ModelInfo, ServedModel, ServerState},
+    slot::ModelSlot,
+    state::{ModelInfo, ServedModel},
 };
 use crate::{
     error::Result,
@@ -47,7 +48,8 @@ pub(crate) struct Queueable {
 /// One request, and the version that answers it to its end.
 #[derive(Clone, Copy)]
 pub(crate) struct Asker<'a> {
-    pub(crate) state: &'a ServerState,
+    /// The model that it is for.
+    pub(crate) slot: &'a ModelSlot,
     pub(crate) served: &'a ServedModel,
     pub(crate) request_id: &'a str,
 }
@@ -201,10 +203,10 @@ impl<'a> Asker<'a> {
         truncated: Vec<bool>,
         started: Instant,
     ) -> Vec<Answer<'a>> {
-        let Self { state, served, request_id } = self;
+        let Self { slot, served, request_id } = self;
         let duration = started.elapsed();
-        state.metrics().predicted(&served.info, &predictions, duration);
-        state.watch().predicted(&served.info, request_id, texts, &predictions, duration);
+        slot.metrics().predicted(&served.info, &predictions, duration);
+        slot.watch().predicted(&served.info, request_id, texts, &predictions, duration);
         let latency_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
         let answers = predictions.into_iter().zip(truncated).map(|(prediction, truncated)| {
             Answer { prediction, model: &served.info, truncated, request_id, latency_ms }

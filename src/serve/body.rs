@@ -18,6 +18,8 @@ pub(crate) const MAX_FAULTS: usize = 20;
 #[derive(Debug, PartialEq)]
 pub(crate) struct Question<'a> {
     pub(crate) text: Cow<'a, str>,
+    /// The model that it is for, if it says so.
+    pub(crate) model: Option<Cow<'a, str>>,
     /// Whether a text that is longer than the model reads may be cut; it may unless told otherwise.
     pub(crate) truncate: bool,
 }
@@ -26,6 +28,8 @@ pub(crate) struct Question<'a> {
 #[derive(Debug, PartialEq)]
 pub(crate) struct BatchQuestion<'a> {
     pub(crate) texts: Vec<Cow<'a, str>>,
+    /// As [`Question::model`], of all texts.
+    pub(crate) model: Option<Cow<'a, str>>,
     /// As [`Question::truncate`], of all texts.
     pub(crate) truncate: bool,
 }
@@ -46,7 +50,7 @@ pub(crate) enum Id<'a> {
     Integer(serde_json::Number),
 }
 
-/// Reads `{"text": "…", "truncate": true}` with a text of at most `max_chars`.
+/// Reads `{"text": "…", "model": "…", "truncate": true}` with a text of at most `max_chars`.
 ///
 /// # Errors
 /// 400 for what is not JSON, 422 for another shape, a longer text or one of nothing but white space.
@@ -54,8 +58,8 @@ pub(crate) fn question(body: &[u8], max_chars: usize) -> Result<Question<'_>, Ap
     question_of(parse(body, "text", PhantomData::<Item<'_>>)?, max_chars)
 }
 
-/// Reads `{"texts": ["…", …], "truncate": true}` with at most `max_texts` of at most `max_chars`
-/// each.
+/// Reads `{"texts": ["…", …], "model": "…", "truncate": true}` with at most `max_texts` of at most
+/// `max_chars` each.
 ///
 /// # Errors
 /// 400 for what is not JSON, 422 for another shape, no texts, too many, a blank one or one too long;
@@ -68,6 +72,7 @@ pub(crate) fn batch(
     let object = parse(body, "texts", ListSeed { max_items: max_texts })?;
     let mut faults = Vec::new();
     let truncate = truncate(object.truncate, &mut faults);
+    let model = model(object.model, &mut faults);
     let mut invalid = |kind, msg| faults.push(FieldError::of_field("texts", kind, msg));
     let mut texts = Vec::new();
     match object.field {
@@ -95,7 +100,7 @@ pub(crate) fn batch(
         }
     }
     if faults.is_empty() {
-        Ok(BatchQuestion { texts, truncate })
+        Ok(BatchQuestion { texts, model, truncate })
     } else {
         Err(ApiError::validation(faults))
     }
@@ -126,12 +131,13 @@ fn question_of<'a>(
 ) -> Result<Question<'a>, ApiError> {
     let mut faults = Vec::new();
     let truncate = truncate(object.truncate, &mut faults);
+    let model = model(object.model, &mut faults);
     let text = match object.field {
         Some(item) => text("text", item, max_chars),
         None => Err(FieldError::of_field("text", "missing", "Field required")),
     };
     match text {
-        Ok(text) if faults.is_empty() => Ok(Question { text, truncate }),
+        Ok(text) if faults.is_empty() => Ok(Question { text, model, truncate }),
         outcome => {
             faults.extend(outcome.err());
             Err(ApiError::validation(faults))
@@ -167,6 +173,18 @@ fn truncate(item: Option<Item<'_>>, faults: &mut Vec<FieldError>) -> bool {
             let msg = "Input should be a valid boolean";
             faults.push(FieldError::of_field("truncate", "bool_type", msg));
             true
+        }
+    }
+}
+
+fn model<'a>(item: Option<Item<'a>>, faults: &mut Vec<FieldError>) -> Option<Cow<'a, str>> {
+    match item {
+        None => None,
+        Some(Item::Text(name)) => Some(name),
+        Some(_) => {
+            let msg = "Input should be a valid string";
+            faults.push(FieldError::of_field("model", "string_type", msg));
+            None
         }
     }
 }
@@ -210,6 +228,7 @@ struct Object<'a, T> {
     /// `text` or `texts`.
     field: Option<T>,
     truncate: Option<Item<'a>>,
+    model: Option<Item<'a>>,
     id: Option<Item<'a>>,
 }
 
@@ -341,11 +360,12 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for ObjectSeed<S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut object = Object { field: None, truncate: None, id: None };
+        let mut object = Object { field: None, truncate: None, model: None, id: None };
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match &*key {
                 key if key == self.key => object.field = Some(map.next_value_seed(self.seed)?),
                 "truncate" => object.truncate = Some(map.next_value()?),
+                "model" => object.model = Some(map.next_value()?),
                 "id" => object.id = Some(map.next_value()?),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -524,6 +544,30 @@ mod tests {
     }
 
     #[test]
+    fn a_model_may_be_named() {
+        for (field, expected) in
+            [("", None), (r#","model":"B""#, Some("B")), (r#","model":"\u0042""#, Some("B"))]
+        {
+            let body = format!(r#"{{"text":"a","texts":["a"]{field}}}"#);
+            let (one, many) = (
+                question(body.as_bytes(), MAX_CHARS).unwrap().model,
+                batch(body.as_bytes(), 2, MAX_CHARS).unwrap().model,
+            );
+            assert_eq!((one.as_deref(), many.as_deref()), (expected, expected), "{body}");
+            let line = line(body.as_bytes(), MAX_CHARS).question.unwrap().model;
+            assert_eq!(line.as_deref(), expected, "{body}");
+        }
+        let plain = question(br#"{"text":"a","model":"B"}"#, MAX_CHARS).unwrap().model;
+        assert!(matches!(plain, Some(Cow::Borrowed("B"))), "names are not copied");
+        let fault = || (json!(["body", "model"]), "string_type");
+        for value in ["null", "1", "true", "[\"B\"]", "{}"] {
+            let body = format!(r#"{{"text":"a","texts":["a"],"model":{value}}}"#);
+            check(question(body.as_bytes(), MAX_CHARS).map(drop), &body, 422, &[fault()]);
+            check(batch(body.as_bytes(), 2, MAX_CHARS).map(drop), &body, 422, &[fault()]);
+        }
+    }
+
+    #[test]
     fn a_line_keeps_the_id_that_it_was_given() {
         let id = |body: &str| serde_json::to_value(line(body.as_bytes(), MAX_CHARS).id).unwrap();
         for (value, expected) in [
@@ -552,7 +596,7 @@ mod tests {
             json in r#"[\[\]{}:,"a-z0-9\\ ]{0,40}"#,
         ) {
             let wrapped = format!(
-                "{{\"text\":{json},\"texts\":[{json}],\"truncate\":{json},\"id\":{json}}}"
+                "{{\"text\":{json},\"texts\":[{json}],\"model\":{json},\"truncate\":{json},\"id\":{json}}}"
             );
             for body in [&bytes[..], json.as_bytes(), wrapped.as_bytes()] {
                 let outcomes = [

@@ -23,8 +23,7 @@ pub(crate) struct Endpoint {
     pub(crate) does: &'static str,
     /// What else there is to know.
     pub(crate) detail: &'static str,
-    /// The values of the path's parameter, if it has one.
-    pub(crate) names: fn() -> Vec<&'static str>,
+    pub(crate) parameter: Option<Parameter>,
     /// Bodies it takes; none for a question that is all in its path.
     pub(crate) takes: &'static [Content],
     /// What it answers when all is well, or as well as `/health` finds it.
@@ -34,6 +33,14 @@ pub(crate) struct Endpoint {
     /// Who may ask, where keys are asked for.
     pub(crate) access: Access,
     pub(crate) handler: fn(&ServerState) -> MethodRouter<ServerState>,
+}
+
+/// What stands in a path in place of a name in braces.
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) does: &'static str,
+    /// All of its values; none where that is for each server to say.
+    pub(crate) values: fn() -> Vec<&'static str>,
 }
 
 /// Who may ask an endpoint of a server whose store has API keys.
@@ -85,6 +92,7 @@ const fn text(media_type: &'static str) -> Content {
 }
 
 const HTML: Content = text("text/html");
+const LINES: Content = Content { media_type: JSON_LINES, schema: "LineQuestions", example: None };
 
 /// What every endpoint has that says nothing else.
 const PLAIN: Endpoint = Endpoint {
@@ -92,12 +100,38 @@ const PLAIN: Endpoint = Endpoint {
     path: "",
     does: "",
     detail: "",
-    names: Vec::new,
+    parameter: None,
     takes: &[],
     answers: &[],
     refuses: &[],
     access: Access::Predict,
     handler: |_| MethodRouter::new(),
+};
+
+/// A path that names its model.
+const MODEL: Option<Parameter> = Some(Parameter {
+    name: "model",
+    does: "The name of a model that is served here, as /health lists them.",
+    values: Vec::new,
+});
+
+/// Also of a path that names no model: the body may.
+const QUESTION_REFUSES: &[u16] = &[400, 404, 408, 413, 415, 422, 500, 503];
+
+const PREDICT: Endpoint = Endpoint {
+    method: Method::Post,
+    path: "/predict",
+    does: "predicts one text",
+    detail: "By the server's default model, or the one that the field model names.",
+    takes: &[Content {
+        media_type: "application/json",
+        schema: "Question",
+        example: Some(r#"{"text":"An utterly wonderful film."}"#),
+    }],
+    answers: &[(200, &[json_of("Prediction")])],
+    refuses: QUESTION_REFUSES,
+    handler: predict::single,
+    ..PLAIN
 };
 
 const BATCH: Endpoint = Endpoint {
@@ -107,8 +141,8 @@ const BATCH: Endpoint = Endpoint {
     detail: "As JSON, all or none: one faulty text refuses the batch, and says which. As lines of \
              JSON (application/x-ndjson), each line is a question of its own and is answered while \
              later ones are still being sent; the limits are those of a single prediction for each \
-             line, and there is none for their number. A line that cannot be answered gets an error \
-             with its number in place of an answer. Read answers while you send: a client that takes \
+             line, and there is none for their number. Each line may name a model of its own. A line \
+             that cannot be answered gets an error with its number in place of an answer. Read answers while you send: a client that takes \
              none for 10 seconds, or sends nothing for so long, is given up.",
     takes: &[
         Content {
@@ -116,7 +150,7 @@ const BATCH: Endpoint = Endpoint {
             schema: "BatchQuestion",
             example: Some(r#"{"texts":["An utterly wonderful film.","A waste of an evening."]}"#),
         },
-        Content { media_type: JSON_LINES, schema: "LineQuestions", example: None },
+        LINES,
     ],
     answers: &[(
         200,
@@ -125,9 +159,26 @@ const BATCH: Endpoint = Endpoint {
             Content { media_type: JSON_LINES, schema: "LineAnswers", example: None },
         ],
     )],
-    refuses: &[400, 408, 413, 415, 422, 500, 503],
+    refuses: QUESTION_REFUSES,
     handler: predict::batch,
     ..PLAIN
+};
+
+/// [`BATCH`] of the model that the path names.
+const BATCH_OF_MODEL: Endpoint = Endpoint {
+    path: "/models/{model}/predict/batch",
+    does: "the same as /predict/batch, by this model",
+    detail: "A body or a line may name the model too, but no other one.",
+    parameter: MODEL,
+    takes: &[
+        Content {
+            media_type: "application/json",
+            schema: "BatchQuestionToModel",
+            example: Some(r#"{"texts":["An utterly wonderful film.","A waste of an evening."]}"#),
+        },
+        LINES,
+    ],
+    ..BATCH
 };
 
 /// All of them.
@@ -147,22 +198,27 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         handler: |_| get(info::description),
         ..PLAIN
     },
-    Endpoint {
-        method: Method::Post,
-        path: "/predict",
-        does: "predicts one text",
-        takes: &[Content {
-            media_type: "application/json",
-            schema: "Question",
-            example: Some(r#"{"text":"An utterly wonderful film."}"#),
-        }],
-        answers: &[(200, &[json_of("Prediction")])],
-        refuses: &[400, 408, 413, 415, 422, 500, 503],
-        handler: predict::single,
-        ..PLAIN
-    },
+    PREDICT,
     BATCH,
     Endpoint { path: "/batch_predict", does: "the same as /predict/batch", ..BATCH },
+    Endpoint {
+        path: "/models/{model}/predict",
+        does: "the same as /predict, by this model",
+        detail: "A body may name the model too, but no other one.",
+        parameter: MODEL,
+        takes: &[Content {
+            media_type: "application/json",
+            schema: "QuestionToModel",
+            example: Some(r#"{"text":"An utterly wonderful film."}"#),
+        }],
+        ..PREDICT
+    },
+    BATCH_OF_MODEL,
+    Endpoint {
+        path: "/models/{model}/batch_predict",
+        does: "the same as /predict/batch, by this model",
+        ..BATCH_OF_MODEL
+    },
     Endpoint {
         path: "/models",
         does: "lists what is served",
@@ -173,6 +229,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/health",
         does: "says which model version answers, and how it did so far",
+        detail: "The status, 503 without a version in production, and all fields but models are of the \
+                 default model; models has the same of every one.",
         answers: &[(200, &[json_of("Health")]), (503, &[json_of("Unavailable")])],
         access: Access::Health,
         handler: |_| get(health),
@@ -189,6 +247,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/health/ready",
         does: "says whether predictions are answered",
+        detail: "By the default model. The server listens once every version that was in production is \
+                 loaded and warmed up; of the other models /health tells.",
         answers: &[(200, &[json_of("Ready")])],
         refuses: &[503],
         access: Access::Health,
@@ -222,7 +282,11 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/assets/{name}",
         does: "what the pages are made of",
-        names: page::asset_names,
+        parameter: Some(Parameter {
+            name: "name",
+            does: "The name of a part.",
+            values: page::asset_names,
+        }),
         answers: &[
             (200, &[text("text/css"), text("text/javascript"), text("image/svg+xml")]),
             (304, &[]),

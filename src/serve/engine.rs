@@ -356,11 +356,16 @@ mod tests {
         runtime: tokio::runtime::Runtime,
     }
 
-    fn setup(limits: &Limits) -> Setup {
+    /// A model, what it was asked, and what lets it answer.
+    fn gated() -> (Arc<Gated>, Receiver<Vec<String>>, SyncSender<()>) {
         let (asked_in, asked) = sync_channel(100);
         let (gate, gate_out) = sync_channel(100);
         let classes = ["negative".to_owned(), "positive".to_owned()];
-        let model = Arc::new(Gated { classes, asked: asked_in, gate: Mutex::new(gate_out) });
+        (Arc::new(Gated { classes, asked: asked_in, gate: Mutex::new(gate_out) }), asked, gate)
+    }
+
+    fn setup(limits: &Limits) -> Setup {
+        let (model, asked, gate) = gated();
         let engine = Arc::new(Engine::start(limits, Arc::new(Metrics::new())));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         Setup { engine, model, asked, gate, runtime }
@@ -369,9 +374,18 @@ mod tests {
     impl Setup {
         /// Asks, and returns once the question is in the queue or already beyond.
         fn ask(&self, texts: &[&str]) -> tokio::task::JoinHandle<Outcome> {
+            self.ask_model(&self.model, texts)
+        }
+
+        /// As [`Setup::ask`], another model.
+        fn ask_model(
+            &self,
+            model: &Arc<Gated>,
+            texts: &[&str],
+        ) -> tokio::task::JoinHandle<Outcome> {
             let before = self.engine.0.lock().n_texts;
             let question = Question {
-                classifier: Arc::clone(&self.model) as Arc<dyn Classifier>,
+                classifier: Arc::clone(model) as Arc<dyn Classifier>,
                 texts: texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into(),
                 n_tokens: texts.iter().map(|text| text.len()).collect(),
             };
@@ -413,6 +427,27 @@ mod tests {
         setup.gate.send(()).unwrap();
         let labels: Vec<_> = others.map(|other| setup.labels(other)).into();
         assert_eq!(labels, [vec!["negative"], vec!["positive", "negative"], vec!["positive"]]);
+    }
+
+    #[test]
+    fn a_batch_is_of_one_model_however_their_questions_arrive() {
+        let setup = setup(&Limits::default());
+        let (other, other_asked, other_gate) = gated();
+        let first = setup.ask(&["+a"]);
+        setup.next_batch();
+        let waiting = [
+            setup.ask_model(&other, &["+b"]),
+            setup.ask(&["c"]),
+            setup.ask_model(&other, &["d"]),
+            setup.ask(&["+e"]),
+        ];
+        (0..2).for_each(|_| setup.gate.send(()).unwrap());
+        other_gate.send(()).unwrap();
+        setup.labels(first);
+        let labels = waiting.map(|one| setup.labels(one).remove(0));
+        assert_eq!(labels, ["positive", "negative", "negative", "positive"]);
+        assert_eq!(other_asked.try_iter().collect::<Vec<_>>(), [["+b", "d"]]);
+        assert_eq!(setup.next_batch(), ["c", "+e"]);
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::{
 /// What a 401 asks for (RFC 6750).
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"trialbook\"");
 
+/// Characters that are shown of a name that a client made up.
+const MAX_NAME_CHARS: usize = 250;
+
 /// Why a request was not answered as asked. It becomes the body once the request's id is known,
 /// in [`ApiError::body`].
 #[derive(Debug, Clone, PartialEq)]
@@ -165,6 +168,17 @@ impl ApiError {
             "not_found",
             "there is nothing at this path",
             "GET / lists the endpoints",
+        )
+    }
+
+    /// 404: no model called `name` is served here; those called `names` are.
+    pub(crate) fn model_not_found(name: &str, names: &[&str]) -> Self {
+        let shown: String = name.chars().take(MAX_NAME_CHARS).collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "model_not_found",
+            &format!("the model {shown:?} is not served here"),
+            &format!("this server has {}", names.join(", ")),
         )
     }
 

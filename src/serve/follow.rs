@@ -1,7 +1,8 @@
 //! Following the registry while serving: a version that becomes Production is loaded and warmed up
 //! beside the one that answers, then takes its place. Requests in flight keep the version they
 //! began with, which goes when the last of them ends. API keys and the certificate are followed the
-//! same way.
+//! same way. Each model has a thread of its own, and so have the keys: what one waits for, such as a
+//! large model that is loaded, the others do not.
 
 use std::{
     convert::Infallible,
@@ -11,11 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::state::{ModelInfo, ServedModel, ServerState, WeakState};
+use super::{
+    slot::ModelSlot,
+    state::{ModelInfo, ServedModel, ServerState},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     model,
-    registry::{ApiKey, ModelVersion, Registry},
+    registry::{ModelVersion, Registry},
 };
 
 /// How often the registry is asked. One look costs some ten microseconds.
@@ -25,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(10);
 /// What a new model predicts before anyone asks it: first calls touch weights and start threads.
 const WARM_UP: &str = "An utterly wonderful film, and a waste of an evening.";
 
-/// Where served versions come from.
+/// Where the versions of one model come from.
 pub(crate) struct Source {
     registry: Registry,
     model: String,
@@ -54,14 +58,6 @@ impl Source {
         }
     }
 
-    /// Every API key that was ever made.
-    ///
-    /// # Errors
-    /// When the registry cannot be read.
-    pub(crate) fn keys(&self) -> Result<Vec<ApiKey>> {
-        self.registry.keys()
-    }
-
     /// `version`, loaded and warmed up.
     ///
     /// # Errors
@@ -82,51 +78,58 @@ impl Source {
     }
 }
 
-/// The thread that follows. It ends when this is dropped, after what it is at.
-pub(crate) struct Follower {
-    /// Never says anything: that it is gone is what the thread hears.
-    _stop: mpsc::Sender<Infallible>,
+/// The threads that follow. They end when this is dropped, each after what it is at.
+pub(crate) struct Followers {
+    /// They never say anything: that they are gone is what the threads hear.
+    _stops: Vec<mpsc::Sender<Infallible>>,
 }
 
 /// Follows what `state` came from, if it came from anything.
 ///
 /// # Errors
 /// When the system refuses a thread.
-pub(crate) fn follow(state: &ServerState) -> Result<Option<Follower>> {
-    if state.source().is_none() && state.tls().is_none() {
-        return Ok(None);
+pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
+    let mut stops = Vec::new();
+    if state.registry().is_some() || state.tls().is_some() {
+        stops.push(repeat(state, look_at_guard)?);
     }
+    for (slot_idx, slot) in state.slots().iter().enumerate() {
+        if slot.source().is_some() {
+            let mut failure = None;
+            stops.push(repeat(state, move |state| look(&state.slots()[slot_idx], &mut failure))?);
+        }
+    }
+    Ok(Followers { _stops: stops })
+}
+
+/// Has a `look` at every interval, on a thread of its own, until what this returns is dropped or the
+/// server gone.
+///
+/// # Errors
+/// When the system refuses a thread.
+fn repeat(
+    state: &ServerState,
+    mut look: impl FnMut(&ServerState) + Send + 'static,
+) -> Result<mpsc::Sender<Infallible>> {
     let (stop, stopped) = mpsc::channel();
     let state = state.downgrade();
-    thread::Builder::new()
-        .name("trialbook-follow".to_owned())
-        .spawn(move || watch(&state, &stopped))
-        .map_err(|source| {
-            Error::new(ErrorKind::Io, "cannot start the thread that follows the registry")
-                .with_source(source)
-        })?;
-    Ok(Some(Follower { _stop: stop }))
-}
-
-/// A version that could not be loaded, and when that was.
-struct Failure {
-    version: u32,
-    at: Instant,
-}
-
-fn watch(state: &WeakState, stopped: &mpsc::Receiver<Infallible>) {
-    let mut failure = None;
-    while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-        let Some(state) = state.upgrade() else { return };
-        look_at_guard(&state);
-        look(&state, &mut failure);
-    }
+    let watch = move || {
+        while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            let Some(state) = state.upgrade() else { return };
+            look(&state);
+        }
+    };
+    thread::Builder::new().name("trialbook-follow".to_owned()).spawn(watch).map_err(|source| {
+        Error::new(ErrorKind::Io, "cannot start the threads that follow the registry")
+            .with_source(source)
+    })?;
+    Ok(stop)
 }
 
 /// One look at the API keys, the callers and the certificate.
 fn look_at_guard(state: &ServerState) {
     // A registry that cannot be read is told of below; until it can, the last keys stay in force.
-    if let Some(keys) = state.source().and_then(|source| source.keys().ok()) {
+    if let Some(keys) = state.registry().and_then(|registry| registry.keys().ok()) {
         state.guard().take_keys(&keys);
     }
     state.guard().forget_idle();
@@ -135,61 +138,43 @@ fn look_at_guard(state: &ServerState) {
     }
 }
 
-/// Loads `version` on a thread of its own: a large model takes long, and a key that is revoked
-/// meanwhile must not hold until the end.
-fn load_beside(
-    state: &ServerState,
-    source: &Source,
-    version: &ModelVersion,
-) -> Result<ServedModel> {
-    let (finished, loaded) = mpsc::sync_channel(1);
-    thread::scope(|scope| {
-        thread::Builder::new()
-            .name("trialbook-load".to_owned())
-            .spawn_scoped(scope, move || finished.send(source.load(version)))
-            .map_err(|source| {
-                Error::new(ErrorKind::Io, "cannot start the thread that loads the model")
-                    .with_source(source)
-            })?;
-        loop {
-            match loaded.recv_timeout(INTERVAL) {
-                Ok(outcome) => return outcome,
-                Err(RecvTimeoutError::Timeout) => look_at_guard(state),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::new(ErrorKind::Internal, "the loading thread ended early"));
-                }
-            }
-        }
-    })
+/// A version that could not be loaded, and when that was.
+struct Failure {
+    version: u32,
+    at: Instant,
 }
 
-/// One look at the registry, and what follows from it.
-fn look(state: &ServerState, failure: &mut Option<Failure>) {
-    let Some(source) = state.source() else { return };
+/// One look at what the registry says of a model, and what follows from it.
+fn look(slot: &ModelSlot, failure: &mut Option<Failure>) {
+    let Some(source) = slot.source() else { return };
     let wanted = match source.wanted() {
         Ok(wanted) => wanted,
         Err(error) => {
-            if state.set_problem(Some("the registry cannot be read".to_owned())) {
-                tracing::error!(error = error.chain(), "the registry cannot be read");
+            if slot.set_problem(Some("the registry cannot be read".to_owned())) {
+                tracing::error!(
+                    error = error.chain(),
+                    model = slot.name(),
+                    "the registry cannot be read"
+                );
             }
             return;
         }
     };
-    let current = state.model_info();
+    let current = slot.info();
     let Some(wanted) = wanted else {
         if current.is_some() {
-            tracing::warn!(model = source.model, "no version in production any more");
-            state.swap(None);
+            tracing::warn!(model = slot.name(), "no version in production any more");
+            slot.swap(None);
         }
-        state.set_problem(None);
+        slot.set_problem(None);
         return;
     };
     if let Some(current) = current.filter(|current| current.is_version(&wanted)) {
         if *current != ModelInfo::from(&wanted) {
-            state.rename(ModelInfo::from(&wanted));
+            slot.rename(ModelInfo::from(&wanted));
         }
         *failure = None;
-        state.set_problem(None);
+        slot.set_problem(None);
         return;
     }
     let is_fresh =
@@ -197,21 +182,21 @@ fn look(state: &ServerState, failure: &mut Option<Failure>) {
     if failure.as_ref().is_some_and(is_fresh) {
         return;
     }
-    match load_beside(state, source, &wanted) {
+    match source.load(&wanted) {
         Ok(served) => {
             let ModelInfo { name, version, run_id, .. } = &*served.info;
             tracing::info!(model = name, version, run_id, "model loaded, it answers from now on");
-            state.swap(Some(served));
+            slot.swap(Some(served));
             *failure = None;
-            state.set_problem(None);
+            slot.set_problem(None);
         }
         Err(error) => {
             let version = wanted.version;
             tracing::error!(error = error.chain(), version, "the version could not be loaded");
-            state.metrics().load_failed();
+            slot.metrics().load_failed();
             *failure = Some(Failure { version, at: Instant::now() });
             // The reason may name files of this machine: it is for the log alone.
-            state.set_problem(Some(format!(
+            slot.set_problem(Some(format!(
                 "version {version} could not be loaded, the server's log says why"
             )));
         }

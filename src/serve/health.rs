@@ -11,20 +11,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    client,
+    client::{self, Answer, Credentials},
     envelope::RequestId,
     error::ApiError,
+    slot::ModelSlot,
     state::{ModelInfo, ServerState},
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Far more than a health report has.
-const MAX_REPORT_BYTES: u64 = 64 << 10;
+/// Far more than a health report has, of however many models.
+const MAX_REPORT_BYTES: u64 = 1 << 20;
 
-/// What a server says about itself.
+/// What a server says about itself. What is said of one model is said of the default one; all of them
+/// are in `models`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HealthReport {
-    /// `ok`, or `unavailable` when there is no model to ask.
+    /// `ok`, or `unavailable` when there is no version of the default model to ask.
     pub status: HealthStatus,
     /// Which model version answers.
     pub model: Option<ModelInfo>,
@@ -37,6 +39,37 @@ pub struct HealthReport {
     /// latest 10,000, and how many the log had to leave out.
     #[serde(default)]
     pub monitoring: Value,
+    /// Every model, the default one first.
+    #[serde(default)]
+    pub models: Vec<ModelHealth>,
+}
+
+/// What a server says about one of its models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelHealth {
+    /// The registered model's name.
+    pub name: String,
+    /// Whether its questions are answered.
+    pub status: HealthStatus,
+    /// As [`HealthReport::model`], of this model.
+    pub model: Option<ModelInfo>,
+    /// As [`HealthReport::problem`], of this model.
+    pub problem: Option<String>,
+    /// As [`HealthReport::monitoring`], of this model; what the log left out is of all.
+    pub monitoring: Value,
+}
+
+impl ModelHealth {
+    fn of(slot: &ModelSlot) -> Self {
+        let model = slot.info().map(|info| ModelInfo::clone(&info));
+        Self {
+            name: slot.name().to_owned(),
+            status: if model.is_some() { HealthStatus::Ok } else { HealthStatus::Unavailable },
+            model,
+            problem: slot.problem(),
+            monitoring: slot.watch().report(),
+        }
+    }
 }
 
 /// Whether predictions are answered.
@@ -54,24 +87,21 @@ pub(crate) async fn health(
     State(state): State<ServerState>,
     Extension(request_id): Extension<RequestId>,
 ) -> Response {
-    let mut report = HealthReport {
-        status: HealthStatus::Ok,
-        model: state.model_info().map(|info| ModelInfo::clone(&info)),
-        problem: state.problem(),
-        uptime_s: state.uptime_s(),
-        monitoring: state.watch().report(),
-    };
-    let (status, json) = match state.served() {
-        Ok(_) => (StatusCode::OK, to_object(&report)),
-        Err(error) => {
-            report.status = HealthStatus::Unavailable;
-            let mut json = to_object(&report);
+    let models: Vec<ModelHealth> = state.slots().iter().map(ModelHealth::of).collect();
+    let ModelHealth { name, status, model, problem, monitoring } = models[0].clone();
+    let report =
+        HealthReport { status, model, problem, uptime_s: state.uptime_s(), monitoring, models };
+    let mut json = serde_json::to_value(&report).expect("a report has string keys, plain values");
+    let status = match report.status {
+        HealthStatus::Ok => StatusCode::OK,
+        HealthStatus::Unavailable => {
+            let error = ApiError::model_unavailable(&name);
             let refusal: Value = serde_json::from_slice(&error.body(request_id.as_str()))
                 .expect("an error's body is JSON");
             if let (Value::Object(json), Value::Object(refusal)) = (&mut json, refusal) {
                 json.extend(refusal);
             }
-            (error.status(), json)
+            error.status()
         }
     };
     let content_type = HeaderValue::from_static("application/json");
@@ -83,35 +113,34 @@ pub(crate) async fn live() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
-/// `GET /health/ready`: 200 when predictions are answered, 503 with what to do otherwise.
+/// `GET /health/ready`: 200 when the default model answers, 503 with what to do otherwise. A server
+/// listens once every version that was in production is loaded and warmed up, so that what comes
+/// later to another model takes no ready server away from the rest.
 pub(crate) async fn ready(
     State(state): State<ServerState>,
 ) -> std::result::Result<Response, ApiError> {
-    let served = state.served()?;
+    let served = state.default_slot().served()?;
     Ok(Json(json!({ "status": "ok", "model": *served.info })).into_response())
 }
 
-fn to_object(report: &HealthReport) -> Value {
-    serde_json::to_value(report).expect("a report has string keys and plain values")
-}
-
-/// Asks the server at `server` (`http://127.0.0.1:8000`, or just `127.0.0.1:8000`) how it is.
-/// Waits 3 seconds at most; never goes through a proxy.
+/// Asks the server at `server` (`http://127.0.0.1:8000`, or just `127.0.0.1:8000`) how it is, with
+/// the `credentials` that it wants. Waits 3 seconds at most; never goes through a proxy.
 ///
 /// # Errors
 /// [`ErrorKind::Unavailable`] when nothing answers, or the server says that it has no model;
-/// [`ErrorKind::Invalid`] when `server` is no address or something else than trialbook answers.
-pub fn health_check(server: &str) -> Result<HealthReport> {
+/// [`ErrorKind::Invalid`] when `server` is no address, something else than trialbook answers, or the
+/// credentials are not those that the server wants.
+pub fn health_check(server: &str, credentials: &Credentials) -> Result<HealthReport> {
     let url = health_url(server);
-    let mut response =
-        client::agent().get(&url).call().map_err(|error| client::unanswered(&url, error))?;
-    let status = response.status().as_u16();
-    let answer = response.body_mut().with_config().limit(MAX_REPORT_BYTES).read_json::<Value>();
-    let report = answer.ok().and_then(|json| {
-        let report: HealthReport = serde_json::from_value(json.clone()).ok()?;
-        Some((report, json))
-    });
-    let Some((report, json)) = report else {
+    let Answer { status, json } = client::get(&url, credentials, MAX_REPORT_BYTES)?;
+    let json = json.unwrap_or_default();
+    if matches!(status, 401 | 403)
+        && let Some(said) = json["error"].as_str()
+    {
+        return Err(Error::invalid(format!("{url} answered {status}: {said}"))
+            .with_hint("show a key that holds, with --key KEY or in TRIALBOOK_KEY"));
+    }
+    let Ok(report) = serde_json::from_value::<HealthReport>(json.clone()) else {
         return Err(Error::invalid(format!("{url} is no trialbook server: HTTP status {status}"))
             .with_hint("check host and port"));
     };
@@ -152,7 +181,7 @@ mod tests {
     #[test]
     fn nonsense_is_no_address() {
         for server in ["", "http://", "two words:8000", "ftp://127.0.0.1:1"] {
-            let error = health_check(server).unwrap_err();
+            let error = health_check(server, &Credentials::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{server:?}: {error:?}");
         }
     }

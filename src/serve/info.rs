@@ -33,6 +33,7 @@ fn describe(state: &ServerState) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "description": env!("CARGO_PKG_DESCRIPTION"),
         "model": state.model_info().as_deref(),
+        "models": state.models().map(|(name, _)| name).collect::<Vec<_>>(),
         "endpoints": ENDPOINTS.iter().map(Endpoint::describe).collect::<Vec<_>>(),
         "limits": {
             "body_bytes": state.limits().body_bytes,

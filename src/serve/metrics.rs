@@ -1,7 +1,7 @@
 //! `GET /metrics`: what the server did, in Prometheus' text format.
 //!
 //! Names follow Prometheus' conventions (base units, `_total` for counters). Series of a model carry
-//! its name and version, so that a dashboard shows which version answered.
+//! its name, and where it makes a difference its version, so that a dashboard shows which one answered.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder, core::Collector,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, Opts, Registry, TextEncoder, core::Collector,
 };
 
 use super::state::{ModelInfo, ServerState};
@@ -32,8 +32,8 @@ pub(crate) struct Metrics {
     predictions: IntCounterVec,
     positive: IntCounterVec,
     negative: IntCounterVec,
-    prediction_duration: Histogram,
-    batch_size: Histogram,
+    prediction_duration: HistogramVec,
+    batch_size: HistogramVec,
     model_batch_size: Histogram,
     queue_length: IntGauge,
     queue_texts: IntGauge,
@@ -42,10 +42,22 @@ pub(crate) struct Metrics {
     in_flight: IntGauge,
     errors: IntCounterVec,
     model_info: GaugeVec,
-    swaps: IntCounter,
-    load_failures: IntCounter,
+    swaps: IntCounterVec,
+    load_failures: IntCounterVec,
     log_lost: IntGauge,
     uptime: Gauge,
+}
+
+/// The series of one model. What does not depend on its version is looked up once.
+pub(crate) struct ModelMetrics {
+    predictions: IntCounterVec,
+    positive: IntCounterVec,
+    negative: IntCounterVec,
+    info: GaugeVec,
+    prediction_duration: Histogram,
+    batch_size: Histogram,
+    swaps: IntCounter,
+    load_failures: IntCounter,
 }
 
 impl Metrics {
@@ -55,37 +67,43 @@ impl Metrics {
         registry
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
             .expect(VALID);
-        let of_model = &["model", "version"];
+        #[cfg(feature = "cuda")]
+        if let Some(gpus) = super::gpu::GpuCollector::load() {
+            registry.register(Box::new(gpus)).expect(VALID);
+        }
+        let (of_version, of_model) = (&["model", "version"], &["model"]);
         Self {
             predictions: counters(
                 &registry,
                 "model_predictions_total",
                 "Texts predicted.",
-                of_model,
+                of_version,
             ),
             positive: counters(
                 &registry,
                 "model_positive_predictions_total",
                 "Texts predicted as the positive class of a model of two classes.",
-                of_model,
+                of_version,
             ),
             negative: counters(
                 &registry,
                 "model_negative_predictions_total",
                 "Texts predicted as the negative class of a model of two classes.",
-                of_model,
+                of_version,
             ),
-            prediction_duration: histogram(
+            prediction_duration: histograms(
                 &registry,
                 "model_prediction_duration_seconds",
                 "From the whole request body received to its predictions made.",
                 &DURATIONS,
+                of_model,
             ),
-            batch_size: histogram(
+            batch_size: histograms(
                 &registry,
                 "model_prediction_batch_size",
                 "Texts of one request.",
                 &BATCH_SIZES,
+                of_model,
             ),
             model_batch_size: histogram(
                 &registry,
@@ -130,18 +148,17 @@ impl Metrics {
                 )
                 .expect(VALID),
             ),
-            swaps: register(
+            swaps: counters(
                 &registry,
-                IntCounter::new("model_swaps_total", "Changes of the version that answers.")
-                    .expect(VALID),
+                "model_swaps_total",
+                "Changes of the version that answers.",
+                of_model,
             ),
-            load_failures: register(
+            load_failures: counters(
                 &registry,
-                IntCounter::new(
-                    "model_load_failures_total",
-                    "Versions that could not be loaded while another went on serving.",
-                )
-                .expect(VALID),
+                "model_load_failures_total",
+                "Versions that could not be loaded while another went on serving.",
+                of_model,
             ),
             log_lost: gauge(
                 &registry,
@@ -156,24 +173,19 @@ impl Metrics {
         }
     }
 
-    /// The predictions of one request were made by `info` in `duration`.
-    pub(crate) fn predicted(
-        &self,
-        info: &ModelInfo,
-        predictions: &[Prediction],
-        duration: Duration,
-    ) {
-        let version = info.version.to_string();
-        let labels = &[info.name.as_str(), version.as_str()];
-        self.predictions.with_label_values(labels).inc_by(predictions.len() as u64);
-        let n_binary = predictions.iter().filter(|one| one.is_positive().is_some()).count();
-        let n_positive = predictions.iter().filter(|one| one.is_positive() == Some(true)).count();
-        if n_binary > 0 {
-            self.positive.with_label_values(labels).inc_by(n_positive as u64);
-            self.negative.with_label_values(labels).inc_by((n_binary - n_positive) as u64);
+    /// The series of the model called `name`, which are there from now on.
+    pub(crate) fn of_model(&self, name: &str) -> ModelMetrics {
+        let of_model = &[name];
+        ModelMetrics {
+            predictions: self.predictions.clone(),
+            positive: self.positive.clone(),
+            negative: self.negative.clone(),
+            info: self.model_info.clone(),
+            prediction_duration: self.prediction_duration.with_label_values(of_model),
+            batch_size: self.batch_size.with_label_values(of_model),
+            swaps: self.swaps.with_label_values(of_model),
+            load_failures: self.load_failures.with_label_values(of_model),
         }
-        self.prediction_duration.observe(duration.as_secs_f64());
-        self.batch_size.observe(predictions.len() as f64);
     }
 
     /// A long request begins to wait for its turn.
@@ -213,13 +225,45 @@ impl Metrics {
         self.errors.with_label_values(&[error_type]).inc();
     }
 
+    fn text(&self, uptime_s: f64, n_lost: u64) -> Vec<u8> {
+        self.uptime.set(uptime_s);
+        self.log_lost.set(i64::try_from(n_lost).unwrap_or(i64::MAX));
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .expect("every series has a name and writing to memory cannot fail");
+        text
+    }
+}
+
+impl ModelMetrics {
+    /// The predictions of one request were made by `info` in `duration`.
+    pub(crate) fn predicted(
+        &self,
+        info: &ModelInfo,
+        predictions: &[Prediction],
+        duration: Duration,
+    ) {
+        let version = info.version.to_string();
+        let labels = &[info.name.as_str(), version.as_str()];
+        self.predictions.with_label_values(labels).inc_by(predictions.len() as u64);
+        let n_binary = predictions.iter().filter(|one| one.is_positive().is_some()).count();
+        let n_positive = predictions.iter().filter(|one| one.is_positive() == Some(true)).count();
+        if n_binary > 0 {
+            self.positive.with_label_values(labels).inc_by(n_positive as u64);
+            self.negative.with_label_values(labels).inc_by((n_binary - n_positive) as u64);
+        }
+        self.prediction_duration.observe(duration.as_secs_f64());
+        self.batch_size.observe(predictions.len() as f64);
+    }
+
     /// `new` answers instead of `old`.
     pub(crate) fn serves(&self, old: Option<&ModelInfo>, new: Option<&ModelInfo>) {
         for (info, value) in [(old, 0.0), (new, 1.0)] {
             let Some(ModelInfo { name, version, run_id, .. }) = info else { continue };
             let version = version.to_string();
             let labels = &[name.as_str(), version.as_str(), run_id.as_str()];
-            self.model_info.with_label_values(labels).set(value);
+            self.info.with_label_values(labels).set(value);
         }
     }
 
@@ -229,16 +273,6 @@ impl Metrics {
 
     pub(crate) fn load_failed(&self) {
         self.load_failures.inc();
-    }
-
-    fn text(&self, uptime_s: f64, n_lost: u64) -> Vec<u8> {
-        self.uptime.set(uptime_s);
-        self.log_lost.set(i64::try_from(n_lost).unwrap_or(i64::MAX));
-        let mut text = Vec::new();
-        TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
-            .expect("every series has a name and writing to memory cannot fail");
-        text
     }
 }
 
@@ -263,6 +297,17 @@ fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Hi
     register(registry, Histogram::with_opts(opts).expect(VALID))
 }
 
+fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+    labels: &[&str],
+) -> HistogramVec {
+    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    register(registry, HistogramVec::new(opts, labels).expect(VALID))
+}
+
 /// Counts in a gauge for as long as it lives: a client that hangs up counts no longer.
 pub(crate) struct Held<'a>(&'a IntGauge);
 
@@ -281,7 +326,7 @@ impl Drop for Held<'_> {
 
 /// The handler.
 pub(crate) async fn metrics(State(state): State<ServerState>) -> Response {
-    let text = state.metrics().text(state.uptime_s(), state.watch().n_lost());
+    let text = state.metrics().text(state.uptime_s(), state.n_not_logged());
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }

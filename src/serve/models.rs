@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::state::ServerState;
 
-/// The handler: a list, empty while no version is in production.
+/// The handler: a list of the versions that answer, the default model's first.
 pub(crate) async fn models(State(state): State<ServerState>) -> Json<Value> {
-    let served = state.served().ok();
-    let models = served.iter().map(|served| {
+    let served = state.slots().iter().filter_map(|slot| slot.served().ok());
+    let models = served.map(|served| {
         json!({
             "model": *served.info,
             "architecture": served.classifier.name(),

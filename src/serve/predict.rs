@@ -6,7 +6,10 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 use axum::{
     Extension,
     body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    extract::{
+        DefaultBodyLimit, FromRequest, RawPathParams, Request, State,
+        rejection::RawPathParamsRejection,
+    },
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, post},
@@ -16,10 +19,11 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use super::{
     ask::{Answer, Asker, Queueable, TextField},
     body,
+    choice::Addressee,
     envelope::RequestId,
     error::ApiError,
     media::MediaType,
-    state::ServerState,
+    state::{ServedModel, ServerState},
     stream,
 };
 
@@ -40,72 +44,92 @@ pub(crate) fn batch(state: &ServerState) -> MethodRouter<ServerState> {
     post(predict_batch).layer(DefaultBodyLimit::max(state.limits().batch_body_bytes))
 }
 
+/// What a path has in place of its parameter, where it has one.
+type Params = Result<RawPathParams, RawPathParamsRejection>;
+
+/// The model that a request is for, as far as its path tells.
+///
+/// # Errors
+/// As [`Addressee::of`]; 404 for a name that is no UTF-8.
+fn addressee(state: &ServerState, params: Params) -> Result<Addressee, ApiError> {
+    let params = params.map_err(|_| ApiError::not_found())?;
+    let name = params.iter().next().map(|(_, name)| name);
+    Addressee::of(state, name)
+}
+
 async fn predict(
     State(state): State<ServerState>,
     Extension(request_id): Extension<RequestId>,
+    params: Params,
     request: Request,
 ) -> Result<Response, ApiError> {
     if MediaType::of(request.headers()) != Some(MediaType::Json) {
         return Err(ApiError::unsupported_media_type("application/json"));
     }
+    let addressee = addressee(&state, params)?;
     let max_bytes = state.limits().body_bytes;
-    respond(state, request_id, request, Shape::One, max_bytes).await
+    respond(state, addressee, request_id, request, Shape::One, max_bytes).await
 }
 
 async fn predict_batch(
     State(state): State<ServerState>,
     Extension(request_id): Extension<RequestId>,
+    params: Params,
     request: Request,
 ) -> Result<Response, ApiError> {
-    match MediaType::of(request.headers()) {
-        Some(MediaType::Json) => {
+    let Some(media_type) = MediaType::of(request.headers()) else {
+        return Err(ApiError::unsupported_media_type(
+            "application/json, or application/x-ndjson with one text a line",
+        ));
+    };
+    let addressee = addressee(&state, params)?;
+    match media_type {
+        MediaType::Json => {
             let max_bytes = state.limits().batch_body_bytes;
             let shape = Shape::Many { max_texts: state.limits().batch_texts };
-            respond(state, request_id, request, shape, max_bytes).await
+            respond(state, addressee, request_id, request, shape, max_bytes).await
         }
-        Some(MediaType::JsonLines) => {
-            let served = state.served()?;
-            Ok(stream::respond(state, served, request_id, request.into_body()))
+        MediaType::JsonLines => {
+            Ok(stream::respond(state, addressee, request_id, request.into_body()))
         }
-        None => Err(ApiError::unsupported_media_type(
-            "application/json, or application/x-ndjson with one text a line",
-        )),
     }
+}
+
+/// How far a request comes where its body is read.
+enum Begun {
+    Answered(Vec<u8>),
+    /// The model wants batches: it is asked in the queue of [`ServerState::engine`].
+    Queueable {
+        slot_idx: usize,
+        served: ServedModel,
+        queueable: Queueable,
+    },
 }
 
 async fn respond(
     state: ServerState,
+    addressee: Addressee,
     request_id: RequestId,
     request: Request,
     shape: Shape,
     max_bytes: usize,
 ) -> Result<Response, ApiError> {
-    let served = state.served()?;
     let body = read(&state, request, max_bytes).await?;
     let started = Instant::now();
     let n_bytes = body.len();
-    let json = if served.classifier.wants_batches() {
-        let reading = {
-            let (state, served, request_id) = (state.clone(), served.clone(), request_id.clone());
-            move || {
-                let request_id = request_id.as_str();
-                queueable(Asker { state: &state, served: &served, request_id }, &body, shape)
-            }
-        };
-        let Queueable { question, truncated } = in_turn(&state, n_bytes, reading).await?;
-        let texts = Arc::clone(&question.texts);
-        let predictions = state.engine().ask(question).await?;
-        let asker = Asker { state: &state, served: &served, request_id: request_id.as_str() };
-        to_json(shape, &asker.answered(&texts, predictions, truncated, started))
-    } else {
-        let work = {
-            let state = state.clone();
-            move || {
-                let request_id = request_id.as_str();
-                answer(Asker { state: &state, served: &served, request_id }, &body, shape, started)
-            }
-        };
-        in_turn(&state, n_bytes, work).await?
+    let work = {
+        let (state, request_id) = (state.clone(), request_id.clone());
+        move || begin(&state, addressee, request_id.as_str(), &body, shape, started)
+    };
+    let json = match in_turn(&state, n_bytes, work).await? {
+        Begun::Answered(json) => json,
+        Begun::Queueable { slot_idx, served, queueable: Queueable { question, truncated } } => {
+            let texts = Arc::clone(&question.texts);
+            let predictions = state.engine().ask(question).await?;
+            let slot = &state.slots()[slot_idx];
+            let asker = Asker { slot, served: &served, request_id: request_id.as_str() };
+            to_json(shape, &asker.answered(&texts, predictions, truncated, started))
+        }
     };
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json)
         .into_response())
@@ -167,39 +191,48 @@ pub(crate) async fn beside<T: Send + 'static>(
     })
 }
 
-/// Reads the texts, asks the model and writes the answer: all the work that grows with the body.
-fn answer(
-    asker: Asker<'_>,
+/// Reads the question and finds its model; asks it and writes the answer, unless it wants batches:
+/// all the work that grows with the body.
+fn begin(
+    state: &ServerState,
+    addressee: Addressee,
+    request_id: &str,
     body: &[u8],
     shape: Shape,
     started: Instant,
-) -> Result<Vec<u8>, ApiError> {
-    let (field, texts, truncate) = texts(asker, body, shape)?;
+) -> Result<Begun, ApiError> {
+    let Texts { field, texts, model, truncate } = texts(state, body, shape)?;
+    let (slot_idx, served) = addressee.settle(state, model.as_deref())?;
+    let asker = Asker { slot: &state.slots()[slot_idx], served: &served, request_id };
+    if served.classifier.wants_batches() {
+        let queueable = asker.queueable(field, texts, truncate)?;
+        return Ok(Begun::Queueable { slot_idx, served, queueable });
+    }
     let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
-    Ok(to_json(shape, &asker.all(field, &texts, truncate, started)?))
+    Ok(Begun::Answered(to_json(shape, &asker.all(field, &texts, truncate, started)?)))
 }
 
-/// Reads the texts for the queue of a model that wants batches.
-fn queueable(asker: Asker<'_>, body: &[u8], shape: Shape) -> Result<Queueable, ApiError> {
-    let (field, texts, truncate) = texts(asker, body, shape)?;
-    asker.queueable(field, texts, truncate)
+/// What a body asks.
+struct Texts<'a> {
+    field: TextField,
+    texts: Vec<Cow<'a, str>>,
+    /// The model that it names.
+    model: Option<Cow<'a, str>>,
+    /// Whether the texts may be cut.
+    truncate: bool,
 }
 
-/// The texts of `body`, and whether they may be cut.
-fn texts<'a>(
-    asker: Asker<'_>,
-    body: &'a [u8],
-    shape: Shape,
-) -> Result<(TextField, Vec<Cow<'a, str>>, bool), ApiError> {
-    let max_chars = asker.state.limits().text_chars;
+fn texts<'a>(state: &ServerState, body: &'a [u8], shape: Shape) -> Result<Texts<'a>, ApiError> {
+    let max_chars = state.limits().text_chars;
     match shape {
         Shape::One => {
-            let question = body::question(body, max_chars)?;
-            Ok((TextField::One, vec![question.text], question.truncate))
+            let body::Question { text, model, truncate } = body::question(body, max_chars)?;
+            Ok(Texts { field: TextField::One, texts: vec![text], model, truncate })
         }
         Shape::Many { max_texts } => {
-            let question = body::batch(body, max_texts, max_chars)?;
-            Ok((TextField::Many, question.texts, question.truncate))
+            let body::BatchQuestion { texts, model, truncate } =
+                body::batch(body, max_texts, max_chars)?;
+            Ok(Texts { field: TextField::Many, texts, model, truncate })
         }
     }
 }

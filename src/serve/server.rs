@@ -28,11 +28,12 @@ pub struct ServeConfig {
     pub host: String,
     /// The port; 0 takes a free one. Default 8000.
     pub port: u16,
-    /// The registered model whose Production version answers.
-    pub model: String,
-    /// Serves this version whatever is in production, and stays with it.
+    /// The registered models whose Production versions answer, each once. The first is the default:
+    /// it answers the questions that name no model.
+    pub models: Vec<String>,
+    /// Serves this version whatever is in production, and stays with it. Only with one model.
     pub pin: Option<u32>,
-    /// The store that holds it.
+    /// The store that holds them.
     pub store: Store,
     /// How predictions are logged in the store's folder of logs; none keeps no log.
     pub log: Option<LogConfig>,
@@ -46,14 +47,15 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// The state to serve: `models:/NAME/Production`, or the version `pin`, loaded from the store. A
-    /// server made of it follows the registry from then on. Without a version in production there
-    /// still is a state: it says what to do, and serves as soon as there is a version.
+    /// The state to serve: `models:/NAME/Production` of every model, or the version `pin`, loaded
+    /// from the store and warmed up. A server made of it follows the registry from then on. Without
+    /// a version in production there still is a state: it says what to do, and serves as soon as
+    /// there is a version.
     ///
     /// # Errors
-    /// When the registry or the log cannot be opened, there is no version `pin`, or the version's
+    /// When the registry or the log cannot be opened, there is no version `pin`, or a version's
     /// files are not what was written; when the certificate or the collector's address cannot be
-    /// used.
+    /// used; [`ErrorKind::Invalid`] for no model, one that is named twice, and a `pin` with several.
     pub fn load(&self) -> Result<ServerState> {
         ServerState::load(self)
     }
@@ -63,7 +65,7 @@ impl ServeConfig {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 8000,
-            model: DEFAULT_MODEL.to_owned(),
+            models: vec![DEFAULT_MODEL.to_owned()],
             pin: None,
             store,
             log: Some(LogConfig::default()),
@@ -100,7 +102,7 @@ pub async fn run(
     serve(listener, state.clone(), shutdown, hurry).await
 }
 
-/// Serves the store's production model until SIGINT or SIGTERM. `on_ready` gets the address once
+/// Serves the store's production models until SIGINT or SIGTERM. `on_ready` gets the address once
 /// the server listens there and heeds the signals.
 ///
 /// # Errors
@@ -156,7 +158,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts serving the store's production model; it listens when this returns. Signals are left
+    /// Starts serving the store's production models; it listens when this returns. Signals are left
     /// to the caller.
     ///
     /// # Errors
@@ -237,7 +239,7 @@ async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
     hurry: impl Future<Output = ()>,
 ) -> Result<()> {
-    let _follower = follow(&state)?;
+    let _followers = follow(&state)?;
     tokio::select! {
         biased;
         () = connection::serve(listener, state, shutdown) => {}

@@ -1,9 +1,10 @@
-//! What a running server knows: the model that answers now, where it comes from, since when, and
-//! within which bounds. A request asks once which model answers, and keeps it to its end.
+//! What a running server knows: its models, since when it runs, and within which bounds. A request
+//! asks once which version answers, and keeps it to its end.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
-    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Instant,
 };
 
@@ -12,13 +13,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     ServeConfig, engine::Engine, error::ApiError, follow::Source, guard::Guard, limits::Limits,
-    metrics::Metrics, otlp::SpanExporter, security::Security, tls::Tls, watch::Watch,
+    metrics::Metrics, otlp::SpanExporter, security::Security, slot::ModelSlot, tls::Tls,
+    watch::Watch,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::Classifier,
     monitor::PredictionLog,
-    registry::{ModelVersion, Registry, Stage},
+    registry::{ModelVersion, Registry, Stage, check_model_name},
 };
 
 /// Which model version answers.
@@ -67,18 +69,17 @@ pub struct ServedModel {
 pub struct ServerState(Arc<Inner>);
 
 struct Inner {
-    model: String,
-    served: RwLock<Option<ServedModel>>,
-    /// Why what is served is not what the registry wants.
-    problem: RwLock<Option<String>>,
-    /// None for a model that was handed over.
-    source: Option<Source>,
+    /// At least one. The first answers the questions that name none.
+    slots: Box<[ModelSlot]>,
+    /// None for models that were handed over.
+    registry: Option<Registry>,
+    /// None where predictions are not logged.
+    log: Option<Arc<PredictionLog>>,
     guard: Guard,
     /// None where connections are not encrypted.
     tls: Option<Tls>,
     limits: Limits,
     metrics: Arc<Metrics>,
-    watch: Watch,
     permits: Arc<Semaphore>,
     /// Long work that has a permit or waits for one.
     places: Semaphore,
@@ -88,9 +89,16 @@ struct Inner {
     started: Instant,
 }
 
-/// What a state has besides its model.
-struct Supply {
+/// A model of a state to be.
+struct Hosted {
+    name: String,
+    served: Option<ServedModel>,
     source: Option<Source>,
+}
+
+/// What a state has besides its models.
+struct Supply {
+    registry: Option<Registry>,
     log: Option<PredictionLog>,
     guard: Guard,
     tls: Option<Tls>,
@@ -111,26 +119,43 @@ impl ServerState {
     /// A server of the registered model called `model`; without `served` it says so on every
     /// question.
     pub fn new(model: impl Into<String>, served: Option<ServedModel>, limits: Limits) -> Self {
-        let guard = Guard::new(Security::default());
-        let supply = Supply { source: None, log: None, guard, tls: None, exporter: None, limits };
-        Self::with_supply(model.into(), served, supply)
+        Self::handed_over(vec![(model.into(), served)], limits)
     }
 
-    fn with_supply(model: String, served: Option<ServedModel>, supply: Supply) -> Self {
-        let Supply { source, log, guard, tls, exporter, limits } = supply;
+    /// A server of several registered models, each with the version that answers, if there is one.
+    /// The first is the default: it answers the questions that name no model.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for no model at all, a name that no model
+    /// can have, and one that is there twice.
+    pub fn of_models(models: Vec<(String, Option<ServedModel>)>, limits: Limits) -> Result<Self> {
+        check_names(models.iter().map(|(name, _)| name.as_str()))?;
+        Ok(Self::handed_over(models, limits))
+    }
+
+    fn handed_over(models: Vec<(String, Option<ServedModel>)>, limits: Limits) -> Self {
+        let guard = Guard::new(Security::default());
+        let supply = Supply { registry: None, log: None, guard, tls: None, exporter: None, limits };
+        let models = models.into_iter();
+        let hosted = models.map(|(name, served)| Hosted { name, served, source: None }).collect();
+        Self::with_supply(hosted, supply)
+    }
+
+    fn with_supply(models: Vec<Hosted>, supply: Supply) -> Self {
+        let Supply { registry, log, guard, tls, exporter, limits } = supply;
         let metrics = Metrics::new();
-        if let Some(served) = &served {
-            metrics.serves(None, Some(&served.info));
-        }
+        let log = log.map(Arc::new);
+        let slots = models.into_iter().map(|Hosted { name, served, source }| {
+            let (metrics, watch) = (metrics.of_model(&name), Watch::new(log.clone()));
+            ModelSlot::new(name, served, source, metrics, watch)
+        });
         Self(Arc::new(Inner {
-            model,
-            served: RwLock::new(served),
-            problem: RwLock::new(None),
-            source,
+            slots: slots.collect(),
+            registry,
+            log,
             guard,
             tls,
             metrics: Arc::new(metrics),
-            watch: Watch::new(log),
             permits: Arc::new(Semaphore::new(limits.n_parallel)),
             places: Semaphore::new(limits.n_parallel + limits.queue_bodies),
             engine: OnceLock::new(),
@@ -142,76 +167,72 @@ impl ServerState {
 
     /// See [`ServeConfig::load`](super::ServeConfig::load).
     pub(crate) fn load(config: &ServeConfig) -> Result<Self> {
-        let ServeConfig { store, model, pin, security, limits, .. } = config;
-        // What is cheap to refuse comes before the model.
+        let ServeConfig { store, models, pin, security, limits, .. } = config;
+        // What is cheap to refuse comes before the models.
+        check_names(models.iter().map(String::as_str))?;
+        if let (Some(pin), [_, _, ..]) = (pin, models.as_slice()) {
+            return Err(Error::invalid(format!(
+                "version {pin} is pinned, and there are {} models: {}",
+                models.len(),
+                models.join(", ")
+            ))
+            .with_hint("serve the model whose version is pinned with a server of its own"));
+        }
         let tls = security.tls.as_ref().map(Tls::load).transpose()?;
         let exporter = config.otlp_endpoint.as_deref().map(SpanExporter::start).transpose()?;
         let log = config.log.as_ref().map(|log| PredictionLog::open(&store.logs_dir(), log));
         let log = log.transpose()?;
-        let source = Source::new(Registry::open(store)?, model, *pin);
+        let registry = Registry::open(store)?;
         let guard = Guard::new(security.clone());
-        guard.take_keys(&source.keys()?);
-        let served = source.wanted()?.map(|version| source.load(&version)).transpose()?;
-        match &served {
-            Some(served) => {
-                let ModelInfo { version, run_id, .. } = &*served.info;
-                tracing::info!(model, version, run_id, "model loaded");
-            }
-            None => tracing::warn!(model, "no version in production: predictions answer 503"),
-        }
+        guard.take_keys(&registry.keys()?);
+        let host = |name: &String| host(Source::new(registry.clone(), name, *pin), name);
+        let hosted = models.iter().map(host).collect::<Result<_>>()?;
         let limits = limits.clone();
-        let supply = Supply { source: Some(source), log, guard, tls, exporter, limits };
-        Ok(Self::with_supply(model.clone(), served, supply))
+        let supply = Supply { registry: Some(registry), log, guard, tls, exporter, limits };
+        Ok(Self::with_supply(hosted, supply))
     }
 
-    /// Which model version answers, if there is one.
+    /// Which version of the default model answers, if there is one.
     pub fn model_info(&self) -> Option<Arc<ModelInfo>> {
-        read(&self.0.served).as_ref().map(|served| Arc::clone(&served.info))
+        self.default_slot().info()
     }
 
-    /// The model that answers.
+    /// The name of every model, the default one first, and which version of it answers, if there is
+    /// one.
+    pub fn models(&self) -> impl Iterator<Item = (&str, Option<Arc<ModelInfo>>)> {
+        self.slots().iter().map(|slot| (slot.name(), slot.info()))
+    }
+
+    /// Every model; there is at least one, and the first is the default.
+    pub(crate) fn slots(&self) -> &[ModelSlot] {
+        &self.0.slots
+    }
+
+    /// The model that answers questions that name none.
+    pub(crate) fn default_slot(&self) -> &ModelSlot {
+        &self.0.slots[0]
+    }
+
+    /// The place of the model called `name` among [`ServerState::slots`].
     ///
     /// # Errors
-    /// 503 with what to do when no version is in production.
-    pub(crate) fn served(&self) -> Result<ServedModel, ApiError> {
-        read(&self.0.served).clone().ok_or_else(|| ApiError::model_unavailable(&self.0.model))
+    /// 404 with the names there are.
+    pub(crate) fn slot_idx(&self, name: &str) -> Result<usize, ApiError> {
+        let slots = self.slots();
+        slots.iter().position(|slot| slot.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = slots.iter().map(ModelSlot::name).collect();
+            ApiError::model_not_found(name, &names)
+        })
     }
 
-    /// From now on `served` answers.
-    pub(crate) fn swap(&self, served: Option<ServedModel>) {
-        let info = served.as_ref().map(|served| Arc::clone(&served.info));
-        let old = std::mem::replace(&mut *write(&self.0.served), served);
-        let old_info = old.as_ref().map(|served| Arc::clone(&served.info));
-        self.0.metrics.serves(old_info.as_deref(), info.as_deref());
-        self.0.metrics.swapped();
-        // Outside the lock: the last holder of a model pays for taking it apart.
-        drop(old);
+    /// Where the models come from; none for models that were handed over.
+    pub(crate) fn registry(&self) -> Option<&Registry> {
+        self.0.registry.as_ref()
     }
 
-    /// The version that answers stands elsewhere by now.
-    pub(crate) fn rename(&self, info: ModelInfo) {
-        if let Some(served) = &mut *write(&self.0.served) {
-            self.0.metrics.serves(Some(&served.info), Some(&info));
-            served.info = Arc::new(info);
-        }
-    }
-
-    /// Why what is served is not what the registry wants.
-    pub(crate) fn problem(&self) -> Option<String> {
-        read(&self.0.problem).clone()
-    }
-
-    /// Says whether it is another problem than before.
-    pub(crate) fn set_problem(&self, problem: Option<String>) -> bool {
-        if *read(&self.0.problem) == problem {
-            return false;
-        }
-        *write(&self.0.problem) = problem;
-        true
-    }
-
-    pub(crate) fn source(&self) -> Option<&Source> {
-        self.0.source.as_ref()
+    /// Predictions that the log had to leave out since the server started.
+    pub(crate) fn n_not_logged(&self) -> u64 {
+        self.0.log.as_ref().map_or(0, |log| log.n_lost())
     }
 
     /// Who gets in.
@@ -235,10 +256,6 @@ impl ServerState {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
-    }
-
-    pub(crate) fn watch(&self) -> &Watch {
-        &self.0.watch
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -272,11 +289,34 @@ impl ServerState {
     }
 }
 
-/// What a thread that panicked left behind is whole: nothing panics while it writes.
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
+/// The model called `name` with the version that `source` wants, loaded, if there is one.
+fn host(source: Source, name: &str) -> Result<Hosted> {
+    let served = source.wanted()?.map(|version| source.load(&version)).transpose()?;
+    match &served {
+        Some(served) => {
+            let ModelInfo { version, run_id, .. } = &*served.info;
+            tracing::info!(model = name, version, run_id, "model loaded");
+        }
+        None => {
+            tracing::warn!(model = name, "no version in production: predictions answer 503");
+        }
+    }
+    Ok(Hosted { name: name.to_owned(), served, source: Some(source) })
 }
 
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
+/// Checks the names of a server's models.
+fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut known = BTreeSet::new();
+    for name in names {
+        check_model_name(name)?;
+        if !known.insert(name) {
+            return Err(Error::invalid(format!("the model {name:?} is named twice"))
+                .with_hint("name each model of the server once, the default one first"));
+        }
+    }
+    if known.is_empty() {
+        return Err(Error::invalid("a server without a model has nothing to answer")
+            .with_hint("name at least one registered model"));
+    }
+    Ok(())
 }

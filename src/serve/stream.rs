@@ -4,7 +4,7 @@
 //! answers, nothing more is read of its questions. A line that cannot be answered costs its client
 //! that line alone.
 
-use std::{io, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use axum::{
     body::{Body, Bytes},
@@ -16,14 +16,15 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     ask::{Answer, Asker},
-    body::{self, Id, LineQuestion},
+    body::{self, Id, LineQuestion, Question},
     channel::{channel, frame},
+    choice::{Addressee, Versions},
     envelope::RequestId,
     error::{ApiError, ErrorBody},
     lines::{Line, Lines},
     media::JSON_LINES,
     predict::{beside, turn},
-    state::{ServedModel, ServerState},
+    state::ServerState,
 };
 
 /// What goes back for one line.
@@ -46,9 +47,15 @@ enum Outcome<'a> {
 /// One request and where its answers go.
 struct Stream {
     state: ServerState,
-    served: ServedModel,
+    models: Arc<Models>,
     request_id: RequestId,
     answers: mpsc::Sender<io::Result<Bytes>>,
+}
+
+/// Which models answer one stream.
+struct Models {
+    addressee: Addressee,
+    versions: Versions,
 }
 
 /// The client is gone, or takes no answers for too long.
@@ -57,13 +64,15 @@ struct Gone;
 /// Begins to answer at once.
 pub(crate) fn respond(
     state: ServerState,
-    served: ServedModel,
+    addressee: Addressee,
     request_id: RequestId,
     questions: Body,
 ) -> Response {
+    let versions = Versions::of(&state, &addressee);
+    let models = Arc::new(Models { addressee, versions });
     // One chunk waits for the client while the next one is made.
     let (answers, body) = channel(1);
-    tokio::spawn(Stream { state, served, request_id, answers }.run(questions));
+    tokio::spawn(Stream { state, models, request_id, answers }.run(questions));
     ([(header::CONTENT_TYPE, HeaderValue::from_static(JSON_LINES))], body).into_response()
 }
 
@@ -112,12 +121,9 @@ impl Stream {
         let n_bytes: usize =
             lines.iter().filter_map(|line| line.content.as_ref()).map(Bytes::len).sum();
         let work = {
-            let (state, served) = (self.state.clone(), self.served.clone());
+            let (state, models) = (self.state.clone(), Arc::clone(&self.models));
             let request_id = self.request_id.clone();
-            move || {
-                let request_id = request_id.as_str();
-                answers(Asker { state: &state, served: &served, request_id }, &lines)
-            }
+            move || answers(&state, &models, request_id.as_str(), &lines)
         };
         let answers = if n_bytes <= self.state.limits().inline_body_bytes {
             work()
@@ -158,30 +164,76 @@ impl LineAnswer<'_> {
     }
 }
 
+/// One line's question, and the place of its model among the server's.
+struct Addressed<'a> {
+    slot_idx: usize,
+    question: Question<'a>,
+}
+
+impl Models {
+    /// # Errors
+    /// Those of the question itself; 404, 422 and 503 where no model answers it.
+    fn address<'a>(
+        &self,
+        state: &ServerState,
+        question: Result<Question<'a>, ApiError>,
+    ) -> Result<Addressed<'a>, ApiError> {
+        let question = question?;
+        let slot_idx = self.addressee.slot_idx(state, question.model.as_deref())?;
+        self.versions.get(state, slot_idx)?;
+        Ok(Addressed { slot_idx, question })
+    }
+
+    /// The answers to those of `questions` that are questions; each model is asked its own together.
+    fn ask<'a>(
+        &'a self,
+        state: &'a ServerState,
+        request_id: &'a str,
+        questions: &[Result<Addressed<'_>, ApiError>],
+        started: Instant,
+    ) -> Vec<Result<Answer<'a>, ApiError>> {
+        let refusals = questions.iter().map(|question| question.as_ref().err().cloned().map(Err));
+        let mut outcomes: Vec<Option<Result<Answer<'a>, ApiError>>> = refusals.collect();
+        for (slot_idx, slot) in state.slots().iter().enumerate() {
+            let own = questions.iter().enumerate().filter_map(|(line_idx, question)| {
+                let question = question.as_ref().ok()?;
+                (question.slot_idx == slot_idx).then_some((line_idx, &question.question))
+            });
+            let (line_idxs, own): (Vec<usize>, Vec<&Question<'_>>) = own.unzip();
+            if own.is_empty() {
+                continue;
+            }
+            let Ok(served) = self.versions.get(state, slot_idx) else { continue };
+            let answers = Asker { slot, served, request_id }.each(&own, started);
+            for (line_idx, answer) in line_idxs.into_iter().zip(answers) {
+                outcomes[line_idx] = Some(answer);
+            }
+        }
+        let outcomes = outcomes.into_iter();
+        outcomes.map(|outcome| outcome.unwrap_or_else(|| Err(ApiError::internal()))).collect()
+    }
+}
+
 /// The answers to `lines`, in their order.
-fn answers(asker: Asker<'_>, lines: &[Line]) -> Vec<u8> {
+fn answers(state: &ServerState, models: &Models, request_id: &str, lines: &[Line]) -> Vec<u8> {
     let started = Instant::now();
-    let (max_bytes, max_chars) = (asker.state.limits().body_bytes, asker.state.limits().text_chars);
-    let questions: Vec<LineQuestion<'_>> = lines
+    let (max_bytes, max_chars) = (state.limits().body_bytes, state.limits().text_chars);
+    let (ids, questions): (Vec<_>, Vec<_>) = lines
         .iter()
         .map(|line| match &line.content {
             Some(content) => body::line(content, max_chars),
             None => LineQuestion { id: None, question: Err(ApiError::line_too_long(max_bytes)) },
         })
-        .collect();
-    let good: Vec<_> = questions.iter().filter_map(|line| line.question.as_ref().ok()).collect();
-    let mut predicted = asker.each(&good, started).into_iter();
+        .map(|LineQuestion { id, question }| (id, models.address(state, question)))
+        .unzip();
     let mut json = Vec::new();
-    for (line, LineQuestion { id, question }) in lines.iter().zip(questions) {
-        let outcome = match question {
-            Ok(_) => predicted.next().unwrap_or_else(|| Err(ApiError::internal())),
-            Err(error) => Err(error),
-        };
+    let outcomes = models.ask(state, request_id, &questions, started);
+    for ((line, id), outcome) in lines.iter().zip(ids).zip(outcomes) {
         let outcome = match &outcome {
             Ok(answer) => Outcome::Answer(answer),
             Err(error) => {
-                asker.state.metrics().refused(error.error_type());
-                Outcome::Error(error.fields(asker.request_id))
+                state.metrics().refused(error.error_type());
+                Outcome::Error(error.fields(request_id))
             }
         };
         LineAnswer { line: line.number, id, outcome }.write(&mut json);

@@ -1,5 +1,5 @@
 //! The certificate: read from its files, and read again when they change. Connections keep the one
-//! they began with; files that cannot be used leave the one in force. The one home of rustls.
+//! they began with; files that cannot be used leave the one in force.
 
 use std::{
     fs,
@@ -80,19 +80,28 @@ fn stamps(files: &TlsFiles) -> Stamps {
     })
 }
 
-fn read(files: &TlsFiles) -> Result<ServerConfig> {
-    let unreadable = |path: &Path, what: &str, error: pem::Error| match error {
+/// The certificates in the file at `path`, at least one.
+///
+/// # Errors
+/// When the file is not there or holds none.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let certs = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .and_then(|certs| if certs.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(certs) });
+    certs.map_err(|error| unreadable(path, "certificate", error))
+}
+
+fn unreadable(path: &Path, what: &str, error: pem::Error) -> Error {
+    match error {
         pem::Error::Io(source) => Error::io("read", path, source),
         error => Error::invalid(format!("{path:?} holds no {what} in PEM"))
             .with_hint("it begins with -----BEGIN")
             .with_source(error),
-    };
-    let chain = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unreadable(&files.cert, "certificate", error))?;
-    if chain.is_empty() {
-        return Err(unreadable(&files.cert, "certificate", pem::Error::NoItemsFound));
     }
+}
+
+fn read(files: &TlsFiles) -> Result<ServerConfig> {
+    let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|error| unreadable(&files.key, "private key", error))?;
     let unfit = |source| {

@@ -1,8 +1,9 @@
-//! What a server remembers of its predictions: the log in the store, and the latest for `/health`.
+//! What a server remembers of a model's predictions: the log in the store, which all of its models
+//! share, and the latest for `/health`.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -17,9 +18,9 @@ use crate::{
 /// Predictions whose confidences are remembered.
 const N_LATEST: usize = 10_000;
 
-/// Everything that watches.
+/// Everything that watches one model.
 pub(crate) struct Watch {
-    log: Option<PredictionLog>,
+    log: Option<Arc<PredictionLog>>,
     latest: Mutex<Latest>,
 }
 
@@ -31,7 +32,7 @@ struct Latest {
 }
 
 impl Watch {
-    pub(crate) fn new(log: Option<PredictionLog>) -> Self {
+    pub(crate) fn new(log: Option<Arc<PredictionLog>>) -> Self {
         Self { log, latest: Mutex::default() }
     }
 
@@ -81,11 +82,6 @@ impl Watch {
         log.push(records.collect());
     }
 
-    /// Predictions that the log had to leave out.
-    pub(crate) fn n_lost(&self) -> u64 {
-        self.log.as_ref().map_or(0, PredictionLog::n_lost)
-    }
-
     /// For `/health`.
     pub(crate) fn report(&self) -> Value {
         let (n_predictions, labels, confidences) = {
@@ -97,7 +93,7 @@ impl Watch {
             "n_predictions": n_predictions,
             "labels": labels,
             "confidence": Summary::of(confidences),
-            "n_not_logged": self.n_lost(),
+            "n_not_logged": self.log.as_ref().map_or(0, |log| log.n_lost()),
         })
     }
 }

@@ -11,6 +11,7 @@ use trialbook::{
 };
 
 use super::Fixture;
+use crate::cli::Trialbook;
 
 const M: &str = "M";
 
@@ -181,4 +182,27 @@ fn keys_that_cannot_be_are_refused_with_a_way_out() {
     let unknown = f.registry.revoke_key("wbe").unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
     assert_eq!(unknown.hint(), Some("there are: web"));
+}
+
+#[test]
+fn a_removed_dataset_is_in_the_trail_and_one_that_is_not_there_is_not() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample", "old"]);
+    let train = book.json(&["data", "show", "old"])["splits"][0]["fingerprint"]["sha256"].clone();
+    book.fails(1, &["data", "remove", "other"]);
+    assert_eq!(book.json(&["audit"]), json!([]));
+    book.json(&["data", "remove", "old"]);
+    let trail = book.json(&["audit"]);
+    assert_eq!(trail.as_array().unwrap().len(), 1, "{trail}");
+    assert_eq!((&trail[0]["action"], &trail[0]["subject"]), (&json!("delete"), &json!("old")));
+    assert_eq!(trail[0]["details"]["dataset"]["train"], train);
+    assert!(book.call(&["audit"]).stdout.contains("dataset"));
+
+    // One whose manifest cannot be read goes all the same.
+    book.json(&["data", "sample", "damaged"]);
+    std::fs::write(book.store().join("data/damaged/dataset.json"), "{").unwrap();
+    book.json(&["data", "remove", "damaged"]);
+    assert_eq!(book.json(&["audit"])[0]["subject"], "damaged");
+    book.fails(1, &["data", "remove", "damaged"]);
+    assert_eq!(book.json(&["audit"]).as_array().unwrap().len(), 2);
 }

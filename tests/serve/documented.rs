@@ -70,10 +70,11 @@ impl Question {
     fn operations<'a>(&self, document: &'a Value) -> Option<&'a Value> {
         let paths = document["paths"].as_object().unwrap();
         let matches = |template: &str| match template.split_once('{') {
-            Some((before, _)) => self
-                .path
-                .strip_prefix(before)
-                .is_some_and(|name| !name.is_empty() && !name.contains('/')),
+            Some((before, rest)) => {
+                let after = rest.split_once('}').unwrap().1;
+                let name = self.path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+                name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+            }
             None => template == self.path,
         };
         paths.iter().find(|(template, _)| matches(template)).map(|(_, operations)| operations)

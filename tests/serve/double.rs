@@ -105,14 +105,37 @@ pub(crate) fn state_with(classes: &[&str], limits: Limits) -> (ServerState, Gate
 }
 
 fn state_of(double: Double, limits: Limits) -> ServerState {
+    ServerState::new("Reviews", Some(served("Reviews", double)), limits)
+}
+
+/// Version 3 of the model `name`.
+fn served(name: &str, double: Double) -> ServedModel {
     let info = ModelInfo {
-        name: "Reviews".to_owned(),
+        name: name.to_owned(),
         version: 3,
         stage: Stage::Production,
         run_id: "0123456789abcdef0123456789abcdef".to_owned(),
     };
-    let served = ServedModel { classifier: Arc::new(double), info: Arc::new(info) };
-    ServerState::new("Reviews", Some(served), limits)
+    ServedModel { classifier: Arc::new(double), info: Arc::new(info) }
+}
+
+/// A server of `Reviews` with two classes, `Long tickets` with three, which wants batches, and
+/// `Empty` without a version; and the gate of `Long tickets`.
+pub(crate) fn three_models(limits: Limits) -> (ServerState, Gate) {
+    let gate = Gate::default();
+    let double = |classes: &[&str], max_tokens| {
+        let classes = classes.iter().map(|&class| class.to_owned()).collect();
+        Double { classes, gate: gate.clone(), max_tokens }
+    };
+    let models = vec![
+        ("Reviews".to_owned(), Some(served("Reviews", double(&["neg", "pos"], None)))),
+        (
+            "Long tickets".to_owned(),
+            Some(served("Long tickets", double(&["low", "mid", "high"], Some(5)))),
+        ),
+        ("Empty".to_owned(), None),
+    ];
+    (ServerState::of_models(models, limits).unwrap(), gate)
 }
 
 pub(crate) fn state() -> ServerState {

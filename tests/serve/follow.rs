@@ -27,7 +27,12 @@ impl Serving {
     }
 
     fn predict(&self) -> trialbook::Result<Value> {
-        client::post(&format!("{}/predict", self.url), &json!({"text": "wonderful"}))
+        self.ask("/predict")
+    }
+
+    /// Asks the endpoint `path` for one prediction.
+    pub(crate) fn ask(&self, path: &str) -> trialbook::Result<Value> {
+        client::post(&format!("{}{path}", self.url), &json!({"text": "wonderful"}))
     }
 
     /// Asks until `expected` is true of the answer.

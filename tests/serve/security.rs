@@ -315,6 +315,46 @@ fn connections_are_encrypted_and_a_new_certificate_is_taken_up() {
     assert!(refused.contains("--tls-key"), "{refused}");
 }
 
+#[test]
+fn the_health_check_shows_its_key_and_trusts_one_certificate() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--deploy"]);
+    let key = add_key(&book, "probe", &[]);
+    let [cert, other] = ["first.crt", "second.crt"].map(fixture);
+    let (cert, other) = (cert.to_str().unwrap(), other.to_str().unwrap());
+    let secret = fixture("first.key");
+    let flags = ["--tls-cert", cert, "--tls-key", secret.to_str().unwrap(), "--auth-health"];
+    let server = Serving::start(&book, &flags);
+    let health = |args: &[&str], code: i32| {
+        let answer = book.call(&[&["health", "--url", &server.url], args].concat());
+        assert_eq!(answer.code, code, "{args:?}: {}{}", answer.stdout, answer.stderr);
+        answer.stdout + &answer.stderr
+    };
+    let told = health(&["--tls-cert", cert, "--key", &key], 0);
+    assert_eq!(told.trim(), "ok: serving SentimentClassifier/1");
+    for (args, expected) in [
+        (&["--key", &key][..], "--tls-cert FILE"),
+        (&["--tls-cert", other, "--key", &key], "shows another certificate"),
+        (&["--tls-cert", cert], "answered 401: this server answers only with an API key"),
+        (&["--tls-cert", cert, "--key", "tbk_guess"], "--key KEY or in TRIALBOOK_KEY"),
+        (&["--tls-cert", cert, "--key", "tbk\n"], "has characters that none has"),
+        (&["--tls-cert", "absent.crt", "--key", &key], "absent.crt"),
+    ] {
+        let told = health(args, 1);
+        assert!(told.contains(expected), "{args:?}: {told}");
+        assert!(!told.contains(&key), "{args:?}: {told}");
+    }
+    // A container has both in its environment, as its server has.
+    let told = book
+        .command()
+        .args(["health", "--url", &server.url])
+        .envs([("TRIALBOOK_KEY", key.as_str()), ("TRIALBOOK_TLS_CERT", cert)])
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+}
+
 /// How long until the server ends the connection, `sent` having been sent.
 fn ended_after(addr: SocketAddr, sent: &[u8]) -> Duration {
     let started = Instant::now();

@@ -11,16 +11,21 @@ use std::{
 
 use serde_json::{Value, json};
 use trialbook::{
-    ErrorKind,
+    ErrorKind, Result,
     data::{Fingerprint, Split},
     model::{Classifier, Fit, TfidfConfig, prediction::predictions},
     progress::Monitor,
     registry::{DEFAULT_MODEL, Lineage, NewRun, NewVersion, Registry, Stage},
-    serve::{self, HealthStatus, Limits, ServeConfig, Server},
+    serve::{self, Credentials, HealthReport, HealthStatus, Limits, ServeConfig, Server},
     store::Store,
 };
 
 use super::double::{no_model, state, state_with};
+
+/// Asks a server that wants no credentials.
+fn health_check(server: &str) -> Result<HealthReport> {
+    serve::health_check(server, &Credentials::default())
+}
 
 /// Sends raw bytes and reads until the server closes the connection.
 pub(crate) fn exchange(addr: SocketAddr, request: &str) -> String {
@@ -96,16 +101,16 @@ fn a_client_that_stalls_in_its_body_is_answered_408() {
 #[test]
 fn the_health_check_tells_well_from_ill_from_absent() {
     let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
-    let report = serve::health_check(&server.url()).unwrap();
+    let report = health_check(&server.url()).unwrap();
     assert_eq!(report.status, HealthStatus::Ok);
     assert_eq!(report.model.unwrap().version, 3);
     let addr = server.addr().to_string();
     server.stop().unwrap();
-    let error = serve::health_check(&addr).unwrap_err();
+    let error = health_check(&addr).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 
     let server = Server::with_state(no_model(), "127.0.0.1", 0).unwrap();
-    let error = serve::health_check(&server.addr().to_string()).unwrap_err();
+    let error = health_check(&server.addr().to_string()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.to_string().contains("Reviews"), "{error:?}");
     assert!(error.hint().unwrap().contains("promote"), "{error:?}");
@@ -159,7 +164,7 @@ fn the_production_version_of_a_store_answers_as_the_trained_model_does() {
     let store = Store::new(folder.path());
     let model = put_into_production(&store);
     let server = Server::start(&ServeConfig { port: 0, ..ServeConfig::new(store) }).unwrap();
-    let info = serve::health_check(&server.url()).unwrap().model.unwrap();
+    let info = health_check(&server.url()).unwrap().model.unwrap();
     assert_eq!((info.version, info.stage), (1, Stage::Production));
     for text in ["a good film", "a bad play", "nothing known"] {
         let answer = post_over_socket(server.addr(), &json!({ "text": text }).to_string());
@@ -177,7 +182,7 @@ fn a_store_without_a_production_model_is_served_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path().join("store"));
     let server = Server::start(&ServeConfig { port: 0, ..ServeConfig::new(store) }).unwrap();
-    let error = serve::health_check(&server.url()).unwrap_err();
+    let error = health_check(&server.url()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     let answer = post_over_socket(server.addr(), r#"{"text":"good"}"#);
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
@@ -228,7 +233,7 @@ fn serve_in_child(signal: &str, ask: impl FnOnce(SocketAddr)) -> Output {
 fn a_signal_ends_the_process_well() {
     for signal in ["INT", "TERM"] {
         let output = serve_in_child(signal, |addr| {
-            let report = serve::health_check(&addr.to_string()).unwrap();
+            let report = health_check(&addr.to_string()).unwrap();
             assert_eq!(report.status, HealthStatus::Ok);
         });
         let stdout = String::from_utf8(output.stdout).unwrap();

@@ -1,4 +1,4 @@
-"""One server for the whole run, with a model trained on the built-in sample."""
+"""One server for the whole run, with two models trained on the built-in sample."""
 
 from __future__ import annotations
 
@@ -21,15 +21,22 @@ def pytest_configure() -> None:
         pytest.exit(f"{PROGRAM} is not there: `just build`, or name another in PROGRAM", returncode=2)
 
 
+# The default one, and one more whose name has to be escaped in a path.
+MODELS = ("SentimentClassifier", "Second opinion")
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """The address of a server with a model in production."""
+    """The address of a server with both models in production."""
     store = tempfile.mkdtemp(prefix="server-test-")
     try:
-        for arguments in (["data", "sample"], ["train", "tfidf", "--data", "sample", "--deploy"]):
-            subprocess.run([PROGRAM, "--store", store, *arguments], check=True, capture_output=True)
+        subprocess.run([PROGRAM, "--store", store, "data", "sample"], check=True, capture_output=True)
+        for model in MODELS:
+            train = ["train", "tfidf", "--data", "sample", "--model", model, "--deploy"]
+            subprocess.run([PROGRAM, "--store", store, *train], check=True, capture_output=True)
+        named = [f"--model={model}" for model in MODELS]
         process = subprocess.Popen(
-            [PROGRAM, "--store", store, "serve", "--port", "0", "--json"],
+            [PROGRAM, "--store", store, "serve", "--port", "0", "--json", *named],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )

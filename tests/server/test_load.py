@@ -309,6 +309,8 @@ def test_hostile_bodies_get_the_right_code(store: Store) -> None:
         (b'{"text":""}', "application/json", {422}),
         (b'{"text":7}', "application/json", {422}),
         (b'{"texts":["a"]}', "application/json", {422}),
+        (b'{"text":"a","model":7}', "application/json", {422}),
+        (b'{"text":"a","model":"' + b"x" * 100_000 + b'"}', "application/json", {404}),
         (megabyte, "application/json", {200, 413, 422}),
         (BODY, "text/plain", {415}),
         (b"<text/>", "application/xml", {415}),

@@ -17,7 +17,11 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (400, "The body is no JSON, or broke off.", &["malformed_json", "incomplete_body"]),
     (401, "The server asks for an API key.", &["unauthorized"]),
     (403, "The key's scope is too small.", &["forbidden"]),
-    (404, "There is nothing at this path.", &["not_found"]),
+    (
+        404,
+        "There is nothing at this path, or the model is not served here.",
+        &["not_found", "model_not_found"],
+    ),
     (408, "The body did not arrive in time.", &["request_timeout"]),
     (413, "The body is too long.", &["payload_too_large"]),
     (
@@ -47,7 +51,7 @@ pub(crate) async fn openapi(State(state): State<ServerState>) -> Json<Value> {
 fn document(limits: &Limits) -> Value {
     let mut schemas: Value =
         serde_json::from_str(SCHEMAS).expect("schemas.json is JSON: a test reads it");
-    schemas["BatchQuestion"]["properties"]["texts"]["maxItems"] = limits.batch_texts.into();
+    schemas["QuestionTexts"]["maxItems"] = limits.batch_texts.into();
     let paths: Map<String, Value> = ENDPOINTS
         .iter()
         .map(|endpoint| {
@@ -96,13 +100,18 @@ fn operation(endpoint: &Endpoint) -> Value {
     if !endpoint.detail.is_empty() {
         operation["description"] = endpoint.detail.into();
     }
-    let names = (endpoint.names)();
-    if !names.is_empty() {
+    if let Some(parameter) = &endpoint.parameter {
+        let mut schema = json!({ "type": "string", "minLength": 1 });
+        let values = (parameter.values)();
+        if !values.is_empty() {
+            schema["enum"] = values.into();
+        }
         operation["parameters"] = json!([{
-            "name": "name",
+            "name": parameter.name,
             "in": "path",
             "required": true,
-            "schema": { "type": "string", "enum": names },
+            "description": parameter.does,
+            "schema": schema,
         }]);
     }
     if !endpoint.takes.is_empty() {
@@ -237,9 +246,6 @@ mod tests {
             assert!(operation_ids.insert(operation_id.to_owned()), "{operation_id}");
         }
         assert_eq!(document["paths"].as_object().unwrap().len(), ENDPOINTS.len());
-        assert_eq!(
-            document["components"]["schemas"]["BatchQuestion"]["properties"]["texts"]["maxItems"],
-            10_000
-        );
+        assert_eq!(document["components"]["schemas"]["QuestionTexts"]["maxItems"], 10_000);
     }
 }

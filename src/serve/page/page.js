@@ -8,6 +8,7 @@ const texts = byId("texts");
 const problem = byId("error");
 const keyRow = byId("keyrow");
 const key = byId("key");
+const chosen = byId("chosen");
 
 /// The headers of every request; the key stays on the page and goes with it.
 function headers(more) {
@@ -130,7 +131,8 @@ function asker(path, button) {
       const response = await fetch(path, {
         method: "POST",
         headers: headers({ "content-type": "application/json" }),
-        body: JSON.stringify(question),
+        // The server's default model needs no name.
+        body: JSON.stringify(chosen.value ? { ...question, model: chosen.value } : question),
         signal: mine.signal,
       });
       const answer = await response.json();
@@ -193,8 +195,7 @@ function duration(seconds) {
   return shown.join(" ");
 }
 
-function showStatistics({ uptime_s, monitoring }) {
-  const { n_predictions, labels, confidence } = monitoring;
+function showStatistics(uptime_s, { n_predictions, labels, confidence }) {
   byId("n-predictions").textContent = n_predictions.toLocaleString("en");
   byId("mean-confidence").textContent = n_predictions ? percent(confidence.mean) : "–";
   byId("uptime").textContent = duration(uptime_s);
@@ -205,8 +206,16 @@ function showStatistics({ uptime_s, monitoring }) {
   );
 }
 
-/// Whether the server had no model when last asked.
-let isMissing = false;
+/// Offers the server's models where there are several; the default one, which comes first, is chosen.
+function offer(models) {
+  const names = models.length > 1 ? models.map(({ name }) => name) : [];
+  byId("chosenrow").hidden = !names.length;
+  if (names.length === chosen.length && names.every((name, idx) => chosen[idx].value === name)) return;
+  chosen.replaceChildren(...names.map((name) => new Option(name, name)));
+}
+
+/// The chosen model, if it had no version in production when the server was last asked.
+let missing = null;
 
 /// What the server says of itself.
 async function showHealth() {
@@ -219,14 +228,20 @@ async function showHealth() {
       askForKey(response.status);
       return;
     }
-    badge.dataset.status = health.status;
-    badge.textContent = health.model
-      ? `${health.model.name} version ${health.model.version} · ${health.model.stage}`
+    offer(health.models);
+    const { name, status, model, monitoring } =
+      health.models.find(({ name }) => name === chosen.value) ?? health.models[0];
+    badge.dataset.status = status;
+    badge.textContent = model
+      ? `${name} version ${model.version} · ${model.stage}`
       : "no model in production";
-    showStatistics(health);
-    if (!health.model && !isMissing) showProblem(explain(health));
-    if (health.model && isMissing) problem.hidden = true;
-    isMissing = !health.model;
+    showStatistics(health.uptime_s, monitoring);
+    if (model && missing) problem.hidden = true;
+    if (!model && name !== missing) {
+      const cure = `promote one with \`trialbook promote ${name} VERSION\``;
+      showProblem(`No version of the model ${name} is in production: ${cure}.`);
+    }
+    missing = model ? null : name;
   } catch {
     badge.dataset.status = "unavailable";
     badge.textContent = "the server does not answer";
@@ -255,6 +270,7 @@ texts.addEventListener("input", () => {
 });
 
 key.addEventListener("change", showHealth);
+chosen.addEventListener("change", showHealth);
 
 for (const example of document.querySelectorAll("[data-example]")) {
   example.addEventListener("click", () => {

@@ -1,0 +1,157 @@
+//! How much of their memory the GPUs have in use, as NVIDIA's management library (NVML) tells it at
+//! every scrape. The library is loaded at run time: where there is none, no series is shown.
+#![allow(unsafe_code)]
+
+use std::{
+    ffi::{c_int, c_uint, c_void},
+    ptr,
+};
+
+use libloading::Library;
+use prometheus::{
+    IntGaugeVec, Opts,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use crate::model::Device;
+
+/// What the driver brings.
+const LIBRARY: &str = "libnvidia-ml.so.1";
+
+/// The series of all GPUs, each with the index that `nvidia-smi` gives it.
+pub(super) struct GpuCollector {
+    nvml: Nvml,
+    used: IntGaugeVec,
+    total: IntGaugeVec,
+}
+
+impl GpuCollector {
+    /// None where models are told to keep to the CPU, and where there is no driver.
+    pub(super) fn load() -> Option<Self> {
+        let may_be_used = matches!(Device::from_env(), Ok(Device::Auto | Device::Cuda(_)));
+        if may_be_used { Self::of(Nvml::load(LIBRARY)?) } else { None }
+    }
+
+    fn of(nvml: Nvml) -> Option<Self> {
+        let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["gpu"]).ok();
+        let used = gauge(
+            "server_gpu_memory_used_bytes",
+            "Memory of a GPU that is in use, by whatever process.",
+        )?;
+        let total = gauge("server_gpu_memory_total_bytes", "Memory that a GPU has.")?;
+        Some(Self { nvml, used, total })
+    }
+}
+
+impl Collector for GpuCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.used.desc(), self.total.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        for (gpu_idx, memory) in self.nvml.memories() {
+            let gpu = gpu_idx.to_string();
+            for (series, n_bytes) in [(&self.used, memory.used), (&self.total, memory.total)] {
+                let n_bytes = i64::try_from(n_bytes).unwrap_or(i64::MAX);
+                series.with_label_values(&[&gpu]).set(n_bytes);
+            }
+        }
+        [self.used.collect(), self.total.collect()].concat()
+    }
+}
+
+/// The library, which has started.
+struct Nvml(Library);
+
+/// `nvmlMemory_t`, in bytes.
+#[repr(C)]
+#[derive(Default)]
+struct Memory {
+    total: u64,
+    free: u64,
+    used: u64,
+}
+
+/// `nvmlDevice_t`
+type Handle = *mut c_void;
+type Init = unsafe extern "C" fn() -> c_int;
+type Count = unsafe extern "C" fn(*mut c_uint) -> c_int;
+type ByIndex = unsafe extern "C" fn(c_uint, *mut Handle) -> c_int;
+type MemoryInfo = unsafe extern "C" fn(Handle, *mut Memory) -> c_int;
+
+/// `NVML_SUCCESS`
+const SUCCESS: c_int = 0;
+
+impl Nvml {
+    fn load(name: &str) -> Option<Self> {
+        // SAFETY: NVIDIA's libraries may be loaded by any process; their initialisers need nothing.
+        // The symbol has this signature in every driver (NVML API Reference, "Initialization and
+        // Cleanup").
+        unsafe {
+            let library = Library::new(name).ok()?;
+            let status = library.get::<Init>(b"nvmlInit_v2\0").ok()?();
+            (status == SUCCESS).then_some(Self(library))
+        }
+    }
+
+    /// The memory of each GPU that says so, by its index.
+    fn memories(&self) -> Vec<(c_uint, Memory)> {
+        self.ask().unwrap_or_default()
+    }
+
+    /// None where the library has not what is asked for.
+    fn ask(&self) -> Option<Vec<(c_uint, Memory)>> {
+        // SAFETY: the symbols have had these signatures since NVML 5 (NVML API Reference, "Device
+        // Queries"), and the library has started; each pointer is to a live value of the type that is
+        // written, and a handle is used only where one was given.
+        unsafe {
+            let count = self.0.get::<Count>(b"nvmlDeviceGetCount_v2\0").ok()?;
+            let by_index = self.0.get::<ByIndex>(b"nvmlDeviceGetHandleByIndex_v2\0").ok()?;
+            let memory_info = self.0.get::<MemoryInfo>(b"nvmlDeviceGetMemoryInfo\0").ok()?;
+            let mut n_gpus = 0;
+            if count(&mut n_gpus) != SUCCESS {
+                return None;
+            }
+            let memory = |gpu_idx| {
+                let (mut handle, mut memory) = (ptr::null_mut(), Memory::default());
+                let is_known = by_index(gpu_idx, &mut handle) == SUCCESS
+                    && memory_info(handle, &mut memory) == SUCCESS;
+                is_known.then_some((gpu_idx, memory))
+            };
+            Some((0..n_gpus).filter_map(memory).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_not_there_or_is_another_tells_nothing() {
+        for name in ["libno-such-library.so.1", "libc.so.6"] {
+            assert!(Nvml::load(name).is_none(), "{name}");
+        }
+    }
+
+    /// Without a GPU there is nothing to look at, and nothing may go wrong.
+    #[test]
+    fn what_is_told_of_a_gpu_is_plausible() {
+        for family in GpuCollector::load().iter().flat_map(GpuCollector::collect) {
+            assert!(family.name().starts_with("server_gpu_memory_"));
+            for metric in family.get_metric() {
+                assert!(metric.get_gauge().get_value() > 0.0, "{metric:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_incomplete_library_has_no_gpus() {
+        // SAFETY: the C library is loaded already, and nothing in it is called.
+        let other = unsafe { Library::new("libc.so.6") };
+        let collector = other.ok().and_then(|library| GpuCollector::of(Nvml(library)));
+        let families = collector.iter().flat_map(GpuCollector::collect);
+        assert_eq!(families.map(|family| family.get_metric().len()).sum::<usize>(), 0);
+    }
+}
