@@ -5,13 +5,16 @@ mod config_file;
 
 use std::{
     ffi::OsString,
+    fs::File,
     io::{self, IsTerminal, Write},
+    os::fd::AsFd as _,
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
 
 use clap::{Args, CommandFactory, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::{
     book::Book,
@@ -286,11 +289,20 @@ fn watch_signals(interrupt: &Interrupt) -> Result<()> {
     Ok(())
 }
 
+/// Stderr without the lock that the standard library's has: a line is one write, and threads that
+/// serve do not wait for each other to log theirs.
+fn unlocked_stderr() -> BoxMakeWriter {
+    match io::stderr().as_fd().try_clone_to_owned() {
+        Ok(stderr) => BoxMakeWriter::new(File::from(stderr)),
+        Err(_) => BoxMakeWriter::new(io::stderr),
+    }
+}
+
 /// Log lines go to stderr; `TRIALBOOK_LOG` chooses which, such as `info` or `trialbook=debug`.
 fn start_logging(default: &str, format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRIALBOOK_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(unlocked_stderr());
     let started = match format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
         // The message and its fields side by side, as log collectors expect them.

@@ -1,5 +1,5 @@
-//! Writing the log of predictions without making anyone wait: records go through a bounded queue to
-//! a thread of their own. When that falls behind, records are left out and counted.
+//! Writing the log of predictions without making anyone wait: lines gather in a bounded buffer, which
+//! a thread of its own writes out. When that falls behind, records are left out and counted.
 //!
 //! Several servers may write into one folder: each line goes out in one piece to the end of the
 //! file. What a killed process had not written yet, at most [`FLUSH`] of it, is lost.
@@ -10,12 +10,11 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{
-        Arc,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    thread::JoinHandle,
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -30,15 +29,12 @@ use crate::{
     figure::hex,
 };
 
-/// Batches of records that wait to be written.
-const QUEUE: usize = 4_096;
 /// How long a record waits for others before it is written.
 const FLUSH: Duration = Duration::from_millis(200);
-/// How long the thread sleeps while records gather. Whoever queues one for a thread that waits for
-/// it has to wake it, which takes longer than all else about the record.
-const GATHER: Duration = Duration::from_millis(10);
 /// Bytes from which on the buffer is written before its time.
 const BUFFER: usize = 256 << 10;
+/// Bytes that may wait to be written before records are left out.
+const MAX_BUFFER: usize = 16 << 20;
 
 /// What of a text is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -85,13 +81,42 @@ impl Default for LogConfig {
     }
 }
 
-/// The log of one server. Dropping it writes what is still queued.
+/// The log of one server. Dropping it writes what is still buffered.
 #[derive(Debug)]
 pub struct PredictionLog {
     text: LogText,
-    queue: Option<SyncSender<Vec<PredictionRecord>>>,
+    shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
-    n_lost: Arc<AtomicU64>,
+}
+
+/// What those who log and the thread that writes have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    /// The thread has something to do before its time.
+    called: Condvar,
+    n_lost: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    lines: Vec<u8>,
+    n_lines: u64,
+    /// The thread waits for a first line. While it lets lines gather, nobody calls it: that would
+    /// take longer than all else about a record.
+    is_idle: bool,
+    is_over: bool,
+}
+
+impl Shared {
+    /// What a thread that panicked left behind is whole: nothing panics while it holds the lock.
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lose(&self, n_lines: u64) {
+        self.n_lost.fetch_add(n_lines, Ordering::Relaxed);
+    }
 }
 
 impl PredictionLog {
@@ -101,26 +126,40 @@ impl PredictionLog {
     /// When the folder or the file cannot be made, or the system refuses a thread.
     pub fn open(dir: &Path, config: &LogConfig) -> Result<Self> {
         fs::create_dir_all(dir).map_err(|source| Error::io("make", dir, source))?;
-        let n_lost = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer::open(dir, config, Arc::clone(&n_lost))?;
-        let (queue, records) = sync_channel(QUEUE);
-        let thread = thread::Builder::new()
+        let shared = Arc::new(Shared::default());
+        let mut writer = Writer::open(dir, config, Arc::clone(&shared))?;
+        let thread = std::thread::Builder::new()
             .name("trialbook-log".to_owned())
-            .spawn(move || writer.run(&records))
+            .spawn(move || writer.run())
             .map_err(|source| {
                 Error::new(ErrorKind::Io, "cannot start the thread that writes the log")
                     .with_source(source)
             })?;
-        Ok(Self { text: config.text, queue: Some(queue), writer: Some(thread), n_lost })
+        Ok(Self { text: config.text, shared, writer: Some(thread) })
     }
 
-    /// Queues records; full queues leave them out. Never waits.
-    pub fn push(&self, records: Vec<PredictionRecord>) {
-        let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
-            queue.try_send(records)
-        {
-            self.n_lost.fetch_add(lost.len() as u64, Ordering::Relaxed);
+    /// Buffers records; a full buffer leaves them out. Never waits for the disk.
+    pub fn push(&self, records: impl IntoIterator<Item = PredictionRecord>) {
+        let mut lines = Vec::with_capacity(512);
+        let mut n_lines = 0;
+        for record in records {
+            serde_json::to_writer(&mut lines, &record)
+                .expect("a record is plain values, and memory takes them");
+            lines.push(b'\n');
+            n_lines += 1;
+        }
+        let mut pending = self.shared.pending();
+        if pending.lines.len() >= MAX_BUFFER {
+            drop(pending);
+            return self.shared.lose(n_lines);
+        }
+        pending.lines.extend_from_slice(&lines);
+        pending.n_lines += n_lines;
+        let calls = pending.is_idle || pending.lines.len() >= BUFFER;
+        pending.is_idle = false;
+        drop(pending);
+        if calls {
+            self.shared.called.notify_one();
         }
     }
 
@@ -135,13 +174,14 @@ impl PredictionLog {
 
     /// Records that were left out since the log was opened.
     pub fn n_lost(&self) -> u64 {
-        self.n_lost.load(Ordering::Relaxed)
+        self.shared.n_lost.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for PredictionLog {
     fn drop(&mut self) {
-        drop(self.queue.take());
+        self.shared.pending().is_over = true;
+        self.shared.called.notify_one();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
@@ -154,78 +194,67 @@ struct Writer {
     file: File,
     max_file_bytes: u64,
     max_files: usize,
+    shared: Arc<Shared>,
+    /// What is being written.
     lines: Vec<u8>,
-    n_buffered: u64,
-    n_lost: Arc<AtomicU64>,
     fails: bool,
 }
 
 impl Writer {
-    fn open(dir: &Path, config: &LogConfig, n_lost: Arc<AtomicU64>) -> Result<Self> {
+    fn open(dir: &Path, config: &LogConfig, shared: Arc<Shared>) -> Result<Self> {
         Ok(Self {
             dir: dir.to_owned(),
             file: append(dir)?,
             max_file_bytes: config.max_file_bytes,
             max_files: config.max_files.max(1),
+            shared,
             lines: Vec::new(),
-            n_buffered: 0,
-            n_lost,
             fails: false,
         })
     }
 
-    fn run(&mut self, records: &Receiver<Vec<PredictionRecord>>) {
-        while let Ok(first) = records.recv() {
-            self.take(&first);
-            let due = Instant::now() + FLUSH;
-            while Instant::now() < due && self.lines.len() < BUFFER {
-                thread::sleep(GATHER);
-                match self.take_queued(records) {
-                    TryRecvError::Empty => {}
-                    TryRecvError::Disconnected => break,
-                }
-            }
-            self.flush();
+    fn run(&mut self) {
+        while let Some(n_lines) = self.gather() {
+            self.flush(n_lines);
         }
     }
 
-    /// Takes all that is queued, and says why there is no more.
-    fn take_queued(&mut self, records: &Receiver<Vec<PredictionRecord>>) -> TryRecvError {
-        loop {
-            match records.try_recv() {
-                Ok(queued) => self.take(&queued),
-                Err(reason) => return reason,
-            }
+    /// Takes the lines that came within [`FLUSH`] of a first one, and says how many; none when the
+    /// log is over.
+    fn gather(&mut self) -> Option<u64> {
+        let Shared { called, .. } = &*self.shared;
+        let mut pending = self.shared.pending();
+        pending.is_idle = pending.lines.is_empty();
+        pending = called
+            .wait_while(pending, |pending| pending.lines.is_empty() && !pending.is_over)
+            .unwrap_or_else(PoisonError::into_inner);
+        pending.is_idle = false;
+        (pending, _) = called
+            .wait_timeout_while(pending, FLUSH, |pending| {
+                pending.lines.len() < BUFFER && !pending.is_over
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        if pending.lines.is_empty() {
+            return None;
         }
+        // The buffer that was written is the next to fill.
+        self.lines.clear();
+        std::mem::swap(&mut self.lines, &mut pending.lines);
+        Some(std::mem::take(&mut pending.n_lines))
     }
 
-    fn take(&mut self, records: &[PredictionRecord]) {
-        for record in records {
-            serde_json::to_writer(&mut self.lines, record)
-                .expect("a record is plain values, and memory takes them");
-            self.lines.push(b'\n');
-            self.n_buffered += 1;
-        }
-    }
-
-    /// Writes what is buffered. A disk that refuses costs these records, and is tried again with
+    /// Writes what was gathered. A disk that refuses costs these records, and is tried again with
     /// the next ones.
-    fn flush(&mut self) {
-        if self.lines.is_empty() {
-            return;
-        }
-        let outcome = self.write();
-        match &outcome {
+    fn flush(&mut self, n_lines: u64) {
+        match self.write() {
             Ok(()) => self.fails = false,
             Err(error) => {
-                self.n_lost.fetch_add(self.n_buffered, Ordering::Relaxed);
+                self.shared.lose(n_lines);
                 if !std::mem::replace(&mut self.fails, true) {
                     tracing::error!(error = error.chain(), "predictions are not logged");
                 }
             }
         }
-        self.lines.clear();
-        self.n_buffered = 0;
     }
 
     fn write(&mut self) -> Result<()> {
@@ -292,6 +321,8 @@ fn is_at(_file: &File, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::monitor::{PredictionStats, read_predictions};
 
@@ -318,7 +349,7 @@ mod tests {
         assert_eq!(read_predictions(&logs).unwrap(), Default::default());
         for part in [0..60, 60..100] {
             let log = PredictionLog::open(&logs, &LogConfig::default()).unwrap();
-            part.for_each(|number| log.push(vec![record(number)]));
+            part.for_each(|number| log.push([record(number)]));
             drop(log);
         }
         let found = read_predictions(&logs).unwrap();
@@ -341,13 +372,39 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_written_while_the_log_is_open_and_none_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = PredictionLog::open(dir.path(), &LogConfig::default()).unwrap();
+        let n_read = || read_predictions(dir.path()).unwrap().records.len();
+        for number in 0..3 {
+            log.push([record(number)]);
+            let started = Instant::now();
+            while n_read() <= 2 * number as usize {
+                assert!(started.elapsed() < Duration::from_secs(10));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            log.push([record(number)]);
+            while n_read() < 2 * (number as usize + 1) {
+                assert!(started.elapsed() < Duration::from_secs(10));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        // More than is buffered at once, and none is lost.
+        let n_many = 2 * BUFFER as u32 / 200;
+        (0..n_many).for_each(|number| log.push([record(number)]));
+        assert_eq!(log.n_lost(), 0);
+        drop(log);
+        assert_eq!(n_read(), 6 + n_many as usize);
+    }
+
+    #[test]
     fn files_are_set_aside_and_the_oldest_go() {
         let dir = tempfile::tempdir().unwrap();
         let config = LogConfig { max_file_bytes: 2_000, max_files: 3, ..LogConfig::default() };
         for number in 0..40 {
             // Each flushes when it is dropped.
             let log = PredictionLog::open(dir.path(), &config).unwrap();
-            log.push((0..5).map(|idx| record(5 * number + idx)).collect());
+            log.push((0..5).map(|idx| record(5 * number + idx)));
         }
         assert_eq!(log_files(dir.path()).unwrap().len(), 3);
         let records = read_predictions(dir.path()).unwrap().records;
@@ -366,9 +423,7 @@ mod tests {
                 scope.spawn(move || {
                     for number in 0..20 {
                         let log = PredictionLog::open(dir, config).unwrap();
-                        log.push(
-                            (0..10).map(|idx| record(1_000 * server + 10 * number + idx)).collect(),
-                        );
+                        log.push((0..10).map(|idx| record(1_000 * server + 10 * number + idx)));
                         drop(log);
                     }
                 });
@@ -384,7 +439,7 @@ mod tests {
         let logs = dir.path().join("logs");
         let log = PredictionLog::open(&logs, &LogConfig::default()).unwrap();
         fs::remove_dir_all(&logs).unwrap();
-        log.push(vec![record(1)]);
+        log.push([record(1)]);
         let started = Instant::now();
         while log.n_lost() == 0 {
             assert!(started.elapsed() < Duration::from_secs(10));

@@ -79,7 +79,7 @@ impl Watch {
                 text_sha256,
             }
         });
-        log.push(records.collect());
+        log.push(records);
     }
 
     /// For `/health`.
