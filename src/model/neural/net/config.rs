@@ -66,11 +66,9 @@ impl NetConfig {
     pub(crate) fn least_share(&self) -> usize {
         match self {
             Self::DistilBert(_) => 4,
-            // A column of its products is a text, and a register holds 16.
-            Self::Lstm(_) => 16,
-            Self::Cnn(_) => 8,
-            // Its gradients are nearly all there is to compute.
-            Self::AvgNet(_) => usize::MAX,
+            // A second thread gained them nothing: the gradients of an embedding table are as large
+            // for a share as for the whole batch, and the LSTM's directions run side by side as it is.
+            Self::AvgNet(_) | Self::Cnn(_) | Self::Lstm(_) => usize::MAX,
         }
     }
 
