@@ -323,6 +323,15 @@ async fn metrics_count_what_happened() {
     }
 }
 
+/// The alert for a model without a version in production asks for the one and not the other.
+#[tokio::test]
+async fn a_model_that_never_answered_has_series_but_no_version() {
+    let (_, _, body) = ask_raw(no_model(), get("/metrics")).await;
+    let text = String::from_utf8(body).unwrap();
+    assert!(text.contains("\nmodel_swaps_total{model=\"Reviews\"} 0\n"), "{text}");
+    assert!(!text.contains("\nmodel_info{"), "{text}");
+}
+
 #[tokio::test]
 async fn the_endpoints_that_the_description_names_work_as_it_says() {
     let description = ask(state(), get("/")).await.json;
