@@ -2,14 +2,14 @@
 //! where JSON allows it, everything else is skipped unstored, so a hostile body costs no more memory
 //! than its length. It says what is wrong and where; it refuses to guess.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, marker::PhantomData};
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+use serde::Serialize;
+
+use super::{
+    error::{ApiError, FieldError},
+    object::{Item, List, ListSeed, Object, parse},
 };
-
-use super::error::{ApiError, FieldError};
 
 /// Faults told at once; a client that made more learns the rest next time.
 pub(crate) const MAX_FAULTS: usize = 20;
@@ -189,193 +189,6 @@ fn model<'a>(item: Option<Item<'a>>, faults: &mut Vec<FieldError>) -> Option<Cow
     }
 }
 
-/// The object that `body` has to be, with its field `key`.
-fn parse<'de, S>(
-    body: &'de [u8],
-    key: &'static str,
-    seed: S,
-) -> Result<Object<'de, S::Value>, ApiError>
-where
-    S: DeserializeSeed<'de> + Copy,
-{
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let object = ObjectSeed { key, seed }.deserialize(&mut json);
-    let object = object.and_then(|object| json.end().map(|()| object));
-    object.map_err(|error| ApiError::malformed_json(&error.to_string()))?.ok_or_else(|| {
-        ApiError::validation(vec![FieldError::of_body(
-            "model_attributes_type",
-            "Input should be a valid dictionary or object to extract fields from",
-        )])
-    })
-}
-
-/// A plain value, or something else that was skipped.
-enum Item<'a> {
-    Text(Cow<'a, str>),
-    Bool(bool),
-    Integer(serde_json::Number),
-    Other,
-}
-
-/// An array, or something else that was skipped.
-enum List<'a> {
-    Items { kept: Vec<Item<'a>>, n_items: usize },
-    Other,
-}
-
-/// The fields of interest of an object.
-struct Object<'a, T> {
-    /// `text` or `texts`.
-    field: Option<T>,
-    truncate: Option<Item<'a>>,
-    model: Option<Item<'a>>,
-    id: Option<Item<'a>>,
-}
-
-/// Writes a visitor's answers to the kinds of JSON values it has no use for.
-macro_rules! other {
-    ($other:expr, $($kind:ident)*) => { $(other!(@ $other, $kind);)* };
-    (@ $other:expr, scalar) => {
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> { Ok($other) }
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> { Ok($other) }
-        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> { Ok($other) }
-        other!(@ $other, rest);
-    };
-    (@ $other:expr, rest) => {
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> { Ok($other) }
-        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($other) }
-    };
-    (@ $other:expr, string) => {
-        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> { Ok($other) }
-    };
-    (@ $other:expr, seq) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok($other)
-        }
-    };
-    (@ $other:expr, map) => {
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok($other)
-        }
-    };
-}
-
-impl<'de> Deserialize<'de> for Item<'de> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct ItemVisitor;
-        impl<'de> Visitor<'de> for ItemVisitor {
-            type Value = Item<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Item::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Item::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-                Ok(Item::Bool(value))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-                Ok(Item::Integer(value.into()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-                Ok(Item::Integer(value.into()))
-            }
-
-            other!(Item::Other, rest seq map);
-        }
-        json.deserialize_any(ItemVisitor)
-    }
-}
-
-/// Reads a [`List`], keeping its first `max_items` and counting the rest.
-#[derive(Clone, Copy)]
-struct ListSeed {
-    max_items: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for ListSeed {
-    type Value = List<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ListSeed {
-    type Value = List<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut kept = Vec::new();
-        while kept.len() < self.max_items {
-            let Some(item) = seq.next_element()? else {
-                return Ok(List::Items { n_items: kept.len(), kept });
-            };
-            kept.push(item);
-        }
-        let mut n_items = kept.len();
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            n_items += 1;
-        }
-        Ok(List::Items { kept, n_items })
-    }
-
-    other!(List::Other, scalar string map);
-}
-
-/// Reads an [`Object`]; of a repeated field the last one counts, as in most JSON readers.
-struct ObjectSeed<S> {
-    key: &'static str,
-    seed: S,
-}
-
-impl<'de, S: DeserializeSeed<'de> + Copy> DeserializeSeed<'de> for ObjectSeed<S> {
-    /// None for what is no object.
-    type Value = Option<Object<'de, S::Value>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for ObjectSeed<S> {
-    type Value = Option<Object<'de, S::Value>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut object = Object { field: None, truncate: None, model: None, id: None };
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match &*key {
-                key if key == self.key => object.field = Some(map.next_value_seed(self.seed)?),
-                "truncate" => object.truncate = Some(map.next_value()?),
-                "model" => object.model = Some(map.next_value()?),
-                "id" => object.id = Some(map.next_value()?),
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(Some(object))
-    }
-
-    other!(None, scalar string seq);
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -466,7 +279,9 @@ mod tests {
         ] {
             check(question(body.as_bytes(), MAX_CHARS).map(drop), body, 400, &[]);
         }
-        check(question(b"{\"text\":\"\xff\"}", MAX_CHARS).map(drop), "not UTF-8", 400, &[]);
+        for body in [b"{\"text\":\"\xff\"}".as_slice(), b"{\"text\":\"a\",\"skipped\":\"\xff\"}"] {
+            check(question(body, MAX_CHARS).map(drop), "not UTF-8", 400, &[]);
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod lines;
 mod media;
 mod metrics;
 mod models;
+mod object;
 mod openapi;
 mod otlp;
 mod page;
