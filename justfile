@@ -67,3 +67,7 @@ test-jupyter *ARGS:
 # what Schemathesis, a browser, load and hostile clients find: `LOAD_SECONDS=20 PROGRAM=target/debug/trialbook just test-server` (needs Chromium)
 test-server *ARGS:
     bash tests/server/run.sh {{ARGS}}
+
+# what libFuzzer makes up to send to the server, for so many seconds (needs a C++ compiler)
+fuzz SECONDS="60":
+    bash tests/fuzz/run.sh {{SECONDS}}
