@@ -31,7 +31,11 @@ impl Fit for NeuralConfig {
 
     fn params(&self) -> Vec<(String, String)> {
         let mut params = Vec::new();
-        let value = serde_json::to_value(self).expect("settings are plain values");
+        let mut value = serde_json::to_value(self).expect("settings are plain values");
+        if let (Some(_), Some(settings)) = (&self.checkpoint, value.as_object_mut()) {
+            // Sizes and vocabulary are the checkpoint's, whatever stands here.
+            settings.retain(|key, _| key != "net" && key != "min_freq");
+        }
         flatten(&value, &["net", "training"], &mut params);
         // The run's param `model` says it.
         params.retain(|(key, _)| key != "architecture");
@@ -185,5 +189,28 @@ impl Observer for Keeper<'_> {
 
     fn checkpoint(&mut self, state: &TrainState) -> Result<()> {
         self.folder.map_or(Ok(()), |folder| state.to_files(folder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::neural::net::DistilBertConfig;
+
+    #[test]
+    fn params_name_sizes_only_where_no_checkpoint_brings_its_own() {
+        let names = |checkpoint: Option<&str>| -> Vec<String> {
+            let checkpoint = checkpoint.map(Into::into);
+            let config = NeuralConfig::distilbert(DistilBertConfig::small(), checkpoint);
+            config.params().into_iter().map(|(name, _)| name).collect()
+        };
+        let (random, loaded) = (names(None), names(Some("minilm")));
+        for name in ["dim", "n_layers", "vocab_size", "min_freq"] {
+            assert!(random.iter().any(|found| found == name), "{name}");
+            assert!(!loaded.iter().any(|found| found == name), "{name}");
+        }
+        for name in ["checkpoint", "max_length", "epochs", "learning_rate"] {
+            assert!(loaded.iter().any(|found| found == name), "{name}");
+        }
     }
 }
