@@ -139,10 +139,11 @@ pub trait Classifier: Send + Sync {
         Ok(None)
     }
 
-    /// Whether many texts together cost less than one after the other, and each of them more than a
-    /// thread that also talks to clients should spend.
-    fn wants_batches(&self) -> bool {
-        false
+    /// For a model that many texts together cost less than one after the other, and each of them
+    /// more than a thread that also talks to clients should spend: how many tokens it wants to be
+    /// asked at once. More would gain nothing, and keep those waiting who could have been answered.
+    fn batch_tokens(&self) -> Option<usize> {
+        None
     }
 
     /// The terms of `text` that weigh most in its prediction, the strongest first; none for a

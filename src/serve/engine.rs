@@ -3,8 +3,9 @@
 //! Questions wait in one bounded queue. A thread of its own takes what is there, as many as fit a
 //! batch, and asks the model once: a lone question is asked at once, and those that arrive
 //! meanwhile are the next batch. Clients that were answered together tend to come back together:
-//! the next batch waits for them a small part of the time that the last one took. When the queue is full a question is refused at once. A question
-//! whose client has left, or that waited too long, is dropped before it costs anything.
+//! the next batch waits for them a small part of the time that the last one took. When the queue is
+//! full a question is refused at once. A question whose client has left, or that waited too long,
+//! is dropped before it costs anything.
 
 use std::{
     collections::VecDeque,
@@ -49,7 +50,8 @@ struct Shared {
 struct Bounds {
     queue_texts: usize,
     batch_texts: usize,
-    batch_tokens: usize,
+    /// None where each model says so itself.
+    batch_tokens: Option<usize>,
     batch_wait: Duration,
     queue_wait: Duration,
 }
@@ -274,7 +276,9 @@ impl Queue {
     /// Takes what fits a batch from the front: jobs of the first one's model, of a long one only
     /// its next texts. It holds at least one text.
     fn take(&mut self, bounds: Bounds) -> Batch {
-        let (mut room, mut tokens) = (bounds.batch_texts.max(1), bounds.batch_tokens);
+        let mut room = bounds.batch_texts.max(1);
+        let wanted = self.jobs.front().and_then(|job| job.question.classifier.batch_tokens());
+        let mut tokens = bounds.batch_tokens.or(wanted).unwrap_or(usize::MAX);
         let mut batch = Batch::new();
         let mut others = VecDeque::new();
         while let Some(job) = self.jobs.pop_front() {
@@ -348,6 +352,9 @@ mod tests {
         model::Probabilities,
     };
 
+    /// What [`Gated`] wants.
+    const BATCH_TOKENS: usize = 100;
+
     /// A model that says which texts it was asked together, and answers when it is let.
     struct Gated {
         classes: [String; 2],
@@ -376,6 +383,10 @@ mod tests {
                 [1.0 - positive, positive]
             });
             Ok(Probabilities::new(values.collect(), 2))
+        }
+
+        fn batch_tokens(&self) -> Option<usize> {
+            Some(BATCH_TOKENS)
         }
 
         fn save(&self, _: &Path) -> Result<()> {
@@ -506,7 +517,8 @@ mod tests {
 
     #[test]
     fn a_batch_is_bounded_and_a_long_question_lets_others_in_between() {
-        let limits = Limits { model_batch_texts: 2, model_batch_tokens: 100, ..Limits::default() };
+        let limits =
+            Limits { model_batch_texts: 2, model_batch_tokens: Some(100), ..Limits::default() };
         let setup = setup(&limits);
         let long = setup.ask(&["1", "2", "3", "4"]);
         assert_eq!(setup.next_batch(), ["1", "2"]);
@@ -522,7 +534,7 @@ mod tests {
 
     #[test]
     fn tokens_bound_a_batch_too() {
-        let setup = setup(&Limits { model_batch_tokens: 10, ..Limits::default() });
+        let setup = setup(&Limits { model_batch_tokens: Some(10), ..Limits::default() });
         let first = setup.ask(&["longer than any batch"]);
         assert_eq!(setup.next_batch(), ["longer than any batch"]);
         let others = [setup.ask(&["sixsix"]), setup.ask(&["six+++"]), setup.ask(&["four"])];
@@ -534,6 +546,23 @@ mod tests {
         setup.labels(first);
         for other in others {
             setup.labels(other);
+        }
+    }
+
+    #[test]
+    fn a_model_says_how_many_tokens_it_wants_where_nobody_else_does() {
+        let text = "t".repeat(BATCH_TOKENS / 2);
+        for (model_batch_tokens, n_together) in [(None, 2), (Some(3 * BATCH_TOKENS), 3)] {
+            let setup = setup(&Limits { model_batch_tokens, ..Limits::default() });
+            let first = setup.ask(&["+a"]);
+            setup.next_batch();
+            let others = [0; 3].map(|_| setup.ask(&[&text]));
+            (0..3).for_each(|_| setup.gate.send(()).unwrap());
+            setup.labels(first);
+            assert_eq!(setup.next_batch().len(), n_together);
+            for other in others {
+                setup.labels(other);
+            }
         }
     }
 

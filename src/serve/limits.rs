@@ -36,9 +36,9 @@ pub struct Limits {
     pub queue_wait: Duration,
     /// Texts that such a model is asked together at most. Default 32.
     pub model_batch_texts: usize,
-    /// Tokens of those texts, but for a text that has more by itself. Default 4,096: more need
-    /// memory and gain nothing.
-    pub model_batch_tokens: usize,
+    /// Tokens of those texts, but for a text that has more by itself. Default: as many as the model
+    /// wants.
+    pub model_batch_tokens: Option<usize>,
     /// How long the first text waits for others. Default none: what arrives while the model is busy
     /// is the next batch anyway, and a lone text waits for nobody.
     pub model_batch_wait: Duration,
@@ -70,7 +70,7 @@ impl Default for Limits {
             queue_texts: 1_024,
             queue_wait: Duration::from_secs(5),
             model_batch_texts: 32,
-            model_batch_tokens: 4_096,
+            model_batch_tokens: None,
             model_batch_wait: Duration::ZERO,
             body_wait: Duration::from_secs(10),
             idle_wait: Duration::from_secs(30),

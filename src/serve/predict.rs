@@ -204,7 +204,7 @@ fn begin(
     let Texts { field, texts, model, truncate } = texts(state, body, shape)?;
     let (slot_idx, served) = addressee.settle(state, model.as_deref())?;
     let asker = Asker { slot: &state.slots()[slot_idx], served: &served, request_id };
-    if served.classifier.wants_batches() {
+    if served.classifier.batch_tokens().is_some() {
         let queueable = asker.queueable(field, texts, truncate)?;
         return Ok(Begun::Queueable { slot_idx, served, queueable });
     }

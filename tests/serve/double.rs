@@ -85,8 +85,8 @@ impl Classifier for Double {
         Ok(self.max_tokens.map(|max_tokens| TokenCounts { n_tokens, max_tokens }))
     }
 
-    fn wants_batches(&self) -> bool {
-        self.max_tokens.is_some()
+    fn batch_tokens(&self) -> Option<usize> {
+        self.max_tokens.map(|_| 4_096)
     }
 
     fn save(&self, _dir: &Path) -> Result<()> {

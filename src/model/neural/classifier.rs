@@ -21,6 +21,13 @@ use crate::{
 
 /// Texts of one forward pass; more gain nothing and cost memory.
 const BATCH_SIZE: usize = 32;
+/// Tokens that the encoder is asked at once: eight texts of 128 took 0.83 of the time a text that one
+/// alone takes, and twice as many no less.
+const ENCODER_TOKENS: usize = 1024;
+/// Of a net of words, whose recurrence goes through 32 texts at the same time.
+const NET_TOKENS: usize = 8192;
+/// Of a net on an accelerator, which small batches leave idle.
+const DEVICE_TOKENS: usize = 16_384;
 
 /// A trained net with its tokenizer.
 #[derive(Debug)]
@@ -132,8 +139,12 @@ impl Classifier for Neural {
         Ok(Some(TokenCounts { n_tokens, max_tokens: self.max_length() }))
     }
 
-    fn wants_batches(&self) -> bool {
-        true
+    fn batch_tokens(&self) -> Option<usize> {
+        Some(match &self.engine {
+            Engine::Encoder(..) => ENCODER_TOKENS,
+            Engine::Net(net) if net.device().is_cpu() => NET_TOKENS,
+            Engine::Net(_) => DEVICE_TOKENS,
+        })
     }
 
     fn save(&self, dir: &Path) -> Result<()> {
