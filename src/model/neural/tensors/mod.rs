@@ -138,17 +138,22 @@ impl Tensors {
 
     fn stored(&self) -> Result<Vec<(&str, Stored<'_>)>> {
         self.iter()
-            .map(|(name, tensor)| {
-                Ok((name, Stored { shape: tensor.shape(), values: self.values(name)? }))
-            })
+            .map(|(name, tensor)| Ok((name, Stored { tensor, values: self.values(name)? })))
             .collect()
     }
 }
 
-/// A tensor on its way into a file.
+/// A tensor on its way into a file. Once it is there the memory of a mapped one is given back, so
+/// that copying a checkpoint never holds all of it.
 struct Stored<'a> {
-    shape: &'a [usize],
+    tensor: &'a Tensor,
     values: Values,
+}
+
+impl Drop for Stored<'_> {
+    fn drop(&mut self) {
+        self.tensor.release();
+    }
 }
 
 impl View for Stored<'_> {
@@ -157,7 +162,7 @@ impl View for Stored<'_> {
     }
 
     fn shape(&self) -> &[usize] {
-        self.shape
+        self.tensor.shape()
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
