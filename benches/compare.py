@@ -5,6 +5,7 @@ usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
        compare.py cells [--runs N]
        compare.py serve [--runs N]
        compare.py distilbert [--runs N] [--device cpu|cuda:0] [--precision bf16]
+       compare.py nets [--runs N]
 
 Needs the release build (`just build`) and a Python that has the peer: `just bench-setup` makes one
 in target/bench-venv, `just bench-setup-distilbert` adds PyTorch to it, and `just bench-setup-cells`
@@ -228,6 +229,42 @@ def distilbert(args):
           + ("." if is_cuda else f" and {peers[0]['onnxruntime']['peer']}."))
 
 
+# Reviews to learn (half as many to test), and epochs: seconds to minutes each.
+NETS = {"avgnet": (10_000, 3), "cnn": (5_000, 2), "lstm": (2_000, 1)}
+
+
+def nets(args):
+    train, test = imdb()
+    peer = [args.python, PEERS / "torch_nets.py"]
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        for net, (n_rows, n_epochs) in NETS.items():
+            parts = [Path(place) / f"{net}-{split}.parquet" for split in ("train", "test")]
+            for whole, n, part in zip((train, test), (n_rows, n_rows // 2), parts):
+                subprocess.run([*peer, "part", whole, str(n), part], check=True)
+            store = [PROGRAM, "--store", Path(place) / "store", "--json"]
+            measure([*store, "data", "add", net, "--train", parts[0], "--test", parts[1]])
+            ours, peers = [], []
+            for run in range(args.runs):
+                # In turn, so that a machine whose speed drifts slows both.
+                settings = ["--epochs", str(n_epochs), "--device", "cpu"]
+                ours.append(measure([*store, "train", net, "--data", net, *settings]))
+                peers.append(measure([*peer, "train", net, *parts, "--epochs", str(n_epochs)]))
+                print(f"{net}: run {run + 1} of {args.runs} done", flush=True)
+            our_s = statistics.median(wall for _, wall, _ in ours)
+            peer_s = statistics.median(answer["total_s"] for answer, _, _ in peers)
+            memory = [f"{statistics.median(mb for *_, mb in runs):.0f}" for runs in (ours, peers)]
+            scores = [f"{ours[-1][0]['metrics']['accuracy']:.3f}", f"{peers[-1][0]['accuracy']:.3f}"]
+            times = [f"{our_s:.1f}", f"{peer_s:.1f}", f"{peer_s / our_s:.1f}x"]
+            rows.append([f"{net}, {n_rows:,} reviews x {n_epochs}", *times, *memory, *scores])
+    print(f"\nNets of words on IMDB reviews beside {peers[-1][0]['peer']} on the CPU: vocabulary, training, evaluation")
+    print(f"{machine()}; median of {args.runs} runs each, taken in turn, 2 threads\n")
+    heads = ["trialbook (s)", "PyTorch (s)", "ratio", "peak MB", "PyTorch's", "accuracy", "PyTorch's"]
+    table(["", *heads], rows)
+    print("\nOur times are the whole process, the run and its model registered; the peer's leave out its imports")
+    print("and save nothing. Both start from weights of their own, so that accuracies after so little differ.")
+
+
 # One short review, as a client of the API sends it.
 QUESTION = json.dumps({"text": "An utterly wonderful film: the music alone is worth the evening."})
 WRK_SCRIPT = f"""wrk.method = "POST"
@@ -326,7 +363,7 @@ def serve(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=["tfidf", "registry", "cells", "serve", "distilbert"])
+    parser.add_argument("work", choices=["tfidf", "registry", "cells", "serve", "distilbert", "nets"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ngram", type=int, default=2)
     parser.add_argument("--c", type=float, default=10)
@@ -338,7 +375,9 @@ def main():
     args = parser.parse_args()
     if not PROGRAM.exists():
         fail(f"{PROGRAM} does not exist", "build it with `just build`")
-    {"tfidf": tfidf, "registry": registry, "cells": cells, "serve": serve, "distilbert": distilbert}[args.work](args)
+    works = {"tfidf": tfidf, "registry": registry, "cells": cells, "serve": serve}
+    works |= {"distilbert": distilbert, "nets": nets}
+    works[args.work](args)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 //! Unordered Composition Rivals Syntactic Methods for Text Classification").
 
 use burn::tensor::activation;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Batch,
-    parameters::{Init, Key, Specs, Tensor},
+    parameters::{Init, Key, Specs, Tensor, add_row, host, matrix},
     pass::Pass,
 };
 
@@ -61,20 +62,73 @@ impl AvgNet {
         pass: &mut Pass<'_>,
         batch: &Batch,
     ) -> Tensor<2> {
-        let [n, length, width] = [batch.n(), batch.length(), config.embedding_dim];
-        let tokens = pass.embed(self.embedding, batch.ids().iter().copied());
-        // The mean as a product of [1, length] shares with [length, width] embeddings.
-        let mut shares = batch.mask();
-        for (row, real) in shares.chunks_exact_mut(length).zip(batch.lengths()) {
-            row.iter_mut().for_each(|share| *share /= *real as f32);
-        }
-        let shares = pass.constant(shares, [n, 1, length]);
-        let mean = shares.matmul(tokens.reshape([n, length, width])).reshape([n, width]);
+        let mean = if pass.is_plain() {
+            self.mean_at_once(config, pass, batch)
+        } else {
+            self.mean_by_product(config, pass, batch)
+        };
         let [weight, bias] = self.dense1;
         let hidden = activation::relu(pass.linear(mean, weight, bias));
         let hidden = pass.dropout(hidden, config.dropout);
         let [weight, bias] = self.dense2;
         pass.linear(hidden, weight, bias)
+    }
+
+    /// The mean of each text's embeddings, by our own arithmetic: Burn's gradient of a lookup goes
+    /// through several copies of the whole table.
+    ///
+    /// # Shapes
+    /// `[n, embedding]`.
+    fn mean_at_once(&self, config: &AvgNetConfig, pass: &mut Pass<'_>, batch: &Batch) -> Tensor<2> {
+        let [n, length, width] = [batch.n(), batch.length(), config.embedding_dim];
+        let tokens = pass.peek_embedded(self.embedding, batch.ids());
+        let mut means = vec![0.0_f32; n * width];
+        let texts = means.par_chunks_exact_mut(width).zip(tokens.par_chunks_exact(length * width));
+        texts.zip(batch.lengths()).for_each(|((mean, tokens), real)| {
+            for token in tokens.chunks_exact(width).take(*real as usize) {
+                mean.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
+            }
+            mean.iter_mut().for_each(|sum| *sum /= *real as f32);
+        });
+        let device = pass.plain_device().clone();
+        let means = matrix(means, [n, width], &device);
+        if !pass.trains() {
+            return means;
+        }
+        let (table, dims) = (self.embedding, [config.vocab_size, width]);
+        let texts: Vec<Vec<u32>> = batch
+            .ids()
+            .chunks_exact(length)
+            .zip(batch.lengths())
+            .map(|(ids, real)| ids[..*real as usize].to_vec())
+            .collect();
+        let backward = move |gradients: Vec<Tensor<2>>| {
+            let gradient = gradients.into_iter().flat_map(host).collect::<Vec<f32>>();
+            let mut sums = vec![0.0; dims[0] * dims[1]];
+            for (ids, gradient) in texts.iter().zip(gradient.chunks_exact(width)) {
+                let share: Vec<f32> =
+                    gradient.iter().map(|value| value / ids.len() as f32).collect();
+                for id in ids {
+                    add_row(&mut sums, *id, &share);
+                }
+            }
+            (Vec::new(), vec![(table, matrix(sums, dims, &device))])
+        };
+        let mut outputs = pass.cut(Vec::new(), vec![means], Box::new(backward));
+        outputs.pop().expect("a cut returns as many tensors as it is given")
+    }
+
+    /// [`AvgNet::mean_at_once`] by the device's operations: a product of `[1, length]` shares with
+    /// `[length, embedding]` embeddings.
+    fn mean_by_product(&self, config: &AvgNetConfig, pass: &Pass<'_>, batch: &Batch) -> Tensor<2> {
+        let [n, length, width] = [batch.n(), batch.length(), config.embedding_dim];
+        let tokens = pass.embed(self.embedding, batch.ids().iter().copied());
+        let mut shares = batch.mask();
+        for (row, real) in shares.chunks_exact_mut(length).zip(batch.lengths()) {
+            row.iter_mut().for_each(|share| *share /= *real as f32);
+        }
+        let shares = pass.constant(shares, [n, 1, length]);
+        shares.matmul(tokens.reshape([n, length, width])).reshape([n, width])
     }
 }
 
@@ -86,4 +140,28 @@ pub(crate) fn dense(specs: &mut Specs, name: &str, input: usize, out: usize) -> 
         specs.weight(format!("{name}.weight"), [out, input], bound),
         specs.vector(format!("{name}.bias"), out, bound),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::neural::net::{Net, NetConfig, Precision, fixtures::devices};
+
+    #[test]
+    fn the_operations_of_a_device_give_the_means_of_our_own_arithmetic() {
+        let config = AvgNetConfig { vocab_size: 40, embedding_dim: 7, ..Default::default() };
+        let texts: [&[u32]; 4] = [&[3, 9, 20, 4, 4], &[7], &[31, 2, 8], &[1; 90]];
+        let batch = Batch::new(&texts, 0).unwrap();
+        for device in devices() {
+            let net = Net::new(NetConfig::AvgNet(config.clone()), 4, &device).unwrap();
+            let avgnet = AvgNet::new(&config, &mut Specs::default());
+            let mut pass = Pass::predict(net.values(), device.burn(), Precision::F32);
+            let by_product = host(avgnet.mean_by_product(&config, &pass, &batch));
+            let at_once = host(avgnet.mean_at_once(&config, &mut pass, &batch));
+            assert_eq!(by_product.len(), at_once.len());
+            for (by_product, at_once) in by_product.into_iter().zip(at_once) {
+                assert!((by_product - at_once).abs() < 1e-6, "{device}: {by_product} {at_once}");
+            }
+        }
+    }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Batch,
     avgnet::dense,
-    parameters::{Init, Key, Specs, Tensor},
+    convolution::{Convolution, Strongest},
+    parameters::{Init, Key, Specs, Tensor, add_row, host, matrix},
     pass::Pass,
 };
 
@@ -85,17 +86,77 @@ impl Cnn {
         pass: &mut Pass<'_>,
         batch: &Batch,
     ) -> Tensor<2> {
-        let features = config.widths.iter().zip(&self.convs);
-        let features =
-            features.map(|(width, conv)| self.strongest(config, pass, batch, *width, *conv));
-        let features = Tensor::cat(features.collect(), 1);
+        let strongest = if pass.is_plain() {
+            self.strongest_at_once(config, pass, batch)
+        } else {
+            self.strongest_by_width(config, pass, batch)
+        };
+        // Bias and ReLU never change which response is the largest: they come after the maximum.
+        let biases = self.convs.iter().map(|[_, bias]| pass.value(*bias));
+        let features = activation::relu(strongest + Tensor::cat(biases.collect(), 1));
         let features = pass.dropout(features, config.dropout);
         let [weight, bias] = self.dense;
         pass.linear(features, weight, bias)
     }
 
-    /// Each filter's largest response to a text.
+    /// Each filter's largest response to a text, by our own arithmetic.
     ///
+    /// # Shapes
+    /// `[n, widths · n_filters]`.
+    fn strongest_at_once(
+        &self,
+        config: &CnnConfig,
+        pass: &mut Pass<'_>,
+        batch: &Batch,
+    ) -> Tensor<2> {
+        let convolution = Convolution {
+            lengths: batch.lengths().to_vec(),
+            length: batch.length(),
+            embedding: config.embedding_dim,
+            widths: config.widths.clone(),
+            n_filters: config.n_filters,
+        };
+        let [n_texts, n_features] = [batch.n(), config.widths.len() * config.n_filters];
+        let device = pass.plain_device().clone();
+        let tokens = pass.peek_embedded(self.embedding, batch.ids());
+        let keys: Vec<Key> = self.convs.iter().map(|[weight, _]| *weight).collect();
+        let weights: Vec<Vec<f32>> =
+            keys.iter().map(|weight| pass.peek(&pass.value(*weight))).collect();
+        let Strongest { responses, starts } = convolution.forward(&weights, &tokens);
+        let responses = matrix(responses, [n_texts, n_features], &device);
+        if !pass.trains() {
+            return responses;
+        }
+        let (table, ids) = (self.embedding, batch.ids().to_vec());
+        let [vocab_size, width] = [config.vocab_size, config.embedding_dim];
+        let backward = move |gradients: Vec<Tensor<2>>| {
+            let gradient = gradients.into_iter().flat_map(host).collect::<Vec<f32>>();
+            let gradients = convolution.backward(&weights, &tokens, &starts, &gradient);
+            let mut embedding = vec![0.0; vocab_size * width];
+            for (id, row) in ids.iter().zip(gradients.tokens.chunks_exact(width)) {
+                add_row(&mut embedding, *id, row);
+            }
+            let filters = keys.into_iter().zip(gradients.weights);
+            let filters = filters.map(|(key, gradient)| {
+                let n_rows = gradient.len() / convolution.n_filters;
+                (key, matrix(gradient, [n_rows, convolution.n_filters], &device))
+            });
+            let mut own: Vec<(Key, Tensor<2>)> = filters.collect();
+            own.push((table, matrix(embedding, [vocab_size, width], &device)));
+            (Vec::new(), own)
+        };
+        let mut outputs = pass.cut(Vec::new(), vec![responses], Box::new(backward));
+        outputs.pop().expect("a cut returns as many tensors as it is given")
+    }
+
+    /// [`Cnn::strongest_at_once`] by the device's operations.
+    fn strongest_by_width(&self, config: &CnnConfig, pass: &Pass<'_>, batch: &Batch) -> Tensor<2> {
+        let groups = config.widths.iter().zip(&self.convs);
+        let strongest =
+            groups.map(|(width, [weight, _])| self.strongest(config, pass, batch, *width, *weight));
+        Tensor::cat(strongest.collect(), 1)
+    }
+
     /// # Shapes
     /// `[n, n_filters]`.
     fn strongest(
@@ -104,7 +165,7 @@ impl Cnn {
         pass: &Pass<'_>,
         batch: &Batch,
         width: usize,
-        [weight, bias]: [Key; 2],
+        weight: Key,
     ) -> Tensor<2> {
         let [n, length] = [batch.n(), batch.length()];
         let n_windows = length.max(width) - width + 1;
@@ -136,8 +197,38 @@ impl Cnn {
             });
             responses = responses + pass.constant(excluded.collect(), [n, n_windows, 1]);
         }
-        // Bias and ReLU never change which response is the largest: they come after the maximum.
-        let strongest = responses.max_dim(1).reshape([n, config.n_filters]);
-        activation::relu(strongest + pass.value(bias))
+        responses.max_dim(1).reshape([n, config.n_filters])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::neural::net::{Net, NetConfig, Precision, fixtures::devices};
+
+    #[test]
+    fn the_operations_of_a_device_give_the_responses_of_our_own_arithmetic() {
+        let config = CnnConfig {
+            vocab_size: 40,
+            embedding_dim: 7,
+            widths: vec![3, 1, 4],
+            n_filters: 13,
+            ..Default::default()
+        };
+        // More windows than a block has, a single one, and fewer tokens than a filter reads.
+        let long: Vec<u32> = (0..75).map(|idx| idx * 11 % 40).collect();
+        let texts: [&[u32]; 4] = [&long, &[3, 9, 20, 4, 4], &[7], &[31, 2, 8]];
+        let batch = Batch::new(&texts, 0).unwrap();
+        for device in devices() {
+            let net = Net::new(NetConfig::Cnn(config.clone()), 4, &device).unwrap();
+            let cnn = Cnn::new(&config, &mut Specs::default());
+            let mut pass = Pass::predict(net.values(), device.burn(), Precision::F32);
+            let by_width = host(cnn.strongest_by_width(&config, &pass, &batch));
+            let at_once = host(cnn.strongest_at_once(&config, &mut pass, &batch));
+            assert_eq!(by_width.len(), at_once.len());
+            for (by_width, at_once) in by_width.into_iter().zip(at_once) {
+                assert!((by_width - at_once).abs() < 1e-6, "{device}: {by_width} {at_once}");
+            }
+        }
     }
 }

@@ -27,9 +27,20 @@ pub(crate) fn json(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path(name)).unwrap()).unwrap()
 }
 
-/// Both CPU backends.
-pub(crate) fn devices() -> [Resolved; 2] {
-    [Device::Flex, Device::NdArray].map(|device| device.resolve().unwrap())
+/// The backend that `cpu` means.
+pub(crate) fn cpu() -> Resolved {
+    Device::Cpu.resolve().unwrap()
+}
+
+/// Both CPU backends, and the GPU that `TRIALBOOK_DEVICE` names where it names one.
+pub(crate) fn devices() -> Vec<Resolved> {
+    let named = Device::from_env().unwrap();
+    let gpu = matches!(named, Device::Cuda(_)).then_some(named);
+    [Device::Flex, Device::NdArray]
+        .into_iter()
+        .chain(gpu)
+        .map(|device| device.resolve().unwrap())
+        .collect()
 }
 
 pub(crate) fn rows(value: &Value) -> Vec<Vec<u32>> {

@@ -4,13 +4,13 @@
 //! The backward direction reads each text from its last real token, so that padding comes last for
 //! both directions and never reaches a state that is used.
 
-use burn::tensor::{TensorData, activation};
+use burn::tensor::activation;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Batch,
     avgnet::dense,
-    parameters::{Init, Key, Specs, Tensor, host},
+    parameters::{Init, Key, Specs, Tensor, host, matrix},
     pass::Pass,
     recurrence::Recurrence,
 };
@@ -162,9 +162,7 @@ fn states_at_once(
     let run = |side: usize| recurrences[side].forward(&weights[side], &values[side], traced);
     let ((ahead, ahead_trace), (behind, behind_trace)) = rayon::join(|| run(0), || run(1));
     let device = pass.plain_device().clone();
-    let tensor = move |values: Vec<f32>, width: usize| {
-        Tensor::<2>::from_data(TensorData::new(values, [n_rows, width]), &device)
-    };
+    let tensor = move |values, width| matrix(values, [n_rows, width], &device);
     if !traced {
         return [ahead, behind].map(|states| tensor(states, hidden));
     }
@@ -257,7 +255,7 @@ fn halve(steps: Tensor<4>, length: usize, out: &mut Vec<Tensor<4>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::neural::net::{Net, NetConfig, fixtures::devices};
+    use crate::model::neural::net::{Net, NetConfig, Precision, fixtures::devices};
 
     #[test]
     fn the_steps_of_a_device_give_the_states_of_our_own_arithmetic() {
@@ -268,7 +266,7 @@ mod tests {
         for device in devices() {
             let net = Net::new(NetConfig::Lstm(config.clone()), 4, &device).unwrap();
             let lstm = Lstm::new(&config, &mut Specs::default());
-            let mut pass = Pass::predict(net.values(), device.burn());
+            let mut pass = Pass::predict(net.values(), device.burn(), Precision::F32);
             let tokens = pass.embed(lstm.embedding, batch.ids().iter().copied());
             let projected = lstm.layers[0]
                 .each_ref()

@@ -5,6 +5,7 @@ mod avgnet;
 mod batch;
 mod cnn;
 mod config;
+mod convolution;
 mod distilbert;
 mod lstm;
 pub(crate) mod parameters;
@@ -41,6 +42,8 @@ pub struct Net {
     specs: Specs,
     values: Values,
     device: Resolved,
+    /// Of the products when predicting.
+    precision: Precision,
 }
 
 #[derive(Debug, Clone)]
@@ -72,10 +75,7 @@ impl Net {
     /// # Errors
     /// Sizes that make no net.
     pub fn new(config: NetConfig, seed: u64, device: &Resolved) -> Result<Self> {
-        config.check()?;
-        let (architecture, specs) = Architecture::new(&config);
-        let values = specs.initialize(seed, device.burn());
-        Ok(Self { config, architecture, specs, values, device: device.clone() })
+        Self::with_values(config, device, |specs| Ok(specs.initialize(seed, device.burn())))
     }
 
     /// A net with the weights `tensors`.
@@ -83,10 +83,23 @@ impl Net {
     /// # Errors
     /// Sizes that make no net; missing, unused and mis-shaped tensors, all of them by name.
     pub fn load(config: NetConfig, tensors: &Tensors, device: &Resolved) -> Result<Self> {
+        Self::with_values(config, device, |specs| specs.load(tensors, device.burn()))
+    }
+
+    fn with_values(
+        config: NetConfig,
+        device: &Resolved,
+        values: impl FnOnce(&Specs) -> Result<Values>,
+    ) -> Result<Self> {
         config.check()?;
         let (architecture, specs) = Architecture::new(&config);
-        let values = specs.load(tensors, device.burn())?;
-        Ok(Self { config, architecture, specs, values, device: device.clone() })
+        let (values, device) = (values(&specs)?, device.clone());
+        Ok(Self { config, architecture, specs, values, device, precision: Precision::F32 })
+    }
+
+    /// The same net, whose products are in `precision` when it predicts.
+    pub fn predicting_in(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The names and shapes of the parameters that a net of `config` has.
@@ -137,7 +150,7 @@ impl Net {
     /// A token id beyond the vocabulary, a text longer than the net reads.
     pub fn forward(&self, batch: &Batch) -> Result<Vec<f32>> {
         self.check(batch)?;
-        let mut pass = Pass::predict(&self.values, self.device.burn());
+        let mut pass = Pass::predict(&self.values, self.device.burn(), self.precision);
         Ok(host(self.logits(&mut pass, batch)))
     }
 

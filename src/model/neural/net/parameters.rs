@@ -139,7 +139,7 @@ fn unit(random: &mut Random) -> f64 {
 }
 
 /// `[rows, columns]` to `[columns, rows]`, in blocks that stay in the cache.
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(super) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     const BLOCK: usize = 32;
     let mut turned = vec![0.0; values.len()];
     for row_start in (0..rows).step_by(BLOCK) {
@@ -152,6 +152,12 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
         }
     }
     turned
+}
+
+/// Adds `row` to the row `id` of `table`, which has rows as long.
+pub(super) fn add_row(table: &mut [f32], id: u32, row: &[f32]) {
+    let sums = &mut table[id as usize * row.len()..][..row.len()];
+    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
 }
 
 /// The list a net's layers put their parameters on.
@@ -196,7 +202,8 @@ impl Specs {
     /// New values; `seed` alone decides them, whatever the device.
     pub(crate) fn initialize(&self, seed: u64, device: &DispatchDevice) -> Values {
         let mut random = Random::new(seed);
-        let tensors = self.0.iter().map(|spec| matrix(spec.initial(&mut random), spec, device));
+        let tensors =
+            self.0.iter().map(|spec| matrix(spec.initial(&mut random), spec.dims(), device));
         Values(tensors.collect())
     }
 
@@ -231,7 +238,7 @@ impl Specs {
         let values = self
             .0
             .iter()
-            .map(|spec| Ok(matrix(spec.inward(&tensors.values(&spec.name)?), spec, device)));
+            .map(|spec| Ok(matrix(spec.inward(&tensors.values(&spec.name)?), spec.dims(), device)));
         Ok(Values(values.collect::<Result<_>>()?))
     }
 
@@ -247,8 +254,9 @@ impl Specs {
     }
 }
 
-fn matrix(values: Vec<f32>, spec: &Spec, device: &DispatchDevice) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values, spec.dims()), device)
+/// A matrix of these values, row-major.
+pub(crate) fn matrix(values: Vec<f32>, dims: [usize; 2], device: &DispatchDevice) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values, dims), device)
 }
 
 /// A tensor's values, brought into f32 and into this machine's memory.

@@ -2,6 +2,8 @@
 //! dropout. The steps that several nets share are its methods, so that training and prediction run
 //! the same code.
 
+use std::str::FromStr;
+
 use burn::{
     Dispatch, DispatchDevice,
     tensor::{
@@ -12,7 +14,10 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use super::parameters::{Key, Tensor, Values, host};
-use crate::random::Random;
+use crate::{
+    error::{Error, Result},
+    random::Random,
+};
 
 /// The number format of the products inside a net; weights, norms, softmax and loss stay f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,6 +33,25 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Every name that [`FromStr`] knows.
+    pub const NAMES: [&str; 3] = ["f32", "bf16", "f16"];
+
+    /// Names the format that models on a GPU predict in.
+    pub const ENV: &str = "TRIALBOOK_PRECISION";
+
+    /// What [`Precision::ENV`] asks for, or f32.
+    ///
+    /// # Errors
+    /// When it names no format.
+    pub fn from_env() -> Result<Self> {
+        match std::env::var(Self::ENV) {
+            Ok(text) if !text.is_empty() => {
+                text.parse().map_err(|error: Error| error.with_context(Self::ENV))
+            }
+            _ => Ok(Self::F32),
+        }
+    }
+
     /// The name in settings and on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -46,11 +70,27 @@ impl Precision {
     }
 }
 
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::F32, Self::Bf16, Self::F16]
+            .into_iter()
+            .find(|precision| precision.name() == text)
+            .ok_or_else(|| {
+                let names = Self::NAMES.join(", ");
+                Error::invalid(format!("unknown precision {text:?}: expected one of {names}"))
+            })
+    }
+}
+
 /// The weights and circumstances of one forward pass.
 pub(crate) struct Pass<'a> {
     values: &'a Values,
     device: &'a DispatchDevice,
     precision: Precision,
+    /// Whether our own arithmetic takes the steps that it knows.
+    is_plain: bool,
     dropout: Option<Masks>,
     cuts: Vec<Cut>,
 }
@@ -71,9 +111,12 @@ type Backward = dyn FnOnce(Vec<Tensor<2>>) -> (Vec<Tensor<2>>, Vec<(Key, Tensor<
 
 impl Cut {
     /// The way back through the cut. `recorded` is what the graph behind it gave; returns what to
-    /// derive next, whose gradients are those of all that comes before, and the gradients of the
-    /// cut's own parameters.
-    pub(crate) fn backward(self, recorded: &mut Gradients) -> (Tensor<1>, Vec<(Key, Tensor<2>)>) {
+    /// derive next, whose gradients are those of all that comes before, if anything does, and the
+    /// gradients of the cut's own parameters.
+    pub(crate) fn backward(
+        self,
+        recorded: &mut Gradients,
+    ) -> (Option<Tensor<1>>, Vec<(Key, Tensor<2>)>) {
         let gradients = self.outputs.iter().map(|output| {
             output.grad_remove(recorded).unwrap_or_else(|| output.clone().inner().zeros_like())
         });
@@ -82,14 +125,25 @@ impl Cut {
             // The sum of x · g has the gradient g at x.
             (input * Tensor::from_inner(gradient)).sum()
         });
-        (sums.reduce(|sum, part| sum + part).expect("a cut has inputs"), own)
+        (sums.reduce(|sum, part| sum + part), own)
     }
 }
 
 impl<'a> Pass<'a> {
-    /// A pass that predicts: f32, no dropout.
-    pub(crate) fn predict(values: &'a Values, device: &'a DispatchDevice) -> Self {
-        Self { values, device, precision: Precision::F32, dropout: None, cuts: Vec::new() }
+    /// A pass that predicts: no dropout.
+    pub(crate) fn predict(
+        values: &'a Values,
+        device: &'a DispatchDevice,
+        precision: Precision,
+    ) -> Self {
+        Self {
+            values,
+            device,
+            precision,
+            is_plain: precision == Precision::F32 && is_host(device),
+            dropout: None,
+            cuts: Vec::new(),
+        }
     }
 
     /// A pass that trains; `seed` alone decides what its dropout drops.
@@ -100,7 +154,7 @@ impl<'a> Pass<'a> {
         seed: u64,
     ) -> Self {
         let dropout = Some(Masks::new(seed, device));
-        Self { values, device, precision, dropout, cuts: Vec::new() }
+        Self { dropout, ..Self::predict(values, device, precision) }
     }
 
     /// Whether gradients are recorded.
@@ -110,7 +164,13 @@ impl<'a> Pass<'a> {
 
     /// Whether the tensors are f32 in this machine's memory, where our own arithmetic reads them.
     pub(crate) fn is_plain(&self) -> bool {
-        self.precision == Precision::F32 && is_host(self.device)
+        self.is_plain
+    }
+
+    /// The pass with every step as an accelerator takes it.
+    #[cfg(test)]
+    pub(crate) fn by_operations(self) -> Self {
+        Self { is_plain: false, ..self }
     }
 
     /// The device without records.
@@ -169,6 +229,16 @@ impl<'a> Pass<'a> {
         // Ids were checked against the table's size, which is far below 2^31.
         let indices = self.indices(ids.map(|id| id as i32).collect());
         self.value(table).select(0, indices)
+    }
+
+    /// [`Pass::embed`]'s values, apart from any record.
+    pub(crate) fn peek_embedded(&self, table: Key, ids: &[u32]) -> Vec<f32> {
+        let table = self.value(table);
+        let table = if self.trains() { table.inner() } else { table };
+        let ids = ids.iter().map(|id| *id as i32).collect::<Vec<_>>();
+        let n_ids = ids.len();
+        let ids = BurnTensor::from_data(TensorData::new(ids, [n_ids]), self.plain_device());
+        host(table.select(0, ids))
     }
 
     /// `x · W` in the pass's precision, back in f32.

@@ -125,7 +125,7 @@ fn names_are_hugging_faces() {
 
 #[test]
 fn every_tensor_that_does_not_fit_is_named() {
-    let [device, _] = devices();
+    let device = cpu();
     let [config, ..] = tiny_configs(40, 2);
     let mut parameters = Net::new(config.clone(), 1, &device).unwrap().parameters();
     parameters.remove("dense1.bias").unwrap();
@@ -143,12 +143,30 @@ fn every_tensor_that_does_not_fit_is_named() {
 
 #[test]
 fn ids_and_lengths_the_net_cannot_read_are_refused() {
-    let [device, _] = devices();
+    let device = cpu();
     for config in tiny_configs(40, 2) {
         let net = Net::new(config, 1, &device).unwrap();
         let error = net.forward(&batch(&[vec![3, 40]])).unwrap_err();
         assert!(error.to_string().contains("token id 40"), "{error}");
         let long = net.forward(&batch(&[vec![1; 2_000]]));
         assert_eq!(long.is_err(), net.config.max_length().is_some());
+    }
+}
+
+#[test]
+fn half_precision_gives_the_logits_but_for_its_rounding() {
+    let device = cpu();
+    for config in tiny_configs(40, 3) {
+        let net = Net::new(config, 6, &device).unwrap();
+        let exact = net.forward(&batch(&texts())).unwrap();
+        let largest = exact.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        // A few products after each other, of 8 and of 11 bits.
+        for (precision, bits) in [(Precision::Bf16, 8), (Precision::F16, 11)] {
+            let rounded = net.clone().predicting_in(precision);
+            let logits = rounded.forward(&batch(&texts())).unwrap();
+            let tolerance = largest * 8.0 / (1 << bits) as f32;
+            assert_close(&logits, &exact, tolerance, net.config.name());
+            assert_ne!(logits, exact, "{} in {}", net.config.name(), precision.name());
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! On the CPU a step is one pass over each parameter's memory: as a chain of tensor operations it
 //! would take longer than the gradients of a small net. On an accelerator it is that chain.
 
-use burn::{DispatchDevice, tensor::TensorData};
+use burn::tensor::TensorData;
 use rayon::prelude::*;
 
 use super::{TrainSettings, loss::diverged, state::Moments};
@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     model::neural::net::{
         Net,
-        parameters::{Spec, Tensor, Values, host},
+        parameters::{Spec, Tensor, Values, host, matrix},
     },
 };
 
@@ -164,10 +164,6 @@ impl AdamW {
         *net.values_mut() = Values::new(updated.collect());
         Ok(norm)
     }
-}
-
-fn matrix(values: Vec<f32>, dims: [usize; 2], device: &DispatchDevice) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values, dims), device)
 }
 
 /// The values of f32 data where they lie. Burn's own access looks at each value.

@@ -43,7 +43,33 @@ pub(super) fn gradients(
 ) -> Result<(f64, Vec<Tensor<2>>)> {
     let device = net.device().training();
     let leaves = net.values().leaves();
-    let mut pass = Pass::train(&leaves, &device, objective.precision, objective.seed);
+    let pass = Pass::train(&leaves, &device, objective.precision, objective.seed);
+    derive(net, &leaves, pass, batch, labels, objective)
+}
+
+/// [`gradients`] as an accelerator computes them.
+#[cfg(test)]
+pub(super) fn gradients_by_operations(
+    net: &Net,
+    batch: &Batch,
+    labels: &[usize],
+    objective: Objective,
+) -> Result<(f64, Vec<Tensor<2>>)> {
+    let device = net.device().training();
+    let leaves = net.values().leaves();
+    let pass = Pass::train(&leaves, &device, objective.precision, objective.seed);
+    derive(net, &leaves, pass.by_operations(), batch, labels, objective)
+}
+
+/// [`gradients`] of `leaves`, the weights of `pass`.
+fn derive(
+    net: &Net,
+    leaves: &Values,
+    mut pass: Pass<'_>,
+    batch: &Batch,
+    labels: &[usize],
+    objective: Objective,
+) -> Result<(f64, Vec<Tensor<2>>)> {
     let logits = net.logits(&mut pass, batch);
     let [n, n_classes] = logits.dims();
     let share = 1.0 / objective.n_examples as f64;
@@ -63,14 +89,16 @@ pub(super) fn gradients(
     let scale = if objective.precision == Precision::F16 { F16_SCALE } else { 1.0 };
     let mut recorded = if scale == 1.0 { loss.backward() } else { (loss * scale).backward() };
     let mut sums: Vec<Option<Tensor<2>>> = vec![None; leaves.iter().len()];
-    take(&leaves, &mut recorded, &mut sums);
+    take(leaves, &mut recorded, &mut sums);
     for cut in pass.into_cuts().into_iter().rev() {
         let (before, own) = cut.backward(&mut recorded);
         for (key, gradient) in own {
             add(&mut sums[key.index()], gradient);
         }
-        recorded = before.backward();
-        take(&leaves, &mut recorded, &mut sums);
+        if let Some(before) = before {
+            recorded = before.backward();
+            take(leaves, &mut recorded, &mut sums);
+        }
     }
     let gradients = sums.into_iter().zip(net.values().iter()).map(|(sum, value)| match sum {
         Some(gradient) if scale == 1.0 => gradient,
