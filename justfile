@@ -38,7 +38,7 @@ bench-setup:
     {{python}} -m venv target/bench-venv
     target/bench-venv/bin/pip install --quiet scikit-learn pyarrow mlflow fastapi uvicorn
 
-# add PyTorch, Transformers and ONNX Runtime to it, for `just bench distilbert`
+# add PyTorch, Transformers and ONNX Runtime to it, for `just bench distilbert` and `just bench nets`
 bench-setup-distilbert: bench-setup
     target/bench-venv/bin/pip install --quiet torch transformers onnxruntime onnx
 
@@ -51,7 +51,7 @@ test-stock-evcxr:
     cargo install --locked evcxr_jupyter@0.22.0 --root target/bench-evcxr --target-dir target/bench-evcxr/build
     bash tests/jupyter/run.sh --stock target/bench-evcxr/bin/evcxr_jupyter
 
-# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr), `just bench serve` (needs FastAPI and wrk), `just bench distilbert --device cuda:0` (needs PyTorch)
+# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr), `just bench serve` (needs FastAPI and wrk), `just bench nets` and `just bench distilbert --device cuda:0` (need PyTorch)
 bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}
 
@@ -59,6 +59,10 @@ bench WORK *ARGS: build
 check-deploy:
     cargo build --locked
     bash deploy/check.sh
+
+# the nets' tests on a GPU beside the CPU's backends
+test-cuda DEVICE="cuda:0":
+    TRIALBOOK_DEVICE={{DEVICE}} cargo test --release --locked --features cuda --lib model::neural
 
 # what Jupyter itself says of the kernel, our own client suite, and every notebook: `PROGRAM=target/debug/trialbook just test-jupyter`
 test-jupyter *ARGS:

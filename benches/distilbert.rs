@@ -50,13 +50,7 @@ impl Arguments {
             let mut value = || words.next().expect("a value after the flag");
             match word.as_str() {
                 "--device" => arguments.device = value().parse().expect("a device"),
-                "--precision" => {
-                    arguments.precision = match value().as_str() {
-                        "bf16" => Precision::Bf16,
-                        "f16" => Precision::F16,
-                        _ => Precision::F32,
-                    }
-                }
+                "--precision" => arguments.precision = value().parse().expect("a number format"),
                 "--shapes" => arguments.shapes = value().split(',').map(shape).collect(),
                 "--train" => arguments.train = Some(shape(&value())),
                 // What cargo adds.
@@ -139,7 +133,8 @@ fn main() -> Result<()> {
     let engine = if uses_encoder {
         Engine::Encoder(Encoder::load(&checkpoint.config, &checkpoint.tensors)?)
     } else {
-        Engine::Net(net_of_checkpoint(&checkpoint, &device)?)
+        let net = net_of_checkpoint(&checkpoint, &device)?;
+        Engine::Net(if device.is_cpu() { net } else { net.predicting_in(arguments.precision) })
     };
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
     let mut rows = Vec::new();

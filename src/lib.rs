@@ -10,6 +10,8 @@ pub mod output;
 pub mod progress;
 mod random;
 pub mod store;
+#[cfg(test)]
+mod stub_library;
 
 pub mod data;
 pub mod text;

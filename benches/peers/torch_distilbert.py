@@ -41,14 +41,20 @@ def milliseconds(work, wait):
     return statistics.median(times[N_WARM:]) * 1e3, answer
 
 
-def torch_rows(model, shapes, device, wait):
+def products_in(precision, device):
+    """Mixed precision as PyTorch means it; f32 leaves everything as it is."""
+    kinds = {"bf16": torch.bfloat16, "f16": torch.float16}
+    return torch.autocast(torch.device(device).type, kinds.get(precision), enabled=precision in kinds)
+
+
+def torch_rows(model, shapes, device, precision, wait):
     rows = []
     model.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), products_in(precision, device):
         for n, length in shapes:
             ids = token_ids(n, length, device)
             ms, answer = milliseconds(lambda: model(input_ids=ids).logits.cpu(), wait)
-            rows.append({"batch": n, "length": length, "ms": ms, "logits": answer[0].tolist()})
+            rows.append({"batch": n, "length": length, "ms": ms, "logits": answer[0].float().tolist()})
     return rows
 
 
@@ -86,12 +92,10 @@ def train_ms(model, n, length, device, precision, wait):
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01)
     ids = token_ids(n, length, device) % 20_000 + 1000
     labels = torch.arange(n, device=device) % 2
-    kinds = {"bf16": torch.bfloat16, "f16": torch.float16}
-    mixed = torch.autocast(torch.device(device).type, kinds.get(precision), enabled=precision in kinds)
     times = []
     for _ in range(N_STEPS):
         start = time.perf_counter()
-        with mixed:
+        with products_in(precision, device):
             loss = model(input_ids=ids, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -107,7 +111,10 @@ def bench(args):
     is_cuda = args.device.startswith("cuda")
     wait = torch.cuda.synchronize if is_cuda else lambda: None
     model = DistilBertForSequenceClassification.from_pretrained(args.folder).to(args.device)
-    answer = {"peer": f"PyTorch {torch.__version__}", "predict": torch_rows(model, args.shapes, args.device, wait)}
+    # As ours: on a CPU only training would be mixed, and is refused.
+    precision = args.precision if is_cuda else "f32"
+    rows = torch_rows(model, args.shapes, args.device, precision, wait)
+    answer = {"peer": f"PyTorch {torch.__version__}", "predict": rows}
     if not is_cuda:
         version, rows = onnx_rows(model, args.folder, args.shapes, args.threads)
         answer["onnxruntime"] = {"peer": f"ONNX Runtime {version}", "predict": rows}

@@ -127,12 +127,10 @@ impl Nvml {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, path::PathBuf, process::Command};
-
     use prometheus::{Encoder as _, Registry, TextEncoder};
-    use tempfile::TempDir;
 
     use super::*;
+    use crate::stub_library::StubLibrary;
 
     /// Stands in for NVML with three GPUs, of which the second does not answer.
     const STUB: &str = r#"
@@ -161,17 +159,8 @@ mod tests {
         }
     "#;
 
-    /// A library of `source`, and the folder that it lives as long as.
-    fn library(source: &str) -> (TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let (source_path, path) = (dir.path().join("stub.rs"), dir.path().join("stub.so"));
-        fs::write(&source_path, source).unwrap();
-        let compiled = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-            .args(["--edition=2024", "--crate-type=cdylib", "-Cpanic=abort", "-o"])
-            .args([&path, &source_path])
-            .status();
-        assert!(compiled.unwrap().success());
-        (dir, path)
+    fn load(stub: &StubLibrary) -> Option<Nvml> {
+        Nvml::load(stub.path().to_str().unwrap())
     }
 
     fn series(nvml: Nvml) -> Vec<String> {
@@ -192,9 +181,9 @@ mod tests {
 
     #[test]
     fn every_gpu_that_answers_has_its_series() {
-        let (_dir, path) = library(STUB);
+        let stub = StubLibrary::compile(STUB);
         assert_eq!(
-            series(Nvml::load(path.to_str().unwrap()).unwrap()),
+            series(load(&stub).unwrap()),
             [
                 r#"server_gpu_memory_total_bytes{gpu="0"} 80000000000"#,
                 r#"server_gpu_memory_total_bytes{gpu="2"} 80000000000"#,
@@ -206,9 +195,9 @@ mod tests {
 
     #[test]
     fn a_library_that_fails_or_has_not_all_of_it_shows_no_gpu() {
-        let (_dir, path) = library(&STUB.replace("nvmlDeviceGetMemoryInfo", "another"));
-        assert!(series(Nvml::load(path.to_str().unwrap()).unwrap()).is_empty());
-        let (_dir, path) = library(&STUB.replace("-> c_int { 0 }", "-> c_int { 9 }"));
-        assert!(Nvml::load(path.to_str().unwrap()).is_none());
+        let stub = StubLibrary::compile(&STUB.replace("nvmlDeviceGetMemoryInfo", "another"));
+        assert!(series(load(&stub).unwrap()).is_empty());
+        let stub = StubLibrary::compile(&STUB.replace("-> c_int { 0 }", "-> c_int { 9 }"));
+        assert!(load(&stub).is_none());
     }
 }

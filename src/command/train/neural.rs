@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
 
 use super::Common;
 use crate::{
@@ -58,18 +61,16 @@ struct Shared {
     #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
     validation: f64,
     /// Number format of the products; bf16 and f16 on CUDA only
-    #[arg(long, value_enum, default_value = "f32", value_name = "FORMAT")]
-    precision: Format,
+    #[arg(
+        long,
+        default_value = Precision::default().name(),
+        value_parser = PossibleValuesParser::new(Precision::NAMES).try_map(|name| name.parse::<Precision>()),
+        value_name = "FORMAT"
+    )]
+    precision: Precision,
     /// Where to compute: auto, cpu, ndarray, flex or cuda:N
     #[arg(long, env = Device::ENV, default_value = "auto", value_name = "DEVICE")]
     device: Device,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    F32,
-    Bf16,
-    F16,
 }
 
 /// What the nets that learn a vocabulary of words are asked.
@@ -176,11 +177,7 @@ impl Shared {
             label_smoothing: self.label_smoothing,
             patience: self.patience,
             checkpoint_every: self.checkpoint_every,
-            precision: match self.precision {
-                Format::F32 => Precision::F32,
-                Format::Bf16 => Precision::Bf16,
-                Format::F16 => Precision::F16,
-            },
+            precision: self.precision,
             seed: self.common.seed,
         };
         NeuralConfig {

@@ -46,6 +46,19 @@ impl Resolved {
         !matches!(self.device, Device::Cuda(_))
     }
 
+    /// Bytes that a computation may need at most, where the system says: on the CPU what the machine
+    /// can still give out (Linux, `MemAvailable`), on a GPU all that it has, since what of it is in
+    /// use may be this process's own from before.
+    pub fn memory(&self) -> Option<u64> {
+        if let Device::Cuda(index) = self.device {
+            return cuda::memory(index);
+        }
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
+    }
+
     pub(crate) fn burn(&self) -> &DispatchDevice {
         &self.burn
     }
@@ -72,11 +85,11 @@ mod cuda {
     use super::{Device, Resolved};
     use crate::{
         error::{Error, ErrorKind, Result},
-        model::neural::cuda_driver,
+        model::neural::cuda_driver::Driver,
     };
 
     pub(super) fn resolve(index: usize) -> Result<Resolved> {
-        let n_devices = cuda_driver::n_devices()?;
+        let n_devices = Driver::load()?.n_devices()?;
         if index >= n_devices {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -88,6 +101,10 @@ mod cuda {
             device: Device::Cuda(index),
             burn: DispatchDevice::Cuda(CudaDevice::new(index)),
         })
+    }
+
+    pub(super) fn memory(index: usize) -> Option<u64> {
+        Driver::load().and_then(|driver| driver.memory(index)).ok()
     }
 }
 
@@ -103,6 +120,10 @@ mod cuda {
         )
         .with_hint("build with `cargo build --release --features cuda`, or use --device cpu"))
     }
+
+    pub(super) fn memory(_index: usize) -> Option<u64> {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +133,9 @@ mod tests {
     #[test]
     fn the_cpu_is_always_there() {
         assert!(Device::Cpu.resolve().unwrap().is_cpu());
-        assert_eq!(Device::NdArray.resolve().unwrap().to_string(), "cpu (ndarray)");
+        let device = Device::NdArray.resolve().unwrap();
+        assert_eq!(device.to_string(), "cpu (ndarray)");
+        assert_eq!(device.memory().is_some(), cfg!(target_os = "linux"));
     }
 
     #[test]

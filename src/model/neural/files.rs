@@ -11,7 +11,7 @@ use super::{
     checkpoint::{Checkpoint, Head, WEIGHTS_FILE},
     classifier::{Engine, Neural},
     hugging_face,
-    net::{Net, NetConfig},
+    net::{Net, NetConfig, Precision},
     tensors::Tensors,
     tokenizer::Tokenizer,
     training::TrainSettings,
@@ -144,10 +144,12 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
             Tensors::map(files.path(WEIGHTS_FILE)?)?
         };
         let net = Net::load(header.net.clone(), &tensors, &device);
-        Engine::Net(Box::new(net.map_err(|error| match error.kind() {
+        let net = net.map_err(|error| match error.kind() {
             ErrorKind::Invalid => corrupt(WEIGHTS_FILE, error),
             _ => error,
-        })?))
+        })?;
+        let precision = if device.is_cpu() { Precision::F32 } else { Precision::from_env()? };
+        Engine::Net(Box::new(net.predicting_in(precision)))
     };
     Ok(Neural::new(header, tokenizer, engine))
 }

@@ -5,7 +5,7 @@
 pub mod checkpoint;
 mod classifier;
 mod config;
-#[cfg(feature = "cuda")]
+#[cfg(any(feature = "cuda", test))]
 mod cuda_driver;
 pub mod device;
 pub mod encoder;

@@ -73,8 +73,9 @@ impl NetConfig {
     }
 
     /// Values that a training pass over `n` texts of `length` tokens keeps for the gradients, by
-    /// counting the tensors of the forward pass.
-    pub(crate) fn n_activations(&self, n: usize, length: usize) -> usize {
+    /// counting the tensors of the forward pass; `on_cpu` it is our own arithmetic's where a net
+    /// has some.
+    pub(crate) fn n_activations(&self, n: usize, length: usize, on_cpu: bool) -> usize {
         let tokens = n * length;
         match self {
             Self::DistilBert(config) => {
@@ -83,6 +84,10 @@ impl NetConfig {
                 let pairs = tokens * length * config.n_heads;
                 config.n_layers * (tokens * (24 * config.dim + 4 * config.hidden_dim) + 8 * pairs)
             }
+            // The embedded tokens, and with filters their gradients: windows and responses are a
+            // block at a time.
+            Self::AvgNet(config) if on_cpu => 2 * tokens * config.embedding_dim,
+            Self::Cnn(config) if on_cpu => 3 * tokens * config.embedding_dim,
             Self::AvgNet(config) => 4 * tokens * config.embedding_dim,
             Self::Cnn(config) => {
                 let width: usize = config.widths.iter().sum();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Evaluation, TrainSettings, TrainState,
     adamw::AdamW,
-    available_memory, evaluate,
+    evaluate,
     loss::Objective,
     memory, memory_estimate,
     schedule::Schedule,
@@ -126,11 +126,8 @@ impl Job<'_> {
             }
         }
         let longest = self.train.iter().map(|example| example.ids.len()).max().unwrap_or(0);
-        if net.device().is_cpu() {
-            let needed = memory_estimate(config, self.settings, longest)?;
-            memory::check(needed, available_memory())?;
-        }
-        Ok(())
+        let needed = memory_estimate(config, self.settings, longest, net.device())?;
+        memory::check(needed, net.device())
     }
 
     /// A fingerprint of the training examples (FNV-1a over labels, lengths and ids).

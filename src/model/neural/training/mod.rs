@@ -14,7 +14,7 @@ mod state_file;
 
 pub use evaluation::{Evaluation, evaluate};
 pub use job::{EpochReport, Job, Observer, Outcome, train};
-pub use memory::{available_memory, memory_estimate};
+pub use memory::memory_estimate;
 pub use settings::TrainSettings;
 pub use state::{Moments, Position, TrainState};
 
