@@ -14,7 +14,7 @@ use super::{
     tokenizer::Tokenizer,
 };
 use crate::{
-    error::Result,
+    error::{Error, ErrorKind, Result},
     model::{Classifier, Probabilities, TokenCounts, loss::softmax},
     progress::Interrupt,
 };
@@ -109,7 +109,21 @@ impl Neural {
     /// # Errors
     /// When the model cannot run on this input.
     pub fn logits(&self, texts: &[&str]) -> Result<Vec<f32>> {
-        self.engine.logits(&self.tokenizer.encode(texts)?)
+        let logits = self.engine.logits(&self.tokenizer.encode(texts)?)?;
+        match logits.iter().find(|logit| !logit.is_finite()) {
+            None => Ok(logits),
+            Some(logit) => Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "the {} answers with {logit}, which is no number to predict by",
+                    self.name()
+                ),
+            )
+            .with_hint(
+                "its weights hold numbers that are too large or none at all: train it again with a \
+                 smaller learning rate, or import it anew",
+            )),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! AvgNet: the mean of the tokens' embeddings and two dense layers (Iyyer et al., 2015, "Deep
 //! Unordered Composition Rivals Syntactic Methods for Text Classification").
 
-use burn::tensor::activation;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +67,7 @@ impl AvgNet {
             self.mean_by_product(config, pass, batch)
         };
         let [weight, bias] = self.dense1;
-        let hidden = activation::relu(pass.linear(mean, weight, bias));
+        let hidden = pass.relu(pass.linear(mean, weight, bias));
         let hidden = pass.dropout(hidden, config.dropout);
         let [weight, bias] = self.dense2;
         pass.linear(hidden, weight, bias)

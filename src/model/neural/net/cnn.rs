@@ -1,7 +1,6 @@
 //! A convolutional net with one layer of filters of several widths and the maximum over time (Kim,
 //! 2014, "Convolutional Neural Networks for Sentence Classification").
 
-use burn::tensor::activation;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -93,7 +92,7 @@ impl Cnn {
         };
         // Bias and ReLU never change which response is the largest: they come after the maximum.
         let biases = self.convs.iter().map(|[_, bias]| pass.value(*bias));
-        let features = activation::relu(strongest + Tensor::cat(biases.collect(), 1));
+        let features = pass.relu(strongest + Tensor::cat(biases.collect(), 1));
         let features = pass.dropout(features, config.dropout);
         let [weight, bias] = self.dense;
         pass.linear(features, weight, bias)

@@ -156,7 +156,7 @@ impl DistilBert {
             tokens = norm(pass, narrow + tokens, layer.output_norm);
         }
         let first = tokens.reshape([n, length * dim]).slice_dim(1, 0..dim);
-        let hidden = activation::relu(linear(pass, first, self.pre_classifier));
+        let hidden = pass.relu(linear(pass, first, self.pre_classifier));
         let hidden = pass.dropout(hidden, config.seq_classif_dropout);
         linear(pass, hidden, self.classifier)
     }

@@ -289,6 +289,13 @@ impl<'a> Pass<'a> {
         x * phi * 0.5
     }
 
+    /// `max(x, 0)`; what is not a number stays so, where Burn's makes 0 of it and a net that
+    /// diverged would still give an answer.
+    pub(crate) fn relu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let is_lower = x.clone().lower_equal_elem(0.0);
+        x.mask_fill(is_lower, 0.0)
+    }
+
     /// Sets each value to 0 with `probability` and scales the rest to keep the mean; nothing when
     /// predicting.
     pub(crate) fn dropout<const D: usize>(&mut self, x: Tensor<D>, probability: f64) -> Tensor<D> {

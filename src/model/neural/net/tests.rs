@@ -59,6 +59,31 @@ fn avgnet_cnn_and_lstm_give_pytorchs_logits() {
 }
 
 #[test]
+fn what_is_not_a_number_inside_a_net_reaches_its_logits() {
+    for device in devices() {
+        for config in tiny_configs(40, 3) {
+            let mut net = Net::new(config.clone(), 5, &device).unwrap();
+            // Before the ReLU of each net.
+            let name = match &config {
+                NetConfig::DistilBert(_) => "pre_classifier.weight",
+                NetConfig::AvgNet(_) => "dense1.weight",
+                NetConfig::Cnn(_) => "convs.1.weight",
+                NetConfig::Lstm(_) => "lstm.weight_hh_l1",
+            };
+            let mut parameters = net.parameters();
+            let tensor = parameters.get(name).unwrap();
+            let mut values = tensor.values().unwrap().to_vec();
+            values[0] = f32::NAN;
+            let tensor = Tensor::new(tensor.shape().to_vec(), values);
+            parameters.insert(name, tensor);
+            net.set_parameters(&parameters).unwrap();
+            let logits = net.forward(&batch(&texts())).unwrap();
+            assert!(logits.iter().any(|logit| logit.is_nan()), "{} on {device}", config.name());
+        }
+    }
+}
+
+#[test]
 fn padding_never_changes_a_prediction() {
     for device in devices() {
         for config in tiny_configs(40, 3) {

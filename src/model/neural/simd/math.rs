@@ -35,7 +35,7 @@ impl Function {
             Self::Identity => {}
             Self::Gelu => map(s, rows, n_vectors, |x| gelu(s, x)),
             Self::GeluTanh => map(s, rows, n_vectors, |x| gelu_tanh(s, x)),
-            Self::Relu => map(s, rows, n_vectors, |x| s.max_f32s(x, s.splat_f32s(0.0))),
+            Self::Relu => map(s, rows, n_vectors, |x| relu(s, x)),
         }
     }
 }
@@ -47,6 +47,22 @@ fn map<S: Simd>(s: S, rows: &mut [Row], n_vectors: usize, f: impl Fn(S::f32s) ->
             *vector = f(*vector);
         }
     }
+}
+
+/// The nearest number to x between the two. What is no number stays so, where the processor's own
+/// minimum would make one of it: weights that are damaged must not look like an answer.
+#[inline(always)]
+fn clamp<S: Simd>(s: S, x: S::f32s, lowest: f32, highest: f32) -> S::f32s {
+    let (lowest, highest) = (s.splat_f32s(lowest), s.splat_f32s(highest));
+    let x = s.select_f32s(s.greater_than_f32s(x, highest), highest, x);
+    s.select_f32s(s.less_than_f32s(x, lowest), lowest, x)
+}
+
+/// `max(x, 0)`; what is not a number stays so, where a maximum would make 0 of it.
+#[inline(always)]
+fn relu<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+    let zero = s.splat_f32s(0.0);
+    s.select_f32s(s.greater_than_or_equal_f32s(zero, x), zero, x)
 }
 
 /// `c[0] + c[1] x + c[2] x² + …`.
@@ -63,9 +79,8 @@ fn polynomial<S: Simd, const N: usize>(s: S, x: S::f32s, coefficients: [f32; N])
 /// (`generic_fast_erf_float`), within a few units in the last place.
 #[inline(always)]
 fn gelu<S: Simd>(s: S, x: S::f32s) -> S::f32s {
-    let bound = s.splat_f32s(4.0);
     let z = s.mul_f32s(x, s.splat_f32s(std::f32::consts::FRAC_1_SQRT_2));
-    let z = s.max_f32s(s.min_f32s(z, bound), s.splat_f32s(-4.0));
+    let z = clamp(s, z, -4.0, 4.0);
     let z2 = s.mul_f32s(z, z);
     let numerator = polynomial(
         s,
@@ -122,7 +137,7 @@ pub(crate) fn tanh<S: Simd>(s: S, x: S::f32s) -> S::f32s {
 fn exp<S: Simd>(s: S, x: S::f32s) -> S::f32s {
     // Adding 1.5 · 2²³ leaves the rounded integer in the lowest bits of the sum.
     const ROUND: f32 = 12_582_912.0;
-    let x = s.max_f32s(s.min_f32s(x, s.splat_f32s(88.0)), s.splat_f32s(-87.0));
+    let x = clamp(s, x, -87.0, 88.0);
     let shifted = mul_add(s, x, s.splat_f32s(std::f32::consts::LOG2_E), s.splat_f32s(ROUND));
     let n = s.sub_f32s(shifted, s.splat_f32s(ROUND));
     // ln 2 in two parts, the first exact in so few bits that n times it is exact.
@@ -208,7 +223,7 @@ pub(crate) fn softmax_weights<S: Simd>(s: S, scores: &mut [Row], n_vectors: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::neural::simd::blocks::BLOCK;
+    use crate::model::neural::simd::{archs, blocks::BLOCK};
 
     struct Apply<'a>(Function, &'a mut [Row]);
 
@@ -236,7 +251,7 @@ mod tests {
 
     #[track_caller]
     fn check(function: Function, exact: fn(f64) -> f64) {
-        for arch in crate::model::neural::simd::archs() {
+        for arch in archs() {
             for step in -400..400 {
                 let mut row = Row::ZERO;
                 for (lane, value) in row.0.iter_mut().enumerate() {
@@ -273,6 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_a_number_stays_so() {
+        for arch in archs() {
+            for function in [Function::Identity, Function::Gelu, Function::GeluTanh, Function::Relu]
+            {
+                let mut rows = [Row([f32::NAN; BLOCK])];
+                dispatch(arch, Apply(function, &mut rows));
+                assert!(rows[0].0.iter().all(|x| x.is_nan()), "{arch:?} {function:?}");
+            }
+        }
+    }
+
+    #[test]
     fn softmax_weights_of_far_apart_scores_are_finite() {
         struct Softmax<'a>(&'a mut [Row]);
         impl WithSimd for Softmax<'_> {
@@ -283,7 +310,7 @@ mod tests {
                 softmax_weights(s, self.0, BLOCK / S::F32_LANES)
             }
         }
-        for arch in crate::model::neural::simd::archs() {
+        for arch in archs() {
             let mut scores = [Row([-1e30; BLOCK]), Row([3.0; BLOCK]), Row([2.0; BLOCK])];
             let inverse = dispatch(arch, Softmax(&mut scores));
             let e = (-1.0_f32).exp();
