@@ -19,7 +19,7 @@ use trialbook::{
         net::{AvgNetConfig, CnnConfig, DistilBertConfig, LstmConfig, NetConfig},
     },
     progress::{Monitor, Progress},
-    registry::{ModelVersion, RunStatus},
+    registry::{ModelVersion, PROCESS_TAG, RunBatch, RunStatus},
 };
 
 use crate::cli::Trialbook;
@@ -171,6 +171,75 @@ fn an_interrupted_distilbert_ends_with_the_same_weights() {
     resumes_to_the_same_weights(&tiny_distilbert());
 }
 
+/// A run of `config` that was interrupted after `n_examples`.
+fn interrupted(book: &Book, config: &NeuralConfig, n_examples: i64) {
+    let mut monitor = Monitor::silent();
+    let (left, interrupt) = (n_examples.into(), monitor.interrupt.clone());
+    monitor.progress = std::sync::Arc::new(StopAfter { left, interrupt });
+    let request = TrainRequest { run_name: Some("cut".to_owned()), ..TrainRequest::new("sample") };
+    assert_eq!(book.train(config, &request, &monitor).unwrap_err().kind(), ErrorKind::Interrupted);
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = sample(folder.path());
+    interrupted(&book, &avgnet(), 500);
+    book.datasets().remove("sample").unwrap();
+    let other = AddRequest::new(Source::Sample { seed: AddRequest::DEFAULT_SEED + 1 });
+    book.datasets().add("sample", &other, &Monitor::silent()).unwrap();
+    let error = book.resume("cut", &Monitor::silent()).unwrap_err();
+    assert!(error.to_string().contains("sample.train has the fingerprint"), "{error}");
+    let run = book.registry().unwrap().run("cut").unwrap();
+    assert_eq!(run.status, RunStatus::Killed, "the run is left as it was");
+}
+
+#[test]
+fn a_run_goes_on_without_the_checkpoint_that_it_began_with() {
+    let snapshot = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture("tiny-distilbert")).unwrap().flatten() {
+        fs::copy(entry.path(), snapshot.path().join(entry.file_name())).unwrap();
+    }
+    let checkpoint = Some(snapshot.path().to_owned());
+    let mut config = NeuralConfig::distilbert(DistilBertConfig::default(), checkpoint);
+    (config.max_length, config.training.epochs) = (32, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let book = sample(folder.path());
+    interrupted(&book, &config, 500);
+    drop(snapshot);
+    let resumed = book.resume("cut", &Monitor::silent()).unwrap();
+    let origin = resumed.model["fit"]["initialized_from"].as_str().unwrap();
+    assert!(origin.ends_with("with its head"), "{origin}");
+}
+
+#[test]
+fn a_training_that_diverges_fails_and_registers_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = sample(folder.path());
+    let mut distilbert =
+        NeuralConfig::distilbert(DistilBertConfig::default(), Some(fixture("tiny-distilbert")));
+    distilbert.max_length = 32;
+    for config in [avgnet(), distilbert] {
+        let mut config = config;
+        // One step, whose loss is still a number.
+        let training =
+            TrainSettings { batch_size: 5000, epochs: 1, learning_rate: 1e30, ..config.training };
+        config.training = training;
+        let request = TrainRequest {
+            run_name: Some(config.net.name().to_owned()),
+            ..TrainRequest::new("sample")
+        };
+        let error = book.train(&config, &request, &Monitor::silent()).unwrap_err();
+        assert!(
+            error.to_string().contains("training diverged: the loss of the validation"),
+            "{error}"
+        );
+        let run = book.registry().unwrap().run(config.net.name()).unwrap();
+        assert_eq!(run.status, RunStatus::Failed);
+    }
+    assert!(book.registry().unwrap().versions("SentimentClassifier").is_err());
+}
+
 #[test]
 fn a_training_that_was_killed_goes_on_from_its_last_checkpoint() {
     let book = Trialbook::new();
@@ -194,8 +263,16 @@ fn a_training_that_was_killed_goes_on_from_its_last_checkpoint() {
         assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint appears");
         std::thread::sleep(Duration::from_millis(20));
     }
+    let early = book.call(&["train", "--resume", "killed"]);
+    assert!(early.stderr.contains("is still at work"), "{}", early.stderr);
     child.kill().unwrap();
     child.wait().unwrap();
+    // As a container leaves it that is gone, whose process number says nothing here.
+    let opened = Book::open(book.store());
+    let registry = opened.registry().unwrap();
+    let run = registry.run("killed").unwrap();
+    let tags = vec![(PROCESS_TAG.to_owned(), "1@elsewhere".to_owned())];
+    registry.log(&run.run_id, &RunBatch { tags, ..RunBatch::default() }).unwrap();
     let resumed = book.json(&["train", "--resume", "killed"]);
     assert!(resumed["metrics"]["f1"].as_f64().unwrap() > 0.85, "{resumed:#}");
     assert_eq!(book.json(&["runs", "show", "killed"])["status"], "FINISHED");
@@ -222,6 +299,22 @@ fn what_cannot_be_continued_says_why() {
             "validation must be a share",
         ),
         (&["train", "avgnet", "--data", "sample", "--min-freq", "99999999"], "--min-freq 1"),
+        (
+            &["train", "avgnet", "--data", "sample", "--vocab-size", "2"],
+            "vocab_size must be at least 3, found 2",
+        ),
+        (
+            &["train", "avgnet", "--data", "sample", "--hidden", "2000000000"],
+            "training needs about",
+        ),
+        (
+            &["train", "lstm", "--data", "sample", "--layers", "2000000000"],
+            "n_layers must be in 1..=1000",
+        ),
+        (
+            &["train", "cnn", "--data", "sample", "--widths", "9223372036854775807"],
+            "a width must be in 1..=2147483647",
+        ),
         (&["train", "distilbert", "--data", "sample", "--checkpoint", "/nowhere"], "/nowhere"),
     ] {
         let answer = book.call(args);

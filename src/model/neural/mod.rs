@@ -12,6 +12,7 @@ pub mod encoder;
 mod files;
 mod fit;
 mod holdout;
+mod host_memory;
 mod hugging_face;
 pub mod net;
 mod simd;

@@ -112,7 +112,7 @@ pub fn epoch_order(lengths: &[usize], batch_size: usize, seed: u64, epoch: u64) 
     let mut random = Random::new(mix(seed, epoch));
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     random.shuffle(&mut order);
-    for window in order.chunks_mut(batch_size * WINDOW) {
+    for window in order.chunks_mut(batch_size.saturating_mul(WINDOW)) {
         window.sort_by_key(|example_idx| lengths[*example_idx]);
     }
     let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[usize]>::to_vec).collect();

@@ -19,6 +19,9 @@ pub enum NetConfig {
     Lstm(LstmConfig),
 }
 
+/// Each is a list entry of its own long before memory is asked for; no net that learns has so many.
+const MAX_LAYERS: usize = 1000;
+
 /// Numbers with the names that an error calls them by.
 type Named<T> = Vec<(&'static str, T)>;
 
@@ -75,29 +78,32 @@ impl NetConfig {
     /// Values that a training pass over `n` texts of `length` tokens keeps for the gradients, by
     /// counting the tensors of the forward pass; `on_cpu` it is our own arithmetic's where a net
     /// has some.
-    pub(crate) fn n_activations(&self, n: usize, length: usize, on_cpu: bool) -> usize {
-        let tokens = n * length;
+    pub(crate) fn n_activations(&self, n: usize, length: usize, on_cpu: bool) -> f64 {
+        let size = |size: usize| size as f64;
+        let tokens = size(n) * size(length);
         match self {
             Self::DistilBert(config) => {
                 // Norms, residuals, dropout, q, k, v, context: about 24 tensors of the width; the
                 // wide layer with GELU 4; scores, softmax and dropout 8 a pair of tokens and head.
-                let pairs = tokens * length * config.n_heads;
-                config.n_layers * (tokens * (24 * config.dim + 4 * config.hidden_dim) + 8 * pairs)
+                let pairs = tokens * size(length) * size(config.n_heads);
+                let states = 24.0 * size(config.dim) + 4.0 * size(config.hidden_dim);
+                size(config.n_layers) * (tokens * states + 8.0 * pairs)
             }
             // The embedded tokens, and with filters their gradients: windows and responses are a
             // block at a time.
-            Self::AvgNet(config) if on_cpu => 2 * tokens * config.embedding_dim,
-            Self::Cnn(config) if on_cpu => 3 * tokens * config.embedding_dim,
-            Self::AvgNet(config) => 4 * tokens * config.embedding_dim,
+            Self::AvgNet(config) if on_cpu => 2.0 * tokens * size(config.embedding_dim),
+            Self::Cnn(config) if on_cpu => 3.0 * tokens * size(config.embedding_dim),
+            Self::AvgNet(config) => 4.0 * tokens * size(config.embedding_dim),
             Self::Cnn(config) => {
-                let width: usize = config.widths.iter().sum();
-                let filters = config.widths.len() * config.n_filters;
-                tokens * (3 * width * config.embedding_dim + 4 * filters)
+                let width: f64 = config.widths.iter().map(|width| size(*width)).sum();
+                let filters = size(config.widths.len()) * size(config.n_filters);
+                tokens * (3.0 * width * size(config.embedding_dim) + 4.0 * filters)
             }
             Self::Lstm(config) => {
                 // Per direction and layer: projections and gates, cut and uncut, and states.
-                let direction = 30 * config.hidden_dim;
-                tokens * (6 * config.embedding_dim + 2 * config.n_layers * direction)
+                let direction = 30.0 * size(config.hidden_dim);
+                let layers = 2.0 * size(config.n_layers) * direction;
+                tokens * (6.0 * size(config.embedding_dim) + layers)
             }
         }
     }
@@ -106,7 +112,7 @@ impl NetConfig {
     /// [`crate::error::ErrorKind::Invalid`] with the first size that makes no net.
     pub fn check(&self) -> Result<()> {
         let fail = |what: String| Err(Error::invalid(format!("{}: {what}", self.name())));
-        let (sizes, rates): (Named<usize>, Named<f64>) = match self {
+        let (mut sizes, rates): (Named<usize>, Named<f64>) = match self {
             Self::DistilBert(c) => (
                 vec![
                     ("dim", c.dim),
@@ -138,9 +144,14 @@ impl NetConfig {
                 vec![("dropout", c.dropout)],
             ),
         };
-        for (name, size) in sizes.iter().chain([&("vocab_size", self.vocab_size())]) {
-            if *size == 0 || *size > i32::MAX as usize {
-                return fail(format!("{name} must be at least 1, found {size}"));
+        sizes.push(("vocab_size", self.vocab_size()));
+        if let Self::Cnn(config) = self {
+            sizes.extend(config.widths.iter().map(|width| ("a width", *width)));
+        }
+        for (name, size) in sizes {
+            let most = if name == "n_layers" { MAX_LAYERS } else { i32::MAX as usize };
+            if size == 0 || size > most {
+                return fail(format!("{name} must be in 1..={most}, found {size}"));
             }
         }
         for (name, rate) in rates {
@@ -155,8 +166,8 @@ impl NetConfig {
             Self::DistilBert(c) if !c.dim.is_multiple_of(c.n_heads) => {
                 fail(format!("n_heads must divide dim, found {} heads of {}", c.n_heads, c.dim))
             }
-            Self::Cnn(c) if c.widths.is_empty() || c.widths.contains(&0) => {
-                fail(format!("widths must be at least one number above 0, found {:?}", c.widths))
+            Self::Cnn(c) if c.widths.is_empty() => {
+                fail("widths must be at least one number".into())
             }
             _ => Ok(()),
         }
@@ -185,8 +196,13 @@ mod tests {
         let bert = DistilBertConfig { n_heads: 5, ..Default::default() };
         check(NetConfig::DistilBert(bert), "n_heads must divide dim, found 5 heads of 768");
         let cnn = CnnConfig { widths: vec![3, 0], ..Default::default() };
-        check(NetConfig::Cnn(cnn), "widths");
-        check(NetConfig::Lstm(LstmConfig { n_layers: 0, ..Default::default() }), "n_layers");
+        check(NetConfig::Cnn(cnn), "a width must be in 1..=2147483647, found 0");
+        let cnn = CnnConfig { widths: Vec::new(), ..Default::default() };
+        check(NetConfig::Cnn(cnn), "widths must be at least one number");
+        for n_layers in [0, 2_000_000_000] {
+            let lstm = LstmConfig { n_layers, ..Default::default() };
+            check(NetConfig::Lstm(lstm), "n_layers must be in 1..=1000");
+        }
         let avgnet = AvgNetConfig { dropout: 1.0, ..Default::default() };
         check(NetConfig::AvgNet(avgnet), "dropout must be in 0.0..1.0, found 1");
     }

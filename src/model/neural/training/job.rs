@@ -8,14 +8,14 @@ use super::{
     Evaluation, TrainSettings, TrainState,
     adamw::AdamW,
     evaluate,
-    loss::Objective,
-    memory, memory_estimate,
+    loss::{Objective, diverged},
+    memory,
     schedule::Schedule,
     shares::{Workers, added},
     state::Position,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     model::neural::net::{Example, Net, epoch_order, mix, parameters::Tensor},
     progress::Monitor,
 };
@@ -126,8 +126,12 @@ impl Job<'_> {
             }
         }
         let longest = self.train.iter().map(|example| example.ids.len()).max().unwrap_or(0);
-        let needed = memory_estimate(config, self.settings, longest, net.device())?;
-        memory::check(needed, net.device())
+        memory::check(config, self.settings, self.batch_size(), longest, net.device())
+    }
+
+    /// Examples of the largest forward pass.
+    fn batch_size(&self) -> usize {
+        self.settings.batch_size.min(self.train.len())
     }
 
     /// A fingerprint of the training examples (FNV-1a over labels, lengths and ids).
@@ -179,7 +183,7 @@ impl<'a> Run<'a> {
             position = state.position.clone();
         }
         let n_steps = steps_per_epoch.saturating_mul(settings.epochs);
-        let workers = Workers::new(&net, settings.batch_size, rayon::current_num_threads())?;
+        let workers = Workers::new(&net, job.batch_size(), rayon::current_num_threads())?;
         Ok(Self {
             job,
             net,
@@ -228,10 +232,15 @@ impl<'a> Run<'a> {
             evaluate(&self.net, self.job.valid, settings.batch_size, monitor)
         });
         let valid = match valid {
+            Ok(valid) if !valid.loss.is_finite() => {
+                return Err(diverged("loss of the validation examples", valid.loss));
+            }
             Ok(valid) => valid,
             // Interrupted between the last step and the report: that is where a resumed run starts.
             Err(error) => {
-                observer.checkpoint(&self.state())?;
+                if error.kind() == ErrorKind::Interrupted {
+                    observer.checkpoint(&self.state())?;
+                }
                 return Err(error);
             }
         };

@@ -9,32 +9,43 @@ use crate::{
     },
 };
 
-const BYTES: u64 = 4;
+const BYTES: f64 = 4.0;
 
 /// Bytes that training takes at its highest: weights, the best weights so far, AdamW's two moments,
-/// gradients of each share of a batch and of the batches before it, and what one batch of the
-/// longest texts keeps for its gradients.
+/// gradients of each share of a batch and of the batches before it, and what a batch of
+/// `batch_size` texts of `longest` tokens keeps for its gradients.
 ///
 /// # Errors
 /// Sizes that make no net.
 pub fn memory_estimate(
     config: &NetConfig,
     settings: &TrainSettings,
+    batch_size: usize,
     longest: usize,
     device: &Resolved,
 ) -> Result<u64> {
-    let n_parameters: usize =
-        Net::expected(config)?.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    let n_shares = if device.is_cpu() { n_shares(config, settings.batch_size) } else { 1 };
+    // Floating point, because the sizes may be nonsense: that is what this has to find out.
+    let n_values = |shape: &[usize]| shape.iter().map(|size| *size as f64).product::<f64>();
+    let n_parameters: f64 = Net::expected(config)?.iter().map(|(_, shape)| n_values(shape)).sum();
+    let n_shares = if device.is_cpu() { n_shares(config, batch_size) } else { 1 };
     let n_gradients = n_shares + usize::from(settings.accumulation > 1);
-    let n_activations = config.n_activations(settings.batch_size, longest, device.is_cpu());
-    let n_values = (4 + n_gradients) * n_parameters + n_activations;
-    Ok(BYTES * n_values as u64)
+    let n_activations = config.n_activations(batch_size, longest, device.is_cpu());
+    Ok((BYTES * ((4 + n_gradients) as f64 * n_parameters + n_activations)) as u64)
 }
 
+/// Refuses what would not fit, before any of it is allocated.
+///
 /// # Errors
-/// [`ErrorKind::Invalid`] with both numbers when `needed` bytes are more than the device has.
-pub(super) fn check(needed: u64, device: &Resolved) -> Result<()> {
+/// [`ErrorKind::Invalid`] with both numbers when training needs more than the device has; sizes
+/// that make no net.
+pub(in crate::model::neural) fn check(
+    config: &NetConfig,
+    settings: &TrainSettings,
+    batch_size: usize,
+    longest: usize,
+    device: &Resolved,
+) -> Result<()> {
+    let needed = memory_estimate(config, settings, batch_size, longest, device)?;
     fits(needed, device.memory(), &device.to_string())
 }
 
@@ -63,15 +74,18 @@ fn gigabytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Device, neural::net::DistilBertConfig};
+    use crate::model::{
+        Device,
+        neural::net::{DistilBertConfig, LstmConfig},
+    };
 
     #[test]
     fn the_estimate_counts_weights_and_activations() {
         let config = NetConfig::DistilBert(DistilBertConfig::default());
         let settings = TrainSettings { batch_size: 8, ..Default::default() };
         let device = Device::Cpu.resolve().unwrap();
-        let short = memory_estimate(&config, &settings, 128, &device).unwrap();
-        let long = memory_estimate(&config, &settings, 512, &device).unwrap();
+        let estimate = |longest| memory_estimate(&config, &settings, 8, longest, &device).unwrap();
+        let (short, long) = (estimate(128), estimate(512));
         // Six copies of 67 million weights are 1.6 GB: two shares have gradients.
         assert!(short > 1_600_000_000 && short < 6_000_000_000, "{short}");
         assert!(long > 3 * (short - 1_600_000_000), "{long}");
@@ -85,8 +99,13 @@ mod tests {
         fits(1, Some(2), "cpu").unwrap();
         fits(u64::MAX, None, "cpu").unwrap();
         let device = Device::Cpu.resolve().unwrap();
-        check(1, &device).unwrap();
-        // No machine that runs these tests has an exabyte.
-        assert_eq!(check(1 << 60, &device).is_err(), device.memory().is_some());
+        let check = |hidden_dim| {
+            let net =
+                LstmConfig { vocab_size: 9, embedding_dim: 2, hidden_dim, ..Default::default() };
+            check(&NetConfig::Lstm(net), &TrainSettings::default(), 8, 9, &device)
+        };
+        check(3).unwrap();
+        // Exabytes, of which no machine has one.
+        assert_eq!(check(i32::MAX as usize).is_err(), device.memory().is_some());
     }
 }

@@ -5,7 +5,7 @@ mod adamw;
 mod evaluation;
 mod job;
 mod loss;
-mod memory;
+pub(super) mod memory;
 mod schedule;
 mod settings;
 mod shares;
