@@ -2,14 +2,17 @@
 //! folder of its run, until the run is finished.
 
 use std::{
-    fs,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Book, TrainRequest, Trained, train::this_process};
+use super::{
+    Book, TrainRequest, Trained,
+    train::{fingerprint_tag, this_process},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::short,
@@ -20,6 +23,7 @@ use crate::{
 };
 
 const JOB_FILE: &str = "job.json";
+const LOCK_FILE: &str = "lock";
 /// The newest layout this build reads and the one it writes.
 const SCHEMA_VERSION: u32 = 1;
 
@@ -31,11 +35,39 @@ struct Job {
     request: TrainRequest,
 }
 
-/// The folder of a run that is not finished.
-pub(super) struct Unfinished(PathBuf);
+/// The folder of a run that is not finished, and the right to work on it.
+pub(super) struct Unfinished {
+    folder: PathBuf,
+    /// None where the file system knows no locks.
+    _lock: Option<File>,
+}
+
+enum Lock {
+    /// By this value, until it is dropped or the process ends; nothing holds it where there are no
+    /// locks.
+    Held(Option<File>),
+    /// By another process, or another training of this one.
+    Taken,
+}
+
+/// The lock of a run's folder. The system gives it back however a process ends, and two processes
+/// never both hold it: a process number says neither, least of all that of another container.
+fn lock(folder: &Path) -> Result<Lock> {
+    let path = folder.join(LOCK_FILE);
+    let file = File::create(&path).map_err(|source| Error::io("create", &path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock::Held(Some(file))),
+        Err(TryLockError::WouldBlock) => Ok(Lock::Taken),
+        Err(TryLockError::Error(error)) => {
+            tracing::debug!(path = %path.display(), %error, "no locks here");
+            Ok(Lock::Held(None))
+        }
+    }
+}
 
 impl Unfinished {
-    /// Makes the folder of a new run; none for a training that has nothing to continue from.
+    /// Makes the folder of a new run, and holds its lock; none for a training that has nothing to
+    /// continue from.
     pub(super) fn begin(
         book: &Book,
         run: &Run,
@@ -47,19 +79,39 @@ impl Unfinished {
         book.store().make_dir(&folder)?;
         let job = Job { schema_version: SCHEMA_VERSION, recipe, request: request.clone() };
         let bytes = serde_json::to_vec_pretty(&job).expect("plain values");
+        // The lock first: a folder with a job and without a holder is one whose process is gone.
+        let lock = match lock(&folder)? {
+            Lock::Held(lock) => lock,
+            Lock::Taken => return Err(Error::new(ErrorKind::Internal, "a new run is locked")),
+        };
         write_atomically(&folder.join(JOB_FILE), &bytes)?;
-        Ok(Some(Self(folder)))
+        Ok(Some(Self { folder, _lock: lock }))
+    }
+
+    /// Whether some process, on whatever machine, works on the run; none where that cannot be told
+    /// by its folder.
+    pub(super) fn is_at_work(book: &Book, run: &Run) -> Option<bool> {
+        let folder = folder_of(book, run);
+        if !folder.join(JOB_FILE).exists() || !folder.join(LOCK_FILE).exists() {
+            return None;
+        }
+        match lock(&folder).ok()? {
+            Lock::Taken => Some(true),
+            Lock::Held(Some(_)) => Some(false),
+            Lock::Held(None) => None,
+        }
     }
 
     /// Where the training keeps its states.
     pub(super) fn folder(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// Removes the folder: the run is finished. What cannot be removed harms nothing.
     pub(super) fn forget(&self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "cannot remove the run's checkpoints");
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            let folder = self.folder.display();
+            tracing::warn!(%folder, %error, "cannot remove the run's checkpoints");
         }
     }
 }
@@ -98,7 +150,7 @@ impl Book {
         if !path.exists() {
             return Err(conflict(
                 "has no checkpoint to continue from",
-                "only trainings of neural nets keep one: train it again",
+                "trainings of neural nets keep one, but for their cross-validations: train it again",
             ));
         }
         let bytes = fs::read(&path).map_err(|source| Error::io("read", &path, source))?;
@@ -112,6 +164,14 @@ impl Book {
             ))
             .with_hint("use the version of trialbook that began the run, or a newer one"));
         }
+        let Lock::Held(lock) = lock(&folder)? else {
+            return Err(conflict("is still at work", "stop its process first"));
+        };
+        // Whoever held it until now may have finished.
+        if registry.run(&run.run_id)?.status == RunStatus::Finished {
+            return Err(conflict("is finished", "train again for another version"));
+        }
+        self.check_data(&run, &job.request.dataset)?;
         let fit = model::from_recipe(job.recipe)
             .map_err(|error| error.with_context(format!("{path:?}")))?;
         let running = RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() };
@@ -119,9 +179,32 @@ impl Book {
         registry.log(&run.run_id, &RunBatch { tags, ..RunBatch::default() })?;
         registry.update_run(&run.run_id, running)?;
         registry.delete_run_tag(&run.run_id, "trialbook.error")?;
-        let unfinished = Unfinished(folder);
+        let unfinished = Unfinished { folder, _lock: lock };
         self.in_run(&run, || {
             self.train_in(&run, fit.as_ref(), &job.request, Some(&unfinished), monitor)
         })
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the dataset is not the one that the run began with.
+    fn check_data(&self, run: &Run, dataset: &str) -> Result<()> {
+        for split in &self.datasets().get(dataset)?.splits {
+            let found = &split.fingerprint.sha256;
+            let Some(expected) = run.tags.get(&fingerprint_tag(&split.name)) else { continue };
+            if found != expected {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!(
+                        "{dataset}.{} has the fingerprint {}, run {} began with {}",
+                        split.name,
+                        short(found),
+                        run.name,
+                        short(expected)
+                    ),
+                )
+                .with_hint("add the data that it began with, or train anew"));
+            }
+        }
+        Ok(())
     }
 }

@@ -129,8 +129,9 @@ impl Book {
         self.in_run(&run, || self.cross_validate_in(&run, fit, request, n_folds, monitor))
     }
 
-    /// Marks as FAILED the runs of this machine whose process is gone: killed at once, it could not
-    /// say so itself. Returns how many there were.
+    /// Marks as FAILED the runs whose process is gone: killed at once, it could not say so itself.
+    /// Those that keep checkpoints tell it by their lock, on whatever machine they ran, others by
+    /// their process on this one. Returns how many there were.
     ///
     /// # Errors
     /// When the registry cannot be read or written.
@@ -142,7 +143,11 @@ impl Book {
         };
         let mut n_settled = 0;
         for run in registry.search_runs(&running)? {
-            if !run.tags.get(PROCESS_TAG).is_some_and(|process| is_dead(process)) {
+            let is_dead = match Unfinished::is_at_work(self, &run) {
+                Some(is_at_work) => !is_at_work,
+                None => run.tags.get(PROCESS_TAG).is_some_and(|process| is_dead(process)),
+            };
+            if !is_dead {
                 continue;
             }
             let error = ("trialbook.error".to_owned(), "its process died".to_owned());
@@ -193,8 +198,7 @@ impl Book {
         tags.insert("trialbook.code_version".to_owned(), CODE_VERSION.to_owned());
         tags.insert(PROCESS_TAG.to_owned(), this_process());
         for split in &dataset.splits {
-            let key = format!("trialbook.fingerprint.{}", split.name);
-            tags.insert(key, split.fingerprint.sha256.clone());
+            tags.insert(fingerprint_tag(&split.name), split.fingerprint.sha256.clone());
         }
         registry.create_run(NewRun {
             experiment_id: experiment.experiment_id,
@@ -353,6 +357,11 @@ pub(super) fn logged(metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
 fn prefixed(prefix: &str, metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
     let named = metrics.iter().map(|(key, value)| (format!("{prefix}_{key}"), *value));
     logged(&named.collect(), step)
+}
+
+/// The tag that says which rows a split had.
+pub(super) fn fingerprint_tag(split: &str) -> String {
+    format!("trialbook.fingerprint.{split}")
 }
 
 /// `PID@HOST`: tells a live run from one whose process died without a word.

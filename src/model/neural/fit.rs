@@ -1,7 +1,7 @@
 //! Training one of the nets as the rest of the program sees it: a split goes in, a classifier comes
 //! out, and whatever happens in between can be continued.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use super::{
     Neural,
@@ -17,10 +17,14 @@ use super::{
 use crate::{
     data::Split,
     error::{Error, ErrorKind, Result},
-    model::{Classifier, Fit, flatten},
+    model::{Classifier, Fit, ModelFiles, flatten},
     progress::Monitor,
+    store::write_atomically,
     text::{WordIds, WordPiece},
 };
+
+/// Padding, unknown words, and something to learn from.
+const LEAST_VOCABULARY: usize = 3;
 
 type Log<'a> = &'a mut dyn FnMut(&str, f64, u64) -> Result<()>;
 
@@ -78,7 +82,19 @@ impl NeuralConfig {
         let device = self.device.resolve()?;
         // Before minutes of reading: what the device cannot do is known now.
         self.training.check(&device)?;
-        let start = monitor.stage("preparing", None, || self.start(train, &device))?;
+        let state = folder.map(resumed).transpose()?.flatten();
+        let start = monitor.stage("preparing", None, || match (folder, &state) {
+            (Some(folder), Some(state)) if Start::is_kept(folder) => {
+                Start::again(folder, state, self.max_length, &device)
+            }
+            _ => {
+                let start = self.start(train, &device)?;
+                if let Some(folder) = folder {
+                    start.keep(folder)?;
+                }
+                Ok(start)
+            }
+        })?;
         let holdout = Holdout::new(train, self.validation, self.training.seed)?;
         let ids = monitor.stage("tokenizing", None, || {
             let texts: Vec<&str> = train.texts.iter().map(String::as_str).collect();
@@ -91,7 +107,6 @@ impl NeuralConfig {
             };
             rows.iter().map(example).collect()
         };
-        let state = folder.map(resumed).transpose()?.flatten();
         let job = Job {
             settings: &self.training,
             train: &examples(&holdout.train),
@@ -137,6 +152,12 @@ impl NeuralConfig {
             return Ok(Start { tokenizer, net, origin });
         }
         let most = self.net.vocab_size();
+        if most < LEAST_VOCABULARY {
+            return Err(Error::invalid(format!(
+                "vocab_size must be at least {LEAST_VOCABULARY}, found {most}: padding and unknown \
+                 words take two"
+            )));
+        }
         let tokenizer = match &self.net {
             NetConfig::DistilBert(_) => {
                 let pieces = WordPiece::train(&train.texts, most, self.max_length)?;
@@ -156,15 +177,54 @@ impl NeuralConfig {
             }
         };
         let sizes = self.net.clone().of_data(tokenizer.vocab_size(), n_classes);
+        training::memory::check(&sizes, &self.training, 1, 1, device)?;
         let net = Net::new(sizes, self.training.seed, device)?;
         Ok(Start { tokenizer, net, origin: "random weights".to_owned() })
     }
 }
 
+/// What a training begins with.
 struct Start {
     tokenizer: Tokenizer,
     net: Net,
+    /// Where the weights come from, for people.
     origin: String,
+}
+
+/// The folder among a run's checkpoints that holds what [`Start`] is made of but for the weights.
+const START_FOLDER: &str = "start";
+const ORIGIN_FILE: &str = "origin.txt";
+
+impl Start {
+    /// Keeps what a later process cannot find out again: a checkpoint's folder may be gone by then,
+    /// or hold another tokenizer.
+    fn keep(&self, folder: &Path) -> Result<()> {
+        let folder = folder.join(START_FOLDER);
+        fs::create_dir_all(&folder).map_err(|source| Error::io("create", &folder, source))?;
+        self.tokenizer.save(&folder)?;
+        // Last: it says that the others are whole.
+        write_atomically(&folder.join(ORIGIN_FILE), self.origin.as_bytes())
+    }
+
+    /// Whether [`Start::keep`] has been here: runs of earlier versions kept nothing.
+    fn is_kept(folder: &Path) -> bool {
+        folder.join(START_FOLDER).join(ORIGIN_FILE).exists()
+    }
+
+    /// What was kept, with the weights of `state`.
+    fn again(
+        folder: &Path,
+        state: &TrainState,
+        max_length: usize,
+        device: &Resolved,
+    ) -> Result<Self> {
+        let folder = folder.join(START_FOLDER);
+        let tokenizer = Tokenizer::load(&ModelFiles::in_dir(&folder)?, max_length)?;
+        let net = Net::load(state.position.config.clone(), &state.weights, device)?;
+        let path = folder.join(ORIGIN_FILE);
+        let origin = fs::read_to_string(&path).map_err(|s| Error::io("read", &path, s))?;
+        Ok(Self { tokenizer, net, origin })
+    }
 }
 
 /// The state that an earlier process left in `folder`.
