@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::{
     error::{Error, Result},
     model::{ModelFiles, format::corrupt},
-    text::{WordIds, WordPiece},
+    text::{Cleaning, WordIds, WordPiece},
 };
 
 /// Hugging Face's own name.
@@ -43,8 +43,7 @@ impl Tokenizer {
                 "put {TOKENIZER_FILE} or {PIECES_FILE} of the same model into its folder"
             ))
         })?;
-        let lower_case = lower_case(files)?;
-        WordPiece::from_vocabulary(path, lower_case, max_length)
+        WordPiece::from_vocabulary(path, cleaning(files)?, max_length)
             .map(|pieces| Self::WordPiece(Box::new(pieces)))
     }
 
@@ -106,11 +105,42 @@ impl Tokenizer {
     }
 }
 
-/// Whether a snapshot without `tokenizer.json` lower-cases; BERT's own default is that it does.
-fn lower_case(files: &ModelFiles) -> Result<bool> {
-    let Ok(path) = files.path(TOKENIZER_CONFIG_FILE) else { return Ok(true) };
+/// How a snapshot without `tokenizer.json` cleans texts.
+fn cleaning(files: &ModelFiles) -> Result<Cleaning> {
+    let Ok(path) = files.path(TOKENIZER_CONFIG_FILE) else { return Ok(Cleaning::default()) };
     let text = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
-    let config: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|source| Error::invalid(format!("{path:?} is not JSON")).with_source(source))?;
-    Ok(config["do_lower_case"].as_bool().unwrap_or(true))
+    serde_json::from_str(&text).map_err(|source| {
+        Error::invalid(format!("{path:?} is no configuration of a tokenizer")).with_source(source)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tokenizer of a folder of these files, beside a vocabulary.
+    fn tokenizer(files: &[(&str, &str)]) -> Result<Tokenizer> {
+        let dir = tempfile::tempdir().unwrap();
+        let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\ne\n\u{e9}\nE\n";
+        for (name, text) in [(PIECES_FILE, vocabulary)].iter().chain(files) {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        Tokenizer::of_checkpoint(&ModelFiles::in_dir(dir.path())?, 16)
+    }
+
+    // Only do_lower_case was read: a model trained on accents never saw one.
+    #[test]
+    fn a_vocabulary_alone_is_used_as_its_configuration_says() {
+        let check = |config: &str, expected: &[u32]| {
+            let tokenizer = tokenizer(&[(TOKENIZER_CONFIG_FILE, config)]).unwrap();
+            assert_eq!(tokenizer.encode(&["E \u{c9} \u{e9}"]).unwrap()[0], expected, "{config}");
+        };
+        check("{}", &[2, 4, 4, 4, 3]);
+        check(r#"{"strip_accents": null, "model_max_length": 512}"#, &[2, 4, 4, 4, 3]);
+        check(r#"{"strip_accents": false}"#, &[2, 4, 5, 5, 3]);
+        check(r#"{"do_lower_case": false}"#, &[2, 6, 1, 5, 3]);
+        let error =
+            tokenizer(&[(TOKENIZER_CONFIG_FILE, r#"{"do_lower_case": "no"}"#)]).unwrap_err();
+        assert!(error.chain().contains("expected a boolean"), "{error}");
+    }
 }
