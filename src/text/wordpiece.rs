@@ -196,6 +196,38 @@ impl WordPiece {
         Ok(encoding.len())
     }
 
+    /// What it does to texts, where that is what a BERT does and not something of the file's own.
+    pub fn cleaning(&self) -> Option<Cleaning> {
+        match self.tokenizer.get_normalizer() {
+            Some(NormalizerWrapper::BertNormalizer(normalizer)) if normalizer.clean_text => {
+                Some(Cleaning {
+                    do_lower_case: normalizer.lowercase,
+                    strip_accents: normalizer.strip_accents,
+                    tokenize_chinese_chars: normalizer.handle_chinese_chars,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Tokens that texts are cut to.
+    pub fn max_length(&self) -> usize {
+        self.tokenizer.get_truncation().expect("set in new").max_length
+    }
+
+    /// BERT's special tokens that it has, by the names of `tokenizer_config.json`.
+    pub fn special_tokens(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        [
+            ("pad_token", PADDING),
+            ("unk_token", UNKNOWN),
+            ("cls_token", FIRST),
+            ("sep_token", LAST),
+            ("mask_token", MASK),
+        ]
+        .into_iter()
+        .filter(|(_, token)| self.tokenizer.token_to_id(token).is_some())
+    }
+
     /// The text of `tokenizer.json`.
     pub fn to_json(&self) -> &str {
         &self.json

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use rayon::prelude::*;
+use serde_json::{Value, json};
 
 use crate::{
     error::{Error, Result},
@@ -67,9 +68,7 @@ impl Tokenizer {
         match self {
             Self::Words { words, .. } => write(WORDS_FILE, &words.to_lines()),
             Self::WordPiece(pieces) => {
-                // Without it Transformers does not know which class reads tokenizer.json.
-                let config = serde_json::json!({ "tokenizer_class": "DistilBertTokenizerFast" });
-                write(TOKENIZER_CONFIG_FILE, &format!("{config:#}\n"))?;
+                write(TOKENIZER_CONFIG_FILE, &format!("{:#}\n", config(pieces)))?;
                 write(TOKENIZER_FILE, pieces.to_json())
             }
         }
@@ -103,6 +102,27 @@ impl Tokenizer {
         };
         texts.par_iter().map(n_tokens).collect()
     }
+}
+
+/// What Transformers has to know besides `tokenizer.json`.
+fn config(pieces: &WordPiece) -> Value {
+    let mut config = json!({
+        // Takes tokenizer.json as it is. A DistilBertTokenizer cleans texts by the last three keys
+        // and its own defaults instead: they are for whoever opens it as one.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": pieces.max_length(),
+        // Without token types, which a DistilBERT does not take.
+        "model_input_names": ["input_ids", "attention_mask"],
+    });
+    for (name, token) in pieces.special_tokens() {
+        config[name] = json!(token);
+    }
+    if let Some(cleaning) = pieces.cleaning() {
+        config["do_lower_case"] = json!(cleaning.do_lower_case);
+        config["strip_accents"] = json!(cleaning.strip_accents);
+        config["tokenize_chinese_chars"] = json!(cleaning.tokenize_chinese_chars);
+    }
+    config
 }
 
 /// How a snapshot without `tokenizer.json` cleans texts.
@@ -142,5 +162,31 @@ mod tests {
         let error =
             tokenizer(&[(TOKENIZER_CONFIG_FILE, r#"{"do_lower_case": "no"}"#)]).unwrap_err();
         assert!(error.chain().contains("expected a boolean"), "{error}");
+    }
+
+    // Transformers made the letters of a cased model small, and took a text of any length.
+    #[test]
+    fn what_is_written_tells_transformers_how_texts_are_cleaned_and_cut() {
+        let config = |said: &str| -> Value {
+            let dir = tempfile::tempdir().unwrap();
+            tokenizer(&[(TOKENIZER_CONFIG_FILE, said)]).unwrap().save(dir.path()).unwrap();
+            let text = fs::read_to_string(dir.path().join(TOKENIZER_CONFIG_FILE)).unwrap();
+            serde_json::from_str(&text).unwrap()
+        };
+        let cased =
+            r#"{"do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false}"#;
+        let expected = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": 16,
+            "model_input_names": ["input_ids", "attention_mask"],
+            "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
+            "do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false,
+        });
+        assert_eq!(config(cased), expected);
+        let usual = config("{}");
+        assert_eq!(
+            (&usual["do_lower_case"], &usual["strip_accents"]),
+            (&json!(true), &Value::Null)
+        );
     }
 }
