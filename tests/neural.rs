@@ -325,6 +325,19 @@ fn a_checkpoint_with_something_wrong_is_one_clear_error() {
         },
         "no tokenizer",
     );
+    let in_config = |find: &'static str, replace: &'static str| {
+        move |folder: &Path| {
+            let path = folder.join("config.json");
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.contains(find), "{find} is not in {text}");
+            fs::write(path, text.replace(find, replace)).unwrap();
+        }
+    };
+    says(&in_config("\"1\": \"positive\"", "\"1\": \"negative\""), "like one before it");
+    says(
+        &in_config("\"id2label\"", "\"problem_type\": \"regression\", \"id2label\""),
+        "problem_type \"regression\" is not supported",
+    );
     says(
         &|folder| {
             fs::remove_file(folder.join("model.safetensors")).unwrap();

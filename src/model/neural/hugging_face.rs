@@ -26,8 +26,8 @@ use crate::{
 /// `classes` are the class names in label order; without them they are those of `config.json`.
 ///
 /// # Errors
-/// A folder without a whole checkpoint that has a classification head and a tokenizer, or another
-/// number of classes.
+/// A folder without a whole checkpoint that has a classification head and a tokenizer, another
+/// number of classes, and labels or a problem that make no classifier.
 pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Option<String>)> {
     let files = ModelFiles::in_dir(folder)?;
     let mut opened = Checkpoint::open(&files, Head::Required)
@@ -43,6 +43,7 @@ pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Op
         }
         opened.config.labels = classes;
     }
+    opened.config.check_labels().map_err(|error| error.with_context(folder.display()))?;
     let max_length = opened.config.max_position;
     let tokenizer = Tokenizer::of_checkpoint(&files, max_length)
         .map_err(|error| error.with_context(folder.display()))?;
@@ -203,6 +204,7 @@ pub(super) fn checkpoint(net: &Net, header: &NeuralHeader) -> Result<Checkpoint>
         classifier_dropout: sizes.seq_classif_dropout,
         pad_token_id: 0,
         labels: header.classes().to_vec(),
+        problem_type: None,
     };
     Ok(Checkpoint {
         config,
