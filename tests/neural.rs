@@ -282,6 +282,25 @@ fn a_checkpoint_is_fine_tuned_and_a_bert_becomes_a_distilbert() {
     }
 }
 
+// The default of 256 tokens was an error for a flag that nobody gave.
+#[test]
+fn texts_are_cut_to_what_a_short_checkpoint_can_read() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let checkpoint = fixture("tiny-distilbert");
+    let train = ["train", "distilbert", "--data", "sample", "--epochs", "1", "--checkpoint"];
+    let train = [&train[..], &[checkpoint.to_str().unwrap()]].concat();
+    let trained = book.json(&train);
+    let run = book.json(&["runs", "show", trained["run_id"].as_str().unwrap()]);
+    assert_eq!(run["params"]["max_length"], "64", "{run:#}");
+    let answer = book.call(&[&train[..], &["--max-len", "65"]].concat());
+    assert!(
+        answer.stderr.contains("--max-len 65: the checkpoint reads at most 64"),
+        "{}",
+        answer.stderr
+    );
+}
+
 #[test]
 fn a_checkpoint_with_something_wrong_is_one_clear_error() {
     let broken = |change: &dyn Fn(&Path)| -> String {

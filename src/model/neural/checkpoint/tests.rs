@@ -190,6 +190,10 @@ fn damaged_files_are_clear_errors() {
     fs::remove_file(&path).unwrap();
     let error = open(dir.path(), Head::Required).unwrap_err();
     assert!(error.to_string().contains("\"model.safetensors\" is missing"), "{error}");
+    fs::write(dir.path().join("model.safetensors.index.json"), "{}").unwrap();
+    let error = open(dir.path(), Head::Required).unwrap_err();
+    assert!(error.to_string().contains("cut into several files"), "{error}");
+    assert!(error.hint().unwrap().contains("max_shard_size"), "{error}");
 }
 
 #[test]
