@@ -375,6 +375,25 @@ fn a_checkpoint_is_fine_tuned_and_a_bert_becomes_a_distilbert() {
     }
 }
 
+// The default of 256 tokens was an error for a flag that nobody gave.
+#[test]
+fn texts_are_cut_to_what_a_short_checkpoint_can_read() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let checkpoint = fixture("tiny-distilbert");
+    let train = ["train", "distilbert", "--data", "sample", "--epochs", "1", "--checkpoint"];
+    let train = [&train[..], &[checkpoint.to_str().unwrap()]].concat();
+    let trained = book.json(&train);
+    let run = book.json(&["runs", "show", trained["run_id"].as_str().unwrap()]);
+    assert_eq!(run["params"]["max_length"], "64", "{run:#}");
+    let answer = book.call(&[&train[..], &["--max-len", "65"]].concat());
+    assert!(
+        answer.stderr.contains("--max-len 65: the checkpoint reads at most 64"),
+        "{}",
+        answer.stderr
+    );
+}
+
 #[test]
 fn a_checkpoint_with_something_wrong_is_one_clear_error() {
     let broken = |change: &dyn Fn(&Path)| -> String {
@@ -417,6 +436,19 @@ fn a_checkpoint_with_something_wrong_is_one_clear_error() {
             fs::remove_file(folder.join("vocab.txt")).unwrap();
         },
         "no tokenizer",
+    );
+    let in_config = |find: &'static str, replace: &'static str| {
+        move |folder: &Path| {
+            let path = folder.join("config.json");
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.contains(find), "{find} is not in {text}");
+            fs::write(path, text.replace(find, replace)).unwrap();
+        }
+    };
+    says(&in_config("\"1\": \"positive\"", "\"1\": \"negative\""), "like one before it");
+    says(
+        &in_config("\"id2label\"", "\"problem_type\": \"regression\", \"id2label\""),
+        "problem_type \"regression\" is not supported",
     );
     says(
         &|folder| {

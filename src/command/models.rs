@@ -28,7 +28,7 @@ pub enum Models {
     Alias(Alias),
     /// Delete a version, or a model with all its versions
     Delete(Delete),
-    /// Register a Hugging Face checkpoint (DistilBERT or BERT) as a new version
+    /// Register a Hugging Face checkpoint, a DistilBERT with a classifier, as a new version
     Import(Import),
     /// Write a version's files into a folder; a distilbert's open in Transformers
     Export(Export),

@@ -4,10 +4,11 @@
 use std::{collections::BTreeMap, path::Path};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use tokenizers::{
-    AddedToken, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString,
-    PreTokenizer, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy,
-    models::wordpiece::WordPiece as Model, normalizers::bert::BertNormalizer,
+    AddedToken, NormalizedString, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType,
+    PreTokenizedString, PreTokenizer, Tokenizer, TruncationDirection, TruncationParams,
+    TruncationStrategy, models::wordpiece::WordPiece as Model, normalizers::bert::BertNormalizer,
     pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
 };
 
@@ -19,6 +20,35 @@ const UNKNOWN: &str = "[UNK]";
 const FIRST: &str = "[CLS]";
 const LAST: &str = "[SEP]";
 const MASK: &str = "[MASK]";
+
+/// What BERT does to a text before it looks words up, by the names of `tokenizer_config.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cleaning {
+    /// Whether letters are made small. Default true, as everywhere here: BERT's own.
+    pub do_lower_case: bool,
+    /// Whether letters lose their accents. Default: where they are made small.
+    pub strip_accents: Option<bool>,
+    /// Whether every Chinese character is a word. Default true.
+    pub tokenize_chinese_chars: bool,
+}
+
+impl Default for Cleaning {
+    fn default() -> Self {
+        Self { do_lower_case: true, strip_accents: None, tokenize_chinese_chars: true }
+    }
+}
+
+impl Cleaning {
+    fn normalizer(self) -> BertNormalizer {
+        BertNormalizer::new(
+            true,
+            self.tokenize_chinese_chars,
+            self.strip_accents,
+            self.do_lower_case,
+        )
+    }
+}
 
 /// A WordPiece tokenizer with the number of tokens it cuts texts to.
 #[derive(Debug, Clone)]
@@ -58,7 +88,7 @@ impl WordPiece {
     ///
     /// # Errors
     /// When the file cannot be read or lacks one of `[PAD]`, `[UNK]`, `[CLS]` and `[SEP]`.
-    pub fn from_vocabulary(path: &Path, lower_case: bool, max_length: usize) -> Result<Self> {
+    pub fn from_vocabulary(path: &Path, cleaning: Cleaning, max_length: usize) -> Result<Self> {
         // Opened here: the crate's own error does not name the file.
         std::fs::File::open(path).map_err(|source| Error::io("read", path, source))?;
         let model = Model::from_file(&path.to_string_lossy())
@@ -66,7 +96,7 @@ impl WordPiece {
             .build()
             .map_err(|source| unusable("it is no vocab.txt", source))?;
         let tokenizer =
-            bert(model, lower_case).map_err(|error| error.with_context(format!("{path:?}")))?;
+            bert(model, cleaning).map_err(|error| error.with_context(format!("{path:?}")))?;
         Self::from_tokenizer(tokenizer, max_length)
     }
 
@@ -95,7 +125,7 @@ impl WordPiece {
             .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
         std::fs::write(file.path(), lines)
             .map_err(|source| Error::io("write", file.path(), source))?;
-        Self::from_vocabulary(file.path(), true, max_length)
+        Self::from_vocabulary(file.path(), Cleaning::default(), max_length)
     }
 
     fn from_tokenizer(tokenizer: Tokenizer, max_length: usize) -> Result<Self> {
@@ -166,6 +196,38 @@ impl WordPiece {
         Ok(encoding.len())
     }
 
+    /// What it does to texts, where that is what a BERT does and not something of the file's own.
+    pub fn cleaning(&self) -> Option<Cleaning> {
+        match self.tokenizer.get_normalizer() {
+            Some(NormalizerWrapper::BertNormalizer(normalizer)) if normalizer.clean_text => {
+                Some(Cleaning {
+                    do_lower_case: normalizer.lowercase,
+                    strip_accents: normalizer.strip_accents,
+                    tokenize_chinese_chars: normalizer.handle_chinese_chars,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Tokens that texts are cut to.
+    pub fn max_length(&self) -> usize {
+        self.tokenizer.get_truncation().expect("set in new").max_length
+    }
+
+    /// BERT's special tokens that it has, by the names of `tokenizer_config.json`.
+    pub fn special_tokens(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        [
+            ("pad_token", PADDING),
+            ("unk_token", UNKNOWN),
+            ("cls_token", FIRST),
+            ("sep_token", LAST),
+            ("mask_token", MASK),
+        ]
+        .into_iter()
+        .filter(|(_, token)| self.tokenizer.token_to_id(token).is_some())
+    }
+
     /// The text of `tokenizer.json`.
     pub fn to_json(&self) -> &str {
         &self.json
@@ -174,7 +236,7 @@ impl WordPiece {
 
 /// How often each word occurs, as BERT cleans, lower-cases and separates them.
 fn count_words(texts: &[String]) -> std::result::Result<BTreeMap<String, u64>, Cause> {
-    let normalizer = normalizer(true);
+    let normalizer = Cleaning::default().normalizer();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for text in texts {
         let mut normalized = NormalizedString::from(text.as_str());
@@ -191,14 +253,10 @@ fn count_words(texts: &[String]) -> std::result::Result<BTreeMap<String, u64>, C
     Ok(counts)
 }
 
-fn normalizer(lower_case: bool) -> BertNormalizer {
-    BertNormalizer::new(true, true, None, lower_case)
-}
-
 /// BERT's own steps around a vocabulary.
-fn bert(model: Model, lower_case: bool) -> Result<Tokenizer> {
+fn bert(model: Model, cleaning: Cleaning) -> Result<Tokenizer> {
     let mut tokenizer = Tokenizer::new(model);
-    normalise(&mut tokenizer, lower_case)?;
+    normalise(&mut tokenizer, cleaning)?;
     for token in [PADDING, UNKNOWN, FIRST, LAST] {
         if tokenizer.token_to_id(token).is_none() {
             return Err(Error::invalid(format!("the vocabulary lacks the token {token}"))
@@ -218,9 +276,9 @@ fn bert(model: Model, lower_case: bool) -> Result<Tokenizer> {
 }
 
 /// BERT's cleaning and its cuts at white space and punctuation.
-fn normalise(tokenizer: &mut Tokenizer, lower_case: bool) -> Result<()> {
+fn normalise(tokenizer: &mut Tokenizer, cleaning: Cleaning) -> Result<()> {
     tokenizer
-        .with_normalizer(Some(normalizer(lower_case)))
+        .with_normalizer(Some(cleaning.normalizer()))
         .map_err(|source| unusable("its normaliser is unusable", source))?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     Ok(())
@@ -256,7 +314,7 @@ mod tests {
     #[test]
     fn a_vocabulary_cuts_words_and_surrounds_them() {
         let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\n##ness\n!\n");
-        let pieces = WordPiece::from_vocabulary(file.path(), true, 8).unwrap();
+        let pieces = WordPiece::from_vocabulary(file.path(), Cleaning::default(), 8).unwrap();
         assert_eq!(pieces.encode("Goodness! zebra").unwrap(), [2, 4, 5, 6, 1, 3]);
         assert_eq!(pieces.encode("").unwrap(), [2, 3]);
         assert_eq!(pieces.encode(&"good ".repeat(100_000)).unwrap(), [2, 4, 4, 4, 4, 4, 4, 3]);
@@ -264,9 +322,27 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_cleaned_as_the_model_asks() {
+        let file =
+            vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\ne\n\u{e9}\nE\n\u{65e5}\n\u{65e5}\u{672c}\n");
+        let check = |cleaning, text, expected: &[u32]| {
+            let pieces = WordPiece::from_vocabulary(file.path(), cleaning, 8).unwrap();
+            assert_eq!(pieces.encode(text).unwrap(), expected, "{cleaning:?} {text}");
+        };
+        let usual = Cleaning::default();
+        check(usual, "E \u{c9} \u{65e5}\u{672c}", &[2, 4, 4, 7, 1, 3]);
+        check(Cleaning { do_lower_case: false, ..usual }, "E \u{e9}", &[2, 6, 5, 3]);
+        check(Cleaning { strip_accents: Some(false), ..usual }, "E \u{c9}", &[2, 4, 5, 3]);
+        let stripped = Cleaning { do_lower_case: false, strip_accents: Some(true), ..usual };
+        check(stripped, "E \u{e9}", &[2, 6, 4, 3]);
+        let whole = Cleaning { tokenize_chinese_chars: false, ..usual };
+        check(whole, "\u{65e5}\u{672c} \u{65e5}", &[2, 8, 7, 3]);
+    }
+
+    #[test]
     fn tokens_that_are_cut_off_are_counted() {
         let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\n##ness\n!\n");
-        let pieces = WordPiece::from_vocabulary(file.path(), true, 8).unwrap();
+        let pieces = WordPiece::from_vocabulary(file.path(), Cleaning::default(), 8).unwrap();
         for (n_words, expected) in [(0, 2), (6, 8), (7, 9), (13, 15), (100_000, 100_002)] {
             assert_eq!(pieces.n_tokens(&"good ".repeat(n_words)).unwrap(), expected);
         }
@@ -288,7 +364,7 @@ mod tests {
     #[test]
     fn padding_that_the_file_asks_for_is_left_aside() {
         let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\n");
-        let pieces = WordPiece::from_vocabulary(file.path(), true, 8).unwrap();
+        let pieces = WordPiece::from_vocabulary(file.path(), Cleaning::default(), 8).unwrap();
         let mut json: serde_json::Value = serde_json::from_str(pieces.to_json()).unwrap();
         // As sentence-transformers' checkpoints have it.
         json["padding"] = serde_json::json!({
@@ -304,9 +380,15 @@ mod tests {
     fn what_is_no_tokenizer_is_refused() {
         let refused = |error: Error, part: &str| assert!(error.chain().contains(part), "{error}");
         let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n");
-        refused(WordPiece::from_vocabulary(file.path(), true, 8).unwrap_err(), "[SEP]");
+        refused(
+            WordPiece::from_vocabulary(file.path(), Cleaning::default(), 8).unwrap_err(),
+            "[SEP]",
+        );
         refused(WordPiece::from_json("{}".to_owned(), 8).unwrap_err(), "no tokenizer.json");
         let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\n");
-        refused(WordPiece::from_vocabulary(file.path(), true, 2).unwrap_err(), "no room");
+        refused(
+            WordPiece::from_vocabulary(file.path(), Cleaning::default(), 2).unwrap_err(),
+            "no room",
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Between Hugging Face's checkpoints and our nets.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use super::{
     Neural,
@@ -12,6 +12,7 @@ use super::{
     encoder::Encoder,
     files::NeuralHeader,
     net::{DistilBertConfig, Net, NetConfig},
+    tensors::{Tensor, Tensors},
     tokenizer::Tokenizer,
 };
 use crate::{
@@ -25,8 +26,8 @@ use crate::{
 /// `classes` are the class names in label order; without them they are those of `config.json`.
 ///
 /// # Errors
-/// A folder without a whole checkpoint that has a classification head and a tokenizer, or another
-/// number of classes.
+/// A folder without a whole checkpoint that has a classification head and a tokenizer, another
+/// number of classes, and labels or a problem that make no classifier.
 pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Option<String>)> {
     let files = ModelFiles::in_dir(folder)?;
     let mut opened = Checkpoint::open(&files, Head::Required)
@@ -42,6 +43,7 @@ pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Op
         }
         opened.config.labels = classes;
     }
+    opened.config.check_labels().map_err(|error| error.with_context(folder.display()))?;
     let max_length = opened.config.max_position;
     let tokenizer = Tokenizer::of_checkpoint(&files, max_length)
         .map_err(|error| error.with_context(folder.display()))?;
@@ -53,7 +55,7 @@ pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Op
 }
 
 /// The tokenizer and the net that fine-tuning begins with, and what to say of them. A
-/// classification head of another number of classes is left aside for a new one.
+/// classification head of other classes is left aside for a new one.
 pub(super) fn start(
     folder: &Path,
     classes: &[String],
@@ -79,10 +81,22 @@ pub(super) fn start(
     }
     let tokenizer = Tokenizer::of_checkpoint(&files, max_length).map_err(in_context)?;
     check_vocabulary(&tokenizer, &opened.config)?;
-    let keeps_head = opened.has_head && opened.config.labels.len() == classes.len();
+    let rows = head_rows(&opened.config.labels, classes).filter(|_| opened.has_head);
+    let head = match &rows {
+        Some(rows) if rows.is_sorted() => "its head".to_owned(),
+        Some(_) => "its head, in the order of the dataset's classes".to_owned(),
+        None if opened.has_head => {
+            let labels = opened.config.labels.join(", ");
+            tracing::warn!(checkpoint = %folder.display(), %labels, "its head is for other classes: a new one is trained");
+            format!("a new head, its own is for {labels}")
+        }
+        None => "a new head".to_owned(),
+    };
     opened.config.labels = classes.to_vec();
     let config = NetConfig::DistilBert(sizes(&opened.config));
-    if !keeps_head {
+    if let Some(rows) = rows {
+        reorder(&mut opened.tensors, &rows)?;
+    } else {
         let fresh = Net::new(config.clone(), seed, device)?.parameters();
         for name in CLASSIFIER_HEAD {
             opened.tensors.insert(name, fresh.get(name)?.clone());
@@ -100,8 +114,37 @@ pub(super) fn start(
     if let Some(note) = opened.report.note() {
         tracing::info!(checkpoint = %folder.display(), "{note}");
     }
-    let head = if keeps_head { "its head" } else { "a new head" };
     Ok((tokenizer, net, format!("{} with {head}", folder.display())))
+}
+
+/// Which row of a head for `labels` belongs to each of `classes`, or nothing where it is for
+/// something else. Names are the same in small letters or large ones. A head whose labels were never
+/// named is taken to be in our order if it has as many.
+fn head_rows(labels: &[String], classes: &[String]) -> Option<Vec<usize>> {
+    if labels.len() != classes.len() {
+        return None;
+    }
+    if labels.iter().enumerate().all(|(idx, label)| *label == format!("LABEL_{idx}")) {
+        return Some((0..labels.len()).collect());
+    }
+    let small = |names: &[String]| names.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>();
+    let (labels, classes) = (small(labels), small(classes));
+    let row = |class| labels.iter().position(|label| label == class);
+    let rows: Vec<usize> = classes.iter().map(row).collect::<Option<_>>()?;
+    let n_used = rows.iter().collect::<BTreeSet<_>>().len();
+    (n_used == labels.len()).then_some(rows)
+}
+
+/// Puts the rows of the classifier into another order.
+fn reorder(tensors: &mut Tensors, rows: &[usize]) -> Result<()> {
+    for name in ["classifier.weight", "classifier.bias"] {
+        let values = tensors.values(name)?;
+        let width = values.len() / rows.len();
+        let row = |row: &usize| &values[row * width..(row + 1) * width];
+        let reordered = rows.iter().flat_map(row).copied().collect();
+        tensors.insert(name, Tensor::new(tensors.get(name)?.shape().to_vec(), reordered));
+    }
+    Ok(())
 }
 
 /// A checkpoint with a classification head as a net on any device.
@@ -161,6 +204,7 @@ pub(super) fn checkpoint(net: &Net, header: &NeuralHeader) -> Result<Checkpoint>
         classifier_dropout: sizes.seq_classif_dropout,
         pad_token_id: 0,
         labels: header.classes().to_vec(),
+        problem_type: None,
     };
     Ok(Checkpoint {
         config,
@@ -179,4 +223,53 @@ pub(super) fn encoder(checkpoint: Checkpoint) -> Result<Engine> {
 /// Writes `config.json` and `model.safetensors`.
 pub(super) fn save(opened: &Checkpoint, dir: &Path) -> Result<()> {
     checkpoint::write(dir, &opened.config, &opened.tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Device;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_head_is_kept_for_its_own_classes_only() {
+        let check = |labels: &[&str], classes: &[&str], expected: Option<Vec<usize>>| {
+            assert_eq!(head_rows(&names(labels), &names(classes)), expected, "{labels:?}");
+        };
+        check(&["bad", "good"], &["bad", "good"], Some(vec![0, 1]));
+        check(&["good", "bad"], &["bad", "good"], Some(vec![1, 0]));
+        check(&["c", "a", "b"], &["a", "b", "c"], Some(vec![1, 2, 0]));
+        check(&["NEGATIVE", "POSITIVE"], &["negative", "positive"], Some(vec![0, 1]));
+        check(&["LABEL_0", "LABEL_1"], &["bad", "good"], Some(vec![0, 1]));
+        check(&["LABEL_0", "LABEL_1", "LABEL_2"], &["bad", "good"], None);
+        check(&["ham", "spam"], &["bad", "good"], None);
+        check(&["good", "good"], &["bad", "good"], None);
+        check(&["a", "b"], &["a", "A"], None);
+    }
+
+    // Only the number of the classes was compared: a head in another order began with every answer
+    // the wrong way round.
+    #[test]
+    fn a_heads_rows_follow_their_classes() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-distilbert");
+        let device = Device::Cpu.resolve().unwrap();
+        let head = |classes: &[&str]| -> (Vec<f32>, Vec<f32>, String) {
+            let (_, net, origin) = start(&folder, &names(classes), 32, 7, &device).unwrap();
+            let tensors = net.parameters();
+            let values = |name| tensors.values(name).unwrap().to_vec();
+            (values("classifier.weight"), values("classifier.bias"), origin)
+        };
+        let (weight, bias, origin) = head(&["negative", "positive"]);
+        assert!(origin.ends_with("with its head"), "{origin}");
+        let (turned, turned_bias, origin) = head(&["positive", "negative"]);
+        assert!(origin.ends_with("in the order of the dataset's classes"), "{origin}");
+        let (first, second) = weight.split_at(weight.len() / 2);
+        assert_eq!((turned, turned_bias), ([second, first].concat(), vec![bias[1], bias[0]]));
+        let (new, _, origin) = head(&["ham", "spam"]);
+        assert!(origin.ends_with("a new head, its own is for negative, positive"), "{origin}");
+        assert_ne!(new, weight);
+    }
 }

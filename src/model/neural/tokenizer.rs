@@ -3,11 +3,12 @@
 use std::{fs, path::Path};
 
 use rayon::prelude::*;
+use serde_json::{Value, json};
 
 use crate::{
     error::{Error, Result},
     model::{ModelFiles, format::corrupt},
-    text::{WordIds, WordPiece},
+    text::{Cleaning, WordIds, WordPiece},
 };
 
 /// Hugging Face's own name.
@@ -43,8 +44,7 @@ impl Tokenizer {
                 "put {TOKENIZER_FILE} or {PIECES_FILE} of the same model into its folder"
             ))
         })?;
-        let lower_case = lower_case(files)?;
-        WordPiece::from_vocabulary(path, lower_case, max_length)
+        WordPiece::from_vocabulary(path, cleaning(files)?, max_length)
             .map(|pieces| Self::WordPiece(Box::new(pieces)))
     }
 
@@ -68,9 +68,7 @@ impl Tokenizer {
         match self {
             Self::Words { words, .. } => write(WORDS_FILE, &words.to_lines()),
             Self::WordPiece(pieces) => {
-                // Without it Transformers does not know which class reads tokenizer.json.
-                let config = serde_json::json!({ "tokenizer_class": "DistilBertTokenizerFast" });
-                write(TOKENIZER_CONFIG_FILE, &format!("{config:#}\n"))?;
+                write(TOKENIZER_CONFIG_FILE, &format!("{:#}\n", config(pieces)))?;
                 write(TOKENIZER_FILE, pieces.to_json())
             }
         }
@@ -106,11 +104,89 @@ impl Tokenizer {
     }
 }
 
-/// Whether a snapshot without `tokenizer.json` lower-cases; BERT's own default is that it does.
-fn lower_case(files: &ModelFiles) -> Result<bool> {
-    let Ok(path) = files.path(TOKENIZER_CONFIG_FILE) else { return Ok(true) };
+/// What Transformers has to know besides `tokenizer.json`.
+fn config(pieces: &WordPiece) -> Value {
+    let mut config = json!({
+        // Takes tokenizer.json as it is. A DistilBertTokenizer cleans texts by the last three keys
+        // and its own defaults instead: they are for whoever opens it as one.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": pieces.max_length(),
+        // Without token types, which a DistilBERT does not take.
+        "model_input_names": ["input_ids", "attention_mask"],
+    });
+    for (name, token) in pieces.special_tokens() {
+        config[name] = json!(token);
+    }
+    if let Some(cleaning) = pieces.cleaning() {
+        config["do_lower_case"] = json!(cleaning.do_lower_case);
+        config["strip_accents"] = json!(cleaning.strip_accents);
+        config["tokenize_chinese_chars"] = json!(cleaning.tokenize_chinese_chars);
+    }
+    config
+}
+
+/// How a snapshot without `tokenizer.json` cleans texts.
+fn cleaning(files: &ModelFiles) -> Result<Cleaning> {
+    let Ok(path) = files.path(TOKENIZER_CONFIG_FILE) else { return Ok(Cleaning::default()) };
     let text = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
-    let config: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|source| Error::invalid(format!("{path:?} is not JSON")).with_source(source))?;
-    Ok(config["do_lower_case"].as_bool().unwrap_or(true))
+    serde_json::from_str(&text).map_err(|source| {
+        Error::invalid(format!("{path:?} is no configuration of a tokenizer")).with_source(source)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tokenizer of a folder of these files, beside a vocabulary.
+    fn tokenizer(files: &[(&str, &str)]) -> Result<Tokenizer> {
+        let dir = tempfile::tempdir().unwrap();
+        let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\ne\n\u{e9}\nE\n";
+        for (name, text) in [(PIECES_FILE, vocabulary)].iter().chain(files) {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        Tokenizer::of_checkpoint(&ModelFiles::in_dir(dir.path())?, 16)
+    }
+
+    // Only do_lower_case was read: a model trained on accents never saw one.
+    #[test]
+    fn a_vocabulary_alone_is_used_as_its_configuration_says() {
+        let check = |config: &str, expected: &[u32]| {
+            let tokenizer = tokenizer(&[(TOKENIZER_CONFIG_FILE, config)]).unwrap();
+            assert_eq!(tokenizer.encode(&["E \u{c9} \u{e9}"]).unwrap()[0], expected, "{config}");
+        };
+        check("{}", &[2, 4, 4, 4, 3]);
+        check(r#"{"strip_accents": null, "model_max_length": 512}"#, &[2, 4, 4, 4, 3]);
+        check(r#"{"strip_accents": false}"#, &[2, 4, 5, 5, 3]);
+        check(r#"{"do_lower_case": false}"#, &[2, 6, 1, 5, 3]);
+        let error =
+            tokenizer(&[(TOKENIZER_CONFIG_FILE, r#"{"do_lower_case": "no"}"#)]).unwrap_err();
+        assert!(error.chain().contains("expected a boolean"), "{error}");
+    }
+
+    // Transformers made the letters of a cased model small, and took a text of any length.
+    #[test]
+    fn what_is_written_tells_transformers_how_texts_are_cleaned_and_cut() {
+        let config = |said: &str| -> Value {
+            let dir = tempfile::tempdir().unwrap();
+            tokenizer(&[(TOKENIZER_CONFIG_FILE, said)]).unwrap().save(dir.path()).unwrap();
+            let text = fs::read_to_string(dir.path().join(TOKENIZER_CONFIG_FILE)).unwrap();
+            serde_json::from_str(&text).unwrap()
+        };
+        let cased =
+            r#"{"do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false}"#;
+        let expected = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": 16,
+            "model_input_names": ["input_ids", "attention_mask"],
+            "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
+            "do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false,
+        });
+        assert_eq!(config(cased), expected);
+        let usual = config("{}");
+        assert_eq!(
+            (&usual["do_lower_case"], &usual["strip_accents"]),
+            (&json!(true), &Value::Null)
+        );
+    }
 }

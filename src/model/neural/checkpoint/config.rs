@@ -77,6 +77,9 @@ pub struct EncoderConfig {
     pub pad_token_id: u32,
     /// Class names in label order; their number is the classifier's.
     pub labels: Vec<String>,
+    /// What the classifier's numbers are for, where it is said: one label of several, several at a
+    /// time, or a regression. What is written does not say it: it is always one of several.
+    pub problem_type: Option<String>,
 }
 
 impl EncoderConfig {
@@ -169,6 +172,40 @@ impl EncoderConfig {
     }
 }
 
+impl EncoderConfig {
+    /// Checks that a text has one of several labels, each of which has a name of its own.
+    ///
+    /// # Errors
+    /// The first thing that makes it something else than such a classifier.
+    pub fn check_labels(&self) -> Result<()> {
+        const ONE_OF_SEVERAL: &str = "single_label_classification";
+        if let Some(found) = self.problem_type.as_ref().filter(|found| *found != ONE_OF_SEVERAL) {
+            return Err(Error::invalid(format!(
+                "problem_type {found:?} is not supported: expected {ONE_OF_SEVERAL:?}"
+            ))
+            .with_hint("only a model that gives every text one of several classes can be used"));
+        }
+        if self.labels.len() < 2 {
+            return Err(Error::invalid(format!(
+                "a classifier has at least 2 classes: found {}",
+                self.labels.len()
+            ))
+            .with_hint("a model with one output is a regression, which cannot be used"));
+        }
+        for (label_idx, name) in self.labels.iter().enumerate() {
+            let fault = if name.trim().is_empty() {
+                format!("class {label_idx} has no name")
+            } else if self.labels[..label_idx].contains(name) {
+                format!("class {label_idx} is called {name:?} like one before it")
+            } else {
+                continue;
+            };
+            return Err(Error::invalid(fault).with_hint("name the classes: --classes NAME,NAME"));
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +255,30 @@ mod tests {
         assert_eq!((config.dropout, config.classifier_dropout), (0.05, 0.05));
         assert_eq!((config.layer_norm_eps, config.pad_token_id), (1e-5, 3));
         assert_eq!(config.labels, ["LABEL_0", "LABEL_1"]);
+    }
+
+    // A softmax was put over the numbers of every problem, and one class of two names had no score.
+    #[test]
+    fn labels_of_no_classifier_are_refused() {
+        let check = |find: &str, replace: &str, expected: Option<&str>| {
+            assert!(DISTILBERT.contains(find), "{find:?} is not in the example");
+            let config = EncoderConfig::from_json(&DISTILBERT.replace(find, replace)).unwrap();
+            let error = config.check_labels().err().map(|error| error.to_string());
+            match expected {
+                Some(part) => assert!(error.as_ref().unwrap().contains(part), "{error:?}"),
+                None => assert_eq!(error, None, "{replace}"),
+            }
+        };
+        check("good", "good", None);
+        let problem = |name: &str| format!("\"problem_type\": {name}, \"id2label\"");
+        check("\"id2label\"", &problem("\"single_label_classification\""), None);
+        check("\"id2label\"", &problem("null"), None);
+        for name in ["multi_label_classification", "regression"] {
+            check("\"id2label\"", &problem(&format!("{name:?}")), Some(name));
+        }
+        check("\"1\": \"good\", \"0\": \"bad\", \"2\": \"so so\"", "\"0\": \"a\"", Some("found 1"));
+        check("so so", "bad", Some("class 2 is called \"bad\""));
+        check("good", " ", Some("class 1 has no name"));
     }
 
     #[test]

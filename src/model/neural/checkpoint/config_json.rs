@@ -80,6 +80,7 @@ fn distilbert(keys: &Keys) -> Result<EncoderConfig> {
         classifier_dropout: keys.number("seq_classif_dropout", 0.2)?,
         pad_token_id: keys.pad_token_id()?,
         labels: keys.labels()?,
+        problem_type: keys.text("problem_type")?.map(str::to_owned),
     })
 }
 
@@ -108,6 +109,7 @@ fn bert(keys: &Keys) -> Result<EncoderConfig> {
         classifier_dropout: keys.number("classifier_dropout", dropout)?,
         pad_token_id: keys.pad_token_id()?,
         labels: keys.labels()?,
+        problem_type: keys.text("problem_type")?.map(str::to_owned),
     })
 }
 

@@ -4,9 +4,12 @@ use super::{
     Head, bert,
     config::{EncoderConfig, Family},
     names::{self, Meaning, PREFIX},
-    report::{LoadReport, MisShaped, MissingTensor},
+    report::{FINE_TUNE, LoadReport, MisShaped, MissingTensor},
 };
-use crate::{error::Result, model::neural::tensors::Tensors};
+use crate::{
+    error::{Error, Result},
+    model::neural::tensors::Tensors,
+};
 
 /// The four tensors of the classification head.
 pub const CLASSIFIER_HEAD: [&str; 4] =
@@ -60,6 +63,16 @@ pub(super) fn select(
         bert::fold_token_types(&mut found, config, &mut report)?;
     }
     let has_head = CLASSIFIER_HEAD.iter().all(|name| found.get(name).is_ok());
+    if config.family == Family::Bert
+        && head == Head::Required
+        && !has_head
+        && found.get("classifier.weight").is_ok()
+    {
+        return Err(Error::invalid(
+            "a BERT's own classifier reads its pooler, which a DistilBERT has not",
+        )
+        .with_hint(FINE_TUNE));
+    }
     let mut tensors = Tensors::default();
     for (name, expected) in expected_tensors(config) {
         let is_head = CLASSIFIER_HEAD.contains(&name.as_str());

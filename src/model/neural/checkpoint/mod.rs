@@ -19,7 +19,10 @@ pub use report::{LoadReport, MisShaped, MissingTensor};
 pub use write::write;
 
 use super::tensors::Tensors;
-use crate::{error::Result, model::ModelFiles};
+use crate::{
+    error::{Error, Result},
+    model::ModelFiles,
+};
 
 /// The name of the file with sizes and labels.
 pub const CONFIG_FILE: &str = "config.json";
@@ -58,14 +61,27 @@ impl Checkpoint {
     /// error, every tensor that is missing, has another shape or another number type.
     pub fn open(files: &ModelFiles, head: Head) -> Result<Self> {
         let config = EncoderConfig::read(files.path(CONFIG_FILE)?)?;
-        let stored = if files.path(WEIGHTS_FILE).is_err() && files.path(PYTORCH_FILE).is_ok() {
-            pytorch::read(files.path(PYTORCH_FILE)?)?
-        } else {
-            Tensors::map(files.path(WEIGHTS_FILE)?)?
+        let stored = match (files.path(WEIGHTS_FILE), files.path(PYTORCH_FILE)) {
+            (Ok(path), _) => Tensors::map(path)?,
+            (Err(_), Ok(path)) => pytorch::read(path)?,
+            (Err(missing), Err(_)) => return Err(missing_weights(files, missing)),
         };
         let (tensors, has_head, report) = expected::select(stored, &config, head)?;
         Ok(Self { config, tensors, has_head, report })
     }
+}
+
+/// Transformers cuts large weights into several files, and writes beside them which tensor is where.
+fn missing_weights(files: &ModelFiles, missing: Error) -> Error {
+    let index = files.iter().map(|(name, _)| name).find(|name| {
+        [WEIGHTS_FILE, PYTORCH_FILE].iter().any(|whole| *name == format!("{whole}.index.json"))
+    });
+    let Some(index) = index else { return missing };
+    Error::new(
+        missing.kind(),
+        format!("the weights are cut into several files, says {index}: expected {WEIGHTS_FILE}"),
+    )
+    .with_hint("write one file with Transformers: save_pretrained(DIR, max_shard_size=\"100GB\")")
 }
 
 #[cfg(test)]

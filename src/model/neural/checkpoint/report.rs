@@ -2,7 +2,11 @@
 
 use std::fmt::Write;
 
+use super::expected::CLASSIFIER_HEAD;
 use crate::error::{Error, ErrorKind, Result};
+
+/// What to do with an encoder whose head is not there, or not a DistilBERT's.
+pub(super) const FINE_TUNE: &str = "give it a head of its own: `train distilbert --checkpoint DIR`";
 
 /// A tensor that the configuration asks for and no file has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +67,13 @@ impl LoadReport {
         if !self.unused.is_empty() {
             write!(message, "; not used: {}", self.unused.join(", ")).expect("a string takes all");
         }
-        Err(Error::new(ErrorKind::Invalid, message)
-            .with_hint("check that config.json and the weights belong together"))
+        let lacks_head = |missing: &MissingTensor| CLASSIFIER_HEAD.contains(&&*missing.tensor);
+        let hint = if self.mis_shaped.is_empty() && self.missing.iter().all(lacks_head) {
+            FINE_TUNE
+        } else {
+            "check that config.json and the weights belong together"
+        };
+        Err(Error::new(ErrorKind::Invalid, message).with_hint(hint))
     }
 
     /// One line about what was left aside, or nothing.

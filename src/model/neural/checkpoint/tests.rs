@@ -130,11 +130,45 @@ fn only_a_checkpoint_to_fine_tune_may_lack_its_head() {
     });
     let error = open(dir.path(), Head::Required).unwrap_err();
     assert!(error.to_string().contains("pre_classifier.weight [32, 32] is missing"), "{error}");
+    assert!(error.hint().unwrap().contains("--checkpoint DIR"), "{error}");
     let read = open(dir.path(), Head::Optional).unwrap();
     assert!(!read.has_head);
     // Half a head is taken for none.
     assert_eq!(read.report.dropped, ["classifier.weight", "classifier.bias"]);
     assert!(read.tensors.get("classifier.weight").is_err());
+}
+
+// Its classifier was said to lack a pre_classifier, as if the files did not belong together.
+#[test]
+fn a_berts_own_classifier_is_refused_for_what_it_is() {
+    let dir = rewrite("tiny-bert", |tensors| {
+        for part in ["weight", "bias"] {
+            tensors.remove(&format!("pre_classifier.{part}")).unwrap();
+        }
+        for (name, tensor) in std::mem::take(tensors) {
+            let layer = name.strip_prefix("distilbert.transformer.layer.");
+            let name = match layer.and_then(|rest| rest.split_once('.')) {
+                Some((layer_idx, part)) => {
+                    let part = part
+                        .replace("attention.q_lin", "attention.self.query")
+                        .replace("attention.k_lin", "attention.self.key")
+                        .replace("attention.v_lin", "attention.self.value")
+                        .replace("attention.out_lin", "attention.output.dense")
+                        .replace("sa_layer_norm", "attention.output.LayerNorm")
+                        .replace("ffn.lin1", "intermediate.dense")
+                        .replace("ffn.lin2", "output.dense")
+                        .replace("output_layer_norm", "output.LayerNorm");
+                    format!("bert.encoder.layer.{layer_idx}.{part}")
+                }
+                None => name.replace("distilbert.", "bert."),
+            };
+            tensors.insert(name, tensor);
+        }
+    });
+    let error = open(dir.path(), Head::Required).unwrap_err();
+    assert!(error.to_string().contains("reads its pooler"), "{error}");
+    assert!(error.hint().unwrap().contains("--checkpoint DIR"), "{error}");
+    assert!(!open(dir.path(), Head::Optional).unwrap().has_head);
 }
 
 #[test]
@@ -156,6 +190,10 @@ fn damaged_files_are_clear_errors() {
     fs::remove_file(&path).unwrap();
     let error = open(dir.path(), Head::Required).unwrap_err();
     assert!(error.to_string().contains("\"model.safetensors\" is missing"), "{error}");
+    fs::write(dir.path().join("model.safetensors.index.json"), "{}").unwrap();
+    let error = open(dir.path(), Head::Required).unwrap_err();
+    assert!(error.to_string().contains("cut into several files"), "{error}");
+    assert!(error.hint().unwrap().contains("max_shard_size"), "{error}");
 }
 
 #[test]

@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 
 /// The bytes of a file, read when they are touched.
 #[derive(Debug)]
-pub(super) struct MappedFile(Mmap);
+pub(in crate::model::neural) struct MappedFile(Mmap);
 
 impl MappedFile {
     /// Maps the whole file read-only.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(in crate::model::neural) fn open(path: &Path) -> Result<Self> {
         let fail = |source| Error::io("map", path, source);
         let file = File::open(path).map_err(fail)?;
         // SAFETY: the mapping is read-only and only ever seen as bytes and numbers, for which every
@@ -26,7 +26,7 @@ impl MappedFile {
         Ok(Self(map))
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::model::neural) fn bytes(&self) -> &[u8] {
         &self.0
     }
 

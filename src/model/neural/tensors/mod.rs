@@ -14,7 +14,7 @@ use std::{
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, View};
 
-use self::mapped::MappedFile;
+pub(super) use self::mapped::MappedFile;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Tensors by name.
@@ -197,6 +197,21 @@ impl Tensor {
     pub fn new(shape: Vec<usize>, values: Vec<f32>) -> Self {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "shape {shape:?}");
         Self { shape, data: Data::Owned(Arc::new(values)) }
+    }
+
+    /// A tensor whose numbers, of type `dtype`, are the bytes `range` of `file`, row-major.
+    ///
+    /// # Panics
+    /// If `range` does not lie in the file or does not hold as many numbers as `shape`.
+    pub(super) fn mapped(
+        file: Arc<MappedFile>,
+        range: Range<usize>,
+        dtype: Dtype,
+        shape: Vec<usize>,
+    ) -> Self {
+        let n_bits = shape.iter().product::<usize>() * dtype.bitsize();
+        assert_eq!(file.bytes()[range.clone()].len() * 8, n_bits, "shape {shape:?}");
+        Self { shape, data: Data::Mapped { file, range, dtype } }
     }
 
     /// A tensor that is known to be there but whose number type cannot be read.
