@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trialbook::serve::client;
+use trialbook::serve::{Credentials, client};
 
 use crate::cli::Trialbook;
 
@@ -206,7 +206,39 @@ fn what_is_loaded_keeps_serving_when_the_store_goes_away() {
     let book = two_versions();
     let server = Serving::start(&book, &[]);
     server.serves(1);
+    let backup = tempfile::tempdir().unwrap();
+    let backup = backup.path().join("backup.tar");
+    let backup = backup.to_str().unwrap();
+    book.json(&["store", "backup", backup]);
+    promote(&book, "2");
+    server.serves(2);
     std::fs::remove_dir_all(book.store()).unwrap();
-    std::thread::sleep(Duration::from_millis(1_200));
+    let problem = || health_of(&server)["problem"].clone();
+    let started = Instant::now();
+    while problem().is_null() {
+        assert!(started.elapsed() < PICKED_UP, "nobody noticed that the store is gone");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(problem(), "the registry cannot be read");
+    server.serves(2);
+
+    // Another file lies at the path of the one that was opened: it counts, and the log goes on.
+    book.json(&["store", "restore", backup]);
     server.serves(1);
+    let started = Instant::now();
+    while !problem().is_null() {
+        assert!(started.elapsed() < PICKED_UP, "{}", problem());
+    }
+    let started = Instant::now();
+    while book.call(&["monitor", "stats"]).code != 0 {
+        assert!(started.elapsed() < PICKED_UP, "predictions are not logged any more");
+        server.serves(1);
+    }
+}
+
+fn health_of(server: &Serving) -> Value {
+    serde_json::to_value(
+        trialbook::serve::health_check(&server.url, &Credentials::default()).unwrap(),
+    )
+    .unwrap()
 }
