@@ -16,6 +16,7 @@ mod ask;
 mod body;
 mod channel;
 mod choice;
+mod chunk;
 pub mod client;
 mod connection;
 mod cors;
