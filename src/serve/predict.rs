@@ -22,6 +22,7 @@ use super::{
     choice::Addressee,
     envelope::RequestId,
     error::ApiError,
+    guard::Shown,
     media::MediaType,
     state::{ServedModel, ServerState},
     stream,
@@ -90,7 +91,8 @@ async fn predict_batch(
             respond(state, addressee, request_id, request, shape, max_bytes).await
         }
         MediaType::JsonLines => {
-            Ok(stream::respond(state, addressee, request_id, request.into_body()))
+            let shown = Shown::of(request.headers());
+            Ok(stream::respond(state, addressee, request_id, shown, request.into_body()))
         }
     }
 }

@@ -19,6 +19,7 @@ use super::{
     chunk::{self, Models},
     envelope::RequestId,
     error::ApiError,
+    guard::Shown,
     lines::{Line, Lines},
     media::JSON_LINES,
     predict::{beside, turn},
@@ -30,6 +31,8 @@ struct Stream {
     state: ServerState,
     models: Arc<Models>,
     request_id: RequestId,
+    /// What let the client in: it may be revoked before the stream ends.
+    shown: Shown,
     answers: mpsc::Sender<io::Result<Bytes>>,
 }
 
@@ -41,13 +44,14 @@ pub(crate) fn respond(
     state: ServerState,
     addressee: Addressee,
     request_id: RequestId,
+    shown: Shown,
     questions: Body,
 ) -> Response {
     let versions = Versions::of(&state, &addressee);
     let models = Arc::new(Models { addressee, versions });
     // One chunk waits for the client while the next one is made.
     let (answers, body) = channel(1);
-    tokio::spawn(Stream { state, models, request_id, answers }.run(questions));
+    tokio::spawn(Stream { state, models, request_id, shown, answers }.run(questions));
     ([(header::CONTENT_TYPE, HeaderValue::from_static(JSON_LINES))], body).into_response()
 }
 
@@ -84,12 +88,16 @@ impl Stream {
                 if some.is_empty() {
                     break;
                 }
+                if let Err(refusal) = self.state.guard().still_admits(&self.shown) {
+                    return self.end(some[0].number, &refusal).await;
+                }
                 self.answer(some).await?;
             }
         }
-        match lines.finish() {
-            Some(last) => self.answer(vec![last]).await,
-            None => Ok(()),
+        let Some(last) = lines.finish() else { return Ok(()) };
+        match self.state.guard().still_admits(&self.shown) {
+            Ok(()) => self.answer(vec![last]).await,
+            Err(refusal) => self.end(last.number, &refusal).await,
         }
     }
 

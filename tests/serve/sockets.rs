@@ -128,7 +128,7 @@ fn a_taken_port_and_a_foreign_host_are_clear_errors() {
 }
 
 /// Trains on four words and puts the result into production as version 1.
-fn put_into_production(store: &Store) -> Box<dyn Classifier> {
+pub(crate) fn put_into_production(store: &Store) -> Box<dyn Classifier> {
     let texts = ["good good film", "good play", "bad film", "bad bad play"];
     let train = Split {
         name: "train".to_owned(),
