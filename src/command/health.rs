@@ -35,9 +35,12 @@ impl Health {
         let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
         let url = self.url.clone().unwrap_or_else(|| format!("{scheme}://{LOCAL}"));
         let health = serve::health_check(&url, &credentials)?;
-        let said = health.models.iter().map(|ModelHealth { name, model, .. }| match model {
-            Some(model) => format!("serving {name}/{}", model.version),
-            None => format!("{name} has no Production version"),
+        let said = health.models.iter().map(|ModelHealth { name, model, problem, .. }| {
+            match (model, problem) {
+                (Some(model), _) => format!("serving {name}/{}", model.version),
+                (None, Some(problem)) => format!("{name} does not answer: {problem}"),
+                (None, None) => format!("{name} has no Production version"),
+            }
         });
         let said: Vec<String> = said.collect();
         Ok(Output::new(&health).text(format!("ok: {}", said.join(", "))))

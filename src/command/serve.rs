@@ -101,9 +101,10 @@ impl Serve {
 
 /// What answers, a line for each model.
 fn serving(state: &ServerState) -> String {
-    let lines = state.models().map(|(name, info)| match info {
-        Some(info) => format!("serving {name}/{} ({})", info.version, info.stage),
-        None => format!(
+    let lines = state.models().map(|(name, info)| match (info, state.problem(name)) {
+        (Some(info), _) => format!("serving {name}/{} ({})", info.version, info.stage),
+        (None, Some(problem)) => format!("questions to {name} answer 503: {problem}"),
+        (None, None) => format!(
             "{name} has no Production version: questions to it answer 503 until one is promoted"
         ),
     });

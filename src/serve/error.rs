@@ -232,8 +232,17 @@ impl ApiError {
         )
     }
 
-    /// 503: there is no model to ask.
-    pub(crate) fn model_unavailable(model: &str) -> Self {
+    /// 503: there is no model to ask; the `problem` is why none of its versions answers that should.
+    pub(crate) fn model_unavailable(model: &str, problem: Option<&str>) -> Self {
+        if let Some(problem) = problem {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "model_unavailable",
+                &format!("no version of the model {model:?} answers: {problem}"),
+                "put another version in production with `trialbook promote` or `trialbook \
+                 rollback`: the server takes it up within 2 seconds",
+            );
+        }
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "model_unavailable",

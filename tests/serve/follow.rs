@@ -1,6 +1,7 @@
 //! A running server and a registry that changes under it, with real processes.
 
 use std::{
+    path::PathBuf,
     process::Child,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -83,6 +84,20 @@ fn promote(book: &Trialbook, version: &str) {
     ]);
 }
 
+/// Spoils the weights of `version`: where they are, and what they were.
+pub(crate) fn damage(book: &Trialbook, version: &str) -> (PathBuf, Vec<u8>) {
+    let version = book.json(&["models", "show", version]);
+    let files = version["files"].as_array().unwrap();
+    let weights = files.iter().find(|file| file["path"] == "weights.bin").unwrap();
+    let sha256 = weights["sha256"].as_str().unwrap();
+    let path = book.store().join("artifacts").join(&sha256[..2]).join(sha256);
+    let whole = std::fs::read(&path).unwrap();
+    // Of the right length: `promote` itself refuses a version whose files it sees to be damaged.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, vec![0; whole.len()]).unwrap();
+    (path, whole)
+}
+
 /// A store with a version in production and one more.
 fn two_versions() -> Trialbook {
     let book = Trialbook::new();
@@ -133,15 +148,7 @@ fn a_version_that_cannot_be_loaded_leaves_the_old_one_serving() {
     let book = two_versions();
     let server = Serving::start(&book, &[]);
     server.serves(1);
-    let version = book.json(&["models", "show", "SentimentClassifier/2"]);
-    let files = version["files"].as_array().unwrap();
-    let weights = files.iter().find(|file| file["path"] == "weights.bin").unwrap();
-    let sha256 = weights["sha256"].as_str().unwrap();
-    let path = book.store().join("artifacts").join(&sha256[..2]).join(sha256);
-    let whole = std::fs::read(&path).unwrap();
-    // Of the right length: `promote` itself refuses a version whose files it sees to be damaged.
-    std::fs::remove_file(&path).unwrap();
-    std::fs::write(&path, vec![0; whole.len()]).unwrap();
+    let (path, whole) = damage(&book, "SentimentClassifier/2");
     promote(&book, "2");
     let started = Instant::now();
     let health = loop {
