@@ -305,6 +305,17 @@ impl ServerState {
         self.0.exporter.as_ref()
     }
 
+    /// Writes out what is logged and exported so far: the end of a server, whoever still holds its
+    /// state.
+    pub(crate) fn close(&self) {
+        if let Some(log) = &self.0.log {
+            log.close();
+        }
+        if let Some(exporter) = &self.0.exporter {
+            exporter.close();
+        }
+    }
+
     /// Permits for long work beside the async threads.
     pub(crate) fn permits(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.permits)

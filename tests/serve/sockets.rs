@@ -177,6 +177,22 @@ fn the_production_version_of_a_store_answers_as_the_trained_model_does() {
     }
 }
 
+/// What was still buffered went with the process when a version was being loaded meanwhile.
+#[test]
+fn a_server_that_ends_writes_its_log_whoever_holds_its_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    put_into_production(&store);
+    let state = ServeConfig::new(store.clone()).load().unwrap();
+    let server = Server::with_state(state.clone(), "127.0.0.1", 0).unwrap();
+    let answer = post_over_socket(server.addr(), r#"{"text":"good"}"#);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    server.stop().unwrap();
+    let logged = trialbook::monitor::read_predictions(&store.logs_dir()).unwrap();
+    assert_eq!(logged.records.len(), 1);
+    drop(state);
+}
+
 #[test]
 fn a_store_without_a_production_model_is_served_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
