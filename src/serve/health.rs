@@ -30,7 +30,8 @@ pub struct HealthReport {
     pub status: HealthStatus,
     /// Which model version answers.
     pub model: Option<ModelInfo>,
-    /// Why another version answers than the registry wants, such as one that cannot be loaded.
+    /// Why another version answers than the registry wants, such as one that cannot be loaded; or
+    /// another certificate is shown than the one in its file.
     #[serde(default)]
     pub problem: Option<String>,
     /// Seconds since the server started.
@@ -89,6 +90,7 @@ pub(crate) async fn health(
 ) -> Response {
     let models: Vec<ModelHealth> = state.slots().iter().map(ModelHealth::of).collect();
     let ModelHealth { status, model, problem, monitoring, .. } = models[0].clone();
+    let problem = problem.or_else(|| state.tls()?.problem());
     let report =
         HealthReport { status, model, problem, uptime_s: state.uptime_s(), monitoring, models };
     let mut json = serde_json::to_value(&report).expect("a report has string keys, plain values");
