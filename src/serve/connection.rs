@@ -3,7 +3,9 @@
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
-use axum::{Router, extract::Request, response::Response, routing::future::RouteFuture};
+use axum::{
+    Router, extract::Request, http::header, response::Response, routing::future::RouteFuture,
+};
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -15,7 +17,9 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{app::app, guard::Peer, limits::Limits, stall::Stalling, state::ServerState};
+use super::{
+    app::app, guard::Peer, limits::Limits, linger::Lingering, stall::Stalling, state::ServerState,
+};
 
 /// Open files that are no connections: the store, the log, a model that is loaded.
 const OTHER_FILES: u64 = 64;
@@ -174,6 +178,8 @@ impl Service<Request<Incoming>> for Answering {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
+        let is_held_back = request.headers().contains_key(header::EXPECT);
+        let request = request.map(|body| Lingering::new(body, is_held_back));
         tower_service::Service::call(&mut self.app.clone(), request)
     }
 }

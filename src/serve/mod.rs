@@ -33,6 +33,7 @@ mod health;
 mod info;
 mod limits;
 mod lines;
+mod linger;
 mod media;
 mod metrics;
 mod models;

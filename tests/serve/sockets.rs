@@ -98,6 +98,42 @@ fn a_client_that_stalls_in_its_body_is_answered_408() {
     assert!(answer.contains("request_timeout"), "{answer}");
 }
 
+/// Clients that send all of a body before they read an answer got none: the connection was reset.
+#[test]
+fn whoever_sends_too_much_learns_so() {
+    let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
+    let n_bytes = 24 << 20;
+    for head in [
+        format!("content-length: {n_bytes}\r\n"),
+        // One chunk, whose length is in hexadecimal.
+        "transfer-encoding: chunked\r\n".to_owned(),
+    ] {
+        let mut connection = TcpStream::connect(server.addr()).unwrap();
+        let is_chunked = head.contains("chunked");
+        let first = if is_chunked { format!("{n_bytes:x}\r\n") } else { String::new() };
+        let head = format!(
+            "POST /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{head}\
+             content-type: application/json\r\n\r\n{first}"
+        );
+        connection.write_all(head.as_bytes()).unwrap();
+        connection.write_all(&vec![b' '; n_bytes]).expect("the server reads on");
+        if is_chunked {
+            connection.write_all(b"\r\n0\r\n\r\n").unwrap();
+        }
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.contains("payload_too_large"), "{answer}");
+    }
+    // A client that asks first is not told to go on.
+    let answer = exchange(
+        server.addr(),
+        "POST /predict HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: 2000000\r\n\r\n",
+    );
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
 #[test]
 fn the_health_check_tells_well_from_ill_from_absent() {
     let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
