@@ -144,7 +144,10 @@ impl Connection {
         let Limits { idle_wait, write_wait, .. } = *self.state.limits();
         let stream = TokioIo::new(Stalling::new(stream, write_wait));
         let answering = Answering { app: self.app, peer: self.peer };
+        // A client that shuts down its side of a connection is taken to be gone: a connection that it
+        // closed looks the same until something is written, and who hangs up is not asked for.
         let serving = http1::Builder::new()
+            .half_close(false)
             .timer(TokioTimer::new())
             // From the connection or the answer before on: it ends idle connections too.
             .header_read_timeout(idle_wait)
