@@ -10,7 +10,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -83,6 +83,8 @@ pub(crate) async fn envelope(
     let mut response =
         if granted.is_some() && cors::is_preflight(&exchange.method, request.headers()) {
             cors::preflight()
+        } else if peer.is_some() && !names_one_host(&request) {
+            ApiError::invalid_host().into_response()
         } else {
             let path = exchange.route.as_ref().map(MatchedPath::as_str);
             match state.guard().admit(path, request.headers(), peer) {
@@ -171,6 +173,13 @@ impl Drop for Exchange<'_> {
             self.end(status, None);
         }
     }
+}
+
+/// Whether the request names its host as it has to (RFC 9112, 3.2).
+fn names_one_host(request: &Request) -> bool {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let is_named = named.next().is_some() || request.version() < Version::HTTP_11;
+    is_named && named.next().is_none()
 }
 
 /// Whether the client knows this server as `localhost`: a browser that is told to come back encrypted

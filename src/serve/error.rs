@@ -117,6 +117,16 @@ impl ApiError {
         )
     }
 
+    /// 400: HTTP/1.1 without the name of a host, or with several.
+    pub(crate) fn invalid_host() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_host",
+            "the request does not name one host",
+            "send the header `host` once",
+        )
+    }
+
     /// 401: no key was shown.
     pub(crate) fn key_missing() -> Self {
         Self::new(

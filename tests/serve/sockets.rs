@@ -135,6 +135,25 @@ fn whoever_sends_too_much_learns_so() {
 }
 
 #[test]
+fn a_request_names_its_host_once() {
+    let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
+    for (version, hosts, expected) in [
+        ("1.1", "host: x\r\n", "200"),
+        ("1.1", "", "400"),
+        ("1.1", "host: x\r\nhost: x\r\n", "400"),
+        ("1.0", "", "200"),
+        ("1.0", "host: x\r\nhost: y\r\n", "400"),
+    ] {
+        let answer = exchange(
+            server.addr(),
+            &format!("GET /health/live HTTP/{version}\r\n{hosts}connection: close\r\n\r\n"),
+        );
+        assert_eq!(answer.split(' ').nth(1), Some(expected), "{version} {hosts:?}: {answer}");
+        assert_eq!(answer.contains("invalid_host"), expected == "400", "{answer}");
+    }
+}
+
+#[test]
 fn the_health_check_tells_well_from_ill_from_absent() {
     let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
     let report = health_check(&server.url()).unwrap();
