@@ -151,12 +151,15 @@ fn look(slot: &ModelSlot, failure: &mut Option<Failure>) {
     let wanted = match source.wanted() {
         Ok(wanted) => wanted,
         Err(error) => {
-            if slot.set_problem(Some("the registry cannot be read".to_owned())) {
-                tracing::error!(
-                    error = error.chain(),
-                    model = slot.name(),
-                    "the registry cannot be read"
-                );
+            let problem = match source.pin {
+                // Nothing else is looked for by name there.
+                Some(version) if error.kind() == ErrorKind::NotFound => {
+                    format!("the pinned version {version} was deleted")
+                }
+                _ => "the registry cannot be read".to_owned(),
+            };
+            if slot.set_problem(Some(problem.clone())) {
+                tracing::error!(error = error.chain(), model = slot.name(), "{problem}");
             }
             return;
         }

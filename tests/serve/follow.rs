@@ -204,6 +204,12 @@ fn a_pinned_version_stays() {
     book.json(&["rollback"]);
     std::thread::sleep(Duration::from_secs(1));
     server.serves(2);
+    book.json(&["models", "delete", "SentimentClassifier/2"]);
+    let started = Instant::now();
+    while health_of(&server)["problem"] != "the pinned version 2 was deleted" {
+        assert!(started.elapsed() < PICKED_UP, "{}", health_of(&server));
+    }
+    server.serves(2);
     let refused = book.fails(1, &["serve", "--pin", "7", "--port", "0"]);
     assert!(refused.contains('7') && refused.contains("SentimentClassifier"), "{refused}");
 }
