@@ -1,6 +1,6 @@
 //! `serve`: Production versions over HTTP until a signal comes.
 
-use clap::Args;
+use clap::{Args, builder::FalseyValueParser};
 use serde_json::json;
 
 use super::{Interim, Servers, Session};
@@ -41,7 +41,7 @@ pub struct Serve {
     #[arg(long, env = "TRIALBOOK_LOG_TEXT", default_value = "hash", value_name = "HOW")]
     log_text: LogText,
     /// Keep no log of predictions
-    #[arg(long, env = "TRIALBOOK_NO_LOG")]
+    #[arg(long, env = "TRIALBOOK_NO_LOG", value_parser = FalseyValueParser::new())]
     no_log: bool,
     /// Go on beside the cells of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
