@@ -92,6 +92,33 @@ impl Trialbook {
     }
 }
 
+/// `1` is how every other switch is turned on there.
+#[test]
+fn a_switch_in_the_environment_may_be_1() {
+    let book = Trialbook::new();
+    for switch in ["TRIALBOOK_NO_LOG", "TRIALBOOK_NO_AUTH"] {
+        let answer = Answer::of(book.command().args(["serve", "--stop"]).env(switch, "1"));
+        assert_eq!(answer.code, 1, "{switch}: {}", answer.stderr);
+        assert!(answer.stderr.contains("needs a session"), "{switch}: {}", answer.stderr);
+    }
+}
+
+#[test]
+fn health_asks_where_serve_listens() {
+    let book = Trialbook::new();
+    let asked = |port: &str, args: &[&str]| {
+        let mut command = book.command();
+        let answer = Answer::of(command.env("TRIALBOOK_PORT", port).args(args));
+        assert_eq!(answer.code, 1, "{}", answer.stderr);
+        answer.stderr
+    };
+    // Nobody serves on port 9.
+    let refused = asked("9", &["health"]);
+    assert!(refused.contains("http://127.0.0.1:9/health"), "{refused}");
+    let refused = asked("9", &["health", "--url", "http://127.0.0.1:7"]);
+    assert!(refused.contains("http://127.0.0.1:7/health"), "{refused}");
+}
+
 #[test]
 fn the_lifecycle_runs_from_the_command_line() {
     let book = Trialbook::new();

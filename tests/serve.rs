@@ -524,6 +524,21 @@ async fn a_full_queue_of_texts_refuses_at_once() {
     assert_eq!(statuses, [200, 200, 429]);
 }
 
+/// It had no line in the log, and was not counted.
+#[tokio::test]
+async fn a_request_whose_client_leaves_is_counted() {
+    let (state, gate) = batched(10, Limits::default());
+    let first = occupy(&state, &gate).await;
+    first.abort();
+    assert!(first.await.is_err());
+    gate.open();
+    let (_, _, metrics) = ask_raw(state, get("/metrics")).await;
+    let metrics = String::from_utf8(metrics).unwrap();
+    let line = r#"http_requests_total{path="/predict",status="499"} 1"#;
+    assert!(metrics.lines().any(|found| found == line), "{metrics}");
+    assert!(metrics.contains("\nhttp_requests_in_flight 1\n"), "{metrics}");
+}
+
 #[tokio::test]
 async fn head_is_answered_without_a_body() {
     let request = Request::head("/health").body(Body::empty()).unwrap();

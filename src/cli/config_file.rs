@@ -74,6 +74,16 @@ fn with_values(parser: Command, text: &str) -> Result<Command> {
         Error::invalid(format!("it is no TOML: {}", error.to_string().trim_end()))
     })?;
     // What is at the root belongs to all commands; its other options say what to do now.
+    let parser = with_table(parser, &table, &[], Arg::is_global_set)?;
+    asking_where_served(parser, &table)
+}
+
+/// `health` asks the port that `serve` is told, unless it is told another one itself.
+fn asking_where_served(parser: Command, table: &Table) -> Result<Command> {
+    let port_of = |command: &str| table.get(command)?.get("port");
+    let (Some(port), None) = (port_of("serve"), port_of("health")) else { return Ok(parser) };
+    let health = Table::from_iter([("port".to_owned(), port.clone())]);
+    let table = Table::from_iter([("health".to_owned(), Value::Table(health))]);
     with_table(parser, &table, &[], Arg::is_global_set)
 }
 
@@ -201,6 +211,10 @@ mod tests {
                     .arg(Arg::new("origin").long("origin").action(ArgAction::Append))
                     .arg(Arg::new("text").conflicts_with("no_log")),
             )
+            .subcommand(
+                Command::new("health")
+                    .arg(Arg::new("port").long("port").value_parser(clap::value_parser!(u16))),
+            )
             .subcommand(Command::new("train").subcommand(
                 Command::new("tfidf").arg(Arg::new("c").long("c").allow_hyphen_values(true)),
             ))
@@ -227,6 +241,10 @@ mod tests {
         assert_eq!(serve.get_one::<u16>("port"), Some(&82));
         assert_eq!(serve.get_many::<String>("origin").unwrap().len(), 1);
         assert_eq!(serve.get_one::<String>("store").unwrap(), "here");
+
+        let health = parse(&["health"]);
+        let health = health.subcommand_matches("health").unwrap();
+        assert_eq!(health.get_one::<u16>("port"), Some(&81), "where `serve` listens");
 
         let train = parse(&["train", "tfidf"]);
         let (_, tfidf) = train.subcommand_matches("train").unwrap().subcommand().unwrap();

@@ -11,15 +11,16 @@ use crate::{
     serve::{self, Credentials, ModelHealth},
 };
 
-/// Where `serve` listens unless it is told otherwise.
-const LOCAL: &str = "127.0.0.1:8000";
-
 /// `health --url http://127.0.0.1:8000`
 #[derive(Debug, Clone, Args)]
 pub struct Health {
-    /// The server's address [default: http://127.0.0.1:8000, https with --tls-cert]
+    /// The server's address [default: http://127.0.0.1:PORT, https with --tls-cert]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// The port of a server on this machine; the one that `serve` takes from the environment or
+    /// trialbook.toml is the default
+    #[arg(long, env = "TRIALBOOK_PORT", default_value_t = 8000)]
+    port: u16,
     /// The API key, for a server that asks for one on /health
     #[arg(long, env = "TRIALBOOK_KEY", value_name = "KEY", hide_env_values = true)]
     key: Option<String>,
@@ -33,11 +34,14 @@ impl Health {
     pub(super) fn run(&self, _session: &Session) -> Result<Output> {
         let credentials = Credentials { key: self.key.clone(), tls_cert: self.tls_cert.clone() };
         let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
-        let url = self.url.clone().unwrap_or_else(|| format!("{scheme}://{LOCAL}"));
+        let url = self.url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", self.port));
         let health = serve::health_check(&url, &credentials)?;
-        let said = health.models.iter().map(|ModelHealth { name, model, .. }| match model {
-            Some(model) => format!("serving {name}/{}", model.version),
-            None => format!("{name} has no Production version"),
+        let said = health.models.iter().map(|ModelHealth { name, model, problem, .. }| {
+            match (model, problem) {
+                (Some(model), _) => format!("serving {name}/{}", model.version),
+                (None, Some(problem)) => format!("{name} does not answer: {problem}"),
+                (None, None) => format!("{name} has no Production version"),
+            }
         });
         let said: Vec<String> = said.collect();
         Ok(Output::new(&health).text(format!("ok: {}", said.join(", "))))

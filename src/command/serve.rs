@@ -1,6 +1,6 @@
 //! `serve`: Production versions over HTTP until a signal comes.
 
-use clap::Args;
+use clap::{Args, builder::FalseyValueParser};
 use serde_json::json;
 
 use super::{Interim, Servers, Session};
@@ -41,7 +41,7 @@ pub struct Serve {
     #[arg(long, env = "TRIALBOOK_LOG_TEXT", default_value = "hash", value_name = "HOW")]
     log_text: LogText,
     /// Keep no log of predictions
-    #[arg(long, env = "TRIALBOOK_NO_LOG")]
+    #[arg(long, env = "TRIALBOOK_NO_LOG", value_parser = FalseyValueParser::new())]
     no_log: bool,
     /// Go on beside the cells of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
@@ -101,9 +101,10 @@ impl Serve {
 
 /// What answers, a line for each model.
 fn serving(state: &ServerState) -> String {
-    let lines = state.models().map(|(name, info)| match info {
-        Some(info) => format!("serving {name}/{} ({})", info.version, info.stage),
-        None => format!(
+    let lines = state.models().map(|(name, info)| match (info, state.problem(name)) {
+        (Some(info), _) => format!("serving {name}/{} ({})", info.version, info.stage),
+        (None, Some(problem)) => format!("questions to {name} answer 503: {problem}"),
+        (None, None) => format!(
             "{name} has no Production version: questions to it answer 503 until one is promoted"
         ),
     });

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write as _,
+    io::{self, Read as _, Seek as _, SeekFrom, Write},
     path::{Path, PathBuf},
     str::FromStr,
     sync::{
@@ -81,12 +81,12 @@ impl Default for LogConfig {
     }
 }
 
-/// The log of one server. Dropping it writes what is still buffered.
+/// The log of one server. Closing or dropping it writes what is still buffered.
 #[derive(Debug)]
 pub struct PredictionLog {
     text: LogText,
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What those who log and the thread that writes have in common.
@@ -101,7 +101,6 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Pending {
     lines: Vec<u8>,
-    n_lines: u64,
     /// The thread waits for a first line. While it lets lines gather, nobody calls it: that would
     /// take longer than all else about a record.
     is_idle: bool,
@@ -135,7 +134,7 @@ impl PredictionLog {
                 Error::new(ErrorKind::Io, "cannot start the thread that writes the log")
                     .with_source(source)
             })?;
-        Ok(Self { text: config.text, shared, writer: Some(thread) })
+        Ok(Self { text: config.text, shared, writer: Mutex::new(Some(thread)) })
     }
 
     /// Buffers records; a full buffer leaves them out. Never waits for the disk.
@@ -149,12 +148,11 @@ impl PredictionLog {
             n_lines += 1;
         }
         let mut pending = self.shared.pending();
-        if pending.lines.len() >= MAX_BUFFER {
+        if pending.lines.len() >= MAX_BUFFER || pending.is_over {
             drop(pending);
             return self.shared.lose(n_lines);
         }
         pending.lines.extend_from_slice(&lines);
-        pending.n_lines += n_lines;
         let calls = pending.is_idle || pending.lines.len() >= BUFFER;
         pending.is_idle = false;
         drop(pending);
@@ -172,6 +170,18 @@ impl PredictionLog {
         }
     }
 
+    /// Writes what is buffered and returns once that is done. What is pushed from then on is left
+    /// out.
+    pub fn close(&self) {
+        self.shared.pending().is_over = true;
+        self.shared.called.notify_one();
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = writer.take() {
+            // A panic there was reported there.
+            let _ = writer.join();
+        }
+    }
+
     /// Records that were left out since the log was opened.
     pub fn n_lost(&self) -> u64 {
         self.shared.n_lost.load(Ordering::Relaxed)
@@ -180,11 +190,7 @@ impl PredictionLog {
 
 impl Drop for PredictionLog {
     fn drop(&mut self) {
-        self.shared.pending().is_over = true;
-        self.shared.called.notify_one();
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        self.close();
     }
 }
 
@@ -192,6 +198,8 @@ impl Drop for PredictionLog {
 struct Writer {
     dir: PathBuf,
     file: File,
+    /// Whether the file ends in a part of a line: the next one must not become its rest.
+    is_torn: bool,
     max_file_bytes: u64,
     max_files: usize,
     shared: Arc<Shared>,
@@ -202,9 +210,11 @@ struct Writer {
 
 impl Writer {
     fn open(dir: &Path, config: &LogConfig, shared: Arc<Shared>) -> Result<Self> {
+        let (file, is_torn) = append(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
-            file: append(dir)?,
+            file,
+            is_torn,
             max_file_bytes: config.max_file_bytes,
             max_files: config.max_files.max(1),
             shared,
@@ -214,14 +224,13 @@ impl Writer {
     }
 
     fn run(&mut self) {
-        while let Some(n_lines) = self.gather() {
-            self.flush(n_lines);
+        while self.gather() {
+            self.flush();
         }
     }
 
-    /// Takes the lines that came within [`FLUSH`] of a first one, and says how many; none when the
-    /// log is over.
-    fn gather(&mut self) -> Option<u64> {
+    /// Takes the lines that came within [`FLUSH`] of a first one; false when the log is over.
+    fn gather(&mut self) -> bool {
         let Shared { called, .. } = &*self.shared;
         let mut pending = self.shared.pending();
         pending.is_idle = pending.lines.is_empty();
@@ -235,21 +244,22 @@ impl Writer {
             })
             .unwrap_or_else(PoisonError::into_inner);
         if pending.lines.is_empty() {
-            return None;
+            return false;
         }
         // The buffer that was written is the next to fill.
         self.lines.clear();
         std::mem::swap(&mut self.lines, &mut pending.lines);
-        Some(std::mem::take(&mut pending.n_lines))
+        true
     }
 
-    /// Writes what was gathered. A disk that refuses costs these records, and is tried again with
-    /// the next ones.
-    fn flush(&mut self, n_lines: u64) {
-        match self.write() {
+    /// Writes what was gathered. A disk that refuses costs the records that are not written by then,
+    /// and is tried again with the next ones.
+    fn flush(&mut self) {
+        let mut n_written = 0;
+        match self.write(&mut n_written) {
             Ok(()) => self.fails = false,
             Err(error) => {
-                self.shared.lose(n_lines);
+                self.shared.lose(n_lines(&self.lines[n_written..]));
                 if !std::mem::replace(&mut self.fails, true) {
                     tracing::error!(error = error.chain(), "predictions are not logged");
                 }
@@ -257,17 +267,29 @@ impl Writer {
         }
     }
 
-    fn write(&mut self) -> Result<()> {
+    /// Counts in `n_written` how many bytes of the lines are written.
+    fn write(&mut self, n_written: &mut usize) -> Result<()> {
         let path = self.dir.join(PREDICTIONS_FILE);
         let fail = |source| Error::io("write", &path, source);
         if !is_at(&self.file, &path) {
             // Another server set the file aside, or someone took it away.
-            self.file = append(&self.dir)?;
+            (self.file, self.is_torn) = append(&self.dir)?;
         }
         if self.file.metadata().map_err(fail)?.len() >= self.max_file_bytes {
             self.rotate(&path)?;
         }
-        self.file.write_all(&self.lines).map_err(fail)
+        let n_bytes_before = usize::from(self.is_torn);
+        if self.is_torn {
+            // In one piece with the lines: another server may write in between.
+            self.lines.insert(0, b'\n');
+        }
+        let outcome = write_all(&mut self.file, &self.lines, n_written);
+        if *n_written > 0 {
+            self.is_torn = self.lines[*n_written - 1] != b'\n';
+        }
+        // The end of another line is none of these.
+        *n_written = (*n_written).max(n_bytes_before);
+        outcome.map_err(fail)
     }
 
     fn rotate(&mut self, path: &Path) -> Result<()> {
@@ -285,7 +307,7 @@ impl Writer {
         let (pid, number) = (std::process::id(), N_ROTATED.fetch_add(1, Ordering::Relaxed));
         let aside = self.dir.join(format!("predictions-{now_ms}-{pid}-{number:06}.jsonl"));
         unless_gone(fs::rename(path, &aside), "rename", path)?;
-        self.file = append(&self.dir)?;
+        (self.file, self.is_torn) = append(&self.dir)?;
         let files = log_files(&self.dir)?;
         for old in files.iter().take(files.len().saturating_sub(self.max_files)) {
             unless_gone(fs::remove_file(old), "remove", old)?;
@@ -294,13 +316,43 @@ impl Writer {
     }
 }
 
-fn append(dir: &Path) -> Result<File> {
+/// The file of the log in the folder `dir`, and whether it ends in a part of a line, as a server
+/// leaves it that was killed. The folder may have gone with a store that was put back without its
+/// logs; a store that is gone is not made anew.
+fn append(dir: &Path) -> Result<(File, bool)> {
     let path = dir.join(PREDICTIONS_FILE);
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .map_err(|source| Error::io("open", &path, source))
+    let fail = |source| Error::io("open", &path, source);
+    let open = || OpenOptions::new().create(true).append(true).read(true).open(&path);
+    let mut file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::create_dir(dir).is_ok() => {
+            open()
+        }
+        opened => opened,
+    }
+    .map_err(fail)?;
+    let mut last = [b'\n'];
+    if file.metadata().map_err(fail)?.len() > 0 {
+        file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(fail)?;
+    }
+    Ok((file, last != [b'\n']))
+}
+
+/// As [`Write::write_all`], and counts in `n_written` how many bytes were.
+fn write_all(file: &mut impl Write, bytes: &[u8], n_written: &mut usize) -> io::Result<()> {
+    while *n_written < bytes.len() {
+        match file.write(&bytes[*n_written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n_bytes) => *n_written += n_bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Lines that end in `bytes`.
+fn n_lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// Whether `file` is still what lies at `path`.
@@ -355,10 +407,16 @@ mod tests {
         let found = read_predictions(&logs).unwrap();
         assert_eq!(found.records, (0..100).map(record).collect::<Vec<_>>());
         // A process that was killed in the middle of a line.
-        let mut file = append(&logs).unwrap();
+        let (mut file, _) = append(&logs).unwrap();
         file.write_all(b"{\"timestamp_ms\": 1795").unwrap();
         let found = read_predictions(&logs).unwrap();
         assert_eq!((found.records.len(), found.n_unreadable), (100, 1));
+        // It costs the next one nothing.
+        let log = PredictionLog::open(&logs, &LogConfig::default()).unwrap();
+        log.push([record(100)]);
+        drop(log);
+        let next = read_predictions(&logs).unwrap();
+        assert_eq!((next.records.len(), next.n_unreadable), (101, 1));
 
         let stats = PredictionStats::of(&found.records);
         assert_eq!((stats.n_predictions, stats.labels["neg"], stats.labels["pos"]), (100, 25, 75));
@@ -445,8 +503,47 @@ mod tests {
         let logs = dir.path().join("logs");
         let log = PredictionLog::open(&logs, &LogConfig::default()).unwrap();
         fs::remove_dir_all(&logs).unwrap();
-        log.push([record(1)]);
-        wait_until(|| log.n_lost() == 1);
+        fs::write(&logs, "no folder").unwrap();
+        log.push([record(1), record(2)]);
+        wait_until(|| log.n_lost() == 2);
+        // A store that was put back has no folder of logs.
+        fs::remove_file(&logs).unwrap();
+        log.push([record(3)]);
+        log.close();
+        assert_eq!(read_predictions(&logs).unwrap().records, [record(3)]);
+        log.push([record(4)]);
+        assert_eq!(log.n_lost(), 3, "closed");
+    }
+
+    /// A disk that takes so many bytes.
+    struct Full(usize, Vec<u8>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n_bytes = bytes.len().min(self.0);
+            if n_bytes == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0 -= n_bytes;
+            self.1.extend_from_slice(&bytes[..n_bytes]);
+            Ok(n_bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_costs_the_lines_that_are_not_whole() {
+        for (room, lost) in [(0, 3), (3, 3), (4, 2), (9, 1), (12, 0)] {
+            let (mut disk, mut n_written) = (Full(room, Vec::new()), 0);
+            let lines = b"one\ntwo\n333\n";
+            let outcome = write_all(&mut disk, lines, &mut n_written);
+            assert_eq!(outcome.is_ok(), lost == 0);
+            assert_eq!(disk.1, lines[..n_written]);
+            assert_eq!(n_lines(&lines[n_written..]), lost, "{room}");
+        }
     }
 
     #[test]

@@ -39,14 +39,16 @@ const CACHE_BYTES: usize = 64 << 20;
 /// One database file, shared by everything in this process that opened it.
 pub(super) struct Database {
     path: PathBuf,
-    identity: Option<FileIdentity>,
     /// Empty after a failed write: redb refuses to go on with a handle that met an I/O error, so
-    /// the next call opens a fresh one.
+    /// the next call opens a fresh one. So it does when another file lies at the path.
     handle: Mutex<Option<Arc<Handle>>>,
 }
 
-/// What redb opened; empty only while it is dropped.
-struct Handle(Option<Access>);
+struct Handle {
+    /// What redb opened; empty only while it is dropped.
+    access: Option<Access>,
+    identity: Option<FileIdentity>,
+}
 
 enum Access {
     Writable(redb::Database),
@@ -56,7 +58,24 @@ enum Access {
 
 impl Handle {
     fn access(&self) -> &Access {
-        self.0.as_ref().expect("a handle is emptied only by its drop")
+        self.access.as_ref().expect("a handle is emptied only by its drop")
+    }
+
+    fn begin_read(&self) -> Result<redb::ReadTransaction, redb::TransactionError> {
+        match self.access() {
+            Access::Writable(database) => database.begin_read(),
+            Access::ReadOnly(database) => database.begin_read(),
+        }
+    }
+
+    fn begin_write(&self) -> Result<redb::WriteTransaction, redb::TransactionError> {
+        match self.access() {
+            Access::Writable(database) => database.begin_write(),
+            Access::ReadOnly(_) => {
+                Err(redb::StorageError::Io(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
+                    .into())
+            }
+        }
     }
 }
 
@@ -64,7 +83,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // Closing writes to the file, and redb panics on some damaged pages. What was committed is
         // durable already, so nothing is lost if closing fails.
-        let access = self.0.take();
+        let access = self.access.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(access)));
     }
 }
@@ -82,24 +101,16 @@ impl Database {
             create(&path, |txn| schema::initialise(txn, now_ms))?;
         }
         let path = fs::canonicalize(&path).map_err(|e| Error::io("open the registry", &path, e))?;
-        let identity = file_identity(&path);
 
         let mut open = lock(&OPEN);
-        if let Some(database) = open.get(&path).and_then(Weak::upgrade)
-            && database.identity == identity
-        {
+        if let Some(database) = open.get(&path).and_then(Weak::upgrade) {
+            // It may still hold a file that lay here before.
+            database.handle()?;
             return Ok(database);
         }
-        let handle = open_handle(&path)?;
-        let database = Arc::new(Self {
-            path: path.clone(),
-            identity,
-            handle: Mutex::new(Some(Arc::new(handle))),
-        });
-        let found = database.read(schema::check)?;
-        if found < schema::NEWEST && !database.is_read_only()? {
-            database.write(schema::migrate)?;
-        }
+        let handle = connect(&path)?;
+        let database =
+            Arc::new(Self { path: path.clone(), handle: Mutex::new(Some(Arc::new(handle))) });
         open.retain(|_, database| database.strong_count() > 0);
         open.insert(path, Arc::downgrade(&database));
         Ok(database)
@@ -113,10 +124,7 @@ impl Database {
     /// Runs `work` on one consistent state; writers do not disturb it.
     pub(super) fn read<T>(&self, work: impl FnOnce(&ReadTxn) -> Result<T, Fault>) -> Result<T> {
         self.guarded(|| {
-            let (_handle, txn) = self.begin(|access| match access {
-                Access::Writable(database) => database.begin_read(),
-                Access::ReadOnly(database) => database.begin_read(),
-            })?;
+            let (_handle, txn) = self.begin(Handle::begin_read)?;
             work(&ReadTxn(txn))
         })
     }
@@ -128,13 +136,7 @@ impl Database {
             return Err(read_only(&self.path));
         }
         self.guarded(|| {
-            let (_handle, txn) = self.begin(|access| match access {
-                Access::Writable(database) => database.begin_write(),
-                Access::ReadOnly(_) => {
-                    Err(redb::StorageError::Io(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
-                        .into())
-                }
-            })?;
+            let (_handle, txn) = self.begin(Handle::begin_write)?;
             let txn = WriteTxn(txn);
             match work(&txn) {
                 Ok(outcome) => {
@@ -153,10 +155,10 @@ impl Database {
     /// Begins a transaction, on a fresh handle if the present one is spent.
     fn begin<T>(
         &self,
-        begin: impl Fn(&Access) -> Result<T, redb::TransactionError>,
+        begin: impl Fn(&Handle) -> Result<T, redb::TransactionError>,
     ) -> Result<(Arc<Handle>, T), Fault> {
         let handle = self.handle()?;
-        match begin(handle.access()) {
+        match begin(&handle) {
             Ok(txn) => Ok((handle, txn)),
             Err(redb::TransactionError::Storage(
                 redb::StorageError::PreviousIo | redb::StorageError::Corrupted(_),
@@ -164,7 +166,7 @@ impl Database {
                 drop(handle);
                 self.discard();
                 let handle = self.handle()?;
-                let txn = begin(handle.access())?;
+                let txn = begin(&handle)?;
                 Ok((handle, txn))
             }
             Err(error) => Err(error.into()),
@@ -173,26 +175,27 @@ impl Database {
 
     /// Turns redb's errors, and its panics on damaged pages, into errors that name the file.
     fn guarded<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T> {
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(Fault::Ours(error))) => Err(error),
-            Ok(Err(Fault::Redb(error))) => {
-                self.discard();
-                Err(explain(&self.path, *error))
-            }
-            Err(panic) => {
-                self.discard();
-                Err(unreadable(&self.path, panic))
-            }
-        }
+        guarded(&self.path, work, || self.discard())
     }
 
+    /// What is open of the file that lies at the path now. Another one may have been put there, such
+    /// as a backup that was restored: it is opened. One that is gone is no registry, though the
+    /// system would still let us read it.
     fn handle(&self) -> Result<Arc<Handle>> {
         let mut handle = lock(&self.handle);
-        if let Some(handle) = &*handle {
+        let identity = file_identity(&self.path);
+        if let Some(handle) = handle.as_ref().filter(|handle| handle.identity == identity) {
             return Ok(Arc::clone(handle));
         }
-        let fresh = Arc::new(open_handle(&self.path)?);
+        handle.take();
+        if !self.path.exists() {
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("the registry {:?} is not there any more", self.path),
+            )
+            .with_hint("put it back, or restore a backup with `trialbook store restore FILE`"));
+        }
+        let fresh = Arc::new(connect(&self.path)?);
         *handle = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
@@ -274,7 +277,46 @@ fn builder() -> Builder {
     builder
 }
 
+/// Opens the file at `path`, and brings one of an older schema to the present one.
+fn connect(path: &Path) -> Result<Handle> {
+    let handle = open_handle(path)?;
+    let brought_up = || -> Result<(), Fault> {
+        let found = schema::check(&ReadTxn(handle.begin_read()?))?;
+        if found < schema::NEWEST && matches!(handle.access(), Access::Writable(_)) {
+            let txn = WriteTxn(handle.begin_write()?);
+            schema::migrate(&txn)?;
+            txn.0.commit()?;
+        }
+        Ok(())
+    };
+    guarded(path, brought_up, || ())?;
+    Ok(handle)
+}
+
+/// Does the `work` on the database at `path`. What redb refuses, or panics on, is an error that names
+/// the file, and the handle is `spoilt`.
+fn guarded<T>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, Fault>,
+    spoilt: impl FnOnce(),
+) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(Fault::Ours(error))) => Err(error),
+        Ok(Err(Fault::Redb(error))) => {
+            spoilt();
+            Err(explain(path, *error))
+        }
+        Err(panic) => {
+            spoilt();
+            Err(unreadable(path, panic))
+        }
+    }
+}
+
 fn open_handle(path: &Path) -> Result<Handle> {
+    // Before it is opened: one that is put there meanwhile is opened by the next call.
+    let identity = file_identity(path);
     let opened = catch_unwind(|| match builder().open(path) {
         Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
             if matches!(
@@ -287,7 +329,7 @@ fn open_handle(path: &Path) -> Result<Handle> {
         opened => opened.map(Access::Writable),
     });
     match opened {
-        Ok(Ok(access)) => Ok(Handle(Some(access))),
+        Ok(Ok(access)) => Ok(Handle { access: Some(access), identity }),
         Ok(Err(error)) => Err(explain(path, error.into())),
         Err(panic) => Err(unreadable(path, panic)),
     }
@@ -335,6 +377,34 @@ mod tests {
         let first = Database::open(&store, 0).unwrap();
         let again = Database::open(&Store::new(folder.path().join(".")), 0).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
+    }
+
+    /// What was opened stayed open for good, whatever lay at the path.
+    #[test]
+    fn a_file_that_is_taken_away_or_replaced_is_noticed() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Store::new(folder.path());
+        let database = Database::open(&store, 0).unwrap();
+        let counter = |database: &Database| database.read(|txn| txn.counter(NEXT_EXPERIMENT));
+        assert_eq!(counter(&database).unwrap(), 1);
+
+        let aside = folder.path().join("aside");
+        fs::rename(store.registry_path(), &aside).unwrap();
+        let error = counter(&database).unwrap_err();
+        // Not "not found": to whoever asks for a row that would say that there is none.
+        assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+        assert!(error.to_string().contains("not there any more"), "{error}");
+        assert!(database.write(|txn| txn.set_counter(NEXT_EXPERIMENT, 7)).is_err());
+
+        let restored = Store::new(other.path());
+        let writer = Database::open(&restored, 0).unwrap();
+        writer.write(|txn| txn.set_counter(NEXT_EXPERIMENT, 5)).unwrap();
+        drop(writer);
+        fs::rename(restored.registry_path(), store.registry_path()).unwrap();
+        assert_eq!(counter(&database).unwrap(), 5);
+        assert!(Arc::ptr_eq(&database, &Database::open(&store, 0).unwrap()));
+        fs::rename(&aside, store.registry_path()).unwrap();
+        assert_eq!(counter(&database).unwrap(), 1);
     }
 
     #[test]

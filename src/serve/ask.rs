@@ -45,6 +45,15 @@ pub(crate) struct Queueable {
     pub(crate) truncated: Vec<bool>,
 }
 
+/// One text of several that do not depend on each other, read and counted.
+pub(crate) struct QueueableText {
+    pub(crate) text: String,
+    /// Tokens that the model reads of it.
+    pub(crate) n_tokens: usize,
+    /// Whether the model reads only its beginning.
+    pub(crate) truncated: bool,
+}
+
 /// One request, and the version that answers it to its end.
 #[derive(Clone, Copy)]
 pub(crate) struct Asker<'a> {
@@ -108,13 +117,7 @@ impl<'a> Asker<'a> {
     ) -> Result<Queueable, ApiError> {
         let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
         let counts = self.check(field, &borrowed, truncate)?;
-        let n_tokens = match &counts {
-            Some(TokenCounts { n_tokens, max_tokens }) => {
-                n_tokens.iter().map(|n| *n.min(max_tokens)).collect()
-            }
-            // Of English text some five bytes are a token.
-            None => borrowed.iter().map(|text| text.len() / 5 + 1).collect(),
-        };
+        let n_tokens = n_tokens(counts.as_ref(), &borrowed);
         let truncated = truncated(counts.as_ref(), 0..borrowed.len());
         let classifier = Arc::clone(&self.served.classifier);
         let texts = texts.into_iter().map(Cow::into_owned).collect();
@@ -160,21 +163,63 @@ impl<'a> Asker<'a> {
     ) -> Result<Vec<Result<Answer<'a>, ApiError>>, ApiError> {
         let texts: Vec<&str> = questions.iter().map(|question| &*question.text).collect();
         let counts = self.count(&texts)?;
-        let refusal = |idx: usize| {
-            let counts = counts.as_ref()?;
-            (counts.is_cut(idx) && !questions[idx].truncate)
-                .then(|| ApiError::validation(vec![TextField::One.too_long(counts, idx)]))
-        };
-        let refusals: Vec<Option<ApiError>> = (0..texts.len()).map(refusal).collect();
+        let refusals = refusals(questions, counts.as_ref());
         let taken: Vec<usize> = (0..texts.len()).filter(|idx| refusals[*idx].is_none()).collect();
         let taken_texts: Vec<&str> = taken.iter().map(|idx| texts[*idx]).collect();
         let truncated = truncated(counts.as_ref(), taken.into_iter());
-        let mut answers = self.predict(&taken_texts, truncated, started)?.into_iter();
-        let outcomes = refusals.into_iter().map(|refusal| match refusal {
-            Some(refusal) => Err(refusal),
-            None => answers.next().ok_or_else(ApiError::internal),
-        });
-        Ok(outcomes.collect())
+        Ok(unless_refused(refusals, self.predict(&taken_texts, truncated, started)?))
+    }
+
+    /// What the queue of a model that wants batches takes of each of `questions`: [`Asker::each`] up
+    /// to where the model is asked.
+    pub(crate) fn queueable_each(
+        self,
+        questions: &[&Question<'_>],
+    ) -> Vec<Result<QueueableText, ApiError>> {
+        let texts: Vec<&str> = questions.iter().map(|question| &*question.text).collect();
+        let counts = match (self.count(&texts), questions) {
+            (Ok(counts), _) => counts,
+            (Err(error), [_]) => return vec![Err(error)],
+            // One of them is the culprit.
+            (Err(_), _) => {
+                return questions.iter().flat_map(|one| self.queueable_each(&[one])).collect();
+            }
+        };
+        let n_tokens = n_tokens(counts.as_ref(), &texts);
+        let truncated = truncated(counts.as_ref(), 0..texts.len());
+        let queueable =
+            texts.into_iter().zip(n_tokens).zip(truncated).map(|((text, n_tokens), truncated)| {
+                QueueableText { text: text.to_owned(), n_tokens, truncated }
+            });
+        let refusals = refusals(questions, counts.as_ref()).into_iter();
+        refusals.zip(queueable).map(|(refusal, text)| refusal.map_or(Ok(text), Err)).collect()
+    }
+
+    /// [`Asker::each`] from where the model has answered `texts`.
+    pub(crate) fn answered_each(
+        self,
+        texts: &[String],
+        outcomes: Vec<Result<Prediction, ApiError>>,
+        truncated: &[bool],
+        started: Instant,
+    ) -> Vec<Result<Answer<'a>, ApiError>> {
+        let (mut taken_texts, mut taken_truncated) = (Vec::new(), Vec::new());
+        let (mut predictions, mut refusals) = (Vec::new(), Vec::new());
+        for ((text, truncated), outcome) in texts.iter().zip(truncated).zip(outcomes) {
+            refusals.push(match outcome {
+                Ok(prediction) => {
+                    taken_texts.push(text.as_str());
+                    taken_truncated.push(*truncated);
+                    predictions.push(prediction);
+                    None
+                }
+                Err(refusal) => Some(refusal),
+            });
+        }
+        if predictions.is_empty() {
+            return unless_refused(refusals, Vec::new());
+        }
+        unless_refused(refusals, self.note(&taken_texts, predictions, taken_truncated, started))
     }
 
     fn count(self, texts: &[&str]) -> Result<Option<TokenCounts>, ApiError> {
@@ -227,6 +272,41 @@ impl<'a> Asker<'a> {
 /// Which of the texts `idxs` are longer than what the model reads.
 fn truncated(counts: Option<&TokenCounts>, idxs: impl Iterator<Item = usize>) -> Vec<bool> {
     idxs.map(|idx| counts.is_some_and(|counts| counts.is_cut(idx))).collect()
+}
+
+/// Tokens that the model reads of each of `texts`.
+fn n_tokens(counts: Option<&TokenCounts>, texts: &[&str]) -> Vec<usize> {
+    match counts {
+        Some(TokenCounts { n_tokens, max_tokens }) => {
+            n_tokens.iter().map(|n| *n.min(max_tokens)).collect()
+        }
+        // Of English text some five bytes are a token.
+        None => texts.iter().map(|text| text.len() / 5 + 1).collect(),
+    }
+}
+
+/// Of each of `questions` why it cannot be asked, if it cannot: its text is longer than what the
+/// model reads, and may not be cut.
+fn refusals(questions: &[&Question<'_>], counts: Option<&TokenCounts>) -> Vec<Option<ApiError>> {
+    let refusal = |(idx, question): (usize, &&Question<'_>)| {
+        let counts = counts?;
+        (counts.is_cut(idx) && !question.truncate)
+            .then(|| ApiError::validation(vec![TextField::One.too_long(counts, idx)]))
+    };
+    questions.iter().enumerate().map(refusal).collect()
+}
+
+/// `answers` of what was not refused, and the refusals in their places.
+fn unless_refused<'a>(
+    refusals: Vec<Option<ApiError>>,
+    answers: Vec<Answer<'a>>,
+) -> Vec<Result<Answer<'a>, ApiError>> {
+    let mut answers = answers.into_iter();
+    let outcomes = refusals.into_iter().map(|refusal| match refusal {
+        Some(refusal) => Err(refusal),
+        None => answers.next().ok_or_else(ApiError::internal),
+    });
+    outcomes.collect()
 }
 
 /// Where texts stand in a request.

@@ -50,6 +50,15 @@ pub(crate) enum Id<'a> {
     Integer(serde_json::Number),
 }
 
+impl Id<'_> {
+    pub(crate) fn into_owned(self) -> Id<'static> {
+        match self {
+            Self::Text(id) => Id::Text(Cow::Owned(id.into_owned())),
+            Self::Integer(id) => Id::Integer(id),
+        }
+    }
+}
+
 /// Reads `{"text": "…", "model": "…", "truncate": true}` with a text of at most `max_chars`.
 ///
 /// # Errors

@@ -3,7 +3,9 @@
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
-use axum::{Router, extract::Request, response::Response, routing::future::RouteFuture};
+use axum::{
+    Router, extract::Request, http::header, response::Response, routing::future::RouteFuture,
+};
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -15,7 +17,9 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{app::app, guard::Peer, limits::Limits, stall::Stalling, state::ServerState};
+use super::{
+    app::app, guard::Peer, limits::Limits, linger::Lingering, stall::Stalling, state::ServerState,
+};
 
 /// Open files that are no connections: the store, the log, a model that is loaded.
 const OTHER_FILES: u64 = 64;
@@ -140,7 +144,10 @@ impl Connection {
         let Limits { idle_wait, write_wait, .. } = *self.state.limits();
         let stream = TokioIo::new(Stalling::new(stream, write_wait));
         let answering = Answering { app: self.app, peer: self.peer };
+        // A client that shuts down its side of a connection is taken to be gone: a connection that it
+        // closed looks the same until something is written, and who hangs up is not asked for.
         let serving = http1::Builder::new()
+            .half_close(false)
             .timer(TokioTimer::new())
             // From the connection or the answer before on: it ends idle connections too.
             .header_read_timeout(idle_wait)
@@ -174,6 +181,8 @@ impl Service<Request<Incoming>> for Answering {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
+        let is_held_back = request.headers().contains_key(header::EXPECT);
+        let request = request.map(|body| Lingering::new(body, is_held_back));
         tower_service::Service::call(&mut self.app.clone(), request)
     }
 }

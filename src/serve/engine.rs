@@ -6,6 +6,9 @@
 //! the next batch waits for them a small part of the time that the last one took. When the queue is
 //! full a question is refused at once. A question whose client has left, or that waited too long,
 //! is dropped before it costs anything.
+//!
+//! A long question goes through batch by batch, and others in between: it holds no more of the queue
+//! than a batch. Streams wait for each other outside the queue, however long it takes.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{error::ApiError, limits::Limits, metrics::Metrics};
 use crate::model::{
@@ -24,6 +27,7 @@ use crate::model::{
 };
 
 /// One request's texts.
+#[derive(Clone)]
 pub(crate) struct Question {
     /// Whom to ask. Only questions to the same model share a batch.
     pub(crate) classifier: Arc<dyn Classifier>,
@@ -42,6 +46,8 @@ struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     bounds: Bounds,
+    /// Room in the queue for the texts of streams.
+    streams: Semaphore,
     metrics: Arc<Metrics>,
 }
 
@@ -56,11 +62,22 @@ struct Bounds {
     queue_wait: Duration,
 }
 
+impl Bounds {
+    /// What a question holds of the queue of whose texts no batch took `n_texts` yet.
+    fn held(self, n_texts: usize) -> usize {
+        n_texts.min(self.batch_texts.max(1))
+    }
+
+    /// Texts of streams in the queue: those that are asked and those that are next, and never so
+    /// many that nobody else gets in.
+    fn stream_texts(self) -> usize {
+        (2 * self.batch_texts).min(self.queue_texts / 2).clamp(1, Semaphore::MAX_PERMITS)
+    }
+}
+
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Texts of all jobs that no batch has taken.
-    n_texts: usize,
     closed: bool,
 }
 
@@ -71,6 +88,8 @@ struct Job {
     predictions: Vec<Prediction>,
     n_taken: usize,
     arrived: Instant,
+    /// How long it may wait for its first batch.
+    patience: Duration,
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -80,16 +99,18 @@ type Batch = Vec<(Job, usize)>;
 impl Engine {
     /// Starts the thread. It begins with the first question.
     pub(crate) fn start(limits: &Limits, metrics: Arc<Metrics>) -> Self {
+        let bounds = Bounds {
+            queue_texts: limits.queue_texts,
+            batch_texts: limits.model_batch_texts,
+            batch_tokens: limits.model_batch_tokens,
+            batch_wait: limits.model_batch_wait,
+            queue_wait: limits.queue_wait,
+        };
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             arrived: Condvar::new(),
-            bounds: Bounds {
-                queue_texts: limits.queue_texts,
-                batch_texts: limits.model_batch_texts,
-                batch_tokens: limits.model_batch_tokens,
-                batch_wait: limits.model_batch_wait,
-                queue_wait: limits.queue_wait,
-            },
+            bounds,
+            streams: Semaphore::new(bounds.stream_texts()),
             metrics,
         });
         let behind = Arc::clone(&shared);
@@ -109,25 +130,51 @@ impl Engine {
     /// 429 at once when the queue has no room, 503 when the model did not get to it in time, 500
     /// and 422 as the model says.
     pub(crate) async fn ask(&self, question: Question) -> Outcome {
-        let (answer, outcome) = oneshot::channel();
-        {
+        let answer = {
+            let Shared { bounds, .. } = &*self.0;
             let mut queue = self.0.lock();
-            if queue.closed {
-                return Err(ApiError::internal());
-            }
             // A question longer than the queue is taken when there is nothing else.
-            let n_texts = question.texts.len();
-            if queue.n_texts > 0 && queue.n_texts + n_texts > self.0.bounds.queue_texts {
+            let n_texts = queue.n_texts(*bounds);
+            let n_more = bounds.held(question.texts.len());
+            if n_texts > 0 && n_texts + n_more > bounds.queue_texts {
                 return Err(ApiError::overloaded());
             }
-            queue.n_texts += n_texts;
-            self.0.metrics.queue_holds(queue.n_texts);
-            let predictions = Vec::with_capacity(n_texts);
-            let arrived = Instant::now();
-            queue.jobs.push_back(Job { question, predictions, n_taken: 0, arrived, answer });
+            self.0.enter(&mut queue, question, bounds.queue_wait)?
+        };
+        self.0.answer_to(answer).await
+    }
+
+    /// The prediction for each text of `question`, which a stream asks: it waits for its turn as
+    /// long as it takes, and what the model cannot answer leaves the other texts alone.
+    pub(crate) async fn ask_each(&self, question: Question) -> Vec<Result<Prediction, ApiError>> {
+        match self.ask_patiently(question.clone()).await {
+            Ok(predictions) => predictions.into_iter().map(Ok).collect(),
+            Err(error) if question.texts.len() == 1 => vec![Err(error)],
+            // One of them is the culprit.
+            Err(_) => {
+                let mut outcomes = Vec::with_capacity(question.texts.len());
+                for (text, n_tokens) in question.texts.iter().zip(&question.n_tokens) {
+                    let alone = Question {
+                        classifier: Arc::clone(&question.classifier),
+                        texts: [text.clone()].into(),
+                        n_tokens: vec![*n_tokens],
+                    };
+                    let outcome = self.ask_patiently(alone).await;
+                    outcomes
+                        .push(outcome.and_then(|mut one| one.pop().ok_or_else(ApiError::internal)));
+                }
+                outcomes
+            }
         }
-        self.0.arrived.notify_one();
-        outcome.await.unwrap_or_else(|_| Err(ApiError::internal()))
+    }
+
+    async fn ask_patiently(&self, question: Question) -> Outcome {
+        let Shared { bounds, streams, .. } = &*self.0;
+        let n_held = bounds.held(question.texts.len()).min(bounds.stream_texts());
+        let n_held = u32::try_from(n_held).unwrap_or(u32::MAX);
+        let _room = streams.acquire_many(n_held).await.expect("the semaphore is never closed");
+        let answer = self.0.enter(&mut self.0.lock(), question, Duration::MAX)?;
+        self.0.answer_to(answer).await
     }
 }
 
@@ -144,6 +191,29 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts `question` at the end of the queue; where its answer arrives.
+    fn enter(
+        &self,
+        queue: &mut Queue,
+        question: Question,
+        patience: Duration,
+    ) -> Result<oneshot::Receiver<Outcome>, ApiError> {
+        if queue.closed {
+            return Err(ApiError::internal());
+        }
+        let (answer, arriving) = oneshot::channel();
+        let predictions = Vec::with_capacity(question.texts.len());
+        let arrived = Instant::now();
+        queue.jobs.push_back(Job { question, predictions, n_taken: 0, arrived, patience, answer });
+        self.metrics.queue_holds(queue.n_texts(self.bounds));
+        Ok(arriving)
+    }
+
+    async fn answer_to(&self, arriving: oneshot::Receiver<Outcome>) -> Outcome {
+        self.arrived.notify_one();
+        arriving.await.unwrap_or_else(|_| Err(ApiError::internal()))
+    }
+
     fn work(&self) {
         let mut returning = Returning::nobody();
         while let Some(batch) = self.next(&returning) {
@@ -157,7 +227,7 @@ impl Shared {
     fn next(&self, returning: &Returning) -> Option<Batch> {
         let mut queue = self.lock();
         loop {
-            queue.drop_pointless(self.bounds.queue_wait);
+            queue.drop_pointless();
             let Some(oldest) = queue.jobs.front() else {
                 self.metrics.queue_holds(0);
                 if queue.closed {
@@ -168,14 +238,15 @@ impl Shared {
             };
             let patience = self.bounds.batch_wait.saturating_sub(oldest.arrived.elapsed());
             let patience = patience.max(returning.patience(queue.jobs.len()));
-            if patience.is_zero() || queue.closed || queue.n_texts >= self.bounds.batch_texts {
+            let is_full = queue.n_texts(self.bounds) >= self.bounds.batch_texts;
+            if patience.is_zero() || queue.closed || is_full {
                 break;
             }
             let waited = self.arrived.wait_timeout(queue, patience);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let batch = queue.take(self.bounds);
-        self.metrics.queue_holds(queue.n_texts);
+        self.metrics.queue_holds(queue.n_texts(self.bounds));
         for (job, _) in batch.iter().filter(|(job, _)| job.n_taken == 0) {
             self.metrics.waited(job.arrived.elapsed());
         }
@@ -213,7 +284,6 @@ impl Shared {
                     }
                 }
                 Err(error) => {
-                    self.lock().n_texts -= job.n_left() - n_texts;
                     // The client may have left.
                     let _ = job.answer.send(Err(error));
                 }
@@ -257,16 +327,20 @@ impl Returning {
 }
 
 impl Queue {
+    /// Texts that wait, of no question more than a batch takes.
+    fn n_texts(&self, bounds: Bounds) -> usize {
+        self.jobs.iter().map(|job| bounds.held(job.n_left())).sum()
+    }
+
     /// Drops the questions whose client has left, and refuses those that waited too long.
-    fn drop_pointless(&mut self, queue_wait: Duration) {
+    fn drop_pointless(&mut self) {
         let jobs = std::mem::take(&mut self.jobs);
         for job in jobs {
-            let is_late = job.n_taken == 0 && job.arrived.elapsed() > queue_wait;
+            let is_late = job.n_taken == 0 && job.arrived.elapsed() > job.patience;
             if !is_late && !job.answer.is_closed() {
                 self.jobs.push_back(job);
                 continue;
             }
-            self.n_texts -= job.n_left();
             if is_late {
                 let _ = job.answer.send(Err(ApiError::too_late()));
             }
@@ -299,7 +373,6 @@ impl Queue {
                 others.push_back(job);
             } else {
                 room -= n_texts;
-                self.n_texts -= n_texts;
                 batch.push((job, n_texts));
             }
             if room == 0 || tokens == 0 {
@@ -427,28 +500,36 @@ mod tests {
             self.ask_model(&self.model, texts)
         }
 
+        fn question(model: &Arc<Gated>, texts: &[&str]) -> Question {
+            Question {
+                classifier: Arc::clone(model) as Arc<dyn Classifier>,
+                texts: texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into(),
+                n_tokens: texts.iter().map(|text| text.len()).collect(),
+            }
+        }
+
         /// As [`Setup::ask`], another model.
         fn ask_model(
             &self,
             model: &Arc<Gated>,
             texts: &[&str],
         ) -> tokio::task::JoinHandle<Outcome> {
-            let before = self.engine.0.lock().n_texts;
-            let question = Question {
-                classifier: Arc::clone(model) as Arc<dyn Classifier>,
-                texts: texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into(),
-                n_tokens: texts.iter().map(|text| text.len()).collect(),
-            };
+            let before = self.n_waiting();
+            let question = Self::question(model, texts);
             let engine = Arc::clone(&self.engine);
             let handle = self.runtime.spawn(async move { engine.ask(question).await });
             let started = Instant::now();
-            while self.engine.0.lock().n_texts == before
+            while self.n_waiting() == before
                 && !handle.is_finished()
                 && started.elapsed() < Duration::from_millis(300)
             {
                 thread::yield_now();
             }
             handle
+        }
+
+        fn n_waiting(&self) -> usize {
+            self.engine.0.lock().n_texts(self.engine.0.bounds)
         }
 
         fn next_batch(&self) -> Vec<String> {
@@ -582,6 +663,49 @@ mod tests {
         assert_eq!(setup.labels(setup.ask(&["+e"])), ["positive"]);
     }
 
+    /// One allowed batch of 10,000 texts kept everybody else out until it was nearly over.
+    #[test]
+    fn a_question_longer_than_the_queue_keeps_nobody_out() {
+        let limits = Limits { queue_texts: 4, model_batch_texts: 2, ..Limits::default() };
+        let setup = setup(&limits);
+        let first = setup.ask(&["+a"]);
+        setup.next_batch();
+        let long = setup.ask(&["1", "2", "3", "4", "5", "6"]);
+        let short = setup.ask(&["+b"]);
+        (0..10).for_each(|_| setup.gate.send(()).unwrap());
+        assert_eq!(setup.labels(first), ["positive"]);
+        assert_eq!(setup.labels(short), ["positive"]);
+        assert_eq!(setup.labels(long).len(), 6);
+        assert_eq!([setup.next_batch(), setup.next_batch()], [["1", "2"], ["+b", "3"]]);
+    }
+
+    #[test]
+    fn streams_wait_for_room_and_leave_some_to_others() {
+        let limits = Limits {
+            queue_texts: 4,
+            model_batch_texts: 2,
+            queue_wait: Duration::from_millis(1),
+            ..Limits::default()
+        };
+        let setup = setup(&limits);
+        let ask_each = |texts: &[&str]| {
+            let (engine, question) =
+                (Arc::clone(&setup.engine), Setup::question(&setup.model, texts));
+            setup.runtime.spawn(async move { engine.ask_each(question).await })
+        };
+        let streams = [ask_each(&["+a", "+b"]), ask_each(&["+c", "bad"])];
+        let first = setup.next_batch();
+        thread::sleep(Duration::from_millis(50));
+        // The other stream waits outside, and so is refused nothing.
+        assert_eq!(setup.n_waiting(), 0);
+        (0..10).for_each(|_| setup.gate.send(()).unwrap());
+        let [good, mixed] = streams.map(|one| setup.runtime.block_on(one).unwrap());
+        assert!(good.iter().all(Result::is_ok));
+        assert_eq!(mixed[0].as_ref().unwrap().label, "positive");
+        assert_eq!(mixed[1].as_ref().unwrap_err().error_type(), "validation_error");
+        assert_eq!(first.len(), 2);
+    }
+
     #[test]
     fn who_left_or_waited_too_long_costs_nothing() {
         let limits = Limits { queue_wait: Duration::from_millis(200), ..Limits::default() };
@@ -599,7 +723,7 @@ mod tests {
         assert_eq!(setup.error_type(late), "too_late");
         setup.gate.send(()).unwrap();
         assert_eq!(setup.labels(last), ["negative"]);
-        assert_eq!(setup.engine.0.lock().n_texts, 0);
+        assert_eq!(setup.n_waiting(), 0);
     }
 
     #[test]
@@ -618,6 +742,6 @@ mod tests {
             assert_eq!(setup.next_batch(), ["+good", culprit]);
             assert_eq!([setup.next_batch(), setup.next_batch()], [["+good"], [culprit]]);
         }
-        assert_eq!(setup.engine.0.lock().n_texts, 0);
+        assert_eq!(setup.n_waiting(), 0);
     }
 }

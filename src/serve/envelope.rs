@@ -1,12 +1,16 @@
 //! What goes round every answer: who may ask at all, the request's id, the security headers, errors
 //! as JSON, and one line in the log. The log gets no text of the user: no bodies, no query strings.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Instant, SystemTime},
+};
 
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -59,39 +63,43 @@ pub(crate) async fn envelope(
     let started = Instant::now();
     let in_flight = state.metrics().request();
     let request_id = RequestId::of(request.headers());
-    let trace = TraceContext::of(request.headers(), state.exporter().is_some());
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    // Paths that lead nowhere are one series, however many there are.
-    let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(request_id.clone());
+    let mut exchange = Exchange {
+        state: &state,
+        started,
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        trace: TraceContext::of(request.headers(), state.exporter().is_some()),
+        request_id,
+        key: None,
+        is_over: false,
+    };
 
     let granted = state.guard().cors().granted(request.headers());
     let is_encrypted = state.tls().is_some();
     let is_local_name = is_encrypted && is_local_name(request.headers());
-    let mut key = None;
-    let mut response = if granted.is_some() && cors::is_preflight(&method, request.headers()) {
-        cors::preflight()
-    } else {
-        let peer = request.extensions().get::<Peer>().copied();
-        let path = route.as_ref().map(MatchedPath::as_str);
-        match state.guard().admit(path, request.headers(), peer) {
-            Ok(admitted) => {
-                key = admitted;
-                next.run(request).await
+    let peer = request.extensions().get::<Peer>().copied();
+    let mut response =
+        if granted.is_some() && cors::is_preflight(&exchange.method, request.headers()) {
+            cors::preflight()
+        } else if peer.is_some() && !names_one_host(&request) {
+            ApiError::invalid_host().into_response()
+        } else {
+            let path = exchange.route.as_ref().map(MatchedPath::as_str);
+            match state.guard().admit(path, request.headers(), peer) {
+                Ok(admitted) => {
+                    exchange.key = admitted;
+                    next.run(request).await
+                }
+                Err(refusal) => refusal.into_response(),
             }
-            Err(refusal) => refusal.into_response(),
-        }
-    };
+        };
     drop(in_flight);
     let error = response.extensions_mut().remove::<ApiError>();
-    state.metrics().answered(
-        route.as_ref().map_or("other", MatchedPath::as_str),
-        response.status().as_u16(),
-        error.as_ref().map(ApiError::error_type),
-    );
+    let error_type = error.as_ref().map(ApiError::error_type);
     if let Some(error) = error {
-        *response.body_mut() = Body::from(error.body(request_id.as_str()));
+        *response.body_mut() = Body::from(error.body(exchange.request_id.as_str()));
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         // The body took the place of an empty one, whose length axum may have noted.
@@ -102,35 +110,76 @@ pub(crate) async fn envelope(
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, FOR_A_YEAR);
     }
     state.guard().cors().say(granted, response.headers_mut());
-    let id = HeaderValue::from_str(request_id.as_str()).expect("ids are plain ASCII");
+    let id = HeaderValue::from_str(exchange.request_id.as_str()).expect("ids are plain ASCII");
     response.headers_mut().insert(X_REQUEST_ID, id);
-
-    let status = response.status().as_u16();
-    tracing::info!(
-        %method,
-        path,
-        status,
-        latency_ms = started.elapsed().as_secs_f64() * 1e3,
-        request_id = request_id.as_str(),
-        key = key.as_deref(),
-        trace_id = trace.as_ref().map(|trace| trace.trace_id.as_str()),
-        span_id = trace.as_ref().map(|trace| trace.span_id.as_str()),
-        "request"
-    );
-    if let (Some(exporter), Some(context)) = (state.exporter(), trace)
-        && context.is_sampled
-    {
-        exporter.push(Span {
-            context,
-            method: method.to_string(),
-            route: route.as_ref().map_or("other", MatchedPath::as_str).to_owned(),
-            status,
-            request_id: request_id.as_str().to_owned(),
-            ended: SystemTime::now(),
-            took: started.elapsed(),
-        });
-    }
+    exchange.end(response.status().as_u16(), error_type);
     response
+}
+
+/// One request until it is over: counted and logged once, also when its client leaves first.
+struct Exchange<'a> {
+    state: &'a ServerState,
+    started: Instant,
+    method: Method,
+    path: String,
+    route: Option<MatchedPath>,
+    trace: Option<TraceContext>,
+    request_id: RequestId,
+    key: Option<Arc<str>>,
+    is_over: bool,
+}
+
+impl Exchange<'_> {
+    /// Of a request whose client did not wait for the answer, as nginx has it.
+    const CLIENT_LEFT: u16 = 499;
+
+    fn end(&mut self, status: u16, error_type: Option<&str>) {
+        self.is_over = true;
+        let Self { state, started, method, path, trace, request_id, key, .. } = self;
+        // Paths that lead nowhere are one series, however many there are.
+        let route = self.route.as_ref().map_or("other", MatchedPath::as_str);
+        state.metrics().answered(route, status, error_type);
+        tracing::info!(
+            %method,
+            path,
+            status,
+            latency_ms = started.elapsed().as_secs_f64() * 1e3,
+            request_id = request_id.as_str(),
+            key = key.as_deref(),
+            trace_id = trace.as_ref().map(|trace| trace.trace_id.as_str()),
+            span_id = trace.as_ref().map(|trace| trace.span_id.as_str()),
+            "request"
+        );
+        if let (Some(exporter), Some(context)) = (state.exporter(), trace.take())
+            && context.is_sampled
+        {
+            exporter.push(Span {
+                context,
+                method: method.to_string(),
+                route: route.to_owned(),
+                status,
+                request_id: request_id.as_str().to_owned(),
+                ended: SystemTime::now(),
+                took: started.elapsed(),
+            });
+        }
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let status = if thread::panicking() { 500 } else { Self::CLIENT_LEFT };
+            self.end(status, None);
+        }
+    }
+}
+
+/// Whether the request names its host as it has to (RFC 9112, 3.2).
+fn names_one_host(request: &Request) -> bool {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let is_named = named.next().is_some() || request.version() < Version::HTTP_11;
+    is_named && named.next().is_none()
 }
 
 /// Whether the client knows this server as `localhost`: a browser that is told to come back encrypted

@@ -117,6 +117,16 @@ impl ApiError {
         )
     }
 
+    /// 400: HTTP/1.1 without the name of a host, or with several.
+    pub(crate) fn invalid_host() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_host",
+            "the request does not name one host",
+            "send the header `host` once",
+        )
+    }
+
     /// 401: no key was shown.
     pub(crate) fn key_missing() -> Self {
         Self::new(
@@ -232,8 +242,17 @@ impl ApiError {
         )
     }
 
-    /// 503: there is no model to ask.
-    pub(crate) fn model_unavailable(model: &str) -> Self {
+    /// 503: there is no model to ask; the `problem` is why none of its versions answers that should.
+    pub(crate) fn model_unavailable(model: &str, problem: Option<&str>) -> Self {
+        if let Some(problem) = problem {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "model_unavailable",
+                &format!("no version of the model {model:?} answers: {problem}"),
+                "put another version in production with `trialbook promote` or `trialbook \
+                 rollback`: the server takes it up within 2 seconds",
+            );
+        }
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "model_unavailable",

@@ -63,8 +63,9 @@ impl Source {
     /// # Errors
     /// When its files are not what was written, or it cannot predict.
     pub(crate) fn load(&self, version: &ModelVersion) -> Result<ServedModel> {
+        // It names the version itself.
+        let files = self.registry.model_files(version)?;
         let load = || {
-            let files = self.registry.model_files(version)?;
             let classifier = model::load(&files)?;
             classifier.predict(&[WARM_UP])?;
             Ok(ServedModel { classifier: classifier.into(), info: ModelInfo::from(version).into() })
@@ -150,12 +151,15 @@ fn look(slot: &ModelSlot, failure: &mut Option<Failure>) {
     let wanted = match source.wanted() {
         Ok(wanted) => wanted,
         Err(error) => {
-            if slot.set_problem(Some("the registry cannot be read".to_owned())) {
-                tracing::error!(
-                    error = error.chain(),
-                    model = slot.name(),
-                    "the registry cannot be read"
-                );
+            let problem = match source.pin {
+                // Nothing else is looked for by name there.
+                Some(version) if error.kind() == ErrorKind::NotFound => {
+                    format!("the pinned version {version} was deleted")
+                }
+                _ => "the registry cannot be read".to_owned(),
+            };
+            if slot.set_problem(Some(problem.clone())) {
+                tracing::error!(error = error.chain(), model = slot.name(), "{problem}");
             }
             return;
         }
@@ -191,14 +195,8 @@ fn look(slot: &ModelSlot, failure: &mut Option<Failure>) {
             slot.set_problem(None);
         }
         Err(error) => {
-            let version = wanted.version;
-            tracing::error!(error = error.chain(), version, "the version could not be loaded");
-            slot.metrics().load_failed();
-            *failure = Some(Failure { version, at: Instant::now() });
-            // The reason may name files of this machine: it is for the log alone.
-            slot.set_problem(Some(format!(
-                "version {version} could not be loaded, the server's log says why"
-            )));
+            slot.not_loaded(wanted.version, &error);
+            *failure = Some(Failure { version: wanted.version, at: Instant::now() });
         }
     }
 }

@@ -37,6 +37,15 @@ pub(crate) struct Guard {
     cors: Cors,
 }
 
+/// What a request showed to get in, for one that goes on for long: whether it still would.
+pub(crate) struct Shown(Option<[u8; 32]>);
+
+impl Shown {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self(shown(headers).map(digest))
+    }
+}
+
 /// The store's keys at one moment.
 #[derive(Debug, Default, PartialEq)]
 struct Keyring {
@@ -132,7 +141,7 @@ impl Guard {
     ) -> Result<Option<Arc<str>>, ApiError> {
         let Some(needed) = self.needed(route, headers) else { return Ok(None) };
         let keyring = self.keyring();
-        let key = if keyring.is_required { Some(keyring.find(headers)) } else { None };
+        let key = if keyring.is_required { Some(keyring.find(&Shown::of(headers))) } else { None };
         if let Some(rates) = &self.rates {
             // Also before a wrong key is refused: guessing is not free.
             let caller = match &key {
@@ -146,6 +155,16 @@ impl Guard {
             return Err(ApiError::forbidden(key.scope, needed));
         }
         Ok(Some(Arc::clone(&key.name)))
+    }
+
+    /// Whether a prediction that began with `shown` may go on.
+    ///
+    /// # Errors
+    /// 401 once the key is revoked or over, or keys are asked for and there was none.
+    pub(crate) fn still_admits(&self, shown: &Shown) -> Result<(), ApiError> {
+        let keyring = self.keyring();
+        // Every scope covers predictions.
+        if keyring.is_required { keyring.find(shown).map(drop) } else { Ok(()) }
     }
 
     /// What a key must open for `route`, where keys are asked for; none for a route that is open.
@@ -166,10 +185,9 @@ impl Guard {
 }
 
 impl Keyring {
-    /// The key that `headers` show.
-    fn find(&self, headers: &HeaderMap) -> Result<HeldKey, ApiError> {
-        let shown = shown(headers).ok_or_else(ApiError::key_missing)?;
-        let sha256 = digest(shown);
+    /// The key that was `shown`.
+    fn find(&self, shown: &Shown) -> Result<HeldKey, ApiError> {
+        let sha256 = shown.0.ok_or_else(ApiError::key_missing)?;
         // Every key is compared, and each to its last byte: the time tells nothing about any.
         let found = self.keys.iter().fold(None, |found, key| {
             if bool::from(key.sha256.ct_eq(&sha256)) { Some(key) } else { found }

@@ -30,7 +30,8 @@ pub struct HealthReport {
     pub status: HealthStatus,
     /// Which model version answers.
     pub model: Option<ModelInfo>,
-    /// Why another version answers than the registry wants, such as one that cannot be loaded.
+    /// Why another version answers than the registry wants, such as one that cannot be loaded; or
+    /// another certificate is shown than the one in its file.
     #[serde(default)]
     pub problem: Option<String>,
     /// Seconds since the server started.
@@ -88,14 +89,15 @@ pub(crate) async fn health(
     Extension(request_id): Extension<RequestId>,
 ) -> Response {
     let models: Vec<ModelHealth> = state.slots().iter().map(ModelHealth::of).collect();
-    let ModelHealth { name, status, model, problem, monitoring } = models[0].clone();
+    let ModelHealth { status, model, problem, monitoring, .. } = models[0].clone();
+    let problem = problem.or_else(|| state.tls()?.problem());
     let report =
         HealthReport { status, model, problem, uptime_s: state.uptime_s(), monitoring, models };
     let mut json = serde_json::to_value(&report).expect("a report has string keys, plain values");
     let status = match report.status {
         HealthStatus::Ok => StatusCode::OK,
         HealthStatus::Unavailable => {
-            let error = ApiError::model_unavailable(&name);
+            let error = state.default_slot().unavailable();
             let refusal: Value = serde_json::from_slice(&error.body(request_id.as_str()))
                 .expect("an error's body is JSON");
             if let (Value::Object(json), Value::Object(refusal)) = (&mut json, refusal) {

@@ -30,7 +30,7 @@ pub struct Limits {
     /// Long bodies that wait for their turn; further ones are refused at once. Default 64.
     pub queue_bodies: usize,
     /// Texts that wait for a model that is asked in batches; further ones are refused at once.
-    /// Default 1,024.
+    /// A request counts as one batch at most, since others get in between. Default 1,024.
     pub queue_texts: usize,
     /// How long a request waits for its turn before it is turned away. Default 5 s.
     pub queue_wait: Duration,

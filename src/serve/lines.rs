@@ -53,6 +53,10 @@ impl Lines {
 
     /// The last line of a stream that does not end in a line break.
     pub(crate) fn finish(&mut self) -> Option<Line> {
+        // Behind the last line break there is no line.
+        if self.begun.is_empty() && !self.is_too_long {
+            return None;
+        }
         self.end(Bytes::new())
     }
 
@@ -119,6 +123,18 @@ mod tests {
         assert_eq!(lines(&[b"", text, b"\n\n"], 4), expected);
         assert_eq!(lines(&[b"four", b"\nfive!", b"", b"\n"], 4)[1], (2, None));
         assert_eq!(lines(&[], 4), []);
+    }
+
+    /// One that was not there was counted.
+    #[test]
+    fn the_number_of_lines_is_that_of_those_that_are_there() {
+        for (text, n_lines) in [("", 0), ("a", 1), ("a\n", 1), ("a\n\n", 2), ("a\n ", 2)] {
+            let mut lines = Lines::new(4);
+            let mut bytes = Bytes::from(text);
+            lines.take(&mut bytes, 9);
+            lines.finish();
+            assert_eq!(lines.number() - 1, n_lines, "{text:?}");
+        }
     }
 
     proptest::proptest! {

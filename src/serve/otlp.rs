@@ -2,11 +2,15 @@
 //! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>), one span a request.
 //!
 //! Spans go through a bounded queue to a thread of their own, as the log of predictions does: a
-//! collector that is slow or away costs spans, never a request.
+//! collector that is slow or away costs spans, never a request, and never the end of a server.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    thread::JoinHandle,
+    convert::Infallible,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,6 +25,8 @@ const QUEUE: usize = 8_192;
 const MESSAGE: usize = 512;
 /// How long a span waits for others.
 const FLUSH: Duration = Duration::from_secs(2);
+/// How long the end waits for what is queued to be sent.
+const LAST: Duration = Duration::from_secs(1);
 
 /// One answered request.
 #[derive(Debug)]
@@ -35,11 +41,15 @@ pub(crate) struct Span {
     pub(crate) took: Duration,
 }
 
-/// Sends spans. Dropping it sends what is queued.
+/// Sends spans. Closing or dropping it sends what is queued, as far as the collector takes it at
+/// once.
 #[derive(Debug)]
 pub(crate) struct SpanExporter {
-    queue: Option<SyncSender<Span>>,
-    sender: Option<JoinHandle<()>>,
+    /// None says that nothing follows.
+    queue: SyncSender<Option<Span>>,
+    is_over: Arc<AtomicBool>,
+    /// Nothing ever arrives: the thread is over when the other end is gone.
+    sender: Mutex<Receiver<Infallible>>,
 }
 
 impl SpanExporter {
@@ -60,48 +70,62 @@ impl SpanExporter {
         }
         let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         let (queue, spans) = sync_channel(QUEUE);
-        let sender = std::thread::Builder::new()
-            .name("trialbook-otlp".to_owned())
-            .spawn(move || send_all(&url, &spans))
-            .map_err(|source| {
+        let (at_work, sender) = channel::<Infallible>();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let thread_is_over = Arc::clone(&is_over);
+        let send = move || {
+            send_all(&url, &spans, &thread_is_over);
+            drop(at_work);
+        };
+        std::thread::Builder::new().name("trialbook-otlp".to_owned()).spawn(send).map_err(
+            |source| {
                 Error::new(ErrorKind::Io, "cannot start the thread that exports spans")
                     .with_source(source)
-            })?;
-        Ok(Self { queue: Some(queue), sender: Some(sender) })
+            },
+        )?;
+        Ok(Self { queue, is_over, sender: Mutex::new(sender) })
     }
 
     /// Queues a span; full queues leave it out. Never waits.
     pub(crate) fn push(&self, span: Span) {
-        if let Some(queue) = &self.queue {
-            // Full or closed: the span is lost, the request is not.
-            let _ = queue.try_send(span);
+        // Full or closed: the span is lost, the request is not.
+        let _ = self.queue.try_send(Some(span));
+    }
+
+    /// Sends what is queued, and gives up on it after a second or when the collector takes no more.
+    pub(crate) fn close(&self) {
+        if self.is_over.swap(true, Ordering::AcqRel) {
+            return;
         }
+        // A thread that waits for spans hears of it; one with a full queue sees the flag.
+        let _ = self.queue.try_send(None);
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = sender.recv_timeout(LAST);
     }
 }
 
 impl Drop for SpanExporter {
     fn drop(&mut self) {
-        self.queue = None;
-        if let Some(sender) = self.sender.take() {
-            // A panic there was reported there.
-            let _ = sender.join();
-        }
+        self.close();
     }
 }
 
-fn send_all(url: &str, spans: &Receiver<Span>) {
+fn send_all(url: &str, spans: &Receiver<Option<Span>>, is_over: &AtomicBool) {
+    let is_over = || is_over.load(Ordering::Acquire);
+    // What was queued before the end is there already.
+    let next = || if is_over() { spans.try_recv().ok() } else { spans.recv().ok() };
     let mut is_away = false;
-    while let Ok(first) = spans.recv() {
+    while let Some(Some(first)) = next() {
         let mut message = vec![first];
-        let deadline = Instant::now() + FLUSH;
+        let deadline = Instant::now() + if is_over() { Duration::ZERO } else { FLUSH };
         let is_last = loop {
             if message.len() == MESSAGE {
                 break false;
             }
             match spans.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(span) => message.push(span),
+                Ok(Some(span)) => message.push(span),
                 Err(RecvTimeoutError::Timeout) => break false,
-                Err(RecvTimeoutError::Disconnected) => break true,
+                Ok(None) | Err(RecvTimeoutError::Disconnected) => break true,
             }
         };
         let sent = client::post(url, &request(&message));
@@ -115,7 +139,7 @@ fn send_all(url: &str, spans: &Receiver<Span>) {
             _ => {}
         }
         is_away = sent.is_err();
-        if is_last {
+        if is_last || (is_away && is_over()) {
             return;
         }
     }
@@ -220,6 +244,21 @@ mod tests {
         assert_eq!(span["startTimeUnixNano"], "1699999999750000000");
         assert_eq!(span["endTimeUnixNano"], "1700000000000000000");
         assert_eq!(span["attributes"][2]["value"]["intValue"], "200");
+    }
+
+    /// Each of the queued messages was tried for 3 seconds.
+    #[test]
+    fn a_collector_that_hangs_keeps_no_server_from_its_end() {
+        // The system accepts connections, and nobody answers.
+        let silent = StdListener::bind("127.0.0.1:0").unwrap();
+        let exporter =
+            SpanExporter::start(&format!("http://{}", silent.local_addr().unwrap())).unwrap();
+        for _ in 0..2 * QUEUE {
+            exporter.push(example());
+        }
+        let started = Instant::now();
+        exporter.close();
+        assert!(started.elapsed() < 2 * LAST, "{:?}", started.elapsed());
     }
 
     #[test]

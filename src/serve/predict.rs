@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, post},
 };
+use http_body::Body as _;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
@@ -22,6 +23,7 @@ use super::{
     choice::Addressee,
     envelope::RequestId,
     error::ApiError,
+    guard::Shown,
     media::MediaType,
     state::{ServedModel, ServerState},
     stream,
@@ -90,7 +92,8 @@ async fn predict_batch(
             respond(state, addressee, request_id, request, shape, max_bytes).await
         }
         MediaType::JsonLines => {
-            Ok(stream::respond(state, addressee, request_id, request.into_body()))
+            let shown = Shown::of(request.headers());
+            Ok(stream::respond(state, addressee, request_id, shown, request.into_body()))
         }
     }
 }
@@ -114,6 +117,10 @@ async fn respond(
     shape: Shape,
     max_bytes: usize,
 ) -> Result<Response, ApiError> {
+    // Before anything of it is read, or a client is told to go on that waits for that.
+    if request.body().size_hint().lower() > max_bytes as u64 {
+        return Err(ApiError::payload_too_large(max_bytes));
+    }
     let body = read(&state, request, max_bytes).await?;
     let started = Instant::now();
     let n_bytes = body.len();

@@ -124,6 +124,7 @@ pub fn start_with(
     on_ready: impl FnOnce(),
 ) -> Result<()> {
     let runtime = runtime()?;
+    let ending = state.clone();
     let outcome = runtime.block_on(async {
         let mut signals = Signals::install()?;
         let listener = adopt(listener)?;
@@ -145,6 +146,9 @@ pub fn start_with(
         serve(listener, state, shutdown, hurry).await
     });
     leave(runtime);
+    // A thread that loads a version, or predicts for a client that was given up, may hold the state
+    // for longer than this process has.
+    ending.close();
     outcome
 }
 
@@ -177,6 +181,7 @@ impl Server {
         let url = state.url(addr);
         let runtime = runtime()?;
         let (shutdown, stopped) = oneshot::channel::<()>();
+        let ending = state.clone();
         let serve_to_end = move || {
             let outcome = runtime.block_on(async {
                 // A dropped sender stops the server like a sent word.
@@ -186,6 +191,7 @@ impl Server {
                 run(adopt(listener)?, state, stopped).await
             });
             leave(runtime);
+            ending.close();
             outcome
         };
         let thread = std::thread::Builder::new()

@@ -10,6 +10,7 @@ use super::{
     state::{ModelInfo, ServedModel},
     watch::Watch,
 };
+use crate::error::Error;
 
 /// A registered model and the version of it that answers now.
 pub(crate) struct ModelSlot {
@@ -60,7 +61,27 @@ impl ModelSlot {
     /// # Errors
     /// 503 with what to do when no version is in production.
     pub(crate) fn served(&self) -> Result<ServedModel, ApiError> {
-        read(&self.served).clone().ok_or_else(|| ApiError::model_unavailable(&self.name))
+        read(&self.served).clone().ok_or_else(|| self.unavailable())
+    }
+
+    /// Why nothing answers.
+    pub(crate) fn unavailable(&self) -> ApiError {
+        ApiError::model_unavailable(&self.name, self.problem().as_deref())
+    }
+
+    /// Takes note of a version that could not be loaded.
+    pub(crate) fn not_loaded(&self, version: u32, error: &Error) {
+        tracing::error!(
+            error = error.chain(),
+            model = self.name,
+            version,
+            "the version could not be loaded"
+        );
+        self.metrics.load_failed();
+        // The reason may name files of this machine: it is for the log alone.
+        self.set_problem(Some(format!(
+            "version {version} could not be loaded, the server's log says why"
+        )));
     }
 
     /// From now on `served` answers.

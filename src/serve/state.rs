@@ -94,6 +94,14 @@ struct Hosted {
     name: String,
     served: Option<ServedModel>,
     source: Option<Source>,
+    /// Why there is no version although the registry has one.
+    unloaded: Option<Unloaded>,
+}
+
+/// A version that could not be loaded.
+struct Unloaded {
+    version: u32,
+    error: Error,
 }
 
 /// What a state has besides its models.
@@ -137,7 +145,9 @@ impl ServerState {
         let guard = Guard::new(Security::default());
         let supply = Supply { registry: None, log: None, guard, tls: None, exporter: None, limits };
         let models = models.into_iter();
-        let hosted = models.map(|(name, served)| Hosted { name, served, source: None }).collect();
+        let hosted = models
+            .map(|(name, served)| Hosted { name, served, source: None, unloaded: None })
+            .collect();
         Self::with_supply(hosted, supply)
     }
 
@@ -145,9 +155,13 @@ impl ServerState {
         let Supply { registry, log, guard, tls, exporter, limits } = supply;
         let metrics = Metrics::new();
         let log = log.map(Arc::new);
-        let slots = models.into_iter().map(|Hosted { name, served, source }| {
+        let slots = models.into_iter().map(|Hosted { name, served, source, unloaded }| {
             let (metrics, watch) = (metrics.of_model(&name), Watch::new(log.clone()));
-            ModelSlot::new(name, served, source, metrics, watch)
+            let slot = ModelSlot::new(name, served, source, metrics, watch);
+            if let Some(Unloaded { version, error }) = unloaded {
+                slot.not_loaded(version, &error);
+            }
+            slot
         });
         Self(Arc::new(Inner {
             slots: slots.collect(),
@@ -186,7 +200,15 @@ impl ServerState {
         let guard = Guard::new(security.clone());
         guard.take_keys(&registry.keys()?);
         let host = |name: &String| host(Source::new(registry.clone(), name, *pin), name);
-        let hosted = models.iter().map(host).collect::<Result<_>>()?;
+        let mut hosted = models.iter().map(host).collect::<Result<Vec<_>>>()?;
+        // One that cannot be loaded leaves the others alone. Where it alone would answer, whoever
+        // starts the server has to know.
+        if hosted.iter().all(|model| model.served.is_none())
+            && let Some(Unloaded { error, .. }) =
+                hosted.iter_mut().find_map(|model| model.unloaded.take())
+        {
+            return Err(error);
+        }
         let limits = limits.clone();
         let supply = Supply { registry: Some(registry), log, guard, tls, exporter, limits };
         Ok(Self::with_supply(hosted, supply))
@@ -201,6 +223,11 @@ impl ServerState {
     /// one.
     pub fn models(&self) -> impl Iterator<Item = (&str, Option<Arc<ModelInfo>>)> {
         self.slots().iter().map(|slot| (slot.name(), slot.info()))
+    }
+
+    /// Why the version of the model called `name` that should answer does not, if that is so.
+    pub fn problem(&self, name: &str) -> Option<String> {
+        self.slots().iter().find(|slot| slot.name() == name)?.problem()
     }
 
     /// Every model; there is at least one, and the first is the default.
@@ -278,6 +305,17 @@ impl ServerState {
         self.0.exporter.as_ref()
     }
 
+    /// Writes out what is logged and exported so far: the end of a server, whoever still holds its
+    /// state.
+    pub(crate) fn close(&self) {
+        if let Some(log) = &self.0.log {
+            log.close();
+        }
+        if let Some(exporter) = &self.0.exporter {
+            exporter.close();
+        }
+    }
+
     /// Permits for long work beside the async threads.
     pub(crate) fn permits(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.permits)
@@ -289,19 +327,22 @@ impl ServerState {
     }
 }
 
-/// The model called `name` with the version that `source` wants, loaded, if there is one.
+/// The model called `name` with the version that `source` wants, loaded, if there is one that can be.
 fn host(source: Source, name: &str) -> Result<Hosted> {
-    let served = source.wanted()?.map(|version| source.load(&version)).transpose()?;
-    match &served {
-        Some(served) => {
+    let loaded = source.wanted()?.map(|version| (version.version, source.load(&version)));
+    let (served, unloaded) = match loaded {
+        Some((_, Ok(served))) => {
             let ModelInfo { version, run_id, .. } = &*served.info;
             tracing::info!(model = name, version, run_id, "model loaded");
+            (Some(served), None)
         }
+        Some((version, Err(error))) => (None, Some(Unloaded { version, error })),
         None => {
             tracing::warn!(model = name, "no version in production: predictions answer 503");
+            (None, None)
         }
-    }
-    Ok(Hosted { name: name.to_owned(), served, source: Some(source) })
+    };
+    Ok(Hosted { name: name.to_owned(), served, source: Some(source), unloaded })
 }
 
 /// Checks the names of a server's models.

@@ -4,58 +4,36 @@
 //! answers, nothing more is read of its questions. A line that cannot be answered costs its client
 //! that line alone.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{io, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    ask::{Answer, Asker},
-    body::{self, Id, LineQuestion, Question},
     channel::{channel, frame},
     choice::{Addressee, Versions},
+    chunk::{self, Models},
     envelope::RequestId,
-    error::{ApiError, ErrorBody},
+    error::ApiError,
+    guard::Shown,
     lines::{Line, Lines},
     media::JSON_LINES,
     predict::{beside, turn},
     state::ServerState,
 };
 
-/// What goes back for one line.
-#[derive(Serialize)]
-struct LineAnswer<'a> {
-    line: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Id<'a>>,
-    #[serde(flatten)]
-    outcome: Outcome<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Outcome<'a> {
-    Answer(&'a Answer<'a>),
-    Error(ErrorBody<'a>),
-}
-
 /// One request and where its answers go.
 struct Stream {
     state: ServerState,
     models: Arc<Models>,
     request_id: RequestId,
+    /// What let the client in: it may be revoked before the stream ends.
+    shown: Shown,
     answers: mpsc::Sender<io::Result<Bytes>>,
-}
-
-/// Which models answer one stream.
-struct Models {
-    addressee: Addressee,
-    versions: Versions,
 }
 
 /// The client is gone, or takes no answers for too long.
@@ -66,13 +44,14 @@ pub(crate) fn respond(
     state: ServerState,
     addressee: Addressee,
     request_id: RequestId,
+    shown: Shown,
     questions: Body,
 ) -> Response {
     let versions = Versions::of(&state, &addressee);
     let models = Arc::new(Models { addressee, versions });
     // One chunk waits for the client while the next one is made.
     let (answers, body) = channel(1);
-    tokio::spawn(Stream { state, models, request_id, answers }.run(questions));
+    tokio::spawn(Stream { state, models, request_id, shown, answers }.run(questions));
     ([(header::CONTENT_TYPE, HeaderValue::from_static(JSON_LINES))], body).into_response()
 }
 
@@ -98,8 +77,10 @@ impl Stream {
             let frame = match timeout(body_wait, frame(&mut questions)).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => break,
-                Ok(Some(Err(_))) => return self.end(lines, &ApiError::incomplete_body()).await,
-                Err(_) => return self.end(lines, &ApiError::request_timeout()).await,
+                Ok(Some(Err(_))) => {
+                    return self.end(lines.number(), &ApiError::incomplete_body()).await;
+                }
+                Err(_) => return self.end(lines.number(), &ApiError::request_timeout()).await,
             };
             let Ok(mut data) = frame.into_data() else { continue };
             loop {
@@ -107,12 +88,16 @@ impl Stream {
                 if some.is_empty() {
                     break;
                 }
+                if let Err(refusal) = self.state.guard().still_admits(&self.shown) {
+                    return self.end(some[0].number, &refusal).await;
+                }
                 self.answer(some).await?;
             }
         }
-        match lines.finish() {
-            Some(last) => self.answer(vec![last]).await,
-            None => Ok(()),
+        let Some(last) = lines.finish() else { return Ok(()) };
+        match self.state.guard().still_admits(&self.shown) {
+            Ok(()) => self.answer(vec![last]).await,
+            Err(refusal) => self.end(last.number, &refusal).await,
         }
     }
 
@@ -123,29 +108,32 @@ impl Stream {
         let work = {
             let (state, models) = (self.state.clone(), Arc::clone(&self.models));
             let request_id = self.request_id.clone();
-            move || answers(&state, &models, request_id.as_str(), &lines)
+            move || chunk::begin(&state, &models, request_id.as_str(), &lines)
         };
-        let answers = if n_bytes <= self.state.limits().inline_body_bytes {
+        let begun = if n_bytes <= self.state.limits().inline_body_bytes {
             work()
         } else {
             // However long it takes: meanwhile the client is not read from.
             let permit = turn(&self.state).await;
             match beside(permit, work).await {
-                Ok(answers) => answers,
+                Ok(begun) => begun,
                 // Only a bug outside the model ends here: which lines are lost is not known.
                 Err(_) => return Err(Gone),
             }
         };
+        let answers = tokio::select! {
+            biased;
+            answers = begun.finish(&self.state, &self.models, self.request_id.as_str()) => answers,
+            // Who hangs up is not asked for.
+            () = self.answers.closed() => return Err(Gone),
+        };
         self.send(answers).await
     }
 
-    /// Says in place of the next line why nothing follows.
-    async fn end(&mut self, lines: &Lines, error: &ApiError) -> Result<(), Gone> {
+    /// Says in place of line `number` why nothing follows.
+    async fn end(&mut self, number: u64, error: &ApiError) -> Result<(), Gone> {
         self.state.metrics().refused(error.error_type());
-        let outcome = Outcome::Error(error.fields(self.request_id.as_str()));
-        let mut json = Vec::new();
-        LineAnswer { line: lines.number(), id: None, outcome }.write(&mut json);
-        self.send(json).await
+        self.send(chunk::refusal(number, error, self.request_id.as_str())).await
     }
 
     async fn send(&mut self, answers: Vec<u8>) -> Result<(), Gone> {
@@ -155,88 +143,4 @@ impl Stream {
             _ => Err(Gone),
         }
     }
-}
-
-impl LineAnswer<'_> {
-    fn write(&self, json: &mut Vec<u8>) {
-        serde_json::to_writer(&mut *json, self).expect("texts and numbers serialise");
-        json.push(b'\n');
-    }
-}
-
-/// One line's question, and the place of its model among the server's.
-struct Addressed<'a> {
-    slot_idx: usize,
-    question: Question<'a>,
-}
-
-impl Models {
-    /// # Errors
-    /// Those of the question itself; 404, 422 and 503 where no model answers it.
-    fn address<'a>(
-        &self,
-        state: &ServerState,
-        question: Result<Question<'a>, ApiError>,
-    ) -> Result<Addressed<'a>, ApiError> {
-        let question = question?;
-        let slot_idx = self.addressee.slot_idx(state, question.model.as_deref())?;
-        self.versions.get(state, slot_idx)?;
-        Ok(Addressed { slot_idx, question })
-    }
-
-    /// The answers to those of `questions` that are questions; each model is asked its own together.
-    fn ask<'a>(
-        &'a self,
-        state: &'a ServerState,
-        request_id: &'a str,
-        questions: &[Result<Addressed<'_>, ApiError>],
-        started: Instant,
-    ) -> Vec<Result<Answer<'a>, ApiError>> {
-        let refusals = questions.iter().map(|question| question.as_ref().err().cloned().map(Err));
-        let mut outcomes: Vec<Option<Result<Answer<'a>, ApiError>>> = refusals.collect();
-        for (slot_idx, slot) in state.slots().iter().enumerate() {
-            let own = questions.iter().enumerate().filter_map(|(line_idx, question)| {
-                let question = question.as_ref().ok()?;
-                (question.slot_idx == slot_idx).then_some((line_idx, &question.question))
-            });
-            let (line_idxs, own): (Vec<usize>, Vec<&Question<'_>>) = own.unzip();
-            if own.is_empty() {
-                continue;
-            }
-            let Ok(served) = self.versions.get(state, slot_idx) else { continue };
-            let answers = Asker { slot, served, request_id }.each(&own, started);
-            for (line_idx, answer) in line_idxs.into_iter().zip(answers) {
-                outcomes[line_idx] = Some(answer);
-            }
-        }
-        let outcomes = outcomes.into_iter();
-        outcomes.map(|outcome| outcome.unwrap_or_else(|| Err(ApiError::internal()))).collect()
-    }
-}
-
-/// The answers to `lines`, in their order.
-fn answers(state: &ServerState, models: &Models, request_id: &str, lines: &[Line]) -> Vec<u8> {
-    let started = Instant::now();
-    let (max_bytes, max_chars) = (state.limits().body_bytes, state.limits().text_chars);
-    let (ids, questions): (Vec<_>, Vec<_>) = lines
-        .iter()
-        .map(|line| match &line.content {
-            Some(content) => body::line(content, max_chars),
-            None => LineQuestion { id: None, question: Err(ApiError::line_too_long(max_bytes)) },
-        })
-        .map(|LineQuestion { id, question }| (id, models.address(state, question)))
-        .unzip();
-    let mut json = Vec::new();
-    let outcomes = models.ask(state, request_id, &questions, started);
-    for ((line, id), outcome) in lines.iter().zip(ids).zip(outcomes) {
-        let outcome = match &outcome {
-            Ok(answer) => Outcome::Answer(answer),
-            Err(error) => {
-                state.metrics().refused(error.error_type());
-                Outcome::Error(error.fields(request_id))
-            }
-        };
-        LineAnswer { line: line.number, id, outcome }.write(&mut json);
-    }
-    json
 }

@@ -24,8 +24,14 @@ use crate::error::{Error, Result};
 pub(crate) struct Tls {
     files: TlsFiles,
     config: RwLock<Arc<ServerConfig>>,
-    /// How the files were when they were last read.
-    seen: Mutex<Stamps>,
+    seen: Mutex<Seen>,
+}
+
+/// How the files were when they were last read.
+struct Seen {
+    stamps: Stamps,
+    /// Why they could not be used.
+    failure: Option<String>,
 }
 
 /// Length and time of change of both files; none for one that is not there.
@@ -38,7 +44,7 @@ impl Tls {
     /// When one is not there, holds something else, or the two do not belong together.
     pub(crate) fn load(files: &TlsFiles) -> Result<Self> {
         // Before they are read: what changes meanwhile is read again.
-        let seen = stamps(files);
+        let seen = Seen { stamps: stamps(files), failure: None };
         let config = read(files)?;
         Ok(Self {
             files: files.clone(),
@@ -52,23 +58,40 @@ impl Tls {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files if they have changed since they were last looked at.
+    /// Why the files that are there now are not used, if they are not.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // The reason names files of this machine: it is for the log alone.
+        seen.failure
+            .as_ref()
+            .map(|_| "the new certificate cannot be used, the server's log says why".to_owned())
+    }
+
+    /// Reads the files if they have changed since they were last looked at, and again as long as they
+    /// cannot be used: what is wrong may be elsewhere, such as the permissions of a folder.
     pub(crate) fn reload_if_changed(&self) {
         let found = stamps(&self.files);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == found {
+        if seen.stamps == found && seen.failure.is_none() {
             return;
         }
-        *seen = found;
+        seen.stamps = found;
         match read(&self.files) {
             Ok(config) => {
+                seen.failure = None;
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.into();
                 tracing::info!(cert = %self.files.cert.display(), "certificate read again");
             }
-            Err(error) => tracing::warn!(
-                error = error.chain(),
-                "the new certificate cannot be used, the old one stays"
-            ),
+            Err(error) => {
+                let failure = error.chain().to_string();
+                if seen.failure.as_ref() != Some(&failure) {
+                    tracing::warn!(
+                        error = failure,
+                        "the new certificate cannot be used, the old one stays"
+                    );
+                }
+                seen.failure = Some(failure);
+            }
         }
     }
 }
@@ -122,6 +145,8 @@ fn read(files: &TlsFiles) -> Result<ServerConfig> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
@@ -161,11 +186,38 @@ mod tests {
         let first = tls.config();
         tls.reload_if_changed();
         assert!(Arc::ptr_eq(&first, &tls.config()), "nothing has changed");
+        assert_eq!(tls.problem(), None);
         fs::write(&used.cert, "nonsense").unwrap();
         tls.reload_if_changed();
         assert!(Arc::ptr_eq(&first, &tls.config()), "the old one stays");
+        assert!(tls.problem().unwrap().contains("cannot be used"));
         put("second");
         tls.reload_if_changed();
         assert!(!Arc::ptr_eq(&first, &tls.config()));
+        assert_eq!(tls.problem(), None);
+    }
+
+    /// Files that could not be read once, such as before a `chown`, were never tried again.
+    #[test]
+    fn files_that_could_not_be_used_are_tried_again_although_they_look_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let used =
+            TlsFiles { cert: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
+        let first = files("first.crt", "first.key");
+        fs::copy(&first.cert, &used.cert).unwrap();
+        fs::copy(&first.key, &used.key).unwrap();
+        let tls = Tls::load(&used).unwrap();
+        let in_force = tls.config();
+        // Of the same length and time, as far as a look at them tells.
+        let whole = fs::read(&used.cert).unwrap();
+        let changed =
+            fs::metadata(&used.cert).unwrap().modified().unwrap() + Duration::from_secs(9);
+        for bytes in [vec![b'x'; whole.len()], whole] {
+            fs::write(&used.cert, bytes).unwrap();
+            fs::File::open(&used.cert).unwrap().set_modified(changed).unwrap();
+            tls.reload_if_changed();
+        }
+        assert!(!Arc::ptr_eq(&in_force, &tls.config()), "it was not tried again");
+        assert_eq!(tls.problem(), None);
     }
 }

@@ -1,13 +1,14 @@
 //! A running server and a registry that changes under it, with real processes.
 
 use std::{
+    path::PathBuf,
     process::Child,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
-use trialbook::serve::client;
+use trialbook::serve::{Credentials, client};
 
 use crate::cli::Trialbook;
 
@@ -83,6 +84,20 @@ fn promote(book: &Trialbook, version: &str) {
     ]);
 }
 
+/// Spoils the weights of `version`: where they are, and what they were.
+pub(crate) fn damage(book: &Trialbook, version: &str) -> (PathBuf, Vec<u8>) {
+    let version = book.json(&["models", "show", version]);
+    let files = version["files"].as_array().unwrap();
+    let weights = files.iter().find(|file| file["path"] == "weights.bin").unwrap();
+    let sha256 = weights["sha256"].as_str().unwrap();
+    let path = book.store().join("artifacts").join(&sha256[..2]).join(sha256);
+    let whole = std::fs::read(&path).unwrap();
+    // Of the right length: `promote` itself refuses a version whose files it sees to be damaged.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, vec![0; whole.len()]).unwrap();
+    (path, whole)
+}
+
 /// A store with a version in production and one more.
 fn two_versions() -> Trialbook {
     let book = Trialbook::new();
@@ -133,15 +148,7 @@ fn a_version_that_cannot_be_loaded_leaves_the_old_one_serving() {
     let book = two_versions();
     let server = Serving::start(&book, &[]);
     server.serves(1);
-    let version = book.json(&["models", "show", "SentimentClassifier/2"]);
-    let files = version["files"].as_array().unwrap();
-    let weights = files.iter().find(|file| file["path"] == "weights.bin").unwrap();
-    let sha256 = weights["sha256"].as_str().unwrap();
-    let path = book.store().join("artifacts").join(&sha256[..2]).join(sha256);
-    let whole = std::fs::read(&path).unwrap();
-    // Of the right length: `promote` itself refuses a version whose files it sees to be damaged.
-    std::fs::remove_file(&path).unwrap();
-    std::fs::write(&path, vec![0; whole.len()]).unwrap();
+    let (path, whole) = damage(&book, "SentimentClassifier/2");
     promote(&book, "2");
     let started = Instant::now();
     let health = loop {
@@ -197,6 +204,12 @@ fn a_pinned_version_stays() {
     book.json(&["rollback"]);
     std::thread::sleep(Duration::from_secs(1));
     server.serves(2);
+    book.json(&["models", "delete", "SentimentClassifier/2"]);
+    let started = Instant::now();
+    while health_of(&server)["problem"] != "the pinned version 2 was deleted" {
+        assert!(started.elapsed() < PICKED_UP, "{}", health_of(&server));
+    }
+    server.serves(2);
     let refused = book.fails(1, &["serve", "--pin", "7", "--port", "0"]);
     assert!(refused.contains('7') && refused.contains("SentimentClassifier"), "{refused}");
 }
@@ -206,7 +219,39 @@ fn what_is_loaded_keeps_serving_when_the_store_goes_away() {
     let book = two_versions();
     let server = Serving::start(&book, &[]);
     server.serves(1);
+    let backup = tempfile::tempdir().unwrap();
+    let backup = backup.path().join("backup.tar");
+    let backup = backup.to_str().unwrap();
+    book.json(&["store", "backup", backup]);
+    promote(&book, "2");
+    server.serves(2);
     std::fs::remove_dir_all(book.store()).unwrap();
-    std::thread::sleep(Duration::from_millis(1_200));
+    let problem = || health_of(&server)["problem"].clone();
+    let started = Instant::now();
+    while problem().is_null() {
+        assert!(started.elapsed() < PICKED_UP, "nobody noticed that the store is gone");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(problem(), "the registry cannot be read");
+    server.serves(2);
+
+    // Another file lies at the path of the one that was opened: it counts, and the log goes on.
+    book.json(&["store", "restore", backup]);
     server.serves(1);
+    let started = Instant::now();
+    while !problem().is_null() {
+        assert!(started.elapsed() < PICKED_UP, "{}", problem());
+    }
+    let started = Instant::now();
+    while book.call(&["monitor", "stats"]).code != 0 {
+        assert!(started.elapsed() < PICKED_UP, "predictions are not logged any more");
+        server.serves(1);
+    }
+}
+
+fn health_of(server: &Serving) -> Value {
+    serde_json::to_value(
+        trialbook::serve::health_check(&server.url, &Credentials::default()).unwrap(),
+    )
+    .unwrap()
 }

@@ -1,6 +1,6 @@
 //! Several models in one server: which one a question is for, and that none depends on another.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use trialbook::serve::{Limits, ServerState};
 use super::{
     ask, ask_raw, check_error,
     double::{Gate, no_model, three_models},
-    follow::{PICKED_UP, Serving},
+    follow::{PICKED_UP, Serving, damage},
     get, post,
 };
 use crate::cli::Trialbook;
@@ -273,6 +273,36 @@ fn each_model_follows_its_own_production_version() {
     let stats = book.json(&["monitor", "stats"]);
     for version in ["A/1", "B/1", "B/2"] {
         assert!(stats["versions"][version].as_u64() > Some(0), "{stats}");
+    }
+}
+
+/// It kept the whole server from starting.
+#[test]
+fn a_model_that_cannot_be_loaded_leaves_the_others_alone_from_the_start() {
+    let book = two_models();
+    book.json(&["promote", "B", "2", "--force", "--reason", "the test says so"]);
+    let (path, whole) = damage(&book, "B/2");
+    let refused = book.fails(1, &["serve", "--port", "0", "--model", "B"]);
+    assert_eq!(refused.matches("model \"B\" version 2").count(), 1, "{refused}");
+
+    // Also where it is the default.
+    for models in [["--model=B", "--model=A"], ["--model=A", "--model=B"]] {
+        let server = Serving::start(&book, &models);
+        assert_eq!(server.ask("/models/A/predict").unwrap()["model"]["name"], "A");
+        let refused = server.ask("/models/B/predict").unwrap_err().to_string();
+        assert!(refused.contains("503") && refused.contains("could not be loaded"), "{refused}");
+        if models[0] == "--model=B" {
+            continue;
+        }
+        let health = book.call(&["health", "--url", &server.url]).stdout;
+        let expected = "ok: serving A/1, B does not answer: version 2 could not be loaded";
+        assert!(health.starts_with(expected), "{health}");
+        std::fs::write(&path, &whole).unwrap();
+        let started = Instant::now();
+        while server.ask("/models/B/predict").is_err() {
+            assert!(started.elapsed() < Duration::from_secs(15), "it is not tried again");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 

@@ -17,15 +17,15 @@ use rustls::{
 };
 use serde_json::json;
 use trialbook::{
-    registry::Registry,
-    serve::{Limits, Server},
+    registry::{NewKey, Registry, Scope},
+    serve::{Limits, ServeConfig, Server},
     store::Store,
 };
 
 use super::{
     double::{state, state_with},
     follow::{PICKED_UP, Serving},
-    sockets::exchange,
+    sockets::{exchange, put_into_production},
 };
 use crate::cli::Trialbook;
 
@@ -121,6 +121,42 @@ fn a_key_counts_two_seconds_after_it_is_made_revoked_or_over() {
     let rows = book
         .json(&["sql", "select action, count(*) as n from audit group by action order by action"]);
     assert_eq!(rows, json!([{"action": "add_key", "n": 2}, {"action": "revoke_key", "n": 1}]));
+}
+
+/// It went on for as long as its client pleased.
+#[test]
+fn a_revoked_key_ends_the_stream_that_it_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    put_into_production(&store);
+    let registry = Registry::open(&store).unwrap();
+    let new = NewKey { name: "web".to_owned(), scope: Scope::Predict, expires_ms: None };
+    let key = registry.add_key(new).unwrap().secret;
+    let server = Server::start(&ServeConfig { port: 0, ..ServeConfig::new(store) }).unwrap();
+
+    let mut stream = TcpStream::connect(server.addr()).unwrap();
+    stream.set_read_timeout(Some(PICKED_UP)).unwrap();
+    let head = format!(
+        "POST /predict/batch HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let line = b"10\r\n{\"text\":\"good\"}\n\r\n".as_slice();
+    let mut answered = String::new();
+    let mut ask_until = |stream: &mut TcpStream, expected: &str| {
+        let started = Instant::now();
+        while !answered.contains(expected) {
+            assert!(started.elapsed() < PICKED_UP, "{answered}");
+            stream.write_all(line).unwrap();
+            let mut bytes = [0; 4096];
+            let n_bytes = stream.read(&mut bytes).unwrap();
+            answered.push_str(std::str::from_utf8(&bytes[..n_bytes]).unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    ask_until(&mut stream, "\"label\":\"pos\"");
+    registry.revoke_key("web").unwrap();
+    ask_until(&mut stream, "\"error_type\":\"unauthorized\"");
 }
 
 #[test]

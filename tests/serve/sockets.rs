@@ -98,6 +98,61 @@ fn a_client_that_stalls_in_its_body_is_answered_408() {
     assert!(answer.contains("request_timeout"), "{answer}");
 }
 
+/// Clients that send all of a body before they read an answer got none: the connection was reset.
+#[test]
+fn whoever_sends_too_much_learns_so() {
+    let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
+    let n_bytes = 24 << 20;
+    for head in [
+        format!("content-length: {n_bytes}\r\n"),
+        // One chunk, whose length is in hexadecimal.
+        "transfer-encoding: chunked\r\n".to_owned(),
+    ] {
+        let mut connection = TcpStream::connect(server.addr()).unwrap();
+        let is_chunked = head.contains("chunked");
+        let first = if is_chunked { format!("{n_bytes:x}\r\n") } else { String::new() };
+        let head = format!(
+            "POST /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{head}\
+             content-type: application/json\r\n\r\n{first}"
+        );
+        connection.write_all(head.as_bytes()).unwrap();
+        connection.write_all(&vec![b' '; n_bytes]).expect("the server reads on");
+        if is_chunked {
+            connection.write_all(b"\r\n0\r\n\r\n").unwrap();
+        }
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.contains("payload_too_large"), "{answer}");
+    }
+    // A client that asks first is not told to go on.
+    let answer = exchange(
+        server.addr(),
+        "POST /predict HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: 2000000\r\n\r\n",
+    );
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[test]
+fn a_request_names_its_host_once() {
+    let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
+    for (version, hosts, expected) in [
+        ("1.1", "host: x\r\n", "200"),
+        ("1.1", "", "400"),
+        ("1.1", "host: x\r\nhost: x\r\n", "400"),
+        ("1.0", "", "200"),
+        ("1.0", "host: x\r\nhost: y\r\n", "400"),
+    ] {
+        let answer = exchange(
+            server.addr(),
+            &format!("GET /health/live HTTP/{version}\r\n{hosts}connection: close\r\n\r\n"),
+        );
+        assert_eq!(answer.split(' ').nth(1), Some(expected), "{version} {hosts:?}: {answer}");
+        assert_eq!(answer.contains("invalid_host"), expected == "400", "{answer}");
+    }
+}
+
 #[test]
 fn the_health_check_tells_well_from_ill_from_absent() {
     let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
@@ -128,7 +183,7 @@ fn a_taken_port_and_a_foreign_host_are_clear_errors() {
 }
 
 /// Trains on four words and puts the result into production as version 1.
-fn put_into_production(store: &Store) -> Box<dyn Classifier> {
+pub(crate) fn put_into_production(store: &Store) -> Box<dyn Classifier> {
     let texts = ["good good film", "good play", "bad film", "bad bad play"];
     let train = Split {
         name: "train".to_owned(),
@@ -175,6 +230,22 @@ fn the_production_version_of_a_store_answers_as_the_trained_model_does() {
         // Saving may round a weight, no more.
         assert!(difference.abs() < 1e-6, "{text}: {difference}");
     }
+}
+
+/// What was still buffered went with the process when a version was being loaded meanwhile.
+#[test]
+fn a_server_that_ends_writes_its_log_whoever_holds_its_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    put_into_production(&store);
+    let state = ServeConfig::new(store.clone()).load().unwrap();
+    let server = Server::with_state(state.clone(), "127.0.0.1", 0).unwrap();
+    let answer = post_over_socket(server.addr(), r#"{"text":"good"}"#);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    server.stop().unwrap();
+    let logged = trialbook::monitor::read_predictions(&store.logs_dir()).unwrap();
+    assert_eq!(logged.records.len(), 1);
+    drop(state);
 }
 
 #[test]

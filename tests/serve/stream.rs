@@ -21,7 +21,7 @@ use trialbook::serve::{self, Limits, ServerState};
 
 use super::{
     ask, ask_raw, check_error,
-    double::{no_model, short_sighted, state, state_with},
+    double::{batched, no_model, short_sighted, state, state_with},
 };
 
 fn request(body: impl Into<Body>) -> Request<Body> {
@@ -140,6 +140,43 @@ async fn a_line_may_refuse_to_be_cut() {
     let answers = lines(short_sighted(3), body).await;
     assert_eq!((&answers[0]["truncated"], &answers[2]["truncated"]), (&json!(true), &json!(false)));
     assert_eq!(answers[1]["detail"][0]["type"], "too_many_tokens");
+}
+
+/// Such a model was asked on a thread that serves other clients, one that has hundreds of texts.
+#[tokio::test]
+async fn a_model_that_wants_batches_is_asked_in_its_queue() {
+    let (state, gate) = batched(3, Limits { queue_texts: 1, ..Limits::default() });
+    let body = concat!(
+        "{\"text\":\"wait\",\"id\":\"a\"}\n",
+        "{\"text\":\"oo\",\"id\":2}\n",
+        "nonsense\n",
+        "{\"text\":\"fail\"}\n",
+        "{\"text\":\"o o o o\",\"truncate\":false}\n",
+        "{\"text\":\"o o o o\"}\n",
+    );
+    let streamed = tokio::spawn(lines(state.clone(), body));
+    let entered = gate.clone();
+    tokio::task::spawn_blocking(move || entered.wait_until_entered()).await.unwrap();
+    // The test has one thread: this is answered because the stream left it.
+    assert_eq!(ask(state.clone(), super::get("/health/live")).await.status, 200);
+    gate.open();
+    let answers = streamed.await.unwrap();
+    let told = answers
+        .iter()
+        .map(|answer| json!([answer["line"], answer["id"], answer["label"], answer["error_type"]]));
+    let expected = json!([
+        [1, "a", "neg", null],
+        [2, 2, "pos", null],
+        [3, null, null, "malformed_json"],
+        [4, null, null, "internal"],
+        [5, null, null, "validation_error"],
+        [6, null, "pos", null],
+    ]);
+    assert_eq!(Value::Array(told.collect()), expected);
+    assert_eq!(answers[5]["truncated"], json!(true));
+    let (_, _, metrics) = ask_raw(state, super::get("/metrics")).await;
+    let metrics = String::from_utf8(metrics).unwrap();
+    assert!(!metrics.contains("\nmodel_batch_size_count 0\n"), "{metrics}");
 }
 
 #[tokio::test]

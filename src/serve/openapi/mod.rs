@@ -14,7 +14,11 @@ const SCHEMAS: &str = include_str!("schemas.json");
 
 /// What each refusal's status means and which kinds of error have it.
 const REFUSALS: [(u16, &str, &[&str]); 11] = [
-    (400, "The body is no JSON, or broke off.", &["malformed_json", "incomplete_body"]),
+    (
+        400,
+        "The body is no JSON, or broke off; the request names no host, or several.",
+        &["malformed_json", "incomplete_body", "invalid_host"],
+    ),
     (401, "The server asks for an API key.", &["unauthorized"]),
     (403, "The key's scope is too small.", &["forbidden"]),
     (
