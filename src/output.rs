@@ -1,6 +1,8 @@
 //! What a command hands back: blocks a person reads and one JSON value a program reads. It never
 //! prints; each front end shows an [`Output`] its own way. This file knows no other module.
 
+mod fit;
+
 use std::{
     fmt::{self, Write as _},
     sync::Arc,
@@ -197,26 +199,34 @@ impl Table {
         &self.rows
     }
 
-    /// The table in plain text: heads underlined, columns two spaces apart, long cells wrapped
-    /// when `width` (columns of the terminal) is given.
+    /// The table in plain text: heads underlined, columns two spaces apart. Where `width` (columns
+    /// of the terminal) is given, free text is wrapped, and the columns for which there is no room
+    /// are named below.
     pub fn to_text(&self, width: Option<u16>) -> String {
         let mut text = self.title.as_ref().map(|title| format!("{title}\n")).unwrap_or_default();
         if self.columns.is_empty() {
             return text;
         }
+        let shown = width.map(|width| fit::fit(&self.columns, &self.rows, usize::from(width)));
+        let is_shown = |idx: usize| shown.as_ref().is_none_or(|fit| fit.shown.contains(&idx));
+        let (columns, left_out): (Vec<_>, Vec<_>) =
+            self.columns.iter().enumerate().partition(|(idx, _)| is_shown(*idx));
         let mut drawn = comfy_table::Table::new();
         drawn.load_preset(comfy_table::presets::NOTHING);
         drawn.set_style(comfy_table::TableComponent::HeaderLines, '─');
         drawn.set_style(comfy_table::TableComponent::MiddleHeaderIntersections, '─');
-        if let Some(width) = width {
-            drawn.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-            drawn.set_width(width);
-        }
-        drawn.set_header(self.columns.iter().map(|(head, _)| head));
+        // The cells are wrapped by then: its own way breaks words wherever a line ends.
+        drawn.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
+        drawn.set_header(columns.iter().map(|(_, (head, _))| head));
         for row in &self.rows {
-            drawn.add_row(row);
+            let cells = columns.iter().map(|(idx, _)| &row[*idx]);
+            match &shown {
+                Some(fit) => drawn
+                    .add_row(cells.zip(&fit.widths).map(|(cell, width)| fit::wrap(cell, *width))),
+                None => drawn.add_row(cells),
+            };
         }
-        for (column, (_, align)) in drawn.column_iter_mut().zip(&self.columns) {
+        for (column, (_, (_, align))) in drawn.column_iter_mut().zip(&columns) {
             column.set_padding((0, 1));
             column.set_cell_alignment(match align {
                 Align::Left => comfy_table::CellAlignment::Left,
@@ -229,6 +239,12 @@ impl Table {
             let _ = writeln!(text, "{}", line.trim_end());
         }
         text.pop();
+        if !left_out.is_empty() {
+            let heads: Vec<&str> = left_out.iter().map(|(_, (head, _))| head.as_str()).collect();
+            let said =
+                format!("(no room for {}: a wider terminal or JSON has more)", heads.join(", "));
+            let _ = write!(text, "\n{}", fit::wrap(&said, usize::from(width.unwrap_or(u16::MAX))));
+        }
         text
     }
 }
@@ -244,6 +260,26 @@ mod tests {
         table.push(["sample", "2,000"]);
         let expected = "name      rows\n──────────────\nimdb    25,000\nsample   2,000";
         assert_eq!(table.to_text(None), expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_wrapped_at_blanks_or_left_out_and_named() {
+        let mut table = Table::new([
+            ("run", Align::Left),
+            ("note", Align::Left),
+            ("accuracy", Align::Right),
+            ("f1", Align::Right),
+        ]);
+        table.push(["09153043", "rolled back from version 2", "0.9064", "0.9071"]);
+        let expected = "\
+run       note                 f1
+────────────────────────────────
+09153043  rolled back     0.9071
+          from version 2
+(no room for accuracy: a wider
+terminal or JSON has more)";
+        assert_eq!(table.to_text(Some(32)), expected);
+        assert!(table.to_text(None).contains("rolled back from version 2"));
     }
 
     #[test]
