@@ -92,7 +92,7 @@ impl Watch {
         json!({
             "n_predictions": n_predictions,
             "labels": labels,
-            "confidence": Summary::of(confidences),
+            "confidence": (!confidences.is_empty()).then(|| Summary::of(confidences)),
             "n_not_logged": self.log.as_ref().map_or(0, |log| log.n_lost()),
         })
     }

@@ -107,6 +107,9 @@ def test_several_texts_are_predicted_by_keyboard(page: Page) -> None:
 
 def test_another_model_is_asked_by_keyboard(page: Page) -> None:
     page.goto("/")
+    page.keyboard.type("A dull waste of time.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#label")).to_have_text("negative")
     chosen = page.get_by_label("Model", exact=True)
     expect(chosen).to_have_value("SentimentClassifier")
     expect(chosen.locator("option")).to_have_count(2)
@@ -114,6 +117,9 @@ def test_another_model_is_asked_by_keyboard(page: Page) -> None:
     page.keyboard.press("ArrowDown")
     expect(chosen).to_have_value("Second opinion")
     expect(page.locator("#model")).to_have_text("Second opinion version 1 · Production")
+    # What the other model said has gone with it.
+    expect(page.locator("#result")).to_be_hidden()
+    expect(page.locator("#statistics-title")).to_have_text("Second opinion since the server started")
     before = int(page.locator("#n-predictions").inner_text())
     page.locator("#text").fill("An utterly wonderful film, a joy from beginning to end.")
     page.keyboard.press("Control+Enter")
@@ -128,6 +134,67 @@ def test_an_empty_question_is_told_what_is_missing(page: Page) -> None:
     page.locator("#predict").press("Enter")
     expect(page.locator("#error")).to_contain_text("no text yet")
     expect(page.locator("#text")).to_be_focused()
+
+
+def test_a_text_too_long_is_told_in_the_words_of_the_page(page: Page) -> None:
+    page.goto("/")
+    for n, said in [(120_000, "120,000"), (1_200_000, "1,200,000")]:
+        page.locator("#text").fill("x" * n)
+        page.locator("#predict").press("Enter")
+        expected = f"The text has {said} characters; this server reads at most 100,000."
+        expect(page.locator("#error")).to_have_text(expected)
+    page.locator("#tab-many").click()
+    page.locator("#texts").fill("short\n\n\n" + "x" * 120_000)
+    page.locator("#predict-batch").press("Enter")
+    expect(page.locator("#error")).to_contain_text("Line 4 has 120,000 characters")
+    assert fits(page)
+
+
+def test_long_texts_of_several_are_cut_and_open_by_keyboard(page: Page) -> None:
+    page.goto("/")
+    page.locator("#tab-many").click()
+    page.locator("#texts").fill("A wonderful film.\n" + "x" * 300 + "\n" + "Dull. " * 100)
+    page.locator("#predict-batch").press("Enter")
+    excerpts = page.locator("#rows .excerpt")
+    expect(excerpts).to_have_count(3)
+    line = excerpts.nth(0).bounding_box()["height"]
+    assert all(excerpts.nth(row).bounding_box()["height"] < 4 * line for row in (1, 2))
+    expect(page.locator("#rows").get_by_role("button")).to_have_count(2)
+    excerpts.nth(2).press("Enter")
+    assert excerpts.nth(2).bounding_box()["height"] > 5 * line
+    excerpts.nth(2).press(" ")
+    assert excerpts.nth(2).bounding_box()["height"] < 4 * line
+    assert fits(page)
+
+
+def test_a_key_is_asked_for_and_the_question_asked_again(
+    browser: Browser, guarded: tuple[str, str], scheme: str
+) -> None:
+    url, secret = guarded
+    context = browser.new_context(viewport=PHONE, color_scheme=scheme, base_url=url)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.locator("#model")).to_have_text("enter the key to see the model")
+    page.locator("#text").fill("An utterly wonderful film.")
+    page.locator("#text").press("Control+Enter")
+    problem, key = page.locator("#error"), page.get_by_label("API key")
+    expect(problem).to_have_text("This server asks for an API key: enter it above.")
+    expect(key).to_be_focused()
+    page.keyboard.type("nonsense")
+    page.keyboard.press("Enter")
+    expect(problem).to_have_text("This key is unknown, revoked or expired.")
+    key.fill(secret)
+    page.keyboard.press("Enter")
+    expect(page.locator("#label")).to_have_text("positive")
+    expect(problem).to_be_hidden()
+    expect(page.locator("#model")).to_have_text("Reviews version 1 · Production")
+    # Praise and complaint are offered to the model that tells them apart, and to no other.
+    expect(page.locator("#examples")).to_be_visible()
+    page.get_by_label("Model", exact=True).select_option("Tickets")
+    expect(page.locator("#model")).to_have_text("Tickets version 1 · Production")
+    expect(page.locator("#examples")).to_be_hidden()
+    assert fits(page)
+    context.close()
 
 
 def test_the_api_is_explained_and_can_be_tried(page: Page) -> None:

@@ -16,10 +16,11 @@ function headers(more) {
 }
 
 /// Shows where a key goes, once the server has asked for one.
-function askForKey(status) {
-  if (status !== 401 && status !== 403) return;
+function askForKey() {
+  // Whoever is writing is not taken elsewhere by what the page asks of its own accord.
+  const isFree = keyRow.hidden && !text.value && !texts.value;
   keyRow.hidden = false;
-  key.focus();
+  if (isFree) key.focus();
 }
 
 /// How often the server is asked how it is doing, while someone looks.
@@ -46,11 +47,23 @@ function showProblem(message) {
   problem.scrollIntoView({ block: "nearest" });
 }
 
-/// What an error answer says, in one line.
-function explain(answer, status) {
+function sentence(said) {
+  return said.charAt(0).toUpperCase() + said.slice(1);
+}
+
+/// What an error answer says, in one line; `lines` are the texts it is about, if there are several.
+function explain(answer, status, lines) {
+  if (status === 401) {
+    return key.value.trim()
+      ? "This key is unknown, revoked or expired."
+      : "This server asks for an API key: enter it above.";
+  }
   if (Array.isArray(answer.detail)) {
     return answer.detail
-      .map(({ loc, msg }) => (Number.isInteger(loc.at(-1)) ? `text ${loc.at(-1) + 1}: ${msg}` : msg))
+      .map(({ loc, msg }) => {
+        const line = lines?.[loc.at(-1)];
+        return line ? `line ${line.number}: ${msg}` : msg;
+      })
       .join("; ");
   }
   const parts = [answer.error ?? `The server answered with status ${status}`, answer.detail];
@@ -103,8 +116,30 @@ function row(text, answer) {
   const confidence = element("td", "number", percent(answer.confidence));
   confidence.prepend(track(answer.confidence));
   const cut = answer.truncated ? " (only its beginning was read)" : "";
-  made.append(element("td", "text", text + cut), element("td", "label", answer.label), confidence);
+  const cell = element("td", "text");
+  cell.append(element("div", "excerpt", text + cut));
+  made.append(cell, element("td", "label", answer.label), confidence);
   return made;
+}
+
+/// Makes a button of each text that has more lines than its row shows, and of no other.
+function markExcerpts() {
+  for (const excerpt of document.querySelectorAll(".excerpt:not([aria-expanded='true'])")) {
+    if (excerpt.scrollHeight > excerpt.clientHeight + 1) {
+      excerpt.tabIndex = 0;
+      excerpt.setAttribute("role", "button");
+      excerpt.setAttribute("aria-expanded", "false");
+      excerpt.title = "Show the whole text";
+    } else {
+      for (const name of ["tabindex", "role", "aria-expanded", "title"]) excerpt.removeAttribute(name);
+    }
+  }
+}
+
+function toggle(excerpt) {
+  const isOpen = excerpt.getAttribute("aria-expanded") === "true";
+  excerpt.setAttribute("aria-expanded", !isOpen);
+  excerpt.title = isOpen ? "Show the whole text" : "Show its beginning";
 }
 
 function showAnswers(asked, answers) {
@@ -113,33 +148,96 @@ function showAnswers(asked, answers) {
   for (const { label } of answers) counts.set(label, (counts.get(label) ?? 0) + 1);
   const ranked = [...counts].sort((a, b) => b[1] - a[1]);
   byId("batch-summary").textContent = ranked.map(([label, n]) => `${n} ${label}`).join(", ");
-  byId("rows").replaceChildren(...asked.map((text, idx) => row(text, answers[idx])));
+  byId("rows").replaceChildren(...asked.map(({ text }, idx) => row(text, answers[idx])));
   byId("batch-about").textContent = about(answers[0], `${answers.length} texts in `);
   byId("batch-result").hidden = false;
+  markExcerpts();
   byId("batch-result").scrollIntoView({ block: "nearest" });
 }
 
+/// What the server takes; null until it has said so.
+let limits = null;
+
+async function learnLimits() {
+  const response = await fetch("info", { headers: headers({}) });
+  if (response.ok) limits = (await response.json()).limits;
+}
+
+function count(number) {
+  return number.toLocaleString("en");
+}
+
+/// Characters as the server counts them: those beyond U+FFFF are one.
+function charactersOf(text) {
+  let n = 0;
+  for (const _ of text) n += 1;
+  return n;
+}
+
+function size(bytes) {
+  return bytes < 1 << 20 ? `${count(bytes)} bytes` : `${(bytes / (1 << 20)).toFixed(1)} MiB`;
+}
+
+/// Why the server would not take `lines`, which are sent as `body`; null if it would.
+function excess(lines, body, isBatch) {
+  if (!limits) return null;
+  if (isBatch && lines.length > limits.batch_texts) {
+    return `There are ${count(lines.length)} texts; this server takes at most ${count(limits.batch_texts)} at once.`;
+  }
+  for (const { number, text } of lines) {
+    // A text has no more characters than UTF-16 units.
+    const n = text.length > limits.text_chars ? charactersOf(text) : 0;
+    if (n > limits.text_chars) {
+      const which = isBatch ? `Line ${count(number)}` : "The text";
+      return `${which} has ${count(n)} characters; this server reads at most ${count(limits.text_chars)}.`;
+    }
+  }
+  const most = isBatch ? limits.batch_body_bytes : limits.body_bytes;
+  const n = new TextEncoder().encode(body).length;
+  if (n <= most) return null;
+  const what = isBatch ? "The texts together have" : "The text has";
+  return `${what} ${size(n)}; this server takes at most ${size(most)} at once.`;
+}
+
+/// The question that waits for a key.
+let waiting = null;
+
 /// Asks the endpoint `path` while `button` says so; a newer question replaces the one under way.
-function asker(path, button) {
+function asker(path, button, isBatch) {
   let current = null;
-  return async (question, show) => {
+  const ask = async (lines, show) => {
     current?.abort();
     const mine = new AbortController();
     current = mine;
+    waiting = null;
     button.setAttribute("aria-disabled", "true");
     try {
+      if (!limits) await learnLimits();
+      if (mine.signal.aborted) return;
+      const question = isBatch ? { texts: lines.map(({ text }) => text) } : { text: lines[0].text };
+      // The server's default model needs no name.
+      if (chosen.value) question.model = chosen.value;
+      const body = JSON.stringify(question);
+      const tooMuch = excess(lines, body, isBatch);
+      if (tooMuch) {
+        showProblem(tooMuch);
+        return;
+      }
       const response = await fetch(path, {
         method: "POST",
         headers: headers({ "content-type": "application/json" }),
-        // The server's default model needs no name.
-        body: JSON.stringify(chosen.value ? { ...question, model: chosen.value } : question),
+        body,
         signal: mine.signal,
       });
       const answer = await response.json();
       if (response.ok) show(answer);
       else {
-        showProblem(explain(answer, response.status));
-        askForKey(response.status);
+        showProblem(explain(answer, response.status, isBatch ? lines : null));
+        if (response.status === 401) {
+          waiting = () => ask(lines, show);
+          askForKey();
+          key.select();
+        }
       }
       showHealth();
     } catch (error) {
@@ -153,29 +251,32 @@ function asker(path, button) {
       }
     }
   };
+  const forget = () => current?.abort();
+  return { ask, forget };
 }
 
-const askOne = asker("predict", byId("predict"));
-const askMany = asker("predict/batch", byId("predict-batch"));
+const one = asker("predict", byId("predict"), false);
+const several = asker("predict/batch", byId("predict-batch"), true);
 
 function predict() {
   if (text.value.trim()) {
-    askOne({ text: text.value }, showAnswer);
+    one.ask([{ number: 1, text: text.value }], showAnswer);
   } else {
     showProblem("There is no text yet: paste or write one first.");
     text.focus();
   }
 }
 
-/// The lines that hold something.
+/// The lines that hold something, and which lines they are.
 function asked() {
-  return texts.value.split("\n").filter((line) => line.trim());
+  const lines = texts.value.split("\n").map((text, idx) => ({ number: idx + 1, text }));
+  return lines.filter(({ text }) => text.trim());
 }
 
 function predictAll() {
   const lines = asked();
   if (lines.length) {
-    askMany({ texts: lines }, (answers) => showAnswers(lines, answers));
+    several.ask(lines, (answers) => showAnswers(lines, answers));
   } else {
     showProblem("There are no texts yet: paste some first, one a line.");
     texts.focus();
@@ -196,12 +297,12 @@ function duration(seconds) {
 }
 
 function showStatistics(uptime_s, { n_predictions, labels, confidence }) {
-  byId("n-predictions").textContent = n_predictions.toLocaleString("en");
+  byId("n-predictions").textContent = count(n_predictions);
   byId("mean-confidence").textContent = n_predictions ? percent(confidence.mean) : "–";
   byId("uptime").textContent = duration(uptime_s);
   byId("labels").replaceChildren(
     ...Object.entries(labels).map(([label, n]) =>
-      bar(label, n / n_predictions, n.toLocaleString("en"), false),
+      bar(label, n / n_predictions, count(n), false),
     ),
   );
 }
@@ -214,6 +315,11 @@ function offer(models) {
   chosen.replaceChildren(...names.map((name) => new Option(name, name)));
 }
 
+/// The examples are opinions: they suit a model that tells the good from the bad.
+function isOfOpinions(classes) {
+  return classes.length === 2 && classes.includes("negative") && classes.includes("positive");
+}
+
 /// The chosen model, if it had no version in production when the server was last asked.
 let missing = null;
 
@@ -224,22 +330,24 @@ async function showHealth() {
     const response = await fetch("health", { headers: headers({}) });
     const health = await response.json();
     if (response.status === 401) {
-      badge.textContent = "the model is told to who has a key";
-      askForKey(response.status);
+      badge.textContent = "enter the key to see the model";
+      askForKey();
       return;
     }
     offer(health.models);
-    const { name, status, model, monitoring } =
+    const { name, status, model, monitoring, classes, problem: reason } =
       health.models.find(({ name }) => name === chosen.value) ?? health.models[0];
     badge.dataset.status = status;
     badge.textContent = model
       ? `${name} version ${model.version} · ${model.stage}`
       : "no model in production";
+    byId("examples").hidden = !isOfOpinions(classes);
+    byId("statistics-title").textContent = `${name} since the server started`;
     showStatistics(health.uptime_s, monitoring);
     if (model && missing) problem.hidden = true;
     if (!model && name !== missing) {
-      const cure = `promote one with \`trialbook promote ${name} VERSION\``;
-      showProblem(`No version of the model ${name} is in production: ${cure}.`);
+      const what = reason ?? `no version of the model ${name} is in production`;
+      showProblem(`${sentence(what)}: promote one with \`trialbook promote ${name} VERSION\`.`);
     }
     missing = model ? null : name;
   } catch {
@@ -264,13 +372,37 @@ function submits(form, field, submit) {
 submits(byId("form"), text, predict);
 submits(byId("batch-form"), texts, predictAll);
 
+byId("rows").addEventListener("click", ({ target }) => {
+  // Whoever selects some of the text wants it as it is.
+  if (target.matches("[aria-expanded]") && getSelection().isCollapsed) toggle(target);
+});
+byId("rows").addEventListener("keydown", (event) => {
+  if (!event.target.matches("[aria-expanded]") || (event.key !== "Enter" && event.key !== " ")) return;
+  event.preventDefault();
+  toggle(event.target);
+});
+addEventListener("resize", markExcerpts);
+
 texts.addEventListener("input", () => {
   const n = asked().length;
   byId("count").textContent = n === 0 ? "no texts yet" : n === 1 ? "1 text" : `${n} texts`;
 });
 
-key.addEventListener("change", showHealth);
-chosen.addEventListener("change", showHealth);
+keyRow.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (waiting) waiting();
+  else showHealth();
+});
+
+chosen.addEventListener("change", () => {
+  // What is on the page was said by the other model.
+  one.forget();
+  several.forget();
+  waiting = null;
+  for (const id of ["result", "batch-result", "error"]) byId(id).hidden = true;
+  missing = null;
+  showHealth();
+});
 
 for (const example of document.querySelectorAll("[data-example]")) {
   example.addEventListener("click", () => {
