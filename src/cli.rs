@@ -19,7 +19,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use crate::{
     book::Book,
     cell::{Failure, FailureKind, Options},
-    command::{Command, Interim, Session},
+    command::{Command, Interim, Session, hint_of},
     error::{Error, ErrorKind, Result},
     kernel::Kernel,
     output::{Outcome, Output},
@@ -130,23 +130,24 @@ pub fn main() -> ExitCode {
     crate::cell::serve_if_child();
     let args: Vec<OsString> = std::env::args_os().collect();
     let named = std::env::var_os(config_file::CONFIG_ENV);
+    let form = asked_form(&args);
     let parser = match config_file::configured(Cli::command(), &args, named) {
         Ok(parser) => parser,
         Err(error) => {
-            complain(&error, Form::Text);
+            complain(&error, form);
             return ExitCode::from(2);
         }
     };
     let cli = parser.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match cli {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, form),
     };
     let log_format = cli.log_format;
     match cli.verb {
         Some(_) if !cli.cells.is_empty() => {
             let message = "a cell and a command exclude each other";
-            usage(&Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))
+            usage(&Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message), form)
         }
         Some(Verb::Command(command)) => {
             // A server's access lines are what its operator watches; other commands only warn.
@@ -233,7 +234,8 @@ fn run_cells(
 ) -> ExitCode {
     if json {
         let message = "--json is for one command: write it behind the command, `:runs list --json`";
-        return usage(&Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message));
+        let error = Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message);
+        return usage(&error, Form::Json);
     }
     let options = Options::new(store);
     let outcome = match file {
@@ -267,10 +269,52 @@ pub fn parser() -> clap::Command {
     Cli::command()
 }
 
-fn usage(error: &clap::Error) -> ExitCode {
-    // Help and version come this way too; a closed pipe is no reason to fail.
-    let _ = error.print();
+/// Shows what the parser refuses; help and version come this way too.
+fn usage(error: &clap::Error, form: Form) -> ExitCode {
+    match (form, hint_of(error)) {
+        (Form::Json | Form::JsonLine, _) if error.use_stderr() => {
+            complain(&refusal(error), form);
+        }
+        (_, Some(hint)) => {
+            let said = error.to_string();
+            let (what, rest) = said.split_once('\n').unwrap_or((&said, ""));
+            let _ = write!(io::stderr(), "{what}\n  hint: {hint}\n{rest}");
+        }
+        // A closed pipe is no reason to fail.
+        _ => drop(error.print()),
+    }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// What the parser refuses as an error of ours: its first paragraph, and as the hint the advice that
+/// comes with it.
+fn refusal(error: &clap::Error) -> Error {
+    let said = error.to_string();
+    let mut paragraphs = said
+        .trim()
+        .split("\n\n")
+        .map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = paragraphs.next().unwrap_or_default();
+    let refused = Error::invalid(message.trim_start_matches("error: "));
+    let rest: Vec<String> = paragraphs.collect();
+    let found = |start: &str| {
+        rest.iter()
+            .find(|advice| advice.starts_with(start))
+            .map(|advice| advice.replacen(start, "", 1))
+    };
+    let hint = hint_of(error).map(str::to_owned).or_else(|| found("tip: "));
+    match hint.or_else(|| found("Usage: ").map(|form| format!("usage: {form}"))) {
+        Some(hint) => refused.with_hint(hint),
+        None => refused,
+    }
+}
+
+/// How answers are asked for, for those that come before the arguments could be read.
+fn asked_form(args: &[OsString]) -> Form {
+    match args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json") {
+        true => Form::Json,
+        false => Form::Text,
+    }
 }
 
 /// The first Ctrl-C asks running work to stop at a safe point, a second one ends the program.

@@ -323,6 +323,168 @@ fn an_error_in_json_is_one_object_with_kind_and_hint() {
 }
 
 #[test]
+fn what_is_mistyped_is_told_what_would_do() {
+    let book = Trialbook::new();
+    for (code, args, expected) in [
+        (2, &["promote", "A", "v2"][..], &["\"v2\"", "hint: ", "write 2"][..]),
+        (2, &["promote", "A", "1", "--stage", "prod"], &["hint: one of None, Staging, Production"]),
+        (2, &["audit", "--since", "yesterday"], &["hint: write 2027-01-31, or 90d"]),
+        (2, &["keys", "add", "x", "--expires", "never"], &["hint: write 2027-01-31, or 90d"]),
+        (2, &["monitor", "stats", "--last", "7x"], &["hint: write 2027-01-31, or 90d"]),
+        (2, &["predict"], &["<TEXT|--in <FILE>>"]),
+        (1, &["gate", "A"], &["which version of A?", "hint: ", "A/2"]),
+        (1, &["gate", "A/1", "1"], &["\"A/1\" names a version", "hint: "]),
+    ] {
+        let said = book.fails(code, args);
+        for part in expected {
+            assert!(said.contains(part), "{args:?}: {said:?} lacks {part:?}");
+        }
+    }
+    for (args, error, hint) in [
+        (&["promote", "A", "1", "--stage", "prod"][..], "unknown stage \"prod\"", "one of None"),
+        (&["runs", "list", "--filtr", "x"], "'--filtr'", "'--filter'"),
+        (&["predict"], "were not provided: <TEXT|--in <FILE>>", "usage: trialbook predict"),
+    ] {
+        let said = book.fails(2, &[args, &["--json"]].concat());
+        let said: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(said["kind"], "invalid");
+        assert!(said["error"].as_str().unwrap().contains(error), "{said}");
+        assert!(said["hint"].as_str().unwrap().contains(hint), "{said}");
+    }
+}
+
+#[test]
+fn a_version_is_named_in_one_word_or_two() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    for _ in 0..2 {
+        book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1"]);
+    }
+    let name = "SentimentClassifier";
+    assert_eq!(book.json(&["gate", "SentimentClassifier/1"])["version"], 1);
+    assert_eq!(book.json(&["promote", "SentimentClassifier/1"])["to"], "Production");
+    book.json(&["models", "alias", name, "next", "2"]);
+    assert_eq!(book.json(&["gate", "SentimentClassifier@next"])["version"], 2);
+    assert_eq!(book.json(&["promote", "SentimentClassifier@next"])["to"], "Production");
+    let refused = book.fails(1, &["rollback", "SentimentClassifier/1"]);
+    assert!(refused.contains("SentimentClassifier/1 is not in Production"), "{refused}");
+    assert_eq!(book.json(&["rollback", "SentimentClassifier/2"])["to"], 1);
+    let told = book.call(&["audit"]).stdout;
+    assert!(told.contains("Archived → Production; rolled back from version 2\n"), "{told}");
+    assert!(
+        told.contains("Production → Archived; version 2 took its place: gate passed"),
+        "{told}"
+    );
+    let runs = book.json(&["sql", "select started from runs"]);
+    assert_eq!(runs[0]["started"].as_str().unwrap().len(), "2026-11-27 10:29:14".len(), "{runs}");
+}
+
+#[test]
+fn a_backup_writes_over_nothing_unasked() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("victim.csv");
+    std::fs::write(&file, "text,label\n").unwrap();
+    let backup = ["store", "backup", file.to_str().unwrap()];
+    let refused = book.fails(1, &backup);
+    assert!(refused.contains("exists already") && refused.contains("--force"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "text,label\n");
+    book.json(&[&backup[..], &["--force"]].concat());
+    assert!(std::fs::metadata(&file).unwrap().len() > 1_000);
+}
+
+#[test]
+fn a_store_that_is_a_file_is_refused_by_name() {
+    let book = Trialbook::new();
+    let file = book.store().join("afile");
+    std::fs::write(&file, "x").unwrap();
+    for args in [
+        &["runs", "list"][..],
+        &["data", "list"],
+        &["data", "sample"],
+        &["train", "tfidf", "--data", "sample"],
+        &["serve", "--port", "0"],
+    ] {
+        let said = book.fails(1, &[&["--store", file.to_str().unwrap()], args].concat());
+        assert!(said.contains("afile\" is a file, and a store is a folder"), "{args:?}: {said}");
+        assert!(said.contains("--store DIR"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_metric_says_of_which_class_it_is() {
+    let book = Trialbook::new();
+    let file = book.store().join("mail.csv");
+    let rows: String = (0..60)
+        .map(|row| match row % 2 {
+            0 => format!("win money now n{row},fraud\n"),
+            _ => format!("the invoice of the meeting n{row},legit\n"),
+        })
+        .collect();
+    std::fs::write(&file, format!("review,label\n{rows}")).unwrap();
+    let added = book.call(&["data", "add", "mail", file.to_str().unwrap()]).stdout;
+    assert!(added.contains("text column \"review\" (guessed), kept as \"text\""), "{added}");
+    assert!(added.contains("label column \"label\" (guessed)\n"), "{added}");
+    assert!(added.contains("F1, precision and recall will be of legit"), "{added}");
+    let trained = book.call(&["train", "tfidf", "--data", "mail", "--model", "Mail"]).stdout;
+    assert!(trained.contains("f1 of legit"), "{trained}");
+    let evaluated = book.call(&["evaluate", "Mail", "--data", "mail"]).stdout;
+    assert!(evaluated.contains("recall of legit"), "{evaluated}");
+    let judged = book.call(&["gate", "Mail", "1"]).stdout;
+    assert!(judged.contains("f1 of legit >= minimum"), "{judged}");
+}
+
+#[test]
+fn a_mistyped_model_is_told_of_when_a_server_starts() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--model", "Reviews"]);
+    let mut child = book
+        .command()
+        .args(["serve", "--port", "0", "--model", "Nope", "--model", "Reviews"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let said = lines.next().unwrap();
+    assert!(said.starts_with("there is no model Nope (there are Reviews): "), "{said}");
+    let said = lines.next().unwrap();
+    assert!(said.starts_with("Reviews has no Production version: "), "{said}");
+    let listening = lines.next().unwrap();
+    let url = listening.split(' ').nth(2).unwrap();
+    let health = trialbook::serve::client::post(&format!("{url}/predict"), &serde_json::json!({}));
+    assert!(health.is_err(), "it goes on: the model may come later");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_store_that_is_only_readable_can_be_served_without_a_log() {
+    // Nobody makes folders there, whatever the user.
+    let said = Trialbook::new().fails(1, &["--store", "/sys/kernel", "serve", "--port", "0"]);
+    assert!(said.contains("/sys/kernel/logs") && said.contains("--no-log"), "{said}");
+}
+
+#[test]
+fn what_does_not_speak_http_may_be_encrypted() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let alert = std::thread::spawn(move || {
+        let (mut asked, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        let _ = std::io::Read::read(&mut asked, &mut request).unwrap();
+        // What a TLS server says to anything else: an alert, "unexpected message".
+        std::io::Write::write_all(&mut asked, &[21, 3, 3, 0, 2, 2, 10]).unwrap();
+    });
+    let said = Trialbook::new().fails(1, &["health", "--url", &url]);
+    assert!(said.contains("does not speak HTTP") && said.contains("--tls-cert"), "{said}");
+    alert.join().unwrap();
+}
+
+#[test]
 fn looking_at_an_empty_store_creates_no_files() {
     let book = Trialbook::new();
     let missing = book.store().join("not-yet");

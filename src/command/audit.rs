@@ -60,6 +60,17 @@ fn subject(event: &AuditEvent) -> String {
     subject.to_owned()
 }
 
+/// A step's note without what has columns of its own: who took it, and that it was a rollback.
+fn note(event: &AuditEvent, note: &str) -> String {
+    let who = event.who.split('@').next().unwrap_or_default();
+    let note = note.replacen(&format!("{who}: "), "", 1);
+    match note.split_once(": rollback") {
+        Some((what, "")) => what.to_owned(),
+        Some((what, why)) => format!("{what}: {}", why.trim_start_matches(", ")),
+        None => note,
+    }
+}
+
 /// The details in a few words; `--json` has all of them.
 fn details(event: &AuditEvent) -> String {
     let details = &event.details;
@@ -69,7 +80,9 @@ fn details(event: &AuditEvent) -> String {
         | AuditAction::Force
         | AuditAction::Archive
         | AuditAction::Demote
-        | AuditAction::Rollback => format!("{} → {}; {}", text("from"), text("to"), text("note")),
+        | AuditAction::Rollback => {
+            format!("{} → {}; {}", text("from"), text("to"), note(event, text("note")))
+        }
         AuditAction::Gate => match details["passed"].as_bool() {
             Some(true) => "passed".to_owned(),
             Some(false) => "blocked".to_owned(),

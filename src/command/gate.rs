@@ -6,19 +6,27 @@ use serde_json::json;
 use super::Session;
 use crate::{
     book::now_ms,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     gate::{Policy, Promotion, Verdict},
     output::Output,
     registry::{DEFAULT_MODEL, Stage},
 };
 
+/// One version of a model, in two words or in one.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Subject {
+    /// The registered model, or one version of it: NAME/2 or NAME@alias
+    name: String,
+    /// The version, where NAME does not say it
+    #[arg(value_parser = version_number)]
+    version: Option<u32>,
+}
+
 /// `gate NAME VERSION`
 #[derive(Debug, Clone, Args)]
 pub struct Gate {
-    /// The registered model
-    name: String,
-    /// The version to judge
-    version: u32,
+    #[command(flatten)]
+    subject: Subject,
     /// The F1 that is enough while there is no Production version
     #[arg(long = "min", value_name = "F1", default_value_t = Policy::default().min_f1)]
     min_f1: f64,
@@ -27,10 +35,8 @@ pub struct Gate {
 /// `promote NAME VERSION`
 #[derive(Debug, Clone, Args)]
 pub struct Promote {
-    /// The registered model
-    name: String,
-    /// The version to move
-    version: u32,
+    #[command(flatten)]
+    subject: Subject,
     /// The stage to move it to: None, Staging, Production or Archived
     #[arg(long, default_value = "Production")]
     stage: Stage,
@@ -51,7 +57,7 @@ pub struct Promote {
 /// `rollback NAME`
 #[derive(Debug, Clone, Args)]
 pub struct Rollback {
-    /// The registered model
+    /// The registered model; NAME/2 if that is the version to take back
     #[arg(default_value = DEFAULT_MODEL)]
     name: String,
     /// Why, kept with the version
@@ -59,10 +65,46 @@ pub struct Rollback {
     reason: String,
 }
 
+impl Subject {
+    /// The model and the number of its version.
+    fn find(&self, session: &Session) -> Result<(String, u32)> {
+        let Self { name, version } = self;
+        match (is_reference(name), version) {
+            (false, Some(version)) => Ok((name.clone(), *version)),
+            (true, None) => {
+                let found = session.book.registry()?.resolve(name)?;
+                Ok((found.model, found.version))
+            }
+            (true, Some(version)) => {
+                Err(Error::invalid(format!("{name:?} names a version, and {version} another"))
+                    .with_hint("write NAME/2 or NAME 2"))
+            }
+            (false, None) => Err(Error::invalid(format!("which version of {name}?")).with_hint(
+                format!("write {name}/2 or {name} 2; `trialbook models show {name}` has them all"),
+            )),
+        }
+    }
+}
+
+/// Whether `name` says more than a model's name: that has neither of these.
+fn is_reference(name: &str) -> bool {
+    name.contains(['/', '@'])
+}
+
+fn version_number(text: &str) -> Result<u32> {
+    text.parse().map_err(|_| {
+        let number = text.trim_start_matches(['v', 'V']);
+        let example = if number.parse::<u32>().is_ok() { number } else { "2" };
+        Error::invalid(format!("{text:?} is no version's number"))
+            .with_hint(format!("versions are plain numbers: write {example}"))
+    })
+}
+
 impl Gate {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let policy = policy(self.min_f1)?;
-        let verdict = session.book.gate(&self.name, self.version, &policy, now_ms())?;
+        let (name, version) = self.subject.find(session)?;
+        let verdict = session.book.gate(&name, version, &policy, now_ms())?;
         Ok(verdict.to_output())
     }
 }
@@ -96,14 +138,15 @@ impl Promote {
             return self.run_gated(session);
         }
         let force = self.reason.as_deref();
-        let promotion = session.book.promote(&self.name, self.version, self.stage, force)?;
+        let (name, version) = self.subject.find(session)?;
+        let promotion = session.book.promote(&name, version, self.stage, force)?;
         Ok(promotion.to_output())
     }
 
     fn run_gated(&self, session: &Session) -> Result<Output> {
         let policy = policy(self.min_f1)?;
-        let (verdict, promotion) =
-            gate_and_promote(session, &self.name, self.version, self.stage, &policy)?;
+        let (name, version) = self.subject.find(session)?;
+        let (verdict, promotion) = gate_and_promote(session, &name, version, self.stage, &policy)?;
         let evidence = match &promotion {
             Some(_) => verdict.evidence(),
             None => verdict.to_output(),
@@ -119,6 +162,20 @@ impl Promote {
 
 impl Rollback {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        session.book.rollback(&self.name, &self.reason)
+        if !is_reference(&self.name) {
+            return session.book.rollback(&self.name, &self.reason);
+        }
+        let named = session.book.registry()?.resolve(&self.name)?;
+        if named.stage != Stage::Production {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("{}/{} is not in Production", named.model, named.version),
+            )
+            .with_hint(format!(
+                "a rollback takes back what is: `trialbook rollback {}`",
+                named.model
+            )));
+        }
+        session.book.rollback(&named.model, &self.reason)
     }
 }

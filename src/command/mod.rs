@@ -169,8 +169,19 @@ pub fn request(words: &[&str]) -> Result<Request> {
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
             Ok(Request::Help(as_typed(&error.to_string())))
         }
-        Err(error) => Err(Error::invalid(as_typed(&error.to_string()))),
+        Err(error) => {
+            let refused = Error::invalid(as_typed(&error.to_string()));
+            Err(match hint_of(&error) {
+                Some(hint) => refused.with_hint(hint),
+                None => refused,
+            })
+        }
     }
+}
+
+/// What an error of ours advises, under what the parser makes of it: that repeats the message alone.
+pub(crate) fn hint_of(error: &clap::Error) -> Option<&str> {
+    std::error::Error::source(error)?.downcast_ref::<Error>()?.hint()
 }
 
 /// The command that `words` spell.

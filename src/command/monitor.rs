@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Session;
+use super::{Session, moment::Moment};
 use crate::{
+    book::now_ms,
     error::{Error, Result},
     figure,
     monitor::{PredictionStats, Summary, read_predictions},
@@ -21,9 +22,9 @@ pub enum Monitor {
 /// Which predictions.
 #[derive(Debug, Clone, Args)]
 pub struct Stats {
-    /// Only those of the last so many hours
-    #[arg(long, value_name = "HOURS", value_parser = hours)]
-    last: Option<f64>,
+    /// Only those since then: so long ago (7d, 12h; a bare number is hours) or a date (2026-11-21)
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    last: Option<Moment>,
     /// Only those of this registered model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
@@ -44,9 +45,8 @@ impl Stats {
             return Err(Error::invalid(format!("no predictions are logged in {}", dir.display()))
                 .with_hint("`trialbook serve` logs each one"));
         }
-        if let Some(hours) = self.last {
-            let now_ms = chrono::Utc::now().timestamp_millis();
-            let from_ms = now_ms - (hours * 3.6e6) as i64;
+        if let Some(moment) = self.last {
+            let from_ms = moment.before(now_ms());
             logged.records.retain(|record| record.timestamp_ms >= from_ms);
         }
         if let Some(model) = &self.model {
@@ -82,9 +82,31 @@ impl Stats {
     }
 }
 
-fn hours(text: &str) -> std::result::Result<f64, String> {
-    match text.parse() {
-        Ok(hours) if hours > 0.0 && hours < 1e6 => Ok(hours),
-        _ => Err("expected a number of hours above 0".to_owned()),
+/// A moment, or hours without a unit, as this option took them first.
+fn moment(text: &str) -> Result<Moment> {
+    match text.parse::<f64>() {
+        Ok(hours) if hours > 0.0 && hours < 1e6 => Ok(Moment::Away((hours * 3.6e6) as i64)),
+        _ => text.parse(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_number_is_hours() {
+        for (text, expected) in [
+            ("24", Some(Moment::Away(24 * 3_600_000))),
+            ("0.5", Some(Moment::Away(1_800_000))),
+            ("7d", Some(Moment::Away(7 * 86_400_000))),
+            ("1970-01-02", Some(Moment::At(86_400_000))),
+            ("0", None),
+            ("-3", None),
+            ("NaN", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(moment(text).ok(), expected, "{text}");
+        }
     }
 }

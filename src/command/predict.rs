@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueHint};
+use clap::{ArgGroup, Args, ValueHint};
 
 use serde_json::Value;
 
@@ -17,17 +17,18 @@ use crate::{
 
 /// `predict "An utterly wonderful film."`
 #[derive(Debug, Clone, Args)]
+// As a group, so that who forgets the text is told of --in too.
+#[command(group(ArgGroup::new("what").required(true).args(["texts", "input"])))]
 pub struct Predict {
     /// One or more texts, each in quotes
-    #[arg(required_unless_present = "input", value_name = "TEXT")]
+    #[arg(value_name = "TEXT")]
     texts: Vec<String>,
     /// Predict every row of this file instead: .csv, .tsv, .jsonl, .ndjson or .parquet
     #[arg(
         long = "in",
         value_name = "FILE",
         value_hint = ValueHint::FilePath,
-        requires = "output",
-        conflicts_with = "texts"
+        requires = "output"
     )]
     input: Option<PathBuf>,
     /// Write its columns, and label, confidence and score_CLASS, to this one, in any of these formats
