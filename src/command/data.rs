@@ -51,7 +51,7 @@ pub struct Add {
     /// The column that holds the label; guessed when obvious
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
-    /// The part of a single file that becomes the test split
+    /// The part of a single file that becomes the test split; without it 0.2
     #[arg(long, value_name = "FRACTION")]
     test_size: Option<f64>,
     /// The seed of that split

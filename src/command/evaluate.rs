@@ -45,7 +45,7 @@ impl Evaluate {
         let metrics: BTreeMap<String, f64> = evaluation.metrics().into_iter().collect();
         let mut table = Table::new([("metric", Align::Left), ("value", Align::Right)]);
         for (key, value) in evaluation.metrics() {
-            table.push([key, metric(value)]);
+            table.push([evaluation.title(&key), metric(value)]);
         }
         Ok(Output::new(json!({
             "model": version.model,

@@ -209,7 +209,7 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
     let mut table = Table::new([("metric", Align::Left), ("test split", Align::Right)]);
     for key in HEADLINES {
         if let Some(value) = trained.evaluation.metric(key) {
-            table.push([key.to_owned(), metric(value)]);
+            table.push([trained.evaluation.title(key), metric(value)]);
         }
     }
     let mut output = Output::new(json)

@@ -43,9 +43,16 @@ impl Classes {
         &self.names
     }
 
-    /// How the source spelt the classes, when that is not how they are called now.
+    /// How the source spelt the classes, when that is not how they are called now; of two others,
+    /// which one is the positive class: their names do not say it.
     pub(super) fn note(&self, rows: &Rows) -> Option<String> {
         let spelt: BTreeSet<&str> = rows.labels.iter().map(String::as_str).collect();
+        if let (false, [_, positive]) = (self.binary, self.names.as_slice()) {
+            return Some(format!(
+                "classes {}; F1, precision and recall will be of {positive}",
+                self.names.join(", ")
+            ));
+        }
         if !self.binary || spelt.iter().copied().eq(self.names.iter().map(String::as_str)) {
             return None;
         }

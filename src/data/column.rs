@@ -59,7 +59,7 @@ impl ColumnChoice<'_> {
                 let guessed = guess(&TEXT_NAMES, found, taken)
                     .or_else(other)
                     .ok_or_else(|| none_obvious("text", found, path))?;
-                notes.push(format!("text column {:?} (guessed)", found[guessed]));
+                notes.push(guess_note("text", &found[guessed]));
                 guessed
             }
         };
@@ -70,7 +70,7 @@ impl ColumnChoice<'_> {
             })
             .ok_or_else(|| none_obvious("label", found, path))?;
         if self.label.is_none() {
-            notes.push(format!("label column {:?} (guessed)", found[label_idx]));
+            notes.push(guess_note("label", &found[label_idx]));
         }
         if text_idx == label_idx {
             return Err(Error::invalid(format!(
@@ -81,6 +81,12 @@ impl ColumnChoice<'_> {
         }
         Ok(ChosenColumns { text_idx, label_idx, notes })
     }
+}
+
+/// That the column `found` was taken for `what`, which it is called from then on.
+fn guess_note(what: &str, found: &str) -> String {
+    let kept = if found == what { String::new() } else { format!(", kept as {what:?}") };
+    format!("{what} column {found:?} (guessed){kept}")
 }
 
 /// The index of the column that holds the texts, for a file whose labels do not matter: the one

@@ -222,6 +222,7 @@ impl Datasets {
 
     /// Everything in the folder of datasets; nothing before the first one is added.
     fn entries(&self) -> Result<Vec<fs::DirEntry>> {
+        self.store.check()?;
         let dir = self.store.data_dir();
         match fs::read_dir(&dir).and_then(Iterator::collect) {
             Ok(entries) => Ok(entries),
@@ -235,6 +236,7 @@ impl Datasets {
         if check_name(name).is_err() {
             return Ok(None);
         }
+        self.store.check()?;
         match Dataset::load(&self.dir(name)) {
             Ok(dataset) => Ok(Some(dataset)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

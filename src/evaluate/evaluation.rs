@@ -125,6 +125,17 @@ impl Evaluation {
         self.metrics.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
+    /// What the metric `name` is called where people read it: of which class it is, or that it is
+    /// an average of all, where its name alone would leave that open.
+    pub fn title(&self, name: &str) -> String {
+        let per_class = matches!(name, "precision" | "recall" | "f1");
+        match self.confusion.classes() {
+            [_, positive] if per_class => format!("{name} of {positive}"),
+            classes if per_class => format!("{name} (macro average of {} classes)", classes.len()),
+            _ => name.to_owned(),
+        }
+    }
+
     /// How often each class was predicted as each class.
     pub fn confusion(&self) -> &ConfusionMatrix {
         &self.confusion

@@ -128,6 +128,26 @@ pub fn judge(policy: &Policy, candidate: &Candidate, production: Option<&Baselin
     Judgement { passed, checks: vec![check], reasons }
 }
 
+/// The deciding metric as people read it: of which class it is, or that it averages all of them, as
+/// far as the numbers of single classes beside it tell. Of two classes it is the one whose own
+/// numbers are all the same as the headline's.
+pub(super) fn metric_title(metrics: &BTreeMap<String, f64>) -> String {
+    let own = |name: &str, class: &str| metrics.get(&format!("{name}_{class}"));
+    let prefix = format!("{METRIC}_");
+    let classes: Vec<&str> = metrics.keys().filter_map(|key| key.strip_prefix(&prefix)).collect();
+    if classes.len() > 2 {
+        return format!("{METRIC} (macro average of {} classes)", classes.len());
+    }
+    let is_headline = |class: &&&str| {
+        ["precision", "recall", METRIC].iter().all(|name| own(name, class) == metrics.get(*name))
+    };
+    // Where both are the same it is true of either; the positive class is usually the last one.
+    match classes.iter().rfind(is_headline) {
+        Some(class) => format!("{METRIC} of {class}"),
+        None => METRIC.to_owned(),
+    }
+}
+
 /// Whether two measurements are of the same examples; an unknown split is like no other.
 pub(super) fn is_same_split(left: &str, right: &str) -> bool {
     !left.is_empty() && left == right
@@ -242,6 +262,31 @@ mod tests {
         let unknown = Candidate { test_fingerprint: String::new(), ..candidate(Some(0.99)) };
         let production = production(2, Some(0.5), "");
         assert!(!judge(&Policy::default(), &unknown, Some(&production)).passed);
+    }
+
+    #[test]
+    fn the_metric_says_of_which_class_it_is() {
+        let measured = |values: &[(&str, f64)]| {
+            values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        };
+        let of_two = |legit: f64| {
+            measured(&[
+                ("precision", 0.9),
+                ("recall", 0.8),
+                ("f1", 0.85),
+                ("precision_fraud", 0.9),
+                ("recall_fraud", legit),
+                ("f1_fraud", 0.85),
+                ("precision_legit", 0.9),
+                ("recall_legit", 0.8),
+                ("f1_legit", 0.85),
+            ])
+        };
+        assert_eq!(metric_title(&of_two(0.1)), "f1 of legit");
+        assert_eq!(metric_title(&of_two(0.8)), "f1 of legit", "true of either");
+        let of_three = [("f1", 0.5), ("f1_a", 0.5), ("f1_b", 0.5), ("f1_c", 0.5)];
+        assert_eq!(metric_title(&measured(&of_three)), "f1 (macro average of 3 classes)");
+        assert_eq!(metric_title(&measured(&[("f1", 0.5)])), "f1");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Baseline, Candidate, Check, Judgement, Policy};
+use super::{Baseline, Candidate, Check, Judgement, METRIC, Policy, judgement::metric_title};
 use crate::{
     error::{Error, ErrorKind, Result},
     output::{Align, Output, Table},
@@ -115,9 +115,14 @@ impl Verdict {
             ("required", Align::Right),
             ("verdict", Align::Left),
         ]);
+        let title = metric_title(&self.candidate.metrics);
         for check in &self.checks {
+            let name = match check.name.strip_prefix(METRIC) {
+                Some(rest) => format!("{title}{rest}"),
+                None => check.name.clone(),
+            };
             table.push([
-                check.name.clone(),
+                name,
                 number(check.candidate),
                 number(check.required),
                 word(check.passed).to_owned(),
