@@ -39,13 +39,22 @@ impl Store {
     pub fn from_env() -> Result<Self> {
         let named = std::env::var_os(STORE_ENV).filter(|named| !named.is_empty());
         let store = Self::new(named.map_or_else(|| PathBuf::from("store"), PathBuf::from));
-        if store.root.exists() && !store.root.is_dir() {
-            return Err(Error::invalid(format!("store {:?} is a file, not a folder", store.root))
-                .with_hint(format!(
-                    "let {STORE_ENV} name a folder; one that is not there is made"
-                )));
-        }
+        store.check().map_err(|error| {
+            error.with_hint(format!("let {STORE_ENV} name a folder; one that is not there is made"))
+        })?;
         Ok(store)
+    }
+
+    /// Checks that the store can be one. A folder that is not there can.
+    ///
+    /// # Errors
+    /// When what is there is no folder.
+    pub(crate) fn check(&self) -> Result<()> {
+        if !self.root.exists() || self.root.is_dir() {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("{:?} is a file, and a store is a folder", self.root))
+            .with_hint("name a folder with --store DIR; one that is not there is made"))
     }
 
     /// The folder itself.
@@ -83,6 +92,7 @@ impl Store {
     /// # Errors
     /// When the system refuses, with the path.
     pub fn make_dir(&self, dir: &Path) -> Result<()> {
+        self.check()?;
         fs::create_dir_all(dir).map_err(|source| Error::io("create the folder", dir, source))
     }
 }

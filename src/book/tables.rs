@@ -59,6 +59,7 @@ pub(crate) const OWN_TABLES: [(&str, &[&str]); 7] = [
             "experiment",
             "status",
             "start_ms",
+            "started",
             "end_ms",
             "model",
             "dataset",
@@ -152,6 +153,7 @@ fn runs(registry: &Registry) -> Result<Columns> {
         ),
         ("status", text(&runs, |run| run.status.to_string())),
         ("start_ms", integer(&runs, |run| Some(run.start_ms))),
+        ("started", text(&runs, |run| figure::time(run.start_ms))),
         ("end_ms", integer(&runs, |run| run.end_ms)),
         ("model", Column::Str(runs.iter().map(|run| run.params.get("model").cloned()).collect())),
         (

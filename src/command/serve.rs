@@ -77,7 +77,7 @@ impl Serve {
         };
         let state = config.load()?;
         if let Some(kept) = kept {
-            let serving = serving(&state);
+            let serving = serving(&state, session)?;
             let server = Server::with_state(state, &self.host, self.port)?;
             let url = server.url();
             kept.keep(server);
@@ -87,7 +87,7 @@ impl Serve {
         }
         let (listener, addr) = serve::bind_for(&state, &config.host, config.port)?;
         let url = state.url(addr);
-        let serving = serving(&state);
+        let serving = serving(&state, session)?;
         let mut shown = Ok(());
         serve::start_with(state, listener, || {
             let output = Output::new(json!({"url": url}))
@@ -100,15 +100,31 @@ impl Serve {
 }
 
 /// What answers, a line for each model.
-fn serving(state: &ServerState) -> String {
-    let lines = state.models().map(|(name, info)| match (info, state.problem(name)) {
-        (Some(info), _) => format!("serving {name}/{} ({})", info.version, info.stage),
-        (None, Some(problem)) => format!("questions to {name} answer 503: {problem}"),
-        (None, None) => format!(
-            "{name} has no Production version: questions to it answer 503 until one is promoted"
-        ),
-    });
-    lines.collect::<Vec<_>>().join("\n")
+fn serving(state: &ServerState, session: &Session) -> Result<String> {
+    let mut lines = Vec::new();
+    for (name, info) in state.models() {
+        lines.push(match (info, state.problem(name)) {
+            (Some(info), _) => format!("serving {name}/{} ({})", info.version, info.stage),
+            (None, problem) => unserved(name, problem, session)?,
+        });
+    }
+    Ok(lines.join("\n"))
+}
+
+/// Why the model `name` answers nothing: a name that is mistyped reads otherwise than a model that
+/// waits for a promotion, or one that cannot be loaded.
+fn unserved(name: &str, problem: Option<String>, session: &Session) -> Result<String> {
+    let models = session.book.registry()?.models()?;
+    let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+    let what = match problem {
+        Some(problem) if names.contains(&name) => {
+            return Ok(format!("questions to {name} answer 503: {problem}"));
+        }
+        _ if names.contains(&name) => format!("{name} has no Production version"),
+        _ if names.is_empty() => format!("there is no model {name} yet, nor any other"),
+        _ => format!("there is no model {name} (there are {})", names.join(", ")),
+    };
+    Ok(format!("{what}: questions to it answer 503 until a version of it is promoted"))
 }
 
 /// Where `flag` finds servers that outlive a command.

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::Session;
 use crate::{
+    data::exists,
     error::{Error, ErrorKind, Result},
     figure::{bytes, count},
     output::Output,
@@ -24,7 +25,7 @@ pub enum StoreCommand {
     /// mark runs whose process died as FAILED
     Gc(Gc),
     /// Write everything into one file, while others go on writing
-    Backup(BackupFile),
+    Backup(Backup),
     /// Fill an empty store from a backup
     Restore(BackupFile),
 }
@@ -35,6 +36,16 @@ pub struct Gc {
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,
+}
+
+/// Where a backup goes.
+#[derive(Debug, Clone, Args)]
+pub struct Backup {
+    /// The file
+    file: PathBuf,
+    /// Write over a file that is there
+    #[arg(long)]
+    force: bool,
 }
 
 /// A backup's file.
@@ -70,6 +81,9 @@ impl StoreCommand {
                 )))
             }
             Self::Backup(backup) => {
+                if !backup.force && backup.file.exists() {
+                    return Err(exists(&backup.file));
+                }
                 let summary = session.book.registry()?.backup(&backup.file)?;
                 Ok(said("wrote", &backup.file, &summary))
             }

@@ -124,7 +124,7 @@ impl PredictionLog {
     /// # Errors
     /// When the folder or the file cannot be made, or the system refuses a thread.
     pub fn open(dir: &Path, config: &LogConfig) -> Result<Self> {
-        fs::create_dir_all(dir).map_err(|source| Error::io("make", dir, source))?;
+        fs::create_dir_all(dir).map_err(|source| refused("make", dir, source))?;
         let shared = Arc::new(Shared::default());
         let mut writer = Writer::open(dir, config, Arc::clone(&shared))?;
         let thread = std::thread::Builder::new()
@@ -321,7 +321,7 @@ impl Writer {
 /// logs; a store that is gone is not made anew.
 fn append(dir: &Path) -> Result<(File, bool)> {
     let path = dir.join(PREDICTIONS_FILE);
-    let fail = |source| Error::io("open", &path, source);
+    let fail = |source| refused("open", &path, source);
     let open = || OpenOptions::new().create(true).append(true).read(true).open(&path);
     let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs::create_dir(dir).is_ok() => {
@@ -353,6 +353,19 @@ fn write_all(file: &mut impl Write, bytes: &[u8], n_written: &mut usize) -> io::
 /// Lines that end in `bytes`.
 fn n_lines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// What cannot be written, with the way to go on where nothing may be written at all.
+fn refused(action: &str, path: &Path, source: io::Error) -> Error {
+    let is_forbidden = matches!(
+        source.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    );
+    let error = Error::io(action, path, source);
+    match is_forbidden {
+        true => error.with_hint("check the permissions, or keep no log of predictions: --no-log"),
+        false => error,
+    }
 }
 
 /// Whether `file` is still what lies at `path`.

@@ -83,6 +83,7 @@ impl Registry {
     /// # Errors
     /// When the system refuses, when the file is damaged, or when a newer build wrote it.
     pub fn open(store: &Store) -> Result<Self> {
+        store.check()?;
         Ok(Self {
             store: store.clone(),
             database: Database::open(store, clock::now_ms())?,

@@ -106,6 +106,14 @@ fn unanswered(url: &str, error: ureq::Error) -> Error {
                 .with_hint("name the certificate that the server was started with")
                 .with_source(error)
         }
+        ureq::Error::Protocol(_) => Error::new(
+            ErrorKind::Unavailable,
+            format!("what answers at {url} does not speak HTTP there"),
+        )
+        .with_hint(
+            "if it is encrypted, ask https:// with --tls-cert FILE; else check host and port",
+        )
+        .with_source(error),
         _ => Error::new(ErrorKind::Unavailable, format!("no answer from {url}"))
             .with_hint("start the server with `trialbook serve`, or check host and port")
             .with_source(error),

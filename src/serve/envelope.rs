@@ -143,7 +143,7 @@ impl Exchange<'_> {
             %method,
             path,
             status,
-            latency_ms = started.elapsed().as_secs_f64() * 1e3,
+            latency_ms = (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
             request_id = request_id.as_str(),
             key = key.as_deref(),
             trace_id = trace.as_ref().map(|trace| trace.trace_id.as_str()),

@@ -58,6 +58,13 @@ impl Source {
         }
     }
 
+    /// Why no version is wanted, where it takes more than a promotion to change that. It names no
+    /// other model: everyone may ask for a server's health.
+    pub(crate) fn absence(&self) -> Option<String> {
+        let error = self.registry.model(&self.model).err()?;
+        (error.kind() == ErrorKind::NotFound).then(|| format!("there is no model {:?}", self.model))
+    }
+
     /// `version`, loaded and warmed up.
     ///
     /// # Errors
@@ -170,7 +177,7 @@ fn look(slot: &ModelSlot, failure: &mut Option<Failure>) {
             tracing::warn!(model = slot.name(), "no version in production any more");
             slot.swap(None);
         }
-        slot.set_problem(None);
+        slot.set_problem(source.absence());
         return;
     };
     if let Some(current) = current.filter(|current| current.is_version(&wanted)) {

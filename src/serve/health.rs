@@ -30,8 +30,9 @@ pub struct HealthReport {
     pub status: HealthStatus,
     /// Which model version answers.
     pub model: Option<ModelInfo>,
-    /// Why another version answers than the registry wants, such as one that cannot be loaded; or
-    /// another certificate is shown than the one in its file.
+    /// Why another version answers than the registry wants, such as one that cannot be loaded, or why
+    /// it wants none: there is no such model; or another certificate is shown than the one in its
+    /// file.
     #[serde(default)]
     pub problem: Option<String>,
     /// Seconds since the server started.
@@ -54,6 +55,9 @@ pub struct ModelHealth {
     pub status: HealthStatus,
     /// As [`HealthReport::model`], of this model.
     pub model: Option<ModelInfo>,
+    /// The classes that it tells apart; none without a version to ask.
+    #[serde(default)]
+    pub classes: Vec<String>,
     /// As [`HealthReport::problem`], of this model.
     pub problem: Option<String>,
     /// As [`HealthReport::monitoring`], of this model; what the log left out is of all.
@@ -62,11 +66,14 @@ pub struct ModelHealth {
 
 impl ModelHealth {
     fn of(slot: &ModelSlot) -> Self {
-        let model = slot.info().map(|info| ModelInfo::clone(&info));
+        let served = slot.served().ok();
+        let classes = served.as_ref().map(|served| served.classifier.classes().to_vec());
+        let model = served.map(|served| ModelInfo::clone(&served.info));
         Self {
             name: slot.name().to_owned(),
             status: if model.is_some() { HealthStatus::Ok } else { HealthStatus::Unavailable },
             model,
+            classes: classes.unwrap_or_default(),
             problem: slot.problem(),
             monitoring: slot.watch().report(),
         }

@@ -183,6 +183,7 @@ impl ServerState {
     pub(crate) fn load(config: &ServeConfig) -> Result<Self> {
         let ServeConfig { store, models, pin, security, limits, .. } = config;
         // What is cheap to refuse comes before the models.
+        store.check()?;
         check_names(models.iter().map(String::as_str))?;
         if let (Some(pin), [_, _, ..]) = (pin, models.as_slice()) {
             return Err(Error::invalid(format!(
@@ -211,7 +212,14 @@ impl ServerState {
         }
         let limits = limits.clone();
         let supply = Supply { registry: Some(registry), log, guard, tls, exporter, limits };
-        Ok(Self::with_supply(hosted, supply))
+        let state = Self::with_supply(hosted, supply);
+        for slot in state.slots().iter().filter(|slot| slot.info().is_none()) {
+            // One that could not be loaded has said why.
+            if let Some(absence) = slot.source().and_then(Source::absence) {
+                slot.set_problem(Some(absence));
+            }
+        }
+        Ok(state)
     }
 
     /// Which version of the default model answers, if there is one.

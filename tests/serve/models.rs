@@ -164,6 +164,7 @@ async fn what_is_said_of_one_model_is_said_of_the_first() {
     assert_eq!((health.status, &health.json["status"]), (200, &json!("ok")));
     assert_eq!(health.json["model"]["name"], "Reviews");
     assert_eq!(health.json["monitoring"]["n_predictions"], 0);
+    assert_eq!(health.json["monitoring"]["confidence"], Value::Null);
     let told: Vec<Value> = health.json["models"]
         .as_array()
         .unwrap()

@@ -104,8 +104,11 @@ impl Pickle {
     /// The texts of the list that it is.
     pub(super) fn texts(&self) -> Vec<&str> {
         let Value::Items(list) = self.root else { return Vec::new() };
-        let text = |value| if let &Value::Text(ref text) = value { Some(&**text) } else { None };
-        self.items[list].iter().filter_map(text).collect()
+        let texts = self.items[list].iter().filter_map(|value| match value {
+            Value::Text(text) => Some(&**text),
+            _ => None,
+        });
+        texts.collect()
     }
 
     /// What the dict that it is says of `key`, yes or no.
