@@ -358,6 +358,20 @@ fn a_checkpoint_goes_in_predicts_and_comes_out_with_the_same_bits() {
     assert!(taken.stderr.contains("there already"), "{}", taken.stderr);
 }
 
+/// As the hub's cache holds a snapshot.
+#[cfg(unix)]
+#[test]
+fn a_snapshot_of_links_is_a_checkpoint() {
+    let snapshot = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture("tiny-distilbert")).unwrap().flatten() {
+        let link = snapshot.path().join(entry.file_name());
+        std::os::unix::fs::symlink(entry.path(), link).unwrap();
+    }
+    let book = Trialbook::new();
+    let answer = book.json(&["models", "import", snapshot.path().to_str().unwrap()]);
+    assert_eq!(answer["version"], 1);
+}
+
 #[test]
 fn a_checkpoint_is_fine_tuned_and_a_bert_becomes_a_distilbert() {
     for name in ["tiny-distilbert", "tiny-bert"] {

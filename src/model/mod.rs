@@ -257,7 +257,8 @@ impl ModelFiles {
         Self(files)
     }
 
-    /// All plain files directly in `dir`.
+    /// All files directly in `dir`, and what links there lead to: Hugging Face's cache is made of
+    /// them.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -266,7 +267,7 @@ impl ModelFiles {
         let mut files = BTreeMap::new();
         for entry in std::fs::read_dir(dir).map_err(fail)? {
             let entry = entry.map_err(fail)?;
-            if entry.file_type().map_err(fail)?.is_file() {
+            if entry.path().is_file() {
                 files.insert(entry.file_name().to_string_lossy().into_owned(), entry.path());
             }
         }
