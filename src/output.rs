@@ -272,7 +272,7 @@ mod tests {
         ]);
         table.push(["09153043", "rolled back from version 2", "0.9064", "0.9071"]);
         let expected = "\
-run       note                 f1
+run       note                f1
 ────────────────────────────────
 09153043  rolled back     0.9071
           from version 2

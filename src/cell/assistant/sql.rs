@@ -245,7 +245,7 @@ mod tests {
         check(
             "select run_id, st",
             " from runs",
-            &["status", "start_ms", "stddev(", "starts_with("],
+            &["status", "start_ms", "started", "stddev(", "starts_with("],
         );
         check("select runs.f", " from runs", &["runs.f1"]);
         check("select text from sample group by sp", "", &["split"]);
