@@ -87,8 +87,8 @@ fn guesses_and_defaults_are_said() {
     assert_eq!(
         added.notes,
         [
-            "text column \"review\" (guessed)",
-            "label column \"sentiment\" (guessed)",
+            "text column \"review\" (guessed), kept as \"text\"",
+            "label column \"sentiment\" (guessed), kept as \"label\"",
             "labels neg, pos read as negative, positive",
             "one split in the source: 0.2 of each class became the test split (choose with \
              --test-size and --seed)",

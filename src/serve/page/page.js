@@ -346,8 +346,10 @@ async function showHealth() {
     showStatistics(health.uptime_s, monitoring);
     if (model && missing) problem.hidden = true;
     if (!model && name !== missing) {
-      const what = reason ?? `no version of the model ${name} is in production`;
-      showProblem(`${sentence(what)}: promote one with \`trialbook promote ${name} VERSION\`.`);
+      const cure = `promote one with \`trialbook promote ${name} VERSION\``;
+      showProblem(
+        reason ? `${sentence(reason)}.` : `No version of the model ${name} is in production: ${cure}.`,
+      );
     }
     missing = model ? null : name;
   } catch {
