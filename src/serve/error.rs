@@ -244,19 +244,14 @@ impl ApiError {
 
     /// 503: there is no model to ask; the `problem` is why none of its versions answers that should.
     pub(crate) fn model_unavailable(model: &str, problem: Option<&str>) -> Self {
-        if let Some(problem) = problem {
-            return Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "model_unavailable",
-                &format!("no version of the model {model:?} answers: {problem}"),
-                "put another version in production with `trialbook promote` or `trialbook \
-                 rollback`: the server takes it up within 2 seconds",
-            );
-        }
+        let what = match problem {
+            Some(problem) => format!("no version of the model {model:?} answers: {problem}"),
+            None => format!("no version of the model {model:?} is in production"),
+        };
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "model_unavailable",
-            &format!("no version of the model {model:?} is in production"),
+            &what,
             &format!(
                 "train one with `trialbook train tfidf --deploy`, or promote one with `trialbook \
                  promote {model} VERSION`: the server takes it up within 2 seconds"
