@@ -44,6 +44,7 @@ impl Tutor {
             cargo: cargo.to_owned(),
             package: prelude.manifest.source.clone(),
             features: prelude.manifest.features.clone(),
+            target: prelude.manifest.host.clone(),
         });
     }
 

@@ -1,10 +1,7 @@
 //! Where the sources of the crates behind the prelude are, and with which features they are built:
 //! cargo knows both.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
 use serde::Deserialize;
 
@@ -39,6 +36,8 @@ pub struct Sources {
     pub package: PathBuf,
     /// The features it was built with.
     pub features: Vec<String>,
+    /// The target triple that it was built for.
+    pub target: String,
 }
 
 /// What a cell has in scope from the start.
@@ -51,7 +50,7 @@ impl Sources {
     /// When cargo cannot say where the sources are.
     pub fn index(&self) -> Result<Index> {
         Index::load(&self.file).or_else(|_| {
-            let packages = Package::of(&self.cargo, &self.package, &self.features)?;
+            let packages = Package::of(self)?;
             let index = Index::scan(&packages, &PRELUDE);
             // A folder that cannot be written costs the next session a second, no more.
             let _ = index.save(&self.file);
@@ -61,12 +60,11 @@ impl Sources {
 }
 
 impl Package {
-    /// The crates that the package in the folder `source` brings into scope, when it is built with
-    /// `features` alone.
+    /// The crates that the package brings into scope.
     ///
     /// # Errors
     /// When cargo cannot say; it is not given the network.
-    pub fn of(cargo: &Path, source: &Path, features: &[String]) -> Result<Vec<Self>> {
+    pub fn of(sources: &Sources) -> Result<Vec<Self>> {
         #[derive(Deserialize)]
         struct Metadata {
             packages: Vec<Described>,
@@ -93,10 +91,12 @@ impl Package {
             id: String,
             features: Vec<String>,
         }
+        let Sources { cargo, package, features, target, .. } = sources;
         let output = Command::new(cargo)
             .args(["metadata", "--format-version", "1", "--offline", "--no-default-features"])
-            .args(["--features", &features.join(",")])
-            .current_dir(source)
+            // Building for one target fetched no crate that only others need.
+            .args(["--filter-platform", target, "--features", &features.join(",")])
+            .current_dir(package)
             .output()
             .map_err(|source| Error::io("run", cargo, source))?;
         if !output.status.success() {
