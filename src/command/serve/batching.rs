@@ -20,7 +20,7 @@ pub(super) struct Batching {
     )]
     model_batch: usize,
     /// Tokens of those texts at most, but for a text that has more by itself [default: what suits
-    /// the model, on a CPU 1024 for a distilbert and 8192 for other nets, on a GPU 16384]
+    /// the model, on a CPU 4096 for a distilbert and 8192 for other nets, on a GPU 16384]
     #[arg(long, env = "TRIALBOOK_MODEL_BATCH_TOKENS", value_name = "TOKENS")]
     model_batch_tokens: Option<usize>,
     /// How long the first text waits for others; what arrives while the model is busy is asked
