@@ -4,6 +4,7 @@ pub use polars::prelude::*;
 
 pub use crate::{
     book::{Book, TrainRequest, Trained},
+    data::Explore,
     display::{Content, Live, Show, clear_output},
     error::{Error, ErrorKind},
     evaluate::Evaluation,

@@ -7,6 +7,7 @@ mod column;
 mod columnar;
 mod csv;
 mod datasets;
+mod explore;
 mod file;
 mod fingerprint;
 mod folder;
@@ -29,6 +30,7 @@ mod words;
 
 pub use add::{AddOutcome, AddRequest, Added, Source};
 pub use datasets::Datasets;
+pub use explore::Explore;
 pub use head::{Head, HeadRow};
 pub use manifest::{Dataset, SCHEMA_VERSION, SplitEntry};
 pub use name::RESERVED_NAMES;
