@@ -161,6 +161,52 @@ fn lent_tables_are_built_only_when_a_query_names_them() {
     assert_eq!(lab.datasets.sql("select run_id from runs", &empty).unwrap().n_rows(), 0);
 }
 
+/// What people who come from DuckDB type.
+#[test]
+fn the_words_of_other_databases_are_understood() {
+    let lab = Lab::new();
+    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    let path = |name: &str, content: &str| lab.write(name, content).display().to_string();
+    let csv = path("stars.csv", "film,stars\na,1\nb,4\nc,5\n");
+    let jsonl = path("price.jsonl", "{\"film\": \"a\", \"price\": 1.5}\n");
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    for (query, expected) in [
+        ("select count(*) from sample.test", r#"[{"count(*)": 1000}]"#),
+        (
+            "select avg(target), max(target) from sample",
+            r#"[{"avg(target)": 0.5, "max(target)": 1}]"#,
+        ),
+        (
+            "select label, count(*) from sample group by label order by count(*) desc, label",
+            r#"[{"label": "negative", "count(*)": 1500}, {"label": "positive", "count(*)": 1500}]"#,
+        ),
+        (
+            "select quantile(target, 0.5) as q, mean(target) as m from sample",
+            r#"[{"q": 0.5, "m": 0.5}]"#,
+        ),
+        (
+            "select count(*) as n from sample.test where regexp_matches(label, '^pos') and target > 1e-3",
+            r#"[{"n": 500}]"#,
+        ),
+        (&format!("select avg(stars) from '{csv}' where stars > 3"), r#"[{"avg(stars)": 4.5}]"#),
+        (
+            &format!(
+                "select s.film, stars, price from '{csv}' s join '{jsonl}' p on s.film = p.film"
+            ),
+            r#"[{"film": "a", "stars": 1, "price": 1.5}]"#,
+        ),
+        ("show tables", r#"[{"name": "sample", "kind": "dataset"}]"#),
+        (
+            "describe sample.test",
+            r#"[{"column": "text", "type": "str"}, {"column": "label", "type": "str"},
+                {"column": "target", "type": "i64"}]"#,
+        ),
+        ("describe select 1.5 as x", r#"[{"column": "x", "type": "f64"}]"#),
+    ] {
+        assert_eq!(lab.sql(query), json(expected), "{query}");
+    }
+}
+
 #[test]
 fn a_wrong_query_is_one_clear_message() {
     let lab = Lab::new();
@@ -180,6 +226,16 @@ fn a_wrong_query_is_one_clear_message() {
         ("drop table sample", "sql: \"drop\" does not begin a query", "only read"),
         ("select nosuch(text) from sample", "nosuch", ""),
         ("", "sql: the query is empty", "select label"),
+        ("select 1 where false", "sql: where without from", "name a table"),
+        (
+            "select max(target) from sample having max(target) > 1",
+            "having without group by",
+            "group by",
+        ),
+        ("select 1 from sample where exists (select 1 from runs)", "exists", "in (select"),
+        ("select label from sample where label > 3", "sql: cannot compare string", "in quotes"),
+        ("select * from 'nowhere.csv'", "nowhere.csv", ""),
+        ("select * from 'notes.txt'", "notes.txt", ""),
     ] {
         let error = lab.datasets.sql(query, &tables).expect_err(query);
         let chain = error.chain();

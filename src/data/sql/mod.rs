@@ -2,6 +2,12 @@
 //! are opened or built, and Parquet is read lazily: columns and rows that the query leaves out are
 //! never decoded. Queries read; they cannot change anything.
 
+mod dialect;
+mod file;
+mod token;
+
+use std::path::Path;
+
 use polars::{
     prelude::{
         DataFrame, IntoLazy as _, LazyFrame, NamedFrom as _, PolarsError, PolarsResult, Series,
@@ -9,6 +15,10 @@ use polars::{
     sql::{SQLContext, extract_table_identifiers},
 };
 
+use self::{
+    dialect::{Translated, translate},
+    token::{Token, tokens},
+};
 use super::{
     Datasets, QueryResult,
     columnar::{first_line, guarded},
@@ -50,20 +60,35 @@ impl ExtraTables<'static> {
 }
 
 impl Datasets {
-    /// Runs one SQL query over the datasets (`imdb`, `imdb.train`, `imdb.test`) and `tables`. A name
-    /// with a dash is written in double quotes: `"my-data".train`.
+    /// Runs one SQL query over the datasets (`imdb`, `imdb.train`, `imdb.test`), `tables`, and files:
+    /// `from 'reviews.csv'`. A name with a dash is written in double quotes: `"my-data".train`.
+    /// `show tables` lists what there is, `describe NAME` and `describe select …` list columns.
     ///
     /// # Errors
     /// A query that is no query, cannot be parsed, or names a table or column that is not there;
     /// and what reading the tables returns.
     pub fn sql(&self, query: &str, tables: &ExtraTables<'_>) -> Result<QueryResult> {
+        match Statement::of(query)? {
+            Statement::Query => self.select(query, tables),
+            Statement::ShowTables => self.tables(tables),
+            Statement::Describe(what) => {
+                let columns = self.select(&format!("select * from {what} limit 0"), tables)?;
+                Ok(described(columns.columns()))
+            }
+        }
+    }
+
+    fn select(&self, query: &str, tables: &ExtraTables<'_>) -> Result<QueryResult> {
         let names = self.names()?;
-        check_reads_only(query)?;
-        let query = join_dotted_names(query, &names);
+        let Translated { query, files } = translate(&join_dotted_names(query, &names))?;
         let asked = extract_table_identifiers(&query, true, true)
             .map_err(|source| syntax_error(&source, &query, &names))?;
         let mut context = SQLContext::new();
-        for table in &asked {
+        for path in &files {
+            context.register(&path.to_string_lossy(), file::scan(path)?);
+        }
+        let is_file = |table: &String| files.contains(Path::new(table));
+        for table in asked.iter().filter(|table| !is_file(table)) {
             if let Some(frame) = self.table(table, &names, tables)? {
                 context.register(table, frame);
             } else if table.contains('.') {
@@ -79,6 +104,17 @@ impl Datasets {
                 None => failed(&reason),
             }
         })
+    }
+
+    /// Every table by its name and what it is.
+    fn tables(&self, tables: &ExtraTables<'_>) -> Result<QueryResult> {
+        let datasets = self.names()?;
+        let kinds =
+            datasets.iter().map(|_| "dataset").chain(tables.names.iter().map(|_| "records"));
+        let kinds = kinds.map(str::to_owned).collect();
+        let names = datasets.iter().map(|name| quoted(name));
+        let names = names.chain(tables.names.iter().map(|&name| name.to_owned())).collect();
+        Ok(texts([("name", names), ("kind", kinds)]))
     }
 
     fn table(
@@ -98,6 +134,18 @@ impl Datasets {
             && split.is_none_or(|split| SPLIT_NAMES.contains(&split));
         is_known.then(|| self.frame(table)).transpose()
     }
+}
+
+/// Names and types of columns, as the answer to `describe`.
+fn described(columns: Vec<(String, String)>) -> QueryResult {
+    let (names, types): (Vec<String>, Vec<String>) = columns.into_iter().unzip();
+    texts([("column", names), ("type", types)])
+}
+
+fn texts<const N: usize>(columns: [(&str, Vec<String>); N]) -> QueryResult {
+    let n_rows = columns.first().map_or(0, |(_, values)| values.len());
+    let columns = columns.map(|(name, values)| Series::new(name.into(), values).into());
+    QueryResult::new(DataFrame::new(n_rows, columns.into()).expect("equally long columns"))
 }
 
 /// Runs the plan of a query.
@@ -132,18 +180,44 @@ fn lent_frame(table: &str, columns: Columns) -> Result<LazyFrame> {
     Ok(frame.lazy())
 }
 
-/// polars would take `DELETE FROM imdb` for a query over what remains; a reader would not.
-fn check_reads_only(query: &str) -> Result<()> {
-    let first: String = tokens(query)
-        .find(|token| !token.is_blank())
-        .map(|token| token.text.to_ascii_lowercase())
-        .unwrap_or_default();
-    match first.as_str() {
-        "select" | "with" | "explain" | "show" | "values" | "from" | "table" | "(" => Ok(()),
-        "" => Err(Error::invalid("sql: the query is empty")
-            .with_hint("try `select label, count(*) as n from NAME group by label`")),
-        _ => Err(Error::invalid(format!("sql: {first:?} does not begin a query"))
-            .with_hint("queries only read: begin with `select` or `with`")),
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Statement {
+    Query,
+    ShowTables,
+    /// The columns of a table, or of a query in parentheses.
+    Describe(String),
+}
+
+impl Statement {
+    /// # Errors
+    /// What would change something: polars would take `DELETE FROM imdb` for a query over what
+    /// remains, and a reader would not.
+    fn of(query: &str) -> Result<Self> {
+        let tokens: Vec<Token<'_>> =
+            tokens(query).filter(|token| !token.is_blank() && token.text != ";").collect();
+        let first = tokens.first().map(|token| token.text.to_ascii_lowercase()).unwrap_or_default();
+        match (first.as_str(), &tokens[..]) {
+            ("show", [_, what, ..]) if what.is("tables") => Ok(Self::ShowTables),
+            ("describe" | "desc", [_, what, ..]) => {
+                let rest = query.trim_start();
+                let rest = rest[first.len()..].trim().trim_end_matches(';').trim_end();
+                let is_query =
+                    ["select", "with", "from", "values"].iter().any(|word| what.is(word));
+                Ok(Self::Describe(match is_query {
+                    true => format!("({rest}) as described"),
+                    false => rest.to_owned(),
+                }))
+            }
+            ("select" | "with" | "explain" | "show" | "values" | "from" | "table" | "(", _) => {
+                Ok(Self::Query)
+            }
+            ("", _) => Err(Error::invalid("sql: the query is empty")
+                .with_hint("try `select label, count(*) as n from NAME group by label`")),
+            _ => Err(Error::invalid(format!("sql: {first:?} does not begin a query")).with_hint(
+                "queries only read: begin with `select`, `with`, `show tables` or `describe NAME`",
+            )),
+        }
     }
 }
 
@@ -171,64 +245,16 @@ fn join_dotted_names(query: &str, names: &[String]) -> String {
     joined
 }
 
-/// A piece of a query; all pieces together are the query.
-struct Token<'a> {
-    text: &'a str,
-}
-
-impl<'a> Token<'a> {
-    /// White space or a comment.
-    fn is_blank(&self) -> bool {
-        self.text.starts_with(char::is_whitespace)
-            || self.text.starts_with("--")
-            || self.text.starts_with("/*")
+/// A dataset's name as a query spells it.
+fn quoted(name: &str) -> String {
+    match name.contains('-') {
+        true => format!("\"{name}\""),
+        false => name.to_owned(),
     }
-
-    /// The name that this piece spells, bare or in double quotes.
-    fn identifier(&self) -> Option<&'a str> {
-        if let Some(inner) = self.text.strip_prefix('"') {
-            return inner.strip_suffix('"');
-        }
-        self.text.starts_with(is_name_start).then_some(self.text)
-    }
-}
-
-fn is_name_start(c: char) -> bool {
-    c.is_alphabetic() || c == '_'
-}
-
-fn tokens(query: &str) -> impl Iterator<Item = Token<'_>> {
-    let mut rest = query;
-    std::iter::from_fn(move || {
-        let first = rest.chars().next()?;
-        let length = if first == '\'' || first == '"' || first == '`' {
-            // A doubled quote ends one token and begins the next: nothing between them to find.
-            rest[1..].find(first).map_or(rest.len(), |at| at + 2)
-        } else if rest.starts_with("--") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |at| at + 2)
-        } else if first.is_whitespace() {
-            rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len())
-        } else if is_name_start(first) {
-            rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len())
-        } else {
-            first.len_utf8()
-        };
-        let (text, after) = rest.split_at(length);
-        rest = after;
-        Some(Token { text })
-    })
 }
 
 fn unknown_table(table: &str, names: &[String], tables: &ExtraTables<'_>) -> Error {
-    let mut known: Vec<String> = names
-        .iter()
-        .map(|name| match name.contains('-') {
-            true => format!("\"{name}\""),
-            false => name.clone(),
-        })
-        .collect();
+    let mut known: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     known.extend(tables.names.iter().map(|&name| name.to_owned()));
     let error = Error::new(ErrorKind::NotFound, format!("sql: table {table:?} does not exist"));
     if known.is_empty() {
@@ -253,7 +279,13 @@ fn syntax_error(source: &PolarsError, query: &str, names: &[String]) -> Error {
 }
 
 fn failed(reason: &str) -> Error {
-    Error::invalid(format!("sql: {}", lower_first(reason)))
+    let error = Error::invalid(format!("sql: {}", lower_first(reason)));
+    match reason.contains("cannot compare string with numeric") {
+        true => error.with_hint(
+            "put the number in quotes to compare texts, or compare `cast(COLUMN as double)`",
+        ),
+        false => error,
+    }
 }
 
 /// The cause at the bottom in one line, without the plan that polars may print after it.
@@ -268,7 +300,9 @@ fn reason(error: &PolarsError) -> String {
         | PolarsError::ComputeError(message)
         | PolarsError::InvalidOperation(message)
         | PolarsError::SchemaMismatch(message) => {
-            message.lines().next().unwrap_or_default().trim().to_owned()
+            let line = message.lines().next().unwrap_or_default();
+            // What may follow is how polars' parser notes the expression.
+            line.split("; found").next().unwrap_or(line).trim_end_matches([':', ' ']).to_owned()
         }
         other => first_line(other),
     }
@@ -316,12 +350,19 @@ mod tests {
     #[test]
     fn only_queries_pass() {
         for good in ["select 1", "  -- why\n WITH x as (select 1) select * from x", "(select 1)"] {
-            assert!(check_reads_only(good).is_ok(), "{good}");
+            assert_eq!(Statement::of(good).unwrap(), Statement::Query, "{good}");
+        }
+        assert_eq!(Statement::of(" SHOW tables;").unwrap(), Statement::ShowTables);
+        for (query, expected) in [
+            ("describe imdb.train ;", "imdb.train"),
+            ("DESC select 1 as a", "(select 1 as a) as described"),
+        ] {
+            assert_eq!(Statement::of(query).unwrap(), Statement::Describe(expected.into()));
         }
         for bad in
             ["", "  -- nothing", "delete from imdb", "DROP TABLE x", "create table a as select 1"]
         {
-            assert_eq!(check_reads_only(bad).unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
+            assert_eq!(Statement::of(bad).unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
         }
     }
 }
