@@ -3,10 +3,7 @@
 
 mod fit;
 
-use std::{
-    fmt::{self, Write as _},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -68,6 +65,23 @@ pub struct Table {
     title: Option<String>,
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
+    overflow: Overflow,
+}
+
+/// What becomes of the columns for which a terminal has no room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Overflow {
+    /// They are left out and named below the table: these heads first, in this order, then from the
+    /// last but one on.
+    LeftOut(Vec<String>),
+    /// The table is continued below itself, each part with the first column.
+    Continued,
+}
+
+impl Default for Overflow {
+    fn default() -> Self {
+        Self::LeftOut(Vec::new())
+    }
 }
 
 impl Output {
@@ -166,13 +180,28 @@ impl Table {
     /// An empty table with the given column heads.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
         let columns = columns.into_iter().map(|(head, align)| (head.to_owned(), align)).collect();
-        Self { title: None, columns, rows: Vec::new() }
+        Self { columns, ..Self::default() }
     }
 
     /// Puts a title above the table.
     #[must_use]
     pub fn with_title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
+        self
+    }
+
+    /// Says which columns a narrow terminal can do without: these heads go first, in this order.
+    #[must_use]
+    pub fn with_dispensable<'a>(mut self, heads: impl IntoIterator<Item = &'a str>) -> Self {
+        self.overflow = Overflow::LeftOut(heads.into_iter().map(str::to_owned).collect());
+        self
+    }
+
+    /// Shows every column in a narrow terminal too: those that do not fit follow below, each part
+    /// with the first column. For tables with one column a class, of which none may be missing.
+    #[must_use]
+    pub fn continued(mut self) -> Self {
+        self.overflow = Overflow::Continued;
         self
     }
 
@@ -201,51 +230,76 @@ impl Table {
 
     /// The table in plain text: heads underlined, columns two spaces apart. Where `width` (columns
     /// of the terminal) is given, free text is wrapped, and the columns for which there is no room
-    /// are named below.
+    /// follow below or are named there.
     pub fn to_text(&self, width: Option<u16>) -> String {
-        let mut text = self.title.as_ref().map(|title| format!("{title}\n")).unwrap_or_default();
+        let title = self.title.as_ref().map(|title| format!("{title}\n")).unwrap_or_default();
         if self.columns.is_empty() {
-            return text;
+            return title;
         }
-        let shown = width.map(|width| fit::fit(&self.columns, &self.rows, usize::from(width)));
-        let is_shown = |idx: usize| shown.as_ref().is_none_or(|fit| fit.shown.contains(&idx));
-        let (columns, left_out): (Vec<_>, Vec<_>) =
-            self.columns.iter().enumerate().partition(|(idx, _)| is_shown(*idx));
+        let everything: Vec<usize> = (0..self.columns.len()).collect();
+        let Some(room) = width.map(usize::from) else {
+            return title + &self.drawn(&everything, None);
+        };
+        match &self.overflow {
+            Overflow::Continued => {
+                let parts = fit::parts(&self.columns, &self.rows, room);
+                let part = |shown: &Vec<usize>| {
+                    let fitted = fit::fit(&self.columns, &self.rows, shown, &[], room);
+                    self.drawn(&fitted.shown, Some(&fitted.widths))
+                };
+                title + &parts.iter().map(part).collect::<Vec<_>>().join("\n\n")
+            }
+            Overflow::LeftOut(heads) => {
+                let idx = |head: &String| self.columns.iter().position(|(other, _)| other == head);
+                let first: Vec<usize> = heads.iter().filter_map(idx).collect();
+                let fitted = fit::fit(&self.columns, &self.rows, &everything, &first, room);
+                let text = title + &self.drawn(&fitted.shown, Some(&fitted.widths));
+                let left_out: Vec<&str> = everything
+                    .iter()
+                    .filter(|idx| !fitted.shown.contains(idx))
+                    .map(|idx| self.columns[*idx].0.as_str())
+                    .collect();
+                if left_out.is_empty() {
+                    return text;
+                }
+                let left_out = left_out.join(", ");
+                let said = format!("(no room for {left_out}: a wider terminal or JSON has more)");
+                format!("{text}\n{}", fit::wrap(&said, room))
+            }
+        }
+    }
+
+    /// The columns `shown`, each wrapped at its width where widths are given.
+    fn drawn(&self, shown: &[usize], widths: Option<&[usize]>) -> String {
         let mut drawn = comfy_table::Table::new();
         drawn.load_preset(comfy_table::presets::NOTHING);
         drawn.set_style(comfy_table::TableComponent::HeaderLines, '─');
         drawn.set_style(comfy_table::TableComponent::MiddleHeaderIntersections, '─');
         // The cells are wrapped by then: its own way breaks words wherever a line ends.
         drawn.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
-        drawn.set_header(columns.iter().map(|(_, (head, _))| head));
+        drawn.set_header(shown.iter().map(|idx| &self.columns[*idx].0));
         for row in &self.rows {
-            let cells = columns.iter().map(|(idx, _)| &row[*idx]);
-            match &shown {
-                Some(fit) => drawn
-                    .add_row(cells.zip(&fit.widths).map(|(cell, width)| fit::wrap(cell, *width))),
+            let cells = shown.iter().map(|idx| &row[*idx]);
+            match widths {
+                Some(widths) => {
+                    drawn.add_row(cells.zip(widths).map(|(cell, width)| fit::wrap(cell, *width)))
+                }
                 None => drawn.add_row(cells),
             };
         }
-        for (column, (_, (_, align))) in drawn.column_iter_mut().zip(&columns) {
+        for (column, idx) in drawn.column_iter_mut().zip(shown) {
             column.set_padding((0, 1));
-            column.set_cell_alignment(match align {
+            column.set_cell_alignment(match self.columns[*idx].1 {
                 Align::Left => comfy_table::CellAlignment::Left,
                 Align::Right => comfy_table::CellAlignment::Right,
             });
         }
-        for line in drawn.lines() {
+        let lines: Vec<String> = drawn
+            .lines()
             // comfy-table pads the last column to its width; nobody wants trailing blanks.
-            let line = line.strip_suffix("─").unwrap_or(&line);
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
-        text.pop();
-        if !left_out.is_empty() {
-            let heads: Vec<&str> = left_out.iter().map(|(_, (head, _))| head.as_str()).collect();
-            let said =
-                format!("(no room for {}: a wider terminal or JSON has more)", heads.join(", "));
-            let _ = write!(text, "\n{}", fit::wrap(&said, usize::from(width.unwrap_or(u16::MAX))));
-        }
-        text
+            .map(|line| line.strip_suffix("─").unwrap_or(&line).trim_end().to_owned())
+            .collect();
+        lines.join("\n")
     }
 }
 
@@ -280,6 +334,44 @@ run       note                f1
 terminal or JSON has more)";
         assert_eq!(table.to_text(Some(32)), expected);
         assert!(table.to_text(None).contains("rolled back from version 2"));
+    }
+
+    #[test]
+    fn a_continued_table_shows_every_column_below_itself() {
+        let heads = ["true", "acq", "crude", "earn", "grain"];
+        let mut table = Table::new(heads.map(|head| (head, Align::Left))).continued();
+        table.push(["acq", "691", "1", "4", "0"]);
+        table.push(["crude", "3", "117", "1", "0"]);
+        let expected = "\
+true   acq  crude
+─────────────────
+acq    691  1
+crude  3    117
+
+true   earn  grain
+──────────────────
+acq    4     0
+crude  1     0";
+        assert_eq!(table.to_text(Some(18)), expected);
+        assert_eq!(table.to_text(Some(31)), table.to_text(None));
+        // Too narrow for anything: one column a part, and none is missing.
+        let narrow = table.to_text(Some(1));
+        assert!(heads.iter().all(|head| narrow.contains(head)), "{narrow}");
+    }
+
+    #[test]
+    fn dispensable_columns_go_first_and_in_their_order() {
+        let heads = ["run", "started", "model", "f1"];
+        let mut table =
+            Table::new(heads.map(|head| (head, Align::Left))).with_dispensable(["started", "run"]);
+        table.push(["0123", "2026-11-27", "tfidf", "0.91"]);
+        let shown = |width| {
+            let text = table.to_text(Some(width));
+            text.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown(80), "run started model f1");
+        assert_eq!(shown(24), "run model f1");
+        assert_eq!(shown(14), "model f1");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How a table gets into a terminal that is narrower than it: free text is wrapped at blanks, and
-//! what still does not fit loses whole columns, from the last but one on: first and last say which
-//! row it is and what it comes to. A head, a number, an id, a stage or a date is never broken, for half
+//! what still does not fit loses whole columns, those that the table can do without first, then from
+//! the last but one on: first and last say which row it is and what it comes to. A table that can do
+//! without none is cut into parts. A head, a number, an id, a stage or a date is never broken, for half
 //! of one misleads, unless two columns alone are too wide. It refuses nothing.
 
 use unicode_width::UnicodeWidthStr as _;
@@ -23,19 +24,27 @@ pub(super) struct Fit {
     pub(super) widths: Vec<usize>,
 }
 
-/// The widest layout of `columns` with their `rows` in `room` columns.
-pub(super) fn fit(columns: &[(String, Align)], rows: &[Vec<String>], room: usize) -> Fit {
-    let mut sizes: Vec<Size> = (0..columns.len())
-        .map(|idx| Size::of(&columns[idx], rows.iter().map(|row| row[idx].as_str())))
-        .collect();
-    let total = |sizes: &[Size]| {
-        sizes.iter().map(|size| size.least).sum::<usize>() + GAP * sizes.len().saturating_sub(1)
-    };
-    let mut shown: Vec<usize> = (0..columns.len()).collect();
+/// The widest layout of the columns `wanted` of `columns` with their `rows` in `room` columns. Where
+/// there is not room for all of them, those of `first_to_go` are the first to go.
+pub(super) fn fit(
+    columns: &[(String, Align)],
+    rows: &[Vec<String>],
+    wanted: &[usize],
+    first_to_go: &[usize],
+    room: usize,
+) -> Fit {
+    let mut shown = wanted.to_vec();
+    let mut sizes: Vec<Size> = shown.iter().map(|&idx| size(columns, rows, idx)).collect();
+    let mut first_to_go = first_to_go.iter();
     while sizes.len() > 2 && total(&sizes) > room {
-        let last_but_one = sizes.len() - 2;
-        sizes.remove(last_but_one);
-        shown.remove(last_but_one);
+        let dispensable = first_to_go.next().map(|next| shown.iter().position(|idx| idx == next));
+        let place = match dispensable {
+            Some(None) => continue,
+            Some(Some(place)) => place,
+            None => sizes.len() - 2,
+        };
+        sizes.remove(place);
+        shown.remove(place);
     }
     let mut spare = room.saturating_sub(total(&sizes));
     let mut widths: Vec<usize> = sizes.iter().map(|size| size.least).collect();
@@ -58,6 +67,37 @@ pub(super) fn fit(columns: &[(String, Align)], rows: &[Vec<String>], room: usize
         *widest = widest.saturating_sub(excess).max(1);
     }
     Fit { shown, widths }
+}
+
+/// All columns in parts that fit into `room` columns each, every part beginning with the first one.
+pub(super) fn parts(
+    columns: &[(String, Align)],
+    rows: &[Vec<String>],
+    room: usize,
+) -> Vec<Vec<usize>> {
+    let least: Vec<usize> = (0..columns.len()).map(|idx| size(columns, rows, idx).least).collect();
+    let mut parts = vec![vec![0]];
+    let mut used = least[0];
+    for (idx, width) in least.iter().enumerate().skip(1) {
+        let part = parts.last_mut().expect("there is a part from the start");
+        if part.len() > 1 && used + GAP + width > room {
+            parts.push(vec![0, idx]);
+            used = least[0] + GAP + width;
+        } else {
+            part.push(idx);
+            used += GAP + width;
+        }
+    }
+    parts
+}
+
+fn size(columns: &[(String, Align)], rows: &[Vec<String>], idx: usize) -> Size {
+    Size::of(&columns[idx], rows.iter().map(|row| row[idx].as_str()))
+}
+
+/// The room that these columns need at least.
+fn total(sizes: &[Size]) -> usize {
+    sizes.iter().map(|size| size.least).sum::<usize>() + GAP * sizes.len().saturating_sub(1)
 }
 
 /// How wide a column is as it stands, and how narrow it may become.
@@ -144,7 +184,7 @@ mod tests {
         let heads = columns(&["run", "started", "details"]);
         let rows = rows(&[&["09153043", "2026-11-27 10:14:09", "None → Production; it is better"]]);
         let check = |room, shown: &[usize], widths: &[usize]| {
-            let found = fit(&heads, &rows, room);
+            let found = fit(&heads, &rows, &[0, 1, 2], &[], room);
             assert_eq!(
                 (found.shown.as_slice(), found.widths.as_slice()),
                 (shown, widths),
@@ -163,7 +203,7 @@ mod tests {
     #[test]
     fn what_no_width_can_be_promised_to_is_broken() {
         let (heads, rows) = (columns(&["text", "label"]), rows(&[&[&"x".repeat(300), "spam"]]));
-        assert_eq!(fit(&heads, &rows, 80).widths, [73, 5]);
+        assert_eq!(fit(&heads, &rows, &[0, 1], &[], 80).widths, [73, 5]);
     }
 
     #[test]
