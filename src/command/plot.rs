@@ -65,6 +65,9 @@ enum Kind {
 /// What is compared of runs unless metrics are named.
 const COMPARED: [&str; 6] = ["accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc"];
 
+/// The metric whose numbers are of another size than those of losses and scores.
+const LEARNING_RATE: &str = "learning_rate";
+
 impl Plot {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let picture = match self.subject.as_str() {
@@ -178,11 +181,11 @@ impl Plot {
             [only] => only.name.clone(),
             _ => "value".to_owned(),
         };
-        Ok(Chart::lines(lines).with_whole_x().axes("step", y_name).title(format!(
-            "Run {} ({})",
-            run.name,
-            short(&run.run_id)
-        )))
+        Ok(Chart::lines(lines)
+            .with_whole_x()
+            .axes("step", y_name)
+            .with_right_axis(|key| key == LEARNING_RATE)
+            .title(format!("Run {} ({})", run.name, short(&run.run_id))))
     }
 
     /// A picture of what was kept of a run's evaluation.

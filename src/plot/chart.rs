@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{histogram, picture, sketch, vega};
+use super::{bars::value_label, histogram, picture, sketch, vega};
 use crate::{
     figure,
     output::{Align, Plot, Table},
@@ -12,7 +12,7 @@ use crate::{
 /// nobody sees a difference.
 const MAX_POINTS: usize = 4_000;
 /// The most lines of one chart: colours beyond these repeat.
-pub(super) const MAX_SERIES: usize = 6;
+pub(crate) const MAX_SERIES: usize = 6;
 /// The most bars of one series.
 const MAX_BARS: usize = 40;
 
@@ -30,6 +30,8 @@ pub struct Chart {
     pub(super) note: Option<String>,
     pub(super) x: Axis,
     pub(super) y: Axis,
+    /// A second vertical axis, on the right, and the indices of the lines that belong to it.
+    pub(super) right: Option<(Axis, Vec<usize>)>,
     pub(super) marks: Marks,
     /// What guessing or perfection would give.
     pub(super) reference: Option<[(f64, f64); 2]>,
@@ -143,6 +145,7 @@ impl Chart {
             note: None,
             x: Axis::default(),
             y: Axis::default(),
+            right: None,
             marks,
             reference: None,
             backdrop: None,
@@ -214,6 +217,29 @@ impl Chart {
         self
     }
 
+    /// Gives the lines of these names an axis of their own, on the right: their numbers are of
+    /// another size. Without other lines there is nothing to keep apart.
+    #[must_use]
+    pub(crate) fn with_right_axis(mut self, is_right: impl Fn(&str) -> bool) -> Self {
+        let Marks::Lines(series) = &mut self.marks else { return self };
+        let idxs: Vec<usize> =
+            (0..series.len()).filter(|idx| is_right(&series[*idx].name)).collect();
+        if idxs.is_empty() || idxs.len() == series.len() {
+            return self;
+        }
+        let names: Vec<String> = idxs.iter().map(|idx| series[*idx].name.clone()).collect();
+        for idx in &idxs {
+            series[*idx].name.push_str(" (right axis)");
+        }
+        self.right = Some((Axis { name: names.join(", "), ..Axis::default() }, idxs));
+        self
+    }
+
+    /// Whether the line belongs to the axis on the right.
+    pub(super) fn is_right(&self, series_idx: usize) -> bool {
+        self.right.as_ref().is_some_and(|(_, idxs)| idxs.contains(&series_idx))
+    }
+
     /// The finished picture.
     pub fn draw(&self) -> Plot {
         let sketched = Arc::new(self.clone());
@@ -247,8 +273,7 @@ impl Chart {
 
     /// The numbers as a table, for people who read rather than look.
     pub fn table(&self) -> Table {
-        let number =
-            |value: f64| if value.is_finite() { figure::metric(value) } else { "-".into() };
+        let number = |axis: &Axis, value: f64| value_label(value, axis.is_whole);
         match &self.marks {
             Marks::Columns(bins) => {
                 let mut table = Table::new([
@@ -266,7 +291,7 @@ impl Chart {
                 let mut table =
                     Table::new([(self.x.name.as_str(), Align::Left)].into_iter().chain(heads));
                 for (idx, name) in names.iter().enumerate() {
-                    let values = series.iter().map(|(_, values)| number(values[idx]));
+                    let values = series.iter().map(|(_, values)| number(&self.y, values[idx]));
                     table.push([name.clone()].into_iter().chain(values));
                 }
                 table
@@ -279,7 +304,7 @@ impl Chart {
                 ]);
                 for series in series {
                     for (x, y) in &series.points {
-                        table.push([series.name.clone(), number(*x), number(*y)]);
+                        table.push([series.name.clone(), number(&self.x, *x), number(&self.y, *y)]);
                     }
                 }
                 table
@@ -364,6 +389,37 @@ mod tests {
         let chart = Chart::lines(vec![Series::new("loss", vec![(0.0, 1.0)])]);
         assert_eq!(chart.clone().axes("step", "loss").legend(), Vec::<&str>::new());
         assert_eq!(chart.axes("step", "value").legend(), ["loss"]);
+    }
+
+    /// Beside a loss of 0.7, a learning rate of 0.0003 was a line on the floor.
+    #[test]
+    fn lines_of_another_size_have_an_axis_of_their_own() {
+        let line =
+            |name: &str, scale: f64| Series::new(name, vec![(1.0, scale), (2.0, 2.0 * scale)]);
+        let chart = Chart::lines(vec![line("loss", 0.5), line("learning_rate", 1e-4)])
+            .axes("step", "value")
+            .with_right_axis(|name| name == "learning_rate");
+        let plot = chart.draw();
+        assert!(plot.svg.contains("learning_rate (right axis)"), "{}", plot.svg);
+        for tick in [">0.00010<", ">0.00020<", ">1.0<"] {
+            assert!(plot.svg.contains(tick), "{tick}: {}", plot.svg);
+        }
+        assert_eq!(plot.vega_lite["resolve"]["scale"]["y"], "independent");
+        assert_eq!(plot.vega_lite["layer"][1]["encoding"]["y"]["title"], "learning_rate");
+        assert!(
+            plot.text(None).contains("right axis: learning_rate, 0.00010 to 0.00020"),
+            "{}",
+            plot.text(None)
+        );
+        // Alone it needs none.
+        let alone = Chart::lines(vec![line("learning_rate", 1e-4)]);
+        assert_eq!(alone.clone().with_right_axis(|_| true), alone);
+    }
+
+    #[test]
+    fn counts_have_no_decimals_in_a_table() {
+        let chart = Chart::bars(vec!["earn".into()], vec![("rows".into(), vec![2840.0])]);
+        assert_eq!(chart.table().rows(), [["earn", "2,840"]]);
     }
 
     #[test]

@@ -23,33 +23,47 @@ pub(super) struct Frame {
     pub(super) height: f64,
     x: Scale,
     y: Scale,
+    right: Option<Scale>,
 }
 
 impl Frame {
     /// The frame of `chart` with grid and labels drawn.
-    pub(super) fn new(chart: &Chart, x: Scale, y: Scale) -> Self {
+    pub(super) fn new(chart: &Chart, x: Scale, y: Scale, right: Option<Scale>) -> Self {
         let (width, height) = if chart.is_square { (340.0, 340.0) } else { (500.0, 290.0) };
-        let widest =
-            y.ticks.iter().map(|tick| width_of(&tick.label, LABEL_SIZE)).fold(0.0, f64::max);
-        let left = 40.0 + widest;
-        let (header, top) = Header::new(chart, left + width + RIGHT);
+        let widest = |scale: &Scale| {
+            let labels = scale.ticks.iter().map(|tick| width_of(&tick.label, LABEL_SIZE));
+            labels.fold(0.0, f64::max)
+        };
+        let left = 40.0 + widest(&y);
+        let margin = right.as_ref().map_or(RIGHT, |right| 40.0 + widest(right));
+        let (header, top) = Header::new(chart, left + width + margin);
         let mut frame = Self {
-            svg: Svg::new(&chart.title, left + width + RIGHT, top + height + 52.0),
+            svg: Svg::new(&chart.title, left + width + margin, top + height + 52.0),
             left,
             top,
             width,
             height,
             x,
             y,
+            right,
         };
         header.draw(&mut frame.svg);
         frame.draw_axes(&chart.x.name, &chart.y.name);
+        if let Some((axis, _)) = &chart.right {
+            frame.draw_right_axis(&axis.name, left + width + margin);
+        }
         frame
     }
 
     /// The pixel of a point.
     pub(super) fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
         (self.left + self.x.share(x) * self.width, self.top + (1.0 - self.y.share(y)) * self.height)
+    }
+
+    /// The pixel of a point whose y is read on the right.
+    pub(super) fn at_right(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        let share = self.right.as_ref().map_or(0.0, |right| right.share(y));
+        (self.left + self.x.share(x) * self.width, self.top + (1.0 - share) * self.height)
     }
 
     /// A column from the horizontal axis up to `height`, with a hair of room on both sides.
@@ -98,6 +112,21 @@ impl Frame {
         let name = fitted(y_name, NAME_SIZE, self.height);
         let middle = top + self.height / 2.0;
         self.svg.text_upwards(20.0, middle, Anchor::Middle, Role::Ink, NAME_SIZE, &name);
+    }
+
+    /// Ticks and name on the right, without lines of a second grid; `end` is where the picture ends.
+    fn draw_right_axis(&mut self, name: &str, end: f64) {
+        let (right, bottom) = (self.left + self.width, self.top + self.height);
+        self.svg.line(Role::Dim, 1.0, (right, bottom), (right, self.top));
+        let Some(scale) = &self.right else { return };
+        for tick in &scale.ticks {
+            let y = bottom - scale.share(tick.at) * self.height;
+            let x = right + 8.0;
+            self.svg.text(x, y + 4.0, Anchor::Start, Role::Dim, LABEL_SIZE, &tick.label);
+        }
+        let name = fitted(name, NAME_SIZE, self.height);
+        let middle = self.top + self.height / 2.0;
+        self.svg.text_upwards(end - 8.0, middle, Anchor::Middle, Role::Ink, NAME_SIZE, &name);
     }
 }
 

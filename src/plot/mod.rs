@@ -17,6 +17,7 @@ mod sketch;
 pub(crate) mod svg;
 mod vega;
 
+pub(crate) use chart::MAX_SERIES;
 pub use chart::{Bin, Chart, Series};
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub(crate) use file::png;

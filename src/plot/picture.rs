@@ -17,7 +17,7 @@ pub(super) fn svg(chart: &Chart) -> String {
         Marks::Bars { names, series } => return bars::svg(chart, names, series),
         _ => scales(chart, (6, 5)),
     };
-    let mut frame = Frame::new(chart, x, y);
+    let mut frame = Frame::new(chart, x, y, right_scale(chart, 5));
     if let Some((_, bins)) = &chart.backdrop {
         draw_columns(&mut frame, Role::Dim, 0.28, bins);
     }
@@ -30,7 +30,7 @@ pub(super) fn svg(chart: &Chart) -> String {
         Marks::Columns(bins) => draw_columns(&mut frame, Role::Series(0), 1.0, bins),
         Marks::Lines(series) => {
             for (idx, series) in series.iter().enumerate() {
-                draw_line(&mut frame, Role::Series(idx), series);
+                draw_line(&mut frame, Role::Series(idx), series, chart.is_right(idx));
             }
         }
         Marks::Points(series) => {
@@ -54,12 +54,16 @@ pub(super) fn scales(chart: &Chart, (n_x, n_y): (usize, usize)) -> (Scale, Scale
             bins.iter().flat_map(|bin| [bin.lower, bin.upper]).collect(),
             bins.iter().map(|bin| bin.height).chain([0.0]).collect(),
         ),
-        Marks::Lines(series) | Marks::Points(series) => series
-            .iter()
-            .flat_map(|series| &series.points)
-            .filter(|(_, y)| is_drawable(*y))
-            .copied()
-            .unzip(),
+        Marks::Lines(series) | Marks::Points(series) => {
+            let (xs, ys): (Vec<f64>, Vec<Option<f64>>) = series
+                .iter()
+                .enumerate()
+                .flat_map(|(idx, series)| series.points.iter().map(move |point| (idx, point)))
+                .filter(|(_, (_, y))| is_drawable(*y))
+                .map(|(idx, (x, y))| (*x, (!chart.is_right(idx)).then_some(*y)))
+                .unzip();
+            (xs, ys.into_iter().flatten().collect())
+        }
         Marks::Bars { series, .. } => (
             Vec::new(),
             series.iter().flat_map(|(_, values)| values).copied().chain([0.0]).collect(),
@@ -68,15 +72,26 @@ pub(super) fn scales(chart: &Chart, (n_x, n_y): (usize, usize)) -> (Scale, Scale
     (Scale::new(&chart.x, xs.into_iter(), n_x), Scale::new(&chart.y, ys.into_iter(), n_y))
 }
 
+/// The scale of the axis on the right, where the chart has one.
+pub(super) fn right_scale(chart: &Chart, n_ticks: usize) -> Option<Scale> {
+    let (axis, idxs) = chart.right.as_ref()?;
+    let Marks::Lines(series) = &chart.marks else { return None };
+    let points = idxs.iter().filter_map(|idx| series.get(*idx)).flat_map(|one| &one.points);
+    Some(Scale::new(axis, points.map(|(_, y)| *y).filter(|y| is_drawable(*y)), n_ticks))
+}
+
 /// The stretches of a line between values that cannot be drawn.
 pub(super) fn stretches(series: &Series) -> impl Iterator<Item = &[(f64, f64)]> {
     series.points.split(|(_, y)| !is_drawable(*y)).filter(|stretch| !stretch.is_empty())
 }
 
-fn draw_line(frame: &mut Frame, role: Role, series: &Series) {
+fn draw_line(frame: &mut Frame, role: Role, series: &Series, is_right: bool) {
     let n_points = series.points.len();
     for stretch in stretches(series) {
-        let points: Vec<(f64, f64)> = stretch.iter().map(|point| frame.at(*point)).collect();
+        let points: Vec<(f64, f64)> = stretch
+            .iter()
+            .map(|point| if is_right { frame.at_right(*point) } else { frame.at(*point) })
+            .collect();
         if points.len() > 1 {
             frame.svg.polyline(role, points.iter().copied());
         }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{
     bars::value_label,
     chart::{Chart, Marks, Series, is_drawable},
-    picture::{scales, stretches},
+    picture::{right_scale, scales, stretches},
     scale::{Scale, Tick},
 };
 
@@ -39,6 +39,7 @@ fn cut(text: &str, width: usize) -> String {
 
 fn push_axes(text: &mut String, chart: &Chart, width: usize) {
     let (x, y) = scales(chart, (5, 4));
+    let right_y = right_scale(chart, 4);
     let left = y.ticks.iter().map(|tick| tick.label.chars().count()).max().unwrap_or(0);
     // The names of several lines stand at their ends; a single one is in the title or the axis.
     let names: Vec<String> =
@@ -59,10 +60,11 @@ fn push_axes(text: &mut String, chart: &Chart, width: usize) {
         }
         Marks::Lines(series) => {
             for (idx, series) in series.iter().enumerate() {
+                let y = right_y.as_ref().filter(|_| chart.is_right(idx)).unwrap_or(&y);
                 for stretch in stretches(series) {
                     canvas.polyline(stretch.iter().map(|(at, to)| (x.share(*at), y.share(*to))));
                 }
-                ends.extend(end_of(series, &y, names.get(idx)));
+                ends.extend(end_of(series, y, names.get(idx)));
             }
         }
         Marks::Points(series) => {
@@ -79,6 +81,12 @@ fn push_axes(text: &mut String, chart: &Chart, width: usize) {
     }
     if !chart.y.name.is_empty() {
         let _ = writeln!(text, "{}", cut(&chart.y.name, width));
+    }
+    if let (Some((axis, _)), Some(scale)) = (&chart.right, &right_y)
+        && let (Some(first), Some(last)) = (scale.ticks.first(), scale.ticks.last())
+    {
+        let range = format!("right axis: {}, {} to {}", axis.name, first.label, last.label);
+        let _ = writeln!(text, "{}", cut(&range, width));
     }
     let labels = if has_room { placed(ends) } else { Vec::new() };
     for (row_idx, row) in canvas.rows().enumerate() {

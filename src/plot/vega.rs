@@ -3,10 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    chart::{Axis, Bin, Chart, MAX_SERIES, Marks, Series, is_drawable},
-    svg::Role,
-};
+use super::chart::{Axis, Bin, Chart, MAX_SERIES, Marks, Series, is_drawable};
+
+/// Okabe and Ito's colours, each with a contrast of at least 3 to 1 both on white and on the dark
+/// grey (#333333) that Vega's dark theme lays behind a picture.
+const MARKS: [&str; 6] = ["#3690c2", "#d8680f", "#009b71", "#bc6f9a", "#a78200", "#888888"];
 
 /// The specification of `chart`.
 pub(super) fn chart(chart: &Chart) -> Value {
@@ -14,33 +15,52 @@ pub(super) fn chart(chart: &Chart) -> Value {
     if let Some((_, bins)) = &chart.backdrop {
         // Layers share an axis, whose title would name each layer that calls it differently.
         let mark = json!({"type": "bar", "color": "#d1d5db"});
-        layers.push(columns(bins, (&chart.x, &chart.y.name), mark));
+        layers.push(columns(bins, (&chart.x, &chart.y), mark));
     }
     if let Some([from, to]) = chart.reference {
         layers.push(json!({
             "data": {"values": [{"x": from.0, "y": from.1}, {"x": to.0, "y": to.1}]},
-            "mark": {"type": "line", "strokeDash": [5, 4], "color": "#6b7280", "strokeWidth": 1},
+            "mark": {"type": "line", "strokeDash": [5, 4], "color": MARKS[5], "strokeWidth": 1},
             "encoding": {"x": axis("x", &chart.x), "y": axis("y", &chart.y)},
         }));
     }
-    layers.push(match &chart.marks {
+    match &chart.marks {
         Marks::Columns(bins) => {
-            columns(bins, (&chart.x, &chart.y.name), json!({"type": "bar", "color": color(0)}))
+            let mark = json!({"type": "bar", "color": color(0)});
+            layers.push(columns(bins, (&chart.x, &chart.y), mark));
         }
-        Marks::Bars { names, series } => bars(chart, names, series),
-        Marks::Lines(series) => points(chart, series, json!({"type": "line", "point": true})),
-        Marks::Points(series) => points(chart, series, json!({"type": "circle", "opacity": 0.6})),
-    });
-    let body = match layers.len() {
+        Marks::Bars { names, series } => layers.push(bars(chart, names, series)),
+        Marks::Lines(series) => {
+            let side = |is_right: bool| -> Vec<&Series> {
+                let series = series.iter().enumerate();
+                series.filter(|(idx, _)| chart.is_right(*idx) == is_right).map(|x| x.1).collect()
+            };
+            let mark = || json!({"type": "line", "point": true});
+            layers.push(points(chart, &side(false), &chart.y, mark()));
+            if let Some((axis, _)) = &chart.right {
+                layers.push(points(chart, &side(true), axis, mark()));
+            }
+        }
+        Marks::Points(series) => {
+            let series: Vec<&Series> = series.iter().collect();
+            let mark = json!({"type": "circle", "opacity": 0.6});
+            layers.push(points(chart, &series, &chart.y, mark));
+        }
+    }
+    let mut body = match layers.len() {
         1 => layers.remove(0),
         _ => json!({"layer": layers}),
     };
+    if chart.right.is_some() {
+        body["resolve"] = json!({"scale": {"y": "independent"}});
+    }
     let size = if chart.is_square { (340, 340) } else { (500, 290) };
     spec(&chart.title, chart.remark().as_deref(), size, body)
 }
 
-/// A whole specification around `body`, with a light background: a front end in dark colours
-/// would otherwise lay the dark ink on its own page.
+/// A whole specification around `body`. It names neither the background nor the ink: a front end in
+/// dark colours sets both, and one of them alone would be light on light. The colours of the marks
+/// are readable on both.
 pub(crate) fn spec(
     title: &str,
     note: Option<&str>,
@@ -54,7 +74,6 @@ pub(crate) fn spec(
     let mut spec = json!({
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "title": title,
-        "background": "white",
         "width": width,
         "height": height,
     });
@@ -65,7 +84,7 @@ pub(crate) fn spec(
 }
 
 fn color(idx: usize) -> &'static str {
-    Role::Series(idx).light()
+    MARKS[idx % MARKS.len()]
 }
 
 fn axis(field: &str, axis: &Axis) -> Value {
@@ -78,12 +97,17 @@ fn axis(field: &str, axis: &Axis) -> Value {
     };
     encoding["scale"] = scale.into();
     if axis.is_whole {
-        encoding["axis"] = json!({"tickMinStep": 1});
+        encoding["axis"] = whole();
     }
     encoding
 }
 
-fn columns(bins: &[Bin], (x, y_name): (&Axis, &str), mark: Value) -> Value {
+/// Counts have no decimals.
+fn whole() -> Value {
+    json!({"tickMinStep": 1, "format": ",d"})
+}
+
+fn columns(bins: &[Bin], (x, y): (&Axis, &Axis), mark: Value) -> Value {
     let values: Vec<Value> = bins
         .iter()
         .map(|bin| json!({"from": bin.lower, "to": bin.upper, "height": bin.height}))
@@ -96,9 +120,18 @@ fn columns(bins: &[Bin], (x, y_name): (&Axis, &str), mark: Value) -> Value {
         "encoding": {
             "x": from,
             "x2": {"field": "to"},
-            "y": {"field": "height", "type": "quantitative", "title": y_name},
+            "y": heights("height", y),
         },
     })
+}
+
+/// A vertical axis that begins at 0.
+fn heights(field: &str, axis: &Axis) -> Value {
+    let mut encoding = json!({"field": field, "type": "quantitative", "title": axis.name});
+    if axis.is_whole {
+        encoding["axis"] = whole();
+    }
+    encoding
 }
 
 fn bars(chart: &Chart, names: &[String], series: &[(String, Vec<f64>)]) -> Value {
@@ -113,7 +146,7 @@ fn bars(chart: &Chart, names: &[String], series: &[(String, Vec<f64>)]) -> Value
             "field": "name", "type": "nominal", "sort": null, "title": chart.x.name,
             "axis": {"labelAngle": if names.len() > 8 { -45 } else { 0 }},
         },
-        "y": {"field": "value", "type": "quantitative", "title": chart.y.name},
+        "y": heights("value", &chart.y),
     });
     if !chart.legend().is_empty() {
         encoding["xOffset"] = json!({"field": "series", "sort": null});
@@ -126,7 +159,7 @@ fn bars(chart: &Chart, names: &[String], series: &[(String, Vec<f64>)]) -> Value
     })
 }
 
-fn points(chart: &Chart, series: &[Series], mark: Value) -> Value {
+fn points(chart: &Chart, series: &[&Series], y: &Axis, mark: Value) -> Value {
     let mut values = Vec::new();
     let mut is_dotted = true;
     for one in series {
@@ -142,7 +175,7 @@ fn points(chart: &Chart, series: &[Series], mark: Value) -> Value {
     if mark["point"].is_boolean() {
         mark["point"] = is_dotted.into();
     }
-    let mut encoding = json!({"x": axis("x", &chart.x), "y": axis("y", &chart.y)});
+    let mut encoding = json!({"x": axis("x", &chart.x), "y": axis("y", y)});
     if !chart.legend().is_empty() {
         encoding["color"] = series_color();
     }
@@ -187,6 +220,32 @@ mod tests {
             {"x": 1.0, "y": 0.8, "series": "f1"},
         ]);
         assert_eq!(spec["data"]["values"], expected);
+    }
+
+    /// JupyterLab's dark theme lays #333333 behind a picture and writes in light grey; with a white
+    /// background of ours nothing could be read.
+    #[test]
+    fn a_picture_is_readable_on_light_and_on_dark_pages() {
+        let luminance = |color: &str| {
+            let channel = |at: usize| {
+                let value = f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
+                if value <= 0.039_28 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+        };
+        // The contrast ratio of WCAG 2.2.
+        let contrast = |a: &str, b: &str| {
+            let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
+            a.max(b) / a.min(b)
+        };
+        for mark in MARKS {
+            for page in ["#ffffff", "#333333"] {
+                assert!(contrast(mark, page) >= 3.0, "{mark} on {page}");
+            }
+        }
+        let spec = Chart::histogram("n", &[Some(1.0)]).draw().vega_lite;
+        assert!(spec.get("background").is_none() && spec.get("config").is_none(), "{spec}");
+        assert_eq!(spec["encoding"]["y"]["axis"]["format"], ",d");
     }
 
     #[test]

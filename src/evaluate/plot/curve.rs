@@ -2,18 +2,18 @@
 
 use crate::{
     evaluate::{CalibrationCurve, Forecast, PrecisionRecallCurve, RocCurve},
-    plot::{Bin, Chart, Series},
+    plot::{Bin, Chart, MAX_SERIES, Series},
 };
 
 /// The ROC curve of the positive class, or of each class against the rest. `None` where it is
 /// undefined.
 pub fn roc_plot(curves: &[RocCurve]) -> Option<Chart> {
-    let lines = curves.iter().map(|curve| {
+    let lines = weakest_first(curves, |curve| curve.auc).into_iter().map(|curve| {
         let name = format!("{}: area {:.4}", curve.class, curve.auc);
         Series::new(name, zip(&curve.false_positive_rates, &curve.true_positive_rates))
     });
     (!curves.is_empty()).then(|| {
-        Chart::lines(lines.collect())
+        lines_of_classes(lines.collect())
             .of_shares()
             .title("ROC curve")
             .axes("false positive rate", "true positive rate")
@@ -26,11 +26,12 @@ pub fn roc_plot(curves: &[RocCurve]) -> Option<Chart> {
 pub fn precision_recall_plot(curves: &[PrecisionRecallCurve]) -> Option<Chart> {
     // Many long names would fill the legend.
     let area = if curves.len() == 1 { "average precision" } else { "AP" };
-    let lines = curves.iter().map(|curve| {
+    let weakest = weakest_first(curves, |curve| curve.average_precision);
+    let lines = weakest.into_iter().map(|curve| {
         let name = format!("{}: {area} {:.4}", curve.class, curve.average_precision);
         Series::new(name, zip(&curve.recalls, &curve.precisions))
     });
-    let chart = Chart::lines(lines.collect())
+    let chart = lines_of_classes(lines.collect())
         .of_shares()
         .title("Precision-recall curve")
         .axes("recall", "precision");
@@ -67,6 +68,25 @@ pub fn calibration_plot(curve: &CalibrationCurve, positive: &str, ece: f64) -> C
         .with_backdrop("share of examples", backdrop.collect())
 }
 
+/// The curves in the order of their classes; where not all of them are drawn the weakest first, since
+/// those are what somebody looks for.
+fn weakest_first<T>(curves: &[T], area: impl Fn(&T) -> f64) -> Vec<&T> {
+    let mut curves: Vec<&T> = curves.iter().collect();
+    if curves.len() > MAX_SERIES {
+        curves.sort_by(|a, b| area(a).total_cmp(&area(b)));
+    }
+    curves
+}
+
+fn lines_of_classes(lines: Vec<Series>) -> Chart {
+    let n_classes = lines.len();
+    let chart = Chart::lines(lines);
+    match n_classes > MAX_SERIES {
+        true => chart.note(format!("the weakest {MAX_SERIES} of {n_classes} classes")),
+        false => chart,
+    }
+}
+
 fn zip(x: &[f64], y: &[f64]) -> Vec<(f64, f64)> {
     x.iter().copied().zip(y.iter().copied()).collect()
 }
@@ -99,13 +119,19 @@ mod tests {
     }
 
     #[test]
-    fn of_many_classes_the_first_are_drawn_and_the_rest_counted() {
+    fn of_many_classes_the_weakest_are_drawn_and_the_rest_counted() {
         let rows: Vec<f64> = (0..10)
-            .flat_map(|row| (0..10).map(move |col| f64::from(u8::from(row == col))))
+            .flat_map(|row| {
+                // Class 7 is never found.
+                let guess = if row == 7 { 3 } else { row };
+                (0..10).map(move |col| f64::from(u8::from(guess == col)))
+            })
             .collect();
         let labels: Vec<u32> = (0..10).collect();
         let plot = evaluation(&labels, &rows, 10).precision_recall_plot().unwrap().draw();
         assert_eq!(plot.svg.matches("<polyline").count(), 6);
-        assert!(plot.svg.contains("the first 6 of 10 series"), "{}", plot.svg);
+        assert!(plot.svg.contains("the weakest 6 of 10 classes"), "{}", plot.svg);
+        assert!(plot.svg.contains("&lt;class 7&gt;: AP 0.1000"), "{}", plot.svg);
+        assert!(!plot.svg.contains("&lt;class 9&gt;"), "{}", plot.svg);
     }
 }
