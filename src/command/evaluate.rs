@@ -8,8 +8,7 @@ use serde_json::json;
 use super::Session;
 use crate::{
     error::{Error, Result},
-    figure::metric,
-    output::{Align, Output, Table},
+    output::Output,
     registry::DEFAULT_MODEL,
     store::write_atomically,
 };
@@ -43,10 +42,6 @@ impl Evaluate {
             }
         }
         let metrics: BTreeMap<String, f64> = evaluation.metrics().into_iter().collect();
-        let mut table = Table::new([("metric", Align::Left), ("value", Align::Right)]);
-        for (key, value) in evaluation.metrics() {
-            table.push([evaluation.title(&key), metric(value)]);
-        }
         Ok(Output::new(json!({
             "model": version.model,
             "version": version.version,
@@ -55,6 +50,8 @@ impl Evaluate {
             "metrics": metrics,
         }))
         .text(format!("{}/{} on {}.{}\n", version.model, version.version, self.data, self.split))
-        .table(table))
+        .table(evaluation.table())
+        .text("")
+        .table(evaluation.report()))
     }
 }

@@ -117,7 +117,8 @@ impl List {
                 "no runs; train one with `trialbook train tfidf --data NAME`"
             }));
         }
-        Ok(output.table(runs_table(&runs)))
+        let registered = registry.versions_by_run()?;
+        Ok(output.table(runs_table(&runs, Some(&registered))))
     }
 }
 

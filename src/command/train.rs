@@ -223,7 +223,9 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
             seconds(timings.evaluate_s),
             seconds(timings.save_s)
         ))
-        .table(table);
+        .table(table)
+        .text("")
+        .table(trained.evaluation.report());
     let sizes = &trained.model["sizes"];
     if let Some(features) = sizes["n_features"].as_u64() {
         output = output.text(format!("\n{} features", count(features)));

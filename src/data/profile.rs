@@ -144,6 +144,9 @@ impl Profile {
             .table(self.size_table())
             .table(self.length_table())
             .text(self.overlap_text());
+        if self.has_class_table() {
+            output = output.table(self.class_table());
+        }
         if let [negative, positive] = &self.telling_words[..] {
             output = output.table(side_by_side(negative, positive));
         } else {
@@ -152,22 +155,39 @@ impl Profile {
         output
     }
 
+    /// Rows, words and flaws of each split; with few classes also how many examples each has.
     fn size_table(&self) -> Table {
         let mut heads = vec![("split", Align::Left), ("rows", Align::Right)];
-        heads.extend(self.classes.iter().map(|class| (class.as_str(), Align::Right)));
+        if !self.has_class_table() {
+            heads.extend(self.classes.iter().map(|class| (class.as_str(), Align::Right)));
+        }
         heads.extend(["vocabulary", "duplicates", "empty"].map(|head| (head, Align::Right)));
-        let mut table = Table::new(heads).with_title(format!("{}: examples", self.dataset));
+        let title = format!("{}: examples", self.dataset);
+        let mut table = Table::new(heads).with_title(title).continued();
         for split in &self.splits {
             let mut row = vec![split.name.clone(), figure::count(split.n_rows)];
-            row.extend(split.class_counts.iter().map(|&n| {
-                format!(
-                    "{} ({:.1}%)",
-                    figure::count(n),
-                    100.0 * n as f64 / split.n_rows.max(1) as f64
-                )
-            }));
+            if !self.has_class_table() {
+                row.extend((0..self.classes.len()).map(|class_idx| split.class_share(class_idx)));
+            }
             row.extend([split.n_vocabulary, split.n_duplicates, split.n_empty].map(figure::count));
             table.push(row);
+        }
+        table
+    }
+
+    /// More classes than fit side by side get a table of their own, one in a row.
+    fn has_class_table(&self) -> bool {
+        const MAX_SIDE_BY_SIDE: usize = 5;
+        self.classes.len() > MAX_SIDE_BY_SIDE
+    }
+
+    fn class_table(&self) -> Table {
+        let splits = self.splits.iter().map(|split| (split.name.as_str(), Align::Right));
+        let mut table = Table::new([("class", Align::Left)].into_iter().chain(splits))
+            .with_title(format!("examples of each of {} classes", self.classes.len()));
+        for (class_idx, class) in self.classes.iter().enumerate() {
+            let counts = self.splits.iter().map(|split| split.class_share(class_idx));
+            table.push([class.clone()].into_iter().chain(counts));
         }
         table
     }
@@ -206,6 +226,13 @@ impl Profile {
 }
 
 impl SplitProfile {
+    /// How many examples a class has, and their share: `1,083 (49.5%)`.
+    fn class_share(&self, class_idx: usize) -> String {
+        let n_examples = self.class_counts[class_idx];
+        let percent = 100.0 * n_examples as f64 / self.n_rows.max(1) as f64;
+        format!("{} ({percent:.1}%)", figure::count(n_examples))
+    }
+
     fn of(split: &Split, words: &WordCounts, n_distinct: usize) -> Self {
         let lengths: Vec<usize> = split.texts.par_iter().map(|text| n_words(text)).collect();
         Self {

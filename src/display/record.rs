@@ -30,7 +30,7 @@ impl Show for Run {
     }
 
     fn list_content(runs: &[Self]) -> Content {
-        runs_table(runs).content()
+        runs_table(runs, None).content()
     }
 }
 
@@ -126,7 +126,12 @@ impl Show for QueryResult {
 
 /// An evaluation's metrics and its confusion matrix.
 fn measured(output: Output, evaluation: &Evaluation) -> Output {
-    output.table(evaluation.table()).text("").plot(evaluation.confusion_plot())
+    output
+        .table(evaluation.table())
+        .text("")
+        .table(evaluation.report())
+        .text("")
+        .plot(evaluation.confusion_plot())
 }
 
 /// A run's name, where it stands and when it ran.
@@ -142,9 +147,10 @@ pub(crate) fn headline(run: &Run) -> String {
     )
 }
 
-/// Runs as the list shows them.
-pub(crate) fn runs_table(runs: &[Run]) -> Table {
-    let mut table = Table::new([
+/// Runs as the list shows them, with the version that each one became, such as `Reviews/3`, where
+/// `registered` knows it.
+pub(crate) fn runs_table(runs: &[Run], registered: Option<&BTreeMap<String, String>>) -> Table {
+    let mut heads = vec![
         ("run", Align::Left),
         ("name", Align::Left),
         ("status", Align::Left),
@@ -154,10 +160,15 @@ pub(crate) fn runs_table(runs: &[Run]) -> Table {
         ("data", Align::Left),
         ("accuracy", Align::Right),
         ("f1", Align::Right),
-    ]);
+    ];
+    if registered.is_some() {
+        heads.insert(7, ("version", Align::Left));
+    }
+    let mut table =
+        Table::new(heads).with_dispensable(["started (UTC)", "took", "status", "accuracy", "name"]);
     for run in runs {
         let param = |key| run.params.get(key).map_or("-", String::as_str).to_owned();
-        table.push([
+        let mut row = vec![
             short(&run.run_id).to_owned(),
             run.name.clone(),
             run.status.to_string(),
@@ -167,7 +178,12 @@ pub(crate) fn runs_table(runs: &[Run]) -> Table {
             param("dataset"),
             figure::metric_or_dash(run.metrics.get("accuracy").copied()),
             figure::metric_or_dash(run.metrics.get("f1").copied()),
-        ]);
+        ];
+        if let Some(registered) = registered {
+            let version = registered.get(&run.run_id).map_or("-", String::as_str);
+            row.insert(7, version.to_owned());
+        }
+        table.push(row);
     }
     table
 }

@@ -4,11 +4,12 @@
 use serde::{Serialize, Serializer};
 
 use super::{
-    CalibrationCurve, ConfusionMatrix, Forecast, N_BINS, PrecisionRecallCurve, Ranking, RocCurve,
-    brier, calibration_error, log_loss,
+    Averages, CalibrationCurve, ConfusionMatrix, Forecast, N_BINS, PrecisionRecallCurve, Ranking,
+    RocCurve, brier, calibration_error, log_loss,
 };
 use crate::{
     error::{Error, Result},
+    figure,
     model::predicted_label,
     output::{Align, Table},
 };
@@ -25,6 +26,9 @@ pub struct Evaluation {
     n_examples: usize,
     #[serde(serialize_with = "as_map")]
     metrics: Vec<(String, f64)>,
+    /// How many of the metrics are of the whole split; those of each class come after them.
+    #[serde(skip)]
+    n_overall: usize,
     confusion: ConfusionMatrix,
     roc: Vec<RocCurve>,
     precision_recall: Vec<PrecisionRecallCurve>,
@@ -83,6 +87,7 @@ pub fn evaluate(labels: &[u32], probabilities: &[f64], classes: &[String]) -> Re
     metrics.push("log_loss", log_loss(labels, probabilities, n_classes));
     metrics.push("brier", brier(labels, probabilities, n_classes));
     metrics.push("ece", calibration_error(&confidences, &correct)?);
+    let n_overall = metrics.0.len();
     for (class_idx, class) in classes.iter().enumerate() {
         let own = confusion.of_class(class_idx);
         metrics.push(&format!("precision_{class}"), own.precision);
@@ -96,6 +101,7 @@ pub fn evaluate(labels: &[u32], probabilities: &[f64], classes: &[String]) -> Re
     Ok(Evaluation {
         n_examples: labels.len(),
         metrics: metrics.0,
+        n_overall,
         confusion,
         roc: roc.map(|curve| curve.thinned(MAX_CURVE_POINTS)).collect(),
         precision_recall: precision_recall.map(|curve| curve.thinned(MAX_CURVE_POINTS)).collect(),
@@ -157,12 +163,30 @@ impl Evaluation {
         &self.calibration
     }
 
-    /// The metrics as a table.
+    /// The metrics of the whole split as a table; [`Evaluation::report`] has those of each class.
     pub fn table(&self) -> Table {
         let mut table = Table::new([("metric", Align::Left), ("value", Align::Right)]);
-        for (name, value) in &self.metrics {
-            table.push([name.clone(), format!("{value:.4}")]);
+        for (name, value) in &self.metrics[..self.n_overall] {
+            table.push([self.title(name), figure::metric(*value)]);
         }
+        table
+    }
+
+    /// Precision, recall, F1 and number of examples (support) of each class, then their plain and
+    /// their weighted mean, as scikit-learn's `classification_report` has them.
+    pub fn report(&self) -> Table {
+        let heads = ["precision", "recall", "f1", "support"].map(|head| (head, Align::Right));
+        let mut table = Table::new([("class", Align::Left)].into_iter().chain(heads));
+        let mut push = |name: String, averages: Averages, support: usize| {
+            let rates = [averages.precision, averages.recall, averages.f1].map(figure::metric);
+            table.push([name].into_iter().chain(rates).chain([figure::count(support)]));
+        };
+        let confusion = &self.confusion;
+        for (class_idx, class) in confusion.classes().iter().enumerate() {
+            push(class.clone(), confusion.of_class(class_idx), confusion.support(class_idx));
+        }
+        push("macro average".into(), confusion.macro_average(), self.n_examples);
+        push("weighted average".into(), confusion.weighted_average(), self.n_examples);
         table
     }
 }
@@ -282,6 +306,24 @@ mod tests {
         assert_eq!(evaluation.metric("f1"), evaluation.metric("macro_f1"));
         assert_eq!(evaluation.roc().len(), 3);
         assert_eq!(evaluation.calibration().forecast, Forecast::Confidence);
+    }
+
+    /// The rows are those of scikit-learn 1.7's `classification_report(labels, predicted, digits=4)`.
+    #[test]
+    fn the_report_has_every_class_and_both_averages() {
+        let row = |class: usize| [0, 1, 2].map(|other| if other == class { 0.8 } else { 0.1 });
+        let labels = [0, 0, 0, 1, 1, 2];
+        let rows: Vec<f64> = [0, 0, 1, 1, 1, 2].into_iter().flat_map(row).collect();
+        let report = evaluate(&labels, &rows, &names(&["a", "b", "c"])).unwrap().report();
+        let expected = "\
+class             precision  recall      f1  support
+────────────────────────────────────────────────────
+a                    1.0000  0.6667  0.8000        3
+b                    0.6667  1.0000  0.8000        2
+c                    1.0000  1.0000  1.0000        1
+macro average        0.8889  0.8889  0.8667        6
+weighted average     0.8889  0.8333  0.8333        6";
+        assert_eq!(report.to_text(Some(80)), expected);
     }
 
     #[test]

@@ -139,6 +139,21 @@ impl ConfusionMatrix {
         }
     }
 
+    /// The means over the classes, each weighted with its number of examples, as scikit-learn's
+    /// `average="weighted"`; all 0 without examples.
+    pub fn weighted_average(&self) -> Averages {
+        let n_examples = self.n_examples().max(1) as f64;
+        let mean = |of_class: fn(&Self, usize) -> f64| {
+            let weighted = |class_idx| of_class(self, class_idx) * self.support(class_idx) as f64;
+            (0..self.n_classes()).map(weighted).sum::<f64>() / n_examples
+        };
+        Averages {
+            precision: mean(Self::precision),
+            recall: mean(Self::recall),
+            f1: mean(Self::f1),
+        }
+    }
+
     /// The plain means over the classes. A class that neither occurs nor is predicted is left out,
     /// as scikit-learn leaves it out when it is not told the classes.
     pub fn macro_average(&self) -> Averages {

@@ -82,6 +82,21 @@ impl Registry {
         })
     }
 
+    /// What each run's version is called, such as `Reviews/3`, by the run's id; the newest where a
+    /// run has several.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub fn versions_by_run(&self) -> Result<BTreeMap<String, String>> {
+        let mut names = BTreeMap::new();
+        for model in self.models()? {
+            for version in self.versions(&model.name)? {
+                names.insert(version.run_id, format!("{}/{}", version.model, version.version));
+            }
+        }
+        Ok(names)
+    }
+
     /// One version of a model.
     ///
     /// # Errors
