@@ -2,7 +2,7 @@
 //! functions, numbers with exponents, files as tables, and columns that are named as they were written.
 //! What polars would silently ignore, or answer with its parser's own notes, is refused here in words.
 
-use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, ops::Range, path::PathBuf};
 
 use super::token::{Token, tokens};
 use crate::error::{Error, Result};
@@ -44,8 +44,15 @@ pub(super) fn translate(query: &str) -> Result<Translated> {
     let named = selects.iter().find(|select| select.depth == 0);
     let names = named.map(|select| names(&tokens, select)).unwrap_or_default();
     let mut translated = Translated { query: String::new(), files: BTreeSet::new() };
+    let sorted = named.map(|select| sorted(&tokens, select, &names)).unwrap_or_default();
     for (idx, token) in tokens.iter().enumerate() {
         let text = &mut translated.query;
+        if let Some((place, name)) = sorted.iter().find(|(place, _)| place.contains(&idx)) {
+            if place.start == idx {
+                let _ = write!(text, "\"{}\"", name.replace('"', "\"\""));
+            }
+            continue;
+        }
         match token {
             token if is_file(&tokens, idx) => {
                 let path = token.string().unwrap_or_default();
@@ -72,8 +79,10 @@ struct Select {
     /// How many parentheses are open around it.
     depth: usize,
     /// Indices of the tokens of its list of columns.
-    list: std::ops::Range<usize>,
+    list: Range<usize>,
     clauses: Vec<&'static str>,
+    /// Indices of the tokens from its `order` on.
+    order: Option<Range<usize>>,
 }
 
 const CLAUSES: [&str; 7] = ["from", "where", "group", "having", "order", "limit", "qualify"];
@@ -106,6 +115,9 @@ fn selects(tokens: &[Token<'_>]) -> Vec<Select> {
             while let Some(&last) = open.last().filter(|last| found[**last].depth >= depth) {
                 let list = &mut found[last].list;
                 list.end = list.end.min(idx);
+                if let Some(order) = &mut found[last].order {
+                    order.end = order.end.min(idx);
+                }
                 open.pop();
             }
         };
@@ -124,7 +136,8 @@ fn selects(tokens: &[Token<'_>]) -> Vec<Select> {
             }
             _ if token.is("select") => {
                 open.push(found.len());
-                found.push(Select { depth, list: idx + 1..tokens.len(), clauses: Vec::new() });
+                let list = idx + 1..tokens.len();
+                found.push(Select { depth, list, clauses: Vec::new(), order: None });
             }
             _ => {
                 let clause = CLAUSES.into_iter().find(|clause| token.is(clause));
@@ -134,6 +147,11 @@ fn selects(tokens: &[Token<'_>]) -> Vec<Select> {
                 {
                     select.list.end = select.list.end.min(idx);
                     select.clauses.push(clause);
+                    match (clause, &mut select.order) {
+                        ("order", order) => *order = Some(idx + 1..tokens.len()),
+                        ("limit", Some(order)) => order.end = order.end.min(idx),
+                        _ => {}
+                    }
                 }
             }
         }
@@ -169,6 +187,36 @@ fn names(tokens: &[Token<'_>], select: &Select) -> Vec<(usize, String)> {
     named
 }
 
+/// What `select` sorts by that is one of the columns `names`, and by which name: polars would compute
+/// `order by count(*)` anew, over the groups.
+fn sorted(
+    tokens: &[Token<'_>],
+    select: &Select,
+    names: &[(usize, String)],
+) -> Vec<(Range<usize>, String)> {
+    let Some(order) = select.order.clone() else { return Vec::new() };
+    let mut sorted = Vec::new();
+    for item in items(tokens, order) {
+        let mut parts: Vec<(usize, Token<'_>)> =
+            item.filter(|(_, token)| !token.is_blank()).collect();
+        if parts.first().is_some_and(|(_, first)| first.is("by")) {
+            parts.remove(0);
+        }
+        let is_direction = |token: Token<'_>| {
+            ["asc", "desc", "nulls", "first", "last"].iter().any(|word| token.is(word))
+        };
+        while parts.last().is_some_and(|(_, last)| is_direction(*last)) {
+            parts.pop();
+        }
+        let (Some((first, _)), Some((last, _))) = (parts.first(), parts.last()) else { continue };
+        let text = written(&tokens[*first..=*last]);
+        if let Some((_, name)) = names.iter().find(|(_, name)| name.eq_ignore_ascii_case(&text)) {
+            sorted.push((*first..last + 1, name.clone()));
+        }
+    }
+    sorted
+}
+
 /// An expression as it was written, on one line and without comments.
 fn written(tokens: &[Token<'_>]) -> String {
     let mut text = String::new();
@@ -185,7 +233,7 @@ fn written(tokens: &[Token<'_>]) -> String {
 type Item<'a> = std::vec::IntoIter<(usize, Token<'a>)>;
 
 /// The columns of a list, each with the indices of its tokens.
-fn items<'a>(tokens: &[Token<'a>], list: std::ops::Range<usize>) -> Vec<Item<'a>> {
+fn items<'a>(tokens: &[Token<'a>], list: Range<usize>) -> Vec<Item<'a>> {
     let mut items = vec![Vec::new()];
     let (mut depth, mut is_first) = (0_usize, true);
     for (idx, token) in tokens.iter().enumerate().take(list.end).skip(list.start) {
@@ -304,12 +352,16 @@ mod tests {
         check("select count(*) from t", "select count(*) as \"count(*)\" from t");
         check(
             "select label, avg(x), avg( y ) from t group by label order by avg(x)",
-            "select label, avg(x) as \"avg(x)\", avg( y ) as \"avg( y )\" from t group by label order by avg(x)",
+            "select label, avg(x) as \"avg(x)\", avg( y ) as \"avg( y )\" from t group by label order by \"avg(x)\"",
         );
         check("select 1, 'a', a + b", "select 1 as \"1\", 'a' as \"'a'\", a + b as \"a + b\"");
         check(
             "select case when a then 1 end, not b from t",
             "select case when a then 1 end as \"case when a then 1 end\", not b as \"not b\" from t",
+        );
+        check(
+            "select count(*) from t order by COUNT(*) desc nulls last, a limit 1",
+            "select count(*) as \"count(*)\" from t order by \"count(*)\" desc nulls last, a limit 1",
         );
         check("select distinct upper(a) from t", "select distinct upper(a) as \"upper(a)\" from t");
         for unchanged in [
