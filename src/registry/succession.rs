@@ -1,0 +1,588 @@
+//! How a registry comes to lie where this build looks for it: a new one is made there, and one that
+//! an older build wrote is moved there, also while older builds have it open.
+//!
+//! Builds up to schema 2 stand on redb 4.4, this one on 4.6. Both share a file between processes, in
+//! ways that must not meet: 4.6 does not see that a 4.4 has the file open, and an older build that
+//! opens a file writes to it before it looks at the schema. So the two never open the same file:
+//!
+//! - the registry lies at a name that no older build knows (`registry-v3.redb`);
+//! - at the old name (`registry.redb`) lies a **marker**, a small database whose schema is 3 and which
+//!   this build never opens, only makes. An older build says of it, in its own words, that a newer one
+//!   wrote it. A new store has one too: otherwise an older build would begin a second registry there.
+//!
+//! Keeping the old name would not be safe: an older build that is started opens, repairs and closes
+//! whatever lies there, under locks that this build's processes do not see.
+//!
+//! An older build that has the old file open goes on writing to it until something stops it, so
+//! moving is done under the lock that its write transactions need ([`LockedFile`]):
+//!
+//! 1. the file is copied; everything older builds were told is written is in it;
+//! 2. a copy of the copy is brought to schema 3, and a marker is made, all under temporary names;
+//! 3. the first copy gets its name, as the backup (`registry-v2-backup.redb`);
+//! 4. the old file's header is replaced by a note of that name. redb 4.4 reads the header at the
+//!    beginning of every transaction, after it got the lock, and refuses one that is none: from here
+//!    on no older build commits to this file, or writes a header to it. Each opens what lies at the
+//!    old name afresh, finds the marker, and says so;
+//! 5. the new registry gets its name;
+//! 6. the marker replaces the old file.
+//!
+//! Whoever is killed before step 4 has changed nothing. After it, whoever comes next finds the note,
+//! and goes on from the backup, which nobody can have got ahead of. Everything that needs room on the
+//! disk is done before step 4. The lock makes two that move at once wait for each other.
+
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    path::{Path, PathBuf},
+};
+
+use redb::ReadableDatabase as _;
+use tempfile::{NamedTempFile, PersistError};
+
+use super::{
+    database::{self, forbids_writing},
+    fault::Fault,
+    locked_file::{Header, LockedFile, header_of},
+    private_copy::PrivateCopy,
+    schema,
+    transaction::{ReadTxn, WriteTxn},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    store::{Store, sync_dir, temporary_file},
+};
+
+/// What the header of a file begins with whose content was moved, in place of redb's own mark; the
+/// backup's name follows. Whoever looks into the file can read it.
+const RETIRED: &str = "trialbook has moved this registry. As it was, it is kept in ";
+
+/// So often the files are looked at again when other processes have changed them meanwhile.
+const MAX_TRIES: usize = 100;
+
+/// What has been done of moving a registry: after each, a process may be killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Copied,
+    Prepared,
+    BackedUp,
+    Retired,
+    Placed,
+    Marked,
+}
+
+/// Makes sure that the store's registry lies where this build looks for it. Where that cannot be
+/// written, everything stays as it is.
+///
+/// # Errors
+/// When the system refuses, when an older registry is damaged, and when one that was there is gone.
+pub(super) fn settle(store: &Store, now_ms: i64) -> Result<()> {
+    Place::of(store).settle(now_ms, &mut |_| Ok(()))
+}
+
+/// What can be read of a registry that does not lie where this build looks for it, because this
+/// process may not move it.
+///
+/// # Errors
+/// When there is none either.
+pub(super) fn read_unmoved(live: &Path) -> Result<PrivateCopy> {
+    let place = Place::below(live);
+    if !place.older.exists() {
+        return Err(place.gone());
+    }
+    place.read_unmoved().map_err(|fault| fault.into_error(&place.older))
+}
+
+/// What is wrong with what lies at the name that older builds know, if anything is.
+///
+/// # Errors
+/// When the system refuses to read.
+pub(super) fn inspect_marker(live: &Path) -> Result<Option<String>> {
+    let place = Place::below(live);
+    // Where none was moved, what lies there is the registry itself.
+    if !live.exists() || !place.older.exists() || is_retired(&header_at(&place.older)?) {
+        return Ok(None);
+    }
+    let inspect = || -> Result<Option<String>, Fault> {
+        let locked = LockedFile::shared(&place.older).map_err(|e| place.fail("read", e))?;
+        let copy = PrivateCopy::of(&locked, &place.older, &std::env::temp_dir())?;
+        Ok(match marked(&copy.database)? {
+            Some(_) => None,
+            None => Some(format!(
+                "{:?} holds another registry, which only older versions use: move it into a store \
+                 of its own",
+                place.older
+            )),
+        })
+    };
+    match inspect() {
+        Err(Fault::Redb(error)) => Ok(Some(format!(
+            "{:?}, which keeps older versions away, is damaged ({error}): delete it, and the next \
+             command makes it anew",
+            place.older
+        ))),
+        Err(Fault::Ours(error)) => Err(error),
+        Ok(problem) => Ok(problem),
+    }
+}
+
+/// The files of one store's registry.
+struct Place {
+    dir: PathBuf,
+    live: PathBuf,
+    older: PathBuf,
+}
+
+/// How far an attempt came.
+enum Outcome {
+    /// Something has changed, here or elsewhere: look again.
+    LookAgain,
+    /// What is there may only be read.
+    ReadOnly,
+}
+
+impl Place {
+    fn of(store: &Store) -> Self {
+        Self {
+            dir: store.root().to_owned(),
+            live: store.registry_path(),
+            older: store.older_registry_path(),
+        }
+    }
+
+    fn below(live: &Path) -> Self {
+        Self::of(&Store::new(live.parent().unwrap_or(Path::new("."))))
+    }
+
+    fn settle(&self, now_ms: i64, done: &mut dyn FnMut(Step) -> Result<()>) -> Result<()> {
+        for _ in 0..MAX_TRIES {
+            if self.live.exists() {
+                return self.complete();
+            }
+            let outcome = match fs::symlink_metadata(&self.older) {
+                Ok(found) if found.is_symlink() => return Err(self.is_link()),
+                Ok(_) => self.move_here(now_ms, done),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.begin(now_ms),
+                Err(error) => Err(self.fail("read", error).into()),
+            };
+            match outcome.map_err(|fault| fault.into_error(&self.older))? {
+                Outcome::LookAgain => {}
+                Outcome::ReadOnly => return Ok(()),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!("the registry {:?} changes while it is opened", self.live),
+        )
+        .with_hint("try again"))
+    }
+
+    /// Makes a new registry. The marker goes first: an older build that comes between finds it.
+    fn begin(&self, now_ms: i64) -> Result<Outcome, Fault> {
+        let fresh = database::prepare(&self.live, |txn| schema::initialise(txn, now_ms))?;
+        let marker = self.marker(false)?;
+        if put_new(marker, &self.older)? {
+            self.place(fresh)?;
+        }
+        Ok(Outcome::LookAgain)
+    }
+
+    /// The registry, at its name; one that lies there already is left as it is.
+    fn place(&self, registry: NamedTempFile) -> Result<()> {
+        put_new(registry, &self.live)?;
+        sync_dir(&self.dir)
+    }
+
+    /// Puts a marker where none is: after a crash, or into a store that was restored.
+    fn complete(&self) -> Result<()> {
+        let completed = match header_of(&self.older) {
+            Ok(header) if !is_retired(&header) => return Ok(()),
+            Ok(_) => self.replace_retired(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.marker(false).and_then(|marker| Ok(put_new(marker, &self.older)?)).map(drop)
+            }
+            Err(error) => Err(self.fail("read", error).into()),
+        };
+        match completed {
+            // It protects from older builds; who cannot put it there may still use the registry.
+            Err(fault) => {
+                let error = fault.into_error(&self.older);
+                tracing::debug!(error = %error.chain(), "no marker for older versions was made");
+                Ok(())
+            }
+            Ok(()) => sync_dir(&self.dir),
+        }
+    }
+
+    fn replace_retired(&self) -> Result<(), Fault> {
+        let old = LockedFile::exclusive(&self.older).map_err(|e| self.fail("write", e))?;
+        // Whoever moved it may have held the lock until now, and be done.
+        let is_there = old.lies_at(&self.older).map_err(|e| self.fail("read", e))?;
+        let header = old.header().map_err(|e| self.fail("read", e))?;
+        if is_there && is_retired(&header) {
+            let metadata = old.metadata().map_err(|e| self.fail("read", e))?;
+            self.put_marker(Plan { metadata, done: &mut |_| Ok(()) }, self.marker(true)?)?;
+            tell(&self.backup_in(&header)?);
+        }
+        Ok(())
+    }
+
+    /// Moves what an older build has at the old name.
+    fn move_here(
+        &self,
+        now_ms: i64,
+        done: &mut dyn FnMut(Step) -> Result<()>,
+    ) -> Result<Outcome, Fault> {
+        let old = match LockedFile::exclusive(&self.older) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Outcome::LookAgain);
+            }
+            Err(error) if forbids_writing(&error) => return Ok(Outcome::ReadOnly),
+            locked => locked.map_err(|e| self.fail("write", e))?,
+        };
+        let fail = |error| self.fail("move", error);
+        if !old.lies_at(&self.older).map_err(fail)? {
+            return Ok(Outcome::LookAgain);
+        }
+        let header = old.header().map_err(fail)?;
+        let plan = Plan { metadata: old.metadata().map_err(fail)?, done };
+        if is_retired(&header) {
+            return self.finish(plan, &self.backup_in(&header)?);
+        }
+
+        let backup = match temporary_file(&self.dir) {
+            Err(error) if forbids_writing(&error) => return Ok(Outcome::ReadOnly),
+            file => file.map_err(fail)?,
+        };
+        old.copy_into(backup.as_file()).map_err(fail)?;
+        plan.keep_owner(backup.as_file()).map_err(fail)?;
+        (plan.done)(Step::Copied)?;
+        let (registry, found) = match self.successor(&plan, backup.path())? {
+            Found::Registry { file, schema } => (file, schema),
+            // A store whose making was cut short, or whose registry was taken away.
+            Found::Marker { has_moved: false } => {
+                drop(old);
+                self.place(database::prepare(&self.live, |txn| schema::initialise(txn, now_ms))?)?;
+                return Ok(Outcome::LookAgain);
+            }
+            Found::Marker { has_moved: true } => return Err(self.gone().into()),
+        };
+        let marker = self.marker(true)?;
+        (plan.done)(Step::Prepared)?;
+
+        let backup = self.name_backup(backup, found)?;
+        sync_dir(&self.dir)?;
+        (plan.done)(Step::BackedUp)?;
+        old.retire(&retired(&backup)).map_err(fail)?;
+        (plan.done)(Step::Retired)?;
+        self.place(registry)?;
+        (plan.done)(Step::Placed)?;
+        self.put_marker(plan, marker)?;
+        tell(&backup);
+        Ok(Outcome::LookAgain)
+    }
+
+    /// Goes on where a process was killed that had made the old file unusable.
+    fn finish(&self, plan: Plan<'_>, backup: &Path) -> Result<Outcome, Fault> {
+        let Found::Registry { file, .. } = self.successor(&plan, backup)? else {
+            return Err(self.gone().into());
+        };
+        self.place(file)?;
+        (plan.done)(Step::Placed)?;
+        let marker = self.marker(true)?;
+        self.put_marker(plan, marker)?;
+        tell(backup);
+        Ok(Outcome::LookAgain)
+    }
+
+    /// Puts the marker in the place of the old file.
+    fn put_marker(&self, plan: Plan<'_>, marker: NamedTempFile) -> Result<(), Fault> {
+        plan.keep_owner(marker.as_file()).map_err(|error| self.fail("write", error))?;
+        marker.persist(&self.older).map_err(|error| self.fail("replace", error.error))?;
+        sync_dir(&self.dir)?;
+        Ok((plan.done)(Step::Marked)?)
+    }
+
+    /// What is to lie at the registry's name, out of a copy of the old file.
+    fn successor(&self, plan: &Plan<'_>, copy: &Path) -> Result<Found, Fault> {
+        let fail = |error| self.fail("move", error);
+        let file = temporary_file(&self.dir).map_err(fail)?;
+        io::copy(&mut File::open(copy).map_err(fail)?, &mut file.as_file()).map_err(fail)?;
+        let database = database::builder().open(file.path())?;
+        if let Some(has_moved) = marked(&database)? {
+            return Ok(Found::Marker { has_moved });
+        }
+        let schema = schema::check(&ReadTxn(database.begin_read()?))?;
+        let txn = WriteTxn(database.begin_write()?);
+        schema::migrate(&txn)?;
+        txn.0.commit()?;
+        database.close()?;
+        plan.keep_owner(file.as_file()).map_err(fail)?;
+        Ok(Found::Registry { file, schema })
+    }
+
+    fn marker(&self, has_moved: bool) -> Result<NamedTempFile, Fault> {
+        Ok(database::prepare(&self.older, |txn| schema::mark(txn, has_moved))?)
+    }
+
+    /// Gives the backup the first name that is free: an earlier one is never replaced.
+    fn name_backup(&self, mut backup: NamedTempFile, schema: u64) -> Result<PathBuf> {
+        let mut number = 1;
+        loop {
+            let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+            let path = self.dir.join(format!("registry-v{schema}-backup{suffix}.redb"));
+            match backup.persist_noclobber(&path) {
+                Ok(_) => return Ok(path),
+                Err(PersistError { error, file })
+                    if error.kind() == io::ErrorKind::AlreadyExists =>
+                {
+                    backup = file;
+                    number += 1;
+                }
+                Err(error) => return Err(Error::io("write the backup", &path, error.error)),
+            }
+        }
+    }
+
+    /// The backup that the header of a retired file names.
+    fn backup_in(&self, header: &Header) -> Result<PathBuf> {
+        let text = String::from_utf8_lossy(header);
+        let name = text.strip_prefix(RETIRED).and_then(|rest| rest.lines().next());
+        let path = name.filter(|name| !name.contains('/')).map(|name| self.dir.join(name));
+        match path {
+            Some(path) if path.is_file() => Ok(path),
+            found => Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "the registry {:?} was moved, and the copy that was kept of it is not there: \
+                     {:?}",
+                    self.older,
+                    found.unwrap_or_default()
+                ),
+            )
+            .with_hint("put that file back, or restore a backup into another folder")),
+        }
+    }
+
+    /// A copy, for this process alone, of a registry that it may not move.
+    fn read_unmoved(&self) -> Result<PrivateCopy, Fault> {
+        let fail = |error| self.fail("read", error);
+        let mut locked = LockedFile::shared(&self.older).map_err(fail)?;
+        let mut source = self.older.clone();
+        let header = locked.header().map_err(fail)?;
+        if is_retired(&header) {
+            source = self.backup_in(&header)?;
+            locked = LockedFile::shared(&source).map_err(fail)?;
+        }
+        let copy = PrivateCopy::of(&locked, &source, &std::env::temp_dir())?;
+        if marked(&copy.database)?.is_some() {
+            return Err(self.gone().into());
+        }
+        schema::check(&ReadTxn(copy.database.begin_read()?))?;
+        copy.migrate()?;
+        Ok(copy)
+    }
+
+    fn gone(&self) -> Error {
+        Error::new(ErrorKind::Io, format!("the registry {:?} is not there any more", self.live))
+            .with_hint("put it back, or restore a backup with `trialbook store restore FILE`")
+    }
+
+    fn is_link(&self) -> Error {
+        Error::invalid(format!(
+            "{:?} is a link, and the registry of an older version is moved only where its file lies",
+            self.older
+        ))
+        .with_hint("close every trialbook, and put the file itself in the link's place")
+    }
+
+    fn fail(&self, what: &str, error: io::Error) -> Error {
+        Error::io(&format!("{what} the registry"), &self.older, error)
+    }
+}
+
+/// What a copy of the old file turned out to hold.
+enum Found {
+    Registry { file: NamedTempFile, schema: u64 },
+    Marker { has_moved: bool },
+}
+
+/// What goes along with every file that is made while a registry is moved.
+struct Plan<'a> {
+    metadata: Metadata,
+    done: &'a mut dyn FnMut(Step) -> Result<()>,
+}
+
+impl Plan<'_> {
+    /// Whoever could use the old file can use `file`; durable when this returns.
+    fn keep_owner(&self, file: &File) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt as _, fchown};
+            // Only root can, and only root need.
+            let _ = fchown(file, Some(self.metadata.uid()), Some(self.metadata.gid()));
+        }
+        file.set_permissions(self.metadata.permissions())?;
+        file.sync_all()
+    }
+}
+
+/// Gives `file` its name unless something has it already.
+fn put_new(file: NamedTempFile, path: &Path) -> Result<bool> {
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) if forbids_writing(&error.error) => {
+            Err(database::read_only(path).with_source(error.error))
+        }
+        Err(error) => Err(Error::io("create the registry", path, error.error)),
+    }
+}
+
+fn marked(database: &redb::Database) -> Result<Option<bool>, Fault> {
+    schema::marked(&ReadTxn(database.begin_read()?))
+}
+
+fn header_at(path: &Path) -> Result<Header> {
+    header_of(path).map_err(|error| Error::io("read the registry", path, error))
+}
+
+fn is_retired(header: &Header) -> bool {
+    header.starts_with(RETIRED.as_bytes())
+}
+
+/// The header of a file whose content is kept in `backup`.
+fn retired(backup: &Path) -> Header {
+    let name = backup.file_name().unwrap_or_default().to_string_lossy();
+    let note = format!("{RETIRED}{name}\n");
+    let mut header = [0; size_of::<Header>()];
+    header[..note.len()].copy_from_slice(note.as_bytes());
+    header
+}
+
+fn tell(backup: &Path) {
+    tracing::warn!(
+        backup = %backup.display(),
+        "the registry is of schema {} now, and older versions of trialbook refuse the store; a copy \
+         of it as it was is kept",
+        schema::NEWEST
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            database::{Database, NEXT_EXPERIMENT, create},
+            transaction::Rows as _,
+        },
+        *,
+    };
+
+    /// A store that an older build has written to.
+    fn older_store(folder: &Path) -> Store {
+        let store = Store::new(folder);
+        fs::create_dir_all(folder).unwrap();
+        create(&store.older_registry_path(), |txn| {
+            schema::initialise(txn, 0)?;
+            schema::pretend(txn, 2)?;
+            txn.set_counter(NEXT_EXPERIMENT, 7)
+        })
+        .unwrap();
+        store
+    }
+
+    fn next_experiment(store: &Store) -> u64 {
+        let database = Database::open(store, 0).unwrap();
+        assert_eq!(database.read(schema::check).unwrap(), schema::NEWEST);
+        database.read(|txn| txn.counter(NEXT_EXPERIMENT)).unwrap()
+    }
+
+    fn backups(store: &Store) -> Vec<String> {
+        let entries = fs::read_dir(store.root()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("registry-v2-backup")).collect()
+    }
+
+    #[test]
+    fn a_move_that_ends_anywhere_is_finished_by_whoever_comes_next() {
+        use Step::{BackedUp, Copied, Marked, Placed, Prepared, Retired};
+        for last in [Copied, Prepared, BackedUp, Retired, Placed, Marked] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = older_store(folder.path());
+            let ended = Place::of(&store).settle(0, &mut |step| match step == last {
+                true => Err(Error::invalid("ended")),
+                false => Ok(()),
+            });
+            assert_eq!(ended.err().unwrap().to_string(), "ended", "{last:?}");
+            let is_retired = is_retired(&header_of(&store.older_registry_path()).unwrap());
+            assert_eq!(is_retired, [Retired, Placed].contains(&last), "{last:?}");
+
+            // Whoever may only read finds everything, wherever it lies.
+            if !store.registry_path().exists() {
+                let copy = read_unmoved(&store.registry_path()).unwrap();
+                let txn = ReadTxn(copy.database.begin_read().unwrap());
+                assert!(txn.counter(NEXT_EXPERIMENT).is_ok_and(|next| next == 7), "{last:?}");
+            }
+            assert_eq!(next_experiment(&store), 7, "{last:?}");
+            let n_backups = if last == BackedUp { 2 } else { 1 };
+            assert_eq!(backups(&store).len(), n_backups, "{last:?}");
+            assert_eq!(inspect_marker(&store.registry_path()).unwrap(), None, "{last:?}");
+            let header = header_of(&store.older_registry_path()).unwrap();
+            assert!(header.starts_with(b"redb"), "{last:?}");
+        }
+    }
+
+    #[test]
+    fn what_older_builds_find_is_put_back_and_says_whether_a_registry_was_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().join("new"));
+        assert_eq!(next_experiment(&store), 1);
+        fs::remove_file(store.older_registry_path()).unwrap();
+        assert_eq!(next_experiment(&store), 1);
+        assert_eq!(inspect_marker(&store.registry_path()).unwrap(), None);
+
+        // The making of a new store was cut short.
+        fs::remove_file(store.registry_path()).unwrap();
+        assert_eq!(next_experiment(&store), 1);
+
+        // A registry that was moved, and is gone, is not begun anew.
+        let store = older_store(&folder.path().join("older"));
+        assert_eq!(next_experiment(&store), 7);
+        fs::remove_file(store.registry_path()).unwrap();
+        let error = Database::open(&store, 0).err().unwrap();
+        assert!(error.to_string().contains("registry-v3.redb"), "{error}");
+        assert!(error.to_string().contains("not there any more"), "{error}");
+        assert!(!store.registry_path().exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_older_registry_that_is_a_link_stays_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = older_store(&folder.path().join("elsewhere"));
+        let store = Store::new(folder.path().join("linked"));
+        store.make_dir(store.root()).unwrap();
+        let (target, link) = (elsewhere.older_registry_path(), store.older_registry_path());
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let before = fs::read(&target).unwrap();
+        let error = Database::open(&store, 0).err().unwrap();
+        assert!(error.to_string().contains("is a link"), "{error}");
+        assert_eq!(fs::read(&target).unwrap(), before);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_could_use_the_older_registry_can_use_the_new_one() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let store = older_store(folder.path());
+        let older = store.older_registry_path();
+        fs::set_permissions(&older, fs::Permissions::from_mode(0o660)).unwrap();
+        assert_eq!(next_experiment(&store), 7);
+        let backup = store.root().join(&backups(&store)[0]);
+        for path in [older, store.registry_path(), backup] {
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o660, "{path:?}");
+        }
+    }
+}
