@@ -21,6 +21,7 @@ mod names;
 mod private_copy;
 mod record;
 mod restore;
+mod retired;
 mod run_view;
 mod runs;
 mod schema;

@@ -32,8 +32,11 @@ impl PrivateCopy {
     /// `dir`.
     pub(super) fn of(locked: &LockedFile, source: &Path, dir: &Path) -> Result<Self, Fault> {
         let fail = |error| {
-            Error::io("copy the registry into", dir, error)
-                .with_hint("let TMPDIR name a folder that has room and may be written")
+            let error = Error::io("copy the registry into", dir, error);
+            match dir == std::env::temp_dir() {
+                true => error.with_hint("let TMPDIR name a folder with room that may be written"),
+                false => error,
+            }
         };
         let header = locked.header().map_err(|error| Error::io("read", source, error))?;
         let mut file: File = tempfile::tempfile_in(dir).map_err(fail)?;

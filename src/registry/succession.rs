@@ -44,6 +44,7 @@ use super::{
     fault::Fault,
     locked_file::{Header, LockedFile, header_of},
     private_copy::PrivateCopy,
+    retired::{self, is_retired},
     schema,
     transaction::{ReadTxn, WriteTxn},
 };
@@ -51,10 +52,6 @@ use crate::{
     error::{Error, ErrorKind, Result},
     store::{Store, sync_dir, temporary_file},
 };
-
-/// What the header of a file begins with whose content was moved, in place of redb's own mark; the
-/// backup's name follows. Whoever looks into the file can read it.
-const RETIRED: &str = "trialbook has moved this registry. As it was, it is kept in ";
 
 /// So often the files are looked at again when other processes have changed them meanwhile.
 const MAX_TRIES: usize = 100;
@@ -221,7 +218,7 @@ impl Place {
         if is_there && is_retired(&header) {
             let metadata = old.metadata().map_err(|e| self.fail("read", e))?;
             self.put_marker(Plan { metadata, done: &mut |_| Ok(()) }, self.marker(true)?)?;
-            tell(&self.backup_in(&header)?);
+            tell(&retired::backup(&header, &self.older)?);
         }
         Ok(())
     }
@@ -246,7 +243,7 @@ impl Place {
         let header = old.header().map_err(fail)?;
         let plan = Plan { metadata: old.metadata().map_err(fail)?, done };
         if is_retired(&header) {
-            return self.finish(plan, &self.backup_in(&header)?);
+            return self.finish(plan, &retired::backup(&header, &self.older)?);
         }
 
         let backup = match temporary_file(&self.dir) {
@@ -272,7 +269,7 @@ impl Place {
         let backup = self.name_backup(backup, found)?;
         sync_dir(&self.dir)?;
         (plan.done)(Step::BackedUp)?;
-        old.retire(&retired(&backup)).map_err(fail)?;
+        old.retire(&retired::header(&backup)).map_err(fail)?;
         (plan.done)(Step::Retired)?;
         self.place(registry)?;
         (plan.done)(Step::Placed)?;
@@ -343,26 +340,6 @@ impl Place {
         }
     }
 
-    /// The backup that the header of a retired file names.
-    fn backup_in(&self, header: &Header) -> Result<PathBuf> {
-        let text = String::from_utf8_lossy(header);
-        let name = text.strip_prefix(RETIRED).and_then(|rest| rest.lines().next());
-        let path = name.filter(|name| !name.contains('/')).map(|name| self.dir.join(name));
-        match path {
-            Some(path) if path.is_file() => Ok(path),
-            found => Err(Error::new(
-                ErrorKind::Corrupt,
-                format!(
-                    "the registry {:?} was moved, and the copy that was kept of it is not there: \
-                     {:?}",
-                    self.older,
-                    found.unwrap_or_default()
-                ),
-            )
-            .with_hint("put that file back, or restore a backup into another folder")),
-        }
-    }
-
     /// A copy, for this process alone, of a registry that it may not move.
     fn read_unmoved(&self) -> Result<PrivateCopy, Fault> {
         let fail = |error| self.fail("read", error);
@@ -370,7 +347,7 @@ impl Place {
         let mut source = self.older.clone();
         let header = locked.header().map_err(fail)?;
         if is_retired(&header) {
-            source = self.backup_in(&header)?;
+            source = retired::backup(&header, &self.older)?;
             locked = LockedFile::shared(&source).map_err(fail)?;
         }
         let copy = PrivateCopy::of(&locked, &source, &std::env::temp_dir())?;
@@ -444,19 +421,6 @@ fn marked(database: &redb::Database) -> Result<Option<bool>, Fault> {
 
 fn header_at(path: &Path) -> Result<Header> {
     header_of(path).map_err(|error| Error::io("read the registry", path, error))
-}
-
-fn is_retired(header: &Header) -> bool {
-    header.starts_with(RETIRED.as_bytes())
-}
-
-/// The header of a file whose content is kept in `backup`.
-fn retired(backup: &Path) -> Header {
-    let name = backup.file_name().unwrap_or_default().to_string_lossy();
-    let note = format!("{RETIRED}{name}\n");
-    let mut header = [0; size_of::<Header>()];
-    header[..note.len()].copy_from_slice(note.as_bytes());
-    header
 }
 
 fn tell(backup: &Path) {

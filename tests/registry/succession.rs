@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    io::Read as _,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -58,6 +59,23 @@ impl OlderStore {
 
     fn mover(&self) -> Child {
         spawn(&["move", self.store.root().to_str().unwrap()])
+    }
+
+    /// Whether what lies at the old name is out of use, and nothing else lies there yet.
+    fn is_retired(&self) -> bool {
+        let mut head = [0; 9];
+        let read =
+            fs::File::open(self.older_path()).and_then(|mut file| file.read_exact(&mut head));
+        read.is_ok() && head == *b"trialbook"
+    }
+
+    /// Returns once it is so, or the registry has been moved; waits no longer than `at_most`.
+    fn wait_for_retirement(&self, at_most: Duration) {
+        let from = Instant::now();
+        while from.elapsed() < at_most && !self.is_retired() && !self.store.registry_path().exists()
+        {
+            thread::sleep(Duration::from_micros(20));
+        }
     }
 
     fn backups(&self) -> Vec<String> {
@@ -174,26 +192,23 @@ fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told()
                     })
                 })
                 .collect();
-            // Two at once, twice, killed; then one that is let finish.
+            // Two at once, killed at any moment; two more, killed once the old file is out of use;
+            // then one that is let finish.
             for pair in 0..N_MOVERS / 2 {
-                let killers: Vec<_> = (0..2)
-                    .map(|idx| {
-                        let seed = round * N_MOVERS + pair * 2 + idx;
-                        let most = Duration::from_millis(60 << pair);
-                        let mut mover = s.mover();
-                        scope.spawn(move || {
-                            let mut acks = acks(mover.stdout.take().unwrap());
-                            assert_eq!(acks.next().unwrap(), "ready");
-                            thread::sleep(random_moment(seed, most));
-                            mover.kill().unwrap();
-                            mover.wait().unwrap();
-                            u64::from(acks.next().is_none())
-                        })
-                    })
-                    .collect();
-                n_killed += killers.into_iter().map(|it| it.join().unwrap()).sum::<u64>();
-                let header = fs::read(s.older_path()).unwrap();
-                n_half_moved += u64::from(header.starts_with(b"trialbook has moved"));
+                let mut movers = [s.mover(), s.mover()];
+                let mut said = movers.each_mut().map(|mover| acks(mover.stdout.take().unwrap()));
+                said.iter_mut().for_each(|said| assert_eq!(said.next().unwrap(), "ready"));
+                match pair {
+                    0 => thread::sleep(random_moment(round, Duration::from_millis(60))),
+                    _ => s.wait_for_retirement(Duration::from_millis(500)),
+                }
+                movers.iter_mut().for_each(|mover| mover.kill().unwrap());
+                movers.iter_mut().for_each(|mover| drop(mover.wait().unwrap()));
+                n_killed += said
+                    .into_iter()
+                    .filter_map(|mut said| said.next().is_none().then_some(1))
+                    .sum::<u64>();
+                n_half_moved += u64::from(s.is_retired());
             }
             Registry::open(&s.store).unwrap();
             told.into_iter().map(|told| told.join().unwrap()).collect()
