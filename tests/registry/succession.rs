@@ -166,10 +166,10 @@ fn a_new_store_is_refused_to_older_versions() {
     assert!(older.backups().is_empty());
 }
 
-/// Older versions write, and processes that move the registry are killed at any moment.
+/// Older versions write, and one of them is killed, as are processes that move the registry.
 #[test]
 fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told() {
-    const N_WRITERS: usize = 2;
+    const N_WRITERS: usize = 3;
     const N_MOVERS: u64 = 4;
     let from = Instant::now();
     let n_rounds = (n_kills(24) / N_MOVERS).max(1);
@@ -181,13 +181,20 @@ fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told()
         let told: Vec<Vec<String>> = thread::scope(|scope| {
             let told: Vec<_> = writers
                 .into_iter()
-                .map(|mut writer| {
+                .enumerate()
+                .map(|(idx, mut writer)| {
                     let mut acks = acks(writer.stdout.take().unwrap());
                     // It has the registry open, and has written to it.
                     let mut told = vec![acks.next().unwrap(), acks.next().unwrap()];
                     scope.spawn(move || {
+                        if idx == 0 {
+                            thread::sleep(random_moment(round, Duration::from_millis(300)));
+                            writer.kill().unwrap();
+                        }
+                        writer.wait().unwrap()
+                    });
+                    scope.spawn(move || {
                         told.extend(acks);
-                        assert!(writer.wait().unwrap().success());
                         told
                     })
                 })
@@ -203,7 +210,9 @@ fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told()
                     _ => s.wait_for_retirement(Duration::from_millis(500)),
                 }
                 movers.iter_mut().for_each(|mover| mover.kill().unwrap());
-                movers.iter_mut().for_each(|mover| drop(mover.wait().unwrap()));
+                for mover in &mut movers {
+                    mover.wait().unwrap();
+                }
                 n_killed += said
                     .into_iter()
                     .filter_map(|mut said| said.next().is_none().then_some(1))
@@ -223,19 +232,25 @@ fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told()
             .unwrap();
         let txn = database.begin_read().unwrap();
         let table = txn.open_table(OLDER).unwrap();
-        for (id, told) in ids.into_iter().zip(told) {
-            let (refused, written) = told.split_last().unwrap();
+        for (idx, (id, told)) in ids.into_iter().zip(told).enumerate() {
+            let (written, refused): (Vec<&String>, Vec<&String>) =
+                told.iter().partition(|told| told.parse::<u64>().is_ok());
             let last: u64 = written.last().unwrap().parse().unwrap();
-            assert_eq!(table.get(id).unwrap().unwrap().value().0, last, "it was told {last}");
+            let found = table.get(id).unwrap().unwrap().value().0;
             n_written += last;
-            // Where a process was killed between taking the old file out of use and putting the
-            // marker there, an older version finds nothing that it knows, and stops all the same.
-            match refused == REFUSED {
-                true => {}
-                false => {
-                    assert!(refused.contains("magic number"), "{refused}");
-                    n_unclear += 1;
+            match refused.as_slice() {
+                // It may have been killed before it could say that it has written once more.
+                [] if idx == 0 => assert!([last, last + 1].contains(&found), "{last}, {found}"),
+                [refused] => {
+                    assert_eq!(found, last, "it was told {last}");
+                    // Where a process was killed between taking the old file out of use and putting
+                    // the marker there, an older version finds nothing that it knows, and stops all
+                    // the same.
+                    let is_clear = *refused == REFUSED;
+                    assert!(is_clear || refused.contains("magic number"), "{refused}");
+                    n_unclear += u64::from(!is_clear);
                 }
+                _ => panic!("it goes on: {told:?}"),
             }
         }
         assert_eq!(refusals(s.older_version()), [REFUSED], "and it stays refused");
@@ -247,15 +262,13 @@ fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told()
     println!(
         "{n_killed} of {} killed before they were done, {n_half_moved} times with the old file out \
          of use; {n_written} writes acknowledged to {N_WRITERS} older versions at once in {:.0} s; \
-         {n_unclear} of {} refused in other words",
+         {n_unclear} times refused in other words",
         n_rounds * N_MOVERS,
         from.elapsed().as_secs_f64(),
-        n_rounds * N_WRITERS as u64,
     );
     assert!(n_killed > 0, "every process was done before it was to be killed");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_older_store_as_it_was() {
     let s = OlderStore::new();
