@@ -101,7 +101,9 @@ pub(super) fn inspect_marker(live: &Path) -> Result<Option<String>> {
     }
     let inspect = || -> Result<Option<String>, Fault> {
         let locked = LockedFile::shared(&place.older).map_err(|e| place.fail("read", e))?;
-        let copy = PrivateCopy::of(&locked, &place.older, &std::env::temp_dir())?;
+        // Beside it, or where else there is room for some pages.
+        let copy = PrivateCopy::of(&locked, &place.older, &place.dir)
+            .or_else(|_| PrivateCopy::of(&locked, &place.older, &std::env::temp_dir()))?;
         Ok(match marked(&copy.database)? {
             Some(_) => None,
             None => Some(format!(
