@@ -1,7 +1,6 @@
-//! A database's file as bytes, under the lock that its writers take. While one of these lives, no
-//! other process is or comes into a write transaction on that file, whatever version of redb it runs:
-//! 4.3 to 4.6 use the same bytes of the file for that, and 4.6 takes it out of their sight in no
-//! other way, since it does not see that a 4.3 or 4.4 has the file open.
+//! A database's file as bytes, under the lock that its writers take. While that is held, no other
+//! process is or comes into a write transaction on that file, whatever version of redb it runs: 4.3
+//! to 4.6 use the same byte for it.
 //!
 //! The offsets are those of redb's docs/design.md, "Lock bytes"; locks that belong to a file
 //! description, as these do, hold between threads of one process too.
@@ -19,6 +18,10 @@ use redb::{StorageBackend as _, backends::FileBackend};
 /// for a write transaction, for repair when it opens the file, and to close it.
 const WRITER_BYTE: (Bound<u64>, Bound<u64>) = (Bound::Included(1 << 62), Bound::Included(1 << 62));
 
+/// Whoever moves the registry away holds it: one of those that redb leaves to others.
+const MOVER_BYTE: (Bound<u64>, Bound<u64>) =
+    (Bound::Included((1 << 62) + 1000), Bound::Included((1 << 62) + 1000));
+
 /// Whoever reads the header shares them; whoever writes it holds them alone.
 const HEADER_BYTES: (Bound<u64>, Bound<u64>) =
     (Bound::Included(0), Bound::Excluded(HEADER_LEN as u64));
@@ -29,22 +32,32 @@ const HEADER_LEN: usize = 320;
 /// The first bytes of a database's file.
 pub(super) type Header = [u8; HEADER_LEN];
 
-/// A file in which nobody else commits anything while this lives.
+/// A file, with what this process has locked of it until this is dropped.
 pub(super) struct LockedFile {
     file: File,
     locks: FileBackend,
 }
 
 impl LockedFile {
-    /// Waits until nobody writes, and keeps everybody from it, also from copying.
-    pub(super) fn exclusive(path: &Path) -> io::Result<Self> {
+    /// Waits until nobody else is moving the registry that lies at `path`; others may write to it.
+    pub(super) fn to_move(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).open(path)?;
-        Self::lock(file, |locks| locks.lock_range(WRITER_BYTE.0, WRITER_BYTE.1))
+        Self::lock(file, |locks| locks.lock_range(MOVER_BYTE.0, MOVER_BYTE.1))
     }
 
-    /// As [`Self::exclusive`], for a file that this process perhaps may only read.
+    /// Waits until nobody writes, and keeps everybody from it; for a file that this process perhaps
+    /// may only read.
     pub(super) fn shared(path: &Path) -> io::Result<Self> {
         Self::lock(File::open(path)?, |locks| locks.lock_shared_range(WRITER_BYTE.0, WRITER_BYTE.1))
+    }
+
+    /// Waits until nobody writes, and keeps everybody from it.
+    pub(super) fn stop_writers(&self) -> io::Result<()> {
+        Ok(self.locks.lock_range(WRITER_BYTE.0, WRITER_BYTE.1)?)
+    }
+
+    pub(super) fn let_writers_go_on(&self) -> io::Result<()> {
+        Ok(self.locks.unlock_range(WRITER_BYTE.0, WRITER_BYTE.1)?)
     }
 
     fn lock(
@@ -88,12 +101,11 @@ impl LockedFile {
         io::copy(&mut input, &mut output).map(drop)
     }
 
-    /// Puts `header` in the place of the present one, durably, and keeps everybody from reading it
-    /// as long as `self` lives.
+    /// Puts `header` in the place of the present one, and keeps everybody from reading it as long as
+    /// `self` lives. Writers are to be stopped.
     pub(super) fn retire(&self, header: &Header) -> io::Result<()> {
         self.locks.lock_range(HEADER_BYTES.0, HEADER_BYTES.1)?;
-        self.locks.write(0, header)?;
-        self.locks.sync_data()
+        self.locks.write(0, header)
     }
 }
 

@@ -13,22 +13,25 @@
 //! Keeping the old name would not be safe: an older build that is started opens, repairs and closes
 //! whatever lies there, under locks that this build's processes do not see.
 //!
-//! An older build that has the old file open goes on writing to it until something stops it, so
-//! moving is done under the lock that its write transactions need ([`LockedFile`]):
+//! An older build that has the old file open goes on writing to it until something stops it. So the
+//! file is moved like this ([`LockedFile`] has the locks; whoever moves holds the mover's throughout):
 //!
-//! 1. the file is copied; everything older builds were told is written is in it;
+//! 1. with writers stopped, the file is copied, and they go on;
 //! 2. a copy of the copy is brought to schema 3, and a marker is made, all under temporary names;
-//! 3. the first copy gets its name, as the backup (`registry-v2-backup.redb`);
-//! 4. the old file's header is replaced by a note of that name. redb 4.4 reads the header at the
-//!    beginning of every transaction, after it got the lock, and refuses one that is none: from here
-//!    on no older build commits to this file, or writes a header to it. Each opens what lies at the
+//! 3. the first copy gets its name, as the backup (`registry-v2-backup.redb`), and the second one the
+//!    name under which it waits (`registry-v3.redb.new`);
+//! 4. writers are stopped again. If any of them has committed since step 1, all is done again, the last
+//!    time without letting them go on; so everything that they were told is written is in the copies;
+//! 5. the old file's header is replaced by a note of the backup's name. redb 4.4 reads the header at
+//!    the beginning of every transaction, after it got the lock, and refuses one that is none: from here
+//!    on no older build commits to this file, or writes a header to it;
+//! 6. the marker replaces the old file, and the locks end. Each older build now opens what lies at the
 //!    old name afresh, finds the marker, and says so;
-//! 5. the new registry gets its name;
-//! 6. the marker replaces the old file.
+//! 7. the new registry gets its name.
 //!
-//! Whoever is killed before step 4 has changed nothing. After it, whoever comes next finds the note,
-//! and goes on from the backup, which nobody can have got ahead of. Everything that needs room on the
-//! disk is done before step 4. The lock makes two that move at once wait for each other.
+//! Whoever is killed before step 5 has changed nothing. After it, whoever comes next finds the note and
+//! goes on from the backup, or finds the marker and what waits, which nobody can have got ahead of.
+//! Everything that needs room on the disk is done before step 5.
 
 use std::{
     fs::{self, File, Metadata},
@@ -56,6 +59,9 @@ use crate::{
 /// So often the files are looked at again when other processes have changed them meanwhile.
 const MAX_TRIES: usize = 100;
 
+/// So often writers go on while the rest is made of a copy.
+const MAX_COPIES: usize = 3;
+
 /// What has been done of moving a registry: after each, a process may be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -63,8 +69,8 @@ enum Step {
     Prepared,
     BackedUp,
     Retired,
-    Placed,
     Marked,
+    Placed,
 }
 
 /// Makes sure that the store's registry lies where this build looks for it. Where that cannot be
@@ -128,6 +134,8 @@ pub(super) fn inspect_marker(live: &Path) -> Result<Option<String>> {
 struct Place {
     dir: PathBuf,
     live: PathBuf,
+    /// What waits for the older file to be out of use, to become the live one.
+    waiting: PathBuf,
     older: PathBuf,
 }
 
@@ -144,6 +152,7 @@ impl Place {
         Self {
             dir: store.root().to_owned(),
             live: store.registry_path(),
+            waiting: store.registry_path().with_extension("redb.new"),
             older: store.older_registry_path(),
         }
     }
@@ -178,7 +187,7 @@ impl Place {
     /// Makes a new registry. The marker goes first: an older build that comes between finds it.
     fn begin(&self, now_ms: i64) -> Result<Outcome, Fault> {
         let fresh = database::prepare(&self.live, |txn| schema::initialise(txn, now_ms))?;
-        let marker = self.marker(false)?;
+        let marker = self.marker(false, None)?;
         if put_new(marker, &self.older)? {
             self.place(fresh)?;
         }
@@ -195,10 +204,11 @@ impl Place {
     fn complete(&self) -> Result<()> {
         let completed = match header_of(&self.older) {
             Ok(header) if !is_retired(&header) => return Ok(()),
-            Ok(_) => self.replace_retired(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.marker(false).and_then(|marker| Ok(put_new(marker, &self.older)?)).map(drop)
-            }
+            Ok(_) => self.marker(true, None).and_then(|marker| self.put_marker(marker)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self
+                .marker(false, None)
+                .and_then(|marker| Ok(put_new(marker, &self.older)?))
+                .map(drop),
             Err(error) => Err(self.fail("read", error).into()),
         };
         match completed {
@@ -212,26 +222,13 @@ impl Place {
         }
     }
 
-    fn replace_retired(&self) -> Result<(), Fault> {
-        let old = LockedFile::exclusive(&self.older).map_err(|e| self.fail("write", e))?;
-        // Whoever moved it may have held the lock until now, and be done.
-        let is_there = old.lies_at(&self.older).map_err(|e| self.fail("read", e))?;
-        let header = old.header().map_err(|e| self.fail("read", e))?;
-        if is_there && is_retired(&header) {
-            let metadata = old.metadata().map_err(|e| self.fail("read", e))?;
-            self.put_marker(Plan { metadata, done: &mut |_| Ok(()) }, self.marker(true)?)?;
-            tell(&retired::backup(&header, &self.older)?);
-        }
-        Ok(())
-    }
-
     /// Moves what an older build has at the old name.
     fn move_here(
         &self,
         now_ms: i64,
         done: &mut dyn FnMut(Step) -> Result<()>,
     ) -> Result<Outcome, Fault> {
-        let old = match LockedFile::exclusive(&self.older) {
+        let old = match LockedFile::to_move(&self.older) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Outcome::LookAgain);
             }
@@ -242,67 +239,112 @@ impl Place {
         if !old.lies_at(&self.older).map_err(fail)? {
             return Ok(Outcome::LookAgain);
         }
-        let header = old.header().map_err(fail)?;
-        let plan = Plan { metadata: old.metadata().map_err(fail)?, done };
-        if is_retired(&header) {
-            return self.finish(plan, &retired::backup(&header, &self.older)?);
-        }
-
-        let backup = match temporary_file(&self.dir) {
-            Err(error) if forbids_writing(&error) => return Ok(Outcome::ReadOnly),
-            file => file.map_err(fail)?,
-        };
-        old.copy_into(backup.as_file()).map_err(fail)?;
-        plan.keep_owner(backup.as_file()).map_err(fail)?;
-        (plan.done)(Step::Copied)?;
-        let (registry, found) = match self.successor(&plan, backup.path())? {
-            Found::Registry { file, schema } => (file, schema),
-            // A store whose making was cut short, or whose registry was taken away.
-            Found::Marker { has_moved: false } => {
-                drop(old);
-                self.place(database::prepare(&self.live, |txn| schema::initialise(txn, now_ms))?)?;
-                return Ok(Outcome::LookAgain);
+        let owner = old.metadata().map_err(fail)?;
+        for n_copies in 1.. {
+            old.stop_writers().map_err(fail)?;
+            let header = old.header().map_err(fail)?;
+            if is_retired(&header) {
+                let backup = retired::backup(&header, &self.older)?;
+                let Found::Registry { file, .. } = self.successor(&owner, &backup)? else {
+                    return Err(self.gone().into());
+                };
+                self.wait(file)?;
+                let marker = self.marker(true, Some(&owner))?;
+                return self.hand_over(old, marker, &backup, done);
             }
-            Found::Marker { has_moved: true } => return Err(self.gone().into()),
-        };
-        let marker = self.marker(true)?;
-        (plan.done)(Step::Prepared)?;
-
-        let backup = self.name_backup(backup, found)?;
-        sync_dir(&self.dir)?;
-        (plan.done)(Step::BackedUp)?;
-        old.retire(&retired::header(&backup)).map_err(fail)?;
-        (plan.done)(Step::Retired)?;
-        self.place(registry)?;
-        (plan.done)(Step::Placed)?;
-        self.put_marker(plan, marker)?;
-        tell(&backup);
+            let backup = match temporary_file(&self.dir) {
+                Err(error) if forbids_writing(&error) => return Ok(Outcome::ReadOnly),
+                file => file.map_err(fail)?,
+            };
+            old.copy_into(backup.as_file()).map_err(fail)?;
+            let goes_on = n_copies <= MAX_COPIES;
+            if goes_on {
+                old.let_writers_go_on().map_err(fail)?;
+            }
+            keep_owner(&owner, backup.as_file()).map_err(fail)?;
+            done(Step::Copied)?;
+            let (registry, found) = match self.successor(&owner, backup.path())? {
+                Found::Registry { file, schema } => (file, schema),
+                Found::Marker { has_moved } => {
+                    drop(old);
+                    return self.find_moved(has_moved, now_ms);
+                }
+            };
+            let marker = self.marker(true, Some(&owner))?;
+            done(Step::Prepared)?;
+            let backup = self.name_backup(backup, found)?;
+            self.wait(registry)?;
+            done(Step::BackedUp)?;
+            if goes_on {
+                old.stop_writers().map_err(fail)?;
+                if old.header().map_err(fail)? != header {
+                    old.let_writers_go_on().map_err(fail)?;
+                    fs::remove_file(&backup).map_err(fail)?;
+                    continue;
+                }
+            }
+            old.retire(&retired::header(&backup)).map_err(fail)?;
+            done(Step::Retired)?;
+            return self.hand_over(old, marker, &backup, done);
+        }
         Ok(Outcome::LookAgain)
     }
 
-    /// Goes on where a process was killed that had made the old file unusable.
-    fn finish(&self, plan: Plan<'_>, backup: &Path) -> Result<Outcome, Fault> {
-        let Found::Registry { file, .. } = self.successor(&plan, backup)? else {
-            return Err(self.gone().into());
-        };
-        self.place(file)?;
-        (plan.done)(Step::Placed)?;
-        let marker = self.marker(true)?;
-        self.put_marker(plan, marker)?;
+    /// Gives the successor the name under which it waits, durably.
+    fn wait(&self, registry: NamedTempFile) -> Result<(), Fault> {
+        registry.persist(&self.waiting).map_err(|error| self.fail("move", error.error))?;
+        Ok(sync_dir(&self.dir)?)
+    }
+
+    /// The end of a move, once the old file is out of use: the marker and the registry get their names.
+    fn hand_over(
+        &self,
+        old: LockedFile,
+        marker: NamedTempFile,
+        backup: &Path,
+        done: &mut dyn FnMut(Step) -> Result<()>,
+    ) -> Result<Outcome, Fault> {
+        self.put_marker(marker)?;
+        // Older builds that waited for the lock find the marker.
+        drop(old);
+        // Before the registry gets its name: an older build must never find its own file beside it.
+        sync_dir(&self.dir)?;
+        done(Step::Marked)?;
+        self.find_moved(true, 0)?;
+        done(Step::Placed)?;
         tell(backup);
         Ok(Outcome::LookAgain)
     }
 
+    /// What is to be done where a marker and no registry is: a store whose making was cut short gets
+    /// its own, and what waits its name, unless another process was faster.
+    fn find_moved(&self, has_moved: bool, now_ms: i64) -> Result<Outcome, Fault> {
+        if !has_moved {
+            self.place(database::prepare(&self.live, |txn| schema::initialise(txn, now_ms))?)?;
+            return Ok(Outcome::LookAgain);
+        }
+        match fs::rename(&self.waiting, &self.live) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.live.exists() => {
+                Err(self.gone().into())
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.fail("move", error).into())
+            }
+            _ => {
+                sync_dir(&self.dir)?;
+                Ok(Outcome::LookAgain)
+            }
+        }
+    }
+
     /// Puts the marker in the place of the old file.
-    fn put_marker(&self, plan: Plan<'_>, marker: NamedTempFile) -> Result<(), Fault> {
-        plan.keep_owner(marker.as_file()).map_err(|error| self.fail("write", error))?;
+    fn put_marker(&self, marker: NamedTempFile) -> Result<(), Fault> {
         marker.persist(&self.older).map_err(|error| self.fail("replace", error.error))?;
-        sync_dir(&self.dir)?;
-        Ok((plan.done)(Step::Marked)?)
+        Ok(())
     }
 
     /// What is to lie at the registry's name, out of a copy of the old file.
-    fn successor(&self, plan: &Plan<'_>, copy: &Path) -> Result<Found, Fault> {
+    fn successor(&self, owner: &Metadata, copy: &Path) -> Result<Found, Fault> {
         let fail = |error| self.fail("move", error);
         let file = temporary_file(&self.dir).map_err(fail)?;
         io::copy(&mut File::open(copy).map_err(fail)?, &mut file.as_file()).map_err(fail)?;
@@ -315,12 +357,16 @@ impl Place {
         schema::migrate(&txn)?;
         txn.0.commit()?;
         database.close()?;
-        plan.keep_owner(file.as_file()).map_err(fail)?;
+        keep_owner(owner, file.as_file()).map_err(fail)?;
         Ok(Found::Registry { file, schema })
     }
 
-    fn marker(&self, has_moved: bool) -> Result<NamedTempFile, Fault> {
-        Ok(database::prepare(&self.older, |txn| schema::mark(txn, has_moved))?)
+    fn marker(&self, has_moved: bool, owner: Option<&Metadata>) -> Result<NamedTempFile, Fault> {
+        let marker = database::prepare(&self.older, |txn| schema::mark(txn, has_moved))?;
+        if let Some(owner) = owner {
+            keep_owner(owner, marker.as_file()).map_err(|error| self.fail("write", error))?;
+        }
+        Ok(marker)
     }
 
     /// Gives the backup the first name that is free: an earlier one is never replaced.
@@ -354,7 +400,14 @@ impl Place {
         }
         let copy = PrivateCopy::of(&locked, &source, &std::env::temp_dir())?;
         if marked(&copy.database)?.is_some() {
-            return Err(self.gone().into());
+            // Whoever moved it was killed before it had its name.
+            let locked = match LockedFile::shared(&self.waiting) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(self.gone().into());
+                }
+                locked => locked.map_err(fail)?,
+            };
+            return PrivateCopy::of(&locked, &self.waiting, &std::env::temp_dir());
         }
         schema::check(&ReadTxn(copy.database.begin_read()?))?;
         copy.migrate()?;
@@ -385,24 +438,16 @@ enum Found {
     Marker { has_moved: bool },
 }
 
-/// What goes along with every file that is made while a registry is moved.
-struct Plan<'a> {
-    metadata: Metadata,
-    done: &'a mut dyn FnMut(Step) -> Result<()>,
-}
-
-impl Plan<'_> {
-    /// Whoever could use the old file can use `file`; durable when this returns.
-    fn keep_owner(&self, file: &File) -> io::Result<()> {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::{MetadataExt as _, fchown};
-            // Only root can, and only root need.
-            let _ = fchown(file, Some(self.metadata.uid()), Some(self.metadata.gid()));
-        }
-        file.set_permissions(self.metadata.permissions())?;
-        file.sync_all()
+/// Whoever could use the old file, whose `owner` this is, can use `file`; durable when this returns.
+fn keep_owner(owner: &Metadata, file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        // Only root can, and only root need.
+        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
     }
+    file.set_permissions(owner.permissions())?;
+    file.sync_all()
 }
 
 /// Gives `file` its name unless something has it already.
@@ -472,7 +517,7 @@ mod tests {
     #[test]
     fn a_move_that_ends_anywhere_is_finished_by_whoever_comes_next() {
         use Step::{BackedUp, Copied, Marked, Placed, Prepared, Retired};
-        for last in [Copied, Prepared, BackedUp, Retired, Placed, Marked] {
+        for last in [Copied, Prepared, BackedUp, Retired, Marked, Placed] {
             let folder = tempfile::tempdir().unwrap();
             let store = older_store(folder.path());
             let ended = Place::of(&store).settle(0, &mut |step| match step == last {
@@ -481,7 +526,7 @@ mod tests {
             });
             assert_eq!(ended.err().unwrap().to_string(), "ended", "{last:?}");
             let is_retired = is_retired(&header_of(&store.older_registry_path()).unwrap());
-            assert_eq!(is_retired, [Retired, Placed].contains(&last), "{last:?}");
+            assert_eq!(is_retired, last == Retired, "{last:?}");
 
             // Whoever may only read finds everything, wherever it lies.
             if !store.registry_path().exists() {

@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    io::Read as _,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -61,19 +60,16 @@ impl OlderStore {
         spawn(&["move", self.store.root().to_str().unwrap()])
     }
 
-    /// Whether what lies at the old name is out of use, and nothing else lies there yet.
-    fn is_retired(&self) -> bool {
-        let mut head = [0; 9];
-        let read =
-            fs::File::open(self.older_path()).and_then(|mut file| file.read_exact(&mut head));
-        read.is_ok() && head == *b"trialbook"
+    /// Whether what is to become the registry waits for its name.
+    fn is_half_moved(&self) -> bool {
+        self.store.root().join("registry-v3.redb.new").exists()
     }
 
     /// Returns once it is so, or the registry has been moved; waits no longer than `at_most`.
-    fn wait_for_retirement(&self, at_most: Duration) {
+    fn wait_for_half(&self, at_most: Duration) {
         let from = Instant::now();
-        while from.elapsed() < at_most && !self.is_retired() && !self.store.registry_path().exists()
-        {
+        let is_moved = || self.is_half_moved() || self.store.registry_path().exists();
+        while from.elapsed() < at_most && !is_moved() {
             thread::sleep(Duration::from_micros(20));
         }
     }
@@ -199,7 +195,7 @@ fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told()
                     })
                 })
                 .collect();
-            // Two at once, killed at any moment; two more, killed once the old file is out of use;
+            // Two at once, killed at any moment; two more, killed once a successor waits;
             // then one that is let finish.
             for pair in 0..N_MOVERS / 2 {
                 let mut movers = [s.mover(), s.mover()];
@@ -207,7 +203,10 @@ fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told()
                 said.iter_mut().for_each(|said| assert_eq!(said.next().unwrap(), "ready"));
                 match pair {
                     0 => thread::sleep(random_moment(round, Duration::from_millis(60))),
-                    _ => s.wait_for_retirement(Duration::from_millis(500)),
+                    _ => {
+                        s.wait_for_half(Duration::from_millis(500));
+                        thread::sleep(random_moment(round, Duration::from_millis(5)));
+                    }
                 }
                 movers.iter_mut().for_each(|mover| mover.kill().unwrap());
                 for mover in &mut movers {
@@ -217,7 +216,7 @@ fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told()
                     .into_iter()
                     .filter_map(|mut said| said.next().is_none().then_some(1))
                     .sum::<u64>();
-                n_half_moved += u64::from(s.is_retired());
+                n_half_moved += u64::from(s.is_half_moved());
             }
             Registry::open(&s.store).unwrap();
             told.into_iter().map(|told| told.join().unwrap()).collect()
@@ -260,8 +259,7 @@ fn moving_a_store_under_older_versions_that_write_loses_nothing_they_were_told()
         }
     }
     println!(
-        "{n_killed} of {} killed before they were done, {n_half_moved} times with the old file out \
-         of use; {n_written} writes acknowledged to {N_WRITERS} older versions at once in {:.0} s; \
+        "{n_killed} of {} killed before they were done, {n_half_moved} times half way; {n_written} writes acknowledged to {N_WRITERS} older versions at once in {:.0} s; \
          {n_unclear} times refused in other words",
         n_rounds * N_MOVERS,
         from.elapsed().as_secs_f64(),
