@@ -17,8 +17,8 @@ pub const STORE_ENV: &str = "TRIALBOOK_STORE";
 /// What the names of temporary files and folders begin with, wherever the store makes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 
-/// One store: a folder that holds `registry.redb`, `artifacts/`, `data/`, `checkpoints/` and
-/// `logs/`.
+/// One store: a folder that holds `registry-v3.redb`, `artifacts/`, `data/`, `checkpoints/` and
+/// `logs/`, and for older versions of this program `registry.redb`, which tells them so.
 /// Cheap to clone; any number of processes use the same folder at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -62,8 +62,14 @@ impl Store {
         &self.root
     }
 
-    /// The registry's database file.
+    /// The registry's database file. Its name is that of the schema that put it there: versions
+    /// before it have theirs at another, and must not open this one.
     pub fn registry_path(&self) -> PathBuf {
+        self.root.join("registry-v3.redb")
+    }
+
+    /// Where versions before schema 3 have the registry's database file.
+    pub(crate) fn older_registry_path(&self) -> PathBuf {
         self.root.join("registry.redb")
     }
 

@@ -8,8 +8,7 @@
 use std::{
     any::Any,
     collections::BTreeMap,
-    fs::{self, File},
-    io,
+    fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -20,7 +19,9 @@ use tempfile::NamedTempFile;
 
 use super::{
     fault::{Fault, explain},
-    schema, tables,
+    locked_file::{FileIdentity, LockedFile, identity},
+    private_copy::PrivateCopy,
+    schema, succession,
     transaction::{ReadTxn, WriteTxn},
 };
 use crate::{
@@ -54,9 +55,20 @@ enum Access {
     Writable(redb::Database),
     /// The file system lets this process read only.
     ReadOnly(redb::ReadOnlyDatabase),
+    /// So it does, and there is something to do before the file can be read.
+    Copy(Box<PrivateCopy>),
 }
 
 impl Handle {
+    /// Whether it shows what lies at its path, where `identity` was found.
+    fn is_current(&self, identity: Option<FileIdentity>) -> bool {
+        let is_current = match self.access() {
+            Access::Copy(copy) => copy.is_current(),
+            Access::Writable(_) | Access::ReadOnly(_) => true,
+        };
+        is_current && self.identity == identity
+    }
+
     fn access(&self) -> &Access {
         self.access.as_ref().expect("a handle is emptied only by its drop")
     }
@@ -65,13 +77,14 @@ impl Handle {
         match self.access() {
             Access::Writable(database) => database.begin_read(),
             Access::ReadOnly(database) => database.begin_read(),
+            Access::Copy(copy) => copy.database.begin_read(),
         }
     }
 
     fn begin_write(&self) -> Result<redb::WriteTransaction, redb::TransactionError> {
         match self.access() {
             Access::Writable(database) => database.begin_write(),
-            Access::ReadOnly(_) => {
+            Access::ReadOnly(_) | Access::Copy(_) => {
                 Err(redb::StorageError::Io(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
                     .into())
             }
@@ -88,19 +101,26 @@ impl Drop for Handle {
     }
 }
 
-type FileIdentity = (u64, u64);
-
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Database>>> = Mutex::new(BTreeMap::new());
 
 impl Database {
-    /// Opens the store's database, making it on first use.
+    /// Opens the store's database, making it on first use, and moving it there if an older build
+    /// made it.
     pub(super) fn open(store: &Store, now_ms: i64) -> Result<Arc<Self>> {
-        let path = store.registry_path();
-        if !path.exists() {
+        if !store.root().exists() {
             store.make_dir(store.root())?;
-            create(&path, |txn| schema::initialise(txn, now_ms))?;
         }
-        let path = fs::canonicalize(&path).map_err(|e| Error::io("open the registry", &path, e))?;
+        let path = store.registry_path();
+        guarded(&path, || Ok(succession::settle(store, now_ms)?), || ())?;
+        let fail = |error| Error::io("open the registry", &path, error);
+        let path = match fs::canonicalize(&path) {
+            // An older one that may only be read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let root = fs::canonicalize(store.root()).map_err(fail)?;
+                Store::new(root).registry_path()
+            }
+            found => found.map_err(fail)?,
+        };
 
         let mut open = lock(&OPEN);
         if let Some(database) = open.get(&path).and_then(Weak::upgrade) {
@@ -118,7 +138,7 @@ impl Database {
 
     /// Whether the file system forbids writing.
     pub(super) fn is_read_only(&self) -> Result<bool> {
-        Ok(matches!(self.handle()?.access(), Access::ReadOnly(_)))
+        Ok(!matches!(self.handle()?.access(), Access::Writable(_)))
     }
 
     /// Runs `work` on one consistent state; writers do not disturb it.
@@ -184,17 +204,10 @@ impl Database {
     fn handle(&self) -> Result<Arc<Handle>> {
         let mut handle = lock(&self.handle);
         let identity = file_identity(&self.path);
-        if let Some(handle) = handle.as_ref().filter(|handle| handle.identity == identity) {
+        if let Some(handle) = handle.as_ref().filter(|handle| handle.is_current(identity)) {
             return Ok(Arc::clone(handle));
         }
         handle.take();
-        if !self.path.exists() {
-            return Err(Error::new(
-                ErrorKind::Io,
-                format!("the registry {:?} is not there any more", self.path),
-            )
-            .with_hint("put it back, or restore a backup with `trialbook store restore FILE`"));
-        }
         let fresh = Arc::new(connect(&self.path)?);
         *handle = Some(Arc::clone(&fresh));
         Ok(fresh)
@@ -207,78 +220,93 @@ impl Database {
     /// redb's own check of structure and page checksums, on a copy: on the file itself it would try
     /// to repair what it finds. No other process writes while the copy is made.
     pub(super) fn check_file(&self) -> Result<bool> {
-        let fail = |source| Error::io("copy for its check", &self.path, source);
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        if !self.is_read_only()? {
-            let copy = temporary_file(dir).map_err(fail)?;
-            // Nothing is written: the transaction keeps other writers away.
-            self.write(|_| Ok(copy_into(&self.path, &copy).map_err(fail)?))?;
-            return Ok(is_sound(copy.path()));
+        let handle = self.handle()?;
+        let near = self.path.parent().unwrap_or(Path::new(".")).to_owned();
+        let (source, dir) = match handle.access() {
+            Access::Writable(_) => (self.path.as_path(), near),
+            Access::ReadOnly(_) => (self.path.as_path(), std::env::temp_dir()),
+            Access::Copy(copy) => (copy.source(), std::env::temp_dir()),
+        };
+        let locked =
+            LockedFile::shared(source).map_err(|e| Error::io("copy for its check", source, e))?;
+        let check = AssertUnwindSafe(|| -> Result<bool, Fault> {
+            let mut copy = PrivateCopy::of(&locked, source, &dir)?;
+            drop(locked);
+            Ok(copy.database.check_integrity()?)
+        });
+        match catch_unwind(check) {
+            Ok(Err(Fault::Ours(error))) => Err(error),
+            Ok(Err(Fault::Redb(_))) | Err(_) => Ok(false),
+            Ok(Ok(is_sound)) => Ok(is_sound),
         }
-        // Others, who may write, can change the file under a copy; one that is sound proves enough.
-        let copy = temporary_file(&std::env::temp_dir()).map_err(fail)?;
-        for _ in 0..3 {
-            copy_into(&self.path, &copy).map_err(fail)?;
-            if is_sound(copy.path()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
-}
 
-/// Copies the content alone: the copy must be writable where the original is not.
-fn copy_into(path: &Path, copy: &NamedTempFile) -> io::Result<()> {
-    let mut output = copy.reopen()?;
-    output.set_len(0)?;
-    io::copy(&mut File::open(path)?, &mut output)?;
-    Ok(())
-}
-
-/// Whether redb finds the file at `path`, which it may change, in order.
-fn is_sound(path: &Path) -> bool {
-    let check = || builder().open(path).and_then(|mut database| database.check_integrity());
-    matches!(catch_unwind(check), Ok(Ok(true)))
+    /// What is wrong with what keeps older builds away from this store, if anything is.
+    pub(super) fn check_marker(&self) -> Result<Option<String>> {
+        succession::inspect_marker(&self.path)
+    }
 }
 
 /// Makes a database at `path` with what `fill` puts into it. It appears there whole: a process
 /// that is killed meanwhile, or another that is faster, leaves no half-made file. One that exists
 /// already is left as it is.
 pub(super) fn create(path: &Path, fill: impl FnOnce(&WriteTxn) -> Result<(), Fault>) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let refused = |source: io::Error| match source.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            read_only(path).with_source(source)
-        }
-        _ => Error::io("create the registry", path, source),
-    };
-    let temporary = temporary_file(dir).map_err(refused)?;
-    let made = (|| -> Result<(), Fault> {
-        let database = builder().create(temporary.path())?;
-        let txn = WriteTxn(database.begin_write()?);
-        for (_, table) in tables::ALL {
-            txn.0.open_table(table)?;
-        }
-        fill(&txn)?;
-        txn.0.commit()?;
-        Ok(())
-    })();
-    made.map_err(|fault| fault.into_error(path))?;
-    match temporary.persist_noclobber(path) {
-        Ok(_) => sync_dir(dir),
+    match prepare(path, fill)?.persist_noclobber(path) {
+        Ok(_) => sync_dir(dir_of(path)),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(refused(error.error)),
+        Err(error) => Err(refused(path, error.error)),
     }
 }
 
-fn builder() -> Builder {
+/// A database with what `fill` puts into it, durable and closed, that wants nothing but its name,
+/// `path`.
+pub(super) fn prepare(
+    path: &Path,
+    fill: impl FnOnce(&WriteTxn) -> Result<(), Fault>,
+) -> Result<NamedTempFile> {
+    let temporary = temporary_file(dir_of(path)).map_err(|error| refused(path, error))?;
+    let made = (|| -> Result<(), Fault> {
+        let database = builder().create(temporary.path())?;
+        let txn = WriteTxn(database.begin_write()?);
+        fill(&txn)?;
+        txn.0.commit()?;
+        Ok(database.close()?)
+    })();
+    made.map_err(|fault| fault.into_error(path))?;
+    temporary.as_file().sync_all().map_err(|error| refused(path, error))?;
+    Ok(temporary)
+}
+
+fn dir_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+/// The system's refusal to make a database at `path`.
+fn refused(path: &Path, source: io::Error) -> Error {
+    if forbids_writing(&source) {
+        return read_only(path).with_source(source);
+    }
+    Error::io("create the registry", path, source)
+}
+
+/// Whether who may write is the reason.
+pub(super) fn forbids_writing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+pub(super) fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(CACHE_BYTES);
     builder
 }
 
-/// Opens the file at `path`, and brings one of an older schema to the present one.
+/// Opens the file at `path`, and brings one of an older schema, which a backup may hold, to the present
+/// one. Where none lies, that of an older build may be read.
 fn connect(path: &Path) -> Result<Handle> {
+    if !path.exists() {
+        let copy = guarded(path, || Ok(succession::read_unmoved(path)?), || ())?;
+        return Ok(Handle { access: Some(Access::Copy(Box::new(copy))), identity: None });
+    }
     let handle = open_handle(path)?;
     let brought_up = || -> Result<(), Fault> {
         let found = schema::check(&ReadTxn(handle.begin_read()?))?;
@@ -317,25 +345,35 @@ fn guarded<T>(
 fn open_handle(path: &Path) -> Result<Handle> {
     // Before it is opened: one that is put there meanwhile is opened by the next call.
     let identity = file_identity(path);
-    let opened = catch_unwind(|| match builder().open(path) {
-        Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
-            if matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-            ) =>
-        {
-            builder().open_read_only(path).map(Access::ReadOnly)
+    let open = || -> Result<Access, Fault> {
+        match builder().open(path) {
+            Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
+                if forbids_writing(&error) =>
+            {
+                open_to_read(path)
+            }
+            opened => Ok(Access::Writable(opened?)),
         }
-        opened => opened.map(Access::Writable),
-    });
-    match opened {
-        Ok(Ok(access)) => Ok(Handle { access: Some(access), identity }),
-        Ok(Err(error)) => Err(explain(path, error.into())),
-        Err(panic) => Err(unreadable(path, panic)),
+    };
+    let access = Some(guarded(path, open, || ())?);
+    Ok(Handle { access, identity })
+}
+
+/// Where every process that could write was killed, redb wants to be let write before anybody reads,
+/// though hardly ever there is something to repair. A copy can be written.
+fn open_to_read(path: &Path) -> Result<Access, Fault> {
+    match builder().open_read_only(path) {
+        Err(redb::DatabaseError::RepairAborted) => {
+            let locked =
+                LockedFile::shared(path).map_err(|e| Error::io("read the registry", path, e))?;
+            let copy = PrivateCopy::of(&locked, path, &std::env::temp_dir())?;
+            Ok(Access::Copy(Box::new(copy)))
+        }
+        opened => Ok(Access::ReadOnly(opened?)),
     }
 }
 
-fn read_only(path: &Path) -> Error {
+pub(super) fn read_only(path: &Path) -> Error {
     Error::new(ErrorKind::Io, format!("the store is read-only: cannot write {path:?}"))
         .with_hint("check the permissions, or use another folder with --store DIR")
 }
@@ -350,15 +388,8 @@ fn unreadable(path: &Path, panic: Box<dyn Any + Send>) -> Error {
         .with_hint("run `trialbook store verify`, then restore a backup")
 }
 
-#[cfg(unix)]
 fn file_identity(path: &Path) -> Option<FileIdentity> {
-    use std::os::unix::fs::MetadataExt as _;
-    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-fn file_identity(_path: &Path) -> Option<FileIdentity> {
-    None
+    fs::metadata(path).ok().and_then(|metadata| identity(&metadata))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -405,6 +436,35 @@ mod tests {
         assert!(Arc::ptr_eq(&database, &Database::open(&store, 0).unwrap()));
         fs::rename(&aside, store.registry_path()).unwrap();
         assert_eq!(counter(&database).unwrap(), 1);
+    }
+
+    /// Bytes as a process that was killed leaves them, and no such process: a copy of an open file.
+    #[test]
+    fn a_copy_is_read_of_a_file_that_wants_repair_until_somebody_writes_to_it() {
+        let (folder, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let database = Database::open(&Store::new(folder.path()), 0).unwrap();
+        database.write(|txn| txn.set_counter(NEXT_EXPERIMENT, 5)).unwrap();
+        let path = aside.path().join("registry-v3.redb");
+        fs::copy(Store::new(folder.path()).registry_path(), &path).unwrap();
+        let opened = builder().open_read_only(&path);
+        assert!(matches!(opened, Err(redb::DatabaseError::RepairAborted)));
+
+        let Ok(access @ Access::Copy(_)) = open_to_read(&path) else { panic!("no copy was made") };
+        let handle = Handle { access: Some(access), identity: file_identity(&path) };
+        let next = |handle: &Handle| {
+            ReadTxn(handle.begin_read().unwrap()).counter(NEXT_EXPERIMENT).unwrap_or_default()
+        };
+        assert_eq!(next(&handle), 5);
+        assert!(handle.is_current(file_identity(&path)));
+        assert!(handle.begin_write().is_err());
+
+        let access = builder().open(&path).ok().map(Access::Writable);
+        let writer = Handle { access, identity: file_identity(&path) };
+        let txn = WriteTxn(writer.begin_write().unwrap());
+        assert!(txn.set_counter(NEXT_EXPERIMENT, 6).is_ok());
+        txn.0.commit().unwrap();
+        assert_eq!((next(&writer), next(&handle)), (6, 5));
+        assert!(!handle.is_current(file_identity(&path)), "the next call makes another copy");
     }
 
     #[test]

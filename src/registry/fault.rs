@@ -77,6 +77,12 @@ pub(super) fn explain(path: &Path, error: redb::Error) -> Error {
         )
         .with_hint("close that program, or use another folder with --store DIR")
         .with_source(error),
+        redb::Error::LockProtocolMismatch => Error::new(
+            ErrorKind::Conflict,
+            format!("registry {path:?} is open in a trialbook whose way of sharing it is another"),
+        )
+        .with_hint("close that one, or use the same version everywhere")
+        .with_source(error),
         redb::Error::UpgradeRequired(found) => Error::invalid(format!(
             "registry {path:?} has redb's file format {found}, which this build does not read"
         ))
@@ -102,10 +108,11 @@ mod tests {
             (redb::Error::Corrupted("x".into()), ErrorKind::Corrupt, "restore a backup"),
             (redb::Error::TableDoesNotExist("runs".into()), ErrorKind::Corrupt, "restore a backup"),
             (redb::Error::DatabaseAlreadyOpen, ErrorKind::Conflict, "close that program"),
+            (redb::Error::LockProtocolMismatch, ErrorKind::Conflict, "the same version"),
         ] {
-            let error = explain(Path::new("s/registry.redb"), error);
+            let error = explain(Path::new("s/registry-v3.redb"), error);
             assert_eq!(error.kind(), kind, "{error:?}");
-            assert!(error.to_string().contains("s/registry.redb"), "{error:?}");
+            assert!(error.to_string().contains("s/registry-v3.redb"), "{error:?}");
             assert!(error.hint().unwrap().contains(hint), "{error:?}");
         }
     }

@@ -14,17 +14,21 @@ mod experiments;
 mod fault;
 mod filter;
 mod keys;
+mod locked_file;
 mod metrics;
 mod models;
 mod names;
+mod private_copy;
 mod record;
 mod restore;
+mod retired;
 mod run_view;
 mod runs;
 mod schema;
 mod search;
 mod stages;
 mod stored;
+mod succession;
 mod tables;
 mod transaction;
 mod verify;
@@ -77,8 +81,9 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Opens the store's registry, making it on first use. A store on a read-only file system can
-    /// be read.
+    /// Opens the store's registry, making it on first use. One that an older version wrote is moved
+    /// to the present schema first, also while that version has it open; a copy of it as it was is
+    /// kept beside it. A store on a read-only file system can be read.
     ///
     /// # Errors
     /// When the system refuses, when the file is damaged, or when a newer build wrote it.

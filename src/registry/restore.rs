@@ -23,7 +23,7 @@ use super::{
     database,
     fault::Fault,
     record::BackupSummary,
-    tables,
+    schema, tables,
     transaction::WriteTxn,
 };
 use crate::{
@@ -91,6 +91,8 @@ fn install(store: &Store, staged: &Store, staging: &TempDir) -> Result<()> {
     let moves = [
         (staged.artifacts_dir(), store.artifacts_dir()),
         (staged.data_dir(), store.data_dir()),
+        // Without it an older build would begin a registry of its own beside this one.
+        (staged.older_registry_path(), store.older_registry_path()),
         (staged.registry_path(), store.registry_path()),
     ];
     for (from, to) in moves.into_iter().filter(|(from, _)| from.exists()) {
@@ -110,7 +112,8 @@ fn install(store: &Store, staged: &Store, staging: &TempDir) -> Result<()> {
 
 fn refuse_unless_empty(store: &Store) -> Result<()> {
     let holds = |dir: PathBuf| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    if store.registry_path().exists() || holds(store.artifacts_dir()) || holds(store.data_dir()) {
+    let has_registry = store.registry_path().exists() || store.older_registry_path().exists();
+    if has_registry || holds(store.artifacts_dir()) || holds(store.data_dir()) {
         return Err(Error::new(
             ErrorKind::Conflict,
             format!("the store {:?} is not empty", store.root()),
@@ -225,6 +228,7 @@ fn is_expected(name: &str) -> bool {
 
 /// Writes a backup's rows into a new database.
 fn fill(txn: &WriteTxn, rows: &[u8], file: &Path) -> Result<(), Fault> {
+    schema::make_tables(txn)?;
     let malformed = |Malformed| Fault::Ours(damaged(file, "its rows cannot be read"));
     let mut input = Reader::new(rows);
     while !input.is_empty() {

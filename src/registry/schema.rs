@@ -5,21 +5,26 @@ use super::{
     database::NEXT_EXPERIMENT,
     fault::Fault,
     record::DEFAULT_EXPERIMENT,
-    stored::StoredExperiment,
+    stored::{Counter, StoredExperiment},
     tables,
     transaction::{ReadTxn, Rows as _, WriteTxn},
 };
 use crate::error::Error;
 
 /// The newest layout this build reads and the one it makes. 2 has API keys and the audit trail:
-/// a build that knows neither must not write, since it would leave them out.
-pub(super) const NEWEST: u64 = 2;
+/// a build that knows neither must not write, since it would leave them out. 3 lies in another file,
+/// which is shared between processes in another way (see `succession`).
+pub(super) const NEWEST: u64 = 3;
 
 /// Its name in the `meta` table.
 const SCHEMA: &str = "schema";
 
+/// In the `meta` table of a marker alone: 1 if a registry was moved from there, else 0.
+const HAS_MOVED: &str = "has_moved";
+
 /// Fills a new store.
 pub(super) fn initialise(txn: &WriteTxn, now_ms: i64) -> Result<(), Fault> {
+    make_tables(txn)?;
     txn.set_counter(SCHEMA, NEWEST)?;
     // MLflow has experiment 0 from the start, and its clients log there unless told otherwise.
     let default = StoredExperiment { name: DEFAULT_EXPERIMENT.to_owned(), created_ms: now_ms };
@@ -43,16 +48,41 @@ pub(super) fn check(txn: &ReadTxn) -> Result<u64, Fault> {
     ))
 }
 
+/// Fills a marker, which lies where older builds look for the registry; `has_moved` is whether one
+/// lay there.
+pub(super) fn mark(txn: &WriteTxn, has_moved: bool) -> Result<(), Fault> {
+    txn.set_counter(SCHEMA, NEWEST)?;
+    txn.set_counter(HAS_MOVED, u64::from(has_moved))
+}
+
+/// What a marker was filled with; nothing in a registry.
+pub(super) fn marked(txn: &ReadTxn) -> Result<Option<bool>, Fault> {
+    let found = txn.get::<Counter>(tables::META, HAS_MOVED.as_bytes())?;
+    Ok(found.map(|Counter(has_moved)| has_moved > 0))
+}
+
+/// Makes the tables that the store lacks: whoever reads relies on all of them.
+pub(super) fn make_tables(txn: &WriteTxn) -> Result<(), Fault> {
+    for (_, table) in tables::ALL {
+        txn.0.open_table(table)?;
+    }
+    Ok(())
+}
+
 /// Brings an older store to the present schema; the rows of tables that it has stay as they are.
 pub(super) fn migrate(txn: &WriteTxn) -> Result<(), Fault> {
     // Another process may have been faster, and a newer build.
     if txn.counter(SCHEMA)? >= NEWEST {
         return Ok(());
     }
-    for (_, table) in tables::ALL {
-        txn.0.open_table(table)?;
-    }
+    make_tables(txn)?;
     txn.set_counter(SCHEMA, NEWEST)
+}
+
+/// Makes the store look like one of `schema`.
+#[cfg(test)]
+pub(super) fn pretend(txn: &WriteTxn, schema: u64) -> Result<(), Fault> {
+    txn.set_counter(SCHEMA, schema)
 }
 
 #[cfg(test)]
@@ -70,10 +100,10 @@ mod tests {
     fn a_store_of_a_newer_schema_is_refused_with_both_numbers() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
-        create(&store.registry_path(), |txn| txn.set_counter(SCHEMA, NEWEST + 1)).unwrap();
+        create(&store.registry_path(), |txn| pretend(txn, NEWEST + 1)).unwrap();
         let error = Database::open(&store, 0).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert_eq!(error.to_string(), "the registry has schema 3, this build reads 1 to 2");
+        assert_eq!(error.to_string(), "the registry has schema 4, this build reads 1 to 3");
     }
 
     #[test]
@@ -88,7 +118,7 @@ mod tests {
         let txn = WriteTxn(old.begin_write().unwrap());
         txn.0.delete_table(tables::KEYS).unwrap();
         txn.0.delete_table(tables::AUDIT).unwrap();
-        assert!(txn.set_counter(SCHEMA, 1).is_ok());
+        assert!(pretend(&txn, 1).is_ok());
         txn.0.commit().unwrap();
         drop(old);
 

@@ -1,7 +1,7 @@
 //! The database's tables and their keys. Keys sort as their parts do, so that a run's metrics or
 //! a model's versions lie side by side and one range finds them.
 
-use redb::{TableDefinition, TableHandle as _};
+use redb::TableDefinition;
 
 use crate::error::{Error, Result};
 
@@ -40,11 +40,6 @@ pub(super) const ALL: [(&str, Table); 9] = [
     ("keys", KEYS),
     ("audit", AUDIT),
 ];
-
-/// Whether a store of schema 1 lacks `table`. One that nobody may write to stays without.
-pub(super) fn is_of_schema_2(table: Table) -> bool {
-    [KEYS.name(), AUDIT.name()].contains(&table.name())
-}
 
 /// A run's key: the 16 bytes that its id spells in hexadecimal digits.
 pub(super) type RunKey = [u8; 16];

@@ -97,32 +97,14 @@ fn visit_range<T: ReadableTable<&'static [u8], &'static [u8]>>(
     Ok(())
 }
 
-/// A table as a reader sees it.
-type ReadTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
-
-impl ReadTxn {
-    /// The table, unless the store is of a schema that had none like it.
-    fn open(&self, table: Table) -> Result<Option<ReadTable>, Fault> {
-        match self.0.open_table(table) {
-            Err(redb::TableError::TableDoesNotExist(_)) if tables::is_of_schema_2(table) => {
-                Ok(None)
-            }
-            opened => Ok(Some(opened?)),
-        }
-    }
-}
-
 impl Rows for ReadTxn {
     fn get_raw(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(table) = self.open(table)? else { return Ok(None) };
+        let table = self.0.open_table(table)?;
         Ok(ReadableTable::get(&table, key)?.map(|bytes| bytes.value().to_vec()))
     }
 
     fn scan_from(&self, table: Table, first: &[u8], visit: &mut Visit) -> Result<(), Fault> {
-        match self.open(table)? {
-            Some(table) => visit_range(&table, first, visit),
-            None => Ok(()),
-        }
+        visit_range(&self.0.open_table(table)?, first, visit)
     }
 }
 

@@ -56,6 +56,7 @@ impl Registry {
             Err(error) => return Err(error),
         };
 
+        problems.extend(self.database.check_marker()?);
         let checked: Vec<(String, Condition)> = named
             .par_iter()
             .map(|(sha256, size_bytes)| {

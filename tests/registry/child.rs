@@ -2,9 +2,11 @@
 //! standard output what it was told is done.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
 };
 
 use trialbook::{
@@ -30,6 +32,10 @@ fn worker() {
         ["churn", store, model] => churn(store, model),
         ["fill", store] => fill_until_refused(store),
         ["read-only", store, run] => use_read_only(store, run),
+        ["read-older", store] => read_older(store),
+        ["move", store] => move_here(store),
+        #[cfg(unix)]
+        ["older", store] => super::older::write_until_refused(Path::new(store)),
         ["fixture", file] => super::formats::write_fixture(Path::new(file)),
         _ => panic!("no such job: {job}"),
     }
@@ -49,6 +55,89 @@ pub(crate) fn command(program: &Path, job: &[&str]) -> Command {
 /// Starts another process with one job.
 pub(crate) fn spawn(job: &[&str]) -> Child {
     command(&std::env::current_exe().unwrap(), job).spawn().unwrap()
+}
+
+/// What a process says is done that does its job where the system refuses to let files grow beyond
+/// `n_kib`, as on a full disk: a limit that needs no rights to set and cannot be missing.
+#[cfg(unix)]
+pub(crate) fn limited(n_kib: &str, job: &[&str]) -> Vec<String> {
+    let job = command(&std::env::current_exe().unwrap(), job);
+    let mut shell = Command::new("bash");
+    // Without the trap the signal that comes with the refusal would end the process.
+    let limit = format!("trap '' XFSZ; ulimit -f {n_kib}; exec \"$0\" \"$@\"");
+    shell
+        .args(["-c", &limit])
+        .arg(job.get_program())
+        .args(job.get_args())
+        .envs(job.get_envs().filter_map(|(key, value)| Some((key, value?))))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = shell.spawn().unwrap();
+    let acks: Vec<String> = acks(child.stdout.take().unwrap()).collect();
+    assert!(child.wait().unwrap().success(), "{acks:?}");
+    acks
+}
+
+/// What a process says is done that may only read what lies in `dir`, and has no rights to ignore that.
+#[cfg(target_os = "linux")]
+pub(crate) fn spawn_as_nobody(dir: &Path, job: &[&str]) -> Vec<String> {
+    use std::os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        process::CommandExt as _,
+    };
+    const NOBODY: u32 = 65534;
+    let permit = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let all = paths(dir);
+    for path in &all {
+        permit(path, if path.is_dir() { 0o555 } else { 0o444 });
+    }
+    // By this name a process can start its own program also where the way to it is barred.
+    let mut reader = command(Path::new("/proc/self/exe"), job);
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        reader.uid(NOBODY).gid(NOBODY);
+    }
+    let mut child = reader.current_dir("/").spawn().unwrap();
+    let acks: Vec<String> = acks(child.stdout.take().unwrap()).collect();
+    let status = child.wait().unwrap();
+    for path in all {
+        permit(&path, 0o755);
+    }
+    assert!(status.success(), "{acks:?}");
+    acks
+}
+
+/// `dir` and everything below it.
+#[cfg(target_os = "linux")]
+fn paths(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut all = vec![dir.to_owned()];
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(paths(&path));
+        } else {
+            all.push(path);
+        }
+    }
+    all
+}
+
+/// How many processes a test kills: `usual`, or what `TRIALBOOK_TEST_KILLS` says.
+pub(crate) fn n_kills(usual: u64) -> u64 {
+    match std::env::var("TRIALBOOK_TEST_KILLS") {
+        Ok(n_kills) => n_kills.parse().expect("TRIALBOOK_TEST_KILLS is a number"),
+        Err(_) => usual,
+    }
+}
+
+/// A moment below `most` that `seed` chooses.
+pub(crate) fn random_moment(seed: u64, most: Duration) -> Duration {
+    // splitmix64: any spread of moments will do.
+    let random = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let most = u64::try_from(most.as_micros()).unwrap();
+    Duration::from_micros((random >> 20) % most)
 }
 
 /// What the process says is done, line by line, until it ends.
@@ -87,7 +176,10 @@ fn churn(store: &str, model: &str) {
     let registry = Registry::open(&Store::new(store)).unwrap();
     ack("ready");
     for round in 0.. {
-        let run = registry.create_run(new_run("churn")).unwrap().run_id;
+        let mut new = new_run("churn");
+        // Enough for the file to grow now and then.
+        new.tags.insert("filler".to_owned(), "x".repeat(7_000));
+        let run = registry.create_run(new).unwrap().run_id;
         registry.log(&run, &metrics(&[("f1", 0.5, round)])).unwrap();
         ack(&format!("metric {run} {round}"));
         let content = format!("weights of {run}");
@@ -146,6 +238,27 @@ fn use_read_only(store: &str, run: &str) {
         assert!(error.hint().unwrap().contains("--store DIR"), "{error:?}");
     }
     ack("refused all");
+}
+
+/// Opens a store that an older version wrote; says whether it could.
+fn move_here(store: &str) {
+    ack("ready");
+    match Registry::open(&Store::new(store)) {
+        Ok(_) => ack("moved"),
+        Err(error) => ack(&format!("refused {error:?}")),
+    }
+}
+
+/// Reads a store that an older version wrote and that may not be moved, and tries to write to it.
+fn read_older(store: &str) {
+    let registry = Registry::open(&Store::new(store)).unwrap();
+    let runs = registry.search_runs(&RunQuery::default()).unwrap();
+    assert!(registry.verify().unwrap().is_valid());
+    assert_eq!(registry.keys().unwrap().len(), 1);
+    ack(&format!("read {} runs", runs.len()));
+    let error = registry.create_run(new_run("new")).err().unwrap();
+    assert!(error.hint().unwrap().contains("--store DIR"), "{error:?}");
+    ack(&format!("refused {:?}", error.kind()));
 }
 
 /// A store as this process would make it, for the jobs that need one.

@@ -12,7 +12,7 @@ use trialbook::{
 use super::{Fixture, metrics, new_run, new_version, tags};
 
 /// Writes the fixture of the present schema. To make one for a new schema, and keep the old ones:
-/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v3.tar' cargo test --test integration registry::child::worker`
+/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v4.tar' cargo test --test integration registry::child::worker`
 pub(crate) fn write_fixture(file: &Path) {
     let f = Fixture::new();
     let registry = &f.registry;
@@ -65,6 +65,13 @@ fn a_store_of_schema_1_is_read_whole() {
 #[test]
 fn a_store_of_schema_2_is_read_whole() {
     let registry = restored("registry_v2.tar");
+    check_keys_and_trail(&registry);
+    check(&registry);
+}
+
+#[test]
+fn a_store_of_schema_3_is_read_whole() {
+    let registry = restored("registry_v3.tar");
     check_keys_and_trail(&registry);
     check(&registry);
 }

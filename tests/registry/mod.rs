@@ -7,8 +7,13 @@ mod child;
 mod damage;
 mod formats;
 mod models;
+#[cfg(unix)]
+#[path = "../older/older.rs"]
+mod older;
 mod processes;
 mod refusals;
+#[cfg(unix)]
+mod succession;
 mod tracking;
 mod upkeep;
 

@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +15,7 @@ use trialbook::{
 
 use super::{
     Fixture,
-    child::{acks, spawn, store_of},
+    child::{acks, n_kills, random_moment, spawn, store_of},
 };
 
 #[test]
@@ -81,7 +83,7 @@ impl Acknowledged {
             let version = registry.version(model, *version).unwrap();
             assert_eq!(version.run_id, *run);
             let files = registry.model_files(&version).unwrap();
-            let content = std::fs::read(files.path("weights.bin").unwrap()).unwrap();
+            let content = fs::read(files.path("weights.bin").unwrap()).unwrap();
             assert_eq!(content, format!("weights of {run}").into_bytes());
         }
         for (run, step) in &self.metrics {
@@ -103,68 +105,115 @@ impl Acknowledged {
     }
 }
 
+/// What a round of kills aims at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    /// Whatever is being done.
+    Anything,
+    /// The store that is being made.
+    Making,
+    /// The file that has just grown, before the commit it grew for.
+    Growth,
+}
+
+/// `TRIALBOOK_TEST_KILLS=1000` kills so many.
 #[test]
 fn processes_killed_at_random_moments_lose_nothing_acknowledged() {
-    const N_ROUNDS: u64 = 52;
     const N_PROCESSES: u64 = 4;
+    let n_rounds = n_kills(52 * N_PROCESSES).div_ceil(N_PROCESSES);
     let f = Fixture::new();
-    let mut n_killed = 0;
-    let mut n_acks = 0;
-    for round in 0..N_ROUNDS {
-        // Now and then a store that does not exist yet: killed also while it is being made.
-        let is_fresh = round % 13 == 0;
-        let store = match is_fresh {
-            true => f.folder.path().join(format!("fresh-{round}")).display().to_string(),
-            false => store_of(&f),
+    let (mut n_killed, mut n_acks, mut n_grown) = (0, 0, 0);
+    let from = Instant::now();
+    for round in 0..n_rounds {
+        let (aim, store) = match round % 13 {
+            0 => (Aim::Making, f.folder.path().join(format!("fresh-{round}"))),
+            // Small ones, whose file grows often: it shrinks whenever it is closed.
+            3 | 6 | 9 => (Aim::Growth, f.folder.path().join(format!("growing-{}", round / 13))),
+            _ => (Aim::Anything, f.store().root().to_owned()),
         };
         let model = format!("m{round}");
-        let collected: Vec<(u64, Vec<String>)> = thread::scope(|scope| {
+        let collected: Vec<Killed> = thread::scope(|scope| {
             let killers: Vec<_> = (0..N_PROCESSES)
                 .map(|idx| {
-                    let (store, model) = (&store, &model);
-                    scope.spawn(move || kill_one(store, model, round * N_PROCESSES + idx, is_fresh))
+                    let store = Store::new(&store);
+                    let (model, seed) = (&model, round * N_PROCESSES + idx);
+                    scope.spawn(move || kill_one(&store, model, seed, aim))
                 })
                 .collect();
             killers.into_iter().map(|killer| killer.join().unwrap()).collect()
         });
         let mut acknowledged = Acknowledged::default();
-        for (killed, acks) in collected {
-            n_killed += killed;
-            acks.iter().for_each(|ack| acknowledged.add(&model, ack));
+        for killed in collected {
+            n_killed += u64::from(killed.by_us);
+            n_grown += u64::from(killed.at_growth);
+            killed.acks.iter().for_each(|ack| acknowledged.add(&model, ack));
         }
         n_acks += acknowledged.n_acks;
         let registry = Registry::open(&Store::new(store)).unwrap();
         acknowledged.check(&registry, &model);
-        if is_fresh || round + 1 == N_ROUNDS {
+        if aim != Aim::Anything || round + 1 == n_rounds {
             let verification = registry.verify().unwrap();
             assert!(verification.is_valid(), "{verification:?}");
         }
     }
-    assert_eq!(n_killed, N_ROUNDS * N_PROCESSES);
-    assert!(n_acks > N_ROUNDS as usize, "the processes were killed before they did anything");
+    println!(
+        "{n_killed} killed, {n_grown} of them as the file grew; {n_acks} writes acknowledged by \
+         {N_PROCESSES} at once in {:.0} s",
+        from.elapsed().as_secs_f64()
+    );
+    assert_eq!(n_killed, n_rounds * N_PROCESSES);
+    assert!(n_acks > n_rounds as usize, "the processes were killed before they did anything");
+    assert!(n_grown > 0 || n_rounds < 13, "no file grew");
+}
+
+/// What is known of a process that was killed.
+struct Killed {
+    by_us: bool,
+    at_growth: bool,
+    acks: Vec<String>,
 }
 
 /// Starts a process, kills it at a moment that `seed` chooses, and returns what it acknowledged.
-fn kill_one(store: &str, model: &str, seed: u64, at_once: bool) -> (u64, Vec<String>) {
-    let mut child = spawn(&["churn", store, model]);
+fn kill_one(store: &Store, model: &str, seed: u64, aim: Aim) -> Killed {
+    let path = store.registry_path();
+    let mut child = spawn(&["churn", store.root().to_str().unwrap(), model]);
     let mut acks = acks(child.stdout.take().unwrap());
     let mut acknowledged = Vec::new();
-    if !at_once {
+    if aim != Aim::Making {
         acknowledged.extend(acks.next());
     }
-    // splitmix64: any spread of moments will do.
-    let random = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let moment = Duration::from_micros((random >> 20) % 50_000);
-    let from = Instant::now();
+    let moment = random_moment(seed, Duration::from_millis(50));
     let killer = thread::spawn(move || {
-        thread::sleep(moment.saturating_sub(from.elapsed()));
+        let at_growth = match aim {
+            Aim::Growth => wait_for_growth(&path, Duration::from_millis(250)),
+            Aim::Anything | Aim::Making => {
+                thread::sleep(moment);
+                false
+            }
+        };
         child.kill().unwrap();
-        child.wait().unwrap()
+        (child.wait().unwrap(), at_growth)
     });
     acknowledged.extend(acks);
-    let status = killer.join().unwrap();
-    (u64::from(was_killed(status)), acknowledged)
+    let (status, at_growth) = killer.join().unwrap();
+    Killed { by_us: was_killed(status), at_growth, acks: acknowledged }
+}
+
+/// Returns as soon as the file at `path` is longer than it was, and whether it is; looks no longer
+/// than `at_most`.
+fn wait_for_growth(path: &Path, at_most: Duration) -> bool {
+    let len = || fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let (from, mut least) = (Instant::now(), len());
+    while from.elapsed() < at_most {
+        let now = len();
+        if now > least {
+            return true;
+        }
+        least = now;
+        // Those that write need the processor too.
+        thread::sleep(Duration::from_micros(20));
+    }
+    false
 }
 
 #[cfg(unix)]

@@ -1,34 +1,18 @@
 //! A full disk and a store that may not be written are clear errors that lose nothing.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use super::{
     Fixture,
-    child::{acks, command, store_of},
+    child::{acks, limited, spawn, spawn_as_nobody, store_of},
     metrics,
 };
 
-/// The system refuses to let files grow, as on a full disk: a limit on file lengths, which needs no
-/// rights to set and cannot be missing.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_is_a_clear_error_and_loses_nothing() {
     let f = Fixture::new();
-    let program = std::env::current_exe().unwrap();
-    let mut limited = command(Path::new("sh"), &["fill", &store_of(&f)]);
-    let args: Vec<_> = limited.get_args().map(ToOwned::to_owned).collect();
-    let mut shell = std::process::Command::new("sh");
-    // Without the trap the signal that comes with the refusal would end the process.
-    shell
-        .args(["-c", "trap '' XFSZ; ulimit -f 8192; exec \"$0\" \"$@\""])
-        .arg(program)
-        .args(args)
-        .envs(limited.get_envs().filter_map(|(key, value)| Some((key, value?))))
-        .stdout(std::process::Stdio::piped());
-    limited.stdout(std::process::Stdio::null());
-    let mut child = shell.spawn().unwrap();
-    let acks: Vec<String> = acks(child.stdout.take().unwrap()).collect();
-    assert!(child.wait().unwrap().success(), "{acks:?}");
+    let acks = limited("4096", &["fill", &store_of(&f)]);
     let (runs, refused): (Vec<&String>, Vec<&String>) =
         acks.iter().partition(|ack| ack.starts_with("run "));
     assert!(runs.len() > 10, "{acks:?}");
@@ -44,55 +28,45 @@ fn a_full_disk_is_a_clear_error_and_loses_nothing() {
     let verification = f.registry.verify().unwrap();
     assert!(verification.is_valid(), "{verification:?}");
     let n_files = fs::read_dir(f.store().root()).unwrap().count();
-    assert!(n_files <= 2, "temporary files were left behind");
+    // The registry, what keeps older versions away, and the artifacts.
+    assert!(n_files <= 3, "temporary files were left behind");
 }
 
 /// A store whose permissions forbid writing, used by a process without the rights to ignore them.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_read_only_store_can_be_read_and_refuses_writes_clearly() {
-    use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
-    const NOBODY: u32 = 65534;
     let f = Fixture::new();
     let run = f.run("r").run_id;
     f.registry.log(&run, &metrics(&[("f1", 0.9, 0)])).unwrap();
     f.registry.log_artifact(&run, "a", b"x").unwrap();
-
-    let all = paths(f.folder.path());
-    for path in &all {
-        let mode = if path.is_dir() { 0o555 } else { 0o444 };
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    }
-    // By this name a process can start its own program also where the way to it is barred.
-    let mut reader = command(Path::new("/proc/self/exe"), &["read-only", &store_of(&f), &run]);
-    let is_root = fs::metadata("/proc/self").map(|m| {
-        use std::os::unix::fs::MetadataExt as _;
-        m.uid() == 0
-    });
-    if is_root.unwrap() {
-        reader.uid(NOBODY).gid(NOBODY);
-    }
-    let mut child = reader.current_dir("/").spawn().unwrap();
-    let acks: Vec<String> = acks(child.stdout.take().unwrap()).collect();
-    let status = child.wait().unwrap();
-    for path in all {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    assert!(status.success());
+    let acks = spawn_as_nobody(f.folder.path(), &["read-only", &store_of(&f), &run]);
     assert_eq!(acks, ["refused all"]);
 }
 
-/// `dir` and everything below it.
+/// redb opens such a file only to repair it, which who may only read cannot.
 #[cfg(target_os = "linux")]
-fn paths(dir: &Path) -> Vec<std::path::PathBuf> {
-    let mut all = vec![dir.to_owned()];
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(paths(&path));
-        } else {
-            all.push(path);
-        }
-    }
-    all
+#[test]
+fn a_read_only_store_is_read_also_where_every_writer_was_killed() {
+    let f = Fixture::new();
+    let run = f.run("r").run_id;
+    f.registry.log(&run, &metrics(&[("f1", 0.9, 0)])).unwrap();
+    f.registry.log_artifact(&run, "a", b"x").unwrap();
+    let (store, path) = (store_of(&f), f.store().registry_path());
+    let Fixture { folder, registry } = f;
+    drop(registry);
+    let mut writer = spawn(&["churn", &store, "M"]);
+    let done = acks(writer.stdout.take().unwrap()).find(|ack| ack.starts_with("finished "));
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    assert!(done.is_some());
+    let mut builder = redb::Builder::new();
+    let opened =
+        builder.set_concurrency_mode(redb::ConcurrencyMode::MultiWriter).open_read_only(&path);
+    assert!(matches!(opened, Err(redb::DatabaseError::RepairAborted)), "nothing is tried here");
+
+    let before = fs::read(&path).unwrap();
+    let acks = spawn_as_nobody(folder.path(), &["read-only", &store, &run]);
+    assert_eq!(acks, ["refused all"]);
+    assert_eq!(fs::read(&path).unwrap(), before);
 }

