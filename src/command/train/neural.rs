@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
 
-use super::Common;
+use super::{Common, tfidf::ClassWeights};
 use crate::{
     error::Result,
     model::{
@@ -52,6 +52,9 @@ struct Shared {
     /// Share of each target that is spread over all classes
     #[arg(long, default_value_t = TrainSettings::default().label_smoothing, value_name = "SHARE")]
     label_smoothing: f64,
+    /// How much an example of each class counts in the loss
+    #[arg(long, value_enum, default_value = "uniform", value_name = "HOW")]
+    class_weight: ClassWeights,
     /// Stop after so many epochs without a better F1
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<u64>,
@@ -176,6 +179,7 @@ impl Shared {
             clip_norm: self.clip_norm,
             accumulation: self.accumulation,
             label_smoothing: self.label_smoothing,
+            class_weight: self.class_weight.into(),
             patience: self.patience,
             checkpoint_every: self.checkpoint_every,
             precision: self.precision,
