@@ -13,8 +13,7 @@ use crate::{
     model::{
         Device,
         neural::{
-            NeuralConfig, Precision, TrainSettings,
-            checkpoint::{CONFIG_FILE, EncoderConfig},
+            self, NeuralConfig, Precision, TrainSettings,
             net::{AvgNetConfig, CnnConfig, DistilBertConfig, LstmConfig, NetConfig},
         },
     },
@@ -34,7 +33,7 @@ struct Shared {
     /// Highest learning rate [default: avgnet 3e-3, cnn and lstm 1e-3, distilbert 5e-5, or 5e-4 without a checkpoint]
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
-    /// Tokens that texts are cut to [default: avgnet 512, cnn 400, lstm and distilbert 256, or what a checkpoint can read]
+    /// Tokens that texts are cut to [default: avgnet 512, cnn 400, lstm and distilbert 256, or what a checkpoint reads]
     #[arg(long, value_name = "TOKENS")]
     max_len: Option<usize>,
     /// Share of all steps in which the learning rate rises to its height
@@ -267,9 +266,9 @@ impl Architecture for Distilbert {
         let mut config = NeuralConfig::distilbert(sizes, checkpoint);
         // A checkpoint that cannot be read is reported, with all that is wrong, when training begins.
         if let Some(folder) = &config.checkpoint
-            && let Ok(encoder) = EncoderConfig::read(&folder.join(CONFIG_FILE))
+            && let Ok(max_length) = neural::max_length(folder)
         {
-            config.max_length = config.max_length.min(encoder.max_position);
+            config.max_length = config.max_length.min(max_length);
         }
         Ok((&self.shared.common, self.shared.apply(config)))
     }
