@@ -95,6 +95,17 @@ impl Output {
         Self { json, ..Self::default() }
     }
 
+    /// Adds a field to what a program reads.
+    ///
+    /// # Panics
+    /// If that is no object, or `value` cannot be serialised, which a type with string keys can.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: impl Serialize) -> Self {
+        let value = serde_json::to_value(value).expect("answers have string keys");
+        self.json.as_object_mut().expect("an answer with fields").insert(name.to_owned(), value);
+        self
+    }
+
     /// Appends lines of text.
     #[must_use]
     pub fn text(mut self, text: impl Into<String>) -> Self {

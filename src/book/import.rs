@@ -21,11 +21,13 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportRequest {
     /// A Hugging Face snapshot: a folder with `config.json`, `model.safetensors` or
-    /// `pytorch_model.bin`, and `tokenizer.json` or `vocab.txt`.
+    /// `pytorch_model.bin`, whole or in several files, and `tokenizer.json` or `vocab.txt`; or that
+    /// of a model in the hub's cache, `models--ORG--NAME`.
     pub folder: PathBuf,
     /// The registered model that gets a new version.
     pub model: String,
-    /// The class names in label order; without them they are those of `config.json`.
+    /// The class names in label order; without them they are those of `config.json`. Names that are
+    /// the dataset's but for the case of letters become the dataset's.
     pub classes: Option<Vec<String>>,
     /// The dataset on whose test split the version is measured, which a gate needs; or none.
     pub dataset: Option<String>,
@@ -36,8 +38,9 @@ pub struct ImportRequest {
 pub struct Imported {
     /// The new version.
     pub version: ModelVersion,
-    /// Which tensors of the checkpoint were left aside, if any.
-    pub note: Option<String>,
+    /// What to tell of it: tensors that were left aside, classes that were renamed, and where
+    /// Transformers answers something else.
+    pub notes: Vec<String>,
 }
 
 impl Book {
@@ -47,17 +50,26 @@ impl Book {
     /// A checkpoint that cannot be used, an unknown dataset, or one with other classes.
     pub fn import(&self, request: &ImportRequest, monitor: &Monitor) -> Result<Imported> {
         check_model_name(&request.model)?;
-        let (classifier, note) = monitor
-            .stage("reading", None, || neural::import(&request.folder, request.classes.clone()))?;
+        let snapshot = neural::checkpoint::snapshot(&request.folder)?;
+        let (mut classifier, mut notes) = monitor
+            .stage("reading", None, || neural::import(&snapshot, request.classes.clone()))?;
         let datasets = self.datasets();
         let test = match &request.dataset {
             Some(dataset) => Some(datasets.split(dataset, "test")?),
             None => None,
         };
+        if let (Some(test), Some(dataset)) = (&test, &request.dataset) {
+            let own = classifier.classes().join(", ");
+            let names = names_of(classifier.classes(), &test.classes, dataset)?;
+            if names != classifier.classes() {
+                notes.push(format!("the classes {own} are {dataset}'s {}", names.join(", ")));
+                classifier = classifier.with_classes(names);
+            }
+        }
         self.store().make_dir(self.store().root())?;
         let registry = self.registry()?;
         let experiment = registry.experiment(DEFAULT_EXPERIMENT)?;
-        let folder = request.folder.display().to_string();
+        let folder = snapshot.display().to_string();
         let mut params = BTreeMap::from([
             ("model".to_owned(), classifier.name().to_owned()),
             ("imported_from".to_owned(), folder),
@@ -110,7 +122,72 @@ impl Book {
                 created_ms: now_ms(),
             })?;
             registry.finish_run(&run.run_id, RunStatus::Finished, now_ms())?;
-            Ok(Imported { version, note })
+            Ok(Imported { version, notes })
         })
+    }
+}
+
+/// The dataset's name for each of the model's `labels`, in their order: the same but for the case of
+/// letters.
+///
+/// # Errors
+/// Labels that are something else, with the option that gives them the dataset's names.
+fn names_of(labels: &[String], classes: &[String], dataset: &str) -> Result<Vec<String>> {
+    let name = |label: &String| {
+        let exact = classes.iter().find(|class| *class == label);
+        let mut alike = classes.iter().filter(|class| class.to_lowercase() == label.to_lowercase());
+        // Two classes of the dataset that differ in case alone are not guessed between.
+        exact.or_else(|| alike.next().filter(|_| alike.next().is_none())).cloned()
+    };
+    let names: Option<Vec<String>> = labels.iter().map(name).collect();
+    let is_whole = |names: &Vec<String>| {
+        names.len() == classes.len() && classes.iter().all(|class| names.contains(class))
+    };
+    names.filter(is_whole).ok_or_else(|| {
+        let error = Error::invalid(format!(
+            "the model knows the classes {}, the dataset {dataset} has {}",
+            labels.join(", "),
+            classes.join(", ")
+        ));
+        error.with_hint(if labels.len() == classes.len() {
+            format!(
+                "if they are the same in other words, name them in the model's order: --classes {}",
+                classes.join(",")
+            )
+        } else {
+            "evaluate it on a dataset with the classes it was trained on".to_owned()
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_the_datasets_classes_whatever_their_case() {
+        let owned =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let check = |labels: &[&str], classes: &[&str], expected: Option<&[&str]>| {
+            let found = names_of(&owned(labels), &owned(classes), "d").ok();
+            assert_eq!(found, expected.map(owned), "{labels:?} {classes:?}");
+        };
+        let classes = ["negative", "positive"];
+        check(&["negative", "positive"], &classes, Some(&classes));
+        check(&["NEGATIVE", "Positive"], &classes, Some(&classes));
+        check(&["POSITIVE", "NEGATIVE"], &classes, Some(&["positive", "negative"]));
+        check(&["\u{c9}T\u{c9}", "a"], &["a", "\u{e9}t\u{e9}"], Some(&["\u{e9}t\u{e9}", "a"]));
+        check(&["a", "A"], &["A", "a"], Some(&["a", "A"]));
+        check(&["LABEL_0", "LABEL_1"], &classes, None);
+        check(&["NEGATIVE", "negative"], &classes, None);
+        check(&["x", "X"], &["x", "y"], None);
+        check(&["X", "y"], &["x", "x ", "y"], None);
+        check(&["AB", "c"], &["aB", "Ab"], None);
+        let hint = |labels: &[&str]| {
+            let error = names_of(&owned(labels), &owned(&classes), "d").unwrap_err();
+            error.hint().unwrap().to_owned()
+        };
+        assert!(hint(&["LABEL_0", "LABEL_1"]).ends_with("--classes negative,positive"));
+        assert!(hint(&["a", "b", "c"]).contains("on a dataset with the classes"));
     }
 }

@@ -72,13 +72,15 @@ pub struct Delete {
 /// `models import DIR --name SentimentClassifier --data imdb`
 #[derive(Debug, Clone, Args)]
 pub struct Import {
-    /// The folder: config.json, model.safetensors or pytorch_model.bin, tokenizer.json or vocab.txt
+    /// The folder: config.json, model.safetensors or pytorch_model.bin, tokenizer.json or vocab.txt;
+    /// or the hub cache's models--ORG--NAME
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// The registered model that gets a new version
     #[arg(long, default_value = DEFAULT_MODEL)]
     name: String,
-    /// Class names in label order, instead of those in config.json
+    /// Class names in label order, instead of those in config.json; with --data the case of letters
+    /// does not matter
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     classes: Option<Vec<String>>,
     /// Measure it on this dataset's test split, which a gate needs
@@ -248,11 +250,11 @@ impl Import {
             classes: self.classes.clone(),
             dataset: self.data.clone(),
         };
-        let Imported { version, note } = session.book.import(&request, &session.monitor)?;
-        let output = match note {
-            Some(note) => version_output(&version).text(format!("\n{note}")),
-            None => version_output(&version),
-        };
+        let Imported { version, notes } = session.book.import(&request, &session.monitor)?;
+        let mut output = version_output(&version).field("notes", &notes);
+        for note in &notes {
+            output = output.text(format!("\n{note}"));
+        }
         Ok(output.text(format!(
             "\nregistered {name}/{number}; next: `trialbook predict --model {name}/{number} TEXT`",
             name = version.model,

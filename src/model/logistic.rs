@@ -233,19 +233,7 @@ impl LogisticValidParams {
             ))
             .with_hint("check the label column"));
         }
-        match &self.class_weight {
-            ClassWeight::Uniform => Ok(vec![1.0; n_classes]),
-            ClassWeight::Balanced => {
-                let n_present = counts.iter().filter(|count| **count > 0).count() as f64;
-                let share = labels.len() as f64 / n_present;
-                Ok(counts.iter().map(|count| share / (*count).max(1) as f64).collect())
-            }
-            ClassWeight::Given(weights) if weights.len() == n_classes => Ok(weights.clone()),
-            ClassWeight::Given(weights) => Err(Error::invalid(format!(
-                "{} class weights given, expected {n_classes}, one a class",
-                weights.len()
-            ))),
-        }
+        self.class_weight.of_counts(&counts)
     }
 }
 

@@ -2,6 +2,7 @@
 //! end and no later stage asks which model it is.
 
 mod cholesky;
+mod class_weight;
 mod confusion;
 mod cross_validate;
 mod design;

@@ -29,7 +29,7 @@ pub use token::{Casing, Html, Tokenizer};
 pub use vectorizer::{FittedVectorizer, StopWords, Vectorizer};
 pub use vocabulary::Vocabulary;
 #[cfg(feature = "neural")]
-pub use wordpiece::{Cleaning, WordPiece};
+pub use wordpiece::{Cleaning, TruncationSide, WordPiece};
 
 pub(crate) use counter::Counter;
 pub(crate) use matrix::column_blocks;

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokenizers::{
     AddedToken, NormalizedString, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType,
-    PreTokenizedString, PreTokenizer, Tokenizer, TruncationDirection, TruncationParams,
-    TruncationStrategy, models::wordpiece::WordPiece as Model, normalizers::bert::BertNormalizer,
-    pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
+    PreTokenizedString, PreTokenizer, PreTokenizerWrapper, Tokenizer, TruncationDirection,
+    TruncationParams, TruncationStrategy, models::wordpiece::WordPiece as Model,
+    normalizers::bert::BertNormalizer, pre_tokenizers::bert::BertPreTokenizer,
+    processors::bert::BertProcessing,
 };
 
 use super::merges;
@@ -48,6 +49,19 @@ impl Cleaning {
             self.do_lower_case,
         )
     }
+}
+
+/// Which end of a long text is cut off, by the words of `tokenizer_config.json`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TruncationSide {
+    /// Its beginning.
+    #[serde(alias = "Left")]
+    Left,
+    /// Its end: the default, as in Transformers.
+    #[default]
+    #[serde(alias = "Right")]
+    Right,
 }
 
 /// A WordPiece tokenizer with the number of tokens it cuts texts to.
@@ -166,13 +180,47 @@ impl WordPiece {
         Ok(Self { tokenizer, uncut, json })
     }
 
+    /// The same, which cuts long texts on `side`.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot cut there.
+    pub fn truncating(mut self, side: TruncationSide) -> Result<Self> {
+        let direction = match side {
+            TruncationSide::Left => TruncationDirection::Left,
+            TruncationSide::Right => TruncationDirection::Right,
+        };
+        let truncation = self.tokenizer.get_truncation().expect("set in new").clone();
+        self.tokenizer
+            .with_truncation(Some(TruncationParams { direction, ..truncation }))
+            .map_err(|source| unusable("it cannot cut texts", source))?;
+        Ok(self)
+    }
+
+    /// The same vocabulary, with texts cleaned as `cleaning` says.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot be written as a file.
+    pub fn cleaning_by(mut self, cleaning: Cleaning) -> Result<Self> {
+        for tokenizer in [&mut self.tokenizer, &mut self.uncut] {
+            tokenizer
+                .with_normalizer(Some(cleaning.normalizer()))
+                .map_err(|source| unusable("its normaliser is unusable", source))?;
+        }
+        self.json = self
+            .uncut
+            .to_string(true)
+            .map_err(|source| unusable("it cannot be written", source))?;
+        Ok(self)
+    }
+
     /// Number of tokens known: one more than the largest id.
     pub fn vocab_size(&self) -> usize {
         let largest = self.tokenizer.get_vocab(true).into_values().max();
         largest.map_or(0, |id| id as usize + 1)
     }
 
-    /// The token ids of `text`, with `[CLS]` and `[SEP]`, cut on the right.
+    /// The token ids of `text`, with `[CLS]` and `[SEP]`, cut on the right unless
+    /// [`WordPiece::truncating`] said otherwise.
     ///
     /// # Errors
     /// When the tokenizer fails on the text.
@@ -210,9 +258,28 @@ impl WordPiece {
         }
     }
 
+    /// Whether words are separated as a BERT does, and surrounded by `[CLS]` and `[SEP]` alone.
+    pub fn separates_like_bert(&self) -> bool {
+        let is_bert = matches!(
+            self.tokenizer.get_pre_tokenizer(),
+            Some(PreTokenizerWrapper::BertPreTokenizer(_))
+        );
+        let around = [FIRST, LAST].map(|token| self.tokenizer.token_to_id(token));
+        let added = self.uncut.encode_fast("", true);
+        is_bert && added.is_ok_and(|added| added.get_ids().iter().copied().map(Some).eq(around))
+    }
+
     /// Tokens that texts are cut to.
     pub fn max_length(&self) -> usize {
         self.tokenizer.get_truncation().expect("set in new").max_length
+    }
+
+    /// Which end of longer texts is cut off.
+    pub fn truncation_side(&self) -> TruncationSide {
+        match self.tokenizer.get_truncation().expect("set in new").direction {
+            TruncationDirection::Left => TruncationSide::Left,
+            TruncationDirection::Right => TruncationSide::Right,
+        }
     }
 
     /// BERT's special tokens that it has, by the names of `tokenizer_config.json`.
@@ -337,6 +404,36 @@ mod tests {
         check(stripped, "E \u{e9}", &[2, 6, 4, 3]);
         let whole = Cleaning { tokenize_chinese_chars: false, ..usual };
         check(whole, "\u{65e5}\u{672c} \u{65e5}", &[2, 8, 7, 3]);
+    }
+
+    #[test]
+    fn either_end_is_cut_off() {
+        let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\nc\nd\ne\n");
+        let right = WordPiece::from_vocabulary(file.path(), Cleaning::default(), 5).unwrap();
+        let left = right.clone().truncating(TruncationSide::Left).unwrap();
+        assert_eq!(right.truncation_side(), TruncationSide::Right);
+        assert_eq!(left.truncation_side(), TruncationSide::Left);
+        for (text, first, last) in [
+            ("a b c d e", [2, 4, 5, 6, 3], [2, 6, 7, 8, 3]),
+            ("a b c", [2, 4, 5, 6, 3], [2, 4, 5, 6, 3]),
+        ] {
+            assert_eq!(right.encode(text).unwrap(), first, "{text}");
+            assert_eq!(left.encode(text).unwrap(), last, "{text}");
+            assert_eq!(left.n_tokens(text).unwrap(), right.n_tokens(text).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_vocabulary_is_kept_when_texts_are_cleaned_in_another_way() {
+        let file = vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nA\n");
+        let small = WordPiece::from_vocabulary(file.path(), Cleaning::default(), 5).unwrap();
+        let cased = Cleaning { do_lower_case: false, ..Cleaning::default() };
+        let cased = small.clone().cleaning_by(cased).unwrap();
+        let again = WordPiece::from_json(cased.to_json().to_owned(), 5).unwrap();
+        assert_eq!(small.encode("A a").unwrap(), [2, 4, 4, 3]);
+        assert_eq!(cased.encode("A a").unwrap(), [2, 5, 4, 3]);
+        assert_eq!(again.encode("A a").unwrap(), [2, 5, 4, 3]);
+        assert!(small.separates_like_bert() && again.separates_like_bert());
     }
 
     #[test]

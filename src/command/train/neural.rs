@@ -7,14 +7,13 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
 
-use super::Common;
+use super::{Common, tfidf::ClassWeights};
 use crate::{
     error::Result,
     model::{
         Device,
         neural::{
-            NeuralConfig, Precision, TrainSettings,
-            checkpoint::{CONFIG_FILE, EncoderConfig},
+            self, NeuralConfig, Precision, TrainSettings,
             net::{AvgNetConfig, CnnConfig, DistilBertConfig, LstmConfig, NetConfig},
         },
     },
@@ -34,7 +33,7 @@ struct Shared {
     /// Highest learning rate [default: avgnet 3e-3, cnn and lstm 1e-3, distilbert 5e-5, or 5e-4 without a checkpoint]
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
-    /// Tokens that texts are cut to [default: avgnet 512, cnn 400, lstm and distilbert 256, or what a checkpoint can read]
+    /// Tokens that texts are cut to [default: avgnet 512, cnn 400, lstm and distilbert 256, or what a checkpoint reads]
     #[arg(long, value_name = "TOKENS")]
     max_len: Option<usize>,
     /// Share of all steps in which the learning rate rises to its height
@@ -52,6 +51,9 @@ struct Shared {
     /// Share of each target that is spread over all classes
     #[arg(long, default_value_t = TrainSettings::default().label_smoothing, value_name = "SHARE")]
     label_smoothing: f64,
+    /// How much an example of each class counts in the loss
+    #[arg(long, value_enum, default_value = "uniform", value_name = "HOW")]
+    class_weight: ClassWeights,
     /// Stop after so many epochs without a better F1
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<u64>,
@@ -176,6 +178,7 @@ impl Shared {
             clip_norm: self.clip_norm,
             accumulation: self.accumulation,
             label_smoothing: self.label_smoothing,
+            class_weight: self.class_weight.into(),
             patience: self.patience,
             checkpoint_every: self.checkpoint_every,
             precision: self.precision,
@@ -263,9 +266,9 @@ impl Architecture for Distilbert {
         let mut config = NeuralConfig::distilbert(sizes, checkpoint);
         // A checkpoint that cannot be read is reported, with all that is wrong, when training begins.
         if let Some(folder) = &config.checkpoint
-            && let Ok(encoder) = EncoderConfig::read(&folder.join(CONFIG_FILE))
+            && let Ok(max_length) = neural::max_length(folder)
         {
-            config.max_length = config.max_length.min(encoder.max_position);
+            config.max_length = config.max_length.min(max_length);
         }
         Ok((&self.shared.common, self.shared.apply(config)))
     }

@@ -66,11 +66,20 @@ enum StopWordList {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ClassWeights {
+pub(super) enum ClassWeights {
     /// Every example counts the same
     Uniform,
     /// Every class counts the same
     Balanced,
+}
+
+impl From<ClassWeights> for ClassWeight {
+    fn from(how: ClassWeights) -> Self {
+        match how {
+            ClassWeights::Uniform => Self::Uniform,
+            ClassWeights::Balanced => Self::Balanced,
+        }
+    }
 }
 
 impl Tfidf {
@@ -95,10 +104,7 @@ impl Tfidf {
         let config = TfidfConfig {
             vectorizer,
             c: self.c,
-            class_weight: match self.class_weight {
-                ClassWeights::Uniform => ClassWeight::Uniform,
-                ClassWeights::Balanced => ClassWeight::Balanced,
-            },
+            class_weight: self.class_weight.into(),
             max_iter: self.max_iter,
             tol: self.tol,
             seed: self.common.seed,

@@ -87,6 +87,19 @@ impl Neural {
         Ok(Self { header, tokenizer, engine })
     }
 
+    /// The same model, whose classes have other names, in the same order.
+    ///
+    /// # Panics
+    /// If there are more or fewer names than classes.
+    pub fn with_classes(mut self, classes: Vec<String>) -> Self {
+        assert_eq!(classes.len(), self.classes().len(), "a name for each class");
+        if let Engine::Encoder(_, checkpoint) = &mut self.engine {
+            checkpoint.config.labels.clone_from(&classes);
+        }
+        self.header.rename(classes);
+        self
+    }
+
     /// Number of trained values.
     pub fn n_parameters(&self) -> usize {
         match &self.engine {

@@ -79,6 +79,10 @@ impl NeuralHeader {
         &self.common.classes
     }
 
+    pub(super) fn rename(&mut self, classes: Vec<String>) {
+        self.common.classes = classes;
+    }
+
     pub(super) fn net(&self) -> &NetConfig {
         &self.net
     }

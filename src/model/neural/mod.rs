@@ -18,11 +18,12 @@ pub mod net;
 mod simd;
 pub mod tensors;
 mod tokenizer;
+mod tokenizer_config;
 pub mod training;
 
 pub use classifier::Neural;
 pub use config::NeuralConfig;
-pub use hugging_face::{import, net_of_checkpoint};
+pub use hugging_face::{import, max_length, net_of_checkpoint};
 pub use net::Precision;
 pub use training::TrainSettings;
 

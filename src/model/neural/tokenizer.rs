@@ -3,20 +3,18 @@
 use std::{fs, path::Path};
 
 use rayon::prelude::*;
-use serde_json::{Value, json};
 
+use super::tokenizer_config::{self, TokenizerConfig};
 use crate::{
     error::{Error, Result},
     model::{ModelFiles, format::corrupt},
-    text::{Cleaning, WordIds, WordPiece},
+    text::{WordIds, WordPiece},
 };
 
 /// Hugging Face's own name.
 pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Hugging Face's own name, beside or instead of the other.
 const PIECES_FILE: &str = "vocab.txt";
-/// What else Hugging Face says of a tokenizer.
-const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 /// The words of a net that learnt its own.
 const WORDS_FILE: &str = "words.txt";
 
@@ -30,28 +28,36 @@ pub(super) enum Tokenizer {
 }
 
 impl Tokenizer {
-    /// The tokenizer of a Hugging Face snapshot: `tokenizer.json` or else `vocab.txt`.
+    /// The tokenizer of a Hugging Face snapshot, `tokenizer.json` or else `vocab.txt`, used as
+    /// `config` says; and what to tell about it.
     ///
     /// # Errors
     /// When neither is there, or the one that is cannot be used.
-    pub(super) fn of_checkpoint(files: &ModelFiles, max_length: usize) -> Result<Self> {
-        if let Ok(path) = files.path(TOKENIZER_FILE) {
-            return WordPiece::from_json_file(path, max_length)
-                .map(|pieces| Self::WordPiece(Box::new(pieces)));
-        }
-        let path = files.path(PIECES_FILE).map_err(|error| {
-            error.with_context("the checkpoint has no tokenizer").with_hint(format!(
-                "put {TOKENIZER_FILE} or {PIECES_FILE} of the same model into its folder"
-            ))
-        })?;
-        WordPiece::from_vocabulary(path, cleaning(files)?, max_length)
-            .map(|pieces| Self::WordPiece(Box::new(pieces)))
+    pub(super) fn of_checkpoint(
+        files: &ModelFiles,
+        config: &TokenizerConfig,
+        max_length: usize,
+    ) -> Result<(Self, Vec<String>)> {
+        let (pieces, notes) = if let Ok(path) = files.path(TOKENIZER_FILE) {
+            config.applied(WordPiece::from_json_file(path, max_length)?)?
+        } else {
+            let path = files.path(PIECES_FILE).map_err(|error| {
+                error.with_context("the checkpoint has no tokenizer").with_hint(format!(
+                    "put {TOKENIZER_FILE} or {PIECES_FILE} of the same model into its folder"
+                ))
+            })?;
+            (WordPiece::from_vocabulary(path, config.cleaning(), max_length)?, Vec::new())
+        };
+        let pieces = pieces.truncating(config.truncation_side())?;
+        Ok((Self::WordPiece(Box::new(pieces)), notes))
     }
 
     /// What [`Tokenizer::save`] wrote.
     pub(super) fn load(files: &ModelFiles, max_length: usize) -> Result<Self> {
-        if files.path(TOKENIZER_FILE).is_ok() {
-            return Self::of_checkpoint(files, max_length);
+        if let Ok(path) = files.path(TOKENIZER_FILE) {
+            let side = TokenizerConfig::stored(files)?.truncation_side();
+            let pieces = WordPiece::from_json_file(path, max_length)?.truncating(side)?;
+            return Ok(Self::WordPiece(Box::new(pieces)));
         }
         let path = files.path(WORDS_FILE)?;
         let lines = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
@@ -68,7 +74,7 @@ impl Tokenizer {
         match self {
             Self::Words { words, .. } => write(WORDS_FILE, &words.to_lines()),
             Self::WordPiece(pieces) => {
-                write(TOKENIZER_CONFIG_FILE, &format!("{:#}\n", config(pieces)))?;
+                tokenizer_config::write(pieces, dir)?;
                 write(TOKENIZER_FILE, pieces.to_json())
             }
         }
@@ -104,48 +110,58 @@ impl Tokenizer {
     }
 }
 
-/// What Transformers has to know besides `tokenizer.json`.
-fn config(pieces: &WordPiece) -> Value {
-    let mut config = json!({
-        // Takes tokenizer.json as it is. A DistilBertTokenizer cleans texts by the last three keys
-        // and its own defaults instead: they are for whoever opens it as one.
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": pieces.max_length(),
-        // Without token types, which a DistilBERT does not take.
-        "model_input_names": ["input_ids", "attention_mask"],
-    });
-    for (name, token) in pieces.special_tokens() {
-        config[name] = json!(token);
-    }
-    if let Some(cleaning) = pieces.cleaning() {
-        config["do_lower_case"] = json!(cleaning.do_lower_case);
-        config["strip_accents"] = json!(cleaning.strip_accents);
-        config["tokenize_chinese_chars"] = json!(cleaning.tokenize_chinese_chars);
-    }
-    config
-}
-
-/// How a snapshot without `tokenizer.json` cleans texts.
-fn cleaning(files: &ModelFiles) -> Result<Cleaning> {
-    let Ok(path) = files.path(TOKENIZER_CONFIG_FILE) else { return Ok(Cleaning::default()) };
-    let text = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
-    serde_json::from_str(&text).map_err(|source| {
-        Error::invalid(format!("{path:?} is no configuration of a tokenizer")).with_source(source)
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::{Value, json};
 
-    /// The tokenizer of a folder of these files, beside a vocabulary.
-    fn tokenizer(files: &[(&str, &str)]) -> Result<Tokenizer> {
+    use super::{super::tokenizer_config::TOKENIZER_CONFIG_FILE, *};
+
+    /// The tokenizer of a folder of these files, beside a vocabulary, and what is told of it.
+    fn opened(files: &[(&str, &str)]) -> Result<(Tokenizer, Vec<String>)> {
         let dir = tempfile::tempdir().unwrap();
         let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\ne\n\u{e9}\nE\n";
         for (name, text) in [(PIECES_FILE, vocabulary)].iter().chain(files) {
             fs::write(dir.path().join(name), text).unwrap();
         }
-        Tokenizer::of_checkpoint(&ModelFiles::in_dir(dir.path())?, 16)
+        let files = ModelFiles::in_dir(dir.path())?;
+        Tokenizer::of_checkpoint(&files, &TokenizerConfig::of_checkpoint(&files)?, 16)
+    }
+
+    fn tokenizer(files: &[(&str, &str)]) -> Result<Tokenizer> {
+        opened(files).map(|(tokenizer, _)| tokenizer)
+    }
+
+    // What Transformers makes of a tokenizer.json whose cleaning tokenizer_config.json does not
+    // confirm was neither done nor said.
+    #[test]
+    fn a_bert_is_cleaned_as_its_configuration_says_and_what_transformers_does_is_said() {
+        let whole = |said: &str| {
+            let Ok(Tokenizer::WordPiece(pieces)) = tokenizer(&[(TOKENIZER_CONFIG_FILE, said)])
+            else {
+                panic!("{said}");
+            };
+            pieces.to_json().to_owned()
+        };
+        let (lower, cased) = (whole("{}"), whole(r#"{"do_lower_case": false}"#));
+        let check = |json: &str, said: Option<&str>, expected: &[u32], note: &str| {
+            let mut files = vec![(TOKENIZER_FILE, json)];
+            files.extend(said.map(|said| (TOKENIZER_CONFIG_FILE, said)));
+            let (tokenizer, notes) = opened(&files).unwrap();
+            assert_eq!(tokenizer.encode(&["E \u{e9}"]).unwrap()[0], expected, "{said:?}");
+            assert_eq!(notes.is_empty(), note.is_empty(), "{said:?}: {notes:?}");
+            assert!(notes.concat().contains(note), "{said:?}: {notes:?}");
+        };
+        let (as_lower, as_cased) = (&[2, 4, 4, 3][..], &[2, 6, 5, 3][..]);
+        check(&lower, None, as_lower, "");
+        check(&lower, Some(r#"{"do_lower_case": true, "strip_accents": null}"#), as_lower, "");
+        check(&cased, None, as_cased, "Transformers 5 takes only its vocabulary");
+        check(&cased, Some(r#"{"model_max_length": 8}"#), as_cased, "case kept, accents kept");
+        check(&cased, Some(r#"{"do_lower_case": false}"#), as_cased, "");
+        check(&cased, Some(r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#), as_cased, "");
+        let named = r#"{"tokenizer_class": "BertTokenizerFast", "do_lower_case": false}"#;
+        check(&lower, Some(named), as_cased, "are cleaned as tokenizer_config.json says");
+        let accents = r#"{"strip_accents": false}"#;
+        check(&lower, Some(accents), &[2, 4, 5, 3], "lower case, accents kept");
     }
 
     // Only do_lower_case was read: a model trained on accents never saw one.
@@ -177,7 +193,7 @@ mod tests {
             r#"{"do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false}"#;
         let expected = json!({
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": 16,
+            "model_max_length": 16, "truncation_side": "right",
             "model_input_names": ["input_ids", "attention_mask"],
             "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
             "do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false,

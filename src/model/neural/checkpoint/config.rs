@@ -77,6 +77,9 @@ pub struct EncoderConfig {
     pub pad_token_id: u32,
     /// Class names in label order; their number is the classifier's.
     pub labels: Vec<String>,
+    /// The number format that the weights are said to have, such as `float16` (`dtype`, before
+    /// Transformers 5 `torch_dtype`): what Transformers computes in. What is written says `float32`.
+    pub dtype: Option<String>,
     /// What the classifier's numbers are for, where it is said: one label of several, several at a
     /// time, or a regression. What is written does not say it: it is always one of several.
     pub problem_type: Option<String>,
@@ -231,6 +234,7 @@ mod tests {
     #[test]
     fn a_configuration_survives_being_written() {
         let mut config = EncoderConfig::from_json(DISTILBERT).unwrap();
+        config.dtype = Some("float32".to_owned());
         config.activation = Activation::Relu;
         assert_eq!(EncoderConfig::from_json(&config.to_json()).unwrap(), config);
     }
@@ -240,7 +244,8 @@ mod tests {
         let mut config = EncoderConfig::from_json(DISTILBERT).unwrap();
         assert!(!config.to_json().contains("layer_norm_eps"));
         config.layer_norm_eps = 1e-5;
-        assert_eq!(EncoderConfig::from_json(&config.to_json()).unwrap(), config);
+        let again = EncoderConfig::from_json(&config.to_json()).unwrap();
+        assert_eq!(again.layer_norm_eps, config.layer_norm_eps);
     }
 
     #[test]
@@ -255,6 +260,39 @@ mod tests {
         assert_eq!((config.dropout, config.classifier_dropout), (0.05, 0.05));
         assert_eq!((config.layer_norm_eps, config.pad_token_id), (1e-5, 3));
         assert_eq!(config.labels, ["LABEL_0", "LABEL_1"]);
+    }
+
+    #[test]
+    fn a_distilbert_may_have_a_berts_key_names() {
+        let mut text = DISTILBERT.to_owned();
+        let names = [
+            ("\"dim\"", "\"hidden_size\""),
+            ("\"n_layers\"", "\"num_hidden_layers\""),
+            ("\"n_heads\"", "\"num_attention_heads\""),
+        ];
+        for (own, berts) in names {
+            text = text.replace(own, berts);
+        }
+        let expected = EncoderConfig::from_json(DISTILBERT).unwrap();
+        assert_eq!(EncoderConfig::from_json(&text).unwrap(), expected);
+        let both = text.replace("\"hidden_size\"", "\"dim\": 768, \"hidden_size\"");
+        assert_eq!(EncoderConfig::from_json(&both).unwrap(), expected);
+        refuses("\"dim\": 768", "\"dim\": 768, \"hidden_size\": 512", "\"hidden_size\" is 512");
+    }
+
+    #[test]
+    fn labels_that_are_numbers_are_named_by_them() {
+        let check = |good: &str, expected: &str| {
+            let config = EncoderConfig::from_json(&DISTILBERT.replace("\"good\"", good)).unwrap();
+            assert_eq!(config.labels[1], expected, "{good}");
+        };
+        check("1", "1");
+        check("-1", "-1");
+        check("5.0", "5");
+        check("0.5", "0.5");
+        check("true", "true");
+        refuses("\"good\"", "null", "no name for label 1");
+        refuses("\"good\"", "[1]", "no name for label 1");
     }
 
     // A softmax was put over the numbers of every problem, and one class of two names had no score.

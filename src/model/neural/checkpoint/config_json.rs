@@ -69,9 +69,10 @@ fn distilbert(keys: &Keys) -> Result<EncoderConfig> {
         family: Family::DistilBert,
         vocab_size: keys.size("vocab_size")?,
         max_position: keys.size("max_position_embeddings")?,
-        width: keys.size("dim")?,
-        n_layers: keys.size("n_layers")?,
-        n_heads: keys.size("n_heads")?,
+        // A DistilBERT's own names, and what Transformers takes for them too (`attribute_map`).
+        width: keys.size_of(["dim", "hidden_size"])?,
+        n_layers: keys.size_of(["n_layers", "num_hidden_layers"])?,
+        n_heads: keys.size_of(["n_heads", "num_attention_heads"])?,
         ffn_width: keys.size("hidden_dim")?,
         activation: keys.activation("activation")?,
         layer_norm_eps: keys.number(EPS, DISTILBERT_EPS)?,
@@ -80,6 +81,7 @@ fn distilbert(keys: &Keys) -> Result<EncoderConfig> {
         classifier_dropout: keys.number("seq_classif_dropout", 0.2)?,
         pad_token_id: keys.pad_token_id()?,
         labels: keys.labels()?,
+        dtype: keys.dtype()?,
         problem_type: keys.text("problem_type")?.map(str::to_owned),
     })
 }
@@ -109,6 +111,7 @@ fn bert(keys: &Keys) -> Result<EncoderConfig> {
         classifier_dropout: keys.number("classifier_dropout", dropout)?,
         pad_token_id: keys.pad_token_id()?,
         labels: keys.labels()?,
+        dtype: keys.dtype()?,
         problem_type: keys.text("problem_type")?.map(str::to_owned),
     })
 }
@@ -134,6 +137,18 @@ impl Keys {
         size.ok_or_else(|| wrong(key, "a whole number", value))
     }
 
+    /// A size with two names.
+    fn size_of(&self, [name, other]: [&str; 2]) -> Result<usize> {
+        match (self.get(name), self.get(other)) {
+            (Some(one), Some(two)) if self.size(name)? != self.size(other)? => {
+                Err(Error::invalid(format!("{name:?} is {one} and {other:?} is {two}"))
+                    .with_hint("both are the same size: take the wrong one out"))
+            }
+            (None, Some(_)) => self.size(other),
+            _ => self.size(name),
+        }
+    }
+
     fn number(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };
         value.as_f64().ok_or_else(|| wrong(key, "a number", value))
@@ -154,6 +169,12 @@ impl Keys {
         id.ok_or_else(|| wrong("pad_token_id", "a token id", value))
     }
 
+    /// Under its name since Transformers 5, or the one before.
+    fn dtype(&self) -> Result<Option<String>> {
+        let said = self.text("dtype")?.or(self.text("torch_dtype")?);
+        Ok(said.map(|said| said.trim_start_matches("torch.").to_owned()))
+    }
+
     /// `id2label` in the order of its numbers, or Hugging Face's own names for `num_labels`.
     fn labels(&self) -> Result<Vec<String>> {
         let Some(value) = self.get("id2label") else {
@@ -168,18 +189,31 @@ impl Keys {
         let by_id = value.as_object().ok_or_else(|| wrong("id2label", "an object", value))?;
         (0..by_id.len())
             .map(|label_idx| {
-                by_id.get(&label_idx.to_string()).and_then(Value::as_str).map(str::to_owned).ok_or_else(
-                    || {
-                        let found: Vec<&str> = by_id.keys().map(String::as_str).collect();
-                        Error::invalid(format!(
-                            "\"id2label\" has {} labels but no name for label {label_idx}: found {}",
-                            by_id.len(),
-                            found.join(", ")
-                        ))
-                    },
-                )
+                by_id.get(&label_idx.to_string()).and_then(label_name).ok_or_else(|| {
+                    let found: Vec<&str> = by_id.keys().map(String::as_str).collect();
+                    Error::invalid(format!(
+                        "\"id2label\" has {} labels but no name for label {label_idx}: found {}",
+                        by_id.len(),
+                        found.join(", ")
+                    ))
+                })
             })
             .collect()
+    }
+}
+
+/// A label's name, which may be written as a number: 1 and 1.0 are the class "1".
+fn label_name(value: &Value) -> Option<String> {
+    match value {
+        Value::String(name) => Some(name.clone()),
+        Value::Number(number) => match number.as_f64() {
+            Some(whole) if whole.fract() == 0.0 && whole.abs() < 1e15 => {
+                Some(format!("{whole:.0}"))
+            }
+            _ => Some(number.to_string()),
+        },
+        Value::Bool(name) => Some(name.to_string()),
+        _ => None,
     }
 }
 

@@ -11,18 +11,18 @@ mod expected;
 mod names;
 mod pytorch;
 mod report;
+mod shards;
+mod snapshot;
 mod write;
 
 pub use config::{Activation, EncoderConfig, Family};
 pub use expected::{CLASSIFIER_HEAD, expected_tensors};
 pub use report::{LoadReport, MisShaped, MissingTensor};
+pub use snapshot::snapshot;
 pub use write::write;
 
 use super::tensors::Tensors;
-use crate::{
-    error::{Error, Result},
-    model::ModelFiles,
-};
+use crate::{error::Result, model::ModelFiles};
 
 /// The name of the file with sizes and labels.
 pub const CONFIG_FILE: &str = "config.json";
@@ -54,34 +54,18 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens `config.json` and `model.safetensors` or else `pytorch_model.bin`.
+    /// Opens `config.json` and `model.safetensors` or else `pytorch_model.bin`, each whole or in
+    /// the files that its index names.
     ///
     /// # Errors
     /// A missing or unusable file, a configuration this encoder does not compute, and, in one
     /// error, every tensor that is missing, has another shape or another number type.
     pub fn open(files: &ModelFiles, head: Head) -> Result<Self> {
         let config = EncoderConfig::read(files.path(CONFIG_FILE)?)?;
-        let stored = match (files.path(WEIGHTS_FILE), files.path(PYTORCH_FILE)) {
-            (Ok(path), _) => Tensors::map(path)?,
-            (Err(_), Ok(path)) => pytorch::read(path)?,
-            (Err(missing), Err(_)) => return Err(missing_weights(files, missing)),
-        };
+        let stored = shards::open(files)?;
         let (tensors, has_head, report) = expected::select(stored, &config, head)?;
         Ok(Self { config, tensors, has_head, report })
     }
-}
-
-/// Transformers cuts large weights into several files, and writes beside them which tensor is where.
-fn missing_weights(files: &ModelFiles, missing: Error) -> Error {
-    let index = files.iter().map(|(name, _)| name).find(|name| {
-        [WEIGHTS_FILE, PYTORCH_FILE].iter().any(|whole| *name == format!("{whole}.index.json"))
-    });
-    let Some(index) = index else { return missing };
-    Error::new(
-        missing.kind(),
-        format!("the weights are cut into several files, says {index}: expected {WEIGHTS_FILE}"),
-    )
-    .with_hint("write one file with Transformers: save_pretrained(DIR, max_shard_size=\"100GB\")")
 }
 
 #[cfg(test)]

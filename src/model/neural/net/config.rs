@@ -75,6 +75,15 @@ impl NetConfig {
         }
     }
 
+    /// How far length decides which examples share a batch, see [`super::epoch_order`]: not at all
+    /// for nets whose arithmetic on the CPU passes padding over.
+    pub(crate) fn by_length(&self) -> f64 {
+        match self {
+            Self::AvgNet(_) | Self::Cnn(_) => 0.0,
+            Self::DistilBert(_) | Self::Lstm(_) => 0.5,
+        }
+    }
+
     /// Values that a training pass over `n` texts of `length` tokens keeps for the gradients, by
     /// counting the tensors of the forward pass; `on_cpu` it is our own arithmetic's where a net
     /// has some.

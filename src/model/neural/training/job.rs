@@ -152,6 +152,9 @@ struct Run<'a> {
     workers: Workers,
     schedule: Schedule,
     lengths: Vec<usize>,
+    labels: Vec<usize>,
+    /// How much an example of each class counts.
+    class_weights: Vec<f64>,
     position: Position,
     steps_per_epoch: u64,
 }
@@ -183,6 +186,9 @@ impl<'a> Run<'a> {
             position = state.position.clone();
         }
         let n_steps = steps_per_epoch.saturating_mul(settings.epochs);
+        let labels: Vec<usize> = job.train.iter().map(|example| example.label).collect();
+        let mut counts = vec![0; net.config().n_classes()];
+        labels.iter().for_each(|label| counts[*label] += 1);
         let workers = Workers::new(&net, job.batch_size(), rayon::current_num_threads())?;
         Ok(Self {
             job,
@@ -192,6 +198,8 @@ impl<'a> Run<'a> {
             workers,
             schedule: Schedule::new(n_steps, settings.warmup_ratio),
             lengths: job.train.iter().map(|example| example.ids.len()).collect(),
+            labels,
+            class_weights: settings.class_weight.of_counts(&counts)?,
             position,
             steps_per_epoch,
         })
@@ -271,8 +279,13 @@ impl<'a> Run<'a> {
     /// The epoch's steps that are left.
     fn steps(&mut self, monitor: &Monitor, observer: &mut dyn Observer) -> Result<()> {
         let settings = self.job.settings;
-        let batches =
-            epoch_order(&self.lengths, settings.batch_size, settings.seed, self.position.epoch);
+        let batches = epoch_order(
+            &self.lengths,
+            &self.labels,
+            settings.batch_size,
+            self.net.config().by_length(),
+            (settings.seed, self.position.epoch),
+        );
         let groups = batches.chunks(settings.accumulation);
         let n_done = self.position.step_of_epoch as usize;
         let n_seen: usize = groups.clone().take(n_done).flatten().map(Vec::len).sum();
@@ -310,15 +323,17 @@ impl<'a> Run<'a> {
     /// One step: the gradients of a group of batches, summed, and AdamW.
     fn step(&mut self, group: &[Vec<usize>], rate: f64) -> Result<f64> {
         let settings = self.job.settings;
-        let n_examples = group.iter().map(Vec::len).sum();
+        let weight = |idx: &usize| self.class_weights[self.labels[*idx]];
+        let total_weight = group.iter().flatten().map(weight).sum();
         let mut total = 0.0;
         let mut sums: Option<Vec<Tensor<2>>> = None;
         for (batch_idx, members) in group.iter().enumerate() {
             let batch: Vec<&Example> = members.iter().map(|idx| &self.job.train[*idx]).collect();
             let objective = Objective {
                 label_smoothing: settings.label_smoothing,
+                class_weights: &self.class_weights,
                 precision: settings.precision,
-                n_examples,
+                total_weight,
                 seed: mix(mix(settings.seed, self.position.step), batch_idx as u64),
             };
             let (loss, parts) = self.workers.gradients(&self.net, &batch, objective)?;

@@ -16,22 +16,25 @@ const F16_SCALE: f64 = 1024.0;
 
 /// What one batch is computed with.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Objective {
+pub(super) struct Objective<'a> {
     /// Share of each target spread over all classes.
     pub(super) label_smoothing: f64,
+    /// How much an example of each class counts.
+    pub(super) class_weights: &'a [f64],
     /// Number format of the products.
     pub(super) precision: Precision,
-    /// Examples that share one step: the loss is their mean, however many batches they come in.
-    pub(super) n_examples: usize,
+    /// The weights of all examples that share one step: the loss is their weighted mean, however
+    /// many batches they come in.
+    pub(super) total_weight: f64,
     /// Decides what dropout drops.
     pub(super) seed: u64,
 }
 
 /// The batch's part of the step's loss, and of its gradients: one matrix a parameter.
 ///
-/// `loss = -Σ target · log softmax(logits) / n_examples` with
-/// `target = (1 - smoothing) · one_hot + smoothing / n_classes` (Szegedy et al., 2016; PyTorch's
-/// `CrossEntropyLoss(label_smoothing)`).
+/// `loss = -Σ target · log softmax(logits) / total_weight` with `target = (1 - smoothing) · one_hot ·
+/// weight + smoothing / n_classes · weight`, each class with its own weight (Szegedy et al., 2016;
+/// PyTorch's `CrossEntropyLoss(weight, label_smoothing)`).
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] when the loss is not a number.
@@ -39,7 +42,7 @@ pub(super) fn gradients(
     net: &Net,
     batch: &Batch,
     labels: &[usize],
-    objective: Objective,
+    objective: Objective<'_>,
 ) -> Result<(f64, Vec<Tensor<2>>)> {
     let device = net.device().training();
     let leaves = net.values().leaves();
@@ -53,7 +56,7 @@ pub(super) fn gradients_by_operations(
     net: &Net,
     batch: &Batch,
     labels: &[usize],
-    objective: Objective,
+    objective: Objective<'_>,
 ) -> Result<(f64, Vec<Tensor<2>>)> {
     let device = net.device().training();
     let leaves = net.values().leaves();
@@ -68,16 +71,17 @@ fn derive(
     mut pass: Pass<'_>,
     batch: &Batch,
     labels: &[usize],
-    objective: Objective,
+    objective: Objective<'_>,
 ) -> Result<(f64, Vec<Tensor<2>>)> {
     let logits = net.logits(&mut pass, batch);
     let [n, n_classes] = logits.dims();
-    let share = 1.0 / objective.n_examples as f64;
+    let share = 1.0 / objective.total_weight;
     let spread = objective.label_smoothing / n_classes as f64;
     let targets = labels.iter().flat_map(|label| {
         (0..n_classes).map(move |class_idx| {
             let hit = f64::from(u8::from(class_idx == *label));
-            (((1.0 - objective.label_smoothing) * hit + spread) * share) as f32
+            let weight = objective.class_weights[class_idx] * share;
+            (((1.0 - objective.label_smoothing) * hit + spread) * weight) as f32
         })
     });
     let targets = pass.constant(targets.collect(), [n, n_classes]);

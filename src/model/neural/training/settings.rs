@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    model::neural::{device::Resolved, net::Precision},
+    model::{
+        ClassWeight,
+        neural::{device::Resolved, net::Precision},
+    },
 };
 
 /// How a net is trained.
@@ -27,6 +30,9 @@ pub struct TrainSettings {
     pub accumulation: usize,
     /// Share of each target that is spread over all classes. Default 0.
     pub label_smoothing: f64,
+    /// How much an example of each class counts in the loss, by the training examples that are
+    /// learnt. Default: every example the same.
+    pub class_weight: ClassWeight,
     /// Epochs without a better F1 after which training stops; `None` never stops early. Default
     /// `None`.
     pub patience: Option<u64>,
@@ -49,6 +55,7 @@ impl Default for TrainSettings {
             clip_norm: 1.0,
             accumulation: 1,
             label_smoothing: 0.0,
+            class_weight: ClassWeight::Uniform,
             patience: None,
             checkpoint_every: None,
             precision: Precision::F32,
@@ -92,6 +99,12 @@ impl TrainSettings {
                 return fail(format!("{name} must be in 0.0..1.0, found {share}"));
             }
         }
+        if let ClassWeight::Given(weights) = &self.class_weight
+            && let Some(wrong) =
+                weights.iter().find(|weight| !(**weight > 0.0 && weight.is_finite()))
+        {
+            return fail(format!("class_weight must be numbers above 0, found {wrong}"));
+        }
         if self.precision != Precision::F32 && device.is_cpu() {
             return Err(Error::invalid(format!(
                 "precision {} works on CUDA only, the device is {device}",
@@ -121,6 +134,8 @@ mod tests {
         check(TrainSettings { patience: Some(0), ..base() }, "patience must be at least 1");
         check(TrainSettings { learning_rate: f64::NAN, ..base() }, "learning_rate");
         check(TrainSettings { weight_decay: -0.1, ..base() }, "weight_decay");
+        let class_weight = ClassWeight::Given(vec![1.0, 0.0]);
+        check(TrainSettings { class_weight, ..base() }, "class_weight must be numbers above 0");
         check(TrainSettings { warmup_ratio: 1.0, ..base() }, "warmup_ratio must be in 0.0..1.0");
         check(TrainSettings { precision: Precision::Bf16, ..base() }, "works on CUDA only");
     }

@@ -62,7 +62,7 @@ impl Workers {
         &self,
         net: &Net,
         batch: &[&Example],
-        objective: Objective,
+        objective: Objective<'_>,
     ) -> Result<(f64, Vec<Tensor<2>>)> {
         sum_of_shares(&self.pools, net, batch, objective, shares_of(net, batch.len()))
     }
@@ -77,7 +77,7 @@ fn sum_of_shares(
     pools: &[ThreadPool],
     net: &Net,
     batch: &[&Example],
-    objective: Objective,
+    objective: Objective<'_>,
     n_shares: usize,
 ) -> Result<(f64, Vec<Tensor<2>>)> {
     if n_shares == 1 {

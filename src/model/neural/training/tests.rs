@@ -86,14 +86,15 @@ fn assert_gradients(
     net: &Net,
     batch: &Batch,
     labels: &[usize],
-    smoothing: f64,
+    (smoothing, class_weights): (f64, &[f64]),
     loss: f64,
     expected: &Tensors,
 ) {
     let objective = Objective {
         label_smoothing: smoothing,
+        class_weights,
         precision: Precision::F32,
-        n_examples: labels.len(),
+        total_weight: labels.iter().map(|label| class_weights[*label]).sum(),
         seed: 1,
     };
     let found = gradients(net, batch, labels, objective).unwrap();
@@ -146,8 +147,13 @@ fn shares_of_a_batch_have_its_gradients_on_any_number_of_threads() {
     let examples = examples(19, 3, 5);
     let batch: Vec<&Example> = examples.iter().collect();
     assert_eq!(n_shares(&config, batch.len()), 4);
-    let objective =
-        Objective { label_smoothing: 0.1, precision: Precision::F32, n_examples: 19, seed: 7 };
+    let objective = Objective {
+        label_smoothing: 0.1,
+        class_weights: &[1.0; 3],
+        precision: Precision::F32,
+        total_weight: 19.0,
+        seed: 7,
+    };
     let shared = |config: &NetConfig, n_threads: usize| -> (f64, Vec<Vec<f32>>) {
         let net = Net::new(config.clone(), 3, &device).unwrap();
         let workers = Workers::new(&net, batch.len(), n_threads).unwrap();
@@ -187,7 +193,14 @@ fn distilberts_gradients_are_pytorchs() {
         let config = NetConfig::DistilBert(tiny_distilbert());
         let net = Net::load(config, &weights, &device).unwrap();
         let loss = reference["loss"].as_f64().unwrap();
-        assert_gradients(&net, &Batch::new(&texts, 0).unwrap(), &labels, 0.0, loss, &expected);
+        assert_gradients(
+            &net,
+            &Batch::new(&texts, 0).unwrap(),
+            &labels,
+            (0.0, &[1.0; 2]),
+            loss,
+            &expected,
+        );
     }
 }
 
@@ -198,12 +211,18 @@ fn avgnets_cnns_and_lstms_gradients_are_pytorchs() {
     let texts: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
     let labels: Vec<usize> = serde_json::from_value(reference["labels"].clone()).unwrap();
     let smoothing = reference["label_smoothing"].as_f64().unwrap();
+    let weights: Vec<f64> = serde_json::from_value(reference["class_weights"].clone()).unwrap();
     for device in devices() {
         for (name, net, entry) in pytorch_nets(&device) {
-            let expected = tensors(&format!("nets/{name}.safetensors"), "gradient/");
-            let loss = entry["loss"].as_f64().unwrap();
             let batch = Batch::new(&texts, 0).unwrap();
-            assert_gradients(&net, &batch, &labels, smoothing, loss, &expected);
+            for (key, gradient, weights) in
+                [("loss", "gradient/", &[1.0; 3][..]), ("weighted_loss", "weighted/", &weights)]
+            {
+                let expected = tensors(&format!("nets/{name}.safetensors"), gradient);
+                let loss = entry[key].as_f64().unwrap();
+                let objective = (smoothing, weights);
+                assert_gradients(&net, &batch, &labels, objective, loss, &expected);
+            }
         }
     }
 }
@@ -219,8 +238,13 @@ fn half_precision_products_stay_near_full_ones() {
     for config in tiny_configs(40, 2) {
         let net = Net::new(config, 3, &device).unwrap();
         let compute = |precision| {
-            let objective =
-                Objective { label_smoothing: 0.0, precision, n_examples: labels.len(), seed: 1 };
+            let objective = Objective {
+                label_smoothing: 0.0,
+                class_weights: &[1.0; 2],
+                precision,
+                total_weight: labels.len() as f64,
+                seed: 1,
+            };
             gradients(&net, &batch, &labels, objective).unwrap()
         };
         let (loss, full) = compute(Precision::F32);
