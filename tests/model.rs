@@ -155,6 +155,119 @@ fn coefficients_equal_scikit_learns() {
     }
 }
 
+/// Separable, tiny, repeated and constant data from C = 0.001 to a million: what the fit calls
+/// converged is as close to the exact minimum as the tolerance says.
+#[test]
+fn probabilities_are_within_the_tolerance_of_the_exact_minimum() {
+    let expected = fixture("optima_expected.json");
+    let sets: BTreeMap<&str, (TermMatrix, Vec<u32>)> = expected["sets"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, set)| {
+            let rows: Vec<Vec<f64>> = set["rows"].as_array().unwrap().iter().map(numbers).collect();
+            let labels = numbers(&set["labels"]).iter().map(|label| *label as u32).collect();
+            (name.as_str(), (sparse(&rows), labels))
+        })
+        .collect();
+    for case in expected["cases"].as_array().unwrap() {
+        let (rows, labels) = &sets[case["name"].as_str().unwrap()];
+        let n_classes = *labels.iter().max().unwrap() as usize + 1;
+        let default = LogisticParams::default().c(case["c"].as_f64().unwrap());
+        for (params, limit) in [(default.clone(), 1e-4), (default.tolerance(1e-8), 1e-6)] {
+            let name = format!("{}, C = {}, {limit:e}", case["name"], case["c"]);
+            let (model, report) = params
+                .check()
+                .unwrap()
+                .fit_rows(rows, labels, n_classes, &mut |_, _, _| Ok(()))
+                .unwrap();
+            assert!(report.has_converged && report.error <= limit, "{name}: {report:?}");
+            let found = model.probabilities(rows);
+            assert_close(&name, &found, &numbers(&case["probabilities"]), limit);
+        }
+    }
+}
+
+#[test]
+fn a_fit_says_by_how_much_it_may_be_off() {
+    let split = reviews(400, &["bad", "good", "mixed"], 3);
+    let (vectorizer, labels) = (bigrams().vectorizer, &split.labels);
+    let (_, matrix) = vectorizer.fit_transform(&split.texts, &Monitor::silent()).unwrap();
+    for c in [0.01, 1.0, 100.0, 1e5] {
+        let fit = |max_iter, tolerance| {
+            let params = LogisticParams::default().c(c).max_iter(max_iter).tolerance(tolerance);
+            let params = params.check().unwrap();
+            params.fit_rows(&matrix, labels, 3, &mut |_, _, _| Ok(())).unwrap()
+        };
+        let exact = fit(1000, 1e-10).0.probabilities(&matrix);
+        for max_iter in 1..20 {
+            let (model, report) = fit(max_iter, 1e-7);
+            let found = model.probabilities(&matrix);
+            let off = found
+                .iter()
+                .zip(&exact)
+                .map(|(one, other)| (one - other).abs())
+                .fold(0.0, f64::max);
+            // Estimated by the steps that were taken: never far below the truth.
+            assert!(off <= 1.5 * report.error + 1e-8, "C = {c}: {off:e}, {report:?}");
+            assert!(report.has_converged || report.n_iter == max_iter, "C = {c}: {report:?}");
+        }
+    }
+}
+
+/// Where nothing separates the classes, or the tolerance asks for nothing, there is nothing to
+/// search: the intercepts alone are the model.
+#[test]
+fn a_fit_without_anything_to_learn_has_intercepts_alone() {
+    let words = |texts: &[&str], labels: &[u32], classes: &[&str]| {
+        let mut class_counts = vec![0; classes.len()];
+        labels.iter().for_each(|label| class_counts[*label as usize] += 1);
+        Split {
+            name: "train".to_owned(),
+            texts: texts.iter().map(|text| (*text).to_owned()).collect(),
+            labels: labels.to_vec(),
+            classes: classes.iter().map(|class| (*class).to_owned()).collect(),
+            fingerprint: Fingerprint { sha256: String::new(), n_rows: texts.len(), class_counts },
+        }
+    };
+    let (two, three) = (&["neg", "pos"][..], &["bad", "good", "mixed"][..]);
+    let same = ["good film"; 4];
+    let common = TfidfConfig {
+        vectorizer: Vectorizer {
+            min_df: TextFrequency::Fraction(1.0),
+            ngram_max: 1,
+            ..Vectorizer::default()
+        },
+        ..TfidfConfig::default()
+    };
+    let one = TfidfConfig {
+        vectorizer: Vectorizer { max_features: Some(1), ..common.vectorizer.clone() },
+        ..common.clone()
+    };
+    let loose = TfidfConfig { tol: 0.01, ..bigrams() };
+    let the = ["the good", "the bad", "the worse", "the best"];
+    for (name, config, split, expected) in [
+        ("equal rows", &common, words(&same, &[0, 1, 0, 1], two), vec![0.5, 0.5]),
+        ("equal rows, uneven", &common, words(&same, &[0, 1, 1, 1], two), vec![0.25, 0.75]),
+        ("equal rows, three", &common, words(&same, &[0, 1, 2, 2], three), vec![0.25, 0.25, 0.5]),
+        ("words of all texts", &common, words(&the, &[0, 1, 1, 0], two), vec![0.5, 0.5]),
+        ("one word", &one, words(&the, &[0, 1, 1, 1], two), vec![0.25, 0.75]),
+        ("loose", &loose, reviews(40, two, 1), vec![0.5, 0.5]),
+    ] {
+        let mut logged = BTreeMap::new();
+        let model = config
+            .train(&split, &Monitor::silent(), &mut |key, value, _| {
+                logged.insert(key.to_owned(), value);
+                Ok(())
+            })
+            .unwrap();
+        assert!(model.logistic().coefficients().iter().all(|weight| weight.abs() < 1e-9), "{name}");
+        let found = model.predict(&["the good film", ""]).unwrap();
+        found.rows().for_each(|row| assert_close(name, row, &expected, 1e-6));
+        assert_eq!(logged["converged"], 1.0, "{name}");
+    }
+}
+
 #[test]
 fn linfas_dense_regression_finds_the_same_weights() {
     let expected = fixture("logistic_expected.json");
@@ -547,7 +660,7 @@ fn every_hyperparameter_is_logged_by_its_name() {
         ("sublinear_tf", "true"),
         ("c", "1.0"),
         ("class_weight", "uniform"),
-        ("tol", "0.00001"),
+        ("tol", "0.000001"),
         ("seed", "42"),
         ("casing", "lower"),
         ("html", "strip"),

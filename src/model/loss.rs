@@ -56,21 +56,23 @@ impl<'a> Loss<'a> {
                 for (((margins, residuals), probabilities), (label, weight)) in
                     rows.zip(labels.iter().zip(weights))
                 {
-                    loss += weight
-                        * match (margins, &mut *probabilities) {
-                            ([margin], [probability]) => {
-                                sigmoid_loss(*margin, *label == 1, probability)
-                            }
-                            _ => softmax_loss(margins, *label as usize, probabilities),
-                        };
-                    for (output, residual) in residuals.iter_mut().enumerate() {
-                        let is_target = match self.n_outputs {
-                            1 => *label == 1,
-                            _ => *label as usize == output,
-                        };
-                        *residual =
-                            weight * (probabilities[output] - f64::from(u8::from(is_target)));
+                    let label = *label as usize;
+                    if let ([margin], [residual], [probability]) =
+                        (margins, &mut *residuals, &mut *probabilities)
+                    {
+                        // Close to 1, `p − 1` would cancel: the other class's is the same.
+                        let (other, log) = sigmoid_parts(*margin, probability);
+                        loss +=
+                            weight * (log + if label == 1 { -margin } else { *margin }.max(0.0));
+                        *residual = weight * if label == 1 { -other } else { *probability };
+                        continue;
                     }
+                    loss += weight * softmax_loss(margins, label, probabilities);
+                    for (residual, probability) in residuals.iter_mut().zip(&*probabilities) {
+                        *residual = weight * probability;
+                    }
+                    residuals[label] = 0.0;
+                    residuals[label] = -residuals.iter().sum::<f64>();
                 }
                 loss
             })
@@ -85,6 +87,33 @@ impl<'a> Loss<'a> {
             sums.iter_mut().zip(row).for_each(|(sum, residual)| *sum += residual);
         }
         sums
+    }
+
+    /// The second derivative by each intercept.
+    pub(super) fn intercept_curvature(&self, state: &State) -> Vec<f64> {
+        let mut sums = vec![0.0; self.n_outputs];
+        for (row, weight) in state.probabilities.chunks_exact(self.n_outputs).zip(&self.weights) {
+            for (sum, probability) in sums.iter_mut().zip(row) {
+                *sum += weight * probability * (1.0 - probability);
+            }
+        }
+        sums
+    }
+
+    /// The second derivative along `step` of the margins, `[n_rows, n_outputs]`.
+    pub(super) fn bend_square(&self, state: &State, step: &[f64]) -> f64 {
+        let n_elements = BLOCK_ROWS * self.n_outputs;
+        let blocks: Vec<f64> = step
+            .par_chunks(n_elements)
+            .zip(state.probabilities.par_chunks(n_elements))
+            .zip(self.weights.par_chunks(BLOCK_ROWS))
+            .map(|((step, probabilities), weights)| {
+                let mut bent = vec![0.0; step.len()];
+                bend(probabilities, weights, step, &mut bent, self.n_outputs);
+                dot_block(&bent, step)
+            })
+            .collect();
+        blocks.iter().sum()
     }
 
     /// The second derivatives along `directions` of the margins, then by the intercepts.
@@ -187,37 +216,47 @@ fn bend(
     }
 }
 
-/// `ln(1 + e^-|m|)` and so on: neither overflows nor cancels.
-fn sigmoid_loss(margin: f64, is_positive: bool, probability: &mut f64) -> f64 {
+/// Puts the positive class's probability into `probability`; returns the negative one's and
+/// `ln(1 + e^-|m|)`. None of them overflows or cancels.
+fn sigmoid_parts(margin: f64, probability: &mut f64) -> (f64, f64) {
     let small = (-margin.abs()).exp();
     let large = 1.0 / (1.0 + small);
-    *probability = if margin >= 0.0 { large } else { small * large };
-    let signed = if is_positive { margin } else { -margin };
-    small.ln_1p() + (-signed).max(0.0)
+    let other;
+    (*probability, other) =
+        if margin >= 0.0 { (large, small * large) } else { (small * large, large) };
+    (other, small.ln_1p())
 }
 
 /// `-ln` of the probability of `label`, in nats; the probabilities go into `probabilities`.
 pub(super) fn softmax_loss(margins: &[f64], label: usize, probabilities: &mut [f64]) -> f64 {
-    softmax(margins, probabilities);
-    let largest = margins.iter().fold(f64::NEG_INFINITY, |most, margin| most.max(*margin));
-    let sum: f64 = margins.iter().map(|margin| (margin - largest).exp()).sum();
-    sum.ln() + largest - margins[label]
+    let (largest, others) = softmax(margins, probabilities);
+    // The largest margin's own part of the sum, 1, would hide a small rest.
+    others.ln_1p() + (largest - margins[label])
 }
 
-/// Probabilities of the classes with these margins, into `probabilities`.
-pub(super) fn softmax(margins: &[f64], probabilities: &mut [f64]) {
+/// Probabilities of the classes with these margins, into `probabilities`. Returns the largest
+/// margin and the sum of the others' powers of e relative to its.
+pub(super) fn softmax(margins: &[f64], probabilities: &mut [f64]) -> (f64, f64) {
     let largest = margins.iter().fold(f64::NEG_INFINITY, |most, margin| most.max(*margin));
+    let mut others = 0.0;
+    let mut is_found = false;
     for (probability, margin) in probabilities.iter_mut().zip(margins) {
         *probability = (margin - largest).exp();
+        if *margin == largest && !is_found {
+            is_found = true;
+        } else {
+            others += *probability;
+        }
     }
-    let sum: f64 = probabilities.iter().sum();
+    let sum = 1.0 + others;
     probabilities.iter_mut().for_each(|probability| *probability /= sum);
+    (largest, others)
 }
 
 /// The probability of the positive class at `margin`.
 pub(super) fn sigmoid(margin: f64) -> f64 {
     let mut probability = 0.0;
-    sigmoid_loss(margin, true, &mut probability);
+    sigmoid_parts(margin, &mut probability);
     probability
 }
 

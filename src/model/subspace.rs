@@ -7,10 +7,19 @@
 //! dimensions: no step length is searched for, no second pass needed. This is sequential subspace
 //! optimisation (Narkiss and Zibulevsky, 2005) in the coordinates of the representer theorem.
 //! Sums run over fixed blocks, so that nothing depends on the number of threads.
+//!
+//! The search ends by what users see, the probabilities. With `−r` as the dual variables, the
+//! duality gap is half the gradient's squared length: so far above its minimum is the function at
+//! most, whatever the data and C. What the last step did to the margins per unit of the same
+//! measure, the function's own curvature, makes an error of the probabilities of it.
 
 use rayon::prelude::*;
 
-use super::{cholesky, design::Design, loss::Loss};
+use super::{
+    cholesky,
+    design::Design,
+    loss::{Loss, State},
+};
 use crate::error::Result;
 
 /// Elements that are summed together.
@@ -19,6 +28,17 @@ const BLOCK: usize = 1 << 13;
 const MAX_NEWTON_STEPS: usize = 30;
 /// How far a subspace's gradient is brought down, relative to the new direction's.
 const SUBSPACE_TOLERANCE: f64 = 0.02;
+/// A direction of which a smaller part is new is not worth keeping: rounding would grow with it.
+const NEW_PART: f64 = 1e-4;
+/// So many directions become two where there are too many.
+const N_MERGED: usize = 3;
+/// Rounds without a lower function or a smaller gradient, at most.
+const MAX_IDLE_ROUNDS: usize = 20;
+/// A probability changes by at most so much of its margin's change: the sigmoid's steepest slope.
+const STEEPEST_SLOPE: f64 = 0.25;
+/// How far a unit of error moves a margin at most, where no step has shown it yet: rows of length
+/// 1 move by 1, the intercept by as much.
+const FIRST_REACH: f64 = 2.0;
 
 /// What is to be minimised, and when to stop.
 pub(super) struct Problem<'a> {
@@ -26,7 +46,7 @@ pub(super) struct Problem<'a> {
     pub(super) design: Design<'a>,
     /// The losses of the margins.
     pub(super) loss: Loss<'a>,
-    /// No gradient element may exceed this.
+    /// No probability may be farther from the minimum's.
     pub(super) tolerance: f64,
     /// Rounds, at most.
     pub(super) max_rounds: usize,
@@ -41,19 +61,21 @@ pub(super) struct Minimum {
     pub(super) coefficients: Vec<f64>,
     /// One an output.
     pub(super) intercepts: Vec<f64>,
-    /// Directions that were added.
+    /// Rounds that were needed.
     pub(super) n_rounds: usize,
     /// Whether the tolerance was reached.
     pub(super) has_converged: bool,
     /// The function's value.
     pub(super) objective: f64,
-    /// The largest absolute gradient element.
+    /// The length of the gradient by the weights.
     pub(super) gradient: f64,
+    /// How far a probability may be from the minimum's, 1 at most.
+    pub(super) error: f64,
 }
 
 impl Problem<'_> {
-    /// Searches from zero. `on_round` hears the objective and the largest gradient element of
-    /// every round and may stop the search.
+    /// Searches from zero. `on_round` hears the objective and the probabilities' error of every
+    /// round and may stop the search.
     ///
     /// # Errors
     /// What `on_round` returns.
@@ -65,80 +87,130 @@ impl Problem<'_> {
         let mut point = Point {
             coordinates: Vec::new(),
             intercepts: vec![0.0; n_outputs],
+            penalty: 0.0,
             margins: vec![0.0; self.design.n_rows() * n_outputs],
         };
         let mut subspace = Subspace::default();
         let mut state = self.loss.evaluate(&point.margins);
         // Only the intercepts, to begin with: the first direction then knows the classes' shares.
-        self.minimise_within(&subspace, &mut point, &mut state, 0.0);
-        let mut before = Vec::new();
+        self.minimise_within(&subspace, &mut point, &mut state, &[], 0.0);
+        let (mut last_step, mut last_reach) = (Vec::new(), FIRST_REACH);
         let mut n_rounds = 0;
+        let mut is_stuck = false;
+        // The lowest values so far, and the rounds since.
+        let (mut lowest, mut smallest, mut n_idle) = (f64::INFINITY, f64::INFINITY, 0);
         loop {
-            let alpha = subspace.combine(&point.coordinates, |direction| &direction.gamma);
+            let mut alpha = vec![0.0; point.margins.len()];
+            subspace.add_combined(&mut alpha, &point.coordinates, |direction| &direction.gamma);
             let mut gamma = state.residuals.clone();
             add_scaled(&mut gamma, 1.0, &alpha);
-            let (margins, largest) = self.design.gram_product(&gamma);
-            let gradient = self
-                .loss
-                .intercept_gradient(&state)
-                .iter()
-                .fold(largest, |most, element| most.max(element.abs()));
-            let objective = state.loss + subspace.penalty(&point.coordinates);
-            on_round(n_rounds, objective, gradient)?;
-            let has_converged = gradient <= self.tolerance;
-            let is_over = has_converged || n_rounds >= self.max_rounds;
-            if !is_over && subspace.directions.len() == self.max_directions {
-                subspace.condense(&mut point.coordinates, &before);
+            let (margins, square) = self.design.gram_product(&gamma);
+            let length = square.sqrt();
+            let by_intercept = self.loss.intercept_gradient(&state);
+            let objective = state.loss + point.penalty;
+            // The last step tells of the past, the gradient of the future.
+            let next_reach = self.reach(&margins, square, &state).unwrap_or(0.0);
+            let reach = last_reach.max(next_reach);
+            let gap = self.duality_gap(length, &by_intercept, &state);
+            let error = (STEEPEST_SLOPE * reach * (2.0 * gap).sqrt()).min(1.0);
+            on_round(n_rounds, objective, error)?;
+            // Rounding forbids to go on.
+            n_idle += 1;
+            if objective < lowest - 1e-14 * lowest.abs() || gap < 0.9 * smallest {
+                n_idle = 0;
             }
-            // A direction that is numerically not new means that rounding forbids to go on.
-            let length = match is_over {
-                true => None,
-                false => subspace.push(Direction { gamma, margins }),
-            };
-            let Some(length) = length else {
+            (lowest, smallest) = (lowest.min(objective), smallest.min(gap));
+            is_stuck |= n_idle > MAX_IDLE_ROUNDS;
+            let has_converged = error <= self.tolerance;
+            if has_converged || is_stuck || n_rounds >= self.max_rounds {
                 return Ok(Minimum {
                     coefficients: self.design.transposed_product(&alpha),
                     intercepts: point.intercepts,
                     n_rounds,
                     has_converged,
                     objective,
-                    gradient,
+                    gradient: length,
+                    error,
                 });
-            };
-            before.clone_from(&point.coordinates);
-            point.coordinates.push(0.0);
-            self.minimise_within(&subspace, &mut point, &mut state, length);
+            }
+            if subspace.directions.len() == self.max_directions {
+                subspace.merge_oldest(&mut point.coordinates, &last_step);
+            }
+            // A gradient of old directions only asks for a closer search among these.
+            if subspace.push(Direction { gamma, margins }) {
+                point.coordinates.push(0.0);
+            }
+            let before = point.clone();
+            let n_steps = self.minimise_within(
+                &subspace,
+                &mut point,
+                &mut state,
+                &alpha,
+                SUBSPACE_TOLERANCE * length,
+            );
+            is_stuck = n_steps == 0;
+            let margins;
+            (last_step, margins) = point.step_from(&before);
+            let square = product(&last_step, &subspace.gram_product(&last_step));
+            last_reach = self.reach(&margins, square, &state).unwrap_or(last_reach);
             n_rounds += 1;
         }
     }
 
+    /// How far the function is above its minimum, at most, where the weights' gradient has this
+    /// length. The dual variables `−r` have to sum to zero; what is missing is shared out by the
+    /// curvature, `cᵢ pᵢ (1 − pᵢ)`, and moves their weights by a row's length, 1, at most.
+    fn duality_gap(&self, length: f64, by_intercept: &[f64], state: &State) -> f64 {
+        let missing: f64 = by_intercept.iter().map(|element| element.abs()).sum();
+        let shared: f64 = by_intercept
+            .iter()
+            .zip(self.loss.intercept_curvature(state))
+            .filter(|(element, _)| **element != 0.0)
+            .map(|(element, curvature)| element * element / curvature)
+            .sum();
+        0.5 * ((length + missing).powi(2) + shared)
+    }
+
+    /// The largest element of a step's `margins` (with several outputs, the largest difference
+    /// between two of a row) where the step's length in the function's own curvature is 1. Its
+    /// weights have the squared length `square`. `None` if there is no step.
+    fn reach(&self, margins: &[f64], square: f64, state: &State) -> Option<f64> {
+        let largest = margins.chunks_exact(self.loss.n_outputs()).fold(0.0f64, |most, row| {
+            let (low, high) = match row {
+                [single] => (0.0, *single),
+                _ => row.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), element| {
+                    (low.min(*element), high.max(*element))
+                }),
+            };
+            most.max((high - low).abs())
+        });
+        let reach = largest / (square + self.loss.bend_square(state, margins)).sqrt();
+        reach.is_finite().then_some(reach)
+    }
+
     /// Newton's method over the subspace's coordinates and the intercepts, until the gradient
-    /// there is small against `length`, the gradient's that became the newest direction.
+    /// there is no longer than `threshold`, or a small part of the first where that is 0. The
+    /// point's weights are `Xᵀ alpha`. Returns the number of steps.
     fn minimise_within(
         &self,
         subspace: &Subspace,
         point: &mut Point,
-        state: &mut super::loss::State,
-        length: f64,
-    ) {
+        state: &mut State,
+        alpha: &[f64],
+        mut threshold: f64,
+    ) -> usize {
+        let start = Start::new(subspace, point, state, alpha);
         let n_directions = subspace.directions.len();
         let margins: Vec<&[f64]> =
             subspace.directions.iter().map(|direction| direction.margins.as_slice()).collect();
-        let mut objective = state.loss + subspace.penalty(&point.coordinates);
-        let mut threshold = SUBSPACE_TOLERANCE * length;
-        for _ in 0..MAX_NEWTON_STEPS {
-            let mut gradient: Vec<f64> =
-                margins.par_iter().map(|margins| dot(margins, &state.residuals)).collect();
-            for (element, penalty) in gradient.iter_mut().zip(subspace.pull(&point.coordinates)) {
-                *element += penalty;
-            }
-            gradient.extend(self.loss.intercept_gradient(state));
-            let norm = gradient.iter().map(|element| element * element).sum::<f64>().sqrt();
+        let mut gradient = start.gradient(subspace, &self.loss, point, state);
+        for n_steps in 0..MAX_NEWTON_STEPS {
+            let norm = product(&gradient, &gradient).sqrt();
             if threshold == 0.0 {
                 threshold = SUBSPACE_TOLERANCE * norm;
             }
             if norm <= threshold || norm == 0.0 {
-                return;
+                return n_steps;
             }
             let mut hessian = self.loss.curvature(state, &margins);
             let size = gradient.len();
@@ -147,28 +219,93 @@ impl Problem<'_> {
                     hessian[row * size + column] += subspace.gram[row][column];
                 }
             }
-            let Some(step) = cholesky::solve(hessian, &gradient) else { return };
-            let descent: f64 = step.iter().zip(&gradient).map(|(one, other)| one * other).sum();
+            let Some(step) = cholesky::solve(hessian, &gradient) else { return n_steps };
+            let descent = product(&step, &gradient);
             let change = point.change(subspace, &step);
+            let objective = state.loss + point.penalty;
             // The full step nearly always decreases the function; halving is the safety net.
             let mut share = -1.0;
             let accepted = loop {
                 let mut next = point.clone();
                 next.advance(share, &step, &change);
+                next.penalty = start.penalty(subspace, &next.coordinates);
                 let next_state = self.loss.evaluate(&next.margins);
-                let next_objective = next_state.loss + subspace.penalty(&next.coordinates);
-                if next_objective <= objective + 1e-4 * share * descent {
-                    break Some((next, next_state, next_objective));
+                let next_objective = next_state.loss + next.penalty;
+                let next_gradient = start.gradient(subspace, &self.loss, &next, &next_state);
+                // Close to the minimum the decrease drowns in rounding; the gradient still tells.
+                let is_lower = next_objective <= objective + 1e-4 * share * descent
+                    || (next_objective <= objective + 1e-13 * objective.abs()
+                        && product(&next_gradient, &next_gradient).sqrt() < 0.9 * norm);
+                if is_lower {
+                    break Some((next, next_state, next_gradient));
                 }
                 share /= 2.0;
                 if share > -1e-6 {
                     break None;
                 }
             };
-            // Rounding hides any further decrease.
-            let Some((next, next_state, next_objective)) = accepted else { return };
-            (*point, *state, objective) = (next, next_state, next_objective);
+            let Some(accepted) = accepted else { return n_steps };
+            (*point, *state, gradient) = accepted;
         }
+        MAX_NEWTON_STEPS
+    }
+}
+
+/// Where a search within a subspace starts. What changes is added to what is known here: close to
+/// the minimum, penalty and losses pull with forces that are much larger than their sum.
+struct Start {
+    coordinates: Vec<f64>,
+    penalty: f64,
+    /// The weights' and the gradient's scalar products with each direction.
+    weights: Vec<f64>,
+    gradient: Vec<f64>,
+    residuals: Vec<f64>,
+}
+
+impl Start {
+    fn new(subspace: &Subspace, point: &Point, state: &State, alpha: &[f64]) -> Self {
+        let mut gamma = state.residuals.clone();
+        if !alpha.is_empty() {
+            add_scaled(&mut gamma, 1.0, alpha);
+        }
+        Self {
+            coordinates: point.coordinates.clone(),
+            penalty: point.penalty,
+            weights: subspace.along(alpha),
+            gradient: subspace.along(&gamma),
+            residuals: state.residuals.clone(),
+        }
+    }
+
+    fn step_to(&self, coordinates: &[f64]) -> Vec<f64> {
+        coordinates.iter().zip(&self.coordinates).map(|(end, start)| end - start).collect()
+    }
+
+    /// `½ ‖w‖²` at these coordinates.
+    fn penalty(&self, subspace: &Subspace, coordinates: &[f64]) -> f64 {
+        let step = self.step_to(coordinates);
+        self.penalty
+            + product(&self.weights, &step)
+            + 0.5 * product(&step, &subspace.gram_product(&step))
+    }
+
+    /// The derivatives by the subspace's coordinates, then by the intercepts.
+    fn gradient(
+        &self,
+        subspace: &Subspace,
+        loss: &Loss<'_>,
+        point: &Point,
+        state: &State,
+    ) -> Vec<f64> {
+        let mut change = state.residuals.clone();
+        add_scaled(&mut change, -1.0, &self.residuals);
+        let mut gradient = subspace.along(&change);
+        let pull = subspace.gram_product(&self.step_to(&point.coordinates));
+        for (element, (start, pull)) in gradient.iter_mut().zip(self.gradient.iter().zip(pull)) {
+            *element += start + pull;
+        }
+        gradient.extend(loss.intercept_gradient(state));
+        gradient
     }
 }
 
@@ -177,6 +314,8 @@ impl Problem<'_> {
 struct Point {
     coordinates: Vec<f64>,
     intercepts: Vec<f64>,
+    /// `½ ‖w‖²`.
+    penalty: f64,
     /// `X w + b`: `[n_rows, n_outputs]`.
     margins: Vec<f64>,
 }
@@ -185,12 +324,23 @@ impl Point {
     /// What `step`, coordinates before intercepts, does to the margins.
     fn change(&self, subspace: &Subspace, step: &[f64]) -> Vec<f64> {
         let (coordinates, intercepts) = step.split_at(subspace.directions.len());
-        let mut change = subspace.combine(coordinates, |direction| &direction.margins);
-        change.resize(self.margins.len(), 0.0);
+        let mut change = vec![0.0; self.margins.len()];
+        subspace.add_combined(&mut change, coordinates, |direction| &direction.margins);
         for row in change.chunks_exact_mut(intercepts.len()) {
             row.iter_mut().zip(intercepts).for_each(|(margin, intercept)| *margin += intercept);
         }
         change
+    }
+
+    /// The coordinates' and the margins' differences from `before`'s.
+    fn step_from(&self, before: &Self) -> (Vec<f64>, Vec<f64>) {
+        let difference = |end: &[f64], start: &[f64]| {
+            end.iter().zip(start).map(|(end, start)| end - start).collect()
+        };
+        (
+            difference(&self.coordinates, &before.coordinates),
+            difference(&self.margins, &before.margins),
+        )
     }
 
     fn advance(&mut self, share: f64, step: &[f64], change: &[f64]) {
@@ -206,6 +356,12 @@ struct Direction {
     margins: Vec<f64>,
 }
 
+impl Direction {
+    fn length(&self) -> f64 {
+        dot(&self.gamma, &self.margins).max(0.0).sqrt()
+    }
+}
+
 /// The directions and their scalar products, which rounding keeps from being exactly 0 and 1.
 #[derive(Default)]
 struct Subspace {
@@ -214,94 +370,124 @@ struct Subspace {
 }
 
 impl Subspace {
-    /// Makes `direction` orthogonal to the others and adds it. Returns the length it had, or
-    /// `None` if nothing of it is new.
-    fn push(&mut self, mut direction: Direction) -> Option<f64> {
-        let length = dot(&direction.gamma, &direction.margins).max(0.0).sqrt();
-        // Twice is enough (Kahan and Parlett): the second time removes the first one's rounding.
-        for _ in 0..2 {
-            for other in &self.directions {
-                let share = -dot(&direction.gamma, &other.margins);
-                add_scaled(&mut direction.gamma, share, &other.gamma);
-                add_scaled(&mut direction.margins, share, &other.margins);
+    /// Makes `direction` orthogonal to the others and adds it, if something of it is new.
+    fn push(&mut self, mut direction: Direction) -> bool {
+        let length = direction.length();
+        let mut rest = length;
+        // Twice is enough (Kahan and Parlett): the second time removes the first one's rounding,
+        // of which there is little where little was taken away.
+        loop {
+            let before = rest;
+            let shares: Vec<f64> =
+                self.along(&direction.gamma).iter().map(|share| -share).collect();
+            self.add_combined(&mut direction.gamma, &shares, |other| &other.gamma);
+            self.add_combined(&mut direction.margins, &shares, |other| &other.margins);
+            rest = direction.length();
+            if rest.is_nan() || rest <= NEW_PART * length {
+                return false;
             }
-        }
-        let rest = dot(&direction.gamma, &direction.margins).max(0.0).sqrt();
-        if rest.is_nan() || rest <= 1e-10 * length {
-            return None;
+            if rest > 0.5 * before {
+                break;
+            }
         }
         let scale = rest.recip();
         direction.gamma.iter_mut().for_each(|element| *element *= scale);
         direction.margins.iter_mut().for_each(|element| *element *= scale);
-        let mut products: Vec<f64> =
-            self.directions.iter().map(|other| dot(&direction.gamma, &other.margins)).collect();
+        let mut products = self.along(&direction.gamma);
         for (row, product) in self.gram.iter_mut().zip(&products) {
             row.push(*product);
         }
         products.push(dot(&direction.gamma, &direction.margins));
         self.gram.push(products);
         self.directions.push(direction);
-        Some(length)
+        true
     }
 
-    /// Replaces all directions by two, the point itself and the last step, as conjugate gradients
-    /// do: what the others still had to give is mostly in these.
-    fn condense(&mut self, coordinates: &mut Vec<f64>, before: &[f64]) {
-        let step: Vec<f64> = coordinates
+    /// Makes two directions of the three oldest, in which the point and its last step lie: what else
+    /// they had to give has been taken, as in conjugate gradients.
+    fn merge_oldest(&mut self, coordinates: &mut Vec<f64>, step: &[f64]) {
+        let mut basis: Vec<Vec<f64>> = Vec::new();
+        for vector in [&coordinates[..N_MERGED], &step[..N_MERGED]] {
+            let mut rest = vector.to_vec();
+            for other in &basis {
+                add_scaled(&mut rest, -product(vector, other), other);
+            }
+            let length = product(&rest, &rest).sqrt();
+            if length > 1e-8 * product(vector, vector).sqrt() {
+                rest.iter_mut().for_each(|element| *element /= length);
+                basis.push(rest);
+            }
+        }
+        let oldest: Vec<Direction> = self.directions.drain(..N_MERGED).collect();
+        let oldest = Self { directions: oldest, gram: Vec::new() };
+        let combine = |shares: &[f64], part: fn(&Direction) -> &Vec<f64>| {
+            let mut sum = vec![0.0; part(&oldest.directions[0]).len()];
+            oldest.add_combined(&mut sum, shares, part);
+            sum
+        };
+        let merged: Vec<Direction> = basis
             .iter()
-            .enumerate()
-            .map(|(idx, coordinate)| coordinate - before.get(idx).unwrap_or(&0.0))
+            .map(|shares| Direction {
+                gamma: combine(shares, |direction| &direction.gamma),
+                margins: combine(shares, |direction| &direction.margins),
+            })
             .collect();
-        let mut condensed = Self::default();
-        let mut lengths = Vec::new();
-        for coordinates in [&*coordinates, &step] {
-            let length = condensed.push(Direction {
-                gamma: self.combine(coordinates, |direction| &direction.gamma),
-                margins: self.combine(coordinates, |direction| &direction.margins),
-            });
-            lengths.extend(length);
-        }
-        *coordinates = vec![0.0; condensed.directions.len()];
-        if let (Some(first), Some(length)) = (coordinates.first_mut(), lengths.first()) {
-            *first = *length;
-        }
-        *self = condensed;
+        self.directions.splice(..0, merged);
+        // Columns, then rows of the scalar products.
+        let mix = |vector: &[f64]| -> Vec<f64> {
+            let merged = basis.iter().map(|shares| product(shares, &vector[..N_MERGED]));
+            merged.chain(vector[N_MERGED..].iter().copied()).collect()
+        };
+        let columns: Vec<Vec<f64>> = self.gram.iter().map(|row| mix(row)).collect();
+        let column_of = |idx: usize| columns.iter().map(|row| row[idx]).collect::<Vec<f64>>();
+        let rows: Vec<Vec<f64>> =
+            (0..self.directions.len()).map(|idx| mix(&column_of(idx))).collect();
+        self.gram = rows;
+        *coordinates = mix(coordinates);
     }
 
-    /// `½ ‖w‖²`.
-    fn penalty(&self, coordinates: &[f64]) -> f64 {
-        let pull = self.pull(coordinates);
-        coordinates.iter().zip(pull).map(|(coordinate, pull)| 0.5 * coordinate * pull).sum()
+    /// The scalar products of the vector with these coordinates with each direction.
+    fn gram_product(&self, coordinates: &[f64]) -> Vec<f64> {
+        self.gram.iter().map(|row| product(row, coordinates)).collect()
     }
 
-    /// The penalty's gradient.
-    fn pull(&self, coordinates: &[f64]) -> Vec<f64> {
-        let row_product = |row: &Vec<f64>| row.iter().zip(coordinates).map(|(a, b)| a * b).sum();
-        self.gram.iter().map(row_product).collect()
+    /// The scalar products of `vector` with each direction's margins: with `γ` those of `Xᵀγ` with
+    /// the directions.
+    fn along(&self, vector: &[f64]) -> Vec<f64> {
+        self.directions.par_iter().map(|direction| dot(vector, &direction.margins)).collect()
     }
 
-    /// `Σ coordinate · part(direction)`; empty without directions.
-    fn combine(&self, coordinates: &[f64], part: impl Fn(&Direction) -> &Vec<f64>) -> Vec<f64> {
-        let mut sum = vec![0.0; self.directions.first().map_or(0, |first| part(first).len())];
-        for (direction, coordinate) in self.directions.iter().zip(coordinates) {
-            add_scaled(&mut sum, *coordinate, part(direction));
-        }
-        sum
+    /// `sum += Σ coordinate · part(direction)`.
+    fn add_combined(
+        &self,
+        sum: &mut [f64],
+        coordinates: &[f64],
+        part: impl Fn(&Direction) -> &Vec<f64> + Sync,
+    ) {
+        sum.par_chunks_mut(BLOCK).enumerate().for_each(|(block_idx, sum)| {
+            let start = block_idx * BLOCK;
+            for (direction, coordinate) in self.directions.iter().zip(coordinates) {
+                let addends = &part(direction)[start..start + sum.len()];
+                add_scaled(sum, *coordinate, addends);
+            }
+        });
     }
+}
+
+/// The scalar product of two short vectors.
+fn product(one: &[f64], other: &[f64]) -> f64 {
+    one.iter().zip(other).map(|(one, other)| one * other).sum()
 }
 
 /// `sum += factor · addend`.
 fn add_scaled(sum: &mut [f64], factor: f64, addend: &[f64]) {
-    sum.par_chunks_mut(BLOCK).zip(addend.par_chunks(BLOCK)).for_each(|(sum, addend)| {
-        sum.iter_mut().zip(addend).for_each(|(sum, addend)| *sum += factor * addend);
-    });
+    sum.iter_mut().zip(addend).for_each(|(sum, addend)| *sum += factor * addend);
 }
 
+/// The scalar product of two long vectors. Several are taken at a time, on a thread each.
 fn dot(one: &[f64], other: &[f64]) -> f64 {
-    let blocks: Vec<f64> = one
-        .par_chunks(BLOCK)
-        .zip(other.par_chunks(BLOCK))
+    one.chunks(BLOCK)
+        .zip(other.chunks(BLOCK))
         .map(|(one, other)| super::loss::dot_block(one, other))
-        .collect();
-    blocks.iter().sum()
+        .sum()
 }

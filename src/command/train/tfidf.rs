@@ -52,7 +52,7 @@ pub(crate) struct Tfidf {
     /// At most so many steps of the optimiser
     #[arg(long, default_value_t = TfidfConfig::default().max_iter, value_name = "STEPS")]
     max_iter: usize,
-    /// Stop when the largest part of the gradient is below it
+    /// Stop when no probability is off by more than 100 times this
     #[arg(long, default_value_t = TfidfConfig::default().tol, value_name = "TOLERANCE")]
     tol: f64,
 }
