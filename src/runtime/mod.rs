@@ -7,8 +7,12 @@ mod checkpoint;
 mod input;
 mod protocol;
 mod session;
+#[cfg(feature = "program")]
+mod stdin;
 
-pub use cell::{Cell, DebugError, DisplayError, Fresh, PrettyError, UserError, block_on, shared};
+pub use cell::{
+    Cell, DebugError, DisplayError, Fresh, PrettyError, UserError, block_on, interruptible, shared,
+};
 pub use checkpoint::checkpoint;
 pub use input::{input, password};
 #[cfg(all(feature = "program", not(trialbook_prelude)))]

@@ -1,7 +1,7 @@
 //! Follows a running cell: hands what it writes to the front end, answers its questions, and ends
 //! the wait when the cell is over, the child is gone or an interrupt was not heeded in time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -64,16 +64,22 @@ pub(crate) fn follow(
         match child.next(limit) {
             Some(Happened::Wrote(stream, bytes)) => {
                 for (prompt, is_password) in following.read(stream, &bytes) {
-                    let answer = front.input(&InputRequest { prompt, is_password });
-                    let answer = answer.unwrap_or_else(|error| {
-                        // The cell waits for a line: it gets an empty one, as in evcxr.
-                        let note =
-                            format!("note: {}: the cell reads an empty line\n", error.chain());
+                    following.answer(child, &InputRequest { prompt, is_password });
+                }
+            }
+            // It may have been answered since.
+            Some(Happened::Told(Tell::WantsInput { n_answers })) => {
+                if n_answers == child.n_answers() {
+                    following.flush_displays();
+                    let request = InputRequest { prompt: String::new(), is_password: false };
+                    if let Some(reason) = following.answer(child, &request) {
+                        let note = format!(
+                            "note: the cell reads standard input, which ends here: {reason}; where \
+                             that has to be an error, ask with \
+                             `trialbook::runtime::input(\"…\")?`\n"
+                        );
                         front.event(Event::Stream(Stream::Stderr, note.into_bytes()));
-                        String::new()
-                    });
-                    // A child that is gone shows in what happens next.
-                    let _ = child.answer(&answer);
+                    }
                 }
             }
             Some(Happened::Closed(stream)) => following.close(stream),
@@ -94,6 +100,62 @@ pub(crate) fn follow(
     match done {
         Some((ended, variables)) => Finish::Done(ended, variables),
         None => Finish::Gone,
+    }
+}
+
+/// Hands what threads write after their cell to its front end.
+pub(crate) struct Late {
+    front: Arc<dyn Front>,
+    stdout: Pieces,
+    stderr: Pieces,
+}
+
+impl Late {
+    /// For the front end of the cell that has just ended.
+    pub(crate) fn new(front: Arc<dyn Front>) -> Self {
+        Self { front, stdout: Pieces::default(), stderr: Pieces::default() }
+    }
+
+    /// Takes bytes of a stream.
+    pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8]) {
+        let pieces = match stream {
+            Stream::Stdout => self.stdout.feed(bytes),
+            Stream::Stderr => self.stderr.feed(bytes),
+        };
+        for piece in pieces {
+            match piece {
+                Piece::Bytes(bytes) => self.front.event(Event::Stream(stream, bytes)),
+                Piece::Content { mime, data } if !is_ours(&mime) => {
+                    let content = Content::default().with(&mime, value(&mime, data));
+                    self.front.event(Event::Display { content, id: None });
+                }
+                // Between cells there is no value, and nobody to ask.
+                Piece::Content { .. } | Piece::Input { .. } | Piece::Result | Piece::End => {}
+            }
+        }
+    }
+
+    /// What was held back for more is shown as it is: the next cell begins.
+    pub(crate) fn finish(&mut self) {
+        for (stream, rest) in
+            [(Stream::Stdout, self.stdout.rest()), (Stream::Stderr, self.stderr.rest())]
+        {
+            if !rest.is_empty() {
+                self.front.event(Event::Stream(stream, rest));
+            }
+        }
+    }
+}
+
+/// Whether a form is a sign between us and the child, and no content.
+fn is_ours(mime: &str) -> bool {
+    mime == CLEAR_MIME || mime == ID_MIME
+}
+
+fn value(mime: &str, data: String) -> Value {
+    match mime.ends_with("json") {
+        true => serde_json::from_str(&data).unwrap_or(Value::String(data)),
+        false => Value::String(data),
     }
 }
 
@@ -130,6 +192,14 @@ impl<'a> Following<'a> {
 
     fn holds_content(&self) -> bool {
         self.content.is_some() && !self.is_result
+    }
+
+    /// Asks the person and hands on the answer; why there is none, otherwise.
+    fn answer(&self, child: &mut Child, request: &InputRequest) -> Option<String> {
+        let answer = self.front.input(request);
+        let reason = answer.as_ref().err().map(|error| error.chain());
+        child.answer(answer.as_ref().map(Clone::clone));
+        reason
     }
 
     /// Takes bytes of a stream; returns the questions among them.
@@ -180,11 +250,8 @@ impl<'a> Following<'a> {
         if self.content.as_ref().is_some_and(|content| content.data.contains_key(mime)) {
             self.flush_content();
         }
-        let value = match mime.ends_with("json") {
-            true => serde_json::from_str(&data).unwrap_or(Value::String(data)),
-            false => Value::String(data),
-        };
-        self.content = Some(self.content.take().unwrap_or_default().with(mime, value));
+        let content = self.content.take().unwrap_or_default();
+        self.content = Some(content.with(mime, value(mime, data)));
     }
 
     /// Shows the content that is held back.
@@ -232,7 +299,7 @@ impl<'a> Following<'a> {
     }
 
     /// What a child that is gone had still written.
-    fn drain(&mut self, child: &Child) {
+    fn drain(&mut self, child: &mut Child) {
         while !self.is_over() {
             match child.next(END_LIMIT) {
                 Some(Happened::Wrote(stream, bytes)) => drop(self.read(stream, &bytes)),

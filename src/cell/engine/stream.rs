@@ -126,8 +126,18 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
         return Read::Piece(Piece::Input { prompt, is_password }, length);
     }
     // The newline before the end belongs to it, also where the data is empty.
-    let Some(end) = find(bytes, END.as_bytes(), line_end) else {
-        return Read::More;
+    let end = find(bytes, END.as_bytes(), line_end);
+    // Where something else begins first, the block was never ended: it is text like any other.
+    let others = [
+        format!("{MARK}result\n"),
+        format!("{MARK}end\n"),
+        format!("\n{BEGIN}"),
+        format!("\n{ASK}"),
+        format!("\n{ASK_PASSWORD}"),
+    ];
+    let cut = others.iter().filter_map(|other| find(bytes, other.as_bytes(), line_end)).min();
+    let Some(end) = end.filter(|end| cut.is_none_or(|cut| *end < cut)) else {
+        return if cut.is_some() { Read::Nothing } else { Read::More };
     };
     let data = bytes.get(line_end + 1..end).unwrap_or_default();
     let after = end + END.len();
@@ -192,6 +202,26 @@ mod tests {
     }
 
     #[test]
+    fn a_block_that_is_never_ended_is_text() {
+        let open = "EVCXR_BEGIN_CONTENT text/html\n<p>cut\n";
+        for (rest, piece) in [
+            (format!("{MARK}result\n"), Piece::Result),
+            (format!("{MARK}end\n"), Piece::End),
+            (
+                "EVCXR_INPUT_REQUEST:name? \n".to_owned(),
+                Piece::Input { prompt: "name? ".into(), is_password: false },
+            ),
+            (
+                "EVCXR_BEGIN_CONTENT text/plain\n5\nEVCXR_END_CONTENT\n".to_owned(),
+                content("text/plain", "5"),
+            ),
+        ] {
+            let whole = format!("{open}{rest}");
+            assert_eq!(all(whole.as_bytes()), [Piece::Bytes(open.into()), piece], "{rest:?}");
+        }
+    }
+
+    #[test]
     fn what_only_looks_like_a_mark_is_text() {
         for text in [&b"EVCXR_\xff\0\0x"[..], b"EEEVCXR_BEGIN", b"\0trialbook-mark:other\n"] {
             let found = all(text).into_iter().flat_map(|piece| match piece {
@@ -210,6 +240,7 @@ mod tests {
                 Just(b"EVCXR_BEGIN_CONTENT a/b\nx\nEVCXR_END_CONTENT\n".to_vec()),
                 Just(format!("{MARK}result\n").into_bytes()),
                 Just(b"EVCXR_INPUT_REQUEST:p\n".to_vec()),
+                Just(b"EVCXR_BEGIN_CONTENT a/b\nopen\n".to_vec()),
                 prop::collection::vec(any::<u8>(), 0..9),
             ], 0..9),
             size in 1_usize..20,
