@@ -37,7 +37,7 @@ def story(answer) -> str:
 
 
 VALUES = [
-    ("upper-case variables", ["let X_train = vec![1.0, 2.0];\nlet (N, y) = (5, 3);", "X_train.len() + N + y"], "10"),
+    ("upper-case variables", ["let X_train = vec![1.0, 2.0];\nlet (N, y) = (5, 3);", "X_train.len() as i32 + N + y"], "10"),
     ("an item over a variable", ["let N = 5;", "const N: i32 = 7;", "N + 1"], "8"),
     ("a variant is no variable", ["let None = None::<u8> else { panic!() };", "None::<u8>"], "None"),
     ("a last let without its semicolon", ["let a = 5", "a"], "5"),
@@ -176,10 +176,10 @@ def test_an_interrupted_question_is_an_error(own) -> None:
 
 def test_an_interrupt_drops_what_is_awaited_and_keeps_the_variables(own) -> None:
     assert own.execute("let mut kept = vec![7];").status == "ok"
-    wait = "kept.push(8);\ntokio::time::sleep(std::time::Duration::from_secs(60)).await;"
+    wait = 'kept.push(8);\nprintln!("waits");\ntokio::time::sleep(std::time::Duration::from_secs(60)).await;'
     msg_id = own.client.execute(wait)
-    own.wait_until_busy(msg_id)
-    time.sleep(3)
+    while own.next_published(msg_id)["msg_type"] != "stream":
+        pass
     began = time.monotonic()
     own.manager.interrupt_kernel()
     answer = own.answer(msg_id, timeout=20)
@@ -208,6 +208,14 @@ def test_what_a_thread_writes_later_arrives_at_once(own) -> None:
     assert answer.text() == "early\n"
     message = own.next_published(msg_id, timeout=10)
     assert message["content"] == {"name": "stdout", "text": "late\n"}
+
+
+def test_both_streams_keep_their_order(shared) -> None:
+    code = 'for n in 0..20 { println!("out {n}"); eprintln!("err {n}"); }'
+    answer = shared.execute(code)
+    assert answer.status == "ok", story(answer)
+    lines = [line for part in answer.of("stream") for line in part["text"].splitlines()]
+    assert lines == [f"{name} {n}" for n in range(20) for name in ("out", "err")]
 
 
 def test_plain_values_are_shown_live(shared) -> None:

@@ -76,6 +76,10 @@ pub(super) fn marked_cells(text: &str) -> Result<Vec<Source>> {
     for cell in &mut cells {
         cell.text = cell.text.trim().to_owned();
     }
+    // Jupytext's header is a remark before the first cell.
+    if is_remark(&cells[0].text) {
+        cells[0].text.clear();
+    }
     cells.retain(|cell| !cell.text.is_empty());
     for (idx, cell) in cells.iter_mut().enumerate() {
         cell.idx = idx;
@@ -215,7 +219,7 @@ mod tests {
             ("// %%\n// remark: b\n1", &["// remark: b\n1"]),
             (
                 "// ---\n// jupyter:\n// ---\n\n// %% [markdown]\n// # Title\n// :not this\n\n// %%\n1",
-                &["// ---\n// jupyter:\n// ---", "1"],
+                &["1"],
             ),
             // What nbconvert writes: no markers, commands as they are.
             ("1 + 1\n\nlet a = 2;\n\na\n", &["1 + 1", "let a = 2;", "a"]),

@@ -8,6 +8,11 @@ use crate::cell::engine::{
     source::{Source, words},
 };
 
+/// The printing that keeps the order of the two streams.
+const PRINTS: &str = "mod __prints { pub use trialbook::{__print as print, __println as println, \
+                      __eprint as eprint, __eprintln as eprintln, __dbg as dbg}; } \
+                      use __prints::*;";
+
 /// Everything a new cell can name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
@@ -165,6 +170,8 @@ impl Scope {
         }
         header.into_iter().for_each(|header| program.push(header));
         program.push("use trialbook::prelude::*;");
+        // A glob, so that a cell may import or define others of these names.
+        program.push(PRINTS);
         for import in &self.imports {
             program.copy_as(&import.code, &import.place);
         }

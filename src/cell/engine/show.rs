@@ -1,7 +1,7 @@
 //! Follows a running cell: hands what it writes to the front end, answers its questions, and ends
 //! the wait when the cell is over, the child is gone or an interrupt was not heeded in time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -103,6 +103,63 @@ pub(crate) fn follow(
     }
 }
 
+/// The pieces of both streams, put into order: what was written after a turn waits until the other
+/// stream has come to the same turn.
+#[derive(Debug, Default)]
+struct Turns {
+    stdout: Turning,
+    stderr: Turning,
+}
+
+#[derive(Debug, Default)]
+struct Turning {
+    turn: u64,
+    pieces: VecDeque<Piece>,
+}
+
+impl Turns {
+    fn of(&mut self, stream: Stream) -> (&mut Turning, u64) {
+        match stream {
+            Stream::Stdout => (&mut self.stdout, self.stderr.turn),
+            Stream::Stderr => (&mut self.stderr, self.stdout.turn),
+        }
+    }
+
+    fn extend(&mut self, stream: Stream, pieces: Vec<Piece>) {
+        self.of(stream).0.pieces.extend(pieces);
+    }
+
+    /// Nothing more comes from `stream`.
+    fn end(&mut self, stream: Stream) {
+        let (turning, _) = self.of(stream);
+        turning.pieces.push_back(Piece::Turn(u64::MAX));
+    }
+
+    /// The next piece that nothing of the other stream goes before.
+    fn next(&mut self) -> Option<(Stream, Piece)> {
+        loop {
+            let mut has_turned = false;
+            for stream in [Stream::Stdout, Stream::Stderr] {
+                let (turning, other) = self.of(stream);
+                while let Some(piece) = turning.pieces.front() {
+                    if let Piece::Turn(turn) = piece {
+                        turning.turn = *turn;
+                        turning.pieces.pop_front();
+                        has_turned = true;
+                    } else if turning.turn > other {
+                        break;
+                    } else {
+                        return turning.pieces.pop_front().map(|piece| (stream, piece));
+                    }
+                }
+            }
+            if !has_turned {
+                return None;
+            }
+        }
+    }
+}
+
 /// Hands what threads write after their cell to its front end.
 pub(crate) struct Late {
     front: Arc<dyn Front>,
@@ -130,7 +187,11 @@ impl Late {
                     self.front.event(Event::Display { content, id: None });
                 }
                 // Between cells there is no value, and nobody to ask.
-                Piece::Content { .. } | Piece::Input { .. } | Piece::Result | Piece::End => {}
+                Piece::Content { .. }
+                | Piece::Input { .. }
+                | Piece::Result
+                | Piece::Turn(_)
+                | Piece::End => {}
             }
         }
     }
@@ -163,6 +224,7 @@ struct Following<'a> {
     front: &'a dyn Front,
     stdout: Pieces,
     stderr: Pieces,
+    waiting: Turns,
     stdout_over: bool,
     stderr_over: bool,
     content: Option<Content>,
@@ -177,6 +239,7 @@ impl<'a> Following<'a> {
             front,
             stdout: Pieces::default(),
             stderr: Pieces::default(),
+            waiting: Turns::default(),
             stdout_over: false,
             stderr_over: false,
             content: None,
@@ -208,23 +271,29 @@ impl<'a> Following<'a> {
             Stream::Stdout => self.stdout.feed(bytes),
             Stream::Stderr => self.stderr.feed(bytes),
         };
+        self.waiting.extend(stream, pieces);
         let mut questions = Vec::new();
-        for piece in pieces {
-            match piece {
-                Piece::Bytes(bytes) => self.bytes(stream, bytes),
-                Piece::Content { mime, data } => self.form(&mime, data),
-                Piece::Input { prompt, is_password } => {
-                    self.flush_content();
-                    questions.push((prompt, is_password));
-                }
-                Piece::Result => {
-                    self.flush_content();
-                    self.is_result = true;
-                }
-                Piece::End => self.close(stream),
-            }
+        while let Some((stream, piece)) = self.waiting.next() {
+            self.piece(stream, piece, &mut questions);
         }
         questions
+    }
+
+    fn piece(&mut self, stream: Stream, piece: Piece, questions: &mut Vec<(String, bool)>) {
+        match piece {
+            Piece::Bytes(bytes) => self.bytes(stream, bytes),
+            Piece::Content { mime, data } => self.form(&mime, data),
+            Piece::Input { prompt, is_password } => {
+                self.flush_content();
+                questions.push((prompt, is_password));
+            }
+            Piece::Result => {
+                self.flush_content();
+                self.is_result = true;
+            }
+            Piece::Turn(_) => {}
+            Piece::End => self.close(stream),
+        }
     }
 
     fn bytes(&mut self, stream: Stream, bytes: Vec<u8>) {
@@ -280,6 +349,11 @@ impl<'a> Following<'a> {
     }
 
     fn flush(&mut self) {
+        self.waiting.end(Stream::Stdout);
+        self.waiting.end(Stream::Stderr);
+        while let Some((stream, piece)) = self.waiting.next() {
+            self.piece(stream, piece, &mut Vec::new());
+        }
         self.flush_content();
         if let Some(content) = self.result.take() {
             self.front.event(Event::Result(content));
@@ -293,6 +367,8 @@ impl<'a> Following<'a> {
         };
         *over = true;
         let rest = pieces.rest();
+        // Nothing comes from it any more that the other stream could wait for.
+        self.waiting.end(stream);
         if !rest.is_empty() {
             self.bytes(stream, rest);
         }
@@ -309,5 +385,52 @@ impl<'a> Following<'a> {
             }
         }
         self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_streams_keep_their_order_however_they_arrive() {
+        let bytes = |text: &str| Piece::Bytes(text.into());
+        let stdout =
+            [bytes("a"), Piece::Turn(1), Piece::Turn(2), bytes("c"), Piece::Turn(3), Piece::End];
+        let stderr =
+            [Piece::Turn(1), bytes("b"), Piece::Turn(2), Piece::Turn(3), bytes("d"), Piece::End];
+        for stdout_first in [true, false] {
+            for n_at_once in 1..=6 {
+                let mut turns = Turns::default();
+                let mut seen = String::new();
+                let mut streams = [(Stream::Stdout, &stdout), (Stream::Stderr, &stderr)];
+                if !stdout_first {
+                    streams.reverse();
+                }
+                let mut take = |turns: &mut Turns| {
+                    while let Some((_, piece)) = turns.next() {
+                        if let Piece::Bytes(bytes) = piece {
+                            seen.push_str(&String::from_utf8(bytes).unwrap());
+                        }
+                    }
+                };
+                for (stream, pieces) in streams {
+                    for chunk in pieces.chunks(n_at_once) {
+                        turns.extend(stream, chunk.to_vec());
+                        take(&mut turns);
+                    }
+                }
+                assert_eq!(seen, "abcd", "{stdout_first} {n_at_once}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_lets_the_other_one_go_on() {
+        let mut turns = Turns::default();
+        turns.extend(Stream::Stderr, vec![Piece::Turn(4), Piece::Bytes(b"x".into())]);
+        assert!(turns.next().is_none());
+        turns.end(Stream::Stdout);
+        assert_eq!(turns.next(), Some((Stream::Stderr, Piece::Bytes(b"x".into()))));
     }
 }

@@ -122,6 +122,18 @@ impl Source {
             let place = range(statement.span());
             let is_open = place.end > text.len();
             let place = place.start..place.end.min(text.len());
+            if let Some((call, is_closed)) = macro_call(&statement)
+                && macros::name(call)
+                    .is_some_and(|name| own_macros.contains(&name) || makes_items(&name))
+            {
+                let is_open =
+                    !is_closed && !matches!(call.delimiter, syn::MacroDelimiter::Brace(_));
+                let mut keys = macros::keys(&call.tokens);
+                keys.push(text[place.clone()].to_owned());
+                let range = place;
+                source.items.push(SourceItem { keys, type_name: None, range, is_open, kept: None });
+                continue;
+            }
             match statement {
                 Stmt::Item(Item::Use(import)) => {
                     let root = if import.leading_colon.is_some() { "::" } else { "" };
@@ -134,19 +146,6 @@ impl Source {
                         own_macros.insert(name.to_string());
                     }
                     source.item(&item, place, text, is_open);
-                }
-                Stmt::Macro(ref call)
-                    if macros::name(&call.mac)
-                        .is_some_and(|name| own_macros.contains(&name) || makes_items(&name)) =>
-                {
-                    let is_open = call.semi_token.is_none()
-                        && !matches!(call.mac.delimiter, syn::MacroDelimiter::Brace(_));
-                    let mut keys = macros::keys(&call.mac.tokens);
-                    keys.push(text[place.clone()].to_owned());
-                    let range = place;
-                    let item = SourceItem { keys, type_name: None, range, is_open, kept: None };
-                    source.items.push(item);
-                    continue;
                 }
                 Stmt::Expr(_, None) if idx == last => source.shown = Some(place),
                 Stmt::Macro(ref call) if idx == last && call.semi_token.is_none() => {
@@ -205,6 +204,15 @@ impl Source {
             self.declared.retain(|earlier| earlier.name != declared.name);
             self.declared.push(declared);
         }
+    }
+}
+
+/// The macro that a statement calls, if it does nothing else, and whether a semicolon ends it.
+fn macro_call(statement: &Stmt) -> Option<(&syn::Macro, bool)> {
+    match statement {
+        Stmt::Macro(call) => Some((&call.mac, call.semi_token.is_some())),
+        Stmt::Expr(Expr::Macro(call), semicolon) => Some((&call.mac, semicolon.is_some())),
+        _ => None,
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Piece {
     },
     /// What is shown from here on is the cell's value.
     Result,
+    /// The cell turns from one stream to the other, for the so-many-th time.
+    Turn(u64),
     /// The cell is over.
     End,
 }
@@ -116,7 +118,10 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
         return match rest.trim() {
             "end" => Read::Piece(Piece::End, length),
             "result" => Read::Piece(Piece::Result, length),
-            _ => Read::Nothing,
+            other => match other.strip_prefix("turn ").and_then(|turn| turn.parse().ok()) {
+                Some(turn) => Read::Piece(Piece::Turn(turn), length),
+                None => Read::Nothing,
+            },
         };
     }
     if token == ASK.as_bytes() || token == ASK_PASSWORD.as_bytes() {
@@ -131,6 +136,7 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
     let others = [
         format!("{MARK}result\n"),
         format!("{MARK}end\n"),
+        format!("{MARK}turn "),
         format!("\n{BEGIN}"),
         format!("\n{ASK}"),
         format!("\n{ASK_PASSWORD}"),
@@ -189,13 +195,14 @@ mod tests {
 
     #[test]
     fn marks_and_questions_are_pieces() {
-        let text = format!("EVCXR_INPUT_REQUEST:name? \nx{MARK}result\n{MARK}end\n");
+        let text = format!("EVCXR_INPUT_REQUEST:name? \nx{MARK}result\n{MARK}turn 7\n{MARK}end\n");
         assert_eq!(
             all(text.as_bytes()),
             [
                 Piece::Input { prompt: "name? ".into(), is_password: false },
                 Piece::Bytes(b"x".into()),
                 Piece::Result,
+                Piece::Turn(7),
                 Piece::End
             ]
         );
