@@ -105,6 +105,9 @@ struct Run {
     /// Write what the cells show into the notebook, once all have run
     #[arg(long)]
     save: bool,
+    /// Set a variable of the cell tagged `parameters` [may be given again]
+    #[arg(short, long = "parameter", value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
 }
 
 /// How log lines are written.
@@ -239,7 +242,11 @@ fn run_cells(
     }
     let options = Options::new(store);
     let outcome = match file {
-        Some(run) => shell::run_file(options, quiet, &run.file, run.save),
+        Some(run) => {
+            let run =
+                shell::FileRun { path: &run.file, save: run.save, parameters: &run.parameters };
+            shell::run_file(options, quiet, &run)
+        }
         None if !cells.is_empty() => shell::run_cells(options, quiet, cells),
         None if Terminal::of_process().is_interactive => {
             shell::run_interactive(options, quiet).map(Ok)

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -12,6 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
+use trialbook::cell::analyzer::{Analyzer, Index, Indexed, Package, Sources};
 
 use crate::cli::{Answer, Trialbook};
 
@@ -44,8 +45,8 @@ echo code > "$out/libtrialbook.so"
 echo meta > "$out/libpolars-1.rmeta"
 echo lib > "$out/libpolars-1.rlib"
 printf '%s: %s/src/lib.rs\n' "$out/libtrialbook.so" "$TRIALBOOK_SOURCE" > "$out/libtrialbook.d"
-printf '{"reason":"compiler-artifact","target":{"kind":["lib"]},"filenames":["%s","%s"]}\n' "$out/libpolars-1.rlib" "$out/libpolars-1.rmeta"
-printf '{"reason":"compiler-artifact","target":{"kind":["dylib"]},"filenames":["%s"]}\n' "$out/libtrialbook.so"
+printf '{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"polars","src_path":"%s"},"features":["sql"],"filenames":["%s","%s"]}\n' "$TRIALBOOK_SOURCE/polars.rs" "$out/libpolars-1.rlib" "$out/libpolars-1.rmeta"
+printf '{"reason":"compiler-artifact","target":{"kind":["dylib"],"name":"trialbook","src_path":"%s"},"features":[],"filenames":["%s"]}\n' "$TRIALBOOK_SOURCE/src/lib.rs" "$out/libtrialbook.so"
 printf '{"reason":"build-finished","success":true}\n'
 "#;
 
@@ -60,6 +61,7 @@ impl Workbench {
         let bench = Self { dir: tempfile::tempdir().unwrap(), program: Trialbook::new() };
         bench.write("source/Cargo.toml", "[package]");
         bench.write("source/src/lib.rs", "//! first");
+        bench.write("source/polars.rs", "pub struct DataFrame;");
         bench.write("sysroot/lib/rustlib/test-host/lib/libstd-1.so", "");
         for (path, script) in [("rustc", RUSTC), ("sysroot/bin/cargo", CARGO)] {
             bench.write(path, script);
@@ -147,6 +149,124 @@ fn what_is_built_is_found_and_not_built_again() {
     let call = fs::read_to_string(bench.path("calls")).unwrap();
     assert!(call.contains("--cfg trialbook_prelude -C prefer-dynamic"), "{call}");
     assert!(!call.contains("--release"), "{call}");
+}
+
+#[test]
+fn status_says_how_far_completion_is() {
+    let bench = Workbench::new();
+    let dir = bench.build();
+    assert_eq!(bench.json(&["status"])["completion"], "not_yet");
+    fs::remove_file(bench.path("source/polars.rs")).unwrap();
+    assert_eq!(bench.json(&["status"])["completion"], "off");
+    let said = bench.call(&["status"]).stdout;
+    assert!(said.contains("polars") && said.contains("prelude build --force"), "{said}");
+    fs::write(dir.join("index.json"), "{}").unwrap();
+    assert_eq!(bench.json(&["status"])["completion"], "ready");
+}
+
+/// What a session would know of the prelude in `dir`.
+fn index(dir: &Path) -> Indexed {
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(dir.join("prelude.json")).unwrap()).unwrap();
+    let packages: Vec<Package> = serde_json::from_value(manifest["packages"].clone()).unwrap();
+    let rustdoc = PathBuf::from("/no/such/program");
+    Sources { file: dir.join("index.json"), packages, rustdoc }.index()
+}
+
+/// The completions at the end of `cell`.
+fn completed(index: Index, cell: &str) -> Vec<String> {
+    let analyzer = Analyzer::new(index, None, PathBuf::new());
+    analyzer.complete(cell, cell.len()).items.into_iter().map(|item| item.text).collect()
+}
+
+/// A whole cargo home in which only what a build needs was ever fetched: `only_for_tests` stands in
+/// the index of the registry and nowhere else. `cargo metadata` fails there, whatever it is asked.
+#[test]
+fn completion_needs_nothing_that_building_did_not_fetch() {
+    let bench = Workbench::new();
+    let features = "analyzer = []\ncuda = []\nneural = []\nnotebook = []\nprogram = []";
+    let package = |name: &str, rest: &str| {
+        format!(
+            "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{rest}\n[workspace]\n"
+        )
+    };
+    let rest = format!(
+        "[features]\n{features}\n[dependencies]\npolars = {{ path = \"polars\", features = [\"wide\"] }}\n\
+         [dev-dependencies]\nonly_for_tests = \"1\"\n"
+    );
+    for (path, text) in [
+        ("package/Cargo.toml", package("trialbook", &rest).as_str()),
+        ("package/src/lib.rs", "pub mod prelude { pub use polars::DataFrame; pub struct Book; }"),
+        ("package/polars/Cargo.toml", &package("polars", "[features]\nwide = []\n")),
+        (
+            "package/polars/src/lib.rs",
+            "pub struct DataFrame; impl DataFrame { pub fn group_by(&self) {} \
+             #[cfg(feature = \"wide\")] pub fn group_by_wide(&self) {} \
+             #[cfg(feature = \"narrow\")] pub fn group_by_narrow(&self) {} }",
+        ),
+        (
+            "home/config.toml",
+            &format!(
+                "[source.crates-io]\nreplace-with = \"here\"\n[source.here]\nlocal-registry = {:?}\n",
+                bench.path("registry")
+            ),
+        ),
+        (
+            "registry/index/on/ly/only_for_tests",
+            &format!(
+                "{{\"name\":\"only_for_tests\",\"vers\":\"1.0.0\",\"deps\":[],\"cksum\":\"{}\",\"features\":{{}},\"yanked\":false}}\n",
+                "0".repeat(64)
+            ),
+        ),
+    ] {
+        bench.write(path, text);
+    }
+    // Outside of a target folder: there the build would be the project's own.
+    let program = bench.path("bin/trialbook");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    let built = Path::new(env!("CARGO_BIN_EXE_trialbook"));
+    if fs::hard_link(built, &program).is_err() {
+        fs::copy(built, &program).unwrap();
+    }
+    let fresh = |mut command: Command| {
+        command
+            .env("CARGO_HOME", bench.path("home"))
+            .env_remove("CARGO_TARGET_DIR")
+            .env("XDG_CACHE_HOME", bench.path("cache"))
+            .env("TRIALBOOK_SOURCE", bench.path("package"))
+            .env("TRIALBOOK_PRELUDE", bench.path("preludes"))
+            .current_dir(bench.path("package"));
+        command
+    };
+    let cargo = |args: &[&str]| {
+        let mut command = fresh(Command::new(env!("CARGO")));
+        command.args(args);
+        Answer::of(&mut command)
+    };
+    let lock = cargo(&["generate-lockfile", "--offline"]);
+    assert_eq!(lock.code, 0, "{}", lock.stderr);
+    let metadata = cargo(&["metadata", "--format-version", "1", "--offline"]);
+    assert_ne!(metadata.code, 0, "the home holds more than a build fetches");
+    let mut command = fresh(Command::new(&program));
+    command.args(["prelude", "build", "--profile", "dev", "--json"]);
+    let answer = Answer::of(&mut command);
+    assert_eq!(answer.code, 0, "{}\n{}", answer.stdout, answer.stderr);
+    let built: Value = serde_json::from_str(&answer.stdout).unwrap();
+    let dir = PathBuf::from(built["dir"].as_str().unwrap());
+    let Indexed { index: found, problem } = index(&dir);
+    assert!(problem.is_none(), "{problem:?}");
+    assert_eq!(completed(found.clone(), "Data"), ["DataFrame"]);
+    let cell = "let df: DataFrame = todo!();\ndf.gr";
+    assert_eq!(completed(found, cell), ["group_by", "group_by_wide"], "the features of the build");
+    assert!(dir.join("index.json").is_file(), "kept for the next session");
+
+    // A source that went away is named, and what is left is known all the same.
+    fs::remove_file(dir.join("index.json")).unwrap();
+    fs::remove_dir_all(bench.path("package/polars")).unwrap();
+    let Indexed { index: found, problem } = index(&dir);
+    assert!(problem.unwrap().to_string().contains("no names of polars"));
+    assert_eq!(completed(found, "Bo"), ["Book"]);
+    assert!(!dir.join("index.json").exists(), "half an index is not kept");
 }
 
 #[test]

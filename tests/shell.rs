@@ -98,6 +98,12 @@ fn scripts_run_cell_by_cell() {
     for (name, text) in [
         ("a.tb", "#!/usr/bin/env -S trialbook run\n:data sample\n\n:sql\nselect 1 as one\n\n"),
         ("b.rs", "// %% first\n:data list\n// %%\n:sql select 1 as one\n"),
+        // As Jupytext and as nbconvert write a notebook.
+        (
+            "c.rs",
+            "// ---\n// jupyter:\n// ---\n\n// %% [markdown]\n// :data nothing\n\n// %%\n// :sql\nselect 1 as one\n",
+        ),
+        ("d.rs", ":data list\n\n:sql\nselect 1 as one\n\n"),
     ] {
         std::fs::write(at(name), text).unwrap();
         let answer = book.call(&["run", &at(name)]);
@@ -111,6 +117,40 @@ fn scripts_run_cell_by_cell() {
     ] {
         assert!(book.fails(1, args).contains(expected), "{args:?}");
     }
+}
+
+#[test]
+fn a_failing_command_of_a_jupytext_script_fails_it() {
+    let book = Trialbook::new();
+    let path = book.store().join("gate.rs").display().to_string();
+    std::fs::write(&path, "// %%\n// :data show nothing\n// %%\n// :data list\n").unwrap();
+    let said = book.fails(1, &["run", &path]);
+    assert!(said.contains("dataset \"nothing\""), "{said}");
+    let tagged =
+        "// %% tags=[\"raises-exception\"]\n// :data show nothing\n// %%\n// :sql select 7 as n\n";
+    std::fs::write(&path, tagged).unwrap();
+    let answer = book.call(&["run", &path]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.ends_with("7\n"), "{}", answer.stdout);
+}
+
+#[test]
+fn a_parameter_that_is_not_there_is_refused_before_anything_runs() {
+    let book = Trialbook::new();
+    let path = book.store().join("p.ipynb").display().to_string();
+    let cell = |source: &str, tags: &[&str]| json!({"cell_type": "code", "metadata": {"tags": tags}, "source": source, "outputs": []});
+    let notebook = json!({"cells": [cell(":data sample", &[]), cell("let ngram = 1;", &["parameters"])],
+        "metadata": {}, "nbformat": 4, "nbformat_minor": 4});
+    std::fs::write(&path, notebook.to_string()).unwrap();
+    for (given, expected) in [
+        ("ngrm=2", "the parameters are ngram"),
+        ("ngram=two", "expected a whole number"),
+        ("ngram", "expected NAME=VALUE"),
+    ] {
+        let said = book.fails(1, &["run", &path, "-p", given]);
+        assert!(said.contains(expected), "{given}: {said}");
+    }
+    assert_eq!(book.call(&["data", "list", "--json"]).stdout.trim(), "[]", "no cell has run");
 }
 
 #[test]

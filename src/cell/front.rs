@@ -36,6 +36,11 @@ pub enum Event {
         /// The name given when it was first shown.
         id: String,
     },
+    /// What is shown under `id` goes away, as if it had never been shown.
+    Withdraw {
+        /// The name given when it was first shown.
+        id: String,
+    },
     /// The value of the cell.
     Result(Content),
     /// Forget what the cell has shown so far.
@@ -70,6 +75,11 @@ pub trait Front: Send + Sync {
     /// Where a long command reports its stages.
     fn progress(&self) -> Arc<dyn Progress> {
         Arc::new(Silent)
+    }
+
+    /// Whether it can still show what threads write once their cell is over.
+    fn takes_late_output(&self) -> bool {
+        false
     }
 
     /// The width of the terminal in columns, where there is one.

@@ -58,6 +58,8 @@ pub struct Interpreter {
     /// What the startup files say, or what is wrong with them, until the first cell.
     startup: Option<Result<Startup>>,
     pub(super) front: Option<Arc<dyn Front>>,
+    /// Where threads show what they write after their cell.
+    late_front: Option<Arc<dyn Front>>,
     pub(super) interrupt: Interrupt,
     pub(super) last_errors: Vec<String>,
     pub(super) wants_to_quit: bool,
@@ -113,6 +115,7 @@ impl Interpreter {
             folder,
             startup: Some(startup),
             front: None,
+            late_front: None,
             interrupt: Interrupt::default(),
             last_errors: Vec::new(),
             wants_to_quit: false,
@@ -138,23 +141,32 @@ impl Interpreter {
         self.wants_to_quit
     }
 
+    /// Says that [`Interpreter::warm_up`] will be called soon: the first question about Rust waits for
+    /// it.
+    pub fn expect_warm_up(&self) {
+        self.tutor.expect();
+    }
+
     /// Gets the compiler and the child process ready in the background, so that the first cell
     /// need not wait for them. Where the prelude is not built yet, the first cell builds it.
     pub fn warm_up(&self) {
         let (options, running) = (self.options.clone(), self.running.clone());
         let (engine, folder) = (Arc::clone(&self.engine), Arc::clone(&self.folder));
-        let (tutor, cargo) = (self.tutor.clone(), self.config.cargo().to_owned());
+        let tutor = self.tutor.clone();
         *lock(&self.warming) = Some(std::thread::spawn(move || {
             let mut engine = lock(&engine);
             if engine.is_none() {
                 // What is missing is told when a cell needs it.
                 *engine = workshop::find(&options, &running, &folder).ok();
                 if let Some(engine) = &*engine {
-                    tutor.learn(engine, &cargo);
+                    tutor.learn(engine);
                 }
-            }
-            if let Some(engine) = engine.as_mut() {
-                engine.warm_up();
+                tutor.arrived();
+                if let Some(engine) = engine.as_mut() {
+                    engine.warm_up();
+                }
+            } else {
+                tutor.arrived();
             }
         }));
     }
@@ -184,11 +196,17 @@ impl Interpreter {
         let recorder = Recorder::new(front);
         let recorded: Arc<dyn Front> = recorder.clone();
         self.front = Some(Arc::clone(&recorded));
+        self.late_front = front.takes_late_output().then(|| Arc::clone(front));
         let outcome = self.start_up(&recorded).and_then(|()| self.run_parts(cell, &recorded));
         self.front = None;
         let outputs = recorder.take(self.log.n_cells(), outcome.as_ref().err());
         self.log.end(outputs, outcome.is_err());
         self.tell_assistant();
+        if let Some(problem) = self.tutor.take_problem() {
+            let hint = problem.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let text = format!("note: {}{hint}\n", problem.chain());
+            front.event(Event::Stream(Stream::Stderr, text.into_bytes()));
+        }
         if self.config.timing {
             let text = format!("took {} ms\n", clock.elapsed().as_millis());
             front.event(Event::Stream(Stream::Stderr, text.into_bytes()));
@@ -257,6 +275,7 @@ impl Interpreter {
             return Err(Failure::new(FailureKind::Unavailable, "unavailable", "no compiler"));
         };
         engine.configure(&self.config, &self.dependencies);
+        engine.set_late_front(self.late_front.clone());
         let outcome = engine.evaluate(cell, part.offset, part.text, &**front);
         self.last_errors = engine.last_errors().iter().map(ToString::to_string).collect();
         outcome
@@ -294,7 +313,7 @@ impl Interpreter {
         let mut made =
             workshop::open(&self.options, &self.running, &self.folder, chosen, &monitor)?;
         made.set_toolchain(chosen);
-        self.tutor.learn(&made, self.config.cargo());
+        self.tutor.learn(&made);
         *engine = Some(made);
         Ok(())
     }

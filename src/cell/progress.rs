@@ -1,5 +1,5 @@
-//! How far a command is, as something shown and updated in its place. A command that is over at once
-//! shows nothing; a longer one leaves a line that says how long its stages took.
+//! How far a command is, as something shown and updated in its place. It is gone when the command is
+//! over, so that what a notebook keeps does not depend on how fast the machine was.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -27,8 +27,6 @@ struct State {
     /// When the display was last written; nothing is shown yet where there is none.
     shown: Option<Instant>,
     stage: Option<Stage>,
-    /// What is over, with the time it took.
-    over: Vec<(String, Duration)>,
 }
 
 struct Stage {
@@ -47,7 +45,6 @@ impl<S: Fn(Event)> DisplayProgress<S> {
             begun: Instant::now(),
             shown: None,
             stage: None,
-            over: Vec::new(),
         };
         Self { show, state: Mutex::new(state) }
     }
@@ -107,10 +104,7 @@ impl<S: Fn(Event) + Send + Sync> Progress for DisplayProgress<S> {
     }
 
     fn end(&self) {
-        let mut state = self.state();
-        if let Some(stage) = state.stage.take() {
-            state.over.push((stage.name, stage.begun.elapsed()));
-        }
+        self.state().stage = None;
     }
 }
 
@@ -118,24 +112,8 @@ impl<S: Fn(Event)> Drop for DisplayProgress<S> {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if state.shown.is_some() {
-            let content = Content::text(state.summary());
-            let id = state.id.clone();
-            (self.show)(Event::Update { content, id });
+            (self.show)(Event::Withdraw { id: state.id.clone() });
         }
-    }
-}
-
-impl State {
-    fn summary(&self) -> String {
-        let mut parts: Vec<String> = self
-            .over
-            .iter()
-            .map(|(name, took)| format!("{name} {}", figure::seconds(took.as_secs_f64())))
-            .collect();
-        if let Some(stopped) = &self.stage {
-            parts.push(format!("{} stopped", stopped.name));
-        }
-        parts.join(" · ")
     }
 }
 
@@ -199,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_stage_is_updated_in_place_and_summed_up() {
+    fn a_long_stage_is_updated_in_place_and_goes_away() {
         let (progress, seen) = progress();
         age(&progress);
         progress.begin("fit", Some(4));
@@ -213,16 +191,14 @@ mod tests {
         let [
             Event::Display { content: first, id: Some(shown) },
             Event::Update { content: second, id: updated },
-            Event::Update { content: last, .. },
+            Event::Withdraw { id: gone },
         ] = seen.as_slice()
         else {
             panic!("{seen:?}");
         };
-        assert_eq!(shown, updated);
+        assert_eq!((shown, shown), (updated, gone));
         assert!(first.plain().starts_with("fit ░░░░░░░░░░░░░░░░░░░░   0%"), "{first:?}");
         assert!(second.plain().starts_with("fit ██████████░░░░░░░░░░  50%"), "{second:?}");
         assert!(second.data["text/html"].as_str().unwrap().contains("value=\"2\" max=\"4\""));
-        assert!(last.plain().starts_with("fit "), "{last:?}");
-        assert_eq!(last.data.len(), 1, "the bar goes away");
     }
 }

@@ -12,6 +12,7 @@ use crate::cell::{
     engine::Engine,
     evcxr::Variable,
 };
+use crate::error::Error;
 
 /// The analyzer of one session.
 #[derive(Clone)]
@@ -36,16 +37,29 @@ impl Tutor {
         Self(analyzer)
     }
 
-    /// Reads what the engine's prelude offers, in the background.
-    pub(crate) fn learn(&self, engine: &Engine, cargo: &Path) {
+    /// Reads what the engine's prelude and the standard library offer, in the background.
+    pub(crate) fn learn(&self, engine: &Engine) {
         let prelude = engine.prelude();
         self.0.learn(Sources {
-            file: prelude.dir.join("index.json"),
-            cargo: cargo.to_owned(),
-            package: prelude.manifest.source.clone(),
-            features: prelude.manifest.features.clone(),
-            target: prelude.manifest.host.clone(),
+            file: prelude.index_file(),
+            packages: prelude.manifest.packages.clone(),
+            rustdoc: engine.rustdoc(),
         });
+    }
+
+    /// Says that there will soon be an engine to learn from.
+    pub(crate) fn expect(&self) {
+        self.0.expect();
+    }
+
+    /// The engine that was expected is there, or none could be found.
+    pub(crate) fn arrived(&self) {
+        self.0.arrived();
+    }
+
+    /// Why there is less help than there should be, said once.
+    pub(crate) fn take_problem(&self) -> Option<Error> {
+        self.0.take_problem()
     }
 
     /// Takes over what cells have defined.

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     figure::{bytes, count, seconds},
     output::{Align, Output, Table},
-    toolchain::{self, Lookup, Made, Need, Profile, Toolchain},
+    toolchain::{self, Help, Lookup, Made, Need, Profile, Toolchain},
 };
 
 /// What repairs a prelude that is stale or missing.
@@ -114,6 +114,22 @@ fn status() -> Output {
             ),
         ]);
     }
+    let help = prelude.as_ref().map(toolchain::Prelude::help);
+    let completion = match &help {
+        None => None,
+        Some(Help::Ready) => Some(("ready", "ready".to_owned())),
+        Some(Help::NotYet) => Some(("not_yet", "the first session reads the sources".to_owned())),
+        Some(Help::Lost { package, root }) => {
+            let said = format!(
+                "off: the source of {package} is not there any more ({}); run `{REPAIR} --force`",
+                root.display()
+            );
+            Some(("off", said))
+        }
+    };
+    if let Some((_, said)) = &completion {
+        table.push(["completion", said]);
+    }
     let dir = prelude.as_ref().map_or(folder.as_path(), |prelude| prelude.dir.as_path());
     table.push(["folder", &dir.display().to_string()]);
     Output::new(json!({
@@ -136,6 +152,7 @@ fn status() -> Output {
         "n_deps": prelude.as_ref().map(|prelude| prelude.manifest.n_deps),
         "deps_bytes": prelude.as_ref().map(|prelude| prelude.manifest.deps_bytes),
         "changed": changed,
+        "completion": completion.map(|(state, _)| state),
         "repair": if state == "fresh" { None } else { Some(REPAIR) },
     }))
     .table(table)

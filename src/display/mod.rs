@@ -12,7 +12,7 @@ mod show;
 pub mod value;
 
 pub use content::Content;
-pub use live::{Live, clear_output};
+pub use live::{Live, LiveValue, clear_output};
 pub use show::{Show, send};
 pub use value::Format;
 #[cfg(all(feature = "program", not(trialbook_prelude)))]

@@ -14,6 +14,8 @@ use super::Content;
 
 const BEGIN: &str = "EVCXR_BEGIN_CONTENT";
 const END: &str = "EVCXR_END_CONTENT";
+/// What a question of a cell begins with, by which nothing that is shown may begin.
+const INPUT: &str = "EVCXR_INPUT_REQUEST";
 
 /// A value that looks better than its `Debug`. A cell that ends in one shows it.
 ///
@@ -132,13 +134,14 @@ pub(crate) fn blocks(content: &Content) -> String {
     blocks
 }
 
-/// A line of `text` that looks like the end of the block is moved out of the way by a blank.
+/// A line of `text` that looks like the end of the block, or like the beginning of another one, is
+/// moved out of the way by a blank.
 fn push_text(blocks: &mut String, text: &str) {
     for (line_idx, line) in text.split('\n').enumerate() {
         if line_idx > 0 {
             blocks.push('\n');
         }
-        if line.trim_end() == END {
+        if line.trim_end() == END || line.starts_with(BEGIN) || line.starts_with(INPUT) {
             blocks.push(' ');
         }
         blocks.push_str(line);

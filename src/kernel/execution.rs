@@ -112,6 +112,7 @@ pub(super) struct Execution {
 impl Execution {
     /// Nothing has run yet.
     pub(super) fn new(interpreter: Interpreter, links: Links) -> Self {
+        interpreter.expect_warm_up();
         Self { interpreter, links, n_executed: 0, stopped_at: None }
     }
 
@@ -119,9 +120,10 @@ impl Execution {
     pub(super) fn run(mut self, jobs: &mpsc::Receiver<Job>) {
         match jobs.recv_timeout(WARM_UP_AFTER) {
             Ok(job) => self.answer(&job),
-            Err(mpsc::RecvTimeoutError::Timeout) => self.interpreter.warm_up(),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
+        self.interpreter.warm_up();
         for job in jobs {
             self.answer(&job);
         }
@@ -132,7 +134,8 @@ impl Execution {
         self.links.current.set(Some(request));
         self.links.publisher.busy(request);
         let reply = if self.is_aborted(job) {
-            json!({"status": "aborted", "execution_count": self.n_executed})
+            // A count would have front ends show the cell as run.
+            json!({"status": "aborted"})
         } else {
             match request.content::<Cell>() {
                 Ok(cell) => self.execute(request, &cell),
@@ -174,7 +177,9 @@ impl Execution {
             &self.links.questions,
         ));
         let shown: Arc<dyn Front> = Arc::clone(&front) as Arc<dyn Front>;
-        match self.interpret(&cell.code, &shown) {
+        let outcome = self.interpret(&cell.code, &shown);
+        front.finish();
+        match outcome {
             Ok(()) => json!({
                 "status": "ok",
                 "execution_count": self.n_executed,

@@ -1,6 +1,6 @@
 //! A front end as a running cell sees it: events become publications, questions go to stdin.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::{
     question::Questions,
 };
 use crate::{
-    cell::{DisplayProgress, Event, Front, InputRequest},
+    cell::{DisplayProgress, Event, Front, InputRequest, document::Kept},
     display::Content,
     error::{Error, ErrorKind, Result},
     progress::{Progress, Silent},
@@ -33,6 +33,15 @@ pub(super) struct CellFront {
     manner: Manner,
     count: usize,
     pages: Mutex<Vec<Value>>,
+    shown: Arc<Mutex<Shown>>,
+}
+
+/// What the cell has shown so far, progress left out.
+#[derive(Default)]
+struct Shown {
+    kept: Kept,
+    /// Front ends were told to clear when the next thing is shown.
+    is_clearing: bool,
 }
 
 impl CellFront {
@@ -51,6 +60,15 @@ impl CellFront {
             manner,
             count,
             pages: Mutex::default(),
+            shown: Arc::default(),
+        }
+    }
+
+    /// The cell is over: what was to go away with the next thing shown goes away without it.
+    pub(super) fn finish(&self) {
+        let is_clearing = std::mem::take(&mut lock(&self.shown).is_clearing);
+        if is_clearing && !self.manner.is_silent {
+            publish(&self.publisher, &self.request, self.count, Event::Clear { wait: false });
         }
     }
 
@@ -69,7 +87,14 @@ impl Front for CellFront {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(json!({"source": "page", "data": content.data, "start": 0})),
             _ if self.manner.is_silent => {}
-            event => publish(&self.publisher, &self.request, self.count, event),
+            event => {
+                {
+                    let mut shown = lock(&self.shown);
+                    shown.kept.keep(&event);
+                    shown.is_clearing = false;
+                }
+                publish(&self.publisher, &self.request, self.count, event);
+            }
         }
     }
 
@@ -84,14 +109,40 @@ impl Front for CellFront {
         self.questions.ask(&self.request, request)
     }
 
+    fn takes_late_output(&self) -> bool {
+        true
+    }
+
     fn progress(&self) -> Arc<dyn Progress> {
         if self.manner.is_silent {
             return Arc::new(Silent);
         }
         let (publisher, request) = (self.publisher.clone(), Arc::clone(&self.request));
-        let count = self.count;
-        Arc::new(DisplayProgress::new(move |event| publish(&publisher, &request, count, event)))
+        let (count, shown) = (self.count, Arc::clone(&self.shown));
+        Arc::new(DisplayProgress::new(move |event| match event {
+            Event::Withdraw { id } => {
+                let mut shown = lock(&shown);
+                for event in withdrawn(&mut shown, id) {
+                    publish(&publisher, &request, count, event);
+                }
+            }
+            event => publish(&publisher, &request, count, event),
+        }))
     }
+}
+
+/// What takes a display away. Jupyter can only clear all that a cell has shown: the rest is shown
+/// again.
+fn withdrawn(shown: &mut Shown, id: String) -> Vec<Event> {
+    let Some(rest) = shown.kept.events() else {
+        return vec![Event::Update { content: Content::text(""), id }];
+    };
+    shown.is_clearing = rest.is_empty();
+    [Event::Clear { wait: true }].into_iter().chain(rest).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn publish(publisher: &Publisher, request: &Arc<Request>, count: usize, event: Event) {
@@ -102,6 +153,9 @@ fn publish(publisher: &Publisher, request: &Arc<Request>, count: usize, event: E
             message::display("update_display_data", &content, Some(&id))
         }
         Event::Result(content) => message::result(&content, count),
+        Event::Withdraw { id } => {
+            message::display("update_display_data", &Content::text(""), Some(&id))
+        }
         Event::Clear { wait } => message::clear(wait),
         // A page belongs to a reply; whoever has none to give shows it in its place.
         Event::Page(content) => message::display("display_data", &content, None),
@@ -132,5 +186,28 @@ impl Front for ValueFront {
 
     fn input(&self, _request: &InputRequest) -> Result<String> {
         Err(Error::new(ErrorKind::Unavailable, "a user expression cannot ask for input"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Stream;
+
+    #[test]
+    fn what_stood_beside_a_progress_display_is_shown_again() {
+        let mut shown = Shown::default();
+        let clear = Event::Clear { wait: true };
+        assert_eq!(withdrawn(&mut shown, "p".to_owned()), std::slice::from_ref(&clear));
+        assert!(shown.is_clearing, "nothing has come in its place yet");
+        let text = Event::Stream(Stream::Stdout, b"before".to_vec());
+        let table = Event::Display { content: Content::text("table"), id: None };
+        shown.kept.keep(&text);
+        shown.kept.keep(&table);
+        assert_eq!(withdrawn(&mut shown, "p".to_owned()), [clear, text, table]);
+        assert!(!shown.is_clearing);
+        shown.kept.keep(&Event::Stream(Stream::Stdout, vec![b'x'; 2 << 20]));
+        let instead = Event::Update { content: Content::text(""), id: "p".to_owned() };
+        assert_eq!(withdrawn(&mut shown, "p".to_owned()), [instead]);
     }
 }

@@ -5,13 +5,17 @@ use std::{
     any::{Any, TypeId, type_name},
     collections::BTreeMap,
     fmt::{Debug, Display},
-    future::Future,
+    future::{Future, poll_fn},
+    marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, OnceLock, PoisonError},
+    pin::pin,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    task::{Poll, Waker},
 };
 
 use crate::{
     error::{Error, ErrorKind},
+    progress::Interrupt,
     runtime::{protocol::Ended, session},
 };
 
@@ -119,9 +123,10 @@ macro_rules! user_error {
         pub struct $name(Ended);
 
         // `$name` itself is neither `Debug` nor `Display`, which keeps this clear of `From<T> for T`.
-        impl<T: $bound + 'static> From<T> for $name {
+        // No `'static`: the error of a lock borrows from the lock.
+        impl<T: $bound> From<T> for $name {
             fn from(error: T) -> Self {
-                Self(ended(&error, format!($format, error)))
+                Self(ended(own_error(&error), || format!($format, error)))
             }
         }
 
@@ -146,15 +151,72 @@ user_error! {
     PrettyError, Debug, "{:#?}"
 }
 
-fn ended(error: &dyn Any, message: String) -> Ended {
-    match error.downcast_ref::<Error>() {
+fn ended(own: Option<&Error>, message: impl FnOnce() -> String) -> Ended {
+    match own {
         Some(error) if error.kind() == ErrorKind::Interrupted => Ended::Interrupted,
         // Our own errors say more than their `Display`: the causes and what to do next.
         Some(error) => {
             let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
             Ended::Error { message: format!("{}{hint}", error.chain()) }
         }
-        None => Ended::Error { message },
+        None => Ended::Error { message: message() },
+    }
+}
+
+/// `error` as one of ours, where it is one. `Any` could tell only of what borrows nothing.
+// The language has no safe way to ask a type with lifetimes for its id.
+#[allow(unsafe_code)]
+fn own_error<T>(error: &T) -> Option<&Error> {
+    trait Id {
+        fn id(&self) -> TypeId
+        where
+            Self: 'static;
+    }
+    impl<T> Id for PhantomData<T> {
+        fn id(&self) -> TypeId
+        where
+            Self: 'static,
+        {
+            TypeId::of::<T>()
+        }
+    }
+    let of: &dyn Id = &PhantomData::<T>;
+    // SAFETY: the object is only asked for its id, which is the same for every lifetime, and
+    // dropped; nothing of type `T` is reached through it.
+    let of: &(dyn Id + 'static) = unsafe { std::mem::transmute::<&dyn Id, _>(of) };
+    // SAFETY: `Error` has no lifetimes, so that a type with its id is `Error`.
+    (of.id() == TypeId::of::<Error>()).then(|| unsafe { &*std::ptr::from_ref(error).cast() })
+}
+
+/// What a cell awaits, until the person asks for the stop: then the cell's future is dropped, and what
+/// it had borrowed is as it was.
+///
+/// # Errors
+/// The future's own, and the interrupt.
+pub async fn interruptible<E: From<Error>>(
+    future: impl Future<Output = Result<(), E>>,
+) -> Result<(), E> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        if let Poll::Ready(outcome) = future.as_mut().poll(context) {
+            return Poll::Ready(outcome);
+        }
+        *WAITING.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+        match Interrupt::of_process().check() {
+            Ok(()) => Poll::Pending,
+            Err(interrupted) => Poll::Ready(Err(interrupted.into())),
+        }
+    })
+    .await
+}
+
+/// Who waits in [`interruptible`].
+static WAITING: Mutex<Option<Waker>> = Mutex::new(None);
+
+/// Lets an awaiting cell see that the person asked for the stop.
+pub(super) fn wake() {
+    if let Some(waker) = WAITING.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        waker.wake();
     }
 }
 
@@ -172,13 +234,17 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// The one value of its type that `make` makes: a runtime of a crate that the person added.
-pub fn shared<T: Send + Sync + 'static>(make: impl FnOnce() -> T) -> &'static T {
+/// The one value of its type that `make` makes, lent to one cell at a time: a runtime of a crate that
+/// the person added, some of which want to be lent for writing.
+pub fn shared<T: Send + 'static>(make: impl FnOnce() -> T) -> MutexGuard<'static, T> {
     static SHARED: Mutex<BTreeMap<TypeId, &'static (dyn Any + Send + Sync)>> =
         Mutex::new(BTreeMap::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let value = *shared.entry(TypeId::of::<T>()).or_insert_with(|| Box::leak(Box::new(make())));
-    value.downcast_ref().expect("the key is the type of its value")
+    let value = {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        *shared.entry(TypeId::of::<T>()).or_insert_with(|| Box::leak(Box::new(Mutex::new(make()))))
+    };
+    let value: &'static Mutex<T> = value.downcast_ref().expect("the key is the type of its value");
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -209,6 +275,43 @@ mod tests {
         cell.restore("a", a);
         assert_eq!(cell.finish(), Ended::Error { message: "no such file".into() });
         assert_eq!(cell.names(), ["a"]);
+    }
+
+    #[test]
+    fn an_error_may_borrow_and_ours_says_all_it_knows() {
+        let lock = Mutex::new(5);
+        let read = || -> Result<i32, DisplayError> { Ok(*lock.lock()?) };
+        assert_eq!(read().map_err(UserError::ended).ok(), Some(5));
+        let ours = Error::invalid("too long").with_hint("cut it");
+        let ended = DisplayError::from(ours).ended();
+        assert_eq!(ended, Ended::Error { message: "too long\n  hint: cut it".into() });
+        let stopped = Error::new(ErrorKind::Interrupted, "stopped");
+        assert_eq!(DebugError::from(stopped).ended(), Ended::Interrupted);
+        assert_eq!(
+            DisplayError::from(std::fmt::Error).ended(),
+            Ended::Error { message: std::fmt::Error.to_string() }
+        );
+    }
+
+    #[test]
+    fn an_awaiting_cell_stops_and_what_it_borrowed_is_there() {
+        let mut count = 1;
+        let outcome: Result<(), DisplayError> = block_on(interruptible(async {
+            count += 1;
+            std::future::ready(()).await;
+            Ok(())
+        }));
+        assert!(outcome.is_ok());
+        assert_eq!(count, 2);
+    }
+
+    #[test]
+    fn a_runtime_is_made_once_and_lent_for_writing() {
+        for expected in [1, 2] {
+            let mut count = shared(|| 0_i128);
+            *count += 1;
+            assert_eq!(*count, expected);
+        }
     }
 
     #[test]

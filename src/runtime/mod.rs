@@ -5,12 +5,21 @@
 mod cell;
 mod checkpoint;
 mod input;
+mod kept;
+mod print;
 mod protocol;
 mod session;
+#[cfg(feature = "program")]
+mod stdin;
 
-pub use cell::{Cell, DebugError, DisplayError, Fresh, PrettyError, UserError, block_on, shared};
+pub use cell::{
+    Cell, DebugError, DisplayError, Fresh, PrettyError, UserError, block_on, interruptible, shared,
+};
 pub use checkpoint::checkpoint;
 pub use input::{input, password};
+pub use kept::Kept;
+#[doc(hidden)]
+pub use print::{PrintsTo, turn};
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub(crate) use protocol::{Ask, Ended, MARK, RUNTIME_SYMBOL, SOCKET_ENV, Tell};
 pub use session::trialbook_runtime;

@@ -34,6 +34,15 @@ pub(crate) enum Ask {
         /// Its value.
         value: String,
     },
+    /// The answer to a question, or to a read of standard input.
+    Answer {
+        /// A line without its end; none where nobody answers.
+        line: Option<String>,
+        /// Why nobody answers.
+        reason: String,
+        /// Whether that is because the person asked for the stop.
+        is_interrupted: bool,
+    },
     /// Forget these variables.
     Forget {
         /// Their names.
@@ -46,6 +55,11 @@ pub(crate) enum Ask {
 pub(crate) enum Tell {
     /// The prelude is loaded.
     Ready,
+    /// The cell waits for a line of standard input, without having asked a question.
+    WantsInput {
+        /// How many answers it has had.
+        n_answers: u64,
+    },
     /// The cell is over.
     Done {
         /// How.

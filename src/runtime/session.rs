@@ -9,14 +9,22 @@ use std::{
     os::unix::net::UnixStream,
     panic::PanicHookInfo,
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError, mpsc},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::ThreadId,
 };
 
+#[cfg(feature = "program")]
+use crate::runtime::stdin;
 use crate::{
+    error::{Error, ErrorKind},
     progress::Interrupt,
     runtime::{
-        cell::Cell,
+        cell::{self, Cell},
+        input,
         protocol::{Ask, ENTRY, Ended, MARK, SOCKET_ENV, Tell},
     },
 };
@@ -45,11 +53,24 @@ fn serve(socket: &UnixStream) -> io::Result<()> {
     CELLS.get_or_init(|| std::thread::current().id());
     std::panic::set_hook(Box::new(note_panic));
     let (sender, asked) = mpsc::channel();
+    #[cfg(feature = "program")]
+    {
+        let socket = socket.try_clone()?;
+        // Without an interpreter there is nobody to ask.
+        stdin::install(move |n_answers| drop(tell(&socket, &Tell::WantsInput { n_answers })))?;
+    }
+    IS_SERVED.store(true, Ordering::Relaxed);
     let reader = BufReader::new(socket.try_clone()?);
     std::thread::spawn(move || {
         for line in reader.lines() {
             match line.map(|line| serde_json::from_str(&line)) {
-                Ok(Ok(Ask::Interrupt)) => Interrupt::of_process().raise(),
+                Ok(Ok(Ask::Interrupt)) => {
+                    Interrupt::of_process().raise();
+                    cell::wake();
+                }
+                Ok(Ok(Ask::Answer { line, reason, is_interrupted })) => {
+                    take_answer(line, reason, is_interrupted);
+                }
                 Ok(Ok(ask)) => drop(sender.send(ask)),
                 _ => break,
             }
@@ -64,7 +85,9 @@ fn serve(socket: &UnixStream) -> io::Result<()> {
             Ask::Run { library } => {
                 Interrupt::of_process().lower();
                 drop(PANIC.lock().unwrap_or_else(PoisonError::into_inner).take());
+                set_busy(true);
                 let ended = run(&mut cell, &library);
+                set_busy(false);
                 end_streams();
                 tell(socket, &Tell::Done { ended, variables: cell.names() })?;
             }
@@ -72,13 +95,44 @@ fn serve(socket: &UnixStream) -> io::Result<()> {
             // SAFETY: cells run on this very thread, and none runs now. Threads that earlier cells
             // left behind may read the environment; the same holds for any `set_var` in a cell.
             Ask::SetEnv { name, value } => unsafe { std::env::set_var(name, value) },
-            Ask::Interrupt => {}
+            Ask::Interrupt | Ask::Answer { .. } => {}
         }
     }
     Ok(())
 }
 
+/// Whether an interpreter answers this process's questions.
+static IS_SERVED: AtomicBool = AtomicBool::new(false);
+
+/// Whether an interpreter answers this process's questions.
+pub(super) fn is_served() -> bool {
+    IS_SERVED.load(Ordering::Relaxed)
+}
+
+/// Hands an answer to the question that waits for it, else to who reads standard input.
+fn take_answer(line: Option<String>, reason: String, is_interrupted: bool) {
+    let kind = if is_interrupted { ErrorKind::Interrupted } else { ErrorKind::Unavailable };
+    let answer = line.ok_or_else(|| Error::new(kind, reason));
+    let unasked = input::answer(answer);
+    #[cfg(feature = "program")]
+    {
+        if let Some(answer) = unasked {
+            stdin::answer(answer.as_deref().ok());
+        }
+        stdin::count_answer();
+    }
+    #[cfg(not(feature = "program"))]
+    drop(unasked);
+}
+
+fn set_busy(_is_busy: bool) {
+    #[cfg(feature = "program")]
+    stdin::set_busy(_is_busy);
+}
+
 fn tell(mut socket: &UnixStream, told: &Tell) -> io::Result<()> {
+    static ONE_LINE: Mutex<()> = Mutex::new(());
+    let _whole = ONE_LINE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut line = serde_json::to_string(told)?;
     line.push('\n');
     socket.write_all(line.as_bytes())

@@ -11,7 +11,7 @@ use super::{Terminal, screen::Screen, signals::Signals};
 use crate::{
     cell::{
         Failure, Front, Interpreter, Options,
-        document::{Form, Notebook, Recorder, inputs},
+        document::{Form, Notebook, Parameters, Recorder, Source, inputs},
     },
     error::{Error, Result},
     store::write_atomically,
@@ -49,36 +49,60 @@ pub(crate) fn run_stdin(options: Options, quiet: bool) -> Result<Outcome> {
     Ok(Batch::new(options, quiet, false)?.run(&inputs(&text)))
 }
 
-/// Runs the cells of the script or notebook `path`. With `save`, what they show is written into the
-/// notebook once all of them have run; when one fails the file stays as it was.
+/// A file of cells and what to do with it.
+pub(crate) struct FileRun<'a> {
+    /// The script or notebook.
+    pub(crate) path: &'a Path,
+    /// Whether what the cells show is written into the notebook.
+    pub(crate) save: bool,
+    /// `NAME=VALUE` for the cell tagged `parameters`.
+    pub(crate) parameters: &'a [String],
+}
+
+/// Runs the cells of a script or notebook. What they show is written into the notebook, where that is
+/// asked for, once all of them have run; when one fails the file stays as it was.
 ///
 /// # Errors
-/// When the file cannot be read, is none of ours, or cannot be written.
-pub(crate) fn run_file(options: Options, quiet: bool, path: &Path, save: bool) -> Result<Outcome> {
+/// When the file cannot be read, is none of ours, has no such parameter, or cannot be written.
+pub(crate) fn run_file(options: Options, quiet: bool, run: &FileRun<'_>) -> Result<Outcome> {
+    let path = run.path;
     let form = Form::of(path)?;
-    if save && form != Form::Notebook {
+    if run.save && form != Form::Notebook {
         return Err(Error::invalid(format!("cannot save outputs into the script {path:?}"))
             .with_hint("--save is for notebooks: .ipynb"));
     }
+    let parameters = Parameters::parse(run.parameters)?;
     let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
-    if form != Form::Notebook {
-        return Ok(Batch::new(options, quiet, true)?.run(&form.cells(&text)));
-    }
-    let mut notebook =
-        Notebook::parse(&text).map_err(|error| error.with_context(path.display()))?;
+    let named = |error: Error| error.with_context(path.display());
+    let mut notebook = match form {
+        Form::Notebook => Some(Notebook::parse(&text).map_err(named)?),
+        Form::Rust | Form::Inputs => None,
+    };
+    let mut cells: Vec<Source> = match &notebook {
+        Some(notebook) => notebook.sources(),
+        None => form.cells(&text).map_err(named)?,
+    };
+    parameters.fill(&mut cells).map_err(named)?;
     let mut batch = Batch::new(options, quiet, true)?;
-    for (idx, cell) in notebook.sources().iter().enumerate() {
-        let front: Arc<dyn Front> = batch.screen.clone();
+    let front: Arc<dyn Front> = batch.screen.clone();
+    let n_cells = cells.len();
+    for (idx, cell) in cells.iter().enumerate() {
         let recorder = Recorder::new(&front);
-        let outcome =
-            batch.run_one(Some(idx + 1), &cell.text, &(recorder.clone() as Arc<dyn Front>));
-        let outputs = recorder.take(idx + 1, outcome.as_ref().err());
-        notebook.set_outputs(cell.idx, idx + 1, outputs);
+        // Whoever gave one cell knows which it is.
+        let number = (notebook.is_some() || n_cells > 1).then_some(idx + 1);
+        let outcome = batch.run_one(number, &cell.text, &(recorder.clone() as Arc<dyn Front>));
+        if let Some(notebook) = &mut notebook {
+            let outputs = recorder.take(idx + 1, outcome.as_ref().err());
+            notebook.set_outputs(cell.idx, idx + 1, outputs);
+        }
         if outcome.is_err() && !cell.may_fail {
             return Ok(outcome);
         }
+        if batch.interpreter.wants_to_quit() {
+            break;
+        }
     }
-    if save {
+    if let Some(notebook) = notebook.filter(|_| run.save) {
         write_atomically(path, notebook.to_text().as_bytes())?;
     }
     Ok(Ok(()))

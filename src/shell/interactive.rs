@@ -21,6 +21,7 @@ pub(crate) fn run(options: Options, quiet: bool) -> Result<()> {
     let terminal = Terminal::of_process();
     let mut history = History::new(&options.store);
     let mut interpreter = Interpreter::new(options);
+    interpreter.expect_warm_up();
     interpreter.warm_up();
     let signals = Signals::watch(interpreter.interrupter(), false)?;
     let screen = Arc::new(Screen::new(terminal, quiet, true, signals.clone()));

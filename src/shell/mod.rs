@@ -14,6 +14,6 @@ mod signals;
 mod terminal;
 
 pub(crate) use bar::Bar;
-pub(crate) use batch::{run_cells, run_file, run_stdin};
+pub(crate) use batch::{FileRun, run_cells, run_file, run_stdin};
 pub(crate) use interactive::run as run_interactive;
 pub(crate) use terminal::Terminal;

@@ -190,6 +190,8 @@ impl Front for Screen {
             Event::Display { content, id } => self.show(&content, id),
             Event::Result(content) | Event::Page(content) => self.show(&content, None),
             Event::Update { content, id } => self.update(content, &id),
+            // Commands show their progress in the bar; a display that cannot be drawn again stays.
+            Event::Withdraw { id } => self.state().late.retain(|(late, _)| *late != id),
             Event::Clear { .. } => self.erase(),
         }
     }

@@ -11,6 +11,7 @@ use std::{
 use super::{
     cargo::{self, Artifacts, dep_info_files},
     manifest::{Built, MANIFEST, Manifest, SourceFile},
+    package::Package,
     place::Place,
     prelude::{Lookup, Made, Need, Prelude, Profile, dylib_name, sweep},
     rust::Toolchain,
@@ -117,6 +118,7 @@ fn assemble(
             dylib_bytes,
             n_deps: artifacts.deps.len(),
             deps_bytes,
+            packages: Package::named_in_cells(&artifacts.packages),
         },
     );
     let json = serde_json::to_vec_pretty(&manifest).map_err(|source| {

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::{
     group::Group,
     manifest::features,
+    package::Package,
     place::Place,
     prelude::{Profile, dylib_name},
     rust::Toolchain,
@@ -34,6 +35,8 @@ pub(super) struct Artifacts {
     pub(super) dylib: PathBuf,
     /// What the compiler reads of every crate inside: metadata, and the code of macros.
     pub(super) deps: HashSet<PathBuf>,
+    /// Every library inside, with its sources and its features.
+    pub(super) packages: Vec<Package>,
 }
 
 /// What went wrong inside, in cargo's and the compiler's own words.
@@ -55,7 +58,12 @@ enum Said {
 #[serde(tag = "reason")]
 enum Message {
     #[serde(rename = "compiler-artifact")]
-    Artifact { target: Target, filenames: Vec<PathBuf> },
+    Artifact {
+        target: Target,
+        filenames: Vec<PathBuf>,
+        #[serde(default)]
+        features: Vec<String>,
+    },
     #[serde(rename = "compiler-message")]
     Diagnostic { message: Diagnostic },
     #[serde(other)]
@@ -65,6 +73,10 @@ enum Message {
 #[derive(Deserialize)]
 struct Target {
     kind: Vec<String>,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    src_path: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -184,6 +196,7 @@ fn read_line(pipe: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<boo
 struct Log {
     dylib: Option<PathBuf>,
     deps: HashSet<PathBuf>,
+    packages: Vec<Package>,
     errors: String,
     text: String,
     n_done: Option<u64>,
@@ -192,7 +205,7 @@ struct Log {
 impl Log {
     fn json(&mut self, line: &str) {
         match serde_json::from_str(line) {
-            Ok(Message::Artifact { target, filenames }) => {
+            Ok(Message::Artifact { target, filenames, features }) => {
                 let has = |kind: &str| target.kind.iter().any(|found| found == kind);
                 if has("custom-build") {
                     return;
@@ -205,11 +218,14 @@ impl Log {
                     self.dylib = own.cloned();
                 } else if has("proc-macro") {
                     self.deps.extend(ending(DLL_SUFFIX).cloned());
+                    return;
                 } else {
                     // Metadata is all that the compiler needs of a crate whose code the dylib
                     // holds; a crate that is also a C library comes without.
                     self.deps.extend(ending(".rmeta").or_else(|| ending(".rlib")).cloned());
                 }
+                let name = target.name.replace('-', "_");
+                self.packages.push(Package { name, root: target.src_path, features });
             }
             Ok(Message::Diagnostic { message }) if message.level.starts_with("error") => {
                 self.errors.push_str(&message.rendered.unwrap_or_default());
@@ -241,7 +257,9 @@ impl Log {
     fn finish(self, status: ExitStatus) -> Result<Artifacts, Failure> {
         let log = format!("{}{}", self.text, self.errors);
         match self.dylib {
-            Some(dylib) if status.success() => Ok(Artifacts { dylib, deps: self.deps }),
+            Some(dylib) if status.success() => {
+                Ok(Artifacts { dylib, deps: self.deps, packages: self.packages })
+            }
             Some(_) | None => {
                 let says_so = |line: &&str| line.starts_with("error");
                 // The compiler's error is nearer to the cause than cargo's.
@@ -335,7 +353,7 @@ mod tests {
     fn metadata_is_taken_before_code_and_macros_as_code() {
         let artifact = |kind: &str, files: &str| {
             format!(
-                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"]}},"filenames":[{files}]}}"#
+                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"{kind}-1","src_path":"/s/{kind}.rs"}},"features":["x"],"filenames":[{files}]}}"#
             )
         };
         let mut log = Log::default();
@@ -349,5 +367,11 @@ mod tests {
             ["/d/liba.rmeta".to_owned(), "/d/libc.rlib".to_owned(), format!("/d/libm{DLL_SUFFIX}")];
         assert_eq!(log.deps, expected.into_iter().map(PathBuf::from).collect());
         assert_eq!(log.dylib, Some(Path::new("/d").join(dylib_name())));
+        let packages = ["lib", "lib", "dylib"].map(|kind| Package {
+            name: format!("{kind}_1"),
+            root: PathBuf::from(format!("/s/{kind}.rs")),
+            features: vec!["x".to_owned()],
+        });
+        assert_eq!(log.packages, packages, "a macro and a build script offer no names");
     }
 }

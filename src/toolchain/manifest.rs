@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{prelude::Profile, rust::Toolchain};
+use super::{package::Package, prelude::Profile, rust::Toolchain};
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::hex,
@@ -50,6 +50,9 @@ pub struct Manifest {
     pub n_deps: usize,
     /// The size of their metadata.
     pub deps_bytes: u64,
+    /// The crates whose names people write in cells.
+    #[serde(default)]
+    pub packages: Vec<Package>,
     /// Every file the compiler read from the package.
     pub(super) files: Vec<SourceFile>,
 }
@@ -73,6 +76,7 @@ pub(super) struct Built {
     pub(super) dylib_bytes: u64,
     pub(super) n_deps: usize,
     pub(super) deps_bytes: u64,
+    pub(super) packages: Vec<Package>,
 }
 
 impl Manifest {
@@ -92,6 +96,7 @@ impl Manifest {
             dylib_bytes: built.dylib_bytes,
             n_deps: built.n_deps,
             deps_bytes: built.deps_bytes,
+            packages: built.packages,
             files: built.files,
         }
     }
@@ -122,6 +127,8 @@ impl Manifest {
             && self.host == toolchain.host
             && self.version == env!("CARGO_PKG_VERSION")
             && self.features == features()
+            // Earlier builds of this version did not note them: nothing could be completed.
+            && !self.packages.is_empty()
     }
 
     /// Which source file is no longer as it was compiled. Sources that are gone altogether, as on

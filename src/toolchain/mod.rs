@@ -6,10 +6,12 @@ mod build;
 mod cargo;
 mod group;
 mod manifest;
+mod package;
 mod place;
 mod prelude;
 mod rust;
 
 pub use manifest::Manifest;
-pub use prelude::{Lookup, Made, Need, Prelude, Profile};
+pub use package::Package;
+pub use prelude::{Help, Lookup, Made, Need, Prelude, Profile};
 pub use rust::Toolchain;

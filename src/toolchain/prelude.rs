@@ -105,6 +105,22 @@ pub enum Lookup {
     Missing,
 }
 
+/// How far a session can help with the names that a prelude offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Help {
+    /// A session has read its sources.
+    Ready,
+    /// The first session will read its sources.
+    NotYet,
+    /// A source that a session needs to read is gone.
+    Lost {
+        /// The crate.
+        package: String,
+        /// The file that is missing.
+        root: PathBuf,
+    },
+}
+
 impl Prelude {
     /// The best prelude for `toolchain`: fresh before stale, release before dev, the newest first.
     pub fn find(toolchain: &Toolchain) -> Lookup {
@@ -144,6 +160,22 @@ impl Prelude {
     /// The folder in which preludes are kept.
     pub fn folder() -> PathBuf {
         Place::of_this_process().preludes
+    }
+
+    /// The file in which sessions keep what they have read of its sources.
+    pub fn index_file(&self) -> PathBuf {
+        self.dir.join("index.json")
+    }
+
+    /// How far a session can help with its names.
+    pub fn help(&self) -> Help {
+        if self.index_file().is_file() {
+            return Help::Ready;
+        }
+        match self.manifest.packages.iter().find(|package| !package.root.is_file()) {
+            Some(lost) => Help::Lost { package: lost.name.clone(), root: lost.root.clone() },
+            None => Help::NotYet,
+        }
     }
 
     fn find_where(toolchain: &Toolchain, wanted: impl Fn(&Manifest) -> bool) -> Lookup {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use trialbook::cell::{
-    analyzer::{Analyzer, Index, Known, Package, Types},
+    analyzer::{Analyzer, Index, Known, Package, Sources, Types},
     evcxr::Variable,
 };
 
@@ -165,6 +165,53 @@ fn the_compiler_is_asked_where_signatures_do_not_tell() {
     assert_eq!(complete(&analyzer, "baskets[0].to|"), ["total"]);
     assert_eq!(complete(&analyzer, "basket.to|"), ["total"]);
     assert_eq!(*compiler.0.lock().unwrap(), ["baskets[0]"]);
+}
+
+/// The toolchain's own documentation tool, which is there wherever these tests were compiled.
+#[test]
+fn the_standard_library_is_known_without_its_sources() {
+    let folder = tempfile::tempdir().unwrap();
+    let rustc = Path::new(option_env!("RUSTC").unwrap_or("rustc")).to_owned();
+    let sysroot =
+        std::process::Command::new(rustc).args(["--print", "sysroot"]).output().unwrap().stdout;
+    let rustdoc = Path::new(String::from_utf8(sysroot).unwrap().trim()).join("bin/rustdoc");
+    let file = folder.path().join("index.json");
+    let sources = Sources { file, packages: Vec::new(), rustdoc };
+    let index = sources.std_index().unwrap();
+    assert!(folder.path().join("std.json").is_file(), "kept for the next session");
+    let variables =
+        [("v", "Vec<u8>"), ("text", "&str"), ("map", "std::collections::HashMap<u8, u8>")];
+    let analyzer = analyzer(&index, folder.path(), &variables);
+    for (cell, expected) in [
+        ("std::collections::HashM|", &["HashMap"][..]),
+        ("use std::collections::BTreeS|", &["BTreeSet"]),
+        ("std::collections::hash_m|", &["hash_map"]),
+        ("let a: Opt|", &["Option"]),
+        ("v.is_e|", &["is_empty"]),
+        ("text.trim_st|", &["trim_start", "trim_start_matches"]),
+        ("map.contains_|", &["contains_key"]),
+        ("String::from_utf8_l|", &["from_utf8_lossy", "from_utf8_lossy_owned"][..1]),
+        ("core::mem::swa|", &["swap"]),
+        ("std::f64::consts::TA|", &["TAU"]),
+        ("Option::So|", &["Some"]),
+        ("printl|", &["println!"]),
+        ("std::tim|", &["time"]),
+    ] {
+        assert_eq!(complete(&analyzer, cell), expected, "{cell}");
+    }
+    for (marked, expected) in [
+        ("Opti|on", "pub enum Option<T>\n\nThe `Option` type."),
+        ("std::collections::Hash|Map", "pub struct HashMap<K, V, S = RandomState"),
+        ("v.pus|h(1)", "pub fn push(&mut self, value: T)"),
+        ("std::mem::swa|p", "pub const fn swap<T>(x: &mut T, y: &mut T)"),
+        ("printl|n!()", "macro_rules! println"),
+        ("So|me(1)", "Option::Some(T)"),
+    ] {
+        let cursor = marked.find('|').unwrap();
+        let content = analyzer.inspect(&marked.replacen('|', "", 1), cursor, 0);
+        let found = content.map(|content| content.plain().to_owned()).unwrap_or_default();
+        assert!(found.starts_with(expected), "{marked}: {found}");
+    }
 }
 
 #[test]

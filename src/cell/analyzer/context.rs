@@ -43,6 +43,8 @@ impl<'a> Context<'a> {
         } else if let Some(colons) = mask.trimmed(start).filter(|at| mask.ends(*at, "::")) {
             let end = colons - 2;
             Place::Path(&cell[mask.path_start(end)..end])
+        } else if let Some(path) = mask.use_path(start) {
+            Place::Path(&cell[path])
         } else {
             Place::Free
         };
@@ -132,6 +134,19 @@ impl Mask {
             start = self.word_start(start - 2);
         }
         start
+    }
+
+    /// The path before the braces of a `use` in which `at` stands: `std::fs` of `use std::fs::{File, `.
+    fn use_path(&self, at: usize) -> Option<std::ops::Range<usize>> {
+        let open = self.bytes[..at].iter().rposition(|byte| matches!(byte, b'{' | b'}' | b';'))?;
+        if self.bytes[open] != b'{' || !self.ends(open, "::") {
+            return None;
+        }
+        let end = open - 2;
+        let start = self.path_start(end);
+        let before = self.trimmed(start)?;
+        let word = self.word_start(before);
+        (&self.bytes[word..before] == b"use").then_some(start..end)
     }
 
     /// Where the bracket that ends at `end` was opened.
@@ -349,6 +364,9 @@ mod tests {
     fn paths_names_and_text_are_told_apart() {
         check("DataFrame::n|", &Place::Path("DataFrame"), "n");
         check("a.f(polars::prelude::|)", &Place::Path("polars::prelude"), "");
+        check("use std::fs::{Fi|", &Place::Path("std::fs"), "Fi");
+        check("use std::fs::{File, Re|", &Place::Path("std::fs"), "Re");
+        check("use a::b; { let c = d|", &Place::Free, "d");
         check("let a = Da|", &Place::Free, "Da");
         check("0..n|", &Place::Free, "n");
         check("|", &Place::Free, "");

@@ -23,6 +23,9 @@ pub struct Index {
     pub(super) macros: BTreeMap<String, Function>,
     /// The names that need no path, and those by which they were declared.
     pub(super) in_scope: BTreeMap<String, String>,
+    /// What the modules of the standard library hold, by path and name.
+    #[serde(default)]
+    pub(super) modules: BTreeMap<String, BTreeMap<String, Function>>,
 }
 
 /// A struct, an enum, a trait or another name of one.
@@ -107,7 +110,30 @@ impl Index {
             self.macros.entry(name).or_insert(function);
         }
         self.in_scope.extend(other.in_scope);
+        self.modules.extend(other.modules);
         self
+    }
+
+    /// This index with `other` behind it: a name that is known here means nothing else.
+    pub(super) fn beside(self, mut other: Self) -> Self {
+        other
+            .types
+            .retain(|name, _| self.types.get(name).is_none_or(|known| known.signature.is_empty()));
+        other.in_scope.retain(|name, _| !self.in_scope.contains_key(name));
+        self.merged(other)
+    }
+
+    /// What the module of the standard library holds that a cell calls `path`.
+    pub(super) fn module(&self, path: &str) -> Option<&BTreeMap<String, Function>> {
+        let path = path.trim_start_matches("::");
+        let (first, rest) = path.split_once("::").unwrap_or((path, ""));
+        let path = match first {
+            // Both are behind `std`.
+            "alloc" | "core" => format!("std::{rest}"),
+            _ => path.to_owned(),
+        };
+        let path = path.trim_end_matches("::");
+        self.modules.get(path).or_else(|| self.modules.get(&format!("std::{path}")))
     }
 
     /// How many functions it knows.

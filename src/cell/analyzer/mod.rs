@@ -11,20 +11,20 @@ mod packages;
 #[cfg_attr(not(feature = "analyzer"), path = "disabled.rs")]
 mod rust_analyzer;
 mod scan;
+mod standard;
 mod worker;
 
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock, mpsc},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
     thread,
     time::Duration,
 };
 
 pub use index::Index;
-pub use packages::Sources;
+pub use packages::{Indexed, Sources};
 pub use rust_analyzer::runtime_hook;
-pub use scan::Package;
 
 use self::{
     context::{Context, Place},
@@ -32,13 +32,21 @@ use self::{
     inference::Inference,
     worker::{Asked, Worker},
 };
+pub use crate::toolchain::Package;
 use crate::{
     cell::{Completion, CompletionKind, Completions, RustHelp, evcxr::Variable, part},
     display::Content,
+    error::Error,
 };
 
 /// How long an answer may take. Whoever types notices more.
 const MOMENT: Duration = Duration::from_millis(500);
+
+/// How long the first question waits for an index that is being read.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// The answer about a name while nobody can know it.
+const INDEXING: &str = "still reading the names of the prelude and of the standard library; ask again in a few seconds";
 
 /// Whoever can tell types by compiling: the engine.
 pub trait Types: Send + Sync {
@@ -62,6 +70,45 @@ pub struct Analyzer {
     known: RwLock<Arc<Known>>,
     types: RwLock<Option<Arc<dyn Types>>>,
     rust_analyzer: Worker,
+    learning: Learning,
+}
+
+/// Whether an index is being made, and what went wrong with the last one.
+#[derive(Default)]
+struct Learning {
+    n_going: Mutex<usize>,
+    over: Condvar,
+    problem: Mutex<Option<Error>>,
+}
+
+impl Learning {
+    fn begin(&self) {
+        *lock(&self.n_going) += 1;
+    }
+
+    fn end(&self) {
+        let mut n_going = lock(&self.n_going);
+        *n_going = n_going.saturating_sub(1);
+        self.over.notify_all();
+    }
+
+    /// Waits for the end, but not for long. Whether something was waited for that is over.
+    fn wait(&self) -> bool {
+        let going = lock(&self.n_going);
+        if *going == 0 {
+            return false;
+        }
+        let waited = self.over.wait_timeout_while(going, PATIENCE, |n_going| *n_going > 0);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    fn is_going(&self) -> bool {
+        *lock(&self.n_going) > 0
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Analyzer {
@@ -73,19 +120,49 @@ impl Analyzer {
             known: RwLock::default(),
             types: RwLock::default(),
             rust_analyzer: Worker::new(move || rust_analyzer::start(&program?, &folder)),
+            learning: Learning::default(),
         }
     }
 
-    /// Reads the index of a prelude, in the background; makes it where there is none yet.
+    /// Reads the index of a prelude and that of the standard library, in the background; makes each
+    /// where there is none yet.
     pub fn learn(self: &Arc<Self>, sources: Sources) {
+        self.learning.begin();
         let analyzer = Arc::downgrade(self);
         thread::spawn(move || {
-            // Without it there is less help; whatever is wrong shows where it matters.
-            let Ok(index) = sources.index() else { return };
-            if let Some(analyzer) = analyzer.upgrade() {
+            let Indexed { mut index, problem } = sources.index();
+            let take = |index: Index| {
+                let analyzer = analyzer.upgrade()?;
                 *analyzer.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+                Some(analyzer)
+            };
+            let Some(learnt) = take(index.clone()) else { return };
+            *lock(&learnt.learning.problem) = problem;
+            drop(learnt);
+            if let Some(std) = sources.std_index() {
+                index = index.beside(std);
+                take(index);
+            }
+            if let Some(analyzer) = analyzer.upgrade() {
+                analyzer.learning.end();
             }
         });
+    }
+
+    /// Says that [`Analyzer::learn`] will soon be called, so that the first question waits for it; to be
+    /// followed by [`Analyzer::arrived`], whatever became of it.
+    pub fn expect(&self) {
+        self.learning.begin();
+    }
+
+    /// What [`Analyzer::expect`] announced has happened, or never will.
+    pub fn arrived(&self) {
+        self.learning.end();
+    }
+
+    /// What is missing in the index, said once.
+    pub fn take_problem(&self) -> Option<Error> {
+        lock(&self.learning.problem).take()
     }
 
     /// Asks `types` from now on where signatures do not tell a type.
@@ -108,6 +185,15 @@ impl Analyzer {
 
     /// What could come at byte `cursor` of `cell`, a boundary of a character.
     pub fn complete(&self, cell: &str, cursor: usize) -> Completions {
+        let found = self.complete_now(cell, cursor);
+        // The first question of a session may come before the index is read.
+        if found.items.is_empty() && self.learning.wait() {
+            return self.complete_now(cell, cursor);
+        }
+        found
+    }
+
+    fn complete_now(&self, cell: &str, cursor: usize) -> Completions {
         let context = Context::at(cell, cursor);
         let index = &*self.index();
         let (items, is_all) = match context.place {
@@ -148,12 +234,15 @@ impl Analyzer {
     /// asks for all there is.
     pub fn inspect(&self, cell: &str, cursor: usize, detail: u8) -> Option<Content> {
         let context = Context::around(cell, cursor);
-        self.inspect_prelude(&context, cell, detail).or_else(|| {
+        let from_index = || self.inspect_prelude(&context, cell, detail);
+        let again = || self.learning.wait().then(from_index).flatten();
+        from_index().or_else(again).or_else(|| {
             let (source, offset) = self.known().source(cell);
             let end = offset + context.start + context.typed.len();
             let is_word = context.place != Place::Text && !context.typed.is_empty();
             let answer = is_word.then(|| self.rust_analyzer.ask(Asked::Documentation, source, end));
-            answer.flatten()?.documentation
+            let known = answer.flatten().and_then(|found| found.documentation);
+            known.or_else(|| (is_word && self.learning.is_going()).then(|| Content::text(INDEXING)))
         })
     }
 
@@ -171,7 +260,8 @@ impl Analyzer {
             }
             Place::Path(path) => {
                 let owner = path.rsplit("::").next().unwrap_or(path);
-                match index.function(index.resolved(owner), name) {
+                let in_module = || index.module(path)?.get(name).filter(|it| !it.doc.is_empty());
+                match index.function(index.resolved(owner), name).or_else(in_module) {
                     Some(function) => Some(described_function(function, detail)),
                     None => named(index, name, detail),
                 }
@@ -267,6 +357,9 @@ fn members(index: &Index, owner: &str) -> Vec<Completion> {
 }
 
 fn path_members(index: &Index, path: &str) -> Vec<Completion> {
+    if let Some(names) = index.module(path) {
+        return names.iter().map(|(name, it)| completion(name, &it.signature)).collect();
+    }
     let owner = path.rsplit("::").next().unwrap_or(path);
     let line = index.line(index.resolved(owner));
     let functions = line.iter().flat_map(|known| &known.functions);

@@ -1,128 +1,76 @@
-//! Where the sources of the crates behind the prelude are, and with which features they are built:
-//! cargo knows both.
+//! The index of a prelude and that of the standard library: read from their files, or made from the
+//! sources of the crates and by the compiler's documentation tool.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
-use serde::Deserialize;
-
-use super::{Index, Package};
-use crate::error::{Error, ErrorKind, Result};
-
-/// The crates whose names people write in cells, those that hide names of others first.
-const NAMED_IN_CELLS: [&str; 13] = [
-    "trialbook",
-    "polars",
-    "polars-core",
-    "polars-lazy",
-    "polars-plan",
-    "polars-ops",
-    "polars-io",
-    "polars-time",
-    "polars-sql",
-    "polars-expr",
-    "polars-utils",
-    "polars-error",
-    "polars-dtype",
-];
+use super::{Index, Package, standard};
+use crate::error::{Error, ErrorKind};
 
 /// Where the index of one prelude comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sources {
     /// The file in which it is kept.
     pub file: PathBuf,
-    /// The cargo that built the prelude.
-    pub cargo: PathBuf,
-    /// The folder of the package that the prelude was built from.
-    pub package: PathBuf,
-    /// The features it was built with.
-    pub features: Vec<String>,
-    /// The target triple that it was built for.
-    pub target: String,
+    /// The crates to read, those that hide names of others first.
+    pub packages: Vec<Package>,
+    /// The documentation tool of the compiler, which knows the standard library.
+    pub rustdoc: PathBuf,
+}
+
+/// What could be read.
+#[derive(Debug)]
+pub struct Indexed {
+    /// The names, none where nothing could be read.
+    pub index: Index,
+    /// What is missing in it.
+    pub problem: Option<Error>,
 }
 
 /// What a cell has in scope from the start.
 const PRELUDE: [&str; 2] = ["trialbook", "prelude"];
 
 impl Sources {
-    /// The index: from its file, or made anew and kept for the next time.
-    ///
-    /// # Errors
-    /// When cargo cannot say where the sources are.
-    pub fn index(&self) -> Result<Index> {
-        Index::load(&self.file).or_else(|_| {
-            let packages = Package::of(self)?;
-            let index = Index::scan(&packages, &PRELUDE);
+    /// The index: from its file, or made anew and kept for the next time. It needs no cargo and no
+    /// network.
+    pub fn index(&self) -> Indexed {
+        if let Ok(index) = Index::load(&self.file) {
+            return Indexed { index, problem: None };
+        }
+        let index = Index::scan(&self.packages, &PRELUDE);
+        let problem = self.problem();
+        if problem.is_none() {
             // A folder that cannot be written costs the next session a second, no more.
             let _ = index.save(&self.file);
-            Ok(index)
+        }
+        Indexed { index, problem }
+    }
+
+    /// The names of the standard library, from their file beside the other, or asked for anew; none
+    /// without a documentation tool.
+    pub fn std_index(&self) -> Option<Index> {
+        let file = self.file.with_file_name("std.json");
+        Index::load(&file).ok().or_else(|| {
+            let index = standard::read(&self.rustdoc)?;
+            // As above.
+            let _ = index.save(&file);
+            Some(index)
         })
     }
-}
 
-impl Package {
-    /// The crates that the package brings into scope.
-    ///
-    /// # Errors
-    /// When cargo cannot say; it is not given the network.
-    pub fn of(sources: &Sources) -> Result<Vec<Self>> {
-        #[derive(Deserialize)]
-        struct Metadata {
-            packages: Vec<Described>,
-            resolve: Resolve,
-        }
-        #[derive(Deserialize)]
-        struct Described {
-            id: String,
-            name: String,
-            targets: Vec<Target>,
-        }
-        #[derive(Deserialize)]
-        struct Target {
-            name: String,
-            kind: Vec<String>,
-            src_path: PathBuf,
-        }
-        #[derive(Deserialize)]
-        struct Resolve {
-            nodes: Vec<Node>,
-        }
-        #[derive(Deserialize)]
-        struct Node {
-            id: String,
-            features: Vec<String>,
-        }
-        let Sources { cargo, package, features, target, .. } = sources;
-        let output = Command::new(cargo)
-            .args(["metadata", "--format-version", "1", "--offline", "--no-default-features"])
-            // Building for one target fetched no crate that only others need.
-            .args(["--filter-platform", target, "--features", &features.join(",")])
-            .current_dir(package)
-            .output()
-            .map_err(|source| Error::io("run", cargo, source))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                "cargo cannot name the prelude's crates",
-            )
-            .with_source(said));
-        }
-        let metadata: Metadata = serde_json::from_slice(&output.stdout).map_err(|source| {
-            Error::new(ErrorKind::Internal, "cannot read what cargo said").with_source(source)
-        })?;
-        let described = |name: &&str| {
-            let package = metadata.packages.iter().find(|package| package.name == **name)?;
-            let library = |target: &&Target| {
-                target.kind.iter().any(|kind| ["lib", "rlib", "dylib"].contains(&kind.as_str()))
-            };
-            let target = package.targets.iter().find(library)?;
-            let node = metadata.resolve.nodes.iter().find(|node| node.id == package.id)?;
-            Some(Self {
-                name: target.name.replace('-', "_"),
-                root: target.src_path.clone(),
-                features: node.features.clone(),
-            })
+    fn problem(&self) -> Option<Error> {
+        let lost = self.packages.iter().filter(|package| !package.root.is_file());
+        let lost: Vec<&str> = lost.map(|package| package.name.as_str()).collect();
+        let (first, others) = lost.split_first()?;
+        let more = match others.len() {
+            0 => String::new(),
+            n_more => format!(" and of {n_more} more crates"),
         };
-        Ok(NAMED_IN_CELLS.iter().filter_map(described).collect())
+        Some(
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("completion knows no names of {first}{more}: their sources are gone"),
+            )
+            .with_hint("`trialbook prelude build --force` fetches them again"),
+        )
     }
 }

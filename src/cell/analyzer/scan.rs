@@ -13,20 +13,10 @@ use syn::{
 };
 
 use super::{
+    Package,
     index::{Function, Index, Type, name_of},
     modules::Modules,
 };
-
-/// One crate to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Package {
-    /// The name by which other crates know it.
-    pub name: String,
-    /// Its `src/lib.rs`.
-    pub root: PathBuf,
-    /// The features it is built with.
-    pub features: Vec<String>,
-}
 
 /// Of a long documentation this much is kept, in bytes.
 const MAX_DOC: usize = 1200;
@@ -340,6 +330,11 @@ fn doc(attributes: &[Attribute]) -> String {
             text.push('\n');
         }
     }
+    shortened(text)
+}
+
+/// A documentation, or its beginning where it is long.
+pub(super) fn shortened(mut text: String) -> String {
     if text.len() > MAX_DOC {
         let end = text.floor_char_boundary(MAX_DOC);
         text.truncate(text[..end].rfind('\n').unwrap_or(end));

@@ -3,10 +3,13 @@
 
 mod notebook;
 mod outputs;
+mod parameters;
 mod script;
 
 pub use notebook::Notebook;
+pub(crate) use outputs::Kept;
 pub use outputs::Recorder;
+pub use parameters::Parameters;
 pub use script::inputs;
 pub(crate) use script::write as write_script;
 
@@ -41,10 +44,37 @@ impl Form {
     }
 
     /// The cells of `text`, a script of this form. A notebook's are [`Notebook::sources`].
-    pub fn cells(self, text: &str) -> Vec<String> {
+    ///
+    /// # Errors
+    /// When the script does not say where its cells end.
+    pub fn cells(self, text: &str) -> Result<Vec<Source>> {
         match self {
-            Self::Inputs => inputs(text),
+            Self::Inputs => Ok(inputs(text).into_iter().map(Source::of).collect()),
             Self::Notebook | Self::Rust => script::marked_cells(text),
         }
+    }
+}
+
+/// A code cell of a notebook or a script.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Its place among all cells of a notebook.
+    pub idx: usize,
+    /// What it says.
+    pub text: String,
+    /// Whether it is meant to fail: Jupyter's tag `raises-exception`.
+    pub may_fail: bool,
+    /// Whether its variables can be set from outside: papermill's tag `parameters`.
+    pub is_parameters: bool,
+}
+
+impl Source {
+    fn of(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+
+    fn tagged(self, tags: &[String]) -> Self {
+        let has = |tag: &str| tags.iter().any(|it| it == tag);
+        Self { may_fail: has("raises-exception"), is_parameters: has("parameters"), ..self }
     }
 }

@@ -2,23 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::outputs::lines;
+use super::{Source, outputs::lines};
 use crate::error::{Error, Result};
 
 /// A notebook, as JSON with the few places that matter here.
 #[derive(Debug, Clone)]
 pub struct Notebook(Map<String, Value>);
-
-/// A code cell of a notebook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Its place among all cells.
-    pub idx: usize,
-    /// What it says.
-    pub text: String,
-    /// Whether it is meant to fail: Jupyter's tag `raises-exception`.
-    pub may_fail: bool,
-}
 
 impl Notebook {
     /// The notebook that `text` spells.
@@ -85,11 +74,13 @@ impl Notebook {
             .filter(|(_, cell)| cell["cell_type"] == "code")
             .map(|(idx, cell)| {
                 let tags = cell["metadata"]["tags"].as_array().map_or(&[][..], Vec::as_slice);
+                let tags: Vec<String> =
+                    tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect();
                 let text = match &cell["source"] {
                     Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
                     source => source.as_str().unwrap_or_default().to_owned(),
                 };
-                Source { idx, text, may_fail: tags.iter().any(|tag| tag == "raises-exception") }
+                Source { idx, text, ..Source::default() }.tagged(&tags)
             })
             .filter(|source| !source.text.trim().is_empty())
             .collect()
@@ -138,8 +129,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                Source { idx: 1, text: "let a = 1;\na".into(), may_fail: false },
-                Source { idx: 2, text: "f(".into(), may_fail: true },
+                Source { idx: 1, text: "let a = 1;\na".into(), ..Source::default() },
+                Source { idx: 2, text: "f(".into(), may_fail: true, ..Source::default() },
             ]
         );
         notebook.set_outputs(1, 1, vec![json!({"output_type": "stream"})]);

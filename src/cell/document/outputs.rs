@@ -20,8 +20,9 @@ pub struct Recorder {
     kept: Mutex<Kept>,
 }
 
+/// What a cell has shown so far, as it stands.
 #[derive(Default)]
-struct Kept {
+pub(crate) struct Kept {
     outputs: Vec<Kind>,
     n_stream_bytes: usize,
     clear_first: bool,
@@ -97,7 +98,21 @@ impl Front for Recorder {
 }
 
 impl Kept {
-    fn keep(&mut self, event: &Event) {
+    /// What would show the same again; none where too much was printed to be kept.
+    pub(crate) fn events(&self) -> Option<Vec<Event>> {
+        let event = |kind: &Kind| match kind {
+            Kind::Stream(stream, bytes) => Event::Stream(*stream, bytes.clone()),
+            Kind::Display(content, id) => {
+                Event::Display { content: content.clone(), id: id.clone() }
+            }
+            Kind::Result(content) => Event::Result(content.clone()),
+        };
+        let is_all = self.n_stream_bytes <= MAX_STREAM_BYTES;
+        is_all.then(|| self.outputs.iter().map(event).collect())
+    }
+
+    /// Takes over what was shown.
+    pub(crate) fn keep(&mut self, event: &Event) {
         if matches!(event, Event::Stream(..) | Event::Display { .. } | Event::Result(_))
             && std::mem::take(&mut self.clear_first)
         {
@@ -117,6 +132,9 @@ impl Kept {
                     }
                 }
             }
+            Event::Withdraw { id } => self
+                .outputs
+                .retain(|output| !matches!(output, Kind::Display(_, Some(shown)) if shown == id)),
             Event::Result(content) => self.outputs.push(Kind::Result(content.clone())),
             Event::Clear { wait: true } => self.clear_first = true,
             Event::Clear { wait: false } => self.outputs.clear(),

@@ -2,19 +2,23 @@
 //! after the other. Its end takes the variables with it and nothing else.
 
 use std::{
+    collections::VecDeque,
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::{
         net::{UnixListener, UnixStream},
         process::{CommandExt, ExitStatusExt},
     },
     path::{Path, PathBuf},
-    process::{Child as Process, ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    process::{Child as Process, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
     time::{Duration, Instant},
 };
 
 use crate::{
-    cell::front::Stream,
+    cell::{engine::show::Late, front::Stream},
     error::{Error, ErrorKind, Result},
     runtime::{Ask, RUNTIME_SYMBOL, SOCKET_ENV, Tell},
     store::{STORE_ENV, Store},
@@ -40,12 +44,14 @@ pub(crate) enum Happened {
 }
 
 /// A running child.
-#[derive(Debug)]
 pub(crate) struct Child {
     process: Process,
-    stdin: ChildStdin,
     socket: UnixStream,
     happened: Receiver<Happened>,
+    /// What was taken from the queue between cells and is for the next one.
+    held_back: VecDeque<Happened>,
+    late: Arc<Mutex<Option<Late>>>,
+    n_answers: u64,
 }
 
 /// When the process was started as a cell's child, runs cells until its interpreter goes and never
@@ -117,7 +123,8 @@ impl Child {
             .env(SOCKET_ENV, &address)
             .env(STORE_ENV, std::path::absolute(store.root()).map_err(cannot)?)
             .env("LD_LIBRARY_PATH", search)
-            .stdin(Stdio::piped())
+            // It makes one of its own.
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A terminal's Ctrl-C is for the interpreter, which then asks the child.
@@ -142,13 +149,13 @@ impl Child {
         };
         let (sender, happened) = sync_channel(1024);
         let missing = || Error::new(ErrorKind::Internal, "the child has no streams");
-        let stdin = process.stdin.take().ok_or_else(missing)?;
         let stdout = process.stdout.take().ok_or_else(missing)?;
         let stderr = process.stderr.take().ok_or_else(missing)?;
-        follow(stdout, Stream::Stdout, sender.clone());
-        follow(stderr, Stream::Stderr, sender.clone());
+        let late = Arc::default();
+        follow(stdout, Stream::Stdout, sender.clone(), Arc::clone(&late));
+        follow(stderr, Stream::Stderr, sender.clone(), Arc::clone(&late));
         listen(socket.try_clone().map_err(cannot)?, sender);
-        Ok(Self { process, stdin, socket, happened })
+        Ok(Self { process, socket, happened, held_back: VecDeque::new(), late, n_answers: 0 })
     }
 
     /// Asks the child for something.
@@ -159,6 +166,25 @@ impl Child {
         ask(&self.socket, asked)
     }
 
+    /// Answers a question of the cell, or a read of its standard input: with a line, or with why there
+    /// is none.
+    pub(crate) fn answer(&mut self, line: Result<String, &Error>) {
+        let error = line.as_ref().err();
+        let asked = Ask::Answer {
+            reason: error.map(|error| error.chain()).unwrap_or_default(),
+            is_interrupted: error.is_some_and(|error| error.kind() == ErrorKind::Interrupted),
+            line: line.ok(),
+        };
+        self.n_answers += 1;
+        // A child that is gone shows in what happens next.
+        let _ = self.ask(&asked);
+    }
+
+    /// How many answers it was given.
+    pub(crate) fn n_answers(&self) -> u64 {
+        self.n_answers
+    }
+
     /// The socket, for others who ask.
     ///
     /// # Errors
@@ -167,23 +193,32 @@ impl Child {
         self.socket.try_clone()
     }
 
+    /// Hands what threads write between cells to `late`; to the next cell where there is none.
+    pub(crate) fn set_late(&mut self, late: Option<Late>) {
+        let mut place = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(earlier) = place.as_mut() {
+            earlier.finish();
+        }
+        *place = late;
+        let Some(late) = place.as_mut() else { return };
+        while let Ok(happened) = self.happened.try_recv() {
+            match happened {
+                Happened::Wrote(stream, bytes) => late.take(stream, &bytes),
+                other => self.held_back.push_back(other),
+            }
+        }
+    }
+
     /// What happens next, or nothing within `limit`.
-    pub(crate) fn next(&self, limit: Duration) -> Option<Happened> {
+    pub(crate) fn next(&mut self, limit: Duration) -> Option<Happened> {
+        if let Some(happened) = self.held_back.pop_front() {
+            return Some(happened);
+        }
         match self.happened.recv_timeout(limit) {
             Ok(happened) => Some(happened),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(Happened::Gone),
         }
-    }
-
-    /// Answers a question of the cell.
-    ///
-    /// # Errors
-    /// When the child is gone.
-    pub(crate) fn answer(&mut self, line: &str) -> io::Result<()> {
-        self.stdin.write_all(line.as_bytes())?;
-        self.stdin.write_all(b"\n")?;
-        self.stdin.flush()
     }
 
     /// Ends the child if it still runs, and says how it ended.
@@ -243,7 +278,12 @@ fn accept(listener: &UnixListener, process: &mut Process) -> io::Result<UnixStre
     }
 }
 
-fn follow(mut from: impl Read + Send + 'static, stream: Stream, to: SyncSender<Happened>) {
+fn follow(
+    mut from: impl Read + Send + 'static,
+    stream: Stream,
+    to: SyncSender<Happened>,
+    late: Arc<Mutex<Option<Late>>>,
+) {
     std::thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -251,6 +291,12 @@ fn follow(mut from: impl Read + Send + 'static, stream: Stream, to: SyncSender<H
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => break,
                 Ok(n_bytes) => {
+                    let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(late) = late.as_mut() {
+                        late.take(stream, &buffer[..n_bytes]);
+                        continue;
+                    }
+                    drop(late);
                     if to.send(Happened::Wrote(stream, buffer[..n_bytes].to_vec())).is_err() {
                         return;
                     }

@@ -168,10 +168,14 @@ impl Diagnostic {
             .iter()
             .filter_map(|span| span.place(program, file).map(|place| (place, span)))
             .collect();
-        places.sort_by_key(|(place, _)| (place.cell.number, place.range.start));
-        let mut last_line = None;
+        // What the error is about first; labels in other cells below it, each under its cell.
+        let own = primary.as_ref().map(|place| place.cell.number);
+        places.sort_by_key(|(place, _)| {
+            (Some(place.cell.number) != own, place.cell.number, place.range.start)
+        });
+        let mut last = own.map(|cell| (cell, 0));
         for (place, span) in &places {
-            last_line = draw(&mut text, place, span, last_line);
+            last = draw(&mut text, place, span, last);
         }
         for child in &self.children {
             let suggestions: Vec<&str> = child
@@ -233,12 +237,22 @@ const BLUE: &str = "\x1b[1;34m";
 const BOLD: &str = "\x1b[1m";
 const RESET: &str = "\x1b[0m";
 
-/// Draws the line of `place` with a mark under it; returns the line that was drawn.
-fn draw(text: &mut String, place: &Place, span: &Span, last: Option<usize>) -> Option<usize> {
+/// Draws the line of `place` with a mark under it, below its cell's name where the last line drawn
+/// was another cell's; returns the cell and the line that was drawn.
+fn draw(
+    text: &mut String,
+    place: &Place,
+    span: &Span,
+    last: Option<(u64, usize)>,
+) -> Option<(u64, usize)> {
     let (line, column) = place.line_and_column();
     let (_, lines) = place.lines();
     let content = lines.first()?;
-    if last != Some(line) {
+    let number = place.cell.number;
+    if last.is_some_and(|(cell, _)| cell != number) {
+        let _ = writeln!(text, "  {BLUE}:::{RESET} {}", place.name());
+    }
+    if last != Some((number, line)) {
         let _ = writeln!(text, "{BLUE}{line:>4} |{RESET} {content}");
     }
     let rest = content.chars().count().saturating_sub(column - 1).max(1);
@@ -252,5 +266,45 @@ fn draw(text: &mut String, place: &Place, span: &Span, last: Option<usize>) -> O
         " ".repeat(column - 1),
         mark.repeat(length)
     );
-    Some(line)
+    Some((number, line))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cell::engine::program::CellText;
+
+    fn place(number: u64, text: &str) -> Place {
+        let cell = Arc::new(CellText { number, text: text.to_owned() });
+        Place { cell, range: 0..text.len() }
+    }
+
+    #[test]
+    fn every_line_stands_under_the_cell_it_is_from() {
+        let mut program = Program::default();
+        program.copy(&place(1, "const C: i32 = 2;"));
+        program.copy(&place(2, "v()"));
+        let span = |text: &str, length: usize, is_primary: bool, label: &str| {
+            let start = program.text().find(text).expect("in the program");
+            serde_json::json!({"file_name": "cell.rs", "byte_start": start,
+                "byte_end": start + length, "is_primary": is_primary, "label": label})
+        };
+        let json = serde_json::json!({"message": "cannot find `v`", "level": "error",
+            "code": {"code": "E0425"},
+            "spans": [span("const", 16, false, "similarly named"), span("v()", 1, true, "not found")]});
+        let errors = Errors::read(&json.to_string());
+        let story = errors.failure(&program, "cell.rs").traceback.join("\n");
+        let plain: String = story
+            .split('\x1b')
+            .enumerate()
+            .map(|(idx, piece)| match idx {
+                0 => piece,
+                _ => piece.split_once('m').map_or("", |(_, rest)| rest),
+            })
+            .collect();
+        let expected = "error[E0425]: cannot find `v`\n  --> cell 2, line 1, column 1\n   1 | v()\n     | ^ not found\n  ::: cell 1, line 1\n   1 | const C: i32 = 2;\n     | ---------------- similarly named";
+        assert_eq!(plain, expected);
+    }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::cell::engine::{
     program::{CellText, Place, Program, Role},
     scope::Scope,
-    source::{Source, words},
+    source::{Declared, Source, words},
 };
 
 /// A cell about to be compiled.
@@ -80,7 +80,11 @@ impl Draft<'_> {
     /// The variables that this cell declares and that are kept.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
         let is_kept = |name: &&str| !self.left_out.contains(&Role::Put((*name).to_owned()));
-        self.source.declared.iter().map(|declared| declared.name.as_str()).filter(is_kept)
+        let is_variable = |declared: &&Declared| {
+            !(declared.may_be_constant && self.scope.has_name(&declared.name))
+        };
+        let declared = self.source.declared.iter().filter(is_variable);
+        declared.map(|declared| declared.name.as_str()).filter(is_kept)
     }
 
     /// The program that runs the cell.
@@ -112,9 +116,9 @@ impl Draft<'_> {
             program.push(match self.own_tokio {
                 true => {
                     "trialbook::runtime::shared(|| tokio::runtime::Runtime::new()\
-                     .expect(\"a tokio runtime\")).block_on(async {"
+                     .expect(\"a tokio runtime\")).block_on(trialbook::runtime::interruptible(async {"
                 }
-                false => "trialbook::runtime::block_on(async {",
+                false => "trialbook::runtime::block_on(trialbook::runtime::interruptible(async {",
             });
         }
         self.statements(&mut program);
@@ -131,7 +135,7 @@ impl Draft<'_> {
         }
         program.push("::std::result::Result::Ok(())");
         if self.source.awaits {
-            program.push("})");
+            program.push("}))");
         }
         program.push("});");
         for name in &taken {

@@ -7,6 +7,7 @@ mod child;
 mod compiler;
 mod diagnostic;
 mod generate;
+mod macros;
 mod program;
 mod run;
 mod running;
@@ -71,6 +72,7 @@ pub(crate) struct Engine {
     keeps_variables: bool,
     dependency_dirs: Vec<PathBuf>,
     toolchain: Option<String>,
+    late_front: Option<Arc<dyn Front>>,
     /// Why a variable that once was is no more.
     gone: BTreeMap<String, String>,
     // While it lives, nobody clears the prelude away.
@@ -91,6 +93,17 @@ pub(crate) struct Parts {
     pub(crate) grace: Duration,
     /// Who else can ask it to stop.
     pub(crate) running: Running,
+}
+
+/// What a cell leaves once it has run.
+struct Prepared {
+    scope: Scope,
+    /// The variables whose types it redefines.
+    lost: Vec<String>,
+    /// The variables whose names its items take.
+    hidden: Vec<String>,
+    /// What is to run, where there are statements.
+    compiled: Option<Compiled>,
 }
 
 /// A cell that is ready to run.
@@ -130,6 +143,7 @@ impl Engine {
             keeps_variables: true,
             dependency_dirs: Vec::new(),
             toolchain: None,
+            late_front: None,
             gone: BTreeMap::new(),
             prelude: parts.prelude,
         }
@@ -183,6 +197,11 @@ impl Engine {
         self.toolchain.as_deref()
     }
 
+    /// Shows what threads write after their cell at `front`; with the next cell where there is none.
+    pub(crate) fn set_late_front(&mut self, front: Option<Arc<dyn Front>>) {
+        self.late_front = front;
+    }
+
     /// Notes which toolchain this engine is of.
     pub(crate) fn set_toolchain(&mut self, name: Option<&str>) {
         self.toolchain = name.map(str::to_owned);
@@ -205,12 +224,16 @@ impl Engine {
         text: &str,
         front: &dyn Front,
     ) -> Result<(), Failure> {
-        let (scope, changed, compiled) = self.prepare(cell, offset, text)?;
-        let lost = scope.variables_of(&changed);
+        let Prepared { scope, lost, hidden, compiled } = self.prepare(cell, offset, text)?;
         self.scope = scope;
-        if !lost.is_empty() {
-            self.forget(&lost);
-            self.note(front, &format!("lost with their redefined types: {}", lost.join(", ")));
+        for (names, why) in [
+            (lost, "lost with their redefined types"),
+            (hidden, "variables whose names items have taken over"),
+        ] {
+            if !names.is_empty() {
+                self.forget(&names);
+                self.note(front, &format!("{why}: {}", names.join(", ")));
+            }
         }
         let Some(compiled) = compiled else {
             return Ok(());
@@ -228,20 +251,31 @@ impl Engine {
         cell: &Arc<CellText>,
         offset: usize,
         text: &str,
-    ) -> Result<(Scope, Vec<String>, Option<Compiled>), Failure> {
-        let source = Source::parse(text);
-        let (scope, changed) = self.scope.with(cell, offset, &source);
+    ) -> Result<Prepared, Failure> {
+        let own = &self.scope;
+        let source = Source::parse(text, &|name| macros::is_known(name) || own.makes_items(name));
+        self.prepare_source(cell, offset, text, &source)
+    }
+
+    fn prepare_source(
+        &mut self,
+        cell: &Arc<CellText>,
+        offset: usize,
+        text: &str,
+        source: &Source,
+    ) -> Result<Prepared, Failure> {
+        let (scope, changed) = self.scope.with(cell, offset, source);
         // A variable of a type that is redefined here cannot be taken any more.
+        let lost = scope.variables_of(&changed);
+        let hidden = scope.hidden_by(source);
         let mut visible = scope.clone();
-        for name in scope.variables_of(&changed) {
-            visible.variables.remove(&name);
-        }
+        visible.variables.retain(|name, _| !lost.contains(name) && !hidden.contains(name));
         let header = self.header.clone();
         let mut draft = Draft {
             cell,
             offset,
             text,
-            source: &source,
+            source,
             scope: &visible,
             style: &self.style.clone(),
             own_tokio: self.own_tokio,
@@ -256,10 +290,10 @@ impl Engine {
                 let program = draft.program();
                 self.check(&program)?;
             }
-            return Ok((scope, changed, None));
+            return Ok(Prepared { scope, lost, hidden, compiled: None });
         }
         let compiled = self.compile(&mut draft)?;
-        Ok((scope, changed, Some(compiled)))
+        Ok(Prepared { scope, lost, hidden, compiled: Some(compiled) })
     }
 
     fn compile(&mut self, draft: &mut Draft<'_>) -> Result<Compiled, Failure> {
@@ -380,6 +414,12 @@ impl Engine {
         match types::read(&errors, &program, &Compiler::file("type_of")).remove("")? {
             TypeName::Named(name) | TypeName::Nameless(name) => Some(name),
         }
+    }
+
+    /// The documentation tool that comes with the compiler.
+    pub(crate) fn rustdoc(&self) -> PathBuf {
+        let name = format!("rustdoc{}", std::env::consts::EXE_SUFFIX);
+        self.compiler.rustc.with_file_name(name)
     }
 
     /// The prelude that cells are compiled against.

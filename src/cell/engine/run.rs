@@ -10,17 +10,24 @@ use crate::{
     runtime::{Ask, Ended},
 };
 
+/// How a cell can be stopped without losing anything.
+const CHECKPOINT: &str = "  hint: `trialbook::checkpoint()?` in a long loop, or `.await` instead of \
+                          a call that blocks, lets an interrupt keep the variables";
+
 impl Engine {
     pub(super) fn run(&mut self, compiled: &Compiled, front: &dyn Front) -> Result<(), Failure> {
         let grace = self.grace;
         let running = self.running.clone();
+        let late = self.late_front.clone();
         let child = self.child()?;
+        child.set_late(None);
         let asked = child.ask(&Ask::Run { library: compiled.library.clone() });
         let listening = child.socket().map(|socket| running.child(socket));
         let ended = match (asked, listening) {
             (Ok(()), Ok(part)) => {
                 let ended = show::follow(child, front, &running, grace);
                 drop(part);
+                child.set_late(late.map(show::Late::new));
                 ended
             }
             _ => show::Finish::Gone,
@@ -42,7 +49,9 @@ impl Engine {
                     "interrupted; the cell did not stop within {} s, so its process was ended{lost}",
                     grace.as_secs_f32()
                 );
-                Err(Failure::new(FailureKind::Interrupted, "interrupted", message))
+                let mut failure = Failure::new(FailureKind::Interrupted, "interrupted", message);
+                failure.traceback.push(CHECKPOINT.to_owned());
+                Err(failure)
             }
         }
     }

@@ -3,9 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::cell::engine::{
+    macros,
     program::{CellText, Place, Program},
     source::{Source, words},
 };
+
+/// The printing that keeps the order of the two streams.
+const PRINTS: &str = "mod __prints { pub use trialbook::{__print as print, __println as println, \
+                      __eprint as eprint, __eprintln as eprintln, __dbg as dbg}; } \
+                      use __prints::*;";
 
 /// Everything a new cell can name.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +35,51 @@ struct ScopedItem {
     keys: Vec<String>,
     type_name: Option<String>,
     place: Place,
+    is_open: bool,
+    kept: Option<KeptPlaces>,
+}
+
+/// The pieces of a `static` that is one for all cells.
+#[derive(Debug, Clone)]
+struct KeptPlaces {
+    name: String,
+    head: Place,
+    type_name: Place,
+    value: Place,
+}
+
+impl KeptPlaces {
+    /// Its value lies where it was first compiled; whoever is compiled later finds it by its name.
+    fn write(&self, program: &mut Program) {
+        program.copy(&self.head);
+        program.push(": trialbook::runtime::Kept<");
+        program.copy(&self.type_name);
+        let name = &self.name;
+        program.push(&format!("> = trialbook::runtime::Kept::new({name:?}, || {{ static VALUE: "));
+        program.copy(&self.type_name);
+        program.push("=");
+        program.copy(&self.value);
+        program.push("; &VALUE });");
+    }
+}
+
+impl ScopedItem {
+    fn has_name(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| {
+            key.split_once(' ').is_some_and(|(kind, named)| {
+                matches!(kind, "value" | "type" | "macro") && named == name
+            })
+        })
+    }
+
+    /// Whether it says what the type `name` can do.
+    fn implements(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| {
+            let Some(what) = key.strip_prefix("impl ") else { return false };
+            let target = what.rsplit_once(" for ").map_or(what, |(_, target)| target);
+            target.split(|char: char| !char.is_alphanumeric() && char != '_').next() == Some(name)
+        })
+    }
 }
 
 /// A variable between cells.
@@ -50,26 +101,41 @@ impl Scope {
         source: &Source,
     ) -> (Self, Vec<String>) {
         let mut scope = self.clone();
-        let place = |range: &std::ops::Range<usize>| Place {
+        let place_of = |range: &std::ops::Range<usize>| Place {
             cell: Arc::clone(cell),
             range: range.start + offset..range.end + offset,
         };
         for attribute in &source.attributes {
-            let place = place(attribute);
+            let place = place_of(attribute);
             scope.attributes.retain(|earlier| text(earlier) != text(&place));
             scope.attributes.push(place);
         }
+        let mut changed = Vec::new();
         for import in &source.imports {
             scope.imports.retain(|earlier| earlier.name != import.name);
+            // Of two definitions of one name the later wins, whatever they are. With an own type go
+            // its implementations: they would be those of the imported one.
+            let is_earlier = |item: &ScopedItem| !Arc::ptr_eq(&item.place.cell, cell);
+            let name = import.name.as_str();
+            let is_type = |item: &ScopedItem| item.type_name.as_deref() == Some(name);
+            if scope.items.iter().any(|item| is_earlier(item) && is_type(item)) {
+                changed.push(name.to_owned());
+                scope.items.retain(|item| !(is_earlier(item) && item.implements(name)));
+            }
+            scope.items.retain(|item| !(is_earlier(item) && item.has_name(name)));
             scope.imports.push(ScopedImport {
                 name: import.name.clone(),
                 code: import.code.clone(),
-                place: place(&import.range),
+                place: place_of(&import.range),
             });
         }
-        let mut changed = Vec::new();
         for item in &source.items {
-            let place = place(&item.range);
+            let place = place_of(&item.range);
+            let names = item.keys.iter().filter_map(|key| key.split_once(' '));
+            for (_, name) in names.filter(|(kind, _)| matches!(*kind, "value" | "type" | "macro")) {
+                let is_earlier = |import: &ScopedImport| !Arc::ptr_eq(&import.place.cell, cell);
+                scope.imports.retain(|import| !(import.name == name && is_earlier(import)));
+            }
             if let Some(name) = &item.type_name {
                 let same = |earlier: &ScopedItem| {
                     earlier.type_name.as_ref() == Some(name) && text(&earlier.place) != text(&place)
@@ -83,6 +149,14 @@ impl Scope {
                 keys: item.keys.clone(),
                 type_name: item.type_name.clone(),
                 place,
+                is_open: item.is_open,
+                kept: item.kept.as_ref().map(|kept| KeptPlaces {
+                    // A cell that is run again begins anew.
+                    name: format!("{}:{}", cell.number, kept.head.start + offset),
+                    head: place_of(&kept.head),
+                    type_name: place_of(&kept.type_name),
+                    value: place_of(&kept.value),
+                }),
             });
         }
         let changed = scope.with_users_of(changed);
@@ -96,12 +170,55 @@ impl Scope {
         }
         header.into_iter().for_each(|header| program.push(header));
         program.push("use trialbook::prelude::*;");
+        // A glob, so that a cell may import or define others of these names.
+        program.push(PRINTS);
         for import in &self.imports {
             program.copy_as(&import.code, &import.place);
         }
-        for item in &self.items {
+        // A macro must stand before those who call it, also where it was defined anew.
+        let is_macro = |item: &&ScopedItem| item.keys.iter().any(|key| key.starts_with("macro "));
+        let (macros, others): (Vec<_>, Vec<_>) = self.items.iter().partition(is_macro);
+        for item in macros.into_iter().chain(others) {
+            if let Some(kept) = &item.kept {
+                kept.write(program);
+                continue;
+            }
             program.copy(&item.place);
+            if item.is_open {
+                program.push(";");
+            }
         }
+    }
+
+    /// Whether an item or an import of earlier cells is called `name`.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.items.iter().any(|item| item.has_name(name))
+            || self.imports.iter().any(|import| import.name == name)
+    }
+
+    /// Whether the macro called `name` was defined here and makes items.
+    pub(crate) fn makes_items(&self, name: &str) -> bool {
+        let key = format!("macro {name}");
+        let found = self.items.iter().rev().find(|item| item.keys.contains(&key));
+        found.is_some_and(|item| {
+            let parsed = syn::parse_str::<syn::ItemMacro>(text(&item.place));
+            parsed.is_ok_and(|item| macros::makes_items(&item.mac.tokens))
+        })
+    }
+
+    /// The variables that an item or an import of `source` takes the name of: a pattern that is
+    /// called as a constant is, is no variable.
+    pub(crate) fn hidden_by(&self, source: &Source) -> Vec<String> {
+        let is_hidden = |name: &String| {
+            let value = format!("value {name}");
+            let by_item = source
+                .items
+                .iter()
+                .any(|item| item.keys.contains(&value) || item.type_name.as_ref() == Some(name));
+            let is_upper = name.starts_with(char::is_uppercase);
+            by_item || is_upper && source.imports.iter().any(|import| import.name == *name)
+        };
+        self.variables.keys().filter(|name| is_hidden(name)).cloned().collect()
     }
 
     /// The names of functions, types and other items.
@@ -120,7 +237,12 @@ impl Scope {
     pub(crate) fn items_text(&self) -> String {
         let mut program = Program::default();
         self.imports.iter().for_each(|import| program.push(&import.code));
-        self.items.iter().for_each(|item| program.copy(&item.place));
+        for item in &self.items {
+            program.copy(&item.place);
+            if item.is_open {
+                program.push(";");
+            }
+        }
         program.text().to_owned()
     }
 
@@ -168,7 +290,7 @@ mod tests {
         let mut changed = Vec::new();
         for cell in cells {
             let text = Arc::new(CellText { number: 1, text: (*cell).to_owned() });
-            (scope, changed) = scope.with(&text, 0, &Source::parse(cell));
+            (scope, changed) = scope.with(&text, 0, &Source::parse(cell, &|_| false));
         }
         (scope, changed)
     }
@@ -186,6 +308,31 @@ mod tests {
         let cells = ["struct A; struct B { a: A } struct C;", "struct A(u8);"];
         assert_eq!(after(&cells).1, ["A", "B"]);
         assert_eq!(after(&[cells[0], cells[0]]).1, [""; 0]);
+    }
+
+    #[test]
+    fn of_an_item_and_an_import_of_one_name_the_later_wins() {
+        let own = "struct Error; impl Error { fn f() {} } impl Clone for Error {} fn g() {}";
+        let (scope, changed) = after(&[own, "use std::io::Error;"]);
+        assert_eq!(scope.items_text(), "use std::io::Error;\nfn g() {}\n");
+        assert_eq!(changed, ["Error"]);
+        let (scope, _) = after(&[own, "use std::io::Error;", "struct Error(u8);"]);
+        assert_eq!(scope.items_text(), "fn g() {}\nstruct Error(u8);\n");
+        let both = "use std::io::Error; struct Error;";
+        assert_eq!(after(&[both]).0.items_text(), "use std::io::Error;\nstruct Error;\n");
+        let (scope, _) = after(&["fn max() {}", "use std::cmp::max;", "use std::fmt::*;"]);
+        assert_eq!(scope.items_text(), "use std::cmp::max;\nuse std::fmt::*;\n");
+    }
+
+    #[test]
+    fn macros_stand_before_their_calls() {
+        let rules = "macro_rules! make { ($n:ident) => { fn $n() {} } }";
+        let (scope, _) = after(&[rules, "fn f() { make!(g); }", rules]);
+        assert!(scope.makes_items("make") && !scope.makes_items("f"));
+        let mut program = Program::default();
+        scope.write(None, &mut program);
+        let text = program.text();
+        assert!(text.find("macro_rules") < text.find("fn f"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Follows a running cell: hands what it writes to the front end, answers its questions, and ends
 //! the wait when the cell is over, the child is gone or an interrupt was not heeded in time.
 
-use std::time::Duration;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -64,16 +64,22 @@ pub(crate) fn follow(
         match child.next(limit) {
             Some(Happened::Wrote(stream, bytes)) => {
                 for (prompt, is_password) in following.read(stream, &bytes) {
-                    let answer = front.input(&InputRequest { prompt, is_password });
-                    let answer = answer.unwrap_or_else(|error| {
-                        // The cell waits for a line: it gets an empty one, as in evcxr.
-                        let note =
-                            format!("note: {}: the cell reads an empty line\n", error.chain());
+                    following.answer(child, &InputRequest { prompt, is_password });
+                }
+            }
+            // It may have been answered since.
+            Some(Happened::Told(Tell::WantsInput { n_answers })) => {
+                if n_answers == child.n_answers() {
+                    following.flush_displays();
+                    let request = InputRequest { prompt: String::new(), is_password: false };
+                    if let Some(reason) = following.answer(child, &request) {
+                        let note = format!(
+                            "note: the cell reads standard input, which ends here: {reason}; where \
+                             that has to be an error, ask with \
+                             `trialbook::runtime::input(\"…\")?`\n"
+                        );
                         front.event(Event::Stream(Stream::Stderr, note.into_bytes()));
-                        String::new()
-                    });
-                    // A child that is gone shows in what happens next.
-                    let _ = child.answer(&answer);
+                    }
                 }
             }
             Some(Happened::Closed(stream)) => following.close(stream),
@@ -97,10 +103,128 @@ pub(crate) fn follow(
     }
 }
 
+/// The pieces of both streams, put into order: what was written after a turn waits until the other
+/// stream has come to the same turn.
+#[derive(Debug, Default)]
+struct Turns {
+    stdout: Turning,
+    stderr: Turning,
+}
+
+#[derive(Debug, Default)]
+struct Turning {
+    turn: u64,
+    pieces: VecDeque<Piece>,
+}
+
+impl Turns {
+    fn of(&mut self, stream: Stream) -> (&mut Turning, u64) {
+        match stream {
+            Stream::Stdout => (&mut self.stdout, self.stderr.turn),
+            Stream::Stderr => (&mut self.stderr, self.stdout.turn),
+        }
+    }
+
+    fn extend(&mut self, stream: Stream, pieces: Vec<Piece>) {
+        self.of(stream).0.pieces.extend(pieces);
+    }
+
+    /// Nothing more comes from `stream`.
+    fn end(&mut self, stream: Stream) {
+        let (turning, _) = self.of(stream);
+        turning.pieces.push_back(Piece::Turn(u64::MAX));
+    }
+
+    /// The next piece that nothing of the other stream goes before.
+    fn next(&mut self) -> Option<(Stream, Piece)> {
+        loop {
+            let mut has_turned = false;
+            for stream in [Stream::Stdout, Stream::Stderr] {
+                let (turning, other) = self.of(stream);
+                while let Some(piece) = turning.pieces.front() {
+                    if let Piece::Turn(turn) = piece {
+                        turning.turn = *turn;
+                        turning.pieces.pop_front();
+                        has_turned = true;
+                    } else if turning.turn > other {
+                        break;
+                    } else {
+                        return turning.pieces.pop_front().map(|piece| (stream, piece));
+                    }
+                }
+            }
+            if !has_turned {
+                return None;
+            }
+        }
+    }
+}
+
+/// Hands what threads write after their cell to its front end.
+pub(crate) struct Late {
+    front: Arc<dyn Front>,
+    stdout: Pieces,
+    stderr: Pieces,
+}
+
+impl Late {
+    /// For the front end of the cell that has just ended.
+    pub(crate) fn new(front: Arc<dyn Front>) -> Self {
+        Self { front, stdout: Pieces::default(), stderr: Pieces::default() }
+    }
+
+    /// Takes bytes of a stream.
+    pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8]) {
+        let pieces = match stream {
+            Stream::Stdout => self.stdout.feed(bytes),
+            Stream::Stderr => self.stderr.feed(bytes),
+        };
+        for piece in pieces {
+            match piece {
+                Piece::Bytes(bytes) => self.front.event(Event::Stream(stream, bytes)),
+                Piece::Content { mime, data } if !is_ours(&mime) => {
+                    let content = Content::default().with(&mime, value(&mime, data));
+                    self.front.event(Event::Display { content, id: None });
+                }
+                // Between cells there is no value, and nobody to ask.
+                Piece::Content { .. }
+                | Piece::Input { .. }
+                | Piece::Result
+                | Piece::Turn(_)
+                | Piece::End => {}
+            }
+        }
+    }
+
+    /// What was held back for more is shown as it is: the next cell begins.
+    pub(crate) fn finish(&mut self) {
+        for (stream, rest) in
+            [(Stream::Stdout, self.stdout.rest()), (Stream::Stderr, self.stderr.rest())]
+        {
+            if !rest.is_empty() {
+                self.front.event(Event::Stream(stream, rest));
+            }
+        }
+    }
+}
+
+/// Whether a form is a sign between us and the child, and no content.
+fn is_ours(mime: &str) -> bool {
+    mime == CLEAR_MIME || mime == ID_MIME
+}
+
+fn value(mime: &str, data: String) -> Value {
+    match mime.ends_with("json") {
+        true => serde_json::from_str(&data).unwrap_or(Value::String(data)),
+        false => Value::String(data),
+    }
+}
+
 struct Following<'a> {
     front: &'a dyn Front,
     stdout: Pieces,
     stderr: Pieces,
+    waiting: Turns,
     stdout_over: bool,
     stderr_over: bool,
     content: Option<Content>,
@@ -115,6 +239,7 @@ impl<'a> Following<'a> {
             front,
             stdout: Pieces::default(),
             stderr: Pieces::default(),
+            waiting: Turns::default(),
             stdout_over: false,
             stderr_over: false,
             content: None,
@@ -132,29 +257,43 @@ impl<'a> Following<'a> {
         self.content.is_some() && !self.is_result
     }
 
+    /// Asks the person and hands on the answer; why there is none, otherwise.
+    fn answer(&self, child: &mut Child, request: &InputRequest) -> Option<String> {
+        let answer = self.front.input(request);
+        let reason = answer.as_ref().err().map(|error| error.chain());
+        child.answer(answer.as_ref().map(Clone::clone));
+        reason
+    }
+
     /// Takes bytes of a stream; returns the questions among them.
     fn read(&mut self, stream: Stream, bytes: &[u8]) -> Vec<(String, bool)> {
         let pieces = match stream {
             Stream::Stdout => self.stdout.feed(bytes),
             Stream::Stderr => self.stderr.feed(bytes),
         };
+        self.waiting.extend(stream, pieces);
         let mut questions = Vec::new();
-        for piece in pieces {
-            match piece {
-                Piece::Bytes(bytes) => self.bytes(stream, bytes),
-                Piece::Content { mime, data } => self.form(&mime, data),
-                Piece::Input { prompt, is_password } => {
-                    self.flush_content();
-                    questions.push((prompt, is_password));
-                }
-                Piece::Result => {
-                    self.flush_content();
-                    self.is_result = true;
-                }
-                Piece::End => self.close(stream),
-            }
+        while let Some((stream, piece)) = self.waiting.next() {
+            self.piece(stream, piece, &mut questions);
         }
         questions
+    }
+
+    fn piece(&mut self, stream: Stream, piece: Piece, questions: &mut Vec<(String, bool)>) {
+        match piece {
+            Piece::Bytes(bytes) => self.bytes(stream, bytes),
+            Piece::Content { mime, data } => self.form(&mime, data),
+            Piece::Input { prompt, is_password } => {
+                self.flush_content();
+                questions.push((prompt, is_password));
+            }
+            Piece::Result => {
+                self.flush_content();
+                self.is_result = true;
+            }
+            Piece::Turn(_) => {}
+            Piece::End => self.close(stream),
+        }
     }
 
     fn bytes(&mut self, stream: Stream, bytes: Vec<u8>) {
@@ -180,11 +319,8 @@ impl<'a> Following<'a> {
         if self.content.as_ref().is_some_and(|content| content.data.contains_key(mime)) {
             self.flush_content();
         }
-        let value = match mime.ends_with("json") {
-            true => serde_json::from_str(&data).unwrap_or(Value::String(data)),
-            false => Value::String(data),
-        };
-        self.content = Some(self.content.take().unwrap_or_default().with(mime, value));
+        let content = self.content.take().unwrap_or_default();
+        self.content = Some(content.with(mime, value(mime, data)));
     }
 
     /// Shows the content that is held back.
@@ -213,6 +349,11 @@ impl<'a> Following<'a> {
     }
 
     fn flush(&mut self) {
+        self.waiting.end(Stream::Stdout);
+        self.waiting.end(Stream::Stderr);
+        while let Some((stream, piece)) = self.waiting.next() {
+            self.piece(stream, piece, &mut Vec::new());
+        }
         self.flush_content();
         if let Some(content) = self.result.take() {
             self.front.event(Event::Result(content));
@@ -226,13 +367,15 @@ impl<'a> Following<'a> {
         };
         *over = true;
         let rest = pieces.rest();
+        // Nothing comes from it any more that the other stream could wait for.
+        self.waiting.end(stream);
         if !rest.is_empty() {
             self.bytes(stream, rest);
         }
     }
 
     /// What a child that is gone had still written.
-    fn drain(&mut self, child: &Child) {
+    fn drain(&mut self, child: &mut Child) {
         while !self.is_over() {
             match child.next(END_LIMIT) {
                 Some(Happened::Wrote(stream, bytes)) => drop(self.read(stream, &bytes)),
@@ -242,5 +385,52 @@ impl<'a> Following<'a> {
             }
         }
         self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_streams_keep_their_order_however_they_arrive() {
+        let bytes = |text: &str| Piece::Bytes(text.into());
+        let stdout =
+            [bytes("a"), Piece::Turn(1), Piece::Turn(2), bytes("c"), Piece::Turn(3), Piece::End];
+        let stderr =
+            [Piece::Turn(1), bytes("b"), Piece::Turn(2), Piece::Turn(3), bytes("d"), Piece::End];
+        for stdout_first in [true, false] {
+            for n_at_once in 1..=6 {
+                let mut turns = Turns::default();
+                let mut seen = String::new();
+                let mut streams = [(Stream::Stdout, &stdout), (Stream::Stderr, &stderr)];
+                if !stdout_first {
+                    streams.reverse();
+                }
+                let mut take = |turns: &mut Turns| {
+                    while let Some((_, piece)) = turns.next() {
+                        if let Piece::Bytes(bytes) = piece {
+                            seen.push_str(&String::from_utf8(bytes).unwrap());
+                        }
+                    }
+                };
+                for (stream, pieces) in streams {
+                    for chunk in pieces.chunks(n_at_once) {
+                        turns.extend(stream, chunk.to_vec());
+                        take(&mut turns);
+                    }
+                }
+                assert_eq!(seen, "abcd", "{stdout_first} {n_at_once}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_lets_the_other_one_go_on() {
+        let mut turns = Turns::default();
+        turns.extend(Stream::Stderr, vec![Piece::Turn(4), Piece::Bytes(b"x".into())]);
+        assert!(turns.next().is_none());
+        turns.end(Stream::Stdout);
+        assert_eq!(turns.next(), Some((Stream::Stderr, Piece::Bytes(b"x".into()))));
     }
 }

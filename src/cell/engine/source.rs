@@ -11,6 +11,8 @@ use syn::{
     visit::{self, Visit},
 };
 
+use crate::cell::engine::macros;
+
 /// A cell's Rust, in ranges of its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Source {
@@ -52,6 +54,21 @@ pub(crate) struct SourceItem {
     pub(crate) type_name: Option<String>,
     /// Its text.
     pub(crate) range: Range<usize>,
+    /// Whether its semicolon is missing: the last item of a cell may go without.
+    pub(crate) is_open: bool,
+    /// A `static` whose value can change, taken apart: it is one for all cells.
+    pub(crate) kept: Option<KeptStatic>,
+}
+
+/// A `static` in pieces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptStatic {
+    /// `pub static NAME`.
+    pub(crate) head: Range<usize>,
+    /// Its type.
+    pub(crate) type_name: Range<usize>,
+    /// What it begins with.
+    pub(crate) value: Range<usize>,
 }
 
 /// One variable that the cell declares.
@@ -61,15 +78,24 @@ pub(crate) struct Declared {
     pub(crate) name: String,
     /// Whether it is `mut`.
     pub(crate) is_mutable: bool,
+    /// Whether the name may be that of a constant, a unit struct or a variant instead.
+    pub(crate) may_be_constant: bool,
 }
+
+/// Whether a macro of this name makes items, as far as is known before compiling.
+pub(crate) type MakesItems<'a> = &'a dyn Fn(&str) -> bool;
 
 impl Source {
     /// Takes `text` apart. What no Rust parser understands becomes one statement: the compiler
-    /// explains best what is wrong with it.
-    pub(crate) fn parse(text: &str) -> Self {
-        let parsed = parser.parse_str(text);
+    /// explains best what is wrong with it. A macro of which `makes_items` holds is an item, not a
+    /// statement.
+    pub(crate) fn parse(text: &str, makes_items: MakesItems<'_>) -> Self {
+        let parsed = parser
+            .parse_str(text)
+            // The last statement may go without its semicolon.
+            .or_else(|_| parser.parse_str(&format!("{text}\n;")));
         let source = match parsed {
-            Ok((attributes, statements)) => Self::of(&attributes, statements, text),
+            Ok((attributes, statements)) => Self::of(&attributes, statements, text, makes_items),
             Err(_) => {
                 let whole = 0..text.len();
                 Self { statements: Vec::from([whole]), ..Self::default() }
@@ -80,20 +106,47 @@ impl Source {
         source
     }
 
-    fn of(attributes: &[Attribute], statements: Vec<Stmt>, text: &str) -> Self {
+    fn of(
+        attributes: &[Attribute],
+        statements: Vec<Stmt>,
+        text: &str,
+        makes_items: MakesItems<'_>,
+    ) -> Self {
         let mut source = Self {
             attributes: attributes.iter().map(|attribute| range(attribute.span())).collect(),
             ..Self::default()
         };
+        let mut own_macros = BTreeSet::new();
         let last = statements.len().saturating_sub(1);
         for (idx, statement) in statements.into_iter().enumerate() {
             let place = range(statement.span());
+            let is_open = place.end > text.len();
+            let place = place.start..place.end.min(text.len());
+            if let Some((call, is_closed)) = macro_call(&statement)
+                && macros::name(call)
+                    .is_some_and(|name| own_macros.contains(&name) || makes_items(&name))
+            {
+                let is_open =
+                    !is_closed && !matches!(call.delimiter, syn::MacroDelimiter::Brace(_));
+                let mut keys = macros::keys(&call.tokens);
+                keys.push(text[place.clone()].to_owned());
+                let range = place;
+                source.items.push(SourceItem { keys, type_name: None, range, is_open, kept: None });
+                continue;
+            }
             match statement {
                 Stmt::Item(Item::Use(import)) => {
                     let root = if import.leading_colon.is_some() { "::" } else { "" };
                     flatten(&import.tree, root, &place, &mut source.imports);
                 }
-                Stmt::Item(item) => source.item(&item, place, text),
+                Stmt::Item(item) => {
+                    if let Item::Macro(syn::ItemMacro { ident: Some(name), mac, .. }) = &item
+                        && macros::makes_items(&mac.tokens)
+                    {
+                        own_macros.insert(name.to_string());
+                    }
+                    source.item(&item, place, text, is_open);
+                }
                 Stmt::Expr(_, None) if idx == last => source.shown = Some(place),
                 Stmt::Macro(ref call) if idx == last && call.semi_token.is_none() => {
                     source.awaits |= text[place.clone()].contains(".await");
@@ -101,7 +154,8 @@ impl Source {
                     continue;
                 }
                 Stmt::Local(ref local) => {
-                    source.declare(&local.pat);
+                    let has_else = local.init.as_ref().is_some_and(|init| init.diverge.is_some());
+                    source.declare(&local.pat, has_else);
                     source.statements.push(place);
                 }
                 Stmt::Expr(..) | Stmt::Macro(_) => source.statements.push(place),
@@ -114,38 +168,80 @@ impl Source {
         source
     }
 
-    fn item(&mut self, item: &Item, range: Range<usize>, text: &str) {
+    fn item(&mut self, item: &Item, range: Range<usize>, text: &str, is_open: bool) {
         let (keys, type_name) = keys(item, &text[range.clone()]);
         if let Item::ExternCrate(krate) = item {
             self.crates.push(krate.ident.to_string());
         }
-        self.items.push(SourceItem { keys, type_name, range });
+        let kept = kept_static(item, text);
+        self.items.push(SourceItem { keys, type_name, range, is_open, kept });
     }
 
-    fn declare(&mut self, pattern: &Pat) {
-        struct Names(Vec<Declared>);
+    fn declare(&mut self, pattern: &Pat, has_else: bool) {
+        struct Names {
+            declared: Vec<Declared>,
+            has_else: bool,
+        }
         impl<'ast> Visit<'ast> for Names {
             fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
                 let name = pattern.ident.to_string();
-                // `None` and constants look like names; nobody calls a variable that.
-                let is_constant = pattern.by_ref.is_none()
+                let may_be_constant = pattern.by_ref.is_none()
                     && pattern.subpat.is_none()
                     && name.trim_start_matches("r#").starts_with(char::is_uppercase);
-                if !is_constant {
-                    self.0.push(Declared { name, is_mutable: pattern.mutability.is_some() });
+                // Only an `else` takes what a pattern refuses, such as `None` or another variant.
+                if !(self.has_else && may_be_constant && is_like_a_variant(&name)) {
+                    let is_mutable = pattern.mutability.is_some();
+                    self.declared.push(Declared { name, is_mutable, may_be_constant });
                 }
                 visit::visit_pat_ident(self, pattern);
             }
             // Patterns inside expressions, such as the arms of a `match` in a const, declare nothing.
             fn visit_expr(&mut self, _: &'ast Expr) {}
         }
-        let mut names = Names(Vec::new());
+        let mut names = Names { declared: Vec::new(), has_else };
         names.visit_pat(pattern);
-        for declared in names.0 {
+        for declared in names.declared {
             self.declared.retain(|earlier| earlier.name != declared.name);
             self.declared.push(declared);
         }
     }
+}
+
+/// The macro that a statement calls, if it does nothing else, and whether a semicolon ends it.
+fn macro_call(statement: &Stmt) -> Option<(&syn::Macro, bool)> {
+    match statement {
+        Stmt::Macro(call) => Some((&call.mac, call.semi_token.is_some())),
+        Stmt::Expr(Expr::Macro(call), semicolon) => Some((&call.mac, semicolon.is_some())),
+        _ => None,
+    }
+}
+
+/// The pieces of `item` if it is a `static` whose value code can change: each cell would have one of
+/// its own otherwise.
+fn kept_static(item: &Item, text: &str) -> Option<KeptStatic> {
+    const CHANGEABLE: [&str; 5] = ["Atomic", "Mutex<", "RwLock<", "OnceLock<", "OnceCell<"];
+    let Item::Static(item) = item else { return None };
+    // What has attributes is meant for others than cells: a linker, a C library.
+    let is_plain = item.attrs.iter().all(|attribute| attribute.path().is_ident("doc"))
+        && matches!(item.mutability, syn::StaticMutability::None);
+    let head = range(item.vis.span()).start.min(range(item.static_token.span()).start);
+    let type_name = range(item.ty.span());
+    let named: String = text.get(type_name.clone())?.split_whitespace().collect();
+    let is_kept = is_plain && CHANGEABLE.iter().any(|mark| named.contains(mark));
+    let head = match &item.vis {
+        syn::Visibility::Inherited => range(item.static_token.span()).start,
+        _ => head,
+    };
+    is_kept.then(|| KeptStatic {
+        head: head..range(item.ident.span()).end,
+        type_name,
+        value: range(item.expr.span()),
+    })
+}
+
+/// Whether a name is written as the variants of enums are: `None`, not `N` and not `X_train`.
+fn is_like_a_variant(name: &str) -> bool {
+    !name.contains('_') && name.chars().nth(1).is_some_and(char::is_lowercase)
 }
 
 fn parser(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, Vec<Stmt>)> {
@@ -288,9 +384,13 @@ pub(crate) fn words(text: &str) -> BTreeSet<&str> {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Source {
+        Source::parse(text, &|name| name == "thread_local")
+    }
+
     #[track_caller]
     fn names(text: &str) -> Vec<String> {
-        Source::parse(text)
+        parse(text)
             .declared
             .into_iter()
             .map(|declared| match declared.is_mutable {
@@ -308,24 +408,72 @@ mod tests {
         assert_eq!(names("let Some(a) = x else { panic!() };"), ["a"]);
         assert_eq!(names("let None = x else { return Ok(()) };"), [""; 0]);
         assert_eq!(names("let a = 1; let mut a = 2;"), ["mut a"]);
+        assert_eq!(names("let X_train = 1; let (N, y) = (5, 3);"), ["X_train", "N", "y"]);
+        assert_eq!(names("let Some(N) = x else { panic!() };"), ["N"]);
+        assert_eq!(names("let [A, Bc, ..] = x;"), ["A", "Bc"]);
         assert_eq!(names("{ let inner = 1; } if let Some(x) = y {}"), [""; 0]);
     }
 
     #[test]
     fn items_statements_and_the_shown_expression_are_told_apart() {
         let text = "use std::fmt;\nfn f() {}\nlet a = f();\na.b()?\n";
-        let source = Source::parse(text);
+        let source = parse(text);
         assert_eq!(source.imports[0].code, "use std::fmt;");
         assert_eq!(&text[source.items[0].range.clone()], "fn f() {}");
         assert_eq!(&text[source.statements[0].clone()], "let a = f();");
         assert_eq!(&text[source.shown.clone().expect("shown")], "a.b()?");
-        assert_eq!(Source::parse("a.b();").shown, None);
-        assert_eq!(Source::parse("vec![1]").shown, Some(0..7));
+        assert_eq!(parse("a.b();").shown, None);
+        assert_eq!(parse("vec![1]").shown, Some(0..7));
+    }
+
+    #[test]
+    fn the_last_statement_may_go_without_its_semicolon() {
+        for text in ["let a = 5", "1;\nlet a = 5 // five", "let a: u8 = {\n5\n}"] {
+            let source = parse(text);
+            assert_eq!(names(text), ["a"], "{text}");
+            assert_eq!(source.shown, None, "{text}");
+            let last = source.statements.last().expect("a statement");
+            assert!(text[last.clone()].starts_with("let a"), "{text}");
+        }
+        assert_eq!(parse("use std::fmt").imports[0].code, "use std::fmt;");
+        let item = &parse("const A: u8 = 1").items[0];
+        assert_eq!((item.range.clone(), item.is_open), (0..15, true));
+    }
+
+    #[test]
+    fn a_static_that_can_change_is_taken_apart() {
+        let text = "/// n\npub static N: AtomicU8 = AtomicU8::new(1);";
+        let kept = parse(text).items[0].kept.clone().expect("kept");
+        assert_eq!(&text[kept.head], "pub static N");
+        assert_eq!(&text[kept.type_name], "AtomicU8");
+        assert_eq!(&text[kept.value], "AtomicU8::new(1)");
+        for other in [
+            "static N: u8 = 1;",
+            "static mut N: AtomicU8 = AtomicU8::new(1);",
+            "#[unsafe(no_mangle)] static N: AtomicU8 = AtomicU8::new(1);",
+        ] {
+            assert_eq!(parse(other).items[0].kept, None, "{other}");
+        }
+    }
+
+    #[test]
+    fn macros_that_make_items_are_items() {
+        let text = "thread_local! { static DEPTH: Cell<u8> = Cell::new(1); }";
+        let source = parse(text);
+        assert_eq!(source.items[0].keys, ["value DEPTH", text]);
+        assert_eq!((source.statements.len(), source.shown.clone()), (0, None));
+        let own = "macro_rules! make { ($n:ident) => { pub fn $n() {} } }\nmake!(f);\nmake!(g)";
+        let source = parse(own);
+        assert_eq!(source.items.len(), 3);
+        assert!(!source.items[1].is_open && source.items[2].is_open);
+        let value = "macro_rules! one { () => { { fn f() {} 1 } } }\none!()";
+        assert_eq!(parse(value).items.len(), 1);
+        assert!(parse(value).shown.is_some());
     }
 
     #[test]
     fn imports_are_split_by_name() {
-        let source = Source::parse("use a::{self, b, c as d, e::*, T as _};");
+        let source = parse("use a::{self, b, c as d, e::*, T as _};");
         let found: Vec<_> =
             source.imports.iter().map(|import| (&*import.name, &*import.code)).collect();
         assert_eq!(
@@ -342,16 +490,16 @@ mod tests {
 
     #[test]
     fn awaiting_counts_only_outside_of_async() {
-        assert!(Source::parse("f().await").awaits);
-        assert!(Source::parse("let a = f().await?;").awaits);
-        assert!(Source::parse("println!(\"{}\", f().await);").awaits);
-        assert!(!Source::parse("let a = async { f().await };").awaits);
-        assert!(!Source::parse("async fn g() { f().await }").awaits);
+        assert!(parse("f().await").awaits);
+        assert!(parse("let a = f().await?;").awaits);
+        assert!(parse("println!(\"{}\", f().await);").awaits);
+        assert!(!parse("let a = async { f().await };").awaits);
+        assert!(!parse("async fn g() { f().await }").awaits);
     }
 
     #[test]
     fn an_implementation_makes_way_for_its_successor() {
-        let keys = |text| Source::parse(text).items[0].keys.clone();
+        let keys = |text| parse(text).items[0].keys.clone();
         assert_eq!(keys("impl  Show for P {}"), keys("impl Show for P { fn a() {} }"));
         assert_eq!(keys("impl P { fn a() {} fn b() {} }"), ["impl P a", "impl P b"]);
     }
@@ -359,13 +507,13 @@ mod tests {
     #[test]
     fn ranges_count_bytes_not_characters() {
         let text = "let é = \"ü\"; let b = 1;\n\"ö\"";
-        let source = Source::parse(text);
+        let source = parse(text);
         assert_eq!(&text[source.statements[1].clone()], "let b = 1;");
         assert_eq!(&text[source.shown.clone().expect("shown")], "\"ö\"");
     }
 
     #[test]
     fn what_does_not_parse_is_left_to_the_compiler() {
-        assert_eq!(Source::parse("let = ;").statements.first(), Some(&(0..7)));
+        assert_eq!(parse("let = ;").statements.first(), Some(&(0..7)));
     }
 }

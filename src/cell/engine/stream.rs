@@ -24,6 +24,8 @@ pub(crate) enum Piece {
     },
     /// What is shown from here on is the cell's value.
     Result,
+    /// The cell turns from one stream to the other, for the so-many-th time.
+    Turn(u64),
     /// The cell is over.
     End,
 }
@@ -116,7 +118,10 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
         return match rest.trim() {
             "end" => Read::Piece(Piece::End, length),
             "result" => Read::Piece(Piece::Result, length),
-            _ => Read::Nothing,
+            other => match other.strip_prefix("turn ").and_then(|turn| turn.parse().ok()) {
+                Some(turn) => Read::Piece(Piece::Turn(turn), length),
+                None => Read::Nothing,
+            },
         };
     }
     if token == ASK.as_bytes() || token == ASK_PASSWORD.as_bytes() {
@@ -126,8 +131,19 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
         return Read::Piece(Piece::Input { prompt, is_password }, length);
     }
     // The newline before the end belongs to it, also where the data is empty.
-    let Some(end) = find(bytes, END.as_bytes(), line_end) else {
-        return Read::More;
+    let end = find(bytes, END.as_bytes(), line_end);
+    // Where something else begins first, the block was never ended: it is text like any other.
+    let others = [
+        format!("{MARK}result\n"),
+        format!("{MARK}end\n"),
+        format!("{MARK}turn "),
+        format!("\n{BEGIN}"),
+        format!("\n{ASK}"),
+        format!("\n{ASK_PASSWORD}"),
+    ];
+    let cut = others.iter().filter_map(|other| find(bytes, other.as_bytes(), line_end)).min();
+    let Some(end) = end.filter(|end| cut.is_none_or(|cut| *end < cut)) else {
+        return if cut.is_some() { Read::Nothing } else { Read::More };
     };
     let data = bytes.get(line_end + 1..end).unwrap_or_default();
     let after = end + END.len();
@@ -179,16 +195,37 @@ mod tests {
 
     #[test]
     fn marks_and_questions_are_pieces() {
-        let text = format!("EVCXR_INPUT_REQUEST:name? \nx{MARK}result\n{MARK}end\n");
+        let text = format!("EVCXR_INPUT_REQUEST:name? \nx{MARK}result\n{MARK}turn 7\n{MARK}end\n");
         assert_eq!(
             all(text.as_bytes()),
             [
                 Piece::Input { prompt: "name? ".into(), is_password: false },
                 Piece::Bytes(b"x".into()),
                 Piece::Result,
+                Piece::Turn(7),
                 Piece::End
             ]
         );
+    }
+
+    #[test]
+    fn a_block_that_is_never_ended_is_text() {
+        let open = "EVCXR_BEGIN_CONTENT text/html\n<p>cut\n";
+        for (rest, piece) in [
+            (format!("{MARK}result\n"), Piece::Result),
+            (format!("{MARK}end\n"), Piece::End),
+            (
+                "EVCXR_INPUT_REQUEST:name? \n".to_owned(),
+                Piece::Input { prompt: "name? ".into(), is_password: false },
+            ),
+            (
+                "EVCXR_BEGIN_CONTENT text/plain\n5\nEVCXR_END_CONTENT\n".to_owned(),
+                content("text/plain", "5"),
+            ),
+        ] {
+            let whole = format!("{open}{rest}");
+            assert_eq!(all(whole.as_bytes()), [Piece::Bytes(open.into()), piece], "{rest:?}");
+        }
     }
 
     #[test]
@@ -210,6 +247,7 @@ mod tests {
                 Just(b"EVCXR_BEGIN_CONTENT a/b\nx\nEVCXR_END_CONTENT\n".to_vec()),
                 Just(format!("{MARK}result\n").into_bytes()),
                 Just(b"EVCXR_INPUT_REQUEST:p\n".to_vec()),
+                Just(b"EVCXR_BEGIN_CONTENT a/b\nopen\n".to_vec()),
                 prop::collection::vec(any::<u8>(), 0..9),
             ], 0..9),
             size in 1_usize..20,

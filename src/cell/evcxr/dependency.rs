@@ -150,6 +150,10 @@ fn value(text: &str) -> Result<Value> {
 
 /// The manifest lies in the session's folder; a path typed in a cell is relative to the person's.
 fn with_absolute_path(mut table: Table, folder: &Path) -> Result<Table> {
+    // The old spelling, which cargo refuses in the edition of the session's manifest.
+    if let Some(value) = table.remove("default_features") {
+        table.entry("default-features").or_insert(value);
+    }
     if let Some(Value::String(path)) = table.get_mut("path") {
         *path = canonical(path, folder)?.to_string_lossy().into_owned();
     }
@@ -195,6 +199,10 @@ mod tests {
         check("regex = \"1.0\"", "regex = \"1.0\"");
         check("  regex=\"1.0\"  ", "regex = \"1.0\"");
         check("regex@1.0", "regex = \"1.0\"");
+        check(
+            "regex = { version = \"1\", default_features = false }",
+            "regex = { default-features = false, version = \"1\" }",
+        );
         check("serde-json = '1'", "serde-json = \"1\"");
         check(
             "serde = { default-features = false, features = [\"derive\", \"rc\"], version = \"1\" }",

@@ -1,0 +1,254 @@
+"""Cells, one after another in a fresh session, and what the last of them shows: what evcxr's users
+know, and where evcxr falls short of it."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from kernel import Kernel
+
+pytestmark = pytest.mark.usefixtures("rust")
+
+
+def fresh(kernel: Kernel) -> None:
+    assert kernel.execute(":clear").status == "ok"
+
+
+def ok(kernel: Kernel, *cells: str):
+    """Runs the cells; the last one's answer."""
+    answer = None
+    for cell in cells:
+        answer = kernel.execute(cell)
+        assert answer.status == "ok", (cell, story(answer))
+    return answer
+
+
+def value(answer) -> str:
+    results = answer.of("execute_result")
+    assert results, (answer.kinds(), answer.text(), answer.text("stderr"))
+    return results[0]["data"]["text/plain"]
+
+
+def story(answer) -> str:
+    lines = [line for error in answer.of("error") for line in error["traceback"]]
+    return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
+
+
+VALUES = [
+    ("upper-case variables", ["let X_train = vec![1.0, 2.0];\nlet (N, y) = (5, 3);", "X_train.len() as i32 + N + y"], "10"),
+    ("an item over a variable", ["let N = 5;", "const N: i32 = 7;", "N + 1"], "8"),
+    ("a variant is no variable", ["let None = None::<u8> else { panic!() };", "None::<u8>"], "None"),
+    ("a last let without its semicolon", ["let a = 5", "a"], "5"),
+    ("a last let and a remark", ["let a = 5;\nlet b = a + 1 // six", "b"], "6"),
+    ("an item without its semicolon", ["const A: u8 = 3", "A"], "3"),
+    (
+        "a guard behind a question mark",
+        ["use std::sync::Mutex; let till = Mutex::new(5);", "*till.lock()?"],
+        "5",
+    ),
+    (
+        "an item macro alone",
+        [
+            "thread_local! { static DEPTH: std::cell::Cell<u8> = std::cell::Cell::new(1); }",
+            "DEPTH.with(|depth| depth.get())",
+        ],
+        "1",
+    ),
+    (
+        "items that a macro makes",
+        [
+            "macro_rules! make { ($name:ident, $n:expr) => { fn $name() -> i32 { $n } } }",
+            "make!(seven, 7);",
+            "make!(eight, 8)",
+            "seven() + eight()",
+        ],
+        "15",
+    ),
+    ("an import over an item", ["struct Error;", "use std::io::Error;", 'Error::other("x").to_string()'], '"x"'),
+    ("and an item over that", ["use std::io::Error;", "#[derive(Debug)] struct Error(u8);", "Error(1)"], "Error(1)"),
+    (
+        "an own type with its implementations makes way",
+        [
+            "struct Error; impl Error { fn f() -> u8 { 1 } } impl Clone for Error { fn clone(&self) -> Self { Error } }",
+            "use std::fmt::Error;",
+            "Error.to_string().is_empty()",
+        ],
+        "false",
+    ),
+    (
+        "a static keeps its value",
+        [
+            "use std::sync::atomic::{AtomicU32, Ordering}; static N: AtomicU32 = AtomicU32::new(1);",
+            "fn next() -> u32 { N.fetch_add(1, Ordering::Relaxed) }",
+            "next(); next();",
+            "N.load(Ordering::Relaxed)",
+        ],
+        "3",
+    ),
+    ("an attribute for the whole cell", ["#![allow(unused)]\nlet a = 1; a"], "1"),
+    ("a cell that awaits", ["tokio::time::sleep(std::time::Duration::from_millis(5)).await; 1"], "1"),
+]
+
+
+@pytest.mark.parametrize(("cells", "expected"), [pytest.param(c, e, id=i) for i, c, e in VALUES])
+def test_the_last_cell_has_its_value(shared, cells, expected) -> None:
+    fresh(shared)
+    assert value(ok(shared, *cells)) == expected
+
+
+def test_an_unfinished_block_costs_nothing(shared) -> None:
+    answer = shared.execute('println!("EVCXR_BEGIN_CONTENT text/html\\n<p>cut"); 5')
+    assert value(answer) == "5"
+    assert "<p>cut" in answer.text()
+    answer = shared.execute('println!("EVCXR_BEGIN_CONTENT text/html\\n<p>cut");')
+    assert "<p>cut" in answer.text()
+    assert "trialbook-mark" not in str(answer.published)
+
+
+def test_an_error_shows_the_lines_of_its_own_cell(shared) -> None:
+    fresh(shared)
+    ok(shared, "const C: i32 = 2;")
+    shown = story(shared.execute("v()"))
+    assert re.search(r"^ +1 \| v\(\)$", shown, re.M), shown
+    first, _, others = shown.partition(":::")
+    assert "const C" not in first, shown
+    assert not others or re.match(r" cell \d+, line 1\n +1 \| const C", others), shown
+
+
+def test_a_tokio_that_lends_itself_for_writing_works(shared, tmp_path) -> None:
+    """The `block_on(&mut self)` of tokio 0.2, without a network to fetch it from."""
+    crate = tmp_path / "tokio"
+    (crate / "src").mkdir(parents=True)
+    (crate / "Cargo.toml").write_text('[package]\nname = "tokio"\nversion = "0.2.0"\nedition = "2021"\n')
+    (crate / "src/lib.rs").write_text(
+        "pub mod runtime {\n"
+        "    pub struct Runtime(u8);\n"
+        "    impl Runtime {\n"
+        "        pub fn new() -> std::io::Result<Self> { Ok(Self(0)) }\n"
+        "        pub fn block_on<F: std::future::Future>(&mut self, future: F) -> F::Output {\n"
+        "            self.0 += 1;\n"
+        "            let mut future = std::pin::pin!(future);\n"
+        "            let waker = std::task::Waker::noop();\n"
+        "            loop {\n"
+        "                let mut context = std::task::Context::from_waker(waker);\n"
+        "                if let std::task::Poll::Ready(it) = future.as_mut().poll(&mut context) { return it; }\n"
+        "            }\n"
+        "        }\n"
+        "    }\n"
+        "}\n"
+    )
+    fresh(shared)
+    answer = ok(shared, f':dep tokio = {{ path = "{crate}" }}', "std::future::ready(()).await; 1")
+    assert value(answer) == "1"
+    fresh(shared)
+
+
+def test_standard_input_is_asked_for(own) -> None:
+    read = "let mut line = String::new();\nstd::io::stdin().read_line(&mut line)?;\nline"
+    msg_id = own.client.execute(read, allow_stdin=True)
+    assert own.client.get_stdin_msg(timeout=60)["content"]["prompt"] == ""
+    own.client.input("Ada")
+    assert value(own.answer(msg_id)) == '"Ada\\n"'
+    # Nobody answers: it ends, and says so.
+    answer = own.execute(read, allow_stdin=False)
+    assert value(answer) == '""'
+    assert "input(" in answer.text("stderr")
+    msg_id = own.client.execute(read, allow_stdin=True)
+    own.client.get_stdin_msg(timeout=60)
+    own.manager.interrupt_kernel()
+    own.answer(msg_id, timeout=20)
+    assert value(own.execute("1 + 1")) == "2"
+
+
+def test_an_interrupted_question_is_an_error(own) -> None:
+    assert own.execute("let kept = 7;").status == "ok"
+    msg_id = own.client.execute('let name = trialbook::runtime::input("name?")?; name', allow_stdin=True)
+    own.client.get_stdin_msg(timeout=60)
+    own.manager.interrupt_kernel()
+    answer = own.answer(msg_id, timeout=20)
+    assert answer.status == "error"
+    assert answer.of("error")[0]["ename"] == "Interrupted"
+    assert not answer.of("execute_result")
+    assert value(own.execute("kept")) == "7"
+
+
+def test_an_interrupt_drops_what_is_awaited_and_keeps_the_variables(own) -> None:
+    assert own.execute("let mut kept = vec![7];").status == "ok"
+    wait = 'kept.push(8);\nprintln!("waits");\ntokio::time::sleep(std::time::Duration::from_secs(60)).await;'
+    msg_id = own.client.execute(wait)
+    while own.next_published(msg_id)["msg_type"] != "stream":
+        pass
+    began = time.monotonic()
+    own.manager.interrupt_kernel()
+    answer = own.answer(msg_id, timeout=20)
+    assert time.monotonic() - began < 2
+    assert answer.of("error")[0]["ename"] == "Interrupted"
+    assert value(own.execute("kept")) == "[7, 8]"
+
+
+def test_an_aborted_cell_has_no_count(own) -> None:
+    msg_id = own.client.execute("!sleep 60")
+    behind = own.client.execute("!echo never")
+    own.wait_until_busy(msg_id)
+    time.sleep(0.2)
+    own.manager.interrupt_kernel()
+    own.answer(msg_id)
+    assert own.answer(behind).reply["content"] == {"status": "aborted"}
+
+
+def test_what_a_thread_writes_later_arrives_at_once(own) -> None:
+    spawn = (
+        "std::thread::spawn(|| { std::thread::sleep(std::time::Duration::from_millis(700)); "
+        'println!("late"); });\nprintln!("early");'
+    )
+    msg_id = own.client.execute(spawn)
+    answer = own.answer(msg_id)
+    assert answer.text() == "early\n"
+    message = own.next_published(msg_id, timeout=10)
+    assert message["content"] == {"name": "stdout", "text": "late\n"}
+
+
+def test_both_streams_keep_their_order(shared) -> None:
+    code = 'for n in 0..20 { println!("out {n}"); eprintln!("err {n}"); }'
+    answer = shared.execute(code)
+    assert answer.status == "ok", story(answer)
+    lines = [line for part in answer.of("stream") for line in part["text"].splitlines()]
+    assert lines == [f"{name} {n}" for n in range(20) for name in ("out", "err")]
+
+
+def test_plain_values_are_shown_live(shared) -> None:
+    code = 'let live = Live::new(&5);\nlive.update(&String::from("six"));\nlive.update("seven");'
+    answer = shared.execute(code)
+    assert answer.status == "ok", story(answer)
+    shown = [part["data"]["text/plain"] for kind in ("display_data", "update_display_data") for part in answer.of(kind)]
+    assert shown == ["5", "six", "seven"]
+
+
+def test_progress_is_gone_when_its_command_is_over(own) -> None:
+    answer = own.execute(":train tfidf --data sample --cv 40")
+    assert answer.status == "ok"
+    kinds = [kind for kind in answer.kinds() if kind in ("display_data", "clear_output")]
+    # Quick machines show none; what was shown is cleared before the answer comes.
+    assert kinds in (["display_data"], ["display_data", "clear_output", "display_data"]), kinds
+
+
+def test_the_first_question_is_answered() -> None:
+    """On a kernel that has just started, with the indexes that earlier ones have made."""
+    for _ in range(2):
+        kernel = Kernel()
+        try:
+            content = kernel.reply(kernel.client.complete("std::collections::HashM", 23))["content"]
+            reply = kernel.reply(kernel.client.inspect("Option", 6))["content"]
+            members = kernel.reply(kernel.client.complete("let b = Book::open_default()?;\nb.fra", 36))["content"]
+            # The very first session makes the indexes, which takes seconds.
+            end = time.monotonic() + 60
+            while "HashMap" not in content["matches"] and time.monotonic() < end:
+                time.sleep(0.5)
+                content = kernel.reply(kernel.client.complete("std::collections::HashM", 23))["content"]
+        finally:
+            kernel.close()
+    assert content["matches"] == ["HashMap"]
+    assert reply["found"] and "enum Option<T>" in reply["data"]["text/plain"], reply
+    assert members["matches"] == ["frame"]
