@@ -13,7 +13,6 @@ use crate::{
     progress::Monitor,
     registry::{
         DEFAULT_EXPERIMENT, Lineage, ModelVersion, NewRun, NewVersion, PROCESS_TAG, RunStatus,
-        check_model_name,
     },
 };
 
@@ -46,7 +45,7 @@ impl Book {
     /// # Errors
     /// A checkpoint that cannot be used, an unknown dataset, or one with other classes.
     pub fn import(&self, request: &ImportRequest, monitor: &Monitor) -> Result<Imported> {
-        check_model_name(&request.model)?;
+        self.check_model_name(&request.model)?;
         let (classifier, note) = monitor
             .stage("reading", None, || neural::import(&request.folder, request.classes.clone()))?;
         let datasets = self.datasets();

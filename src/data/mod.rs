@@ -23,6 +23,7 @@ mod sample;
 mod sample_patterns;
 mod sample_words;
 mod sql;
+mod sql_word;
 mod stored;
 mod stratify;
 mod words;
