@@ -5,6 +5,7 @@ mod add;
 mod classes;
 mod column;
 mod columnar;
+mod conflicts;
 mod csv;
 mod datasets;
 mod file;
@@ -29,6 +30,7 @@ mod stratify;
 mod words;
 
 pub use add::{AddOutcome, AddRequest, Added, Source};
+pub use conflicts::{ConflictCount, ConflictExample, LabelConflicts};
 pub use datasets::Datasets;
 pub use head::{Head, HeadRow};
 pub use manifest::{Dataset, SCHEMA_VERSION, SplitEntry};
