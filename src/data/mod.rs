@@ -29,6 +29,7 @@ mod sql;
 mod sql_word;
 mod stored;
 mod stratify;
+mod types;
 mod words;
 
 pub use add::{AddOutcome, AddRequest, Added, Source};
