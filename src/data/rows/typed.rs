@@ -94,7 +94,7 @@ fn slice(path: &Path, container: Container, at: usize, n_rows: usize) -> Result<
             ParquetReader::new(open(path)?).with_slice(Some((at, n_rows))).finish()
         }
         // No row is a row too many for polars' slice.
-        Container::ArrowFile if n_rows == 0 => Ok(scan(path)?.limit(0).collect()?),
+        Container::ArrowFile if n_rows == 0 => scan(path)?.limit(0).collect(),
         Container::ArrowFile => scan(path)?.slice(at as i64, n_rows as IdxSize).collect(),
     })
     .map_err(|source| broken(path, container, &source))
