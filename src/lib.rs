@@ -9,6 +9,7 @@ mod figure;
 pub mod output;
 pub mod progress;
 mod random;
+mod reserved;
 pub mod store;
 #[cfg(test)]
 mod stub_library;

@@ -154,6 +154,138 @@ fn values_of_json_and_types_of_parquet_are_kept() {
 }
 
 #[test]
+fn decimals_floats_dates_and_nested_values_keep_their_digits() {
+    let desk = Desk::new();
+    let days = [Series::new("".into(), [Some(19_727), None]), Series::new("".into(), [0])];
+    let frame = df!(
+        "text" => ["wonderful", "awful"],
+        "price" => ["1234.56", "-3.50"],
+        "balance" => ["12345678901234567890.12", "0.10"],
+        "share" => [0.1f32, f32::NAN],
+        "id" => [u64::MAX, 0],
+        "days" => days,
+        "kind" => ["spam", "ham"],
+        "note" => [Some(""), None],
+    );
+    let frame = frame.unwrap().lazy().select([
+        col("text"),
+        col("price").cast(DataType::Decimal(6, 2)),
+        col("balance").cast(DataType::Decimal(38, 2)),
+        col("share"),
+        col("id"),
+        col("days").cast(DataType::List(Box::new(DataType::Date))),
+        col("kind").cast(DataType::from_categories(Categories::global())),
+        col("note"),
+        as_struct(vec![
+            col("price").cast(DataType::Decimal(6, 2)).alias("net"),
+            lit(36_000_000_000_000i64).cast(DataType::Time).alias("at"),
+        ])
+        .alias("both"),
+    ]);
+    let mut frame = frame.collect().unwrap();
+    ParquetWriter::new(fs::File::create(desk.path("in.parquet")).unwrap())
+        .finish(&mut frame)
+        .unwrap();
+    IpcWriter::new(fs::File::create(desk.path("in.arrow")).unwrap()).finish(&mut frame).unwrap();
+    for input in ["in.parquet", "in.arrow"] {
+        desk.predict(input, "out.csv", &["--force"]);
+        let csv = desk.read("out.csv");
+        for expected in [
+            "\nwonderful,1234.56,12345678901234567890.12,0.1,18446744073709551615,\
+             \"[\"\"2024-01-05\"\",null]\",spam,\"\",\
+             \"{\"\"net\"\":1234.56,\"\"at\"\":\"\"10:00:00\"\"}\",positive,",
+            "\nawful,-3.50,0.10,NaN,0,\"[\"\"1970-01-01\"\"]\",ham,,\
+             \"{\"\"net\"\":-3.50,\"\"at\"\":\"\"10:00:00\"\"}\",negative,",
+        ] {
+            assert!(csv.contains(expected), "{input}: {expected}: {csv}");
+        }
+        desk.predict(input, "out.jsonl", &["--force"]);
+        let jsonl = desk.read("out.jsonl");
+        for expected in [
+            r#"{"text":"wonderful","price":1234.56,"balance":"12345678901234567890.12","share":0.1,"#,
+            r#""id":18446744073709551615,"days":["2024-01-05",null],"kind":"spam","note":"","both":{"#,
+            r#""price":-3.50,"balance":0.10,"share":"NaN","id":0,"days":["1970-01-01"],"kind":"ham","#,
+            r#""note":null,"both":{"net":-3.50,"at":"10:00:00"},"label":"negative","#,
+        ] {
+            assert!(jsonl.contains(expected), "{input}: {expected}: {jsonl}");
+        }
+        desk.predict(input, "out.parquet", &["--force"]);
+        let read = ParquetReader::new(fs::File::open(desk.path("out.parquet")).unwrap());
+        let read = read.finish().unwrap();
+        let kept = read.select(frame.get_column_names_owned()).unwrap();
+        assert!(kept.equals_missing(&frame), "{input}: {kept:?}");
+    }
+}
+
+#[test]
+fn numbers_of_json_keep_their_digits() {
+    let desk = Desk::new();
+    let lines = "{\"text\":\"wonderful\",\"id\":123456789012345678901234567890,\"price\":19.990,\
+                 \"n\":18446744073709551615,\"x\":1E5,\"in\":{\"a\":0.10}}\n\
+                 {\"text\":\"awful\",\"id\":1,\"price\":1234567890.123456789,\"n\":0,\"x\":0.5,\
+                 \"in\":[1.0]}\n";
+    fs::write(desk.path("in.jsonl"), lines).unwrap();
+    desk.predict("in.jsonl", "out.jsonl", &[]);
+    for (written, line) in desk.read("out.jsonl").lines().zip(lines.lines()) {
+        assert!(written.starts_with(line.trim_end_matches('}')), "{written}: {line}");
+    }
+    desk.predict("in.jsonl", "out.csv", &[]);
+    let csv = desk.read("out.csv");
+    for expected in [
+        "\nwonderful,123456789012345678901234567890,19.990,18446744073709551615,1E5,\
+         \"{\"\"a\"\":0.10}\",positive",
+        "\nawful,1,1234567890.123456789,0,0.5,[1.0],negative",
+    ] {
+        assert!(csv.contains(expected), "{expected}: {csv}");
+    }
+    // What no type of 64 bits holds is text in a typed file.
+    desk.predict("in.jsonl", "out.parquet", &[]);
+    let frame = ParquetReader::new(fs::File::open(desk.path("out.parquet")).unwrap()).finish();
+    let frame = frame.unwrap();
+    let types: Vec<String> =
+        frame.columns()[..6].iter().map(|column| column.dtype().to_string()).collect();
+    assert_eq!(types, ["str", "str", "str", "u64", "f64", "str"]);
+    assert_eq!(
+        frame.column("price").unwrap().get(1).unwrap().get_str(),
+        Some("1234567890.123456789")
+    );
+}
+
+#[test]
+fn types_that_have_no_form_are_refused_by_the_name_of_their_column() {
+    let desk = Desk::new();
+    let mut frame = df!("text" => ["wonderful"], "picture" => [b"\x89PNG".as_slice()]).unwrap();
+    ParquetWriter::new(fs::File::create(desk.path("in.parquet")).unwrap())
+        .finish(&mut frame)
+        .unwrap();
+    for output in ["out.csv", "out.jsonl"] {
+        let told = desk.fails("in.parquet", output, &[]);
+        assert!(told.contains("column \"picture\" (binary) holds binary data"), "{told}");
+        assert!(told.contains("hint: ") && !Path::new(&desk.path(output)).exists(), "{told}");
+    }
+    desk.predict("in.parquet", "out.parquet", &[]);
+    let read = ParquetReader::new(fs::File::open(desk.path("out.parquet")).unwrap()).finish();
+    assert_eq!(read.unwrap().column("picture").unwrap(), frame.column("picture").unwrap());
+    let told = desk.fails("in.parquet", "out.arrow", &[]);
+    assert!(told.contains("Arrow files are read, not written"), "{told}");
+    // Made by tests/fixtures/parquet/make.py, with pyarrow. Nobody panics aloud.
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+    for (name, expected) in [
+        ("decimal256.parquet", "column \"price\" holds decimals of 50 digits, more than 38"),
+        ("half.parquet", "column \"share\" holds floats of 16 bits, which are not read"),
+        ("seconds.parquet", "column \"at\" holds times in seconds, which are not read"),
+        ("uuid.parquet", "column \"id\" holds values of the extension type \"arrow.uuid\""),
+        ("twice.parquet", "two columns are called \"price\""),
+        ("offset.parquet", "column \"at\" holds timestamps of the time zone \"+05:30\""),
+    ] {
+        fs::copy(fixtures.join(name), desk.path(name)).unwrap();
+        let told = desk.fails(name, "new.csv", &[]);
+        assert!(told.contains(expected), "{told}");
+        assert!(told.contains("hint: ") && !told.contains("panicked"), "{told}");
+    }
+}
+
+#[test]
 fn predictions_are_those_of_the_model_however_long_the_file_is() {
     let desk = Desk::new();
     let book = Book::open(desk.program.store());

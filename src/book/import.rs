@@ -13,7 +13,6 @@ use crate::{
     progress::Monitor,
     registry::{
         DEFAULT_EXPERIMENT, Lineage, ModelVersion, NewRun, NewVersion, PROCESS_TAG, RunStatus,
-        check_model_name,
     },
 };
 
@@ -49,7 +48,7 @@ impl Book {
     /// # Errors
     /// A checkpoint that cannot be used, an unknown dataset, or one with other classes.
     pub fn import(&self, request: &ImportRequest, monitor: &Monitor) -> Result<Imported> {
-        check_model_name(&request.model)?;
+        self.check_model_name(&request.model)?;
         let snapshot = neural::checkpoint::snapshot(&request.folder)?;
         let (mut classifier, mut notes) = monitor
             .stage("reading", None, || neural::import(&snapshot, request.classes.clone()))?;

@@ -33,7 +33,7 @@ use crate::{
         prediction::{self, Prediction},
     },
     output::Output,
-    registry::{ModelVersion, Registry, Stage},
+    registry::{ModelVersion, Registry, Stage, check_model_name},
     store::Store,
 };
 
@@ -147,6 +147,14 @@ impl Book {
         }
         let opened = Registry::open(&self.store)?;
         Ok(self.registry.get_or_init(|| opened))
+    }
+
+    /// Checks the name of the model that is to get a version. One that is there keeps the name that it
+    /// got when more of them were allowed.
+    pub(super) fn check_model_name(&self, name: &str) -> Result<()> {
+        let Err(refused) = check_model_name(name) else { return Ok(()) };
+        let is_there = self.registry().is_ok_and(|registry| registry.model(name).is_ok());
+        if is_there { Ok(()) } else { Err(refused) }
     }
 
     /// Loads a version's classifier after proving every file's checksum.

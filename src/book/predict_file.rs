@@ -24,9 +24,9 @@ use crate::{
 pub struct PredictFileRequest {
     /// The version, as for [`Book::predict`].
     pub model: String,
-    /// A file of rows: CSV, TSV, JSON lines or Parquet, as its extension says.
+    /// A file of rows: CSV, TSV, JSON lines, Parquet or Arrow IPC, as its extension says.
     pub input: PathBuf,
-    /// The file to write, of any of these formats.
+    /// The file to write, of any of these formats but Arrow.
     pub output: PathBuf,
     /// The column that holds the texts; none for the one that is obvious.
     pub text_column: Option<String>,
@@ -68,7 +68,7 @@ impl Book {
         monitor: &Monitor,
     ) -> Result<PredictedFile> {
         let PredictFileRequest { input, output, prefix, replace, .. } = request;
-        RowsFormat::of(output)?;
+        RowsFormat::of_output(output)?;
         if is_same(input, output) {
             return Err(Error::invalid(format!("{output:?} is the input itself"))
                 .with_hint("write to another file"));

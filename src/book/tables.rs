@@ -250,6 +250,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_dataset_can_have_the_name_of_a_table() {
+        let mut names = OWN_TABLES.map(|(name, _)| name);
+        let mut reserved = crate::data::RESERVED_NAMES;
+        names.sort_unstable();
+        reserved.sort_unstable();
+        assert_eq!(names, reserved);
+    }
+
+    #[test]
     fn tables_have_the_columns_that_are_told() {
         let dir = tempfile::tempdir().unwrap();
         let book = Book::open(dir.path());

@@ -18,7 +18,7 @@ use crate::{
     progress::Monitor,
     registry::{
         Artifact, DEFAULT_EXPERIMENT, DEFAULT_MODEL, Lineage, Metric, ModelVersion, NewRun,
-        NewVersion, PROCESS_TAG, Run, RunBatch, RunQuery, RunStatus, RunUpdate, check_model_name,
+        NewVersion, PROCESS_TAG, Run, RunBatch, RunQuery, RunStatus, RunUpdate,
     },
 };
 
@@ -184,7 +184,7 @@ impl Book {
     fn begin(&self, fit: &dyn Fit, request: &TrainRequest) -> Result<Run> {
         if let Some(model) = &request.model {
             // Known before anything is computed, so said before.
-            check_model_name(model)?;
+            self.check_model_name(model)?;
         }
         let dataset = self.datasets().get(&request.dataset)?;
         let registry = self.registry()?;

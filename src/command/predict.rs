@@ -23,7 +23,7 @@ pub struct Predict {
     /// One or more texts, each in quotes
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
-    /// Predict every row of this file instead: .csv, .tsv, .jsonl, .ndjson or .parquet
+    /// Predict every row of this file instead: .csv, .tsv, .jsonl, .ndjson, .parquet or .arrow
     #[arg(
         long = "in",
         value_name = "FILE",
@@ -31,7 +31,7 @@ pub struct Predict {
         requires = "output"
     )]
     input: Option<PathBuf>,
-    /// Write its columns, and label, confidence and score_CLASS, to this one, in any of these formats
+    /// Write its columns, and label, confidence and score_CLASS, to this one: any of these but .arrow
     #[arg(long = "out", value_name = "FILE", value_hint = ValueHint::FilePath, requires = "input")]
     output: Option<PathBuf>,
     /// The column that holds the texts; without it the obvious one

@@ -1,7 +1,16 @@
 //! Reading Parquet and Arrow IPC files (Feather version 2) through polars: only the two columns
 //! that matter are decoded.
 
-use std::{fmt, fs::File, path::Path};
+use std::{
+    fmt,
+    fs::File,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+    sync::{
+        Once,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use polars::prelude::*;
 
@@ -84,22 +93,47 @@ pub(super) fn read(
 /// The error for a file that polars does not read.
 pub(super) fn broken(path: &Path, container: Container, source: &PolarsError) -> Error {
     let reason = first_line(source);
-    let error = Error::invalid(format!("{path:?}: broken {container} file"));
-    match reason.strip_prefix("cannot create series from ") {
-        // The types that the build of polars leaves out to stay small.
-        Some(dtype) => {
-            Error::invalid(format!("{path:?}: a column of the type {dtype}, which is not read"))
-                .with_hint("write labels as strings, booleans or signed whole numbers")
-        }
-        None => error.with_source(reason).with_hint("copy or download the file again"),
+    // The types that the build of polars leaves out to stay small.
+    if let Some(dtype) = reason.strip_prefix("cannot create series from ") {
+        return Error::invalid(format!(
+            "{path:?}: a column of the type {dtype}, which is not read"
+        ))
+        .with_hint("write labels as strings, booleans or signed whole numbers");
     }
+    if matches!(source, PolarsError::Duplicate(_)) {
+        let name = reason.split('\'').nth(1).unwrap_or_default();
+        return Error::invalid(format!("{path:?}: two columns are called {name:?}"))
+            .with_hint("give each column a name of its own");
+    }
+    let hint = match reason == GAVE_UP {
+        true => "copy or download the file again, or write its columns with plainer types",
+        false => "copy or download the file again",
+    };
+    Error::invalid(format!("{path:?}: broken {container} file")).with_source(reason).with_hint(hint)
 }
 
-/// Runs a polars reader; damaged bytes can make one panic, and a panic is an error here.
+/// What is known of a file at which polars panicked.
+const GAVE_UP: &str = "the reader gave up: damaged content, or a type that it does not know";
+
+/// Runs a polars reader; damaged bytes can make one panic, and a panic is an error here, which is said
+/// once.
 pub(super) fn guarded<T>(work: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(PolarsError::ComputeError("the reader gave up on damaged content".into()))
-    })
+    static N_GUARDED: AtomicUsize = AtomicUsize::new(0);
+    static HOOK: Once = Once::new();
+    // Some of polars' work is done in threads of its own, where only a hook for all of them knows.
+    HOOK.call_once(|| {
+        let told = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let is_polars = info.location().is_some_and(|place| place.file().contains("polars-"));
+            if !is_polars || N_GUARDED.load(Ordering::SeqCst) == 0 {
+                told(info);
+            }
+        }));
+    });
+    N_GUARDED.fetch_add(1, Ordering::SeqCst);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    N_GUARDED.fetch_sub(1, Ordering::SeqCst);
+    outcome.unwrap_or_else(|_| Err(PolarsError::ComputeError(GAVE_UP.into())))
 }
 
 /// A polars message without the query plan and stack that may follow it.

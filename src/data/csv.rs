@@ -183,6 +183,11 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Whether nothing at all stands in the place of `field`, not even quotes.
+    pub(super) fn is_missing(&self, field: &Field) -> bool {
+        field.start == field.end && !self.text[..field.start].ends_with('"')
+    }
+
     /// What `field` holds.
     pub(super) fn value(&self, field: &Field) -> Cow<'a, str> {
         let content = &self.text[field.start..field.end];

@@ -16,7 +16,7 @@ use super::{
     columnar::first_line,
     gather::{Examples, Gathered, gather},
     manifest::MANIFEST_FILE,
-    name::{check_name, check_split, parse_reference},
+    name::{check_known_name, check_name, check_split, parse_reference},
     stored,
 };
 use crate::{
@@ -151,7 +151,7 @@ impl Datasets {
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is none; when the system refuses.
     pub fn remove(&self, name: &str) -> Result<()> {
-        check_name(name)?;
+        check_known_name(name)?;
         let dir = self.dir(name);
         if !dir.is_dir() {
             return Err(self.not_found(name));
@@ -212,7 +212,7 @@ impl Datasets {
         let mut names = Vec::new();
         for entry in self.entries()? {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if check_name(&name).is_ok() && entry.path().join(MANIFEST_FILE).is_file() {
+            if check_known_name(&name).is_ok() && entry.path().join(MANIFEST_FILE).is_file() {
                 names.push(name);
             }
         }
@@ -233,7 +233,7 @@ impl Datasets {
 
     fn find(&self, name: &str) -> Result<Option<Dataset>> {
         // A name that no dataset can have must not become a path.
-        if check_name(name).is_err() {
+        if check_known_name(name).is_err() {
             return Ok(None);
         }
         self.store.check()?;

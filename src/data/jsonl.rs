@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
@@ -31,13 +32,14 @@ pub(super) fn read(
         return Err(Error::invalid(format!("{path:?}: the file is empty"))
             .with_hint("every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}"));
     };
-    let columns: Vec<String> = object(path, number, first.as_bytes())?.keys().cloned().collect();
+    let first: Map<String, Value> = object(path, number, first.as_bytes())?;
+    let columns: Vec<String> = first.keys().cloned().collect();
     let chosen = choice.choose(&columns, path)?;
     let (text_key, label_key) = (&columns[chosen.text_idx], &columns[chosen.label_idx]);
     let cells: Vec<(Option<String>, Option<String>)> = numbered
         .par_iter()
         .map(|&(number, line)| {
-            let mut object = object(path, number, line.as_bytes())?;
+            let mut object: Map<String, Value> = object(path, number, line.as_bytes())?;
             let text = text(object.remove(text_key))
                 .map_err(|kind| wrong_kind(path, number, text_key, kind, "a string"))?;
             let label = label(object.remove(label_key)).map_err(|kind| {
@@ -56,7 +58,11 @@ pub(super) fn read(
 }
 
 /// The object that is the line `number` of the file `path`.
-pub(super) fn object(path: &Path, number: u32, line: &[u8]) -> Result<Map<String, Value>> {
+pub(super) fn object<'a, T: Deserialize<'a>>(
+    path: &Path,
+    number: u32,
+    line: &'a [u8],
+) -> Result<T> {
     serde_json::from_slice(line).map_err(|source| {
         Error::invalid(format!("{path:?} line {number}: not a JSON object"))
             .with_source(source)
@@ -65,7 +71,7 @@ pub(super) fn object(path: &Path, number: u32, line: &[u8]) -> Result<Map<String
 }
 
 /// The text that `value` is, or what it is instead.
-pub(super) fn text(value: Option<Value>) -> Result<Option<String>, &'static str> {
+fn text(value: Option<Value>) -> Result<Option<String>, &'static str> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),

@@ -1,19 +1,39 @@
 //! Names of datasets and of their splits: `imdb`, `imdb.train`, `imdb.test`.
 
-use crate::error::{Error, ErrorKind, Result};
+use super::sql_word::is_sql_word;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    reserved::TABLES,
+};
 
 /// Tables that SQL already knows under these names, so no dataset may bear them.
-pub const RESERVED_NAMES: [&str; 6] =
-    ["runs", "metrics", "params", "models", "versions", "predictions"];
+pub const RESERVED_NAMES: [&str; TABLES.len()] = TABLES;
 
 /// The splits of every dataset, in the order in which they are stored and shown.
 pub(super) const SPLIT_NAMES: [&str; 2] = ["train", "test"];
 
 const MAX_LEN_CHARS: usize = 64;
 
-/// Checks that `name` can name a dataset: it begins with an ASCII letter, goes on with ASCII
-/// letters, digits, `_` and `-`, has at most 64 characters and is no reserved table.
+/// Checks that a new dataset can be called `name`: well formed as [`check_known_name`] says, and
+/// nothing else's name: neither a table's nor a word's that SQL has a use of its own for.
 pub(super) fn check_name(name: &str) -> Result<()> {
+    check_known_name(name)?;
+    if RESERVED_NAMES.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+        return Err(Error::invalid(format!("dataset name {name:?} is a table of the registry"))
+            .with_hint(format!("choose another name than {}", RESERVED_NAMES.join(", "))));
+    }
+    if is_sql_word(name) {
+        return Err(Error::invalid(format!("dataset name {name:?} is a word of SQL")).with_hint(
+            format!("choose another name, such as `my_{}`", name.to_ascii_lowercase()),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that `name` can be that of a dataset in the store, from a time perhaps when more names were
+/// allowed: it begins with an ASCII letter, goes on with ASCII letters, digits, `_` and `-`, and has
+/// at most 64 characters.
+pub(super) fn check_known_name(name: &str) -> Result<()> {
     let invalid = |reason: String| {
         Err(Error::invalid(format!("dataset name {name:?} {reason}")).with_hint(
             "a name begins with a letter and goes on with letters, digits, `_` and `-`, \
@@ -28,9 +48,6 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     }
     if name.len() > MAX_LEN_CHARS {
         return invalid(format!("has {} characters", name.len()));
-    }
-    if RESERVED_NAMES.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-        return invalid("is a table of the registry".into());
     }
     Ok(())
 }
@@ -74,11 +91,25 @@ mod tests {
             ("größe", "contains 'ö'"),
             ("runs", "is a table of the registry"),
             ("Models", "is a table of the registry"),
+            ("audit", "is a table of the registry"),
+            ("from", "is a word of SQL"),
+            ("Table", "is a word of SQL"),
             (&"x".repeat(65), "has 65 characters"),
         ] {
             let error = check_name(bad).unwrap_err();
-            assert!(error.to_string().contains(reason), "{bad}: {error}");
+            assert!(
+                error.to_string().contains(reason) && error.hint().is_some(),
+                "{bad}: {error:?}"
+            );
         }
+    }
+
+    #[test]
+    fn names_that_were_allowed_once_are_still_known() {
+        for name in RESERVED_NAMES.into_iter().chain(["from", "my-data"]) {
+            check_known_name(name).unwrap();
+        }
+        assert!(check_known_name("../up").is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     Split,
+    conflicts::LabelConflicts,
     fingerprint::{TextDigest, text_digests},
     words::{WordCounts, n_words},
 };
@@ -31,6 +32,8 @@ pub struct Profile {
     pub splits: Vec<SplitProfile>,
     /// Texts that are in both splits.
     pub overlap: Overlap,
+    /// Identical texts with different labels.
+    pub label_conflicts: LabelConflicts,
     /// The words that tell each class best from the others, in the training split.
     pub telling_words: Vec<ClassWords>,
 }
@@ -130,6 +133,7 @@ impl Profile {
                 n_texts: test_texts.intersection(&train_texts).count(),
                 n_test_rows: test_digests.iter().filter(|text| train_texts.contains(*text)).count(),
             },
+            label_conflicts: LabelConflicts::of((train, &train_digests), (test, &test_digests)),
             splits: vec![
                 SplitProfile::of(train, &train_words, train_texts.len()),
                 SplitProfile::of(test, &test_words, test_texts.len()),
@@ -143,9 +147,13 @@ impl Profile {
         let mut output = Output::new(self)
             .table(self.size_table())
             .table(self.length_table())
-            .text(self.overlap_text());
+            .text(self.overlap_text())
+            .text(self.label_conflicts.line());
         if self.has_class_table() {
             output = output.table(self.class_table());
+        }
+        if let Some(table) = self.label_conflicts.table() {
+            output = output.table(table);
         }
         if let [negative, positive] = &self.telling_words[..] {
             output = output.table(side_by_side(negative, positive));
@@ -315,7 +323,7 @@ fn one_a_class(classes: &[ClassWords]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Fingerprint;
+    use crate::data::{ConflictCount, Fingerprint};
 
     fn split(name: &str, rows: &[(&str, u32)]) -> Split {
         let texts: Vec<String> = rows.iter().map(|(text, _)| (*text).to_owned()).collect();
@@ -350,5 +358,36 @@ mod tests {
         assert_eq!(profile.splits[0].n_words.max, 3);
         let text = profile.to_output().to_text(None);
         assert!(text.contains("train and test share 1 texts: 2 test rows"), "{text}");
+    }
+
+    #[test]
+    fn identical_texts_with_different_labels_are_told_with_examples() {
+        let train = split(
+            "train",
+            &[("fine", 1), ("so so", 1), ("so  so", 0), ("so so ", 0), ("dull", 0), ("twice", 1)],
+        );
+        let test = split("test", &[("fine", 1), ("dull", 1), (" dull", 1), ("so so", 1)]);
+        let profile = Profile::of("x", &train, &test);
+        let conflicts = &profile.label_conflicts;
+        let count = |n_texts, n_rows, share| ConflictCount { n_texts, n_rows, share };
+        assert_eq!(conflicts.train, count(1, 3, 0.5));
+        assert_eq!(conflicts.test, count(0, 0, 0.0));
+        assert_eq!(conflicts.between, count(2, 3, 0.75));
+        let json = serde_json::to_value(&profile).unwrap();
+        let expected = serde_json::json!([
+            {"text": "so so", "train": {"negative": 2, "positive": 1}, "test": {"positive": 1}},
+            {"text": "dull", "train": {"negative": 1}, "test": {"positive": 2}},
+        ]);
+        assert_eq!(json["label_conflicts"]["examples"], expected);
+        let text = profile.to_output().to_text(None);
+        for expected in [
+            "identical texts with different labels: 1 text in train (3 rows, 50.0%), \
+             2 texts in test that train has with another label (3 rows, 75.0%)",
+            "2 negative, 1 positive",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        let clean = Profile::of("x", &split("train", &[("a", 0)]), &split("test", &[("a", 0)]));
+        assert!(clean.to_output().to_text(None).contains("no text has two labels"));
     }
 }

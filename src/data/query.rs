@@ -1,9 +1,9 @@
 //! The answer to a SQL query: a frame that shows itself as a table or as JSON rows.
 
-use polars::prelude::{AnyValue, DataFrame, DataType, Series};
-use serde_json::{Map, Number, Value};
+use polars::prelude::DataFrame;
+use serde_json::{Map, Value};
 
-use super::head::on_one_line;
+use super::{datum::Datum, head::on_one_line};
 use crate::{
     figure,
     output::{Align, Output, Table},
@@ -51,7 +51,9 @@ impl QueryResult {
     }
 
     /// One object a row, keys in column order. JSON has no NaN and no infinity: they are the
-    /// strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Dates and times are strings.
+    /// strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Dates and times are strings, as in ISO 8601,
+    /// also inside lists and structs. A number is a number as long as JSON's readers, which have 64
+    /// bits for it, keep its digits; decimals with more of them are strings.
     pub fn to_json(&self) -> Value {
         let columns = self.values(self.n_rows());
         let rows = (0..self.n_rows()).map(|row_idx| {
@@ -65,9 +67,9 @@ impl QueryResult {
     /// A table of the first `max_rows` rows; all rows are in the JSON.
     pub fn to_output(&self, max_rows: usize) -> Output {
         let n_shown = self.n_rows().min(max_rows);
-        let columns = self.values(n_shown);
+        let columns = self.data(n_shown);
         let heads = self.frame.columns().iter().map(|column| {
-            let is_number = column.dtype().is_primitive_numeric();
+            let is_number = column.dtype().is_primitive_numeric() || column.dtype().is_decimal();
             (column.name().as_str(), if is_number { Align::Right } else { Align::Left })
         });
         let mut table = Table::new(heads);
@@ -87,89 +89,36 @@ impl QueryResult {
         }
     }
 
-    /// Every column's first `n_rows` values.
+    /// Every column's first `n_rows` values, as JSON.
     pub(crate) fn values(&self, n_rows: usize) -> Vec<(String, Vec<Value>)> {
+        let columns = self.data(n_rows).into_iter();
+        columns.map(|(name, data)| (name, data.iter().map(Datum::to_value).collect())).collect()
+    }
+
+    /// Every column's first `n_rows` values.
+    pub(crate) fn data(&self, n_rows: usize) -> Vec<(String, Vec<Datum>)> {
         let frame = self.frame.head(Some(n_rows));
-        let columns = frame.columns().iter().map(|column| {
-            let series = column.as_materialized_series();
-            // polars spells dates and times itself.
-            let spelt = series.dtype().is_temporal().then(|| series.cast(&DataType::String).ok());
-            let series = spelt.flatten().unwrap_or_else(|| series.clone());
-            (column.name().to_string(), series_values(&series))
-        });
+        let columns = frame
+            .columns()
+            .iter()
+            .map(|column| (column.name().to_string(), Datum::all(column.as_materialized_series())));
         columns.collect()
     }
 }
 
-fn series_values(series: &Series) -> Vec<Value> {
-    series.rechunk().iter().map(|value| json(&value)).collect()
-}
-
-fn json(value: &AnyValue<'_>) -> Value {
+fn cell(value: &Datum) -> String {
+    let text = value.table_cell();
     match value {
-        AnyValue::Null => Value::Null,
-        AnyValue::Boolean(value) => Value::Bool(*value),
-        AnyValue::String(value) => Value::String((*value).to_owned()),
-        AnyValue::StringOwned(value) => Value::String(value.to_string()),
-        AnyValue::Float32(value) => float(f64::from(*value)),
-        AnyValue::Float64(value) => float(*value),
-        AnyValue::List(values) => Value::Array(series_values(values)),
-        other => {
-            if let Some(number) = other.extract::<i64>() {
-                return Value::Number(number.into());
-            }
-            match (other.extract::<u64>(), other.get_str()) {
-                (Some(number), _) => Value::Number(number.into()),
-                (None, Some(text)) => Value::String(text.to_owned()),
-                (None, None) => Value::String(format!("{other:?}")),
-            }
-        }
-    }
-}
-
-fn float(value: f64) -> Value {
-    match Number::from_f64(value) {
-        Some(number) => Value::Number(number),
-        None if value.is_nan() => "NaN".into(),
-        None if value > 0.0 => "Infinity".into(),
-        None => "-Infinity".into(),
-    }
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::String(text) => on_one_line(text, CELL_MAX_CHARS),
-        other => plain_cell(other),
-    }
-}
-
-/// A value as it stands in a table, however long.
-pub(crate) fn plain_cell(value: &Value) -> String {
-    match value {
-        Value::Null => "null".into(),
-        Value::String(text) => text.clone(),
-        Value::Number(number) if number.is_f64() => float_cell(number.as_f64().unwrap_or(f64::NAN)),
-        other => other.to_string(),
-    }
-}
-
-/// Up to six digits after the point where that says something, a power of ten where it does not.
-fn float_cell(value: f64) -> String {
-    let size = value.abs();
-    if size != 0.0 && !(1e-4..1e15).contains(&size) {
-        return format!("{value:e}");
-    }
-    let text = format!("{value:.6}");
-    let text = text.trim_end_matches('0');
-    match text.strip_suffix('.') {
-        Some(whole) => format!("{whole}.0"),
-        None => text.to_owned(),
+        Datum::Text(_) | Datum::List(_) | Datum::Object(_) => on_one_line(&text, CELL_MAX_CHARS),
+        _ => text.into_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use polars::prelude::df;
+    use polars::prelude::{
+        DataType, IntoLazy as _, NamedFrom as _, Series, as_struct, col, df, lit,
+    };
 
     use super::*;
 
@@ -200,17 +149,33 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_short() {
-        for (value, expected) in [
-            (0.5, "0.5"),
-            (1.0, "1.0"),
-            (0.0, "0.0"),
-            (2.0 / 3.0, "0.666667"),
-            (-12.25, "-12.25"),
-            (1e-9, "1e-9"),
-            (1e20, "1e20"),
-        ] {
-            assert_eq!(float_cell(value), expected);
+    fn decimals_dates_and_what_holds_them_keep_their_values() {
+        let frame = df!(
+            "price" => ["19.99", "-3.50"],
+            "exact" => ["12345678901234567890.12", "0.12345678"],
+            "small" => [0.1f32, 1e-5],
+            "days" => [Series::new("".into(), [19_727, 0]), Series::new("".into(), [0; 0])],
+        );
+        let frame = frame.unwrap().lazy().select([
+            col("price").cast(DataType::Decimal(6, 2)),
+            col("exact").cast(DataType::Decimal(38, 8)),
+            col("small"),
+            col("days").cast(DataType::List(Box::new(DataType::Date))),
+            as_struct(vec![lit(1).alias("n"), lit("2024-01-05").alias("s")]).alias("both"),
+        ]);
+        let result = QueryResult::new(frame.collect().unwrap());
+        let both = serde_json::json!({"n": 1, "s": "2024-01-05"});
+        let expected = serde_json::json!([
+            {"price": 19.99, "exact": "12345678901234567890.12000000", "small": 0.1,
+             "days": ["2024-01-05", "1970-01-01"], "both": both},
+            {"price": -3.5, "exact": 0.12345678, "small": 1e-5, "days": [], "both": both},
+        ]);
+        assert_eq!(result.to_json(), expected);
+        let text = result.to_output(9).to_text(None);
+        for expected in
+            ["19.99", "-3.50", "0.12345678", "1e-5", r#"["2024-01-05","1970-01-01"]"#, r#"{"n":1,"#]
+        {
+            assert!(text.contains(expected), "{expected}: {text}");
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     html::{self, Head},
 };
 use crate::{
-    data::{QueryResult, plain_cell},
+    data::{Datum, QueryResult, float_cell},
     figure,
 };
 
@@ -77,7 +77,7 @@ fn frame_html(frame: &DataFrame) -> String {
         }
     };
     let heads: Vec<Head<'_>> = frame.columns()[..n_shown].iter().map(head).collect();
-    let columns = QueryResult::new(shown).values(MAX_ROWS);
+    let columns = QueryResult::new(shown).data(MAX_ROWS);
     let mut rows = String::new();
     for row_idx in 0..n_rows.min(MAX_ROWS) {
         rows.push_str("<tr>");
@@ -101,7 +101,7 @@ fn frame_html(frame: &DataFrame) -> String {
 
 /// A column's name with its type, how much is missing, and how its numbers lie.
 fn head(column: &Column) -> Head<'_> {
-    let is_number = column.dtype().is_primitive_numeric();
+    let is_number = column.dtype().is_primitive_numeric() || column.dtype().is_decimal();
     let mut detail = format!("<br><small>{}", html::escape(&column.dtype().to_string()));
     let n_nulls = column.null_count();
     if n_nulls > 0 {
@@ -147,7 +147,7 @@ fn histogram(column: &Column) -> Option<String> {
     }
     let figure = |value: f64| match value.fract() == 0.0 {
         true => value.to_string(),
-        false => plain_cell(&json!(value)),
+        false => float_cell(value),
     };
     let sampled = if stride > 1 { " (of a sample)" } else { "" };
     let title = format!("{} to {}{sampled}", figure(low), figure(high));
@@ -159,11 +159,11 @@ fn histogram(column: &Column) -> Option<String> {
     Some(html::image(&svg, &title))
 }
 
-fn push_value(row: &mut String, value: &Value, is_number: bool) {
-    if value.is_null() {
+fn push_value(row: &mut String, value: &Datum, is_number: bool) {
+    if *value == Datum::Null {
         return html::push_cell(row, "<i class=\"tb-null\">null</i>", "", is_number);
     }
-    let text = plain_cell(value);
+    let text = value.table_cell();
     if text.chars().count() <= MAX_CELL_CHARS {
         return html::push_cell(row, &html::escape(&text), "", is_number);
     }
@@ -210,8 +210,12 @@ fn field_type(dtype: &DataType) -> &'static str {
         DataType::Date => "date",
         DataType::Datetime(..) => "datetime",
         DataType::Time => "time",
+        DataType::Duration(_) => "duration",
+        DataType::List(_) | DataType::Array(..) => "array",
+        DataType::Struct(_) => "object",
+        DataType::Categorical(..) | DataType::Enum(..) => "string",
         dtype if dtype.is_integer() => "integer",
-        dtype if dtype.is_primitive_numeric() => "number",
+        dtype if dtype.is_primitive_numeric() || dtype.is_decimal() => "number",
         _ => "any",
     }
 }
@@ -251,6 +255,23 @@ mod tests {
         let resource = &content.data[DATA_RESOURCE];
         assert_eq!(resource["schema"]["fields"][1], json!({"name": "n", "type": "integer"}));
         assert_eq!(resource["data"][1], json!({"text<": "a & b", "n": null, "x": 0.5}));
+    }
+
+    #[test]
+    fn decimals_and_dates_in_lists_are_shown_as_they_are() {
+        let days = [Series::new("".into(), [19_727]), Series::new("".into(), [0])];
+        let frame = df!("price" => ["19.99", "-3.50"], "days" => days).unwrap().lazy().select([
+            col("price").cast(DataType::Decimal(6, 2)),
+            col("days").cast(DataType::List(Box::new(DataType::Date))),
+        ]);
+        let content = frame.collect().unwrap().content();
+        let html = html(&content);
+        for expected in [">19.99</td>", ">-3.50</td>", "2024-01-05", " title=\"-3.5 to 19.99\""] {
+            assert!(html.contains(expected), "{expected}: {html}");
+        }
+        let resource = &content.data[DATA_RESOURCE];
+        assert_eq!(resource["schema"]["fields"][0], json!({"name": "price", "type": "number"}));
+        assert_eq!(resource["data"][1], json!({"price": -3.5, "days": ["1970-01-01"]}));
     }
 
     #[test]

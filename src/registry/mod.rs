@@ -38,6 +38,7 @@ use std::sync::Arc;
 
 pub use audit::{AuditAction, AuditEvent, AuditQuery};
 pub use keys::{ApiKey, KeyState, MadeKey, NewKey, Scope, digest};
+pub(crate) use names::check_known_model_name;
 pub use names::check_model_name;
 pub use record::*;
 pub use restore::restore;

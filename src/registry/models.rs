@@ -220,3 +220,26 @@ fn set_or_remove<V>(map: &mut std::collections::BTreeMap<String, V>, key: &str, 
         None => map.remove(key),
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn a_model_keeps_the_name_it_has_and_none_is_made_that_is_read_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::open(&Store::new(folder.path())).unwrap();
+        // Written when names might have commas.
+        registry.write_models(|txn| txn.put(MODELS, b"A,B", &new_model(1))).unwrap();
+        for refused in ["C,D", "Production", "3", "..", "-x", "a/b"] {
+            let error = registry.create_model(refused).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{refused}");
+        }
+        assert_eq!(registry.model("A,B").unwrap().name, "A,B");
+        registry.tag_model("A,B", None, "team", Some("mail")).unwrap();
+        registry.delete_model("A,B", None).unwrap();
+        assert_eq!(registry.models().unwrap().len(), 0);
+        assert_eq!(registry.create_model("A,B").unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}

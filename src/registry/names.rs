@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    reserved::{LIST_SEPARATOR, MODEL_SEPARATORS, PLACES, is_version},
+};
 
 /// MLflow's limits, in characters.
 const MAX_KEY_CHARS: usize = 250;
@@ -41,15 +44,51 @@ pub(super) fn check_name(kind: &str, name: &str) -> Result<()> {
     check_no_control(&format!("{kind} name"), name)
 }
 
-/// Checks the name of a registered model: it stands in `models:/NAME/STAGE` and `NAME@alias`.
+/// Checks the name of a registered model that is to be made: it stands in `models:/NAME/STAGE`,
+/// `NAME@alias`, `--model A,B` and in the paths of a server.
+///
+/// # Errors
+/// An empty or too long name, one with `/`, `:`, `@`, `,` or control characters, and one that is read
+/// as something else: a version, a stage, an option, a folder.
+pub fn check_model_name(name: &str) -> Result<()> {
+    check_known_model_name(name)?;
+    let (separator, usage) = LIST_SEPARATOR;
+    if name.contains(separator) {
+        return Err(Error::invalid(format!("model name {name:?} contains {separator:?}"))
+            .with_hint(format!("leave it out: it separates names, as in {usage}")));
+    }
+    if name.trim() != name {
+        return Err(Error::invalid(format!("model name {name:?} begins or ends with white space"))
+            .with_hint("leave the white space out"));
+    }
+    if name.starts_with('-') {
+        return Err(Error::invalid(format!("model name {name:?} reads like an option"))
+            .with_hint("begin with a letter or a digit"));
+    }
+    if PLACES.contains(&name) {
+        return Err(Error::invalid(format!("model name {name:?} is a folder's own name"))
+            .with_hint("a server could not have it in its paths: choose a word"));
+    }
+    if is_version(name) || name.parse::<super::Stage>().is_ok() {
+        return Err(Error::invalid(format!("model name {name:?} reads like a version or a stage"))
+            .with_hint("choose a word that says what it classifies, such as `Reviews`"));
+    }
+    Ok(())
+}
+
+/// Checks the name of a registered model that may be there already, from a time when more names were
+/// allowed.
 ///
 /// # Errors
 /// An empty or too long name, and one with `/`, `:`, `@` or control characters.
-pub fn check_model_name(name: &str) -> Result<()> {
+pub(crate) fn check_known_model_name(name: &str) -> Result<()> {
     check_name("model", name)?;
-    if let Some(wrong) = name.chars().find(|c| matches!(c, '/' | ':' | '@')) {
-        return Err(Error::invalid(format!("model name {name:?} contains {wrong:?}"))
-            .with_hint("leave out / : and @, which separate the parts of a model reference"));
+    let separator = MODEL_SEPARATORS.iter().find(|(separator, _)| name.contains(*separator));
+    if let Some((separator, usage)) = separator {
+        return Err(Error::invalid(format!("model name {name:?} contains {separator:?}"))
+            .with_hint(format!(
+                "leave it out: it separates the parts of a model reference, as in {usage}"
+            )));
     }
     Ok(())
 }
@@ -62,12 +101,7 @@ pub(super) fn check_alias(alias: &str) -> Result<()> {
         return Err(Error::invalid(format!("alias {alias:?} is not a plain word"))
             .with_hint("use letters, digits, _ - and ."));
     }
-    let is_version = alias
-        .strip_prefix(['v', 'V'])
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-    let is_number = alias.bytes().all(|b| b.is_ascii_digit());
-    let is_stage = alias.parse::<super::Stage>().is_ok();
-    if is_version || is_number || is_stage || alias.eq_ignore_ascii_case("latest") {
+    if is_version(alias) || alias.parse::<super::Stage>().is_ok() {
         return Err(Error::invalid(format!("alias {alias:?} reads like a version or a stage"))
             .with_hint("choose a word such as `champion`"));
     }
@@ -170,8 +204,28 @@ mod tests {
             assert!(check_key("metric", bad).is_err(), "{bad:?}");
         }
         check_model_name("SentimentClassifier").unwrap();
+        for good in ["v2 of reviews", "3 stars", "latest news", "Production line", "a.b", "größe"]
+        {
+            check_model_name(good).unwrap();
+        }
         for bad in ["a/b", "a:b", "a@b", "", "a\0b"] {
             assert!(check_model_name(bad).is_err(), "{bad:?}");
+            assert!(check_known_model_name(bad).is_err(), "{bad:?}");
+        }
+        for (bad, reason) in [
+            ("A,B", "contains ','"),
+            (" A", "white space"),
+            ("-A", "reads like an option"),
+            ("..", "is a folder's own name"),
+            ("3", "reads like a version or a stage"),
+            ("v3", "reads like a version or a stage"),
+            ("Latest", "reads like a version or a stage"),
+            ("production", "reads like a version or a stage"),
+            ("None", "reads like a version or a stage"),
+        ] {
+            let error = check_model_name(bad).unwrap_err();
+            assert!(error.to_string().contains(reason) && error.hint().is_some(), "{error}");
+            check_known_model_name(bad).unwrap();
         }
         check_alias("champion").unwrap();
         for bad in ["latest", "v3", "a b", ""] {

@@ -47,9 +47,13 @@ impl Registry {
                     format!("{}: artifact {} is missing from the store", file.path, file.sha256),
                 )));
             }
-            let mut model = txn
-                .get::<StoredModel>(MODELS, new.model.as_bytes())?
-                .unwrap_or_else(|| new_model(new.created_ms));
+            let mut model = match txn.get::<StoredModel>(MODELS, new.model.as_bytes())? {
+                Some(model) => model,
+                None => {
+                    names::check_model_name(&new.model).map_err(Fault::Ours)?;
+                    new_model(new.created_ms)
+                }
+            };
             let version = ModelVersion {
                 model: new.model,
                 version: model.next_version,
@@ -197,7 +201,7 @@ impl Registry {
 }
 
 fn check_new(new: &NewVersion) -> Result<()> {
-    names::check_model_name(&new.model)?;
+    names::check_known_model_name(&new.model)?;
     if new.files.is_empty() {
         return Err(Error::invalid(format!("a version of model {:?} needs files", new.model))
             .with_hint("log the saved model as artifacts of its run first"));

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     model::Classifier,
     monitor::PredictionLog,
-    registry::{ModelVersion, Registry, Stage, check_model_name},
+    registry::{ModelVersion, Registry, Stage, check_known_model_name},
 };
 
 /// Which model version answers.
@@ -357,7 +357,7 @@ fn host(source: Source, name: &str) -> Result<Hosted> {
 fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut known = BTreeSet::new();
     for name in names {
-        check_model_name(name)?;
+        check_known_model_name(name)?;
         if !known.insert(name) {
             return Err(Error::invalid(format!("the model {name:?} is named twice"))
                 .with_hint("name each model of the server once, the default one first"));

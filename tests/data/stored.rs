@@ -45,6 +45,59 @@ fn datasets_are_listed_read_and_removed() {
 }
 
 #[test]
+fn names_of_tables_and_words_of_sql_are_refused_and_what_has_one_stays() {
+    let lab = Lab::new();
+    let file = lab.write("a.csv", csv(&ten_rows(), ','));
+    for name in trialbook::data::RESERVED_NAMES.into_iter().chain(["from", "Table", "null"]) {
+        let error = lab.add_file(name, &file).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{name}");
+        assert!(error.hint().unwrap().contains("choose another name"), "{error:?}");
+        assert!(lab.store_files().is_empty());
+    }
+    // As they lie in a store that was filled when these names were allowed.
+    for name in ["audit", "from"] {
+        lab.add_file("fine", &file).unwrap();
+        let data = lab.dir.path().join("store/data");
+        let manifest = fs::read_to_string(data.join("fine/dataset.json")).unwrap();
+        let manifest = manifest.replace("\"fine\"", &format!("\"{name}\""));
+        fs::write(data.join("fine/dataset.json"), manifest).unwrap();
+        fs::rename(data.join("fine"), data.join(name)).unwrap();
+    }
+    let names: Vec<String> =
+        lab.datasets.list().unwrap().into_iter().map(|dataset| dataset.name).collect();
+    assert_eq!(names, ["audit", "from"]);
+    assert_eq!(lab.datasets.split("audit", "train").unwrap().texts.len(), 8);
+    let tables = trialbook::data::ExtraTables {
+        names: &["audit"],
+        build: &|_| Ok(vec![("who".to_owned(), trialbook::data::Column::Str(vec![None]))]),
+    };
+    let count = |table: &str| {
+        let query = format!("select count(*) as n from {table}");
+        lab.datasets.sql(&query, &tables).unwrap().to_json()[0]["n"].clone()
+    };
+    // SQL's own table comes first; the dataset's splits and what is quoted are in reach.
+    for (table, n_rows) in
+        [("audit", 1), ("audit.train", 8), ("\"from\"", 10), ("\"from\".test", 2)]
+    {
+        assert_eq!(count(table), n_rows, "{table}");
+    }
+    let error = lab.datasets.sql("select * from nothing", &tables).unwrap_err();
+    let known = "there are \"from\", audit; every dataset also as NAME.train and NAME.test";
+    assert_eq!(error.hint(), Some(known));
+    let error = lab.datasets.sql("select from.text from from", &tables).unwrap_err();
+    assert!(error.hint().unwrap().contains("in double quotes: \"from\""), "{error:?}");
+    // What the parser takes for a name can be one.
+    lab.add_file("order", &file).unwrap();
+    assert_eq!(count("order where label = 'positive' or order.label = 'negative'"), 10);
+    lab.datasets.remove("order").unwrap();
+    let unreserved = trialbook::data::ExtraTables { names: &["new"], ..tables };
+    let error = lab.datasets.sql("select 1", &unreserved).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    lab.datasets.remove("audit").unwrap();
+    lab.datasets.remove("from").unwrap();
+}
+
+#[test]
 fn damaged_files_are_corrupt_and_never_wrong_data() {
     let lab = Lab::new();
     lab.add_file("reviews", &lab.write("a.csv", csv(&ten_rows(), ','))).unwrap();

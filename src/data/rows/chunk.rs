@@ -1,10 +1,93 @@
 //! Rows that are read, predicted and written together.
 
-use polars::prelude::{Column, DataFrame, PolarsResult};
-use serde_json::{Map, Value};
+use std::fmt;
 
-/// One row of a text file, by its columns.
-pub(super) type Row = Map<String, Value>;
+use polars::prelude::{Column, DataFrame, PolarsResult};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+
+use crate::data::datum::{Datum, push_object};
+
+/// One row of a text file: its columns, each with its value, in the file's order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Row(Vec<(String, Datum)>);
+
+impl Row {
+    pub(super) fn fields(&self) -> &[(String, Datum)] {
+        &self.0
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Datum> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// As [`Row::get`], for a column that most rows have at the place `idx`.
+    pub(super) fn get_near(&self, idx: usize, name: &str) -> Option<&Datum> {
+        match self.0.get(idx) {
+            Some((same, value)) if same == name => Some(value),
+            _ => self.get(name),
+        }
+    }
+
+    /// Puts a field behind the others, unless there is one of its name.
+    pub(super) fn add(&mut self, name: &str, value: Datum) -> Result<(), Taken> {
+        match self.get(name) {
+            Some(_) => Err(Taken),
+            None => {
+                self.0.push((name.to_owned(), value));
+                Ok(())
+            }
+        }
+    }
+
+    /// As one object of JSON.
+    pub(super) fn to_json(&self) -> String {
+        let mut json = String::new();
+        push_object(&mut json, self.0.iter().map(|(name, value)| (name.as_str(), value)));
+        json
+    }
+}
+
+/// A row has a field of that name already.
+#[derive(Debug)]
+pub(super) struct Taken;
+
+impl<V: Into<Datum>> FromIterator<(String, V)> for Row {
+    fn from_iter<I: IntoIterator<Item = (String, V)>>(fields: I) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name, value.into())).collect())
+    }
+}
+
+/// From an object of JSON. Of a name that comes twice the last value counts, at the place of the
+/// first, as in most readers of JSON.
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Row;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
+                let mut fields: Vec<(String, Datum)> = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, Datum>()? {
+                    match fields.iter_mut().find(|(known, _)| *known == name) {
+                        Some(field) => field.1 = value,
+                        None => fields.push((name, value)),
+                    }
+                }
+                Ok(Row(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
 
 /// Some rows of a file, in their order.
 #[derive(Debug)]
@@ -45,10 +128,10 @@ impl AddedColumn {
         }
     }
 
-    pub(super) fn value(&self, row_idx: usize) -> Value {
+    pub(super) fn value(&self, row_idx: usize) -> Datum {
         match &self.values {
-            AddedValues::Text(values) => values[row_idx].clone().into(),
-            AddedValues::Number(values) => values[row_idx].into(),
+            AddedValues::Text(values) => values[row_idx].clone().map_or(Datum::Null, Datum::Text),
+            AddedValues::Number(values) => values[row_idx].map_or(Datum::Null, Datum::Float),
         }
     }
 }

@@ -7,12 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
-
 use super::{MAX_RECORD_BYTES, chunk::Row};
 use crate::{
     data::{
         csv::{Field, Records},
+        datum::Datum,
         raw::not_utf8_from,
     },
     error::{Error, Result},
@@ -60,10 +59,11 @@ impl CsvRows {
         if rows.window.starts_with(b"\xef\xbb\xbf") {
             rows.at = 3;
         }
-        let Some((_, columns)) = rows.record()? else {
+        let Some((_, header)) = rows.record()? else {
             return Err(Error::invalid(format!("{path:?}: the file is empty"))
                 .with_hint("the first line names the columns, such as `id,text`"));
         };
+        let columns: Vec<String> = header.into_iter().map(Option::unwrap_or_default).collect();
         for (idx, column) in columns.iter().enumerate() {
             if columns[..idx].contains(column) {
                 return Err(Error::invalid(format!("{path:?}: two columns are called {column:?}"))
@@ -95,12 +95,13 @@ impl CsvRows {
             ))
             .with_hint("a text that contains the delimiter or a line break must stand in quotes"));
         }
-        let cells = self.columns.iter().cloned().zip(fields.into_iter().map(Value::String));
+        let cells = self.columns.iter().cloned().zip(fields.into_iter().map(cell));
         Ok(Some(cells.collect()))
     }
 
-    /// The next record and the line it begins in.
-    fn record(&mut self) -> Result<Option<(u32, Vec<String>)>> {
+    /// The next record and the line it begins in. A field without anything in it is none, one with
+    /// nothing between quotes is an empty text.
+    fn record(&mut self) -> Result<Option<(u32, Vec<Option<String>>)>> {
         let mut fields: Vec<Field> = Vec::new();
         loop {
             let text = self.text()?;
@@ -115,7 +116,9 @@ impl CsvRows {
                 return outcome.and(Err(self.too_long()));
             }
             let Some(line) = outcome? else { return Ok(None) };
-            let values = fields.iter().map(|field| records.value(field).into_owned()).collect();
+            let value =
+                |field| (!records.is_missing(field)).then(|| records.value(field).into_owned());
+            let values = fields.iter().map(value).collect();
             let (n_bytes, next_line) = records.position();
             self.at += n_bytes;
             self.line = next_line;
@@ -158,6 +161,10 @@ impl CsvRows {
     }
 }
 
+fn cell(value: Option<String>) -> Datum {
+    value.map_or(Datum::Null, Datum::Text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +176,7 @@ mod tests {
         let mut rows = CsvRows::open(&path, b',')?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(row["text"].as_str().unwrap().to_owned());
+            found.push(row.get("text").and_then(Datum::to_cell).unwrap_or_default().into_owned());
         }
         Ok(found)
     }

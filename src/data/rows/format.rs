@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The formats that are both read and written.
+/// The formats of rows. All are read, and all but Arrow written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowsFormat {
     /// Lines of fields that this byte separates.
@@ -12,6 +12,8 @@ pub(crate) enum RowsFormat {
     /// One JSON object a line.
     JsonLines,
     Parquet,
+    /// The Arrow IPC file, which is Feather of version 2.
+    Arrow,
 }
 
 impl RowsFormat {
@@ -23,13 +25,29 @@ impl RowsFormat {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         match extension.as_str() {
             "csv" => Ok(Self::Delimited(b',')),
-            "tsv" => Ok(Self::Delimited(b'\t')),
+            "tsv" | "tab" => Ok(Self::Delimited(b'\t')),
             "jsonl" | "ndjson" => Ok(Self::JsonLines),
-            "parquet" => Ok(Self::Parquet),
+            "parquet" | "pq" => Ok(Self::Parquet),
+            "arrow" | "feather" | "ipc" => Ok(Self::Arrow),
             other => Err(Error::invalid(format!("{path:?}: unknown extension {other:?}"))
                 .with_hint(
-                    "the extension says the format: .csv, .tsv, .jsonl, .ndjson or .parquet",
+                    "the extension says the format: .csv, .tsv, .jsonl, .ndjson or .parquet, and \
+                     .arrow or .feather to read",
                 )),
+        }
+    }
+
+    /// The format of the file at `path` that is to be written.
+    ///
+    /// # Errors
+    /// An extension that is none of the known ones, or of a format that is only read.
+    pub(crate) fn of_output(path: &Path) -> Result<Self> {
+        match Self::of(path)? {
+            Self::Arrow => {
+                Err(Error::invalid(format!("{path:?}: Arrow files are read, not written"))
+                    .with_hint("write a .parquet file, which has the same types"))
+            }
+            format => Ok(format),
         }
     }
 

@@ -6,8 +6,10 @@ mod csv;
 mod format;
 mod jsonl;
 mod kind;
-mod parquet;
 mod reader;
+#[cfg(test)]
+mod round_trip;
+mod typed;
 mod writer;
 
 pub(crate) use chunk::{AddedColumn, AddedValues, Chunk};

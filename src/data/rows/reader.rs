@@ -2,30 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::{
     chunk::{Cells, Chunk, Row},
     csv::CsvRows,
     format::RowsFormat,
     jsonl::JsonLineRows,
     kind::Kinds,
-    parquet::ParquetRows,
+    typed::TypedRows,
 };
 use crate::{
-    data::{
-        column::choose_text,
-        jsonl::{text, wrong_kind},
-    },
+    data::{column::choose_text, columnar::Container, datum::Datum, jsonl::wrong_kind},
     error::{Error, Result},
     progress::Interrupt,
 };
 
 /// Rows of a chunk. Enough to keep every core busy with predictions.
 const CHUNK_N_ROWS: usize = 4_096;
-/// Rows of a chunk of Parquet: reading a slice goes through what stands before it in its row group,
-/// so that small slices of large groups are slow.
-const PARQUET_CHUNK_N_ROWS: usize = 32_768;
+/// Rows of a chunk of a typed file: reading a slice goes through what stands before it in its row
+/// group, so that small slices of large groups are slow.
+const TYPED_CHUNK_N_ROWS: usize = 32_768;
 /// A chunk of long texts has fewer rows.
 const CHUNK_BYTES: usize = 16 << 20;
 
@@ -41,7 +36,7 @@ pub(crate) struct RowsReader {
 enum Source {
     Csv(CsvRows),
     JsonLines(JsonLineRows),
-    Parquet(ParquetRows),
+    Typed(TypedRows),
 }
 
 /// What is known of the columns before the first row is given out.
@@ -69,13 +64,17 @@ impl RowsReader {
                     Error::invalid(format!("{path:?}: the file is empty"))
                         .with_hint("every line is one object, such as {\"text\": \"…\"}")
                 })?;
-                let columns = first.keys().cloned().collect();
+                let columns = first.fields().iter().map(|(name, _)| name.clone()).collect();
                 (Source::JsonLines(JsonLineRows::open(path)?), columns)
             }
-            RowsFormat::Parquet => {
-                let rows = ParquetRows::open(path)?;
+            format @ (RowsFormat::Parquet | RowsFormat::Arrow) => {
+                let container = match format {
+                    RowsFormat::Arrow => Container::ArrowFile,
+                    _ => Container::Parquet,
+                };
+                let rows = TypedRows::open(path, container)?;
                 let columns = rows.columns();
-                (Source::Parquet(rows), columns)
+                (Source::Typed(rows), columns)
             }
         };
         let text_column = columns[choose_text(text_column, &columns, path)?].clone();
@@ -90,7 +89,7 @@ impl RowsReader {
     /// Number of rows, where the file says it.
     pub(crate) fn n_rows(&self) -> Option<u64> {
         match &self.source {
-            Source::Parquet(rows) => Some(rows.n_rows() as u64),
+            Source::Typed(rows) => Some(rows.n_rows() as u64),
             Source::Csv(_) | Source::JsonLines(_) => None,
         }
     }
@@ -100,7 +99,7 @@ impl RowsReader {
     pub(super) fn columns(&self, format: RowsFormat, interrupt: &Interrupt) -> Result<Columns> {
         Ok(match &self.source {
             Source::Csv(rows) => Columns::Kinds(Kinds::texts(rows.columns().to_vec())),
-            Source::Parquet(rows) => Columns::Frame(rows.empty().clone()),
+            Source::Typed(rows) => Columns::Frame(rows.empty().clone()),
             Source::JsonLines(_) => {
                 let mut kinds = Kinds::default();
                 if format.has_header() {
@@ -120,8 +119,8 @@ impl RowsReader {
     /// # Errors
     /// What is wrong with a row, with its place.
     pub(crate) fn next(&mut self) -> Result<Option<Chunk>> {
-        if let Source::Parquet(rows) = &mut self.source {
-            let next = rows.next(PARQUET_CHUNK_N_ROWS, &self.text_column)?;
+        if let Source::Typed(rows) = &mut self.source {
+            let next = rows.next(TYPED_CHUNK_N_ROWS, &self.text_column)?;
             return Ok(next.map(|(frame, texts)| Chunk { texts, cells: Cells::Frame(frame) }));
         }
         let mut texts = Vec::new();
@@ -142,19 +141,29 @@ impl RowsReader {
         let (row, text) = match &mut self.source {
             Source::Csv(rows) => {
                 let Some(row) = rows.next()? else { return Ok(None) };
-                let text = row.get(column).and_then(Value::as_str).map(str::to_owned);
+                let text = row.get(column).and_then(|cell| text(cell).ok()).flatten();
                 (row, text)
             }
             Source::JsonLines(rows) => {
                 let Some(row) = rows.next()? else { return Ok(None) };
-                let text = text(row.get(column).cloned()).map_err(|found| {
+                let cell = row.get(column).unwrap_or(&Datum::Null);
+                let text = text(cell).map_err(|found| {
                     wrong_kind(&self.path, rows.line(), column, found, "a string")
                         .with_hint("choose another one with --text-column COLUMN")
                 })?;
                 (row, text)
             }
-            Source::Parquet(_) => return Ok(None),
+            Source::Typed(_) => return Ok(None),
         };
         Ok(Some((row, text)))
+    }
+}
+
+/// The text that `value` is, or what it is instead.
+fn text(value: &Datum) -> Result<Option<String>, &'static str> {
+    match value {
+        Datum::Null => Ok(None),
+        Datum::Text(text) => Ok(Some(text.clone())),
+        other => Err(other.kind()),
     }
 }

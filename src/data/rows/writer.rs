@@ -9,18 +9,17 @@ use std::{
 
 use polars::{
     io::parquet::write::BatchedWriter,
-    prelude::{DataFrame, ParquetCompression, ParquetWriter, PolarsError, PolarsResult},
+    prelude::{DataFrame, DataType, ParquetCompression, ParquetWriter, PolarsError, PolarsResult},
 };
-use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use super::{
-    chunk::{AddedColumn, AddedValues, Cells, Chunk, Row, widened},
+    chunk::{AddedColumn, AddedValues, Cells, Chunk, Row, Taken, widened},
     format::RowsFormat,
     reader::{Columns, RowsReader},
 };
 use crate::{
-    data::{QueryResult, columnar::first_line},
+    data::{columnar::first_line, datum::Datum},
     error::{Error, ErrorKind, Result},
     progress::Interrupt,
     store::{sync_dir, temporary_file},
@@ -45,16 +44,17 @@ impl RowsWriter {
     /// Begins to write, for `path`, the rows of `input` with the columns `added` behind them.
     ///
     /// # Errors
-    /// When the folder cannot be written, and [`ErrorKind::Conflict`] when the input has a column
-    /// of the name of an added one.
+    /// When the folder cannot be written, or the format has no form for a column of the input, and
+    /// [`ErrorKind::Conflict`] when the input has a column of the name of an added one.
     pub(crate) fn create(
         path: &Path,
         input: &RowsReader,
         added: &[AddedColumn],
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let format = RowsFormat::of(path)?;
+        let format = RowsFormat::of_output(path)?;
         let columns = input.columns(format, interrupt)?;
+        columns.check(format)?;
         let mut names = columns.names();
         if let Some(taken) = added.iter().find(|column| names.contains(&column.name)) {
             return Err(taken_name(&taken.name, "the input"));
@@ -71,7 +71,7 @@ impl RowsWriter {
                 sink
             }
             RowsFormat::JsonLines => Sink::JsonLines(file),
-            RowsFormat::Parquet => {
+            RowsFormat::Parquet | RowsFormat::Arrow => {
                 let writer = columns
                     .frame(&[])
                     .and_then(|frame| {
@@ -112,10 +112,10 @@ impl RowsWriter {
             sink => {
                 for (row_idx, mut row) in values(chunk.cells).into_iter().enumerate() {
                     for column in added {
-                        if row.insert(column.name.clone(), column.value(row_idx)).is_some() {
+                        row.add(&column.name, column.value(row_idx)).map_err(|Taken| {
                             let row = self.n_rows + row_idx + 1;
-                            return Err(taken_name(&column.name, &format!("row {row}")));
-                        }
+                            taken_name(&column.name, &format!("row {row}"))
+                        })?;
                     }
                     sink.write_row(&row).map_err(|source| unwritten(&self.path, source))?;
                 }
@@ -157,22 +157,21 @@ impl RowsWriter {
 impl Sink {
     fn write_header(&mut self) -> io::Result<()> {
         let Self::Delimited { file, delimiter, columns } = self else { return Ok(()) };
-        let names = columns.iter().map(|name| name.as_str().into());
+        let names = columns.iter().map(|name| Some(name.as_str().into()));
         write_record(file, *delimiter, names)
     }
 
     fn write_row(&mut self, row: &Row) -> io::Result<()> {
         match self {
             Self::Delimited { file, delimiter, columns } => {
-                let cells = columns.iter().map(|name| match row.get(name) {
-                    None | Some(Value::Null) => "".into(),
-                    Some(Value::String(text)) => text.as_str().into(),
-                    Some(other) => other.to_string().into(),
-                });
+                let cells = columns
+                    .iter()
+                    .enumerate()
+                    .map(|(idx, name)| row.get_near(idx, name).and_then(Datum::to_cell));
                 write_record(file, *delimiter, cells)
             }
             Self::JsonLines(file) => {
-                serde_json::to_writer(&mut *file, row)?;
+                file.write_all(row.to_json().as_bytes())?;
                 file.write_all(b"\n")
             }
             // Its rows are written as columns.
@@ -191,6 +190,21 @@ impl Columns {
         }
     }
 
+    /// That every column has a form in `format`.
+    fn check(&self, format: RowsFormat) -> Result<()> {
+        let Self::Frame(empty) = self else { return Ok(()) };
+        let binary = empty.columns().iter().find(|column| holds_binary(column.dtype()));
+        match binary {
+            Some(column) if format != RowsFormat::Parquet => Err(Error::invalid(format!(
+                "column {:?} ({}) holds binary data, which text files have no form for",
+                column.name().as_str(),
+                column.dtype()
+            ))
+            .with_hint("write a .parquet file, which keeps it, or leave the column out")),
+            _ => Ok(()),
+        }
+    }
+
     /// `rows` of a text file as a frame; without rows an empty one.
     fn frame(&self, rows: &[Row]) -> PolarsResult<DataFrame> {
         match self {
@@ -205,27 +219,45 @@ fn values(cells: Cells) -> Vec<Row> {
         Cells::Values(rows) => return rows,
         Cells::Frame(frame) => frame,
     };
-    let mut rows = vec![Row::new(); frame.height()];
-    for (name, values) in QueryResult::new(frame).values(rows.len()) {
-        for (row, value) in rows.iter_mut().zip(values) {
-            row.insert(name.clone(), value);
-        }
-    }
-    rows
+    let mut columns: Vec<(String, std::vec::IntoIter<Datum>)> = frame
+        .columns()
+        .iter()
+        .map(|column| {
+            let values = Datum::all(column.as_materialized_series());
+            (column.name().to_string(), values.into_iter())
+        })
+        .collect();
+    let row = |_| {
+        let fields = columns.iter_mut();
+        fields.map(|(name, values)| (name.clone(), values.next().unwrap_or(Datum::Null))).collect()
+    };
+    (0..frame.height()).map(row).collect()
 }
 
-/// Writes one record as RFC 4180 says, with LF.
+fn holds_binary(dtype: &DataType) -> bool {
+    match dtype {
+        DataType::Binary | DataType::BinaryOffset => true,
+        DataType::List(inner) | DataType::Array(inner, _) => holds_binary(inner),
+        DataType::Struct(fields) => fields.iter().any(|field| holds_binary(field.dtype())),
+        _ => false,
+    }
+}
+
+/// Writes one record as RFC 4180 says, with LF. A null is nothing at all, an empty text stands in
+/// quotes.
 fn write_record<'a>(
     file: &mut BufWriter<File>,
     delimiter: u8,
-    cells: impl Iterator<Item = Cow<'a, str>>,
+    cells: impl Iterator<Item = Option<Cow<'a, str>>>,
 ) -> io::Result<()> {
     for (idx, cell) in cells.enumerate() {
         if idx > 0 {
             file.write_all(&[delimiter])?;
         }
+        let Some(cell) = cell else { continue };
         let is_special = |byte| byte == delimiter || b"\"\n\r".contains(&byte);
-        if cell.bytes().any(is_special) {
+        // A reader takes a byte order mark at the beginning of a file for none of its own.
+        if cell.is_empty() || cell.starts_with('\u{feff}') || cell.bytes().any(is_special) {
             write!(file, "\"{}\"", cell.replace('"', "\"\""))?;
         } else {
             file.write_all(cell.as_bytes())?;

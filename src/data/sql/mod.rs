@@ -23,8 +23,12 @@ use super::{
     Datasets, QueryResult,
     columnar::{first_line, guarded},
     name::SPLIT_NAMES,
+    sql_word::is_sql_word,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    reserved::TABLES,
+};
 
 /// One column of a lent table; `None` is SQL's null.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +49,8 @@ pub type Columns = Vec<(String, Column)>;
 /// Tables besides the datasets, such as the registry's.
 #[derive(Clone, Copy)]
 pub struct ExtraTables<'a> {
-    /// The tables there are.
+    /// The tables there are, all of them of [`RESERVED_NAMES`](super::RESERVED_NAMES): else a dataset
+    /// could have the name of one.
     pub names: &'a [&'a str],
     /// Builds the columns of one of them; called only when a query names it. All columns of a table
     /// have the same length.
@@ -66,8 +71,10 @@ impl Datasets {
     ///
     /// # Errors
     /// A query that is no query, cannot be parsed, or names a table or column that is not there;
-    /// and what reading the tables returns.
+    /// what reading the tables returns; and [`ErrorKind::Internal`] for a table whose name is not
+    /// reserved.
     pub fn sql(&self, query: &str, tables: &ExtraTables<'_>) -> Result<QueryResult> {
+        check_reserved(tables)?;
         match Statement::of(query)? {
             Statement::Query => self.select(query, tables),
             Statement::ShowTables => self.tables(tables),
@@ -146,6 +153,16 @@ fn texts<const N: usize>(columns: [(&str, Vec<String>); N]) -> QueryResult {
     let n_rows = columns.first().map_or(0, |(_, values)| values.len());
     let columns = columns.map(|(name, values)| Series::new(name.into(), values).into());
     QueryResult::new(DataFrame::new(n_rows, columns.into()).expect("equally long columns"))
+}
+
+/// That no dataset can have the name of a lent table.
+fn check_reserved(tables: &ExtraTables<'_>) -> Result<()> {
+    match tables.names.iter().find(|name| !TABLES.contains(name)) {
+        Some(name) => {
+            Err(Error::new(ErrorKind::Internal, format!("the table {name:?} is not reserved")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Runs the plan of a query.
@@ -247,14 +264,16 @@ fn join_dotted_names(query: &str, names: &[String]) -> String {
 
 /// A dataset's name as a query spells it.
 fn quoted(name: &str) -> String {
-    match name.contains('-') {
+    match is_quoted(name) {
         true => format!("\"{name}\""),
         false => name.to_owned(),
     }
 }
 
 fn unknown_table(table: &str, names: &[String], tables: &ExtraTables<'_>) -> Error {
-    let mut known: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+    // A dataset of a lent table's name, from a time when that was allowed, is hidden by it.
+    let datasets = names.iter().filter(|name| !tables.names.contains(&name.as_str()));
+    let mut known: Vec<String> = datasets.map(|name| quoted(name)).collect();
     known.extend(tables.names.iter().map(|&name| name.to_owned()));
     let error = Error::new(ErrorKind::NotFound, format!("sql: table {table:?} does not exist"));
     if known.is_empty() {
@@ -270,12 +289,28 @@ fn syntax_error(source: &PolarsError, query: &str, names: &[String]) -> Error {
     let reason = reason(source);
     let reason = reason.strip_prefix("sql parser error: ").unwrap_or(&reason);
     let error = Error::invalid(format!("sql: {}", lower_first(reason)));
-    match names.iter().find(|name| name.contains('-') && query.contains(name.as_str())) {
-        Some(name) => {
+    let words: Vec<&str> =
+        tokens(query).filter(|token| !token.is_blank()).map(|token| token.text).collect();
+    let is_table = |pair: &[&str], name: &str| {
+        pair[1] == name && ["from", "join"].contains(&pair[0].to_ascii_lowercase().as_str())
+    };
+    let is_named = |name: &str| match name.contains('-') {
+        true => query.contains(name),
+        false => words.windows(2).any(|pair| is_table(pair, name)),
+    };
+    match names.iter().find(|name| is_quoted(name) && is_named(name)) {
+        Some(name) if name.contains('-') => {
             error.with_hint(format!("a name with a dash stands in double quotes: \"{name}\""))
         }
+        Some(name) => error
+            .with_hint(format!("a name that is a word of SQL stands in double quotes: \"{name}\"")),
         None => error,
     }
+}
+
+/// Whether SQL reads `name` as a dataset's only in double quotes.
+fn is_quoted(name: &str) -> bool {
+    name.contains('-') || is_sql_word(name)
 }
 
 fn failed(reason: &str) -> Error {
