@@ -73,7 +73,7 @@ pub(super) fn read_split(dir: &Path) -> Result<RawRows> {
         .collect::<Vec<Result<_>>>()
         .into_iter()
         .collect::<Result<_>>()?;
-    Ok(RawRows { texts, labels, places: Places::Files { dir: dir.to_owned(), files } })
+    Ok(RawRows::new(texts, labels, Places::Files { dir: dir.to_owned(), files }))
 }
 
 fn text_files(dir: &Path) -> Result<Vec<PathBuf>> {

@@ -2,6 +2,7 @@
 //! home of polars.
 
 mod add;
+mod class_names;
 mod classes;
 mod column;
 mod columnar;
@@ -13,6 +14,8 @@ mod folder;
 mod gather;
 mod head;
 mod jsonl;
+mod kept;
+mod label;
 mod manifest;
 mod name;
 mod profile;
@@ -27,10 +30,10 @@ mod stored;
 mod stratify;
 mod words;
 
-pub use add::{AddOutcome, AddRequest, Added, Source};
+pub use add::{AddOutcome, AddRequest, Added, Dropped, KeepColumns, Source};
 pub use datasets::Datasets;
 pub use head::{Head, HeadRow};
-pub use manifest::{Dataset, SCHEMA_VERSION, SplitEntry};
+pub use manifest::{Dataset, KeptColumn, SCHEMA_VERSION, SplitEntry};
 pub use name::RESERVED_NAMES;
 pub use profile::{ClassWords, Distribution, Overlap, Profile, SplitProfile, TellingWord};
 pub use query::QueryResult;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Split,
+    KeptColumn, Split,
     fingerprint::{TextDigest, text_digests},
     words::{WordCounts, n_words},
 };
@@ -33,6 +33,8 @@ pub struct Profile {
     pub overlap: Overlap,
     /// The words that tell each class best from the others, in the training split.
     pub telling_words: Vec<ClassWords>,
+    /// What the source says of each example besides, kept for queries.
+    pub columns: Vec<KeptColumn>,
 }
 
 /// One split of a dataset in numbers.
@@ -135,6 +137,7 @@ impl Profile {
                 SplitProfile::of(test, &test_words, test_texts.len()),
             ],
             telling_words,
+            columns: Vec::new(),
         }
     }
 
@@ -144,6 +147,9 @@ impl Profile {
             .table(self.size_table())
             .table(self.length_table())
             .text(self.overlap_text());
+        if !self.columns.is_empty() {
+            output = output.text(format!("kept columns: {}", KeptColumn::listed(&self.columns)));
+        }
         if let [negative, positive] = &self.telling_words[..] {
             output = output.table(side_by_side(negative, positive));
         } else {
