@@ -5,13 +5,14 @@
 
 use serde_json::Value;
 
-use super::raw::Places;
+use super::{label::canonical, raw::Places};
 use crate::error::{Error, Result};
 
 /// The key of the metadata.
 pub(super) const METADATA_KEY: &str = "huggingface";
 
-/// The names that `metadata`, a JSON text, gives to the classes of the column `label`.
+/// The names that `metadata`, a JSON text, gives to the classes of the column `label`, spelt as
+/// labels are.
 pub(super) fn declared(metadata: &str, label: &str) -> Option<Vec<String>> {
     let metadata: Value = serde_json::from_str(metadata).ok()?;
     let feature = metadata.get("info")?.get("features")?.get(label)?;
@@ -19,13 +20,14 @@ pub(super) fn declared(metadata: &str, label: &str) -> Option<Vec<String>> {
         return None;
     }
     let names = feature.get("names")?.as_array()?;
-    let names: Vec<String> =
-        names.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+    let names: Vec<String> = names
+        .iter()
+        .map(|name| Some(canonical(name.as_str()?.to_owned())))
+        .collect::<Option<_>>()?;
     (!names.is_empty()).then_some(names)
 }
 
-/// The class names that the indices `labels` stand for; none for -1, which is no label. Labels that
-/// are the names themselves stay.
+/// The class names that the indices `labels` stand for; none for -1, which is no label.
 ///
 /// # Errors
 /// For an index that has no name, with its row.
@@ -34,9 +36,6 @@ pub(super) fn named(
     names: &[String],
     places: &Places,
 ) -> Result<Vec<Option<String>>> {
-    if labels.iter().flatten().all(|label| names.contains(label)) {
-        return Ok(labels);
-    }
     let name = |(row_idx, label): (usize, Option<String>)| {
         let Some(label) = label else { return Ok(None) };
         if label == "-1" {
@@ -70,9 +69,11 @@ mod tests {
             "text": {"dtype": "string", "_type": "Value"},
             "label": {"names": ["ham", "spam"], "_type": "ClassLabel"},
             "tags": {"feature": {"names": ["a"], "_type": "ClassLabel"}, "_type": "Sequence"},
+            "stars": {"names": ["1.0", " 2"], "_type": "ClassLabel"},
             "none": {"names": [], "_type": "ClassLabel"},
             "odd": {"names": [1, 2], "_type": "ClassLabel"}}}}"#;
         assert_eq!(declared(metadata, "label"), Some(owned(&["ham", "spam"])));
+        assert_eq!(declared(metadata, "stars"), Some(owned(&["1", "2"])));
         for column in ["text", "tags", "none", "odd", "missing"] {
             assert_eq!(declared(metadata, column), None, "{column}");
         }
@@ -90,9 +91,10 @@ mod tests {
         };
         let found = named(labels(&["1", "-1", "0"]), &names, &places).unwrap();
         assert_eq!(found, [Some("spam".to_owned()), None, Some("ham".to_owned())]);
-        let spelt = labels(&["spam", "ham"]);
-        assert_eq!(named(spelt.clone(), &names, &places).unwrap(), spelt);
-        for wrong in ["2", "-2", "1.5"] {
+        // An index may look like a name of another class.
+        let turned = named(labels(&["1", "0"]), &owned(&["1", "0"]), &places).unwrap();
+        assert_eq!(turned, [Some("0".to_owned()), Some("1".to_owned())]);
+        for wrong in ["2", "-2", "1.5", "spam"] {
             let error = named(labels(&["0", wrong]), &names, &places).unwrap_err();
             assert_eq!(
                 error.to_string(),

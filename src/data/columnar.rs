@@ -73,7 +73,8 @@ pub(super) fn read(
         Error::invalid(format!("{path:?}: text column {text:?} holds {found}, not strings"))
             .with_hint("choose another one with --text COLUMN")
     })?;
-    let mut labels = labels(frame.column(label).map_err(broken)?).map_err(|found| {
+    let label_column = frame.column(label).map_err(broken)?;
+    let mut labels = labels(label_column).map_err(|found| {
         Error::invalid(format!(
             "{path:?}: label column {label:?} holds {found}, not strings, numbers or booleans"
         ))
@@ -81,7 +82,8 @@ pub(super) fn read(
     })?;
     let places = Places::Rows { path: path.to_owned() };
     let class_names = head.hugging_face.as_deref().and_then(|metadata| declared(metadata, label));
-    if let Some(names) = &class_names {
+    // Of a column of strings they give the order alone.
+    if let (Some(names), true) = (&class_names, label_column.dtype().is_primitive_numeric()) {
         labels = named(labels, names, &places)?;
     }
     drop(frame);

@@ -7,7 +7,7 @@ use polars::prelude::Column;
 
 use super::{
     AddRequest, Dropped, KeepColumns, Source,
-    classes::{Classes, check_not_single},
+    classes::{Classes, check_not_single, listed},
     column::ColumnChoice,
     file,
     folder::{self, Folder},
@@ -129,7 +129,8 @@ fn one(
             (test_size, request.seed)
         }
     };
-    let partition = stratify(&labels, classes.names(), test_size, seed, &rows.places.whole())?;
+    let (names, by_name) = by_alphabet(classes.names(), &labels);
+    let partition = stratify(&by_name, &names, test_size, seed, &rows.places.whole())?;
     let mut texts = rows.texts;
     let (mut columns, more) = settle(vec![(rows.kept, texts.len())], request)?;
     notes.extend(more);
@@ -149,6 +150,16 @@ fn one(
         dropped: rows.dropped,
         notes,
     })
+}
+
+/// The classes in the order of the alphabet and each label's index there. Which rows go into the
+/// test split must not depend on which class is positive, nor on how classes are ordered.
+fn by_alphabet(classes: &[String], labels: &[u32]) -> (Vec<String>, Vec<u32>) {
+    let mut names = classes.to_vec();
+    names.sort_unstable();
+    let ranks: Vec<u32> =
+        classes.iter().map(|class| names.partition_point(|name| name < class) as u32).collect();
+    (names, labels.iter().map(|&label| ranks[label as usize]).collect())
 }
 
 /// The kept columns of each split, and what to say of them.
@@ -176,7 +187,7 @@ fn settle(
     if !types.is_empty() {
         notes.push(format!(
             "kept for queries, not for training: {} (leave out with --columns none)",
-            types.join(", ")
+            listed(&types)
         ));
     }
     Ok((parts, notes))

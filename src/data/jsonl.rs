@@ -75,7 +75,8 @@ fn kept(
     let rest = |&(number, line): &(u32, &str)| {
         let mut object = object(path, number, line.as_bytes())?;
         for key in taken {
-            object.remove(key);
+            // `remove` would put the last field in its place.
+            object.shift_remove(key);
         }
         Ok(object)
     };

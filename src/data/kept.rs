@@ -333,11 +333,16 @@ fn united(parts: Vec<(Kept, usize)>) -> United {
             })
             .collect();
         let is_untyped = found.iter().all(|(column, _)| column.is_none_or(|c| c.is_untyped));
+        // Beside texts, texts that look like numbers stay as they are.
+        let goes_with_numbers = found.iter().filter_map(|(column, _)| *column).all(|column| {
+            let values = &column.values;
+            column.is_untyped || values.is_full_null() || values.dtype().is_primitive_numeric()
+        });
         let columns: Vec<Option<Column>> = found
             .iter()
             .map(|(column, _)| {
                 let column = (*column)?;
-                Some(match column.is_untyped && !is_untyped {
+                Some(match column.is_untyped && !is_untyped && goes_with_numbers {
                     true => typed(vec![column.clone()]).remove(0),
                     false => column.values.clone(),
                 })
@@ -649,6 +654,9 @@ mod tests {
         // A typed column beside one of a text file.
         let mixed = settled(vec![typed(column(&[1])), texts(&[("x", &["2"])])]);
         assert_eq!(mixed, [row("x", "i64", "[1,2]")]);
+        let words = Column::new("x".into(), ["a"]);
+        let mixed = settled(vec![texts(&[("x", &["1.50"])]), typed(words)]);
+        assert_eq!(mixed, [row("x", "str", "[\"1.50\",\"a\"]")]);
     }
 
     #[test]

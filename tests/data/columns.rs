@@ -41,8 +41,9 @@ fn delimited(delimiter: char) -> String {
 fn json_lines() -> String {
     let line = |row: usize| {
         let country = if row == 3 { json!(null) } else { json!("at") };
+        let label = ["neg", "pos"][row % 2];
         let object = json!({
-            "id": row, "review": format!("text number {row}"), "sentiment": ["neg", "pos"][row % 2],
+            "id": row, "review": format!("text number {row}"), "sentiment": label,
             "price": row as f64 + 0.5, "country": country,
         });
         object.to_string() + "\n"
@@ -161,7 +162,8 @@ fn names_that_a_dataset_has_itself_are_changed_and_said() {
 #[test]
 fn what_only_one_split_has_is_null_in_the_other() {
     let lab = Lab::new();
-    let train = lab.write("train.csv", "text,label,zip,year\na,x,1010,1999\nb,y,1020,2001\n");
+    let train = lab
+        .write("train.csv", "text,label,zip,year\na,x,1010,1999\nb,y,1020,2001\ne,x,,\nf,y,1,2\n");
     let test = lab.write(
         "test.jsonl",
         "{\"text\": \"c\", \"label\": \"x\", \"year\": 2.5}\n\
@@ -177,6 +179,8 @@ fn what_only_one_split_has_is_null_in_the_other() {
             {"text": "b", "zip": "1020", "year": 2001.0, "tags": null},
             {"text": "c", "zip": null, "year": 2.5, "tags": null},
             {"text": "d", "zip": "0999", "year": null, "tags": "[\"p\",1]"},
+            {"text": "e", "zip": null, "year": null, "tags": null},
+            {"text": "f", "zip": "1", "year": 2.0, "tags": null},
         ])
     );
 }

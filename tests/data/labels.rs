@@ -73,6 +73,8 @@ fn class_names_of_the_metadata_are_the_classes() {
         // Names that say which is which are not contradicted by their order.
         (&["positive", "negative"], &["negative", "positive"], "positive"),
         (&["neg", "pos"], &["negative", "positive"], "negative"),
+        (&["1", "0"], &["negative", "positive"], "positive"),
+        (&["3", "2", "1"], &["3", "2", "1"], "3"),
     ]
     .into_iter()
     .enumerate()
