@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone, Subcommand)]
 pub enum Data {
     /// Add a dataset: an aclImdb folder, or a CSV, TSV, JSONL, Parquet or Arrow file
-    Add(Add),
+    Add(Box<Add>),
     /// Make the built-in sample: 2,000 train and 1,000 test reviews
     Sample(Sample),
     /// List datasets

@@ -46,8 +46,8 @@ pub(super) struct Examples {
 }
 
 enum Splits {
-    Both(Rows, Rows),
-    One(Rows),
+    Both(Box<Rows>, Box<Rows>),
+    One(Box<Rows>),
 }
 
 /// Reads and checks what `request` asks for.
@@ -73,8 +73,8 @@ pub(super) fn gather(request: &AddRequest, monitor: &Monitor) -> Result<Gathered
             Err(Error::invalid(format!("{source} has a test split of its own"))
                 .with_hint("leave --test-size out"))
         }
-        Splits::Both(train, test) => both(train, test, request, source, notes),
-        Splits::One(rows) => one(rows, request, source, notes),
+        Splits::Both(train, test) => both(*train, *test, request, source, notes),
+        Splits::One(rows) => one(*rows, request, source, notes),
     }
 }
 
@@ -208,19 +208,22 @@ fn read(
     notes: &mut Vec<String>,
 ) -> Result<(Splits, String)> {
     let check = |rows: RawRows| rows.check(dropping);
+    let both = |train: RawRows, test: RawRows| {
+        Ok::<_, Error>(Splits::Both(Box::new(check(train)?), Box::new(check(test)?)))
+    };
     match source {
         Source::Path(path) if path.is_dir() => {
             refuse_columns(choice)?;
             let splits = match folder::read(path)? {
-                Folder::Both { train, test } => Splits::Both(check(train)?, check(test)?),
-                Folder::One(rows) => Splits::One(check(rows)?),
+                Folder::Both { train, test } => both(*train, *test)?,
+                Folder::One(rows) => Splits::One(Box::new(check(*rows)?)),
             };
             Ok((splits, format!("folder {path:?}")))
         }
         Source::Path(path) => {
             let (rows, guessed) = file::read(path, choice)?;
             notes.extend(guessed);
-            Ok((Splits::One(check(rows)?), format!("{path:?}")))
+            Ok((Splits::One(Box::new(check(rows)?)), format!("{path:?}")))
         }
         Source::Pair { train, test } => {
             let source = format!("{train:?} and {test:?}");
@@ -237,15 +240,12 @@ fn read(
                     notes.push(format!("test: {note}"));
                 }
             }
-            Ok((Splits::Both(check(train)?, check(test)?), source))
+            Ok((both(train, test)?, source))
         }
         Source::Sample { seed } => {
             refuse_columns(choice)?;
             let (train, test): (RawRows, RawRows) = sample::generate(*seed);
-            Ok((
-                Splits::Both(check(train)?, check(test)?),
-                format!("the built-in sample, seed {seed}"),
-            ))
+            Ok((both(train, test)?, format!("the built-in sample, seed {seed}")))
         }
     }
 }
