@@ -436,6 +436,56 @@ fn a_metric_says_of_which_class_it_is() {
 }
 
 #[test]
+fn the_chosen_positive_class_is_the_one_that_everything_is_of() {
+    let book = Trialbook::new();
+    let file = book.store().join("mail.csv");
+    let rows: String = (0..80)
+        .map(|row| match row % 4 {
+            0 => format!("win money now n{row},fraud,{row}\n"),
+            // A mistake that makes the numbers of the two classes differ.
+            1 if row % 8 == 1 => format!("win the meeting n{row},legit,{row}\n"),
+            _ => format!("the invoice of the meeting n{row},legit,{row}\n"),
+        })
+        .collect();
+    std::fs::write(&file, format!("text,label,id\n{rows}")).unwrap();
+    let file = file.to_str().unwrap();
+    let added = book.call(&["data", "add", "legit", file]).stdout;
+    assert!(added.contains("will be of legit (for the other: --positive \"fraud\")"), "{added}");
+    let added = book.call(&["data", "add", "fraud", file, "--positive", "fraud"]).stdout;
+    assert!(added.contains("fraud is the positive class, as chosen"), "{added}");
+    assert!(added.contains("kept for queries, not for training: id (i64)"), "{added}");
+    let shown = book.call(&["data", "show", "fraud"]).stdout;
+    assert!(shown.contains("positive class: fraud"), "{shown}");
+    let trained =
+        book.json(&["train", "tfidf", "--data", "legit", "--model", "Mail", "--c", "0.1"]);
+    let trained = &trained["metrics"];
+    assert_eq!(trained["f1"], trained["f1_legit"]);
+    book.json(&["gate", "Mail", "1", "--min", "0"]);
+    book.json(&["promote", "Mail", "1"]);
+    let trained =
+        book.json(&["train", "tfidf", "--data", "fraud", "--model", "Mail", "--c", "0.1"]);
+    let trained = &trained["metrics"];
+    assert_eq!(trained["f1"], trained["f1_fraud"]);
+    assert_ne!(trained["f1"], trained["f1_legit"], "else this test would show nothing");
+    // Both were measured on the same rows, but by F1 of another class: Production is measured anew.
+    let judged = book.json(&["gate", "Mail", "2"]);
+    assert_eq!(judged["baseline"]["reevaluated"], true, "{judged}");
+    let metrics = &judged["baseline"]["metrics"];
+    assert_eq!(metrics["f1"], metrics["f1_fraud"], "{judged}");
+    assert_eq!(judged["passed"], true, "{judged}");
+    let judged = book.call(&["gate", "Mail", "2"]).stdout;
+    assert!(judged.contains("f1 of fraud >= Production version 1"), "{judged}");
+    let evaluated = book.call(&["evaluate", "Mail/1", "--data", "fraud"]).stdout;
+    assert!(evaluated.contains("f1 of fraud"), "{evaluated}");
+    let answer = book.json(&["predict", "win money now", "--model", "Mail/2"]);
+    assert_eq!(answer["probability"], answer["scores"]["fraud"], "{answer}");
+    let rows = book.json(&["sql", "select count(*) as n, max(id) as high from fraud"]);
+    assert_eq!(rows, serde_json::json!([{"n": 80, "high": 79}]));
+    let refused = book.fails(1, &["data", "add", "x", file, "--columns", "colour"]);
+    assert!(refused.contains("no column \"colour\" to keep"), "{refused}");
+}
+
+#[test]
 fn a_mistyped_model_is_told_of_when_a_server_starts() {
     let book = Trialbook::new();
     book.json(&["data", "sample"]);

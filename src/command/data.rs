@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Session;
 use crate::{
-    data::{AddRequest, Dataset, Source},
+    data::{AddRequest, Dataset, KeepColumns, Source},
     error::{Error, Result},
     output::Output,
 };
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone, Subcommand)]
 pub enum Data {
     /// Add a dataset: an aclImdb folder, or a CSV, TSV, JSONL, Parquet or Arrow file
-    Add(Add),
+    Add(Box<Add>),
     /// Make the built-in sample: 2,000 train and 1,000 test reviews
     Sample(Sample),
     /// List datasets
@@ -57,6 +57,20 @@ pub struct Add {
     /// The seed of that split
     #[arg(long, default_value_t = AddRequest::DEFAULT_SEED)]
     seed: u64,
+    /// The positive one of two classes: precision, recall, F1 and probabilities are of it; without
+    /// it `positive`, or the last one
+    #[arg(long, value_name = "CLASS")]
+    positive: Option<String>,
+    /// Leave out rows whose label is null or empty, and say how many
+    #[arg(long)]
+    drop_unlabelled: bool,
+    /// Leave out rows whose text is null or empty, and say how many
+    #[arg(long)]
+    drop_empty: bool,
+    /// The other columns to keep for queries: `all`, `none` or names with commas. `all` keeps the
+    /// first 64, up to 256 MiB, without bytes and without columns that have a text over 64 KiB
+    #[arg(long, default_value = "all", value_name = "COLUMNS")]
+    columns: KeepColumns,
 }
 
 /// The built-in sample.
@@ -124,6 +138,10 @@ impl Add {
             label_column: self.label.clone(),
             test_size: self.test_size,
             seed: self.seed,
+            positive: self.positive.clone(),
+            drop_unlabelled: self.drop_unlabelled,
+            drop_empty: self.drop_empty,
+            columns: self.columns.clone(),
         };
         let datasets = session.book.datasets();
         Ok(datasets.add(&self.name, &request, &session.monitor)?.to_output())

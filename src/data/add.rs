@@ -1,11 +1,15 @@
 //! What is asked of `data add`, and what it answers.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use serde::Serialize;
 
 use super::Dataset;
-use crate::{figure, output::Output};
+use crate::{
+    error::{Error, Result},
+    figure,
+    output::Output,
+};
 
 /// A dataset to be added.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +25,39 @@ pub struct AddRequest {
     pub test_size: Option<f64>,
     /// Decides which examples become the test split.
     pub seed: u64,
+    /// The positive one of two classes: precision, recall, F1, curves and the `probability` of a
+    /// prediction are of it. `None` means `positive` where the labels are spellings of negative
+    /// and positive, else the last class in label order.
+    pub positive: Option<String>,
+    /// Leave rows out whose label is null or empty, instead of refusing them.
+    pub drop_unlabelled: bool,
+    /// Leave rows out whose text is null or empty, instead of refusing them.
+    pub drop_empty: bool,
+    /// Which columns besides text and label are kept for queries.
+    pub columns: KeepColumns,
+}
+
+/// Which columns of a source besides text and label a dataset keeps. Queries see them; training
+/// does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum KeepColumns {
+    /// The first 64, without those of bytes and those with a text of more than 64 KiB, as long as
+    /// they take at most 256 MiB together.
+    #[default]
+    All,
+    /// None of them.
+    None,
+    /// Those with these names.
+    Only(Vec<String>),
+}
+
+/// Rows of the source that were left out, as asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// Rows whose label is null or empty.
+    pub n_unlabelled: usize,
+    /// Rows with a label whose text is null or empty.
+    pub n_empty: usize,
 }
 
 /// Where examples come from.
@@ -49,6 +86,8 @@ pub struct Added {
     pub dataset: Dataset,
     /// Whether it was new.
     pub outcome: AddOutcome,
+    /// What was left out of all splits together.
+    pub dropped: Dropped,
     /// What was guessed on the way, such as `label column "sentiment" (guessed)`.
     pub notes: Vec<String>,
 }
@@ -78,14 +117,68 @@ impl AddRequest {
             label_column: None,
             test_size: None,
             seed: Self::DEFAULT_SEED,
+            positive: None,
+            drop_unlabelled: false,
+            drop_empty: false,
+            columns: KeepColumns::All,
         }
+    }
+}
+
+impl FromStr for KeepColumns {
+    type Err = Error;
+
+    /// `all`, `none`, or names with commas between them.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "all" => return Ok(Self::All),
+            "none" => return Ok(Self::None),
+            _ => {}
+        }
+        let mut names: Vec<String> = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            if name.is_empty() {
+                return Err(Error::invalid(format!("columns {text:?}: a name is empty"))
+                    .with_hint("write `all`, `none`, or names with commas between them"));
+            }
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(Self::Only(names))
+    }
+}
+
+impl Dropped {
+    /// Both counts of two splits.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            n_unlabelled: self.n_unlabelled + other.n_unlabelled,
+            n_empty: self.n_empty + other.n_empty,
+        }
+    }
+
+    /// Rows left out for either reason.
+    pub fn n_rows(self) -> usize {
+        self.n_unlabelled + self.n_empty
+    }
+
+    /// What a note says of rows that are not in the split `place`; nothing where all are.
+    pub(super) fn note(self, place: &str) -> Option<String> {
+        let rows = |n: usize, what: &str| {
+            let rows = if n == 1 { "row" } else { "rows" };
+            (n > 0).then(|| format!("{} {rows} without {what}", figure::count(n)))
+        };
+        let parts = [rows(self.n_unlabelled, "a label"), rows(self.n_empty, "a text")];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| format!("{place}{} dropped", parts.join(" and ")))
     }
 }
 
 impl Added {
     /// What `data add` shows.
     pub fn to_output(&self) -> Output {
-        let Self { dataset, outcome, notes } = self;
+        let Self { dataset, outcome, notes, .. } = self;
         let counts: Vec<String> = dataset
             .splits
             .iter()

@@ -3,6 +3,10 @@
 
 use std::path::Path;
 
+use super::{
+    KeepColumns,
+    kept::{Kept, Wanted, wanted},
+};
 use crate::error::{Error, Result};
 
 /// Names that say "text", the likeliest first.
@@ -25,10 +29,18 @@ const LABEL_NAMES: [&str; 7] =
     ["label", "sentiment", "class", "target", "category", "polarity", "labels"];
 
 /// The columns asked for; `None` is guessed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct ColumnChoice<'a> {
     pub(super) text: Option<&'a str>,
     pub(super) label: Option<&'a str>,
+    /// Which of the others are kept.
+    pub(super) keep: &'a KeepColumns,
+}
+
+impl Default for ColumnChoice<'_> {
+    fn default() -> Self {
+        Self { text: None, label: None, keep: &KeepColumns::All }
+    }
 }
 
 /// The indices of the chosen columns, and a remark for each one that was guessed.
@@ -40,6 +52,15 @@ pub(super) struct ChosenColumns {
 }
 
 impl ColumnChoice<'_> {
+    /// Which of the columns `found` are kept, besides those at `taken`, and what is known of the
+    /// others.
+    ///
+    /// # Errors
+    /// As [`wanted`].
+    pub(super) fn kept(self, found: &[String], taken: &[usize]) -> Result<(Vec<Wanted>, Kept)> {
+        wanted(found, taken, self.keep)
+    }
+
     /// Finds both columns among the `found` ones of the file `path`.
     ///
     /// # Errors
@@ -143,7 +164,8 @@ mod tests {
         label: Option<&str>,
     ) -> Result<(usize, usize, usize)> {
         let found: Vec<String> = found.iter().map(|column| (*column).to_owned()).collect();
-        let chosen = ColumnChoice { text, label }.choose(&found, Path::new("a.csv"))?;
+        let chosen = ColumnChoice { text, label, ..ColumnChoice::default() }
+            .choose(&found, Path::new("a.csv"))?;
         Ok((chosen.text_idx, chosen.label_idx, chosen.notes.len()))
     }
 

@@ -8,6 +8,7 @@ use std::{borrow::Cow, path::Path};
 
 use super::{
     column::ColumnChoice,
+    kept::TextCells,
     raw::{Places, RawRows, not_utf8},
 };
 use crate::error::{Error, Result};
@@ -34,11 +35,8 @@ pub(super) fn read(
     let header: Vec<String> =
         fields.iter().map(|field| records.value(field).into_owned()).collect();
     let chosen = choice.choose(&header, path)?;
-    let mut rows = RawRows {
-        texts: Vec::new(),
-        labels: Vec::new(),
-        places: Places::Lines { path: path.to_owned(), lines: Vec::new() },
-    };
+    let mut kept = TextCells::new(choice.kept(&header, &[chosen.text_idx, chosen.label_idx])?);
+    let (mut texts, mut labels) = (Vec::new(), Vec::new());
     let mut lines = Vec::new();
     while let Some(line) = records.next(&mut fields)? {
         if fields.len() != header.len() {
@@ -50,12 +48,14 @@ pub(super) fn read(
             ))
             .with_hint("a text that contains the delimiter or a line break must stand in quotes"));
         }
-        rows.texts.push(Some(records.value(&fields[chosen.text_idx]).into_owned()));
-        rows.labels.push(Some(records.value(&fields[chosen.label_idx]).into_owned()));
+        texts.push(Some(records.value(&fields[chosen.text_idx]).into_owned()));
+        labels.push(Some(records.value(&fields[chosen.label_idx]).into_owned()));
+        kept.push(|idx| records.value(&fields[idx]));
         lines.push(line);
     }
-    rows.places = Places::Lines { path: path.to_owned(), lines };
-    Ok((rows, chosen.notes))
+    let places = Places::Lines { path: path.to_owned(), lines };
+    let kept = kept.finish();
+    Ok((RawRows { kept, ..RawRows::new(texts, labels, places) }, chosen.notes))
 }
 
 /// A cursor over the records of one file.
@@ -203,7 +203,8 @@ mod tests {
     use super::*;
 
     fn read_csv(content: &[u8]) -> Result<RawRows> {
-        let choice = ColumnChoice { text: Some("text"), label: Some("label") };
+        let choice =
+            ColumnChoice { text: Some("text"), label: Some("label"), ..ColumnChoice::default() };
         read(Path::new("a.csv"), content, b',', choice).map(|(rows, _)| rows)
     }
 

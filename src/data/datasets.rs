@@ -11,8 +11,8 @@ use std::{
 use polars::prelude::{LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, col, lit, when};
 
 use super::{
-    AddOutcome, AddRequest, Added, Dataset, Fingerprint, Head, HeadRow, Profile, SCHEMA_VERSION,
-    Split, SplitEntry,
+    AddOutcome, AddRequest, Added, Dataset, Fingerprint, Head, HeadRow, KeptColumn, Profile,
+    SCHEMA_VERSION, Split, SplitEntry,
     columnar::first_line,
     gather::{Examples, Gathered, gather},
     manifest::MANIFEST_FILE,
@@ -112,11 +112,11 @@ impl Datasets {
         let dataset = self.get(name)?;
         let (train, test) =
             rayon::join(|| self.load(&dataset, "train"), || self.load(&dataset, "test"));
-        Ok(Profile::of(&dataset.name, &train?, &test?))
+        Ok(Profile { columns: dataset.columns, ..Profile::of(&dataset.name, &train?, &test?) })
     }
 
-    /// A lazy frame over `imdb.train` or `imdb.test` with the columns `text`, `label` and `target`,
-    /// or over both splits of `imdb` with the further column `split`. Being lazy it does not check
+    /// A lazy frame over `imdb.train` or `imdb.test` with the columns `text`, `label`, `target` and
+    /// those that were kept, or over both splits of `imdb` with the further column `split`. Being lazy it does not check
     /// the files' bytes; [`Datasets::verify`] does.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Datasets {
         let gathered = gather(request, monitor)?;
         let dataset = monitor.stage("fingerprint", None, || self.manifest(name, &gathered));
         if let Some(existing) = self.find(name)? {
-            return settle(existing, &dataset, gathered.notes);
+            return settle(existing, &dataset, gathered);
         }
         monitor.interrupt.check()?;
         monitor.stage("write", None, || self.write(dataset, gathered))
@@ -311,6 +311,15 @@ impl Datasets {
             source: gathered.source.clone(),
             added_ms: now_ms(),
             splits: vec![entry("train", &gathered.train), entry("test", &gathered.test)],
+            columns: gathered
+                .train
+                .columns
+                .iter()
+                .map(|column| KeptColumn {
+                    name: column.name().to_string(),
+                    dtype: column.dtype().to_string(),
+                })
+                .collect(),
         }
     }
 
@@ -321,12 +330,7 @@ impl Datasets {
             self.temporary_dir().map_err(|source| Error::io("write into", &data_dir, source))?;
         let dir = temporary.path();
         let write = |split: &SplitEntry, examples: &Examples| {
-            stored::write(
-                &dir.join(&split.file),
-                &examples.texts,
-                &examples.labels,
-                &dataset.classes,
-            )
+            stored::write(&dir.join(&split.file), examples, &dataset.classes)
         };
         let (train, test) = rayon::join(
             || write(&dataset.splits[0], &gathered.train),
@@ -346,11 +350,12 @@ impl Datasets {
                 // The folder has left its temporary name; nothing is there to clean up.
                 let _ = temporary.keep();
                 sync_dir(&data_dir)?;
-                Ok(Added { dataset, outcome: AddOutcome::Created, notes: gathered.notes })
+                let Gathered { dropped, notes, .. } = gathered;
+                Ok(Added { dataset, outcome: AddOutcome::Created, dropped, notes })
             }
             // Another process was faster: what it added decides.
             Err(source) => match self.find(&dataset.name)? {
-                Some(existing) => settle(existing, &dataset, gathered.notes),
+                Some(existing) => settle(existing, &dataset, gathered),
                 None => Err(Error::io("put in place", &place, source)),
             },
         }
@@ -375,32 +380,61 @@ impl Datasets {
     }
 }
 
-/// Two adds under one name: the same examples are fine, others are a conflict.
-fn settle(existing: Dataset, asked: &Dataset, notes: Vec<String>) -> Result<Added> {
-    let same = existing.classes == asked.classes
-        && existing.splits.len() == asked.splits.len()
+/// Two adds under one name: the same examples are fine, others are a conflict, and so is another
+/// positive class. Kept columns do not count, but one is told when others are there.
+fn settle(existing: Dataset, asked: &Dataset, gathered: Gathered) -> Result<Added> {
+    let Gathered { dropped, mut notes, .. } = gathered;
+    let is_same = existing.splits.len() == asked.splits.len()
         && existing
             .splits
             .iter()
             .zip(&asked.splits)
-            .all(|(old, new)| old.name == new.name && old.fingerprint == new.fingerprint);
-    if same {
-        return Ok(Added { dataset: existing, outcome: AddOutcome::Unchanged, notes });
-    }
-    Err(Error::new(
-        ErrorKind::Conflict,
-        format!(
-            "dataset {:?} exists with other examples: {} rows from {}, asked for {} rows",
-            existing.name,
-            existing.n_rows(),
-            existing.source,
-            asked.n_rows()
-        ),
-    )
-    .with_hint(format!(
+            // Not the counts: their order is that of the classes.
+            .all(|(old, new)| {
+                old.name == new.name && old.fingerprint.sha256 == new.fingerprint.sha256
+            });
+    let removal = format!(
         "choose another name, or remove it first with `trialbook data remove {}`",
         existing.name
-    )))
+    );
+    if !is_same {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "dataset {:?} exists with other examples: {} rows from {}, asked for {} rows",
+                existing.name,
+                existing.n_rows(),
+                existing.source,
+                asked.n_rows()
+            ),
+        )
+        .with_hint(removal));
+    }
+    if let (Some(old), Some(new)) = (existing.positive(), asked.positive())
+        && old != new
+    {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "dataset {:?} exists with the same examples and the positive class {old:?}, asked \
+                 for {new:?}",
+                existing.name
+            ),
+        )
+        .with_hint(removal));
+    }
+    if existing.columns != asked.columns {
+        let kept = match existing.columns.as_slice() {
+            [] => "none".to_owned(),
+            columns => KeptColumn::listed(columns),
+        };
+        notes.push(format!(
+            "the columns that the store has kept stay as they are: {kept}; to have others remove \
+             the dataset first with `trialbook data remove {}`",
+            existing.name
+        ));
+    }
+    Ok(Added { dataset: existing, outcome: AddOutcome::Unchanged, dropped, notes })
 }
 
 fn unreadable(name: &str, source: &PolarsError) -> Error {

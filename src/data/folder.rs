@@ -21,9 +21,9 @@ const EXPECTED: &str =
 #[derive(Debug)]
 pub(super) enum Folder {
     /// `{train,test}/{pos,neg}`.
-    Both { train: RawRows, test: RawRows },
+    Both { train: Box<RawRows>, test: Box<RawRows> },
     /// `{pos,neg}`: one split.
-    One(RawRows),
+    One(Box<RawRows>),
 }
 
 /// Reads the folder `dir` of both splits, or of one.
@@ -32,7 +32,7 @@ pub(super) enum Folder {
 /// When `pos` or `neg` is missing somewhere, with the folder; invalid UTF-8, with the file.
 pub(super) fn read(dir: &Path) -> Result<Folder> {
     if CLASS_DIRS.iter().any(|class| dir.join(class).is_dir()) {
-        return read_split(dir).map(Folder::One);
+        return read_split(dir).map(Box::new).map(Folder::One);
     }
     for split in ["train", "test"] {
         if !dir.join(split).is_dir() {
@@ -42,8 +42,8 @@ pub(super) fn read(dir: &Path) -> Result<Folder> {
         }
     }
     Ok(Folder::Both {
-        train: read_split(&dir.join("train"))?,
-        test: read_split(&dir.join("test"))?,
+        train: Box::new(read_split(&dir.join("train"))?),
+        test: Box::new(read_split(&dir.join("test"))?),
     })
 }
 
@@ -73,7 +73,7 @@ pub(super) fn read_split(dir: &Path) -> Result<RawRows> {
         .collect::<Vec<Result<_>>>()
         .into_iter()
         .collect::<Result<_>>()?;
-    Ok(RawRows { texts, labels, places: Places::Files { dir: dir.to_owned(), files } })
+    Ok(RawRows::new(texts, labels, Places::Files { dir: dir.to_owned(), files }))
 }
 
 fn text_files(dir: &Path) -> Result<Vec<PathBuf>> {

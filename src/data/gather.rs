@@ -1,13 +1,18 @@
 //! From a request to two checked splits in memory: read, check, name the classes, split. Nothing
 //! is written here, so an error changes nothing.
 
+use std::mem;
+
+use polars::prelude::Column;
+
 use super::{
-    AddRequest, Source,
-    classes::{Classes, check_not_single},
+    AddRequest, Dropped, KeepColumns, Source,
+    classes::{Classes, check_not_single, listed},
     column::ColumnChoice,
     file,
     folder::{self, Folder},
-    raw::{RawRows, Rows},
+    kept::{Kept, Settled, picked},
+    raw::{Dropping, RawRows, Rows},
     sample,
     stratify::{check_test_size, stratify},
 };
@@ -24,6 +29,8 @@ pub(super) struct Gathered {
     pub(super) test: Examples,
     /// Where the examples came from, for the reader.
     pub(super) source: String,
+    /// What was left out as asked.
+    pub(super) dropped: Dropped,
     /// What was guessed.
     pub(super) notes: Vec<String>,
 }
@@ -34,11 +41,13 @@ pub(super) struct Examples {
     pub(super) texts: Vec<String>,
     /// Class indices.
     pub(super) labels: Vec<u32>,
+    /// The kept columns, the same in both splits; one value an example.
+    pub(super) columns: Vec<Column>,
 }
 
 enum Splits {
-    Both(Rows, Rows),
-    One(Rows),
+    Both(Box<Rows>, Box<Rows>),
+    One(Box<Rows>),
 }
 
 /// Reads and checks what `request` asks for.
@@ -52,32 +61,49 @@ pub(super) fn gather(request: &AddRequest, monitor: &Monitor) -> Result<Gathered
     let choice = ColumnChoice {
         text: request.text_column.as_deref(),
         label: request.label_column.as_deref(),
+        keep: &request.columns,
     };
+    let dropping = Dropping { unlabelled: request.drop_unlabelled, empty: request.drop_empty };
     let mut notes = Vec::new();
     let (splits, source) =
-        monitor.stage("read", None, || read(&request.source, choice, &mut notes))?;
+        monitor.stage("read", None, || read(&request.source, choice, dropping, &mut notes))?;
     monitor.interrupt.check()?;
     match splits {
         Splits::Both(..) if request.test_size.is_some() => {
             Err(Error::invalid(format!("{source} has a test split of its own"))
                 .with_hint("leave --test-size out"))
         }
-        Splits::Both(train, test) => both(train, test, source, notes),
-        Splits::One(rows) => one(rows, request, source, notes),
+        Splits::Both(train, test) => both(*train, *test, request, source, notes),
+        Splits::One(rows) => one(*rows, request, source, notes),
     }
 }
 
-fn both(train: Rows, test: Rows, source: String, mut notes: Vec<String>) -> Result<Gathered> {
-    let classes = Classes::of(&train)?;
+fn both(
+    mut train: Rows,
+    mut test: Rows,
+    request: &AddRequest,
+    source: String,
+    mut notes: Vec<String>,
+) -> Result<Gathered> {
+    let classes = Classes::of(&train, request.positive.as_deref())?;
     let train_labels = classes.encode(&train)?;
     let test_labels = classes.encode(&test)?;
     check_not_single(&test_labels, classes.names(), &test.places.whole())?;
-    notes.extend(classes.note(&train));
+    notes.extend(train.dropped.note("train: "));
+    notes.extend(test.dropped.note("test: "));
+    notes.extend(classes.notes(&train));
+    let dropped = train.dropped.and(test.dropped);
+    let parts = [&mut train, &mut test].map(|rows| (mem::take(&mut rows.kept), rows.texts.len()));
+    let (mut columns, more) = settle(parts.into(), request)?;
+    notes.extend(more);
+    let test_columns = columns.pop().unwrap_or_default();
+    let train_columns = columns.pop().unwrap_or_default();
     Ok(Gathered {
         classes: classes.names().to_vec(),
-        train: Examples { texts: train.texts, labels: train_labels },
-        test: Examples { texts: test.texts, labels: test_labels },
-        source,
+        train: Examples { texts: train.texts, labels: train_labels, columns: train_columns },
+        test: Examples { texts: test.texts, labels: test_labels, columns: test_columns },
+        source: with_dropped(source, dropped),
+        dropped,
         notes,
     })
 }
@@ -88,9 +114,10 @@ fn one(
     source: String,
     mut notes: Vec<String>,
 ) -> Result<Gathered> {
-    let classes = Classes::of(&rows)?;
+    let classes = Classes::of(&rows, request.positive.as_deref())?;
     let labels = classes.encode(&rows)?;
-    notes.extend(classes.note(&rows));
+    notes.extend(rows.dropped.note(""));
+    notes.extend(classes.notes(&rows));
     let (test_size, seed) = match request.test_size {
         Some(test_size) => (test_size, request.seed),
         None => {
@@ -102,39 +129,101 @@ fn one(
             (test_size, request.seed)
         }
     };
-    let partition = stratify(&labels, classes.names(), test_size, seed, &rows.places.whole())?;
+    let (names, by_name) = by_alphabet(classes.names(), &labels);
+    let partition = stratify(&by_name, &names, test_size, seed, &rows.places.whole())?;
     let mut texts = rows.texts;
-    let mut take = |rows: &[usize]| Examples {
-        texts: rows.iter().map(|&row| std::mem::take(&mut texts[row])).collect(),
-        labels: rows.iter().map(|&row| labels[row]).collect(),
+    let (mut columns, more) = settle(vec![(rows.kept, texts.len())], request)?;
+    notes.extend(more);
+    let columns = columns.pop().unwrap_or_default();
+    let mut take = |rows: &[usize]| {
+        Ok::<_, Error>(Examples {
+            texts: rows.iter().map(|&row| mem::take(&mut texts[row])).collect(),
+            labels: rows.iter().map(|&row| labels[row]).collect(),
+            columns: columns.iter().map(|column| picked(column, rows)).collect::<Result<_>>()?,
+        })
     };
     Ok(Gathered {
-        train: take(&partition.train),
-        test: take(&partition.test),
+        train: take(&partition.train)?,
+        test: take(&partition.test)?,
         classes: classes.names().to_vec(),
-        source: format!("{source}, test size {test_size}, seed {seed}"),
+        source: with_dropped(format!("{source}, test size {test_size}, seed {seed}"), rows.dropped),
+        dropped: rows.dropped,
         notes,
     })
+}
+
+/// The classes in the order of the alphabet and each label's index there. Which rows go into the
+/// test split must not depend on which class is positive, nor on how classes are ordered.
+fn by_alphabet(classes: &[String], labels: &[u32]) -> (Vec<String>, Vec<u32>) {
+    let mut names = classes.to_vec();
+    names.sort_unstable();
+    let ranks: Vec<u32> =
+        classes.iter().map(|class| names.partition_point(|name| name < class) as u32).collect();
+    (names, labels.iter().map(|&label| ranks[label as usize]).collect())
+}
+
+/// The kept columns of each split, and what to say of them.
+///
+/// # Errors
+/// When one is asked for by name that is not there or cannot be kept.
+fn settle(
+    parts: Vec<(Kept, usize)>,
+    request: &AddRequest,
+) -> Result<(Vec<Vec<Column>>, Vec<String>)> {
+    if let KeepColumns::Only(asked) = &request.columns
+        && let Some(missing) =
+            asked.iter().find(|name| parts.iter().all(|(kept, _)| !kept.has(name)))
+    {
+        return Err(Error::invalid(format!("no column {missing:?} to keep in the source"))
+            .with_hint("choose others with --columns A,B, or all of them with --columns all"));
+    }
+    let Settled { parts, mut notes } = Kept::settle(parts, &request.columns)?;
+    let types: Vec<String> = parts
+        .first()
+        .into_iter()
+        .flatten()
+        .map(|column| format!("{} ({})", column.name(), column.dtype()))
+        .collect();
+    if !types.is_empty() {
+        notes.push(format!(
+            "kept for queries, not for training: {} (leave out with --columns none)",
+            listed(&types)
+        ));
+    }
+    Ok((parts, notes))
+}
+
+fn with_dropped(source: String, dropped: Dropped) -> String {
+    match dropped.n_rows() {
+        0 => source,
+        1 => format!("{source}, 1 row dropped"),
+        n_rows => format!("{source}, {n_rows} rows dropped"),
+    }
 }
 
 fn read(
     source: &Source,
     choice: ColumnChoice<'_>,
+    dropping: Dropping,
     notes: &mut Vec<String>,
 ) -> Result<(Splits, String)> {
+    let check = |rows: RawRows| rows.check(dropping);
+    let both = |train: RawRows, test: RawRows| {
+        Ok::<_, Error>(Splits::Both(Box::new(check(train)?), Box::new(check(test)?)))
+    };
     match source {
         Source::Path(path) if path.is_dir() => {
             refuse_columns(choice)?;
             let splits = match folder::read(path)? {
-                Folder::Both { train, test } => Splits::Both(train.check()?, test.check()?),
-                Folder::One(rows) => Splits::One(rows.check()?),
+                Folder::Both { train, test } => both(*train, *test)?,
+                Folder::One(rows) => Splits::One(Box::new(check(*rows)?)),
             };
             Ok((splits, format!("folder {path:?}")))
         }
         Source::Path(path) => {
             let (rows, guessed) = file::read(path, choice)?;
             notes.extend(guessed);
-            Ok((Splits::One(rows.check()?), format!("{path:?}")))
+            Ok((Splits::One(Box::new(check(rows)?)), format!("{path:?}")))
         }
         Source::Pair { train, test } => {
             let source = format!("{train:?} and {test:?}");
@@ -151,25 +240,26 @@ fn read(
                     notes.push(format!("test: {note}"));
                 }
             }
-            Ok((Splits::Both(train.check()?, test.check()?), source))
+            Ok((both(train, test)?, source))
         }
         Source::Sample { seed } => {
             refuse_columns(choice)?;
             let (train, test): (RawRows, RawRows) = sample::generate(*seed);
-            Ok((
-                Splits::Both(train.check()?, test.check()?),
-                format!("the built-in sample, seed {seed}"),
-            ))
+            Ok((both(train, test)?, format!("the built-in sample, seed {seed}")))
         }
     }
 }
 
 fn refuse_columns(choice: ColumnChoice<'_>) -> Result<()> {
-    match choice.text.or(choice.label) {
+    let kept = match choice.keep {
+        KeepColumns::Only(names) => names.first().map(String::as_str),
+        KeepColumns::All | KeepColumns::None => None,
+    };
+    match choice.text.or(choice.label).or(kept) {
         None => Ok(()),
         Some(column) => Err(Error::invalid(format!(
             "column {column:?} was named, but this source has no columns"
         ))
-        .with_hint("leave --text and --label out")),
+        .with_hint("leave --text, --label and --columns out")),
     }
 }

@@ -3,15 +3,20 @@
 
 use std::path::Path;
 
+use polars::prelude::{Column, PolarsError};
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
+    KeepColumns,
     column::ColumnChoice,
+    columnar::first_line,
+    kept::Kept,
     raw::{Places, RawRows, not_utf8},
+    rows::{Kinds, Row},
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Reads both fields of the file at `path` whose content is `bytes`. The first object's keys are
 /// the columns; a key that a later object lacks is a null.
@@ -52,9 +57,79 @@ pub(super) fn read(
         .into_iter()
         .collect::<Result<_>>()?;
     let (texts, labels) = cells.into_iter().unzip();
+    let kept = kept(path, &numbered, [text_key, label_key], choice)?;
     let lines = numbered.into_iter().map(|(number, _)| number).collect();
     let places = Places::Lines { path: path.to_owned(), lines };
-    Ok((RawRows { texts, labels, places }, chosen.notes))
+    Ok((RawRows { kept, ..RawRows::new(texts, labels, places) }, chosen.notes))
+}
+
+/// Lines that are made into columns at once: all objects together would fill the memory.
+const KEPT_CHUNK_N_LINES: usize = 4_096;
+
+/// The fields besides those of the keys `taken`, with the types that their values have in common.
+/// The lines are parsed twice more, for the types and for the values, but only if there are any.
+fn kept(
+    path: &Path,
+    numbered: &[(u32, &str)],
+    taken: [&String; 2],
+    choice: ColumnChoice<'_>,
+) -> Result<Kept> {
+    let rest = |&(number, line): &(u32, &str)| {
+        let mut row: Row = object(path, number, line.as_bytes())?;
+        taken.into_iter().for_each(|key| row.remove(key));
+        Ok(row)
+    };
+    if *choice.keep == KeepColumns::None {
+        return Ok(Kept::default());
+    }
+    let kinds_of = |lines: &[(u32, &str)]| {
+        let mut kinds = Kinds::default();
+        for line in lines {
+            kinds.extend(&rest(line)?);
+        }
+        Ok(kinds)
+    };
+    let kinds = numbered
+        .par_chunks(KEPT_CHUNK_N_LINES)
+        .map(kinds_of)
+        .collect::<Result<Vec<Kinds>>>()?
+        .into_iter()
+        .fold(Kinds::default(), Kinds::or);
+    // The keys of text and label are the first two, so that no field may have their names.
+    let found: Vec<String> = taken.into_iter().cloned().chain(kinds.names()).collect();
+    let (wanted, mut kept) = choice.kept(&found, &[0, 1])?;
+    if wanted.is_empty() {
+        return Ok(kept);
+    }
+    let columns_of = |lines: &[(u32, &str)]| {
+        let rows: Vec<Row> = lines.iter().map(rest).collect::<Result<_>>()?;
+        let mut columns: Vec<Option<Column>> = kinds.columns(&rows).into_iter().map(Some).collect();
+        Ok(wanted.iter().map(|wanted| columns[wanted.idx - 2].take()).collect())
+    };
+    let chunks: Vec<Vec<Option<Column>>> =
+        numbered.par_chunks(KEPT_CHUNK_N_LINES).map(columns_of).collect::<Result<_>>()?;
+    let mut columns: Vec<Option<Column>> = vec![None; wanted.len()];
+    for chunk in chunks {
+        for (column, part) in columns.iter_mut().zip(chunk) {
+            match (column.as_mut(), part) {
+                (Some(column), Some(part)) => {
+                    column.append_owned(part).map_err(|source| unlike(path, &source))?;
+                }
+                (_, part) => *column = part,
+            }
+        }
+    }
+    for (wanted, column) in wanted.iter().zip(columns) {
+        if let Some(column) = column {
+            kept.push(wanted, column);
+        }
+    }
+    Ok(kept)
+}
+
+fn unlike(path: &Path, source: &PolarsError) -> Error {
+    Error::new(ErrorKind::Internal, format!("{path:?}: chunks of a column differ"))
+        .with_source(first_line(source))
 }
 
 /// The object that is the line `number` of the file `path`.

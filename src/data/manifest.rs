@@ -24,7 +24,7 @@ pub struct Dataset {
     pub schema_version: u32,
     /// The name that commands use.
     pub name: String,
-    /// Class names in label order.
+    /// Class names in label order. Of two, the last one is the positive class.
     pub classes: Vec<String>,
     /// Where the examples came from, for the reader.
     pub source: String,
@@ -32,6 +32,28 @@ pub struct Dataset {
     pub added_ms: i64,
     /// The splits, `train` first.
     pub splits: Vec<SplitEntry>,
+    /// What the source says of each example besides, kept for queries; the same in both splits.
+    /// Datasets that were added before there were such columns have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<KeptColumn>,
+}
+
+/// A column of a stored dataset besides text, label and target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptColumn {
+    /// Its name in queries.
+    pub name: String,
+    /// The type of its values as polars writes it, such as `i64` or `str`.
+    pub dtype: String,
+}
+
+impl KeptColumn {
+    /// `columns` with their types in one line for people.
+    pub(super) fn listed(columns: &[Self]) -> String {
+        let columns: Vec<String> =
+            columns.iter().map(|column| format!("{} ({})", column.name, column.dtype)).collect();
+        columns.join(", ")
+    }
 }
 
 /// One split of a stored dataset.
@@ -121,6 +143,15 @@ impl Dataset {
         })
     }
 
+    /// The class that precision, recall, F1, curves and probabilities are of; none with more than
+    /// two classes.
+    pub fn positive(&self) -> Option<&str> {
+        match self.classes.as_slice() {
+            [_, positive] => Some(positive),
+            _ => None,
+        }
+    }
+
     /// Examples in all splits.
     pub fn n_rows(&self) -> usize {
         self.splits.iter().map(|split| split.fingerprint.n_rows).sum()
@@ -139,7 +170,7 @@ impl Dataset {
             row.push(print.sha256.clone());
             table.push(row);
         }
-        Output::new(self)
+        let mut output = Output::new(self)
             .text(format!(
                 "{}: {} rows from {}, added {}",
                 self.name,
@@ -147,7 +178,16 @@ impl Dataset {
                 self.source,
                 self.added_utc()
             ))
-            .table(table)
+            .table(table);
+        if let Some(positive) = self.positive() {
+            output = output.text(format!(
+                "positive class: {positive}; precision, recall, F1 and probabilities are of it"
+            ));
+        }
+        if !self.columns.is_empty() {
+            output = output.text(format!("kept columns: {}", KeptColumn::listed(&self.columns)));
+        }
+        output
     }
 
     /// What `data list` shows of all `datasets`.
@@ -214,6 +254,20 @@ mod tests {
         let written = serde_json::to_value(&dataset).unwrap();
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(V1).unwrap());
         assert_eq!(dataset.schema_version, SCHEMA_VERSION);
+    }
+
+    #[test]
+    fn kept_columns_are_part_of_the_layout_and_may_be_missing() {
+        let mut dataset = Dataset::parse(V1.as_bytes()).unwrap();
+        assert!(dataset.columns.is_empty());
+        let column =
+            |name: &str, dtype: &str| KeptColumn { name: name.into(), dtype: dtype.into() };
+        dataset.columns = vec![column("stars", "i64"), column("country", "str")];
+        let written = serde_json::to_vec(&dataset).unwrap();
+        assert_eq!(Dataset::parse(&written).unwrap(), dataset);
+        let text = dataset.to_output().to_text(None);
+        assert!(text.ends_with("kept columns: stars (i64), country (str)"), "{text}");
+        assert!(text.contains("positive class: positive"), "{text}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! home of polars.
 
 mod add;
+mod class_names;
 mod classes;
 mod column;
 mod columnar;
@@ -16,6 +17,8 @@ mod folder;
 mod gather;
 mod head;
 mod jsonl;
+mod kept;
+mod label;
 mod manifest;
 mod name;
 mod number;
@@ -33,13 +36,13 @@ mod stratify;
 mod types;
 mod words;
 
-pub use add::{AddOutcome, AddRequest, Added, Source};
+pub use add::{AddOutcome, AddRequest, Added, Dropped, KeepColumns, Source};
 pub use conflicts::{ConflictCount, ConflictExample, LabelConflicts};
 pub use datasets::Datasets;
 pub(crate) use datum::{Datum, float_cell};
 pub use explore::Explore;
 pub use head::{Head, HeadRow};
-pub use manifest::{Dataset, SCHEMA_VERSION, SplitEntry};
+pub use manifest::{Dataset, KeptColumn, SCHEMA_VERSION, SplitEntry};
 pub use name::RESERVED_NAMES;
 pub use profile::{ClassWords, Distribution, Overlap, Profile, SplitProfile, TellingWord};
 pub use query::QueryResult;

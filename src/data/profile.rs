@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{
-    Split,
+    KeptColumn, Split,
     conflicts::LabelConflicts,
     fingerprint::{TextDigest, text_digests},
     words::{WordCounts, n_words},
@@ -36,6 +36,8 @@ pub struct Profile {
     pub label_conflicts: LabelConflicts,
     /// The words that tell each class best from the others, in the training split.
     pub telling_words: Vec<ClassWords>,
+    /// What the source says of each example besides, kept for queries.
+    pub columns: Vec<KeptColumn>,
 }
 
 /// One split of a dataset in numbers.
@@ -139,6 +141,7 @@ impl Profile {
                 SplitProfile::of(test, &test_words, test_texts.len()),
             ],
             telling_words,
+            columns: Vec::new(),
         }
     }
 
@@ -154,6 +157,9 @@ impl Profile {
         }
         if let Some(table) = self.label_conflicts.table() {
             output = output.table(table);
+        }
+        if !self.columns.is_empty() {
+            output = output.text(format!("kept columns: {}", KeptColumn::listed(&self.columns)));
         }
         if let [negative, positive] = &self.telling_words[..] {
             output = output.table(side_by_side(negative, positive));

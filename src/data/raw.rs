@@ -1,8 +1,10 @@
 //! Examples as a source holds them, each with the place it came from, and the checks that turn
-//! them into texts and labels. It refuses zero rows, missing or empty texts and missing labels.
+//! them into texts and labels. It refuses zero rows; missing or empty texts and missing labels it
+//! refuses or drops, as asked.
 
 use std::path::{Path, PathBuf};
 
+use super::{add::Dropped, kept::Kept, label::canonical};
 use crate::error::{Error, Result};
 
 /// Rows of one file or folder, before anything is known about their classes.
@@ -13,6 +15,10 @@ pub(super) struct RawRows {
     /// One an example; `None` where the source has a null.
     pub(super) labels: Vec<Option<String>>,
     pub(super) places: Places,
+    /// What the source says of each example besides.
+    pub(super) kept: Kept,
+    /// The classes in their order, where the source itself names them; labels are such names then.
+    pub(super) class_names: Option<Vec<String>>,
 }
 
 /// Rows whose text and label are both there.
@@ -20,9 +26,24 @@ pub(super) struct RawRows {
 pub(super) struct Rows {
     /// One an example, as the source spells it.
     pub(super) texts: Vec<String>,
-    /// One an example, trimmed.
+    /// One an example, in the one spelling that [`canonical`] gives it.
     pub(super) labels: Vec<String>,
     pub(super) places: Places,
+    /// What the source says of each example besides.
+    pub(super) kept: Kept,
+    /// As in [`RawRows`].
+    pub(super) class_names: Option<Vec<String>>,
+    /// The rows of the source that are not here.
+    pub(super) dropped: Dropped,
+}
+
+/// Which rows are dropped where they would else be refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Dropping {
+    /// Rows whose label is null or empty.
+    pub(super) unlabelled: bool,
+    /// Rows whose text is null or empty.
+    pub(super) empty: bool,
 }
 
 /// Where rows lie, so that an error can point at one.
@@ -36,6 +57,8 @@ pub(super) enum Places {
     Files { dir: PathBuf, files: Vec<PathBuf> },
     /// Made by this program.
     Generated,
+    /// Some rows of another source: row `i` is its row `rows[i]`.
+    Picked { all: Box<Places>, rows: Vec<usize> },
 }
 
 impl Places {
@@ -49,6 +72,7 @@ impl Places {
             Self::Rows { path } => format!("{path:?} row {row}"),
             Self::Files { files, .. } => format!("{:?}", files[row_idx]),
             Self::Generated => format!("generated row {row}"),
+            Self::Picked { all, rows } => all.of(rows[row_idx]),
         }
     }
 
@@ -58,30 +82,95 @@ impl Places {
             Self::Lines { path, .. } | Self::Rows { path } => format!("{path:?}"),
             Self::Files { dir, .. } => format!("{dir:?}"),
             Self::Generated => "the generated sample".into(),
+            Self::Picked { all, .. } => all.whole(),
         }
     }
 }
 
 impl RawRows {
-    /// The rows, when there are any and each has a text and a label.
-    pub(super) fn check(self) -> Result<Rows> {
-        let Self { texts, labels, places } = self;
+    /// Rows of a source that has nothing besides texts and labels.
+    pub(super) fn new(
+        texts: Vec<Option<String>>,
+        labels: Vec<Option<String>>,
+        places: Places,
+    ) -> Self {
+        Self { texts, labels, places, kept: Kept::default(), class_names: None }
+    }
+
+    /// The rows that `dropping` leaves, when there are any and each has a text and a label.
+    pub(super) fn check(self, dropping: Dropping) -> Result<Rows> {
+        let (raw, dropped) = self.drop_rows(dropping)?;
+        let Self { texts, labels, places, kept, class_names } = raw;
         if texts.is_empty() {
-            return Err(Error::invalid(format!("{}: no rows", places.whole()))
+            let Dropped { n_unlabelled, n_empty } = dropped;
+            let all_dropped = match n_unlabelled + n_empty {
+                0 => String::new(),
+                _ => format!(" left: {n_unlabelled} have no label and {n_empty} others no text"),
+            };
+            return Err(Error::invalid(format!("{}: no rows{all_dropped}", places.whole()))
                 .with_hint("a dataset needs examples of at least two classes"));
         }
-        refuse(&texts, &places, |text| text.is_none(), "the text is null")?;
-        refuse(&texts, &places, |text| is_blank(text.as_deref()), "the text is empty")?;
-        refuse(&labels, &places, |label| label.is_none(), "the label is null")?;
-        refuse(&labels, &places, |label| is_blank(label.as_deref()), "the label is empty")?;
+        let no_label = match class_names {
+            Some(_) => "the label is null or -1, which stands for none",
+            None => "the label is null",
+        };
+        refuse(&texts, &places, |text| text.is_none(), "the text is null", "--drop-empty")?;
+        refuse(
+            &texts,
+            &places,
+            |text| is_blank(text.as_deref()),
+            "the text is empty",
+            "--drop-empty",
+        )?;
+        refuse(&labels, &places, |label| label.is_none(), no_label, "--drop-unlabelled")?;
+        refuse(
+            &labels,
+            &places,
+            |label| is_blank(label.as_deref()),
+            "the label is empty",
+            "--drop-unlabelled",
+        )?;
         let texts = texts.into_iter().flatten().collect();
-        let labels = labels.into_iter().flatten().map(trimmed).collect();
-        Ok(Rows { texts, labels, places })
+        let labels = labels.into_iter().flatten().map(canonical).collect();
+        Ok(Rows { texts, labels, places, kept, class_names, dropped })
+    }
+
+    /// The rows that `dropping` leaves; a row that lacks both counts as unlabelled.
+    fn drop_rows(mut self, dropping: Dropping) -> Result<(Self, Dropped)> {
+        let lacks = |value: &Option<String>| value.as_deref().is_none_or(|v| v.trim().is_empty());
+        let mut dropped = Dropped::default();
+        let mut rows = Vec::with_capacity(self.texts.len());
+        for (row_idx, (text, label)) in self.texts.iter().zip(&self.labels).enumerate() {
+            if dropping.unlabelled && lacks(label) {
+                dropped.n_unlabelled += 1;
+            } else if dropping.empty && lacks(text) {
+                dropped.n_empty += 1;
+            } else {
+                rows.push(row_idx);
+            }
+        }
+        if rows.len() == self.texts.len() {
+            return Ok((self, dropped));
+        }
+        let pick = |cells: &mut Vec<Option<String>>| {
+            rows.iter().map(|&row_idx| cells[row_idx].take()).collect()
+        };
+        self.texts = pick(&mut self.texts);
+        self.labels = pick(&mut self.labels);
+        self.kept = self.kept.take(&rows)?;
+        self.places = Places::Picked { all: Box::new(self.places), rows };
+        Ok((self, dropped))
     }
 }
 
 /// An error that points at the first row that is `bad` and counts the others.
-fn refuse<T>(rows: &[T], places: &Places, bad: impl Fn(&T) -> bool, reason: &str) -> Result<()> {
+fn refuse<T>(
+    rows: &[T],
+    places: &Places,
+    bad: impl Fn(&T) -> bool,
+    reason: &str,
+    option: &str,
+) -> Result<()> {
     let Some(first) = rows.iter().position(&bad) else { return Ok(()) };
     let n_more = rows[first + 1..].iter().filter(|row| bad(row)).count();
     let more = match n_more {
@@ -89,19 +178,14 @@ fn refuse<T>(rows: &[T], places: &Places, bad: impl Fn(&T) -> bool, reason: &str
         1 => ", and so it is in 1 more row".into(),
         n => format!(", and so it is in {n} more rows"),
     };
-    Err(Error::invalid(format!("{}: {reason}{more}", places.of(first)))
-        .with_hint("every row needs a text and a label: fill it in or remove the row"))
+    Err(Error::invalid(format!("{}: {reason}{more}", places.of(first))).with_hint(format!(
+        "every row needs a text and a label: fill it in or remove the row, or leave all such rows \
+         out with {option}"
+    )))
 }
 
 fn is_blank(value: Option<&str>) -> bool {
     value.is_some_and(|value| value.trim().is_empty())
-}
-
-fn trimmed(label: String) -> String {
-    match label.trim() {
-        same if same.len() == label.len() => label,
-        shorter => shorter.to_owned(),
-    }
 }
 
 /// The error for bytes that are not UTF-8, pointing at the line (from 1) of the first wrong byte.
@@ -130,11 +214,8 @@ mod tests {
         let owned =
             |cells: &[Option<&str>]| cells.iter().map(|cell| cell.map(Into::into)).collect();
         let lines = (2..).take(texts.len()).collect();
-        RawRows {
-            texts: owned(texts),
-            labels: owned(labels),
-            places: Places::Lines { path: "reviews.csv".into(), lines },
-        }
+        let places = Places::Lines { path: "reviews.csv".into(), lines };
+        RawRows::new(owned(texts), owned(labels), places)
     }
 
     #[test]
@@ -159,15 +240,46 @@ mod tests {
                 "row 1 (line 2): the label is empty, and so it is in 2 more rows",
             ),
         ] {
-            let error = rows(&texts, &labels).check().unwrap_err();
+            let error = rows(&texts, &labels).check(Dropping::default()).unwrap_err();
             assert!(error.to_string().ends_with(expected), "{error}");
         }
     }
 
     #[test]
     fn labels_are_trimmed_and_texts_are_kept() {
-        let rows = rows(&[Some(" a ")], &[Some(" pos ")]).check().unwrap();
+        let rows = rows(&[Some(" a ")], &[Some(" pos ")]).check(Dropping::default()).unwrap();
         assert_eq!((rows.texts, rows.labels), (vec![" a ".to_owned()], vec!["pos".to_owned()]));
+    }
+
+    #[test]
+    fn rows_that_lack_something_are_dropped_when_asked_and_places_stay_true() {
+        let raw = || {
+            rows(
+                &[Some("a"), None, Some("c"), Some(" "), Some("e"), Some("f")],
+                &[Some("x"), Some("y"), None, Some(" "), Some("1.0"), Some("")],
+            )
+        };
+        let check = |unlabelled, empty| raw().check(Dropping { unlabelled, empty });
+        let left = check(true, true).unwrap();
+        assert_eq!(
+            (left.texts, left.labels),
+            (vec!["a".into(), "e".into()], vec!["x".to_owned(), "1".to_owned()])
+        );
+        assert_eq!(left.dropped, Dropped { n_unlabelled: 3, n_empty: 1 });
+        assert_eq!(left.places.of(1), "\"reviews.csv\" row 5 (line 6)");
+        let error = check(false, true).unwrap_err();
+        assert!(error.to_string().contains("row 3 (line 4): the label is null"), "{error}");
+        assert!(error.hint().unwrap().contains("--drop-unlabelled"));
+        let error = check(true, false).unwrap_err();
+        assert!(error.to_string().contains("row 2 (line 3): the text is null"), "{error}");
+        assert!(error.hint().unwrap().contains("--drop-empty"));
+        let error = rows(&[Some("a"), None], &[None, Some("x")])
+            .check(Dropping { unlabelled: true, empty: true })
+            .unwrap_err();
+        assert!(
+            error.to_string().ends_with("no rows left: 1 have no label and 1 others no text"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -54,14 +54,10 @@ pub(super) fn generate(seed: u64) -> (RawRows, RawRows) {
                 }
             }
         });
-        RawRows {
-            texts: texts.collect(),
-            labels: positive
-                .iter()
-                .map(|&is_positive| Some(if is_positive { "positive" } else { "negative" }.into()))
-                .collect(),
-            places: Places::Generated,
-        }
+        let labels = positive
+            .iter()
+            .map(|&is_positive| Some(if is_positive { "positive" } else { "negative" }.into()));
+        RawRows::new(texts.collect(), labels.collect(), Places::Generated)
     };
     (split(TRAIN_N_ROWS), split(TEST_N_ROWS))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Baseline, Candidate, Policy, Verdict,
-    judgement::{is_same_split, judge, usable},
+    judgement::{is_same_class, is_same_split, judge, usable},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -51,7 +51,7 @@ pub fn run(
 }
 
 /// Production's numbers on the test split of `subject`: the registered ones where it is the same
-/// split, else measured anew. A candidate without a usable number is blocked whatever Production
+/// split with the same positive class, else measured anew. A candidate without a usable number is blocked whatever Production
 /// reaches, so nothing is measured for it.
 fn baseline(
     production: &ModelVersion,
@@ -59,8 +59,10 @@ fn baseline(
     reevaluate: &mut Reevaluate<'_>,
 ) -> Result<Baseline> {
     let registered = Baseline::of(production);
+    let is_same = is_same_split(&registered.test_fingerprint, &subject.lineage.test_fingerprint)
+        && is_same_class(&registered.metrics, &subject.metrics);
     let is_needless = production.version == subject.version
-        || is_same_split(&registered.test_fingerprint, &subject.lineage.test_fingerprint)
+        || is_same
         || usable(&subject.metrics, subject.version).is_err();
     if is_needless {
         return Ok(registered);

@@ -103,21 +103,28 @@ pub fn judge(policy: &Policy, candidate: &Candidate, production: Option<&Baselin
         }
     };
     let found = usable(&candidate.metrics, candidate.version);
-    let comparable = production.is_none_or(|baseline| {
-        baseline.version == candidate.version
-            || is_same_split(&baseline.test_fingerprint, &candidate.test_fingerprint)
+    let other = production.filter(|baseline| baseline.version != candidate.version);
+    let has_same_split = other.is_none_or(|baseline| {
+        is_same_split(&baseline.test_fingerprint, &candidate.test_fingerprint)
     });
+    let has_same_class =
+        other.is_none_or(|baseline| is_same_class(&baseline.metrics, &candidate.metrics));
 
     let mut reasons = Vec::new();
     let mut passed = false;
     match (&found, &required) {
         (Err(unusable), _) | (_, Err(unusable)) => reasons.push(unusable.clone()),
-        (Ok(found), Ok(required)) if comparable => {
+        (Ok(found), Ok(required)) if has_same_split && has_same_class => {
             passed = is_at_least(*found, *required);
             let relation = if passed { "is at least" } else { "is below" };
             let (found, required) = distinct(*found, *required);
             reasons.push(format!("{METRIC} {found} {relation} {required} ({occasion})"));
         }
+        _ if has_same_split => reasons.push(format!(
+            "the two versions were measured by {} and {}, so their numbers do not compare",
+            metric_title(&candidate.metrics),
+            other.map_or_else(String::new, |baseline| metric_title(&baseline.metrics)),
+        )),
         _ => reasons.push(
             "the two versions were not measured on the same test split, so their numbers do not \
              compare"
@@ -132,19 +139,39 @@ pub fn judge(policy: &Policy, candidate: &Candidate, production: Option<&Baselin
 /// far as the numbers of single classes beside it tell. Of two classes it is the one whose own
 /// numbers are all the same as the headline's.
 pub(super) fn metric_title(metrics: &BTreeMap<String, f64>) -> String {
-    let own = |name: &str, class: &str| metrics.get(&format!("{name}_{class}"));
-    let prefix = format!("{METRIC}_");
-    let classes: Vec<&str> = metrics.keys().filter_map(|key| key.strip_prefix(&prefix)).collect();
+    let classes = classes(metrics);
     if classes.len() > 2 {
         return format!("{METRIC} (macro average of {} classes)", classes.len());
     }
-    let is_headline = |class: &&&str| {
-        ["precision", "recall", METRIC].iter().all(|name| own(name, class) == metrics.get(*name))
-    };
     // Where both are the same it is true of either; the positive class is usually the last one.
-    match classes.iter().rfind(is_headline) {
+    match headline_classes(metrics).last() {
         Some(class) => format!("{METRIC} of {class}"),
         None => METRIC.to_owned(),
+    }
+}
+
+/// Whether the deciding metric of both may be of the same class. It is not where two datasets with
+/// the same examples chose each another class for the positive one.
+pub(super) fn is_same_class(left: &BTreeMap<String, f64>, right: &BTreeMap<String, f64>) -> bool {
+    let (left, right) = (headline_classes(left), headline_classes(right));
+    left.is_empty() || right.is_empty() || left.iter().any(|class| right.contains(class))
+}
+
+/// The classes that have numbers of their own.
+fn classes(metrics: &BTreeMap<String, f64>) -> Vec<&str> {
+    metrics.keys().filter_map(|key| key.strip_prefix(METRIC)?.strip_prefix('_')).collect()
+}
+
+/// Of two classes those that the headline's numbers can be of; none where that is not to be told.
+fn headline_classes(metrics: &BTreeMap<String, f64>) -> Vec<&str> {
+    let own = |name: &str, class: &str| metrics.get(&format!("{name}_{class}"));
+    let is_headline = |class: &&str| {
+        ["precision", "recall", METRIC].iter().all(|name| own(name, class) == metrics.get(*name))
+    };
+    let classes = classes(metrics);
+    match classes.len() {
+        2 => classes.into_iter().filter(is_headline).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -287,6 +314,36 @@ mod tests {
         let of_three = [("f1", 0.5), ("f1_a", 0.5), ("f1_b", 0.5), ("f1_c", 0.5)];
         assert_eq!(metric_title(&measured(&of_three)), "f1 (macro average of 3 classes)");
         assert_eq!(metric_title(&measured(&[("f1", 0.5)])), "f1");
+    }
+
+    #[test]
+    fn numbers_of_two_positive_classes_do_not_compare() {
+        let measured = |positive: &str| {
+            let mut metrics = BTreeMap::new();
+            for (class, value) in [("ham", 0.9), ("spam", 0.7)] {
+                for name in ["precision", "recall", "f1"] {
+                    metrics.insert(format!("{name}_{class}"), value);
+                    if class == positive {
+                        metrics.insert(name.to_owned(), value);
+                    }
+                }
+            }
+            metrics
+        };
+        assert_eq!(metric_title(&measured("ham")), "f1 of ham");
+        let candidate = Candidate { metrics: measured("ham"), ..candidate(None) };
+        let baseline =
+            |positive| Baseline { metrics: measured(positive), ..production(2, None, "aa") };
+        let judgement = judge(&Policy::default(), &candidate, Some(&baseline("spam")));
+        assert!(!judgement.passed);
+        assert_eq!(
+            judgement.reasons,
+            [
+                "the two versions were measured by f1 of ham and f1 of spam, so their numbers do not \
+             compare"
+            ]
+        );
+        assert!(judge(&Policy::default(), &candidate, Some(&baseline("ham"))).passed);
     }
 
     #[test]

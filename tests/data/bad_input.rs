@@ -26,8 +26,8 @@ fn every_bad_input_is_one_clear_error_and_changes_nothing() {
     write_parquet(&lab.path("null-label.parquet"), null_label.unwrap());
     let numbers = df!("text" => [1i64, 2, 3, 4], "label" => [0i64, 1, 0, 1]);
     write_parquet(&lab.path("numbers.parquet"), numbers.unwrap());
-    let fractions = df!("text" => ["a", "b", "c", "d"], "label" => [0.5, 1.0, 0.0, 1.0]);
-    write_parquet(&lab.path("fractions.parquet"), fractions.unwrap());
+    let endless = df!("text" => ["a", "b", "c", "d"], "label" => [f64::INFINITY, 1.0, 0.0, 1.0]);
+    write_parquet(&lab.path("endless.parquet"), endless.unwrap());
     let no_rows = df!("text" => Vec::<String>::new(), "label" => Vec::<i64>::new());
     write_parquet(&lab.path("no-rows.parquet"), no_rows.unwrap());
     lab.write("no-neg/pos/0_9.txt", "good");
@@ -162,9 +162,9 @@ fn every_bad_input_is_one_clear_error_and_changes_nothing() {
             "--text",
         ),
         (
-            path("fractions.parquet"),
-            "\"…/fractions.parquet\": label column \"label\" holds f64, not strings, whole numbers \
-             or booleans",
+            path("endless.parquet"),
+            "\"…/endless.parquet\": label column \"label\" holds f64, not strings, numbers or \
+             booleans",
             "--label",
         ),
         (

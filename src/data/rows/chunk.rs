@@ -12,7 +12,7 @@ use crate::data::datum::{Datum, push_object};
 
 /// One row of a text file: its columns, each with its value, in the file's order.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Row(Vec<(String, Datum)>);
+pub(in crate::data) struct Row(Vec<(String, Datum)>);
 
 impl Row {
     pub(super) fn fields(&self) -> &[(String, Datum)] {
@@ -40,6 +40,11 @@ impl Row {
                 Ok(())
             }
         }
+    }
+
+    /// Takes a field away, if there is one of this name.
+    pub(in crate::data) fn remove(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
     }
 
     /// As one object of JSON.

@@ -128,7 +128,7 @@ fn json(value: &Datum) -> Option<String> {
 
 /// Columns in the order in which they were first seen.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Kinds(Vec<(String, Kind)>);
+pub(in crate::data) struct Kinds(Vec<(String, Kind)>);
 
 impl Kinds {
     /// Columns of strings.
@@ -136,12 +136,12 @@ impl Kinds {
         Self(names.into_iter().map(|name| (name, Kind::Text)).collect())
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(in crate::data) fn names(&self) -> Vec<String> {
         self.0.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Makes room for `row`.
-    pub(super) fn extend(&mut self, row: &Row) {
+    pub(in crate::data) fn extend(&mut self, row: &Row) {
         for (idx, (name, value)) in row.fields().iter().enumerate() {
             // Most rows have the columns of those before, in their order.
             let place = match self.0.get(idx) {
@@ -155,8 +155,19 @@ impl Kinds {
         }
     }
 
+    /// Makes room for the rows of `other` too, whose new columns come last.
+    pub(in crate::data) fn or(mut self, other: Self) -> Self {
+        for (name, kind) in other.0 {
+            match self.0.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = known.or(kind),
+                None => self.0.push((name, kind)),
+            }
+        }
+        self
+    }
+
     /// `rows` as columns; what a row does not have is null.
-    pub(super) fn columns(&self, rows: &[Row]) -> Vec<Column> {
+    pub(in crate::data) fn columns(&self, rows: &[Row]) -> Vec<Column> {
         let columns = self.0.iter().enumerate().map(|(idx, (name, kind))| {
             let values = rows.iter().map(|row| row.get_near(idx, name).unwrap_or(&Datum::Null));
             kind.column(name, values)

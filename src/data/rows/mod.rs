@@ -14,6 +14,8 @@ mod writer;
 
 pub(crate) use chunk::{AddedColumn, AddedValues, Chunk};
 pub(crate) use format::RowsFormat;
+pub(in crate::data) use chunk::Row;
+pub(in crate::data) use kind::Kinds;
 pub(crate) use reader::RowsReader;
 pub(crate) use writer::{RowsWriter, exists};
 
