@@ -130,6 +130,14 @@ pub trait Classifier: Send + Sync {
     /// When the model cannot run on this input.
     fn predict(&self, texts: &[&str]) -> Result<Probabilities>;
 
+    /// [`Classifier::predict`], with how much of each text the model knows, for one that can tell.
+    ///
+    /// # Errors
+    /// As [`Classifier::predict`].
+    fn answer(&self, texts: &[&str]) -> Result<Answers> {
+        Ok(Answers { probabilities: self.predict(texts)?, known_shares: None })
+    }
+
     /// How long texts are, for a model that reads only the first tokens of a long one; none for a
     /// model that reads every text to its end.
     ///
@@ -163,6 +171,17 @@ pub trait Classifier: Send + Sync {
 
     /// What the model is made of, for people and programs: sizes, features, hyperparameters.
     fn describe(&self) -> Value;
+}
+
+/// What a model says of texts, and how much of each it knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answers {
+    /// Of every class for every text.
+    pub probabilities: Probabilities,
+    /// For each text the share of its tokens, from 0 to 1, that are in the model's vocabulary, of
+    /// those that it reads; 0 where it knows nothing of the text, whose probabilities are then those
+    /// of any such text. None for a model that cannot tell.
+    pub known_shares: Option<Vec<f64>>,
 }
 
 /// How many tokens texts have, beside the number of them that the model reads.
