@@ -10,6 +10,7 @@ mod clock;
 mod codec;
 mod collect;
 mod database;
+mod defaults;
 mod experiments;
 mod fault;
 mod filter;
@@ -33,11 +34,12 @@ mod versions;
 use std::sync::Arc;
 
 pub use audit::{AuditAction, AuditEvent, AuditQuery};
+pub use defaults::DefaultNames;
 pub use keys::{ApiKey, KeyState, MadeKey, NewKey, Scope, digest};
 pub use names::check_model_name;
 pub use record::*;
 pub use restore::restore;
-pub use runs::PROCESS_TAG;
+pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};
 pub use stages::Grounds;
 
 use self::{artifact_files::ArtifactFiles, database::Database};
