@@ -7,6 +7,7 @@ mod cross_validate;
 mod design;
 mod device;
 mod format;
+mod holdout;
 mod load;
 mod logistic;
 mod loss;
@@ -20,7 +21,9 @@ mod tfidf_files;
 
 pub use confusion::{Averages, ConfusionMatrix};
 pub use cross_validate::{Fold, cross_validate};
+pub(crate) use cross_validate::{fit_fold, fold_rows};
 pub use device::Device;
+pub(crate) use holdout::{Holdout, check_validation_size};
 pub use load::{load, load_on};
 pub use logistic::{ClassWeight, FitReport, Logistic, LogisticParams, LogisticValidParams};
 pub use sparse::SparseRows;
@@ -73,6 +76,26 @@ pub trait Fit {
         _folder: &Path,
     ) -> Result<Box<dyn Classifier>> {
         self.fit(train, monitor, log)
+    }
+
+    /// Like [`Fit::fit_resumable`] where there is a `folder`, with `validation` examples that are not
+    /// learnt: a model that is trained epoch by epoch chooses the best one by them, and holds nothing
+    /// of `train` out. Others have no use for them while they learn.
+    ///
+    /// # Errors
+    /// As [`Fit::fit_resumable`].
+    fn fit_validated(
+        &self,
+        train: &Split,
+        _validation: &Split,
+        monitor: &Monitor,
+        log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
+        folder: Option<&Path>,
+    ) -> Result<Box<dyn Classifier>> {
+        match folder {
+            Some(folder) => self.fit_resumable(train, monitor, log, folder),
+            None => self.fit(train, monitor, log),
+        }
     }
 
     /// What [`from_recipe`] makes the same training of, for one that can be continued.
