@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     figure::{self, short},
     output::{Align, Output, Table},
-    registry::{DEFAULT_MODEL, Registry},
+    registry::Registry,
 };
 
 /// The verbs on registered models.
@@ -75,9 +75,10 @@ pub struct Import {
     /// The folder: config.json, model.safetensors or pytorch_model.bin, tokenizer.json or vocab.txt
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The registered model that gets a new version
-    #[arg(long, default_value = DEFAULT_MODEL)]
-    name: String,
+    /// The registered model that gets a new version [default: SentimentClassifier for the classes
+    /// negative and positive, otherwise the dataset's name, without one the folder's]
+    #[arg(long)]
+    name: Option<String>,
     /// Class names in label order, instead of those in config.json
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     classes: Option<Vec<String>>,
@@ -244,7 +245,7 @@ impl Import {
     fn run(&self, session: &Session) -> Result<Output> {
         let request = ImportRequest {
             folder: self.folder.clone(),
-            model: self.name.clone(),
+            model: self.name.clone().unwrap_or_default(),
             classes: self.classes.clone(),
             dataset: self.data.clone(),
         };
