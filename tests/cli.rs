@@ -215,10 +215,159 @@ fn cross_validation_is_a_run_without_a_version() {
     let mean = answer["cross_validation"]["mean"]["f1"].as_f64().unwrap();
     assert!(mean > 0.8, "{mean}");
     let run = book.json(&["runs", "show", answer["run_id"].as_str().unwrap()]);
-    assert_eq!(run["metric_history"]["cv_f1"].as_array().unwrap().len(), 3);
-    assert_eq!((&run["metrics"]["cv_mean_f1"], &run["params"]["cv"]), (&mean.into(), &"3".into()));
+    assert_eq!((&run["metrics"]["f1"], &run["params"]["cv"]), (&mean.into(), &"3".into()));
+    assert_eq!(run["metrics"]["std_f1"], answer["cross_validation"]["std"]["f1"]);
     assert_eq!(book.json(&["models", "list"]).as_array().unwrap().len(), 0);
-    assert_eq!(book.json(&["runs", "list"])[0]["status"], "FINISHED");
+
+    // Each fold is a run that says which one it is and what it belongs to.
+    let runs = book.json(&["runs", "list"]);
+    assert_eq!(runs.as_array().unwrap().len(), 4, "{runs}");
+    assert!(runs.as_array().unwrap().iter().all(|run| run["status"] == "FINISHED"), "{runs}");
+    let name = answer["run_name"].as_str().unwrap();
+    for fold in 1..=3 {
+        let own = book.json(&["runs", "show", &format!("{name}-fold-{fold}")]);
+        assert_eq!(own["run_id"], answer["fold_runs"][fold - 1]["run_id"]);
+        assert_eq!(own["tags"]["mlflow.parentRunId"], answer["run_id"]);
+        assert_eq!(own["params"]["fold"], fold.to_string());
+        assert_eq!(own["metrics"]["f1"], answer["cross_validation"]["folds"][fold - 1]["f1"]);
+        // What a training logs while it learns.
+        assert!(own["metrics"]["loss"].as_f64().is_some(), "{own}");
+    }
+    let listed = book.call(&["runs", "list"]).stdout;
+    assert!(listed.contains("3 folds") && listed.contains("fold 2 of 3"), "{listed}");
+    let means = "select avg(f1) as f1, count(*) as n from runs where fold is not null";
+    let means = book.json(&["sql", means]);
+    assert_eq!(means[0]["n"], 3);
+    assert!((means[0]["f1"].as_f64().unwrap() - mean).abs() < 1e-12, "{means}");
+    let nested = format!("tags.mlflow.parentRunId = '{}'", answer["run_id"].as_str().unwrap());
+    let nested = book.json(&["runs", "list", "--filter", &nested]);
+    assert_eq!(nested.as_array().unwrap().len(), 3);
+    let folds = [1, 2].map(|fold| format!("{name}-fold-{fold}"));
+    let compared = book.call(&["runs", "compare", name, &folds[0], &folds[1]]);
+    assert!(compared.stdout.contains("(measured on) *"), "{}{}", compared.stdout, compared.stderr);
+    let plotted = book.json(&["plot", "compare", &folds[0], &folds[1], "--metric", "f1"]);
+    assert!(plotted.to_string().contains("-fold-1"), "{plotted}");
+}
+
+/// Whoever chose settings by the metrics of a run chose them by the test split.
+#[test]
+fn rows_held_out_to_choose_by_keep_the_test_split_out_of_it() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let train = ["train", "tfidf", "--data", "sample", "--ngram", "1", "--validation-size", "0.2"];
+    let trained = book.json(&train);
+    assert_eq!(trained["measured_on"], "validation");
+    let held_out = &trained["held_out"];
+    assert_eq!((&held_out["n_train"], &held_out["n_validation"]), (&1600.into(), &400.into()));
+    let run = book.json(&["runs", "show", trained["run_id"].as_str().unwrap()]);
+    let (metrics, params) = (run["metrics"].as_object().unwrap(), &run["params"]);
+    assert_eq!(metrics["validation_f1"], trained["metrics"]["validation_f1"]);
+    assert!(!metrics.contains_key("f1"), "the test split's is no metric of the run: {run}");
+    assert_eq!(params["validation_size"], "0.2");
+    let listed = book.call(&["runs", "list"]).stdout;
+    assert!(listed.contains("validation"), "{listed}");
+
+    // The version has the test split's, as evaluate finds it, and goes through the gate.
+    let version = book.json(&["models", "show", "SentimentClassifier/1"]);
+    let evaluated = book.json(&["evaluate", "--data", "sample"]);
+    assert_eq!(version["metrics"], evaluated["metrics"]);
+    assert_ne!(version["metrics"]["f1"], metrics["validation_f1"]);
+    assert_eq!(book.json(&["gate"])["passed"], true);
+    assert_eq!(book.json(&["gate", "1"])["version"], 1);
+
+    // The same rows for the same seed, others for another one.
+    let f1 = |more: &[&str]| {
+        let only = [&train[..], &["--no-register"], more].concat();
+        book.json(&only)["metrics"]["validation_f1"].as_f64().unwrap()
+    };
+    assert_eq!(f1(&[]), metrics["validation_f1"].as_f64().unwrap());
+    let losses = |more: &[&str]| {
+        let only = [&train[..], &["--no-register"], more].concat();
+        book.json(&only)["metrics"]["validation_log_loss"].as_f64().unwrap()
+    };
+    assert_ne!(losses(&["--seed", "7"]), losses(&[]));
+    for share in ["0", "1", "1.5", "-0.1"] {
+        let size = format!("--validation-size={share}");
+        let said = book.fails(1, &["train", "tfidf", "--data", "sample", &size]);
+        assert!(said.contains("validation size must be a share"), "{said}");
+    }
+    book.fails(2, &[&train[..], &["--cv", "3"]].concat());
+}
+
+/// Every dataset landed in the experiment sentiment-analysis and the model SentimentClassifier.
+#[test]
+fn names_follow_the_dataset_and_the_only_model_in_production_is_meant() {
+    let book = Trialbook::new();
+    let file = book.store().join("tickets.csv");
+    let mut rows = String::from("text,label\n");
+    for row in 0..60 {
+        let (text, label) =
+            [("the printer jams", "paper"), ("the screen is dark", "screen")][row % 2];
+        rows.push_str(&format!("{text} again {},{label}\n", row / 2));
+    }
+    std::fs::write(&file, rows).unwrap();
+    book.json(&["data", "add", "tickets", file.to_str().unwrap()]);
+    book.json(&["data", "sample"]);
+    let nothing = book.fails(1, &["predict", "the printer"]);
+    assert!(nothing.contains("no model yet") && nothing.contains("--deploy"), "{nothing}");
+
+    let trained = book.call(&["train", "tfidf", "--data", "tickets"]);
+    assert!(trained.stdout.contains("of experiment tickets"), "{}", trained.stdout);
+    assert!(trained.stdout.contains("registered tickets/1"), "{}", trained.stdout);
+    let waiting = book.fails(1, &["predict", "the printer"]);
+    assert!(waiting.contains("\"tickets\" has no Production version"), "{waiting}");
+    assert_eq!(book.json(&["evaluate", "--data", "tickets"])["model"], "tickets");
+    assert_eq!(book.json(&["gate"])["model"], "tickets");
+    assert_eq!(book.json(&["promote", "1"])["to"], "Production");
+    assert_eq!(book.json(&["predict", "the printer jams"])["model"]["name"], "tickets");
+    assert_eq!(
+        book.json(&["runs", "list", "--experiment", "tickets"]).as_array().unwrap().len(),
+        1
+    );
+
+    // A second model that is not in production changes nothing; one that is has to be told apart.
+    let sentiment = ["train", "tfidf", "--data", "sample", "--ngram", "1"];
+    assert_eq!(book.json(&sentiment)["model"], "SentimentClassifier");
+    assert_eq!(book.json(&["predict", "the screen is dark"])["model"]["name"], "tickets");
+    book.json(&["promote", "SentimentClassifier", "1", "--gate"]);
+    for command in [
+        &["predict", "good"][..],
+        &["evaluate", "--data", "sample"],
+        &["gate"],
+        &["gate", "1"],
+        &["rollback"],
+        &["serve", "--port", "0"],
+    ] {
+        let said = book.fails(1, command);
+        assert!(said.contains("SentimentClassifier, tickets") && said.contains("hint: "), "{said}");
+    }
+    let named = book.json(&["predict", "good", "--model", "SentimentClassifier"]);
+    assert_eq!(named["model"]["name"], "SentimentClassifier");
+}
+
+/// "zzz qqq" was answered with 0.53 confidence, and nothing said that it meant nothing.
+#[test]
+fn a_text_without_a_known_word_is_answered_with_a_warning() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--deploy"]);
+    let answers = book.json(&["predict", "A wonderful film.", "zzz qqq", "wonderful zzz qqq xxx"]);
+    let share = |idx: usize| answers[idx]["known_share"].as_f64().unwrap();
+    assert_eq!([share(0), share(1), share(2)], [1.0, 0.0, 0.25]);
+    let told = book.call(&["predict", "A wonderful film.", "zzz qqq"]).stdout;
+    assert_eq!(told.matches("warning: ").count(), 1, "{told}");
+    assert!(told.contains("\"zzz qqq\": the model knows no word of it"), "{told}");
+
+    let (input, output) = (book.store().join("in.csv"), book.store().join("out.csv"));
+    std::fs::write(&input, "text\nA wonderful film.\nzzz qqq\n\u{4f60}\u{597d}\n").unwrap();
+    let file = ["predict", "--in", input.to_str().unwrap(), "--out", output.to_str().unwrap()];
+    let told = book.call(&file);
+    assert!(told.stdout.contains("2 have no word that the model knows"), "{}", told.stdout);
+    let again = [&file[..], &["--force"]].concat();
+    assert_eq!(book.json(&again)["n_unknown"], 2);
+    let written = std::fs::read_to_string(&output).unwrap();
+    let header = written.lines().next().unwrap();
+    assert_eq!(header, "text,label,confidence,score_negative,score_positive");
 }
 
 #[test]
@@ -288,7 +437,7 @@ fn errors_name_the_thing_and_the_next_step() {
     for (code, args, expected) in [
         (1, &["data", "describe", "nothing"][..], &["\"nothing\"", "hint: "][..]),
         (1, &["train", "tfidf", "--data", "nothing"], &["\"nothing\"", "hint: "]),
-        (1, &["predict", "text"], &["SentimentClassifier", "hint: "]),
+        (1, &["predict", "text"], &["no model yet", "hint: "]),
         (1, &["runs", "show", "abcd1234"], &["abcd1234"]),
         (1, &["gate", "Nobody", "1"], &["Nobody"]),
         (1, &["gate", "Nobody", "1", "--min", "1.5"], &["1.5", "hint: "]),

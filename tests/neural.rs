@@ -110,6 +110,25 @@ fn a_distilbert_without_a_checkpoint_learns_the_sample() {
     learns_the_sample(&tiny_distilbert());
 }
 
+/// The best epoch is chosen by the rows that were held out, and by no others.
+#[test]
+fn a_net_chooses_its_epoch_by_what_was_held_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = sample(folder.path());
+    let request =
+        TrainRequest { validation_size: Some(0.25), model: None, ..TrainRequest::new("sample") };
+    let trained = book.train(&avgnet(), &request, &Monitor::silent()).unwrap();
+    let fit = &trained.model["fit"];
+    assert_eq!((&fit["n_train"], &fit["n_valid"]), (&1500.into(), &500.into()), "{fit}");
+    let held_out = trained.held_out.unwrap();
+    assert_eq!((held_out.n_train, held_out.n_validation), (1500, 500));
+    // What the epochs were measured by is what the run is measured by.
+    let metrics = &trained.run.metrics;
+    let best = fit["valid_f1"].as_f64().unwrap();
+    assert!((metrics["validation_f1"] - best).abs() < 5e-3, "{fit} {metrics:?}");
+    assert!(!metrics.contains_key("f1") && trained.version.is_none());
+}
+
 /// SHA-256 of every file of a version.
 fn checksums(version: &ModelVersion) -> BTreeMap<&str, &str> {
     version.files.iter().map(|file| (file.path.as_str(), file.sha256.as_str())).collect()
@@ -134,10 +153,10 @@ impl Progress for StopAfter {
 }
 
 #[track_caller]
-fn resumes_to_the_same_weights(config: &NeuralConfig) {
+fn resumes_to_the_same_weights(config: &NeuralConfig, validation_size: Option<f64>) {
     let folder = tempfile::tempdir().unwrap();
     let book = sample(folder.path());
-    let request = TrainRequest::new("sample");
+    let request = TrainRequest { validation_size, ..TrainRequest::new("sample") };
     let whole = book.train(config, &request, &Monitor::silent()).unwrap();
 
     let mut monitor = Monitor::silent();
@@ -163,12 +182,12 @@ fn resumes_to_the_same_weights(config: &NeuralConfig) {
 
 #[test]
 fn an_interrupted_avgnet_ends_with_the_same_weights() {
-    resumes_to_the_same_weights(&avgnet());
+    resumes_to_the_same_weights(&avgnet(), None);
 }
 
 #[test]
 fn an_interrupted_distilbert_ends_with_the_same_weights() {
-    resumes_to_the_same_weights(&tiny_distilbert());
+    resumes_to_the_same_weights(&tiny_distilbert(), Some(0.2));
 }
 
 /// A run of `config` that was interrupted after `n_examples`.
@@ -295,8 +314,8 @@ fn what_cannot_be_continued_says_why() {
         (&["train", "avgnet", "--data", "sample", "--device", "gpu"], "expected auto, cpu"),
         (&["train", "cnn", "--data", "sample", "--epochs", "0"], "epochs must be at least 1"),
         (
-            &["train", "lstm", "--data", "sample", "--validation", "1.5"],
-            "validation must be a share",
+            &["train", "lstm", "--data", "sample", "--validation-size", "1.5"],
+            "validation size must be a share",
         ),
         (&["train", "avgnet", "--data", "sample", "--min-freq", "99999999"], "--min-freq 1"),
         (

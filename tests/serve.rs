@@ -76,6 +76,7 @@ async fn one_text_gets_one_prediction() {
     let expected = json!({
         "sentiment": "pos", "confidence": 0.75, "probability": 0.75, "label": "pos",
         "scores": { "neg": 0.25, "pos": 0.75 },
+        "known_share": 1.0,
         "model": {
             "name": "Reviews", "version": 3, "stage": "Production",
             "run_id": "0123456789abcdef0123456789abcdef",
@@ -116,6 +117,62 @@ async fn a_text_that_is_too_long_is_cut_or_refused_as_asked() {
         assert!(told.contains("4 tokens") && told.contains("reads 3"), "{told}");
         assert_eq!(ask(short_sighted(4), post(path, body.to_string())).await.status, 200);
     }
+}
+
+/// A model says something of every text, also of one that it knows no word of.
+#[tokio::test]
+async fn how_much_of_a_text_is_known_is_said_however_it_is_asked() {
+    for state in [state(), short_sighted(9)] {
+        for (text, expected) in [("oo no!", 1.0), ("zzz qqq", 0.0), ("to zzz qqq xxx", 0.25)] {
+            let one = ask(state.clone(), post("/predict", json!({"text": text}).to_string())).await;
+            assert_eq!((one.status, &one.json["known_share"]), (200, &json!(expected)), "{text}");
+            let body = json!({"texts": ["o", text]}).to_string();
+            let two = ask(state.clone(), post("/predict/batch", body)).await;
+            assert_eq!(two.json[1]["known_share"], json!(expected), "{text}");
+            let line = Request::post("/predict/batch")
+                .header("content-type", "application/x-ndjson")
+                .body(Body::from(json!({"text": text}).to_string()))
+                .unwrap();
+            assert_eq!(ask(state.clone(), line).await.json["known_share"], json!(expected));
+        }
+    }
+}
+
+/// What a class writes that is made from the OpenAPI document, and what PowerShell writes.
+#[tokio::test]
+async fn null_is_as_if_left_out_and_a_byte_order_mark_as_if_it_were_not_there() {
+    let nulls = r#"{"text":"ooo!","texts":["ooo!"],"model":null,"truncate":true,"id":null}"#;
+    for body in [nulls.to_owned(), nulls.replace("true", "null"), format!("\u{feff}{nulls}")] {
+        for path in [
+            "/predict",
+            "/predict/batch",
+            "/batch_predict",
+            "/models/Reviews/predict",
+            "/models/Reviews/predict/batch",
+        ] {
+            let answer = ask(state(), post(path, body.clone())).await;
+            let first = answer.json.get(0).unwrap_or(&answer.json);
+            assert_eq!((answer.status, &first["label"]), (200, &json!("pos")), "{path} {body}");
+        }
+        let lines = Request::post("/predict/batch")
+            .header("content-type", "application/x-ndjson")
+            .body(Body::from(body.clone()))
+            .unwrap();
+        let answer = ask(state(), lines).await.json;
+        assert_eq!((&answer["label"], answer.get("id")), (&json!("pos"), None), "{body}");
+    }
+    // What is needed cannot be null, and the document does not say that it could.
+    check_error(&ask(state(), post("/predict", r#"{"text":null}"#)).await, 422, "validation_error");
+    let document = documented::document().await;
+    let schemas = &document["components"]["schemas"];
+    for (name, kind) in [
+        ("ModelName", json!(["string", "null"])),
+        ("Truncate", json!(["boolean", "null"])),
+        ("QuestionText", json!("string")),
+    ] {
+        assert_eq!(schemas[name]["type"], kind, "{name}");
+    }
+    assert_eq!(schemas["Prediction"]["properties"]["known_share"]["maximum"], 1);
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! Registering a checkpoint that was trained elsewhere.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    Book, CODE_VERSION, now_ms,
+    Book, CODE_VERSION,
+    measured::CODE_VERSION_TAG,
+    now_ms,
     train::{logged, model_files, this_process},
 };
 use crate::{
@@ -12,7 +17,8 @@ use crate::{
     model::{Classifier as _, neural},
     progress::Monitor,
     registry::{
-        DEFAULT_EXPERIMENT, Lineage, ModelVersion, NewRun, NewVersion, PROCESS_TAG, RunStatus,
+        DefaultNames, Lineage, ModelVersion, NewRun, NewVersion, PROCESS_TAG, RunStatus,
+        check_model_name,
     },
 };
 
@@ -23,7 +29,9 @@ pub struct ImportRequest {
     /// `pytorch_model.bin`, whole or in several files, and `tokenizer.json` or `vocab.txt`; or that
     /// of a model in the hub's cache, `models--ORG--NAME`.
     pub folder: PathBuf,
-    /// The registered model that gets a new version.
+    /// The registered model that gets a new version. Empty for that of the dataset (see
+    /// [`DefaultNames`]) or, without one, of the classes, if they are those of sentiment, else of the
+    /// folder.
     pub model: String,
     /// The class names in label order; without them they are those of `config.json`. Names that are
     /// the dataset's but for the case of letters become the dataset's.
@@ -48,7 +56,9 @@ impl Book {
     /// # Errors
     /// A checkpoint that cannot be used, an unknown dataset, or one with other classes.
     pub fn import(&self, request: &ImportRequest, monitor: &Monitor) -> Result<Imported> {
-        self.check_model_name(&request.model)?;
+        if !request.model.is_empty() {
+            self.check_model_name(&request.model)?;
+        }
         let snapshot = neural::checkpoint::snapshot(&request.folder)?;
         let (mut classifier, mut notes) = monitor
             .stage("reading", None, || neural::import(&snapshot, request.classes.clone()))?;
@@ -65,9 +75,24 @@ impl Book {
                 classifier = classifier.with_classes(names);
             }
         }
+        let names = match &test {
+            Some(test) => Some(DefaultNames::of(
+                request.dataset.as_deref().unwrap_or_default(),
+                &test.classes,
+            )),
+            None => DefaultNames::of_sentiment(classifier.classes()),
+        };
+        let names = names.map_or_else(|| of_folder(&request.folder), Ok);
+        let DefaultNames { experiment, model } = match request.model.as_str() {
+            "" => names?,
+            given => DefaultNames {
+                experiment: names.map_or_else(|_| given.to_owned(), |names| names.experiment),
+                model: given.to_owned(),
+            },
+        };
         self.store().make_dir(self.store().root())?;
         let registry = self.registry()?;
-        let experiment = registry.experiment(DEFAULT_EXPERIMENT)?;
+        let experiment = registry.experiment(&experiment)?;
         let folder = snapshot.display().to_string();
         let mut params = BTreeMap::from([
             ("model".to_owned(), classifier.name().to_owned()),
@@ -76,7 +101,7 @@ impl Book {
         params.extend(request.dataset.iter().map(|name| ("dataset".to_owned(), name.clone())));
         let tags = BTreeMap::from([
             ("trialbook.user".to_owned(), self.who().to_owned()),
-            ("trialbook.code_version".to_owned(), CODE_VERSION.to_owned()),
+            (CODE_VERSION_TAG.to_owned(), CODE_VERSION.to_owned()),
             (PROCESS_TAG.to_owned(), this_process()),
         ]);
         let run = registry.create_run(NewRun {
@@ -105,7 +130,7 @@ impl Book {
             }
             let fingerprint = |sha256: Option<&String>| sha256.cloned().unwrap_or_default();
             let version = registry.create_version(NewVersion {
-                model: request.model.clone(),
+                model,
                 run_id: run.run_id.clone(),
                 files: model_files(artifacts),
                 lineage: Lineage {
@@ -159,6 +184,19 @@ fn names_of(labels: &[String], classes: &[String], dataset: &str) -> Result<Vec<
     })
 }
 
+/// The names of what lies in `folder` where neither a dataset nor the classes say more: the folder's
+/// own, or for a snapshot in the hub's cache that of its repository.
+fn of_folder(folder: &Path) -> Result<DefaultNames> {
+    let whole = folder.canonicalize().map_err(|source| Error::io("find", folder, source))?;
+    let parts = || whole.iter().filter_map(|part| part.to_str());
+    let repository = parts().find_map(|part| part.strip_prefix("models--"));
+    let name = repository.and_then(|name| name.rsplit("--").next()).or_else(|| parts().last());
+    let name = name.unwrap_or_default().to_owned();
+    check_model_name(&name)
+        .map_err(|error| error.with_hint("give the model a name with --name NAME"))?;
+    Ok(DefaultNames { experiment: name.clone(), model: name })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,5 +226,23 @@ mod tests {
         };
         assert!(hint(&["LABEL_0", "LABEL_1"]).ends_with("--classes negative,positive"));
         assert!(hint(&["a", "b", "c"]).contains("on a dataset with the classes"));
+    }
+
+    #[test]
+    fn a_checkpoint_is_called_as_its_folder_or_its_repository() {
+        let root = tempfile::tempdir().unwrap();
+        for (folder, expected) in [
+            ("emotion", "emotion"),
+            ("hub/models--j-hartmann--emotion-english/snapshots/0e1cd914", "emotion-english"),
+            ("hub/models--distilbert-emotion/snapshots/0e1cd914", "distilbert-emotion"),
+        ] {
+            let folder = root.path().join(folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            let names = of_folder(&folder).unwrap();
+            assert_eq!([names.experiment, names.model], [expected; 2]);
+        }
+        let odd = root.path().join("a@b");
+        std::fs::create_dir(&odd).unwrap();
+        assert!(of_folder(&odd).unwrap_err().hint().is_some_and(|hint| hint.contains("--name")));
     }
 }

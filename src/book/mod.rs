@@ -2,8 +2,10 @@
 //! the steps of the lifecycle that need several rooms at once. It refuses to print and to parse
 //! arguments: that is the command layer's work.
 
+mod cross_validate;
 #[cfg(feature = "neural")]
 mod import;
+mod measured;
 mod predict_file;
 mod resume;
 mod tables;
@@ -15,12 +17,14 @@ use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde_json::json;
 
+pub use cross_validate::CrossValidation;
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
+pub(crate) use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
 pub use predict_file::{PredictFileRequest, PredictedFile};
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub(crate) use tables::OWN_TABLES;
-pub use train::{CrossValidation, Timings, TrainRequest, Trained};
+pub use train::{HeldOut, Timings, TrainRequest, Trained};
 
 use crate::{
     actor,

@@ -49,6 +49,8 @@ pub struct PredictedFile {
     pub n_without_text: u64,
     /// Texts of which the model read only the beginning.
     pub n_truncated: u64,
+    /// Texts of which the model knows no word: their predictions say nothing about them.
+    pub n_unknown: u64,
     /// How often each label was predicted.
     pub labels: BTreeMap<String, u64>,
 }
@@ -87,6 +89,7 @@ impl Book {
             n_rows: 0,
             n_without_text: 0,
             n_truncated: 0,
+            n_unknown: 0,
             labels: BTreeMap::new(),
         };
         monitor.stage("predicting", reader.n_rows(), || -> Result<()> {
@@ -130,6 +133,7 @@ impl PredictedFile {
         let rows: Vec<Option<Prediction>> = rows.collect();
         for prediction in rows.iter().flatten() {
             *self.labels.entry(prediction.label.clone()).or_default() += 1;
+            self.n_unknown += u64::from(prediction.is_of_unknown_text());
         }
         Ok(rows)
     }

@@ -3,13 +3,16 @@
 
 use polars::prelude::DataFrame;
 
-use super::Book;
+use super::{
+    Book,
+    measured::{FOLD_PARAM, listed_metric, measured_on},
+};
 use crate::{
     data::{Column, Columns, ExtraTables, QueryResult},
     error::{Error, ErrorKind, Result},
     figure,
     monitor::{PredictionRecord, read_predictions},
-    registry::{AuditQuery, Registry, RunQuery},
+    registry::{AuditQuery, PARENT_RUN_TAG, Registry, RunQuery},
     store::Store,
 };
 
@@ -65,6 +68,9 @@ pub(crate) const OWN_TABLES: [(&str, &[&str]); 7] = [
             "dataset",
             "accuracy",
             "f1",
+            "measured_on",
+            "fold",
+            "parent_run_id",
         ],
     ),
     ("metrics", &["run_id", "key", "value", "step", "timestamp_ms"]),
@@ -160,8 +166,14 @@ fn runs(registry: &Registry) -> Result<Columns> {
             "dataset",
             Column::Str(runs.iter().map(|run| run.params.get("dataset").cloned()).collect()),
         ),
-        ("accuracy", number(&runs, |run| run.metrics.get("accuracy").copied())),
-        ("f1", number(&runs, |run| run.metrics.get("f1").copied())),
+        ("accuracy", number(&runs, |run| listed_metric(run, "accuracy"))),
+        ("f1", number(&runs, |run| listed_metric(run, "f1"))),
+        ("measured_on", Column::Str(runs.iter().map(measured_on).collect())),
+        ("fold", integer(&runs, |run| run.params.get(FOLD_PARAM)?.parse().ok())),
+        (
+            "parent_run_id",
+            Column::Str(runs.iter().map(|run| run.tags.get(PARENT_RUN_TAG).cloned()).collect()),
+        ),
     ]))
 }
 

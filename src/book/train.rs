@@ -9,27 +9,35 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Book, CODE_VERSION, now_ms, resume::Unfinished};
+use super::{
+    Book, CODE_VERSION,
+    measured::{CODE_VERSION_TAG, VALIDATION_PREFIX},
+    now_ms,
+    resume::Unfinished,
+};
 use crate::{
     actor,
+    data::Split,
     error::{Error, ErrorKind, Result},
     evaluate::{self, Evaluation, evaluate_on},
-    model::{self, Fit},
+    model::{Fit, Holdout, check_validation_size},
     progress::Monitor,
     registry::{
-        Artifact, DEFAULT_EXPERIMENT, DEFAULT_MODEL, Lineage, Metric, ModelVersion, NewRun,
-        NewVersion, PROCESS_TAG, Run, RunBatch, RunQuery, RunStatus, RunUpdate,
+        Artifact, DefaultNames, Lineage, Metric, ModelVersion, NewRun, NewVersion, PROCESS_TAG,
+        Registry, Run, RunBatch, RunQuery, RunStatus, RunUpdate,
     },
 };
 
 /// What to train on and where to keep the result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainRequest {
     /// The dataset's name; its `train` split is learnt, its `test` split is measured.
     pub dataset: String,
-    /// The experiment the run belongs to. Default `sentiment-analysis`.
+    /// The experiment the run belongs to. Empty, which is the default, for that of the dataset: see
+    /// [`DefaultNames`].
     pub experiment: String,
-    /// The registered model that gets a new version, or `None` to keep only the run.
+    /// The registered model that gets a new version, or `None` to keep only the run. An empty name,
+    /// which is the default, is that of the dataset: see [`DefaultNames`].
     pub model: Option<String>,
     /// The run's name, made up when absent.
     pub run_name: Option<String>,
@@ -37,6 +45,12 @@ pub struct TrainRequest {
     pub tags: BTreeMap<String, String>,
     /// The seed that everything random comes from. Default 42.
     pub seed: u64,
+    /// The share of each class of the train split that is held out to choose by, between 0 and 1: it
+    /// is not learnt, the run's metrics (`validation_f1` and so on) are of it, and the test split is
+    /// measured for the registered version alone. Default: none, then the run's metrics are of the
+    /// test split.
+    #[serde(default)]
+    pub validation_size: Option<f64>,
 }
 
 impl TrainRequest {
@@ -44,11 +58,12 @@ impl TrainRequest {
     pub fn new(dataset: &str) -> Self {
         Self {
             dataset: dataset.to_owned(),
-            experiment: DEFAULT_EXPERIMENT.to_owned(),
-            model: Some(DEFAULT_MODEL.to_owned()),
+            experiment: String::new(),
+            model: Some(String::new()),
             run_name: None,
             tags: BTreeMap::new(),
             seed: 42,
+            validation_size: None,
         }
     }
 }
@@ -68,6 +83,17 @@ pub struct Timings {
     pub total_s: f64,
 }
 
+/// How the train split was divided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct HeldOut {
+    /// The share that was asked for.
+    pub validation_size: f64,
+    /// Examples that were learnt.
+    pub n_train: usize,
+    /// Examples that were measured instead.
+    pub n_validation: usize,
+}
+
 /// What a training left behind.
 #[derive(Debug, Clone)]
 pub struct Trained {
@@ -75,23 +101,18 @@ pub struct Trained {
     pub run: Run,
     /// The registered version, where one was asked for.
     pub version: Option<ModelVersion>,
-    /// The measurement on the test split.
+    /// The name of the experiment that the run belongs to.
+    pub experiment: String,
+    /// The measurement whose metrics the run has: on the rows that were held out to choose by, or
+    /// where there are none on the test split. A registered version's own metrics are always those
+    /// of the test split.
     pub evaluation: Evaluation,
+    /// What was held out to choose by.
+    pub held_out: Option<HeldOut>,
     /// What the model is made of.
     pub model: serde_json::Value,
     /// Where the time went.
     pub timings: Timings,
-}
-
-/// The folds of a cross-validation.
-#[derive(Debug, Clone, Serialize)]
-pub struct CrossValidation {
-    /// One set of metrics a fold.
-    pub folds: Vec<BTreeMap<String, f64>>,
-    /// Mean over the folds.
-    pub mean: BTreeMap<String, f64>,
-    /// Standard deviation over the folds (n - 1 in the denominator).
-    pub std: BTreeMap<String, f64>,
 }
 
 impl Book {
@@ -106,27 +127,12 @@ impl Book {
         request: &TrainRequest,
         monitor: &Monitor,
     ) -> Result<Trained> {
-        let run = self.begin(fit, request)?;
+        let request = self.named(request)?;
+        let run = self.begin(self.new_run(fit, &request)?)?;
         self.in_run(&run, || {
-            let unfinished = Unfinished::begin(self, &run, fit, request)?;
-            self.train_in(&run, fit, request, unfinished.as_ref(), monitor)
+            let unfinished = Unfinished::begin(self, &run, fit, &request)?;
+            self.train_in(&run, fit, &request, unfinished.as_ref(), monitor)
         })
-    }
-
-    /// Measures a configuration by stratified k-fold cross-validation on the train split, as one
-    /// run that registers no version.
-    ///
-    /// # Errors
-    /// As [`Book::train`]; also when a class has fewer than `n_folds` examples.
-    pub fn cross_validate(
-        &self,
-        fit: &dyn Fit,
-        request: &TrainRequest,
-        n_folds: usize,
-        monitor: &Monitor,
-    ) -> Result<(Run, CrossValidation)> {
-        let run = self.begin(fit, request)?;
-        self.in_run(&run, || self.cross_validate_in(&run, fit, request, n_folds, monitor))
     }
 
     /// Marks as FAILED the runs whose process is gone: killed at once, it could not say so itself.
@@ -180,33 +186,56 @@ impl Book {
         outcome
     }
 
-    /// Opens a run.
-    fn begin(&self, fit: &dyn Fit, request: &TrainRequest) -> Result<Run> {
+    /// `request` with the names that it leaves to the dataset.
+    pub(super) fn named(&self, request: &TrainRequest) -> Result<TrainRequest> {
+        let dataset = self.datasets().get(&request.dataset)?;
+        let names = DefaultNames::of(&dataset.name, &dataset.classes);
+        let or = |given: &String, default: String| match given.is_empty() {
+            true => default,
+            false => given.clone(),
+        };
+        Ok(TrainRequest {
+            experiment: or(&request.experiment, names.experiment),
+            model: request.model.as_ref().map(|model| or(model, names.model)),
+            ..request.clone()
+        })
+    }
+
+    /// The run of a request, whose names are [`Book::named`].
+    pub(super) fn new_run(&self, fit: &dyn Fit, request: &TrainRequest) -> Result<NewRun> {
+        // Known before anything is computed, so said before.
         if let Some(model) = &request.model {
-            // Known before anything is computed, so said before.
             self.check_model_name(model)?;
         }
+        if let Some(share) = request.validation_size {
+            check_validation_size(share)?;
+        }
         let dataset = self.datasets().get(&request.dataset)?;
-        let registry = self.registry()?;
-        let experiment = registry.experiment(&request.experiment)?;
         let mut params: BTreeMap<String, String> = fit.params().into_iter().collect();
         params.insert("model".to_owned(), fit.name().to_owned());
         params.insert("dataset".to_owned(), dataset.name.clone());
         params.insert("seed".to_owned(), request.seed.to_string());
+        let share = request.validation_size;
+        params.extend(share.map(|share| ("validation_size".to_owned(), share.to_string())));
         let mut tags = request.tags.clone();
         tags.insert("trialbook.user".to_owned(), self.who().to_owned());
-        tags.insert("trialbook.code_version".to_owned(), CODE_VERSION.to_owned());
+        tags.insert(CODE_VERSION_TAG.to_owned(), CODE_VERSION.to_owned());
         tags.insert(PROCESS_TAG.to_owned(), this_process());
         for split in &dataset.splits {
             tags.insert(fingerprint_tag(&split.name), split.fingerprint.sha256.clone());
         }
-        registry.create_run(NewRun {
-            experiment_id: experiment.experiment_id,
+        Ok(NewRun {
+            experiment_id: self.registry()?.experiment(&request.experiment)?.experiment_id,
             name: request.run_name.clone(),
             start_ms: now_ms(),
             tags,
             params,
         })
+    }
+
+    /// Opens a run now.
+    pub(super) fn begin(&self, run: NewRun) -> Result<Run> {
+        self.registry()?.create_run(NewRun { start_ms: now_ms(), ..run })
     }
 
     pub(super) fn train_in(
@@ -227,45 +256,70 @@ impl Book {
         timings.read_s += clock.elapsed().as_secs_f64();
 
         let clock = Instant::now();
-        let mut log = |key: &str, value: f64, step: u64| {
-            let metric = Metric {
-                key: key.to_owned(),
-                value,
-                step: i64::try_from(step).unwrap_or(i64::MAX),
-                timestamp_ms: now_ms(),
-            };
-            registry.log(&run.run_id, &RunBatch { metrics: vec![metric], ..RunBatch::default() })
-        };
-        let classifier = match unfinished {
-            Some(unfinished) => {
-                fit.fit_resumable(&train, monitor, &mut log, unfinished.folder())?
+        let train_fingerprint = train.fingerprint.sha256.clone();
+        let (train, validation) = held_out(train, request)?;
+        let held_out = request.validation_size.zip(validation.as_ref());
+        let held_out = held_out.map(|(validation_size, validation)| HeldOut {
+            validation_size,
+            n_train: train.texts.len(),
+            n_validation: validation.texts.len(),
+        });
+        let mut log = training_log(registry, run);
+        let folder = unfinished.map(Unfinished::folder);
+        let classifier = match (&validation, folder) {
+            (Some(validation), _) => {
+                fit.fit_validated(&train, validation, monitor, &mut log, folder)?
             }
-            None => fit.fit(&train, monitor, &mut log)?,
+            (None, Some(folder)) => fit.fit_resumable(&train, monitor, &mut log, folder)?,
+            (None, None) => fit.fit(&train, monitor, &mut log)?,
         };
         timings.fit_s = clock.elapsed().as_secs_f64();
-        let train_fingerprint = train.fingerprint.sha256.clone();
         // The training texts are the largest thing in memory; the test split takes their place.
         drop(train);
 
-        let clock = Instant::now();
-        let test = datasets.split(&request.dataset, "test")?;
-        timings.read_s += clock.elapsed().as_secs_f64();
-
-        let clock = Instant::now();
-        let evaluation =
-            monitor.stage("evaluating", None, || evaluate_on(classifier.as_ref(), &test))?;
-        timings.evaluate_s = clock.elapsed().as_secs_f64();
+        let mut evaluate_s = 0.0;
+        let mut measure = |split: &Split| {
+            let clock = Instant::now();
+            let evaluated =
+                monitor.stage("evaluating", None, || evaluate_on(classifier.as_ref(), split));
+            evaluate_s += clock.elapsed().as_secs_f64();
+            evaluated
+        };
+        let of_validation = validation.as_ref().map(&mut measure).transpose()?;
+        drop(validation);
+        // Without a version to judge nothing is in need of the test split.
+        let is_test_measured = of_validation.is_none() || request.model.is_some();
+        let (mut of_test, mut test_fingerprint) = (None, String::new());
+        if is_test_measured {
+            let clock = Instant::now();
+            let test = datasets.split(&request.dataset, "test")?;
+            timings.read_s += clock.elapsed().as_secs_f64();
+            of_test = Some(measure(&test)?);
+            test_fingerprint = test.fingerprint.sha256;
+        }
+        timings.evaluate_s = evaluate_s;
         monitor.interrupt.check()?;
 
         let clock = Instant::now();
-        let metrics: BTreeMap<String, f64> = evaluation.metrics().into_iter().collect();
+        let by_name = |evaluation: &Evaluation| -> BTreeMap<String, f64> {
+            evaluation.metrics().into_iter().collect()
+        };
+        // The gate's own: a version is judged by the test split, whatever was chosen by.
+        let test_metrics = of_test.as_ref().map(by_name).unwrap_or_default();
+        let metrics = match &of_validation {
+            Some(validation) => prefixed(VALIDATION_PREFIX, &by_name(validation)),
+            None => test_metrics.clone(),
+        };
+        let evaluation = of_validation.or(of_test).expect("one of both was measured");
         let version = monitor.stage("saving", None, || {
             let folder = tempfile::tempdir()
                 .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
             classifier.save(folder.path())?;
             let saved = registry.log_artifacts(&run.run_id, folder.path(), "model")?;
+            // Nobody shall take these for what the test split says.
+            let place = if held_out.is_some() { "validation/" } else { "" };
             for (name, bytes) in evaluate::artifacts(&evaluation) {
-                registry.log_artifact(&run.run_id, &name, &bytes)?;
+                registry.log_artifact(&run.run_id, &format!("{place}{name}"), &bytes)?;
             }
             registry.log(&run.run_id, &logged(&metrics, 0))?;
             let Some(model) = &request.model else { return Ok(None) };
@@ -276,11 +330,11 @@ impl Book {
                 lineage: Lineage {
                     dataset: request.dataset.clone(),
                     train_fingerprint,
-                    test_fingerprint: test.fingerprint.sha256.clone(),
+                    test_fingerprint,
                     code_version: CODE_VERSION.to_owned(),
                     seed: request.seed,
                 },
-                metrics: metrics.clone(),
+                metrics: test_metrics,
                 created_ms: now_ms(),
             })?;
             Ok::<_, Error>(Some(version))
@@ -295,40 +349,35 @@ impl Book {
         Ok(Trained {
             run: registry.run(&run.run_id)?,
             version,
+            experiment: request.experiment.clone(),
             evaluation,
+            held_out,
             model: classifier.describe(),
             timings,
         })
     }
+}
 
-    fn cross_validate_in(
-        &self,
-        run: &Run,
-        fit: &dyn Fit,
-        request: &TrainRequest,
-        n_folds: usize,
-        monitor: &Monitor,
-    ) -> Result<(Run, CrossValidation)> {
-        let registry = self.registry()?;
-        let train = self.datasets().split(&request.dataset, "train")?;
-        let params = vec![("cv".to_owned(), n_folds.to_string())];
-        registry.log(&run.run_id, &RunBatch { params, ..RunBatch::default() })?;
-        let mut folds: Vec<BTreeMap<String, f64>> = Vec::with_capacity(n_folds);
-        let mut on_fold = |fold: model::Fold| {
-            let evaluation =
-                evaluate::evaluate(&fold.labels, fold.probabilities.values(), &train.classes)?;
-            let metrics: BTreeMap<String, f64> = evaluation.metrics().into_iter().collect();
-            let step = i64::try_from(folds.len()).unwrap_or(i64::MAX);
-            registry.log(&run.run_id, &prefixed("cv", &metrics, step))?;
-            folds.push(metrics);
-            Ok(())
+/// The train split in two: what is learnt, and what is held out to choose by, if that is wanted.
+fn held_out(train: Split, request: &TrainRequest) -> Result<(Split, Option<Split>)> {
+    let Some(share) = request.validation_size else { return Ok((train, None)) };
+    let Holdout { train: learnt, valid } = Holdout::new(&train, share, request.seed)?;
+    Ok((train.subset(&learnt), Some(train.subset(&valid))))
+}
+
+/// Logs what a model says of itself while it learns.
+pub(super) fn training_log<'a>(
+    registry: &'a Registry,
+    run: &'a Run,
+) -> impl FnMut(&str, f64, u64) -> Result<()> + 'a {
+    |key: &str, value: f64, step: u64| {
+        let metric = Metric {
+            key: key.to_owned(),
+            value,
+            step: i64::try_from(step).unwrap_or(i64::MAX),
+            timestamp_ms: now_ms(),
         };
-        model::cross_validate(fit, &train, n_folds, request.seed, monitor, &mut on_fold)?;
-        let summary = CrossValidation::of(folds);
-        registry.log(&run.run_id, &prefixed("cv_mean", &summary.mean, 0))?;
-        registry.log(&run.run_id, &prefixed("cv_std", &summary.std, 0))?;
-        registry.finish_run(&run.run_id, RunStatus::Finished, now_ms())?;
-        Ok((registry.run(&run.run_id)?, summary))
+        registry.log(&run.run_id, &RunBatch { metrics: vec![metric], ..RunBatch::default() })
     }
 }
 
@@ -353,10 +402,9 @@ pub(super) fn logged(metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
     RunBatch { metrics: metrics.collect(), ..RunBatch::default() }
 }
 
-/// The same under other names: `cv_f1` for `f1`.
-fn prefixed(prefix: &str, metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
-    let named = metrics.iter().map(|(key, value)| (format!("{prefix}_{key}"), *value));
-    logged(&named.collect(), step)
+/// The same under other names: `validation_f1` for `f1`.
+pub(super) fn prefixed(prefix: &str, metrics: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    metrics.iter().map(|(key, value)| (format!("{prefix}{key}"), *value)).collect()
 }
 
 /// The tag that says which rows a split had.
@@ -378,25 +426,4 @@ fn is_dead(process: &str) -> bool {
             && proc.join("self").exists()
             && !proc.join(pid).exists()
     })
-}
-
-impl CrossValidation {
-    /// Mean and deviation of the metrics that every fold has.
-    fn of(folds: Vec<BTreeMap<String, f64>>) -> Self {
-        let mut mean = BTreeMap::new();
-        let mut std = BTreeMap::new();
-        let n_folds = folds.len() as f64;
-        for key in
-            folds.first().map(|fold| fold.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
-        {
-            let values: Option<Vec<f64>> =
-                folds.iter().map(|fold| fold.get(&key).copied()).collect();
-            let Some(values) = values else { continue };
-            let centre = values.iter().sum::<f64>() / n_folds;
-            let spread = values.iter().map(|value| (value - centre).powi(2)).sum::<f64>();
-            mean.insert(key.clone(), centre);
-            std.insert(key, (spread / (n_folds - 1.0)).sqrt());
-        }
-        Self { folds, mean, std }
-    }
 }

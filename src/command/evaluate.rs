@@ -5,20 +5,18 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
-use super::Session;
+use super::{Session, model_or_default};
 use crate::{
     error::{Error, Result},
     output::Output,
-    registry::DEFAULT_MODEL,
     store::write_atomically,
 };
 
 /// `evaluate SentimentClassifier/2 --data imdb --split test`
 #[derive(Debug, Clone, Args)]
 pub struct Evaluate {
-    /// The model: NAME, NAME/3, NAME/Production or NAME@alias
-    #[arg(default_value = DEFAULT_MODEL)]
-    model: String,
+    /// The model: NAME, NAME/3, NAME/Production or NAME@alias; without it the one model in production
+    model: Option<String>,
     /// The dataset
     #[arg(long, value_name = "NAME")]
     data: String,
@@ -32,7 +30,8 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let version = session.book.registry()?.resolve(&self.model)?;
+        let model = model_or_default(session, self.model.as_ref())?;
+        let version = session.book.registry()?.resolve(&model)?;
         let evaluation = session.book.evaluate(&version, &self.data, &self.split)?;
         if let Some(dir) = &self.out {
             std::fs::create_dir_all(dir)

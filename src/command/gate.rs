@@ -3,19 +3,20 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Session;
+use super::{Session, model_or_default};
 use crate::{
     book::now_ms,
     error::{Error, ErrorKind, Result},
     gate::{Policy, Promotion, Verdict},
     output::Output,
-    registry::{DEFAULT_MODEL, Stage},
+    registry::Stage,
 };
 
 /// One version of a model, in two words or in one.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Subject {
-    /// The registered model, or one version of it: NAME/2 or NAME@alias
+    /// The registered model, or one version of it: NAME/2 or NAME@alias; a number alone is a version
+    /// of the one model in production
     name: String,
     /// The version, where NAME does not say it
     #[arg(value_parser = version_number)]
@@ -25,8 +26,12 @@ pub(super) struct Subject {
 /// `gate NAME VERSION`
 #[derive(Debug, Clone, Args)]
 pub struct Gate {
-    #[command(flatten)]
-    subject: Subject,
+    /// The registered model, or one version of it: NAME/2 or NAME@alias; a number alone is a version
+    /// of the one model in production, and nothing at all its newest version
+    name: Option<String>,
+    /// The version, where NAME does not say it
+    #[arg(value_parser = version_number)]
+    version: Option<u32>,
     /// The F1 that is enough while there is no Production version
     #[arg(long = "min", value_name = "F1", default_value_t = Policy::default().min_f1)]
     min_f1: f64,
@@ -57,9 +62,9 @@ pub struct Promote {
 /// `rollback NAME`
 #[derive(Debug, Clone, Args)]
 pub struct Rollback {
-    /// The registered model; NAME/2 if that is the version to take back
-    #[arg(default_value = DEFAULT_MODEL)]
-    name: String,
+    /// The registered model; NAME/2 if that is the version to take back; without it the one model in
+    /// production
+    name: Option<String>,
     /// Why, kept with the version
     #[arg(long, default_value = "", value_name = "WHY")]
     reason: String,
@@ -69,10 +74,17 @@ impl Subject {
     /// The model and the number of its version.
     fn find(&self, session: &Session) -> Result<(String, u32)> {
         let Self { name, version } = self;
+        let registry = session.book.registry()?;
+        let number = name.parse().ok().filter(|_| version.is_none());
+        if let Some(number) = number
+            && registry.model(name).is_err()
+        {
+            return Ok((registry.default_model()?, number));
+        }
         match (is_reference(name), version) {
             (false, Some(version)) => Ok((name.clone(), *version)),
             (true, None) => {
-                let found = session.book.registry()?.resolve(name)?;
+                let found = registry.resolve(name)?;
                 Ok((found.model, found.version))
             }
             (true, Some(version)) => {
@@ -101,9 +113,20 @@ fn version_number(text: &str) -> Result<u32> {
 }
 
 impl Gate {
+    /// The model and the number of its version; of nothing named the newest one, which is what waits
+    /// for a verdict.
+    fn find(&self, session: &Session) -> Result<(String, u32)> {
+        if let Some(name) = &self.name {
+            return Subject { name: name.clone(), version: self.version }.find(session);
+        }
+        let registry = session.book.registry()?;
+        let newest = registry.resolve(&format!("{}/latest", registry.default_model()?))?;
+        Ok((newest.model, newest.version))
+    }
+
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let policy = policy(self.min_f1)?;
-        let (name, version) = self.subject.find(session)?;
+        let (name, version) = self.find(session)?;
         let verdict = session.book.gate(&name, version, &policy, now_ms())?;
         Ok(verdict.to_output())
     }
@@ -162,10 +185,11 @@ impl Promote {
 
 impl Rollback {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        if !is_reference(&self.name) {
-            return session.book.rollback(&self.name, &self.reason);
+        let name = model_or_default(session, self.name.as_ref())?;
+        if !is_reference(&name) {
+            return session.book.rollback(&name, &self.reason);
         }
-        let named = session.book.registry()?.resolve(&self.name)?;
+        let named = session.book.registry()?.resolve(&name)?;
         if named.stage != Stage::Production {
             return Err(Error::new(
                 ErrorKind::Conflict,

@@ -85,6 +85,14 @@ pub enum Command {
     Demo(demo::Demo),
 }
 
+/// The model that `given` names or, where nothing does, the one that is meant then.
+fn model_or_default(session: &Session, given: Option<&String>) -> Result<String> {
+    match given {
+        Some(given) => Ok(given.clone()),
+        None => session.book.registry()?.default_model(),
+    }
+}
+
 impl Command {
     /// Whether the command itself looks at interrupts, to stop at a safe point and tidy up. The
     /// others write whole or not at all: ending them at once does no harm.

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     figure::{self, short},
     output::{Align, Output, Table},
-    registry::{DEFAULT_MODEL, Registry},
+    registry::Registry,
 };
 
 /// The verbs on registered models.
@@ -76,9 +76,10 @@ pub struct Import {
     /// or the hub cache's models--ORG--NAME
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The registered model that gets a new version
-    #[arg(long, default_value = DEFAULT_MODEL)]
-    name: String,
+    /// The registered model that gets a new version [default: SentimentClassifier for the classes
+    /// negative and positive, otherwise the dataset's name, without one the folder's]
+    #[arg(long)]
+    name: Option<String>,
     /// Class names in label order, instead of those in config.json; with --data the case of letters
     /// does not matter
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
@@ -246,7 +247,7 @@ impl Import {
     fn run(&self, session: &Session) -> Result<Output> {
         let request = ImportRequest {
             folder: self.folder.clone(),
-            model: self.name.clone(),
+            model: self.name.clone().unwrap_or_default(),
             classes: self.classes.clone(),
             dataset: self.data.clone(),
         };

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Session;
 use crate::{
+    book::{listed_metric, measured_on},
     error::{Error, ErrorKind, Result},
     evaluate::{
         CalibrationCurve, ConfusionMatrix, PrecisionRecallCurve, RocCurve, calibration_plot,
@@ -217,7 +218,7 @@ impl Plot {
                 let curve: CalibrationCurve = kept(registry, &run, "calibration_curve.json")?;
                 let confusion: ConfusionMatrix = kept(registry, &run, "confusion_matrix.json")?;
                 let positive = confusion.classes().get(1).map_or("", String::as_str);
-                let ece = run.metrics.get("ece").copied().unwrap_or(f64::NAN);
+                let ece = listed_metric(&run, "ece").unwrap_or(f64::NAN);
                 Ok(calibration_plot(&curve, positive, ece).draw())
             }
             _ => {
@@ -234,7 +235,7 @@ impl Plot {
                 .with_hint("name two or more: `plot compare RUN RUN`"));
         }
         let runs = self.of.iter().map(|run| registry.run(run)).collect::<Result<Vec<Run>>>()?;
-        let has = |key: &str| runs.iter().any(|run| run.metrics.contains_key(key));
+        let has = |key: &str| runs.iter().any(|run| listed_metric(run, key).is_some());
         let keys: Vec<&str> = match &self.metric[..] {
             [] => COMPARED.into_iter().filter(|key| has(key)).collect(),
             asked => asked.iter().map(String::as_str).collect(),
@@ -251,17 +252,33 @@ impl Plot {
             .with_hint(format!("there are {}", known.join(", "))));
         }
         let is_unique = |name: &str| runs.iter().filter(|run| run.name == name).count() == 1;
+        let mut grounds: Vec<Option<String>> = runs.iter().map(measured_on).collect();
+        grounds.dedup();
+        // Runs that were not measured on the same rows must not look as if they had been.
+        let is_mixed = grounds.len() > 1;
+        let axis = match grounds.swap_remove(0) {
+            _ if is_mixed => "value".to_owned(),
+            Some(ground) if ground == "test" => "value on the test split".to_owned(),
+            Some(ground) => format!("value on {ground}"),
+            None => "value".to_owned(),
+        };
         let series = runs.iter().map(|run| {
             let name = match is_unique(&run.name) {
                 true => run.name.clone(),
                 false => format!("{} ({})", run.name, short(&run.run_id)),
             };
-            let value = |key: &&str| run.metrics.get(*key).copied().unwrap_or(f64::NAN);
+            // A fold's own name says which it is.
+            let ground = measured_on(run).filter(|_| is_mixed && !run.params.contains_key("fold"));
+            let name = match ground {
+                Some(ground) => format!("{name}, {ground}"),
+                _ => name,
+            };
+            let value = |key: &&str| listed_metric(run, key).unwrap_or(f64::NAN);
             (name, keys.iter().map(value).collect())
         });
         let names = keys.iter().map(|key| (*key).to_owned()).collect();
         Ok(Chart::bars(names, series.collect())
-            .axes("metric", "value on the test split")
+            .axes("metric", axis)
             .title(format!("{} runs compared", runs.len())))
     }
 }

@@ -6,13 +6,13 @@ use clap::{ArgGroup, Args, ValueHint};
 
 use serde_json::Value;
 
-use super::Session;
+use super::{Session, model_or_default};
 use crate::{
     book::PredictFileRequest,
     error::Result,
     figure,
     output::{Align, Output, Table},
-    registry::{DEFAULT_MODEL, ModelVersion},
+    registry::ModelVersion,
 };
 
 /// `predict "An utterly wonderful film."`
@@ -49,9 +49,10 @@ pub struct Predict {
     /// Write over a file that is there
     #[arg(long, requires = "input")]
     force: bool,
-    /// The model: NAME (its Production version), NAME/3, NAME/Staging or NAME@alias
-    #[arg(long, default_value = DEFAULT_MODEL, value_name = "MODEL")]
-    model: String,
+    /// The model: NAME (its Production version), NAME/3, NAME/Staging or NAME@alias; without it the one
+    /// model in production
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
 }
 
 impl Predict {
@@ -69,7 +70,7 @@ impl Predict {
 
     fn predict_file(&self, session: &Session, input: &Path, output: &Path) -> Result<Output> {
         let request = PredictFileRequest {
-            model: self.model.clone(),
+            model: model_or_default(session, self.model.as_ref())?,
             input: input.to_owned(),
             output: output.to_owned(),
             text_column: self.text_column.clone(),
@@ -92,6 +93,10 @@ impl Predict {
         for (n_rows, what) in [
             (done.n_without_text, "have no text: their predictions are empty"),
             (done.n_truncated, "are longer than the model reads: their beginning was predicted"),
+            (
+                done.n_unknown,
+                "have no word that the model knows: their predictions say nothing about them",
+            ),
         ] {
             if n_rows > 0 {
                 text.push_str(&format!("\n{} {what}", figure::count(n_rows as usize)));
@@ -104,6 +109,7 @@ impl Predict {
             "n_rows": done.n_rows,
             "n_without_text": done.n_without_text,
             "n_truncated": done.n_truncated,
+            "n_unknown": done.n_unknown,
             "labels": done.labels,
             "model": summary(&done.model),
         });
@@ -112,7 +118,8 @@ impl Predict {
 
     fn predict_texts(&self, session: &Session) -> Result<Output> {
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
-        let predicted = session.book.predict(&self.model, &texts)?;
+        let model = model_or_default(session, self.model.as_ref())?;
+        let predicted = session.book.predict(&model, &texts)?;
         let version = &predicted.model;
         let model = summary(version);
         let mut table = Table::new([
@@ -134,9 +141,13 @@ impl Predict {
         }
         // One text gets the object that `POST /predict` answers, several the array of the batch.
         let json = if let [only] = answers.as_slice() { only.clone() } else { answers.into() };
+        let warnings = texts.iter().zip(&predicted.predictions).filter_map(|(text, prediction)| {
+            Some(format!("\nwarning: {:?}: {}", excerpt(text), prediction.warning()?))
+        });
+        let warnings: String = warnings.collect();
         Ok(Output::new(json)
             .table(table)
-            .text(format!("\n{}/{} ({})", version.model, version.version, version.stage)))
+            .text(format!("\n{}/{} ({}){warnings}", version.model, version.version, version.stage)))
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Session;
 use crate::{
+    book::measured_on,
     display::{headline, pairs, runs_table},
     error::{Error, Result},
     figure::{self, short},
@@ -17,7 +18,9 @@ use crate::{
 /// The verbs on runs.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Runs {
-    /// List runs, newest first
+    /// List runs, newest first, and what each was measured on: the test split, the rows held out by
+    /// --validation-size (then accuracy and f1 are validation_accuracy and validation_f1), one fold of a
+    /// cross-validation, or the mean of its folds
     List(List),
     /// Show one run: params, metrics, tags, artifacts
     Show(One),
@@ -187,13 +190,17 @@ impl Compare {
                 .into_iter()
                 .chain(heads.iter().map(|head| (*head, Align::Left))),
         );
+        let mut row = |key: &str, values: Vec<String>| {
+            let differs = values.iter().any(|value| *value != values[0]);
+            let head = if differs { format!("{key} *") } else { key.to_owned() };
+            params.push(std::iter::once(head).chain(values));
+        };
+        row("(name)", runs.iter().map(|run| run.name.clone()).collect());
+        let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        row("(measured on)", runs.iter().map(|run| or_dash(measured_on(run))).collect());
         let keys: BTreeSet<&String> = runs.iter().flat_map(|run| run.params.keys()).collect();
         for key in keys {
-            let values: Vec<&str> =
-                runs.iter().map(|run| run.params.get(key).map_or("-", String::as_str)).collect();
-            let differs = values.iter().any(|value| *value != values[0]);
-            let head = if differs { format!("{key} *") } else { key.clone() };
-            params.push(std::iter::once(head.as_str()).chain(values));
+            row(key, runs.iter().map(|run| or_dash(run.params.get(key).cloned())).collect());
         }
         let mut metrics = Table::new(
             [("metric", Align::Left)]

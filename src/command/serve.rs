@@ -8,7 +8,6 @@ use crate::{
     error::{Error, Result},
     monitor::{LogConfig, LogText},
     output::Output,
-    registry::DEFAULT_MODEL,
     serve::{self, ServeConfig, Server, ServerState},
 };
 
@@ -25,14 +24,8 @@ pub struct Serve {
     #[arg(long, env = "TRIALBOOK_PORT", default_value_t = 8000)]
     port: u16,
     /// A registered model whose Production version answers; may be given several times, and the first
-    /// one answers questions that name none
-    #[arg(
-        long = "model",
-        env = "TRIALBOOK_MODEL",
-        default_value = DEFAULT_MODEL,
-        value_name = "NAME",
-        value_delimiter = ','
-    )]
+    /// one answers questions that name none; without it the one model in production
+    #[arg(long = "model", env = "TRIALBOOK_MODEL", value_name = "NAME", value_delimiter = ',')]
     models: Vec<String>,
     /// Serve this version and stay with it, whatever is promoted; only with one model
     #[arg(long, env = "TRIALBOOK_PIN", value_name = "VERSION")]

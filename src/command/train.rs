@@ -11,13 +11,13 @@ use super::{
     gate::{gate_and_promote, policy},
 };
 use crate::{
-    book::{CrossValidation, TrainRequest, Trained},
+    book::{CrossValidation, HeldOut, TrainRequest, Trained, VALIDATION_PREFIX, measured_on},
     error::{Error, Result},
     figure::{count, metric, seconds, short},
     gate::{Policy, Verdict},
     model::Fit,
     output::{Align, Output, Table},
-    registry::{DEFAULT_EXPERIMENT, DEFAULT_MODEL, ModelVersion, Run, Stage},
+    registry::{ModelVersion, Run, Stage},
     store::write_atomically,
 };
 
@@ -60,18 +60,20 @@ pub(crate) struct Common {
     /// The dataset: its train split is learnt, its test split measured
     #[arg(long, value_name = "NAME")]
     data: String,
-    /// The registered model that gets a new version
-    #[arg(long, default_value = DEFAULT_MODEL, value_name = "NAME")]
-    model: String,
+    /// The registered model that gets a new version [default: SentimentClassifier for the classes
+    /// negative and positive, otherwise the dataset's name]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
     /// Keep the run but register no version
     #[arg(long, conflicts_with = "deploy")]
     no_register: bool,
     /// Also write the new version's number into this file, for scripts and pipelines
     #[arg(long, value_name = "FILE", conflicts_with_all = ["no_register", "cv"])]
     version_file: Option<PathBuf>,
-    /// The experiment the run belongs to
-    #[arg(long, default_value = DEFAULT_EXPERIMENT, value_name = "NAME")]
-    experiment: String,
+    /// The experiment the run belongs to [default: sentiment-analysis for the classes negative and
+    /// positive, otherwise the dataset's name]
+    #[arg(long, value_name = "NAME")]
+    experiment: Option<String>,
     /// The run's name
     #[arg(long, value_name = "NAME")]
     run_name: Option<String>,
@@ -81,9 +83,16 @@ pub(crate) struct Common {
     /// Everything random comes from it
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Measure by K-fold cross-validation on the train split instead of registering a model
+    /// Measure by K-fold cross-validation on the train split instead of registering a model: the run's
+    /// metrics are the means over the folds (std_f1: their deviation), each fold is a run nested in it
     #[arg(long, value_name = "K", conflicts_with = "deploy")]
     cv: Option<usize>,
+    /// Hold this share of each class of the train split out, to choose settings by: the model learns
+    /// what remains, the run's metrics (validation_f1 and so on) are of what is held out, nets choose
+    /// their best epoch by it, and the test split is left to the gate and to evaluate [default: nothing;
+    /// nets hold 0.1 out to choose their best epoch by, and the run's metrics are of the test split]
+    #[arg(long, alias = "validation", value_name = "SHARE", conflicts_with = "cv")]
+    validation_size: Option<f64>,
     /// Go on: gate the version and promote it to Production if it passes
     #[arg(long)]
     deploy: bool,
@@ -132,11 +141,13 @@ impl Common {
     fn request(&self) -> TrainRequest {
         TrainRequest {
             dataset: self.data.clone(),
-            experiment: self.experiment.clone(),
-            model: (!self.no_register && self.cv.is_none()).then(|| self.model.clone()),
+            experiment: self.experiment.clone().unwrap_or_default(),
+            model: (!self.no_register && self.cv.is_none())
+                .then(|| self.model.clone().unwrap_or_default()),
             run_name: self.run_name.clone(),
             tags: self.tags.iter().cloned().collect(),
             seed: self.seed,
+            validation_size: self.validation_size,
         }
     }
 
@@ -191,7 +202,11 @@ const HEADLINES: [&str; 8] =
     ["accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "ece"];
 
 fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Output {
-    let metrics: BTreeMap<String, f64> = trained.evaluation.metrics().into_iter().collect();
+    let prefix = if trained.held_out.is_some() { VALIDATION_PREFIX } else { "" };
+    let metrics = trained.evaluation.metrics().into_iter();
+    // By the names that they have with the run.
+    let metrics: BTreeMap<String, f64> =
+        metrics.map(|(key, value)| (format!("{prefix}{key}"), value)).collect();
     let timings = &trained.timings;
     let version = deployed.as_ref().map(|(_, version)| version).or(trained.version.as_ref());
     let json = json!({
@@ -201,12 +216,16 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
         "model": version.map(|version| &version.model),
         "version": version.map(|version| version.version),
         "stage": version.map(|version| version.stage),
+        "experiment": trained.experiment,
         "metrics": metrics,
+        "measured_on": measured_on(&trained.run),
+        "held_out": trained.held_out,
         "classifier": trained.model,
         "timings": timings,
         "verdict": deployed.as_ref().map(|(verdict, _)| verdict),
     });
-    let mut table = Table::new([("metric", Align::Left), ("test split", Align::Right)]);
+    let measured = if trained.held_out.is_some() { "validation rows" } else { "test split" };
+    let mut table = Table::new([("metric", Align::Left), (measured, Align::Right)]);
     for key in HEADLINES {
         if let Some(value) = trained.evaluation.metric(key) {
             table.push([trained.evaluation.title(key), metric(value)]);
@@ -214,9 +233,10 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
     }
     let mut output = Output::new(json)
         .text(format!(
-            "run {} ({}) finished in {}: read {}, fit {}, evaluate {}, save {}\n",
+            "run {} ({}) of experiment {} finished in {}: read {}, fit {}, evaluate {}, save {}\n",
             trained.run.name,
             short(&trained.run.run_id),
+            trained.experiment,
             seconds(timings.total_s),
             seconds(timings.read_s),
             seconds(timings.fit_s),
@@ -226,6 +246,21 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
         .table(table)
         .text("")
         .table(trained.evaluation.report());
+    if let Some(HeldOut { validation_size, n_train, n_validation }) = trained.held_out {
+        output = output.text(format!(
+            "\n{} training rows were held out to choose by ({:.0} % of each class); the model learnt the \
+             other {}",
+            count(n_validation as u64),
+            validation_size * 100.0,
+            count(n_train as u64)
+        ));
+        if let Some(version) = &trained.version {
+            output = output.text(format!(
+                "{}/{} was measured on the test split for the gate, not to choose by",
+                version.model, version.version
+            ));
+        }
+    }
     let sizes = &trained.model["sizes"];
     if let Some(features) = sizes["n_features"].as_u64() {
         output = output.text(format!("\n{} features", count(features)));
@@ -277,7 +312,20 @@ fn cross_validated(run: &Run, folds: &CrossValidation) -> Output {
         let std = folds.std.get(key).copied().unwrap_or_default();
         table.push([key.clone(), metric(*mean), metric(std), values.join("  ")]);
     }
-    Output::new(json!({"run_id": run.run_id, "run_name": run.name, "cross_validation": folds}))
-        .text(format!("run {} ({})\n", run.name, short(&run.run_id)))
-        .table(table)
+    let runs: Vec<_> =
+        folds.runs.iter().map(|run| json!({"run_id": run.run_id, "run_name": run.name})).collect();
+    Output::new(json!({
+        "run_id": run.run_id,
+        "run_name": run.name,
+        "cross_validation": folds,
+        "fold_runs": runs,
+    }))
+    .text(format!("run {} ({})\n", run.name, short(&run.run_id)))
+    .table(table)
+    .text(format!(
+        "\nthe run has the means; {} runs are nested in it, {name}-fold-1 to {name}-fold-{}",
+        folds.runs.len(),
+        folds.runs.len(),
+        name = run.name
+    ))
 }

@@ -50,6 +50,7 @@ pub(crate) use rows::{
     AddedColumn, AddedValues, Chunk, RowsFormat, RowsReader, RowsWriter, exists,
 };
 pub use sql::{Column, Columns, ExtraTables};
+pub(crate) use stratify::{Partition, stratify};
 pub(crate) use words::n_words;
 
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,27 @@ pub struct Split {
     pub classes: Vec<String>,
     /// What these examples are, as stored in the manifest.
     pub fingerprint: Fingerprint,
+}
+
+impl Split {
+    /// The examples at `rows`, in their order.
+    pub(crate) fn subset(&self, rows: &[usize]) -> Self {
+        let labels: Vec<u32> = rows.iter().map(|row| self.labels[*row]).collect();
+        let mut class_counts = vec![0; self.classes.len()];
+        labels.iter().for_each(|label| class_counts[*label as usize] += 1);
+        Self {
+            name: self.name.clone(),
+            texts: rows.iter().map(|row| self.texts[*row].clone()).collect(),
+            labels,
+            classes: self.classes.clone(),
+            // Of the whole: a part is never stored.
+            fingerprint: Fingerprint {
+                sha256: self.fingerprint.sha256.clone(),
+                n_rows: rows.len(),
+                class_counts,
+            },
+        }
+    }
 }
 
 /// What a split contains, independent of the order of its rows.

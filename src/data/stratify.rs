@@ -7,9 +7,9 @@ use crate::{
 
 /// The indices of both splits, each in the order of the rows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Partition {
-    pub(super) train: Vec<usize>,
-    pub(super) test: Vec<usize>,
+pub(crate) struct Partition {
+    pub(crate) train: Vec<usize>,
+    pub(crate) test: Vec<usize>,
 }
 
 /// Checks a share of examples for testing: above 0 and below 1.
@@ -26,7 +26,7 @@ pub(super) fn check_test_size(test_size: f64) -> Result<()> {
 ///
 /// # Errors
 /// When a class has fewer than two examples; `place` says where.
-pub(super) fn stratify(
+pub(crate) fn stratify(
     labels: &[u32],
     classes: &[String],
     test_size: f64,

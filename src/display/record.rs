@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Content, Show};
 use crate::{
-    book::Trained,
+    book::{Trained, listed_metric, measured_on},
     data::{Dataset, Head, Profile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
     figure::{self, short},
@@ -91,7 +91,10 @@ impl Show for Trained {
         let registered = self.version.as_ref().map_or_else(String::new, |version| {
             format!("registered as {}/{}\n", version.model, version.version)
         });
-        let output = Output::new(json!(null)).text(headline(&self.run) + &registered);
+        let held_out = self.held_out.map_or_else(String::new, |held_out| {
+            format!("measured on {} held-out rows\n", figure::count(held_out.n_validation))
+        });
+        let output = Output::new(json!(null)).text(headline(&self.run) + &registered + &held_out);
         measured(output, &self.evaluation).content()
     }
 }
@@ -158,6 +161,7 @@ pub(crate) fn runs_table(runs: &[Run], registered: Option<&BTreeMap<String, Stri
         ("took", Align::Right),
         ("model", Align::Left),
         ("data", Align::Left),
+        ("measured on", Align::Left),
         ("accuracy", Align::Right),
         ("f1", Align::Right),
     ];
@@ -165,7 +169,14 @@ pub(crate) fn runs_table(runs: &[Run], registered: Option<&BTreeMap<String, Stri
         heads.insert(7, ("version", Align::Left));
     }
     let mut table =
-        Table::new(heads).with_dispensable(["started (UTC)", "took", "status", "accuracy", "name"]);
+        Table::new(heads).with_dispensable([
+        "started (UTC)",
+        "took",
+        "status",
+        "measured on",
+        "accuracy",
+        "name",
+    ]);
     for run in runs {
         let param = |key| run.params.get(key).map_or("-", String::as_str).to_owned();
         let mut row = vec![
@@ -176,8 +187,9 @@ pub(crate) fn runs_table(runs: &[Run], registered: Option<&BTreeMap<String, Stri
             took(run),
             param("model"),
             param("dataset"),
-            figure::metric_or_dash(run.metrics.get("accuracy").copied()),
-            figure::metric_or_dash(run.metrics.get("f1").copied()),
+            measured_on(run).unwrap_or_else(|| "-".to_owned()),
+            figure::metric_or_dash(listed_metric(run, "accuracy")),
+            figure::metric_or_dash(listed_metric(run, "f1")),
         ];
         if let Some(registered) = registered {
             let version = registered.get(&run.run_id).map_or("-", String::as_str);

@@ -3,7 +3,7 @@
 
 use super::{Fit, Probabilities};
 use crate::{
-    data::{Fingerprint, Split},
+    data::Split,
     error::{Error, Result},
     progress::Monitor,
     random::Random,
@@ -35,18 +35,51 @@ pub fn cross_validate(
     monitor: &Monitor,
     on_fold: &mut dyn FnMut(Fold) -> Result<()>,
 ) -> Result<()> {
-    let fold_of = stratify(split, n_folds, seed)?;
-    for fold_idx in 0..n_folds {
+    for rows in fold_rows(split, n_folds, seed)? {
         monitor.interrupt.check()?;
-        let (rows, others): (Vec<usize>, Vec<usize>) =
-            (0..split.labels.len()).partition(|row| fold_of[*row] == fold_idx);
-        let model = config.fit(&subset(split, &others), monitor, &mut |_, _, _| Ok(()))?;
-        let texts: Vec<&str> = rows.iter().map(|row| split.texts[*row].as_str()).collect();
-        let probabilities = model.predict(&texts)?;
-        let labels = rows.iter().map(|row| split.labels[*row]).collect();
-        on_fold(Fold { rows, labels, probabilities })?;
+        on_fold(fit_fold(config, split, &rows, monitor, &mut |_, _, _| Ok(()))?)?;
     }
     Ok(())
+}
+
+/// Rows of a split: those of one fold, and all others.
+pub(crate) struct FoldRows {
+    /// To be learnt, ascending.
+    others: Vec<usize>,
+    /// To be predicted, ascending.
+    own: Vec<usize>,
+}
+
+/// The rows of every fold, as [`cross_validate`] draws them.
+///
+/// # Errors
+/// Fewer than 2 folds, and a class with fewer examples than folds.
+pub(crate) fn fold_rows(split: &Split, n_folds: usize, seed: u64) -> Result<Vec<FoldRows>> {
+    let fold_of = stratify(split, n_folds, seed)?;
+    let rows = |fold_idx| {
+        let (own, others) =
+            (0..split.labels.len()).partition(|row: &usize| fold_of[*row] == fold_idx);
+        FoldRows { others, own }
+    };
+    Ok((0..n_folds).map(rows).collect())
+}
+
+/// Trains on the other folds, logging to `log`, and predicts this one.
+///
+/// # Errors
+/// What training, predicting and `log` return.
+pub(crate) fn fit_fold(
+    config: &dyn Fit,
+    split: &Split,
+    FoldRows { others, own }: &FoldRows,
+    monitor: &Monitor,
+    log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
+) -> Result<Fold> {
+    let model = config.fit(&split.subset(others), monitor, log)?;
+    let texts: Vec<&str> = own.iter().map(|row| split.texts[*row].as_str()).collect();
+    let probabilities = model.predict(&texts)?;
+    let labels = own.iter().map(|row| split.labels[*row]).collect();
+    Ok(Fold { rows: own.clone(), labels, probabilities })
 }
 
 /// The fold of every example: each class is shuffled and dealt out in turn, every class going on
@@ -82,22 +115,4 @@ fn stratify(split: &Split, n_folds: usize, seed: u64) -> Result<Vec<usize>> {
         }
     }
     Ok(fold_of)
-}
-
-fn subset(split: &Split, rows: &[usize]) -> Split {
-    let labels: Vec<u32> = rows.iter().map(|row| split.labels[*row]).collect();
-    let mut class_counts = vec![0; split.classes.len()];
-    labels.iter().for_each(|label| class_counts[*label as usize] += 1);
-    Split {
-        name: split.name.clone(),
-        texts: rows.iter().map(|row| split.texts[*row].clone()).collect(),
-        labels,
-        classes: split.classes.clone(),
-        // Of the whole: a fold is never stored.
-        fingerprint: Fingerprint {
-            sha256: split.fingerprint.sha256.clone(),
-            n_rows: rows.len(),
-            class_counts,
-        },
-    }
 }

@@ -8,6 +8,7 @@ mod cross_validate;
 mod design;
 mod device;
 mod format;
+mod holdout;
 mod load;
 mod logistic;
 mod loss;
@@ -21,7 +22,9 @@ mod tfidf_files;
 
 pub use confusion::{Averages, ConfusionMatrix};
 pub use cross_validate::{Fold, cross_validate};
+pub(crate) use cross_validate::{fit_fold, fold_rows};
 pub use device::Device;
+pub(crate) use holdout::{Holdout, check_validation_size};
 pub use load::{load, load_on};
 pub use logistic::{ClassWeight, FitReport, Logistic, LogisticParams, LogisticValidParams};
 pub use sparse::SparseRows;
@@ -74,6 +77,26 @@ pub trait Fit {
         _folder: &Path,
     ) -> Result<Box<dyn Classifier>> {
         self.fit(train, monitor, log)
+    }
+
+    /// Like [`Fit::fit_resumable`] where there is a `folder`, with `validation` examples that are not
+    /// learnt: a model that is trained epoch by epoch chooses the best one by them, and holds nothing
+    /// of `train` out. Others have no use for them while they learn.
+    ///
+    /// # Errors
+    /// As [`Fit::fit_resumable`].
+    fn fit_validated(
+        &self,
+        train: &Split,
+        _validation: &Split,
+        monitor: &Monitor,
+        log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
+        folder: Option<&Path>,
+    ) -> Result<Box<dyn Classifier>> {
+        match folder {
+            Some(folder) => self.fit_resumable(train, monitor, log, folder),
+            None => self.fit(train, monitor, log),
+        }
     }
 
     /// What [`from_recipe`] makes the same training of, for one that can be continued.
@@ -131,6 +154,14 @@ pub trait Classifier: Send + Sync {
     /// When the model cannot run on this input.
     fn predict(&self, texts: &[&str]) -> Result<Probabilities>;
 
+    /// [`Classifier::predict`], with how much of each text the model knows, for one that can tell.
+    ///
+    /// # Errors
+    /// As [`Classifier::predict`].
+    fn answer(&self, texts: &[&str]) -> Result<Answers> {
+        Ok(Answers { probabilities: self.predict(texts)?, known_shares: None })
+    }
+
     /// How long texts are, for a model that reads only the first tokens of a long one; none for a
     /// model that reads every text to its end.
     ///
@@ -164,6 +195,17 @@ pub trait Classifier: Send + Sync {
 
     /// What the model is made of, for people and programs: sizes, features, hyperparameters.
     fn describe(&self) -> Value;
+}
+
+/// What a model says of texts, and how much of each it knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answers {
+    /// Of every class for every text.
+    pub probabilities: Probabilities,
+    /// For each text the share of its tokens, from 0 to 1, that are in the model's vocabulary, of
+    /// those that it reads; 0 where it knows nothing of the text, whose probabilities are then those
+    /// of any such text. None for a model that cannot tell.
+    pub known_shares: Option<Vec<f64>>,
 }
 
 /// How many tokens texts have, beside the number of them that the model reads.

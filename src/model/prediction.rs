@@ -3,7 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Classifier, predicted_label};
+use super::{Answers, Classifier, predicted_label};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The answer for one text.
@@ -25,9 +25,36 @@ pub struct Prediction {
     /// Every class with its probability, in label order; an object in JSON.
     #[serde(serialize_with = "as_object")]
     pub scores: Vec<(String, f64)>,
+    /// See [`Answers::known_shares`](super::Answers::known_shares); absent where the model cannot
+    /// tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_share: Option<f64>,
 }
 
+/// Below it people are told how little of a text the model knows. Of other texts in the language that
+/// it was trained on it knows more, of those in another one hardly ever so much.
+const FEW_KNOWN: f64 = 0.25;
+
 impl Prediction {
+    /// Whether the model knows no word of the text: its answer is that of any such text.
+    pub fn is_of_unknown_text(&self) -> bool {
+        self.known_share == Some(0.0)
+    }
+
+    /// What people should know before they rely on the answer, if there is anything.
+    pub fn warning(&self) -> Option<String> {
+        match self.known_share {
+            Some(0.0) => {
+                Some("the model knows no word of it: the answer says nothing about it".to_owned())
+            }
+            Some(share) if share < FEW_KNOWN => Some(format!(
+                "the model knows only {:.0} % of its words: the answer says little about it",
+                share * 100.0
+            )),
+            _ => None,
+        }
+    }
+
     /// Whether a model of two classes predicted the positive one; none for more classes.
     pub fn is_positive(&self) -> Option<bool> {
         let (positive, _) = self.scores.get(1)?;
@@ -69,6 +96,7 @@ impl Prediction {
             probability: positive,
             label: label.clone(),
             scores: classes.iter().cloned().zip(row.iter().copied()).collect(),
+            known_share: None,
         })
     }
 }
@@ -79,7 +107,7 @@ impl Prediction {
 /// What the classifier returns, and [`ErrorKind::Internal`] when its answer does not fit the
 /// question.
 pub fn predictions(classifier: &dyn Classifier, texts: &[&str]) -> Result<Vec<Prediction>> {
-    let probabilities = classifier.predict(texts)?;
+    let Answers { probabilities, known_shares } = classifier.answer(texts)?;
     if probabilities.n_texts() != texts.len() {
         return Err(Error::new(
             ErrorKind::Internal,
@@ -91,7 +119,11 @@ pub fn predictions(classifier: &dyn Classifier, texts: &[&str]) -> Result<Vec<Pr
         ));
     }
     let classes = classifier.classes();
-    probabilities.rows().map(|row| Prediction::from_row(classes, row)).collect()
+    let predictions = probabilities.rows().enumerate().map(|(text_idx, row)| {
+        let known_share = known_shares.as_ref().and_then(|shares| shares.get(text_idx).copied());
+        Ok(Prediction { known_share, ..Prediction::from_row(classes, row)? })
+    });
+    predictions.collect()
 }
 
 fn as_object<S: Serializer>(scores: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -117,6 +149,24 @@ mod tests {
             "scores": { "neg": 0.75, "pos": 0.25 },
         });
         assert_eq!(serde_json::to_value(negative).unwrap(), expected);
+    }
+
+    #[test]
+    fn how_little_is_known_of_a_text_is_said() {
+        let even = prediction(&["neg", "pos"], &[0.5, 0.5]).unwrap();
+        let check = |known_share, expected: Option<&str>| {
+            let warning = Prediction { known_share, ..even.clone() }.warning();
+            let is_as_expected = match (&warning, expected) {
+                (Some(warning), Some(part)) => warning.contains(part),
+                (warning, part) => warning.is_none() && part.is_none(),
+            };
+            assert!(is_as_expected, "{known_share:?}: {warning:?}");
+        };
+        check(None, None);
+        check(Some(0.0), Some("no word"));
+        check(Some(0.1), Some("only 10 %"));
+        check(Some(0.25), None);
+        check(Some(1.0), None);
     }
 
     #[test]

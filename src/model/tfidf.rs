@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    ClassWeight, Classifier, Contribution, Fit, FitReport, Logistic, LogisticParams, Probabilities,
-    flatten, predicted_label, tfidf_files,
+    Answers, ClassWeight, Classifier, Contribution, Fit, FitReport, Logistic, LogisticParams,
+    Probabilities, flatten, predicted_label, tfidf_files,
 };
 use crate::{
     data::Split,
@@ -188,10 +188,10 @@ impl Tfidf {
         &self.header
     }
 
-    /// Appends the class probabilities of one text.
-    fn predict_into(&self, text: &str, probabilities: &mut Vec<f64>) {
+    /// Appends the class probabilities of one text. Returns the share of its words that is known.
+    fn predict_into(&self, text: &str, probabilities: &mut Vec<f64>) -> f64 {
         BUFFERS.with_borrow_mut(|(scratch, counter)| {
-            self.vectorizer.count(text, scratch, counter);
+            let known = self.vectorizer.count(text, scratch, counter);
             let n_outputs = self.logistic.n_outputs();
             let (idf, coefficients) = (self.vectorizer.idf(), self.logistic.coefficients());
             let tf = self.vectorizer.tf();
@@ -221,7 +221,8 @@ impl Tfidf {
                 }
             }
             self.logistic.push_probabilities(&margins, probabilities);
-        });
+            known.share()
+        })
     }
 }
 
@@ -239,28 +240,30 @@ impl Classifier for Tfidf {
         &self.classes
     }
 
-    /// One text is done on the calling thread, several in parallel.
     fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
+        self.answer(texts).map(|answers| answers.probabilities)
+    }
+
+    /// One text is done on the calling thread, several in parallel.
+    fn answer(&self, texts: &[&str]) -> Result<Answers> {
         let n_classes = self.classes.len();
-        let values = match texts {
-            [text] => {
-                let mut values = Vec::with_capacity(n_classes);
-                self.predict_into(text, &mut values);
-                values
-            }
+        let several = |texts: &[&str]| {
+            let mut values = Vec::with_capacity(texts.len() * n_classes);
+            let shares = texts.iter().map(|text| self.predict_into(text, &mut values));
+            let shares: Vec<f64> = shares.collect();
+            (values, shares)
+        };
+        let (values, known_shares) = match texts {
+            [_] => several(texts),
             _ => {
-                let chunks: Vec<Vec<f64>> = texts
-                    .par_chunks(64)
-                    .map(|texts| {
-                        let mut values = Vec::with_capacity(texts.len() * n_classes);
-                        texts.iter().for_each(|text| self.predict_into(text, &mut values));
-                        values
-                    })
-                    .collect();
-                chunks.concat()
+                let chunks: (Vec<_>, Vec<_>) = texts.par_chunks(64).map(several).unzip();
+                (chunks.0.concat(), chunks.1.concat())
             }
         };
-        Ok(Probabilities::new(values, n_classes))
+        Ok(Answers {
+            probabilities: Probabilities::new(values, n_classes),
+            known_shares: Some(known_shares),
+        })
     }
 
     fn explain(&self, text: &str, n_terms: usize) -> Result<Vec<Contribution>> {

@@ -48,7 +48,12 @@ pub(super) fn parameters() -> Vec<Parameter> {
             about: "The labelled texts: a path on the volume, such as /store/incoming/reviews.csv",
         },
         text("dataset", "reviews", "The name the dataset gets in the store"),
-        text("model", DEFAULT_MODEL, "The registered model that gets a new version"),
+        text(
+            "model",
+            DEFAULT_MODEL,
+            "The registered model that gets a new version; name it after the dataset unless that is \
+             of sentiment",
+        ),
         text("trainer", "tfidf", "What is trained: tfidf, avgnet, cnn, lstm or distilbert"),
         Parameter {
             name: "min_f1",

@@ -10,6 +10,7 @@ mod clock;
 mod codec;
 mod collect;
 mod database;
+mod defaults;
 mod experiments;
 mod fault;
 mod filter;
@@ -37,12 +38,13 @@ mod versions;
 use std::sync::Arc;
 
 pub use audit::{AuditAction, AuditEvent, AuditQuery};
+pub use defaults::DefaultNames;
 pub use keys::{ApiKey, KeyState, MadeKey, NewKey, Scope, digest};
 pub(crate) use names::check_known_model_name;
 pub use names::check_model_name;
 pub use record::*;
 pub use restore::restore;
-pub use runs::PROCESS_TAG;
+pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};
 pub use stages::Grounds;
 
 use self::{artifact_files::ArtifactFiles, database::Database};

@@ -8,9 +8,11 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// The experiment that runs belong to unless another is named.
+/// The experiment of runs about sentiment unless another is named; see
+/// [`DefaultNames`](super::DefaultNames).
 pub const DEFAULT_EXPERIMENT: &str = "sentiment-analysis";
-/// The registered model that versions belong to unless another is named.
+/// The registered model of sentiment unless another is named; see
+/// [`DefaultNames`](super::DefaultNames).
 pub const DEFAULT_MODEL: &str = "SentimentClassifier";
 
 /// A named group of runs.

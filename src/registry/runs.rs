@@ -27,6 +27,9 @@ use crate::{
 /// The tag that says which process a run belongs to: `PID@HOST`.
 pub const PROCESS_TAG: &str = "trialbook.process";
 
+/// The tag of a nested run that holds the id of the run it belongs to, by MLflow's own name.
+pub const PARENT_RUN_TAG: &str = "mlflow.parentRunId";
+
 /// A shorter prefix of a run id would too often fit several runs.
 const MIN_PREFIX_CHARS: usize = 4;
 

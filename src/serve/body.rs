@@ -236,6 +236,7 @@ mod tests {
             (r#"{"text":"first","text":"second"}"#, "second"),
             (r#"{"te\u0078t":"escaped key"}"#, "escaped key"),
             (r#"{"text":"a\u0000b"}"#, "a\0b"),
+            ("\u{feff}{\"text\":\"\u{feff}marked\"}", "\u{feff}marked"),
         ] {
             assert_eq!(question(body.as_bytes(), MAX_CHARS).unwrap().text, expected, "{body}");
         }
@@ -283,7 +284,8 @@ mod tests {
             "{'text':'a'}",
             "{\"text\":\"\\ud800\"}",
             "{\"text\":1e999}",
-            "\u{feff}{\"text\":\"a\"}",
+            "{\u{feff}\"text\":\"a\"}",
+            "\u{feff}\u{feff}{\"text\":\"a\"}",
             &deep,
         ] {
             check(question(body.as_bytes(), MAX_CHARS).map(drop), body, 400, &[]);
@@ -344,9 +346,12 @@ mod tests {
 
     #[test]
     fn a_text_may_be_cut_unless_told_otherwise() {
-        for (field, expected) in
-            [("", true), (r#","truncate":true"#, true), (r#","truncate":false"#, false)]
-        {
+        for (field, expected) in [
+            ("", true),
+            (r#","truncate":true"#, true),
+            (r#","truncate":false"#, false),
+            (r#","truncate":null"#, true),
+        ] {
             let body = format!(r#"{{"text":"a","texts":["a"]{field}}}"#);
             assert_eq!(question(body.as_bytes(), MAX_CHARS).unwrap().truncate, expected, "{body}");
             assert_eq!(batch(body.as_bytes(), 2, MAX_CHARS).unwrap().truncate, expected, "{body}");
@@ -357,7 +362,7 @@ mod tests {
             );
         }
         let fault = || (json!(["body", "truncate"]), "bool_type");
-        for value in ["null", "1", "\"true\"", "[true]", "{}"] {
+        for value in ["1", "\"true\"", "[true]", "{}"] {
             let body = format!(r#"{{"text":"a","texts":["a"],"truncate":{value}}}"#);
             check(question(body.as_bytes(), MAX_CHARS).map(drop), &body, 422, &[fault()]);
             check(batch(body.as_bytes(), 2, MAX_CHARS).map(drop), &body, 422, &[fault()]);
@@ -369,9 +374,12 @@ mod tests {
 
     #[test]
     fn a_model_may_be_named() {
-        for (field, expected) in
-            [("", None), (r#","model":"B""#, Some("B")), (r#","model":"\u0042""#, Some("B"))]
-        {
+        for (field, expected) in [
+            ("", None),
+            (r#","model":null"#, None),
+            (r#","model":"B""#, Some("B")),
+            (r#","model":"\u0042""#, Some("B")),
+        ] {
             let body = format!(r#"{{"text":"a","texts":["a"]{field}}}"#);
             let (one, many) = (
                 question(body.as_bytes(), MAX_CHARS).unwrap().model,
@@ -384,10 +392,41 @@ mod tests {
         let plain = question(br#"{"text":"a","model":"B"}"#, MAX_CHARS).unwrap().model;
         assert!(matches!(plain, Some(Cow::Borrowed("B"))), "names are not copied");
         let fault = || (json!(["body", "model"]), "string_type");
-        for value in ["null", "1", "true", "[\"B\"]", "{}"] {
+        for value in ["1", "true", "[\"B\"]", "{}"] {
             let body = format!(r#"{{"text":"a","texts":["a"],"model":{value}}}"#);
             check(question(body.as_bytes(), MAX_CHARS).map(drop), &body, 422, &[fault()]);
             check(batch(body.as_bytes(), 2, MAX_CHARS).map(drop), &body, 422, &[fault()]);
+        }
+    }
+
+    /// What a class sends that is made from the OpenAPI document: each field, null or not.
+    #[test]
+    fn an_optional_field_that_is_null_is_as_if_left_out() {
+        for nulls in [
+            r#""model":null,"truncate":true"#,
+            r#""model":null,"truncate":null,"id":null"#,
+            // Of a repeated field the last one counts.
+            r#""model":5,"truncate":[1],"model":null,"truncate":null"#,
+        ] {
+            let body = format!(r#"{{"text":"a","texts":["a"],{nulls}}}"#);
+            let (bare, bytes) = (br#"{"text":"a","texts":["a"]}"#, body.as_bytes());
+            assert_eq!(
+                question(bytes, MAX_CHARS).unwrap(),
+                question(bare, MAX_CHARS).unwrap(),
+                "{body}"
+            );
+            assert_eq!(batch(bytes, 2, MAX_CHARS).unwrap(), batch(bare, 2, MAX_CHARS).unwrap());
+            let line = line(bytes, MAX_CHARS);
+            assert_eq!(line.question.unwrap(), question(bare, MAX_CHARS).unwrap());
+            assert_eq!(line.id, None);
+        }
+        // What is needed cannot be null.
+        for (body, field) in [(r#"{"text":null}"#, "text"), (r#"{"texts":null}"#, "texts")] {
+            let (outcome, kind) = match field {
+                "text" => (question(body.as_bytes(), MAX_CHARS).map(drop), "string_type"),
+                _ => (batch(body.as_bytes(), 2, MAX_CHARS).map(drop), "list_type"),
+            };
+            check(outcome, body, 422, &[(json!(["body", field]), kind)]);
         }
     }
 
@@ -405,8 +444,9 @@ mod tests {
             assert_eq!(id(&format!(r#"{{"text":"","id":{value}}}"#)), expected);
         }
         assert_eq!(id(r#"{"text":"good"}"#), Value::Null);
+        assert_eq!(id(r#"{"text":"good","id":null}"#), Value::Null);
         // A number that would come back as another one is no name.
-        for value in ["1.5", "123456789012345678901", "null", "true", "[1]", "{}"] {
+        for value in ["1.5", "123456789012345678901", "true", "[1]", "{}"] {
             let body = format!(r#"{{"text":"good","id":{value}}}"#);
             let fault = (json!(["body", "id"]), "id_type");
             check(line(body.as_bytes(), MAX_CHARS).question.map(drop), &body, 422, &[fault]);

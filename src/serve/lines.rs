@@ -82,7 +82,11 @@ impl Lines {
             let begun = std::mem::take(&mut self.begun);
             (!std::mem::take(&mut self.is_too_long)).then(|| Bytes::from(begun))
         };
-        let is_blank = content.as_ref().is_some_and(|content| content.trim_ascii().is_empty());
+        let is_blank = content.as_ref().is_some_and(|content| {
+            // As a file of nothing but a byte order mark is.
+            let unmarked = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+            unmarked.trim_ascii().is_empty()
+        });
         (!is_blank).then_some(Line { number, content })
     }
 }
@@ -123,6 +127,7 @@ mod tests {
         assert_eq!(lines(&[b"", text, b"\n\n"], 4), expected);
         assert_eq!(lines(&[b"four", b"\nfive!", b"", b"\n"], 4)[1], (2, None));
         assert_eq!(lines(&[], 4), []);
+        assert_eq!(lines(&["\u{feff}\n".as_bytes()], 4), []);
     }
 
     /// One that was not there was counted.

@@ -12,6 +12,8 @@ use super::error::{ApiError, FieldError};
 
 /// The object that `body` has to be, with its field `key`.
 ///
+/// A byte order mark in front, which Windows' editors and PowerShell write, is passed over.
+///
 /// # Errors
 /// 400 for what is not UTF-8 or not JSON, 422 for JSON that is no object.
 pub(super) fn parse<'de, S>(
@@ -25,6 +27,7 @@ where
     // All of it: what is skipped is not looked at any closer.
     let body =
         str::from_utf8(body).map_err(|error| ApiError::malformed_json(&error.to_string()))?;
+    let body = body.strip_prefix('\u{feff}').unwrap_or(body);
     let mut json = serde_json::Deserializer::from_str(body);
     let object = ObjectSeed { key, seed }.deserialize(&mut json);
     let object = object.and_then(|object| json.end().map(|()| object));
@@ -41,6 +44,7 @@ pub(super) enum Item<'a> {
     Text(Cow<'a, str>),
     Bool(bool),
     Integer(serde_json::Number),
+    Null,
     Other,
 }
 
@@ -50,13 +54,22 @@ pub(super) enum List<'a> {
     Other,
 }
 
-/// The fields of interest of an object.
+/// The fields of interest of an object. One that may be left out may be null as well, which is what
+/// clients write whose fields are made from the OpenAPI document.
 pub(super) struct Object<'a, T> {
     /// `text` or `texts`.
     pub(super) field: Option<T>,
     pub(super) truncate: Option<Item<'a>>,
     pub(super) model: Option<Item<'a>>,
     pub(super) id: Option<Item<'a>>,
+}
+
+/// The value of a field that may be left out; none for null too.
+fn optional<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Item<'de>>, A::Error> {
+    Ok(match map.next_value()? {
+        Item::Null => None,
+        item => Some(item),
+    })
 }
 
 /// Writes a visitor's answers to the kinds of JSON values it has no use for.
@@ -69,8 +82,11 @@ macro_rules! other {
         other!(@ $other, rest);
     };
     (@ $other:expr, rest) => {
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> { Ok($other) }
         fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($other) }
+        other!(@ $other, float);
+    };
+    (@ $other:expr, float) => {
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> { Ok($other) }
     };
     (@ $other:expr, string) => {
         fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> { Ok($other) }
@@ -119,7 +135,11 @@ impl<'de> Deserialize<'de> for Item<'de> {
                 Ok(Item::Integer(value.into()))
             }
 
-            other!(Item::Other, rest seq map);
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Item::Null)
+            }
+
+            other!(Item::Other, float seq map);
         }
         json.deserialize_any(ItemVisitor)
     }
@@ -191,9 +211,9 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for ObjectSeed<S> {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match &*key {
                 key if key == self.key => object.field = Some(map.next_value_seed(self.seed)?),
-                "truncate" => object.truncate = Some(map.next_value()?),
-                "model" => object.model = Some(map.next_value()?),
-                "id" => object.id = Some(map.next_value()?),
+                "truncate" => object.truncate = optional(&mut map)?,
+                "model" => object.model = optional(&mut map)?,
+                "id" => object.id = optional(&mut map)?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }

@@ -17,7 +17,6 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     monitor::LogConfig,
-    registry::DEFAULT_MODEL,
     store::Store,
 };
 
@@ -29,7 +28,9 @@ pub struct ServeConfig {
     /// The port; 0 takes a free one. Default 8000.
     pub port: u16,
     /// The registered models whose Production versions answer, each once. The first is the default:
-    /// it answers the questions that name no model.
+    /// it answers the questions that name no model. Empty, which is the default: the one that
+    /// [`Registry::default_model`](crate::registry::Registry::default_model) finds when the server
+    /// starts, or `SentimentClassifier` while the store has no model at all.
     pub models: Vec<String>,
     /// Serves this version whatever is in production, and stays with it. Only with one model.
     pub pin: Option<u32>,
@@ -55,17 +56,18 @@ impl ServeConfig {
     /// # Errors
     /// When the registry or the log cannot be opened, there is no version `pin`, or a version's
     /// files are not what was written; when the certificate or the collector's address cannot be
-    /// used; [`ErrorKind::Invalid`] for no model, one that is named twice, and a `pin` with several.
+    /// used; [`ErrorKind::Invalid`] for a model that is named twice, and a `pin` with several;
+    /// [`ErrorKind::Conflict`] when none is named and several could be meant.
     pub fn load(&self) -> Result<ServerState> {
         ServerState::load(self)
     }
 
-    /// The default model of `store` on 127.0.0.1:8000.
+    /// The store's only model, on 127.0.0.1:8000.
     pub fn new(store: Store) -> Self {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 8000,
-            models: vec![DEFAULT_MODEL.to_owned()],
+            models: Vec::new(),
             pin: None,
             store,
             log: Some(LogConfig::default()),

@@ -17,10 +17,10 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     model::Classifier,
     monitor::PredictionLog,
-    registry::{ModelVersion, Registry, Stage, check_known_model_name},
+    registry::{DEFAULT_MODEL, ModelVersion, Registry, Stage, check_known_model_name},
 };
 
 /// Which model version answers.
@@ -184,7 +184,9 @@ impl ServerState {
         let ServeConfig { store, models, pin, security, limits, .. } = config;
         // What is cheap to refuse comes before the models.
         store.check()?;
-        check_names(models.iter().map(String::as_str))?;
+        if !models.is_empty() {
+            check_names(models.iter().map(String::as_str))?;
+        }
         if let (Some(pin), [_, _, ..]) = (pin, models.as_slice()) {
             return Err(Error::invalid(format!(
                 "version {pin} is pinned, and there are {} models: {}",
@@ -200,6 +202,7 @@ impl ServerState {
         let registry = Registry::open(store)?;
         let guard = Guard::new(security.clone());
         guard.take_keys(&registry.keys()?);
+        let models = if models.is_empty() { vec![only_model(&registry)?] } else { models.clone() };
         let host = |name: &String| host(Source::new(registry.clone(), name, *pin), name);
         let mut hosted = models.iter().map(host).collect::<Result<Vec<_>>>()?;
         // One that cannot be loaded leaves the others alone. Where it alone would answer, whoever
@@ -351,6 +354,14 @@ fn host(source: Source, name: &str) -> Result<Hosted> {
         }
     };
     Ok(Hosted { name: name.to_owned(), served, source: Some(source), unloaded })
+}
+
+/// The model of a server that was told none. An empty store's may wait for its first version.
+fn only_model(registry: &Registry) -> Result<String> {
+    match registry.default_model() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(DEFAULT_MODEL.to_owned()),
+        outcome => outcome,
+    }
 }
 
 /// Checks the names of a server's models.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use super::known::KnownTokens;
 use crate::error::{Error, Result};
 
 /// The id of what fills a row up to the longest of its batch.
@@ -119,6 +120,12 @@ impl WordIds {
         let mut n_tokens = 0;
         basic_english(text, |_| n_tokens += 1);
         n_tokens.max(1)
+    }
+
+    /// How many of `ids`, as [`WordIds::encode`] gave them, stand for words that it knows.
+    pub(crate) fn known(ids: &[u32]) -> KnownTokens {
+        let n_known = ids.iter().filter(|id| **id != UNKNOWN_ID).count();
+        KnownTokens { n_tokens: ids.len(), n_known }
     }
 
     /// One word a line; the line's number is the id.

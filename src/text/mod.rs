@@ -6,6 +6,7 @@ mod corpus;
 mod counter;
 mod division;
 mod intern;
+mod known;
 mod matrix;
 #[cfg(feature = "neural")]
 mod merges;
@@ -32,6 +33,7 @@ pub use vocabulary::Vocabulary;
 pub use wordpiece::{Cleaning, TruncationSide, WordPiece};
 
 pub(crate) use counter::Counter;
+pub(crate) use known::KnownTokens;
 pub(crate) use matrix::column_blocks;
 pub(crate) use term_frequency::TermFrequency;
 pub(crate) use vocabulary::{Entry, Parts, Scratch};

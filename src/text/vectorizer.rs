@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     corpus::Corpus,
     counter::Counter,
+    known::KnownTokens,
     matrix::{self, Features, TermMatrix},
     ngram::Counting,
     stop_words,
@@ -264,13 +265,24 @@ impl FittedVectorizer {
         &self.idf
     }
 
-    /// Counts the known terms of `text`.
+    /// Counts the known terms of `text`. Returns how many of its words are known: none where they
+    /// make no term, such as a lone word among terms of two.
     #[inline]
-    pub(crate) fn count(&self, text: &str, scratch: &mut Scratch, counter: &mut Counter) {
+    pub(crate) fn count(
+        &self,
+        text: &str,
+        scratch: &mut Scratch,
+        counter: &mut Counter,
+    ) -> KnownTokens {
         counter.clear();
-        self.vocabulary.for_each_feature(text, self.settings.tokenizer(), scratch, |feature| {
+        let tokenizer = self.settings.tokenizer();
+        let known = self.vocabulary.for_each_feature(text, tokenizer, scratch, |feature| {
             counter.add(feature);
         });
+        match counter.counts() {
+            [] => KnownTokens { n_known: 0, ..known },
+            _ => known,
+        }
     }
 
     /// Weighs the known terms of `texts`; unknown ones are passed over.
@@ -344,6 +356,9 @@ mod tests {
         let (fitted, _) = vectorizer.fit_transform(&texts, &Monitor::silent()).unwrap();
         assert_eq!(fitted.vocabulary().terms(), ["not very"]);
         assert_eq!(fitted.vocabulary().n_words(), 2);
+        let known = |text| fitted.count(text, &mut Scratch::default(), &mut Counter::default());
+        assert_eq!(known("not very good"), KnownTokens { n_tokens: 3, n_known: 2 });
+        assert_eq!(known("very").share(), 0.0, "both words are known, but only together");
         let row = fitted.transform(&["it is not very good"]);
         assert_eq!((row.indices(), row.data()), (&[0][..], &[1.0][..]));
     }

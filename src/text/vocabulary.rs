@@ -3,6 +3,7 @@
 
 use super::{
     intern::{Interner, NO_TOKEN, TokenBatch, mix},
+    known::KnownTokens,
     ngram::NO_GRAM,
     token::{Token, Tokenizer},
 };
@@ -144,7 +145,8 @@ impl Vocabulary {
         words.join(" ")
     }
 
-    /// Calls `sink` with the feature of every known term of `text`, once an occurrence.
+    /// Calls `sink` with the feature of every known term of `text`, once an occurrence. Returns how
+    /// many of its words are known.
     #[inline]
     pub(crate) fn for_each_feature(
         &self,
@@ -152,7 +154,7 @@ impl Vocabulary {
         tokenizer: Tokenizer,
         scratch: &mut Scratch,
         mut sink: impl FnMut(u32),
-    ) {
+    ) -> KnownTokens {
         let Scratch { tokens, ranks, grams, slots } = scratch;
         tokens.clear();
         tokenizer.for_each(text, |token| tokens.push(token));
@@ -166,14 +168,16 @@ impl Vocabulary {
             }
             ranks.push(rank);
         }
+        let mut known = KnownTokens { n_tokens: ranks.len(), n_known: 0 };
         for rank in ranks.iter().filter(|rank| **rank != NO_TOKEN) {
+            known.n_known += 1;
             let feature = self.word_features[*rank as usize];
             if feature != NO_FEATURE {
                 sink(feature);
             }
         }
         if self.levels.is_empty() {
-            return;
+            return known;
         }
         grams.clear();
         grams.extend_from_slice(ranks);
@@ -195,6 +199,7 @@ impl Vocabulary {
                 }
             }
         }
+        known
     }
 }
 
@@ -354,6 +359,24 @@ mod tests {
         assert_eq!(features("not at all very the good", &[]), [5, 1]);
         assert_eq!(features("not at very the good", &["at".into(), "the".into()]), [5, 1, 3, 6, 4]);
         assert!(features("", &[]).is_empty());
+    }
+
+    #[test]
+    fn known_words_are_counted_and_stop_words_are_none() {
+        let known = |text: &str, stop_words: &[String]| {
+            let vocabulary = Vocabulary::new(example(), stop_words).unwrap();
+            let mut scratch = Scratch::default();
+            let known =
+                vocabulary.for_each_feature(text, Tokenizer::default(), &mut scratch, |_| {});
+            (known.n_known, known.n_tokens)
+        };
+        assert_eq!(known("Not very good", &[]), (3, 3));
+        // "not" is a part of terms alone.
+        assert_eq!(known("not at all good", &[]), (2, 4));
+        assert_eq!(known("not at all good", &["at".into()]), (2, 3));
+        assert_eq!(known("zzz qqq", &[]), (0, 2));
+        // Words of one letter are no tokens.
+        assert_eq!(known("a !", &[]), (0, 0));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokenizers::{
     processors::bert::BertProcessing,
 };
 
-use super::merges;
+use super::{known::KnownTokens, merges};
 use crate::error::{Error, ErrorKind, Result};
 
 const PADDING: &str = "[PAD]";
@@ -244,6 +244,20 @@ impl WordPiece {
         Ok(encoding.len())
     }
 
+    /// How many of each text's `ids`, as [`WordPiece::encode`] gave them, are tokens that it knows:
+    /// not `[UNK]`. What frames a text counts on neither side.
+    pub(crate) fn known(&self, ids: &[Vec<u32>]) -> Vec<KnownTokens> {
+        let id = |token: &str| self.tokenizer.token_to_id(token);
+        let unknown = id(UNKNOWN);
+        let frame = [PADDING, FIRST, LAST].map(id);
+        let known = |ids: &Vec<u32>| {
+            let own = || ids.iter().filter(|id| !frame.contains(&Some(**id)));
+            let n_known = own().filter(|id| unknown != Some(**id)).count();
+            KnownTokens { n_tokens: own().count(), n_known }
+        };
+        ids.iter().map(known).collect()
+    }
+
     /// What it does to texts, where that is what a BERT does and not something of the file's own.
     pub fn cleaning(&self) -> Option<Cleaning> {
         match self.tokenizer.get_normalizer() {
@@ -384,6 +398,8 @@ mod tests {
         let pieces = WordPiece::from_vocabulary(file.path(), Cleaning::default(), 8).unwrap();
         assert_eq!(pieces.encode("Goodness! zebra").unwrap(), [2, 4, 5, 6, 1, 3]);
         assert_eq!(pieces.encode("").unwrap(), [2, 3]);
+        let shares = |text: &str| pieces.known(&[pieces.encode(text).unwrap()])[0].share();
+        assert_eq!([shares("Goodness! zebra"), shares("zebra"), shares("")], [0.75, 0.0, 0.0]);
         assert_eq!(pieces.encode(&"good ".repeat(100_000)).unwrap(), [2, 4, 4, 4, 4, 4, 4, 3]);
         assert_eq!(pieces.vocab_size(), 7);
     }

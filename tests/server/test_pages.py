@@ -105,6 +105,24 @@ def test_several_texts_are_predicted_by_keyboard(page: Page) -> None:
     assert fits(page)
 
 
+def test_a_text_that_the_model_knows_nothing_of_has_a_warning(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.type("zzz qqq")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#warning")).to_contain_text("knows no word of this text")
+    assert fits(page)
+    page.locator("#text").fill("A wonderful film.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#label")).to_have_text("positive")
+    expect(page.locator("#warning")).to_be_hidden()
+    page.locator("#tab-many").click()
+    page.locator("#texts").fill("zzz qqq\nA wonderful film.")
+    page.locator("#predict-batch").click()
+    expect(page.locator("#batch-warning")).to_contain_text("1 text has no word that the model knows")
+    expect(page.locator("#rows tr").nth(0)).to_contain_text("no word of it is known")
+    assert fits(page)
+
+
 def test_another_model_is_asked_by_keyboard(page: Page) -> None:
     page.goto("/")
     page.keyboard.type("A dull waste of time.")

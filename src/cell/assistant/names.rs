@@ -5,6 +5,7 @@ use std::{sync::mpsc, time::Duration};
 
 use super::{Completion, CompletionKind};
 use crate::{
+    book::listed_metric,
     data::{Datasets, SplitEntry},
     error::Result,
     figure::{count, metric, short},
@@ -126,7 +127,7 @@ fn runs(registry: &Registry) -> Result<Vec<Completion>> {
     let query = RunQuery { limit: Some(MAX_RUNS), ..RunQuery::default() };
     let runs = registry.search_runs(&query)?;
     let ids = runs.iter().map(|run| {
-        let f1 = run.metrics.get("f1").map(|f1| format!(", f1 {}", metric(*f1)));
+        let f1 = listed_metric(run, "f1").map(|f1| format!(", f1 {}", metric(f1)));
         name(short(&run.run_id), format!("{}{}", run.name, f1.unwrap_or_default()))
     });
     let names = runs.iter().map(|run| name(&run.name, short(&run.run_id)));

@@ -247,7 +247,7 @@ mod tests {
             " from runs",
             &["status", "start_ms", "started", "stddev(", "starts_with("],
         );
-        check("select runs.f", " from runs", &["runs.f1"]);
+        check("select runs.f", " from runs", &["runs.f1", "runs.fold"]);
         check("select text from sample group by sp", "", &["split"]);
     }
 

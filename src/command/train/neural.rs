@@ -60,9 +60,6 @@ struct Shared {
     /// Keep a checkpoint every so many steps, besides the one after each epoch
     #[arg(long, value_name = "STEPS")]
     checkpoint_every: Option<u64>,
-    /// Share of the train split that is not learnt but decides which epoch was best
-    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
-    validation: f64,
     /// Number format of the products; bf16 and f16 on CUDA only
     #[arg(
         long,
@@ -186,7 +183,7 @@ impl Shared {
         };
         NeuralConfig {
             max_length: self.max_len.unwrap_or(config.max_length),
-            validation: self.validation,
+            validation: self.common.validation_size.unwrap_or(config.validation),
             device: self.device,
             training,
             ..config

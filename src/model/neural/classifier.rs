@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::{Classifier, Probabilities, TokenCounts, loss::softmax},
+    model::{Answers, Classifier, Probabilities, TokenCounts, loss::softmax},
     progress::Interrupt,
 };
 
@@ -123,7 +123,11 @@ impl Neural {
     /// # Errors
     /// When the model cannot run on this input.
     pub fn logits(&self, texts: &[&str]) -> Result<Vec<f32>> {
-        let logits = self.engine.logits(&self.tokenizer.encode(texts)?)?;
+        self.logits_of(&self.tokenizer.encode(texts)?)
+    }
+
+    fn logits_of(&self, ids: &[Vec<u32>]) -> Result<Vec<f32>> {
+        let logits = self.engine.logits(ids)?;
         match logits.iter().find(|logit| !logit.is_finite()) {
             None => Ok(logits),
             Some(logit) => Err(Error::new(
@@ -151,15 +155,23 @@ impl Classifier for Neural {
     }
 
     fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
+        self.answer(texts).map(|answers| answers.probabilities)
+    }
+
+    fn answer(&self, texts: &[&str]) -> Result<Answers> {
         let n_classes = self.classes().len();
-        let logits: Vec<f64> = self.logits(texts)?.into_iter().map(f64::from).collect();
+        let ids = self.tokenizer.encode(texts)?;
+        let logits: Vec<f64> = self.logits_of(&ids)?.into_iter().map(f64::from).collect();
         let mut values = vec![0.0; logits.len()];
         for (row, probabilities) in
             logits.chunks_exact(n_classes).zip(values.chunks_exact_mut(n_classes))
         {
             softmax(row, probabilities);
         }
-        Ok(Probabilities::new(values, n_classes))
+        Ok(Answers {
+            probabilities: Probabilities::new(values, n_classes),
+            known_shares: Some(self.tokenizer.known_shares(&ids)),
+        })
     }
 
     fn count_tokens(&self, texts: &[&str]) -> Result<Option<TokenCounts>> {

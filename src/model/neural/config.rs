@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::Device,
+    model::{Device, check_validation_size},
 };
 
 /// How one of the neural nets is trained.
@@ -30,7 +30,7 @@ pub struct NeuralConfig {
     /// Tokens that texts are cut to, on the right.
     pub max_length: usize,
     /// Share of the train split, in the proportions of its classes, that is not learnt but decides
-    /// which epoch was best. Default 0.1.
+    /// which epoch was best; not used where examples to choose by are given. Default 0.1.
     pub validation: f64,
     /// Where to compute. Default `auto`.
     pub device: Device,
@@ -81,13 +81,7 @@ impl NeuralConfig {
     /// The first setting that cannot work, by name. What only the data or the checkpoint can tell
     /// is checked when training begins.
     pub(super) fn check(&self) -> Result<()> {
-        if !(self.validation > 0.0 && self.validation < 1.0) {
-            return Err(Error::invalid(format!(
-                "validation must be a share between 0 and 1, found {}",
-                self.validation
-            ))
-            .with_hint("0.1 is usual"));
-        }
+        check_validation_size(self.validation)?;
         if self.max_length == 0 {
             return Err(Error::invalid("max_length must be at least 1, found 0"));
         }

@@ -8,7 +8,6 @@ use super::{
     config::NeuralConfig,
     device::Resolved,
     files::Fitted,
-    holdout::Holdout,
     hugging_face,
     net::{Example, Net, NetConfig},
     tokenizer::Tokenizer,
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     data::Split,
     error::{Error, ErrorKind, Result},
-    model::{Classifier, Fit, ModelFiles, flatten},
+    model::{Classifier, Fit, Holdout, ModelFiles, flatten},
     progress::Monitor,
     store::write_atomically,
     text::{WordIds, WordPiece},
@@ -60,20 +59,43 @@ impl Fit for NeuralConfig {
         Ok(Box::new(self.train(train, monitor, log, Some(folder))?))
     }
 
+    fn fit_validated(
+        &self,
+        train: &Split,
+        validation: &Split,
+        monitor: &Monitor,
+        log: Log<'_>,
+        folder: Option<&Path>,
+    ) -> Result<Box<dyn Classifier>> {
+        Ok(Box::new(self.train_by(train, Some(validation), monitor, log, folder)?))
+    }
+
     fn recipe(&self) -> Option<serde_json::Value> {
         Some(serde_json::to_value(self).expect("settings are plain values"))
     }
 }
 
 impl NeuralConfig {
-    /// Trains on `train`. With a `folder`, states are kept there, and one that is there already is
-    /// continued.
+    /// Trains on `train`, of which [`NeuralConfig::validation`] is held out to choose the best epoch
+    /// by. With a `folder`, states are kept there, and one that is there already is continued.
     ///
     /// # Errors
     /// As [`Fit::fit`]; also a checkpoint or a device that cannot be used.
     pub fn train(
         &self,
         train: &Split,
+        monitor: &Monitor,
+        log: Log<'_>,
+        folder: Option<&Path>,
+    ) -> Result<Neural> {
+        self.train_by(train, None, monitor, log, folder)
+    }
+
+    /// [`NeuralConfig::train`]; with `validation` examples nothing of `train` is held out.
+    fn train_by(
+        &self,
+        train: &Split,
+        validation: Option<&Split>,
         monitor: &Monitor,
         log: Log<'_>,
         folder: Option<&Path>,
@@ -95,25 +117,21 @@ impl NeuralConfig {
                 Ok(start)
             }
         })?;
-        let holdout = Holdout::new(train, self.validation, self.training.seed)?;
-        let ids = monitor.stage("tokenizing", None, || {
-            let texts: Vec<&str> = train.texts.iter().map(String::as_str).collect();
-            start.tokenizer.encode(&texts)
+        let (learnt, valid) = monitor.stage("tokenizing", None, || {
+            let examples = |split: &Split| examples(&start.tokenizer, split);
+            Ok::<_, Error>(match validation {
+                Some(validation) => (examples(train)?, examples(validation)?),
+                None => {
+                    let Holdout { train: learnt, valid } =
+                        Holdout::new(train, self.validation, self.training.seed)?;
+                    let all = examples(train)?;
+                    let at = |rows: &[usize]| rows.iter().map(|row| all[*row].clone()).collect();
+                    (at(&learnt), at(&valid))
+                }
+            })
         })?;
-        let examples = |rows: &[usize]| -> Vec<Example> {
-            let example = |row: &usize| Example {
-                ids: ids[*row].clone(),
-                label: train.labels[*row] as usize,
-            };
-            rows.iter().map(example).collect()
-        };
-        let job = Job {
-            settings: &self.training,
-            train: &examples(&holdout.train),
-            valid: &examples(&holdout.valid),
-            resume: state.as_ref(),
-        };
-        drop(ids);
+        let job =
+            Job { settings: &self.training, train: &learnt, valid: &valid, resume: state.as_ref() };
         let mut keeper = Keeper { log, folder };
         monitor.progress.note(&format!("on {device}"));
         let outcome = training::train(start.net, &job, monitor, &mut keeper)?;
@@ -121,8 +139,8 @@ impl NeuralConfig {
         let fitted = Fitted {
             device: device.to_string(),
             initialized_from: start.origin,
-            n_train: holdout.train.len(),
-            n_valid: holdout.valid.len(),
+            n_train: learnt.len(),
+            n_valid: valid.len(),
             best_epoch: outcome.best_epoch,
             valid_f1: outcome.best_f1,
             n_epochs: outcome.epochs.len() as u64,
@@ -181,6 +199,14 @@ impl NeuralConfig {
         let net = Net::new(sizes, self.training.seed, device)?;
         Ok(Start { tokenizer, net, origin: "random weights".to_owned() })
     }
+}
+
+/// Every example of `split` as the net reads it.
+fn examples(tokenizer: &Tokenizer, split: &Split) -> Result<Vec<Example>> {
+    let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
+    let ids = tokenizer.encode(&texts)?;
+    let example = |(ids, label): (Vec<u32>, &u32)| Example { ids, label: *label as usize };
+    Ok(ids.into_iter().zip(&split.labels).map(example).collect())
 }
 
 /// What a training begins with.

@@ -11,7 +11,6 @@ pub mod device;
 pub mod encoder;
 mod files;
 mod fit;
-mod holdout;
 mod host_memory;
 mod hugging_face;
 pub mod net;

@@ -8,7 +8,7 @@ use super::tokenizer_config::{self, TokenizerConfig};
 use crate::{
     error::{Error, Result},
     model::{ModelFiles, format::corrupt},
-    text::{WordIds, WordPiece},
+    text::{KnownTokens, WordIds, WordPiece},
 };
 
 /// Hugging Face's own name.
@@ -98,6 +98,15 @@ impl Tokenizer {
             [text] => Ok(vec![encode(text)?]),
             _ => texts.par_iter().map(encode).collect(),
         }
+    }
+
+    /// The share of each text's tokens that it knows, of those that [`Tokenizer::encode`] left.
+    pub(super) fn known_shares(&self, ids: &[Vec<u32>]) -> Vec<f64> {
+        let known = match self {
+            Self::WordPiece(pieces) => pieces.known(ids),
+            Self::Words { .. } => ids.iter().map(|ids| WordIds::known(ids)).collect(),
+        };
+        known.into_iter().map(KnownTokens::share).collect()
     }
 
     /// Number of tokens of every text before it is cut, at least one each.

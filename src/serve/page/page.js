@@ -93,11 +93,29 @@ function about(answer, what) {
   );
 }
 
+/// Below this share of known words people are told how little of a text the model knows.
+const FEW_KNOWN = 0.25;
+
+/// What people should know before they rely on an answer; nothing of most.
+function warning({ known_share }) {
+  if (known_share === 0) return "The model knows no word of this text: its answer says nothing about it.";
+  if (known_share < FEW_KNOWN) {
+    return `The model knows only ${(100 * known_share).toFixed(0)} % of the words of this text: its answer says little about it.`;
+  }
+  return "";
+}
+
+function showWarning(id, message) {
+  byId(id).textContent = message;
+  byId(id).hidden = !message;
+}
+
 function showAnswer(answer) {
   problem.hidden = true;
   byId("label").textContent = answer.label;
   const cut = answer.truncated ? ", of the beginning: the text is longer than the model reads" : "";
   byId("confidence").textContent = `with ${percent(answer.confidence)} confidence${cut}`;
+  showWarning("warning", warning(answer));
   const scores = Object.entries(answer.scores);
   // Two classes keep their places from one text to the next; more are ranked.
   if (scores.length > 2) scores.sort((a, b) => b[1] - a[1]);
@@ -116,8 +134,9 @@ function row(text, answer) {
   const confidence = element("td", "number", percent(answer.confidence));
   confidence.prepend(track(answer.confidence));
   const cut = answer.truncated ? " (only its beginning was read)" : "";
+  const unknown = answer.known_share === 0 ? " (no word of it is known)" : "";
   const cell = element("td", "text");
-  cell.append(element("div", "excerpt", text + cut));
+  cell.append(element("div", "excerpt", text + cut + unknown));
   made.append(cell, element("td", "label", answer.label), confidence);
   return made;
 }
@@ -148,6 +167,12 @@ function showAnswers(asked, answers) {
   for (const { label } of answers) counts.set(label, (counts.get(label) ?? 0) + 1);
   const ranked = [...counts].sort((a, b) => b[1] - a[1]);
   byId("batch-summary").textContent = ranked.map(([label, n]) => `${n} ${label}`).join(", ");
+  const nUnknown = answers.filter(({ known_share }) => known_share === 0).length;
+  const which = nUnknown === 1 ? "1 text has" : `${count(nUnknown)} texts have`;
+  showWarning(
+    "batch-warning",
+    nUnknown ? `${which} no word that the model knows: its answer says nothing about such a text.` : "",
+  );
   byId("rows").replaceChildren(...asked.map(({ text }, idx) => row(text, answers[idx])));
   byId("batch-about").textContent = about(answers[0], `${answers.length} texts in `);
   byId("batch-result").hidden = false;

@@ -1,47 +1,50 @@
-//! Which examples decide the best epoch instead of being learnt.
+//! Rows of the train split that are not learnt, to choose by: the best epoch, or the best settings.
 
 use crate::{
-    data::Split,
+    data::{Partition, Split, stratify},
     error::{Error, Result},
-    random::Random,
 };
 
 /// Rows of a split.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Holdout {
+pub(crate) struct Holdout {
     /// To be learnt, ascending.
-    pub(super) train: Vec<usize>,
-    /// To measure each epoch by, ascending.
-    pub(super) valid: Vec<usize>,
+    pub(crate) train: Vec<usize>,
+    /// To choose by, ascending.
+    pub(crate) valid: Vec<usize>,
+}
+
+/// Checks the share of rows that is held out: above 0 and below 1.
+pub(crate) fn check_validation_size(share: f64) -> Result<()> {
+    if share > 0.0 && share < 1.0 {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the validation size must be a share between 0 and 1, found {share}"
+    ))
+    .with_hint("0.1 and 0.2 are usual"))
 }
 
 impl Holdout {
-    /// Sets `share` of every class aside, at least one example and never all.
+    /// Sets `share` of every class aside, at least one example and never all; `seed` alone decides
+    /// which.
     ///
     /// # Errors
-    /// A class with fewer than 2 examples.
-    pub(super) fn new(split: &Split, share: f64, seed: u64) -> Result<Self> {
-        let mut random = Random::new(seed);
-        let mut valid = Vec::new();
+    /// A share that is none, and a class with fewer than 2 examples.
+    pub(crate) fn new(split: &Split, share: f64, seed: u64) -> Result<Self> {
+        check_validation_size(share)?;
         for (class_idx, class) in split.classes.iter().enumerate() {
-            let mut rows: Vec<usize> = (0..split.labels.len())
-                .filter(|row| split.labels[*row] as usize == class_idx)
-                .collect();
-            if rows.len() < 2 {
+            let n_rows = split.labels.iter().filter(|label| **label as usize == class_idx).count();
+            if n_rows < 2 {
                 return Err(Error::invalid(format!(
-                    "class {class:?} has {} training examples, expected at least 2: one to learn, \
-                     one to measure the epochs by",
-                    rows.len()
+                    "class {class:?} has {n_rows} training examples, expected at least 2: one to \
+                     learn, one to measure by"
                 ))
                 .with_hint("add examples of it, or leave the class out"));
             }
-            random.shuffle(&mut rows);
-            let n_valid = (rows.len() as f64 * share).round() as usize;
-            valid.extend_from_slice(&rows[..n_valid.clamp(1, rows.len() - 1)]);
         }
-        valid.sort_unstable();
-        let train =
-            (0..split.labels.len()).filter(|row| valid.binary_search(row).is_err()).collect();
+        let Partition { train, test: valid } =
+            stratify(&split.labels, &split.classes, share, seed, "the train split")?;
         Ok(Self { train, valid })
     }
 }
@@ -75,6 +78,21 @@ mod tests {
         let n_minor = one.valid.iter().filter(|row| labels[**row] == 1).count();
         assert_eq!((one.valid.len(), n_minor, one.train.len()), (20, 5, 80));
         assert!(one.valid.iter().all(|row| !one.train.contains(row)));
+    }
+
+    /// Golden value: a resumed training, and one that is repeated, hold the same rows out.
+    #[test]
+    fn a_seed_holds_the_same_rows_out_for_ever() {
+        let labels: Vec<u32> = (0..20).map(|row| row % 2).collect();
+        assert_eq!(Holdout::new(&split(&labels), 0.2, 42).unwrap().valid, [1, 2, 15, 18]);
+    }
+
+    #[test]
+    fn what_is_no_share_is_refused() {
+        for share in [0.0, 1.0, -0.1, 20.0, f64::NAN] {
+            let error = Holdout::new(&split(&[0, 0, 1, 1]), share, 7).unwrap_err();
+            assert!(error.to_string().contains("must be a share"), "{error}");
+        }
     }
 
     #[test]
