@@ -190,7 +190,7 @@ fn of_folder(folder: &Path) -> Result<DefaultNames> {
     let whole = folder.canonicalize().map_err(|source| Error::io("find", folder, source))?;
     let parts = || whole.iter().filter_map(|part| part.to_str());
     let repository = parts().find_map(|part| part.strip_prefix("models--"));
-    let name = repository.and_then(|name| name.rsplit("--").next()).or_else(|| parts().last());
+    let name = repository.and_then(|name| name.rsplit("--").next()).or_else(|| parts().next_back());
     let name = name.unwrap_or_default().to_owned();
     check_model_name(&name)
         .map_err(|error| error.with_hint("give the model a name with --name NAME"))?;
