@@ -21,6 +21,7 @@ use super::{
     column::ColumnChoice,
     kept::{Kept, MAX_BYTES, Wanted, text_of},
     raw::{Places, RawRows},
+    types::unread,
 };
 use crate::error::{Error, Result};
 
@@ -151,8 +152,8 @@ fn kept(
     for wanted in wanted {
         let dtype = head.schema.get_at_index(wanted.idx).map(|(_, field)| &field.dtype);
         let n_bytes = head.n_bytes.get(&columns[wanted.idx]).copied().unwrap_or(0);
-        match dtype.and_then(unkept_type) {
-            Some(reason) => kept.leave_out(&wanted, reason.to_owned()),
+        match dtype.and_then(|dtype| unkept_type(dtype, container)) {
+            Some(reason) => kept.leave_out(&wanted, reason),
             None if n_bytes > MAX_BYTES => {
                 kept.leave_out(&wanted, format!("{} MiB, more than fits", n_bytes >> 20));
             }
@@ -179,26 +180,27 @@ fn kept(
 }
 
 /// Why a column of this type is not kept, where that is known before it is read.
-fn unkept_type(dtype: &ArrowDataType) -> Option<&'static str> {
+fn unkept_type(dtype: &ArrowDataType, container: Container) -> Option<String> {
+    if has_bytes(dtype) {
+        return Some("bytes, not text".to_owned());
+    }
+    unread(dtype, container).map(|(found, _)| format!("{found}, which are not read"))
+}
+
+fn has_bytes(dtype: &ArrowDataType) -> bool {
     match dtype {
         ArrowDataType::Binary
         | ArrowDataType::LargeBinary
         | ArrowDataType::BinaryView
-        | ArrowDataType::FixedSizeBinary(_) => Some("bytes, not text"),
-        ArrowDataType::Decimal256(..)
-        | ArrowDataType::Float16
-        | ArrowDataType::UInt128
-        | ArrowDataType::Interval(_)
-        | ArrowDataType::Union(..)
-        | ArrowDataType::Unknown => Some("of a type that is not read"),
+        | ArrowDataType::FixedSizeBinary(_) => true,
         ArrowDataType::List(inner)
         | ArrowDataType::LargeList(inner)
         | ArrowDataType::FixedSizeList(inner, _)
-        | ArrowDataType::Map(inner, _) => unkept_type(&inner.dtype),
-        ArrowDataType::Struct(fields) => fields.iter().find_map(|field| unkept_type(&field.dtype)),
-        ArrowDataType::Dictionary(_, values, _) => unkept_type(values),
-        ArrowDataType::Extension(extension) => unkept_type(&extension.inner),
-        _ => None,
+        | ArrowDataType::Map(inner, _) => has_bytes(&inner.dtype),
+        ArrowDataType::Struct(fields) => fields.iter().any(|field| has_bytes(&field.dtype)),
+        ArrowDataType::Dictionary(_, values, _) => has_bytes(values),
+        ArrowDataType::Extension(extension) => has_bytes(&extension.inner),
+        _ => false,
     }
 }
 

@@ -9,10 +9,10 @@
 use std::borrow::Cow;
 
 use polars::prelude::{
-    Column, DataFrame, DataType, IdxSize, IntoSeries as _, PolarsError, StringChunkedBuilder,
+    Column, DataType, IdxSize, IntoSeries as _, PolarsError, StringChunkedBuilder,
 };
 
-use super::{KeepColumns, QueryResult, columnar::first_line};
+use super::{Datum, KeepColumns, columnar::first_line};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many columns are kept where none are named: the first ones.
@@ -403,16 +403,9 @@ fn cast(column: Column, dtype: &DataType) -> Column {
 
 /// The values as they stand in a cell of text; lists and structs as JSON.
 pub(super) fn text_of(column: &Column) -> Column {
-    let frame = DataFrame::new(column.len(), vec![column.clone()]).unwrap_or_default();
-    let values = QueryResult::new(frame).values(column.len()).pop().unwrap_or_default().1;
-    let cells: Vec<Option<String>> = values
-        .into_iter()
-        .map(|value| match value {
-            serde_json::Value::Null => None,
-            serde_json::Value::String(text) => Some(text),
-            other => Some(other.to_string()),
-        })
-        .collect();
+    let values = Datum::all(column.as_materialized_series());
+    let cells: Vec<Option<String>> =
+        values.iter().map(|value| value.to_cell().map(Cow::into_owned)).collect();
     Column::new(column.name().clone(), cells)
 }
 
@@ -525,7 +518,10 @@ fn failed(source: &PolarsError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use polars::prelude::DataFrame;
+
     use super::*;
+    use crate::data::QueryResult;
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
