@@ -6,6 +6,7 @@ mod confusion;
 mod cross_validate;
 mod design;
 mod device;
+mod directions;
 mod format;
 mod load;
 mod logistic;
