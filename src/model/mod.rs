@@ -7,6 +7,7 @@ mod confusion;
 mod cross_validate;
 mod design;
 mod device;
+mod directions;
 mod format;
 mod holdout;
 mod load;

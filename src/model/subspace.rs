@@ -13,25 +13,18 @@
 //! most, whatever the data and C. What the last step did to the margins per unit of the same
 //! measure, the function's own curvature, makes an error of the probabilities of it.
 
-use rayon::prelude::*;
-
 use super::{
     cholesky,
     design::Design,
+    directions::{Direction, Point, Subspace, add_scaled, product},
     loss::{Loss, State},
 };
 use crate::error::Result;
 
-/// Elements that are summed together.
-const BLOCK: usize = 1 << 13;
 /// Newton steps in one subspace, at most; one or two are the rule.
 const MAX_NEWTON_STEPS: usize = 30;
 /// How far a subspace's gradient is brought down, relative to the new direction's.
 const SUBSPACE_TOLERANCE: f64 = 0.02;
-/// A direction of which a smaller part is new is not worth keeping: rounding would grow with it.
-const NEW_PART: f64 = 1e-4;
-/// So many directions become two where there are too many.
-const N_MERGED: usize = 3;
 /// Rounds without a lower function or a smaller gradient, at most.
 const MAX_IDLE_ROUNDS: usize = 20;
 /// A probability changes by at most so much of its margin's change: the sigmoid's steepest slope.
@@ -111,15 +104,16 @@ impl Problem<'_> {
             // The last step tells of the past, the gradient of the future.
             let next_reach = self.reach(&margins, square, &state).unwrap_or(0.0);
             let reach = last_reach.max(next_reach);
-            let gap = self.duality_gap(length, &by_intercept, &state);
-            let error = (STEEPEST_SLOPE * reach * (2.0 * gap).sqrt()).min(1.0);
+            let excess = self.excess(length, &by_intercept, &state);
+            let error = STEEPEST_SLOPE * (reach * (2.0 * excess.gap).sqrt() + excess.shift);
+            let error = error.min(1.0);
             on_round(n_rounds, objective, error)?;
             // Rounding forbids to go on.
             n_idle += 1;
-            if objective < lowest - 1e-14 * lowest.abs() || gap < 0.9 * smallest {
+            if objective < lowest - 1e-14 * lowest.abs() || excess.gap < 0.9 * smallest {
                 n_idle = 0;
             }
-            (lowest, smallest) = (lowest.min(objective), smallest.min(gap));
+            (lowest, smallest) = (lowest.min(objective), smallest.min(excess.gap));
             is_stuck |= n_idle > MAX_IDLE_ROUNDS;
             let has_converged = error <= self.tolerance;
             if has_converged || is_stuck || n_rounds >= self.max_rounds {
@@ -146,7 +140,7 @@ impl Problem<'_> {
                 &mut point,
                 &mut state,
                 &alpha,
-                SUBSPACE_TOLERANCE * length,
+                SUBSPACE_TOLERANCE * length.hypot(product(&by_intercept, &by_intercept).sqrt()),
             );
             is_stuck = n_steps == 0;
             let margins;
@@ -157,18 +151,22 @@ impl Problem<'_> {
         }
     }
 
-    /// How far the function is above its minimum, at most, where the weights' gradient has this
-    /// length. The dual variables `−r` have to sum to zero; what is missing is shared out by the
-    /// curvature, `cᵢ pᵢ (1 − pᵢ)`, and moves their weights by a row's length, 1, at most.
-    fn duality_gap(&self, length: f64, by_intercept: &[f64], state: &State) -> f64 {
-        let missing: f64 = by_intercept.iter().map(|element| element.abs()).sum();
-        let shared: f64 = by_intercept
-            .iter()
-            .zip(self.loss.intercept_curvature(state))
-            .filter(|(element, _)| **element != 0.0)
-            .map(|(element, curvature)| element * element / curvature)
-            .sum();
-        0.5 * ((length + missing).powi(2) + shared)
+    /// How far the point is from the minimum, at most, where the weights' gradient has this length.
+    /// The dual variables `−r` have to sum to zero; what is missing is shared out by the curvature,
+    /// `cᵢ pᵢ (1 − pᵢ)`, and moves their weights by a row's length, 1, at most.
+    fn excess(&self, length: f64, by_intercept: &[f64], state: &State) -> Excess {
+        let mut excess = Excess { gap: 0.0, shift: 0.0 };
+        let mut missing = 0.0;
+        for (element, curvature) in by_intercept.iter().zip(self.loss.intercept_curvature(state)) {
+            let element = element.abs();
+            if element > 0.0 {
+                missing += element;
+                excess.gap += 0.5 * element * element / curvature;
+                excess.shift += element / curvature;
+            }
+        }
+        excess.gap += 0.5 * (length + missing).powi(2);
+        excess
     }
 
     /// The largest element of a step's `margins` (with several outputs, the largest difference
@@ -189,7 +187,7 @@ impl Problem<'_> {
     }
 
     /// Newton's method over the subspace's coordinates and the intercepts, until the gradient
-    /// there is no longer than `threshold`, or a small part of the first where that is 0. The
+    /// there is no longer than `threshold`, or next to nothing of the first where that is 0. The
     /// point's weights are `Xᵀ alpha`. Returns the number of steps.
     fn minimise_within(
         &self,
@@ -207,7 +205,7 @@ impl Problem<'_> {
         for n_steps in 0..MAX_NEWTON_STEPS {
             let norm = product(&gradient, &gradient).sqrt();
             if threshold == 0.0 {
-                threshold = SUBSPACE_TOLERANCE * norm;
+                threshold = 1e-8 * norm;
             }
             if norm <= threshold || norm == 0.0 {
                 return n_steps;
@@ -249,6 +247,14 @@ impl Problem<'_> {
         }
         MAX_NEWTON_STEPS
     }
+}
+
+/// How far a point is from the minimum.
+struct Excess {
+    /// Of the function's value: the duality gap.
+    gap: f64,
+    /// Of the intercepts, as long as the weights stay.
+    shift: f64,
 }
 
 /// Where a search within a subspace starts. What changes is added to what is known here: close to
@@ -307,187 +313,4 @@ impl Start {
         gradient.extend(loss.intercept_gradient(state));
         gradient
     }
-}
-
-/// A point of the search: `w = Σ coordinate · direction`.
-#[derive(Clone)]
-struct Point {
-    coordinates: Vec<f64>,
-    intercepts: Vec<f64>,
-    /// `½ ‖w‖²`.
-    penalty: f64,
-    /// `X w + b`: `[n_rows, n_outputs]`.
-    margins: Vec<f64>,
-}
-
-impl Point {
-    /// What `step`, coordinates before intercepts, does to the margins.
-    fn change(&self, subspace: &Subspace, step: &[f64]) -> Vec<f64> {
-        let (coordinates, intercepts) = step.split_at(subspace.directions.len());
-        let mut change = vec![0.0; self.margins.len()];
-        subspace.add_combined(&mut change, coordinates, |direction| &direction.margins);
-        for row in change.chunks_exact_mut(intercepts.len()) {
-            row.iter_mut().zip(intercepts).for_each(|(margin, intercept)| *margin += intercept);
-        }
-        change
-    }
-
-    /// The coordinates' and the margins' differences from `before`'s.
-    fn step_from(&self, before: &Self) -> (Vec<f64>, Vec<f64>) {
-        let difference = |end: &[f64], start: &[f64]| {
-            end.iter().zip(start).map(|(end, start)| end - start).collect()
-        };
-        (
-            difference(&self.coordinates, &before.coordinates),
-            difference(&self.margins, &before.margins),
-        )
-    }
-
-    fn advance(&mut self, share: f64, step: &[f64], change: &[f64]) {
-        let elements = self.coordinates.iter_mut().chain(&mut self.intercepts);
-        elements.zip(step).for_each(|(element, step)| *element += share * step);
-        add_scaled(&mut self.margins, share, change);
-    }
-}
-
-/// A direction `Xᵀγ` of length 1, and `X Xᵀγ`, what it does to the margins.
-struct Direction {
-    gamma: Vec<f64>,
-    margins: Vec<f64>,
-}
-
-impl Direction {
-    fn length(&self) -> f64 {
-        dot(&self.gamma, &self.margins).max(0.0).sqrt()
-    }
-}
-
-/// The directions and their scalar products, which rounding keeps from being exactly 0 and 1.
-#[derive(Default)]
-struct Subspace {
-    directions: Vec<Direction>,
-    gram: Vec<Vec<f64>>,
-}
-
-impl Subspace {
-    /// Makes `direction` orthogonal to the others and adds it, if something of it is new.
-    fn push(&mut self, mut direction: Direction) -> bool {
-        let length = direction.length();
-        let mut rest = length;
-        // Twice is enough (Kahan and Parlett): the second time removes the first one's rounding,
-        // of which there is little where little was taken away.
-        loop {
-            let before = rest;
-            let shares: Vec<f64> =
-                self.along(&direction.gamma).iter().map(|share| -share).collect();
-            self.add_combined(&mut direction.gamma, &shares, |other| &other.gamma);
-            self.add_combined(&mut direction.margins, &shares, |other| &other.margins);
-            rest = direction.length();
-            if rest.is_nan() || rest <= NEW_PART * length {
-                return false;
-            }
-            if rest > 0.5 * before {
-                break;
-            }
-        }
-        let scale = rest.recip();
-        direction.gamma.iter_mut().for_each(|element| *element *= scale);
-        direction.margins.iter_mut().for_each(|element| *element *= scale);
-        let mut products = self.along(&direction.gamma);
-        for (row, product) in self.gram.iter_mut().zip(&products) {
-            row.push(*product);
-        }
-        products.push(dot(&direction.gamma, &direction.margins));
-        self.gram.push(products);
-        self.directions.push(direction);
-        true
-    }
-
-    /// Makes two directions of the three oldest, in which the point and its last step lie: what else
-    /// they had to give has been taken, as in conjugate gradients.
-    fn merge_oldest(&mut self, coordinates: &mut Vec<f64>, step: &[f64]) {
-        let mut basis: Vec<Vec<f64>> = Vec::new();
-        for vector in [&coordinates[..N_MERGED], &step[..N_MERGED]] {
-            let mut rest = vector.to_vec();
-            for other in &basis {
-                add_scaled(&mut rest, -product(vector, other), other);
-            }
-            let length = product(&rest, &rest).sqrt();
-            if length > 1e-8 * product(vector, vector).sqrt() {
-                rest.iter_mut().for_each(|element| *element /= length);
-                basis.push(rest);
-            }
-        }
-        let oldest: Vec<Direction> = self.directions.drain(..N_MERGED).collect();
-        let oldest = Self { directions: oldest, gram: Vec::new() };
-        let combine = |shares: &[f64], part: fn(&Direction) -> &Vec<f64>| {
-            let mut sum = vec![0.0; part(&oldest.directions[0]).len()];
-            oldest.add_combined(&mut sum, shares, part);
-            sum
-        };
-        let merged: Vec<Direction> = basis
-            .iter()
-            .map(|shares| Direction {
-                gamma: combine(shares, |direction| &direction.gamma),
-                margins: combine(shares, |direction| &direction.margins),
-            })
-            .collect();
-        self.directions.splice(..0, merged);
-        // Columns, then rows of the scalar products.
-        let mix = |vector: &[f64]| -> Vec<f64> {
-            let merged = basis.iter().map(|shares| product(shares, &vector[..N_MERGED]));
-            merged.chain(vector[N_MERGED..].iter().copied()).collect()
-        };
-        let columns: Vec<Vec<f64>> = self.gram.iter().map(|row| mix(row)).collect();
-        let column_of = |idx: usize| columns.iter().map(|row| row[idx]).collect::<Vec<f64>>();
-        let rows: Vec<Vec<f64>> =
-            (0..self.directions.len()).map(|idx| mix(&column_of(idx))).collect();
-        self.gram = rows;
-        *coordinates = mix(coordinates);
-    }
-
-    /// The scalar products of the vector with these coordinates with each direction.
-    fn gram_product(&self, coordinates: &[f64]) -> Vec<f64> {
-        self.gram.iter().map(|row| product(row, coordinates)).collect()
-    }
-
-    /// The scalar products of `vector` with each direction's margins: with `γ` those of `Xᵀγ` with
-    /// the directions.
-    fn along(&self, vector: &[f64]) -> Vec<f64> {
-        self.directions.par_iter().map(|direction| dot(vector, &direction.margins)).collect()
-    }
-
-    /// `sum += Σ coordinate · part(direction)`.
-    fn add_combined(
-        &self,
-        sum: &mut [f64],
-        coordinates: &[f64],
-        part: impl Fn(&Direction) -> &Vec<f64> + Sync,
-    ) {
-        sum.par_chunks_mut(BLOCK).enumerate().for_each(|(block_idx, sum)| {
-            let start = block_idx * BLOCK;
-            for (direction, coordinate) in self.directions.iter().zip(coordinates) {
-                let addends = &part(direction)[start..start + sum.len()];
-                add_scaled(sum, *coordinate, addends);
-            }
-        });
-    }
-}
-
-/// The scalar product of two short vectors.
-fn product(one: &[f64], other: &[f64]) -> f64 {
-    one.iter().zip(other).map(|(one, other)| one * other).sum()
-}
-
-/// `sum += factor · addend`.
-fn add_scaled(sum: &mut [f64], factor: f64, addend: &[f64]) {
-    sum.iter_mut().zip(addend).for_each(|(sum, addend)| *sum += factor * addend);
-}
-
-/// The scalar product of two long vectors. Several are taken at a time, on a thread each.
-fn dot(one: &[f64], other: &[f64]) -> f64 {
-    one.chunks(BLOCK)
-        .zip(other.chunks(BLOCK))
-        .map(|(one, other)| super::loss::dot_block(one, other))
-        .sum()
 }
