@@ -40,13 +40,19 @@ pub(crate) struct AvgNet {
     dense2: [Key; 2],
 }
 
+/// The standard deviation of new embeddings. Means of small ones are all alike, and the dense layers
+/// learn to magnify a few frequent words: on Reuters R8 (5 to 10 seeds, the classes' mean F1) 0.1
+/// gives 0.848, 0.25 0.863, 0.5 0.875; on 5,000 reviews of IMDB 0.2 gives what 0.1 gives, 0.854, and
+/// 0.5 half a point less.
+const EMBEDDING_DEVIATION: f32 = 0.25;
+
 impl AvgNet {
     pub(crate) fn new(config: &AvgNetConfig, specs: &mut Specs) -> Self {
         Self {
             embedding: specs.table(
                 "embedding.weight".into(),
                 [config.vocab_size, config.embedding_dim],
-                Init::Normal(0.1),
+                Init::Normal(EMBEDDING_DEVIATION),
             ),
             dense1: dense(specs, "dense1", config.embedding_dim, config.hidden_dim),
             dense2: dense(specs, "dense2", config.hidden_dim, config.n_classes),
