@@ -281,38 +281,6 @@ fn every_net_learns_which_words_decide() {
 }
 
 #[test]
-fn a_rare_class_is_learnt_when_classes_count_the_same() {
-    let mut random = Random::new(8);
-    // Word 1 is in every example of the rare class, and in four times as many of the other.
-    let mut draw = |n: usize| -> Vec<Example> {
-        let example = |idx: usize| {
-            let is_rare = idx % 20 == 0;
-            let mut ids: Vec<u32> = (0..6).map(|_| 3 + random.below(37) as u32).collect();
-            if is_rare || idx % 4 == 0 {
-                ids[idx % 6] = 1;
-            }
-            Example { ids, label: usize::from(is_rare) }
-        };
-        (0..n).map(example).collect()
-    };
-    let (train_set, valid) = (draw(300), draw(200));
-    let recall = |class_weight: ClassWeight| -> f64 {
-        let settings =
-            TrainSettings { epochs: 6, learning_rate: 1e-2, class_weight, ..Default::default() };
-        let job = Job { settings: &settings, train: &train_set, valid: &valid, resume: None };
-        let [_, cnn, ..] = tiny_configs(40, 2);
-        let net = Net::new(cnn, 3, &cpu()).unwrap();
-        let trained = train(net, &job, &Monitor::silent(), &mut Recorder::default()).unwrap().net;
-        let texts: Vec<&[u32]> = valid.iter().map(|example| example.ids.as_slice()).collect();
-        let logits = trained.forward_all(&texts, 32, &Interrupt::default()).unwrap();
-        let hits = logits.chunks_exact(2).zip(&valid);
-        hits.filter(|(row, example)| example.label == 1 && row[1] > row[0]).count() as f64 / 10.0
-    };
-    let (uniform, balanced) = (recall(ClassWeight::Uniform), recall(ClassWeight::Balanced));
-    assert!(uniform <= 0.2 && balanced >= 0.8, "{uniform} {balanced}");
-}
-
-#[test]
 fn a_resumed_run_ends_with_the_same_bits() {
     let settings = TrainSettings {
         epochs: 2,
