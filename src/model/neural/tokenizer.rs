@@ -171,6 +171,13 @@ mod tests {
         check(&lower, Some(named), as_cased, "are cleaned as tokenizer_config.json says");
         let accents = r#"{"strip_accents": false}"#;
         check(&lower, Some(accents), &[2, 4, 5, 3], "lower case, accents kept");
+        let mut cut: Value = serde_json::from_str(&lower).unwrap();
+        cut["truncation"] = json!({
+            "direction": "Left", "max_length": 16, "strategy": "LongestFirst", "stride": 0,
+        });
+        let cut = cut.to_string();
+        check(&cut, None, as_lower, "cut to 16 tokens as tokenizer.json says");
+        check(&cut, Some(r#"{"model_max_length": 16}"#), as_lower, "");
     }
 
     // Only do_lower_case was read: a model trained on accents never saw one.

@@ -29,6 +29,9 @@ pub(super) struct TokenizerConfig {
     do_lower_case: Option<bool>,
     strip_accents: Option<bool>,
     tokenize_chinese_chars: Option<bool>,
+    /// Whether `tokenizer.json` alone says how long texts are.
+    #[serde(skip)]
+    is_length_of_backend: bool,
 }
 
 /// The key of `tokenizer.json` about cut texts. Transformers takes the side from it, the tokenizers
@@ -65,6 +68,7 @@ impl TokenizerConfig {
         {
             if config.model_max_length.is_none() && config.max_len.is_none() {
                 config.model_max_length = Some(truncation.max_length);
+                config.is_length_of_backend = true;
             }
             config.truncation_side = config.truncation_side.or(truncation.direction);
         }
@@ -125,12 +129,21 @@ impl TokenizerConfig {
     }
 
     /// `pieces`, read from `tokenizer.json`, with texts cleaned as this says where it says something
-    /// else; and what to tell about that, and about what Transformers does otherwise.
+    /// else; and what to tell about that, and about what Transformers (5.24) does otherwise.
     ///
     /// # Errors
     /// As [`WordPiece::cleaning_by`].
     pub(super) fn applied(&self, pieces: WordPiece) -> Result<(WordPiece, Vec<String>)> {
         let (mut pieces, mut notes) = (pieces, Vec::new());
+        let n_tokens = pieces.max_length();
+        let said = self.model_max_length.as_ref().and_then(Number::as_f64);
+        if self.is_length_of_backend && said == Some(n_tokens as f64) {
+            notes.push(format!(
+                "texts are cut to {n_tokens} tokens as {TOKENIZER_FILE} says; Transformers 5 takes \
+                 only the side from there: \"model_max_length\": {n_tokens} in \
+                 {TOKENIZER_CONFIG_FILE} gives the answers given here"
+            ));
+        }
         if !self.is_bert() {
             return Ok((pieces, notes));
         }
@@ -176,11 +189,11 @@ fn same(one: Cleaning, other: Cleaning) -> bool {
 
 /// `lower case, accents kept`.
 fn words(cleaning: Cleaning) -> String {
-    let mut words = vec![if cleaning.do_lower_case { "lower case" } else { "case kept" }];
-    words.push(match cleaning.strip_accents.unwrap_or(cleaning.do_lower_case) {
-        true => "accents dropped",
-        false => "accents kept",
-    });
+    let strips = cleaning.strip_accents.unwrap_or(cleaning.do_lower_case);
+    let mut words = vec![
+        if cleaning.do_lower_case { "lower case" } else { "case kept" },
+        if strips { "accents dropped" } else { "accents kept" },
+    ];
     if !cleaning.tokenize_chinese_chars {
         words.push("Chinese characters joined");
     }

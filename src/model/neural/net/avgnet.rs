@@ -40,13 +40,20 @@ pub(crate) struct AvgNet {
     dense2: [Key; 2],
 }
 
+/// The standard deviation of new embeddings. Means of small ones are all alike, and the dense layers
+/// learn to magnify a few frequent words. In a replica of this training, on Reuters R8 (5 to 10
+/// seeds, the classes' mean F1) 0.1
+/// gives 0.848, 0.25 0.863, 0.3 0.868, 0.5 0.875; on 10,000 reviews of IMDB (4 seeds, deviation
+/// 0.005) 0.1 gives 0.856, 0.3 0.863, 0.5 0.861, and on 5,000 of them 0.854, 0.850, 0.849.
+const EMBEDDING_DEVIATION: f32 = 0.3;
+
 impl AvgNet {
     pub(crate) fn new(config: &AvgNetConfig, specs: &mut Specs) -> Self {
         Self {
             embedding: specs.table(
                 "embedding.weight".into(),
                 [config.vocab_size, config.embedding_dim],
-                Init::Normal(0.1),
+                Init::Normal(EMBEDDING_DEVIATION),
             ),
             dense1: dense(specs, "dense1", config.embedding_dim, config.hidden_dim),
             dense2: dense(specs, "dense2", config.hidden_dim, config.n_classes),

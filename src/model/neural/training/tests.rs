@@ -7,14 +7,17 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::neural::{
-        device::Resolved,
-        net::{
-            Batch, DistilBertConfig, Example, Net, NetConfig, Precision,
-            fixtures::*,
-            parameters::{Tensor, host},
+    model::{
+        ClassWeight,
+        neural::{
+            device::Resolved,
+            net::{
+                Batch, DistilBertConfig, Example, Net, NetConfig, Precision,
+                fixtures::*,
+                parameters::{Tensor, host},
+            },
+            tensors::Tensors,
         },
-        tensors::Tensors,
     },
     progress::{Interrupt, Monitor},
     random::Random,
@@ -285,6 +288,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
         accumulation: 2,
         learning_rate: 5e-3,
         label_smoothing: 0.05,
+        class_weight: ClassWeight::Balanced,
         ..Default::default()
     };
     // An accelerator adds in an order of its own.
