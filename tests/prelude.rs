@@ -186,13 +186,11 @@ fn completion_needs_nothing_that_building_did_not_fetch() {
     let bench = Workbench::new();
     let features = "analyzer = []\ncuda = []\nneural = []\nnotebook = []\nprogram = []";
     let package = |name: &str, rest: &str| {
-        format!(
-            "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{rest}\n[workspace]\n"
-        )
+        format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{rest}")
     };
     let rest = format!(
         "[features]\n{features}\n[dependencies]\npolars = {{ path = \"polars\", features = [\"wide\"] }}\n\
-         [dev-dependencies]\nonly_for_tests = \"1\"\n"
+         [dev-dependencies]\nonly_for_tests = \"1\"\n[workspace]\n"
     );
     for (path, text) in [
         ("package/Cargo.toml", package("trialbook", &rest).as_str()),

@@ -185,13 +185,15 @@ fn list(folder: &Path, module: &str, pages: &mut Vec<Page>) {
 
 fn item(page: &Page, html: &str) -> Option<Item> {
     let main = &html[html.find("<section id=\"main-content\"")?..];
-    let head = &main[..main.find("<h2").unwrap_or(main.len())];
-    if is_unusable(head) {
+    // The documentation has headings of its own; those of the page are of this class.
+    let head = &main[..main.find("section-header\"").unwrap_or(main.len())];
+    let doc_at = head.find("<div class=\"docblock\">").unwrap_or(head.len());
+    if is_unusable(&head[..doc_at]) {
         return None;
     }
     let declaration = between(head, "<pre class=\"rust item-decl\"><code>", "</code></pre>");
     let declaration = plain(declaration.unwrap_or_default());
-    let doc = head.find("<div class=\"docblock\">").map(|at| doc(&head[at..])).unwrap_or_default();
+    let doc = doc(&head[doc_at..]);
     match page.kind.as_str() {
         "struct" | "enum" | "union" | "trait" | "type" => {
             // The fields and the methods are listed below.
@@ -414,7 +416,7 @@ fn text(html: &str, is_markdown: bool) -> String {
     }
     text.push_str(rest);
     // The sign of a link to a heading.
-    text.replace('§', "")
+    text.replace('§', "").replace("\n\n\n", "\n\n")
 }
 
 #[cfg(test)]
@@ -422,7 +424,7 @@ mod tests {
     use super::*;
 
     /// As rustdoc 1.95 writes it.
-    const PAGE: &str = "<section id=\"main-content\" class=\"content\"><pre class=\"rust item-decl\"><code>pub enum Option&lt;T&gt; {\n    None,\n    Some(T),\n}</code></pre><details><div class=\"docblock\"><p>The <code>Option</code> type. See <a href=\"x\">more</a>.</p>\n</div></details><h2 id=\"variants\">Variants</h2><section id=\"variant.None\" class=\"variant\"></section><section id=\"variant.Some\" class=\"variant\"></section><section id=\"method.map\" class=\"method\"><h4 class=\"code-header\">pub fn <a class=\"fn\">map</a>&lt;U, F&gt;(self, f: F) -&gt; <a>Option</a>&lt;U&gt;<div class=\"where\">where\n    F: FnOnce(T) -&gt; U,</div></h4></section></summary><div class=\"docblock\"><p>Maps it.</p>\n<h5 id=\"examples\">Examples</h5>\n<div class=\"example-wrap\"><pre class=\"rust\"><code>Some(<span>1</span>)</code></pre></div>\n</div><section id=\"method.new_in\" class=\"method\"><h4 class=\"code-header\">pub fn new_in() -&gt; Self</h4></section><span class=\"item-info\"><div class=\"stab unstable\">nightly</div></span><section id=\"method.map-1\" class=\"method\"><h4 class=\"code-header\">fn map()</h4></section><h2 id=\"blanket-implementations\"></h2><section id=\"method.borrow\"><h4 class=\"code-header\">fn borrow(&amp;self) -&gt; &amp;T</h4></section>";
+    const PAGE: &str = "<section id=\"main-content\" class=\"content\"><pre class=\"rust item-decl\"><code>pub enum Option&lt;T&gt; {\n    None,\n    Some(T),\n}</code></pre><details><div class=\"docblock\"><p>The <code>Option</code> type. See <a href=\"x\">more</a>.</p>\n<h2 id=\"examples\">Examples</h2></div></details><h2 id=\"variants\" class=\"variants section-header\">Variants</h2><section id=\"variant.None\" class=\"variant\"></section><section id=\"variant.Some\" class=\"variant\"></section><section id=\"method.map\" class=\"method\"><h4 class=\"code-header\">pub fn <a class=\"fn\">map</a>&lt;U, F&gt;(self, f: F) -&gt; <a>Option</a>&lt;U&gt;<div class=\"where\">where\n    F: FnOnce(T) -&gt; U,</div></h4></section></summary><div class=\"docblock\"><p>Maps it.</p>\n<h5 id=\"examples\">Examples</h5>\n<div class=\"example-wrap\"><pre class=\"rust\"><code>Some(<span>1</span>)</code></pre></div>\n</div><section id=\"method.new_in\" class=\"method\"><h4 class=\"code-header\">pub fn new_in() -&gt; Self</h4></section><span class=\"item-info\"><div class=\"stab unstable\">nightly</div></span><section id=\"method.map-1\" class=\"method\"><h4 class=\"code-header\">fn map()</h4></section><h2 id=\"blanket-implementations\"></h2><section id=\"method.borrow\"><h4 class=\"code-header\">fn borrow(&amp;self) -&gt; &amp;T</h4></section>";
 
     #[test]
     fn a_page_tells_a_type_with_its_methods() {
@@ -434,7 +436,7 @@ mod tests {
         };
         let Some(Item::Type(known)) = item(&page, PAGE) else { panic!("no type") };
         assert_eq!(known.signature, "pub enum Option<T>");
-        assert_eq!(known.doc, "The `Option` type. See more.");
+        assert_eq!(known.doc, "The `Option` type. See more.\n\n# Examples");
         assert_eq!(known.variants.iter().collect::<Vec<_>>(), ["None", "Some"]);
         let names: Vec<&String> = known.functions.keys().collect();
         assert_eq!(names, ["map"], "nothing that stable compilers refuse, nothing of everything");

@@ -8,10 +8,8 @@ use crate::cell::engine::{
     source::{Source, words},
 };
 
-/// The printing that keeps the order of the two streams.
-const PRINTS: &str = "mod __prints { pub use trialbook::{__print as print, __println as println, \
-                      __eprint as eprint, __eprintln as eprintln, __dbg as dbg}; } \
-                      use __prints::*;";
+/// The macros that keep the order of the two streams when they print.
+const PRINTS: [&str; 5] = ["dbg", "eprint", "eprintln", "print", "println"];
 
 /// Everything a new cell can name.
 #[derive(Debug, Clone, Default)]
@@ -170,8 +168,15 @@ impl Scope {
         }
         header.into_iter().for_each(|header| program.push(header));
         program.push("use trialbook::prelude::*;");
-        // A glob, so that a cell may import or define others of these names.
-        program.push(PRINTS);
+        // Cells may have macros of these names of their own.
+        let is_free = |name: &&str| {
+            let key = format!("macro {name}");
+            !self.items.iter().any(|item| item.keys.contains(&key))
+                && !self.imports.iter().any(|import| import.name == **name)
+        };
+        for name in PRINTS.into_iter().filter(is_free) {
+            program.push(&format!("#[allow(unused_imports)] use trialbook::__{name} as {name};"));
+        }
         for import in &self.imports {
             program.copy_as(&import.code, &import.place);
         }
