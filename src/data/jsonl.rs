@@ -1,5 +1,5 @@
-//! Reading JSON Lines: one object a line, the text a string, the label a string, a number or a
-//! boolean. Lines are parsed in parallel.
+//! Reading JSON lines, and JSON arrays of objects: the text a string, the label a string, a number or
+//! a boolean. Objects are parsed in parallel.
 
 use std::path::Path;
 
@@ -8,60 +8,61 @@ use serde_json::{Map, Value};
 
 use super::{
     column::ColumnChoice,
-    raw::{Places, RawRows, not_utf8},
+    excerpt::excerpt,
+    input::Input,
+    objects::{self, Objects, RawObject},
+    raw::{Places, RawRows},
 };
 use crate::error::{Error, Result};
 
-/// Reads both fields of the file at `path` whose content is `bytes`. The first object's keys are
-/// the columns; a key that a later object lacks is a null.
+/// Objects that are parsed together.
+const BATCH_N_OBJECTS: usize = 16_384;
+
+/// Reads both fields of `input`. The keys of all its objects are the columns; a key that an object
+/// lacks is a null.
 ///
 /// # Errors
-/// Invalid UTF-8, a line that is no object, a text that is no string (each with its line), and keys
-/// that are not there.
-pub(super) fn read(
-    path: &Path,
-    bytes: &[u8],
-    choice: ColumnChoice<'_>,
-) -> Result<(RawRows, Vec<String>)> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let content = std::str::from_utf8(bytes).map_err(|error| not_utf8(path, bytes, &error))?;
-    let numbered: Vec<(u32, &str)> =
-        (1..).zip(content.lines()).filter(|(_, line)| !line.trim().is_empty()).collect();
-    let Some(&(number, first)) = numbered.first() else {
-        return Err(Error::invalid(format!("{path:?}: the file is empty"))
-            .with_hint("every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}"));
-    };
-    let columns: Vec<String> = object(path, number, first.as_bytes())?.keys().cloned().collect();
+/// Bytes that are not the file's encoding, what is no object, a text that is no string (each with its
+/// line), and keys that are not there.
+pub(super) fn read(input: &Input, choice: ColumnChoice<'_>) -> Result<(RawRows, Vec<String>)> {
+    let columns = objects::columns(input)?;
+    let path = input.name();
     let chosen = choice.choose(&columns, path)?;
     let (text_key, label_key) = (&columns[chosen.text_idx], &columns[chosen.label_idx]);
-    let cells: Vec<(Option<String>, Option<String>)> = numbered
-        .par_iter()
-        .map(|&(number, line)| {
-            let mut object = object(path, number, line.as_bytes())?;
-            let text = text(object.remove(text_key))
-                .map_err(|kind| wrong_kind(path, number, text_key, kind, "a string"))?;
-            let label = label(object.remove(label_key)).map_err(|kind| {
-                wrong_kind(path, number, label_key, kind, "a string, a number or a boolean")
-            })?;
-            Ok((text, label))
-        })
-        // All results first: which of several bad lines is named must not depend on threads.
-        .collect::<Vec<Result<_>>>()
-        .into_iter()
-        .collect::<Result<_>>()?;
-    let (texts, labels) = cells.into_iter().unzip();
-    let lines = numbered.into_iter().map(|(number, _)| number).collect();
+    let (mut texts, mut labels, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    let mut objects = Objects::open(input)?;
+    loop {
+        let mut batch: Vec<(u32, String)> = Vec::new();
+        while batch.len() < BATCH_N_OBJECTS
+            && let Some(object) = objects.next()?
+        {
+            batch.push((object.line, object.json.to_owned()));
+        }
+        if batch.is_empty() {
+            break;
+        }
+        let cells = batch
+            .par_iter()
+            .map(|(line, json)| {
+                let mut object: Map<String, Value> = RawObject { line: *line, json }.parse(path)?;
+                let text = text(object.remove(text_key))
+                    .map_err(|kind| wrong_kind(path, *line, text_key, kind, "a string"))?;
+                let label = label(object.remove(label_key)).map_err(|kind| {
+                    wrong_kind(path, *line, label_key, kind, "a string, a number or a boolean")
+                })?;
+                Ok((text, label))
+            })
+            // All results first: which of several bad lines is named must not depend on threads.
+            .collect::<Vec<Result<_>>>();
+        for (cell, (line, _)) in cells.into_iter().zip(batch) {
+            let (text, label) = cell?;
+            texts.push(text);
+            labels.push(label);
+            lines.push(line);
+        }
+    }
     let places = Places::Lines { path: path.to_owned(), lines };
     Ok((RawRows { texts, labels, places }, chosen.notes))
-}
-
-/// The object that is the line `number` of the file `path`.
-pub(super) fn object(path: &Path, number: u32, line: &[u8]) -> Result<Map<String, Value>> {
-    serde_json::from_slice(line).map_err(|source| {
-        Error::invalid(format!("{path:?} line {number}: not a JSON object"))
-            .with_source(source)
-            .with_hint("every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}")
-    })
 }
 
 /// The text that `value` is, or what it is instead.
@@ -106,17 +107,30 @@ pub(super) fn wrong_kind(
     found: &str,
     expected: &str,
 ) -> Error {
-    Error::invalid(format!("{path:?} line {number}: {key:?} is {found}, not {expected}"))
+    Error::invalid(format!("{path:?} line {number}: {} is {found}, not {expected}", excerpt(key)))
         .with_hint("choose the columns with --text COLUMN --label COLUMN")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Dialect;
+
+    fn read_json(name: &str, content: &str) -> Result<RawRows> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let input = Input::open(&path, &Dialect::default())?;
+        read(&input, ColumnChoice::default()).map(|(rows, _)| rows)
+    }
 
     fn read_jsonl(content: &str) -> Result<RawRows> {
-        read(Path::new("a.jsonl"), content.as_bytes(), ColumnChoice::default())
-            .map(|(rows, _)| rows)
+        read_json("a.jsonl", content)
+    }
+
+    fn pairs(rows: &RawRows) -> Vec<(&str, &str)> {
+        let cells = rows.texts.iter().zip(&rows.labels);
+        cells.map(|(text, label)| (text.as_deref().unwrap(), label.as_deref().unwrap())).collect()
     }
 
     #[test]
@@ -131,20 +145,85 @@ mod tests {
         assert_eq!(labels, [Some("1"), Some("1"), Some("true"), Some("neg"), None]);
         assert_eq!(rows.texts[0].as_deref(), Some("a\nb"));
         assert_eq!(rows.texts[4], None);
-        assert_eq!(rows.places.of(1), "\"a.jsonl\" row 2 (line 3)");
+        assert!(rows.places.of(1).ends_with("a.jsonl\" row 2 (line 3)"), "{}", rows.places.of(1));
     }
 
     #[test]
-    fn complaints_name_the_line() {
+    fn a_column_may_appear_late_and_an_array_is_read_like_lines() {
+        let expected = [("a", "x"), ("b\n{", "y")];
+        for (name, content) in [
+            (
+                "a.jsonl",
+                "\u{feff}{\"text\":\"a\",\"label\":\"x\"}\n{\"label\":\"y\",\"text\":\"b\\n{\"}",
+            ),
+            ("a.json", "[{\"text\":\"a\",\"label\":\"x\"},{\"label\":\"y\",\"text\":\"b\\n{\"}]"),
+            (
+                "a.json",
+                "\u{feff} [\n {\"text\": \"a\",\n  \"more\": {\"x\": [1, \"]}\\\"\"]},\n \
+                 \"label\": \"x\"}\n,\n{\"label\":\"y\",\"text\":\"b\\n{\"}\n]\n",
+            ),
+            ("a.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\r{\"label\":\"y\",\"text\":\"b\\n{\"}\r"),
+        ] {
+            assert_eq!(pairs(&read_json(name, content).unwrap()), expected, "{content}");
+        }
+        let late = "{\"id\": 1}\n{\"id\": 2, \"text\": \"b\"}\n{\"label\": 1}\n";
+        let rows = read_jsonl(late).unwrap();
+        assert_eq!(rows.texts, [None, Some("b".to_owned()), None]);
+        assert_eq!(rows.labels, [None, None, Some("1".to_owned())]);
+    }
+
+    #[test]
+    fn arrays_that_lie_across_windows_are_read_whole() {
+        let items: Vec<String> = (0..9_000)
+            .map(|n| {
+                format!(
+                    "{{\"text\": \"ü}}]\\\"\\\\ {}\",\n\"label\": {}}}",
+                    "é".repeat(n % 97),
+                    n % 2
+                )
+            })
+            .collect();
+        for padding in 0..3 {
+            let content = format!("[{}{}\n]", " ".repeat(padding), items.join(",\n"));
+            assert!(content.len() > 1 << 20);
+            let rows = read_json("a.json", &content).unwrap();
+            assert_eq!(rows.texts.len(), 9_000);
+            assert_eq!(rows.texts[96].as_deref(), Some(&*format!("ü}}]\"\\ {}", "é".repeat(96))));
+            assert!(rows.places.of(8_999).ends_with("row 9000 (line 17999)"));
+        }
+    }
+
+    #[test]
+    fn complaints_name_the_line_once() {
         for (content, expected) in [
-            ("", "\"a.jsonl\": the file is empty"),
-            ("[{\"text\": \"a\", \"label\": 1}]", "line 1: not a JSON object"),
-            ("{\"text\": \"a\", \"label\": 1}\n{\"text\": ", "line 2: not a JSON object"),
-            ("{\"text\": 3, \"label\": 1}", "line 1: \"text\" is a number, not a string"),
-            ("{\"text\": \"a\", \"label\": [1]}", "\"label\" is an array, not a string, a number"),
+            ("", ": the file is empty"),
+            ("\n[ ]\n", ": the file is empty"),
+            ("[{\"text\": \"a\", \"label\": 1}", " line 1: the array is not closed"),
+            ("[1, 2]", " line 1: \"1, 2]\" stands where an object was expected"),
+            (
+                "[{\"a\": 1}\n{\"a\": 2}]",
+                " line 2: \"{\\\"a\\\": 2}]\" stands where a comma or the end of the array was expected",
+            ),
+            ("[{\"a\": 1}] x", " line 1: \"x\" stands where the end of the file was expected"),
+            (
+                "{\"text\": \"a\", \"label\": 1}\n{\"text\": ",
+                " line 2, column 8: not a JSON object: EOF while parsing a value",
+            ),
+            (
+                "3\n",
+                " line 1, column 1: not a JSON object: invalid type: integer `3`, expected a map",
+            ),
+            ("{\"text\": \"a\", \"label\": NaN}", " line 1, column 24: NaN is no JSON"),
+            ("{\"label\": -Infinity}", " line 1, column 12: -Infinity is no JSON"),
+            ("[{\"a\": 1,\n\"label\": Infinity}]", " line 2, column 10: Infinity is no JSON"),
+            ("{\"text\": 3, \"label\": 1}", " line 1: \"text\" is a number, not a string"),
+            (
+                "{\"text\": \"a\", \"label\": [1]}",
+                " line 1: \"label\" is an array, not a string, a number or a boolean",
+            ),
         ] {
             let error = read_jsonl(content).unwrap_err();
-            assert!(error.to_string().contains(expected), "{error}");
+            assert!(error.chain().ends_with(&format!("a.jsonl\"{expected}")), "{}", error.chain());
         }
     }
 }
