@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::Dataset;
+use super::{Dataset, Dialect};
 use crate::{figure, output::Output};
 
 /// A dataset to be added.
@@ -12,6 +12,8 @@ use crate::{figure, output::Output};
 pub struct AddRequest {
     /// Where the examples are.
     pub source: Source,
+    /// How its text is spelled, as far as it is said; the rest is guessed.
+    pub dialect: Dialect,
     /// The column of texts; `None` is guessed when obvious.
     pub text_column: Option<String>,
     /// The column of labels; `None` is guessed when obvious.
@@ -26,9 +28,10 @@ pub struct AddRequest {
 /// Where examples come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The aclImdb folder, or one file.
+    /// The aclImdb folder, one file, or several: a folder of them, or a pattern such as
+    /// `data/*.parquet`. On the command line `-` is standard input.
     Path(PathBuf),
-    /// A file (or folder of `pos` and `neg`) for each split.
+    /// A file (or several, or a folder of `pos` and `neg`) for each split.
     Pair {
         /// The training examples.
         train: PathBuf,
@@ -74,6 +77,7 @@ impl AddRequest {
     pub fn new(source: Source) -> Self {
         Self {
             source,
+            dialect: Dialect::default(),
             text_column: None,
             label_column: None,
             test_size: None,

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::excerpt::{excerpt, excerpts};
 use crate::error::{Error, Result};
 
 /// Names that say "text", the likeliest first.
@@ -74,8 +75,8 @@ impl ColumnChoice<'_> {
         }
         if text_idx == label_idx {
             return Err(Error::invalid(format!(
-                "{path:?}: column {:?} cannot be both text and label",
-                found[text_idx]
+                "{path:?}: column {} cannot be both text and label",
+                excerpt(&found[text_idx])
             ))
             .with_hint("name two columns with --text COLUMN --label COLUMN"));
         }
@@ -86,7 +87,7 @@ impl ColumnChoice<'_> {
 /// That the column `found` was taken for `what`, which it is called from then on.
 fn guess_note(what: &str, found: &str) -> String {
     let kept = if found == what { String::new() } else { format!(", kept as {what:?}") };
-    format!("{what} column {found:?} (guessed){kept}")
+    format!("{what} column {} (guessed){kept}", excerpt(found))
 }
 
 /// The index of the column that holds the texts, for a file whose labels do not matter: the one
@@ -126,10 +127,9 @@ fn none_obvious(role: &str, found: &[String], path: &Path) -> Error {
 }
 
 fn quoted(columns: &[String]) -> String {
-    let quoted: Vec<String> = columns.iter().map(|column| format!("{column:?}")).collect();
-    match quoted.is_empty() {
+    match columns.is_empty() {
         true => "no columns".into(),
-        false => quoted.join(", "),
+        false => excerpts(columns),
     }
 }
 

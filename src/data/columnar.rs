@@ -39,29 +39,37 @@ impl fmt::Display for Container {
     }
 }
 
-/// Reads both columns of the file at `path`.
+/// The columns of the file at `file`, which messages call `path`.
+///
+/// # Errors
+/// Broken files.
+pub(super) fn columns(path: &Path, file: &Path, container: Container) -> Result<Vec<String>> {
+    let file = File::open(file).map_err(|source| Error::io("read", path, source))?;
+    let schema = guarded(|| match container {
+        Container::Parquet => ParquetReader::new(file).schema(),
+        Container::ArrowFile => IpcReader::new(file).schema(),
+    })
+    .map_err(|source| broken(path, container, &source))?;
+    Ok(schema.iter_names().map(ToString::to_string).collect())
+}
+
+/// Reads both columns of the file at `file`, which messages call `path`.
 ///
 /// # Errors
 /// Broken files, columns that are not there, a text column that is no string, a label column that
 /// is neither string nor whole number nor boolean.
 pub(super) fn read(
     path: &Path,
+    file: &Path,
     container: Container,
     choice: ColumnChoice<'_>,
 ) -> Result<(RawRows, Vec<String>)> {
     let broken = |source: PolarsError| broken(path, container, &source);
-    let open = || File::open(path).map_err(|source| Error::io("read", path, source));
-    let file = open()?;
-    let schema = guarded(|| match container {
-        Container::Parquet => ParquetReader::new(file).schema(),
-        Container::ArrowFile => IpcReader::new(file).schema(),
-    })
-    .map_err(broken)?;
-    let columns: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
+    let columns = columns(path, file, container)?;
     let chosen = choice.choose(&columns, path)?;
     let (text, label) = (&columns[chosen.text_idx], &columns[chosen.label_idx]);
     let wanted = Some(vec![text.clone(), label.clone()]);
-    let file = open()?;
+    let file = File::open(file).map_err(|source| Error::io("read", path, source))?;
     let frame = guarded(|| match container {
         Container::Parquet => ParquetReader::new(file).with_columns(wanted).finish(),
         Container::ArrowFile => IpcReader::new(file).with_columns(wanted).finish(),

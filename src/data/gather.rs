@@ -1,14 +1,18 @@
 //! From a request to two checked splits in memory: read, check, name the classes, split. Nothing
 //! is written here, so an error changes nothing.
 
+use std::path::Path;
+
 use super::{
     AddRequest, Source,
     classes::{Classes, check_not_single},
     column::ColumnChoice,
+    excerpt::excerpt,
     file,
     folder::{self, Folder},
+    input::STANDARD,
     raw::{RawRows, Rows},
-    sample,
+    sample, shards,
     stratify::{check_test_size, stratify},
 };
 use crate::{
@@ -54,8 +58,7 @@ pub(super) fn gather(request: &AddRequest, monitor: &Monitor) -> Result<Gathered
         label: request.label_column.as_deref(),
     };
     let mut notes = Vec::new();
-    let (splits, source) =
-        monitor.stage("read", None, || read(&request.source, choice, &mut notes))?;
+    let (splits, source) = monitor.stage("read", None, || read(request, choice, &mut notes))?;
     monitor.interrupt.check()?;
     match splits {
         Splits::Both(..) if request.test_size.is_some() => {
@@ -118,40 +121,46 @@ fn one(
 }
 
 fn read(
-    source: &Source,
+    request: &AddRequest,
     choice: ColumnChoice<'_>,
     notes: &mut Vec<String>,
 ) -> Result<(Splits, String)> {
-    match source {
-        Source::Path(path) if path.is_dir() => {
+    let dialect = &request.dialect;
+    match &request.source {
+        Source::Path(path) if folder::is_one(path) => {
             refuse_columns(choice)?;
-            let splits = match folder::read(path)? {
+            let splits = match folder::read(path, dialect.encoding)? {
                 Folder::Both { train, test } => Splits::Both(train.check()?, test.check()?),
                 Folder::One(rows) => Splits::One(rows.check()?),
             };
             Ok((splits, format!("folder {path:?}")))
         }
-        Source::Path(path) => {
-            let (rows, guessed) = file::read(path, choice)?;
-            notes.extend(guessed);
-            Ok((Splits::One(rows.check()?), format!("{path:?}")))
-        }
+        Source::Path(path) => match shards::splits(shards::files(path, dialect)?)? {
+            shards::Splits::One(files) => {
+                let (rows, guessed) = file::read_files(&files, dialect, choice)?;
+                notes.extend(guessed);
+                Ok((Splits::One(rows.check()?), called(path)))
+            }
+            shards::Splits::Both { train, test, note } => {
+                notes.push(note);
+                let read = |files| file::read_files(files, dialect, choice);
+                let (train, test) = rayon::join(|| read(&train), || read(&test));
+                Ok((pair(train, test, notes)?, called(path)))
+            }
+        },
         Source::Pair { train, test } => {
-            let source = format!("{train:?} and {test:?}");
-            if train.is_dir() && test.is_dir() {
+            let source = format!("{} and {}", called(train), called(test));
+            if folder::is_one(train) && folder::is_one(test) {
                 refuse_columns(choice)?;
             }
-            // Both at once; of two bad files the training one is complained about.
-            let (train, test) =
-                rayon::join(|| file::read(train, choice), || file::read(test, choice));
-            let ((train, guessed), (test, guessed_in_test)) = (train?, test?);
-            notes.extend(guessed);
-            for note in guessed_in_test {
-                if !notes.contains(&note) {
-                    notes.push(format!("test: {note}"));
-                }
+            if train == test && train == Path::new(STANDARD) {
+                return Err(Error::invalid("standard input cannot be both train and test")
+                    .with_hint("give a file for one of them"));
             }
-            Ok((Splits::Both(train.check()?, test.check()?), source))
+            // Both at once; of two bad files the training one is complained about.
+            let read = |path| file::read(path, dialect, choice);
+            let (train, test) = rayon::join(|| read(train), || read(test));
+            Ok((pair(train, test, notes)?, source))
         }
         Source::Sample { seed } => {
             refuse_columns(choice)?;
@@ -164,11 +173,34 @@ fn read(
     }
 }
 
+/// The rows of two splits and remarks on what was guessed.
+type Guessed = Result<(RawRows, Vec<String>)>;
+
+fn pair(train: Guessed, test: Guessed, notes: &mut Vec<String>) -> Result<Splits> {
+    let ((train, guessed), (test, guessed_in_test)) = (train?, test?);
+    notes.extend(guessed);
+    for note in guessed_in_test {
+        if !notes.contains(&note) {
+            notes.push(format!("test: {note}"));
+        }
+    }
+    Ok(Splits::Both(train.check()?, test.check()?))
+}
+
+/// What a dataset's source is called from then on.
+fn called(path: &Path) -> String {
+    match path == Path::new(STANDARD) {
+        true => "standard input".to_owned(),
+        false => format!("{path:?}"),
+    }
+}
+
 fn refuse_columns(choice: ColumnChoice<'_>) -> Result<()> {
     match choice.text.or(choice.label) {
         None => Ok(()),
         Some(column) => Err(Error::invalid(format!(
-            "column {column:?} was named, but this source has no columns"
+            "column {} was named, but this source has no columns",
+            excerpt(column)
         ))
         .with_hint("leave --text and --label out")),
     }

@@ -1,7 +1,7 @@
 //! Examples as a source holds them, each with the place it came from, and the checks that turn
 //! them into texts and labels. It refuses zero rows, missing or empty texts and missing labels.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 
@@ -34,8 +34,19 @@ pub(super) enum Places {
     Rows { path: PathBuf },
     /// A folder with one file an example.
     Files { dir: PathBuf, files: Vec<PathBuf> },
+    /// Several files that are read as one.
+    Parts(Parts),
     /// Made by this program.
     Generated,
+}
+
+/// Where the rows of several files lie, one file behind the other.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// What they are together: a folder or a pattern.
+    whole: PathBuf,
+    /// The index of each one's first row, and the places in it.
+    parts: Vec<(usize, Places)>,
 }
 
 impl Places {
@@ -48,6 +59,11 @@ impl Places {
             }
             Self::Rows { path } => format!("{path:?} row {row}"),
             Self::Files { files, .. } => format!("{:?}", files[row_idx]),
+            Self::Parts(Parts { parts, .. }) => {
+                let next = parts.partition_point(|(first, _)| *first <= row_idx);
+                let (first, places) = &parts[next - 1];
+                places.of(row_idx - first)
+            }
             Self::Generated => format!("generated row {row}"),
         }
     }
@@ -57,12 +73,27 @@ impl Places {
         match self {
             Self::Lines { path, .. } | Self::Rows { path } => format!("{path:?}"),
             Self::Files { dir, .. } => format!("{dir:?}"),
+            Self::Parts(Parts { whole, .. }) => format!("{whole:?}"),
             Self::Generated => "the generated sample".into(),
         }
     }
 }
 
 impl RawRows {
+    /// The rows of `files`, one behind the other, which together are called `whole`.
+    pub(super) fn joined(whole: PathBuf, files: impl IntoIterator<Item = Self>) -> Self {
+        let (mut texts, mut labels, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        for file in files {
+            // A file without rows has no places to look for.
+            if !file.texts.is_empty() {
+                parts.push((texts.len(), file.places));
+            }
+            texts.extend(file.texts);
+            labels.extend(file.labels);
+        }
+        Self { texts, labels, places: Places::Parts(Parts { whole, parts }) }
+    }
+
     /// The rows, when there are any and each has a text and a label.
     pub(super) fn check(self) -> Result<Rows> {
         let Self { texts, labels, places } = self;
@@ -102,24 +133,6 @@ fn trimmed(label: String) -> String {
         same if same.len() == label.len() => label,
         shorter => shorter.to_owned(),
     }
-}
-
-/// The error for bytes that are not UTF-8, pointing at the line (from 1) of the first wrong byte.
-pub(super) fn not_utf8(path: &Path, bytes: &[u8], error: &std::str::Utf8Error) -> Error {
-    not_utf8_from(path, bytes, error, 1)
-}
-
-/// The same for bytes that begin in line `line`.
-pub(super) fn not_utf8_from(
-    path: &Path,
-    bytes: &[u8],
-    error: &std::str::Utf8Error,
-    line: u32,
-) -> Error {
-    let at = error.valid_up_to();
-    let line = line as usize + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
-    Error::invalid(format!("{path:?} line {line}: byte 0x{:02x} is not UTF-8", bytes[at]))
-        .with_hint("save the file as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`")
 }
 
 #[cfg(test)]
@@ -165,16 +178,28 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_trimmed_and_texts_are_kept() {
-        let rows = rows(&[Some(" a ")], &[Some(" pos ")]).check().unwrap();
-        assert_eq!((rows.texts, rows.labels), (vec![" a ".to_owned()], vec!["pos".to_owned()]));
+    fn a_row_of_several_files_is_pointed_at_in_its_own() {
+        let file = |n_rows: usize, path: &str| RawRows {
+            texts: vec![Some("a".into()); n_rows],
+            labels: vec![Some("x".into()); n_rows],
+            places: Places::Rows { path: path.into() },
+        };
+        let files = [file(2, "a.parquet"), file(0, "b.parquet"), file(3, "c.parquet")];
+        let rows = RawRows::joined("all".into(), files);
+        for (row_idx, expected) in [
+            (0, "\"a.parquet\" row 1"),
+            (1, "\"a.parquet\" row 2"),
+            (2, "\"c.parquet\" row 1"),
+            (4, "\"c.parquet\" row 3"),
+        ] {
+            assert_eq!(rows.places.of(row_idx), expected);
+        }
+        assert_eq!(rows.places.whole(), "\"all\"");
     }
 
     #[test]
-    fn the_wrong_byte_is_found_in_its_line() {
-        let bytes = [&b"text,label\nfine,1\ncaf"[..], b"\xe9,0\n"].concat();
-        let error = std::str::from_utf8(&bytes).unwrap_err();
-        let error = not_utf8(Path::new("a.csv"), &bytes, &error);
-        assert_eq!(error.to_string(), "\"a.csv\" line 3: byte 0xe9 is not UTF-8");
+    fn labels_are_trimmed_and_texts_are_kept() {
+        let rows = rows(&[Some(" a ")], &[Some(" pos ")]).check().unwrap();
+        assert_eq!((rows.texts, rows.labels), (vec![" a ".to_owned()], vec!["pos".to_owned()]));
     }
 }

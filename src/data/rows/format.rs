@@ -1,10 +1,10 @@
-//! Which format a file of rows has: its extension says so, for a file to write as for one to read.
+//! Which format a file of rows is written in: its extension says so.
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The formats that are both read and written.
+/// The formats that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowsFormat {
     /// Lines of fields that this byte separates.

@@ -1,10 +1,10 @@
 //! Files of rows with any columns, read and written a chunk at a time: every column is kept, one of
 //! them holds texts, and columns are added. However long a file is, what is held is a chunk of it.
 
+mod arrow;
 mod chunk;
 mod csv;
 mod format;
-mod jsonl;
 mod kind;
 mod parquet;
 mod reader;
@@ -14,6 +14,3 @@ pub(crate) use chunk::{AddedColumn, AddedValues, Chunk};
 pub(crate) use format::RowsFormat;
 pub(crate) use reader::RowsReader;
 pub(crate) use writer::{RowsWriter, exists};
-
-/// Longest record of a text file. A longer one is a quote that was never closed, or no text at all.
-const MAX_RECORD_BYTES: usize = 64 << 20;

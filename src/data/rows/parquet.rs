@@ -16,6 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct ParquetRows {
     path: PathBuf,
+    file: PathBuf,
     /// Without rows.
     empty: DataFrame,
     n_rows: usize,
@@ -23,17 +24,15 @@ pub(super) struct ParquetRows {
 }
 
 impl ParquetRows {
+    /// Begins at the beginning of the file at `file`, which messages call `path`.
+    ///
     /// # Errors
     /// When the file cannot be read or is no Parquet, or has a column of a type that is not read.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let n_rows = guarded(|| ParquetReader::new(open(path)?).num_rows())
+    pub(super) fn open(path: &Path, file: &Path) -> Result<Self> {
+        let n_rows = guarded(|| ParquetReader::new(open(file)?).num_rows())
             .map_err(|source| broken(path, Container::Parquet, &source))?;
-        let empty = slice(path, 0, 0)?;
-        Ok(Self { path: path.to_owned(), empty, n_rows, at: 0 })
-    }
-
-    pub(super) fn columns(&self) -> Vec<String> {
-        self.empty.get_column_names().into_iter().map(ToString::to_string).collect()
+        let empty = slice(path, file, 0, 0)?;
+        Ok(Self { path: path.to_owned(), file: file.to_owned(), empty, n_rows, at: 0 })
     }
 
     pub(super) fn empty(&self) -> &DataFrame {
@@ -56,7 +55,7 @@ impl ParquetRows {
         if self.at >= self.n_rows {
             return Ok(None);
         }
-        let frame = slice(&self.path, self.at, n_rows)?;
+        let frame = slice(&self.path, &self.file, self.at, n_rows)?;
         self.at += frame.height();
         let column =
             frame.column(text).map_err(|source| broken(&self.path, Container::Parquet, &source))?;
@@ -79,7 +78,7 @@ fn open(path: &Path) -> PolarsResult<File> {
     File::open(path).map_err(PolarsError::from)
 }
 
-fn slice(path: &Path, at: usize, n_rows: usize) -> Result<DataFrame> {
-    guarded(|| ParquetReader::new(open(path)?).with_slice(Some((at, n_rows))).finish())
+fn slice(path: &Path, file: &Path, at: usize, n_rows: usize) -> Result<DataFrame> {
+    guarded(|| ParquetReader::new(open(file)?).with_slice(Some((at, n_rows))).finish())
         .map_err(|source| broken(path, Container::Parquet, &source))
 }

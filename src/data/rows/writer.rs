@@ -182,15 +182,6 @@ impl Sink {
 }
 
 impl Columns {
-    fn names(&self) -> Vec<String> {
-        match self {
-            Self::Kinds(kinds) => kinds.names(),
-            Self::Frame(empty) => {
-                empty.get_column_names().into_iter().map(ToString::to_string).collect()
-            }
-        }
-    }
-
     /// `rows` of a text file as a frame; without rows an empty one.
     fn frame(&self, rows: &[Row]) -> PolarsResult<DataFrame> {
         match self {
