@@ -20,6 +20,7 @@ use crate::{
     book::Book,
     cell::{Failure, FailureKind, Options},
     command::{Command, Interim, Session, hint_of},
+    data::own_standard_streams,
     error::{Error, ErrorKind, Result},
     kernel::Kernel,
     output::{Outcome, Output},
@@ -158,6 +159,8 @@ pub fn main() -> ExitCode {
                 if matches!(command, Command::Serve(_)) { "info" } else { "warn" },
                 log_format,
             );
+            // One command has them to itself; cells share them.
+            own_standard_streams();
             let heeds = command.heeds_interrupts();
             let store = Store::new(cli.store);
             answer(store, cli.json, cli.quiet, heeds, |session| command.run(session))
@@ -202,6 +205,13 @@ fn answer(
             Book::with_store(store),
             Monitor { progress, interrupt },
             move |output, interim| match (form, interim) {
+                (_, Interim::Aside) => {
+                    if !quiet {
+                        // If stderr is closed there is nobody left to tell.
+                        let _ = writeln!(io::stderr(), "{}", output.to_text(None).trim());
+                    }
+                    Ok(())
+                }
                 (Form::Text, _) => show(output, Form::Text),
                 (Form::Json, Interim::Answer) => show(output, Form::JsonLine),
                 (Form::Json | Form::JsonLine, _) => Ok(()),

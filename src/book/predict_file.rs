@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -9,8 +11,11 @@ use serde::Serialize;
 
 use super::Book;
 use crate::{
-    data::{AddedColumn, AddedValues, Chunk, RowsFormat, RowsReader, RowsWriter, exists},
-    error::{Error, Result},
+    data::{
+        AddedColumn, AddedValues, Chunk, Dialect, RowsFormat, RowsReader, RowsWriter, STANDARD,
+        check_standard_streams, exists,
+    },
+    error::{Error, ErrorKind, Result},
     model::{
         Classifier,
         prediction::{self, Prediction},
@@ -24,10 +29,14 @@ use crate::{
 pub struct PredictFileRequest {
     /// The version, as for [`Book::predict`].
     pub model: String,
-    /// A file of rows: CSV, TSV, JSON lines, Parquet or Arrow IPC, as its extension says.
+    /// Rows: a file of CSV, TSV, JSON, Parquet or Arrow, as its content and name say, a folder of
+    /// them, or a pattern such as `new/*.csv`. On the command line `-` is standard input.
     pub input: PathBuf,
-    /// The file to write, of any of these formats but Arrow.
+    /// The file to write: CSV, TSV, JSON lines or Parquet, as its extension says. On the command line
+    /// `-` is standard output, which gets the format of the input.
     pub output: PathBuf,
+    /// How the text of the input is spelled, as far as it is said; the rest is guessed.
+    pub dialect: Dialect,
     /// The column that holds the texts; none for the one that is obvious.
     pub text_column: Option<String>,
     /// Stands in front of the names of the columns that are added.
@@ -53,6 +62,8 @@ pub struct PredictedFile {
     pub n_unknown: u64,
     /// How often each label was predicted.
     pub labels: BTreeMap<String, u64>,
+    /// What was guessed on the way.
+    pub notes: Vec<String>,
 }
 
 impl Book {
@@ -69,16 +80,27 @@ impl Book {
         request: &PredictFileRequest,
         monitor: &Monitor,
     ) -> Result<PredictedFile> {
-        let PredictFileRequest { input, output, prefix, replace, .. } = request;
-        RowsFormat::of_output(output)?;
-        if is_same(input, output) {
-            return Err(Error::invalid(format!("{output:?} is the input itself"))
-                .with_hint("write to another file"));
+        let PredictFileRequest { input, dialect, output, prefix, replace, .. } = request;
+        let is_stdout = output == Path::new(STANDARD);
+        if is_stdout {
+            check_standard_streams()?;
+        } else {
+            RowsFormat::of_output(output)?;
+            if is_same(input, output) {
+                return Err(Error::invalid(format!("{output:?} is the input itself"))
+                    .with_hint("write to another file"));
+            }
+            if !replace && output.exists() {
+                return Err(exists(output));
+            }
         }
-        if !replace && output.exists() {
-            return Err(exists(output));
-        }
-        let mut reader = RowsReader::open(input, request.text_column.as_deref())?;
+        let mut reader = RowsReader::open(input, dialect, request.text_column.as_deref())?;
+        // Standard output gets the whole file or nothing, like a name.
+        let scratch = is_stdout.then(|| Scratch::new(reader.extension())).transpose()?;
+        let (output, replace) = match &scratch {
+            Some(scratch) => (&scratch.file, &true),
+            None => (output, replace),
+        };
         let model = self.answering(&request.model)?;
         let classifier = self.load(&model)?;
         let none = added(classifier.as_ref(), prefix, &[]);
@@ -91,6 +113,7 @@ impl Book {
             n_truncated: 0,
             n_unknown: 0,
             labels: BTreeMap::new(),
+            notes: reader.notes().to_vec(),
         };
         monitor.stage("predicting", reader.n_rows(), || -> Result<()> {
             while let Some(chunk) = reader.next()? {
@@ -105,6 +128,9 @@ impl Book {
         })?;
         monitor.interrupt.check()?;
         writer.finish(*replace)?;
+        if let Some(scratch) = &scratch {
+            scratch.print()?;
+        }
         Ok(done)
     }
 }
@@ -159,6 +185,38 @@ fn added(
         columns.push(named(format!("score_{class}"), scores));
     }
     columns
+}
+
+/// A file that goes to standard output when it is whole.
+struct Scratch {
+    /// Takes the file with it.
+    _folder: tempfile::TempDir,
+    file: PathBuf,
+}
+
+impl Scratch {
+    fn new(extension: &str) -> Result<Self> {
+        let folder = tempfile::tempdir().map_err(|source| {
+            Error::io("make a folder in", &std::env::temp_dir(), source)
+                .with_hint("set TMPDIR to a folder with room for the output")
+        })?;
+        let file = folder.path().join(format!("rows.{extension}"));
+        Ok(Self { _folder: folder, file })
+    }
+
+    fn print(&self) -> Result<()> {
+        let mut file =
+            File::open(&self.file).map_err(|source| Error::io("read", &self.file, source))?;
+        let mut stdout = io::stdout().lock();
+        match io::copy(&mut file, &mut stdout).and_then(|_| stdout.flush()) {
+            // `… --out - | head` closes the pipe early: nothing is wrong.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => {
+                Err(Error::new(ErrorKind::Io, "cannot write to standard output").with_source(error))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
 }
 
 /// Whether both paths lead to one file.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Session;
+use super::{Session, dialect::DialectArgs};
 use crate::{
     data::{AddRequest, Dataset, KeepColumns, Source},
     error::{Error, Result},
@@ -36,13 +36,15 @@ pub enum Data {
 pub struct Add {
     /// The name to give it
     name: String,
-    /// A file that is split into train and test, or a folder with both
+    /// A file that is split into train and test, or a folder with both; several files as a folder or
+    /// as a pattern in quotes, 'data/*.parquet'; - is standard input. Also .gz and .zst. Columns of
+    /// CSV without a name are called "Unnamed: 2" (counted from 0), repeated ones text.1, text.2
     #[arg(required_unless_present_all = ["train", "test"], conflicts_with_all = ["train", "test"])]
     path: Option<PathBuf>,
-    /// The file of the train split
+    /// The file or files of the train split
     #[arg(long, value_name = "FILE", requires = "test")]
     train: Option<PathBuf>,
-    /// The file of the test split
+    /// The file or files of the test split
     #[arg(long, value_name = "FILE", requires = "train")]
     test: Option<PathBuf>,
     /// The column that holds the text; guessed when obvious
@@ -51,6 +53,8 @@ pub struct Add {
     /// The column that holds the label; guessed when obvious
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
+    #[command(flatten)]
+    dialect: DialectArgs,
     /// The part of a single file that becomes the test split; without it 0.2
     #[arg(long, value_name = "FRACTION")]
     test_size: Option<f64>,
@@ -134,6 +138,7 @@ impl Add {
         };
         let request = AddRequest {
             source,
+            dialect: self.dialect.dialect(),
             text_column: self.text.clone(),
             label_column: self.label.clone(),
             test_size: self.test_size,

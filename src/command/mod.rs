@@ -5,6 +5,7 @@
 mod audit;
 mod data;
 mod demo;
+mod dialect;
 mod evaluate;
 mod gate;
 mod health;

@@ -6,10 +6,11 @@ use clap::{ArgGroup, Args, ValueHint};
 
 use serde_json::Value;
 
-use super::{Session, model_or_default};
+use super::{Interim, Session, dialect::DialectArgs, model_or_default};
 use crate::{
     book::PredictFileRequest,
-    error::Result,
+    data::STANDARD,
+    error::{Error, Result},
     figure,
     output::{Align, Output, Table},
     registry::ModelVersion,
@@ -23,7 +24,8 @@ pub struct Predict {
     /// One or more texts, each in quotes
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
-    /// Predict every row of this file instead: .csv, .tsv, .jsonl, .ndjson, .parquet or .arrow
+    /// Predict every row of this file instead: .csv, .tsv, .jsonl, .json, .parquet or .arrow, texts
+    /// also as .gz or .zst; of all files in a folder or of a pattern in quotes; - is standard input
     #[arg(
         long = "in",
         value_name = "FILE",
@@ -31,9 +33,12 @@ pub struct Predict {
         requires = "output"
     )]
     input: Option<PathBuf>,
-    /// Write its columns, and label, confidence and score_CLASS, to this one: any of these but .arrow
+    /// Write its columns, and label, confidence and score_CLASS, to this one: .csv, .tsv, .jsonl or
+    /// .parquet; - is standard output, in the format of the input
     #[arg(long = "out", value_name = "FILE", value_hint = ValueHint::FilePath, requires = "input")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    dialect: DialectArgs,
     /// The column that holds the texts; without it the obvious one
     #[arg(long, value_name = "COLUMN", requires = "input")]
     text_column: Option<String>,
@@ -64,6 +69,10 @@ impl Predict {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         match (&self.input, &self.output) {
             (Some(input), Some(output)) => self.predict_file(session, input, output),
+            _ if self.dialect.is_given() => Err(Error::invalid(
+                "--format, --delimiter, --quote, --escape and --encoding are for files",
+            )
+            .with_hint("name one with --in FILE, or leave them out")),
             _ => self.predict_texts(session),
         }
     }
@@ -73,6 +82,7 @@ impl Predict {
             model: model_or_default(session, self.model.as_ref())?,
             input: input.to_owned(),
             output: output.to_owned(),
+            dialect: self.dialect.dialect(),
             text_column: self.text_column.clone(),
             prefix: self.prefix.clone(),
             replace: self.force,
@@ -82,13 +92,19 @@ impl Predict {
         for (label, n_rows) in &done.labels {
             table.push([label.clone(), figure::count(*n_rows as usize)]);
         }
+        let notes: Vec<String> = done.notes.iter().map(|note| format!("note: {note}\n")).collect();
         let mut text = format!(
-            "\n{} rows by {}/{} ({}), texts in {:?}, written to {output:?}",
+            "\n{}{} rows by {}/{} ({}), texts in {:?}, written to {}",
+            notes.concat(),
             figure::count(done.n_rows as usize),
             done.model.model,
             done.model.version,
             done.model.stage,
             done.text_column,
+            match output == Path::new(STANDARD) {
+                true => "standard output".to_owned(),
+                false => format!("{output:?}"),
+            },
         );
         for (n_rows, what) in [
             (done.n_without_text, "have no text: their predictions are empty"),
@@ -111,9 +127,16 @@ impl Predict {
             "n_truncated": done.n_truncated,
             "n_unknown": done.n_unknown,
             "labels": done.labels,
+            "notes": done.notes,
             "model": summary(&done.model),
         });
-        Ok(Output::new(json).table(table).text(text))
+        let shown = Output::new(json).table(table).text(text);
+        if output == Path::new(STANDARD) {
+            // Standard output has the rows, and nothing but the rows.
+            session.show(&shown, Interim::Aside)?;
+            return Ok(Output::default());
+        }
+        Ok(shown)
     }
 
     fn predict_texts(&self, session: &Session) -> Result<Output> {

@@ -9,6 +9,8 @@ use crate::{book::Book, error::Result, output::Output, progress::Monitor, serve:
 pub enum Interim {
     /// People who wait.
     Remark,
+    /// People, and not where the answer goes: something else is written there.
+    Aside,
     /// Programs too: the address a server listens on.
     Answer,
 }

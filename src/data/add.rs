@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use serde::Serialize;
 
-use super::Dataset;
+use super::{Dataset, Dialect};
 use crate::{
     error::{Error, Result},
     figure,
@@ -16,6 +16,8 @@ use crate::{
 pub struct AddRequest {
     /// Where the examples are.
     pub source: Source,
+    /// How its text is spelled, as far as it is said; the rest is guessed.
+    pub dialect: Dialect,
     /// The column of texts; `None` is guessed when obvious.
     pub text_column: Option<String>,
     /// The column of labels; `None` is guessed when obvious.
@@ -63,9 +65,10 @@ pub struct Dropped {
 /// Where examples come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The aclImdb folder, or one file.
+    /// The aclImdb folder, one file, or several: a folder of them, or a pattern such as
+    /// `data/*.parquet`. On the command line `-` is standard input.
     Path(PathBuf),
-    /// A file (or folder of `pos` and `neg`) for each split.
+    /// A file (or several, or a folder of `pos` and `neg`) for each split.
     Pair {
         /// The training examples.
         train: PathBuf,
@@ -113,6 +116,7 @@ impl AddRequest {
     pub fn new(source: Source) -> Self {
         Self {
             source,
+            dialect: Dialect::default(),
             text_column: None,
             label_column: None,
             test_size: None,

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    excerpt::excerpt,
+    head::on_one_line,
     label::{by_number, canonical, is_number},
     raw::Rows,
 };
@@ -155,8 +157,9 @@ impl Classes {
             let name = binary_class(label).filter(|_| self.is_binary).unwrap_or(label);
             index.get(name).copied().ok_or_else(|| {
                 Error::invalid(format!(
-                    "{}: unknown label {label:?}, the training split has {}",
+                    "{}: unknown label {}, the training split has {}",
                     rows.places.of(row_idx),
+                    excerpt(label),
                     listed(&self.names)
                 ))
                 .with_hint("both splits must use the same class names: correct or remove the row")
@@ -194,14 +197,16 @@ fn check_enough(names: &[String], rows: &Rows) -> Result<()> {
 }
 
 fn single_class(place: &str, class: &str, n_rows: usize) -> Error {
-    Error::invalid(format!("{place}: all {n_rows} rows have the single class {class:?}"))
+    let class = excerpt(class);
+    Error::invalid(format!("{place}: all {n_rows} rows have the single class {class}"))
         .with_hint("a classifier needs examples of at least two classes")
 }
 
 /// The first few names, for a message that stays readable.
 pub(super) fn listed(names: &[String]) -> String {
     const MAX_SHOWN: usize = 10;
-    let shown: Vec<&str> = names.iter().take(MAX_SHOWN).map(String::as_str).collect();
+    let shown: Vec<String> =
+        names.iter().take(MAX_SHOWN).map(|name| on_one_line(name, 60)).collect();
     match names.len().saturating_sub(MAX_SHOWN) {
         0 => shown.join(", "),
         n_more => format!("{} and {n_more} more", shown.join(", ")),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{
     KeepColumns,
+    excerpt::{excerpt, excerpts},
     kept::{Kept, Wanted, wanted},
 };
 use crate::error::{Error, Result};
@@ -95,8 +96,8 @@ impl ColumnChoice<'_> {
         }
         if text_idx == label_idx {
             return Err(Error::invalid(format!(
-                "{path:?}: column {:?} cannot be both text and label",
-                found[text_idx]
+                "{path:?}: column {} cannot be both text and label",
+                excerpt(&found[text_idx])
             ))
             .with_hint("name two columns with --text COLUMN --label COLUMN"));
         }
@@ -107,7 +108,7 @@ impl ColumnChoice<'_> {
 /// That the column `found` was taken for `what`, which it is called from then on.
 fn guess_note(what: &str, found: &str) -> String {
     let kept = if found == what { String::new() } else { format!(", kept as {what:?}") };
-    format!("{what} column {found:?} (guessed){kept}")
+    format!("{what} column {} (guessed){kept}", excerpt(found))
 }
 
 /// The index of the column that holds the texts, for a file whose labels do not matter: the one
@@ -147,10 +148,9 @@ fn none_obvious(role: &str, found: &[String], path: &Path) -> Error {
 }
 
 fn quoted(columns: &[String]) -> String {
-    let quoted: Vec<String> = columns.iter().map(|column| format!("{column:?}")).collect();
-    match quoted.is_empty() {
+    match columns.is_empty() {
         true => "no columns".into(),
-        false => quoted.join(", "),
+        false => excerpts(columns),
     }
 }
 

@@ -62,25 +62,36 @@ struct Head {
     n_bytes: HashMap<String, usize>,
 }
 
-/// Reads text, label and the kept columns of the file at `path`.
+/// The columns of the file at `file`, which messages call `path`.
+///
+/// # Errors
+/// Broken files.
+pub(super) fn columns(path: &Path, file: &Path, container: Container) -> Result<Vec<String>> {
+    let file = File::open(file).map_err(|source| Error::io("read", path, source))?;
+    let head = guarded(|| head(file, container)).map_err(|source| broken(path, container, &source))?;
+    Ok(head.schema.iter_names().map(ToString::to_string).collect())
+}
+
+/// Reads text, label and the kept columns of the file at `file`, which messages call `path`.
 ///
 /// # Errors
 /// Broken files, columns that are not there, a text column that is no string, a label column that
 /// is neither string nor number nor boolean, and labels that the file's class names do not know.
 pub(super) fn read(
     path: &Path,
+    file: &Path,
     container: Container,
     choice: ColumnChoice<'_>,
 ) -> Result<(RawRows, Vec<String>)> {
     let broken = |source: PolarsError| broken(path, container, &source);
-    let open = || File::open(path).map_err(|source| Error::io("read", path, source));
-    let file = open()?;
-    let head = guarded(|| head(file, container)).map_err(broken)?;
+    let open = || File::open(file).map_err(|source| Error::io("read", path, source));
+    let head = open()?;
+    let head = guarded(|| self::head(head, container)).map_err(broken)?;
     let columns: Vec<String> = head.schema.iter_names().map(ToString::to_string).collect();
     let chosen = choice.choose(&columns, path)?;
     let (text, label) = (&columns[chosen.text_idx], &columns[chosen.label_idx]);
-    let file = open()?;
-    let frame = guarded(|| decode(file, container, &[text, label])).map_err(broken)?;
+    let opened = open()?;
+    let frame = guarded(|| decode(opened, container, &[text, label])).map_err(broken)?;
     let texts = strings(frame.column(text).map_err(broken)?).map_err(|found| {
         Error::invalid(format!("{path:?}: text column {text:?} holds {found}, not strings"))
             .with_hint("choose another one with --text COLUMN")
@@ -100,7 +111,7 @@ pub(super) fn read(
     }
     drop(frame);
     let taken = [chosen.text_idx, chosen.label_idx];
-    let kept = kept(path, container, &head, choice.kept(&columns, &taken)?, &columns);
+    let kept = kept(file, container, &head, choice.kept(&columns, &taken)?, &columns);
     Ok((RawRows { kept, class_names, ..RawRows::new(texts, labels, places) }, chosen.notes))
 }
 
@@ -142,7 +153,7 @@ fn decode(file: File, container: Container, columns: &[&String]) -> PolarsResult
 
 /// The `wanted` columns. One of them that cannot be read is no reason to refuse the file.
 fn kept(
-    path: &Path,
+    file: &Path,
     container: Container,
     head: &Head,
     (wanted, mut kept): (Vec<Wanted>, Kept),
@@ -162,7 +173,7 @@ fn kept(
     }
     let read = |wanted: &[Wanted]| {
         let names: Vec<&String> = wanted.iter().map(|wanted| &columns[wanted.idx]).collect();
-        guarded(|| decode(File::open(path)?, container, &names))
+        guarded(|| decode(File::open(file)?, container, &names))
     };
     let together = if readable.is_empty() { None } else { read(&readable).ok() };
     for wanted in readable {

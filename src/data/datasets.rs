@@ -5,9 +5,11 @@
 use std::{
     fs, io,
     path::PathBuf,
+    sync::Once,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use polars::error::set_warning_function;
 use polars::prelude::{LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, col, lit, when};
 
 use super::{
@@ -55,6 +57,7 @@ pub struct Datasets {
 impl Datasets {
     /// The datasets of `store`.
     pub fn new(store: &Store) -> Self {
+        hush_polars();
         Self { store: store.clone() }
     }
 
@@ -435,6 +438,15 @@ fn settle(existing: Dataset, asked: &Dataset, gathered: Gathered) -> Result<Adde
         ));
     }
     Ok(Added { dataset: existing, outcome: AddOutcome::Unchanged, dropped, notes })
+}
+
+/// Keeps polars from writing its own notices to stderr, where they would stand among answers: they
+/// are for who calls its functions, not for who wrote a query.
+fn hush_polars() {
+    static HUSHED: Once = Once::new();
+    HUSHED.call_once(|| {
+        set_warning_function(|notice, kind| tracing::debug!(?kind, notice, "polars"));
+    });
 }
 
 fn unreadable(name: &str, source: &PolarsError) -> Error {

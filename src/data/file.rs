@@ -1,104 +1,133 @@
-//! Which format a file has, and reading the two columns of it that matter. The content decides
-//! before the extension does.
+//! Reading texts, labels and the kept columns of one file, or of several that are one table.
 
-use std::{
-    fs::{self, File},
-    io::{Read as _, Seek as _, SeekFrom},
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use super::{
     column::ColumnChoice,
-    columnar::{self, Container},
-    csv, folder, jsonl,
+    columnar, csv,
+    dialect::Dialect,
+    excerpt::{excerpt, excerpts},
+    folder,
+    input::{Format, Input},
+    jsonl, objects,
     raw::RawRows,
+    shards::{Files, files},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
-/// The formats of files, with what tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Delimited(u8),
-    JsonLines,
-    Columnar(Container),
-}
-
-const KNOWN: &str = "trialbook reads .csv, .tsv, .jsonl, .ndjson, .parquet, .arrow, .feather and \
-                     the aclImdb folder";
-
-/// Reads one split from the file, or the folder of `pos` and `neg`, at `path`; also returns remarks
-/// on what was guessed.
+/// Reads one split from the file, the folder of `pos` and `neg`, or the files of rows at `path`; also
+/// returns remarks on what was guessed.
 ///
 /// # Errors
 /// A missing file, an unknown or broken format, and whatever its reader refuses.
-pub(super) fn read(path: &Path, choice: ColumnChoice<'_>) -> Result<(RawRows, Vec<String>)> {
-    if path.is_dir() {
-        return folder::read_split(path).map(|rows| (rows, Vec::new()));
+pub(super) fn read(
+    path: &Path,
+    dialect: &Dialect,
+    choice: ColumnChoice<'_>,
+) -> Result<(RawRows, Vec<String>)> {
+    if folder::is_one(path) {
+        return folder::read_split(path, dialect.encoding).map(|rows| (rows, Vec::new()));
     }
-    let bytes = || fs::read(path).map_err(|source| Error::io("read", path, source));
-    match format(path)? {
-        Format::Delimited(delimiter) => csv::read(path, &bytes()?, delimiter, choice),
-        Format::JsonLines => jsonl::read(path, &bytes()?, choice),
-        Format::Columnar(container) => columnar::read(path, container, choice),
+    read_files(&files(path, dialect)?, dialect, choice)
+}
+
+/// Reads `files` as one table.
+///
+/// # Errors
+/// What a reader refuses, and files with different columns.
+pub(super) fn read_files(
+    files: &Files,
+    dialect: &Dialect,
+    choice: ColumnChoice<'_>,
+) -> Result<(RawRows, Vec<String>)> {
+    if let [path] = files.paths.as_slice() {
+        return read_one(&Input::open(path, dialect)?, choice);
+    }
+    let inputs: Vec<Input> =
+        files.paths.iter().map(|path| Input::open(path, dialect)).collect::<Result<_>>()?;
+    let Some(first) = inputs.first() else {
+        return Err(Error::invalid(format!("{:?}: no files", files.whole)));
+    };
+    let columns = columns(first)?;
+    let chosen = choice.choose(&columns, first.name())?;
+    let named = ColumnChoice {
+        text: Some(&columns[chosen.text_idx]),
+        label: Some(&columns[chosen.label_idx]),
+        keep: choice.keep,
+    };
+    let mut notes = vec![files.note()];
+    notes.extend(chosen.notes);
+    let mut read = Vec::new();
+    for input in &inputs {
+        check_columns(first, &columns, input)?;
+        let (rows, said) = read_one(input, named)?;
+        for note in said {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        read.push(rows);
+    }
+    Ok((RawRows::joined(files.whole.clone(), read)?, notes))
+}
+
+fn read_one(input: &Input, choice: ColumnChoice<'_>) -> Result<(RawRows, Vec<String>)> {
+    let (rows, mut notes) = match input.format() {
+        Format::Delimited(delimiter) => csv::read(input, delimiter, choice),
+        Format::Json => jsonl::read(input, choice),
+        Format::Columnar(container) => {
+            columnar::read(input.name(), input.file_path(), container, choice)
+        }
+    }?;
+    notes.splice(0..0, input.notes().iter().cloned());
+    Ok((rows, notes))
+}
+
+/// The columns of `input`.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn columns(input: &Input) -> Result<Vec<String>> {
+    match input.format() {
+        Format::Delimited(delimiter) => csv::columns(input, delimiter),
+        Format::Json => objects::columns(input),
+        Format::Columnar(container) => {
+            columnar::columns(input.name(), input.file_path(), container)
+        }
     }
 }
 
-fn format(path: &Path) -> Result<Format> {
-    let fail = |source| Error::io("read", path, source);
-    let mut file = File::open(path).map_err(fail)?;
-    let mut head = Vec::new();
-    file.by_ref().take(8).read_to_end(&mut head).map_err(fail)?;
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let by_content =
-        Container::ALL.into_iter().find(|container| head.starts_with(container.magic()));
-    if let Some(container) = by_content {
-        check_tail(&mut file, path, container)?;
-        return Ok(Format::Columnar(container));
-    }
-    let expected =
-        match extension.as_str() {
-            "csv" => return Ok(Format::Delimited(b',')),
-            "tsv" | "tab" => return Ok(Format::Delimited(b'\t')),
-            "jsonl" | "ndjson" | "json" => return Ok(Format::JsonLines),
-            "parquet" | "pq" => Container::Parquet,
-            "arrow" | "feather" | "ipc" => Container::ArrowFile,
-            "" => {
-                return Err(Error::invalid(format!("{path:?}: a file without an extension"))
-                    .with_hint(KNOWN));
-            }
-            other => {
-                return Err(Error::invalid(format!("{path:?}: unknown extension {other:?}"))
-                    .with_hint(KNOWN));
-            }
-        };
-    if expected == Container::ArrowFile && head.starts_with(&[0xff; 4]) {
-        return Err(Error::invalid(format!("{path:?}: an Arrow stream, not an Arrow file"))
-            .with_hint("write it in the file format (Feather version 2) or as Parquet"));
-    }
-    Err(Error::invalid(format!(
-        "{path:?}: not {expected}, it does not begin with {:?}",
-        String::from_utf8_lossy(expected.magic())
-    ))
-    .with_hint("give the file the extension of what it holds, or download it again"))
-}
-
-/// Both containers end as they begin; a download that broke off does not.
-fn check_tail(file: &mut File, path: &Path, container: Container) -> Result<()> {
-    let magic = container.magic();
-    let fail = |source| Error::io("read", path, source);
-    let length = file.seek(SeekFrom::End(0)).map_err(fail)?;
-    let mut tail = Vec::new();
-    file.seek(SeekFrom::Start(length.saturating_sub(magic.len() as u64))).map_err(fail)?;
-    file.read_to_end(&mut tail).map_err(fail)?;
-    if tail == magic && length > 2 * magic.len() as u64 {
+/// Checks that `other` has the `columns` of `first`, in whatever order. An object of JSON may lack any.
+///
+/// # Errors
+/// When it has others.
+pub(super) fn check_columns(first: &Input, columns: &[String], other: &Input) -> Result<()> {
+    if other.format() == Format::Json || other.name() == first.name() {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Invalid,
-        format!(
-            "{path:?}: truncated {container}, its {length} bytes do not end with {:?}",
-            String::from_utf8_lossy(magic)
-        ),
-    )
-    .with_hint("copy or download the file again"))
+    let found = self::columns(other)?;
+    same_columns(first.name(), columns, other.name(), &found)
+}
+
+/// # Errors
+/// When `found`, of the file `other`, are not the `columns` of the file `first`.
+pub(super) fn same_columns(
+    first: &Path,
+    columns: &[String],
+    other: &Path,
+    found: &[String],
+) -> Result<()> {
+    let (expected, found): (BTreeSet<&String>, BTreeSet<&String>) =
+        (columns.iter().collect(), found.iter().collect());
+    let difference = match (expected.difference(&found).next(), found.difference(&expected).next())
+    {
+        (None, None) => return Ok(()),
+        (Some(missing), _) => format!("no column {}, which {first:?} has", excerpt(missing)),
+        (None, Some(more)) => format!("a column {}, which {first:?} lacks", excerpt(more)),
+    };
+    Err(Error::invalid(format!("{other:?}: {difference}")).with_hint(format!(
+        "files that are read as one table have the same columns, here {}; choose files by a \
+         pattern in quotes, such as 'folder/train-*.parquet'",
+        excerpts(columns)
+    )))
 }

@@ -9,7 +9,11 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::raw::{Places, RawRows, not_utf8};
+use super::{
+    encoding::TextEncoding,
+    input::text_of,
+    raw::{Places, RawRows},
+};
 use crate::error::{Error, Result};
 
 const CLASS_DIRS: [&str; 2] = ["neg", "pos"];
@@ -26,13 +30,20 @@ pub(super) enum Folder {
     One(Box<RawRows>),
 }
 
+/// Whether `dir` is one of these folders, or begins to be.
+pub(super) fn is_one(dir: &Path) -> bool {
+    ["", "train", "test"]
+        .iter()
+        .any(|split| CLASS_DIRS.iter().any(|class| dir.join(split).join(class).is_dir()))
+}
+
 /// Reads the folder `dir` of both splits, or of one.
 ///
 /// # Errors
 /// When `pos` or `neg` is missing somewhere, with the folder; invalid UTF-8, with the file.
-pub(super) fn read(dir: &Path) -> Result<Folder> {
+pub(super) fn read(dir: &Path, encoding: Option<TextEncoding>) -> Result<Folder> {
     if CLASS_DIRS.iter().any(|class| dir.join(class).is_dir()) {
-        return read_split(dir).map(Box::new).map(Folder::One);
+        return read_split(dir, encoding).map(Box::new).map(Folder::One);
     }
     for split in ["train", "test"] {
         if !dir.join(split).is_dir() {
@@ -42,13 +53,13 @@ pub(super) fn read(dir: &Path) -> Result<Folder> {
         }
     }
     Ok(Folder::Both {
-        train: Box::new(read_split(&dir.join("train"))?),
-        test: Box::new(read_split(&dir.join("test"))?),
+        train: Box::new(read_split(&dir.join("train"), encoding)?),
+        test: Box::new(read_split(&dir.join("test"), encoding)?),
     })
 }
 
 /// Reads `dir/neg` and `dir/pos`, each in the order of the reviews' numbers.
-pub(super) fn read_split(dir: &Path) -> Result<RawRows> {
+pub(super) fn read_split(dir: &Path, encoding: Option<TextEncoding>) -> Result<RawRows> {
     let mut files = Vec::new();
     let mut labels = Vec::new();
     for class in CLASS_DIRS {
@@ -64,12 +75,7 @@ pub(super) fn read_split(dir: &Path) -> Result<RawRows> {
     }
     let texts = files
         .par_iter()
-        .map(|path| {
-            let bytes = fs::read(path).map_err(|source| Error::io("read", path, source))?;
-            String::from_utf8(bytes)
-                .map(Some)
-                .map_err(|error| not_utf8(path, error.as_bytes(), &error.utf8_error()))
-        })
+        .map(|path| text_of(path, encoding).map(Some))
         .collect::<Vec<Result<_>>>()
         .into_iter()
         .collect::<Result<_>>()?;
@@ -114,12 +120,14 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let Folder::Both { train, test } = read(temp.path()).unwrap() else { panic!("two splits") };
+        let Folder::Both { train, test } = read(temp.path(), None).unwrap() else {
+            panic!("two splits")
+        };
         let texts: Vec<&str> = train.texts.iter().flatten().map(String::as_str).collect();
         assert_eq!(texts, ["nine", "ten", "zero"]);
         assert_eq!(train.labels.iter().flatten().collect::<Vec<_>>(), ["neg", "neg", "pos"]);
         assert_eq!(test.texts.len(), 2);
-        let Folder::One(one) = read(&temp.path().join("train")).unwrap() else {
+        let Folder::One(one) = read(&temp.path().join("train"), None).unwrap() else {
             panic!("one split")
         };
         assert_eq!(one.texts, train.texts);

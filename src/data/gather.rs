@@ -1,7 +1,7 @@
 //! From a request to two checked splits in memory: read, check, name the classes, split. Nothing
 //! is written here, so an error changes nothing.
 
-use std::mem;
+use std::{mem, path::Path};
 
 use polars::prelude::Column;
 
@@ -9,11 +9,13 @@ use super::{
     AddRequest, Dropped, KeepColumns, Source,
     classes::{Classes, check_not_single, listed},
     column::ColumnChoice,
+    excerpt::excerpt,
     file,
     folder::{self, Folder},
+    input::STANDARD,
     kept::{Kept, Settled, picked},
     raw::{Dropping, RawRows, Rows},
-    sample,
+    sample, shards,
     stratify::{check_test_size, stratify},
 };
 use crate::{
@@ -66,7 +68,7 @@ pub(super) fn gather(request: &AddRequest, monitor: &Monitor) -> Result<Gathered
     let dropping = Dropping { unlabelled: request.drop_unlabelled, empty: request.drop_empty };
     let mut notes = Vec::new();
     let (splits, source) =
-        monitor.stage("read", None, || read(&request.source, choice, dropping, &mut notes))?;
+        monitor.stage("read", None, || read(request, choice, dropping, &mut notes))?;
     monitor.interrupt.check()?;
     match splits {
         Splits::Both(..) if request.test_size.is_some() => {
@@ -202,44 +204,52 @@ fn with_dropped(source: String, dropped: Dropped) -> String {
 }
 
 fn read(
-    source: &Source,
+    request: &AddRequest,
     choice: ColumnChoice<'_>,
     dropping: Dropping,
     notes: &mut Vec<String>,
 ) -> Result<(Splits, String)> {
+    let dialect = &request.dialect;
     let check = |rows: RawRows| rows.check(dropping);
     let both = |train: RawRows, test: RawRows| {
         Ok::<_, Error>(Splits::Both(Box::new(check(train)?), Box::new(check(test)?)))
     };
-    match source {
-        Source::Path(path) if path.is_dir() => {
+    match &request.source {
+        Source::Path(path) if folder::is_one(path) => {
             refuse_columns(choice)?;
-            let splits = match folder::read(path)? {
+            let splits = match folder::read(path, dialect.encoding)? {
                 Folder::Both { train, test } => both(*train, *test)?,
                 Folder::One(rows) => Splits::One(Box::new(check(*rows)?)),
             };
             Ok((splits, format!("folder {path:?}")))
         }
-        Source::Path(path) => {
-            let (rows, guessed) = file::read(path, choice)?;
-            notes.extend(guessed);
-            Ok((Splits::One(Box::new(check(rows)?)), format!("{path:?}")))
-        }
+        Source::Path(path) => match shards::splits(shards::files(path, dialect)?)? {
+            shards::Splits::One(files) => {
+                let (rows, guessed) = file::read_files(&files, dialect, choice)?;
+                notes.extend(guessed);
+                Ok((Splits::One(Box::new(check(rows)?)), called(path)))
+            }
+            shards::Splits::Both { train, test, note } => {
+                notes.push(note);
+                let read = |files| file::read_files(files, dialect, choice);
+                let (train, test) = rayon::join(|| read(&train), || read(&test));
+                let (train, test) = pair(train, test, notes)?;
+                Ok((both(train, test)?, called(path)))
+            }
+        },
         Source::Pair { train, test } => {
-            let source = format!("{train:?} and {test:?}");
-            if train.is_dir() && test.is_dir() {
+            let source = format!("{} and {}", called(train), called(test));
+            if folder::is_one(train) && folder::is_one(test) {
                 refuse_columns(choice)?;
             }
-            // Both at once; of two bad files the training one is complained about.
-            let (train, test) =
-                rayon::join(|| file::read(train, choice), || file::read(test, choice));
-            let ((train, guessed), (test, guessed_in_test)) = (train?, test?);
-            notes.extend(guessed);
-            for note in guessed_in_test {
-                if !notes.contains(&note) {
-                    notes.push(format!("test: {note}"));
-                }
+            if train == test && train == Path::new(STANDARD) {
+                return Err(Error::invalid("standard input cannot be both train and test")
+                    .with_hint("give a file for one of them"));
             }
+            // Both at once; of two bad files the training one is complained about.
+            let read = |path| file::read(path, dialect, choice);
+            let (train, test) = rayon::join(|| read(train), || read(test));
+            let (train, test) = pair(train, test, notes)?;
             Ok((both(train, test)?, source))
         }
         Source::Sample { seed } => {
@@ -247,6 +257,28 @@ fn read(
             let (train, test): (RawRows, RawRows) = sample::generate(*seed);
             Ok((both(train, test)?, format!("the built-in sample, seed {seed}")))
         }
+    }
+}
+
+/// The rows of two splits and remarks on what was guessed.
+type Guessed = Result<(RawRows, Vec<String>)>;
+
+fn pair(train: Guessed, test: Guessed, notes: &mut Vec<String>) -> Result<Splits> {
+    let ((train, guessed), (test, guessed_in_test)) = (train?, test?);
+    notes.extend(guessed);
+    for note in guessed_in_test {
+        if !notes.contains(&note) {
+            notes.push(format!("test: {note}"));
+        }
+    }
+    Ok(Splits::Both(train.check()?, test.check()?))
+}
+
+/// What a dataset's source is called from then on.
+fn called(path: &Path) -> String {
+    match path == Path::new(STANDARD) {
+        true => "standard input".to_owned(),
+        false => format!("{path:?}"),
     }
 }
 
@@ -258,7 +290,8 @@ fn refuse_columns(choice: ColumnChoice<'_>) -> Result<()> {
     match choice.text.or(choice.label).or(kept) {
         None => Ok(()),
         Some(column) => Err(Error::invalid(format!(
-            "column {column:?} was named, but this source has no columns"
+            "column {} was named, but this source has no columns",
+            excerpt(column)
         ))
         .with_hint("leave --text, --label and --columns out")),
     }

@@ -1,117 +1,66 @@
-//! Reading JSON Lines: one object a line, the text a string, the label a string, a number or a
-//! boolean. Lines are parsed in parallel.
+//! Reading JSON lines, and JSON arrays of objects: the text a string, the label a string, a number or
+//! a boolean. Objects are parsed in parallel.
 
 use std::path::Path;
 
 use polars::prelude::{Column, PolarsError};
 use rayon::prelude::*;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::{
     KeepColumns,
     column::ColumnChoice,
     columnar::first_line,
-    kept::Kept,
-    raw::{Places, RawRows, not_utf8},
+    datum::Datum,
+    excerpt::excerpt,
+    input::Input,
+    kept::{Kept, Wanted},
+    objects::{self, Objects, RawObject},
+    raw::{Places, RawRows},
     rows::{Kinds, Row},
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Reads both fields of the file at `path` whose content is `bytes`. The first object's keys are
-/// the columns; a key that a later object lacks is a null.
+/// Objects that are parsed together.
+const BATCH_N_OBJECTS: usize = 16_384;
+
+/// Reads text, label and the kept fields of `input`. The keys of all its objects are the columns; a key that an object
+/// lacks is a null.
 ///
 /// # Errors
-/// Invalid UTF-8, a line that is no object, a text that is no string (each with its line), and keys
-/// that are not there.
-pub(super) fn read(
-    path: &Path,
-    bytes: &[u8],
-    choice: ColumnChoice<'_>,
-) -> Result<(RawRows, Vec<String>)> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let content = std::str::from_utf8(bytes).map_err(|error| not_utf8(path, bytes, &error))?;
-    let numbered: Vec<(u32, &str)> =
-        (1..).zip(content.lines()).filter(|(_, line)| !line.trim().is_empty()).collect();
-    let Some(&(number, first)) = numbered.first() else {
-        return Err(Error::invalid(format!("{path:?}: the file is empty"))
-            .with_hint("every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}"));
-    };
-    let first: Map<String, Value> = object(path, number, first.as_bytes())?;
-    let columns: Vec<String> = first.keys().cloned().collect();
+/// Bytes that are not the file's encoding, what is no object, a text that is no string (each with its
+/// line), and keys that are not there.
+pub(super) fn read(input: &Input, choice: ColumnChoice<'_>) -> Result<(RawRows, Vec<String>)> {
+    let columns = objects::columns(input)?;
+    let path = input.name();
     let chosen = choice.choose(&columns, path)?;
     let (text_key, label_key) = (&columns[chosen.text_idx], &columns[chosen.label_idx]);
-    let cells: Vec<(Option<String>, Option<String>)> = numbered
-        .par_iter()
-        .map(|&(number, line)| {
-            let mut object: Map<String, Value> = object(path, number, line.as_bytes())?;
-            let text = text(object.remove(text_key))
-                .map_err(|kind| wrong_kind(path, number, text_key, kind, "a string"))?;
-            let label = label(object.remove(label_key)).map_err(|kind| {
-                wrong_kind(path, number, label_key, kind, "a string, a number or a boolean")
-            })?;
-            Ok((text, label))
-        })
-        // All results first: which of several bad lines is named must not depend on threads.
-        .collect::<Vec<Result<_>>>()
-        .into_iter()
-        .collect::<Result<_>>()?;
-    let (texts, labels) = cells.into_iter().unzip();
-    let kept = kept(path, &numbered, [text_key, label_key], choice)?;
-    let lines = numbered.into_iter().map(|(number, _)| number).collect();
-    let places = Places::Lines { path: path.to_owned(), lines };
-    Ok((RawRows { kept, ..RawRows::new(texts, labels, places) }, chosen.notes))
-}
-
-/// Lines that are made into columns at once: all objects together would fill the memory.
-const KEPT_CHUNK_N_LINES: usize = 4_096;
-
-/// The fields besides those of the keys `taken`, with the types that their values have in common.
-/// The lines are parsed twice more, for the types and for the values, but only if there are any.
-fn kept(
-    path: &Path,
-    numbered: &[(u32, &str)],
-    taken: [&String; 2],
-    choice: ColumnChoice<'_>,
-) -> Result<Kept> {
-    let rest = |&(number, line): &(u32, &str)| {
-        let mut row: Row = object(path, number, line.as_bytes())?;
-        taken.into_iter().for_each(|key| row.remove(key));
-        Ok(row)
-    };
-    if *choice.keep == KeepColumns::None {
-        return Ok(Kept::default());
-    }
-    let kinds_of = |lines: &[(u32, &str)]| {
-        let mut kinds = Kinds::default();
-        for line in lines {
-            kinds.extend(&rest(line)?);
+    let taken = [text_key, label_key];
+    let (kinds, wanted, mut kept) = kept(input, taken, choice)?;
+    let mut kept_columns: Vec<Option<Column>> = vec![None; wanted.len()];
+    let (mut texts, mut labels, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    let mut objects = Objects::open(input)?;
+    while let Some(batch) = batch(&mut objects, path)? {
+        let mut rows = Vec::with_capacity(batch.len());
+        for (line, mut row) in batch {
+            let cell = |key: &String| row.get(key).unwrap_or(&Datum::Null);
+            let wrong = |key: &str, found, expected| wrong_kind(path, line, key, found, expected);
+            texts.push(text(cell(text_key)).map_err(|kind| wrong(text_key, kind, "a string"))?);
+            labels.push(label(cell(label_key)).map_err(|kind| {
+                wrong(label_key, kind, "a string, a number or a boolean")
+            })?);
+            lines.push(line);
+            if !wanted.is_empty() {
+                taken.into_iter().for_each(|key| row.remove(key));
+                rows.push(row);
+            }
         }
-        Ok(kinds)
-    };
-    let kinds = numbered
-        .par_chunks(KEPT_CHUNK_N_LINES)
-        .map(kinds_of)
-        .collect::<Result<Vec<Kinds>>>()?
-        .into_iter()
-        .fold(Kinds::default(), Kinds::or);
-    // The keys of text and label are the first two, so that no field may have their names.
-    let found: Vec<String> = taken.into_iter().cloned().chain(kinds.names()).collect();
-    let (wanted, mut kept) = choice.kept(&found, &[0, 1])?;
-    if wanted.is_empty() {
-        return Ok(kept);
-    }
-    let columns_of = |lines: &[(u32, &str)]| {
-        let rows: Vec<Row> = lines.iter().map(rest).collect::<Result<_>>()?;
+        if wanted.is_empty() {
+            continue;
+        }
         let mut columns: Vec<Option<Column>> = kinds.columns(&rows).into_iter().map(Some).collect();
-        Ok(wanted.iter().map(|wanted| columns[wanted.idx - 2].take()).collect())
-    };
-    let chunks: Vec<Vec<Option<Column>>> =
-        numbered.par_chunks(KEPT_CHUNK_N_LINES).map(columns_of).collect::<Result<_>>()?;
-    let mut columns: Vec<Option<Column>> = vec![None; wanted.len()];
-    for chunk in chunks {
-        for (column, part) in columns.iter_mut().zip(chunk) {
-            match (column.as_mut(), part) {
+        for (column, wanted) in kept_columns.iter_mut().zip(&wanted) {
+            // The keys of text and label are the first two.
+            match (column.as_mut(), columns[wanted.idx - 2].take()) {
                 (Some(column), Some(part)) => {
                     column.append_owned(part).map_err(|source| unlike(path, &source))?;
                 }
@@ -119,12 +68,58 @@ fn kept(
             }
         }
     }
-    for (wanted, column) in wanted.iter().zip(columns) {
+    for (wanted, column) in wanted.iter().zip(kept_columns) {
         if let Some(column) = column {
             kept.push(wanted, column);
         }
     }
-    Ok(kept)
+    let places = Places::Lines { path: path.to_owned(), lines };
+    Ok((RawRows { kept, ..RawRows::new(texts, labels, places) }, chosen.notes))
+}
+
+/// The next objects, each with its line, parsed in parallel; none at the end.
+///
+/// # Errors
+/// The first object that is none: which of several is named does not depend on threads.
+fn batch(objects: &mut Objects, path: &Path) -> Result<Option<Vec<(u32, Row)>>> {
+    let mut batch: Vec<(u32, String)> = Vec::new();
+    while batch.len() < BATCH_N_OBJECTS
+        && let Some(object) = objects.next()?
+    {
+        batch.push((object.line, object.json.to_owned()));
+    }
+    if batch.is_empty() {
+        return Ok(None);
+    }
+    let parse = |(line, json): &(u32, String)| {
+        Ok((*line, RawObject { line: *line, json }.parse::<Row>(path)?))
+    };
+    let rows: Vec<Result<(u32, Row)>> = batch.par_iter().map(parse).collect();
+    rows.into_iter().collect::<Result<_>>().map(Some)
+}
+
+/// The types that the values of the fields besides those of the keys `taken` have in common, and which
+/// of them are kept. The file is read through for them, but only where some are kept.
+fn kept(
+    input: &Input,
+    taken: [&String; 2],
+    choice: ColumnChoice<'_>,
+) -> Result<(Kinds, Vec<Wanted>, Kept)> {
+    let mut kinds = Kinds::default();
+    if *choice.keep == KeepColumns::None {
+        return Ok((kinds, Vec::new(), Kept::default()));
+    }
+    let mut objects = Objects::open(input)?;
+    while let Some(batch) = batch(&mut objects, input.name())? {
+        for (_, mut row) in batch {
+            taken.into_iter().for_each(|key| row.remove(key));
+            kinds.extend(&row);
+        }
+    }
+    // The keys of text and label are the first two, so that no field may have their names.
+    let found: Vec<String> = taken.into_iter().cloned().chain(kinds.names()).collect();
+    let (wanted, kept) = choice.kept(&found, &[0, 1])?;
+    Ok((kinds, wanted, kept))
 }
 
 fn unlike(path: &Path, source: &PolarsError) -> Error {
@@ -132,50 +127,26 @@ fn unlike(path: &Path, source: &PolarsError) -> Error {
         .with_source(first_line(source))
 }
 
-/// The object that is the line `number` of the file `path`.
-pub(super) fn object<'a, T: Deserialize<'a>>(
-    path: &Path,
-    number: u32,
-    line: &'a [u8],
-) -> Result<T> {
-    serde_json::from_slice(line).map_err(|source| {
-        Error::invalid(format!("{path:?} line {number}: not a JSON object"))
-            .with_source(source)
-            .with_hint("every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}")
-    })
-}
-
 /// The text that `value` is, or what it is instead.
-fn text(value: Option<Value>) -> Result<Option<String>, &'static str> {
+pub(super) fn text(value: &Datum) -> Result<Option<String>, &'static str> {
     match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(kind(&other)),
+        Datum::Null => Ok(None),
+        Datum::Text(text) => Ok(Some(text.clone())),
+        other => Err(other.kind()),
     }
 }
 
-fn label(value: Option<Value>) -> Result<Option<String>, &'static str> {
+fn label(value: &Datum) -> Result<Option<String>, &'static str> {
     match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(Value::Bool(value)) => Ok(Some(value.to_string())),
-        Some(Value::Number(number)) => Ok(Some(match number.as_f64() {
-            // 1.0 and 1 are the same label.
-            Some(value) if !number.is_i64() && !number.is_u64() => value.to_string(),
-            _ => number.to_string(),
+        Datum::Null => Ok(None),
+        Datum::Text(text) => Ok(Some(text.clone())),
+        Datum::Bool(value) => Ok(Some(value.to_string())),
+        // `1.50` and `15e-1` are one label; whole numbers keep every digit.
+        Datum::Number(number) => Ok(Some(match number.parse::<f64>() {
+            Ok(value) if number.contains(['.', 'e', 'E']) => value.to_string(),
+            _ => number.clone(),
         })),
-        Some(other) => Err(kind(&other)),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+        other => Err(other.kind()),
     }
 }
 
@@ -187,17 +158,30 @@ pub(super) fn wrong_kind(
     found: &str,
     expected: &str,
 ) -> Error {
-    Error::invalid(format!("{path:?} line {number}: {key:?} is {found}, not {expected}"))
+    Error::invalid(format!("{path:?} line {number}: {} is {found}, not {expected}", excerpt(key)))
         .with_hint("choose the columns with --text COLUMN --label COLUMN")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Dialect;
+
+    fn read_json(name: &str, content: &str) -> Result<RawRows> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let input = Input::open(&path, &Dialect::default())?;
+        read(&input, ColumnChoice::default()).map(|(rows, _)| rows)
+    }
 
     fn read_jsonl(content: &str) -> Result<RawRows> {
-        read(Path::new("a.jsonl"), content.as_bytes(), ColumnChoice::default())
-            .map(|(rows, _)| rows)
+        read_json("a.jsonl", content)
+    }
+
+    fn pairs(rows: &RawRows) -> Vec<(&str, &str)> {
+        let cells = rows.texts.iter().zip(&rows.labels);
+        cells.map(|(text, label)| (text.as_deref().unwrap(), label.as_deref().unwrap())).collect()
     }
 
     #[test]
@@ -212,20 +196,85 @@ mod tests {
         assert_eq!(labels, [Some("1"), Some("1"), Some("true"), Some("neg"), None]);
         assert_eq!(rows.texts[0].as_deref(), Some("a\nb"));
         assert_eq!(rows.texts[4], None);
-        assert_eq!(rows.places.of(1), "\"a.jsonl\" row 2 (line 3)");
+        assert!(rows.places.of(1).ends_with("a.jsonl\" row 2 (line 3)"), "{}", rows.places.of(1));
     }
 
     #[test]
-    fn complaints_name_the_line() {
+    fn a_column_may_appear_late_and_an_array_is_read_like_lines() {
+        let expected = [("a", "x"), ("b\n{", "y")];
+        for (name, content) in [
+            (
+                "a.jsonl",
+                "\u{feff}{\"text\":\"a\",\"label\":\"x\"}\n{\"label\":\"y\",\"text\":\"b\\n{\"}",
+            ),
+            ("a.json", "[{\"text\":\"a\",\"label\":\"x\"},{\"label\":\"y\",\"text\":\"b\\n{\"}]"),
+            (
+                "a.json",
+                "\u{feff} [\n {\"text\": \"a\",\n  \"more\": {\"x\": [1, \"]}\\\"\"]},\n \
+                 \"label\": \"x\"}\n,\n{\"label\":\"y\",\"text\":\"b\\n{\"}\n]\n",
+            ),
+            ("a.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\r{\"label\":\"y\",\"text\":\"b\\n{\"}\r"),
+        ] {
+            assert_eq!(pairs(&read_json(name, content).unwrap()), expected, "{content}");
+        }
+        let late = "{\"id\": 1}\n{\"id\": 2, \"text\": \"b\"}\n{\"label\": 1}\n";
+        let rows = read_jsonl(late).unwrap();
+        assert_eq!(rows.texts, [None, Some("b".to_owned()), None]);
+        assert_eq!(rows.labels, [None, None, Some("1".to_owned())]);
+    }
+
+    #[test]
+    fn arrays_that_lie_across_windows_are_read_whole() {
+        let items: Vec<String> = (0..9_000)
+            .map(|n| {
+                format!(
+                    "{{\"text\": \"ü}}]\\\"\\\\ {}\",\n\"label\": {}}}",
+                    "é".repeat(n % 97),
+                    n % 2
+                )
+            })
+            .collect();
+        for padding in 0..3 {
+            let content = format!("[{}{}\n]", " ".repeat(padding), items.join(",\n"));
+            assert!(content.len() > 1 << 20);
+            let rows = read_json("a.json", &content).unwrap();
+            assert_eq!(rows.texts.len(), 9_000);
+            assert_eq!(rows.texts[96].as_deref(), Some(&*format!("ü}}]\"\\ {}", "é".repeat(96))));
+            assert!(rows.places.of(8_999).ends_with("row 9000 (line 17999)"));
+        }
+    }
+
+    #[test]
+    fn complaints_name_the_line_once() {
         for (content, expected) in [
-            ("", "\"a.jsonl\": the file is empty"),
-            ("[{\"text\": \"a\", \"label\": 1}]", "line 1: not a JSON object"),
-            ("{\"text\": \"a\", \"label\": 1}\n{\"text\": ", "line 2: not a JSON object"),
-            ("{\"text\": 3, \"label\": 1}", "line 1: \"text\" is a number, not a string"),
-            ("{\"text\": \"a\", \"label\": [1]}", "\"label\" is an array, not a string, a number"),
+            ("", ": the file is empty"),
+            ("\n[ ]\n", ": the file is empty"),
+            ("[{\"text\": \"a\", \"label\": 1}", " line 1: the array is not closed"),
+            ("[1, 2]", " line 1: \"1, 2]\" stands where an object was expected"),
+            (
+                "[{\"a\": 1}\n{\"a\": 2}]",
+                " line 2: \"{\\\"a\\\": 2}]\" stands where a comma or the end of the array was expected",
+            ),
+            ("[{\"a\": 1}] x", " line 1: \"x\" stands where the end of the file was expected"),
+            (
+                "{\"text\": \"a\", \"label\": 1}\n{\"text\": ",
+                " line 2, column 8: not a JSON object: EOF while parsing a value",
+            ),
+            (
+                "3\n",
+                " line 1, column 1: not a JSON object: invalid type: integer `3`, expected a map",
+            ),
+            ("{\"text\": \"a\", \"label\": NaN}", " line 1, column 24: NaN is no JSON"),
+            ("{\"label\": -Infinity}", " line 1, column 12: -Infinity is no JSON"),
+            ("[{\"a\": 1,\n\"label\": Infinity}]", " line 2, column 10: Infinity is no JSON"),
+            ("{\"text\": 3, \"label\": 1}", " line 1: \"text\" is a number, not a string"),
+            (
+                "{\"text\": \"a\", \"label\": [1]}",
+                " line 1: \"label\" is an array, not a string, a number or a boolean",
+            ),
         ] {
             let error = read_jsonl(content).unwrap_err();
-            assert!(error.to_string().contains(expected), "{error}");
+            assert!(error.chain().ends_with(&format!("a.jsonl\"{expected}")), "{}", error.chain());
         }
     }
 }

@@ -2,7 +2,7 @@
 //! them into texts and labels. It refuses zero rows; missing or empty texts and missing labels it
 //! refuses or drops, as asked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{add::Dropped, kept::Kept, label::canonical};
 use crate::error::{Error, Result};
@@ -55,10 +55,21 @@ pub(super) enum Places {
     Rows { path: PathBuf },
     /// A folder with one file an example.
     Files { dir: PathBuf, files: Vec<PathBuf> },
+    /// Several files that are read as one.
+    Parts(Parts),
     /// Made by this program.
     Generated,
     /// Some rows of another source: row `i` is its row `rows[i]`.
     Picked { all: Box<Places>, rows: Vec<usize> },
+}
+
+/// Where the rows of several files lie, one file behind the other.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// What they are together: a folder or a pattern.
+    whole: PathBuf,
+    /// The index of each one's first row, and the places in it.
+    parts: Vec<(usize, Places)>,
 }
 
 impl Places {
@@ -71,6 +82,11 @@ impl Places {
             }
             Self::Rows { path } => format!("{path:?} row {row}"),
             Self::Files { files, .. } => format!("{:?}", files[row_idx]),
+            Self::Parts(Parts { parts, .. }) => {
+                let next = parts.partition_point(|(first, _)| *first <= row_idx);
+                let (first, places) = &parts[next - 1];
+                places.of(row_idx - first)
+            }
             Self::Generated => format!("generated row {row}"),
             Self::Picked { all, rows } => all.of(rows[row_idx]),
         }
@@ -81,6 +97,7 @@ impl Places {
         match self {
             Self::Lines { path, .. } | Self::Rows { path } => format!("{path:?}"),
             Self::Files { dir, .. } => format!("{dir:?}"),
+            Self::Parts(Parts { whole, .. }) => format!("{whole:?}"),
             Self::Generated => "the generated sample".into(),
             Self::Picked { all, .. } => all.whole(),
         }
@@ -95,6 +112,39 @@ impl RawRows {
         places: Places,
     ) -> Self {
         Self { texts, labels, places, kept: Kept::default(), class_names: None }
+    }
+
+    /// The rows of `files`, one behind the other, which together are called `whole`.
+    ///
+    /// # Errors
+    /// When the files name other classes, or have columns of one name that do not go together.
+    pub(super) fn joined(whole: PathBuf, files: impl IntoIterator<Item = Self>) -> Result<Self> {
+        let (mut texts, mut labels, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut kept: Option<Kept> = None;
+        let mut class_names: Option<Option<Vec<String>>> = None;
+        for file in files {
+            if class_names.get_or_insert_with(|| file.class_names.clone()) != &file.class_names {
+                return Err(Error::invalid(format!(
+                    "{}: other class names than in the files before it",
+                    file.places.whole()
+                ))
+                .with_hint("files that are read as one table name the same classes in one order"));
+            }
+            let n_rows = texts.len();
+            kept = Some(match kept {
+                Some(kept) => kept.append(n_rows, file.kept, file.texts.len())?,
+                None => file.kept,
+            });
+            // A file without rows has no places to look for.
+            if !file.texts.is_empty() {
+                parts.push((n_rows, file.places));
+            }
+            texts.extend(file.texts);
+            labels.extend(file.labels);
+        }
+        let places = Places::Parts(Parts { whole, parts });
+        let class_names = class_names.flatten();
+        Ok(Self { kept: kept.unwrap_or_default(), class_names, ..Self::new(texts, labels, places) })
     }
 
     /// The rows that `dropping` leaves, when there are any and each has a text and a label.
@@ -188,22 +238,6 @@ fn is_blank(value: Option<&str>) -> bool {
     value.is_some_and(|value| value.trim().is_empty())
 }
 
-/// The error for bytes that are not UTF-8, pointing at the line (from 1) of the first wrong byte.
-pub(super) fn not_utf8(path: &Path, bytes: &[u8], error: &std::str::Utf8Error) -> Error {
-    not_utf8_from(path, bytes, error, 1)
-}
-
-/// The same for bytes that begin in line `line`.
-pub(super) fn not_utf8_from(
-    path: &Path,
-    bytes: &[u8],
-    error: &std::str::Utf8Error,
-    line: u32,
-) -> Error {
-    let at = error.valid_up_to();
-    let line = line as usize + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
-    Error::invalid(format!("{path:?} line {line}: byte 0x{:02x} is not UTF-8", bytes[at]))
-        .with_hint("save the file as UTF-8, for example with `iconv -f LATIN1 -t UTF-8`")
 }
 
 #[cfg(test)]
@@ -246,6 +280,26 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_several_files_is_pointed_at_in_its_own() {
+        let file = |n_rows: usize, path: &str| RawRows {
+            texts: vec![Some("a".into()); n_rows],
+            labels: vec![Some("x".into()); n_rows],
+            places: Places::Rows { path: path.into() },
+        };
+        let files = [file(2, "a.parquet"), file(0, "b.parquet"), file(3, "c.parquet")];
+        let rows = RawRows::joined("all".into(), files);
+        for (row_idx, expected) in [
+            (0, "\"a.parquet\" row 1"),
+            (1, "\"a.parquet\" row 2"),
+            (2, "\"c.parquet\" row 1"),
+            (4, "\"c.parquet\" row 3"),
+        ] {
+            assert_eq!(rows.places.of(row_idx), expected);
+        }
+        assert_eq!(rows.places.whole(), "\"all\"");
+    }
+
+    #[test]
     fn labels_are_trimmed_and_texts_are_kept() {
         let rows = rows(&[Some(" a ")], &[Some(" pos ")]).check(Dropping::default()).unwrap();
         assert_eq!((rows.texts, rows.labels), (vec![" a ".to_owned()], vec!["pos".to_owned()]));
@@ -280,13 +334,5 @@ mod tests {
             error.to_string().ends_with("no rows left: 1 have no label and 1 others no text"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn the_wrong_byte_is_found_in_its_line() {
-        let bytes = [&b"text,label\nfine,1\ncaf"[..], b"\xe9,0\n"].concat();
-        let error = std::str::from_utf8(&bytes).unwrap_err();
-        let error = not_utf8(Path::new("a.csv"), &bytes, &error);
-        assert_eq!(error.to_string(), "\"a.csv\" line 3: byte 0xe9 is not UTF-8");
     }
 }

@@ -1,5 +1,6 @@
 //! Splitting examples into train and test so that each class is split in proportion.
 
+use super::excerpt::excerpt;
 use crate::{
     error::{Error, Result},
     random::Random,
@@ -39,8 +40,8 @@ pub(crate) fn stratify(
     }
     if let Some(class) = members.iter().position(|rows| rows.len() < 2) {
         return Err(Error::invalid(format!(
-            "{place}: class {:?} has {} example, a split needs at least 2 of each class",
-            classes[class],
+            "{place}: class {} has {} example, a split needs at least 2 of each class",
+            excerpt(&classes[class]),
             members[class].len()
         ))
         .with_hint("add examples, or give both splits with --train FILE --test FILE"));

@@ -13,12 +13,16 @@ use crate::error::{Error, Result};
 /// The most digits of a decimal, which 128 bits hold.
 const MAX_DECIMAL_DIGITS: usize = 38;
 
-/// The columns of the file at `path` and their types.
+/// The columns of the file at `file`, which messages call `path`, and their types.
 ///
 /// # Errors
 /// When it cannot be read or is damaged.
-pub(super) fn schema(path: &Path, container: Container) -> Result<Arc<ArrowSchema>> {
-    let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
+pub(super) fn schema(
+    path: &Path,
+    file: &Path,
+    container: Container,
+) -> Result<Arc<ArrowSchema>> {
+    let file = File::open(file).map_err(|source| Error::io("read", path, source))?;
     guarded(|| match container {
         Container::Parquet => ParquetReader::new(file).schema(),
         Container::ArrowFile => IpcReader::new(file).schema(),

@@ -19,7 +19,7 @@ impl Row {
         &self.0
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Datum> {
+    pub(in crate::data) fn get(&self, name: &str) -> Option<&Datum> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 

@@ -1,4 +1,4 @@
-//! Which format a file of rows has: its extension says so, for a file to write as for one to read.
+//! Which format a file of rows has: its extension says so, for a file to write as for one in SQL.
 
 use std::path::Path;
 

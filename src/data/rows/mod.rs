@@ -4,7 +4,6 @@
 mod chunk;
 mod csv;
 mod format;
-mod jsonl;
 mod kind;
 mod reader;
 #[cfg(test)]
@@ -18,6 +17,3 @@ pub(in crate::data) use chunk::Row;
 pub(in crate::data) use kind::Kinds;
 pub(crate) use reader::RowsReader;
 pub(crate) use writer::{RowsWriter, exists};
-
-/// Longest record of a text file. A longer one is a quote that was never closed, or no text at all.
-const MAX_RECORD_BYTES: usize = 64 << 20;

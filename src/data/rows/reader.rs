@@ -1,41 +1,58 @@
-//! Reading a file of rows, whatever its format, and finding the column that holds the texts.
+//! Reading rows, whatever the format and however many the files, and finding the column that holds
+//! the texts.
 
-use std::path::{Path, PathBuf};
+use std::{collections::HashSet, path::Path};
+
+use polars::prelude::DataFrame;
 
 use super::{
     chunk::{Cells, Chunk, Row},
     csv::CsvRows,
     format::RowsFormat,
-    jsonl::JsonLineRows,
     kind::Kinds,
     typed::TypedRows,
 };
 use crate::{
-    data::{column::choose_text, columnar::Container, datum::Datum, jsonl::wrong_kind},
+    data::{
+        Dialect,
+        column::choose_text,
+        datum::Datum,
+        file::same_columns,
+        input::{Format, Input},
+        jsonl::{text, wrong_kind},
+        objects::{self, Objects},
+        shards::files,
+    },
     error::{Error, Result},
     progress::Interrupt,
 };
 
 /// Rows of a chunk. Enough to keep every core busy with predictions.
 const CHUNK_N_ROWS: usize = 4_096;
-/// Rows of a chunk of a typed file: reading a slice goes through what stands before it in its row
-/// group, so that small slices of large groups are slow.
+/// Rows of a chunk of Parquet: reading a slice goes through what stands before it in its row group,
+/// so that small slices of large groups are slow.
 const TYPED_CHUNK_N_ROWS: usize = 32_768;
 /// A chunk of long texts has fewer rows.
 const CHUNK_BYTES: usize = 16 << 20;
 
-/// A file of rows that is being read.
+/// Rows that are being read, of one file or of several, one behind the other.
 #[derive(Debug)]
 pub(crate) struct RowsReader {
-    path: PathBuf,
+    inputs: Vec<Input>,
+    /// The index of the input that `source` reads.
+    input_idx: usize,
     source: Source,
+    columns: Columns,
+    names: Vec<String>,
     text_column: String,
+    n_rows: Option<u64>,
+    notes: Vec<String>,
 }
 
 #[derive(Debug)]
 enum Source {
     Csv(CsvRows),
-    JsonLines(JsonLineRows),
+    Json(Objects),
     Typed(TypedRows),
 }
 
@@ -43,42 +60,66 @@ enum Source {
 #[derive(Debug, Clone)]
 pub(super) enum Columns {
     Kinds(Kinds),
-    Frame(polars::prelude::DataFrame),
+    Frame(DataFrame),
+}
+
+impl Source {
+    fn open(input: &Input) -> Result<Self> {
+        Ok(match input.format() {
+            Format::Delimited(delimiter) => Self::Csv(CsvRows::open(input, delimiter)?),
+            Format::Json => Self::Json(Objects::open(input)?),
+            Format::Columnar(container) => {
+                Self::Typed(TypedRows::open(input.name(), input.file_path(), container)?)
+            }
+        })
+    }
+
+    /// The columns, where the file names them all at its beginning.
+    fn columns(&self) -> Columns {
+        match self {
+            Self::Csv(rows) => Columns::Kinds(Kinds::texts(rows.columns().to_vec())),
+            Self::Json(_) => Columns::Kinds(Kinds::default()),
+            Self::Typed(rows) => Columns::Frame(rows.empty().clone()),
+        }
+    }
+
+    fn n_rows(&self) -> Option<u64> {
+        match self {
+            Self::Csv(_) | Self::Json(_) => None,
+            Self::Typed(rows) => Some(rows.n_rows() as u64),
+        }
+    }
 }
 
 impl RowsReader {
-    /// Begins to read the file at `path`, whose texts are in the column `text_column`, or else in the
-    /// one that is obvious.
+    /// Begins to read what is at `path`: a file, a folder of them, those that match a pattern, or
+    /// standard input. The texts are in the column `text_column`, or else in the one that is obvious.
     ///
     /// # Errors
     /// A file that cannot be read or is empty, and a column that is not there.
-    pub(crate) fn open(path: &Path, text_column: Option<&str>) -> Result<Self> {
-        let (source, columns) = match RowsFormat::of(path)? {
-            RowsFormat::Delimited(delimiter) => {
-                let rows = CsvRows::open(path, delimiter)?;
-                let columns = rows.columns().to_vec();
-                (Source::Csv(rows), columns)
-            }
-            RowsFormat::JsonLines => {
-                let first = JsonLineRows::open(path)?.next()?.ok_or_else(|| {
-                    Error::invalid(format!("{path:?}: the file is empty"))
-                        .with_hint("every line is one object, such as {\"text\": \"…\"}")
-                })?;
-                let columns = first.fields().iter().map(|(name, _)| name.clone()).collect();
-                (Source::JsonLines(JsonLineRows::open(path)?), columns)
-            }
-            format @ (RowsFormat::Parquet | RowsFormat::Arrow) => {
-                let container = match format {
-                    RowsFormat::Arrow => Container::ArrowFile,
-                    _ => Container::Parquet,
-                };
-                let rows = TypedRows::open(path, container)?;
-                let columns = rows.columns();
-                (Source::Typed(rows), columns)
-            }
+    pub(crate) fn open(path: &Path, dialect: &Dialect, text_column: Option<&str>) -> Result<Self> {
+        let files = files(path, dialect)?;
+        let inputs: Vec<Input> =
+            files.paths.iter().map(|path| Input::open(path, dialect)).collect::<Result<_>>()?;
+        let Some(first) = inputs.first() else {
+            return Err(Error::invalid(format!("{path:?}: no files")));
         };
-        let text_column = columns[choose_text(text_column, &columns, path)?].clone();
-        Ok(Self { path: path.to_owned(), source, text_column })
+        let source = Source::open(first)?;
+        let columns = source.columns();
+        let names = match &source {
+            Source::Json(_) => all_keys(&inputs)?,
+            _ => columns.names(),
+        };
+        let text_column = names[choose_text(text_column, &names, first.name())?].clone();
+        let mut notes = first.notes().to_vec();
+        if inputs.len() > 1 {
+            notes.insert(0, files.note());
+        }
+        if let Source::Csv(rows) = &source {
+            notes.extend(rows.notes().iter().cloned());
+        }
+        let n_rows = source.n_rows().filter(|_| inputs.len() == 1);
+        Ok(Self { inputs, input_idx: 0, source, columns, names, text_column, n_rows, notes })
     }
 
     /// The column that holds the texts.
@@ -88,41 +129,75 @@ impl RowsReader {
 
     /// Number of rows, where the file says it.
     pub(crate) fn n_rows(&self) -> Option<u64> {
-        match &self.source {
-            Source::Typed(rows) => Some(rows.n_rows() as u64),
-            Source::Csv(_) | Source::JsonLines(_) => None,
+        self.n_rows
+    }
+
+    /// What was guessed.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The format of files, for those that are written like them.
+    pub(crate) fn extension(&self) -> &'static str {
+        match self.source {
+            Source::Csv(_) if self.inputs[0].format() == Format::Delimited(b'\t') => "tsv",
+            Source::Csv(_) => "csv",
+            Source::Json(_) => "jsonl",
+            Source::Typed(_) => "parquet",
         }
     }
 
-    /// All columns, for a file of the format `format`. A file of JSON lines is read through for them
-    /// when `format` wants to know them before the first row.
+    /// All columns, for a file of the format `format`. Files of JSON are read through for them when
+    /// `format` wants to know them before the first row.
     pub(super) fn columns(&self, format: RowsFormat, interrupt: &Interrupt) -> Result<Columns> {
-        Ok(match &self.source {
-            Source::Csv(rows) => Columns::Kinds(Kinds::texts(rows.columns().to_vec())),
-            Source::Typed(rows) => Columns::Frame(rows.empty().clone()),
-            Source::JsonLines(_) => {
-                let mut kinds = Kinds::default();
-                if format.has_header() {
-                    let mut rows = JsonLineRows::open(&self.path)?;
-                    while let Some(row) = rows.next()? {
-                        interrupt.check()?;
-                        kinds.extend(&row);
-                    }
-                }
-                Columns::Kinds(kinds)
+        if !matches!(self.source, Source::Json(_)) || !format.has_header() {
+            return Ok(self.columns.clone());
+        }
+        let mut kinds = Kinds::default();
+        for input in &self.inputs {
+            let mut objects = Objects::open(input)?;
+            while let Some(object) = objects.next()? {
+                interrupt.check()?;
+                kinds.extend(&object.parse::<Row>(input.name())?);
             }
-        })
+        }
+        Ok(Columns::Kinds(kinds))
     }
 
     /// The next rows.
     ///
     /// # Errors
-    /// What is wrong with a row, with its place.
+    /// What is wrong with a row, with its place; another file with other columns.
     pub(crate) fn next(&mut self) -> Result<Option<Chunk>> {
-        if let Source::Typed(rows) = &mut self.source {
-            let next = rows.next(TYPED_CHUNK_N_ROWS, &self.text_column)?;
-            return Ok(next.map(|(frame, texts)| Chunk { texts, cells: Cells::Frame(frame) }));
+        loop {
+            if let Some(chunk) = self.next_of_file()? {
+                return Ok(Some(chunk));
+            }
+            if self.input_idx + 1 >= self.inputs.len() {
+                return Ok(None);
+            }
+            self.input_idx += 1;
+            self.source = Source::open(&self.inputs[self.input_idx])?;
+            self.check_columns()?;
         }
+    }
+
+    /// The next rows of the file that is being read.
+    fn next_of_file(&mut self) -> Result<Option<Chunk>> {
+        let frame = match &mut self.source {
+            Source::Typed(rows) => rows.next(TYPED_CHUNK_N_ROWS, &self.text_column)?,
+            Source::Csv(_) | Source::Json(_) => return self.next_values(),
+        };
+        let Some((frame, texts)) = frame else { return Ok(None) };
+        // Another file may have the same columns in another order.
+        let frame = frame.select(self.names.iter().map(String::as_str)).map_err(|source| {
+            Error::invalid(format!("{:?}: other columns", self.inputs[self.input_idx].name()))
+                .with_source(source.to_string())
+        })?;
+        Ok(Some(Chunk { texts, cells: Cells::Frame(frame) }))
+    }
+
+    fn next_values(&mut self) -> Result<Option<Chunk>> {
         let mut texts = Vec::new();
         let mut rows = Vec::new();
         let mut n_bytes = 0;
@@ -138,32 +213,74 @@ impl RowsReader {
     /// The next row of a text file, with its text.
     fn next_row(&mut self) -> Result<Option<(Row, Option<String>)>> {
         let column = &self.text_column;
-        let (row, text) = match &mut self.source {
-            Source::Csv(rows) => {
-                let Some(row) = rows.next()? else { return Ok(None) };
+        Ok(match &mut self.source {
+            Source::Csv(rows) => rows.next()?.map(|row| {
                 let text = row.get(column).and_then(|cell| text(cell).ok()).flatten();
                 (row, text)
-            }
-            Source::JsonLines(rows) => {
-                let Some(row) = rows.next()? else { return Ok(None) };
-                let cell = row.get(column).unwrap_or(&Datum::Null);
-                let text = text(cell).map_err(|found| {
-                    wrong_kind(&self.path, rows.line(), column, found, "a string")
+            }),
+            Source::Json(objects) => {
+                let path = self.inputs[self.input_idx].name();
+                let Some(object) = objects.next()? else { return Ok(None) };
+                let row: Row = object.parse(path)?;
+                let text = text(row.get(column).unwrap_or(&Datum::Null)).map_err(|found| {
+                    wrong_kind(path, object.line, column, found, "a string")
                         .with_hint("choose another one with --text-column COLUMN")
                 })?;
-                (row, text)
+                Some((row, text))
             }
-            Source::Typed(_) => return Ok(None),
+            Source::Typed(_) => None,
+        })
+    }
+
+    /// Checks that the file that is being read has the columns of the first one.
+    fn check_columns(&self) -> Result<()> {
+        let (first, other) = (&self.inputs[0], &self.inputs[self.input_idx]);
+        let columns = self.source.columns();
+        if let Source::Json(_) = self.source {
+            return Ok(());
+        }
+        same_columns(first.name(), &self.names, other.name(), &columns.names())?;
+        let (Columns::Frame(expected), Columns::Frame(found)) = (&self.columns, &columns) else {
+            return Ok(());
         };
-        Ok(Some((row, text)))
+        for name in &self.names {
+            let dtype = |frame: &DataFrame| frame.column(name).map(|column| column.dtype().clone());
+            if let (Ok(expected), Ok(found)) = (dtype(expected), dtype(found))
+                && expected != found
+            {
+                return Err(Error::invalid(format!(
+                    "{:?}: column {name:?} is {found}, in {:?} it is {expected}",
+                    other.name(),
+                    first.name()
+                ))
+                .with_hint("files that are read as one table have the same types"));
+            }
+        }
+        Ok(())
     }
 }
 
-/// The text that `value` is, or what it is instead.
-fn text(value: &Datum) -> Result<Option<String>, &'static str> {
-    match value {
-        Datum::Null => Ok(None),
-        Datum::Text(text) => Ok(Some(text.clone())),
-        other => Err(other.kind()),
+impl Columns {
+    pub(super) fn names(&self) -> Vec<String> {
+        match self {
+            Self::Kinds(kinds) => kinds.names(),
+            Self::Frame(empty) => {
+                empty.get_column_names().into_iter().map(ToString::to_string).collect()
+            }
+        }
     }
+}
+
+/// Every key of the objects of `inputs`.
+fn all_keys(inputs: &[Input]) -> Result<Vec<String>> {
+    let mut keys: Vec<String> = Vec::new();
+    let mut known: HashSet<String> = HashSet::new();
+    for input in inputs {
+        for key in objects::columns(input)? {
+            if known.insert(key.clone()) {
+                keys.push(key);
+            }
+        }
+    }
+    Ok(keys)
 }

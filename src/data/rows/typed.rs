@@ -18,7 +18,9 @@ use crate::{
 /// Where the reading of one file stands.
 #[derive(Debug)]
 pub(super) struct TypedRows {
+    /// What messages call it.
     path: PathBuf,
+    file: PathBuf,
     container: Container,
     /// Without rows.
     empty: DataFrame,
@@ -27,18 +29,21 @@ pub(super) struct TypedRows {
 }
 
 impl TypedRows {
+    /// Begins at the beginning of the file at `file`, which messages call `path`.
+    ///
     /// # Errors
     /// When the file cannot be read or is damaged, or has a column of a type that is not read.
-    pub(super) fn open(path: &Path, container: Container) -> Result<Self> {
-        let schema = schema(path, container)?;
+    pub(super) fn open(path: &Path, file: &Path, container: Container) -> Result<Self> {
+        let schema = schema(path, file, container)?;
         check_types(path, container, &schema)?;
         let n_rows = match container {
-            Container::Parquet => guarded(|| ParquetReader::new(open(path)?).num_rows()),
-            Container::ArrowFile => guarded(|| count(path)),
+            Container::Parquet => guarded(|| ParquetReader::new(open(file)?).num_rows()),
+            Container::ArrowFile => guarded(|| count(file)),
         }
         .map_err(|source| broken(path, container, &source))?;
-        let empty = slice(path, container, 0, 0)?;
-        Ok(Self { path: path.to_owned(), container, empty, n_rows, at: 0 })
+        let empty = slice(path, file, container, 0, 0)?;
+        let (path, file) = (path.to_owned(), file.to_owned());
+        Ok(Self { path, file, container, empty, n_rows, at: 0 })
     }
 
     pub(super) fn columns(&self) -> Vec<String> {
@@ -65,7 +70,7 @@ impl TypedRows {
         if self.at >= self.n_rows {
             return Ok(None);
         }
-        let frame = slice(&self.path, self.container, self.at, n_rows)?;
+        let frame = slice(&self.path, &self.file, self.container, self.at, n_rows)?;
         self.at += frame.height();
         let column =
             frame.column(text).map_err(|source| broken(&self.path, self.container, &source))?;
@@ -88,14 +93,20 @@ fn open(path: &Path) -> PolarsResult<File> {
     File::open(path).map_err(PolarsError::from)
 }
 
-fn slice(path: &Path, container: Container, at: usize, n_rows: usize) -> Result<DataFrame> {
+fn slice(
+    path: &Path,
+    file: &Path,
+    container: Container,
+    at: usize,
+    n_rows: usize,
+) -> Result<DataFrame> {
     guarded(|| match container {
         Container::Parquet => {
-            ParquetReader::new(open(path)?).with_slice(Some((at, n_rows))).finish()
+            ParquetReader::new(open(file)?).with_slice(Some((at, n_rows))).finish()
         }
         // No row is a row too many for polars' slice.
-        Container::ArrowFile if n_rows == 0 => scan(path)?.limit(0).collect(),
-        Container::ArrowFile => scan(path)?.slice(at as i64, n_rows as IdxSize).collect(),
+        Container::ArrowFile if n_rows == 0 => scan(file)?.limit(0).collect(),
+        Container::ArrowFile => scan(file)?.slice(at as i64, n_rows as IdxSize).collect(),
     })
     .map_err(|source| broken(path, container, &source))
 }

@@ -181,15 +181,6 @@ impl Sink {
 }
 
 impl Columns {
-    fn names(&self) -> Vec<String> {
-        match self {
-            Self::Kinds(kinds) => kinds.names(),
-            Self::Frame(empty) => {
-                empty.get_column_names().into_iter().map(ToString::to_string).collect()
-            }
-        }
-    }
-
     /// That every column has a form in `format`.
     fn check(&self, format: RowsFormat) -> Result<()> {
         let Self::Frame(empty) = self else { return Ok(()) };

@@ -1,0 +1,323 @@
+//! Tables that lie in several files: all of a folder, or those that match a pattern, in the order of
+//! their names. The names may say which split each file is of, as Hugging Face's do:
+//! `train-00000-of-00002.parquet`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    dialect::{Dialect, FileFormat},
+    input::{STANDARD, unpacked_name},
+};
+use crate::error::{Error, Result};
+
+/// How deep folders are looked into: `data/train/0000.parquet`.
+const MAX_DEPTH: usize = 3;
+
+/// What a data set's folder holds beside its tables.
+const NO_TABLES: [&str; 5] = [
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "dataset-metadata.json",
+    "state.json",
+];
+
+/// Files that are read as one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Files {
+    /// What they are together: a file, a folder or a pattern.
+    pub(super) whole: PathBuf,
+    /// Sorted, and at least one.
+    pub(super) paths: Vec<PathBuf>,
+}
+
+/// Files by the splits that their names say.
+#[derive(Debug)]
+pub(super) enum Splits {
+    Both { train: Files, test: Files, note: String },
+    One(Files),
+}
+
+/// Which split a name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Train,
+    Test,
+    Validation,
+    Unlabelled,
+}
+
+impl Files {
+    /// That several files are read, for the reader.
+    pub(super) fn note(&self) -> String {
+        format!("{} read as one", self.named())
+    }
+
+    fn named(&self) -> String {
+        let name = |path: &PathBuf| {
+            let inside = path.strip_prefix(&self.whole).ok().filter(|rest| *rest != Path::new(""));
+            inside.map_or_else(
+                || path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                |inside| inside.display().to_string(),
+            )
+        };
+        match self.paths.as_slice() {
+            [] => "no files".to_owned(),
+            [only] => name(only),
+            [first, second] => format!("{} and {}", name(first), name(second)),
+            [first, .., last] => {
+                format!("{} files ({} to {})", self.paths.len(), name(first), name(last))
+            }
+        }
+    }
+}
+
+/// The files that `path` means: itself, all of the folder that it is, or all that match it as a
+/// pattern.
+///
+/// # Errors
+/// A folder or pattern without files, and files of several formats.
+pub(super) fn files(path: &Path, dialect: &Dialect) -> Result<Files> {
+    let whole = path.to_owned();
+    let paths = if path == Path::new(STANDARD) {
+        vec![whole.clone()]
+    } else if path.is_dir() {
+        let mut found = Vec::new();
+        list(path, MAX_DEPTH, dialect, &mut found)?;
+        tables(found)
+    } else if is_pattern(path) {
+        matching(path)?
+    } else {
+        vec![whole.clone()]
+    };
+    if paths.is_empty() {
+        return Err(Error::invalid(format!("{path:?}: no files of rows in it")).with_hint(
+            "a folder holds .csv, .tsv, .jsonl, .parquet or .arrow files, or text files as aclImdb \
+             does: train/pos, train/neg, test/pos and test/neg",
+        ));
+    }
+    if let (Some(first), None) = (paths.first(), dialect.format)
+        && let Some(other) = paths.iter().find(|path| format_of(path) != format_of(first))
+    {
+        return Err(Error::invalid(format!(
+            "{path:?}: files of several formats, such as {first:?} and {other:?}"
+        ))
+        .with_hint("choose those of one format by a pattern in quotes, such as 'folder/*.csv'"));
+    }
+    Ok(Files { whole, paths })
+}
+
+/// `files` by the splits that their names say, if they do. Unlabelled files, and those of a third
+/// split, are left out, which the note says.
+///
+/// # Errors
+/// When only some of the names say it.
+pub(super) fn splits(files: Files) -> Result<Splits> {
+    let Files { whole, paths } = files;
+    let parts: Vec<Option<Part>> = paths.iter().map(|path| part(&whole, path)).collect();
+    let of = |part: Part| {
+        let chosen = paths.iter().zip(&parts).filter(|(_, found)| **found == Some(part));
+        let paths: Vec<PathBuf> = chosen.map(|(path, _)| path.clone()).collect();
+        Files { whole: whole.clone(), paths }
+    };
+    let [train, test, validation, unlabelled] =
+        [Part::Train, Part::Test, Part::Validation, Part::Unlabelled].map(of);
+    let (test, spare, role) = match test.paths.is_empty() {
+        true => (validation, test, " is taken as test"),
+        false => (test, validation, ""),
+    };
+    if train.paths.is_empty() || test.paths.is_empty() {
+        return Ok(Splits::One(Files { whole, paths }));
+    }
+    if let Some(idx) = parts.iter().position(Option::is_none) {
+        return Err(Error::invalid(format!(
+            "{whole:?}: the name of {:?} does not say whether it is train or test, those of others do",
+            paths[idx]
+        ))
+        .with_hint("name the files with --train and --test, as patterns in quotes if they are several"));
+    }
+    let mut note = format!("train: {}; test: {}{role}", train.named(), test.named());
+    for left in [spare, unlabelled] {
+        if !left.paths.is_empty() {
+            note.push_str(&format!("; left out: {}", left.named()));
+        }
+    }
+    Ok(Splits::Both { train, test, note })
+}
+
+/// The split that the name of the file says, or of the folder that it lies in.
+fn part(whole: &Path, path: &Path) -> Option<Part> {
+    let inside = path.strip_prefix(whole).ok().filter(|rest| *rest != Path::new(""));
+    let inside = inside.or_else(|| path.file_name().map(Path::new))?;
+    let names = inside.iter().rev().map(|name| name.to_string_lossy().to_ascii_lowercase());
+    names.into_iter().find_map(|name| {
+        name.split(['-', '_', '.']).find_map(|word| match word {
+            "train" | "training" => Some(Part::Train),
+            "test" | "testing" => Some(Part::Test),
+            "validation" | "valid" | "val" | "dev" => Some(Part::Validation),
+            "unsupervised" | "unsup" | "unlabeled" | "unlabelled" => Some(Part::Unlabelled),
+            _ => None,
+        })
+    })
+}
+
+/// Whether `path` is no file but a pattern of files.
+fn is_pattern(path: &Path) -> bool {
+    !path.exists() && path.to_string_lossy().contains(['*', '?', '['])
+}
+
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+    let options =
+        glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let found = glob::glob_with(&pattern.to_string_lossy(), options).map_err(|source| {
+        Error::invalid(format!("{pattern:?} is no pattern of files")).with_source(source.msg)
+    })?;
+    let mut paths = Vec::new();
+    for path in found {
+        let path = path.map_err(|error| {
+            let path = error.path().to_owned();
+            Error::io("read", &path, error.into())
+        })?;
+        if path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    match paths.is_empty() {
+        true => Err(Error::invalid(format!("{pattern:?}: no file matches"))
+            .with_hint("check the pattern; `*` stands for any part of a name")),
+        false => Ok(paths),
+    }
+}
+
+/// Every file of rows in `dir` and the folders in it.
+fn list(dir: &Path, depth: usize, dialect: &Dialect, found: &mut Vec<PathBuf>) -> Result<()> {
+    let fail = |source| Error::io("read the folder", dir, source);
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir).map_err(fail)? {
+        entries.push(entry.map_err(fail)?.path());
+    }
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // `_SUCCESS`, `.cache`: what programs leave for themselves.
+        if name.starts_with(['.', '_']) {
+            continue;
+        }
+        if path.is_dir() {
+            if depth > 1 {
+                list(&path, depth - 1, dialect, found)?;
+            }
+        } else if format_of(&path)
+            .is_some_and(|format| dialect.format.is_none_or(|it| it == format))
+        {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// `found` without what only describes a data set.
+fn tables(found: Vec<PathBuf>) -> Vec<PathBuf> {
+    let is_table = |path: &&PathBuf| {
+        path.file_name().is_none_or(|name| NO_TABLES.iter().all(|other| *name != **other))
+    };
+    found.iter().filter(is_table).cloned().collect()
+}
+
+fn format_of(path: &Path) -> Option<FileFormat> {
+    FileFormat::of_name(&unpacked_name(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touched(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_folder_is_its_tables_in_order() {
+        let folder = touched(&[
+            "data/b.parquet",
+            "data/a.parquet",
+            "README.md",
+            "_SUCCESS",
+            ".x.parquet",
+            "dataset_infos.json",
+        ]);
+        let found = files(folder.path(), &Dialect::default()).unwrap();
+        assert_eq!(found.note(), "data/a.parquet and data/b.parquet read as one");
+        let pattern = folder.path().join("data/*.parquet");
+        assert_eq!(files(&pattern, &Dialect::default()).unwrap().paths, found.paths);
+        for (names, expected) in [
+            (&["a.csv", "b.jsonl"][..], "files of several formats, such as"),
+            (&["a.txt"], "no files of rows in it"),
+            (&[], "no files of rows in it"),
+        ] {
+            let error = files(touched(names).path(), &Dialect::default()).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        let error = files(&folder.path().join("*.csv"), &Dialect::default()).unwrap_err();
+        assert!(error.to_string().ends_with("no file matches"), "{error}");
+    }
+
+    #[test]
+    fn names_say_the_splits() {
+        for (names, expected) in [
+            (
+                &[
+                    "train-00000-of-00002.parquet",
+                    "train-00001-of-00002.parquet",
+                    "test-00000-of-00001.parquet",
+                    "unsupervised-00000-of-00001.parquet",
+                ][..],
+                Some(
+                    "train: train-00000-of-00002.parquet and train-00001-of-00002.parquet; test: \
+                      test-00000-of-00001.parquet; left out: unsupervised-00000-of-00001.parquet",
+                ),
+            ),
+            (
+                &["imdb_train.csv", "imdb_test.csv"],
+                Some("train: imdb_train.csv; test: imdb_test.csv"),
+            ),
+            (
+                &["train.jsonl.gz", "dev.jsonl.gz"],
+                Some("train: train.jsonl.gz; test: dev.jsonl.gz is taken as test"),
+            ),
+            (
+                &["a/train/0.csv", "a/train/1.csv", "a/train/2.csv", "a/test/0.csv", "a/val/0.csv"],
+                Some(
+                    "train: 3 files (a/train/0.csv to a/train/2.csv); test: a/test/0.csv; left \
+                      out: a/val/0.csv",
+                ),
+            ),
+            (&["part-0.csv", "part-1.csv"], None),
+            (&["train-0.csv", "train-1.csv"], None),
+        ] {
+            let folder = touched(names);
+            let found = splits(files(folder.path(), &Dialect::default()).unwrap()).unwrap();
+            let note = match &found {
+                Splits::Both { note, .. } => Some(note.as_str()),
+                Splits::One(all) => {
+                    assert_eq!(all.paths.len(), names.len());
+                    None
+                }
+            };
+            assert_eq!(note, expected);
+        }
+        let folder = touched(&["train.csv", "test.csv", "more.csv"]);
+        let error = splits(files(folder.path(), &Dialect::default()).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("does not say whether it is train or test"), "{error}");
+    }
+}
