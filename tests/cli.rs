@@ -626,3 +626,13 @@ fn options_come_from_a_file_after_the_command_line_and_the_environment() {
     let other = call(&["--config-file", "/nowhere/trialbook.toml", "data", "list"]);
     assert!(other.stderr.contains("/nowhere/trialbook.toml"), "{}", other.stderr);
 }
+
+/// What polars notices about a query is no part of the answer.
+#[test]
+fn a_query_prints_its_answer_alone() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let answer = book.call(&["sql", "select date '2024-01-05' as d from sample limit 1"]);
+    assert_eq!((answer.code, answer.stderr.as_str()), (0, ""), "{}", answer.stdout);
+    assert!(answer.stdout.contains("2024-01-05"), "{}", answer.stdout);
+}

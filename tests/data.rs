@@ -1,5 +1,6 @@
 //! Datasets end to end.
 
+mod arrival;
 mod bad_input;
 mod lab;
 mod sources;

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use polars::prelude::*;
 use serde_json::{Value, json};
-use trialbook::{Book, ErrorKind, book::PredictFileRequest, model::Classifier, progress::Monitor};
+use trialbook::{
+    Book, ErrorKind, book::PredictFileRequest, data::Dialect, model::Classifier, progress::Monitor,
+};
 
 use crate::cli::Trialbook;
 
@@ -220,6 +222,7 @@ fn nothing_is_overwritten_unasked_and_nothing_is_left_half_written() {
         model: "SentimentClassifier".to_owned(),
         input: desk.path("in.csv").into(),
         output: desk.path("stopped.csv").into(),
+        dialect: Dialect::default(),
         text_column: None,
         prefix: String::new(),
         replace: false,
@@ -229,4 +232,136 @@ fn nothing_is_overwritten_unasked_and_nothing_is_left_half_written() {
     let error = Book::open(desk.program.store()).predict_file(&request, &monitor).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted);
     assert_eq!(left(), before);
+}
+
+/// Runs with `input` on standard input.
+fn piped(command: &mut std::process::Command, input: &[u8]) -> (i32, Vec<u8>, String) {
+    use std::{io::Write as _, process::Stdio};
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), output.stdout, stderr)
+}
+
+#[test]
+fn rows_come_from_standard_input_and_go_to_standard_output() {
+    let desk = Desk::new();
+    fs::write(desk.path("in.csv"), CSV).unwrap();
+    for name in ["in.jsonl", "in.parquet"] {
+        desk.predict("in.csv", name, &["--prefix", "first_"]);
+    }
+    for (name, end) in [("in.csv", "csv"), ("in.jsonl", "jsonl"), ("in.parquet", "parquet")] {
+        let out = format!("out.{end}");
+        desk.predict(name, &out, &[]);
+        let content = fs::read(desk.path(name)).unwrap();
+        let mut command = desk.program.command();
+        command.args(["predict", "--in", "-", "--out", "-"]);
+        let (code, stdout, stderr) = piped(&mut command, &content);
+        assert_eq!(code, 0, "{name}: {stderr}");
+        assert_eq!(stdout, fs::read(desk.path(&out)).unwrap(), "{name}");
+        assert!(stderr.contains("3 rows by SentimentClassifier/1"), "{name}: {stderr}");
+    }
+    let mut command = desk.program.command();
+    command.args([
+        "predict",
+        "--in",
+        "-",
+        "--format",
+        "csv",
+        "--out",
+        "-",
+        "--delimiter",
+        ":",
+        "-q",
+    ]);
+    let (code, stdout, stderr) = piped(&mut command, b"id:text\n1:wonderful\n");
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(String::from_utf8(stdout).unwrap().starts_with("id,text,label,confidence,score_"));
+    // Nothing, or nothing whole, is written when a row is wrong.
+    let mut command = desk.program.command();
+    command.args(["predict", "--in", "-", "--out", "-"]);
+    let (code, stdout, stderr) = piped(&mut command, b"id,text\n1,wonderful\n2,a,b\n");
+    assert_eq!((code, stdout.len()), (1, 0));
+    assert!(stderr.contains("\"<stdin>\" row 2 (line 3): 3 columns"), "{stderr}");
+
+    let mut command = desk.program.command();
+    let rows = "text\tlabel\ngood\tpos\nbad\tneg\nfine\tpos\npoor\tneg\n";
+    let (code, stdout, stderr) =
+        piped(command.args(["data", "add", "piped", "-"]), rows.as_bytes());
+    assert_eq!(code, 0, "{stderr}");
+    let said = String::from_utf8(stdout).unwrap();
+    assert!(said.contains("note: fields are separated by tabs (guessed"), "{said}");
+    assert!(said.contains("added piped: 2 train + 2 test rows"), "{said}");
+    let cell = ":data add again -";
+    let answer = desk.program.call(&["-c", cell]);
+    assert_eq!(answer.code, 1, "{}", answer.stdout);
+    assert!(answer.stderr.contains("belong to the cells"), "{}", answer.stderr);
+}
+
+#[test]
+fn what_can_be_added_can_be_predicted() {
+    let desk = Desk::new();
+    let write = |name: &str, content: &[u8]| {
+        let path = desk.path(name);
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    write("spam.csv", b"v1,v2,,\nham,\"wonderful, really\",,\nspam,awful,,\n");
+    let told = desk.predict("spam.csv", "spam_out.csv", &["--text-column", "v2"]);
+    assert_eq!((told["n_rows"].as_u64(), told["n_without_text"].as_u64()), (Some(2), Some(0)));
+    assert!(desk.read("spam_out.csv").starts_with("v1,v2,Unnamed: 2,Unnamed: 3,label,"));
+    assert!(told["notes"][0].as_str().unwrap().contains("\"Unnamed: 2\""), "{told}");
+
+    write("backslash.csv", b"text,n\n\"called it \\\"awful\\\"\",1\n\"wonderful\",2\n");
+    let told = desk.predict("backslash.csv", "backslash_out.jsonl", &[]);
+    assert_eq!(told["n_rows"], 2);
+    assert!(told["notes"][0].as_str().unwrap().contains("escaped with a backslash"), "{told}");
+    let first: Value =
+        serde_json::from_str(desk.read("backslash_out.jsonl").lines().next().unwrap()).unwrap();
+    assert_eq!(first["text"], "called it \"awful\"");
+
+    write("late.jsonl", b"{\"id\": 1}\n{\"id\": 2, \"text\": \"wonderful\"}\n");
+    let told = desk.predict("late.jsonl", "late_out.csv", &[]);
+    assert_eq!((told["n_rows"].as_u64(), told["n_without_text"].as_u64()), (Some(2), Some(1)));
+    write("array.json", b"[\n {\"text\": \"wonderful\"},\n {\"text\": \"awful\"}\n]\n");
+    assert_eq!(desk.predict("array.json", "array_out.jsonl", &[])["n_rows"], 2);
+    write("latin.csv", b"text,n\ncaf\xe9,1\n");
+    assert!(desk.fails("latin.csv", "no.csv", &[]).contains("byte 0xe9 is not UTF-8"));
+    assert_eq!(desk.predict("latin.csv", "latin_out.csv", &["--encoding", "latin1"])["n_rows"], 1);
+    assert!(desk.read("latin_out.csv").contains("café,1,"));
+
+    write("parts/b.csv", b"text,id\nawful,2\n");
+    write("parts/a.csv", b"id,text\n1,wonderful\n");
+    let told = desk.predict("parts", "parts_out.csv", &[]);
+    assert_eq!(told["labels"], json!({"negative": 1, "positive": 1}));
+    let lines: Vec<String> = desk.read("parts_out.csv").lines().map(str::to_owned).collect();
+    assert!(
+        lines[1].starts_with("1,wonderful,positive") && lines[2].starts_with("2,awful,negative")
+    );
+    write("parts/c.csv", b"id,text\n3,fine,really\n");
+    assert!(desk.fails("parts", "no.csv", &[]).contains("c.csv\" row 1 (line 2): 3 columns"));
+    write("parts/c.csv", b"id,words\n3,fine\n");
+    assert!(
+        desk.fails("parts/*.csv", "no.csv", &[]).contains("c.csv\": no column \"text\", which")
+    );
+
+    let mut typed = df!("id" => [1i32, 2], "text" => ["wonderful", "awful"]).unwrap();
+    IpcWriter::new(fs::File::create(desk.path("in.arrow")).unwrap()).finish(&mut typed).unwrap();
+    assert_eq!(desk.predict("in.arrow", "arrow_out.parquet", &[])["n_rows"], 2);
+    fs::create_dir(desk.path("columns")).unwrap();
+    for (name, ids) in [("columns/a.parquet", [1i32, 2]), ("columns/b.parquet", [3, 4])] {
+        let mut part = df!("text" => ["wonderful", "awful"], "id" => ids).unwrap();
+        ParquetWriter::new(fs::File::create(desk.path(name)).unwrap()).finish(&mut part).unwrap();
+    }
+    assert_eq!(desk.predict("columns", "columns_out.parquet", &[])["n_rows"], 4);
+    let mut other = df!("text" => ["wonderful"], "id" => ["five"]).unwrap();
+    let file = fs::File::create(desk.path("columns/c.parquet")).unwrap();
+    ParquetWriter::new(file).finish(&mut other).unwrap();
+    assert!(desk.fails("columns", "no.csv", &[]).contains("column \"id\" is str, in"));
 }

@@ -105,7 +105,7 @@ fn guesses_and_defaults_are_said() {
         label_column: Some("sentiment".into()),
         test_size: Some(0.4),
         seed: 7,
-        source: Source::Path(path),
+        ..AddRequest::new(Source::Path(path))
     };
     let added = lab.datasets.add("half", &request, &Monitor::silent()).unwrap();
     assert_eq!(added.notes, ["labels neg, pos read as negative, positive"]);
