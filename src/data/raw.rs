@@ -238,8 +238,6 @@ fn is_blank(value: Option<&str>) -> bool {
     value.is_some_and(|value| value.trim().is_empty())
 }
 
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -170,7 +170,8 @@ fn other_encodings_are_named_and_read_when_asked_for() {
         let mut texts: Vec<String> =
             lab.examples(&dataset).into_iter().map(|(text, _)| text).collect();
         let mut expected = expected.clone();
-        (texts.sort(), expected.sort());
+        texts.sort();
+        expected.sort();
         assert_eq!(texts, expected, "{name}");
         let says = added.notes.iter().any(|note| note.contains("read as windows-1252"));
         assert_eq!(says, label == "latin1", "{:?}", added.notes);
