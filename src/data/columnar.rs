@@ -68,7 +68,8 @@ struct Head {
 /// Broken files.
 pub(super) fn columns(path: &Path, file: &Path, container: Container) -> Result<Vec<String>> {
     let file = File::open(file).map_err(|source| Error::io("read", path, source))?;
-    let head = guarded(|| head(file, container)).map_err(|source| broken(path, container, &source))?;
+    let head =
+        guarded(|| head(file, container)).map_err(|source| broken(path, container, &source))?;
     Ok(head.schema.iter_names().map(ToString::to_string).collect())
 }
 

@@ -263,7 +263,7 @@ fn read(
 /// The rows of two splits and remarks on what was guessed.
 type Guessed = Result<(RawRows, Vec<String>)>;
 
-fn pair(train: Guessed, test: Guessed, notes: &mut Vec<String>) -> Result<Splits> {
+fn pair(train: Guessed, test: Guessed, notes: &mut Vec<String>) -> Result<(RawRows, RawRows)> {
     let ((train, guessed), (test, guessed_in_test)) = (train?, test?);
     notes.extend(guessed);
     for note in guessed_in_test {
@@ -271,7 +271,7 @@ fn pair(train: Guessed, test: Guessed, notes: &mut Vec<String>) -> Result<Splits
             notes.push(format!("test: {note}"));
         }
     }
-    Ok(Splits::Both(train.check()?, test.check()?))
+    Ok((train, test))
 }
 
 /// What a dataset's source is called from then on.

@@ -45,9 +45,10 @@ pub(super) fn read(input: &Input, choice: ColumnChoice<'_>) -> Result<(RawRows, 
             let cell = |key: &String| row.get(key).unwrap_or(&Datum::Null);
             let wrong = |key: &str, found, expected| wrong_kind(path, line, key, found, expected);
             texts.push(text(cell(text_key)).map_err(|kind| wrong(text_key, kind, "a string"))?);
-            labels.push(label(cell(label_key)).map_err(|kind| {
-                wrong(label_key, kind, "a string, a number or a boolean")
-            })?);
+            labels.push(
+                label(cell(label_key))
+                    .map_err(|kind| wrong(label_key, kind, "a string, a number or a boolean"))?,
+            );
             lines.push(line);
             if !wanted.is_empty() {
                 taken.into_iter().for_each(|key| row.remove(key));

@@ -164,7 +164,6 @@ impl Kept {
 
     /// The rows of a source of `n_rows` rows and behind them those of `other`. A column that one of
     /// them lacks is null there.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a split in several files is not read yet"))]
     pub(super) fn append(self, n_rows: usize, other: Self, n_other_rows: usize) -> Result<Self> {
         let found = [&self.found[..], &other.found].concat();
         let (columns, left_out, notes) = united(vec![(self, n_rows), (other, n_other_rows)]);

@@ -17,11 +17,7 @@ const MAX_DECIMAL_DIGITS: usize = 38;
 ///
 /// # Errors
 /// When it cannot be read or is damaged.
-pub(super) fn schema(
-    path: &Path,
-    file: &Path,
-    container: Container,
-) -> Result<Arc<ArrowSchema>> {
+pub(super) fn schema(path: &Path, file: &Path, container: Container) -> Result<Arc<ArrowSchema>> {
     let file = File::open(file).map_err(|source| Error::io("read", path, source))?;
     guarded(|| match container {
         Container::Parquet => ParquetReader::new(file).schema(),

@@ -168,8 +168,7 @@ pub(crate) fn runs_table(runs: &[Run], registered: Option<&BTreeMap<String, Stri
     if registered.is_some() {
         heads.insert(7, ("version", Align::Left));
     }
-    let mut table =
-        Table::new(heads).with_dispensable([
+    let mut table = Table::new(heads).with_dispensable([
         "started (UTC)",
         "took",
         "status",

@@ -58,7 +58,8 @@ impl CsvRows {
             let n_columns = self.columns.len();
             return Err(ragged(&self.path, self.n_rows, record.line, record.len(), n_columns));
         }
-        let cell = |idx| record.cell(idx).map_or(Datum::Null, |text| Datum::Text(text.into_owned()));
+        let cell =
+            |idx| record.cell(idx).map_or(Datum::Null, |text| Datum::Text(text.into_owned()));
         let cells = self.columns.iter().cloned().enumerate();
         Ok(Some(cells.map(|(idx, name)| (name, cell(idx))).collect()))
     }

@@ -155,17 +155,6 @@ impl Kinds {
         }
     }
 
-    /// Makes room for the rows of `other` too, whose new columns come last.
-    pub(in crate::data) fn or(mut self, other: Self) -> Self {
-        for (name, kind) in other.0 {
-            match self.0.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => *known = known.or(kind),
-                None => self.0.push((name, kind)),
-            }
-        }
-        self
-    }
-
     /// `rows` as columns; what a row does not have is null.
     pub(in crate::data) fn columns(&self, rows: &[Row]) -> Vec<Column> {
         let columns = self.0.iter().enumerate().map(|(idx, (name, kind))| {

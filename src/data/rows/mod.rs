@@ -11,9 +11,9 @@ mod round_trip;
 mod typed;
 mod writer;
 
+pub(in crate::data) use chunk::Row;
 pub(crate) use chunk::{AddedColumn, AddedValues, Chunk};
 pub(crate) use format::RowsFormat;
-pub(in crate::data) use chunk::Row;
 pub(in crate::data) use kind::Kinds;
 pub(crate) use reader::RowsReader;
 pub(crate) use writer::{RowsWriter, exists};

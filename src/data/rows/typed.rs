@@ -46,10 +46,6 @@ impl TypedRows {
         Ok(Self { path, file, container, empty, n_rows, at: 0 })
     }
 
-    pub(super) fn columns(&self) -> Vec<String> {
-        self.empty.get_column_names().into_iter().map(ToString::to_string).collect()
-    }
-
     pub(super) fn empty(&self) -> &DataFrame {
         &self.empty
     }
