@@ -279,13 +279,12 @@ mod tests {
 
     #[test]
     fn a_row_of_several_files_is_pointed_at_in_its_own() {
-        let file = |n_rows: usize, path: &str| RawRows {
-            texts: vec![Some("a".into()); n_rows],
-            labels: vec![Some("x".into()); n_rows],
-            places: Places::Rows { path: path.into() },
+        let file = |n_rows: usize, path: &str| {
+            let cells = |cell: &str| vec![Some(cell.to_owned()); n_rows];
+            RawRows::new(cells("a"), cells("x"), Places::Rows { path: path.into() })
         };
         let files = [file(2, "a.parquet"), file(0, "b.parquet"), file(3, "c.parquet")];
-        let rows = RawRows::joined("all".into(), files);
+        let rows = RawRows::joined("all".into(), files).unwrap();
         for (row_idx, expected) in [
             (0, "\"a.parquet\" row 1"),
             (1, "\"a.parquet\" row 2"),
@@ -295,6 +294,14 @@ mod tests {
             assert_eq!(rows.places.of(row_idx), expected);
         }
         assert_eq!(rows.places.whole(), "\"all\"");
+        let named = |name: &str| RawRows {
+            class_names: Some(vec![name.to_owned(), "b".to_owned()]),
+            ..file(1, name)
+        };
+        let joined = |first, second| RawRows::joined("all".into(), [named(first), named(second)]);
+        assert_eq!(joined("a", "a").unwrap().class_names.unwrap(), ["a", "b"]);
+        let error = joined("a", "c").unwrap_err();
+        assert!(error.to_string().contains("\"c\": other class names"), "{error}");
     }
 
     #[test]

@@ -12,7 +12,10 @@ use super::{
     RowsReader, RowsWriter,
     chunk::{Cells, Row},
 };
-use crate::{data::datum::Datum, progress::Interrupt};
+use crate::{
+    data::{Dialect, datum::Datum},
+    progress::Interrupt,
+};
 
 /// A value, what stands for it in a cell of text, and its JSON.
 #[derive(Debug, Clone)]
@@ -330,7 +333,7 @@ fn columns() -> impl Strategy<Value = Vec<(DataType, Vec<Sample>)>> {
 
 /// Every row that our reader finds in the file at `path`.
 fn read(path: &Path) -> Vec<Row> {
-    let mut reader = RowsReader::open(path, Some("text")).unwrap();
+    let mut reader = RowsReader::open(path, &Dialect::default(), Some("text")).unwrap();
     let mut found = Vec::new();
     while let Some(chunk) = reader.next().unwrap() {
         match chunk.cells {
@@ -357,7 +360,7 @@ fn read(path: &Path) -> Vec<Row> {
 /// Writes the rows of the file `from` to the file `to`.
 fn convert(from: &Path, to: &Path) {
     let interrupt = Interrupt::default();
-    let mut reader = RowsReader::open(from, Some("text")).unwrap();
+    let mut reader = RowsReader::open(from, &Dialect::default(), Some("text")).unwrap();
     let mut writer = RowsWriter::create(to, &reader, &[], &interrupt).unwrap();
     while let Some(chunk) = reader.next().unwrap() {
         writer.write(chunk, &[]).unwrap();
