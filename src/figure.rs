@@ -1,5 +1,8 @@
-//! Figures as people read them: counts with separators, metrics, times, sizes, short ids. Text
+//! Figures as people read them: counts with separators, metrics, times, sizes, short ids, words of a
+//! shell. Text
 //! only; it knows no other module.
+
+use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
@@ -14,6 +17,21 @@ pub(crate) fn count(n: impl TryInto<u64>) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `1 row`, `25,000 rows`: as many of what is called `one`, whose plural has an s.
+pub(crate) fn counted(n: impl TryInto<u64>, one: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
+    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// `word` as a shell takes it for one word: bare where that is plain, else in quotes.
+pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
+    let is_plain = |char: char| char.is_alphanumeric() || "_-./@%+=:,".contains(char);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => Cow::Borrowed(word),
+        false => Cow::Owned(format!("'{}'", word.replace('\'', "'\\''"))),
+    }
 }
 
 /// A metric with four digits, `0.9064`; large and tiny values in scientific notation.
@@ -77,6 +95,29 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        for (n, expected) in [(0_u64, "0 rows"), (1, "1 row"), (2, "2 rows"), (1_000, "1,000 rows")]
+        {
+            assert_eq!(counted(n, "row"), expected);
+        }
+    }
+
+    #[test]
+    fn words_of_a_shell_stand_in_quotes_where_they_must() {
+        for (word, expected) in [
+            ("imdb/3", "imdb/3"),
+            ("Größe", "Größe"),
+            ("a b", "'a b'"),
+            ("*", "'*'"),
+            ("a#b", "'a#b'"),
+            ("it's", "'it'\\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), expected);
+        }
+    }
 
     #[test]
     fn counts_are_grouped_by_thousands() {

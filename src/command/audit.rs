@@ -93,7 +93,7 @@ fn details(event: &AuditEvent) -> String {
         AuditAction::Restore if details["name"].is_string() => format!("run {}", text("name")),
         AuditAction::Restore => text("backup").to_owned(),
         AuditAction::Collect => {
-            format!("{} runs", details["run_ids"].as_array().map_or(0, Vec::len))
+            figure::counted(details["run_ids"].as_array().map_or(0, Vec::len), "run")
         }
         AuditAction::AddKey => match details["expires_ms"].as_i64() {
             Some(at_ms) => format!("{}, expires {} UTC", text("scope"), figure::time(at_ms)),

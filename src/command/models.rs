@@ -257,7 +257,8 @@ impl Import {
             output = output.text(format!("\n{note}"));
         }
         Ok(output.text(format!(
-            "\nregistered {name}/{number}; next: `trialbook predict --model {name}/{number} TEXT`",
+            "\nregistered {name}/{number}; next: `trialbook predict --model {word} TEXT`",
+            word = figure::shell_word(&format!("{}/{}", version.model, version.version)),
             name = version.model,
             number = version.version
         )))

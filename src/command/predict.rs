@@ -94,9 +94,9 @@ impl Predict {
         }
         let notes: Vec<String> = done.notes.iter().map(|note| format!("note: {note}\n")).collect();
         let mut text = format!(
-            "\n{}{} rows by {}/{} ({}), texts in {:?}, written to {}",
+            "\n{}{} by {}/{} ({}), texts in {:?}, written to {}",
             notes.concat(),
-            figure::count(done.n_rows as usize),
+            figure::counted(done.n_rows, "row"),
             done.model.model,
             done.model.version,
             done.model.stage,
@@ -106,16 +106,26 @@ impl Predict {
                 false => format!("{output:?}"),
             },
         );
-        for (n_rows, what) in [
-            (done.n_without_text, "have no text: their predictions are empty"),
-            (done.n_truncated, "are longer than the model reads: their beginning was predicted"),
+        for (n_rows, of_one, of_many) in [
+            (
+                done.n_without_text,
+                "has no text: its prediction is empty",
+                "have no text: their predictions are empty",
+            ),
+            (
+                done.n_truncated,
+                "is longer than the model reads: a part of it was predicted",
+                "are longer than the model reads: a part of each was predicted",
+            ),
             (
                 done.n_unknown,
+                "has no word that the model knows: its prediction says nothing about it",
                 "have no word that the model knows: their predictions say nothing about them",
             ),
         ] {
             if n_rows > 0 {
-                text.push_str(&format!("\n{} {what}", figure::count(n_rows as usize)));
+                let what = if n_rows == 1 { of_one } else { of_many };
+                text.push_str(&format!("\n{} {what}", figure::counted(n_rows, "row")));
             }
         }
         let json = serde_json::json!({

@@ -8,7 +8,7 @@ use super::Session;
 use crate::{
     data::exists,
     error::{Error, ErrorKind, Result},
-    figure::{bytes, count},
+    figure::{bytes, count, counted},
     output::Output,
     registry::{self, BackupSummary},
 };
@@ -97,12 +97,12 @@ impl StoreCommand {
 
 fn said(verb: &str, file: &std::path::Path, summary: &BackupSummary) -> Output {
     Output::new(summary).text(format!(
-        "{verb} {}: {} runs, {} model versions, {} artifacts, {} datasets, {}",
+        "{verb} {}: {}, {}, {}, {}, {}",
         file.display(),
-        count(summary.n_runs),
-        count(summary.n_versions),
-        count(summary.n_artifacts),
-        count(summary.n_datasets),
+        counted(summary.n_runs, "run"),
+        counted(summary.n_versions, "model version"),
+        counted(summary.n_artifacts, "artifact"),
+        counted(summary.n_datasets, "dataset"),
         bytes(summary.n_bytes)
     ))
 }

@@ -170,8 +170,7 @@ impl Dropped {
     /// What a note says of rows that are not in the split `place`; nothing where all are.
     pub(super) fn note(self, place: &str) -> Option<String> {
         let rows = |n: usize, what: &str| {
-            let rows = if n == 1 { "row" } else { "rows" };
-            (n > 0).then(|| format!("{} {rows} without {what}", figure::count(n)))
+            (n > 0).then(|| format!("{} without {what}", figure::counted(n, "row")))
         };
         let parts = [rows(self.n_unlabelled, "a label"), rows(self.n_empty, "a text")];
         let parts: Vec<String> = parts.into_iter().flatten().collect();

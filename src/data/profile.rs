@@ -231,9 +231,10 @@ impl Profile {
         match n_texts {
             0 => "train and test share no text".into(),
             _ => format!(
-                "train and test share {} texts: {} test rows are known from training",
-                figure::count(n_texts),
-                figure::count(n_test_rows)
+                "train and test share {}: {} {} known from training",
+                figure::counted(n_texts, "text"),
+                figure::counted(n_test_rows, "test row"),
+                if n_test_rows == 1 { "is" } else { "are" }
             ),
         }
     }
@@ -363,7 +364,7 @@ mod tests {
         assert_eq!(profile.splits[0].n_vocabulary, 4);
         assert_eq!(profile.splits[0].n_words.max, 3);
         let text = profile.to_output().to_text(None);
-        assert!(text.contains("train and test share 1 texts: 2 test rows"), "{text}");
+        assert!(text.contains("train and test share 1 text: 2 test rows are"), "{text}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::excerpt::excerpt;
 use crate::{
     error::{Error, Result},
+    figure,
     random::Random,
 };
 
@@ -40,9 +41,9 @@ pub(crate) fn stratify(
     }
     if let Some(class) = members.iter().position(|rows| rows.len() < 2) {
         return Err(Error::invalid(format!(
-            "{place}: class {} has {} example, a split needs at least 2 of each class",
+            "{place}: class {} has {}, a split needs at least 2 of each class",
             excerpt(&classes[class]),
-            members[class].len()
+            figure::counted(members[class].len(), "example")
         ))
         .with_hint("add examples, or give both splits with --train FILE --test FILE"));
     }

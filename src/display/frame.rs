@@ -89,12 +89,16 @@ fn frame_html(frame: &DataFrame) -> String {
     let mut page = format!("<div>{}", html::table_of(None, &heads, &rows));
     let mut notes = Vec::new();
     if n_rows > MAX_ROWS {
-        notes.push(format!("… {} more rows", figure::count(n_rows - MAX_ROWS)));
+        notes.push(format!("… {}", figure::counted(n_rows - MAX_ROWS, "more row")));
     }
     if n_columns > n_shown {
         notes.push(format!("… {} more columns", figure::count(n_columns - n_shown)));
     }
-    notes.push(format!("{} rows × {} columns", figure::count(n_rows), figure::count(n_columns)));
+    notes.push(format!(
+        "{} × {}",
+        figure::counted(n_rows, "row"),
+        figure::counted(n_columns, "column")
+    ));
     let _ = write!(page, "<div class=\"tb-note\">{}</div></div>", notes.join(" · "));
     page
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Verdict;
 use crate::{
     error::{Error, ErrorKind, Result},
+    figure,
     output::Output,
     registry::{Grounds, ModelVersion, Registry, Stage},
 };
@@ -182,6 +183,7 @@ fn plan(
         (Err(objection), None) => {
             let (model, version) = (&subject.model, subject.version);
             let context = format!("{model} version {version} cannot become Production");
+            let model = figure::shell_word(model);
             return Err(objection.with_context(context).with_hint(format!(
                 "gate it with `trialbook gate {model} {version}`, or overrule with `trialbook \
                  promote {model} {version} --force --reason \"…\"`"

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Baseline, Candidate, Check, Judgement, METRIC, Policy, judgement::metric_title};
 use crate::{
     error::{Error, ErrorKind, Result},
+    figure,
     output::{Align, Output, Table},
     registry::ModelVersion,
 };
@@ -92,12 +93,14 @@ impl Verdict {
 
     /// The verdict for people and programs, with what to do next; a no is marked as blocked.
     pub fn to_output(&self) -> Output {
+        let model = figure::shell_word(&self.model);
+        let version = self.version;
         let next = if self.passed {
-            format!("promote it with `trialbook promote {} {}`", self.model, self.version)
+            format!("promote it with `trialbook promote {model} {version}`")
         } else {
             format!(
-                "train a better one, or overrule with `trialbook promote {} {} --force --reason \"…\"`",
-                self.model, self.version
+                "train a better one, or overrule with `trialbook promote {model} {version} --force \
+                 --reason \"…\"`"
             )
         };
         self.evidence().text(next)

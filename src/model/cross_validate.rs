@@ -5,6 +5,7 @@ use super::{Fit, Probabilities};
 use crate::{
     data::Split,
     error::{Error, Result},
+    figure,
     progress::Monitor,
     random::Random,
 };
@@ -103,8 +104,8 @@ fn stratify(split: &Split, n_folds: usize, seed: u64) -> Result<Vec<usize>> {
             .collect();
         if rows.len() < n_folds {
             return Err(Error::invalid(format!(
-                "class {class:?} has {} examples, fewer than {n_folds} folds",
-                rows.len()
+                "class {class:?} has {}, fewer than {n_folds} folds",
+                figure::counted(rows.len(), "example")
             ))
             .with_hint("use fewer folds"));
         }

@@ -3,6 +3,7 @@
 use crate::{
     data::{Partition, Split, stratify},
     error::{Error, Result},
+    figure,
 };
 
 /// Rows of a split.
@@ -37,8 +38,8 @@ impl Holdout {
             let n_rows = split.labels.iter().filter(|label| **label as usize == class_idx).count();
             if n_rows < 2 {
                 return Err(Error::invalid(format!(
-                    "class {class:?} has {n_rows} training examples, expected at least 2: one to \
-                     learn, one to measure by"
+                    "class {class:?} has {}, expected at least 2: one to learn, one to measure by",
+                    figure::counted(n_rows, "training example")
                 ))
                 .with_hint("add examples of it, or leave the class out"));
             }

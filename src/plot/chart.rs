@@ -101,10 +101,12 @@ impl Chart {
         let mut chart = Self::new(Marks::Columns(histogram::bins(&known)));
         chart.x.is_whole = known.iter().all(|value| value.fract() == 0.0);
         chart.y.is_whole = true;
-        chart = chart.title(format!("{name} of {} rows", figure::count(known.len())));
+        chart = chart.title(format!("{name} of {}", figure::counted(known.len(), "row")));
         if known.len() < values.len() {
-            let n_missing = figure::count(values.len() - known.len());
-            chart = chart.note(format!("{n_missing} rows without a value are left out"));
+            let n_missing = values.len() - known.len();
+            let are = if n_missing == 1 { "is" } else { "are" };
+            let rows = figure::counted(n_missing, "row");
+            chart = chart.note(format!("{rows} without a value {are} left out"));
         }
         chart.axes(name, "rows")
     }

@@ -81,7 +81,7 @@ impl Plotter<'_> {
             counts.into_iter().map(|(name, n)| (name.to_owned(), n as f64)).unzip();
         Ok(Chart::bars(labels, vec![("rows".to_owned(), heights)])
             .axes(column, "rows")
-            .title(format!("{column} of {} rows", figure::count(names.len()))))
+            .title(format!("{column} of {}", figure::counted(names.len(), "row"))))
     }
 
     /// One bar a row: its name from one column, its height from another.

@@ -18,7 +18,10 @@ use super::{
     transaction::WriteTxn,
     versions::{existing, newest_in},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    figure::shell_word,
+};
 
 /// What is kept of why a version moves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,7 +115,8 @@ impl Registry {
                 let message = format!("model {model:?} {what}");
                 Fault::Ours(Error::new(ErrorKind::Conflict, message).with_hint(hint))
             };
-            let promote = format!("promote one with `trialbook promote {model} VERSION`");
+            let promote =
+                format!("promote one with `trialbook promote {} VERSION`", shell_word(model));
             let Some(present) = newest_in(txn, model, Stage::Production)? else {
                 return Err(refuse("has no version in Production", promote));
             };

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    figure,
     model::ModelFiles,
 };
 
@@ -38,11 +39,12 @@ pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Ve
     if let Some(classes) = classes {
         if classes.len() != opened.config.labels.len() {
             return Err(Error::invalid(format!(
-                "{} class names given, the checkpoint has {} classes: {}",
-                classes.len(),
-                opened.config.labels.len(),
+                "{} given, the checkpoint has {}: {}",
+                figure::counted(classes.len(), "class name"),
+                figure::counted(opened.config.labels.len(), "label"),
                 opened.config.labels.join(", ")
-            )));
+            ))
+            .with_hint("name each of them, with commas between: --classes NAME,NAME"));
         }
         opened.config.labels = classes;
     }
