@@ -362,9 +362,16 @@ fn a_text_without_a_known_word_is_answered_with_a_warning() {
     std::fs::write(&input, "text\nA wonderful film.\nzzz qqq\n\u{4f60}\u{597d}\n").unwrap();
     let file = ["predict", "--in", input.to_str().unwrap(), "--out", output.to_str().unwrap()];
     let told = book.call(&file);
-    assert!(told.stdout.contains("2 have no word that the model knows"), "{}", told.stdout);
+    assert!(told.stdout.contains("2 rows have no word that the model knows"), "{}", told.stdout);
     let again = [&file[..], &["--force"]].concat();
     assert_eq!(book.json(&again)["n_unknown"], 2);
+    let one = book.store().join("one.csv");
+    std::fs::write(&one, "text\nzzz qqq\n").unwrap();
+    let told = book.call(&["predict", "--in", one.to_str().unwrap(), "--out", "-"]);
+    let said = format!("{}{}", told.stdout, told.stderr);
+    assert!(said.contains("\n1 row by "), "{said}");
+    let grammar = "1 row has no word that the model knows: its prediction says nothing about it";
+    assert!(said.contains(grammar), "{said}");
     let written = std::fs::read_to_string(&output).unwrap();
     let header = written.lines().next().unwrap();
     assert_eq!(header, "text,label,confidence,score_negative,score_positive");
@@ -834,4 +841,35 @@ fn a_query_prints_its_answer_alone() {
     let answer = book.call(&["sql", "select date '2024-01-05' as d from sample limit 1"]);
     assert_eq!((answer.code, answer.stderr.as_str()), (0, ""), "{}", answer.stdout);
     assert!(answer.stdout.contains("2024-01-05"), "{}", answer.stdout);
+}
+
+/// `--positive -1` was "unexpected argument '-1'", although a note had advised it.
+#[test]
+fn values_that_begin_with_a_dash_are_values() {
+    let book = Trialbook::new();
+    let csv = book.store().join("stance.csv");
+    let rows = (0..20).map(|n| format!("text {n},{}\n", if n % 2 == 0 { "-1" } else { "1" }));
+    std::fs::write(&csv, format!("-text,-label\n{}", rows.collect::<String>())).unwrap();
+    let csv = csv.to_str().unwrap();
+    let columns = ["--text", "-text", "--label", "-label"];
+    let add = [&["data", "add", "stance", csv][..], &columns, &["--positive", "-1"]].concat();
+    assert_eq!(book.json(&add)["dataset"]["classes"], serde_json::json!(["1", "-1"]));
+    for (option, expected) in [
+        ("--c", "c must lie between 1e-9 and 1e9, found -1.0"),
+        ("--tol", "tol must be > 0 and finite, found -1"),
+        ("--validation-size", "the validation size must be a share between 0 and 1, found -1"),
+        ("--max-iter", "invalid value '-1' for '--max-iter <STEPS>'"),
+        ("--min-df", "invalid value '-1' for '--min-df <COUNT|SHARE>'"),
+        ("--ngram", "invalid value '-1' for '--ngram <N>'"),
+        ("--cv", "invalid value '-1' for '--cv <K>'"),
+        ("--seed", "invalid value '-1' for '--seed <SEED>'"),
+    ] {
+        let told = book.call(&["train", "tfidf", "--data", "stance", option, "-1"]);
+        assert_ne!(told.code, 0, "{option}");
+        assert!(told.stderr.contains(expected), "{option}: {}", told.stderr);
+    }
+    let told = book.call(&["train", "tfidf", "--data", "stance", "--model", ""]);
+    assert!(told.code == 2 && told.stderr.contains("--model <NAME>"), "{}", told.stderr);
+    let told = book.call(&["train", "tfidf", "--data", "stance", "--model", "by stance"]);
+    assert!(told.stdout.contains("`trialbook gate 'by stance' 1`"), "{}", told.stdout);
 }

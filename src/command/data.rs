@@ -48,22 +48,22 @@ pub struct Add {
     #[arg(long, value_name = "FILE", requires = "train")]
     test: Option<PathBuf>,
     /// The column that holds the text; guessed when obvious
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
     text: Option<String>,
     /// The column that holds the label; guessed when obvious
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
     label: Option<String>,
     #[command(flatten)]
     dialect: DialectArgs,
     /// The part of a single file that becomes the test split; without it 0.2
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     test_size: Option<f64>,
     /// The seed of that split
     #[arg(long, default_value_t = AddRequest::DEFAULT_SEED)]
     seed: u64,
     /// The positive one of two classes: precision, recall, F1 and probabilities are of it; without
     /// it `positive`, or the last one
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, value_name = "CLASS", allow_hyphen_values = true)]
     positive: Option<String>,
     /// Leave out rows whose label is null or empty, and say how many
     #[arg(long)]

@@ -11,7 +11,7 @@ pub(super) struct DialectArgs {
     #[arg(long, value_name = "FORMAT")]
     format: Option<FileFormat>,
     /// What separates the fields of CSV: one character, or tab; guessed among , tab ; and |
-    #[arg(long, value_name = "CHAR", value_parser = parse_delimiter)]
+    #[arg(long, value_name = "CHAR", allow_hyphen_values = true, value_parser = parse_delimiter)]
     delimiter: Option<char>,
     /// What encloses fields of CSV: one character, or none; without it "
     #[arg(long, value_name = "CHAR|none")]

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use serde_json::json;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     book::{CrossValidation, HeldOut, TrainRequest, Trained, VALIDATION_PREFIX, measured_on},
     error::{Error, Result},
-    figure::{count, metric, seconds, short},
+    figure::{count, counted, metric, seconds, shell_word, short},
     gate::{Policy, Verdict},
     model::Fit,
     output::{Align, Output, Table},
@@ -62,7 +62,7 @@ pub(crate) struct Common {
     data: String,
     /// The registered model that gets a new version [default: SentimentClassifier for the classes
     /// negative and positive, otherwise the dataset's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     model: Option<String>,
     /// Keep the run but register no version
     #[arg(long, conflicts_with = "deploy")]
@@ -72,7 +72,7 @@ pub(crate) struct Common {
     version_file: Option<PathBuf>,
     /// The experiment the run belongs to [default: sentiment-analysis for the classes negative and
     /// positive, otherwise the dataset's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     experiment: Option<String>,
     /// The run's name
     #[arg(long, value_name = "NAME")]
@@ -81,23 +81,29 @@ pub(crate) struct Common {
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = key_value)]
     tags: Vec<(String, String)>,
     /// Everything random comes from it
-    #[arg(long, default_value_t = 42)]
+    #[arg(long, default_value_t = 42, allow_negative_numbers = true)]
     seed: u64,
     /// Measure by K-fold cross-validation on the train split instead of registering a model: the run's
     /// metrics are the means over the folds (std_f1: their deviation), each fold is a run nested in it
-    #[arg(long, value_name = "K", conflicts_with = "deploy")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, conflicts_with = "deploy")]
     cv: Option<usize>,
     /// Hold this share of each class of the train split out, to choose settings by: the model learns
     /// what remains, the run's metrics (validation_f1 and so on) are of what is held out, nets choose
     /// their best epoch by it, and the test split is left to the gate and to evaluate [default: nothing;
     /// nets hold 0.1 out to choose their best epoch by, and the run's metrics are of the test split]
-    #[arg(long, alias = "validation", value_name = "SHARE", conflicts_with = "cv")]
+    #[arg(
+        long,
+        alias = "validation",
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        conflicts_with = "cv"
+    )]
     validation_size: Option<f64>,
     /// Go on: gate the version and promote it to Production if it passes
     #[arg(long)]
     deploy: bool,
     /// With --deploy: the F1 that is enough while there is no Production version
-    #[arg(long = "min", value_name = "F1", default_value_t = Policy::default().min_f1)]
+    #[arg(long = "min", value_name = "F1", allow_negative_numbers = true, default_value_t = Policy::default().min_f1)]
     min_f1: f64,
 }
 
@@ -263,7 +269,7 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
     }
     let sizes = &trained.model["sizes"];
     if let Some(features) = sizes["n_features"].as_u64() {
-        output = output.text(format!("\n{} features", count(features)));
+        output = output.text(format!("\n{}", counted(features, "feature")));
     }
     if let Some(parameters) = sizes["n_parameters"].as_u64() {
         let fit = &trained.model["fit"];
@@ -287,7 +293,8 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
             if blocked { output.blocked() } else { output }
         }
         (None, Some(version)) => output.text(format!(
-            "registered {name}/{number}; next: `trialbook gate {name} {number}`",
+            "registered {name}/{number}; next: `trialbook gate {word} {number}`",
+            word = shell_word(&version.model),
             name = version.model,
             number = version.version
         )),

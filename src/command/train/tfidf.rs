@@ -14,19 +14,19 @@ pub(crate) struct Tfidf {
     #[command(flatten)]
     common: Common,
     /// Words in the longest terms
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(long, default_value_t = 2, allow_negative_numbers = true, value_name = "N")]
     ngram: usize,
     /// Words in the shortest terms
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_name = "N")]
     ngram_min: usize,
     /// Drop terms that occur in fewer texts: a count, or a share such as 0.001
-    #[arg(long, default_value = "2", value_name = "COUNT|SHARE", value_parser = text_frequency)]
+    #[arg(long, default_value = "2", allow_negative_numbers = true, value_name = "COUNT|SHARE", value_parser = text_frequency)]
     min_df: TextFrequency,
     /// Drop terms that occur in more texts: a count, or a share such as 0.9
-    #[arg(long, default_value = "1.0", value_name = "COUNT|SHARE", value_parser = text_frequency)]
+    #[arg(long, default_value = "1.0", allow_negative_numbers = true, value_name = "COUNT|SHARE", value_parser = text_frequency)]
     max_df: TextFrequency,
     /// Keep only the most frequent terms
-    #[arg(long, value_name = "TERMS")]
+    #[arg(long, allow_negative_numbers = true, value_name = "TERMS")]
     max_features: Option<usize>,
     /// Count a term that occurs n times in a text as 1 + ln(n) times
     #[arg(long)]
@@ -44,16 +44,16 @@ pub(crate) struct Tfidf {
     #[arg(long)]
     keep_html: bool,
     /// Inverse strength of regularisation, larger fits closer
-    #[arg(long, default_value_t = 10.0, value_name = "C")]
+    #[arg(long, default_value_t = 10.0, allow_negative_numbers = true, value_name = "C")]
     c: f64,
     /// How much an example of each class counts
     #[arg(long, value_enum, default_value = "uniform", value_name = "HOW")]
     class_weight: ClassWeights,
     /// At most so many steps of the optimiser
-    #[arg(long, default_value_t = TfidfConfig::default().max_iter, value_name = "STEPS")]
+    #[arg(long, default_value_t = TfidfConfig::default().max_iter, allow_negative_numbers = true, value_name = "STEPS")]
     max_iter: usize,
     /// Stop when no probability is off by more than 100 times this
-    #[arg(long, default_value_t = TfidfConfig::default().tol, value_name = "TOLERANCE")]
+    #[arg(long, default_value_t = TfidfConfig::default().tol, allow_negative_numbers = true, value_name = "TOLERANCE")]
     tol: f64,
 }
 
