@@ -1,7 +1,7 @@
 //! Records and fields of CSV and TSV in a piece of text.
 //!
 //! RFC 4180 with five mercies: LF, CRLF or, in a text that has no other, CR ends a line; blank lines
-//! are skipped; blanks between a closing quote and what follows are left out; inside a quoted field
+//! are skipped; blanks around the quotes of a field are left out; inside a quoted field
 //! a quote that neither is doubled nor ends the field stands for itself; and a text may escape with
 //! a character of its own.
 
@@ -52,6 +52,12 @@ pub(super) struct Field {
     pub(super) is_quoted: bool,
     /// Whether doubled quotes or escapes in it stand for one character.
     is_coded: bool,
+}
+
+/// Whether a record of `text` is one bare field of white space, which in a table of several columns is
+/// a blank line.
+pub(super) fn is_blank(text: &str, fields: &[Field]) -> bool {
+    matches!(fields, [field] if !field.is_quoted && text[field.start..field.end].trim().is_empty())
 }
 
 impl Oddities {
@@ -111,6 +117,13 @@ impl<'a> Records<'a> {
         let bytes = self.text.as_bytes();
         let field = match bytes.get(self.at) {
             Some(&byte) if Some(byte) == self.grammar.quote => self.quoted_field()?,
+            Some(b' ') => match self.quote_behind_blanks() {
+                Some(quote) => {
+                    self.at = quote;
+                    self.quoted_field()?
+                }
+                None => self.bare_field(),
+            },
             _ => self.bare_field(),
         };
         fields.push(field);
@@ -122,6 +135,34 @@ impl<'a> Records<'a> {
         self.at += n_bytes;
         self.line = self.line.saturating_add(u32::from(n_bytes > 0));
         Ok(false)
+    }
+
+    /// Where the quote stands that blanks at the cursor come before, if it encloses the rest of the field:
+    /// it is closed in the same line, and no quote between stands for itself. No writer of RFC 4180
+    /// leaves such a text bare.
+    fn quote_behind_blanks(&self) -> Option<usize> {
+        let Grammar { delimiter, quote, escape, .. } = self.grammar;
+        if delimiter == b' ' {
+            return None;
+        }
+        let bytes = self.text.as_bytes();
+        let n_blanks = bytes[self.at..].iter().take_while(|byte| **byte == b' ').count();
+        let start = self.at + n_blanks;
+        let mut at = start + 1;
+        bytes.get(start).filter(|byte| Some(**byte) == quote)?;
+        loop {
+            let byte = *bytes.get(at)?;
+            let after = &bytes[at + 1..];
+            if self.grammar.line_end(&bytes[at..]).is_some() {
+                return None;
+            }
+            at += match byte {
+                _ if Some(byte) == escape => 2,
+                _ if Some(byte) != quote => 1,
+                _ if after.first() == quote.as_ref() => 2,
+                _ => return self.ends_field(after).map(|_| start),
+            };
+        }
     }
 
     /// Reads a field up to the delimiter or line end behind it.
@@ -357,6 +398,16 @@ mod tests {
         let odd =
             check(CSV, "\"text\" ,0\n\"b\"\t,1 \n", &[(1, &["text", "0"]), (2, &["b", "1 "])]);
         assert_eq!(odd.n_lone, 0);
+        check(CSV, "0, \"a, \"\"b\"\"\" ,2\n", &[(1, &["0", "a, \"b\"", "2"])]);
+        // What is not all of the field encloses nothing.
+        for (content, expected) in [
+            ("0, \"a\" b\n", &[(1, &["0", " \"a\" b"][..])][..]),
+            ("0, \"a\n1,b\"\n", &[(1, &["0", " \"a"]), (2, &["1", "b\""])]),
+            ("0, a \"b\"\n", &[(1, &["0", " a \"b\""])]),
+            (" \"", &[(1, &[" \""])]),
+        ] {
+            check(CSV, content, expected);
+        }
         check(CSV, "0,\"text\"  \n1,\"b\" ", &[(1, &["0", "text"]), (2, &["1", "b"])]);
         let odd = check(CSV, "\"a\nsaid \"b\" c\",1\n", &[(1, &["a\nsaid \"b\" c", "1"])]);
         assert!(odd.is_doubtful);

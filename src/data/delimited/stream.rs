@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     header::named,
-    records::{Field, Grammar, Oddities, Records},
+    records::{Field, Grammar, Oddities, Records, is_blank},
 };
 use crate::{
     data::input::{Input, MAX_RECORD_BYTES, TextReader},
@@ -16,6 +16,9 @@ use crate::{
 
 /// How much is read at once.
 pub(super) const WINDOW_BYTES: usize = 1 << 20;
+
+/// How the line begins by which Excel is told the delimiter: `sep=;`.
+pub(super) const SEPARATOR: &str = "sep=";
 
 /// Where the reading of one file stands.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(in crate::data) struct RecordStream {
     line: u32,
     fields: Vec<Field>,
     oddities: Oddities,
+    /// Whether the header names several.
+    has_columns: bool,
     /// Whether the last error is about quotes, which another grammar may read.
     is_misread: bool,
 }
@@ -65,6 +70,13 @@ impl Record<'_> {
         (!is_missing).then(|| self.value(idx))
     }
 
+    /// Whether it is no record but names the delimiter, as Excel's first line does.
+    fn is_separator(&self) -> bool {
+        let line = self.text.trim_matches(['\r', '\n']);
+        let stated = line.strip_prefix(SEPARATOR).map(str::as_bytes);
+        self.line == 1 && stated == Some(&[self.grammar.delimiter])
+    }
+
     /// What all fields hold.
     pub(in crate::data) fn values(&self) -> Vec<String> {
         (0..self.len()).map(|idx| self.value(idx).into_owned()).collect()
@@ -87,6 +99,7 @@ impl RecordStream {
             line: 1,
             fields: Vec::new(),
             oddities: Oddities::default(),
+            has_columns: false,
             is_misread: false,
         })
     }
@@ -96,8 +109,15 @@ impl RecordStream {
     /// # Errors
     /// An empty file, and what [`RecordStream::next`] refuses.
     pub(in crate::data) fn header(&mut self) -> Result<(Vec<String>, Option<String>)> {
-        match self.next()? {
-            Some(record) => Ok(named(record.values())),
+        let mut cells = self.next()?.map(|record| (record.is_separator(), record.values()));
+        if let Some((true, _)) = cells {
+            cells = self.next()?.map(|record| (false, record.values()));
+        }
+        match cells {
+            Some((_, cells)) => {
+                self.has_columns = cells.len() > 1;
+                Ok(named(cells))
+            }
             None => Err(Error::invalid(format!("{:?}: the file is empty", self.path))
                 .with_hint("the first line names the columns, such as `text,label`")),
         }
@@ -130,6 +150,9 @@ impl RecordStream {
             let begin = self.at;
             self.at += n_bytes;
             self.line = next_line;
+            if self.has_columns && is_blank(&self.window[begin..self.at], &self.fields) {
+                continue;
+            }
             return Ok(Some(Record {
                 line,
                 text: &self.window[begin..begin + n_bytes],

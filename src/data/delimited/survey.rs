@@ -4,8 +4,8 @@
 //! sense of every row, and is refused when it does not.
 
 use super::{
-    records::{Grammar, Oddities, Records},
-    stream::{Record, RecordStream, WINDOW_BYTES, ragged},
+    records::{Grammar, Oddities, Records, is_blank},
+    stream::{Record, RecordStream, SEPARATOR, WINDOW_BYTES, ragged},
     suspicion::Suspicion,
 };
 use crate::{
@@ -48,7 +48,12 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
         has_cr_lines: !head.contains('\n') && head.contains('\r'),
     };
     let mut notes = Vec::new();
-    if dialect.delimiter.is_none() {
+    if dialect.delimiter.is_none()
+        && let Some(stated) = stated(&head)
+    {
+        grammar.delimiter = stated;
+        notes.push(format!("fields are separated by {}, as its first line says", name(stated)));
+    } else if dialect.delimiter.is_none() {
         grammar = guessed(&head, is_cut, grammar);
         if grammar.delimiter != delimiter {
             notes.push(format!(
@@ -75,6 +80,21 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
             return Ok(Settled { grammar: escaped, notes });
         }
     }
+    // Where nothing is in the usual quotes, texts may stand in the other ones.
+    if let Some(trouble) = &usual.trouble
+        && usual.n_quoted == 0
+    {
+        let single = Grammar { quote: Some(b'\''), ..grammar };
+        let survey = Survey::of(input, single)?;
+        if survey.trouble.is_none() && survey.is_single() {
+            notes.push(format!(
+                "fields stand in single quotes (guessed, since otherwise: {}; say it with --quote \
+                 \"'\")",
+                reason(input, trouble)
+            ));
+            return Ok(Settled { grammar: single, notes });
+        }
+    }
     // In a file of tabs, that a text begins with a quote and holds more of them says it as well.
     let is_sloppy = usual.oddities.n_lone > 0 && grammar.delimiter == b'\t';
     if usual.trouble.is_none() && !is_sloppy {
@@ -84,10 +104,9 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
     let survey = Survey::of(input, bare)?;
     if survey.trouble.is_none() && survey.is_without_quotes(bare) {
         let reason = match &usual.trouble {
-            Some(trouble) => trouble.to_string(),
+            Some(trouble) => reason(input, trouble),
             None => "quotes in texts are not doubled".to_owned(),
         };
-        let reason = reason.strip_prefix(&format!("{:?} ", input.name())).unwrap_or(&reason);
         notes.push(format!(
             "quotes mean nothing in this file (guessed, since as quotes: {reason}; say it with \
              --quote none)"
@@ -98,6 +117,12 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
         None => Ok(Settled { grammar, notes }),
         Some(trouble) => Err(trouble),
     }
+}
+
+/// `trouble` without the name of the file.
+fn reason(input: &Input, trouble: &Error) -> String {
+    let said = trouble.to_string();
+    said.strip_prefix(&format!("{:?} ", input.name())).unwrap_or(&said).to_owned()
 }
 
 /// `usual` with the delimiter that separates the fields of `head`: the usual one, or the first other
@@ -122,6 +147,15 @@ fn guessed(head: &str, is_cut: bool, usual: Grammar) -> Grammar {
     by(1.0).or_else(|| by(least)).unwrap_or(usual)
 }
 
+/// The delimiter that the first line of `head` names, as Excel writes it: `sep=;`.
+fn stated(head: &str) -> Option<u8> {
+    let line = head.split(['\r', '\n']).next()?;
+    match line.strip_prefix(SEPARATOR)?.as_bytes() {
+        [delimiter] if delimiter.is_ascii() && head.len() > line.len() => Some(*delimiter),
+        _ => None,
+    }
+}
+
 /// The number of columns in the header of `head`, and the share of its first rows that have as many.
 fn agreement(head: &str, is_cut: bool, grammar: Grammar) -> (usize, f64) {
     let mut records = Records::at("".as_ref(), head, 1, grammar);
@@ -129,7 +163,7 @@ fn agreement(head: &str, is_cut: bool, grammar: Grammar) -> (usize, f64) {
     let mut counts = Vec::new();
     while counts.len() < N_SAMPLED && matches!(records.next(&mut fields), Ok(Some(_))) {
         // The last one may go on behind the head.
-        if !(is_cut && records.is_at_end()) {
+        if !(is_cut && records.is_at_end()) && !is_blank(head, &fields) {
             counts.push(fields.len());
         }
     }
@@ -159,7 +193,9 @@ struct Survey {
     /// Of all records together.
     oddities: Oddities,
     n_rows: usize,
-    /// Fields that begin and end with a `"`, for a grammar without quotes.
+    /// Fields in quotes.
+    n_quoted: usize,
+    /// Fields that begin and end with a `"`, for a grammar in which that is no quote.
     n_wrapped: usize,
     /// Those of them with doubled quotes inside.
     n_doubled: usize,
@@ -175,6 +211,7 @@ impl Survey {
             trouble: None,
             oddities: Oddities::default(),
             n_rows: 0,
+            n_quoted: 0,
             n_wrapped: 0,
             n_doubled: 0,
         };
@@ -203,6 +240,7 @@ impl Survey {
             };
             survey.n_rows += 1;
             survey.oddities.join(record.oddities);
+            survey.n_quoted += record.fields.iter().filter(|field| field.is_quoted).count();
             if record.len() != n_columns {
                 let (line, n_found) = (record.line, record.len());
                 survey.trouble =
@@ -213,14 +251,20 @@ impl Survey {
                 survey.trouble = Some(doubtful(input, &record, grammar));
                 return Ok(survey);
             }
-            if grammar.quote.is_none() {
+            if grammar.quote != Some(b'"') {
                 survey.count_wrapped(&record);
-            } else {
+            }
+            if grammar.quote.is_some() {
                 suspicion.look_at(&record);
             }
         }
         survey.trouble = suspicion.verdict(input.name());
         Ok(survey)
+    }
+
+    /// Whether fields stand in single quotes, and none in the usual ones.
+    fn is_single(&self) -> bool {
+        self.n_quoted > 0 && self.oddities.n_lone == 0 && self.n_wrapped == 0
     }
 
     fn count_wrapped(&mut self, record: &Record<'_>) {
@@ -482,6 +526,23 @@ mod tests {
     }
 
     #[test]
+    fn single_quotes_are_quotes_where_that_makes_sense_of_every_row() {
+        let note =
+            "fields stand in single quotes (guessed, since otherwise: row 1 (line 2): 3 columns";
+        check("a.csv", "text,label\n'a, it''s',1\nb,0\n", &["a, it's", "b"], note);
+        check("a.csv", "'text','label'\n'a, b','1'\n'b','0'\n", &["a, b", "b"], note);
+        // Where every row is read without them they are letters.
+        check("a.csv", "text,label\n'a',1\n'b',0\n", &["'a'", "'b'"], "");
+        for content in [
+            "text,label\n'a, b' c,1\nb,0\n",
+            "text,label\n'a, b,1\nb,0\n",
+            "text,label\n'a, b',1\n\"b\",0\n",
+        ] {
+            refused("a.csv", content, "row 1 (line 2): 3 columns, the header has 2");
+        }
+    }
+
+    #[test]
     fn what_is_named_is_taken_at_its_word() {
         let merged = "text,label\na,1\n\"Bad one,0\nthe end\",1\n\"x, y\",0\nb,1\n";
         let says = |quote: Option<Mark>, escape: Option<Mark>| Dialect {
@@ -510,6 +571,10 @@ mod tests {
             ("a.csv", "id|text|label\n1|a, b|1\n", 3, "'|'"),
             ("a.tsv", "text,label\na,1\n", 2, "commas"),
             ("a.csv", "\"text\";\"label\"\n\"a; b, c\";1\n", 2, "semicolons"),
+            ("a.csv", "sep=;\ntext;label\na, b;1\nc;0\n", 2, "semicolons, as its first line says"),
+            ("a.csv", "sep=^\r\ntext^label\r\na, b^1\r\n", 2, "'^', as its first line says"),
+            ("a.csv", "sep=,\ntext,label\na,1\n", 2, "commas, as its first line says"),
+            ("a.csv", "text;label\na, b;1\n  \nc;0\n \t\n", 2, "semicolons"),
             // Decimal commas, in the header's too.
             ("a.csv", "text;share (0,5)\na;0,5\nb;1,5\nc, d;2,5\n", 2, "semicolons"),
             ("a.csv", "text,label\na;b,1\nc;d,0\n", 2, ""),
@@ -526,6 +591,13 @@ mod tests {
         let dialect = Dialect { delimiter: Some(':'), ..Dialect::default() };
         let told = read("a.csv", "text:label\na,b:1\n", &dialect).unwrap();
         assert_eq!((told.rows[0].1[0].as_str(), told.notes.as_str()), ("a,b", ""));
+    }
+
+    #[test]
+    fn lines_of_blanks_are_no_rows_of_several_columns() {
+        check("a.csv", "text,label\na,1\n  \nb,0\n\t\n", &["a", "b"], "");
+        check("a.csv", "text\na\n  \nb\n", &["a", "  ", "b"], "");
+        refused("a.csv", "text,label\na,1\n\"  \"\nb,0\n", "row 2 (line 3): 1 column");
     }
 
     #[test]
