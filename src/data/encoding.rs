@@ -99,6 +99,8 @@ pub(super) enum Likely {
     Named { name: &'static str, sign: &'static str },
     /// No encoding that is read; another program converts it.
     Unread { name: &'static str, sign: &'static str },
+    /// UTF-8 with so many bytes in it that are none.
+    Damaged { n_bytes: usize },
     /// It cannot be told.
     Unknown,
 }
@@ -116,6 +118,15 @@ impl Likely {
                 "it looks like {name} ({sign}): save it as UTF-8, for example with \
                  `iconv -f {name} -t UTF-8`"
             ),
+            Self::Damaged { n_bytes: 1 } => {
+                "all else in the file is UTF-8: correct this character, \
+                                             which was cut or comes from elsewhere"
+                    .to_owned()
+            }
+            Self::Damaged { n_bytes } => format!(
+                "all but {n_bytes} bytes of the file are UTF-8: correct the characters that they \
+                 are of, which were cut or come from elsewhere"
+            ),
             Self::Unknown => "its bytes do not say which encoding it is in: name it with \
                               --encoding, such as windows-1251, macintosh, shift_jis or gb18030"
                 .to_owned(),
@@ -126,7 +137,7 @@ impl Likely {
     pub(super) fn refused(self, name: &Path, what: &str) -> Error {
         let encoding = match self {
             Self::Named { name, .. } | Self::Unread { name, .. } => name,
-            Self::Unknown => "another encoding",
+            Self::Damaged { .. } | Self::Unknown => "another encoding",
         };
         Error::invalid(format!("{name:?}: {what} is in {encoding}, not UTF-8"))
             .with_hint(self.advice())
@@ -174,6 +185,11 @@ pub(super) fn by_bytes(mut reader: impl Read) -> Likely {
     if let Some(found) = by_marks(&bytes[..bytes.len().min(4_096)]) {
         return found;
     }
+    // What begins as UTF-8 and goes on so has a wrong byte; no other encoding looks like that by chance.
+    let (n_good, n_bad) = utf8_counts(&bytes);
+    if n_good > n_bad {
+        return Likely::Damaged { n_bytes: n_bad };
+    }
     if is_shift_jis(&bytes) {
         return Likely::Named { name: "SHIFT_JIS", sign: "its bytes are kana there" };
     }
@@ -199,6 +215,14 @@ pub(super) fn by_bytes(mut reader: impl Read) -> Likely {
             sign: "bytes from 0x80 to 0x9f are in use, which ISO-8859-1 has no characters for",
         },
     }
+}
+
+/// How many characters of several bytes `bytes` have in UTF-8, and how many bytes that are none.
+fn utf8_counts(bytes: &[u8]) -> (usize, usize) {
+    bytes.utf8_chunks().fold((0, 0), |(n_good, n_bad), chunk| {
+        let n_wide = chunk.valid().chars().filter(|char| !char.is_ascii()).count();
+        (n_good + n_wide, n_bad + chunk.invalid().len())
+    })
 }
 
 /// Whether all of `bytes` is Shift_JIS, and a good part of it kana: no other encoding has them there.
@@ -249,6 +273,12 @@ mod tests {
                 _ => None,
             };
             assert_eq!(found, expected, "{encoding}: {text}");
+        }
+        for (content, n_bytes) in [
+            (&b"caf\xc3\xa9 cr\xc3\xa8me\ncaf\xe9\n"[..], 1),
+            (b"na\xc3\xafve \xe2\x82\xac \xe2\x80\x99 \xe2\x82", 2),
+        ] {
+            assert_eq!(by_bytes(content), Likely::Damaged { n_bytes });
         }
         let utf32: Vec<u8> = "text,label".chars().flat_map(|c| (c as u32).to_le_bytes()).collect();
         assert!(matches!(by_marks(&utf32), Some(Likely::Unread { name: "UTF-32", .. })));

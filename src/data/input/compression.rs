@@ -36,6 +36,23 @@ impl Compression {
         }
     }
 
+    /// That what a packed file called `name` unpacks to, which begins with `head`, is not packed again.
+    ///
+    /// # Errors
+    /// When it is: programs that pack on the fly pack what is packed already.
+    pub(super) fn check_once(self, name: &Path, head: &[u8]) -> Result<()> {
+        let inside = [Self::Gzip, Self::Zstd].into_iter().find(|each| each.has_begun(head));
+        match inside {
+            Some(inside) if self != Self::None => Err(Error::invalid(format!(
+                "{name:?}: {} that is packed with {} again",
+                inside.name(),
+                self.name()
+            ))
+            .with_hint("unpack it once, and give the file that is in it")),
+            _ => Ok(()),
+        }
+    }
+
     /// What the last extension of `name` says.
     fn of_name(name: &Path) -> Self {
         let extension = name.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

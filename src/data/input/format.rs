@@ -25,6 +25,9 @@ pub(in crate::data) enum Format {
     Columnar(Container),
 }
 
+/// How a message of an Arrow stream begins: the mark, and a length of less than 16 MiB.
+const ARROW_STREAM: &[u8] = &[0xff; 4];
+
 const KNOWN: &str = "trialbook reads .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .arrow and \
                      .feather, the texts also with .gz or .zst behind it, and the aclImdb folder; \
                      say which one it is with --format";
@@ -45,6 +48,10 @@ impl Format {
             return Err(Error::invalid(format!("{name:?}: {}, which is not read", foreign.what))
                 .with_hint(foreign.advice));
         }
+        if head.starts_with(ARROW_STREAM) {
+            return Err(Error::invalid(format!("{name:?}: an Arrow stream, not an Arrow file"))
+                .with_hint("write it in the file format (Feather version 2) or as Parquet"));
+        }
         let said = dialect.format.or_else(|| FileFormat::of_name(&Compression::stripped(name)));
         let expected = match said {
             Some(FileFormat::Csv) => return Ok(Self::Delimited(b',')),
@@ -60,7 +67,8 @@ impl Format {
                 });
             }
             None => {
-                let extension = name.extension().unwrap_or_default().to_string_lossy();
+                let unpacked = Compression::stripped(name);
+                let extension = unpacked.extension().unwrap_or_default().to_string_lossy();
                 let what = match extension.is_empty() {
                     true => "a file without an extension".to_owned(),
                     false => format!("unknown extension {extension:?}"),
@@ -68,10 +76,6 @@ impl Format {
                 return Err(Error::invalid(format!("{name:?}: {what}")).with_hint(KNOWN));
             }
         };
-        if expected == Container::ArrowFile && head.starts_with(&[0xff; 4]) {
-            return Err(Error::invalid(format!("{name:?}: an Arrow stream, not an Arrow file"))
-                .with_hint("write it in the file format (Feather version 2) or as Parquet"));
-        }
         Err(Error::invalid(format!(
             "{name:?}: not {expected}, it does not begin with {:?}",
             String::from_utf8_lossy(expected.magic())

@@ -105,6 +105,7 @@ impl Input {
             Compression::None => packed,
             compression => origin.head().map_err(|source| compression.broken(&name, source))?,
         };
+        origin.compression.check_once(&name, &head)?;
         let format = Format::of(&name, &head, dialect, origin.spooled.is_some())?;
         if let Format::Columnar(container) = format {
             if dialect.is_of_delimited() || dialect.encoding.is_some() {
