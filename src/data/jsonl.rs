@@ -256,6 +256,18 @@ mod tests {
                 "[{\"a\": 1}\n{\"a\": 2}]",
                 " line 2: \"{\\\"a\\\": 2}]\" stands where a comma or the end of the array was expected",
             ),
+            (
+                "{\"text\": \"a\"}\n{\"text\": \"a\", \"label\": 1, \"text\": \"b\"}",
+                " line 2: two values of the key \"text\" in one object",
+            ),
+            (
+                "{\"text\": [\"a\", \"b\"], \"label\": {\"0\": 1}}",
+                ": one object of columns, not an object for each row",
+            ),
+            (
+                "{\"version\": 1, \"data\": [{\"text\": \"a\", \"label\": 1}]}",
+                ": one object, whose rows stand in \"data\"",
+            ),
             ("[{\"a\": 1}] x", " line 1: \"x\" stands where the end of the file was expected"),
             (
                 "{\"text\": \"a\", \"label\": 1}\n{\"text\": ",

@@ -8,8 +8,10 @@ use std::{
 };
 
 use super::{
+    datum::Datum,
     excerpt::excerpt,
     input::{Input, MAX_RECORD_BYTES, TextReader},
+    rows::{Row, TWICE},
 };
 use crate::error::{Error, Result};
 use serde::{
@@ -22,6 +24,9 @@ const WINDOW_BYTES: usize = 1 << 20;
 
 const LINES: &str = "every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}, or all of \
                      the file is one array of them";
+
+/// Where programs put the rows of a table that they write as one object.
+const TABLES: [&str; 5] = ["data", "rows", "records", "examples", "items"];
 
 /// Where the reading of one file stands.
 #[derive(Debug)]
@@ -304,6 +309,10 @@ impl<'a> RawObject<'a> {
                      key out",
                 );
         }
+        if let Some(key) = reason.strip_prefix(TWICE) {
+            return Error::invalid(format!("{path:?} line {place}: {TWICE}{key} in one object"))
+                .with_hint("keep one of them: every key stands once");
+        }
         let cut = source.is_eof() && self.json.trim_start().starts_with('{');
         let hint = match cut {
             true => "each object stands in one line of its own, or all are in one array",
@@ -341,6 +350,38 @@ impl<'de> Deserialize<'de> for Keys {
     }
 }
 
+/// That the only object of `input` may be a row: one of columns or tables is not.
+///
+/// # Errors
+/// When its values are the columns (pandas' `to_json` as it is), or the rows stand inside of it.
+fn check_rows(input: &Input) -> Result<()> {
+    const ADVICE: &str = "write one object a row, as pandas does with to_json(orient=\"records\", \
+                          lines=True)";
+    let mut objects = Objects::open(input)?;
+    let Some(object) = objects.next()? else { return Ok(()) };
+    let row: Row = object.parse(input.name())?;
+    let is_table = |value: &Datum| matches!(value.kind(), "an array" | "an object");
+    let fields = row.fields();
+    if let Some((key, _)) =
+        fields.iter().find(|(key, value)| TABLES.contains(&key.as_str()) && is_table(value))
+        && !fields.iter().any(|(key, _)| key == "text")
+    {
+        return Err(Error::invalid(format!(
+            "{:?}: one object, whose rows stand in {key:?}",
+            input.name()
+        ))
+        .with_hint(format!("give that array alone, or {ADVICE}")));
+    }
+    if !fields.is_empty() && fields.iter().all(|(_, value)| is_table(value)) {
+        return Err(Error::invalid(format!(
+            "{:?}: one object of columns, not an object for each row",
+            input.name()
+        ))
+        .with_hint(ADVICE));
+    }
+    Ok(())
+}
+
 /// Every key that an object of `input` has, in the order in which they are first seen: a column may
 /// appear late.
 ///
@@ -359,6 +400,9 @@ pub(super) fn columns(input: &Input) -> Result<Vec<String>> {
                 columns.push(key);
             }
         }
+    }
+    if n_objects == 1 {
+        check_rows(input)?;
     }
     if n_objects == 0 {
         return Err(

@@ -5,17 +5,23 @@ use std::fmt;
 use polars::prelude::{Column, DataFrame, PolarsResult};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{Error as _, MapAccess, Visitor},
 };
 
-use crate::data::datum::{Datum, push_object};
+use crate::data::{
+    datum::{Datum, push_object},
+    excerpt::excerpt,
+};
+
+/// How the error for a name that an object has twice begins.
+pub(in crate::data) const TWICE: &str = "two values of the key";
 
 /// One row of a text file: its columns, each with its value, in the file's order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::data) struct Row(Vec<(String, Datum)>);
 
 impl Row {
-    pub(super) fn fields(&self) -> &[(String, Datum)] {
+    pub(in crate::data) fn fields(&self) -> &[(String, Datum)] {
         &self.0
     }
 
@@ -65,8 +71,7 @@ impl<V: Into<Datum>> FromIterator<(String, V)> for Row {
     }
 }
 
-/// From an object of JSON. Of a name that comes twice the last value counts, at the place of the
-/// first, as in most readers of JSON.
+/// From an object of JSON, in which every name stands once: of two values one would be lost.
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
@@ -81,10 +86,10 @@ impl<'de> Deserialize<'de> for Row {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
                 let mut fields: Vec<(String, Datum)> = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, Datum>()? {
-                    match fields.iter_mut().find(|(known, _)| *known == name) {
-                        Some(field) => field.1 = value,
-                        None => fields.push((name, value)),
+                    if fields.iter().any(|(known, _)| *known == name) {
+                        return Err(A::Error::custom(format_args!("{TWICE} {}", excerpt(&name))));
                     }
+                    fields.push((name, value));
                 }
                 Ok(Row(fields))
             }
