@@ -328,7 +328,8 @@ fn nothing_is_overwritten_unasked_and_nothing_is_left_half_written() {
         ("in.csv", "out.csv", &[][..], "exists already"),
         ("in.csv", "in.csv", &["--force"], "is the input itself"),
         ("in.csv", "new.xlsx", &[], "unknown extension \"xlsx\""),
-        ("in.csv", "nowhere/new.csv", &[], "cannot write"),
+        ("in.csv", "nowhere/new.csv", &[], "/nowhere/new.csv\": there is no folder \""),
+        ("in.csv", "new", &[], "a file without an extension"),
         ("missing.csv", "new.csv", &[], "cannot read"),
         ("in.csv", "new.csv", &["--text-column", "body"], "no text column \"body\""),
         ("in.csv", "new.csv", &["--model", "Nobody"], "Nobody"),
@@ -467,6 +468,25 @@ fn what_can_be_added_can_be_predicted() {
     assert!(desk.fails("latin.csv", "no.csv", &[]).contains("byte 0xe9 is not UTF-8"));
     assert_eq!(desk.predict("latin.csv", "latin_out.csv", &["--encoding", "latin1"])["n_rows"], 1);
     assert!(desk.read("latin_out.csv").contains("café,1,"));
+
+    write("twice.jsonl", b"{\"text\": \"a\"}\n{\"text\": \"b\", \"n\": 1, \"n\": 2}\n");
+    let told = desk.fails("twice.jsonl", "no.csv", &[]);
+    assert!(told.contains("line 2: two values of the key \"n\" in one object"), "{told}");
+    write("excel.csv", b"sep=;\r\ntext;n\r\nwonderful, really;1\r\n");
+    desk.predict("excel.csv", "excel_out.csv", &[]);
+    assert!(desk.read("excel_out.csv").contains("\"wonderful, really\",1,positive,"));
+    // Of a file without rows the types say nothing: pandas makes them those of numbers.
+    for (name, mut frame) in [
+        ("0", df!("text" => [0.0; 0], "n" => [0.0; 0]).unwrap()),
+        ("1", df!("text" => ["wonderful", "awful"], "n" => [1i64, 2]).unwrap()),
+        ("2", df!("text" => [0.0; 0], "n" => [0.0; 0]).unwrap()),
+    ] {
+        write(&format!("shards/{name}.parquet"), b"");
+        let file = fs::File::create(desk.path(&format!("shards/{name}.parquet"))).unwrap();
+        ParquetWriter::new(file).finish(&mut frame).unwrap();
+    }
+    assert_eq!(desk.predict("shards", "shards_out.csv", &[])["n_rows"], 2);
+    assert!(desk.read("shards_out.csv").contains("wonderful,1,positive,"));
 
     write("parts/b.csv", b"text,id\nawful,2\n");
     write("parts/a.csv", b"id,text\n1,wonderful\n");

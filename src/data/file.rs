@@ -41,7 +41,9 @@ pub(super) fn read_files(
     choice: ColumnChoice<'_>,
 ) -> Result<(RawRows, Vec<String>)> {
     if let [path] = files.paths.as_slice() {
-        return read_one(&Input::open(path, dialect)?, choice);
+        let (rows, mut notes) = read_one(&Input::open(path, dialect)?, choice)?;
+        notes.splice(0..0, files.notes());
+        return Ok((rows, notes));
     }
     let inputs: Vec<Input> =
         files.paths.iter().map(|path| Input::open(path, dialect)).collect::<Result<_>>()?;
@@ -55,7 +57,7 @@ pub(super) fn read_files(
         label: Some(&columns[chosen.label_idx]),
         keep: choice.keep,
     };
-    let mut notes = vec![files.note()];
+    let mut notes = files.notes();
     notes.extend(chosen.notes);
     let mut read = Vec::new();
     for input in &inputs {

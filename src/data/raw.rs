@@ -2,7 +2,7 @@
 //! them into texts and labels. It refuses zero rows; missing or empty texts and missing labels it
 //! refuses or drops, as asked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{add::Dropped, kept::Kept, label::canonical};
 use crate::error::{Error, Result};
@@ -114,6 +114,11 @@ impl RawRows {
         Self { texts, labels, places, kept: Kept::default(), class_names: None }
     }
 
+    /// No rows, of the file of typed columns at `path`.
+    pub(super) fn none(path: &Path) -> Self {
+        Self::new(Vec::new(), Vec::new(), Places::Rows { path: path.to_owned() })
+    }
+
     /// The rows of `files`, one behind the other, which together are called `whole`.
     ///
     /// # Errors
@@ -123,6 +128,10 @@ impl RawRows {
         let mut kept: Option<Kept> = None;
         let mut class_names: Option<Option<Vec<String>>> = None;
         for file in files {
+            // One without rows names no classes either.
+            if file.texts.is_empty() {
+                continue;
+            }
             if class_names.get_or_insert_with(|| file.class_names.clone()) != &file.class_names {
                 return Err(Error::invalid(format!(
                     "{}: other class names than in the files before it",
@@ -135,10 +144,7 @@ impl RawRows {
                 Some(kept) => kept.append(n_rows, file.kept, file.texts.len())?,
                 None => file.kept,
             });
-            // A file without rows has no places to look for.
-            if !file.texts.is_empty() {
-                parts.push((n_rows, file.places));
-            }
+            parts.push((n_rows, file.places));
             texts.extend(file.texts);
             labels.extend(file.labels);
         }
@@ -152,11 +158,8 @@ impl RawRows {
         let (raw, dropped) = self.drop_rows(dropping)?;
         let Self { texts, labels, places, kept, class_names } = raw;
         if texts.is_empty() {
-            let Dropped { n_unlabelled, n_empty } = dropped;
-            let all_dropped = match n_unlabelled + n_empty {
-                0 => String::new(),
-                _ => format!(" left: {n_unlabelled} have no label and {n_empty} others no text"),
-            };
+            let all_dropped =
+                dropped.note("").map_or_else(String::new, |note| format!(" left: {note}"));
             return Err(Error::invalid(format!("{}: no rows{all_dropped}", places.whole()))
                 .with_hint("a dataset needs examples of at least two classes"));
         }
@@ -336,8 +339,14 @@ mod tests {
             .check(Dropping { unlabelled: true, empty: true })
             .unwrap_err();
         assert!(
-            error.to_string().ends_with("no rows left: 1 have no label and 1 others no text"),
+            error
+                .to_string()
+                .ends_with("no rows left: 1 row without a label and 1 row without a text dropped"),
             "{error}"
         );
+        let error = rows(&[Some("a"); 2], &[None; 2])
+            .check(Dropping { unlabelled: true, empty: false })
+            .unwrap_err();
+        assert!(error.to_string().ends_with("no rows left: 2 rows without a label dropped"));
     }
 }

@@ -3,6 +3,7 @@
 //! `train-00000-of-00002.parquet`.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -50,10 +51,79 @@ enum Part {
     Unlabelled,
 }
 
+/// More shards than these of one table are not looked for one by one.
+const MAX_SHARDS: usize = 10_000;
+
+/// What the name of a shard says: `train-00000-of-00002.parquet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shard {
+    before: String,
+    index: usize,
+    n_digits: usize,
+    n_shards: usize,
+    /// From the number of shards on.
+    after: String,
+}
+
+impl Shard {
+    fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let (front, after) = name.rsplit_once("-of-")?;
+        let n_total_digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        let n_shards = after[..n_total_digits].parse().ok()?;
+        let index = front.rsplit(|char: char| !char.is_ascii_digit()).next()?;
+        let before = front[..front.len() - index.len()].to_owned();
+        let n_digits = index.len();
+        let index = index.parse().ok().filter(|index| *index < n_shards)?;
+        Some(Self { before, index, n_digits, n_shards, after: after.to_owned() })
+    }
+
+    fn name(&self) -> String {
+        let Self { before, index, n_digits, after, .. } = self;
+        format!("{before}{index:0n_digits$}-of-{after}")
+    }
+}
+
 impl Files {
-    /// That several files are read, for the reader.
-    pub(super) fn note(&self) -> String {
-        format!("{} read as one", self.named())
+    /// What the reader should know: that several files are read, and that others which their names
+    /// promise are not there.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.paths.len() > 1 {
+            notes.push(format!("{} read as one", self.named()));
+        }
+        notes.extend(self.missing_note());
+        notes
+    }
+
+    /// That of shards such as `train-00000-of-00002.parquet` some are not there.
+    fn missing_note(&self) -> Option<String> {
+        let found: Vec<(PathBuf, Shard)> = self
+            .paths
+            .iter()
+            .filter_map(|path| Some((path.with_file_name(""), Shard::of(path)?)))
+            .collect();
+        let is_found = |dir: &PathBuf, other: &Shard| {
+            found.iter().any(|(found, shard)| found == dir && shard == other)
+        };
+        let mut missing = BTreeSet::new();
+        for (dir, shard) in &found {
+            for index in 0..shard.n_shards.min(MAX_SHARDS) {
+                let other = Shard { index, ..shard.clone() };
+                if !is_found(dir, &other) {
+                    missing.insert(dir.join(other.name()));
+                }
+            }
+        }
+        let more = match missing.len() {
+            0 => return None,
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        let first = missing.first()?;
+        let name = first.file_name().unwrap_or_default().to_string_lossy();
+        let are = if missing.len() == 1 { "is" } else { "are" };
+        Some(format!("{name}{more}, of which the names of the others tell, {are} not there"))
     }
 
     fn named(&self) -> String {
@@ -173,7 +243,9 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     let options =
         glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
     let found = glob::glob_with(&pattern.to_string_lossy(), options).map_err(|source| {
-        Error::invalid(format!("{pattern:?} is no pattern of files")).with_source(source.msg)
+        Error::invalid(format!("{pattern:?} is no pattern of files"))
+            .with_source(source.msg)
+            .with_hint("check the path; in a pattern `[` begins a set of characters, as in `[ab]`")
     })?;
     let mut paths = Vec::new();
     for path in found {
@@ -187,8 +259,10 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     }
     paths.sort();
     match paths.is_empty() {
-        true => Err(Error::invalid(format!("{pattern:?}: no file matches"))
-            .with_hint("check the pattern; `*` stands for any part of a name")),
+        true => Err(Error::invalid(format!("{pattern:?}: no file matches")).with_hint(
+            "check the pattern; `*` stands for any part of a name, `[ab]` for a or b, and \
+                 `{a,b}` is none",
+        )),
         false => Ok(paths),
     }
 }
@@ -257,7 +331,7 @@ mod tests {
             "dataset_infos.json",
         ]);
         let found = files(folder.path(), &Dialect::default()).unwrap();
-        assert_eq!(found.note(), "data/a.parquet and data/b.parquet read as one");
+        assert_eq!(found.notes(), ["data/a.parquet and data/b.parquet read as one"]);
         let pattern = folder.path().join("data/*.parquet");
         assert_eq!(files(&pattern, &Dialect::default()).unwrap().paths, found.paths);
         for (names, expected) in [
@@ -319,5 +393,30 @@ mod tests {
         let folder = touched(&["train.csv", "test.csv", "more.csv"]);
         let error = splits(files(folder.path(), &Dialect::default()).unwrap()).unwrap_err();
         assert!(error.to_string().contains("does not say whether it is train or test"), "{error}");
+    }
+
+    #[test]
+    fn shards_that_are_not_there_are_told() {
+        for (names, expected) in [
+            (&["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"][..], None),
+            (
+                &["train-00000-of-00003.parquet", "train-00002-of-00003.parquet"],
+                Some("train-00001-of-00003.parquet, of which the names of the others tell, is not"),
+            ),
+            (
+                &["a/train-1-of-4-x.csv.gz", "b/train-0-of-1-x.csv.gz"],
+                Some(
+                    "train-0-of-4-x.csv.gz and 2 more, of which the names of the others tell, are",
+                ),
+            ),
+            (&["best-of-2020.csv", "7-of-9.csv"], Some("0-of-9.csv and 7 more")),
+            (&["out-of-00002.csv", "9-of-9.csv", "a.csv"], None),
+        ] {
+            let paths: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+            let found = Files { whole: "data".into(), paths }.notes();
+            let note = found.get(1).map(String::as_str);
+            assert_eq!(note.is_some(), expected.is_some(), "{names:?}: {found:?}");
+            assert!(note.is_none_or(|note| note.starts_with(expected.unwrap())), "{found:?}");
+        }
     }
 }

@@ -86,6 +86,8 @@ fn packed_files_are_read_as_what_is_in_them() {
     let middle = damaged.len() / 2;
     damaged[middle..middle + 20].fill(0xff);
     refused(&lab, "bad.csv.gz", &damaged, usual.clone(), "bad.csv.gz\": ", "again");
+    let twice = gzip(&gzip(text.as_bytes()));
+    refused(&lab, "twice.csv.gz", &twice, usual.clone(), "gzip that is packed with gzip", "once");
     refused(
         &lab,
         "plain.csv.gz",
@@ -120,6 +122,12 @@ fn other_encodings_are_named_and_read_when_asked_for() {
         ("bare.csv", utf16(western), "is in UTF-16LE, not UTF-8", "--encoding utf-16le"),
         ("le.jsonl", utf16("{\"text\": \"a\", \"label\": 1}\n"), "UTF-16LE", "--encoding utf-16le"),
         ("packed.csv.gz", gzip(&windows), "line 2: byte 0x93 is not UTF-8", "windows-1252"),
+        (
+            "damaged.csv",
+            [western.as_bytes(), b"caf\xe9,neg\n"].concat(),
+            "line 6: byte 0xe9 is not UTF-8",
+            "all else in the file is UTF-8",
+        ),
     ] {
         refused(&lab, name, &content, usual(), expected, hint);
     }
@@ -195,6 +203,8 @@ fn what_is_no_table_is_called_by_its_name() {
         ("a.csv", b"PK\x03\x04\x14\0\0\0\x08\0reviews.csv", "a zip archive"),
         ("a.pdf", b"%PDF-1.7\n", "a PDF document"),
         ("a.jsonl", page, "a web page"),
+        ("a.csv", b"\xff\xff\xff\xff\x78\0\0\0", "an Arrow stream, not an Arrow file"),
+        ("a.gz", &gzip(b"text,label\n"), "a file without an extension"),
         ("a.csv", b"BZh91AY&SY", "a bzip2 file"),
         ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
     ] {
@@ -300,6 +310,22 @@ fn several_files_are_one_table() {
     write_parquet(&lab.path("shards/part-3.parquet"), null.unwrap());
     let error = add(&lab, "other", "shards", usual()).unwrap_err();
     assert!(error.to_string().ends_with("part-3.parquet\" row 2: the text is null"), "{error}");
+
+    // pandas writes a column without values as numbers.
+    let empty = df!("id" => [0.0; 0], "text" => [0.0; 0], "label" => [0.0; 0]).unwrap();
+    write_parquet(&lab.path("empty/part-0.parquet"), empty.clone());
+    write_parquet(&lab.path("empty/part-1.parquet"), frame(&rows));
+    write_parquet(&lab.path("empty/part-2.parquet"), empty);
+    add(&lab, "empty", "empty", usual()).unwrap();
+    assert_eq!(lab.examples("empty"), expected_examples());
+    let error = add(&lab, "other", "empty/part-2.parquet", usual()).unwrap_err();
+    assert!(error.to_string().ends_with("part-2.parquet\": no rows"), "{error}");
+
+    write_parquet(&lab.path("part/train-00000-of-00002.parquet"), frame(&rows));
+    let added = add(&lab, "part", "part", usual()).unwrap();
+    let missing =
+        "train-00001-of-00002.parquet, of which the names of the others tell, is not there";
+    assert_eq!(added.notes[0], missing, "{:?}", added.notes);
 
     write_parquet(&lab.path("hub/data/train-00000-of-00002.parquet"), frame(&rows[..4]));
     write_parquet(&lab.path("hub/data/train-00001-of-00002.parquet"), frame(&rows[4..8]));

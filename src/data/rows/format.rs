@@ -29,11 +29,16 @@ impl RowsFormat {
             "jsonl" | "ndjson" => Ok(Self::JsonLines),
             "parquet" | "pq" => Ok(Self::Parquet),
             "arrow" | "feather" | "ipc" => Ok(Self::Arrow),
-            other => Err(Error::invalid(format!("{path:?}: unknown extension {other:?}"))
-                .with_hint(
+            other => {
+                let what = match other.is_empty() {
+                    true => "a file without an extension".to_owned(),
+                    false => format!("unknown extension {other:?}"),
+                };
+                Err(Error::invalid(format!("{path:?}: {what}")).with_hint(
                     "the extension says the format: .csv, .tsv, .jsonl, .ndjson or .parquet, and \
                      .arrow or .feather to read",
-                )),
+                ))
+            }
         }
     }
 

@@ -101,6 +101,7 @@ impl RowsReader {
         let files = files(path, dialect)?;
         let inputs: Vec<Input> =
             files.paths.iter().map(|path| Input::open(path, dialect)).collect::<Result<_>>()?;
+        let inputs = with_rows(inputs)?;
         let Some(first) = inputs.first() else {
             return Err(Error::invalid(format!("{path:?}: no files")));
         };
@@ -112,9 +113,7 @@ impl RowsReader {
         };
         let text_column = names[choose_text(text_column, &names, first.name())?].clone();
         let mut notes = first.notes().to_vec();
-        if inputs.len() > 1 {
-            notes.insert(0, files.note());
-        }
+        notes.splice(0..0, files.notes());
         if let Source::Csv(rows) = &source {
             notes.extend(rows.notes().iter().cloned());
         }
@@ -269,6 +268,28 @@ impl Columns {
             }
         }
     }
+}
+
+/// `inputs` without files of typed columns that have no rows: a column without values may have any type,
+/// as pandas writes that of a number. The first one stays where all are such.
+fn with_rows(mut inputs: Vec<Input>) -> Result<Vec<Input>> {
+    if inputs.len() < 2 {
+        return Ok(inputs);
+    }
+    let mut has_rows = Vec::with_capacity(inputs.len());
+    for input in &inputs {
+        has_rows.push(match input.format() {
+            Format::Columnar(_) => Source::open(input)?.n_rows() != Some(0),
+            Format::Delimited(_) | Format::Json => true,
+        });
+    }
+    if has_rows.contains(&true) {
+        let mut has_rows = has_rows.into_iter();
+        inputs.retain(|_| has_rows.next().unwrap_or(true));
+    } else {
+        inputs.truncate(1);
+    }
+    Ok(inputs)
 }
 
 /// Every key of the objects of `inputs`.

@@ -61,6 +61,14 @@ impl RowsWriter {
         }
         names.extend(added.iter().map(|column| column.name.clone()));
         let fail = |source| unwritten(path, source);
+        // The system's own complaint would name the temporary file.
+        if !folder(path).is_dir() {
+            return Err(Error::invalid(format!(
+                "cannot write {path:?}: there is no folder {:?}",
+                folder(path)
+            ))
+            .with_hint("make it first, or write to another one"));
+        }
         let temporary = temporary_file(folder(path)).map_err(fail)?;
         let file = temporary.as_file().try_clone().map_err(fail)?;
         let file = BufWriter::with_capacity(256 << 10, file);
