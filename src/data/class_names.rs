@@ -3,28 +3,65 @@
 //! `huggingface`. The column itself holds indices into the names, and -1 where there is no label.
 //! <https://huggingface.co/docs/datasets/package_reference/main_classes#datasets.ClassLabel>
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use super::{label::canonical, raw::Places};
+use super::{excerpt::excerpt, label::canonical, raw::Places};
 use crate::error::{Error, Result};
 
 /// The key of the metadata.
 pub(super) const METADATA_KEY: &str = "huggingface";
 
-/// The names that `metadata`, a JSON text, gives to the classes of the column `label`, spelt as
-/// labels are.
-pub(super) fn declared(metadata: &str, label: &str) -> Option<Vec<String>> {
-    let metadata: Value = serde_json::from_str(metadata).ok()?;
-    let feature = metadata.get("info")?.get("features")?.get(label)?;
-    if feature.get("_type")?.as_str()? != "ClassLabel" {
-        return None;
+/// What metadata say of the classes of a column.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Declared {
+    /// Nothing: the column is no class label.
+    Nothing,
+    /// Their names, spelt as labels are.
+    Names(Vec<String>),
+    /// That they have names, which are none. Says why.
+    Unusable(String),
+}
+
+/// What `metadata`, a JSON text, says of the classes of the column `label`.
+pub(super) fn declared(metadata: &str, label: &str) -> Declared {
+    let Ok(metadata) = serde_json::from_str::<Value>(metadata) else {
+        return Declared::Unusable("are no JSON".to_owned());
+    };
+    let feature = metadata.get("info").and_then(|info| info.get("features")?.get(label));
+    let Some(feature) = feature.filter(|it| it.get("_type").is_some_and(|it| it == "ClassLabel"))
+    else {
+        return Declared::Nothing;
+    };
+    let names: Option<Vec<String>> = feature.get("names").and_then(|names| {
+        let name = |name: &Value| Some(canonical(name.as_str()?.to_owned()));
+        names.as_array()?.iter().map(name).collect()
+    });
+    let unusable =
+        |what: &str| Declared::Unusable(format!("call {} a class label {what}", excerpt(label)));
+    match names {
+        None => unusable("whose names are no list of strings"),
+        Some(names) if names.is_empty() => unusable("without names"),
+        Some(names) if names.iter().any(String::is_empty) => unusable("with an empty name"),
+        Some(names) => {
+            let mut known = BTreeSet::new();
+            match names.iter().find(|name| !known.insert(name.as_str())) {
+                Some(twice) => unusable(&format!("with the name {} twice", excerpt(twice))),
+                None => Declared::Names(names),
+            }
+        }
     }
-    let names = feature.get("names")?.as_array()?;
-    let names: Vec<String> = names
-        .iter()
-        .map(|name| Some(canonical(name.as_str()?.to_owned())))
-        .collect::<Option<_>>()?;
-    (!names.is_empty()).then_some(names)
+}
+
+/// Whether every one of `labels`, the strings of a column whose classes have `names`, is an index and
+/// none is a name. `datasets` itself takes such a string for the index.
+pub(super) fn are_indices(labels: &[Option<String>], names: &[String]) -> bool {
+    let is_index = |label: &str| {
+        label == "-1" || label.parse::<usize>().is_ok_and(|index| index.to_string() == label)
+    };
+    let mut labels = labels.iter().flatten().peekable();
+    labels.peek().is_some() && labels.all(|label| is_index(label) && !names.contains(label))
 }
 
 /// The class names that the indices `labels` stand for; none for -1, which is no label.
@@ -71,14 +108,47 @@ mod tests {
             "tags": {"feature": {"names": ["a"], "_type": "ClassLabel"}, "_type": "Sequence"},
             "stars": {"names": ["1.0", " 2"], "_type": "ClassLabel"},
             "none": {"names": [], "_type": "ClassLabel"},
-            "odd": {"names": [1, 2], "_type": "ClassLabel"}}}}"#;
-        assert_eq!(declared(metadata, "label"), Some(owned(&["ham", "spam"])));
-        assert_eq!(declared(metadata, "stars"), Some(owned(&["1", "2"])));
-        for column in ["text", "tags", "none", "odd", "missing"] {
-            assert_eq!(declared(metadata, column), None, "{column}");
+            "odd": {"names": [1, 2], "_type": "ClassLabel"},
+            "word": {"names": "ham", "_type": "ClassLabel"},
+            "empty": {"names": ["ham", " "], "_type": "ClassLabel"},
+            "twice": {"names": ["1", "1.0"], "_type": "ClassLabel"}}}}"#;
+        let names = |names: &[&str]| Declared::Names(owned(names));
+        assert_eq!(declared(metadata, "label"), names(&["ham", "spam"]));
+        assert_eq!(declared(metadata, "stars"), names(&["1", "2"]));
+        for column in ["text", "tags", "missing"] {
+            assert_eq!(declared(metadata, column), Declared::Nothing, "{column}");
         }
-        for damaged in ["", "{", "[]", r#"{"info": null}"#] {
-            assert_eq!(declared(damaged, "label"), None, "{damaged}");
+        for other in ["[]", "1", r#"{"info": null}"#, r#"{"info": {"features": [1]}}"#] {
+            assert_eq!(declared(other, "label"), Declared::Nothing, "{other}");
+        }
+        for (column, reason) in [
+            ("none", "call \"none\" a class label without names"),
+            ("odd", "call \"odd\" a class label whose names are no list of strings"),
+            ("word", "call \"word\" a class label whose names are no list of strings"),
+            ("empty", "call \"empty\" a class label with an empty name"),
+            ("twice", "call \"twice\" a class label with the name \"1\" twice"),
+        ] {
+            assert_eq!(declared(metadata, column), Declared::Unusable(reason.to_owned()));
+        }
+        for damaged in ["", "{", "{not json"] {
+            let unusable = Declared::Unusable("are no JSON".to_owned());
+            assert_eq!(declared(damaged, "label"), unusable, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn strings_are_indices_where_all_are_and_none_is_a_name() {
+        for (labels, names, expected) in [
+            (&["0", "1", "-1"][..], &["ham", "spam"][..], true),
+            (&["0", "ham"], &["ham", "spam"], false),
+            (&["0", "1"], &["1", "0"], false),
+            (&["0", "01"], &["ham", "spam"], false),
+            (&["a", "b"], &["ham", "spam"], false),
+            (&[], &["ham", "spam"], false),
+        ] {
+            let labels: Vec<Option<String>> =
+                labels.iter().map(|label| Some((*label).to_owned())).collect();
+            assert_eq!(are_indices(&labels, &owned(names)), expected, "{labels:?}");
         }
     }
 

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 
 const NEGATIVE: [&str; 4] = ["0", "neg", "negative", "false"];
 const POSITIVE: [&str; 4] = ["1", "pos", "positive", "true"];
+/// What pandas takes for a value that is missing.
+const MISSING: [&str; 12] =
+    ["nan", "NaN", "-nan", "-NaN", "NA", "<NA>", "N/A", "n/a", "#N/A", "null", "NULL", "None"];
 
 /// The classes of a dataset and how its labels spell them.
 #[derive(Debug)]
@@ -123,6 +126,8 @@ impl Classes {
                 notes.push(format!("left out, for no example has it: {}", listed(&unused)));
             }
         }
+        notes.extend(alike(&self.names));
+        notes.extend(missing(&self.names));
         let is_renamed = self.is_binary && spelt.iter().any(|label| !self.has(label));
         if is_renamed {
             let mut canonical: Vec<&str> = self.names.iter().map(String::as_str).collect();
@@ -167,6 +172,34 @@ impl Classes {
         });
         encoded.collect()
     }
+}
+
+/// That some of the classes `names` differ in case alone.
+fn alike(names: &[String]) -> Option<String> {
+    let mut by_letters: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for name in names {
+        by_letters.entry(name.to_lowercase()).or_default().push(name);
+    }
+    let alike: Vec<String> =
+        by_letters.into_values().filter(|same| same.len() > 1).map(|same| same.join("/")).collect();
+    (!alike.is_empty())
+        .then(|| format!("classes that differ in case alone are classes each: {}", listed(&alike)))
+}
+
+/// That some of the classes `names` are what programs write where a value is missing.
+fn missing(names: &[String]) -> Option<String> {
+    let found: Vec<String> = names
+        .iter()
+        .filter(|name| MISSING.contains(&name.as_str()))
+        .map(|name| format!("{name:?}"))
+        .collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "{} is a class here: where it stands for a missing label, leave the cell empty and pass \
+             --drop-unlabelled",
+            found.join(", ")
+        )
+    })
 }
 
 /// A split with examples of one class alone can neither train nor measure anything.
@@ -334,6 +367,28 @@ mod tests {
             let classes = Classes::of(&rows, None).unwrap();
             assert_eq!(classes.names(), expected);
             assert_eq!(classes.notes(&rows).join("; "), note);
+        }
+    }
+
+    #[test]
+    fn classes_that_may_be_one_or_none_are_told() {
+        for (labels, note) in [
+            (
+                &["spam", "Spam", "ham", "HAM", "eggs"][..],
+                "classes that differ in case alone are classes each: HAM/ham, Spam/spam",
+            ),
+            (
+                &["NA", "0", "1"],
+                "\"NA\" is a class here: where it stands for a missing label, leave the cell empty \
+                 and pass --drop-unlabelled",
+            ),
+            (&["a", "b", "c"], ""),
+            (&["Positive", "positive", "NEGATIVE"], "labels NEGATIVE, Positive, positive read as"),
+        ] {
+            let rows = rows(&[labels, labels].concat());
+            let notes = Classes::of(&rows, None).unwrap().notes(&rows).join("; ");
+            assert!(notes.starts_with(note), "{notes}");
+            assert_eq!(notes.is_empty(), note.is_empty(), "{notes}");
         }
     }
 

@@ -17,7 +17,7 @@ use std::{
 use polars::{datatypes::ArrowDataType, prelude::*};
 
 use super::{
-    class_names::{METADATA_KEY, declared, named},
+    class_names::{Declared, METADATA_KEY, are_indices, declared, named},
     column::ColumnChoice,
     kept::{Kept, MAX_BYTES, Wanted, text_of},
     raw::{Places, RawRows},
@@ -93,6 +93,10 @@ pub(super) fn read(
     let (text, label) = (&columns[chosen.text_idx], &columns[chosen.label_idx]);
     let opened = open()?;
     let frame = guarded(|| decode(opened, container, &[text, label])).map_err(broken)?;
+    if frame.height() == 0 {
+        // A column without values may have any type: pandas writes that of a number.
+        return Ok((RawRows::none(path), chosen.notes));
+    }
     let texts = strings(frame.column(text).map_err(broken)?).map_err(|found| {
         Error::invalid(format!("{path:?}: text column {text:?} holds {found}, not strings"))
             .with_hint("choose another one with --text COLUMN")
@@ -105,15 +109,25 @@ pub(super) fn read(
         .with_hint("choose another one with --label COLUMN")
     })?;
     let places = Places::Rows { path: path.to_owned() };
-    let class_names = head.hugging_face.as_deref().and_then(|metadata| declared(metadata, label));
-    // Of a column of strings they give the order alone.
-    if let (Some(names), true) = (&class_names, label_column.dtype().is_primitive_numeric()) {
+    let mut notes = chosen.notes;
+    let class_names = match head.hugging_face.as_deref().map(|it| declared(it, label)) {
+        Some(Declared::Names(names)) => Some(names),
+        Some(Declared::Unusable(reason)) => {
+            notes.push(format!("the file's metadata {reason}: its labels are taken as they stand"));
+            None
+        }
+        Some(Declared::Nothing) | None => None,
+    };
+    // Of a column of other strings they give the order alone.
+    if let Some(names) = &class_names
+        && (label_column.dtype().is_primitive_numeric() || are_indices(&labels, names))
+    {
         labels = named(labels, names, &places)?;
     }
     drop(frame);
     let taken = [chosen.text_idx, chosen.label_idx];
     let kept = kept(file, container, &head, choice.kept(&columns, &taken)?, &columns);
-    Ok((RawRows { kept, class_names, ..RawRows::new(texts, labels, places) }, chosen.notes))
+    Ok((RawRows { kept, class_names, ..RawRows::new(texts, labels, places) }, notes))
 }
 
 fn head(file: File, container: Container) -> PolarsResult<Head> {
@@ -246,6 +260,15 @@ pub(super) fn broken(path: &Path, container: Container, source: &PolarsError) ->
         let name = reason.split('\'').nth(1).unwrap_or_default();
         return Error::invalid(format!("{path:?}: two columns are called {name:?}"))
             .with_hint("give each column a name of its own");
+    }
+    // polars 0.55 says so of a scale below zero.
+    if container == Container::ArrowFile && reason.ends_with("NegativeFooterLength") {
+        return Error::invalid(format!(
+            "{path:?}: a column of a type that is not read, such as decimals of a negative scale"
+        ))
+        .with_hint(
+            "cast it to another type, such as decimal128(38, 2) or string, or leave it out",
+        );
     }
     let hint = match reason == GAVE_UP {
         true => "copy or download the file again, or write its columns with plainer types",

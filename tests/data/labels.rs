@@ -120,6 +120,28 @@ fn a_class_label_without_a_name_is_told_and_minus_one_is_no_label() {
         assert_eq!(added.dropped, Dropped { n_unlabelled: 1, n_empty: 0 });
         assert_eq!(added.dataset.n_rows(), 15);
     }
+    // Names that are none were passed over without a word, and 0 and 1 were negative and positive.
+    for (n, (names, reason)) in [
+        (&["ham", "ham"][..], "call \"label\" a class label with the name \"ham\" twice"),
+        (&["ham", " "], "call \"label\" a class label with an empty name"),
+        (&[], "call \"label\" a class label without names"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let indices = rows(|row| Column::new("label".into(), [index(row, 2)]));
+        for (m, file) in with_names(&lab, "unusable", indices, names).iter().enumerate() {
+            let added = lab.add_file(&format!("unusable{n}{m}"), file).unwrap();
+            let note = format!("the file's metadata {reason}: its labels are taken as they stand");
+            assert!(added.notes.contains(&note), "{:?}", added.notes);
+        }
+    }
+    // Indices are indices in a column of strings too.
+    let text = rows(|row| Column::new("label".into(), [index(row, 2).to_string()]));
+    for (n, file) in with_names(&lab, "text", text, &["ham", "spam"]).iter().enumerate() {
+        let added = lab.add_file(&format!("text{n}"), file).unwrap();
+        assert_eq!(added.dataset.classes, ["ham", "spam"]);
+    }
     // A class of which the file has no example is none of the dataset.
     let two = rows(|row| Column::new("label".into(), [2 * index(row, 2)]));
     let [file, _] = with_names(&lab, "unused", two, &["World", "Sports", "Business"]);
