@@ -22,6 +22,10 @@ pub(super) const MAX_CELL_BYTES: usize = 64 << 10;
 /// What all kept columns of both splits may take in memory; one that does not fit is left out.
 pub(super) const MAX_BYTES: usize = 256 << 20;
 
+/// How reasons begin that hold only for columns that nobody named.
+const BEYOND: &str = "beyond the first";
+const LONG_CELL: &str = "a cell of";
+
 /// The columns that every dataset has, and the one that a query over both splits adds.
 const OWN_NAMES: [&str; 4] = ["text", "label", "target", "split"];
 
@@ -104,7 +108,7 @@ pub(super) fn wanted(
         };
         kept.found.extend([source.clone(), name.clone()]);
         if *keep == KeepColumns::All && wanted.len() == MAX_COLUMNS {
-            kept.left_out.push((name, format!("beyond the first {MAX_COLUMNS}")));
+            kept.left_out.push((name, format!("{BEYOND} {MAX_COLUMNS}")));
             continue;
         }
         if !is_unnamed && name != *source {
@@ -486,28 +490,48 @@ fn is_short(text: &str) -> bool {
 }
 
 fn too_long(n_bytes: usize) -> String {
-    format!("a cell of {n_bytes} bytes, at most {MAX_CELL_BYTES} are kept")
+    format!("{LONG_CELL} {n_bytes} bytes, at most {MAX_CELL_BYTES} are kept")
 }
 
 /// One line about everything that is left out; of many names the first few.
 fn left_out_note(left_out: &[(String, String)]) -> Option<String> {
     const MAX_SHOWN: usize = 5;
-    let shown: Vec<String> = left_out
-        .iter()
-        .take(MAX_SHOWN)
-        .map(|(name, reason)| format!("{name:?} ({reason})"))
-        .collect();
-    let more = match left_out.len().saturating_sub(MAX_SHOWN) {
-        0 => String::new(),
-        n_more => format!(" and {n_more} more"),
+    // A reason that several have is given once, behind all of them.
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, reason) in left_out {
+        match groups.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((reason, vec![name])),
+        }
+    }
+    let listed = |reason: &str, names: &[&str]| {
+        let some: Vec<String> =
+            names.iter().take(MAX_SHOWN).map(|name| format!("{name:?}")).collect();
+        let more = match names.len() - some.len() {
+            0 => String::new(),
+            n_more => format!(" and {n_more} more"),
+        };
+        format!("{}{more} ({reason})", some.join(", "))
     };
+    let mut shown: Vec<String> =
+        groups.iter().take(MAX_SHOWN).map(|(reason, names)| listed(reason, names)).collect();
+    let n_more: usize = groups.iter().skip(MAX_SHOWN).map(|(_, names)| names.len()).sum();
+    if n_more > 0 {
+        shown.push(format!("{n_more} more"));
+    }
     let (columns, were) = if left_out.len() == 1 { ("column", "was") } else { ("columns", "were") };
-    (!left_out.is_empty()).then(|| {
-        format!(
-            "{columns} {}{more} {were} left out; --columns A,B names those to keep",
-            shown.join(", ")
-        )
-    })
+    // What has no type that is kept is not kept by its name either.
+    let advice = match left_out.iter().any(|(_, reason)| is_by_default(reason)) {
+        true => "; --columns A,B names those to keep",
+        false => "",
+    };
+    (!left_out.is_empty())
+        .then(|| format!("{columns} {} {were} left out{advice}", shown.join(", ")))
+}
+
+/// Whether a column that is left out for this reason is kept when it is named.
+fn is_by_default(reason: &str) -> bool {
+    reason.starts_with(BEYOND) || reason.starts_with(LONG_CELL)
 }
 
 fn failed(source: &PolarsError) -> Error {
@@ -683,6 +707,33 @@ mod tests {
         let many: Vec<String> = (0..MAX_COLUMNS + 9).map(|n| format!("c{n}")).collect();
         let (wanted, kept) = wanted(&many, &[], &KeepColumns::All).unwrap();
         assert_eq!((wanted.len(), kept.left_out.len()), (MAX_COLUMNS, 9));
-        assert!(left_out_note(&kept.left_out).unwrap().contains("and 4 more were left out"));
+        let note = |left_out: &[(&str, &str)]| {
+            let owned: Vec<(String, String)> = left_out
+                .iter()
+                .map(|(name, reason)| ((*name).to_owned(), (*reason).to_owned()))
+                .collect();
+            left_out_note(&owned)
+        };
+        let many = left_out_note(&kept.left_out).unwrap();
+        assert!(
+            many.contains("and 4 more (beyond the first 64) were left out; --columns"),
+            "{many}"
+        );
+        assert_eq!(many.matches("beyond").count(), 1, "{many}");
+        assert_eq!(note(&[]), None);
+        assert_eq!(
+            note(&[("a", "bytes, not text")]).unwrap(),
+            "column \"a\" (bytes, not text) was left out"
+        );
+        assert_eq!(
+            note(&[
+                ("a", "bytes, not text"),
+                ("b", "beyond the first 64"),
+                ("c", "bytes, not text")
+            ])
+            .unwrap(),
+            "columns \"a\", \"c\" (bytes, not text), \"b\" (beyond the first 64) were left out; \
+             --columns A,B names those to keep"
+        );
     }
 }

@@ -230,8 +230,7 @@ fn typed_columns_stay_what_they_are_and_bytes_stay_out() {
             ("both", "struct[2]"),
         ];
         assert_eq!(types(&added), expected);
-        let note = "column \"image\" (bytes, not text) was left out; --columns A,B names those to \
-                    keep";
+        let note = "column \"image\" (bytes, not text) was left out";
         assert!(added.notes.iter().any(|found| found == note), "{:?}", added.notes);
         let error = add(&lab, "x", file, "image").unwrap_err();
         assert_eq!(error.to_string(), "column \"image\" cannot be kept: bytes, not text");
