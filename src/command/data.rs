@@ -59,7 +59,7 @@ pub struct Add {
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     test_size: Option<f64>,
     /// The seed of that split
-    #[arg(long, default_value_t = AddRequest::DEFAULT_SEED)]
+    #[arg(long, default_value_t = AddRequest::DEFAULT_SEED, allow_negative_numbers = true)]
     seed: u64,
     /// The positive one of two classes: precision, recall, F1 and probabilities are of it; without
     /// it `positive`, or the last one
@@ -98,7 +98,7 @@ pub struct Head {
     /// The dataset, or one split of it: NAME.train
     name: String,
     /// How many
-    #[arg(short, default_value_t = 5, value_name = "ROWS")]
+    #[arg(short, default_value_t = 5, value_name = "ROWS", allow_negative_numbers = true)]
     n: usize,
 }
 

@@ -62,6 +62,7 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
             ));
         }
     }
+    check_marks(grammar)?;
     // Who names the quote knows what it means.
     if dialect.quote.is_some() {
         return Ok(Settled { grammar, notes });
@@ -117,6 +118,22 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
         None => Ok(Settled { grammar, notes }),
         Some(trouble) => Err(trouble),
     }
+}
+
+/// That no character has two meanings: one may be named and the other one the usual or guessed one.
+///
+/// # Errors
+/// When one has.
+fn check_marks(grammar: Grammar) -> Result<()> {
+    let Grammar { delimiter, quote, escape, .. } = grammar;
+    if Some(delimiter) != quote && Some(delimiter) != escape {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{:?} cannot be the delimiter and a quote or escape",
+        char::from(delimiter)
+    ))
+    .with_hint("give each its own character with --delimiter and --quote, or pass --quote none"))
 }
 
 /// `trouble` without the name of the file.
@@ -309,6 +326,7 @@ mod tests {
     use crate::data::Dialect;
 
     /// What a file is read as: its rows, and what is said of it.
+    #[derive(Debug)]
     struct Told {
         rows: Vec<(u32, Vec<String>)>,
         notes: String,
@@ -561,6 +579,23 @@ mod tests {
         assert_eq!(told.rows[0].1[0], "the \\\"Wiz\\\" man");
         let told = read("a.csv", backslash, &says(None, Some(Mark::Char('\\')))).unwrap();
         assert_eq!((told.rows[0].1[0].as_str(), told.notes.as_str()), ("the \"Wiz\" man", ""));
+    }
+
+    #[test]
+    fn no_character_has_two_meanings() {
+        let usual = Dialect::default;
+        for dialect in [
+            Dialect { delimiter: Some('"'), ..usual() },
+            Dialect { quote: Some(Mark::Char(',')), ..usual() },
+            Dialect { escape: Some(Mark::Char(',')), ..usual() },
+        ] {
+            let error = read("a.csv", "text,label\na,1\n", &dialect).unwrap_err();
+            let said = error.to_string();
+            assert!(said.ends_with("cannot be the delimiter and a quote or escape"), "{said}");
+            assert!(error.hint().unwrap().contains("--quote none"), "{error:?}");
+        }
+        let bare = Dialect { delimiter: Some('"'), quote: Some(Mark::None), ..usual() };
+        assert_eq!(read("a.csv", "text\"label\na\"1\n", &bare).unwrap().rows[0].1, ["a", "1"]);
     }
 
     #[test]
