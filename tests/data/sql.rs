@@ -199,7 +199,7 @@ fn the_words_of_other_databases_are_understood() {
         (
             "describe sample.test",
             r#"[{"column": "text", "type": "str"}, {"column": "label", "type": "str"},
-                {"column": "target", "type": "i64"}]"#,
+                {"column": "target", "type": "i32"}]"#,
         ),
         ("describe select 1.5 as x", r#"[{"column": "x", "type": "f64"}]"#),
     ] {
