@@ -180,7 +180,8 @@ fn agreement(head: &str, is_cut: bool, grammar: Grammar) -> (usize, f64) {
     let mut counts = Vec::new();
     while counts.len() < N_SAMPLED && matches!(records.next(&mut fields), Ok(Some(_))) {
         // The last one may go on behind the head.
-        if !(is_cut && records.is_at_end()) && !is_blank(head, &fields) {
+        let is_whole = !(is_cut && records.is_at_end());
+        if is_whole && !is_blank(head, &fields) {
             counts.push(fields.len());
         }
     }
