@@ -138,12 +138,12 @@ const BATCH: Endpoint = Endpoint {
     method: Method::Post,
     path: "/predict/batch",
     does: "predicts many texts, in their order",
-    detail: "As JSON, all or none: one faulty text refuses the batch, and says which. As lines of \
+    detail: "As JSON, all texts or none: if one is faulty, the whole batch is refused, and the error says which one. As lines of \
              JSON (application/x-ndjson), each line is a question of its own and is answered while \
              later ones are still being sent; the limits are those of a single prediction for each \
              line, and there is none for their number. Each line may name a model of its own. A line \
-             that cannot be answered gets an error with its number in place of an answer. Read answers while you send: a client that takes \
-             none for 10 seconds, or sends nothing for so long, is given up.",
+             that cannot be answered gets an error with its number in place of an answer. Read answers while you send: the server \
+             ends the connection of a client that reads no answer, or sends nothing, for 10 seconds.",
     takes: &[
         Content {
             media_type: "application/json",

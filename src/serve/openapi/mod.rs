@@ -75,8 +75,9 @@ fn document(limits: &Limits) -> Value {
             "title": env!("CARGO_PKG_NAME"),
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "Predictions of a text classifier",
-            "description": "Every refusal is JSON of one shape. Every answer carries the id of its \
-                            request in the header x-request-id; one that the request brings is kept.",
+            "description": "All errors have the same JSON: the schema Error. Every answer has the id of \
+                            its request in the header x-request-id. A request may send an id of its \
+                            own in this header; then the answer has the same one.",
             "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
         },
         // Relative to this document: also behind a proxy that puts a prefix in front.
@@ -183,12 +184,6 @@ fn refusal_name(status: u16) -> String {
 }
 
 fn refusal(status: u16, meaning: &str, error_types: &[&str]) -> Value {
-    let schema = json!({
-        "allOf": [
-            { "$ref": "#/components/schemas/Error" },
-            { "properties": { "error_type": { "enum": error_types } } },
-        ],
-    });
     let mut headers = headers();
     if matches!(status, 429 | 503) {
         headers["retry-after"] = json!({
@@ -197,9 +192,11 @@ fn refusal(status: u16, meaning: &str, error_types: &[&str]) -> Value {
         });
     }
     json!({
-        "description": meaning,
+        "description": format!("{meaning} error_type: {}.", error_types.join(", ")),
         "headers": headers,
-        "content": { "application/json": { "schema": schema } },
+        // One schema for all of them, so that a generated client has one type of error.
+        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+        "x-error-types": error_types,
     })
 }
 
@@ -236,6 +233,20 @@ mod tests {
                 assert!(found.contains(reference.as_str()), "{reference}");
             }
         }
+    }
+
+    /// Clients that are generated from the document have one type of error, and tools that do not know
+    /// lines of JSON have no example of them to send.
+    #[test]
+    fn all_refusals_have_the_same_named_schema() {
+        let document = document(&Limits::default());
+        for (name, refusal) in document["components"]["responses"].as_object().unwrap() {
+            let schema = &refusal["content"]["application/json"]["schema"];
+            assert_eq!(*schema, json!({ "$ref": "#/components/schemas/Error" }), "{name}");
+            assert!(!refusal["x-error-types"].as_array().unwrap().is_empty(), "{name}");
+        }
+        let lines = &document["components"]["schemas"]["LineQuestions"];
+        assert!(lines.get("examples").is_none() && lines.get("example").is_none(), "{lines}");
     }
 
     #[test]
