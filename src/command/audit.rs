@@ -31,7 +31,7 @@ impl Audit {
         let events = session.book.registry()?.audit(&query)?;
         let output = Output::new(&events);
         if events.is_empty() {
-            return Ok(output.text("nothing to account for"));
+            return Ok(output.text("no events yet"));
         }
         let mut table = Table::new([
             ("time (UTC)", Align::Left),

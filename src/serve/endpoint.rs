@@ -168,7 +168,7 @@ const BATCH: Endpoint = Endpoint {
 const BATCH_OF_MODEL: Endpoint = Endpoint {
     path: "/models/{model}/predict/batch",
     does: "the same as /predict/batch, by this model",
-    detail: "A body or a line may name the model too, but no other one.",
+    detail: "If the body or a line names a model, it must be this one.",
     parameter: MODEL,
     takes: &[
         Content {
@@ -204,7 +204,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/models/{model}/predict",
         does: "the same as /predict, by this model",
-        detail: "A body may name the model too, but no other one.",
+        detail: "If the body names a model, it must be this one.",
         parameter: MODEL,
         takes: &[Content {
             media_type: "application/json",
@@ -228,7 +228,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         path: "/health",
-        does: "says which model version answers, and how it did so far",
+        does: "says which model version answers, and what it has predicted so far",
         detail: "The status, 503 without a version in production, and all fields but models are of the \
                  default model; models has the same of every one.",
         answers: &[(200, &[json_of("Health")]), (503, &[json_of("Unavailable")])],
@@ -265,7 +265,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         path: "/docs",
-        does: "a page that explains the endpoints and tries them out",
+        does: "a page where the endpoints are explained and can be tried",
         answers: &[(200, &[HTML])],
         access: Access::Open,
         handler: |_| get(page::docs),
@@ -281,10 +281,10 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         path: "/assets/{name}",
-        does: "what the pages are made of",
+        does: "files of the pages: style sheets, scripts, the icon",
         parameter: Some(Parameter {
             name: "name",
-            does: "The name of a part.",
+            does: "The name of the file.",
             values: page::asset_names,
         }),
         answers: &[

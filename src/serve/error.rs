@@ -279,7 +279,7 @@ impl ApiError {
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too_late",
-                "the model did not get to this request in time",
+                "the request waited too long for the model",
                 "try again in a second, or send smaller batches",
             )
         }

@@ -224,7 +224,7 @@ fn an_answer_is_copied_into_a_file_that_reads_back_the_same() {
         let before = std::fs::read(&path).unwrap();
         let error = lab.datasets.sql(&copy, &ExtraTables::none()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
-        assert_eq!(error.hint(), Some("name another file: copy writes over none"));
+        assert_eq!(error.hint(), Some("name another file: `copy` replaces no file"));
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
     lab.add("sample", Source::Sample { seed: 42 }).unwrap();

@@ -120,7 +120,7 @@ fn closing(tokens: &[(usize, Token<'_>)]) -> Option<usize> {
 /// A query has no flag that would allow to write over a file.
 fn taken(error: Error) -> Error {
     match error.kind() {
-        ErrorKind::Conflict => error.with_hint("name another file: copy writes over none"),
+        ErrorKind::Conflict => error.with_hint("name another file: `copy` replaces no file"),
         _ => error,
     }
 }

@@ -16,7 +16,7 @@ const SCHEMAS: &str = include_str!("schemas.json");
 const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (
         400,
-        "The body is no JSON, or broke off; the request names no host, or several.",
+        "The body is not JSON, or is incomplete; or the request names no host, or several.",
         &["malformed_json", "incomplete_body", "invalid_host"],
     ),
     (401, "The server asks for an API key.", &["unauthorized"]),
@@ -30,19 +30,23 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (413, "The body is too long.", &["payload_too_large"]),
     (
         415,
-        "The body is announced as something else than JSON in UTF-8.",
+        "The content-type header of the request is not JSON in UTF-8.",
         &["unsupported_media_type"],
     ),
-    (422, "The body is JSON, but not what the endpoint takes.", &["validation_error"]),
+    (
+        422,
+        "The body is JSON, but it is not a valid request for this endpoint.",
+        &["validation_error"],
+    ),
     (
         429,
-        "The caller asks too often, or too much work is waiting already.",
+        "The caller sends requests too often, or too much work is waiting already.",
         &["too_many_requests", "overloaded"],
     ),
     (500, "The model failed; the server's log says why.", &["internal"]),
     (
         503,
-        "No version is in production, or the model did not get to the request in time.",
+        "No version is in production, or the request waited too long for the model.",
         &["model_unavailable", "too_late"],
     ),
 ];
@@ -173,9 +177,9 @@ fn headers() -> Value {
 
 fn meaning(status: u16) -> &'static str {
     match status {
-        304 => "The client has it already.",
+        304 => "The client has the current version already.",
         503 => "No version is in production.",
-        _ => "All is well.",
+        _ => "The request succeeded.",
     }
 }
 
@@ -187,7 +191,7 @@ fn refusal(status: u16, meaning: &str, error_types: &[&str]) -> Value {
     let mut headers = headers();
     if matches!(status, 429 | 503) {
         headers["retry-after"] = json!({
-            "description": "Seconds to wait; none while there is no model.",
+            "description": "How many seconds to wait; absent while there is no model.",
             "schema": { "type": "integer" },
         });
     }
