@@ -144,7 +144,7 @@ impl ApiError {
             StatusCode::UNAUTHORIZED,
             "unauthorized",
             "the API key is unknown, revoked or expired",
-            "`trialbook keys list` says which keys hold, `trialbook keys add NAME` makes a new one",
+            "`trialbook keys list` shows which keys are valid, `trialbook keys add NAME` makes a new one",
         )
     }
 

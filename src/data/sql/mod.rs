@@ -86,7 +86,7 @@ impl Datasets {
                 let answer = match Statement::of(&copy.query)? {
                     Statement::Copy => {
                         return Err(Error::invalid("sql: a copy within a copy")
-                            .with_hint("write one `copy (select …) to 'file.csv'` a file"));
+                            .with_hint("write one `copy (select …) to 'file.csv'` for each file"));
                     }
                     _ => self.sql(&copy.query, tables)?,
                 };

@@ -99,9 +99,9 @@ const FEW_KNOWN = 0.25;
 
 /// What people should know before they rely on an answer; nothing of most.
 function warning({ known_share }) {
-  if (known_share === 0) return "The model knows no word of this text: its answer says nothing about it.";
+  if (known_share === 0) return "The model knows no word of this text: its answer means nothing.";
   if (known_share < FEW_KNOWN) {
-    return `The model knows only ${(100 * known_share).toFixed(0)} % of the words of this text: its answer says little about it.`;
+    return `The model knows only ${(100 * known_share).toFixed(0)} % of the words of this text: its answer means little.`;
   }
   return "";
 }
@@ -172,7 +172,7 @@ function showAnswers(asked, answers) {
   const which = nUnknown === 1 ? "1 text has" : `${count(nUnknown)} texts have`;
   showWarning(
     "batch-warning",
-    nUnknown ? `${which} no word that the model knows: its answer says nothing about such a text.` : "",
+    nUnknown ? `${which} no word that the model knows: its answer means nothing for such a text.` : "",
   );
   byId("rows").replaceChildren(...asked.map(({ text }, idx) => row(text, answers[idx])));
   byId("batch-about").textContent = about(answers[0], `${answers.length} texts in `);
