@@ -115,7 +115,7 @@ fn every_format_keeps_its_columns_with_their_types() {
 fn columns_are_chosen_by_name_or_left_out() {
     let lab = Lab::new();
     let file = lab.write("a.csv", delimited(','));
-    let added = add(&lab, "some", &file, "country, id").unwrap();
+    let added = add(&lab, "part", &file, "country, id").unwrap();
     assert_eq!(types(&added), [("id", "i64"), ("country", "str")]);
     for (columns, expected) in [
         ("id,colour", "no column \"colour\" to keep in the source"),
@@ -133,7 +133,7 @@ fn columns_are_chosen_by_name_or_left_out() {
     let error = lab.datasets.add("x", &request, &Monitor::silent()).unwrap_err();
     assert!(error.to_string().contains("this source has no columns"), "{error}");
     // The same examples with other columns are the same dataset, and one is told.
-    let again = add(&lab, "some", &file, "price").unwrap();
+    let again = add(&lab, "part", &file, "price").unwrap();
     assert_eq!(again.outcome, AddOutcome::Unchanged);
     assert_eq!(types(&again), [("id", "i64"), ("country", "str")]);
     assert!(again.notes.last().unwrap().contains("stay as they are: id (i64), country (str)"));
@@ -151,11 +151,11 @@ fn names_that_a_dataset_has_itself_are_changed_and_said() {
         ..AddRequest::new(Source::Path(file))
     };
     let added = lab.datasets.add("a", &request, &Monitor::silent()).unwrap();
-    assert_eq!(types(&added), [("text.1", "str"), ("split.1", "i64"), ("split.2", "str")]);
+    assert_eq!(types(&added), [("text.1", "str"), ("split.1", "i64"), ("split.1.1", "str")]);
     assert!(
         added.notes.contains(&"column \"text\" kept as \"text.1\", its own name is taken".into())
     );
-    let found = lab.sql("select text, \"text.1\" as t, \"split.1\" as s, \"split.2\" as u from a order by text limit 1");
+    let found = lab.sql("select text, \"text.1\" as t, \"split.1\" as s, \"split.1.1\" as u from a order by text limit 1");
     assert_eq!(found, json!([{"text": "t0", "t": "x0", "s": 0, "u": "q"}]));
 }
 
@@ -178,7 +178,7 @@ fn what_only_one_split_has_is_null_in_the_other() {
             {"text": "a", "zip": "1010", "year": 1999.0, "tags": null},
             {"text": "b", "zip": "1020", "year": 2001.0, "tags": null},
             {"text": "c", "zip": null, "year": 2.5, "tags": null},
-            {"text": "d", "zip": "0999", "year": null, "tags": "[\"p\",1]"},
+            {"text": "d", "zip": "0999", "year": null, "tags": "[\"p\", 1]"},
             {"text": "e", "zip": null, "year": null, "tags": null},
             {"text": "f", "zip": "1", "year": 2.0, "tags": null},
         ])
