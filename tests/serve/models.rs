@@ -218,7 +218,7 @@ async fn a_busy_model_keeps_no_other_one_waiting() {
 #[test]
 fn names_that_cannot_be_served_together_are_refused() {
     for (names, expected) in [
-        (&[][..], "without a model"),
+        (&[][..], "at least one model"),
         (&["A", "A"], "\"A\" is named twice"),
         (&["A", ""], "empty"),
         (&["A/1"], "contains '/'"),
