@@ -345,6 +345,85 @@ fn names_follow_the_dataset_and_the_only_model_in_production_is_meant() {
     assert_eq!(named["model"]["name"], "SentimentClassifier");
 }
 
+/// A version is named in one word or two, a split in the name or by a flag, a stage as a word or a
+/// flag; everywhere.
+#[test]
+fn every_command_takes_names_in_the_same_forms() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    for ngram in ["1", "2"] {
+        book.json(&["train", "tfidf", "--data", "sample", "--ngram", ngram]);
+    }
+    let name = "SentimentClassifier";
+    let second = format!("{name}/2");
+    for (args, stage) in [
+        (&[name, "2", "Staging"][..], "Staging"),
+        (&[&second, "Archived"], "Archived"),
+        (&[&second, "--stage", "staging"], "Staging"),
+        (&[name, "Staging", "None"], "None"),
+        (&[name, "2", "--stage", "Staging"], "Staging"),
+        (&[name, "2", "--gate"], "Production"),
+    ] {
+        book.json(&[&["promote"], args].concat());
+        assert_eq!(book.json(&["models", "show", &second])["stage"], stage, "{args:?}");
+    }
+    let split = |args: &[&str]| {
+        let answer = book.json(&[&["evaluate"], args].concat());
+        format!(
+            "{}/{} {}.{}",
+            answer["model"], answer["version"], answer["dataset"], answer["split"]
+        )
+        .replace('"', "")
+    };
+    for (args, expected) in [
+        (&[name, "--data", "sample"][..], "2 sample.test"),
+        (&[name, "1", "--data", "sample.train"], "1 sample.train"),
+        (&["1", "--data", "sample", "--split", "train"], "1 sample.train"),
+        (&[name, "Production", "--data", "sample.test", "--split", "test"], "2 sample.test"),
+        (&["--data", "sample.test"], "2 sample.test"),
+    ] {
+        assert_eq!(split(args), format!("{name}/{expected}"), "{args:?}");
+    }
+    let version = |args: &[&str]| book.json(args)["version"].clone();
+    assert_eq!(version(&["models", "show", name, "1"]), 1);
+    assert_eq!(version(&["models", "show", name, "latest"]), 2);
+    assert_eq!(version(&["models", "tag", name, "1", "owner=ada"]), 1);
+    assert_eq!(version(&["models", "tag", &second, "owner=ada"]), 2);
+    assert_eq!(version(&["models", "alias", name, "best", "2"]), 2);
+    assert_eq!(version(&["models", "alias", name, "1", "old"]), 1);
+    assert_eq!(version(&["models", "alias", &second, "new"]), 2);
+    assert_eq!(version(&["gate", name, "latest"]), 2);
+    assert_eq!(book.json(&["predict", "good", "--model", "1"])["model"]["version"], 1);
+    let folder = book.store().join("out");
+    assert_eq!(version(&["models", "export", name, "1", folder.to_str().unwrap()]), 1);
+    assert_eq!(version(&["models", "delete", name, "1"]), 1);
+    for (args, expected) in [
+        (&["promote", name, "Staging"][..], "which version of SentimentClassifier?"),
+        (&["promote", &second, "Staging", "--stage", "None"], "two stages"),
+        (&["evaluate", &second, "1", "--data", "sample"], "names a version, and 1 another"),
+        (&["evaluate", "--data", "sample.test", "--split", "train"], "names a split"),
+        (&["data", "show", "sample.test"], "is one split"),
+        (&["train", "tfidf", "--data", "sample.train"], "is one split"),
+    ] {
+        let said = book.fails(1, args);
+        assert!(said.contains(expected) && said.contains("hint: "), "{args:?}: {said}");
+    }
+    let counted = book.json(&["data", "counts", "sample.test", "label"]);
+    assert_eq!(counted, book.json(&["data", "counts", "sample", "label", "--split", "test"]));
+    assert_eq!(counted[0]["count"], 500);
+    assert_eq!(
+        book.json(&["data", "head", "sample.test"]),
+        book.json(&["data", "head", "sample", "--split", "test"])
+    );
+    let said = book.fails(1, &["data", "counts", "sample", "lable"]);
+    assert!(said.contains("\"lable\" does not exist") && said.contains("label"), "{said}");
+    for args in [&["words", "--by", "label"][..], &["label", "--by", "split"]] {
+        let plot = book.json(&[&["plot", "sample"], args].concat());
+        assert!(plot["title"].as_str().unwrap().ends_with(args[2]), "{plot}");
+    }
+    assert!(book.fails(1, &["plot", "run", "x", "--by", "label"]).contains("--by label"));
+}
+
 /// "zzz qqq" was answered with 0.53 confidence, and nothing said that it meant nothing.
 #[test]
 fn a_text_without_a_known_word_is_answered_with_a_warning() {

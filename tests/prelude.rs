@@ -152,6 +152,22 @@ fn what_is_built_is_found_and_not_built_again() {
 }
 
 #[test]
+fn status_says_that_another_process_builds() {
+    let bench = Workbench::new();
+    bench.write("preludes/.lock", "");
+    let lock = fs::File::open(bench.path("preludes/.lock")).unwrap();
+    assert_eq!(bench.json(&["status"])["being_built"], false);
+    lock.lock().unwrap();
+    assert_eq!(bench.json(&["status"])["being_built"], true);
+    let said = bench.call(&["status"]).stdout;
+    assert!(said.contains("missing: another process builds it now"), "{said}");
+    drop(lock);
+    bench.build();
+    let status = bench.json(&["status"]);
+    assert_eq!((&status["being_built"], &status["state"]), (&false.into(), &"fresh".into()));
+}
+
+#[test]
 fn status_says_how_far_completion_is() {
     let bench = Workbench::new();
     let dir = bench.build();

@@ -73,7 +73,17 @@ fn cells_are_taken_from_arguments() {
     let json = answer.stdout.split_once('\n').unwrap().1;
     assert_eq!(serde_json::from_str::<Value>(json).unwrap()[0]["name"], "sample");
     let said = book.fails(1, &["-c", ":trian tfidf"]);
-    assert!(said.contains("'train'") && !said.contains("cell 1"), "{said}");
+    assert!(said.contains("write :train") && !said.contains("cell 1"), "{said}");
+    for (cell, hint) in [
+        (":hlep", "hint: write :help; :help lists all commands"),
+        (":trian tfidf --data sample", "hint: write :train;"),
+        // No compiler is looked for, and no prelude built.
+        ("train tfidf --data sample", "hint: write `:train tfidf --data sample`"),
+        ("help", "hint: write `:help`"),
+    ] {
+        let said = Answer::of(book.command().args(["-c", cell]).env("PATH", "/nowhere")).stderr;
+        assert!(said.contains(hint), "{cell}: {said}");
+    }
     let said = book.fails(1, &["-c", ":predict don't"]);
     assert!(said.contains("quote") && said.contains("hint: "), "{said}");
     book.fails(2, &["-c", ":runs list", "runs", "list"]);

@@ -9,6 +9,7 @@ use std::{
 use super::{
     failure::Failure,
     front::{Event, Front},
+    mistyped::check_verb,
     verbs,
     words::words,
 };
@@ -54,6 +55,9 @@ fn parse_and_run(
 ) -> Result<(), Failure> {
     let words = words(line, sql_flag_takes_value)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let Some(verb) = words.first() {
+        check_verb(verb)?;
+    }
     let (command, json) = match command::request(&words)? {
         Request::Run { command, json } => (command, json),
         Request::Help(text) => {

@@ -17,6 +17,7 @@ use crate::{
         front::{Event, Front, Stream},
         host::short,
         log::Log,
+        mistyped::check_colon,
         part::{Part, PartKind, parts},
         session_command::{SessionCommand, SessionHost},
         shell_line,
@@ -267,6 +268,14 @@ impl Interpreter {
         {
             let _part = self.running.command(&interrupt);
             self.interrupt = interrupt.clone();
+            check_colon(part.text, |name| {
+                let is_in_scope = |engine: &mut Engine| {
+                    let scope = engine.scope();
+                    scope.variables.contains_key(name)
+                        || scope.item_names().iter().any(|item| item == name)
+                };
+                self.with_engine(is_in_scope).unwrap_or(false)
+            })?;
             self.add_extern_crates(part.text)?;
             self.ready_engine(&interrupt).map_err(unavailable)?;
         }

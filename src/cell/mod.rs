@@ -13,6 +13,7 @@ mod history;
 mod host;
 mod interpreter;
 mod log;
+mod mistyped;
 pub(crate) mod part;
 mod progress;
 mod session_command;

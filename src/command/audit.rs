@@ -16,7 +16,7 @@ use crate::{
 /// `audit --limit 20 --since 7d`
 #[derive(Debug, Clone, Args)]
 pub struct Audit {
-    /// At most so many
+    /// Show at most this many events
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
     /// Only from then on: a date (2026-11-21) or so long ago (7d, 12h)
@@ -31,7 +31,7 @@ impl Audit {
         let events = session.book.registry()?.audit(&query)?;
         let output = Output::new(&events);
         if events.is_empty() {
-            return Ok(output.text("nothing to account for"));
+            return Ok(output.text("no events yet"));
         }
         let mut table = Table::new([
             ("time (UTC)", Align::Left),

@@ -1,11 +1,15 @@
-//! `data add|sample|list|show|head|describe|remove`: datasets.
+//! `data add|sample|list|show|head|counts|describe|remove`: datasets.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Session, dialect::DialectArgs};
+use super::{
+    Session,
+    dialect::DialectArgs,
+    named::{SplitFlag, whole},
+};
 use crate::{
     data::{AddRequest, Dataset, KeepColumns, Source},
     error::{Error, Result},
@@ -23,8 +27,10 @@ pub enum Data {
     List,
     /// Show a dataset: splits, classes, fingerprints
     Show(Named),
-    /// Show the first examples: NAME, NAME.train or NAME.test
+    /// Show the first examples of a dataset or of one split
     Head(Head),
+    /// Count the values of a column, of a dataset or of one split
+    Counts(Counts),
     /// Describe a dataset: balance, lengths, telling words, duplicates, overlap
     Describe(Named),
     /// Remove a dataset from the store; runs and models that used it stay
@@ -36,9 +42,10 @@ pub enum Data {
 pub struct Add {
     /// The name to give it
     name: String,
-    /// A file that is split into train and test, or a folder with both; several files as a folder or
-    /// as a pattern in quotes, 'data/*.parquet'; - is standard input. Also .gz and .zst. Columns of
-    /// CSV without a name are called "Unnamed: 2" (counted from 0), repeated ones text.1, text.2
+    /// A file, which is split into train and test, or a folder with both. Several files: a folder,
+    /// or a pattern in quotes, 'data/*.parquet'. - is standard input. Files may be packed (.gz,
+    /// .zst). Columns of CSV without a name are called "Unnamed: 2" (counted from 0), repeated ones
+    /// text.1, text.2
     #[arg(required_unless_present_all = ["train", "test"], conflicts_with_all = ["train", "test"])]
     path: Option<PathBuf>,
     /// The file or files of the train split
@@ -61,8 +68,8 @@ pub struct Add {
     /// The seed of that split
     #[arg(long, default_value_t = AddRequest::DEFAULT_SEED, allow_negative_numbers = true)]
     seed: u64,
-    /// The positive one of two classes: precision, recall, F1 and probabilities are of it; without
-    /// it `positive`, or the last one
+    /// The positive one of two classes: precision, recall, F1 and probabilities are those of this
+    /// class; without it `positive`, or the last one
     #[arg(long, value_name = "CLASS", allow_hyphen_values = true)]
     positive: Option<String>,
     /// Leave out rows whose label is null or empty, and say how many
@@ -97,8 +104,24 @@ pub struct Named {
 pub struct Head {
     /// The dataset, or one split of it: NAME.train
     name: String,
+    #[command(flatten)]
+    split: SplitFlag,
     /// How many
     #[arg(short, default_value_t = 5, value_name = "ROWS", allow_negative_numbers = true)]
+    n: usize,
+}
+
+/// The values of a column.
+#[derive(Debug, Clone, Args)]
+pub struct Counts {
+    /// The dataset, or one split of it: NAME.train
+    name: String,
+    /// The column: label, or one that was kept
+    column: String,
+    #[command(flatten)]
+    split: SplitFlag,
+    /// How many values; all of them are in the JSON
+    #[arg(short, default_value_t = 50, value_name = "ROWS")]
     n: usize,
 }
 
@@ -112,11 +135,17 @@ impl Data {
                 Ok(datasets.add(&sample.name, &request, &session.monitor)?.to_output())
             }
             Self::List => Ok(Dataset::list_output(&datasets.list()?)),
-            Self::Show(named) => Ok(datasets.get(&named.name)?.to_output()),
-            Self::Head(head) => Ok(datasets.head(&head.name, head.n)?.to_output()),
-            Self::Describe(named) => Ok(datasets.describe(&named.name)?.to_output()),
+            Self::Show(named) => Ok(datasets.get(whole(&named.name)?)?.to_output()),
+            Self::Head(head) => {
+                Ok(datasets.head(&head.split.join(&head.name)?, head.n)?.to_output())
+            }
+            Self::Counts(counts) => {
+                let Counts { name, column, split, n } = counts;
+                Ok(datasets.value_counts(&split.join(name)?, column)?.to_output(*n))
+            }
+            Self::Describe(named) => Ok(datasets.describe(whole(&named.name)?)?.to_output()),
             Self::Remove(named) => {
-                session.book.remove_dataset(&named.name)?;
+                session.book.remove_dataset(whole(&named.name)?)?;
                 Ok(Output::new(json!({"name": named.name, "removed": true}))
                     .text(format!("removed dataset {}", named.name)))
             }

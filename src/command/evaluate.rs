@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
-use super::{Session, model_or_default};
+use super::{
+    Session, model_or_default,
+    named::{SplitFlag, join, model_forms, version_forms, version_word},
+};
 use crate::{
     error::{Error, Result},
     output::Output,
@@ -15,14 +18,15 @@ use crate::{
 /// `evaluate SentimentClassifier/2 --data imdb --split test`
 #[derive(Debug, Clone, Args)]
 pub struct Evaluate {
-    /// The model: NAME, NAME/3, NAME/Production or NAME@alias; without it the one model in production
+    #[arg(help = model_forms!("; without it the one model in production"))]
     model: Option<String>,
-    /// The dataset
+    #[arg(value_parser = version_word, help = version_forms!(""))]
+    version: Option<String>,
+    /// The dataset, or one split of it: NAME.train; without a split NAME.test
     #[arg(long, value_name = "NAME")]
     data: String,
-    /// The split
-    #[arg(long, default_value = "test")]
-    split: String,
+    #[command(flatten)]
+    split: SplitFlag,
     /// Also write metrics.json, curves and pictures into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<std::path::PathBuf>,
@@ -30,9 +34,14 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let model = model_or_default(session, self.model.as_ref())?;
+        let model = match (&self.model, self.version.as_deref()) {
+            (Some(model), Some(version)) => join(model, Some(version))?,
+            (model, _) => model_or_default(session, model.as_ref())?,
+        };
         let version = session.book.registry()?.resolve(&model)?;
-        let evaluation = session.book.evaluate(&version, &self.data, &self.split)?;
+        let named = self.split.join(&self.data)?;
+        let (data, split) = named.split_once('.').unwrap_or((&named, "test"));
+        let evaluation = session.book.evaluate(&version, data, split)?;
         if let Some(dir) = &self.out {
             std::fs::create_dir_all(dir)
                 .map_err(|source| Error::io("create the folder", dir, source))?;
@@ -44,11 +53,11 @@ impl Evaluate {
         Ok(Output::new(json!({
             "model": version.model,
             "version": version.version,
-            "dataset": self.data,
-            "split": self.split,
+            "dataset": data,
+            "split": split,
             "metrics": metrics,
         }))
-        .text(format!("{}/{} on {}.{}\n", version.model, version.version, self.data, self.split))
+        .text(format!("{}/{} on {}.{}\n", version.model, version.version, data, split))
         .table(evaluation.table())
         .text("")
         .table(evaluation.report()))

@@ -3,7 +3,12 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Session, model_or_default};
+use super::{
+    Session, model_or_default,
+    named::{
+        is_number_alone, is_reference, join, model_forms, version, version_forms, version_word,
+    },
+};
 use crate::{
     book::now_ms,
     error::{Error, ErrorKind, Result},
@@ -12,26 +17,13 @@ use crate::{
     registry::Stage,
 };
 
-/// One version of a model, in two words or in one.
-#[derive(Debug, Clone, Args)]
-pub(super) struct Subject {
-    /// The registered model, or one version of it: NAME/2 or NAME@alias; a number alone is a version
-    /// of the one model in production
-    name: String,
-    /// The version, where NAME does not say it
-    #[arg(value_parser = version_number)]
-    version: Option<u32>,
-}
-
 /// `gate NAME VERSION`
 #[derive(Debug, Clone, Args)]
 pub struct Gate {
-    /// The registered model, or one version of it: NAME/2 or NAME@alias; a number alone is a version
-    /// of the one model in production, and nothing at all its newest version
+    #[arg(help = model_forms!("; without it the newest version of the one model in production"))]
     name: Option<String>,
-    /// The version, where NAME does not say it
-    #[arg(value_parser = version_number)]
-    version: Option<u32>,
+    #[arg(value_parser = version_word, help = version_forms!(""))]
+    version: Option<String>,
     /// The F1 that is enough while there is no Production version
     #[arg(long = "min", value_name = "F1", default_value_t = Policy::default().min_f1)]
     min_f1: f64,
@@ -40,18 +32,24 @@ pub struct Gate {
 /// `promote NAME VERSION`
 #[derive(Debug, Clone, Args)]
 pub struct Promote {
-    #[command(flatten)]
-    subject: Subject,
-    /// The stage to move it to: None, Staging, Production or Archived
-    #[arg(long, default_value = "Production")]
-    stage: Stage,
-    /// Judge it first; a version that is blocked stays where it is
+    #[arg(help = model_forms!(""))]
+    name: String,
+    #[arg(value_parser = version_word, help = version_forms!(""))]
+    version: Option<String>,
+    /// The stage to move it to, as the last word or as --stage: None, Staging, Production or Archived;
+    /// without it Production
+    #[arg(value_name = "STAGE")]
+    to: Option<Stage>,
+    /// The stage to move it to
+    #[arg(long, conflicts_with = "to")]
+    stage: Option<Stage>,
+    /// Judge the version first; if it is blocked, it stays where it is
     #[arg(long, conflicts_with = "force")]
     gate: bool,
     /// With --gate: the F1 that is enough while there is no Production version
     #[arg(long = "min", requires = "gate", value_name = "F1", default_value_t = Policy::default().min_f1)]
     min_f1: f64,
-    /// Go ahead without a passing verdict; the reason is kept with the version
+    /// Promote without a passing verdict; the reason is kept with the version
     #[arg(long, requires = "reason")]
     force: bool,
     /// Why it is forced
@@ -62,54 +60,41 @@ pub struct Promote {
 /// `rollback NAME`
 #[derive(Debug, Clone, Args)]
 pub struct Rollback {
-    /// The registered model; NAME/2 if that is the version to take back; without it the one model in
-    /// production
+    #[arg(help = model_forms!("; without it the one model in production"))]
     name: Option<String>,
+    #[arg(value_parser = version_word, help = version_forms!(": it has to be in Production"))]
+    version: Option<String>,
     /// Why, kept with the version
     #[arg(long, default_value = "", value_name = "WHY")]
     reason: String,
 }
 
-impl Subject {
-    /// The model and the number of its version.
-    fn find(&self, session: &Session) -> Result<(String, u32)> {
-        let Self { name, version } = self;
-        let registry = session.book.registry()?;
-        let number = name.parse().ok().filter(|_| version.is_none());
-        if let Some(number) = number
-            && registry.model(name).is_err()
-        {
-            return Ok((registry.default_model()?, number));
-        }
-        match (is_reference(name), version) {
-            (false, Some(version)) => Ok((name.clone(), *version)),
-            (true, None) => {
-                let found = registry.resolve(name)?;
-                Ok((found.model, found.version))
+impl Promote {
+    /// The model, the number of its version, and the stage to move it to.
+    fn find(&self, session: &Session) -> Result<(String, u32, Stage)> {
+        let name = &self.name;
+        // Where NAME says the version, the word behind it is the stage.
+        let is_whole = is_reference(name) || is_number_alone(session, name)?;
+        let (version_word, to) = match (is_whole, self.version.as_deref(), self.to) {
+            (true, Some(word), None) if word.parse::<u32>().is_err() => {
+                if let Some(stage) = self.stage {
+                    let message = format!("two stages to move to: {word} and --stage {stage}");
+                    return Err(Error::invalid(message).with_hint("name one"));
+                }
+                (None, Some(word.parse()?))
             }
-            (true, Some(version)) => {
-                Err(Error::invalid(format!("{name:?} names a version, and {version} another"))
-                    .with_hint("write NAME/2 or NAME 2"))
+            // `promote NAME Staging` says where to, and not what.
+            (false, Some(word), None) if self.stage.is_none() && word.parse::<Stage>().is_ok() => {
+                return Err(Error::invalid(format!("which version of {name}?")).with_hint(format!(
+                    "write {name}/2 {word} or {name} 2 {word}; `trialbook models show {name}` has \
+                     them all"
+                )));
             }
-            (false, None) => Err(Error::invalid(format!("which version of {name}?")).with_hint(
-                format!("write {name}/2 or {name} 2; `trialbook models show {name}` has them all"),
-            )),
-        }
+            (_, word, to) => (word, to),
+        };
+        let (model, number) = version(session, name, version_word)?;
+        Ok((model, number, to.or(self.stage).unwrap_or(Stage::Production)))
     }
-}
-
-/// Whether `name` says more than a model's name: that has neither of these.
-fn is_reference(name: &str) -> bool {
-    name.contains(['/', '@'])
-}
-
-fn version_number(text: &str) -> Result<u32> {
-    text.parse().map_err(|_| {
-        let number = text.trim_start_matches(['v', 'V']);
-        let example = if number.parse::<u32>().is_ok() { number } else { "2" };
-        Error::invalid(format!("{text:?} is no version's number"))
-            .with_hint(format!("versions are plain numbers: write {example}"))
-    })
 }
 
 impl Gate {
@@ -117,7 +102,7 @@ impl Gate {
     /// for a verdict.
     fn find(&self, session: &Session) -> Result<(String, u32)> {
         if let Some(name) = &self.name {
-            return Subject { name: name.clone(), version: self.version }.find(session);
+            return version(session, name, self.version.as_deref());
         }
         let registry = session.book.registry()?;
         let newest = registry.resolve(&format!("{}/latest", registry.default_model()?))?;
@@ -161,15 +146,15 @@ impl Promote {
             return self.run_gated(session);
         }
         let force = self.reason.as_deref();
-        let (name, version) = self.subject.find(session)?;
-        let promotion = session.book.promote(&name, version, self.stage, force)?;
+        let (name, version, stage) = self.find(session)?;
+        let promotion = session.book.promote(&name, version, stage, force)?;
         Ok(promotion.to_output())
     }
 
     fn run_gated(&self, session: &Session) -> Result<Output> {
         let policy = policy(self.min_f1)?;
-        let (name, version) = self.subject.find(session)?;
-        let (verdict, promotion) = gate_and_promote(session, &name, version, self.stage, &policy)?;
+        let (name, version, stage) = self.find(session)?;
+        let (verdict, promotion) = gate_and_promote(session, &name, version, stage, &policy)?;
         let evidence = match &promotion {
             Some(_) => verdict.evidence(),
             None => verdict.to_output(),
@@ -185,7 +170,10 @@ impl Promote {
 
 impl Rollback {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let name = model_or_default(session, self.name.as_ref())?;
+        let name = match (&self.name, self.version.as_deref()) {
+            (Some(name), Some(version)) => join(name, Some(version))?,
+            (name, _) => model_or_default(session, name.as_ref())?,
+        };
         if !is_reference(&name) {
             return session.book.rollback(&name, &self.reason);
         }

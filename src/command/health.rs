@@ -17,15 +17,15 @@ pub struct Health {
     /// The server's address [default: http://127.0.0.1:PORT, https with --tls-cert]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The port of a server on this machine; the one that `serve` takes from the environment or
-    /// trialbook.toml is the default
+    /// The port of a server on this machine [default: as for `serve`, from the environment or
+    /// trialbook.toml]
     #[arg(long, env = "TRIALBOOK_PORT", default_value_t = 8000)]
     port: u16,
     /// The API key, for a server that asks for one on /health
     #[arg(long, env = "TRIALBOOK_KEY", value_name = "KEY", hide_env_values = true)]
     key: Option<String>,
-    /// The certificate that the server was started with (PEM), for an https address; it has to show
-    /// this one, whatever name stands in it
+    /// The certificate that the server was started with (PEM), for an https address. The server has
+    /// to show this certificate; the name in it does not matter
     #[arg(long, env = "TRIALBOOK_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
 }

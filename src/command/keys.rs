@@ -18,8 +18,9 @@ use crate::{
 /// The verbs on API keys.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Keys {
-    /// Make a key and show it, once: the store keeps only its hash. From the first key on servers of
-    /// this store ask for one, within 2 seconds
+    /// Make a key and show it once: the store keeps only its hash
+    ///
+    /// With the first key, the servers of this store begin to ask for one, within 2 seconds.
     Add(Add),
     /// List the keys, also those that are revoked or expired
     List,
@@ -30,9 +31,9 @@ pub enum Keys {
 /// `keys add web-shop --expires 90d`
 #[derive(Debug, Clone, Args)]
 pub struct Add {
-    /// Whose key it is: a plain word, used once
+    /// A name for the key, a plain word; each name can be used once
     name: String,
-    /// What it opens: predict for predictions and what is said about the model, admin for everything
+    /// What the key allows: predict (predictions, and facts about the model) or admin (everything)
     #[arg(long, default_value = "predict", value_parser = scopes())]
     scope: Scope,
     /// When it ends: a date (2027-01-31) or a duration (90d, 12h); without it, never

@@ -13,6 +13,7 @@ mod keys;
 mod models;
 mod moment;
 mod monitor;
+mod named;
 mod pipeline;
 mod plot;
 mod predict;
@@ -41,7 +42,7 @@ pub enum Command {
     Data(data::Data),
     /// Ask in SQL: datasets (imdb, imdb.train, imdb.test) and runs, metrics, params, models, versions, predictions, audit
     Sql(sql::Sql),
-    /// Plot columns of a dataset, answers of SQL, a run's metrics, curves and confusion matrix
+    /// Plot columns of a dataset, answers of SQL, and a run's metrics, curves and confusion matrix
     Plot(plot::Plot),
     /// Train a classifier, measure it on the test split and register it
     Train(train::Train),
@@ -57,7 +58,7 @@ pub enum Command {
     Models(models::Models),
     /// Judge a version against the Production version; exits with 3 when it is blocked
     Gate(gate::Gate),
-    /// Move a version to a stage; Production wants a passing verdict
+    /// Move a version to a stage; Production needs a passing verdict
     Promote(gate::Promote),
     /// Bring the previous Production version back
     Rollback(gate::Rollback),
@@ -66,7 +67,7 @@ pub enum Command {
     /// Make, list and revoke the API keys that servers ask for
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Say what servers predicted, from their log
+    /// Show what servers predicted, from their log
     #[command(subcommand)]
     Monitor(monitor::Monitor),
     /// List who promoted, overruled, deleted, restored and made keys, newest first
@@ -76,7 +77,7 @@ pub enum Command {
     Pipeline(pipeline::Pipeline),
     /// Ask a running server whether it is healthy (for containers and scripts)
     Health(health::Health),
-    /// Build what Rust cells are compiled against, and say what is there
+    /// Build the library that Rust cells are compiled against, or show its state
     #[command(subcommand)]
     Prelude(prelude::Prelude),
     /// Check, clean, back up and restore the store
@@ -89,7 +90,7 @@ pub enum Command {
 /// The model that `given` names or, where nothing does, the one that is meant then.
 fn model_or_default(session: &Session, given: Option<&String>) -> Result<String> {
     match given {
-        Some(given) => Ok(given.clone()),
+        Some(given) => named::reference(session, given, None),
         None => session.book.registry()?.default_model(),
     }
 }

@@ -5,7 +5,10 @@ use std::{fs, path::PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Session;
+use super::{
+    Session,
+    named::{self, model_forms, version_forms, version_word},
+};
 use crate::{
     book::{ImportRequest, Imported},
     display::{pairs, verdict_word, version_output},
@@ -20,7 +23,7 @@ use crate::{
 pub enum Models {
     /// List registered models
     List,
-    /// Show a model with its versions, or one version: NAME, NAME/3, NAME/Production, NAME@alias
+    /// Show a model with its versions, or one version
     Show(Show),
     /// Set or remove a tag of a model or of one version
     Tag(Tag),
@@ -37,36 +40,40 @@ pub enum Models {
 /// A model or a version.
 #[derive(Debug, Clone, Args)]
 pub struct Show {
-    /// NAME, NAME/3, NAME/Production or NAME@alias
+    #[arg(help = model_forms!(""))]
     reference: String,
+    #[arg(value_parser = version_word, help = version_forms!(""))]
+    version: Option<String>,
 }
 
 /// A tag.
 #[derive(Debug, Clone, Args)]
 pub struct Tag {
-    /// NAME or NAME/3
+    #[arg(help = model_forms!(""))]
     reference: String,
-    /// KEY=VALUE sets the tag, KEY alone removes it
-    #[arg(value_name = "KEY[=VALUE]")]
-    tag: String,
+    /// KEY=VALUE sets the tag, KEY alone removes it; before it the version, where NAME does not say it
+    #[arg(value_name = "[VERSION] KEY[=VALUE]", required = true, num_args = 1..=2)]
+    tag: Vec<String>,
 }
 
 /// An alias.
 #[derive(Debug, Clone, Args)]
 pub struct Alias {
-    /// The registered model
+    #[arg(help = model_forms!(""))]
     name: String,
     /// The alias, such as champion
     alias: String,
-    /// The version it names; without one the alias is removed
-    version: Option<u32>,
+    #[arg(help = version_forms!("; without a version the alias is removed"))]
+    version: Option<String>,
 }
 
 /// What to delete.
 #[derive(Debug, Clone, Args)]
 pub struct Delete {
-    /// NAME or NAME/3
+    #[arg(help = model_forms!(""))]
     reference: String,
+    #[arg(value_parser = version_word, help = version_forms!("; without a version all of them"))]
+    version: Option<String>,
 }
 
 /// `models import DIR --name SentimentClassifier --data imdb`
@@ -92,11 +99,11 @@ pub struct Import {
 /// `models export SentimentClassifier/4 OUT`
 #[derive(Debug, Clone, Args)]
 pub struct Export {
-    /// NAME/3, NAME/Production or NAME@alias
+    #[arg(help = model_forms!(""))]
     reference: String,
-    /// The folder to write: new, or empty
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    /// The folder to write: new, or empty; before it the version, where NAME does not say it
+    #[arg(value_name = "[VERSION] DIR", required = true, num_args = 1..=2)]
+    folder: Vec<PathBuf>,
 }
 
 impl Models {
@@ -105,30 +112,38 @@ impl Models {
         let registry = || session.book.registry();
         match self {
             Self::List => list(registry()?),
-            Self::Show(show) => show.run(registry()?),
-            Self::Tag(tag) => tag.run(registry()?),
-            Self::Alias(alias) => alias.run(registry()?),
+            Self::Show(show) => show.run(session),
+            Self::Tag(tag) => tag.run(session),
+            Self::Alias(alias) => alias.run(session),
             Self::Delete(delete) => {
-                let (name, version) = split_version(&delete.reference)?;
-                registry()?.delete_model(name, version)?;
+                let (name, version) =
+                    model_and_version(session, &delete.reference, delete.version.as_deref())?;
+                registry()?.delete_model(&name, version)?;
                 Ok(Output::new(json!({"name": name, "version": version, "deleted": true}))
-                    .text(format!("deleted {}", delete.reference)))
+                    .text(format!("deleted {}", spelt(&name, version))))
             }
             Self::Import(import) => import.run(session),
-            Self::Export(export) => export.run(registry()?),
+            Self::Export(export) => export.run(session),
         }
     }
 }
 
-/// `NAME/3` as name and number, `NAME` as name alone.
-fn split_version(reference: &str) -> Result<(&str, Option<u32>)> {
-    let Some((name, version)) = reference.split_once('/') else { return Ok((reference, None)) };
-    let version = version.parse().map_err(|source| {
-        Error::invalid(format!("model version {version:?} in {reference:?} is not a number"))
-            .with_hint("write NAME or NAME/3")
-            .with_source(source)
-    })?;
-    Ok((name, Some(version)))
+/// The model that `name` and `version` spell and, where they name one, the number of its version.
+fn model_and_version(
+    session: &Session,
+    name: &str,
+    version: Option<&str>,
+) -> Result<(String, Option<u32>)> {
+    let reference = named::reference(session, name, version)?;
+    if !named::is_reference(&reference) {
+        return Ok((reference, None));
+    }
+    named::version(session, &reference, None).map(|(model, number)| (model, Some(number)))
+}
+
+/// `NAME/3`, or `NAME` alone.
+fn spelt(name: &str, version: Option<u32>) -> String {
+    version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"))
 }
 
 fn list(registry: &Registry) -> Result<Output> {
@@ -167,8 +182,10 @@ fn list(registry: &Registry) -> Result<Output> {
 }
 
 impl Show {
-    fn run(&self, registry: &Registry) -> Result<Output> {
-        let reference = self.reference.strip_prefix("models:/").unwrap_or(&self.reference);
+    fn run(&self, session: &Session) -> Result<Output> {
+        let registry = session.book.registry()?;
+        let named = named::reference(session, &self.reference, self.version.as_deref())?;
+        let reference = named.strip_prefix("models:/").unwrap_or(&named);
         if reference.contains(['/', '@']) {
             return Ok(version_output(&registry.resolve(reference)?));
         }
@@ -215,16 +232,21 @@ impl Show {
 }
 
 impl Tag {
-    fn run(&self, registry: &Registry) -> Result<Output> {
-        let (name, version) = split_version(&self.reference)?;
-        let (key, value) = match self.tag.split_once('=') {
-            Some((key, value)) => (key, Some(value)),
-            None => (self.tag.as_str(), None),
+    fn run(&self, session: &Session) -> Result<Output> {
+        let (word, tag) = match &self.tag[..] {
+            [version, tag] => (Some(named::version_word(version)?), tag.as_str()),
+            words => (None, words.first().map_or("", String::as_str)),
         };
-        registry.tag_model(name, version, key, value)?;
+        let (name, version) = model_and_version(session, &self.reference, word.as_deref())?;
+        let (key, value) = match tag.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (tag, None),
+        };
+        session.book.registry()?.tag_model(&name, version, key, value)?;
+        let subject = spelt(&name, version);
         let said = match value {
-            Some(value) => format!("{}: tag {key} = {value}", self.reference),
-            None => format!("{}: tag {key} removed", self.reference),
+            Some(value) => format!("{subject}: tag {key} = {value}"),
+            None => format!("{subject}: tag {key} removed"),
         };
         Ok(Output::new(json!({"name": name, "version": version, "key": key, "value": value}))
             .text(said))
@@ -232,14 +254,20 @@ impl Tag {
 }
 
 impl Alias {
-    fn run(&self, registry: &Registry) -> Result<Output> {
-        registry.set_alias(&self.name, &self.alias, self.version)?;
-        let said = match self.version {
-            Some(version) => format!("{}@{} is version {version}", self.name, self.alias),
-            None => format!("{}@{} removed", self.name, self.alias),
+    fn run(&self, session: &Session) -> Result<Output> {
+        // `NAME 2 champion` is as good as `NAME champion 2`.
+        let (alias, word) = match (&self.alias, &self.version) {
+            (number, Some(alias)) if number.parse::<u32>().is_ok() => (alias, Some(number)),
+            (alias, version) => (alias, version.as_ref()),
         };
-        Ok(Output::new(json!({"name": self.name, "alias": self.alias, "version": self.version}))
-            .text(said))
+        word.map(|word| named::version_word(word)).transpose()?;
+        let (name, version) = model_and_version(session, &self.name, word.map(String::as_str))?;
+        session.book.registry()?.set_alias(&name, alias, version)?;
+        let said = match version {
+            Some(version) => format!("{name}@{alias} is version {version}"),
+            None => format!("{name}@{alias} removed"),
+        };
+        Ok(Output::new(json!({"name": name, "alias": alias, "version": version})).text(said))
     }
 }
 
@@ -266,10 +294,16 @@ impl Import {
 }
 
 impl Export {
-    fn run(&self, registry: &Registry) -> Result<Output> {
-        let version = registry.resolve(&self.reference)?;
+    fn run(&self, session: &Session) -> Result<Output> {
+        let (word, folder) = match &self.folder[..] {
+            [version, folder] => (Some(named::version_word(&version.to_string_lossy())?), folder),
+            [folder] => (None, folder),
+            _ => return Err(Error::invalid("no folder to write")),
+        };
+        let registry = session.book.registry()?;
+        let reference = named::reference(session, &self.reference, word.as_deref())?;
+        let version = registry.resolve(&reference)?;
         let files = registry.model_files(&version)?;
-        let folder = &self.folder;
         let is_taken = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
         if is_taken || folder.is_file() {
             return Err(Error::new(ErrorKind::Conflict, format!("{folder:?} is there already"))

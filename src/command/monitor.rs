@@ -15,7 +15,7 @@ use crate::{
 /// The verbs on what was served.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Monitor {
-    /// Count the logged predictions, by label and version, with confidence and latency
+    /// Count the logged predictions of each model, by label and version, with confidence and latency
     Stats(Stats),
 }
 
@@ -52,34 +52,52 @@ impl Stats {
         if let Some(model) = &self.model {
             logged.records.retain(|record| record.model == *model);
         }
-        let stats = PredictionStats::of(&logged.records);
-        let share = |n: usize| {
-            let share = 100.0 * n as f64 / stats.n_predictions.max(1) as f64;
-            format!("{} ({share:.1} %)", figure::count(n))
-        };
-        let summary = |summary: &Summary| {
-            let Summary { mean, p50, p95, p99 } = summary;
-            format!("mean {mean:.3}, p50 {p50:.3}, p95 {p95:.3}, p99 {p99:.3}")
-        };
-        let mut table = Table::new([("fact", Align::Left), ("value", Align::Left)]);
-        table.push(["predictions", &figure::count(stats.n_predictions)]);
-        for (name, at_ms) in [("from (UTC)", stats.from_ms), ("to (UTC)", stats.to_ms)] {
-            if let Some(at_ms) = at_ms {
-                table.push([name, &figure::time(at_ms)]);
-            }
-        }
-        for (name, n) in stats.labels.iter().chain(&stats.versions) {
-            table.push([name, &share(*n)]);
-        }
-        table.push(["confidence", &summary(&stats.confidence)]);
-        table.push(["latency (ms)", &summary(&stats.latency_ms)]);
-        if logged.n_unreadable > 0 {
-            table.push(["unreadable lines", &figure::count(logged.n_unreadable)]);
-        }
-        let mut json = json!(stats);
+        let models = PredictionStats::by_model(&logged.records);
+        let mut json = json!(PredictionStats::of(&logged.records));
+        json["models"] = json!(models);
         json["n_unreadable"] = json!(logged.n_unreadable);
-        Ok(Output::new(json).table(table))
+        let mut output = Output::new(json);
+        // Labels and confidences of different models have nothing to do with each other.
+        for (idx, (name, stats)) in models.iter().enumerate() {
+            if models.len() > 1 {
+                let gap = if idx > 0 { "\n" } else { "" };
+                output = output.text(format!("{gap}model {name}\n"));
+            }
+            output = output.table(table(stats));
+        }
+        if models.is_empty() {
+            output = output.text("no prediction fits");
+        }
+        if logged.n_unreadable > 0 {
+            let n_unreadable = figure::count(logged.n_unreadable);
+            output = output.text(format!("\nunreadable lines in the log: {n_unreadable}"));
+        }
+        Ok(output)
     }
+}
+
+fn table(stats: &PredictionStats) -> Table {
+    let share = |n: usize| {
+        let share = 100.0 * n as f64 / stats.n_predictions.max(1) as f64;
+        format!("{} ({share:.1} %)", figure::count(n))
+    };
+    let summary = |summary: &Summary| {
+        let Summary { mean, p50, p95, p99 } = summary;
+        format!("mean {mean:.3}, p50 {p50:.3}, p95 {p95:.3}, p99 {p99:.3}")
+    };
+    let mut table = Table::new([("fact", Align::Left), ("value", Align::Left)]);
+    table.push(["predictions", &figure::count(stats.n_predictions)]);
+    for (name, at_ms) in [("from (UTC)", stats.from_ms), ("to (UTC)", stats.to_ms)] {
+        if let Some(at_ms) = at_ms {
+            table.push([name, &figure::time(at_ms)]);
+        }
+    }
+    for (name, n) in stats.labels.iter().chain(&stats.versions) {
+        table.push([name, &share(*n)]);
+    }
+    table.push(["confidence", &summary(&stats.confidence)]);
+    table.push(["latency (ms)", &summary(&stats.latency_ms)]);
+    table
 }
 
 /// A moment, or hours without a unit, as this option took them first.

@@ -21,7 +21,7 @@ pub struct Compile {
     /// The image of this program that every step runs
     #[arg(long, default_value = "trialbook:latest", value_name = "IMAGE")]
     image: String,
-    /// The file to write, which Kubeflow takes as it is; without it the spec is the answer
+    /// The file to write, ready for Kubeflow; without it the spec is printed
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

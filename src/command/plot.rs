@@ -7,7 +7,7 @@ use polars::prelude::col;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::Session;
+use super::{Session, named::SplitFlag};
 use crate::{
     book::{listed_metric, measured_on},
     error::{Error, ErrorKind, Result},
@@ -25,6 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   plot imdb.train words              how long the reviews are (chars: in characters)
   plot imdb.train label              how many reviews each label has
+  plot imdb.train words --by label   how long the reviews of each label are
   plot sql \"select label, count(*) as n from imdb group by label\" --kind bar
   plot run RUN loss f1               metrics over the steps of a run
   plot roc RUN                       curves kept with a run: roc, pr, calibration, confusion
@@ -39,9 +40,14 @@ pub struct Plot {
     /// Columns of the dataset; the query; the run and its metrics; the runs
     #[arg(value_name = "OF")]
     of: Vec<String>,
-    /// How columns are drawn; chosen by what they hold when absent
+    /// How to draw the columns; without it their types decide
     #[arg(long, value_enum)]
     kind: Option<Kind>,
+    /// Draw each value of this column apart, at most the 6 most frequent ones
+    #[arg(long, value_name = "COLUMN")]
+    by: Option<String>,
+    #[command(flatten)]
+    split: SplitFlag,
     /// A metric to compare; repeat it for more
     #[arg(long, value_name = "METRIC")]
     metric: Vec<String>,
@@ -53,13 +59,14 @@ pub struct Plot {
 /// How columns are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// How often values of one column lie where
+    /// A histogram of one column
     Hist,
-    /// One bar a row: its name, then its heights; of one column, how often each value occurs
+    /// Bars: the first column has their names, the others their heights; of one column, how often
+    /// each value occurs
     Bar,
     /// Lines over the first column
     Line,
-    /// A point a row
+    /// A point for each row of two columns
     Scatter,
 }
 
@@ -71,6 +78,15 @@ const LEARNING_RATE: &str = "learning_rate";
 
 impl Plot {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        let is_of_runs = ["run", "compare", "roc", "pr", "calibration", "confusion"]
+            .contains(&self.subject.as_str());
+        if let (Some(by), true) = (&self.by, is_of_runs) {
+            return Err(Error::invalid(format!(
+                "--by {by} does not go with `plot {}`",
+                self.subject
+            ))
+            .with_hint("it groups rows of a dataset or of an answer of sql"));
+        }
         let picture = match self.subject.as_str() {
             "sql" => self.sql(session)?.draw(),
             "run" => self.metrics(session.book.registry()?)?.draw(),
@@ -78,7 +94,7 @@ impl Plot {
             "roc" | "pr" | "calibration" | "confusion" => {
                 self.evaluation(session.book.registry()?)?
             }
-            dataset => self.columns(session, dataset)?.draw(),
+            dataset => self.columns(session, &self.split.join(dataset)?)?.draw(),
         };
         if let Some(path) = &self.save {
             picture.save(path)?;
@@ -115,16 +131,16 @@ impl Plot {
             (false, "words" | "chars") => "text".to_owned(),
             _ => name.clone(),
         };
-        let mut names: Vec<String> = self.of.iter().map(stored).collect();
+        let mut names: Vec<String> = self.of.iter().chain(&self.by).map(stored).collect();
         names.sort();
         names.dedup();
         let columns: Vec<&str> = self.of.iter().map(String::as_str).collect();
-        if names.is_empty() || names.iter().any(|name| known.column(name).is_err()) {
+        if columns.is_empty() || names.iter().any(|name| known.column(name).is_err()) {
             // The empty frame knows its columns, which is all that the complaint needs.
-            return chart(plot(&known), &columns, self.kind);
+            return self.chart(&known, &columns);
         }
         let frame = read(frame.select(names.iter().map(col).collect::<Vec<_>>()))?;
-        let chart = chart(plot(&frame), &columns, self.kind)?;
+        let chart = self.chart(&frame, &columns)?;
         let title = format!("{dataset}: {}", chart.name());
         Ok(chart.title(title))
     }
@@ -137,7 +153,17 @@ impl Plot {
         let frame = session.book.sql(query)?;
         let columns: Vec<&str> =
             frame.columns().iter().map(|column| column.name().as_str()).collect();
-        chart(plot(&frame), &columns, self.kind)
+        let columns: Vec<&str> =
+            columns.into_iter().filter(|name| self.by.as_deref() != Some(name)).collect();
+        self.chart(&frame, &columns)
+    }
+
+    fn chart(&self, frame: &polars::prelude::DataFrame, columns: &[&str]) -> Result<Chart> {
+        let plotter = match &self.by {
+            Some(by) => plot(frame).by(by),
+            None => plot(frame),
+        };
+        chart(plotter, columns, self.kind)
     }
 
     /// Metrics of one run over its steps.

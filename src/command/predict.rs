@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, ValueHint};
 
 use serde_json::Value;
 
-use super::{Interim, Session, dialect::DialectArgs, model_or_default};
+use super::{Interim, Session, dialect::DialectArgs, model_or_default, named::model_forms};
 use crate::{
     book::PredictFileRequest,
     data::STANDARD,
@@ -54,9 +54,11 @@ pub struct Predict {
     /// Write over a file that is there
     #[arg(long, requires = "input")]
     force: bool,
-    /// The model: NAME (its Production version), NAME/3, NAME/Staging or NAME@alias; without it the one
-    /// model in production
-    #[arg(long, value_name = "MODEL")]
+    #[arg(
+        long,
+        value_name = "MODEL",
+        help = model_forms!("; without it the one model in production")
+    )]
     model: Option<String>,
 }
 

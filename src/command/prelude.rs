@@ -18,9 +18,9 @@ const REPAIR: &str = "trialbook prelude build";
 /// The verbs on the prelude.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Prelude {
-    /// Compile it, once for each compiler and version; with a fresh one there, do nothing
+    /// Compile the prelude; do nothing if a fresh one is there
     Build(Build),
-    /// Which compiler there is, which prelude, and whether it is fresh
+    /// Show the compiler, the prelude, and whether it is fresh
     Status,
 }
 
@@ -98,6 +98,12 @@ fn status() -> Output {
             ("missing", said, None, None)
         }
     };
+    let is_being_built = toolchain::Prelude::is_being_built();
+    let said = match (state, is_being_built) {
+        ("missing", true) => "missing: another process builds it now".to_owned(),
+        (_, true) => format!("{said}; another process builds a new one now"),
+        (_, false) => said,
+    };
     table.push(["state", &said]);
     if let Some(prelude) = &prelude {
         let manifest = &prelude.manifest;
@@ -134,6 +140,7 @@ fn status() -> Output {
     table.push(["folder", &dir.display().to_string()]);
     Output::new(json!({
         "state": state,
+        "being_built": is_being_built,
         "compiler": {
             "rustc": toolchain.rustc,
             "cargo": toolchain.cargo,

@@ -18,9 +18,11 @@ use crate::{
 /// The verbs on runs.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Runs {
-    /// List runs, newest first, and what each was measured on: the test split, the rows held out by
-    /// --validation-size (then accuracy and f1 are validation_accuracy and validation_f1), one fold of a
-    /// cross-validation, or the mean of its folds
+    /// List runs, newest first, and what each was measured on
+    ///
+    /// That is the test split, the rows held out by --validation-size (then accuracy and f1 are
+    /// validation_accuracy and validation_f1), one fold of a cross-validation, or the mean of its
+    /// folds.
     List(List),
     /// Show one run: params, metrics, tags, artifacts
     Show(One),
@@ -44,10 +46,10 @@ pub struct List {
     /// Only runs of this experiment
     #[arg(long, value_name = "NAME")]
     experiment: Option<String>,
-    /// Show at most so many
+    /// Show at most this many runs
     #[arg(short = 'n', long, default_value_t = 100, value_name = "RUNS")]
     limit: usize,
-    /// Deleted runs instead
+    /// List deleted runs instead
     #[arg(long)]
     deleted: bool,
 }

@@ -23,20 +23,20 @@ pub struct Serve {
     /// The port; 0 takes a free one
     #[arg(long, env = "TRIALBOOK_PORT", default_value_t = 8000)]
     port: u16,
-    /// A registered model whose Production version answers; may be given several times, and the first
-    /// one answers questions that name none; without it the one model in production
+    /// A registered model, whose Production version answers. May be given several times: the first
+    /// one answers questions that name no model. Without it the one model in production
     #[arg(long = "model", env = "TRIALBOOK_MODEL", value_name = "NAME", value_delimiter = ',')]
     models: Vec<String>,
-    /// Serve this version and stay with it, whatever is promoted; only with one model
+    /// Serve this version, also when another one is promoted; only with one model
     #[arg(long, env = "TRIALBOOK_PIN", value_name = "VERSION")]
     pin: Option<u32>,
-    /// What the log of predictions keeps of a text: full, hash or none of it
+    /// What the log of predictions keeps of each text: full (the text), hash (its SHA-256) or none
     #[arg(long, env = "TRIALBOOK_LOG_TEXT", default_value = "hash", value_name = "HOW")]
     log_text: LogText,
     /// Keep no log of predictions
     #[arg(long, env = "TRIALBOOK_NO_LOG", value_parser = FalseyValueParser::new())]
     no_log: bool,
-    /// Go on beside the cells of a shell or a notebook, until its session ends
+    /// Serve in the background of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
     background: bool,
     /// Stop what --background started

@@ -8,7 +8,8 @@ use crate::{error::Result, output::Output};
 /// `sql "select label, count(*) from imdb group by label"`
 #[derive(Debug, Clone, Args)]
 pub struct Sql {
-    /// The question, in quotes
+    /// The question, in quotes. `copy (select …) to 'FILE'` and `copy NAME to 'FILE'` write the answer into
+    /// a new .csv, .tsv, .jsonl or .parquet file
     query: String,
     /// Answer with the first rows only; without it all rows are in the JSON and 100 in the table
     #[arg(short = 'n', long, value_name = "ROWS")]

@@ -19,10 +19,11 @@ const STALE: Duration = Duration::from_secs(60 * 60);
 /// The verbs on the store.
 #[derive(Debug, Clone, Subcommand)]
 pub enum StoreCommand {
-    /// Prove every checksum; list missing, damaged and orphaned artifacts
+    /// Check every checksum; list missing, damaged and orphaned artifacts
     Verify,
-    /// Remove deleted runs and artifacts that nothing refers to (files younger than an hour stay);
-    /// mark runs whose process died as FAILED
+    /// Remove deleted runs, and artifacts that nothing refers to
+    ///
+    /// Files younger than an hour stay. Runs whose process died are marked as FAILED.
     Gc(Gc),
     /// Write everything into one file, while others go on writing
     Backup(Backup),

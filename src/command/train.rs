@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     Session,
     gate::{gate_and_promote, policy},
+    named::whole,
 };
 use crate::{
     book::{CrossValidation, HeldOut, TrainRequest, Trained, VALIDATION_PREFIX, measured_on},
@@ -80,17 +81,19 @@ pub(crate) struct Common {
     /// A tag of the run; may be given several times
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = key_value)]
     tags: Vec<(String, String)>,
-    /// Everything random comes from it
+    /// The seed of everything that is random
     #[arg(long, default_value_t = 42, allow_negative_numbers = true)]
     seed: u64,
-    /// Measure by K-fold cross-validation on the train split instead of registering a model: the run's
-    /// metrics are the means over the folds (std_f1: their deviation), each fold is a run nested in it
+    /// Measure by K-fold cross-validation on the train split, and register no model. The run's
+    /// metrics are the means over the folds, std_f1 is the standard deviation of F1, and each fold
+    /// is a run nested in it
     #[arg(long, value_name = "K", allow_negative_numbers = true, conflicts_with = "deploy")]
     cv: Option<usize>,
-    /// Hold this share of each class of the train split out, to choose settings by: the model learns
-    /// what remains, the run's metrics (validation_f1 and so on) are of what is held out, nets choose
-    /// their best epoch by it, and the test split is left to the gate and to evaluate [default: nothing;
-    /// nets hold 0.1 out to choose their best epoch by, and the run's metrics are of the test split]
+    /// Hold out this share of each class of the train split, to choose settings by. The model
+    /// learns the rest, and the run's metrics (validation_f1 and so on) are those of the part held
+    /// out. The test split is left to the gate and to evaluate. Nets choose their best epoch by
+    /// this part [default: nothing; nets hold out 0.1 to choose their best epoch, and the run's
+    /// metrics are those of the test split]
     #[arg(
         long,
         alias = "validation",
@@ -99,7 +102,7 @@ pub(crate) struct Common {
         conflicts_with = "cv"
     )]
     validation_size: Option<f64>,
-    /// Go on: gate the version and promote it to Production if it passes
+    /// Then gate the version, and promote it to Production if it passes
     #[arg(long)]
     deploy: bool,
     /// With --deploy: the F1 that is enough while there is no Production version
@@ -158,6 +161,7 @@ impl Common {
     }
 
     fn run(&self, session: &Session, fit: &dyn Fit) -> Result<Output> {
+        whole(&self.data)?;
         let policy = policy(self.min_f1)?;
         let request = self.request();
         if let Some(n_folds) = self.cv {

@@ -1,12 +1,12 @@
 //! A first look at a frame in a notebook: how often each value occurs, and what each column holds.
 
 use polars::prelude::{
-    Column, DataFrame, DataType, IntoLazy as _, NamedFrom as _, QuantileMethod, Series,
+    Column, DataFrame, DataType, IntoLazy as _, LazyFrame, NamedFrom as _, QuantileMethod, Series,
     SortMultipleOptions, col, len,
 };
 
-use super::columnar::first_line;
-use crate::error::{Error, Result};
+use super::{Datasets, QueryResult, columnar::first_line};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What pandas' users type first, for any frame.
 ///
@@ -35,6 +35,28 @@ pub trait Explore {
     /// # Errors
     /// A column that cannot be computed with.
     fn describe(&self) -> Result<DataFrame>;
+}
+
+impl Datasets {
+    /// [`Explore::value_counts`] of a column of a dataset, or of one split: `imdb.train`.
+    ///
+    /// # Errors
+    /// No such dataset, split or column, and what reading it returns.
+    pub fn value_counts(&self, reference: &str, column: &str) -> Result<QueryResult> {
+        let frame = self.frame(reference)?;
+        let read = |frame: LazyFrame| {
+            frame.collect().map_err(|source| {
+                Error::new(ErrorKind::Io, format!("cannot read {reference}"))
+                    .with_source(first_line(&source))
+            })
+        };
+        // The empty frame knows its columns; texts, which are most of a dataset, are not read.
+        let known = read(frame.clone().limit(0))?;
+        if known.column(column).is_err() {
+            return known.value_counts(column).map(QueryResult::new);
+        }
+        read(frame.select([col(column)]))?.value_counts(column).map(QueryResult::new)
+    }
 }
 
 impl Explore for DataFrame {
@@ -138,7 +160,6 @@ mod tests {
     use polars::prelude::df;
 
     use super::*;
-    use crate::data::QueryResult;
 
     fn json(frame: DataFrame) -> serde_json::Value {
         QueryResult::new(frame).to_json()

@@ -431,6 +431,13 @@ mod tests {
         let next = read_predictions(&logs).unwrap();
         assert_eq!((next.records.len(), next.n_unreadable), (101, 1));
 
+        let mut two = found.records.clone();
+        two.extend((0..8).map(|n| PredictionRecord { model: "Tickets".to_owned(), ..record(n) }));
+        let models = PredictionStats::by_model(&two);
+        let counts: Vec<_> = models.iter().map(|(name, s)| (&**name, s.n_predictions)).collect();
+        assert_eq!(counts, [("Reviews", 100), ("Tickets", 8)]);
+        assert_eq!(models["Tickets"].labels["neg"], 2);
+
         let stats = PredictionStats::of(&found.records);
         assert_eq!((stats.n_predictions, stats.labels["neg"], stats.labels["pos"]), (100, 25, 75));
         assert_eq!(

@@ -53,6 +53,15 @@ pub struct PredictionStats {
 }
 
 impl PredictionStats {
+    /// Statistics of each model of `records`, by its name.
+    pub fn by_model(records: &[PredictionRecord]) -> BTreeMap<String, Self> {
+        let mut groups: BTreeMap<&str, Vec<PredictionRecord>> = BTreeMap::new();
+        for record in records {
+            groups.entry(&record.model).or_default().push(record.clone());
+        }
+        groups.into_iter().map(|(name, records)| (name.to_owned(), Self::of(&records))).collect()
+    }
+
     /// Statistics of `records`.
     pub fn of(records: &[PredictionRecord]) -> Self {
         let times = || records.iter().map(|record| record.timestamp_ms);

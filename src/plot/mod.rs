@@ -9,6 +9,7 @@ mod bars;
 mod chart;
 mod file;
 mod frame;
+mod groups;
 mod histogram;
 mod picture;
 mod plotter;

@@ -1,11 +1,12 @@
 //! Charts of a frame's columns. `words` and `chars` are lengths of its column `text`, where it has no
 //! columns of these names.
 
-use std::collections::HashMap;
-
 use polars::prelude::{Column, DataFrame, DataType, TimeUnit};
 
-use super::{Chart, Series};
+use super::{
+    Chart, Series,
+    groups::{Groups, counted},
+};
 use crate::{
     data::n_words,
     error::{Error, Result},
@@ -33,30 +34,61 @@ const LENGTHS: [Length; 2] =
 /// # }
 /// ```
 pub fn plot(frame: &DataFrame) -> Plotter<'_> {
-    Plotter { frame }
+    Plotter { frame, by: None }
 }
 
 /// A frame about to be plotted; made by [`plot`].
 #[derive(Debug, Clone, Copy)]
 pub struct Plotter<'a> {
     frame: &'a DataFrame,
+    by: Option<&'a str>,
 }
 
-impl Plotter<'_> {
+impl<'a> Plotter<'a> {
+    /// Draws one series for each value of `column`, at most the 6 most frequent ones: histograms become
+    /// lines, bars stand side by side, points and lines have colours. A null is a value.
+    ///
+    /// ```
+    /// use trialbook::prelude::*;
+    /// # fn main() -> trialbook::Result<()> {
+    /// let df = df!("words" => [3, 5, 4], "label" => ["pos", "neg", "pos"]).expect("equal lengths");
+    /// let lengths = plot(&df).by("label").hist("words")?;
+    /// assert_eq!(lengths.name(), "words of 3 rows by label");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn by(self, column: &'a str) -> Self {
+        Self { by: Some(column), ..self }
+    }
+
     /// How often the column's values lie where.
     ///
     /// # Errors
     /// No such column, or one without numbers.
     pub fn hist(&self, column: &str) -> Result<Chart> {
         let numbers = self.numbers(column)?;
-        let chart = Chart::histogram(column, &numbers.values);
+        let chart = match self.groups()? {
+            None => Chart::histogram(column, &numbers.values),
+            Some(groups) => {
+                let n_known = numbers.values.iter().flatten().filter(|x| x.is_finite()).count();
+                let is_whole = |x: &f64| !x.is_finite() || x.fract() == 0.0;
+                let chart = groups.histogram(&numbers.values).axes(column, "rows");
+                let chart = match numbers.values.iter().flatten().all(is_whole) {
+                    true => chart.with_whole_x(),
+                    false => chart,
+                };
+                chart.title(format!("{column} of {} rows", figure::count(n_known)))
+            }
+        };
         let chart = if numbers.is_time { chart.with_time_x() } else { chart };
-        Ok(match numbers.length_of {
+        let chart = match numbers.length_of {
             None => chart,
             Some(unit) => chart
                 .axes(format!("{unit} in a text"), "texts")
                 .title(format!("length of {} texts", figure::count(numbers.values.len()))),
-        })
+        };
+        Ok(self.titled(chart))
     }
 
     /// One bar a value of the column, as high as the value is frequent.
@@ -65,23 +97,20 @@ impl Plotter<'_> {
     /// No such column.
     pub fn count(&self, column: &str) -> Result<Chart> {
         let names = self.texts(column)?;
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        for name in &names {
-            *counts.entry(name).or_default() += 1;
-        }
-        let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+        let mut counts = counted(names.iter().map(String::as_str));
         // Numbers have an order of their own; words come by frequency.
         let number = |name: &str| name.parse::<f64>().ok();
         if counts.iter().all(|(name, _)| number(name).is_some()) {
             counts.sort_by(|a, b| number(a.0).partial_cmp(&number(b.0)).unwrap_or(a.0.cmp(b.0)));
-        } else {
-            counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         }
         let (labels, heights): (Vec<String>, Vec<f64>) =
             counts.into_iter().map(|(name, n)| (name.to_owned(), n as f64)).unzip();
-        Ok(Chart::bars(labels, vec![("rows".to_owned(), heights)])
-            .axes(column, "rows")
-            .title(format!("{column} of {}", figure::counted(names.len(), "row"))))
+        let chart = match self.groups()? {
+            None => Chart::bars(labels, vec![("rows".to_owned(), heights)]),
+            Some(groups) => groups.bars(labels, &names),
+        };
+        let title = format!("{column} of {}", figure::counted(names.len(), "row"));
+        Ok(self.titled(chart.axes(column, "rows").title(title)))
     }
 
     /// One bar a row: its name from one column, its height from another.
@@ -97,6 +126,10 @@ impl Plotter<'_> {
     /// # Errors
     /// No such column, heights that are no numbers, or no heights at all.
     pub fn bars(&self, names: &str, heights: &[&str]) -> Result<Chart> {
+        if let Some(by) = self.by {
+            return Err(Error::invalid(format!("bars of {} by {by:?}", heights.join(", ")))
+                .with_hint("only one column can be counted by groups: name one column"));
+        }
         let mut series = Vec::with_capacity(heights.len());
         for height in heights {
             let values = self.numbers(height)?.values;
@@ -139,9 +172,21 @@ impl Plotter<'_> {
 
     fn series(&self, x: &str, ys: &[&str], chart: fn(Vec<Series>) -> Chart) -> Result<Chart> {
         let at = self.numbers(x)?;
+        let groups = self.groups()?;
+        if let (Some(by), [_, _, ..]) = (self.by, ys) {
+            return Err(Error::invalid(format!("{} by {by:?}", ys.join(", ")))
+                .with_hint("name one column for y: each group is a series of its own"));
+        }
         let mut series = Vec::with_capacity(ys.len());
         for y in ys {
             let values = self.numbers(y)?.values;
+            if let Some(groups) = &groups {
+                let points = at.values.iter().zip(values);
+                let points: Vec<Option<(f64, f64)>> =
+                    points.map(|(x, y)| Some(((*x)?, y.unwrap_or(f64::NAN)))).collect();
+                series = groups.series(&points);
+                break;
+            }
             let points = at.values.iter().zip(values);
             let points = points.filter_map(|(x, y)| Some(((*x)?, y.unwrap_or(f64::NAN))));
             let name = if ys.len() == 1 { self.axis_name(y) } else { (*y).to_owned() };
@@ -155,7 +200,30 @@ impl Plotter<'_> {
         } else if at.values.iter().all(is_whole) {
             chart = chart.with_whole_x();
         }
-        Ok(chart.axes(self.axis_name(x), y_name).title(format!("{} by {x}", ys.join(", "))))
+        if let Some(groups) = &groups {
+            chart = groups.noted(chart, None);
+        }
+        let title = match self.by {
+            Some(_) => format!("{} over {x}", ys.join(", ")),
+            None => format!("{} by {x}", ys.join(", ")),
+        };
+        Ok(self.titled(chart.axes(self.axis_name(x), y_name).title(title)))
+    }
+
+    /// The groups to draw, where there are any.
+    fn groups(&self) -> Result<Option<Groups>> {
+        self.by.map(|by| self.texts(by).map(|values| Groups::of(&values))).transpose()
+    }
+
+    /// `chart` with the groups in its title.
+    fn titled(&self, chart: Chart) -> Chart {
+        match self.by {
+            None => chart,
+            Some(by) => {
+                let title = format!("{} by {by}", chart.name());
+                chart.title(title)
+            }
+        }
     }
 
     /// Whether the column holds numbers, so that a histogram of it says something.
@@ -300,6 +368,39 @@ mod tests {
         let frame = df!("n" => [10, 9, 9]).unwrap();
         let table = plot(&frame).count("n").unwrap().table();
         assert_eq!(table.rows(), [["9", "2"], ["10", "1"]]);
+    }
+
+    #[test]
+    fn each_group_is_a_series_and_no_more_than_the_largest_six() {
+        let labels: Vec<String> = (0..40).map(|n| format!("c{}", n % 8)).collect();
+        let frame = df!(
+            "n" => (0..40).map(|n| n % 4).collect::<Vec<i32>>(),
+            "word" => (0..40).map(|n| if n % 2 == 0 { "even" } else { "odd" }).collect::<Vec<_>>(),
+            "label" => labels,
+            "half" => (0..40).map(|n| (n < 30).then_some("a")).collect::<Vec<_>>(),
+        );
+        let frame = frame.unwrap();
+        let by_half = plot(&frame).by("half");
+        let table = by_half.count("word").unwrap().table();
+        assert_eq!(table.rows(), [["even", "15", "5"], ["odd", "15", "5"]]);
+        // Null is a group; together the lines have every row.
+        let chart = by_half.hist("n").unwrap();
+        assert_eq!(chart.name(), "n of 40 rows by half");
+        let rows = chart.table().rows().to_vec();
+        let total: u32 = rows.iter().map(|row| row[2].parse::<u32>().unwrap()).sum();
+        assert_eq!((rows.len(), total), (8, 40), "{rows:?}");
+        assert!(rows.iter().any(|row| row[0] == "null" && row[1] == "3"), "{rows:?}");
+        let note = "the 6 largest of 8 groups; 10 rows of the others are left out";
+        for chart in [
+            plot(&frame).by("label").hist("n").unwrap(),
+            plot(&frame).by("label").count("word").unwrap(),
+            plot(&frame).by("label").scatter("n", "n").unwrap(),
+        ] {
+            assert_eq!(chart.note.as_deref(), Some(note), "{}", chart.name());
+        }
+        let error = plot(&frame).by("nothing").hist("n").unwrap_err();
+        assert_eq!(error.to_string(), "column \"nothing\" does not exist");
+        assert!(plot(&frame).by("half").bars("word", &["n"]).is_err());
     }
 
     #[test]

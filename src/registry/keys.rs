@@ -159,7 +159,7 @@ impl Registry {
         let created_ms = clock::now_ms();
         if new.expires_ms.is_some_and(|expires_ms| expires_ms <= created_ms) {
             return Err(Error::invalid(format!("key {:?} would have expired already", new.name))
-                .with_hint("give a date to come, or a duration such as 90d"));
+                .with_hint("give a date in the future, or a duration such as 90d"));
         }
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|source| {

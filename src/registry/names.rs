@@ -67,7 +67,7 @@ pub fn check_model_name(name: &str) -> Result<()> {
     }
     if PLACES.contains(&name) {
         return Err(Error::invalid(format!("model name {name:?} is a folder's own name"))
-            .with_hint("a server could not have it in its paths: choose a word"));
+            .with_hint("it cannot be a part of a server's paths: choose one word"));
     }
     if is_version(name) || name.parse::<super::Stage>().is_ok() {
         return Err(Error::invalid(format!("model name {name:?} reads like a version or a stage"))

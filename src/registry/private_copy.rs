@@ -34,7 +34,7 @@ impl PrivateCopy {
         let fail = |error| {
             let error = Error::io("copy the registry into", dir, error);
             match dir == std::env::temp_dir() {
-                true => error.with_hint("let TMPDIR name a folder with room that may be written"),
+                true => error.with_hint("set TMPDIR to a folder that can be written and has room"),
                 false => error,
             }
         };

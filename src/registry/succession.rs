@@ -424,7 +424,7 @@ impl Place {
             "{:?} is a link, and the registry of an older version is moved only where its file lies",
             self.older
         ))
-        .with_hint("close every trialbook, and put the file itself in the link's place")
+        .with_hint("close all trialbook programs, and replace the link with the file itself")
     }
 
     fn fail(&self, what: &str, error: io::Error) -> Error {

@@ -282,7 +282,7 @@ mod tests {
         let lock = Mutex::new(5);
         let read = || -> Result<i32, DisplayError> { Ok(*lock.lock()?) };
         assert_eq!(read().map_err(UserError::ended).ok(), Some(5));
-        let ours = Error::invalid("too long").with_hint("cut it");
+        let ours = Error::invalid("too long").with_hint("shorten it");
         let ended = DisplayError::from(ours).ended();
         assert_eq!(ended, Ended::Error { message: "too long\n  hint: cut it".into() });
         let stopped = Error::new(ErrorKind::Interrupted, "stopped");

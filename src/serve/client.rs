@@ -41,7 +41,7 @@ impl Credentials {
     fn header(&self) -> Result<Option<HeaderValue>> {
         let header = self.key.as_ref().map(|key| HeaderValue::from_str(key)).transpose();
         header.map_err(|source| {
-            Error::invalid("the API key has characters that none has")
+            Error::invalid("the API key has characters that no key has")
                 .with_hint("give it as `trialbook keys add NAME` showed it")
                 .with_source(source)
         })

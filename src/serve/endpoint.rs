@@ -138,12 +138,12 @@ const BATCH: Endpoint = Endpoint {
     method: Method::Post,
     path: "/predict/batch",
     does: "predicts many texts, in their order",
-    detail: "As JSON, all or none: one faulty text refuses the batch, and says which. As lines of \
+    detail: "As JSON, all texts or none: if one is faulty, the whole batch is refused, and the error says which one. As lines of \
              JSON (application/x-ndjson), each line is a question of its own and is answered while \
              later ones are still being sent; the limits are those of a single prediction for each \
              line, and there is none for their number. Each line may name a model of its own. A line \
-             that cannot be answered gets an error with its number in place of an answer. Read answers while you send: a client that takes \
-             none for 10 seconds, or sends nothing for so long, is given up.",
+             that cannot be answered gets an error with its number in place of an answer. Read answers while you send: the server \
+             ends the connection of a client that reads no answer, or sends nothing, for 10 seconds.",
     takes: &[
         Content {
             media_type: "application/json",
@@ -168,7 +168,7 @@ const BATCH: Endpoint = Endpoint {
 const BATCH_OF_MODEL: Endpoint = Endpoint {
     path: "/models/{model}/predict/batch",
     does: "the same as /predict/batch, by this model",
-    detail: "A body or a line may name the model too, but no other one.",
+    detail: "If the body or a line names a model, it must be this one.",
     parameter: MODEL,
     takes: &[
         Content {
@@ -204,7 +204,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/models/{model}/predict",
         does: "the same as /predict, by this model",
-        detail: "A body may name the model too, but no other one.",
+        detail: "If the body names a model, it must be this one.",
         parameter: MODEL,
         takes: &[Content {
             media_type: "application/json",
@@ -228,7 +228,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         path: "/health",
-        does: "says which model version answers, and how it did so far",
+        does: "says which model version answers, and what it has predicted so far",
         detail: "The status, 503 without a version in production, and all fields but models are of the \
                  default model; models has the same of every one.",
         answers: &[(200, &[json_of("Health")]), (503, &[json_of("Unavailable")])],
@@ -265,7 +265,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         path: "/docs",
-        does: "a page that explains the endpoints and tries them out",
+        does: "a page where the endpoints are explained and can be tried",
         answers: &[(200, &[HTML])],
         access: Access::Open,
         handler: |_| get(page::docs),
@@ -281,10 +281,10 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         path: "/assets/{name}",
-        does: "what the pages are made of",
+        does: "files of the pages: style sheets, scripts, the icon",
         parameter: Some(Parameter {
             name: "name",
-            does: "The name of a part.",
+            does: "The name of the file.",
             values: page::asset_names,
         }),
         answers: &[

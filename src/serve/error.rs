@@ -144,7 +144,7 @@ impl ApiError {
             StatusCode::UNAUTHORIZED,
             "unauthorized",
             "the API key is unknown, revoked or expired",
-            "`trialbook keys list` says which keys hold, `trialbook keys add NAME` makes a new one",
+            "`trialbook keys list` shows which keys are valid, `trialbook keys add NAME` makes a new one",
         )
     }
 
@@ -279,7 +279,7 @@ impl ApiError {
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too_late",
-                "the model did not get to this request in time",
+                "the request waited too long for the model",
                 "try again in a second, or send smaller batches",
             )
         }

@@ -147,7 +147,7 @@ pub fn health_check(server: &str, credentials: &Credentials) -> Result<HealthRep
         && let Some(said) = json["error"].as_str()
     {
         return Err(Error::invalid(format!("{url} answered {status}: {said}"))
-            .with_hint("show a key that holds, with --key KEY or in TRIALBOOK_KEY"));
+            .with_hint("give a valid key with --key KEY or in TRIALBOOK_KEY"));
     }
     let Ok(report) = serde_json::from_value::<HealthReport>(json.clone()) else {
         return Err(Error::invalid(format!("{url} is no trialbook server: HTTP status {status}"))

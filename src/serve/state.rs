@@ -193,7 +193,7 @@ impl ServerState {
                 models.len(),
                 models.join(", ")
             ))
-            .with_hint("serve the model whose version is pinned with a server of its own"));
+            .with_hint("start another server for the model with the pinned version"));
         }
         let tls = security.tls.as_ref().map(Tls::load).transpose()?;
         let exporter = config.otlp_endpoint.as_deref().map(SpanExporter::start).transpose()?;
@@ -375,7 +375,7 @@ fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
         }
     }
     if known.is_empty() {
-        return Err(Error::invalid("a server without a model has nothing to answer")
+        return Err(Error::invalid("a server needs at least one model")
             .with_hint("name at least one registered model"));
     }
     Ok(())

@@ -118,7 +118,7 @@ fn unreadable(path: &Path, what: &str, error: pem::Error) -> Error {
     match error {
         pem::Error::Io(source) => Error::io("read", path, source),
         error => Error::invalid(format!("{path:?} holds no {what} in PEM"))
-            .with_hint("it begins with -----BEGIN")
+            .with_hint("a PEM file begins with -----BEGIN")
             .with_source(error),
     }
 }

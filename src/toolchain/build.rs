@@ -70,6 +70,12 @@ pub(super) fn run(
     })
 }
 
+/// Whether another process builds a prelude now.
+pub(super) fn is_running() -> bool {
+    let lock = File::open(Place::of_this_process().preludes.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Waits until no other process builds here.
 fn lock(preludes: &Path, monitor: &Monitor) -> Result<File> {
     let path = preludes.join(LOCK);

@@ -157,6 +157,11 @@ impl Prelude {
         build::run(toolchain, profile, need, monitor)
     }
 
+    /// Whether another process builds a prelude now.
+    pub fn is_being_built() -> bool {
+        build::is_running()
+    }
+
     /// The folder in which preludes are kept.
     pub fn folder() -> PathBuf {
         Place::of_this_process().preludes

@@ -208,6 +208,40 @@ fn the_words_of_other_databases_are_understood() {
 }
 
 #[test]
+fn an_answer_is_copied_into_a_file_that_reads_back_the_same() {
+    let lab = Lab::new();
+    let source = "film,stars,seen\n\"a, \"\"b\"\"\",1,2024-01-05\n,4,2024-02-01\nc,,2024-03-01\n";
+    let source = lab.write("films.csv", source);
+    let query = format!("select film, stars, seen from '{}'", source.display());
+    let expected = lab.sql(&query);
+    for name in ["out.csv", "out.tsv", "out.jsonl", "out.parquet"] {
+        let path = lab.path(name);
+        let copy = format!("copy ({query}) to '{}'", path.display());
+        assert_eq!(lab.sql(&copy), serde_json::json!([{"rows": 3, "file": path}]), "{name}");
+        let read = lab.sql(&format!("select * from '{}'", path.display()));
+        assert_eq!(read, expected, "{name}");
+        // A second copy writes over nothing, and says so before it asks anything.
+        let before = std::fs::read(&path).unwrap();
+        let error = lab.datasets.sql(&copy, &ExtraTables::none()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(error.hint(), Some("name another file: `copy` replaces no file"));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    let path = lab.path("sample.parquet");
+    let copy = format!("copy sample.test to '{}'", path.display());
+    assert_eq!(lab.sql(&copy)[0]["rows"], 1000);
+    let empty = lab.path("none.csv");
+    lab.sql(&format!("copy (select label from sample where 1 = 2) to '{}'", empty.display()));
+    assert_eq!(std::fs::read_to_string(&empty).unwrap(), "label\n");
+    // A query that fails leaves no file behind.
+    let nothing = lab.path("nothing.csv");
+    let copy = format!("copy (select wrong from sample) to '{}'", nothing.display());
+    lab.datasets.sql(&copy, &ExtraTables::none()).unwrap_err();
+    assert!(!nothing.exists());
+}
+
+#[test]
 fn a_wrong_query_is_one_clear_message() {
     let lab = Lab::new();
     lab.add("sample", Source::Sample { seed: 42 }).unwrap();
@@ -221,9 +255,9 @@ fn a_wrong_query_is_one_clear_message() {
         ("select * from nothing.train", "sql: table \"nothing.train\" does not exist", known),
         ("select wrong from sample", "wrong", ""),
         ("select * from sample where", "sql: ", ""),
-        ("selec * from sample", "sql: \"selec\" does not begin a query", "only read"),
+        ("selec * from sample", "sql: \"selec\" does not begin a query", "begin with"),
         ("select * from my-data", "sql: ", "\"my-data\""),
-        ("drop table sample", "sql: \"drop\" does not begin a query", "only read"),
+        ("drop table sample", "sql: \"drop\" does not begin a query", "begin with"),
         ("select nosuch(text) from sample", "nosuch", ""),
         ("", "sql: the query is empty", "select label"),
         ("select 1 where false", "sql: where without from", "name a table"),

@@ -58,9 +58,9 @@ impl Question {
             return;
         }
         let essence = headers["content-type"].to_str().unwrap().split(';').next().unwrap();
-        let content = contents.and_then(|contents| contents.get(essence));
-        let content = content.unwrap_or_else(|| panic!("no content of type {essence}: {shown}"));
-        if let Some(known) = content.pointer("/schema/allOf/1/properties/error_type/enum") {
+        let has_type = contents.is_some_and(|contents| contents.contains_key(essence));
+        assert!(has_type, "no content of type {essence}: {shown}");
+        if let Some(known) = response.get("x-error-types") {
             let found: Value = serde_json::from_slice(body).unwrap();
             assert!(known.as_array().unwrap().contains(&found["error_type"]), "{shown}");
         }

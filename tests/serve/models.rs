@@ -218,7 +218,7 @@ async fn a_busy_model_keeps_no_other_one_waiting() {
 #[test]
 fn names_that_cannot_be_served_together_are_refused() {
     for (names, expected) in [
-        (&[][..], "without a model"),
+        (&[][..], "at least one model"),
         (&["A", "A"], "\"A\" is named twice"),
         (&["A", ""], "empty"),
         (&["A/1"], "contains '/'"),
@@ -275,6 +275,11 @@ fn each_model_follows_its_own_production_version() {
     for version in ["A/1", "B/1", "B/2"] {
         assert!(stats["versions"][version].as_u64() > Some(0), "{stats}");
     }
+    let counts = |name: &str| stats["models"][name]["n_predictions"].as_u64().unwrap();
+    assert_eq!(counts("A") + counts("B"), stats["n_predictions"].as_u64().unwrap());
+    assert!(stats["models"]["A"]["versions"]["B/1"].is_null(), "{stats}");
+    let shown = book.call(&["monitor", "stats"]).stdout;
+    assert!(shown.contains("model A\n") && shown.contains("\nmodel B\n"), "{shown}");
 }
 
 /// It kept the whole server from starting.

@@ -374,7 +374,7 @@ fn the_health_check_shows_its_key_and_trusts_one_certificate() {
         (&["--tls-cert", other, "--key", &key], "shows another certificate"),
         (&["--tls-cert", cert], "answered 401: this server answers only with an API key"),
         (&["--tls-cert", cert, "--key", "tbk_guess"], "--key KEY or in TRIALBOOK_KEY"),
-        (&["--tls-cert", cert, "--key", "tbk\n"], "has characters that none has"),
+        (&["--tls-cert", cert, "--key", "tbk\n"], "has characters that no key has"),
         (&["--tls-cert", "absent.crt", "--key", &key], "absent.crt"),
     ] {
         let told = health(args, 1);

@@ -7,10 +7,15 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 SCHEMATHESIS = pathlib.Path(sys.executable).with_name("schemathesis")
+# It knows lines of JSON, and the names of the models.
+HOOKS = {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(pathlib.Path(__file__).parent)}
 
 
-def test_the_server_does_what_its_document_says(server: str, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("hooks", [HOOKS, {}], ids=["with hooks", "as it comes"])
+def test_the_server_does_what_its_document_says(server: str, tmp_path: pathlib.Path, hooks: dict[str, str]) -> None:
     done = subprocess.run(
         [
             SCHEMATHESIS,
@@ -32,6 +37,6 @@ def test_the_server_does_what_its_document_says(server: str, tmp_path: pathlib.P
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(pathlib.Path(__file__).parent)},
+        env={**os.environ, **hooks},
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -254,7 +254,9 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<Wanted>
         // The name of something that is not there yet.
         ("add" | "sample", _) => None,
         ("revoke", "name") => Some(Wanted::Keys),
-        ("head", "name") | ("plot", "subject") => Some(Wanted::Splits),
+        ("head" | "counts", "name") | ("plot", "subject") | ("evaluate", "data") => {
+            Some(Wanted::Splits)
+        }
         ("plot", "of") => match positionals.first() {
             Some(subject) if PLOT_SUBJECTS[1..].contains(subject) => Some(Wanted::Runs),
             _ => None,
@@ -266,7 +268,7 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<Wanted>
         (_, "version") => model().map(Wanted::Versions),
         (_, "alias") => model().map(Wanted::Aliases),
         (_, "experiment") => Some(Wanted::Experiments),
-        (_, "stage") => Some(Wanted::Stages),
+        (_, "stage" | "to") => Some(Wanted::Stages),
         _ => None,
     }
 }

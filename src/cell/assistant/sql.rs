@@ -151,7 +151,9 @@ const DATASET_COLUMNS: [&str; 4] = ["text", "label", "target", "split"];
 const OPENERS: [&str; 7] = ["select", "from", "where", "group", "order", "having", "on"];
 
 /// What is worth a completion, in SQL's own capitals.
-const WORDS: [&str; 58] = [
+const WORDS: [&str; 60] = [
+    "COPY",
+    "TO",
     "SELECT",
     "FROM",
     "WHERE",

@@ -11,7 +11,7 @@ use crate::serve::Limits;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Batches of neural models")]
 pub(super) struct Batching {
-    /// Texts that are asked together at most
+    /// The most texts that the model gets at once
     #[arg(
         long,
         env = "TRIALBOOK_MODEL_BATCH",
@@ -19,12 +19,12 @@ pub(super) struct Batching {
         default_value_t = Limits::default().model_batch_texts
     )]
     model_batch: usize,
-    /// Tokens of those texts at most, but for a text that has more by itself [default: what suits
-    /// the model, on a CPU 4096 for a distilbert and 8192 for other nets, on a GPU 16384]
+    /// The most tokens that the model gets at once; a text that has more goes alone [default: what
+    /// suits the model, on a CPU 4096 for a distilbert and 8192 for other nets, on a GPU 16384]
     #[arg(long, env = "TRIALBOOK_MODEL_BATCH_TOKENS", value_name = "TOKENS")]
     model_batch_tokens: Option<usize>,
-    /// How long the first text waits for others; what arrives while the model is busy is asked
-    /// together anyway
+    /// How long the first text waits for others. Texts that arrive while the model is busy go
+    /// together in any case
     #[arg(
         long,
         env = "TRIALBOOK_MODEL_BATCH_WAIT",
@@ -32,7 +32,7 @@ pub(super) struct Batching {
         default_value_t = 0
     )]
     model_batch_wait: u64,
-    /// Texts that wait at most; further ones are refused at once
+    /// The most texts that wait; more are refused at once
     #[arg(
         long,
         env = "TRIALBOOK_QUEUE_TEXTS",

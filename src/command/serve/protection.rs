@@ -11,20 +11,20 @@ use crate::serve::{Limits, Origin, RateLimit, Security, TlsFiles};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Security")]
 pub(super) struct Protection {
-    /// Listen where other machines reach it although the store has no API key; keys are asked for
-    /// all the same once there are any
+    /// Let other machines connect although the store has no API key. Once it has keys, the server
+    /// asks for one
     #[arg(long, env = "TRIALBOOK_NO_AUTH", value_parser = FalseyValueParser::new())]
     no_auth: bool,
-    /// Ask for a key on /health too, which is open otherwise
+    /// Ask for a key on /health too; without this flag it is open to everybody
     #[arg(long, env = "TRIALBOOK_AUTH_HEALTH", value_parser = FalseyValueParser::new())]
     auth_health: bool,
-    /// Ask for an admin key on /metrics too, which is open otherwise
+    /// Ask for an admin key on /metrics too; without this flag it is open to everybody
     #[arg(long, env = "TRIALBOOK_AUTH_METRICS", value_parser = FalseyValueParser::new())]
     auth_metrics: bool,
-    /// Requests a second that one caller may make: a key, or an address that shows none
+    /// Requests a second that each caller may make: each key, and each address without a key
     #[arg(long, env = "TRIALBOOK_RATE_LIMIT", value_name = "N")]
     rate_limit: Option<NonZeroU32>,
-    /// Requests at once after a silence [default: as many as a second allows]
+    /// Requests that a caller may make at once after a pause [default: as many as a second allows]
     #[arg(long, env = "TRIALBOOK_RATE_BURST", value_name = "N", requires = "rate_limit")]
     rate_burst: Option<NonZeroU32>,
     /// Let pages of this site ask from a browser (https://example.org); may be given several times

@@ -36,7 +36,7 @@ struct Shared {
     /// Tokens that texts are cut to [default: avgnet 512, cnn 400, lstm and distilbert 256, or what a checkpoint reads]
     #[arg(long, value_name = "TOKENS")]
     max_len: Option<usize>,
-    /// Share of all steps in which the learning rate rises to its height
+    /// Share of all steps in which the learning rate rises to its highest value
     #[arg(long, default_value_t = TrainSettings::default().warmup_ratio, value_name = "SHARE")]
     warmup: f64,
     /// Weight decay, of weights only: never of biases and norms
@@ -45,7 +45,7 @@ struct Shared {
     /// Largest norm of all gradients together
     #[arg(long, default_value_t = TrainSettings::default().clip_norm, value_name = "NORM")]
     clip_norm: f64,
-    /// Batches whose gradients make one step
+    /// Batches whose gradients are added up for one step
     #[arg(long, default_value_t = TrainSettings::default().accumulation, value_name = "N")]
     accumulation: usize,
     /// Share of each target that is spread over all classes
@@ -54,10 +54,11 @@ struct Shared {
     /// How much an example of each class counts in the loss
     #[arg(long, value_enum, default_value = "uniform", value_name = "HOW")]
     class_weight: ClassWeights,
-    /// Stop after so many epochs without a better F1
+    /// Stop after this many epochs without a better F1
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<u64>,
-    /// Keep a checkpoint every so many steps, besides the one after each epoch
+    /// Also keep a checkpoint each time this many steps are done; there is one after each epoch
+    /// anyway
     #[arg(long, value_name = "STEPS")]
     checkpoint_every: Option<u64>,
     /// Number format of the products; bf16 and f16 on CUDA only
@@ -79,7 +80,7 @@ struct Words {
     /// Words that occur less often in the train split are unknown
     #[arg(long, default_value_t = 5, value_name = "N")]
     min_freq: usize,
-    /// Keep only so many words
+    /// Keep at most this many words, the most frequent ones
     #[arg(long, default_value_t = 25_000, value_name = "WORDS")]
     vocab_size: usize,
     /// Width of the words' embeddings

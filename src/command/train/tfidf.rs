@@ -31,7 +31,8 @@ pub(crate) struct Tfidf {
     /// Count a term that occurs n times in a text as 1 + ln(n) times
     #[arg(long)]
     sublinear: bool,
-    /// Do not add one text that contains every term to the document frequencies
+    /// Do not smooth the inverse document frequencies; without this flag they are counted as if one
+    /// more text had every term
     #[arg(long)]
     no_smooth_idf: bool,
     /// Leave these words out
@@ -43,13 +44,13 @@ pub(crate) struct Tfidf {
     /// Keep <br /> as text
     #[arg(long)]
     keep_html: bool,
-    /// Inverse strength of regularisation, larger fits closer
+    /// Inverse strength of regularisation: a larger value fits the train split closer
     #[arg(long, default_value_t = 10.0, allow_negative_numbers = true, value_name = "C")]
     c: f64,
     /// How much an example of each class counts
     #[arg(long, value_enum, default_value = "uniform", value_name = "HOW")]
     class_weight: ClassWeights,
-    /// At most so many steps of the optimiser
+    /// The optimiser makes at most this many steps
     #[arg(long, default_value_t = TfidfConfig::default().max_iter, allow_negative_numbers = true, value_name = "STEPS")]
     max_iter: usize,
     /// Stop when no probability is off by more than 100 times this

@@ -25,6 +25,9 @@ use crate::{
     store::{sync_dir, temporary_file},
 };
 
+/// Rows of a frame that are spelt out together.
+const FRAME_N_ROWS: usize = 32_768;
+
 /// A file that is being written. Unless it is finished nothing of it is left.
 pub(crate) struct RowsWriter {
     path: PathBuf,
@@ -52,8 +55,30 @@ impl RowsWriter {
         added: &[AddedColumn],
         interrupt: &Interrupt,
     ) -> Result<Self> {
+        let columns = input.columns(RowsFormat::of_output(path)?, interrupt)?;
+        Self::with_columns(path, columns, added)
+    }
+
+    /// Writes the rows of `frame` into a new file, spelt as everywhere.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, the format has no form for a column, and
+    /// [`ErrorKind::Conflict`] when the file is there already.
+    pub(crate) fn write_frame(path: &Path, frame: DataFrame) -> Result<()> {
+        let mut writer = Self::with_columns(path, Columns::Frame(frame.clear()), &[])?;
+        for begin in (0..frame.height()).step_by(FRAME_N_ROWS) {
+            let cells = frame.slice(begin as i64, FRAME_N_ROWS);
+            // No column of it is a text more than the others.
+            let texts = vec![None; cells.height()];
+            writer.write(Chunk { texts, cells: Cells::Frame(cells) }, &[])?;
+        }
+        writer.finish(false)
+    }
+
+    /// # Errors
+    /// As [`RowsWriter::create`].
+    fn with_columns(path: &Path, columns: Columns, added: &[AddedColumn]) -> Result<Self> {
         let format = RowsFormat::of_output(path)?;
-        let columns = input.columns(format, interrupt)?;
         columns.check(format)?;
         let mut names = columns.names();
         if let Some(taken) = added.iter().find(|column| names.contains(&column.name)) {

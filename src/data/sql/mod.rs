@@ -1,7 +1,8 @@
 //! SQL over every dataset and over tables that the caller lends. Only the tables that a query names
 //! are opened or built, and Parquet is read lazily: columns and rows that the query leaves out are
-//! never decoded. Queries read; they cannot change anything.
+//! never decoded. Queries read; they cannot change anything in the store. `copy … to` writes a new file.
 
+mod copy;
 mod dialect;
 mod file;
 mod token;
@@ -16,6 +17,7 @@ use polars::{
 };
 
 use self::{
+    copy::Copy,
     dialect::{Translated, translate},
     token::{Token, tokens},
 };
@@ -68,6 +70,8 @@ impl Datasets {
     /// Runs one SQL query over the datasets (`imdb`, `imdb.train`, `imdb.test`), `tables`, and files:
     /// `from 'reviews.csv'`. A name with a dash is written in double quotes: `"my-data".train`.
     /// `show tables` lists what there is, `describe NAME` and `describe select …` list columns.
+    /// `copy (select …) to 'FILE'` and `copy NAME to 'FILE'` write a new file, CSV, TSV, JSON lines or
+    /// Parquet by its extension, and answer with its rows and path.
     ///
     /// # Errors
     /// A query that is no query, cannot be parsed, or names a table or column that is not there;
@@ -77,6 +81,17 @@ impl Datasets {
         check_reserved(tables)?;
         match Statement::of(query)? {
             Statement::Query => self.select(query, tables),
+            Statement::Copy => {
+                let copy = Copy::of(query)?;
+                let answer = match Statement::of(&copy.query)? {
+                    Statement::Copy => {
+                        return Err(Error::invalid("sql: a copy within a copy")
+                            .with_hint("write one `copy (select …) to 'file.csv'` for each file"));
+                    }
+                    _ => self.sql(&copy.query, tables)?,
+                };
+                copy.write(answer)
+            }
             Statement::ShowTables => self.tables(tables),
             Statement::Describe(what) => {
                 let columns = self.select(&format!("select * from {what} limit 0"), tables)?;
@@ -201,6 +216,7 @@ fn lent_frame(table: &str, columns: Columns) -> Result<LazyFrame> {
 #[derive(Debug, PartialEq, Eq)]
 enum Statement {
     Query,
+    Copy,
     ShowTables,
     /// The columns of a table, or of a query in parentheses.
     Describe(String),
@@ -215,6 +231,7 @@ impl Statement {
             tokens(query).filter(|token| !token.is_blank() && token.text != ";").collect();
         let first = tokens.first().map(|token| token.text.to_ascii_lowercase()).unwrap_or_default();
         match (first.as_str(), &tokens[..]) {
+            ("copy", _) => Ok(Self::Copy),
             ("show", [_, what, ..]) if what.is("tables") => Ok(Self::ShowTables),
             ("describe" | "desc", [_, what, ..]) => {
                 let rest = query.trim_start();
@@ -232,7 +249,7 @@ impl Statement {
             ("", _) => Err(Error::invalid("sql: the query is empty")
                 .with_hint("try `select label, count(*) as n from NAME group by label`")),
             _ => Err(Error::invalid(format!("sql: {first:?} does not begin a query")).with_hint(
-                "queries only read: begin with `select`, `with`, `show tables` or `describe NAME`",
+                "begin with `select`, `with`, `show tables`, `describe NAME` or `copy (select …) to 'file.csv'`",
             )),
         }
     }
@@ -387,6 +404,7 @@ mod tests {
         for good in ["select 1", "  -- why\n WITH x as (select 1) select * from x", "(select 1)"] {
             assert_eq!(Statement::of(good).unwrap(), Statement::Query, "{good}");
         }
+        assert_eq!(Statement::of("Copy t to 'a.csv'").unwrap(), Statement::Copy);
         assert_eq!(Statement::of(" SHOW tables;").unwrap(), Statement::ShowTables);
         for (query, expected) in [
             ("describe imdb.train ;", "imdb.train"),

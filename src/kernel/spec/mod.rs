@@ -66,7 +66,7 @@ impl Install {
     pub(super) fn run(&self) -> Result<Output> {
         let dir = self.target.dir()?;
         let program = std::env::current_exe().map_err(|source| {
-            Error::new(ErrorKind::Io, "cannot find out where this program lies").with_source(source)
+            Error::new(ErrorKind::Io, "cannot find this program's own file").with_source(source)
         })?;
         fs::create_dir_all(&dir).map_err(|source| Error::io("create the folder", &dir, source))?;
         let spec = serde_json::to_vec_pretty(&kernelspec(&program)?).map_err(|source| {

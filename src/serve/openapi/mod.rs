@@ -16,7 +16,7 @@ const SCHEMAS: &str = include_str!("schemas.json");
 const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (
         400,
-        "The body is no JSON, or broke off; the request names no host, or several.",
+        "The body is not JSON, or is incomplete; or the request names no host, or several.",
         &["malformed_json", "incomplete_body", "invalid_host"],
     ),
     (401, "The server asks for an API key.", &["unauthorized"]),
@@ -30,19 +30,23 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (413, "The body is too long.", &["payload_too_large"]),
     (
         415,
-        "The body is announced as something else than JSON in UTF-8.",
+        "The content-type header of the request is not JSON in UTF-8.",
         &["unsupported_media_type"],
     ),
-    (422, "The body is JSON, but not what the endpoint takes.", &["validation_error"]),
+    (
+        422,
+        "The body is JSON, but it is not a valid request for this endpoint.",
+        &["validation_error"],
+    ),
     (
         429,
-        "The caller asks too often, or too much work is waiting already.",
+        "The caller sends requests too often, or too much work is waiting already.",
         &["too_many_requests", "overloaded"],
     ),
     (500, "The model failed; the server's log says why.", &["internal"]),
     (
         503,
-        "No version is in production, or the model did not get to the request in time.",
+        "No version is in production, or the request waited too long for the model.",
         &["model_unavailable", "too_late"],
     ),
 ];
@@ -75,8 +79,9 @@ fn document(limits: &Limits) -> Value {
             "title": env!("CARGO_PKG_NAME"),
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "Predictions of a text classifier",
-            "description": "Every refusal is JSON of one shape. Every answer carries the id of its \
-                            request in the header x-request-id; one that the request brings is kept.",
+            "description": "All errors have the same JSON: the schema Error. Every answer has the id of \
+                            its request in the header x-request-id. A request may send an id of its \
+                            own in this header; then the answer has the same one.",
             "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
         },
         // Relative to this document: also behind a proxy that puts a prefix in front.
@@ -172,9 +177,9 @@ fn headers() -> Value {
 
 fn meaning(status: u16) -> &'static str {
     match status {
-        304 => "The client has it already.",
+        304 => "The client has the current version already.",
         503 => "No version is in production.",
-        _ => "All is well.",
+        _ => "The request succeeded.",
     }
 }
 
@@ -183,23 +188,19 @@ fn refusal_name(status: u16) -> String {
 }
 
 fn refusal(status: u16, meaning: &str, error_types: &[&str]) -> Value {
-    let schema = json!({
-        "allOf": [
-            { "$ref": "#/components/schemas/Error" },
-            { "properties": { "error_type": { "enum": error_types } } },
-        ],
-    });
     let mut headers = headers();
     if matches!(status, 429 | 503) {
         headers["retry-after"] = json!({
-            "description": "Seconds to wait; none while there is no model.",
+            "description": "How many seconds to wait; absent while there is no model.",
             "schema": { "type": "integer" },
         });
     }
     json!({
-        "description": meaning,
+        "description": format!("{meaning} error_type: {}.", error_types.join(", ")),
         "headers": headers,
-        "content": { "application/json": { "schema": schema } },
+        // One schema for all of them, so that a generated client has one type of error.
+        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+        "x-error-types": error_types,
     })
 }
 
@@ -236,6 +237,20 @@ mod tests {
                 assert!(found.contains(reference.as_str()), "{reference}");
             }
         }
+    }
+
+    /// Clients that are generated from the document have one type of error, and tools that do not know
+    /// lines of JSON have no example of them to send.
+    #[test]
+    fn all_refusals_have_the_same_named_schema() {
+        let document = document(&Limits::default());
+        for (name, refusal) in document["components"]["responses"].as_object().unwrap() {
+            let schema = &refusal["content"]["application/json"]["schema"];
+            assert_eq!(*schema, json!({ "$ref": "#/components/schemas/Error" }), "{name}");
+            assert!(!refusal["x-error-types"].as_array().unwrap().is_empty(), "{name}");
+        }
+        let lines = &document["components"]["schemas"]["LineQuestions"];
+        assert!(lines.get("examples").is_none() && lines.get("example").is_none(), "{lines}");
     }
 
     #[test]

@@ -27,9 +27,8 @@ function askForKey() {
 const REFRESH_MS = 5000;
 
 function percent(probability) {
-  // 99.97 must not read as certainty.
-  const digits = probability > 0.999 || probability < 0.001 ? 2 : 1;
-  return `${(100 * probability).toFixed(digits)} %`;
+  // Two decimals for all, so that they stand below each other; 99.97 must not read as certainty.
+  return `${(100 * probability).toFixed(2)} %`;
 }
 
 function element(name, className, content) {
@@ -81,7 +80,9 @@ function track(share, name = "span") {
 
 function bar(label, share, shown, strong) {
   const row = element("div", strong ? "predicted" : "");
-  row.append(element("dt", "", label), track(share, "dd"), element("dd", "", shown));
+  const name = element("dt", "", label);
+  name.title = label;
+  row.append(name, track(share, "dd"), element("dd", "", shown));
   return row;
 }
 
@@ -98,9 +99,9 @@ const FEW_KNOWN = 0.25;
 
 /// What people should know before they rely on an answer; nothing of most.
 function warning({ known_share }) {
-  if (known_share === 0) return "The model knows no word of this text: its answer says nothing about it.";
+  if (known_share === 0) return "The model knows no word of this text: its answer means nothing.";
   if (known_share < FEW_KNOWN) {
-    return `The model knows only ${(100 * known_share).toFixed(0)} % of the words of this text: its answer says little about it.`;
+    return `The model knows only ${(100 * known_share).toFixed(0)} % of the words of this text: its answer means little.`;
   }
   return "";
 }
@@ -131,8 +132,8 @@ function showAnswer(answer) {
 
 function row(text, answer) {
   const made = element("tr");
-  const confidence = element("td", "number", percent(answer.confidence));
-  confidence.prepend(track(answer.confidence));
+  const confidence = element("td", "number");
+  confidence.append(track(answer.confidence), element("span", "figure", percent(answer.confidence)));
   const cut = answer.truncated ? " (only its beginning was read)" : "";
   const unknown = answer.known_share === 0 ? " (no word of it is known)" : "";
   const cell = element("td", "text");
@@ -166,12 +167,12 @@ function showAnswers(asked, answers) {
   const counts = new Map();
   for (const { label } of answers) counts.set(label, (counts.get(label) ?? 0) + 1);
   const ranked = [...counts].sort((a, b) => b[1] - a[1]);
-  byId("batch-summary").textContent = ranked.map(([label, n]) => `${n} ${label}`).join(", ");
+  byId("batch-summary").textContent = ranked.map(([label, n]) => `${n}\u00a0${label}`).join(", ");
   const nUnknown = answers.filter(({ known_share }) => known_share === 0).length;
   const which = nUnknown === 1 ? "1 text has" : `${count(nUnknown)} texts have`;
   showWarning(
     "batch-warning",
-    nUnknown ? `${which} no word that the model knows: its answer says nothing about such a text.` : "",
+    nUnknown ? `${which} no word that the model knows: its answer means nothing for such a text.` : "",
   );
   byId("rows").replaceChildren(...asked.map(({ text }, idx) => row(text, answers[idx])));
   byId("batch-about").textContent = about(answers[0], `${answers.length} texts in `);
