@@ -82,6 +82,9 @@ impl<'a> Loss<'a> {
 
     /// The derivative by each intercept.
     pub(super) fn intercept_gradient(&self, state: &State) -> Vec<f64> {
+        if self.n_outputs == 1 {
+            return vec![sum(&state.residuals)];
+        }
         let mut sums = vec![0.0; self.n_outputs];
         for row in state.residuals.chunks_exact(self.n_outputs) {
             sums.iter_mut().zip(row).for_each(|(sum, residual)| *sum += residual);
@@ -261,6 +264,18 @@ pub(super) fn sigmoid(margin: f64) -> f64 {
 }
 
 /// Eight running sums, so that additions need not wait for each other.
+fn sum(elements: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (eights, rest) = elements.as_chunks::<8>();
+    for eight in eights {
+        for lane in 0..8 {
+            sums[lane] += eight[lane];
+        }
+    }
+    sums.iter().chain(rest).sum()
+}
+
+/// A scalar product, summed in the same way.
 pub(super) fn dot_block(one: &[f64], other: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (ones, one_rest) = one.as_chunks::<8>();

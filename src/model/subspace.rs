@@ -93,18 +93,22 @@ impl Problem<'_> {
         // The lowest values so far, and the rounds since.
         let (mut lowest, mut smallest, mut n_idle) = (f64::INFINITY, f64::INFINITY, 0);
         loop {
-            let mut alpha = vec![0.0; point.margins.len()];
-            subspace.add_combined(&mut alpha, &point.coordinates, |direction| &direction.gamma);
-            let mut gamma = state.residuals.clone();
-            add_scaled(&mut gamma, 1.0, &alpha);
-            let (margins, square) = self.design.gram_product(&gamma);
+            // In the pool, whose threads then need not be woken for every sum.
+            let (alpha, gamma, margins, square, by_intercept, excess) = rayon::scope(|_| {
+                let mut alpha = vec![0.0; point.margins.len()];
+                subspace.add_combined(&mut alpha, &point.coordinates, |direction| &direction.gamma);
+                let mut gamma = state.residuals.clone();
+                add_scaled(&mut gamma, 1.0, &alpha);
+                let (margins, square) = self.design.gram_product(&gamma);
+                let by_intercept = self.loss.intercept_gradient(&state);
+                let excess = self.excess(square.sqrt(), &by_intercept, &state);
+                (alpha, gamma, margins, square, by_intercept, excess)
+            });
             let length = square.sqrt();
-            let by_intercept = self.loss.intercept_gradient(&state);
             let objective = state.loss + point.penalty;
             // The last step tells of the past, the gradient of the future.
             let next_reach = self.reach(&margins, square, &state).unwrap_or(0.0);
             let reach = last_reach.max(next_reach);
-            let excess = self.excess(length, &by_intercept, &state);
             let error = STEEPEST_SLOPE * (reach * (2.0 * excess.gap).sqrt() + excess.shift);
             let error = error.min(1.0);
             on_round(n_rounds, objective, error)?;
@@ -127,26 +131,25 @@ impl Problem<'_> {
                     error,
                 });
             }
-            if subspace.directions.len() == self.max_directions {
-                subspace.merge_oldest(&mut point.coordinates, &last_step);
-            }
-            // A gradient of old directions only asks for a closer search among these.
-            if subspace.push(Direction { gamma, margins }) {
-                point.coordinates.push(0.0);
-            }
-            let before = point.clone();
-            let n_steps = self.minimise_within(
-                &subspace,
-                &mut point,
-                &mut state,
-                &alpha,
-                SUBSPACE_TOLERANCE * length.hypot(product(&by_intercept, &by_intercept).sqrt()),
-            );
-            is_stuck = n_steps == 0;
-            let margins;
-            (last_step, margins) = point.step_from(&before);
-            let square = product(&last_step, &subspace.gram_product(&last_step));
-            last_reach = self.reach(&margins, square, &state).unwrap_or(last_reach);
+            let pull = length.hypot(product(&by_intercept, &by_intercept).sqrt());
+            rayon::scope(|_| {
+                if subspace.directions.len() == self.max_directions {
+                    subspace.merge_oldest(&mut point.coordinates, &last_step);
+                }
+                // A gradient of old directions only asks for a closer search among these.
+                if subspace.push(Direction { gamma, margins }) {
+                    point.coordinates.push(0.0);
+                }
+                let before = point.clone();
+                let threshold = SUBSPACE_TOLERANCE * pull;
+                let n_steps =
+                    self.minimise_within(&subspace, &mut point, &mut state, &alpha, threshold);
+                is_stuck = n_steps == 0;
+                let margins;
+                (last_step, margins) = point.step_from(&before);
+                let square = product(&last_step, &subspace.gram_product(&last_step));
+                last_reach = self.reach(&margins, square, &state).unwrap_or(last_reach);
+            });
             n_rounds += 1;
         }
     }
