@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(read().map_err(UserError::ended).ok(), Some(5));
         let ours = Error::invalid("too long").with_hint("shorten it");
         let ended = DisplayError::from(ours).ended();
-        assert_eq!(ended, Ended::Error { message: "too long\n  hint: cut it".into() });
+        assert_eq!(ended, Ended::Error { message: "too long\n  hint: shorten it".into() });
         let stopped = Error::new(ErrorKind::Interrupted, "stopped");
         assert_eq!(DebugError::from(stopped).ended(), Ended::Interrupted);
         assert_eq!(
