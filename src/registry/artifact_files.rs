@@ -5,7 +5,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{self, Read},
+    io::{self, Read, Write as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -159,8 +159,11 @@ pub(super) fn copy_hashed(
     input: &mut dyn Read,
     output: &mut dyn io::Write,
 ) -> io::Result<(String, u64)> {
-    let mut input = Hashed::new(io::BufReader::with_capacity(256 * 1024, input));
-    io::copy(&mut input, output)?;
+    let mut input = Hashed::new(input);
+    // The copy goes through the writer's buffer; its own would be 8 kB.
+    let mut output = io::BufWriter::with_capacity(256 * 1024, output);
+    io::copy(&mut input, &mut output)?;
+    output.flush()?;
     Ok(input.finish())
 }
 
