@@ -36,7 +36,7 @@ impl<'a> Features<'a> {
         let mut walk = Walk {
             rest: levels.iter().map(|level| (0, items(level).peekable())).collect(),
             entries: levels.iter().map(|level| Vec::with_capacity(level.len())).collect(),
-            candidates: Vec::new(),
+            candidates: Vec::with_capacity(levels.iter().map(Level::len).sum()),
         };
         while walk.visit(0, None) {}
         let Walk { mut entries, mut candidates, .. } = walk;

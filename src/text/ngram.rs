@@ -52,7 +52,7 @@ pub(crate) struct Level {
 }
 
 /// Consecutive n-grams.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Part {
     grams: Vec<Gram>,
     texts: Vec<u32>,
@@ -169,7 +169,7 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
         let is_candidate = n_words >= self.min_words;
         let parts: Vec<Part> = (0..division.n_parts())
             .into_par_iter()
-            .map_init(Default::default, |(entries, spare): &mut (Vec<u64>, Vec<u64>), part_idx| {
+            .map_init(Buffers::default, |Buffers { entries, spare, part }, part_idx| {
                 if monitor.interrupt.is_raised() {
                     return Part::default();
                 }
@@ -179,16 +179,19 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
                 }
                 radix::sort_by_upper_half(entries, spare, division.key_bits(part_idx));
                 let group = Grouping { part_idx, division: &division, is_candidate, tracking };
-                self.group(entries, &group)
+                self.group(entries, &group, part);
+                part.clone()
             })
             .collect();
         monitor.interrupt.check()?;
         Ok(Level { parts, part_of: division.part_of })
     }
 
-    /// Turns sorted occurrences into n-grams with their postings.
-    fn group(&self, entries: &[u64], grouping: &Grouping<'_>) -> Part {
-        let mut part = Part::default();
+    /// Turns sorted occurrences into n-grams with their postings, which replace those in `part`.
+    fn group(&self, entries: &[u64], grouping: &Grouping<'_>, part: &mut Part) {
+        part.grams.clear();
+        part.texts.clear();
+        part.values.clear();
         let text_of = |entry: u64| match grouping.tracking {
             Some(positions) => positions.text_of[entry as u32 as usize],
             None => entry as u32,
@@ -233,8 +236,16 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
             let (n_texts, count, end) = (n_texts_u32, length as u64, part.texts.len());
             part.grams.push(Gram { prefix, word, n_texts, count, end });
         }
-        part
     }
+}
+
+/// What a thread keeps from one part to the next: a part that is copied when it is complete takes
+/// as much memory as it needs, and none is left behind where it grew.
+#[derive(Default)]
+struct Buffers {
+    entries: Vec<u64>,
+    spare: Vec<u64>,
+    part: Part,
 }
 
 struct Grouping<'a> {
