@@ -125,7 +125,7 @@ pub(super) fn read(
 /// Allocates `n_bytes` and frees them again. glibc maps and unmaps each large block by itself until
 /// it sees one freed, from then on keeps what is freed, twice as much at most, and grows a thread's
 /// memory by what one request lacks: a system call for every page of small texts, unless there is
-/// room already. A tenth of a training was spent in the kernel for these two reasons.
+/// room already.
 fn reserve(n_bytes: usize) {
     drop(black_box(Vec::<u8>::with_capacity(n_bytes)));
 }
