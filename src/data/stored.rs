@@ -9,7 +9,6 @@
 
 use std::{
     fs::{self, File},
-    hint::black_box,
     io::{Cursor, Write as _},
     path::Path,
 };
@@ -28,8 +27,6 @@ use crate::{
 };
 
 const ROW_GROUP_N_ROWS: usize = 4_096;
-/// So much freed memory stays with the process, at least: see [`reserve`].
-const KEPT_BYTES: usize = 31 << 20;
 
 /// Writes one split to the new file `path`, makes its bytes durable and returns their SHA-256.
 ///
@@ -76,7 +73,6 @@ pub(super) fn read(
     n_classes: usize,
     n_rows: Option<usize>,
 ) -> Result<(Vec<String>, Vec<u32>)> {
-    reserve(KEPT_BYTES);
     let bytes = fs::read(path).map_err(|source| Error::io("read", path, source))?;
     let found = hex(&Sha256::digest(&bytes));
     if found != sha256 {
@@ -111,23 +107,9 @@ pub(super) fn read(
     }
     // Copying 33 MB out of the columns is most of the time: a chunk is a row group, so in parallel.
     let chunks: Vec<_> = texts.downcast_iter().collect();
-    let texts: Vec<Vec<String>> = chunks
-        .par_iter()
-        .map(|chunk| {
-            // With what the allocator adds to each.
-            reserve(chunk.total_bytes_len() + 32 * chunk.len());
-            chunk.values_iter().map(str::to_owned).collect()
-        })
-        .collect();
+    let texts: Vec<Vec<String>> =
+        chunks.par_iter().map(|chunk| chunk.values_iter().map(str::to_owned).collect()).collect();
     Ok((texts.into_iter().flatten().collect(), labels))
-}
-
-/// Allocates `n_bytes` and frees them again. glibc maps and unmaps each large block by itself until
-/// it sees one freed, from then on keeps what is freed, twice as much at most, and grows a thread's
-/// memory by what one request lacks: a system call for every page of small texts, unless there is
-/// room already.
-fn reserve(n_bytes: usize) {
-    drop(black_box(Vec::<u8>::with_capacity(n_bytes)));
 }
 
 pub(super) fn corrupt(path: &Path, reason: &str) -> Error {
