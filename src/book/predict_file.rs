@@ -73,7 +73,7 @@ impl Book {
     ///
     /// # Errors
     /// Files that cannot be read or written, a text column that is not there, an output that is
-    /// there already, and [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted) when asked to
+    /// there already, and [`ErrorKind::Interrupted`] when asked to
     /// stop. Then nothing is left of the output.
     pub fn predict_file(
         &self,
