@@ -3,6 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    trialbook::cell::analyzer::runtime_hook();
-    trialbook::cli::main()
+    trialbook_program::main()
 }

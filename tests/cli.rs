@@ -739,7 +739,8 @@ fn a_mistyped_model_is_told_of_when_a_server_starts() {
     assert!(said.starts_with("Reviews has no Production version: "), "{said}");
     let listening = lines.next().unwrap();
     let url = listening.split(' ').nth(2).unwrap();
-    let health = trialbook::serve::client::post(&format!("{url}/predict"), &serde_json::json!({}));
+    let health =
+        trialbook_program::serve::client::post(&format!("{url}/predict"), &serde_json::json!({}));
     assert!(health.is_err(), "it goes on: the model may come later");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -830,7 +831,8 @@ fn a_server_without_a_production_model_starts_and_says_what_to_do() {
     let unhealthy = book.fails(1, &["health", "--url", url]);
     assert!(unhealthy.contains("Production") || unhealthy.contains("promote"), "{unhealthy}");
     let question = serde_json::json!({"text": "wonderful"});
-    let refused = trialbook::serve::client::post(&format!("{url}/predict"), &question).unwrap_err();
+    let refused =
+        trialbook_program::serve::client::post(&format!("{url}/predict"), &question).unwrap_err();
     assert!(refused.to_string().contains("503"), "{refused}");
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
@@ -840,7 +842,7 @@ fn a_server_without_a_production_model_starts_and_says_what_to_do() {
 #[test]
 fn the_readme_lists_every_command_in_the_words_of_its_help() {
     let readme = include_str!("../README.md");
-    let parser = trialbook::cli::parser();
+    let parser = trialbook_program::cli::parser();
     for command in parser.get_subcommands().filter(|command| command.get_name() != "help") {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let row = format!("| `{}` | {about} |", command.get_name());
@@ -878,7 +880,8 @@ fn a_server_says_in_json_where_it_listens_and_stops_on_sigterm() {
     let health = book.json(&["health", "--url", url]);
     assert_eq!((&health["status"], &health["model"]["version"]), (&"ok".into(), &1.into()));
     let question = serde_json::json!({"text": "An utterly wonderful film."});
-    let served = trialbook::serve::client::post(&format!("{url}/predict"), &question).unwrap();
+    let served =
+        trialbook_program::serve::client::post(&format!("{url}/predict"), &question).unwrap();
     let printed = book.json(&["predict", "An utterly wonderful film."]);
     for key in ["sentiment", "confidence", "probability", "label", "scores", "model"] {
         assert_eq!(served[key], printed[key], "{key}: the server and the command line agree");

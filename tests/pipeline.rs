@@ -117,7 +117,7 @@ fn every_step_is_a_command_line_of_this_program() {
                     None => cluster.value(source),
                 });
             let line = ["trialbook".to_owned()].into_iter().chain(args.clone());
-            if let Err(error) = trialbook::cli::parser().try_get_matches_from(line) {
+            if let Err(error) = trialbook_program::cli::parser().try_get_matches_from(line) {
                 panic!("{task}: {args:?}\n{error}");
             }
             assert!(!args.concat().contains("{{"), "{task}: {args:?}");

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use trialbook::cell::analyzer::{Analyzer, Index, Indexed, Package, Sources};
+use trialbook_program::cell::analyzer::{Analyzer, Index, Indexed, Package, Sources};
 
 use crate::cli::{Answer, Trialbook};
 
@@ -147,7 +147,7 @@ fn what_is_built_is_found_and_not_built_again() {
     assert_eq!(bench.json(&["build", "--profile", "dev"])["built"], false);
     assert_eq!(bench.n_calls_of_cargo(), 1);
     let call = fs::read_to_string(bench.path("calls")).unwrap();
-    assert!(call.contains("--cfg trialbook_prelude -C prefer-dynamic"), "{call}");
+    assert!(call.contains("-- -C prefer-dynamic"), "{call}");
     assert!(!call.contains("--release"), "{call}");
 }
 
@@ -200,7 +200,7 @@ fn completed(index: Index, cell: &str) -> Vec<String> {
 #[test]
 fn completion_needs_nothing_that_building_did_not_fetch() {
     let bench = Workbench::new();
-    let features = "analyzer = []\ncuda = []\nneural = []\nnotebook = []\nprogram = []";
+    let features = "analyzer = []\ncuda = []\ntrialbook-program = []";
     let package = |name: &str, rest: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{rest}")
     };

@@ -19,7 +19,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use trialbook::serve::{self, Limits, ServerState};
+use trialbook_program::serve::{self, Limits, ServerState};
 
 use self::double::{Gate, batched, no_model, short_sighted, state, state_with};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trialbook::cell::evcxr::{COMMANDS, EvcxrCommand};
+use trialbook_program::cell::evcxr::{COMMANDS, EvcxrCommand};
 
 use super::Session;
 

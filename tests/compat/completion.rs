@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use trialbook::cell::{
+use trialbook_program::cell::{
     analyzer::{Analyzer, Index, Known, Package, Sources, Types},
     evcxr::Variable,
 };
@@ -217,7 +217,7 @@ fn the_standard_library_is_known_without_its_sources() {
 #[test]
 fn the_prelude_of_this_crate_is_understood() {
     let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/library/lib.rs");
     let package =
         Package { name: "trialbook".to_owned(), root, features: vec!["notebook".to_owned()] };
     let index = Index::scan(&[package], &["trialbook", "prelude"]);

@@ -8,11 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trialbook::{
-    ErrorKind,
-    cell::evcxr::{Cache, Dependency, Watch},
-    progress::Interrupt,
-};
+use trialbook::{ErrorKind, progress::Interrupt};
+use trialbook_program::cell::evcxr::{Cache, Dependency, Watch};
 
 use super::Session;
 

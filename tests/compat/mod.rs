@@ -2,13 +2,10 @@
 
 use std::path::PathBuf;
 
-use trialbook::{
-    Error, Result,
-    cell::{
-        Failure,
-        evcxr::{Config, Dependencies, EvcxrCommand, Host, Variable, Watch},
-    },
-    display::Content,
+use trialbook::{Error, Result, display::Content};
+use trialbook_program::cell::{
+    Failure,
+    evcxr::{Config, Dependencies, EvcxrCommand, Host, Variable, Watch},
 };
 
 mod commands;

@@ -2,10 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
-use trialbook::{
-    ErrorKind,
-    cell::evcxr::{Config, Startup},
-};
+use trialbook::ErrorKind;
+use trialbook_program::cell::evcxr::{Config, Startup};
 
 #[test]
 fn startup_files_are_found_where_evcxr_finds_them() {

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::Value;
 use tower::ServiceExt;
-use trialbook::serve;
+use trialbook_program::serve;
 
 use super::double::no_model;
 

@@ -10,8 +10,8 @@ use trialbook::{
     Error, ErrorKind, Result,
     model::{Answers, Classifier, Probabilities, TokenCounts},
     registry::Stage,
-    serve::{Limits, ModelInfo, ServedModel, ServerState},
 };
+use trialbook_program::serve::{Limits, ModelInfo, ServedModel, ServerState};
 
 /// A model that finds a text as good as the share of `o` among its letters, waits when the text
 /// says so, and breaks in ways that a real one should not.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trialbook::serve::{Credentials, client};
+use trialbook_program::serve::{Credentials, client};
 
 use crate::cli::Trialbook;
 
@@ -255,7 +255,7 @@ fn what_is_loaded_keeps_serving_when_the_store_goes_away() {
 
 fn health_of(server: &Serving) -> Value {
     serde_json::to_value(
-        trialbook::serve::health_check(&server.url, &Credentials::default()).unwrap(),
+        trialbook_program::serve::health_check(&server.url, &Credentials::default()).unwrap(),
     )
     .unwrap()
 }

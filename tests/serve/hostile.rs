@@ -13,7 +13,7 @@ use proptest::{
 };
 use serde_json::Value;
 use tower::ServiceExt as _;
-use trialbook::serve::{self, Limits};
+use trialbook_program::serve::{self, Limits};
 
 use super::double::three_models;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
-use trialbook::serve::{Limits, ServerState};
+use trialbook_program::serve::{Limits, ServerState};
 
 use super::{
     ask, ask_raw, check_error,

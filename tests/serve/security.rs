@@ -18,9 +18,9 @@ use rustls::{
 use serde_json::json;
 use trialbook::{
     registry::{NewKey, Registry, Scope},
-    serve::{Limits, ServeConfig, Server},
     store::Store,
 };
+use trialbook_program::serve::{Limits, ServeConfig, Server};
 
 use super::{
     double::{state, state_with},

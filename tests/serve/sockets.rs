@@ -16,8 +16,10 @@ use trialbook::{
     model::{Classifier, Fit, TfidfConfig, prediction::predictions},
     progress::Monitor,
     registry::{DEFAULT_MODEL, Lineage, NewRun, NewVersion, Registry, Stage},
-    serve::{self, Credentials, HealthReport, HealthStatus, Limits, ServeConfig, Server},
     store::Store,
+};
+use trialbook_program::serve::{
+    self, Credentials, HealthReport, HealthStatus, Limits, ServeConfig, Server,
 };
 
 use super::double::{no_model, state, state_with};

@@ -17,7 +17,7 @@ use http_body::{Body as _, Frame};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 use tower::ServiceExt as _;
-use trialbook::serve::{self, Limits, ServerState};
+use trialbook_program::serve::{self, Limits, ServerState};
 
 use super::{
     ask, ask_raw, check_error,

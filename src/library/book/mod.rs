@@ -1,0 +1,261 @@
+//! The library's public face: one [`Book`] is one open store with its datasets, its registry and
+//! the steps of the lifecycle that need several rooms at once. It refuses to print and to parse
+//! arguments: that is the command layer's work.
+
+mod cross_validate;
+#[cfg(feature = "neural")]
+mod import;
+mod measured;
+mod predict_file;
+mod resume;
+mod tables;
+mod train;
+
+use std::{collections::BTreeMap, path::Path, sync::OnceLock};
+
+use polars::prelude::DataFrame;
+use serde::Serialize;
+use serde_json::json;
+
+pub use cross_validate::CrossValidation;
+#[cfg(feature = "neural")]
+pub use import::{ImportRequest, Imported};
+pub use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
+pub use predict_file::{PredictFileRequest, PredictedFile};
+pub use tables::OWN_TABLES;
+pub use train::{HeldOut, Timings, TrainRequest, Trained};
+
+use crate::{
+    actor,
+    data::Datasets,
+    error::{Error, ErrorKind, Result},
+    evaluate::{Evaluation, evaluate_on},
+    gate::{self, Policy, Promotion, Verdict},
+    model::{
+        self, Classifier,
+        prediction::{self, Prediction},
+    },
+    output::Output,
+    registry::{ModelVersion, Registry, Stage, check_model_name},
+    store::Store,
+};
+
+/// The program and version that trained a model, as kept in its lineage.
+pub const CODE_VERSION: &str = concat!("trialbook ", env!("CARGO_PKG_VERSION"));
+
+/// One open store. Opening reads and creates nothing; each part is opened when first needed.
+///
+/// ```
+/// # use trialbook_library as trialbook;
+/// # fn main() -> trialbook::Result<()> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// use trialbook::Book;
+/// let book = Book::open(folder.path());
+/// assert!(book.datasets().list()?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Book {
+    store: Store,
+    registry: OnceLock<Registry>,
+    who: String,
+}
+
+/// Some of a model's answers with the version that gave them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Predicted {
+    /// The version that answered.
+    pub model: ModelVersion,
+    /// One answer a text, in order.
+    pub predictions: Vec<Prediction>,
+    /// For each text whether it is longer than what the model reads of it.
+    pub truncated: Vec<bool>,
+}
+
+impl Book {
+    /// The store in the folder `root`.
+    pub fn open(root: impl AsRef<Path>) -> Self {
+        Self::with_store(Store::new(root.as_ref()))
+    }
+
+    /// The store that `TRIALBOOK_STORE` names, or the folder `store` here.
+    ///
+    /// # Errors
+    /// When what `TRIALBOOK_STORE` names is no folder.
+    pub fn open_default() -> Result<Self> {
+        Store::from_env().map(Self::with_store)
+    }
+
+    /// An already located store.
+    pub fn with_store(store: Store) -> Self {
+        Self { store, registry: OnceLock::new(), who: actor::user() }
+    }
+
+    /// The folder.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Who acts: kept with verdicts and changes of stage. From `TRIALBOOK_USER`, else `USER`.
+    pub fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// The datasets.
+    pub fn datasets(&self) -> Datasets {
+        Datasets::new(&self.store)
+    }
+
+    /// Removes the dataset `name`, with an event in the audit trail. Runs that used it keep its
+    /// fingerprint.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is none; when the system or the registry refuses.
+    pub fn remove_dataset(&self, name: &str) -> Result<()> {
+        let datasets = self.datasets();
+        // One whose manifest cannot be read is removed all the same.
+        let splits = datasets.get(name).map(|dataset| dataset.splits).unwrap_or_default();
+        let splits: BTreeMap<String, String> =
+            splits.into_iter().map(|split| (split.name, split.fingerprint.sha256)).collect();
+        let details = json!({"dataset": splits});
+        self.registry()?.delete_outside(name, details, || datasets.remove(name))
+    }
+
+    /// The examples of `imdb` (with a column `split`), `imdb.train` or `imdb.test` as a frame with
+    /// the columns `text`, `label` (the class name) and `target` (its index).
+    ///
+    /// # Errors
+    /// Unknown dataset or split, or a file that cannot be read.
+    pub fn frame(&self, reference: &str) -> Result<DataFrame> {
+        self.datasets().frame(reference)?.collect().map_err(|source| {
+            Error::new(ErrorKind::Io, format!("cannot read {reference}")).with_source(source)
+        })
+    }
+
+    /// The registry, opened on first use.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the store's folder does not exist, and when the database cannot
+    /// be opened or made.
+    pub fn registry(&self) -> Result<&Registry> {
+        if let Some(registry) = self.registry.get() {
+            return Ok(registry);
+        }
+        let root = self.store.root();
+        // A mistyped folder must not look like an empty registry.
+        if !root.exists() {
+            return Err(Error::new(ErrorKind::NotFound, format!("store {root:?} does not exist"))
+                .with_hint(
+                    "check --store, or begin one with `trialbook data add` or `data sample`",
+                ));
+        }
+        let opened = Registry::open(&self.store)?;
+        Ok(self.registry.get_or_init(|| opened))
+    }
+
+    /// Checks the name of the model that is to get a version. One that is there keeps the name that it
+    /// got when more of them were allowed.
+    pub(super) fn check_model_name(&self, name: &str) -> Result<()> {
+        let Err(refused) = check_model_name(name) else { return Ok(()) };
+        let is_there = self.registry().is_ok_and(|registry| registry.model(name).is_ok());
+        if is_there { Ok(()) } else { Err(refused) }
+    }
+
+    /// Loads a version's classifier after proving every file's checksum.
+    ///
+    /// # Errors
+    /// Missing or damaged files, with the version's name.
+    pub fn load(&self, version: &ModelVersion) -> Result<Box<dyn Classifier>> {
+        let files = self.registry()?.model_files(version)?;
+        model::load(&files)
+            .map_err(|error| error.with_context(format!("{}/{}", version.model, version.version)))
+    }
+
+    /// What the version that `reference` names says of each text.
+    ///
+    /// `reference` is `NAME` (its Production version), `NAME/3`, `NAME/Production` or `NAME@alias`.
+    ///
+    /// # Errors
+    /// No such version, an empty text, or a model that cannot be loaded;
+    /// [`ErrorKind::Unavailable`] for a `NAME` without a Production version.
+    pub fn predict(&self, reference: &str, texts: &[&str]) -> Result<Predicted> {
+        if let Some(idx) = texts.iter().position(|text| text.trim().is_empty()) {
+            return Err(Error::invalid(format!("text {} is empty", idx + 1))
+                .with_hint("give every text at least one word"));
+        }
+        let model = self.answering(reference)?;
+        let classifier = self.load(&model)?;
+        let counts = classifier.count_tokens(texts)?;
+        let is_cut = |text_idx| counts.as_ref().is_some_and(|counts| counts.is_cut(text_idx));
+        let predictions = prediction::predictions(classifier.as_ref(), texts)?;
+        Ok(Predicted { model, predictions, truncated: (0..texts.len()).map(is_cut).collect() })
+    }
+
+    /// The version that answers for `reference`, as the server would choose it.
+    fn answering(&self, reference: &str) -> Result<ModelVersion> {
+        let registry = self.registry()?;
+        let name = reference.strip_prefix("models:/").unwrap_or(reference);
+        if name.contains(['/', '@']) {
+            return registry.resolve(reference);
+        }
+        registry.production(name)?.ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, format!("model {name:?} has no Production version"))
+                .with_hint(format!("gate and promote one, or name a version: --model {name}/1"))
+        })
+    }
+
+    /// Measures a version on a split of a dataset, such as `imdb` and `test`.
+    ///
+    /// # Errors
+    /// Unknown version or dataset, or other classes than the model's.
+    pub fn evaluate(
+        &self,
+        version: &ModelVersion,
+        dataset: &str,
+        split: &str,
+    ) -> Result<Evaluation> {
+        let classifier = self.load(version)?;
+        let split = self.datasets().split(dataset, split)?;
+        evaluate_on(classifier.as_ref(), &split)
+    }
+
+    /// Judges a version by `policy` and keeps the verdict with it. When the Production version was
+    /// measured on another test split, it is measured again on the candidate's.
+    ///
+    /// # Errors
+    /// Unknown version, or a test split that is no longer in the store.
+    pub fn gate(&self, model: &str, version: u32, policy: &Policy, now_ms: i64) -> Result<Verdict> {
+        let mut reevaluate = |production: &ModelVersion, candidate: &ModelVersion| {
+            let split = self.datasets().split(&candidate.lineage.dataset, "test")?;
+            gate::measure(self.load(production)?.as_ref(), candidate, &split)
+        };
+        gate::run(self.registry()?, model, version, policy, &mut reevaluate, now_ms, &self.who)
+    }
+
+    /// Moves a version to `stage`; to Production only with a passing verdict or a reason to force.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Blocked`] without a passing verdict.
+    pub fn promote(
+        &self,
+        model: &str,
+        version: u32,
+        stage: Stage,
+        force: Option<&str>,
+    ) -> Result<Promotion> {
+        gate::promote(self.registry()?, model, version, stage, force, &self.who)
+    }
+
+    /// Brings the previous Production version back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is none.
+    pub fn rollback(&self, model: &str, reason: &str) -> Result<Output> {
+        gate::rollback(self.registry()?, model, &self.who, reason)
+    }
+}
+
+/// Milliseconds since the Unix epoch, read once where a step begins.
+pub fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}

@@ -1,0 +1,235 @@
+//! A gate's verdict as it is stored with the version and shown to people.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Baseline, Candidate, Check, Judgement, METRIC, Policy, judgement::metric_title};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    figure,
+    output::{Align, Output, Table},
+    registry::ModelVersion,
+};
+
+/// The newest verdict layout this build reads and the one it writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a gate decided, on which evidence, when, and at whose request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Layout of this record; see [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The registered model's name.
+    pub model: String,
+    /// The version that was judged.
+    pub version: u32,
+    /// Whether it may become Production.
+    pub passed: bool,
+    /// The rule.
+    pub policy: Policy,
+    /// The version's numbers.
+    pub candidate: Candidate,
+    /// The numbers of the Production version at that time, where there was one.
+    pub baseline: Option<Baseline>,
+    /// The checks made.
+    pub checks: Vec<Check>,
+    /// Why, in sentences.
+    pub reasons: Vec<String>,
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// Who asked.
+    pub who: String,
+}
+
+impl Verdict {
+    /// The judgement with its evidence.
+    pub(super) fn new(
+        model: &str,
+        policy: &Policy,
+        (candidate, baseline): (Candidate, Option<Baseline>),
+        judgement: Judgement,
+        at_ms: i64,
+        who: &str,
+    ) -> Self {
+        let Judgement { passed, checks, reasons } = judgement;
+        Self {
+            schema_version: SCHEMA_VERSION,
+            model: model.to_owned(),
+            version: candidate.version,
+            passed,
+            policy: *policy,
+            candidate,
+            baseline,
+            checks,
+            reasons,
+            at_ms,
+            who: who.to_owned(),
+        }
+    }
+
+    /// The verdict stored with `version`, if it was ever gated.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a verdict of a newer build, [`ErrorKind::Corrupt`] for one that
+    /// is none.
+    pub fn of(version: &ModelVersion) -> Result<Option<Self>> {
+        let Some(stored) = &version.verdict else {
+            return Ok(None);
+        };
+        let thing = format!("verdict of {} version {}", version.model, version.version);
+        let schema = stored.get("schema_version").and_then(Value::as_u64);
+        if let Some(newer) = schema.filter(|schema| *schema > u64::from(SCHEMA_VERSION)) {
+            return Err(Error::invalid(format!(
+                "{thing}: schema {newer}, this build reads up to {SCHEMA_VERSION}"
+            ))
+            .with_hint("use the newer trialbook, or gate the version again"));
+        }
+        Self::deserialize(stored).map(Some).map_err(|source| {
+            Error::new(ErrorKind::Corrupt, format!("{thing} cannot be read"))
+                .with_hint("gate the version again")
+                .with_source(source)
+        })
+    }
+
+    /// The verdict for people and programs, with what to do next; a no is marked as blocked.
+    pub fn to_output(&self) -> Output {
+        let model = figure::shell_word(&self.model);
+        let version = self.version;
+        let next = if self.passed {
+            format!("promote it with `trialbook promote {model} {version}`")
+        } else {
+            format!(
+                "train a better one, or overrule with `trialbook promote {model} {version} --force \
+                 --reason \"…\"`"
+            )
+        };
+        self.evidence().text(next)
+    }
+
+    /// The verdict alone: headline, checks and reasons.
+    pub fn evidence(&self) -> Output {
+        let word = |passed: bool| if passed { "passed" } else { "BLOCKED" };
+        let number = |value: Option<f64>| {
+            value.map_or_else(|| "—".to_owned(), |value| format!("{value:.4}"))
+        };
+        let mut table = Table::new([
+            ("check", Align::Left),
+            ("candidate", Align::Right),
+            ("required", Align::Right),
+            ("verdict", Align::Left),
+        ]);
+        let title = metric_title(&self.candidate.metrics);
+        for check in &self.checks {
+            let name = match check.name.strip_prefix(METRIC) {
+                Some(rest) => format!("{title}{rest}"),
+                None => check.name.clone(),
+            };
+            table.push([
+                name,
+                number(check.candidate),
+                number(check.required),
+                word(check.passed).to_owned(),
+            ]);
+        }
+        let headline =
+            format!("{} version {}: gate {}", self.model, self.version, word(self.passed));
+        let reasons: Vec<String> =
+            self.reasons.iter().map(|reason| format!("because {reason}")).collect();
+        let output = Output::new(self).text(headline).table(table).text(reasons.join("\n"));
+        if self.passed { output } else { output.blocked() }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        gate::judge,
+        output::Outcome,
+        registry::{Lineage, Stage},
+    };
+
+    /// A version as the registry would hand it out, measured on the split `aa`.
+    pub(in crate::gate) fn version(number: u32, f1: f64, stage: Stage) -> ModelVersion {
+        ModelVersion {
+            model: "M".to_owned(),
+            version: number,
+            stage,
+            run_id: "0".repeat(32),
+            created_ms: 0,
+            files: Vec::new(),
+            lineage: Lineage { test_fingerprint: "aa".to_owned(), ..Lineage::default() },
+            metrics: BTreeMap::from([("f1".to_owned(), f1)]),
+            tags: BTreeMap::new(),
+            verdict: None,
+            history: Vec::new(),
+        }
+    }
+
+    /// The verdict of a gate between registered numbers.
+    pub(in crate::gate) fn verdict(
+        subject: &ModelVersion,
+        production: Option<&ModelVersion>,
+    ) -> Verdict {
+        let (candidate, baseline) = (Candidate::of(subject), production.map(Baseline::of));
+        let judgement = judge(&Policy::default(), &candidate, baseline.as_ref());
+        Verdict::new("M", &Policy::default(), (candidate, baseline), judgement, 17, "ada")
+    }
+
+    #[test]
+    fn a_no_is_blocked_and_shows_its_numbers() {
+        let production = version(1, 0.91, Stage::Production);
+        let output = verdict(&version(2, 0.9, Stage::None), Some(&production)).to_output();
+        assert_eq!(output.outcome(), Outcome::Blocked);
+        let expected = "\
+M version 2: gate BLOCKED
+check                       candidate  required  verdict
+────────────────────────────────────────────────────────
+f1 >= Production version 1     0.9000    0.9100  BLOCKED
+because f1 0.9000 is below 0.9100 (on the same test split)
+train a better one, or overrule with `trialbook promote M 2 --force --reason \"…\"`";
+        assert_eq!(output.to_text(None), expected);
+        assert_eq!(output.json()["passed"], false);
+        assert_eq!(output.json()["baseline"]["version"], 1);
+    }
+
+    #[test]
+    fn a_yes_says_what_to_type_next() {
+        let output = verdict(&version(1, 0.9, Stage::None), None).to_output();
+        assert_eq!(output.outcome(), Outcome::Done);
+        assert!(output.to_text(None).ends_with("`trialbook promote M 1`"));
+    }
+
+    #[test]
+    fn a_verdict_survives_storing_whatever_was_measured() {
+        let mut subject = version(2, f64::NAN, Stage::None);
+        subject.metrics.insert("loss".to_owned(), f64::INFINITY);
+        let written = verdict(&subject, Some(&version(1, 0.5, Stage::Production)));
+        subject.verdict = Some(serde_json::to_value(&written).unwrap());
+        let read = Verdict::of(&subject).unwrap().unwrap();
+        assert!(read.candidate.metrics["f1"].is_nan());
+        assert_eq!(read.candidate.metrics["loss"], f64::INFINITY);
+        assert_eq!((read.baseline, read.at_ms, read.who.as_str()), (written.baseline, 17, "ada"));
+        assert!(!read.passed);
+    }
+
+    #[test]
+    fn the_first_layout_is_read_and_a_newer_one_is_refused() {
+        let mut subject = version(2, 0.9, Stage::None);
+        assert_eq!(Verdict::of(&subject).unwrap(), None);
+        let stored = include_str!("../../../tests/fixtures/verdict_v1.json");
+        subject.verdict = Some(serde_json::from_str(stored).unwrap());
+        let read = Verdict::of(&subject).unwrap().unwrap();
+        assert!(read.passed && read.baseline.is_some_and(|baseline| baseline.reevaluated));
+
+        subject.verdict = Some(serde_json::json!({ "schema_version": 2, "passed": true }));
+        let error = Verdict::of(&subject).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("schema 2, this build reads up to 1"), "{error}");
+
+        subject.verdict = Some(serde_json::json!({ "passed": true }));
+        assert_eq!(Verdict::of(&subject).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

@@ -1,0 +1,38 @@
+//! The library of trialbook: the whole life of a text classifier. It is used as the crate
+//! `trialbook`, which hands all of it on under the same paths.
+//!
+//! Data flows down this list of modules and imports run only upward in it: a module may use what
+//! stands above it, never what stands below.
+
+mod actor;
+pub mod error;
+pub mod figure;
+pub mod output;
+pub mod progress;
+mod random;
+pub mod reserved;
+pub mod store;
+#[cfg(test)]
+mod stub_library;
+
+pub mod data;
+pub mod text;
+
+pub mod plot;
+
+pub mod model;
+
+pub mod evaluate;
+pub mod registry;
+
+pub mod gate;
+pub mod monitor;
+
+pub mod book;
+pub mod display;
+pub mod prelude;
+pub mod runtime;
+
+pub use book::Book;
+pub use error::{Error, ErrorKind, Result};
+pub use runtime::checkpoint;

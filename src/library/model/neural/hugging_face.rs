@@ -1,0 +1,378 @@
+//! Between Hugging Face's checkpoints and our nets.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::{
+    Neural,
+    checkpoint::{
+        self, Activation, CLASSIFIER_HEAD, CONFIG_FILE, Checkpoint, EncoderConfig, Family, Head,
+        LoadReport,
+    },
+    classifier::Engine,
+    device::Resolved,
+    encoder::Encoder,
+    files::NeuralHeader,
+    net::{DistilBertConfig, Net, NetConfig},
+    tensors::{Tensor, Tensors},
+    tokenizer::Tokenizer,
+    tokenizer_config::TokenizerConfig,
+};
+use crate::{
+    error::{Error, Result},
+    figure,
+    model::ModelFiles,
+};
+
+/// A snapshot as a classifier that predicts as it is, and what to tell of it: tensors that were left
+/// aside, and where Transformers answers something else.
+///
+/// `classes` are the class names in label order; without them they are those of `config.json`.
+///
+/// # Errors
+/// A folder without a whole checkpoint that has a classification head and a tokenizer, another
+/// number of classes, and labels or a problem that make no classifier.
+pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Vec<String>)> {
+    let folder = &checkpoint::snapshot(folder)?;
+    let files = ModelFiles::in_dir(folder)?;
+    let mut opened = Checkpoint::open(&files, Head::Required)
+        .map_err(|error| error.with_context(folder.display()))?;
+    if let Some(classes) = classes {
+        if classes.len() != opened.config.labels.len() {
+            return Err(Error::invalid(format!(
+                "{} given, the checkpoint has {}: {}",
+                figure::counted(classes.len(), "class name"),
+                figure::counted(opened.config.labels.len(), "label"),
+                opened.config.labels.join(", ")
+            ))
+            .with_hint("name each of them, with commas between: --classes NAME,NAME"));
+        }
+        opened.config.labels = classes;
+    }
+    opened.config.check_labels().map_err(|error| error.with_context(folder.display()))?;
+    let tokenizer = TokenizerConfig::of_checkpoint(&files).and_then(|said| {
+        let max_length = said.max_length(opened.config.max_position)?;
+        Ok((Tokenizer::of_checkpoint(&files, &said, max_length)?, max_length))
+    });
+    let ((tokenizer, cleaned), max_length) =
+        tokenizer.map_err(|error| error.with_context(folder.display()))?;
+    check_vocabulary(&tokenizer, &opened.config)?;
+    let net = NetConfig::DistilBert(sizes(&opened.config));
+    let header = NeuralHeader::new(net, opened.config.labels.clone(), max_length);
+    let mut notes: Vec<String> = opened.report.note().into_iter().collect();
+    notes.extend(half_precision(&opened));
+    notes.extend(cleaned);
+    Ok((Neural::new(header, tokenizer, encoder(opened)?), notes))
+}
+
+/// Tokens that a snapshot's texts are cut to by its own word.
+///
+/// # Errors
+/// A folder without a configuration, and one that says no length.
+pub fn max_length(folder: &Path) -> Result<usize> {
+    let files = ModelFiles::in_dir(&checkpoint::snapshot(folder)?)?;
+    let config = EncoderConfig::read(files.path(CONFIG_FILE)?)?;
+    TokenizerConfig::of_checkpoint(&files)?.max_length(config.max_position)
+}
+
+/// What to tell of weights that Transformers computes with in fewer digits: by default it does in
+/// the format that the configuration names, and where it names none, in that of the weights.
+fn half_precision(opened: &Checkpoint) -> Option<String> {
+    let stored = opened.tensors.iter().find_map(|(_, tensor)| match tensor.dtype().as_str() {
+        "F16" => Some("float16"),
+        "BF16" => Some("bfloat16"),
+        _ => None,
+    });
+    let theirs = opened.config.dtype.as_deref().or(stored)?;
+    if !["float16", "bfloat16"].contains(&theirs) {
+        return None;
+    }
+    Some(format!(
+        "weights {} are computed with in float32; Transformers 5 computes in {theirs}, and its \
+         probabilities then differ by up to some hundredths: from_pretrained(DIR, \
+         dtype=\"float32\") gives the answers given here",
+        stored.map_or_else(|| format!("for {theirs}"), |stored| format!("in {stored}")),
+    ))
+}
+
+/// The tokenizer and the net that fine-tuning begins with, and what to say of them. A
+/// classification head of other classes is left aside for a new one.
+pub(super) fn start(
+    folder: &Path,
+    classes: &[String],
+    max_length: usize,
+    seed: u64,
+    device: &Resolved,
+) -> Result<(Tokenizer, Net, String)> {
+    let folder = &checkpoint::snapshot(folder)?;
+    let in_context = |error: Error| error.with_context(folder.display());
+    let files = ModelFiles::in_dir(folder)?;
+    let mut opened = Checkpoint::open(&files, Head::Optional).map_err(in_context)?;
+    if opened.config.activation != Activation::Gelu {
+        return Err(Error::invalid(format!(
+            "{}: activation {:?} can be predicted with but not trained, expected \"gelu\"",
+            folder.display(),
+            opened.config.activation.name()
+        )));
+    }
+    if max_length > opened.config.max_position {
+        return Err(Error::invalid(format!(
+            "--max-len {max_length}: the checkpoint reads at most {} tokens",
+            opened.config.max_position
+        )));
+    }
+    let (tokenizer, notes) = TokenizerConfig::of_checkpoint(&files)
+        .and_then(|said| Tokenizer::of_checkpoint(&files, &said, max_length))
+        .map_err(in_context)?;
+    check_vocabulary(&tokenizer, &opened.config)?;
+    let rows = head_rows(&opened.config.labels, classes).filter(|_| opened.has_head);
+    let head = match &rows {
+        Some(rows) if rows.is_sorted() => "its head".to_owned(),
+        Some(_) => "its head, in the order of the dataset's classes".to_owned(),
+        None if opened.has_head => {
+            let labels = opened.config.labels.join(", ");
+            tracing::warn!(checkpoint = %folder.display(), %labels, "its head is for other classes: a new one is trained");
+            format!("a new head, its own is for {labels}")
+        }
+        None => "a new head".to_owned(),
+    };
+    opened.config.labels = classes.to_vec();
+    let config = NetConfig::DistilBert(sizes(&opened.config));
+    if let Some(rows) = rows {
+        reorder(&mut opened.tensors, &rows)?;
+    } else {
+        let fresh = Net::new(config.clone(), seed, device)?.parameters();
+        for name in CLASSIFIER_HEAD {
+            opened.tensors.insert(name, fresh.get(name)?.clone());
+        }
+    }
+    let net = Net::load(config, &opened.tensors, device).map_err(in_context)?;
+    if opened.config.layer_norm_eps != EncoderConfig::DISTILBERT_EPS {
+        return Err(Error::invalid(format!(
+            "{}: layer_norm_eps {} can be predicted with but not trained, expected {}",
+            folder.display(),
+            opened.config.layer_norm_eps,
+            EncoderConfig::DISTILBERT_EPS
+        )));
+    }
+    for note in opened.report.note().into_iter().chain(notes) {
+        tracing::info!(checkpoint = %folder.display(), "{note}");
+    }
+    Ok((tokenizer, net, format!("{} with {head}", folder.display())))
+}
+
+/// Which row of a head for `labels` belongs to each of `classes`, or nothing where it is for
+/// something else. Names are the same in small letters or large ones. A head whose labels were never
+/// named is taken to be in our order if it has as many.
+fn head_rows(labels: &[String], classes: &[String]) -> Option<Vec<usize>> {
+    if labels.len() != classes.len() {
+        return None;
+    }
+    if labels.iter().enumerate().all(|(idx, label)| *label == format!("LABEL_{idx}")) {
+        return Some((0..labels.len()).collect());
+    }
+    let small = |names: &[String]| names.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>();
+    let (labels, classes) = (small(labels), small(classes));
+    let row = |class| labels.iter().position(|label| label == class);
+    let rows: Vec<usize> = classes.iter().map(row).collect::<Option<_>>()?;
+    let n_used = rows.iter().collect::<BTreeSet<_>>().len();
+    (n_used == labels.len()).then_some(rows)
+}
+
+/// Puts the rows of the classifier into another order.
+fn reorder(tensors: &mut Tensors, rows: &[usize]) -> Result<()> {
+    for name in ["classifier.weight", "classifier.bias"] {
+        let values = tensors.values(name)?;
+        let width = values.len() / rows.len();
+        let row = |row: &usize| &values[row * width..(row + 1) * width];
+        let reordered = rows.iter().flat_map(row).copied().collect();
+        tensors.insert(name, Tensor::new(tensors.get(name)?.shape().to_vec(), reordered));
+    }
+    Ok(())
+}
+
+/// A checkpoint with a classification head as a net on any device.
+///
+/// # Errors
+/// When the device has no room for it.
+pub fn net_of_checkpoint(opened: &Checkpoint, device: &Resolved) -> Result<Net> {
+    let config = NetConfig::DistilBert(sizes(&opened.config));
+    Net::load(config, &opened.tensors, device)
+}
+
+fn check_vocabulary(tokenizer: &Tokenizer, config: &EncoderConfig) -> Result<()> {
+    if tokenizer.vocab_size() > config.vocab_size {
+        return Err(Error::invalid(format!(
+            "the tokenizer knows {} tokens, the checkpoint's embedding {}",
+            tokenizer.vocab_size(),
+            config.vocab_size
+        ))
+        .with_hint("use the tokenizer that belongs to the checkpoint"));
+    }
+    Ok(())
+}
+
+fn sizes(config: &EncoderConfig) -> DistilBertConfig {
+    DistilBertConfig {
+        vocab_size: config.vocab_size,
+        n_classes: config.labels.len(),
+        dim: config.width,
+        hidden_dim: config.ffn_width,
+        n_layers: config.n_layers,
+        n_heads: config.n_heads,
+        max_position_embeddings: config.max_position,
+        dropout: config.dropout,
+        attention_dropout: config.attention_dropout,
+        seq_classif_dropout: config.classifier_dropout,
+        ..DistilBertConfig::default()
+    }
+}
+
+/// The checkpoint that a trained net is.
+pub(super) fn checkpoint(net: &Net, header: &NeuralHeader) -> Result<Checkpoint> {
+    let NetConfig::DistilBert(sizes) = net.config() else {
+        return Err(Error::invalid(format!("{} is no encoder", net.config().name())));
+    };
+    let config = EncoderConfig {
+        family: Family::DistilBert,
+        vocab_size: sizes.vocab_size,
+        max_position: sizes.max_position_embeddings,
+        width: sizes.dim,
+        n_layers: sizes.n_layers,
+        n_heads: sizes.n_heads,
+        ffn_width: sizes.hidden_dim,
+        activation: Activation::Gelu,
+        layer_norm_eps: EncoderConfig::DISTILBERT_EPS,
+        dropout: sizes.dropout,
+        attention_dropout: sizes.attention_dropout,
+        classifier_dropout: sizes.seq_classif_dropout,
+        pad_token_id: 0,
+        labels: header.classes().to_vec(),
+        dtype: None,
+        problem_type: None,
+    };
+    Ok(Checkpoint {
+        config,
+        tensors: net.parameters(),
+        has_head: true,
+        report: LoadReport::default(),
+    })
+}
+
+/// The CPU's fast path over a checkpoint.
+pub(super) fn encoder(checkpoint: Checkpoint) -> Result<Engine> {
+    let encoder = Encoder::load(&checkpoint.config, &checkpoint.tensors)?;
+    Ok(Engine::Encoder(Box::new(encoder), Box::new(checkpoint)))
+}
+
+/// Writes `config.json` and `model.safetensors`.
+pub(super) fn save(opened: &Checkpoint, dir: &Path) -> Result<()> {
+    checkpoint::write(dir, &opened.config, &opened.tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Device;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_head_is_kept_for_its_own_classes_only() {
+        let check = |labels: &[&str], classes: &[&str], expected: Option<Vec<usize>>| {
+            assert_eq!(head_rows(&names(labels), &names(classes)), expected, "{labels:?}");
+        };
+        check(&["bad", "good"], &["bad", "good"], Some(vec![0, 1]));
+        check(&["good", "bad"], &["bad", "good"], Some(vec![1, 0]));
+        check(&["c", "a", "b"], &["a", "b", "c"], Some(vec![1, 2, 0]));
+        check(&["NEGATIVE", "POSITIVE"], &["negative", "positive"], Some(vec![0, 1]));
+        check(&["LABEL_0", "LABEL_1"], &["bad", "good"], Some(vec![0, 1]));
+        check(&["LABEL_0", "LABEL_1", "LABEL_2"], &["bad", "good"], None);
+        check(&["ham", "spam"], &["bad", "good"], None);
+        check(&["good", "good"], &["bad", "good"], None);
+        check(&["a", "b"], &["a", "A"], None);
+    }
+
+    // Only the number of the classes was compared: a head in another order began with every answer
+    // the wrong way round.
+    #[test]
+    fn a_heads_rows_follow_their_classes() {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tiny-distilbert");
+        let device = Device::Cpu.resolve().unwrap();
+        let head = |classes: &[&str]| -> (Vec<f32>, Vec<f32>, String) {
+            let (_, net, origin) = start(&folder, &names(classes), 32, 7, &device).unwrap();
+            let tensors = net.parameters();
+            let values = |name| tensors.values(name).unwrap().to_vec();
+            (values("classifier.weight"), values("classifier.bias"), origin)
+        };
+        let (weight, bias, origin) = head(&["negative", "positive"]);
+        assert!(origin.ends_with("with its head"), "{origin}");
+        let (turned, turned_bias, origin) = head(&["positive", "negative"]);
+        assert!(origin.ends_with("in the order of the dataset's classes"), "{origin}");
+        let (first, second) = weight.split_at(weight.len() / 2);
+        assert_eq!((turned, turned_bias), ([second, first].concat(), vec![bias[1], bias[0]]));
+        let (new, _, origin) = head(&["ham", "spam"]);
+        assert!(origin.ends_with("a new head, its own is for negative, positive"), "{origin}");
+        assert_ne!(new, weight);
+    }
+
+    // Weights in half precision were computed with in f32 without a word.
+    #[test]
+    fn what_transformers_computes_in_is_told_where_it_is_not_f32() {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tiny-distilbert");
+        let notes = |dtype: Option<safetensors::Dtype>, said: &str| -> String {
+            let dir = tempfile::tempdir().unwrap();
+            for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+                std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+            }
+            if let Some(dtype) = dtype {
+                let path = dir.path().join("model.safetensors");
+                let bytes = std::fs::read(&path).unwrap();
+                let stored = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+                let halves: Vec<(String, Vec<usize>, Vec<u8>)> = stored
+                    .iter()
+                    .map(|(name, view)| {
+                        let values =
+                            view.data().as_chunks().0.iter().map(|four| f32::from_le_bytes(*four));
+                        let bits = values.map(|value| match dtype {
+                            safetensors::Dtype::F16 => half::f16::from_f32(value).to_bits(),
+                            _ => half::bf16::from_f32(value).to_bits(),
+                        });
+                        (
+                            name.to_owned(),
+                            view.shape().to_vec(),
+                            bits.flat_map(u16::to_le_bytes).collect(),
+                        )
+                    })
+                    .collect();
+                let views = halves.iter().map(|(name, shape, bytes)| {
+                    let view = safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes);
+                    (name, view.unwrap())
+                });
+                safetensors::serialize_to_file(views, None, &path).unwrap();
+            }
+            let path = dir.path().join("config.json");
+            let mut config: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            config.as_object_mut().unwrap().remove("torch_dtype");
+            config.as_object_mut().unwrap().remove("dtype");
+            if !said.is_empty() {
+                config["torch_dtype"] = said.into();
+            }
+            std::fs::write(&path, config.to_string()).unwrap();
+            import(dir.path(), None).unwrap().1.concat()
+        };
+        let (f16, bf16) = (Some(safetensors::Dtype::F16), Some(safetensors::Dtype::BF16));
+        assert_eq!(notes(None, ""), "");
+        assert_eq!(notes(None, "float32"), "");
+        assert_eq!(notes(f16, "float32"), "");
+        assert!(notes(f16, "").contains("Transformers 5 computes in float16"));
+        assert!(
+            notes(bf16, "bfloat16").contains("weights in bfloat16 are computed with in float32")
+        );
+        assert!(notes(None, "float16").contains("weights for float16"));
+    }
+}

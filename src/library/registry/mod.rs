@@ -1,0 +1,170 @@
+//! The tracking store and model registry: experiments, runs, metrics, artifacts, registered models,
+//! versions and stages, with MLflow's names and meaning. The one home of redb; many processes use
+//! the same file at once. It stores verdicts as opaque JSON and leaves policies to the gate.
+
+mod artifact_files;
+mod artifacts;
+mod audit;
+mod backup;
+mod clock;
+mod codec;
+mod collect;
+mod database;
+mod defaults;
+mod experiments;
+mod fault;
+mod filter;
+mod keys;
+mod locked_file;
+mod metrics;
+mod models;
+mod names;
+mod private_copy;
+mod record;
+mod restore;
+mod retired;
+mod run_view;
+mod runs;
+mod schema;
+mod search;
+mod stages;
+mod stored;
+mod succession;
+mod tables;
+mod transaction;
+mod verify;
+mod versions;
+
+use std::sync::Arc;
+
+pub use audit::{AuditAction, AuditEvent, AuditQuery};
+pub use defaults::DefaultNames;
+pub use keys::{ApiKey, KeyState, MadeKey, NewKey, Scope, digest};
+pub use names::check_known_model_name;
+pub use names::check_model_name;
+pub use record::*;
+pub use restore::restore;
+pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};
+pub use stages::Grounds;
+
+use self::{artifact_files::ArtifactFiles, database::Database};
+use serde_json::Value;
+
+use crate::{actor, error::Result, store::Store};
+
+/// An open registry. Cheap to clone and to share between threads; every call is one transaction.
+///
+/// A run's life in three of them, each durable once the call returns:
+///
+/// ```
+/// # use trialbook_library as trialbook;
+/// use trialbook::{registry::{Metric, NewRun, Registry, RunBatch, RunStatus}, store::Store};
+/// # fn main() -> trialbook::Result<()> {
+/// # let folder = tempfile::tempdir().map_err(|e| trialbook::Error::invalid(e.to_string()))?;
+/// let registry = Registry::open(&Store::new(folder.path()))?;
+/// let experiment = registry.experiment("sentiment-analysis")?;
+/// let run = registry.create_run(NewRun {
+///     experiment_id: experiment.experiment_id,
+///     start_ms: 1_700_000_000_000,
+///     ..NewRun::default()
+/// })?;
+/// let f1 = Metric { key: "f1".into(), value: 0.91, step: 0, timestamp_ms: 1_700_000_001_000 };
+/// registry.log(&run.run_id, &RunBatch { metrics: vec![f1], ..RunBatch::default() })?;
+/// registry.finish_run(&run.run_id, RunStatus::Finished, 1_700_000_002_000)?;
+/// assert_eq!(registry.run(&run.run_id)?.metrics["f1"], 0.91);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Registry {
+    store: Store,
+    database: Arc<Database>,
+    files: ArtifactFiles,
+    /// Who acts, for the audit trail.
+    actor: Arc<str>,
+}
+
+impl Registry {
+    /// Opens the store's registry, making it on first use. One that an older version wrote is moved
+    /// to the present schema first, also while that version has it open; a copy of it as it was is
+    /// kept beside it. A store on a read-only file system can be read.
+    ///
+    /// # Errors
+    /// When the system refuses, when the file is damaged, or when a newer build wrote it.
+    pub fn open(store: &Store) -> Result<Self> {
+        store.check()?;
+        Ok(Self {
+            store: store.clone(),
+            database: Database::open(store, clock::now_ms())?,
+            files: ArtifactFiles::new(store.artifacts_dir()),
+            actor: local_actor().into(),
+        })
+    }
+
+    /// The same registry, with `actor` as who acts in its audit trail from now on: the name of an
+    /// API key where a request is served. Without it, it is the user and the machine, `ada@lab`.
+    pub fn acting_as(&self, actor: &str) -> Self {
+        Self { actor: actor.into(), ..self.clone() }
+    }
+
+    /// The store it belongs to.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// Who acts where nobody else is named.
+fn local_actor() -> String {
+    format!("{}@{}", actor::user(), actor::host())
+}
+
+/// `value` in JSON, which has no NaN and no infinities: they are written as MLflow writes them, as
+/// the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
+pub fn json_number(value: f64) -> Value {
+    if value.is_finite() {
+        Value::from(value)
+    } else if value.is_nan() {
+        Value::from("NaN")
+    } else {
+        Value::from(if value > 0.0 { "Infinity" } else { "-Infinity" })
+    }
+}
+
+/// Metrics in JSON, each value as [`json_number`] writes it.
+pub(crate) mod finite_or_text {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Finite(f64),
+        Text(String),
+    }
+
+    pub(crate) fn serialize<S: Serializer>(
+        metrics: &BTreeMap<String, f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(metrics.iter().map(|(key, value)| (key, super::json_number(*value))))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, f64>, D::Error> {
+        let metrics = BTreeMap::<String, Number>::deserialize(deserializer)?;
+        metrics
+            .into_iter()
+            .map(|(key, number)| match number {
+                Number::Finite(value) => Ok((key, value)),
+                Number::Text(text) => match text.as_str() {
+                    "NaN" => Ok((key, f64::NAN)),
+                    "Infinity" => Ok((key, f64::INFINITY)),
+                    "-Infinity" => Ok((key, f64::NEG_INFINITY)),
+                    _ => Err(D::Error::custom(format!("metric {key:?}: {text:?} is no number"))),
+                },
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,26 @@
+//! What runs beside a cell's own code, inside the child process: the store of variables between
+//! cells, the loop that loads and runs them, and the flag by which a person asks a cell to stop.
+//! It knows nothing of compilers and front ends.
+
+mod cell;
+mod checkpoint;
+mod input;
+mod kept;
+mod print;
+mod protocol;
+mod session;
+mod stdin;
+
+pub use cell::{
+    Cell, DebugError, DisplayError, Fresh, PrettyError, UserError, block_on, interruptible, shared,
+};
+pub use checkpoint::checkpoint;
+pub use input::{input, password};
+pub use kept::Kept;
+#[doc(hidden)]
+pub use print::{PrintsTo, turn};
+pub use protocol::{Ask, Ended, MARK, RUNTIME_SYMBOL, SOCKET_ENV, Tell};
+pub use session::trialbook_runtime;
+
+#[doc(hidden)]
+pub use tokio;

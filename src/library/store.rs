@@ -1,0 +1,147 @@
+//! The store's folder: where its parts lie, and how a file or folder is put there whole or not at
+//! all. It knows paths and bytes, not what they mean; the registry and the datasets do.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+
+/// The environment variable that names the store's folder.
+pub const STORE_ENV: &str = "TRIALBOOK_STORE";
+
+/// What the names of temporary files and folders begin with, wherever the store makes them.
+pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
+
+/// One store: a folder that holds `registry-v3.redb`, `artifacts/`, `data/`, `checkpoints/` and
+/// `logs/`, and for older versions of this program `registry.redb`, which tells them so.
+/// Cheap to clone; any number of processes use the same folder at the same time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// The store in `root`. Creates nothing: each part is made when it is first written.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder that `TRIALBOOK_STORE` names, or `store` below the current folder. An empty
+    /// variable counts as none.
+    ///
+    /// # Errors
+    /// When what is named is there and is no folder.
+    pub fn from_env() -> Result<Self> {
+        let named = std::env::var_os(STORE_ENV).filter(|named| !named.is_empty());
+        let store = Self::new(named.map_or_else(|| PathBuf::from("store"), PathBuf::from));
+        store.check().map_err(|error| {
+            error.with_hint(format!("let {STORE_ENV} name a folder; one that is not there is made"))
+        })?;
+        Ok(store)
+    }
+
+    /// Checks that the store can be one. A folder that is not there can.
+    ///
+    /// # Errors
+    /// When what is there is no folder.
+    pub fn check(&self) -> Result<()> {
+        if !self.root.exists() || self.root.is_dir() {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("{:?} is a file, and a store is a folder", self.root))
+            .with_hint("name a folder with --store DIR; one that is not there is made"))
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The registry's database file. Its name is that of the schema that put it there: versions
+    /// before it have theirs at another, and must not open this one.
+    pub fn registry_path(&self) -> PathBuf {
+        self.root.join("registry-v3.redb")
+    }
+
+    /// Where versions before schema 3 have the registry's database file.
+    pub(crate) fn older_registry_path(&self) -> PathBuf {
+        self.root.join("registry.redb")
+    }
+
+    /// The folder of artifacts, named by their SHA-256.
+    pub fn artifacts_dir(&self) -> PathBuf {
+        self.root.join("artifacts")
+    }
+
+    /// The folder of datasets, a folder each.
+    pub fn data_dir(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// The folder of what unfinished trainings are continued from, a folder a run.
+    pub fn checkpoints_dir(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    /// The folder of logs.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// Makes `dir`, a folder of this store, and all above it.
+    ///
+    /// # Errors
+    /// When the system refuses, with the path.
+    pub fn make_dir(&self, dir: &Path) -> Result<()> {
+        self.check()?;
+        fs::create_dir_all(dir).map_err(|source| Error::io("create the folder", dir, source))
+    }
+}
+
+/// Writes `bytes` to `path` so that after a crash the file is either whole or not there: a
+/// temporary file beside it, fsync, rename, fsync of the folder.
+///
+/// # Errors
+/// When the system refuses (full disk, read-only), with the path; nothing is left behind.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    // A bare name has the empty path for a parent, which cannot be opened.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let dir = parent.unwrap_or(Path::new("."));
+    let fail = |source| Error::io("write", path, source);
+    let mut temporary = temporary_file(dir).map_err(fail)?;
+    temporary.write_all(bytes).map_err(fail)?;
+    temporary.as_file().sync_all().map_err(fail)?;
+    temporary.persist(path).map_err(|error| fail(error.error))?;
+    sync_dir(dir)
+}
+
+/// An empty file in `dir` that vanishes unless it is given a name. Others may read it as far as the
+/// process's umask lets them: a server often runs as another user than the one who trains.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn temporary_file(dir: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(dir)
+}
+
+/// Makes the names in `dir` durable.
+///
+/// # Errors
+/// When the system refuses, with the path.
+pub fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| Error::io("sync the folder", dir, source))
+}

@@ -1,0 +1,155 @@
+//! The names in a store, for completion: looked up beside whoever types, and given up when the
+//! store takes longer than typing allows. Looking creates nothing.
+
+use std::{sync::mpsc, time::Duration};
+
+use trialbook::{
+    book::listed_metric,
+    data::{Datasets, SplitEntry},
+    error::Result,
+    figure::{count, metric, short},
+    registry::{Registry, RunQuery, Stage},
+    store::Store,
+};
+
+use super::{Completion, CompletionKind};
+
+/// Typing goes on after this.
+const PATIENCE: Duration = Duration::from_millis(80);
+/// Nobody chooses among more runs than this by their beginnings.
+const MAX_RUNS: usize = 500;
+
+/// Which names are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// `imdb`.
+    Datasets,
+    /// `imdb` and `imdb.train`.
+    Splits,
+    /// Ids and names of runs.
+    Runs,
+    /// Registered models.
+    Models,
+    /// `NAME`, `NAME/3`, `NAME/Production`, `NAME@alias`.
+    References,
+    /// Numbers of the versions of one model.
+    Versions(String),
+    /// Aliases of one model.
+    Aliases(String),
+    /// Experiments.
+    Experiments,
+    /// Stages of a version.
+    Stages,
+    /// API keys.
+    Keys,
+}
+
+/// The names in one store.
+#[derive(Debug, Clone)]
+pub(super) struct Names(Store);
+
+impl Names {
+    pub(super) fn new(store: &Store) -> Self {
+        Self(store.clone())
+    }
+
+    /// The names, none when the store cannot be read now.
+    pub(super) fn find(&self, wanted: &Wanted) -> Vec<Completion> {
+        let (sender, found) = mpsc::channel();
+        let (names, wanted) = (self.clone(), wanted.clone());
+        let worker = std::thread::Builder::new().name("names".to_owned()).spawn(move || {
+            // Who asked may have gone on typing.
+            let _ = sender.send(names.look_up(&wanted).unwrap_or_default());
+        });
+        match worker {
+            Ok(_) => found.recv_timeout(PATIENCE).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn look_up(&self, wanted: &Wanted) -> Result<Vec<Completion>> {
+        match wanted {
+            Wanted::Stages => Ok(Stage::ALL.iter().map(|stage| name(stage.as_str(), "")).collect()),
+            Wanted::Datasets => self.datasets(false),
+            Wanted::Splits => self.datasets(true),
+            // Opening a registry makes one.
+            _ if !self.0.registry_path().exists() => Ok(Vec::new()),
+            _ => registered(&Registry::open(&self.0)?, wanted),
+        }
+    }
+
+    fn datasets(&self, with_splits: bool) -> Result<Vec<Completion>> {
+        let mut found = Vec::new();
+        for dataset in Datasets::new(&self.0).list()? {
+            let rows = format!("{} rows", count(dataset.n_rows() as u64));
+            found.push(name(&dataset.name, rows));
+            if with_splits {
+                let split = |split: &SplitEntry| format!("{}.{}", dataset.name, split.name);
+                found.extend(dataset.splits.iter().map(|entry| name(split(entry), "")));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What is wanted of the registry; nothing for what it does not know.
+fn registered(registry: &Registry, wanted: &Wanted) -> Result<Vec<Completion>> {
+    match wanted {
+        Wanted::Runs => runs(registry),
+        Wanted::References => references(registry),
+        Wanted::Models => {
+            Ok(registry.models()?.iter().map(|model| name(&model.name, "")).collect())
+        }
+        Wanted::Versions(model) => {
+            let versions = registry.versions(model)?;
+            let newest_first = versions.iter().rev();
+            Ok(newest_first.map(|v| name(v.version.to_string(), v.stage.as_str())).collect())
+        }
+        Wanted::Aliases(model) => {
+            let aliases = registry.model(model)?.aliases;
+            Ok(aliases.iter().map(|(alias, v)| name(alias, format!("version {v}"))).collect())
+        }
+        Wanted::Experiments => {
+            Ok(registry.experiments()?.iter().map(|found| name(&found.name, "")).collect())
+        }
+        Wanted::Keys => {
+            Ok(registry.keys()?.iter().map(|key| name(&key.name, key.scope.as_str())).collect())
+        }
+        Wanted::Datasets | Wanted::Splits | Wanted::Stages => Ok(Vec::new()),
+    }
+}
+
+fn name(text: impl Into<String>, detail: impl Into<String>) -> Completion {
+    Completion::new(text, CompletionKind::Name, detail)
+}
+
+/// Newest first, by id and by name.
+fn runs(registry: &Registry) -> Result<Vec<Completion>> {
+    let query = RunQuery { limit: Some(MAX_RUNS), ..RunQuery::default() };
+    let runs = registry.search_runs(&query)?;
+    let ids = runs.iter().map(|run| {
+        let f1 = listed_metric(run, "f1").map(|f1| format!(", f1 {}", metric(f1)));
+        name(short(&run.run_id), format!("{}{}", run.name, f1.unwrap_or_default()))
+    });
+    let names = runs.iter().map(|run| name(&run.name, short(&run.run_id)));
+    Ok(ids.chain(names).collect())
+}
+
+fn references(registry: &Registry) -> Result<Vec<Completion>> {
+    let mut found = Vec::new();
+    for model in registry.models()? {
+        found.push(name(&model.name, ""));
+        for version in registry.versions(&model.name)?.iter().rev() {
+            let reference = format!("{}/{}", model.name, version.version);
+            found.push(name(reference, version.stage.as_str()));
+        }
+        if let Some(version) = registry.production(&model.name)? {
+            let detail = format!("version {}", version.version);
+            found.push(name(format!("{}/{}", model.name, Stage::Production.as_str()), detail));
+        }
+        for (alias, version) in &model.aliases {
+            found.push(name(format!("{}@{alias}", model.name), format!("version {version}")));
+        }
+    }
+    Ok(found)
+}

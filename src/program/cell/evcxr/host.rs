@@ -1,0 +1,95 @@
+//! What evcxr's commands ask of whoever runs cells.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use trialbook::{display::Content, error::Result, progress::Interrupt};
+
+use crate::cell::{
+    Failure,
+    evcxr::{Config, Dependencies},
+};
+
+/// One variable that a cell left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its type as a cell would write it.
+    pub type_name: String,
+}
+
+/// Who watches a build and how it is stopped.
+#[derive(Clone)]
+pub struct Watch {
+    /// Takes each line that cargo says, without its newline, as it says it.
+    pub line: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Ends cargo and everything it started.
+    pub interrupt: Interrupt,
+}
+
+impl Watch {
+    /// Nobody watches and nobody interrupts.
+    pub fn silent() -> Self {
+        Self { line: Arc::new(|_| {}), interrupt: Interrupt::default() }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("interrupt", &self.interrupt).finish_non_exhaustive()
+    }
+}
+
+/// A session that runs cells.
+///
+/// A command changes settings through [`Host::config`] at once; the host reads them at its next
+/// compile. Dependencies are built inside the command, so a cell below finds them.
+pub trait Host {
+    /// The session's settings.
+    fn config(&mut self) -> &mut Config;
+
+    /// What `:dep` added.
+    fn dependencies(&mut self) -> &mut Dependencies;
+
+    /// Who watches the running cell.
+    fn watch(&self) -> Watch;
+
+    /// The variables, in the order in which they should be listed.
+    fn variables(&self) -> Vec<Variable>;
+
+    /// The type of an expression, found without running it.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    fn type_of(&mut self, expression: &str) -> Result<String>;
+
+    /// Documentation of what `expression` ends in, where some is known.
+    fn document(&mut self, expression: &str) -> Option<Content>;
+
+    /// Forgets variables and items and starts a fresh process. The settings stay.
+    ///
+    /// # Errors
+    /// When no process can be started.
+    fn clear(&mut self) -> Result<()>;
+
+    /// Starts a fresh process with [`Config::env`]; variables are gone, items stay.
+    ///
+    /// # Errors
+    /// When no process can be started.
+    fn restart(&mut self) -> Result<()>;
+
+    /// The folder that holds the source of the last compiled cell.
+    fn last_compile_dir(&self) -> PathBuf;
+
+    /// The errors of the last cell that did not compile, as rustc's JSON, one object each.
+    fn last_errors(&self) -> &[String];
+
+    /// Runs `source` as a cell of its own: startup files do.
+    ///
+    /// # Errors
+    /// When the cell fails.
+    fn run(&mut self, source: &str) -> std::result::Result<(), Failure>;
+
+    /// Ends the session once the running cell is over.
+    fn quit(&mut self);
+}

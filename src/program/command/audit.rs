@@ -1,0 +1,107 @@
+//! `audit`: who did what to the store. The trail is written by the actions themselves; no command
+//! changes it.
+
+use clap::Args;
+use serde_json::Value;
+use trialbook::{
+    book::now_ms,
+    error::Result,
+    figure,
+    output::{Align, Output, Table},
+    registry::{AuditAction, AuditEvent, AuditQuery},
+};
+
+use super::{Session, moment::Moment};
+
+/// `audit --limit 20 --since 7d`
+#[derive(Debug, Clone, Args)]
+pub struct Audit {
+    /// Show at most this many events
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// Only from then on: a date (2026-11-21) or so long ago (7d, 12h)
+    #[arg(long, value_name = "WHEN")]
+    since: Option<Moment>,
+}
+
+impl Audit {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        let since_ms = self.since.map(|moment| moment.before(now_ms()));
+        let query = AuditQuery { limit: Some(self.limit), since_ms };
+        let events = session.book.registry()?.audit(&query)?;
+        let output = Output::new(&events);
+        if events.is_empty() {
+            return Ok(output.text("no events yet"));
+        }
+        let mut table = Table::new([
+            ("time (UTC)", Align::Left),
+            ("who", Align::Left),
+            ("did", Align::Left),
+            ("to", Align::Left),
+            ("details", Align::Left),
+        ]);
+        for event in &events {
+            table.push([
+                figure::time(event.at_ms),
+                event.who.clone(),
+                event.action.to_string(),
+                subject(event),
+                details(event),
+            ]);
+        }
+        Ok(output.table(table))
+    }
+}
+
+/// A run's id is long and says little: its beginning is enough.
+fn subject(event: &AuditEvent) -> String {
+    let is_run = event.subject.len() == 32 && event.subject.bytes().all(|b| b.is_ascii_hexdigit());
+    let subject = if is_run { figure::short(&event.subject) } else { &event.subject };
+    subject.to_owned()
+}
+
+/// A step's note without what has columns of its own: who took it, and that it was a rollback.
+fn note(event: &AuditEvent, note: &str) -> String {
+    let who = event.who.split('@').next().unwrap_or_default();
+    let note = note.replacen(&format!("{who}: "), "", 1);
+    match note.split_once(": rollback") {
+        Some((what, "")) => what.to_owned(),
+        Some((what, why)) => format!("{what}: {}", why.trim_start_matches(", ")),
+        None => note,
+    }
+}
+
+/// The details in a few words; `--json` has all of them.
+fn details(event: &AuditEvent) -> String {
+    let details = &event.details;
+    let text = |name: &str| details[name].as_str().unwrap_or_default();
+    match event.action {
+        AuditAction::Promote
+        | AuditAction::Force
+        | AuditAction::Archive
+        | AuditAction::Demote
+        | AuditAction::Rollback => {
+            format!("{} → {}; {}", text("from"), text("to"), note(event, text("note")))
+        }
+        AuditAction::Gate => match details["passed"].as_bool() {
+            Some(true) => "passed".to_owned(),
+            Some(false) => "blocked".to_owned(),
+            None => String::new(),
+        },
+        AuditAction::Delete if details["name"].is_string() => format!("run {}", text("name")),
+        AuditAction::Delete if details["dataset"].is_object() => "dataset".to_owned(),
+        AuditAction::Restore if details["name"].is_string() => format!("run {}", text("name")),
+        AuditAction::Restore => text("backup").to_owned(),
+        AuditAction::Collect => {
+            figure::counted(details["run_ids"].as_array().map_or(0, Vec::len), "run")
+        }
+        AuditAction::AddKey => match details["expires_ms"].as_i64() {
+            Some(at_ms) => format!("{}, expires {} UTC", text("scope"), figure::time(at_ms)),
+            None => text("scope").to_owned(),
+        },
+        AuditAction::Delete | AuditAction::RevokeKey => match details {
+            Value::Object(fields) if !fields.is_empty() => details.to_string(),
+            _ => String::new(),
+        },
+    }
+}

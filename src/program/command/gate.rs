@@ -1,0 +1,193 @@
+//! `gate`, `promote`, `rollback`: how a version comes into production and leaves it.
+
+use clap::Args;
+use serde_json::json;
+use trialbook::{
+    book::now_ms,
+    error::{Error, ErrorKind, Result},
+    gate::{Policy, Promotion, Verdict},
+    output::Output,
+    registry::Stage,
+};
+
+use super::{
+    Session, model_or_default,
+    named::{
+        is_number_alone, is_reference, join, model_forms, version, version_forms, version_word,
+    },
+};
+
+/// `gate NAME VERSION`
+#[derive(Debug, Clone, Args)]
+pub struct Gate {
+    #[arg(help = model_forms!("; without it the newest version of the one model in production"))]
+    name: Option<String>,
+    #[arg(value_parser = version_word, help = version_forms!(""))]
+    version: Option<String>,
+    /// The F1 that is enough while there is no Production version
+    #[arg(long = "min", value_name = "F1", default_value_t = Policy::default().min_f1)]
+    min_f1: f64,
+}
+
+/// `promote NAME VERSION`
+#[derive(Debug, Clone, Args)]
+pub struct Promote {
+    #[arg(help = model_forms!(""))]
+    name: String,
+    #[arg(value_parser = version_word, help = version_forms!(""))]
+    version: Option<String>,
+    /// The stage to move it to, as the last word or as --stage: None, Staging, Production or Archived;
+    /// without it Production
+    #[arg(value_name = "STAGE")]
+    to: Option<Stage>,
+    /// The stage to move it to
+    #[arg(long, conflicts_with = "to")]
+    stage: Option<Stage>,
+    /// Judge the version first; if it is blocked, it stays where it is
+    #[arg(long, conflicts_with = "force")]
+    gate: bool,
+    /// With --gate: the F1 that is enough while there is no Production version
+    #[arg(long = "min", requires = "gate", value_name = "F1", default_value_t = Policy::default().min_f1)]
+    min_f1: f64,
+    /// Promote without a passing verdict; the reason is kept with the version
+    #[arg(long, requires = "reason")]
+    force: bool,
+    /// Why it is forced
+    #[arg(long, requires = "force", value_name = "WHY")]
+    reason: Option<String>,
+}
+
+/// `rollback NAME`
+#[derive(Debug, Clone, Args)]
+pub struct Rollback {
+    #[arg(help = model_forms!("; without it the one model in production"))]
+    name: Option<String>,
+    #[arg(value_parser = version_word, help = version_forms!(": it has to be in Production"))]
+    version: Option<String>,
+    /// Why, kept with the version
+    #[arg(long, default_value = "", value_name = "WHY")]
+    reason: String,
+}
+
+impl Promote {
+    /// The model, the number of its version, and the stage to move it to.
+    fn find(&self, session: &Session) -> Result<(String, u32, Stage)> {
+        let name = &self.name;
+        // Where NAME says the version, the word behind it is the stage.
+        let is_whole = is_reference(name) || is_number_alone(session, name)?;
+        let (version_word, to) = match (is_whole, self.version.as_deref(), self.to) {
+            (true, Some(word), None) if word.parse::<u32>().is_err() => {
+                if let Some(stage) = self.stage {
+                    let message = format!("two stages to move to: {word} and --stage {stage}");
+                    return Err(Error::invalid(message).with_hint("name one"));
+                }
+                (None, Some(word.parse()?))
+            }
+            // `promote NAME Staging` says where to, and not what.
+            (false, Some(word), None) if self.stage.is_none() && word.parse::<Stage>().is_ok() => {
+                return Err(Error::invalid(format!("which version of {name}?")).with_hint(format!(
+                    "write {name}/2 {word} or {name} 2 {word}; `trialbook models show {name}` has \
+                     them all"
+                )));
+            }
+            (_, word, to) => (word, to),
+        };
+        let (model, number) = version(session, name, version_word)?;
+        Ok((model, number, to.or(self.stage).unwrap_or(Stage::Production)))
+    }
+}
+
+impl Gate {
+    /// The model and the number of its version; of nothing named the newest one, which is what waits
+    /// for a verdict.
+    fn find(&self, session: &Session) -> Result<(String, u32)> {
+        if let Some(name) = &self.name {
+            return version(session, name, self.version.as_deref());
+        }
+        let registry = session.book.registry()?;
+        let newest = registry.resolve(&format!("{}/latest", registry.default_model()?))?;
+        Ok((newest.model, newest.version))
+    }
+
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        let policy = policy(self.min_f1)?;
+        let (name, version) = self.find(session)?;
+        let verdict = session.book.gate(&name, version, &policy, now_ms())?;
+        Ok(verdict.to_output())
+    }
+}
+
+/// The policy with this minimum.
+pub(super) fn policy(min_f1: f64) -> Result<Policy> {
+    let policy = Policy { min_f1 };
+    policy.check()?;
+    Ok(policy)
+}
+
+/// Gates a version and, if it passes, moves it to `stage`.
+pub(super) fn gate_and_promote(
+    session: &Session,
+    model: &str,
+    version: u32,
+    stage: Stage,
+    policy: &Policy,
+) -> Result<(Verdict, Option<Promotion>)> {
+    let verdict = session.book.gate(model, version, policy, now_ms())?;
+    let promotion = match verdict.passed {
+        true => Some(session.book.promote(model, version, stage, None)?),
+        false => None,
+    };
+    Ok((verdict, promotion))
+}
+
+impl Promote {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        if self.gate {
+            return self.run_gated(session);
+        }
+        let force = self.reason.as_deref();
+        let (name, version, stage) = self.find(session)?;
+        let promotion = session.book.promote(&name, version, stage, force)?;
+        Ok(promotion.to_output())
+    }
+
+    fn run_gated(&self, session: &Session) -> Result<Output> {
+        let policy = policy(self.min_f1)?;
+        let (name, version, stage) = self.find(session)?;
+        let (verdict, promotion) = gate_and_promote(session, &name, version, stage, &policy)?;
+        let evidence = match &promotion {
+            Some(_) => verdict.evidence(),
+            None => verdict.to_output(),
+        };
+        let output = Output::new(json!({"verdict": verdict, "promotion": promotion}))
+            .text(evidence.to_text(None));
+        Ok(match promotion {
+            Some(promotion) => output.text(format!("\n{}", promotion.to_output().to_text(None))),
+            None => output.blocked(),
+        })
+    }
+}
+
+impl Rollback {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        let name = match (&self.name, self.version.as_deref()) {
+            (Some(name), Some(version)) => join(name, Some(version))?,
+            (name, _) => model_or_default(session, name.as_ref())?,
+        };
+        if !is_reference(&name) {
+            return session.book.rollback(&name, &self.reason);
+        }
+        let named = session.book.registry()?.resolve(&name)?;
+        if named.stage != Stage::Production {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("{}/{} is not in Production", named.model, named.version),
+            )
+            .with_hint(format!(
+                "a rollback takes back what is: `trialbook rollback {}`",
+                named.model
+            )));
+        }
+        session.book.rollback(&named.model, &self.reason)
+    }
+}

@@ -1,0 +1,259 @@
+//! The one command layer: a file a verb. A command parses its own arguments, runs against a
+//! [`Session`] and returns an [`Output`]; it never prints and never knows who called it. The table
+//! below is where parser, help and completion come from.
+
+mod audit;
+mod data;
+mod demo;
+mod dialect;
+mod evaluate;
+mod gate;
+mod health;
+mod keys;
+mod models;
+mod moment;
+mod monitor;
+mod named;
+mod pipeline;
+mod plot;
+mod predict;
+mod prelude;
+mod runs;
+mod serve;
+mod session;
+mod sql;
+mod store;
+mod train;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use trialbook::{
+    error::{Error, Result},
+    output::Output,
+};
+
+pub use session::{Interim, Servers, Session};
+
+/// Every verb of the program.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Add, list and look at datasets
+    #[command(subcommand)]
+    Data(data::Data),
+    /// Ask in SQL: datasets (imdb, imdb.train, imdb.test) and runs, metrics, params, models, versions, predictions, audit
+    Sql(sql::Sql),
+    /// Plot columns of a dataset, answers of SQL, and a run's metrics, curves and confusion matrix
+    Plot(plot::Plot),
+    /// Train a classifier, measure it on the test split and register it
+    Train(train::Train),
+    /// Measure a model version on a dataset's split
+    Evaluate(evaluate::Evaluate),
+    /// Classify texts, or every row of a file, with a model version
+    Predict(predict::Predict),
+    /// List, show, compare, delete and restore runs
+    #[command(subcommand)]
+    Runs(runs::Runs),
+    /// List, show, tag, alias and delete registered models and their versions
+    #[command(subcommand)]
+    Models(models::Models),
+    /// Judge a version against the Production version; exits with 3 when it is blocked
+    Gate(gate::Gate),
+    /// Move a version to a stage; Production needs a passing verdict
+    Promote(gate::Promote),
+    /// Bring the previous Production version back
+    Rollback(gate::Rollback),
+    /// Serve Production versions over HTTP
+    Serve(Box<serve::Serve>),
+    /// Make, list and revoke the API keys that servers ask for
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Show what servers predicted, from their log
+    #[command(subcommand)]
+    Monitor(monitor::Monitor),
+    /// List who promoted, overruled, deleted, restored and made keys, newest first
+    Audit(audit::Audit),
+    /// Compile the lifecycle into a Kubeflow pipeline
+    #[command(subcommand)]
+    Pipeline(pipeline::Pipeline),
+    /// Ask a running server whether it is healthy (for containers and scripts)
+    Health(health::Health),
+    /// Build the library that Rust cells are compiled against, or show its state
+    #[command(subcommand)]
+    Prelude(prelude::Prelude),
+    /// Check, clean, back up and restore the store
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Walk through the whole lifecycle on a built-in sample
+    Demo(demo::Demo),
+}
+
+/// The model that `given` names or, where nothing does, the one that is meant then.
+fn model_or_default(session: &Session, given: Option<&String>) -> Result<String> {
+    match given {
+        Some(given) => named::reference(session, given, None),
+        None => session.book.registry()?.default_model(),
+    }
+}
+
+impl Command {
+    /// Whether the command itself looks at interrupts, to stop at a safe point and tidy up. The
+    /// others write whole or not at all: ending them at once does no harm.
+    pub fn heeds_interrupts(&self) -> bool {
+        match self {
+            Self::Predict(predict) => predict.is_long(),
+            _ => matches!(
+                self,
+                Self::Train(_) | Self::Serve(_) | Self::Demo(_) | Self::Data(_) | Self::Prelude(_)
+            ),
+        }
+    }
+
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// Whatever the verb can fail with, as one clear error.
+    pub fn run(&self, session: &Session) -> Result<Output> {
+        match self {
+            Self::Data(command) => command.run(session),
+            Self::Sql(command) => command.run(session),
+            Self::Plot(command) => command.run(session),
+            Self::Train(command) => command.run(session),
+            Self::Evaluate(command) => command.run(session),
+            Self::Predict(command) => command.run(session),
+            Self::Runs(command) => command.run(session),
+            Self::Models(command) => command.run(session),
+            Self::Gate(command) => command.run(session),
+            Self::Promote(command) => command.run(session),
+            Self::Rollback(command) => command.run(session),
+            Self::Serve(command) => command.run(session),
+            Self::Keys(command) => command.run(session),
+            Self::Monitor(command) => command.run(session),
+            Self::Audit(command) => command.run(session),
+            Self::Pipeline(command) => command.run(session),
+            Self::Health(command) => command.run(session),
+            Self::Prelude(command) => command.run(session),
+            Self::Store(command) => command.run(session),
+            Self::Demo(command) => command.run(session),
+        }
+    }
+}
+
+/// One line as a front end reads it, without the program's name.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trialbook",
+    no_binary_name = true,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    disable_version_flag = true
+)]
+struct Line {
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What a line asks for.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// To run a command.
+    Run {
+        /// The command.
+        command: Command,
+        /// Whether its answer is wanted in JSON.
+        json: bool,
+    },
+    /// To be told about one: the text to show.
+    Help(String),
+}
+
+/// What `words` ask for, such as `["data", "list"]` or `["data", "--help"]`.
+///
+/// # Errors
+/// When they spell no command, with the parser's own explanation.
+pub fn request(words: &[&str]) -> Result<Request> {
+    match Line::try_parse_from(words) {
+        Ok(line) => Ok(Request::Run { command: line.command, json: line.json }),
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
+            Ok(Request::Help(as_typed(&error.to_string())))
+        }
+        Err(error) => {
+            let refused = Error::invalid(as_typed(&error.to_string()));
+            Err(match hint_of(&error) {
+                Some(hint) => refused.with_hint(hint),
+                None => refused,
+            })
+        }
+    }
+}
+
+/// What an error of ours advises, under what the parser makes of it: that repeats the message alone.
+pub(crate) fn hint_of(error: &clap::Error) -> Option<&str> {
+    std::error::Error::source(error)?.downcast_ref::<Error>()?.hint()
+}
+
+/// The command that `words` spell.
+///
+/// # Errors
+/// As [`request`], and when they ask for help.
+pub fn parse(words: &[&str]) -> Result<Command> {
+    match request(words)? {
+        Request::Run { command, .. } => Ok(command),
+        Request::Help(_) => Err(Error::invalid(format!("{words:?} asks for help"))),
+    }
+}
+
+/// The parser of lines itself, for help and completion.
+pub fn parser() -> clap::Command {
+    Line::command()
+}
+
+/// The parser's text as it reads where a command begins with a colon.
+fn as_typed(text: &str) -> String {
+    let text = text.trim_start_matches("error: ").replace(MORE, "");
+    match text.trim_end().split_once(USAGE) {
+        // The form of the whole program says nothing about a line.
+        Some((before, line)) if line.starts_with("trialbook") => before.trim_end().to_owned(),
+        Some((before, line)) if line.starts_with(|first: char| first.is_ascii_lowercase()) => {
+            format!("{before}{USAGE}:{line}")
+        }
+        _ => text.trim_end().to_owned(),
+    }
+}
+
+/// What the parser puts before the form of a command.
+const USAGE: &str = "Usage: ";
+/// The parser's advice to a program's caller.
+const MORE: &str = "For more information, try '--help'.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_may_ask_for_help_or_for_json() {
+        let Ok(Request::Help(help)) = request(&["train", "tfidf", "--help"]) else {
+            panic!("--help is no command to run")
+        };
+        assert!(help.contains("Usage: :train tfidf [OPTIONS] --data <NAME>"), "{help}");
+        for (words, expected) in
+            [(&["data", "list", "--json"][..], true), (&["data", "list"], false)]
+        {
+            assert!(matches!(request(words), Ok(Request::Run { json, .. }) if json == expected));
+        }
+    }
+
+    #[test]
+    fn a_mistyped_line_is_told_what_was_meant() {
+        for (words, expected) in [
+            (&["trian"][..], "'train'"),
+            (&["train", "tfidf"], "--data"),
+            (&["runs", "list", "--filtr", "x"], "'--filter'"),
+        ] {
+            let error = parse(words).unwrap_err().to_string();
+            assert!(error.contains(expected), "{words:?}: {error}");
+            assert!(!error.contains("trialbook") && !error.starts_with("error"), "{error}");
+        }
+    }
+}

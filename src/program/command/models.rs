@@ -1,0 +1,332 @@
+//! `models list|show|tag|alias|delete|import|export`: registered models and their versions.
+
+use std::{fs, path::PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use trialbook::{
+    book::{ImportRequest, Imported},
+    display::{pairs, verdict_word, version_output},
+    error::{Error, ErrorKind, Result},
+    figure::{self, short},
+    output::{Align, Output, Table},
+    registry::Registry,
+};
+
+use super::{
+    Session,
+    named::{self, model_forms, version_forms, version_word},
+};
+
+/// The verbs on registered models.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Models {
+    /// List registered models
+    List,
+    /// Show a model with its versions, or one version
+    Show(Show),
+    /// Set or remove a tag of a model or of one version
+    Tag(Tag),
+    /// Give a version another name, NAME@alias, or take the alias away
+    Alias(Alias),
+    /// Delete a version, or a model with all its versions
+    Delete(Delete),
+    /// Register a Hugging Face checkpoint, a DistilBERT with a classifier, as a new version
+    Import(Import),
+    /// Write a version's files into a folder; a distilbert's open in Transformers
+    Export(Export),
+}
+
+/// A model or a version.
+#[derive(Debug, Clone, Args)]
+pub struct Show {
+    #[arg(help = model_forms!(""))]
+    reference: String,
+    #[arg(value_parser = version_word, help = version_forms!(""))]
+    version: Option<String>,
+}
+
+/// A tag.
+#[derive(Debug, Clone, Args)]
+pub struct Tag {
+    #[arg(help = model_forms!(""))]
+    reference: String,
+    /// KEY=VALUE sets the tag, KEY alone removes it; before it the version, where NAME does not say it
+    #[arg(value_name = "[VERSION] KEY[=VALUE]", required = true, num_args = 1..=2)]
+    tag: Vec<String>,
+}
+
+/// An alias.
+#[derive(Debug, Clone, Args)]
+pub struct Alias {
+    #[arg(help = model_forms!(""))]
+    name: String,
+    /// The alias, such as champion
+    alias: String,
+    #[arg(help = version_forms!("; without a version the alias is removed"))]
+    version: Option<String>,
+}
+
+/// What to delete.
+#[derive(Debug, Clone, Args)]
+pub struct Delete {
+    #[arg(help = model_forms!(""))]
+    reference: String,
+    #[arg(value_parser = version_word, help = version_forms!("; without a version all of them"))]
+    version: Option<String>,
+}
+
+/// `models import DIR --name SentimentClassifier --data imdb`
+#[derive(Debug, Clone, Args)]
+pub struct Import {
+    /// The folder: config.json, model.safetensors or pytorch_model.bin, tokenizer.json or vocab.txt;
+    /// or the hub cache's models--ORG--NAME
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The registered model that gets a new version [default: SentimentClassifier for the classes
+    /// negative and positive, otherwise the dataset's name, without one the folder's]
+    #[arg(long)]
+    name: Option<String>,
+    /// Class names in label order, instead of those in config.json; with --data the case of letters
+    /// does not matter
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    classes: Option<Vec<String>>,
+    /// Measure it on this dataset's test split, which a gate needs
+    #[arg(long, value_name = "NAME")]
+    data: Option<String>,
+}
+
+/// `models export SentimentClassifier/4 OUT`
+#[derive(Debug, Clone, Args)]
+pub struct Export {
+    #[arg(help = model_forms!(""))]
+    reference: String,
+    /// The folder to write: new, or empty; before it the version, where NAME does not say it
+    #[arg(value_name = "[VERSION] DIR", required = true, num_args = 1..=2)]
+    folder: Vec<PathBuf>,
+}
+
+impl Models {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        // Opened by the verb: an import may be the first thing that a store holds.
+        let registry = || session.book.registry();
+        match self {
+            Self::List => list(registry()?),
+            Self::Show(show) => show.run(session),
+            Self::Tag(tag) => tag.run(session),
+            Self::Alias(alias) => alias.run(session),
+            Self::Delete(delete) => {
+                let (name, version) =
+                    model_and_version(session, &delete.reference, delete.version.as_deref())?;
+                registry()?.delete_model(&name, version)?;
+                Ok(Output::new(json!({"name": name, "version": version, "deleted": true}))
+                    .text(format!("deleted {}", spelt(&name, version))))
+            }
+            Self::Import(import) => import.run(session),
+            Self::Export(export) => export.run(session),
+        }
+    }
+}
+
+/// The model that `name` and `version` spell and, where they name one, the number of its version.
+fn model_and_version(
+    session: &Session,
+    name: &str,
+    version: Option<&str>,
+) -> Result<(String, Option<u32>)> {
+    let reference = named::reference(session, name, version)?;
+    if !named::is_reference(&reference) {
+        return Ok((reference, None));
+    }
+    named::version(session, &reference, None).map(|(model, number)| (model, Some(number)))
+}
+
+/// `NAME/3`, or `NAME` alone.
+fn spelt(name: &str, version: Option<u32>) -> String {
+    version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"))
+}
+
+fn list(registry: &Registry) -> Result<Output> {
+    let mut table = Table::new([
+        ("model", Align::Left),
+        ("versions", Align::Right),
+        ("production", Align::Right),
+        ("f1", Align::Right),
+        ("updated (UTC)", Align::Left),
+    ]);
+    let mut rows = Vec::new();
+    for model in registry.models()? {
+        let versions = registry.versions(&model.name)?;
+        let production = registry.production(&model.name)?;
+        table.push([
+            model.name.clone(),
+            versions.len().to_string(),
+            production
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |version| version.version.to_string()),
+            figure::metric_or_dash(
+                production.as_ref().and_then(|version| version.metrics.get("f1").copied()),
+            ),
+            figure::time(model.updated_ms),
+        ]);
+        let mut row = json!(model);
+        row["n_versions"] = json!(versions.len());
+        row["production"] = json!(production.map(|version| version.version));
+        rows.push(row);
+    }
+    let output = Output::new(&rows);
+    if rows.is_empty() {
+        return Ok(output.text("no models; `trialbook train tfidf --data NAME` registers one"));
+    }
+    Ok(output.table(table))
+}
+
+impl Show {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let registry = session.book.registry()?;
+        let named = named::reference(session, &self.reference, self.version.as_deref())?;
+        let reference = named.strip_prefix("models:/").unwrap_or(&named);
+        if reference.contains(['/', '@']) {
+            return Ok(version_output(&registry.resolve(reference)?));
+        }
+        let model = registry.model(reference)?;
+        let versions = registry.versions(reference)?;
+        let mut table = Table::new([
+            ("version", Align::Right),
+            ("stage", Align::Left),
+            ("f1", Align::Right),
+            ("accuracy", Align::Right),
+            ("data", Align::Left),
+            ("run", Align::Left),
+            ("verdict", Align::Left),
+            ("aliases", Align::Left),
+            ("created (UTC)", Align::Left),
+        ]);
+        for version in &versions {
+            let aliases: Vec<&str> = model
+                .aliases
+                .iter()
+                .filter(|(_, number)| **number == version.version)
+                .map(|(alias, _)| alias.as_str())
+                .collect();
+            table.push([
+                version.version.to_string(),
+                version.stage.to_string(),
+                figure::metric_or_dash(version.metrics.get("f1").copied()),
+                figure::metric_or_dash(version.metrics.get("accuracy").copied()),
+                version.lineage.dataset.clone(),
+                short(&version.run_id).to_owned(),
+                verdict_word(version).to_owned(),
+                aliases.join(", "),
+                figure::time(version.created_ms),
+            ]);
+        }
+        let mut json = json!(model);
+        json["versions"] = json!(versions);
+        let mut output = Output::new(json).text(format!("model {}\n", model.name)).table(table);
+        if !model.tags.is_empty() {
+            output = output.text("").table(pairs("tag", &model.tags));
+        }
+        Ok(output)
+    }
+}
+
+impl Tag {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let (word, tag) = match &self.tag[..] {
+            [version, tag] => (Some(named::version_word(version)?), tag.as_str()),
+            words => (None, words.first().map_or("", String::as_str)),
+        };
+        let (name, version) = model_and_version(session, &self.reference, word.as_deref())?;
+        let (key, value) = match tag.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (tag, None),
+        };
+        session.book.registry()?.tag_model(&name, version, key, value)?;
+        let subject = spelt(&name, version);
+        let said = match value {
+            Some(value) => format!("{subject}: tag {key} = {value}"),
+            None => format!("{subject}: tag {key} removed"),
+        };
+        Ok(Output::new(json!({"name": name, "version": version, "key": key, "value": value}))
+            .text(said))
+    }
+}
+
+impl Alias {
+    fn run(&self, session: &Session) -> Result<Output> {
+        // `NAME 2 champion` is as good as `NAME champion 2`.
+        let (alias, word) = match (&self.alias, &self.version) {
+            (number, Some(alias)) if number.parse::<u32>().is_ok() => (alias, Some(number)),
+            (alias, version) => (alias, version.as_ref()),
+        };
+        word.map(|word| named::version_word(word)).transpose()?;
+        let (name, version) = model_and_version(session, &self.name, word.map(String::as_str))?;
+        session.book.registry()?.set_alias(&name, alias, version)?;
+        let said = match version {
+            Some(version) => format!("{name}@{alias} is version {version}"),
+            None => format!("{name}@{alias} removed"),
+        };
+        Ok(Output::new(json!({"name": name, "alias": alias, "version": version})).text(said))
+    }
+}
+
+impl Import {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let request = ImportRequest {
+            folder: self.folder.clone(),
+            model: self.name.clone().unwrap_or_default(),
+            classes: self.classes.clone(),
+            dataset: self.data.clone(),
+        };
+        let Imported { version, notes } = session.book.import(&request, &session.monitor)?;
+        let mut output = version_output(&version).field("notes", &notes);
+        for note in &notes {
+            output = output.text(format!("\n{note}"));
+        }
+        Ok(output.text(format!(
+            "\nregistered {name}/{number}; next: `trialbook predict --model {word} TEXT`",
+            word = figure::shell_word(&format!("{}/{}", version.model, version.version)),
+            name = version.model,
+            number = version.version
+        )))
+    }
+}
+
+impl Export {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let (word, folder) = match &self.folder[..] {
+            [version, folder] => (Some(named::version_word(&version.to_string_lossy())?), folder),
+            [folder] => (None, folder),
+            _ => return Err(Error::invalid("no folder to write")),
+        };
+        let registry = session.book.registry()?;
+        let reference = named::reference(session, &self.reference, word.as_deref())?;
+        let version = registry.resolve(&reference)?;
+        let files = registry.model_files(&version)?;
+        let is_taken = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+        if is_taken || folder.is_file() {
+            return Err(Error::new(ErrorKind::Conflict, format!("{folder:?} is there already"))
+                .with_hint("name a new folder: nothing is overwritten"));
+        }
+        fs::create_dir_all(folder)
+            .map_err(|source| Error::io("create the folder", folder, source))?;
+        let mut names = Vec::new();
+        for (name, path) in files.iter() {
+            let target = folder.join(name);
+            fs::copy(path, &target).map_err(|source| Error::io("write", &target, source))?;
+            names.push(name);
+        }
+        let said = format!(
+            "wrote {}/{} to {}: {}",
+            version.model,
+            version.version,
+            folder.display(),
+            names.join(", ")
+        );
+        let json = json!({
+            "name": version.model, "version": version.version, "folder": folder, "files": names,
+        });
+        Ok(Output::new(json).text(said))
+    }
+}

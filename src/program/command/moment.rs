@@ -1,0 +1,88 @@
+//! A moment as people write it: a date in UTC, or how far from now.
+
+use std::str::FromStr;
+
+use chrono::NaiveDate;
+use trialbook::error::{Error, Result};
+
+/// `2027-01-31` (when that day begins, in UTC) or a duration: `90d`, `12h`, `30m`, `45s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Milliseconds since the Unix epoch.
+    At(i64),
+    /// Milliseconds from now.
+    Away(i64),
+}
+
+impl Moment {
+    /// Milliseconds since the Unix epoch, a duration counted on from `now_ms`.
+    pub(super) fn after(self, now_ms: i64) -> i64 {
+        match self {
+            Self::At(at_ms) => at_ms,
+            Self::Away(span_ms) => now_ms.saturating_add(span_ms),
+        }
+    }
+
+    /// The same, a duration counted back.
+    pub(super) fn before(self, now_ms: i64) -> i64 {
+        match self {
+            Self::At(at_ms) => at_ms,
+            Self::Away(span_ms) => now_ms.saturating_sub(span_ms),
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse(text).ok_or_else(|| {
+            Error::invalid(format!("{text:?} is neither a date nor a duration"))
+                .with_hint("write 2027-01-31, or 90d, 12h, 30m or 45s")
+        })
+    }
+}
+
+fn parse(text: &str) -> Option<Moment> {
+    if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Some(Moment::At(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()));
+    }
+    let unit = text.chars().last()?;
+    let unit_s = match unit {
+        'd' => 24 * 60 * 60,
+        'h' => 60 * 60,
+        'm' => 60,
+        's' => 1,
+        _ => return None,
+    };
+    let number: u32 = text[..text.len() - unit.len_utf8()].parse().ok()?;
+    (number > 0).then(|| Moment::Away(i64::from(number) * unit_s * 1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_date_or_a_duration() {
+        for (text, expected) in [
+            ("1970-01-02", Some(Moment::At(86_400_000))),
+            ("90d", Some(Moment::Away(90 * 86_400_000))),
+            ("12h", Some(Moment::Away(12 * 3_600_000))),
+            ("30m", Some(Moment::Away(1_800_000))),
+            ("45s", Some(Moment::Away(45_000))),
+            ("0d", None),
+            ("-1d", None),
+            ("d", None),
+            ("5", None),
+            ("5é", None),
+            ("tomorrow", None),
+            ("2027-13-01", None),
+            ("", None),
+        ] {
+            assert_eq!(text.parse::<Moment>().ok(), expected, "{text:?}");
+        }
+        assert_eq!((Moment::Away(5).after(10), Moment::Away(5).before(10)), (15, 5));
+        assert_eq!((Moment::At(5).after(10), Moment::At(5).before(10)), (5, 5));
+    }
+}

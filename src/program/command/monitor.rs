@@ -1,0 +1,130 @@
+//! `monitor stats`: what servers predicted, from the log they keep in the store.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use trialbook::{
+    book::now_ms,
+    error::{Error, Result},
+    figure,
+    monitor::{PredictionStats, Summary, read_predictions},
+    output::{Align, Output, Table},
+};
+
+use super::{Session, moment::Moment};
+
+/// The verbs on what was served.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Monitor {
+    /// Count the logged predictions of each model, by label and version, with confidence and latency
+    Stats(Stats),
+}
+
+/// Which predictions.
+#[derive(Debug, Clone, Args)]
+pub struct Stats {
+    /// Only those since then: so long ago (7d, 12h; a bare number is hours) or a date (2026-11-21)
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    last: Option<Moment>,
+    /// Only those of this registered model
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+}
+
+impl Monitor {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        let Self::Stats(stats) = self;
+        stats.run(session)
+    }
+}
+
+impl Stats {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let dir = session.book.store().logs_dir();
+        let mut logged = read_predictions(&dir)?;
+        if logged.records.is_empty() {
+            return Err(Error::invalid(format!("no predictions are logged in {}", dir.display()))
+                .with_hint("`trialbook serve` logs each one"));
+        }
+        if let Some(moment) = self.last {
+            let from_ms = moment.before(now_ms());
+            logged.records.retain(|record| record.timestamp_ms >= from_ms);
+        }
+        if let Some(model) = &self.model {
+            logged.records.retain(|record| record.model == *model);
+        }
+        let models = PredictionStats::by_model(&logged.records);
+        let mut json = json!(PredictionStats::of(&logged.records));
+        json["models"] = json!(models);
+        json["n_unreadable"] = json!(logged.n_unreadable);
+        let mut output = Output::new(json);
+        // Labels and confidences of different models have nothing to do with each other.
+        for (idx, (name, stats)) in models.iter().enumerate() {
+            if models.len() > 1 {
+                let gap = if idx > 0 { "\n" } else { "" };
+                output = output.text(format!("{gap}model {name}\n"));
+            }
+            output = output.table(table(stats));
+        }
+        if models.is_empty() {
+            output = output.text("no prediction fits");
+        }
+        if logged.n_unreadable > 0 {
+            let n_unreadable = figure::count(logged.n_unreadable);
+            output = output.text(format!("\nunreadable lines in the log: {n_unreadable}"));
+        }
+        Ok(output)
+    }
+}
+
+fn table(stats: &PredictionStats) -> Table {
+    let share = |n: usize| {
+        let share = 100.0 * n as f64 / stats.n_predictions.max(1) as f64;
+        format!("{} ({share:.1} %)", figure::count(n))
+    };
+    let summary = |summary: &Summary| {
+        let Summary { mean, p50, p95, p99 } = summary;
+        format!("mean {mean:.3}, p50 {p50:.3}, p95 {p95:.3}, p99 {p99:.3}")
+    };
+    let mut table = Table::new([("fact", Align::Left), ("value", Align::Left)]);
+    table.push(["predictions", &figure::count(stats.n_predictions)]);
+    for (name, at_ms) in [("from (UTC)", stats.from_ms), ("to (UTC)", stats.to_ms)] {
+        if let Some(at_ms) = at_ms {
+            table.push([name, &figure::time(at_ms)]);
+        }
+    }
+    for (name, n) in stats.labels.iter().chain(&stats.versions) {
+        table.push([name, &share(*n)]);
+    }
+    table.push(["confidence", &summary(&stats.confidence)]);
+    table.push(["latency (ms)", &summary(&stats.latency_ms)]);
+    table
+}
+
+/// A moment, or hours without a unit, as this option took them first.
+fn moment(text: &str) -> Result<Moment> {
+    match text.parse::<f64>() {
+        Ok(hours) if hours > 0.0 && hours < 1e6 => Ok(Moment::Away((hours * 3.6e6) as i64)),
+        _ => text.parse(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_number_is_hours() {
+        for (text, expected) in [
+            ("24", Some(Moment::Away(24 * 3_600_000))),
+            ("0.5", Some(Moment::Away(1_800_000))),
+            ("7d", Some(Moment::Away(7 * 86_400_000))),
+            ("1970-01-02", Some(Moment::At(86_400_000))),
+            ("0", None),
+            ("-3", None),
+            ("NaN", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(moment(text).ok(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `serve`: Production versions over HTTP until a signal comes.
+
+use clap::{Args, builder::FalseyValueParser};
+use serde_json::json;
+use trialbook::{
+    error::{Error, Result},
+    monitor::{LogConfig, LogText},
+    output::Output,
+};
+
+use super::{Interim, Servers, Session};
+use crate::serve::{self, ServeConfig, Server, ServerState};
+
+mod batching;
+mod protection;
+
+/// `serve --port 8000`
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// The address to listen on; 127.0.0.1 is this machine only
+    #[arg(long, env = "TRIALBOOK_HOST", default_value = "127.0.0.1")]
+    host: String,
+    /// The port; 0 takes a free one
+    #[arg(long, env = "TRIALBOOK_PORT", default_value_t = 8000)]
+    port: u16,
+    /// A registered model, whose Production version answers. May be given several times: the first
+    /// one answers questions that name no model. Without it the one model in production
+    #[arg(long = "model", env = "TRIALBOOK_MODEL", value_name = "NAME", value_delimiter = ',')]
+    models: Vec<String>,
+    /// Serve this version, also when another one is promoted; only with one model
+    #[arg(long, env = "TRIALBOOK_PIN", value_name = "VERSION")]
+    pin: Option<u32>,
+    /// What the log of predictions keeps of each text: full (the text), hash (its SHA-256) or none
+    #[arg(long, env = "TRIALBOOK_LOG_TEXT", default_value = "hash", value_name = "HOW")]
+    log_text: LogText,
+    /// Keep no log of predictions
+    #[arg(long, env = "TRIALBOOK_NO_LOG", value_parser = FalseyValueParser::new())]
+    no_log: bool,
+    /// Serve in the background of a shell or a notebook, until its session ends
+    #[arg(long, conflicts_with = "stop")]
+    background: bool,
+    /// Stop what --background started
+    #[arg(long)]
+    stop: bool,
+    /// Send a span of every request to the OpenTelemetry collector there (OTLP over HTTP)
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    #[command(flatten)]
+    batching: batching::Batching,
+    #[command(flatten)]
+    protection: protection::Protection,
+}
+
+impl Serve {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        if self.stop {
+            return stop(kept(session, "--stop")?);
+        }
+        let kept = self.background.then(|| kept(session, "--background")).transpose()?;
+        let config = ServeConfig {
+            host: self.host.clone(),
+            port: self.port,
+            models: self.models.clone(),
+            pin: self.pin,
+            log: (!self.no_log).then(|| LogConfig { text: self.log_text, ..LogConfig::default() }),
+            limits: self.batching.limits(self.protection.limits()),
+            otlp_endpoint: self.otlp_endpoint.clone(),
+            security: self.protection.security(),
+            ..ServeConfig::new(session.book.store().clone())
+        };
+        let state = config.load()?;
+        if let Some(kept) = kept {
+            let serving = serving(&state, session)?;
+            let server = Server::with_state(state, &self.host, self.port)?;
+            let url = server.url();
+            kept.keep(server);
+            return Ok(Output::new(json!({"url": url})).text(format!(
+                "{serving}\nlistening on {url} until this session ends or `trialbook serve --stop`"
+            )));
+        }
+        let (listener, addr) = serve::bind_for(&state, &config.host, config.port)?;
+        let url = state.url(addr);
+        let serving = serving(&state, session)?;
+        let mut shown = Ok(());
+        serve::start_with(state, listener, || {
+            let output = Output::new(json!({"url": url}))
+                .text(format!("{serving}\nlistening on {url} (Ctrl-C stops)"));
+            shown = session.show(&output, Interim::Answer);
+        })?;
+        shown?;
+        Ok(Output::new(json!({"url": url, "stopped": true})).text("stopped"))
+    }
+}
+
+/// What answers, a line for each model.
+fn serving(state: &ServerState, session: &Session) -> Result<String> {
+    let mut lines = Vec::new();
+    for (name, info) in state.models() {
+        lines.push(match (info, state.problem(name)) {
+            (Some(info), _) => format!("serving {name}/{} ({})", info.version, info.stage),
+            (None, problem) => unserved(name, problem, session)?,
+        });
+    }
+    Ok(lines.join("\n"))
+}
+
+/// Why the model `name` answers nothing: a name that is mistyped reads otherwise than a model that
+/// waits for a promotion, or one that cannot be loaded.
+fn unserved(name: &str, problem: Option<String>, session: &Session) -> Result<String> {
+    let models = session.book.registry()?.models()?;
+    let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+    let what = match problem {
+        Some(problem) if names.contains(&name) => {
+            return Ok(format!("questions to {name} answer 503: {problem}"));
+        }
+        _ if names.contains(&name) => format!("{name} has no Production version"),
+        _ if names.is_empty() => format!("there is no model {name} yet, nor any other"),
+        _ => format!("there is no model {name} (there are {})", names.join(", ")),
+    };
+    Ok(format!("{what}: questions to it answer 503 until a version of it is promoted"))
+}
+
+/// Where `flag` finds servers that outlive a command.
+fn kept<'a>(session: &'a Session, flag: &str) -> Result<&'a Servers> {
+    session.servers.as_ref().ok_or_else(|| {
+        Error::invalid(format!(
+            "{flag} needs a session that goes on, and this command is all there is"
+        ))
+        .with_hint("use it in the shell or in a notebook; here leave it out, and end with Ctrl-C")
+    })
+}
+
+fn stop(servers: &Servers) -> Result<Output> {
+    let mut urls = Vec::new();
+    for server in servers.take() {
+        urls.push(server.url());
+        server.stop()?;
+    }
+    let text = match urls.as_slice() {
+        [] => "nothing was serving in the background".to_owned(),
+        urls => format!("stopped {}", urls.join(", ")),
+    };
+    Ok(Output::new(json!({"stopped": urls})).text(text))
+}

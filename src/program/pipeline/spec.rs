@@ -1,0 +1,281 @@
+//! The spec as Kubeflow Pipelines 2 compiles it: schema 2.1.0 of its PipelineSpec, and beside it the
+//! volume that only Kubernetes knows.
+//! <https://www.kubeflow.org/docs/components/pipelines/concepts/ir-yaml/>
+
+use serde_json::{Map, Value, json};
+use trialbook::error::{Error, Result};
+
+use super::{
+    step::{self, CLAIM, Kind, MOUNT, Made, Piece, STEPS, Step},
+    yaml,
+};
+
+/// The pipeline's name.
+const NAME: &str = "trialbook";
+
+/// What Kubeflow shows beside it.
+const ABOUT: &str =
+    "Preprocess, train, evaluate and deploy a text classifier; a blocked version fails the run";
+
+/// The version of Kubeflow's schema.
+const SCHEMA_VERSION: &str = "2.1.0";
+
+/// Where the image keeps the program.
+const PROGRAM: &str = "/usr/local/bin/trialbook";
+
+/// A compiled pipeline.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    /// What every platform reads.
+    pub(crate) pipeline: Value,
+    /// What Kubernetes reads besides.
+    pub(crate) platform: Value,
+}
+
+impl Spec {
+    /// The pipeline whose steps run `image`. The same image gives the same spec, to the byte.
+    ///
+    /// # Errors
+    /// When `image` cannot be the name of an image.
+    pub(crate) fn compile(image: &str) -> Result<Self> {
+        check_image(image)?;
+        let pipeline = json!({
+            "pipelineInfo": {"name": NAME, "description": ABOUT},
+            "components": each(|step| (component(step), definition(step))),
+            "deploymentSpec": {"executors": each(|step| (executor(step), container(step, image)))},
+            "root": {
+                "inputDefinitions": {"parameters": inputs()},
+                "dag": {"tasks": tasks()},
+            },
+            "schemaVersion": SCHEMA_VERSION,
+            "sdkVersion": concat!("trialbook-", env!("CARGO_PKG_VERSION")),
+        });
+        let mount = json!({
+            "pvcMount": [{
+                "mountPath": MOUNT,
+                "pvcNameParameter": {"componentInputParameter": CLAIM},
+                // What older releases of Kubeflow know alone.
+                "componentInputParameter": CLAIM,
+            }],
+        });
+        let platform = json!({
+            "platforms": {"kubernetes": {"deploymentSpec": {
+                "executors": each(|step| (executor(step), mount.clone())),
+            }}},
+        });
+        Ok(Self { pipeline, platform })
+    }
+
+    /// The names of its steps, in their order.
+    pub(crate) fn steps() -> [&'static str; 4] {
+        STEPS.each_ref().map(|step| step.name)
+    }
+
+    /// Both documents in one file, as Kubeflow's own compiler writes them.
+    pub(crate) fn to_yaml(&self) -> String {
+        format!("{}---\n{}", yaml::document(&self.pipeline), yaml::document(&self.platform))
+    }
+}
+
+/// A reference such as `ghcr.io/acme/trialbook:latest` has no other characters than these.
+fn check_image(image: &str) -> Result<()> {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || "._-/:@".contains(char);
+    if image.starts_with(|first: char| first.is_ascii_alphanumeric()) && image.chars().all(allowed)
+    {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{image:?} is not the name of an image"))
+        .with_hint("name one that the cluster can pull, such as ghcr.io/acme/trialbook:latest"))
+}
+
+/// One entry for each step.
+fn each(entry: impl Fn(&Step) -> (String, Value)) -> Map<String, Value> {
+    STEPS.iter().map(entry).collect()
+}
+
+/// Kubeflow's form of a step's name.
+fn task(step: &Step) -> String {
+    step.name.replace('_', "-")
+}
+
+fn component(step: &Step) -> String {
+    format!("comp-{}", task(step))
+}
+
+fn executor(step: &Step) -> String {
+    format!("exec-{}", task(step))
+}
+
+/// What a step takes and makes.
+fn definition(step: &Step) -> Value {
+    let takes: Map<String, Value> = step
+        .takes()
+        .into_iter()
+        .map(|name| (name.to_owned(), json!({"parameterType": type_name(kind(name))})))
+        .collect();
+    let mut definition = json!({
+        "executorLabel": executor(step),
+        "inputDefinitions": {"parameters": takes},
+    });
+    if let Some(made) = step.makes {
+        let outputs = &mut definition["outputDefinitions"];
+        match made {
+            Made::Parameter(name, kind) => {
+                outputs["parameters"][name] = json!({"parameterType": type_name(kind)});
+            }
+            Made::Artifact(name) => {
+                let artifact = json!({"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"});
+                outputs["artifacts"][name] = json!({"artifactType": artifact});
+            }
+        }
+    }
+    definition
+}
+
+/// How a step runs: no shell, so no value is ever read as anything but one argument.
+fn container(step: &Step, image: &str) -> Value {
+    let args: Vec<String> = step
+        .words()
+        .map(|word| {
+            let piece = |piece: Piece| match piece {
+                Piece::Text(text) => text.to_owned(),
+                Piece::Name(name) => placeholder(step, name),
+            };
+            word.into_iter().map(piece).collect()
+        })
+        .collect();
+    json!({"container": {"image": image, "command": [PROGRAM], "args": args}})
+}
+
+/// What Kubeflow replaces when the step runs.
+fn placeholder(step: &Step, name: &str) -> String {
+    match step.made(name) {
+        Some(Made::Parameter(..)) => format!("{{{{$.outputs.parameters['{name}'].output_file}}}}"),
+        Some(Made::Artifact(_)) => format!("{{{{$.outputs.artifacts['{name}'].path}}}}"),
+        None => format!("{{{{$.inputs.parameters['{name}']}}}}"),
+    }
+}
+
+/// The pipeline's own parameters.
+fn inputs() -> Map<String, Value> {
+    step::parameters()
+        .into_iter()
+        .map(|parameter| {
+            let mut input = json!({
+                "parameterType": type_name(parameter.kind),
+                "description": parameter.about,
+            });
+            if let Some(default) = parameter.default {
+                input["defaultValue"] = default;
+                input["isOptional"] = true.into();
+            }
+            (parameter.name.to_owned(), input)
+        })
+        .collect()
+}
+
+/// The steps and what flows between them.
+fn tasks() -> Map<String, Value> {
+    let mut before: Vec<&Step> = Vec::new();
+    STEPS
+        .iter()
+        .map(|step| {
+            let mut waits_for: Vec<String> =
+                before.last().map(|step| task(step)).into_iter().collect();
+            let mut takes = Map::new();
+            for name in step.takes() {
+                let maker =
+                    before.iter().find(|step| step.made(name).is_some()).map(|step| task(step));
+                let source = match &maker {
+                    Some(maker) => json!({
+                        "taskOutputParameter": {"producerTask": maker, "outputParameterKey": name},
+                    }),
+                    None => json!({"componentInputParameter": name}),
+                };
+                takes.insert(name.to_owned(), source);
+                waits_for.extend(maker.filter(|maker| !waits_for.contains(maker)));
+            }
+            before.push(step);
+            let mut entry = json!({
+                "taskInfo": {"name": step.name},
+                "componentRef": {"name": component(step)},
+                "inputs": {"parameters": takes},
+                // Empty is off: a step changes the store, whatever it changed the last time.
+                "cachingOptions": {},
+            });
+            if !waits_for.is_empty() {
+                entry["dependentTasks"] = waits_for.into();
+            }
+            (task(step), entry)
+        })
+        .collect()
+}
+
+/// What the value called `name` is, wherever it comes from.
+fn kind(name: &str) -> Kind {
+    let made = STEPS.iter().find_map(|step| match step.made(name) {
+        Some(Made::Parameter(_, kind)) => Some(kind),
+        _ => None,
+    });
+    made.or_else(|| {
+        step::parameters()
+            .into_iter()
+            .find(|parameter| parameter.name == name)
+            .map(|parameter| parameter.kind)
+    })
+    .expect("a step takes parameters and what steps make: a test holds the table to it")
+}
+
+fn type_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "STRING",
+        Kind::Integer => "NUMBER_INTEGER",
+        Kind::Number => "NUMBER_DOUBLE",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_wait_for_the_one_before_and_for_what_they_take() {
+        let spec = Spec::compile("trialbook:latest").unwrap();
+        let tasks = &spec.pipeline["root"]["dag"]["tasks"];
+        for (task, expected) in [
+            ("preprocess-data", Value::Null),
+            ("train-model", json!(["preprocess-data"])),
+            ("evaluate-model", json!(["train-model"])),
+            ("deploy-model", json!(["evaluate-model", "train-model"])),
+        ] {
+            assert_eq!(tasks[task]["dependentTasks"], expected, "{task}");
+            assert_eq!(tasks[task]["cachingOptions"], json!({}), "{task}");
+        }
+        assert_eq!(
+            tasks["deploy-model"]["inputs"]["parameters"]["version"],
+            json!({"taskOutputParameter": {
+                "producerTask": "train-model", "outputParameterKey": "version",
+            }})
+        );
+    }
+
+    #[test]
+    fn every_container_is_the_image_with_the_volume() {
+        let spec = Spec::compile("ghcr.io/acme/trialbook@sha256:0f").unwrap();
+        let executors = &spec.pipeline["deploymentSpec"]["executors"];
+        let mounts = &spec.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"];
+        for step in &STEPS {
+            let container = &executors[executor(step)]["container"];
+            assert_eq!(container["image"], "ghcr.io/acme/trialbook@sha256:0f");
+            assert_eq!(mounts[executor(step)]["pvcMount"][0]["mountPath"], MOUNT);
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused() {
+        for image in ["", " ", "a b", "-x", "a\nb: c", "a\"", "ünï", "a'b", "{{$.x}}"] {
+            let error = Spec::compile(image).unwrap_err();
+            assert!(error.to_string().contains("not the name of an image"), "{image:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Following the registry while serving: a version that becomes Production is loaded and warmed up
+//! beside the one that answers, then takes its place. Requests in flight keep the version they
+//! began with, which goes when the last of them ends. API keys and the certificate are followed the
+//! same way. Each model has a thread of its own, and so have the keys: what one waits for, such as a
+//! large model that is loaded, the others do not.
+
+use std::{
+    convert::Infallible,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use trialbook::{
+    error::{Error, ErrorKind, Result},
+    model,
+    registry::{ModelVersion, Registry},
+};
+
+use super::{
+    slot::ModelSlot,
+    state::{ModelInfo, ServedModel, ServerState},
+};
+
+/// How often the registry is asked. One look costs some ten microseconds.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// How long a version that could not be loaded is left alone before it is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+/// What a new model predicts before anyone asks it: first calls touch weights and start threads.
+const WARM_UP: &str = "An utterly wonderful film, and a waste of an evening.";
+
+/// Where the versions of one model come from.
+pub(crate) struct Source {
+    registry: Registry,
+    model: String,
+    /// Stays with this version, whatever is in production.
+    pin: Option<u32>,
+}
+
+impl Source {
+    pub(crate) fn new(registry: Registry, model: &str, pin: Option<u32>) -> Self {
+        Self { registry, model: model.to_owned(), pin }
+    }
+
+    /// The version that should answer, if there is one.
+    ///
+    /// # Errors
+    /// When the registry cannot be read; [`ErrorKind::NotFound`] for a pinned version that is not
+    /// there.
+    pub(crate) fn wanted(&self) -> Result<Option<ModelVersion>> {
+        match self.pin {
+            Some(version) => self.registry.version(&self.model, version).map(Some),
+            None => match self.registry.production(&self.model) {
+                // The model may be registered later.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                found => found,
+            },
+        }
+    }
+
+    /// Why no version is wanted, where it takes more than a promotion to change that. It names no
+    /// other model: everyone may ask for a server's health.
+    pub(crate) fn absence(&self) -> Option<String> {
+        let error = self.registry.model(&self.model).err()?;
+        (error.kind() == ErrorKind::NotFound).then(|| format!("there is no model {:?}", self.model))
+    }
+
+    /// `version`, loaded and warmed up.
+    ///
+    /// # Errors
+    /// When its files are not what was written, or it cannot predict.
+    pub(crate) fn load(&self, version: &ModelVersion) -> Result<ServedModel> {
+        // It names the version itself.
+        let files = self.registry.model_files(version)?;
+        let load = || {
+            let classifier = model::load(&files)?;
+            classifier.predict(&[WARM_UP])?;
+            Ok(ServedModel { classifier: classifier.into(), info: ModelInfo::from(version).into() })
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "the model panicked while it was loaded"))
+        });
+        outcome.map_err(|error| {
+            error.with_context(format!("model {:?} version {}", self.model, version.version))
+        })
+    }
+}
+
+/// The threads that follow. They end when this is dropped, each after what it is at.
+pub(crate) struct Followers {
+    /// They never say anything: that they are gone is what the threads hear.
+    _stops: Vec<mpsc::Sender<Infallible>>,
+}
+
+/// Follows what `state` came from, if it came from anything.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
+    let mut stops = Vec::new();
+    if state.registry().is_some() || state.tls().is_some() {
+        stops.push(repeat(state, look_at_guard)?);
+    }
+    for (slot_idx, slot) in state.slots().iter().enumerate() {
+        if slot.source().is_some() {
+            let mut failure = None;
+            stops.push(repeat(state, move |state| look(&state.slots()[slot_idx], &mut failure))?);
+        }
+    }
+    Ok(Followers { _stops: stops })
+}
+
+/// Has a `look` at every interval, on a thread of its own, until what this returns is dropped or the
+/// server gone.
+///
+/// # Errors
+/// When the system refuses a thread.
+fn repeat(
+    state: &ServerState,
+    mut look: impl FnMut(&ServerState) + Send + 'static,
+) -> Result<mpsc::Sender<Infallible>> {
+    let (stop, stopped) = mpsc::channel();
+    let state = state.downgrade();
+    let watch = move || {
+        while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            let Some(state) = state.upgrade() else { return };
+            look(&state);
+        }
+    };
+    thread::Builder::new().name("trialbook-follow".to_owned()).spawn(watch).map_err(|source| {
+        Error::new(ErrorKind::Io, "cannot start the threads that follow the registry")
+            .with_source(source)
+    })?;
+    Ok(stop)
+}
+
+/// One look at the API keys, the callers and the certificate.
+fn look_at_guard(state: &ServerState) {
+    // A registry that cannot be read is told of below; until it can, the last keys stay in force.
+    if let Some(keys) = state.registry().and_then(|registry| registry.keys().ok()) {
+        state.guard().take_keys(&keys);
+    }
+    state.guard().forget_idle();
+    if let Some(tls) = state.tls() {
+        tls.reload_if_changed();
+    }
+}
+
+/// A version that could not be loaded, and when that was.
+struct Failure {
+    version: u32,
+    at: Instant,
+}
+
+/// One look at what the registry says of a model, and what follows from it.
+fn look(slot: &ModelSlot, failure: &mut Option<Failure>) {
+    let Some(source) = slot.source() else { return };
+    let wanted = match source.wanted() {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            let problem = match source.pin {
+                // Nothing else is looked for by name there.
+                Some(version) if error.kind() == ErrorKind::NotFound => {
+                    format!("the pinned version {version} was deleted")
+                }
+                _ => "the registry cannot be read".to_owned(),
+            };
+            if slot.set_problem(Some(problem.clone())) {
+                tracing::error!(error = error.chain(), model = slot.name(), "{problem}");
+            }
+            return;
+        }
+    };
+    let current = slot.info();
+    let Some(wanted) = wanted else {
+        if current.is_some() {
+            tracing::warn!(model = slot.name(), "no version in production any more");
+            slot.swap(None);
+        }
+        slot.set_problem(source.absence());
+        return;
+    };
+    if let Some(current) = current.filter(|current| current.is_version(&wanted)) {
+        if *current != ModelInfo::from(&wanted) {
+            slot.rename(ModelInfo::from(&wanted));
+        }
+        *failure = None;
+        slot.set_problem(None);
+        return;
+    }
+    let is_fresh =
+        |failure: &Failure| failure.version == wanted.version && failure.at.elapsed() < RETRY;
+    if failure.as_ref().is_some_and(is_fresh) {
+        return;
+    }
+    match source.load(&wanted) {
+        Ok(served) => {
+            let ModelInfo { name, version, run_id, .. } = &*served.info;
+            tracing::info!(model = name, version, run_id, "model loaded, it answers from now on");
+            slot.swap(Some(served));
+            *failure = None;
+            slot.set_problem(None);
+        }
+        Err(error) => {
+            slot.not_loaded(wanted.version, &error);
+            *failure = Some(Failure { version: wanted.version, at: Instant::now() });
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Who gets in: asked once for every request, before any handler. Keys are those of the store, as the
+//! follower last read them; while the store is away they stay in force.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use axum::http::{HeaderMap, HeaderName, header};
+use subtle::ConstantTimeEq as _;
+use trialbook::{
+    error::{Error, Result},
+    registry::{ApiKey, Scope, digest},
+};
+
+use super::{
+    cors::Cors,
+    endpoint::{Access, Endpoint},
+    error::ApiError,
+    info::wants_page,
+    rates::{Caller, Rates},
+    security::Security,
+};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const BEARER: &str = "bearer ";
+
+/// Where a request comes from, as its connection knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// The gate in front of every route.
+pub(crate) struct Guard {
+    security: Security,
+    keyring: RwLock<Arc<Keyring>>,
+    rates: Option<Rates>,
+    cors: Cors,
+}
+
+/// What a request showed to get in, for one that goes on for long: whether it still would.
+pub(crate) struct Shown(Option<[u8; 32]>);
+
+impl Shown {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self(shown(headers).map(digest))
+    }
+}
+
+/// The store's keys at one moment.
+#[derive(Debug, Default, PartialEq)]
+struct Keyring {
+    /// Whether keys are asked for: from the first that was ever made on.
+    is_required: bool,
+    /// Those that are not revoked.
+    keys: Vec<HeldKey>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct HeldKey {
+    name: Arc<str>,
+    scope: Scope,
+    sha256: [u8; 32],
+    expires_ms: Option<i64>,
+}
+
+impl Guard {
+    pub(crate) fn new(security: Security) -> Self {
+        Self {
+            keyring: RwLock::default(),
+            rates: security.rate_limit.map(Rates::new),
+            cors: Cors::new(&security.cors_origins),
+            security,
+        }
+    }
+
+    /// From now on `keys`, all that were ever made, are the store's.
+    pub(crate) fn take_keys(&self, keys: &[ApiKey]) {
+        let present = self.keyring();
+        if keys.is_empty() && present.is_required {
+            // Keys are never removed: another store lies where ours was, which opens nothing here.
+            return;
+        }
+        let held = keys.iter().filter(|key| key.revoked_ms.is_none()).map(|key| HeldKey {
+            name: key.name.as_str().into(),
+            scope: key.scope,
+            sha256: key.sha256,
+            expires_ms: key.expires_ms,
+        });
+        let fresh = Keyring { is_required: !keys.is_empty(), keys: held.collect() };
+        if *present == fresh {
+            return;
+        }
+        if present.is_required != fresh.is_required {
+            tracing::info!("the store has API keys: they are asked for from now on");
+        } else {
+            tracing::info!(n_keys = fresh.keys.len(), "the store's API keys have changed");
+        }
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = fresh.into();
+    }
+
+    /// Forgets callers that have been silent for long enough.
+    pub(crate) fn forget_idle(&self) {
+        if let Some(rates) = &self.rates {
+            rates.forget_idle();
+        }
+    }
+
+    pub(crate) fn cors(&self) -> &Cors {
+        &self.cors
+    }
+
+    /// Whether a server may listen on `addr`: where other machines reach it, it needs a key or the
+    /// word that it is to go without.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](trialbook::ErrorKind::Invalid) with both ways out.
+    pub(crate) fn check_exposure(&self, addr: SocketAddr) -> Result<()> {
+        let is_local = addr.ip().to_canonical().is_loopback();
+        if is_local || self.security.no_auth || self.keyring().is_required {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "other machines may reach {addr}, and the store has no API key to ask them for"
+        ))
+        .with_hint(
+            "make a key with `trialbook keys add NAME`; or say --no-auth where a firewall or a \
+             private network decides who gets here",
+        ))
+    }
+
+    /// Lets a request to `route` in; the name of its key where one was needed.
+    ///
+    /// # Errors
+    /// 401 without a key that holds, 403 with one whose scope is too small, 429 for a caller that
+    /// asks too often.
+    pub(crate) fn admit(
+        &self,
+        route: Option<&str>,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+    ) -> Result<Option<Arc<str>>, ApiError> {
+        let Some(needed) = self.needed(route, headers) else { return Ok(None) };
+        let keyring = self.keyring();
+        let key = if keyring.is_required { Some(keyring.find(&Shown::of(headers))) } else { None };
+        if let Some(rates) = &self.rates {
+            // Also before a wrong key is refused: guessing is not free.
+            let caller = match &key {
+                Some(Ok(key)) => Caller::key(&key.name),
+                Some(Err(_)) | None => Caller::at(peer),
+            };
+            rates.count(&caller)?;
+        }
+        let Some(key) = key.transpose()? else { return Ok(None) };
+        if !key.scope.covers(needed) {
+            return Err(ApiError::forbidden(key.scope, needed));
+        }
+        Ok(Some(Arc::clone(&key.name)))
+    }
+
+    /// Whether a prediction that began with `shown` may go on.
+    ///
+    /// # Errors
+    /// 401 once the key is revoked or over, or keys are asked for and there was none.
+    pub(crate) fn still_admits(&self, shown: &Shown) -> Result<(), ApiError> {
+        let keyring = self.keyring();
+        // Every scope covers predictions.
+        if keyring.is_required { keyring.find(shown).map(drop) } else { Ok(()) }
+    }
+
+    /// What a key must open for `route`, where keys are asked for; none for a route that is open.
+    fn needed(&self, route: Option<&str>, headers: &HeaderMap) -> Option<Scope> {
+        match route.and_then(Endpoint::at).map(|endpoint| endpoint.access) {
+            Some(Access::Open) => None,
+            // The page itself is the same for everybody: what it asks for is guarded.
+            Some(Access::Page) if wants_page(headers) => None,
+            Some(Access::Health) => self.security.auth_health.then_some(Scope::Predict),
+            Some(Access::Metrics) => self.security.auth_metrics.then_some(Scope::Admin),
+            Some(Access::Page | Access::Predict) | None => Some(Scope::Predict),
+        }
+    }
+
+    fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Keyring {
+    /// The key that was `shown`.
+    fn find(&self, shown: &Shown) -> Result<HeldKey, ApiError> {
+        let sha256 = shown.0.ok_or_else(ApiError::key_missing)?;
+        // Every key is compared, and each to its last byte: the time tells nothing about any.
+        let found = self.keys.iter().fold(None, |found, key| {
+            if bool::from(key.sha256.ct_eq(&sha256)) { Some(key) } else { found }
+        });
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        found
+            .filter(|key| key.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms))
+            .cloned()
+            .ok_or_else(ApiError::key_refused)
+    }
+}
+
+/// The key in `Authorization: Bearer KEY`, else in `X-API-Key: KEY`.
+fn shown(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.to_str().ok()?.split_at_checked(BEARER.len())?;
+        scheme.eq_ignore_ascii_case(BEARER).then_some(key.trim())
+    });
+    bearer.or_else(|| headers.get(X_API_KEY)?.to_str().ok()).filter(|key| !key.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const SECRET: &str = "tbk_0123";
+
+    fn key(name: &str, secret: &str, scope: Scope) -> ApiKey {
+        ApiKey {
+            name: name.to_owned(),
+            scope,
+            created_ms: 0,
+            expires_ms: None,
+            revoked_ms: None,
+            sha256: digest(secret),
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    fn status(outcome: Result<Option<Arc<str>>, ApiError>) -> u16 {
+        outcome.map_or_else(|error| error.status().as_u16(), |_| 200)
+    }
+
+    #[test]
+    fn a_key_is_read_from_either_header() {
+        for (pairs, expected) in [
+            (&[("authorization", "Bearer abc")][..], Some("abc")),
+            (&[("authorization", "bearer  abc ")], Some("abc")),
+            (&[("x-api-key", "abc")], Some("abc")),
+            (&[("authorization", "Basic abc"), ("x-api-key", "def")], Some("def")),
+            (&[("authorization", "Bearer abc"), ("x-api-key", "def")], Some("abc")),
+            (&[("authorization", "Bearer")], None),
+            (&[("authorization", "Bearer ")], None),
+            (&[("x-api-key", "")], None),
+            (&[], None),
+        ] {
+            assert_eq!(shown(&headers(pairs)), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn each_route_wants_its_scope_once_there_is_a_key() {
+        let security = Security { auth_health: true, auth_metrics: true, ..Security::default() };
+        let (open, closed) = (Guard::new(Security::default()), Guard::new(security));
+        let with = |secret| headers(&[("x-api-key", secret)]);
+        for guard in [&open, &closed] {
+            let admitted = guard.admit(Some("/predict"), &HeaderMap::new(), None);
+            assert_eq!(admitted.unwrap(), None, "without any key everybody is welcome");
+            let all = [key("web", SECRET, Scope::Predict), key("ops", "tbk_ops", Scope::Admin)];
+            guard.take_keys(&all);
+        }
+        for (route, nobody, predict, admin) in [
+            (Some("/predict"), 401, 200, 200),
+            (Some("/"), 401, 200, 200),
+            (Some("/models"), 401, 200, 200),
+            (None, 401, 200, 200),
+            (Some("/health/live"), 401, 200, 200),
+            (Some("/metrics"), 401, 403, 200),
+            (Some("/assets/{name}"), 200, 200, 200),
+            (Some("/docs"), 200, 200, 200),
+            (Some("/openapi.json"), 200, 200, 200),
+        ] {
+            let found = [&HeaderMap::new(), &with(SECRET), &with("tbk_ops")]
+                .map(|headers| status(closed.admit(route, headers, None)));
+            assert_eq!(found, [nobody, predict, admin], "{route:?}");
+        }
+        for route in ["/health", "/metrics"] {
+            assert_eq!(status(open.admit(Some(route), &HeaderMap::new(), None)), 200, "{route}");
+        }
+        let page = headers(&[("accept", "text/html")]);
+        assert_eq!(status(closed.admit(Some("/"), &page, None)), 200, "the page is no secret");
+        let name = closed.admit(Some("/predict"), &with(SECRET), None).unwrap();
+        assert_eq!(name.as_deref(), Some("web"));
+        assert_eq!(status(closed.admit(Some("/predict"), &with("tbk_0124"), None)), 401);
+    }
+
+    #[test]
+    fn revoked_and_expired_keys_open_nothing_and_keys_are_still_asked_for() {
+        let guard = Guard::new(Security::default());
+        let shown = headers(&[("x-api-key", SECRET)]);
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        for (expires_ms, revoked_ms, expected) in [
+            (None, None, 200),
+            (Some(now_ms + 60_000), None, 200),
+            (Some(now_ms - 1), None, 401),
+            (None, Some(now_ms), 401),
+        ] {
+            let web = ApiKey { expires_ms, revoked_ms, ..key("web", SECRET, Scope::Predict) };
+            guard.take_keys(&[web]);
+            let found = status(guard.admit(Some("/predict"), &shown, None));
+            assert_eq!(found, expected, "{expires_ms:?} {revoked_ms:?}");
+            assert_eq!(status(guard.admit(Some("/predict"), &HeaderMap::new(), None)), 401);
+        }
+    }
+
+    #[test]
+    fn a_store_that_lost_its_keys_does_not_open_the_server() {
+        let guard = Guard::new(Security::default());
+        guard.take_keys(&[key("web", SECRET, Scope::Predict)]);
+        guard.take_keys(&[]);
+        assert_eq!(status(guard.admit(Some("/predict"), &HeaderMap::new(), None)), 401);
+        let shown = headers(&[("x-api-key", SECRET)]);
+        assert_eq!(status(guard.admit(Some("/predict"), &shown, None)), 200);
+    }
+
+    #[test]
+    fn only_an_address_of_this_machine_needs_no_key() {
+        for (addr, expected) in [
+            ("127.0.0.1:80", true),
+            ("127.3.2.1:80", true),
+            ("[::1]:80", true),
+            ("[::ffff:127.0.0.1]:80", true),
+            ("0.0.0.0:80", false),
+            ("[::]:80", false),
+            ("192.168.1.5:80", false),
+        ] {
+            let addr = addr.parse().unwrap();
+            let guard = Guard::new(Security::default());
+            assert_eq!(guard.check_exposure(addr).is_ok(), expected, "{addr}");
+            let told = Guard::new(Security { no_auth: true, ..Security::default() });
+            assert!(told.check_exposure(addr).is_ok(), "{addr}");
+            guard.take_keys(&[key("web", SECRET, Scope::Predict)]);
+            assert!(guard.check_exposure(addr).is_ok(), "{addr}");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! `GET /metrics`: what the server did, in Prometheus' text format.
+//!
+//! Names follow Prometheus' conventions (base units, `_total` for counters). Series of a model carry
+//! its name, and where it makes a difference its version, so that a dashboard shows which one answered.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, Opts, Registry, TextEncoder, core::Collector,
+};
+use trialbook::model::prediction::Prediction;
+
+use super::state::{ModelInfo, ServerState};
+
+/// Seconds; from a linear model's short text to an encoder's long batch.
+const DURATIONS: [f64; 16] = [
+    25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3,
+    500e-3, 1.0, 2.5,
+];
+/// Texts.
+const BATCH_SIZES: [f64; 8] = [1.0, 2.0, 8.0, 32.0, 128.0, 512.0, 2_048.0, 10_000.0];
+
+/// Every series of one server.
+pub(crate) struct Metrics {
+    registry: Registry,
+    predictions: IntCounterVec,
+    positive: IntCounterVec,
+    negative: IntCounterVec,
+    prediction_duration: HistogramVec,
+    batch_size: HistogramVec,
+    model_batch_size: Histogram,
+    queue_length: IntGauge,
+    queue_texts: IntGauge,
+    queue_wait: Histogram,
+    requests: IntCounterVec,
+    in_flight: IntGauge,
+    errors: IntCounterVec,
+    model_info: GaugeVec,
+    swaps: IntCounterVec,
+    load_failures: IntCounterVec,
+    log_lost: IntGauge,
+    uptime: Gauge,
+}
+
+/// The series of one model. What does not depend on its version is looked up once.
+pub(crate) struct ModelMetrics {
+    predictions: IntCounterVec,
+    positive: IntCounterVec,
+    negative: IntCounterVec,
+    info: GaugeVec,
+    prediction_duration: Histogram,
+    batch_size: Histogram,
+    swaps: IntCounter,
+    load_failures: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        #[cfg(target_os = "linux")]
+        registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect(VALID);
+        #[cfg(feature = "cuda")]
+        if let Some(gpus) = super::gpu::GpuCollector::load() {
+            registry.register(Box::new(gpus)).expect(VALID);
+        }
+        let (of_version, of_model) = (&["model", "version"], &["model"]);
+        Self {
+            predictions: counters(
+                &registry,
+                "model_predictions_total",
+                "Texts predicted.",
+                of_version,
+            ),
+            positive: counters(
+                &registry,
+                "model_positive_predictions_total",
+                "Texts predicted as the positive class of a model of two classes.",
+                of_version,
+            ),
+            negative: counters(
+                &registry,
+                "model_negative_predictions_total",
+                "Texts predicted as the negative class of a model of two classes.",
+                of_version,
+            ),
+            prediction_duration: histograms(
+                &registry,
+                "model_prediction_duration_seconds",
+                "From the whole request body received to its predictions made.",
+                &DURATIONS,
+                of_model,
+            ),
+            batch_size: histograms(
+                &registry,
+                "model_prediction_batch_size",
+                "Texts of one request.",
+                &BATCH_SIZES,
+                of_model,
+            ),
+            model_batch_size: histogram(
+                &registry,
+                "model_batch_size",
+                "Texts that a model which wants batches was asked together.",
+                &BATCH_SIZES,
+            ),
+            queue_texts: gauge(
+                &registry,
+                "model_queue_texts",
+                "Texts that wait for a model which wants batches.",
+            ),
+            queue_length: gauge(
+                &registry,
+                "model_prediction_queue_length",
+                "Long requests that wait for their turn.",
+            ),
+            queue_wait: histogram(
+                &registry,
+                "model_prediction_queue_wait_seconds",
+                "How long long requests, and those for a model which wants batches, waited for their turn.",
+                &DURATIONS,
+            ),
+            requests: counters(
+                &registry,
+                "http_requests_total",
+                "Requests answered.",
+                &["path", "status"],
+            ),
+            in_flight: gauge(&registry, "http_requests_in_flight", "Requests not answered yet."),
+            errors: counters(
+                &registry,
+                "http_errors_total",
+                "Requests refused, by the error_type of the answer.",
+                &["error_type"],
+            ),
+            model_info: register(
+                &registry,
+                GaugeVec::new(
+                    Opts::new("model_info", "1 for the version that answers, 0 for earlier ones."),
+                    &["model", "version", "run_id"],
+                )
+                .expect(VALID),
+            ),
+            swaps: counters(
+                &registry,
+                "model_swaps_total",
+                "Changes of the version that answers.",
+                of_model,
+            ),
+            load_failures: counters(
+                &registry,
+                "model_load_failures_total",
+                "Versions that could not be loaded while another went on serving.",
+                of_model,
+            ),
+            log_lost: gauge(
+                &registry,
+                "model_predictions_not_logged",
+                "Predictions that the log had to leave out since the server started.",
+            ),
+            uptime: register(
+                &registry,
+                Gauge::new("server_uptime_seconds", "Since the server started.").expect(VALID),
+            ),
+            registry,
+        }
+    }
+
+    /// The series of the model called `name`, which are there from now on.
+    pub(crate) fn of_model(&self, name: &str) -> ModelMetrics {
+        let of_model = &[name];
+        ModelMetrics {
+            predictions: self.predictions.clone(),
+            positive: self.positive.clone(),
+            negative: self.negative.clone(),
+            info: self.model_info.clone(),
+            prediction_duration: self.prediction_duration.with_label_values(of_model),
+            batch_size: self.batch_size.with_label_values(of_model),
+            swaps: self.swaps.with_label_values(of_model),
+            load_failures: self.load_failures.with_label_values(of_model),
+        }
+    }
+
+    /// A long request begins to wait for its turn.
+    pub(crate) fn queued(&self) -> Held<'_> {
+        Held::new(&self.queue_length)
+    }
+
+    /// So many texts wait for a batch.
+    pub(crate) fn queue_holds(&self, n_texts: usize) {
+        self.queue_texts.set(i64::try_from(n_texts).unwrap_or(i64::MAX));
+    }
+
+    /// A model was asked a batch.
+    pub(crate) fn asked(&self, n_texts: usize) {
+        self.model_batch_size.observe(n_texts as f64);
+    }
+
+    pub(crate) fn waited(&self, duration: Duration) {
+        self.queue_wait.observe(duration.as_secs_f64());
+    }
+
+    /// A request arrived.
+    pub(crate) fn request(&self) -> Held<'_> {
+        Held::new(&self.in_flight)
+    }
+
+    /// A request to the route `path` was answered.
+    pub(crate) fn answered(&self, path: &str, status: u16, error_type: Option<&str>) {
+        self.requests.with_label_values(&[path, status.to_string().as_str()]).inc();
+        if let Some(error_type) = error_type {
+            self.refused(error_type);
+        }
+    }
+
+    /// A request, or one line of a stream, was refused.
+    pub(crate) fn refused(&self, error_type: &str) {
+        self.errors.with_label_values(&[error_type]).inc();
+    }
+
+    fn text(&self, uptime_s: f64, n_lost: u64) -> Vec<u8> {
+        self.uptime.set(uptime_s);
+        self.log_lost.set(i64::try_from(n_lost).unwrap_or(i64::MAX));
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .expect("every series has a name and writing to memory cannot fail");
+        text
+    }
+}
+
+impl ModelMetrics {
+    /// The predictions of one request were made by `info` in `duration`.
+    pub(crate) fn predicted(
+        &self,
+        info: &ModelInfo,
+        predictions: &[Prediction],
+        duration: Duration,
+    ) {
+        let version = info.version.to_string();
+        let labels = &[info.name.as_str(), version.as_str()];
+        self.predictions.with_label_values(labels).inc_by(predictions.len() as u64);
+        let n_binary = predictions.iter().filter(|one| one.is_positive().is_some()).count();
+        let n_positive = predictions.iter().filter(|one| one.is_positive() == Some(true)).count();
+        if n_binary > 0 {
+            self.positive.with_label_values(labels).inc_by(n_positive as u64);
+            self.negative.with_label_values(labels).inc_by((n_binary - n_positive) as u64);
+        }
+        self.prediction_duration.observe(duration.as_secs_f64());
+        self.batch_size.observe(predictions.len() as f64);
+    }
+
+    /// `new` answers instead of `old`.
+    pub(crate) fn serves(&self, old: Option<&ModelInfo>, new: Option<&ModelInfo>) {
+        for (info, value) in [(old, 0.0), (new, 1.0)] {
+            let Some(ModelInfo { name, version, run_id, .. }) = info else { continue };
+            let version = version.to_string();
+            let labels = &[name.as_str(), version.as_str(), run_id.as_str()];
+            self.info.with_label_values(labels).set(value);
+        }
+    }
+
+    pub(crate) fn swapped(&self) {
+        self.swaps.inc();
+    }
+
+    pub(crate) fn load_failed(&self) {
+        self.load_failures.inc();
+    }
+}
+
+/// Why making and registering series cannot fail.
+const VALID: &str = "names and labels are valid and each is registered once";
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    registry.register(Box::new(collector.clone())).expect(VALID);
+    collector
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels).expect(VALID))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    register(registry, IntGauge::new(name, help).expect(VALID))
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    register(registry, Histogram::with_opts(opts).expect(VALID))
+}
+
+fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+    labels: &[&str],
+) -> HistogramVec {
+    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    register(registry, HistogramVec::new(opts, labels).expect(VALID))
+}
+
+/// Counts in a gauge for as long as it lives: a client that hangs up counts no longer.
+pub(crate) struct Held<'a>(&'a IntGauge);
+
+impl<'a> Held<'a> {
+    fn new(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// The handler.
+pub(crate) async fn metrics(State(state): State<ServerState>) -> Response {
+    let text = state.metrics().text(state.uptime_s(), state.n_not_logged());
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+}

@@ -1,0 +1,141 @@
+//! One registered model of a server: which version of it answers, where its versions come from, and
+//! what they did so far. Every model of a server has a slot of its own, and none depends on another.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use trialbook::error::Error;
+
+use super::{
+    error::ApiError,
+    follow::Source,
+    metrics::ModelMetrics,
+    state::{ModelInfo, ServedModel},
+    watch::Watch,
+};
+
+/// A registered model and the version of it that answers now.
+pub(crate) struct ModelSlot {
+    name: String,
+    served: RwLock<Option<ServedModel>>,
+    /// Why what is served is not what the registry wants.
+    problem: RwLock<Option<String>>,
+    /// None for a model that was handed over.
+    source: Option<Source>,
+    metrics: ModelMetrics,
+    watch: Watch,
+}
+
+impl ModelSlot {
+    /// The model called `name`; without `served` it says so on every question.
+    pub(crate) fn new(
+        name: String,
+        served: Option<ServedModel>,
+        source: Option<Source>,
+        metrics: ModelMetrics,
+        watch: Watch,
+    ) -> Self {
+        if let Some(served) = &served {
+            metrics.serves(None, Some(&served.info));
+        }
+        Self {
+            name,
+            served: RwLock::new(served),
+            problem: RwLock::default(),
+            source,
+            metrics,
+            watch,
+        }
+    }
+
+    /// The registered model's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which version answers, if there is one.
+    pub(crate) fn info(&self) -> Option<Arc<ModelInfo>> {
+        read(&self.served).as_ref().map(|served| Arc::clone(&served.info))
+    }
+
+    /// The version that answers.
+    ///
+    /// # Errors
+    /// 503 with what to do when no version is in production.
+    pub(crate) fn served(&self) -> Result<ServedModel, ApiError> {
+        read(&self.served).clone().ok_or_else(|| self.unavailable())
+    }
+
+    /// Why nothing answers.
+    pub(crate) fn unavailable(&self) -> ApiError {
+        ApiError::model_unavailable(&self.name, self.problem().as_deref())
+    }
+
+    /// Takes note of a version that could not be loaded.
+    pub(crate) fn not_loaded(&self, version: u32, error: &Error) {
+        tracing::error!(
+            error = error.chain(),
+            model = self.name,
+            version,
+            "the version could not be loaded"
+        );
+        self.metrics.load_failed();
+        // The reason may name files of this machine: it is for the log alone.
+        self.set_problem(Some(format!(
+            "version {version} could not be loaded, the server's log says why"
+        )));
+    }
+
+    /// From now on `served` answers.
+    pub(crate) fn swap(&self, served: Option<ServedModel>) {
+        let info = served.as_ref().map(|served| Arc::clone(&served.info));
+        let old = std::mem::replace(&mut *write(&self.served), served);
+        let old_info = old.as_ref().map(|served| Arc::clone(&served.info));
+        self.metrics.serves(old_info.as_deref(), info.as_deref());
+        self.metrics.swapped();
+        // Outside the lock: the last holder of a model pays for taking it apart.
+        drop(old);
+    }
+
+    /// The version that answers stands elsewhere by now.
+    pub(crate) fn rename(&self, info: ModelInfo) {
+        if let Some(served) = &mut *write(&self.served) {
+            self.metrics.serves(Some(&served.info), Some(&info));
+            served.info = Arc::new(info);
+        }
+    }
+
+    /// Why what is served is not what the registry wants.
+    pub(crate) fn problem(&self) -> Option<String> {
+        read(&self.problem).clone()
+    }
+
+    /// Says whether it is another problem than before.
+    pub(crate) fn set_problem(&self, problem: Option<String>) -> bool {
+        if *read(&self.problem) == problem {
+            return false;
+        }
+        *write(&self.problem) = problem;
+        true
+    }
+
+    pub(crate) fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    pub(crate) fn metrics(&self) -> &ModelMetrics {
+        &self.metrics
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+/// What a thread that panicked left behind is whole: nothing panics while it writes.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

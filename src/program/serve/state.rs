@@ -1,0 +1,382 @@
+//! What a running server knows: its models, since when it runs, and within which bounds. A request
+//! asks once which version answers, and keeps it to its end.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Arc, OnceLock, Weak},
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use trialbook::{
+    error::{Error, ErrorKind, Result},
+    model::Classifier,
+    monitor::PredictionLog,
+    registry::{DEFAULT_MODEL, ModelVersion, Registry, Stage, check_known_model_name},
+};
+
+use super::{
+    ServeConfig, engine::Engine, error::ApiError, follow::Source, guard::Guard, limits::Limits,
+    metrics::Metrics, otlp::SpanExporter, security::Security, slot::ModelSlot, tls::Tls,
+    watch::Watch,
+};
+
+/// Which model version answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// The registered model's name.
+    pub name: String,
+    /// 1, 2, 3…
+    pub version: u32,
+    /// Where the version stands.
+    pub stage: Stage,
+    /// The run that made it.
+    pub run_id: String,
+}
+
+impl From<&ModelVersion> for ModelInfo {
+    fn from(version: &ModelVersion) -> Self {
+        Self {
+            name: version.model.clone(),
+            version: version.version,
+            stage: version.stage,
+            run_id: version.run_id.clone(),
+        }
+    }
+}
+
+impl ModelInfo {
+    /// Whether this is `version`, wherever that stands by now. A name that was deleted and made
+    /// again counts its versions from 1 again: the run tells them apart.
+    pub(crate) fn is_version(&self, version: &ModelVersion) -> bool {
+        self.version == version.version && self.run_id == version.run_id
+    }
+}
+
+/// A loaded model and which one it is.
+#[derive(Clone)]
+pub struct ServedModel {
+    /// Answers the questions.
+    pub classifier: Arc<dyn Classifier>,
+    /// Goes out with every answer.
+    pub info: Arc<ModelInfo>,
+}
+
+/// The state behind every handler. Cheap to clone.
+#[derive(Clone)]
+pub struct ServerState(Arc<Inner>);
+
+struct Inner {
+    /// At least one. The first answers the questions that name none.
+    slots: Box<[ModelSlot]>,
+    /// None for models that were handed over.
+    registry: Option<Registry>,
+    /// None where predictions are not logged.
+    log: Option<Arc<PredictionLog>>,
+    guard: Guard,
+    /// None where connections are not encrypted.
+    tls: Option<Tls>,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    permits: Arc<Semaphore>,
+    /// Long work that has a permit or waits for one.
+    places: Semaphore,
+    /// Started with the first model that wants batches.
+    engine: OnceLock<Engine>,
+    exporter: Option<SpanExporter>,
+    started: Instant,
+}
+
+/// A model of a state to be.
+struct Hosted {
+    name: String,
+    served: Option<ServedModel>,
+    source: Option<Source>,
+    /// Why there is no version although the registry has one.
+    unloaded: Option<Unloaded>,
+}
+
+/// A version that could not be loaded.
+struct Unloaded {
+    version: u32,
+    error: Error,
+}
+
+/// What a state has besides its models.
+struct Supply {
+    registry: Option<Registry>,
+    log: Option<PredictionLog>,
+    guard: Guard,
+    tls: Option<Tls>,
+    exporter: Option<SpanExporter>,
+    limits: Limits,
+}
+
+/// A state that does not keep its server's memory.
+pub(crate) struct WeakState(Weak<Inner>);
+
+impl WeakState {
+    pub(crate) fn upgrade(&self) -> Option<ServerState> {
+        self.0.upgrade().map(ServerState)
+    }
+}
+
+impl ServerState {
+    /// A server of the registered model called `model`; without `served` it says so on every
+    /// question.
+    pub fn new(model: impl Into<String>, served: Option<ServedModel>, limits: Limits) -> Self {
+        Self::handed_over(vec![(model.into(), served)], limits)
+    }
+
+    /// A server of several registered models, each with the version that answers, if there is one.
+    /// The first is the default: it answers the questions that name no model.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](trialbook::ErrorKind::Invalid) for no model at all, a name that no model
+    /// can have, and one that is there twice.
+    pub fn of_models(models: Vec<(String, Option<ServedModel>)>, limits: Limits) -> Result<Self> {
+        check_names(models.iter().map(|(name, _)| name.as_str()))?;
+        Ok(Self::handed_over(models, limits))
+    }
+
+    fn handed_over(models: Vec<(String, Option<ServedModel>)>, limits: Limits) -> Self {
+        let guard = Guard::new(Security::default());
+        let supply = Supply { registry: None, log: None, guard, tls: None, exporter: None, limits };
+        let models = models.into_iter();
+        let hosted = models
+            .map(|(name, served)| Hosted { name, served, source: None, unloaded: None })
+            .collect();
+        Self::with_supply(hosted, supply)
+    }
+
+    fn with_supply(models: Vec<Hosted>, supply: Supply) -> Self {
+        let Supply { registry, log, guard, tls, exporter, limits } = supply;
+        let metrics = Metrics::new();
+        let log = log.map(Arc::new);
+        let slots = models.into_iter().map(|Hosted { name, served, source, unloaded }| {
+            let (metrics, watch) = (metrics.of_model(&name), Watch::new(log.clone()));
+            let slot = ModelSlot::new(name, served, source, metrics, watch);
+            if let Some(Unloaded { version, error }) = unloaded {
+                slot.not_loaded(version, &error);
+            }
+            slot
+        });
+        Self(Arc::new(Inner {
+            slots: slots.collect(),
+            registry,
+            log,
+            guard,
+            tls,
+            metrics: Arc::new(metrics),
+            permits: Arc::new(Semaphore::new(limits.n_parallel)),
+            places: Semaphore::new(limits.n_parallel + limits.queue_bodies),
+            engine: OnceLock::new(),
+            exporter,
+            limits,
+            started: Instant::now(),
+        }))
+    }
+
+    /// See [`ServeConfig::load`](super::ServeConfig::load).
+    pub(crate) fn load(config: &ServeConfig) -> Result<Self> {
+        let ServeConfig { store, models, pin, security, limits, .. } = config;
+        // What is cheap to refuse comes before the models.
+        store.check()?;
+        if !models.is_empty() {
+            check_names(models.iter().map(String::as_str))?;
+        }
+        if let (Some(pin), [_, _, ..]) = (pin, models.as_slice()) {
+            return Err(Error::invalid(format!(
+                "version {pin} is pinned, and there are {} models: {}",
+                models.len(),
+                models.join(", ")
+            ))
+            .with_hint("start another server for the model with the pinned version"));
+        }
+        let tls = security.tls.as_ref().map(Tls::load).transpose()?;
+        let exporter = config.otlp_endpoint.as_deref().map(SpanExporter::start).transpose()?;
+        let log = config.log.as_ref().map(|log| PredictionLog::open(&store.logs_dir(), log));
+        let log = log.transpose()?;
+        let registry = Registry::open(store)?;
+        let guard = Guard::new(security.clone());
+        guard.take_keys(&registry.keys()?);
+        let models = if models.is_empty() { vec![only_model(&registry)?] } else { models.clone() };
+        let host = |name: &String| host(Source::new(registry.clone(), name, *pin), name);
+        let mut hosted = models.iter().map(host).collect::<Result<Vec<_>>>()?;
+        // One that cannot be loaded leaves the others alone. Where it alone would answer, whoever
+        // starts the server has to know.
+        if hosted.iter().all(|model| model.served.is_none())
+            && let Some(Unloaded { error, .. }) =
+                hosted.iter_mut().find_map(|model| model.unloaded.take())
+        {
+            return Err(error);
+        }
+        let limits = limits.clone();
+        let supply = Supply { registry: Some(registry), log, guard, tls, exporter, limits };
+        let state = Self::with_supply(hosted, supply);
+        for slot in state.slots().iter().filter(|slot| slot.info().is_none()) {
+            // One that could not be loaded has said why.
+            if let Some(absence) = slot.source().and_then(Source::absence) {
+                slot.set_problem(Some(absence));
+            }
+        }
+        Ok(state)
+    }
+
+    /// Which version of the default model answers, if there is one.
+    pub fn model_info(&self) -> Option<Arc<ModelInfo>> {
+        self.default_slot().info()
+    }
+
+    /// The name of every model, the default one first, and which version of it answers, if there is
+    /// one.
+    pub fn models(&self) -> impl Iterator<Item = (&str, Option<Arc<ModelInfo>>)> {
+        self.slots().iter().map(|slot| (slot.name(), slot.info()))
+    }
+
+    /// Why the version of the model called `name` that should answer does not, if that is so.
+    pub fn problem(&self, name: &str) -> Option<String> {
+        self.slots().iter().find(|slot| slot.name() == name)?.problem()
+    }
+
+    /// Every model; there is at least one, and the first is the default.
+    pub(crate) fn slots(&self) -> &[ModelSlot] {
+        &self.0.slots
+    }
+
+    /// The model that answers questions that name none.
+    pub(crate) fn default_slot(&self) -> &ModelSlot {
+        &self.0.slots[0]
+    }
+
+    /// The place of the model called `name` among [`ServerState::slots`].
+    ///
+    /// # Errors
+    /// 404 with the names there are.
+    pub(crate) fn slot_idx(&self, name: &str) -> Result<usize, ApiError> {
+        let slots = self.slots();
+        slots.iter().position(|slot| slot.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = slots.iter().map(ModelSlot::name).collect();
+            ApiError::model_not_found(name, &names)
+        })
+    }
+
+    /// Where the models come from; none for models that were handed over.
+    pub(crate) fn registry(&self) -> Option<&Registry> {
+        self.0.registry.as_ref()
+    }
+
+    /// Predictions that the log had to leave out since the server started.
+    pub(crate) fn n_not_logged(&self) -> u64 {
+        self.0.log.as_ref().map_or(0, |log| log.n_lost())
+    }
+
+    /// Who gets in.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.0.guard
+    }
+
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.0.tls.as_ref()
+    }
+
+    /// The URL of a server that listens on `addr`.
+    pub fn url(&self, addr: SocketAddr) -> String {
+        let scheme = if self.0.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{addr}")
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakState {
+        WeakState(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// A place among the long work that is done or waits; none when all are taken.
+    pub(crate) fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.places.try_acquire().ok()
+    }
+
+    /// Where models are asked that want batches.
+    pub(crate) fn engine(&self) -> &Engine {
+        let Inner { engine, limits, metrics, .. } = &*self.0;
+        engine.get_or_init(|| Engine::start(limits, Arc::clone(metrics)))
+    }
+
+    /// Where spans go, if anywhere.
+    pub(crate) fn exporter(&self) -> Option<&SpanExporter> {
+        self.0.exporter.as_ref()
+    }
+
+    /// Writes out what is logged and exported so far: the end of a server, whoever still holds its
+    /// state.
+    pub(crate) fn close(&self) {
+        if let Some(log) = &self.0.log {
+            log.close();
+        }
+        if let Some(exporter) = &self.0.exporter {
+            exporter.close();
+        }
+    }
+
+    /// Permits for long work beside the async threads.
+    pub(crate) fn permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.permits)
+    }
+
+    pub(crate) fn uptime_s(&self) -> f64 {
+        // Milliseconds are enough, and read better.
+        (self.0.started.elapsed().as_secs_f64() * 1e3).round() / 1e3
+    }
+}
+
+/// The model called `name` with the version that `source` wants, loaded, if there is one that can be.
+fn host(source: Source, name: &str) -> Result<Hosted> {
+    let loaded = source.wanted()?.map(|version| (version.version, source.load(&version)));
+    let (served, unloaded) = match loaded {
+        Some((_, Ok(served))) => {
+            let ModelInfo { version, run_id, .. } = &*served.info;
+            tracing::info!(model = name, version, run_id, "model loaded");
+            (Some(served), None)
+        }
+        Some((version, Err(error))) => (None, Some(Unloaded { version, error })),
+        None => {
+            tracing::warn!(model = name, "no version in production: predictions answer 503");
+            (None, None)
+        }
+    };
+    Ok(Hosted { name: name.to_owned(), served, source: Some(source), unloaded })
+}
+
+/// The model of a server that was told none. An empty store's may wait for its first version.
+fn only_model(registry: &Registry) -> Result<String> {
+    match registry.default_model() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(DEFAULT_MODEL.to_owned()),
+        outcome => outcome,
+    }
+}
+
+/// Checks the names of a server's models.
+fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut known = BTreeSet::new();
+    for name in names {
+        check_known_model_name(name)?;
+        if !known.insert(name) {
+            return Err(Error::invalid(format!("the model {name:?} is named twice"))
+                .with_hint("name each model of the server once, the default one first"));
+        }
+    }
+    if known.is_empty() {
+        return Err(Error::invalid("a server needs at least one model")
+            .with_hint("name at least one registered model"));
+    }
+    Ok(())
+}

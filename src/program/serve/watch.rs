@@ -1,0 +1,99 @@
+//! What a server remembers of a model's predictions: the log in the store, which all of its models
+//! share, and the latest for `/health`.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use trialbook::{
+    model::prediction::Prediction,
+    monitor::{PredictionLog, PredictionRecord, Summary},
+};
+
+use super::state::ModelInfo;
+
+/// Predictions whose confidences are remembered.
+const N_LATEST: usize = 10_000;
+
+/// Everything that watches one model.
+pub(crate) struct Watch {
+    log: Option<Arc<PredictionLog>>,
+    latest: Mutex<Latest>,
+}
+
+#[derive(Default)]
+struct Latest {
+    n_predictions: u64,
+    labels: BTreeMap<String, u64>,
+    confidences: VecDeque<f64>,
+}
+
+impl Watch {
+    pub(crate) fn new(log: Option<Arc<PredictionLog>>) -> Self {
+        Self { log, latest: Mutex::default() }
+    }
+
+    /// One request's predictions were made by `info`.
+    pub(crate) fn predicted(
+        &self,
+        info: &ModelInfo,
+        request_id: &str,
+        texts: &[&str],
+        predictions: &[Prediction],
+        duration: Duration,
+    ) {
+        {
+            let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            latest.n_predictions += predictions.len() as u64;
+            for prediction in predictions {
+                match latest.labels.get_mut(&prediction.label) {
+                    Some(n) => *n += 1,
+                    None => {
+                        latest.labels.insert(prediction.label.clone(), 1);
+                    }
+                }
+                if latest.confidences.len() == N_LATEST {
+                    latest.confidences.pop_front();
+                }
+                latest.confidences.push_back(prediction.confidence);
+            }
+        }
+        let Some(log) = &self.log else { return };
+        let timestamp_ms = chrono::Utc::now().timestamp_millis();
+        let records = texts.iter().zip(predictions).map(|(text, prediction)| {
+            let (kept, text_sha256) = log.kept(text);
+            PredictionRecord {
+                timestamp_ms,
+                request_id: request_id.to_owned(),
+                model: info.name.clone(),
+                version: info.version,
+                label: prediction.label.clone(),
+                confidence: prediction.confidence,
+                probability: prediction.probability,
+                latency_ms: duration.as_secs_f64() * 1e3,
+                n_chars: text.chars().count() as u64,
+                text: kept,
+                text_sha256,
+            }
+        });
+        log.push(records);
+    }
+
+    /// For `/health`.
+    pub(crate) fn report(&self) -> Value {
+        let (n_predictions, labels, confidences) = {
+            let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            let confidences: Vec<f64> = latest.confidences.iter().copied().collect();
+            (latest.n_predictions, latest.labels.clone(), confidences)
+        };
+        json!({
+            "n_predictions": n_predictions,
+            "labels": labels,
+            "confidence": (!confidences.is_empty()).then(|| Summary::of(confidences)),
+            "n_not_logged": self.log.as_ref().map_or(0, |log| log.n_lost()),
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! One finished prelude: a folder `<key>-<time>` that appears whole or not at all and is never
+//! changed afterwards. Whoever uses it holds a shared lock on its manifest, so that a later build
+//! removes only what no session works with.
+
+use std::{
+    env::consts::{DLL_PREFIX, DLL_SUFFIX},
+    fmt,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use trialbook::{error::Result, progress::Monitor};
+
+use super::{
+    build,
+    manifest::{MANIFEST, Manifest},
+    place::Place,
+    rust::Toolchain,
+};
+
+/// How far a prelude is optimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Builds in minutes, runs fast: what people work with.
+    Release,
+    /// Shares its dependencies with `cargo run` and `cargo test`.
+    Dev,
+}
+
+impl Profile {
+    /// The profile whose dependencies are built already: the one this program was built with.
+    pub fn of_this_program() -> Self {
+        match Place::of_this_process().is_debug {
+            Some(true) => Self::Dev,
+            Some(false) | None => Self::Release,
+        }
+    }
+
+    /// `release` or `dev`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "dev",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A prelude that cells can be compiled against. While a clone of it lives, its folder stays.
+#[derive(Debug, Clone)]
+pub struct Prelude {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The library itself: `--extern trialbook=…`, and loaded by every process that runs cells.
+    pub dylib: PathBuf,
+    /// The metadata of every crate it was built from: `-L dependency=…`.
+    pub deps: PathBuf,
+    /// How far it is optimised.
+    pub profile: Profile,
+    /// What it was built from.
+    pub manifest: Manifest,
+    _in_use: Arc<File>,
+}
+
+/// What a caller needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A fresh prelude, built now or before.
+    Fresh,
+    /// One that is built now.
+    New,
+}
+
+/// How a caller got what it needs.
+#[derive(Debug, Clone)]
+pub enum Made {
+    /// It was built by this call.
+    Built(Prelude),
+    /// It was there, or another process was building it.
+    Found(Prelude),
+}
+
+/// What there is when a cell asks for a prelude.
+#[derive(Debug, Clone)]
+pub enum Lookup {
+    /// One that fits the sources as they are.
+    Fresh(Prelude),
+    /// One that was built from other sources: it works, but lacks what was changed since.
+    Stale {
+        /// The prelude.
+        prelude: Prelude,
+        /// The first source file that differs.
+        changed: PathBuf,
+    },
+    /// None for this compiler and this version.
+    Missing,
+}
+
+/// How far a session can help with the names that a prelude offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Help {
+    /// A session has read its sources.
+    Ready,
+    /// The first session will read its sources.
+    NotYet,
+    /// A source that a session needs to read is gone.
+    Lost {
+        /// The crate.
+        package: String,
+        /// The file that is missing.
+        root: PathBuf,
+    },
+}
+
+impl Prelude {
+    /// The best prelude for `toolchain`: fresh before stale, release before dev, the newest first.
+    pub fn find(toolchain: &Toolchain) -> Lookup {
+        Self::find_where(toolchain, |_| true)
+    }
+
+    /// As [`Prelude::find`], of one profile only.
+    pub fn find_profile(toolchain: &Toolchain, profile: Profile) -> Lookup {
+        Self::find_where(toolchain, |manifest| manifest.profile == profile)
+    }
+
+    /// Builds a prelude with `toolchain`, or returns the fresh one that is there.
+    ///
+    /// # Errors
+    /// As [`Prelude::make`].
+    pub fn build(toolchain: &Toolchain, profile: Profile, monitor: &Monitor) -> Result<Self> {
+        match Self::make(toolchain, profile, Need::Fresh, monitor)? {
+            Made::Built(prelude) | Made::Found(prelude) => Ok(prelude),
+        }
+    }
+
+    /// Builds a prelude with `toolchain` where `need` asks for it. A second builder waits for the
+    /// first and then finds its work done.
+    ///
+    /// # Errors
+    /// [`trialbook::ErrorKind::Unavailable`] without sources or cargo, what the compiler says when it
+    /// fails, and the interrupt; whatever happens, nothing half-made is ever found.
+    pub fn make(
+        toolchain: &Toolchain,
+        profile: Profile,
+        need: Need,
+        monitor: &Monitor,
+    ) -> Result<Made> {
+        build::run(toolchain, profile, need, monitor)
+    }
+
+    /// Whether another process builds a prelude now.
+    pub fn is_being_built() -> bool {
+        build::is_running()
+    }
+
+    /// The folder in which preludes are kept.
+    pub fn folder() -> PathBuf {
+        Place::of_this_process().preludes
+    }
+
+    /// The file in which sessions keep what they have read of its sources.
+    pub fn index_file(&self) -> PathBuf {
+        self.dir.join("index.json")
+    }
+
+    /// How far a session can help with its names.
+    pub fn help(&self) -> Help {
+        if self.index_file().is_file() {
+            return Help::Ready;
+        }
+        match self.manifest.packages.iter().find(|package| !package.root.is_file()) {
+            Some(lost) => Help::Lost { package: lost.name.clone(), root: lost.root.clone() },
+            None => Help::NotYet,
+        }
+    }
+
+    fn find_where(toolchain: &Toolchain, wanted: impl Fn(&Manifest) -> bool) -> Lookup {
+        let mut fitting: Vec<(PathBuf, Manifest)> = folders(&Self::folder())
+            .into_iter()
+            .filter_map(|dir| Manifest::read(&dir).ok().map(|manifest| (dir, manifest)))
+            .filter(|(_, manifest)| manifest.fits(toolchain) && wanted(manifest))
+            .collect();
+        fitting.sort_by_key(|(_, manifest)| {
+            (manifest.profile != Profile::Release, std::cmp::Reverse(manifest.built_ms))
+        });
+        let mut stale = None;
+        for (dir, manifest) in fitting {
+            let changed = manifest.changed_file().map(Path::to_owned);
+            // One that a builder removes at this moment cannot be opened: as good as missing.
+            let Some(prelude) = Self::open(dir, manifest) else { continue };
+            match changed {
+                None => return Lookup::Fresh(prelude),
+                Some(changed) => stale = stale.or(Some((prelude, changed))),
+            }
+        }
+        match stale {
+            Some((prelude, changed)) => Lookup::Stale { prelude, changed },
+            None => Lookup::Missing,
+        }
+    }
+
+    /// The prelude in `dir`, held in use.
+    pub(super) fn open(dir: PathBuf, manifest: Manifest) -> Option<Self> {
+        let in_use = File::open(dir.join(MANIFEST)).ok()?;
+        in_use.try_lock_shared().ok()?;
+        let dylib = dir.join(dylib_name());
+        dylib.is_file().then(|| Self {
+            deps: dir.join("deps"),
+            profile: manifest.profile,
+            _in_use: Arc::new(in_use),
+            dylib,
+            manifest,
+            dir,
+        })
+    }
+}
+
+/// The library's file name on this system.
+pub(super) fn dylib_name() -> String {
+    format!("{DLL_PREFIX}trialbook{DLL_SUFFIX}")
+}
+
+/// Removes the preludes beside `kept` that it takes the place of and that nobody uses.
+pub(super) fn sweep(kept: &Prelude) {
+    let Some(folder) = kept.dir.parent() else { return };
+    for dir in folders(folder) {
+        let replaced = Manifest::read(&dir).is_ok_and(|manifest| {
+            (&manifest.rustc, &manifest.host, &manifest.features, manifest.profile)
+                == (
+                    &kept.manifest.rustc,
+                    &kept.manifest.host,
+                    &kept.manifest.features,
+                    kept.profile,
+                )
+        });
+        if dir == kept.dir || !replaced {
+            continue;
+        }
+        let is_free =
+            File::open(dir.join(MANIFEST)).is_ok_and(|manifest| manifest.try_lock().is_ok());
+        if is_free {
+            // What cannot be removed now is tried again by the next build.
+            let _ = fs::remove_dir_all(&dir);
+        }
+    }
+}
+
+/// The folders of `dir` that may hold a prelude; half-made ones begin with a dot.
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect()
+}
