@@ -21,13 +21,14 @@
 FROM rust:1.95-slim-bookworm AS manifests
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
-    && echo 'fn main() {}' > src/main.rs \
-    && touch src/lib.rs
+COPY src/library/Cargo.toml src/library/
+COPY src/program/Cargo.toml src/program/
+RUN echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs src/library/lib.rs src/program/lib.rs
 
 
 FROM manifests AS build-cuda
-ENV FEATURES="--no-default-features --features program,cuda"
+ENV FEATURES="--no-default-features --features trialbook-program,cuda"
 # There is no CUDA here to ask for its version: that of the image below.
 ENV CUDARC_CUDA_VERSION=12080
 # hadolint ignore=SC2086
@@ -35,7 +36,7 @@ RUN cargo build --release --locked $FEATURES
 COPY src src
 # Cargo compares times: sources older than the stand-ins would not be compiled.
 # hadolint ignore=SC2086
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs src/*/lib.rs \
     && cargo build --release --locked $FEATURES \
     && install -D --mode 755 target/release/trialbook /image/usr/local/bin/trialbook \
     && install -d --mode 755 /image/store
@@ -85,7 +86,7 @@ RUN cargo build --release --locked
 COPY src src
 # The prelude takes the dependencies that the program's build has left in its target folder.
 ENV TRIALBOOK_PRELUDE=/image/opt/trialbook/prelude
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs src/*/lib.rs \
     && cargo build --release --locked \
     && target/release/trialbook prelude build \
     && install -D --mode 755 target/release/trialbook /image/usr/local/bin/trialbook
@@ -133,12 +134,12 @@ CMD ["jupyter", "lab", "--ip", "0.0.0.0", "--port", "8888", "--no-browser"]
 
 FROM manifests AS build-server
 # Without a Rust compiler in the image, rust-analyzer has nothing to complete: it stays out.
-ENV FEATURES="--no-default-features --features program"
+ENV FEATURES="--no-default-features --features trialbook-program"
 # hadolint ignore=SC2086
 RUN cargo build --release --locked $FEATURES
 COPY src src
 # hadolint ignore=SC2086
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs src/*/lib.rs \
     && cargo build --release --locked $FEATURES \
     && install -D --mode 755 target/release/trialbook /image/usr/local/bin/trialbook \
     && install -d --mode 755 /image/store

@@ -26,8 +26,8 @@ use tower::ServiceExt as _;
 use trialbook::{
     model::{Classifier, Probabilities},
     registry::Stage,
-    serve::{self, Limits, ModelInfo, ServedModel, ServerState},
 };
+use trialbook_program::serve::{self, Limits, ModelInfo, ServedModel, ServerState};
 
 /// Small enough for the fuzzer to pass them.
 const MAX_TEXTS: usize = 4;

@@ -50,7 +50,7 @@ def main() -> None:
 
 def check_dependencies() -> None:
     """Nothing of evcxr may be in what evcxr has to compile."""
-    command = ["cargo", "tree", "--locked", "--no-default-features", "--features", "notebook"]
+    command = ["cargo", "tree", "--locked", "--package", "trialbook", "--no-default-features"]
     command += ["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]
     tree = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     crates = {line.split()[0] for line in tree.splitlines() if line.strip()}
