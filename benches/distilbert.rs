@@ -129,7 +129,7 @@ fn main() -> Result<()> {
     let device = arguments.device.resolve()?;
     let started = Instant::now();
     let checkpoint = Checkpoint::open(&ModelFiles::in_dir(&arguments.folder)?, Head::Required)?;
-    let uses_encoder = device.is_cpu() && matches!(arguments.device, Device::Auto | Device::Cpu);
+    let uses_encoder = device.is_cpu();
     let engine = if uses_encoder {
         Engine::Encoder(Encoder::load(&checkpoint.config, &checkpoint.tensors)?)
     } else {

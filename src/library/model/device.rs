@@ -7,19 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What the user asks for: `auto`, `cpu`, `ndarray`, `flex`, `cuda` or `cuda:N`.
+/// What the user asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Device {
     /// CUDA when built with it and present, else the CPU.
     #[default]
     Auto,
-    /// The fastest way on the CPU.
+    /// The CPU.
     Cpu,
-    /// Burn's ndarray backend.
-    NdArray,
-    /// Burn's flex backend.
-    Flex,
     /// The NVIDIA GPU with this index.
     Cuda(usize),
 }
@@ -47,15 +43,11 @@ impl FromStr for Device {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
-            Error::invalid(format!(
-                "unknown device {text:?}: expected auto, cpu, ndarray, flex, cuda or cuda:N"
-            ))
+            Error::invalid(format!("unknown device {text:?}: expected auto, cpu, cuda or cuda:N"))
         };
         Ok(match text {
             "auto" => Self::Auto,
             "cpu" => Self::Cpu,
-            "ndarray" => Self::NdArray,
-            "flex" => Self::Flex,
             "cuda" => Self::Cuda(0),
             _ => {
                 let index = text.strip_prefix("cuda:").ok_or_else(bad)?;
@@ -70,8 +62,6 @@ impl fmt::Display for Device {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
-            Self::NdArray => f.write_str("ndarray"),
-            Self::Flex => f.write_str("flex"),
             Self::Cuda(index) => write!(f, "cuda:{index}"),
         }
     }
@@ -87,7 +77,11 @@ impl TryFrom<String> for Device {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
-        text.parse()
+        match text.as_str() {
+            // Two backends of Burn, by which runs of earlier builds may be continued.
+            "flex" | "ndarray" => Ok(Self::Cpu),
+            text => text.parse(),
+        }
     }
 }
 
@@ -97,13 +91,20 @@ mod tests {
 
     #[test]
     fn every_device_reads_back_as_it_is_written() {
-        for text in ["auto", "cpu", "ndarray", "flex", "cuda:0", "cuda:3"] {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
             assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
         }
         assert_eq!("cuda".parse::<Device>().unwrap(), Device::Cuda(0));
-        for text in ["", "gpu", "cuda:", "cuda:-1", "CPU"] {
+        for text in ["", "gpu", "cuda:", "cuda:-1", "CPU", "flex"] {
             let error = text.parse::<Device>().unwrap_err();
             assert!(error.to_string().contains("expected auto, cpu"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_named_a_backend_goes_on_on_the_cpu() {
+        for text in ["\"flex\"", "\"ndarray\"", "\"cpu\""] {
+            assert_eq!(serde_json::from_str::<Device>(text).unwrap(), Device::Cpu);
         }
     }
 }

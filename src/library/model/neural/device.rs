@@ -14,13 +14,9 @@ impl Device {
     /// CUDA that this program was built without, or whose driver or GPU is not there.
     pub fn resolve(self) -> Result<Resolved> {
         match self {
-            Self::Cpu | Self::Flex => Ok(Resolved::flex()),
-            Self::NdArray => Ok(Resolved {
-                device: Self::NdArray,
-                burn: DispatchDevice::NdArray(burn::backend::ndarray::NdArrayDevice::Cpu),
-            }),
+            Self::Cpu => Ok(Resolved::cpu()),
             Self::Cuda(index) => cuda::resolve(index),
-            Self::Auto => Ok(cuda::resolve(0).unwrap_or_else(|_| Resolved::flex())),
+            Self::Auto => Ok(cuda::resolve(0).unwrap_or_else(|_| Resolved::cpu())),
         }
     }
 }
@@ -33,11 +29,11 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    fn flex() -> Self {
-        Self { device: Device::Flex, burn: DispatchDevice::Flex(burn::backend::flex::FlexDevice) }
+    fn cpu() -> Self {
+        Self { device: Device::Cpu, burn: DispatchDevice::Flex(burn::backend::flex::FlexDevice) }
     }
 
-    /// Which one: `flex`, `ndarray` or `cuda:N`.
+    /// Which one: `cpu` or `cuda:N`.
     pub fn device(&self) -> Device {
         self.device
     }
@@ -69,10 +65,7 @@ impl Resolved {
 
 impl fmt::Display for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.device {
-            Device::Cuda(index) => write!(f, "cuda:{index}"),
-            device => write!(f, "cpu ({device})"),
-        }
+        self.device.fmt(f)
     }
 }
 
@@ -130,8 +123,9 @@ mod tests {
 
     #[test]
     fn the_cpu_is_always_there() {
-        assert!(Device::Cpu.resolve().unwrap().is_cpu());
-        assert_eq!(Device::NdArray.resolve().unwrap().to_string(), "cpu (ndarray)");
+        let cpu = Device::Cpu.resolve().unwrap();
+        assert!(cpu.is_cpu());
+        assert_eq!(cpu.to_string(), "cpu");
     }
 
     #[test]

@@ -135,11 +135,9 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
             ),
         ));
     }
-    // Who names a backend of Burn gets it; `cpu` is the fastest way there is.
-    let names_backend = matches!(device, Device::Flex | Device::NdArray);
     let device = device.resolve()?;
     let is_encoder = matches!(header.net, NetConfig::DistilBert(_));
-    let engine = if is_encoder && device.is_cpu() && !names_backend {
+    let engine = if is_encoder && device.is_cpu() {
         hugging_face::encoder(Checkpoint::open(files, Head::Required)?)?
     } else {
         let tensors = if is_encoder {

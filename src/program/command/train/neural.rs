@@ -69,7 +69,7 @@ struct Shared {
         value_name = "FORMAT"
     )]
     precision: Precision,
-    /// Where to compute: auto, cpu, ndarray, flex or cuda:N
+    /// Where to compute: auto, cpu or cuda:N
     #[arg(long, env = Device::ENV, default_value = "auto", value_name = "DEVICE")]
     device: Device,
 }

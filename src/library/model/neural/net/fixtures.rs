@@ -32,15 +32,11 @@ pub(crate) fn cpu() -> Resolved {
     Device::Cpu.resolve().unwrap()
 }
 
-/// Both CPU backends, and the GPU that `TRIALBOOK_DEVICE` names where it names one.
+/// The CPU, and the GPU that `TRIALBOOK_DEVICE` names where it names one.
 pub(crate) fn devices() -> Vec<Resolved> {
     let named = Device::from_env().unwrap();
     let gpu = matches!(named, Device::Cuda(_)).then_some(named);
-    [Device::Flex, Device::NdArray]
-        .into_iter()
-        .chain(gpu)
-        .map(|device| device.resolve().unwrap())
-        .collect()
+    std::iter::once(Device::Cpu).chain(gpu).map(|device| device.resolve().unwrap()).collect()
 }
 
 pub(crate) fn rows(value: &Value) -> Vec<Vec<u32>> {
