@@ -28,16 +28,13 @@ RUN echo 'fn main() {}' > src/main.rs \
 
 
 FROM manifests AS build-cuda
-ENV FEATURES="--no-default-features --features trialbook-program,cuda"
 # There is no CUDA here to ask for its version: that of the image below.
 ENV CUDARC_CUDA_VERSION=12080
-# hadolint ignore=SC2086
-RUN cargo build --release --locked $FEATURES
+RUN cargo build --release --locked --features cuda
 COPY src src
 # Cargo compares times: sources older than the stand-ins would not be compiled.
-# hadolint ignore=SC2086
 RUN touch src/main.rs src/lib.rs src/*/lib.rs \
-    && cargo build --release --locked $FEATURES \
+    && cargo build --release --locked --features cuda \
     && install -D --mode 755 target/release/trialbook /image/usr/local/bin/trialbook \
     && install -d --mode 755 /image/store
 
@@ -133,14 +130,10 @@ CMD ["jupyter", "lab", "--ip", "0.0.0.0", "--port", "8888", "--no-browser"]
 
 
 FROM manifests AS build-server
-# Without a Rust compiler in the image, rust-analyzer has nothing to complete: it stays out.
-ENV FEATURES="--no-default-features --features trialbook-program"
-# hadolint ignore=SC2086
-RUN cargo build --release --locked $FEATURES
+RUN cargo build --release --locked
 COPY src src
-# hadolint ignore=SC2086
 RUN touch src/main.rs src/lib.rs src/*/lib.rs \
-    && cargo build --release --locked $FEATURES \
+    && cargo build --release --locked \
     && install -D --mode 755 target/release/trialbook /image/usr/local/bin/trialbook \
     && install -d --mode 755 /image/store
 

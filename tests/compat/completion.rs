@@ -145,6 +145,41 @@ fn a_name_is_explained_where_it_stands() {
     assert_eq!(inspect("nothing|", 0), None);
 }
 
+#[test]
+fn what_the_session_defined_is_known_with_its_private_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::scan(&[shop(folder.path())], &["shop", "prelude"]);
+    let analyzer = analyzer(&index, folder.path(), &[]);
+    let items = "use std::fmt;
+         /// Where something is.
+         struct Point { x: f64, y: f64 }
+         impl Point { fn length(&self) -> f64 { 0.0 } fn origin() -> Point { todo!() } }
+         enum Shape { Circle(Point), Square }
+         trait Area { fn area(&self) -> f64; }
+         impl Area for Point { fn area(&self) -> f64 { 0.0 } }
+         struct Price { euros: u32 }
+         fn midpoint(a: &Point, b: &Point) -> Point { todo!() }";
+    let point = Variable { name: "p".to_owned(), type_name: "Point".to_owned() };
+    let price = Variable { name: "price".to_owned(), type_name: "Price".to_owned() };
+    analyzer.set_known(Known { variables: vec![point, price], items: items.to_owned() });
+    for (cell, expected) in [
+        ("p.|", &["length", "x", "y", "area"][..]),
+        ("midpoint(&p, &p).le|", &["length"]),
+        ("Point::or|", &["origin"]),
+        ("Shape::|", &["Circle", "Square"]),
+        ("mid|", &["midpoint"]),
+        ("let s: Sha|", &["Shape"]),
+        ("price.|", &["euros"]),
+        ("let b = Bas|", &["Basket"]),
+    ] {
+        assert_eq!(complete(&analyzer, cell), expected, "{cell}");
+    }
+    let inspected = analyzer.inspect("Point", 2, 0).unwrap();
+    assert!(inspected.plain().ends_with("Where something is."), "{}", inspected.plain());
+    analyzer.set_known(Known::default());
+    assert_eq!(complete(&analyzer, "price.|"), [""; 0], "forgotten with the session's items");
+}
+
 /// The compiler's part, played by a table.
 struct Compiler(Mutex<Vec<String>>);
 

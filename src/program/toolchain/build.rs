@@ -150,7 +150,7 @@ fn key(manifest: &Manifest) -> String {
         "trialbook-{}_rustc-{}{}{}_{}",
         manifest.version,
         manifest.rustc,
-        if has("analyzer") { "" } else { "_no-analyzer" },
+        if has("analyzer") { "_analyzer" } else { "" },
         if has("cuda") { "_cuda" } else { "" },
         manifest.profile
     )

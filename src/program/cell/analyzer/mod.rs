@@ -1,6 +1,7 @@
 //! Help with Rust while it is written: what could come next, and what a name is. It answers from
-//! the index of the prelude, from the compiler's types and from rust-analyzer, whichever know; it
-//! runs nothing of the person's and waits for nobody longer than a moment.
+//! the index of the prelude, from what the session has defined, from the compiler's types and, where
+//! it is built in, from rust-analyzer, whichever know; it runs nothing of the person's and waits for
+//! nobody longer than a moment.
 
 mod context;
 mod index;
@@ -17,7 +18,7 @@ mod worker;
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard, mpsc},
     thread,
     time::Duration,
 };
@@ -64,6 +65,9 @@ pub struct Known {
 
 /// Understands a session's Rust. Shared between threads.
 pub struct Analyzer {
+    /// The names of the prelude and of the standard library.
+    learnt: RwLock<Arc<Index>>,
+    /// Those, with what the session has defined before them.
     index: RwLock<Arc<Index>>,
     known: RwLock<Arc<Known>>,
     types: RwLock<Option<Arc<dyn Types>>>,
@@ -105,6 +109,10 @@ impl Learning {
     }
 }
 
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -114,6 +122,7 @@ impl Analyzer {
     /// is this one, and works in `folder`; without a program there is none.
     pub fn new(index: Index, program: Option<PathBuf>, folder: PathBuf) -> Self {
         Self {
+            learnt: RwLock::new(Arc::new(index.clone())),
             index: RwLock::new(Arc::new(index)),
             known: RwLock::default(),
             types: RwLock::default(),
@@ -131,7 +140,8 @@ impl Analyzer {
             let Indexed { mut index, problem } = sources.index();
             let take = |index: Index| {
                 let analyzer = analyzer.upgrade()?;
-                *analyzer.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+                *write(&analyzer.learnt) = Arc::new(index);
+                analyzer.join();
                 Some(analyzer)
             };
             let Some(learnt) = take(index.clone()) else { return };
@@ -170,7 +180,21 @@ impl Analyzer {
 
     /// Replaces what the session has defined.
     pub fn set_known(&self, known: Known) {
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+        let before = std::mem::replace(&mut *write(&self.known), Arc::new(known));
+        if before.items != self.known().items {
+            self.join();
+        }
+    }
+
+    /// Puts the session's own names before those that were learnt.
+    fn join(&self) {
+        let learnt = Arc::clone(&self.learnt.read().unwrap_or_else(PoisonError::into_inner));
+        let known = self.known();
+        let joined = match known.items.trim() {
+            "" => learnt,
+            items => Arc::new(Index::of_session(items).beside((*learnt).clone())),
+        };
+        *write(&self.index) = joined;
     }
 
     fn index(&self) -> Arc<Index> {

@@ -22,6 +22,25 @@ use super::{
 const MAX_DOC: usize = 1200;
 
 impl Index {
+    /// Reads the items that a session has defined, private names and all. Text that does not parse
+    /// offers nothing.
+    pub(super) fn of_session(items: &str) -> Self {
+        let mut reader = Reader {
+            text: items,
+            features: &[],
+            is_own: true,
+            found: Found::default(),
+            children: Vec::new(),
+        };
+        if let Ok(parsed) = syn::parse_file(items) {
+            reader.items(&parsed.items, &["session".to_owned()], Path::new(""));
+        }
+        proc_macro2::extra::invalidate_current_thread_spans();
+        let Found { mut index, modules } = reader.found;
+        index.in_scope = modules.exports(&["session"]);
+        index
+    }
+
     /// Reads the crates, and works out which names a glob import of the module `prelude` (such as
     /// `["trialbook", "prelude"]`) brings. A file that is missing or does not parse is passed over:
     /// what it holds is not offered, and nothing else suffers.
@@ -65,8 +84,13 @@ struct Child {
 
 fn read(file: &Path, folder: &Path, path: Vec<String>, features: &[String]) -> Found {
     let Ok(text) = fs::read_to_string(file) else { return Found::default() };
-    let mut reader =
-        Reader { text: &text, features, found: Found::default(), children: Vec::new() };
+    let mut reader = Reader {
+        text: &text,
+        features,
+        is_own: false,
+        found: Found::default(),
+        children: Vec::new(),
+    };
     if let Ok(parsed) = syn::parse_file(&text) {
         reader.items(&parsed.items, &path, folder);
     }
@@ -86,11 +110,17 @@ fn read(file: &Path, folder: &Path, path: Vec<String>, features: &[String]) -> F
 struct Reader<'a> {
     text: &'a str,
     features: &'a [String],
+    /// Whether private names are offered too: those of the one who asks.
+    is_own: bool,
     found: Found,
     children: Vec<Child>,
 }
 
 impl Reader<'_> {
+    fn offers(&self, visibility: &Visibility) -> bool {
+        self.is_own || matches!(visibility, Visibility::Public(_))
+    }
+
     fn items(&mut self, items: &[Item], path: &[String], folder: &Path) {
         self.found.modules.begin(path);
         for item in items {
@@ -104,7 +134,7 @@ impl Reader<'_> {
         match item {
             Item::Mod(item) => {
                 let name = item.ident.to_string();
-                if is_public(&item.vis) {
+                if self.offers(&item.vis) {
                     self.found.modules.export(path, &name);
                 }
                 let mut inner = path.to_vec();
@@ -124,7 +154,7 @@ impl Reader<'_> {
                 }
             }
             Item::Use(item) => {
-                self.found.modules.import(path, &item.tree, is_public(&item.vis));
+                self.found.modules.import(path, &item.tree, self.offers(&item.vis));
             }
             Item::Impl(item) => self.implementation(item),
             Item::Macro(item) => {
@@ -138,18 +168,18 @@ impl Reader<'_> {
                     self.found.index.macros.insert(name.to_string(), function);
                 }
             }
-            Item::Fn(item) if is_public(&item.vis) => {
+            Item::Fn(item) if self.offers(&item.vis) => {
                 let name = item.sig.ident.to_string();
                 self.found.modules.export(path, &name);
                 let function = self.function(&item.sig, &item.attrs);
                 self.found.index.functions.insert(name, function);
             }
-            Item::Struct(item) if is_public(&item.vis) => {
+            Item::Struct(item) if self.offers(&item.vis) => {
                 let fields = match &item.fields {
                     Fields::Named(fields) => fields
                         .named
                         .iter()
-                        .filter(|field| is_public(&field.vis))
+                        .filter(|field| self.offers(&field.vis))
                         .filter_map(|field| {
                             Some((field.ident.as_ref()?.to_string(), self.slice(&field.ty)))
                         })
@@ -160,13 +190,13 @@ impl Reader<'_> {
                 let known = Type { fields, ..described(signature, &item.attrs) };
                 self.declare(path, &item.ident, known);
             }
-            Item::Enum(item) if is_public(&item.vis) => {
+            Item::Enum(item) if self.offers(&item.vis) => {
                 let signature = format!("pub enum {}{}", item.ident, self.slice(&item.generics));
                 let variants = item.variants.iter().map(|it| it.ident.to_string()).collect();
                 let known = Type { variants, ..described(signature, &item.attrs) };
                 self.declare(path, &item.ident, known);
             }
-            Item::Trait(item) if is_public(&item.vis) => {
+            Item::Trait(item) if self.offers(&item.vis) => {
                 let signature = format!("pub trait {}{}", item.ident, self.slice(&item.generics));
                 let mut known = described(signature, &item.attrs);
                 for item in &item.items {
@@ -179,16 +209,16 @@ impl Reader<'_> {
                 }
                 self.declare(path, &item.ident, known);
             }
-            Item::Type(item) if is_public(&item.vis) => {
+            Item::Type(item) if self.offers(&item.vis) => {
                 let target = self.slice(&item.ty);
                 let signature = format!("pub type {} = {target}", item.ident);
                 let known = Type { target: Some(target), ..described(signature, &item.attrs) };
                 self.declare(path, &item.ident, known);
             }
-            Item::Const(item) if is_public(&item.vis) => {
+            Item::Const(item) if self.offers(&item.vis) => {
                 self.found.modules.export(path, &item.ident.to_string());
             }
-            Item::Static(item) if is_public(&item.vis) => {
+            Item::Static(item) if self.offers(&item.vis) => {
                 self.found.modules.export(path, &item.ident.to_string());
             }
             _ => {}
@@ -226,7 +256,7 @@ impl Reader<'_> {
             None => {
                 for item in &item.items {
                     if let ImplItem::Fn(item) = item
-                        && is_public(&item.vis)
+                        && self.offers(&item.vis)
                         && self.is_on(&item.attrs)
                     {
                         let function = self.function(&item.sig, &item.attrs);
@@ -295,10 +325,6 @@ impl Reader<'_> {
 
 fn described(signature: String, attributes: &[Attribute]) -> Type {
     Type { signature, doc: doc(attributes), ..Type::default() }
-}
-
-fn is_public(visibility: &Visibility) -> bool {
-    matches!(visibility, Visibility::Public(_))
 }
 
 fn text_of(value: &Expr) -> Option<String> {
