@@ -24,6 +24,15 @@ pub(super) struct Point {
 }
 
 impl Point {
+    /// `X w`, the margins without the intercepts.
+    pub(super) fn pulls(&self) -> Vec<f64> {
+        let mut pulls = self.margins.clone();
+        for row in pulls.chunks_exact_mut(self.intercepts.len()) {
+            row.iter_mut().zip(&self.intercepts).for_each(|(pull, intercept)| *pull -= intercept);
+        }
+        pulls
+    }
+
     /// What `step`, coordinates before intercepts, does to the margins.
     pub(super) fn change(&self, subspace: &Subspace, step: &[f64]) -> Vec<f64> {
         let (coordinates, intercepts) = step.split_at(subspace.directions.len());
@@ -53,7 +62,7 @@ impl Point {
     }
 }
 
-/// A direction `Xᵀγ` of length 1, and `X Xᵀγ`, what it does to the margins.
+/// A direction `Xᵀγ`, of length 1 in a subspace, and `X Xᵀγ`, what it does to the margins.
 pub(super) struct Direction {
     pub(super) gamma: Vec<f64>,
     pub(super) margins: Vec<f64>,

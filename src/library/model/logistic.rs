@@ -72,7 +72,8 @@ pub struct FitReport {
     pub has_converged: bool,
     /// The objective's value, penalty and weighted losses together.
     pub objective: f64,
-    /// The length of the weights' gradient, divided by C times the sum of all example weights.
+    /// The length of the weights' gradient, divided by C times the sum of all example weights: at
+    /// the end, or one step before where the end was not looked at again.
     pub gradient: f64,
     /// How far a probability may be from the exact minimum's, 1 at most. Models of older versions
     /// do not tell: 0.
@@ -247,7 +248,7 @@ impl LogisticValidParams {
 
 /// As many directions as 256 MB hold, within reason: more than these do not save another round.
 fn max_directions(n_margins: usize) -> usize {
-    ((256 << 20) / (16 * n_margins.max(1))).clamp(6, 16)
+    ((256 << 20) / (16 * n_margins.max(1))).clamp(6, 20)
 }
 
 impl Fit<SparseRows, Array1<usize>, Error> for LogisticValidParams {

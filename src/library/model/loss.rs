@@ -82,12 +82,20 @@ impl<'a> Loss<'a> {
 
     /// The derivative by each intercept.
     pub(super) fn intercept_gradient(&self, state: &State) -> Vec<f64> {
+        self.by_output(&state.residuals)
+    }
+
+    /// The sum of each output's elements.
+    ///
+    /// # Shapes
+    /// `elements`: `[n_rows, n_outputs]`.
+    pub(super) fn by_output(&self, elements: &[f64]) -> Vec<f64> {
         if self.n_outputs == 1 {
-            return vec![sum(&state.residuals)];
+            return vec![sum(elements)];
         }
         let mut sums = vec![0.0; self.n_outputs];
-        for row in state.residuals.chunks_exact(self.n_outputs) {
-            sums.iter_mut().zip(row).for_each(|(sum, residual)| *sum += residual);
+        for row in elements.chunks_exact(self.n_outputs) {
+            sums.iter_mut().zip(row).for_each(|(sum, element)| *sum += element);
         }
         sums
     }
@@ -101,6 +109,42 @@ impl<'a> Loss<'a> {
             }
         }
         sums
+    }
+
+    /// At least `Σ weight · KL(q‖p)`, where the residuals of the probabilities q differ by `change`
+    /// from the state's, whose probabilities are p. `change`: `[n_rows, n_outputs]`.
+    pub(super) fn divergence(&self, state: &State, change: &[f64]) -> f64 {
+        let n_elements = BLOCK_ROWS * self.n_outputs;
+        let blocks: Vec<f64> = change
+            .par_chunks(n_elements)
+            .zip(state.residuals.par_chunks(n_elements))
+            .zip(state.probabilities.par_chunks(n_elements))
+            .zip(self.weights.par_chunks(BLOCK_ROWS))
+            .map(|(((change, residuals), probabilities), weights)| {
+                if self.n_outputs == 1 {
+                    let rows = change.iter().zip(residuals).zip(weights);
+                    return rows
+                        .map(|((change, residual), weight)| {
+                            // The residual is the wrong class's share, with a sign; the right
+                            // class loses what it gains.
+                            let wrong = residual.abs();
+                            let gain = change * residual.signum();
+                            divergence_term(wrong, gain) + divergence_term(weight - wrong, -gain)
+                        })
+                        .sum();
+                }
+                let rows = change
+                    .chunks_exact(self.n_outputs)
+                    .zip(probabilities.chunks_exact(self.n_outputs))
+                    .zip(weights);
+                rows.map(|((change, probabilities), weight)| {
+                    let terms = change.iter().zip(probabilities);
+                    terms.map(|(gain, p)| divergence_term(weight * p, *gain)).sum::<f64>()
+                })
+                .sum()
+            })
+            .collect();
+        blocks.iter().sum()
     }
 
     /// The second derivative along `step` of the margins, `[n_rows, n_outputs]`.
@@ -145,10 +189,8 @@ impl<'a> Loss<'a> {
                     for other in 0..=one {
                         sums[one * size + other] = dot_block(&bent, block_of(other));
                     }
-                    for row in bent.chunks_exact(n_outputs) {
-                        for (output, element) in row.iter().enumerate() {
-                            sums[(n_directions + output) * size + one] += element;
-                        }
+                    for (output, sum) in self.by_output(&bent).into_iter().enumerate() {
+                        sums[(n_directions + output) * size + one] = sum;
                     }
                 }
                 // An intercept is the direction that is 1 for its output and 0 for the others.
@@ -158,11 +200,9 @@ impl<'a> Loss<'a> {
                         *unit = f64::from(u8::from(idx % n_outputs == one))
                     });
                     bend(probabilities, weights, &unit, &mut bent, n_outputs);
-                    for row in bent.chunks_exact(n_outputs) {
-                        for (other, element) in row.iter().enumerate().take(one + 1) {
-                            sums[(n_directions + one) * size + n_directions + other] += element;
-                        }
-                    }
+                    let start = (n_directions + one) * size + n_directions;
+                    let by_output = self.by_output(&bent);
+                    sums[start..=start + one].copy_from_slice(&by_output[..=one]);
                 }
                 sums
             })
@@ -189,6 +229,15 @@ impl<'a> Loss<'a> {
         }
         total
     }
+}
+
+/// At least `m h(g / m)`, `h(u) = (1 + u) ln(1 + u) − u`: what a class whose share m gains g adds
+/// to a divergence. By `ln(1 + u) <= u / √(1 + u)` for a gain, and for a loss by h's second
+/// derivative, `1 / (1 + u)`, and by `h(u) <= u²`.
+fn divergence_term(share: f64, gain: f64) -> f64 {
+    let end = (share + gain).max(0.0);
+    let divisor = if gain > 0.0 { share + (share * end).sqrt() } else { share.max(2.0 * end) };
+    gain * gain / divisor.max(f64::MIN_POSITIVE)
 }
 
 /// The curvature's product with `direction`, row by row.

@@ -8,6 +8,7 @@ mod cross_validate;
 mod design;
 mod device;
 mod directions;
+mod dual;
 mod format;
 mod holdout;
 mod load;

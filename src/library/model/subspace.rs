@@ -8,15 +8,17 @@
 //! optimisation (Narkiss and Zibulevsky, 2005) in the coordinates of the representer theorem.
 //! Sums run over fixed blocks, so that nothing depends on the number of threads.
 //!
-//! The search ends by what users see, the probabilities. With `−r` as the dual variables, the
-//! duality gap is half the gradient's squared length: so far above its minimum is the function at
-//! most, whatever the data and C. What the last step did to the margins per unit of the same
-//! measure, the function's own curvature, makes an error of the probabilities of it.
+//! The search ends by what users see, the probabilities. The duality gap says how far above its
+//! minimum the function is at most, whatever the data and C: [`super::dual`] has the best dual
+//! point of all rounds. What the last step did to the margins per unit of the same measure, the
+//! function's own curvature, makes an error of the probabilities of it. The gap is known before a
+//! round's product, from the rounds before, and often ends the search without it.
 
 use super::{
     cholesky,
     design::Design,
     directions::{Direction, Point, Subspace, add_scaled, product},
+    dual::{Dual, Gap},
     loss::{Loss, State},
 };
 use crate::error::Result;
@@ -24,11 +26,14 @@ use crate::error::Result;
 /// Newton steps in one subspace, at most; one or two are the rule.
 const MAX_NEWTON_STEPS: usize = 30;
 /// How far a subspace's gradient is brought down, relative to the new direction's.
-const SUBSPACE_TOLERANCE: f64 = 0.02;
+const SUBSPACE_TOLERANCE: f64 = 0.05;
 /// Rounds without a lower function or a smaller gradient, at most.
 const MAX_IDLE_ROUNDS: usize = 20;
 /// A probability changes by at most so much of its margin's change: the sigmoid's steepest slope.
 const STEEPEST_SLOPE: f64 = 0.25;
+/// Dual points are mixed from the first round whose error is this many tolerances at most: older
+/// ones add little.
+const NEARLY: f64 = 1000.0;
 /// How far a unit of error moves a margin at most, where no step has shown it yet: rows of length
 /// 1 move by 1, the intercept by as much.
 const FIRST_REACH: f64 = 2.0;
@@ -60,7 +65,7 @@ pub(super) struct Minimum {
     pub(super) has_converged: bool,
     /// The function's value.
     pub(super) objective: f64,
-    /// The length of the gradient by the weights.
+    /// The length of the gradient by the weights, at the end or one step before.
     pub(super) gradient: f64,
     /// How far a probability may be from the minimum's, 1 at most.
     pub(super) error: f64,
@@ -88,39 +93,33 @@ impl Problem<'_> {
         // Only the intercepts, to begin with: the first direction then knows the classes' shares.
         self.minimise_within(&subspace, &mut point, &mut state, &[], 0.0);
         let (mut last_step, mut last_reach) = (Vec::new(), FIRST_REACH);
+        let (mut dual, mut length, mut is_near) = (Dual::default(), f64::NAN, false);
         let mut n_rounds = 0;
         let mut is_stuck = false;
-        // The lowest values so far, and the rounds since.
+        // The lowest values when something was gained, and the rounds since.
         let (mut lowest, mut smallest, mut n_idle) = (f64::INFINITY, f64::INFINITY, 0);
         loop {
             // In the pool, whose threads then need not be woken for every sum.
-            let (alpha, gamma, margins, square, by_intercept, excess) = rayon::scope(|_| {
-                let mut alpha = vec![0.0; point.margins.len()];
-                subspace.add_combined(&mut alpha, &point.coordinates, |direction| &direction.gamma);
-                let mut gamma = state.residuals.clone();
-                add_scaled(&mut gamma, 1.0, &alpha);
-                let (margins, square) = self.design.gram_product(&gamma);
-                let by_intercept = self.loss.intercept_gradient(&state);
-                let excess = self.excess(square.sqrt(), &by_intercept, &state);
-                (alpha, gamma, margins, square, by_intercept, excess)
-            });
-            let length = square.sqrt();
+            let Look { alpha, by_intercept, gradient, gap, error } =
+                rayon::scope(|_| self.look(&subspace, &point, &state, &mut dual, last_reach));
+            is_near |= error <= NEARLY * self.tolerance;
+            if !is_near {
+                dual = Dual::default();
+            }
             let objective = state.loss + point.penalty;
-            // The last step tells of the past, the gradient of the future.
-            let next_reach = self.reach(&margins, square, &state).unwrap_or(0.0);
-            let reach = last_reach.max(next_reach);
-            let error = STEEPEST_SLOPE * (reach * (2.0 * excess.gap).sqrt() + excess.shift);
-            let error = error.min(1.0);
             on_round(n_rounds, objective, error)?;
             // Rounding forbids to go on.
             n_idle += 1;
-            if objective < lowest - 1e-14 * lowest.abs() || excess.gap < 0.9 * smallest {
+            if objective < lowest - 1e-14 * lowest.abs() || gap < 0.9 * smallest {
                 n_idle = 0;
+                smallest = smallest.min(gap);
             }
-            (lowest, smallest) = (lowest.min(objective), smallest.min(excess.gap));
+            lowest = lowest.min(objective);
             is_stuck |= n_idle > MAX_IDLE_ROUNDS;
             let has_converged = error <= self.tolerance;
-            if has_converged || is_stuck || n_rounds >= self.max_rounds {
+            length = gradient.as_ref().map_or(length, |(_, length)| *length);
+            let is_last = has_converged || is_stuck || n_rounds >= self.max_rounds;
+            let Some((gradient, _)) = gradient.filter(|_| !is_last) else {
                 return Ok(Minimum {
                     coefficients: self.design.transposed_product(&alpha),
                     intercepts: point.intercepts,
@@ -130,14 +129,14 @@ impl Problem<'_> {
                     gradient: length,
                     error,
                 });
-            }
+            };
             let pull = length.hypot(product(&by_intercept, &by_intercept).sqrt());
             rayon::scope(|_| {
                 if subspace.directions.len() == self.max_directions {
                     subspace.merge_oldest(&mut point.coordinates, &last_step);
                 }
                 // A gradient of old directions only asks for a closer search among these.
-                if subspace.push(Direction { gamma, margins }) {
+                if subspace.push(gradient) {
                     point.coordinates.push(0.0);
                 }
                 let before = point.clone();
@@ -154,21 +153,65 @@ impl Problem<'_> {
         }
     }
 
-    /// How far the point is from the minimum, at most, where the weights' gradient has this length.
-    /// The dual variables `−r` have to sum to zero; what is missing is shared out by the curvature,
-    /// `cᵢ pᵢ (1 − pᵢ)`, and moves their weights by a row's length, 1, at most.
-    fn excess(&self, length: f64, by_intercept: &[f64], state: &State) -> Excess {
-        let mut excess = Excess { gap: 0.0, shift: 0.0 };
-        let mut missing = 0.0;
-        for (element, curvature) in by_intercept.iter().zip(self.loss.intercept_curvature(state)) {
-            let element = element.abs();
-            if element > 0.0 {
-                missing += element;
-                excess.gap += 0.5 * element * element / curvature;
-                excess.shift += element / curvature;
-            }
+    /// How far the point is from the minimum. The dual point of the rounds before may show that it
+    /// is close enough; only if it does not, a product with X is needed.
+    fn look(
+        &self,
+        subspace: &Subspace,
+        point: &Point,
+        state: &State,
+        dual: &mut Dual,
+        last_reach: f64,
+    ) -> Look {
+        let mut alpha = vec![0.0; point.margins.len()];
+        subspace.add_combined(&mut alpha, &point.coordinates, |direction| &direction.gamma);
+        let mut gamma = state.residuals.clone();
+        add_scaled(&mut gamma, 1.0, &alpha);
+        let by_intercept = self.loss.intercept_gradient(state);
+        let curvature = self.loss.intercept_curvature(state);
+        let intercepts = (by_intercept.as_slice(), curvature.as_slice());
+        let pulls = point.pulls();
+        let gap = dual.gap(&gamma, &pulls, &self.loss, state);
+        let excess = self.excess(gap, dual, intercepts);
+        let error = excess.error(last_reach);
+        if error <= self.tolerance {
+            return Look { alpha, by_intercept, gradient: None, gap: excess.gap, error };
         }
-        excess.gap += 0.5 * (length + missing).powi(2);
+        let (margins, square) = self.design.gram_product(&gamma);
+        // The last step tells of the past, the gradient of the future.
+        let next_reach = self.reach(&margins, square, state).unwrap_or(0.0);
+        let gradient = Direction { gamma, margins };
+        let own = Dual::new(&gradient, &pulls, state);
+        let alone = Gap { square, divergence: 0.0 };
+        let mut excess = self.excess(alone, &own, intercepts);
+        let parts = (square, gap.divergence);
+        let (mixed, gap) = std::mem::take(dual).mixed(&own, &gradient, parts, &self.loss, state);
+        let mixed_excess = self.excess(gap, &mixed, intercepts);
+        *dual = own;
+        if mixed_excess.gap < excess.gap {
+            (*dual, excess) = (mixed, mixed_excess);
+        }
+        let error = excess.error(last_reach.max(next_reach)).min(1.0);
+        let gradient = Some((gradient, square.sqrt()));
+        Look { alpha, by_intercept, gradient, gap: excess.gap, error }
+    }
+
+    /// How far the point is from the minimum, at most, by its distance `gap` from `dual`. What the
+    /// dual variables lack to sum to zero is shared out by the curvature, `cᵢ pᵢ (1 − pᵢ)`, and
+    /// moves their weights by a row's length, 1, at most. Takes the function's first and second
+    /// derivatives by the intercepts.
+    fn excess(&self, gap: Gap, dual: &Dual, (own, curvature): (&[f64], &[f64])) -> Excess {
+        let mut excess = Excess { gap: gap.divergence, shift: 0.0 };
+        let mut missing = 0.0;
+        let sums = dual.sums(&self.loss);
+        for ((sum, own), curvature) in sums.iter().zip(own).zip(curvature) {
+            let over = |element: f64| if element > 0.0 { element / curvature } else { 0.0 };
+            missing += sum.abs();
+            // The divergence of both changes together: to the dual point, and from there.
+            excess.gap += over(sum.abs() * (0.5 * sum.abs() + (sum - own).abs()));
+            excess.shift += over(own.abs());
+        }
+        excess.gap += 0.5 * (gap.square.sqrt() + missing).powi(2);
         excess
     }
 
@@ -252,12 +295,33 @@ impl Problem<'_> {
     }
 }
 
+/// What a round begins with.
+struct Look {
+    /// The weights are `Xᵀ alpha`.
+    alpha: Vec<f64>,
+    /// The gradient by the intercepts.
+    by_intercept: Vec<f64>,
+    /// The gradient by the weights and its length, unless the search ends without it.
+    gradient: Option<(Direction, f64)>,
+    /// How far the function is above its minimum, at most.
+    gap: f64,
+    /// How far a probability may be from the minimum's, 1 at most.
+    error: f64,
+}
+
 /// How far a point is from the minimum.
 struct Excess {
     /// Of the function's value: the duality gap.
     gap: f64,
     /// Of the intercepts, as long as the weights stay.
     shift: f64,
+}
+
+impl Excess {
+    /// Of a probability.
+    fn error(&self, reach: f64) -> f64 {
+        STEEPEST_SLOPE * (reach * (2.0 * self.gap).sqrt() + self.shift)
+    }
 }
 
 /// Where a search within a subspace starts. What changes is added to what is known here: close to
@@ -317,3 +381,6 @@ impl Start {
         gradient
     }
 }
+
+#[cfg(test)]
+mod tests;
