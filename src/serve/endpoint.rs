@@ -231,7 +231,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         does: "says which model version answers, and what it has predicted so far",
         detail: "The status, 503 without a version in production, and all fields but models are of the \
                  default model; models has the same of every one.",
-        answers: &[(200, &[json_of("Health")]), (503, &[json_of("Unavailable")])],
+        answers: &[(200, &[json_of("Health")]), (503, &[json_of("Health")])],
         access: Access::Health,
         handler: |_| get(health),
         ..PLAIN
