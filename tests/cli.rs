@@ -766,7 +766,7 @@ fn what_does_not_speak_http_may_be_encrypted() {
         std::io::Write::write_all(&mut asked, &[21, 3, 3, 0, 2, 2, 10]).unwrap();
     });
     let said = Trialbook::new().fails(1, &["health", "--url", &url]);
-    assert!(said.contains("does not speak HTTP") && said.contains("--tls-cert"), "{said}");
+    assert!(said.contains("does not answer in HTTP") && said.contains("--tls-cert"), "{said}");
     alert.join().unwrap();
 }
 

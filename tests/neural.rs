@@ -283,7 +283,7 @@ fn a_training_that_was_killed_goes_on_from_its_last_checkpoint() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let early = book.call(&["train", "--resume", "killed"]);
-    assert!(early.stderr.contains("is still at work"), "{}", early.stderr);
+    assert!(early.stderr.contains("is still running"), "{}", early.stderr);
     child.kill().unwrap();
     child.wait().unwrap();
     // As a container leaves it that is gone, whose process number says nothing here.
@@ -328,11 +328,11 @@ fn what_cannot_be_continued_says_why() {
         ),
         (
             &["train", "lstm", "--data", "sample", "--layers", "2000000000"],
-            "n_layers must be in 1..=1000",
+            "n_layers must be between 1 and 1000",
         ),
         (
             &["train", "cnn", "--data", "sample", "--widths", "9223372036854775807"],
-            "a width must be in 1..=2147483647",
+            "a width must be between 1 and 2147483647",
         ),
         (&["train", "distilbert", "--data", "sample", "--checkpoint", "/nowhere"], "/nowhere"),
     ] {
@@ -478,7 +478,10 @@ fn a_checkpoint_with_something_wrong_is_one_clear_error() {
             fs::write(path, text.replace(find, replace)).unwrap();
         }
     };
-    says(&in_config("\"1\": \"positive\"", "\"1\": \"negative\""), "like one before it");
+    says(
+        &in_config("\"1\": \"positive\"", "\"1\": \"negative\""),
+        "has the same name as an earlier class",
+    );
     says(
         &in_config("\"id2label\"", "\"problem_type\": \"regression\", \"id2label\""),
         "problem_type \"regression\" is not supported",

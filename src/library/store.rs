@@ -40,7 +40,9 @@ impl Store {
         let named = std::env::var_os(STORE_ENV).filter(|named| !named.is_empty());
         let store = Self::new(named.map_or_else(|| PathBuf::from("store"), PathBuf::from));
         store.check().map_err(|error| {
-            error.with_hint(format!("let {STORE_ENV} name a folder; one that is not there is made"))
+            error.with_hint(format!(
+                "set {STORE_ENV} to a folder; it is created if it does not exist"
+            ))
         })?;
         Ok(store)
     }
@@ -54,7 +56,7 @@ impl Store {
             return Ok(());
         }
         Err(Error::invalid(format!("{:?} is a file, and a store is a folder", self.root))
-            .with_hint("name a folder with --store DIR; one that is not there is made"))
+            .with_hint("name a folder with --store DIR; it is created if it does not exist"))
     }
 
     /// The folder itself.

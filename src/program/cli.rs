@@ -54,7 +54,8 @@ struct Cli {
         help_heading = GLOBAL
     )]
     store: PathBuf,
-    /// The file whose values stand in for options that are not given; trialbook.toml here, if it is there
+    /// The configuration file, with values for options that are not given; without it, trialbook.toml in
+    /// the current folder, if it exists
     #[arg(
         long,
         global = true,

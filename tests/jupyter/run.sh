@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 venv="${JUPYTER_VENV:-target/jupyter-venv}"
-if ! [ -x "$venv/bin/jupyter-nbconvert" ]; then
+if ! "$venv/bin/python" -c 'import nbconvert, nbval' 2>/dev/null; then
     "${PYTHON:-python3}" -m venv "$venv"
     "$venv/bin/pip" install --quiet -r tests/jupyter/requirements.txt
 fi

@@ -266,7 +266,7 @@ fn only_pages_of_listed_sites_may_ask() {
     let off = ask(&server, "OPTIONS", "/predict", &preflight);
     assert_eq!((off.header("access-control-allow-origin"), off.header("vary")), (None, None));
     let refused = book.fails(2, &["serve", "--cors-origin", "example.org/page"]);
-    assert!(refused.contains("is no origin"), "{refused}");
+    assert!(refused.contains("is not an origin"), "{refused}");
 }
 
 fn fixture(name: &str) -> PathBuf {
@@ -371,8 +371,8 @@ fn the_health_check_shows_its_key_and_trusts_one_certificate() {
     assert_eq!(told.trim(), "ok: serving SentimentClassifier/1");
     for (args, expected) in [
         (&["--key", &key][..], "--tls-cert FILE"),
-        (&["--tls-cert", other, "--key", &key], "shows another certificate"),
-        (&["--tls-cert", cert], "answered 401: this server answers only with an API key"),
+        (&["--tls-cert", other, "--key", &key], "shows a certificate other than"),
+        (&["--tls-cert", cert], "answered 401: this server requires an API key"),
         (&["--tls-cert", cert, "--key", "tbk_guess"], "--key KEY or in TRIALBOOK_KEY"),
         (&["--tls-cert", cert, "--key", "tbk\n"], "has characters that no key has"),
         (&["--tls-cert", "absent.crt", "--key", &key], "absent.crt"),

@@ -11,7 +11,7 @@ if [ -z "$chromium" ] && [ "$(id -u)" = 0 ]; then
 fi
 
 venv="${SERVER_VENV:-target/server-venv}"
-if ! [ -x "$venv/bin/schemathesis" ]; then
+if ! [ -x "$venv/bin/openapi-python-client" ]; then
     "${PYTHON:-python3}" -m venv "$venv"
     "$venv/bin/pip" install --quiet -r tests/server/requirements.txt
 fi

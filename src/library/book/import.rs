@@ -175,7 +175,7 @@ fn names_of(labels: &[String], classes: &[String], dataset: &str) -> Result<Vec<
         ));
         error.with_hint(if labels.len() == classes.len() {
             format!(
-                "if they are the same in other words, name them in the model's order: --classes {}",
+                "if these are the same classes under other names, give their names in the model's order: --classes {}",
                 classes.join(",")
             )
         } else {

@@ -146,7 +146,7 @@ impl Book {
         if !root.exists() {
             return Err(Error::new(ErrorKind::NotFound, format!("store {root:?} does not exist"))
                 .with_hint(
-                    "check --store, or begin one with `trialbook data add` or `data sample`",
+                    "check --store, or create a store with `trialbook data add` or `trialbook data sample`",
                 ));
         }
         let opened = Registry::open(&self.store)?;

@@ -141,7 +141,7 @@ impl Book {
                 return Err(conflict("is finished", "train again for another version"));
             }
             RunStatus::Running => {
-                return Err(conflict("is still at work", "stop its process first"));
+                return Err(conflict("is still running", "stop its process first"));
             }
             RunStatus::Failed | RunStatus::Killed => {}
         }
@@ -150,7 +150,7 @@ impl Book {
         if !path.exists() {
             return Err(conflict(
                 "has no checkpoint to continue from",
-                "trainings of neural nets keep one, but for their cross-validations: train it again",
+                "only trainings of neural nets save checkpoints, and not in cross-validation: train it again",
             ));
         }
         let bytes = fs::read(&path).map_err(|source| Error::io("read", &path, source))?;
@@ -165,7 +165,7 @@ impl Book {
             .with_hint("use the version of trialbook that began the run, or a newer one"));
         }
         let Lock::Held(lock) = lock(&folder)? else {
-            return Err(conflict("is still at work", "stop its process first"));
+            return Err(conflict("is still running", "stop its process first"));
         };
         // Whoever held it until now may have finished.
         if registry.run(&run.run_id)?.status == RunStatus::Finished {
@@ -202,7 +202,7 @@ impl Book {
                         short(expected)
                     ),
                 )
-                .with_hint("add the data that it began with, or train anew"));
+                .with_hint("add the original data again, or start a new training"));
             }
         }
         Ok(())

@@ -192,7 +192,9 @@ pub fn text_of(
         (Format::Display, _, Some(value)) | (_, None, Some(value)) => value.to_string(),
         (Format::Pretty, Some(value), _) => format!("{value:#?}"),
         (_, Some(value), _) => format!("{value:?}"),
-        (_, None, None) => return Some(format!("a {short}, which has no Debug to show it by")),
+        (_, None, None) => {
+            return Some(format!("a {short}, which cannot be shown: it does not implement Debug"));
+        }
     };
     Some(if with_type { format!(": {short} = {text}") } else { text })
 }
@@ -288,7 +290,10 @@ mod tests {
         assert_eq!(shown!(vec![Some(1u8)]), text("[Some(1)]"));
         assert_eq!(shown!(Ok::<u8, String>(1)), text("Ok(1)"));
         assert_eq!(shown!(Spoken), text("spoken"));
-        assert_eq!(shown!(Bare), text("a Bare, which has no Debug to show it by"));
+        assert_eq!(
+            shown!(Bare),
+            text("a Bare, which cannot be shown: it does not implement Debug")
+        );
         assert_eq!(shown!(|| 1).unwrap().split(',').count(), 2);
         assert_eq!(shown!(Display, "a\n"), text("a\n"));
         assert_eq!(shown!(Pretty, Some(1)), text("Some(\n    1,\n)"));

@@ -70,7 +70,7 @@ impl CalibrationCurve {
         for (example_idx, (&forecast, &outcome)) in forecasts.iter().zip(outcomes).enumerate() {
             if !(0.0..=1.0).contains(&forecast) {
                 return Err(Error::invalid(format!(
-                    "example {example_idx}: forecast {forecast} is no probability"
+                    "example {example_idx}: forecast {forecast} is not a probability"
                 )));
             }
             let (n_examples, sum, n_true) = &mut sums[bin_of(forecast, n_bins)];

@@ -95,7 +95,7 @@ pub fn judge(policy: &Policy, candidate: &Candidate, production: Option<&Baselin
         Some(baseline) => {
             let value = usable(&baseline.metrics, baseline.version);
             let occasion = if baseline.reevaluated {
-                "measured anew on the candidate's test split"
+                "measured again on the candidate's test split"
             } else {
                 "on the same test split"
             };
@@ -121,13 +121,13 @@ pub fn judge(policy: &Policy, candidate: &Candidate, production: Option<&Baselin
             reasons.push(format!("{METRIC} {found} {relation} {required} ({occasion})"));
         }
         _ if has_same_split => reasons.push(format!(
-            "the two versions were measured by {} and {}, so their numbers do not compare",
+            "the two versions were measured by {} and {}, so their numbers cannot be compared",
             metric_title(&candidate.metrics),
             other.map_or_else(String::new, |baseline| metric_title(&baseline.metrics)),
         )),
         _ => reasons.push(
-            "the two versions were not measured on the same test split, so their numbers do not \
-             compare"
+            "the two versions were not measured on the same test split, so their numbers cannot \
+             be compared"
                 .to_owned(),
         ),
     }
@@ -339,8 +339,8 @@ mod tests {
         assert_eq!(
             judgement.reasons,
             [
-                "the two versions were measured by f1 of ham and f1 of spam, so their numbers do not \
-             compare"
+                "the two versions were measured by f1 of ham and f1 of spam, so their numbers cannot be \
+                 compared"
             ]
         );
         assert!(judge(&Policy::default(), &candidate, Some(&baseline("ham"))).passed);

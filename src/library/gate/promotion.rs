@@ -77,7 +77,7 @@ pub fn permit(version: &ModelVersion, production: Option<&ModelVersion>) -> Resu
     };
     if (verdict.model.as_str(), verdict.version) != (version.model.as_str(), version.version) {
         return refuse(format!(
-            "its verdict is that of {} version {}",
+            "its verdict belongs to {} version {}",
             verdict.model, verdict.version
         ));
     }
@@ -99,13 +99,13 @@ pub fn permit(version: &ModelVersion, production: Option<&ModelVersion>) -> Resu
     if verdict.candidate.test_fingerprint != version.lineage.test_fingerprint
         || !is_same(&verdict.candidate.metrics, &version.metrics)
     {
-        return refuse("its verdict is stale: its metrics are others now".to_owned());
+        return refuse("its verdict is stale: its metrics have changed".to_owned());
     }
     if let (Some(baseline), Some(production)) = (&verdict.baseline, production)
         && !baseline.reevaluated
         && !is_same(&baseline.metrics, &production.metrics)
     {
-        return refuse("its verdict is stale: Production's metrics are others now".to_owned());
+        return refuse("its verdict is stale: Production's metrics have changed".to_owned());
     }
     Ok(verdict)
 }
@@ -245,7 +245,7 @@ mod tests {
         assert!(blocked.starts_with("the gate blocked it: f1 0.8400 is below 0.8500"), "{blocked}");
         let mut copied = gated(0.9, None);
         copied.version = 3;
-        assert_eq!(objection(&copied, None), "its verdict is that of M version 2");
+        assert_eq!(objection(&copied, None), "its verdict belongs to M version 2");
     }
 
     #[test]
@@ -268,13 +268,13 @@ mod tests {
         let production = version(1, 0.8, Stage::Production);
         let mut changed = gated(0.9, Some(&production));
         changed.metrics.insert("f1".to_owned(), 0.95);
-        assert!(objection(&changed, Some(&production)).contains("its metrics are others now"));
+        assert!(objection(&changed, Some(&production)).contains("its metrics have changed"));
         let mut added = gated(0.9, Some(&production));
         added.metrics.insert("loss".to_owned(), 0.3);
-        assert!(objection(&added, Some(&production)).contains("its metrics are others now"));
+        assert!(objection(&added, Some(&production)).contains("its metrics have changed"));
         let mut moved = gated(0.9, Some(&production));
         moved.lineage.test_fingerprint = "bb".to_owned();
-        assert!(objection(&moved, Some(&production)).contains("its metrics are others now"));
+        assert!(objection(&moved, Some(&production)).contains("its metrics have changed"));
         let better = version(1, 0.99, Stage::Production);
         let subject = gated(0.9, Some(&production));
         assert!(objection(&subject, Some(&better)).contains("Production's metrics"));

@@ -58,7 +58,7 @@ impl FromStr for LogText {
             "hash" => Ok(Self::Hash),
             "none" => Ok(Self::None),
             _ => Err(Error::invalid(format!(
-                "{text:?} is no way to log texts: expected full, hash or none"
+                "{text:?} is not a way to log texts: expected full, hash or none"
             ))),
         }
     }
@@ -363,7 +363,8 @@ fn refused(action: &str, path: &Path, source: io::Error) -> Error {
     );
     let error = Error::io(action, path, source);
     match is_forbidden {
-        true => error.with_hint("check the permissions, or keep no log of predictions: --no-log"),
+        true => error
+            .with_hint("check the permissions, or turn the log of predictions off with --no-log"),
         false => error,
     }
 }

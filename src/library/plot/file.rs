@@ -35,8 +35,10 @@ impl Plot {
             "png" => self.png(PNG_WIDTH)?,
             "html" | "htm" => self.page().into_bytes(),
             _ => {
-                return Err(Error::invalid(format!("{path:?}: a plot cannot be saved as this"))
-                    .with_hint("end the name in .svg, .png or .html"));
+                return Err(Error::invalid(format!(
+                    "{path:?}: a plot cannot be saved in this format"
+                ))
+                .with_hint("end the name in .svg, .png or .html"));
             }
         };
         write_atomically(path, &bytes)
@@ -115,7 +117,7 @@ pub fn png(svg: &str, width: u32) -> Result<Vec<u8>> {
     });
     let options = usvg::Options { fontdb: Arc::clone(fonts), ..usvg::Options::default() };
     let tree = usvg::Tree::from_str(&without_style(svg), &options)
-        .map_err(|source| fail("it is no SVG".to_owned()).with_source(source))?;
+        .map_err(|source| fail("it is not an SVG".to_owned()).with_source(source))?;
     let scale = width as f32 / tree.size().width();
     let height = (tree.size().height() * scale).round().max(1.0) as u32;
     let mut pixels = tiny_skia::Pixmap::new(width, height)

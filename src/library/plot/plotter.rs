@@ -242,7 +242,7 @@ impl<'a> Plotter<'a> {
     /// What the columns drawn in one direction are called together.
     fn common_name(&self, columns: &[&str]) -> Result<String> {
         match columns {
-            [] => Err(Error::invalid("only one column, and nothing to draw against it")
+            [] => Err(Error::invalid("a line needs two columns: only one is given")
                 .with_hint(self.columns())),
             [only] => Ok(self.axis_name(only)),
             _ => Ok("value".to_owned()),
@@ -440,7 +440,7 @@ mod tests {
         );
         check(
             plot(&df!("x" => [1]).unwrap()).lines("x", &[]),
-            "only one column, and nothing to draw against it",
+            "a line needs two columns: only one is given",
             "there are x",
         );
     }

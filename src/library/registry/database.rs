@@ -424,7 +424,7 @@ mod tests {
         let error = counter(&database).unwrap_err();
         // Not "not found": to whoever asks for a row that would say that there is none.
         assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
-        assert!(error.to_string().contains("not there any more"), "{error}");
+        assert!(error.to_string().contains("is missing"), "{error}");
         assert!(database.write(|txn| txn.set_counter(NEXT_EXPERIMENT, 7)).is_err());
 
         let restored = Store::new(other.path());

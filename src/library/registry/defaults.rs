@@ -55,7 +55,7 @@ impl Registry {
             }
         }
         let (candidates, fault) = match in_production.is_empty() {
-            true => (names, "no model is in production, and there are several"),
+            true => (names, "several models exist, and none is in production"),
             false => (in_production, "several models are in production"),
         };
         match candidates.as_slice() {
@@ -67,7 +67,7 @@ impl Registry {
                 ErrorKind::Conflict,
                 format!("{fault}: {}", candidates.join(", ")),
             )
-            .with_hint(format!("name the one that is meant, such as {first}"))),
+            .with_hint(format!("name the model, for example {first}"))),
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn explain(path: &Path, error: redb::Error) -> Error {
                 .with_source(source)
         }
         redb::Error::Io(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
-            Error::new(ErrorKind::Corrupt, format!("registry {path:?} is cut short"))
+            Error::new(ErrorKind::Corrupt, format!("registry {path:?} is incomplete"))
                 .with_hint(RESTORE)
                 .with_source(source)
         }
@@ -73,15 +73,17 @@ pub(super) fn explain(path: &Path, error: redb::Error) -> Error {
         }
         redb::Error::DatabaseAlreadyOpen => Error::new(
             ErrorKind::Conflict,
-            format!("registry {path:?} is held by a program that does not share it"),
+            format!("registry {path:?} is locked by a program that does not share it"),
         )
         .with_hint("close that program, or use another folder with --store DIR")
         .with_source(error),
         redb::Error::LockProtocolMismatch => Error::new(
             ErrorKind::Conflict,
-            format!("registry {path:?} is open in a trialbook whose way of sharing it is another"),
+            format!(
+                "registry {path:?} is open in a trialbook version that shares it in another way"
+            ),
         )
-        .with_hint("close that one, or use the same version everywhere")
+        .with_hint("close that program, or use the same version everywhere")
         .with_source(error),
         redb::Error::UpgradeRequired(found) => Error::invalid(format!(
             "registry {path:?} has redb's file format {found}, which this build does not read"

@@ -172,8 +172,8 @@ impl Registry {
         self.database.write(|txn| {
             if txn.get_raw(KEYS, key.name.as_bytes())?.is_some() {
                 let message = format!("key {:?} exists already", key.name);
-                let hint = "choose another name: each is used once, so that the audit trail says \
-                            which key it was";
+                let hint = "choose another name: a name is used only once, so that the audit trail \
+                            shows which key it was";
                 return Err(Error::new(ErrorKind::Conflict, message).with_hint(hint).into());
             }
             txn.put(KEYS, key.name.as_bytes(), &key)?;
@@ -195,7 +195,7 @@ impl Registry {
                 let keys = txn.all::<ApiKey>(KEYS, &[])?;
                 let names: Vec<&str> = keys.iter().map(|(_, key)| key.name.as_str()).collect();
                 let hint = match names.as_slice() {
-                    [] => "there is none: `trialbook keys add NAME` makes one".to_owned(),
+                    [] => "the store has no key: `trialbook keys add NAME` makes one".to_owned(),
                     names => format!("there are: {}", names.join(", ")),
                 };
                 let message = format!("key {name:?} does not exist");

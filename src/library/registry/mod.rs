@@ -162,7 +162,7 @@ pub(crate) mod finite_or_text {
                     "NaN" => Ok((key, f64::NAN)),
                     "Infinity" => Ok((key, f64::INFINITY)),
                     "-Infinity" => Ok((key, f64::NEG_INFINITY)),
-                    _ => Err(D::Error::custom(format!("metric {key:?}: {text:?} is no number"))),
+                    _ => Err(D::Error::custom(format!("metric {key:?}: {text:?} is not a number"))),
                 },
             })
             .collect()

@@ -66,8 +66,8 @@ pub fn check_model_name(name: &str) -> Result<()> {
             .with_hint("begin with a letter or a digit"));
     }
     if PLACES.contains(&name) {
-        return Err(Error::invalid(format!("model name {name:?} is a folder's own name"))
-            .with_hint("it cannot be a part of a server's paths: choose one word"));
+        return Err(Error::invalid(format!("model name {name:?} stands for a folder"))
+            .with_hint("a URL cannot contain this name: choose a word"));
     }
     if is_version(name) || name.parse::<super::Stage>().is_ok() {
         return Err(Error::invalid(format!("model name {name:?} reads like a version or a stage"))
@@ -216,7 +216,7 @@ mod tests {
             ("A,B", "contains ','"),
             (" A", "white space"),
             ("-A", "reads like an option"),
-            ("..", "is a folder's own name"),
+            ("..", "stands for a folder"),
             ("3", "reads like a version or a stage"),
             ("v3", "reads like a version or a stage"),
             ("Latest", "reads like a version or a stage"),

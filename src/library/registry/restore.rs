@@ -118,7 +118,7 @@ fn refuse_unless_empty(store: &Store) -> Result<()> {
             ErrorKind::Conflict,
             format!("the store {:?} is not empty", store.root()),
         )
-        .with_hint("restore into a new folder with --store DIR, then look at both"));
+        .with_hint("restore into a new folder with --store DIR, then compare both"));
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ fn refuse_unless_empty(store: &Store) -> Result<()> {
 /// Unpacks and proves every entry of the backup below `dir`.
 fn unpack(file: &Path, backup: File, dir: &Path) -> Result<Manifest> {
     let cut_short =
-        |source: io::Error| damaged(file, "it cannot be read to its end").with_source(source);
+        |source: io::Error| damaged(file, "it cannot be read to the end").with_source(source);
     let mut archive = tar::Archive::new(io::BufReader::with_capacity(1 << 20, backup));
     let mut found: BTreeMap<String, Entry> = BTreeMap::new();
     let mut dirs = BTreeSet::new();
@@ -168,7 +168,7 @@ fn prove_manifest(
     found: &mut BTreeMap<String, Entry>,
 ) -> Result<Manifest> {
     let (Some(manifest), Some(_)) = (found.remove(MANIFEST), found.remove(MANIFEST_SHA256)) else {
-        return Err(damaged(file, "it has no manifest, so it was cut short"));
+        return Err(damaged(file, "it has no manifest, so it is incomplete"));
     };
     let read = |name| {
         let path = dir.join(name);

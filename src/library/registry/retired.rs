@@ -36,7 +36,7 @@ pub(super) fn backup(header: &Header, older: &Path) -> Result<PathBuf> {
     }
     Err(Error::new(
         ErrorKind::Corrupt,
-        format!("the registry {older:?} was moved, and its copy {name:?} is not beside it"),
+        format!("the registry {older:?} was moved, and its copy {name:?} is missing"),
     )
     .with_hint("put that file back, or restore a backup into another folder"))
 }
@@ -52,7 +52,7 @@ mod tests {
         let retired = header(&kept);
         assert!(is_retired(&retired) && !is_retired(&[b'r'; size_of::<Header>()]));
         let error = backup(&retired, &older).unwrap_err();
-        assert!(error.to_string().contains("\"kept.redb\" is not beside it"), "{error}");
+        assert!(error.to_string().contains("\"kept.redb\" is missing"), "{error}");
         std::fs::write(&kept, "").unwrap();
         assert_eq!(backup(&retired, &older).unwrap(), kept);
         // Nothing outside of the folder is ever taken for it.

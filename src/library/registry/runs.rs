@@ -327,9 +327,13 @@ fn find(txn: &impl Rows, reference: &str, among: Lifecycle) -> Result<Option<Run
         return Err(Fault::Ours(
             Error::new(
                 ErrorKind::Conflict,
-                format!("{reference:?} fits {} runs: {}{more}", candidates.len(), shown.join(", ")),
+                format!(
+                    "{reference:?} matches {} runs: {}{more}",
+                    candidates.len(),
+                    shown.join(", ")
+                ),
             )
-            .with_hint("give more of the id"),
+            .with_hint("give more characters of the id"),
         ));
     }
     Ok(candidates.pop().map(|(key, _)| key))

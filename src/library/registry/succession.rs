@@ -121,8 +121,8 @@ pub(super) fn inspect_marker(live: &Path) -> Result<Option<String>> {
     };
     match inspect() {
         Err(Fault::Redb(error)) => Ok(Some(format!(
-            "{:?}, which keeps older versions away, is damaged ({error}): delete it, and the next \
-             command makes it anew",
+            "{:?}, which stops older versions of trialbook, is damaged ({error}): delete it, and the \
+             next command creates it again",
             place.older
         ))),
         Err(Fault::Ours(error)) => Err(error),
@@ -415,7 +415,7 @@ impl Place {
     }
 
     fn gone(&self) -> Error {
-        Error::new(ErrorKind::Io, format!("the registry {:?} is not there any more", self.live))
+        Error::new(ErrorKind::Io, format!("the registry {:?} is missing", self.live))
             .with_hint("put it back, or restore a backup with `trialbook store restore FILE`")
     }
 
@@ -473,8 +473,8 @@ fn header_at(path: &Path) -> Result<Header> {
 fn tell(backup: &Path) {
     tracing::warn!(
         backup = %backup.display(),
-        "the registry is of schema {} now, and older versions of trialbook refuse the store; a copy \
-         of it as it was is kept",
+        "the registry has schema {} now, and older versions of trialbook refuse the store; a copy of \
+         the old registry is kept",
         schema::NEWEST
     );
 }
@@ -562,7 +562,7 @@ mod tests {
         fs::remove_file(store.registry_path()).unwrap();
         let error = Database::open(&store, 0).err().unwrap();
         assert!(error.to_string().contains("registry-v3.redb"), "{error}");
-        assert!(error.to_string().contains("not there any more"), "{error}");
+        assert!(error.to_string().contains("is missing"), "{error}");
         assert!(!store.registry_path().exists());
     }
 

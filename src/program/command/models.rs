@@ -27,13 +27,13 @@ pub enum Models {
     Show(Show),
     /// Set or remove a tag of a model or of one version
     Tag(Tag),
-    /// Give a version another name, NAME@alias, or take the alias away
+    /// Give a version an alias, NAME@alias, or remove the alias
     Alias(Alias),
     /// Delete a version, or a model with all its versions
     Delete(Delete),
-    /// Register a Hugging Face checkpoint, a DistilBERT with a classifier, as a new version
+    /// Register a Hugging Face checkpoint (a DistilBERT with a classifier) as a new version
     Import(Import),
-    /// Write a version's files into a folder; a distilbert's open in Transformers
+    /// Write a version's files into a folder; Transformers can open those of a distilbert
     Export(Export),
 }
 
@@ -51,7 +51,7 @@ pub struct Show {
 pub struct Tag {
     #[arg(help = model_forms!(""))]
     reference: String,
-    /// KEY=VALUE sets the tag, KEY alone removes it; before it the version, where NAME does not say it
+    /// KEY=VALUE sets the tag, KEY alone removes it. The version goes before it, if NAME does not include it
     #[arg(value_name = "[VERSION] KEY[=VALUE]", required = true, num_args = 1..=2)]
     tag: Vec<String>,
 }
@@ -79,19 +79,19 @@ pub struct Delete {
 /// `models import DIR --name SentimentClassifier --data imdb`
 #[derive(Debug, Clone, Args)]
 pub struct Import {
-    /// The folder: config.json, model.safetensors or pytorch_model.bin, tokenizer.json or vocab.txt;
-    /// or the hub cache's models--ORG--NAME
+    /// The folder with config.json, with model.safetensors or pytorch_model.bin, and with
+    /// tokenizer.json or vocab.txt; or a folder models--ORG--NAME of the hub's cache
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// The registered model that gets a new version [default: SentimentClassifier for the classes
-    /// negative and positive, otherwise the dataset's name, without one the folder's]
+    /// negative and positive, otherwise the name of the dataset or, without --data, of the folder]
     #[arg(long)]
     name: Option<String>,
-    /// Class names in label order, instead of those in config.json; with --data the case of letters
-    /// does not matter
+    /// Class names in the order of the labels, instead of those in config.json. With --data, capital
+    /// and small letters are the same
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     classes: Option<Vec<String>>,
-    /// Measure it on this dataset's test split, which a gate needs
+    /// Measure the version on this dataset's test split; the gate needs this measurement
     #[arg(long, value_name = "NAME")]
     data: Option<String>,
 }
@@ -101,7 +101,8 @@ pub struct Import {
 pub struct Export {
     #[arg(help = model_forms!(""))]
     reference: String,
-    /// The folder to write: new, or empty; before it the version, where NAME does not say it
+    /// The folder to write, which must be new or empty. The version goes before it, if NAME does not
+    /// include it
     #[arg(value_name = "[VERSION] DIR", required = true, num_args = 1..=2)]
     folder: Vec<PathBuf>,
 }

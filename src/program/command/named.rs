@@ -22,7 +22,7 @@ macro_rules! model_forms {
 /// What help says of the word behind it.
 macro_rules! version_forms {
     ($more:literal) => {
-        concat!("The version, where the word before does not say it: 2, Staging, latest", $more)
+        concat!("The version, if the word before it does not name one: 2, Staging, latest", $more)
     };
 }
 pub(super) use {model_forms, version_forms};
@@ -30,7 +30,7 @@ pub(super) use {model_forms, version_forms};
 /// Which split of a dataset, where the dataset's name does not say it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SplitFlag {
-    /// The split, train or test, where it is not in the name of the dataset: NAME.test
+    /// The split, train or test, if the name of the dataset does not include it (NAME.test)
     #[arg(long, value_name = "SPLIT")]
     split: Option<String>,
 }

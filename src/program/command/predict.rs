@@ -23,8 +23,9 @@ pub struct Predict {
     /// One or more texts, each in quotes
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
-    /// Predict every row of this file instead: .csv, .tsv, .jsonl, .json, .parquet or .arrow, texts
-    /// also as .gz or .zst; of all files in a folder or of a pattern in quotes; - is standard input
+    /// Predict every row of this file: .csv, .tsv, .jsonl, .json, .parquet or .arrow; the text formats
+    /// also packed, as .gz or .zst. A folder, or a pattern in quotes, stands for all its files; - is
+    /// standard input
     #[arg(
         long = "in",
         value_name = "FILE",
@@ -32,13 +33,13 @@ pub struct Predict {
         requires = "output"
     )]
     input: Option<PathBuf>,
-    /// Write its columns, and label, confidence and score_CLASS, to this one: .csv, .tsv, .jsonl or
-    /// .parquet; - is standard output, in the format of the input
+    /// Write the columns of the input, and label, confidence and score_CLASS, to this file: .csv, .tsv,
+    /// .jsonl or .parquet; - is standard output, in the format of the input
     #[arg(long = "out", value_name = "FILE", value_hint = ValueHint::FilePath, requires = "input")]
     output: Option<PathBuf>,
     #[command(flatten)]
     dialect: DialectArgs,
-    /// The column that holds the texts; without it the obvious one
+    /// The column that holds the texts; without this option it is guessed
     #[arg(long, value_name = "COLUMN", requires = "input")]
     text_column: Option<String>,
     /// Put this in front of the names of the columns that are added
@@ -50,7 +51,7 @@ pub struct Predict {
         requires = "input"
     )]
     prefix: String,
-    /// Write over a file that is there
+    /// Overwrite the output file if it exists
     #[arg(long, requires = "input")]
     force: bool,
     #[arg(

@@ -58,7 +58,7 @@ pub(crate) enum Model {
 /// What every architecture is asked.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
-    /// The dataset: its train split is learnt, its test split measured
+    /// The dataset: the model is trained on its train split and measured on its test split
     #[arg(long, value_name = "NAME")]
     data: String,
     /// The registered model that gets a new version [default: SentimentClassifier for the classes
@@ -81,7 +81,7 @@ pub(crate) struct Common {
     /// A tag of the run; may be given several times
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = key_value)]
     tags: Vec<(String, String)>,
-    /// The seed of everything that is random
+    /// The seed of all random numbers
     #[arg(long, default_value_t = 42, allow_negative_numbers = true)]
     seed: u64,
     /// Measure by K-fold cross-validation on the train split, and register no model. The run's
@@ -89,11 +89,11 @@ pub(crate) struct Common {
     /// is a run nested in it
     #[arg(long, value_name = "K", allow_negative_numbers = true, conflicts_with = "deploy")]
     cv: Option<usize>,
-    /// Hold out this share of each class of the train split, to choose settings by. The model
-    /// learns the rest, and the run's metrics (validation_f1 and so on) are those of the part held
-    /// out. The test split is left to the gate and to evaluate. Nets choose their best epoch by
-    /// this part [default: nothing; nets hold out 0.1 to choose their best epoch, and the run's
-    /// metrics are those of the test split]
+    /// Hold out this share of each class of the train split, to choose settings. The model is
+    /// trained on the rest, and the run's metrics (validation_f1 and so on) are measured on the
+    /// held-out part. The test split is not used: it is for the gate and for evaluate. Nets choose
+    /// their best epoch on the held-out part [default: nothing is held out, and the run's metrics
+    /// are measured on the test split; nets hold out 0.1, only to choose their best epoch]
     #[arg(
         long,
         alias = "validation",
@@ -105,7 +105,7 @@ pub(crate) struct Common {
     /// Then gate the version, and promote it to Production if it passes
     #[arg(long)]
     deploy: bool,
-    /// With --deploy: the F1 that is enough while there is no Production version
+    /// With --deploy: the lowest F1 that passes while there is no Production version
     #[arg(long = "min", value_name = "F1", allow_negative_numbers = true, default_value_t = Policy::default().min_f1)]
     min_f1: f64,
 }

@@ -102,7 +102,7 @@ impl Front for CellFront {
         if !self.manner.allows_input {
             return Err(Error::new(
                 ErrorKind::Unavailable,
-                "the cell asks for input, and this front end does not take any",
+                "the cell asks for input, and this front end cannot give any",
             )
             .with_hint("run the cell in a notebook or a console, not in a batch"));
         }

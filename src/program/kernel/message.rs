@@ -36,7 +36,7 @@ impl Request {
     /// When one of them is not the JSON it has to be.
     pub(super) fn new(raw: RawMessage) -> Result<Self> {
         let broken = |frame: &str, source| {
-            Error::invalid(format!("the {frame} is not what it has to be")).with_source(source)
+            Error::invalid(format!("the {frame} is not valid")).with_source(source)
         };
         let [header, parent, metadata, content, buffers @ ..] = raw.jparts.as_slice() else {
             return Err(Error::invalid(format!("{} frames, expected 4 or more", raw.jparts.len())));

@@ -46,21 +46,21 @@ pub(super) fn parameters() -> Vec<Parameter> {
             default: None,
             about: "The labelled texts: a path on the volume, such as /store/incoming/reviews.csv",
         },
-        text("dataset", "reviews", "The name the dataset gets in the store"),
+        text("dataset", "reviews", "The name of the dataset in the store"),
         text(
             "model",
             DEFAULT_MODEL,
-            "The registered model that gets a new version; name it after the dataset unless that is \
-             of sentiment",
+            "The registered model that gets a new version; give it the name of the dataset unless \
+             the classes are negative and positive",
         ),
-        text("trainer", "tfidf", "What is trained: tfidf, avgnet, cnn, lstm or distilbert"),
+        text("trainer", "tfidf", "What to train: tfidf, avgnet, cnn, lstm or distilbert"),
         Parameter {
             name: "min_f1",
             kind: Kind::Number,
             default: Some(json!(Policy::default().min_f1)),
-            about: "The F1 that is enough while there is no Production version",
+            about: "The lowest F1 that passes while there is no Production version",
         },
-        text("stage", Stage::Production.as_str(), "The stage a version that passes is moved to"),
+        text("stage", Stage::Production.as_str(), "The stage of a version that passes"),
         text("store", MOUNT, "The store's folder on the volume"),
         text(
             CLAIM,

@@ -50,7 +50,9 @@ impl Addressee {
         if field == own {
             Ok(self.slot_idx)
         } else if self.is_named {
-            let msg = format!("The path names the model {own:?}: name the same one, or none");
+            let msg = format!(
+                "The path names the model {own:?}: name the same model, or leave the field out"
+            );
             Err(ApiError::validation(vec![FieldError::of_field("model", "model_mismatch", msg)]))
         } else {
             state.slot_idx(field)

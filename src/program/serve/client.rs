@@ -93,7 +93,7 @@ pub(super) fn get(url: &str, credentials: &Credentials, max_bytes: u64) -> Resul
 fn unanswered(url: &str, error: ureq::Error) -> Error {
     match error {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            Error::invalid(format!("{url:?} is no server address"))
+            Error::invalid(format!("{url:?} is not a server address"))
                 .with_hint("write it like http://127.0.0.1:8000")
                 .with_source(error)
         }
@@ -102,13 +102,13 @@ fn unanswered(url: &str, error: ureq::Error) -> Error {
                 .with_hint("name the certificate that the server was started with, --tls-cert FILE")
         }
         error if pinned::is_another_certificate(&error) => {
-            Error::invalid(format!("{url} shows another certificate than the one that was named"))
+            Error::invalid(format!("{url} shows a certificate other than the one that was named"))
                 .with_hint("name the certificate that the server was started with")
                 .with_source(error)
         }
         ureq::Error::Protocol(_) => Error::new(
             ErrorKind::Unavailable,
-            format!("what answers at {url} does not speak HTTP there"),
+            format!("the program at {url} does not answer in HTTP"),
         )
         .with_hint(
             "if it is encrypted, ask https:// with --tls-cert FILE; else check host and port",

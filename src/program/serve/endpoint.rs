@@ -122,7 +122,7 @@ const PREDICT: Endpoint = Endpoint {
     method: Method::Post,
     path: "/predict",
     does: "predicts one text",
-    detail: "By the server's default model, or the one that the field model names.",
+    detail: "The server's default model answers, or the model that the field model names.",
     takes: &[Content {
         media_type: "application/json",
         schema: "Question",
@@ -138,12 +138,13 @@ const BATCH: Endpoint = Endpoint {
     method: Method::Post,
     path: "/predict/batch",
     does: "predicts many texts, in their order",
-    detail: "As JSON, all texts or none: if one is faulty, the whole batch is refused, and the error says which one. As lines of \
-             JSON (application/x-ndjson), each line is a question of its own and is answered while \
-             later ones are still being sent; the limits are those of a single prediction for each \
-             line, and there is none for their number. Each line may name a model of its own. A line \
-             that cannot be answered gets an error with its number in place of an answer. Read answers while you send: the server \
-             ends the connection of a client that reads no answer, or sends nothing, for 10 seconds.",
+    detail: "As application/json: if one text is not valid, the whole batch is refused, and the error \
+             says which text. As application/x-ndjson, one JSON object per line: each line is a request \
+             of its own, and is answered while later lines are still being sent. Each line has the \
+             limits of a single prediction; the number of lines has no limit. Each line may name a \
+             model. A line that cannot be answered gets an error with the number of the line. Read the \
+             answers while you send: the server closes the connection of a client that reads no \
+             answer, or sends nothing, for 10 seconds.",
     takes: &[
         Content {
             media_type: "application/json",
@@ -229,9 +230,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/health",
         does: "says which model version answers, and what it has predicted so far",
-        detail: "The status, 503 without a version in production, and all fields but models are of the \
-                 default model; models has the same of every one.",
-        answers: &[(200, &[json_of("Health")]), (503, &[json_of("Unavailable")])],
+        detail: "The status and all fields except models describe the default model; models describes \
+                 every model. The status is 503 while the default model has no version in production.",
+        answers: &[(200, &[json_of("Health")]), (503, &[json_of("Health")])],
         access: Access::Health,
         handler: |_| get(health),
         ..PLAIN
@@ -247,8 +248,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/health/ready",
         does: "says whether predictions are answered",
-        detail: "By the default model. The server listens once every version that was in production is \
-                 loaded and warmed up; of the other models /health tells.",
+        detail: "This is about the default model; /health describes the others. The server starts to \
+                 listen when all Production versions are loaded and warmed up.",
         answers: &[(200, &[json_of("Ready")])],
         refuses: &[503],
         access: Access::Health,

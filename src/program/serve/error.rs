@@ -131,7 +131,7 @@ impl ApiError {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
-            "this server answers only with an API key",
+            "this server requires an API key",
             "send the header `authorization: Bearer KEY` or `x-api-key: KEY`; `trialbook keys add \
              NAME` makes a key",
         )
@@ -152,7 +152,7 @@ impl ApiError {
         Self::new(
             StatusCode::FORBIDDEN,
             "forbidden",
-            &format!("the API key has the scope {has}, and this needs {needed}"),
+            &format!("this request needs the scope {needed}, and the API key has the scope {has}"),
             &format!("make one with `trialbook keys add NAME --scope {needed}`"),
         )
     }
@@ -227,7 +227,7 @@ impl ApiError {
             StatusCode::PAYLOAD_TOO_LARGE,
             "payload_too_large",
             &format!("the line is longer than {limit_bytes} bytes"),
-            "shorten the text; the lines behind it are answered all the same",
+            "shorten the text; the lines after it are still answered",
         )
     }
 

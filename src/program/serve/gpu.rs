@@ -36,11 +36,9 @@ impl GpuCollector {
 
     fn of(nvml: Nvml) -> Option<Self> {
         let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["gpu"]).ok();
-        let used = gauge(
-            "server_gpu_memory_used_bytes",
-            "Memory of a GPU that is in use, by whatever process.",
-        )?;
-        let total = gauge("server_gpu_memory_total_bytes", "Memory that a GPU has.")?;
+        let used =
+            gauge("server_gpu_memory_used_bytes", "Used memory of a GPU, by all processes.")?;
+        let total = gauge("server_gpu_memory_total_bytes", "Total memory of a GPU.")?;
         Some(Self { nvml, used, total })
     }
 }

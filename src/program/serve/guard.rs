@@ -120,11 +120,11 @@ impl Guard {
             return Ok(());
         }
         Err(Error::invalid(format!(
-            "other machines may reach {addr}, and the store has no API key to ask them for"
+            "other machines can reach {addr}, and the store has no API key"
         ))
         .with_hint(
-            "make a key with `trialbook keys add NAME`; or say --no-auth where a firewall or a \
-             private network decides who gets here",
+            "make a key with `trialbook keys add NAME`, or use --no-auth if a firewall or a private \
+             network protects the server",
         ))
     }
 

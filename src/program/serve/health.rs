@@ -150,8 +150,10 @@ pub fn health_check(server: &str, credentials: &Credentials) -> Result<HealthRep
             .with_hint("give a valid key with --key KEY or in TRIALBOOK_KEY"));
     }
     let Ok(report) = serde_json::from_value::<HealthReport>(json.clone()) else {
-        return Err(Error::invalid(format!("{url} is no trialbook server: HTTP status {status}"))
-            .with_hint("check host and port"));
+        return Err(Error::invalid(format!(
+            "{url} is not a trialbook server: HTTP status {status}"
+        ))
+        .with_hint("check host and port"));
     };
     if report.status == HealthStatus::Ok {
         return Ok(report);

@@ -94,27 +94,27 @@ impl Metrics {
             prediction_duration: histograms(
                 &registry,
                 "model_prediction_duration_seconds",
-                "From the whole request body received to its predictions made.",
+                "Time from the receipt of the whole request body to its predictions.",
                 &DURATIONS,
                 of_model,
             ),
             batch_size: histograms(
                 &registry,
                 "model_prediction_batch_size",
-                "Texts of one request.",
+                "Number of texts in one request.",
                 &BATCH_SIZES,
                 of_model,
             ),
             model_batch_size: histogram(
                 &registry,
                 "model_batch_size",
-                "Texts that a model which wants batches was asked together.",
+                "Number of texts in one batch, for models that predict in batches.",
                 &BATCH_SIZES,
             ),
             queue_texts: gauge(
                 &registry,
                 "model_queue_texts",
-                "Texts that wait for a model which wants batches.",
+                "Waiting texts, for models that predict in batches.",
             ),
             queue_length: gauge(
                 &registry,
@@ -124,7 +124,7 @@ impl Metrics {
             queue_wait: histogram(
                 &registry,
                 "model_prediction_queue_wait_seconds",
-                "How long long requests, and those for a model which wants batches, waited for their turn.",
+                "Waiting time of long requests, and of requests to models that predict in batches.",
                 &DURATIONS,
             ),
             requests: counters(
@@ -133,7 +133,11 @@ impl Metrics {
                 "Requests answered.",
                 &["path", "status"],
             ),
-            in_flight: gauge(&registry, "http_requests_in_flight", "Requests not answered yet."),
+            in_flight: gauge(
+                &registry,
+                "http_requests_in_flight",
+                "Requests without an answer so far.",
+            ),
             errors: counters(
                 &registry,
                 "http_errors_total",
@@ -157,17 +161,17 @@ impl Metrics {
             load_failures: counters(
                 &registry,
                 "model_load_failures_total",
-                "Versions that could not be loaded while another went on serving.",
+                "Versions that could not be loaded; the earlier version kept answering.",
                 of_model,
             ),
             log_lost: gauge(
                 &registry,
                 "model_predictions_not_logged",
-                "Predictions that the log had to leave out since the server started.",
+                "Predictions that are missing in the log, since the server started.",
             ),
             uptime: register(
                 &registry,
-                Gauge::new("server_uptime_seconds", "Since the server started.").expect(VALID),
+                Gauge::new("server_uptime_seconds", "Time since the server started.").expect(VALID),
             ),
             registry,
         }

@@ -62,11 +62,9 @@ impl SpanExporter {
     pub(crate) fn start(endpoint: &str) -> Result<Self> {
         if !endpoint.starts_with("http://") {
             return Err(Error::invalid(format!(
-                "{endpoint:?} is no address of a collector, expected http://HOST:PORT"
+                "{endpoint:?} is not the address of a collector, expected http://HOST:PORT"
             ))
-            .with_hint(
-                "let the collector listen without TLS on this host: OTLP over HTTP is port 4318",
-            ));
+            .with_hint("use a collector that listens without TLS; OTLP over HTTP has port 4318"));
         }
         let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         let (queue, spans) = sync_channel(QUEUE);

@@ -70,8 +70,8 @@ impl FromStr for Origin {
             // Browsers write hosts in lower case.
             return Ok(Self(text.to_ascii_lowercase()));
         }
-        Err(Error::invalid(format!("{text:?} is no origin")).with_hint(
-            "write scheme, host and port, as in https://example.org, or * for every one",
+        Err(Error::invalid(format!("{text:?} is not an origin")).with_hint(
+            "write scheme, host and port, as in https://example.org, or * for every origin",
         ))
     }
 }

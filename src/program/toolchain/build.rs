@@ -60,11 +60,11 @@ pub(super) fn run(
                 format!("the prelude does not build: {}", failure.summary),
             );
             match write_atomically(&log, failure.log.as_bytes()) {
-                Ok(()) => error.with_hint(format!("all that was said is in {}", log.display())),
+                Ok(()) => error.with_hint(format!("the whole output is in {}", log.display())),
                 Err(_) => error,
             }
         })?;
-        monitor.progress.note("putting it together");
+        monitor.progress.note("assembling the prelude");
         let prelude = assemble(toolchain, &place, profile, &artifacts, began)?;
         sweep(&prelude);
         Ok(Made::Built(prelude))
@@ -139,7 +139,10 @@ fn assemble(
     // Renamed away: there is nothing left for the temporary folder to remove.
     let _ = half.keep();
     Prelude::open(dir.clone(), manifest).ok_or_else(|| {
-        Error::new(ErrorKind::Internal, format!("the prelude in {dir:?} is gone as soon as built"))
+        Error::new(
+            ErrorKind::Internal,
+            format!("the prelude in {dir:?} disappeared right after it was built"),
+        )
     })
 }
 

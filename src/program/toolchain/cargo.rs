@@ -124,7 +124,7 @@ fn command(toolchain: &Toolchain, place: &Place, profile: Profile) -> Result<Com
     let cargo = toolchain.cargo.as_ref().ok_or_else(|| {
         Error::new(
             ErrorKind::Unavailable,
-            format!("{} has no cargo beside it", toolchain.rustc.display()),
+            format!("there is no cargo beside {}", toolchain.rustc.display()),
         )
         .with_hint("install cargo, or a whole toolchain from https://rustup.rs")
     })?;

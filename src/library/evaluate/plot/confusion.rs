@@ -24,7 +24,7 @@ const MAX_NUMBERED: usize = 40;
 const MAX_NAME: usize = 24;
 const NAME_SIZE: f64 = 12.0;
 /// Room at the right for the scale of shades.
-const SCALE: f64 = 84.0;
+const SCALE: f64 = 92.0;
 
 /// The picture of `confusion`.
 pub fn confusion_plot(confusion: &ConfusionMatrix) -> Plot {
@@ -156,7 +156,7 @@ fn opacity(share: f64) -> f64 {
 fn draw_scale(svg: &mut Svg, (x, y): (f64, f64)) {
     const STEPS: [f64; 5] = [1.0, 0.75, 0.5, 0.25, 0.0];
     const STEP: f64 = 20.0;
-    svg.text(x, y - 8.0, Anchor::Start, Role::Dim, 11.0, "of the row");
+    svg.text(x, y - 8.0, Anchor::Start, Role::Dim, 11.0, "share of row");
     for (idx, share) in STEPS.into_iter().enumerate() {
         let top = y + idx as f64 * STEP;
         svg.rect(Role::Cell, opacity(share), (x, top), (14.0, STEP));
@@ -241,7 +241,7 @@ mod tests {
             (0..20).map(|idx| format!("comp.sys.ibm.hardware.{idx}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let plot = plot(&[(7, 7), (7, 7), (7, 3)], &names);
-        for expected in [">2<", ">1<", ">comp.sys.ibm.hardware.19<", ">100 %<", ">of the row<"] {
+        for expected in [">2<", ">1<", ">comp.sys.ibm.hardware.19<", ">100 %<", ">share of row<"] {
             assert!(plot.svg.contains(expected), "{expected}");
         }
         assert_eq!(plot.vega_lite["layer"].as_array().map(Vec::len), Some(2), "numbers too");

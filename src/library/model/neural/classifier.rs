@@ -132,14 +132,11 @@ impl Neural {
             None => Ok(logits),
             Some(logit) => Err(Error::new(
                 ErrorKind::Corrupt,
-                format!(
-                    "the {} answers with {logit}, which is no number to predict by",
-                    self.name()
-                ),
+                format!("the {} computed {logit}, which is not a usable number", self.name()),
             )
             .with_hint(
-                "its weights hold numbers that are too large or none at all: train it again with a \
-                 smaller learning rate, or import it anew",
+                "its weights are too large or not numbers: train it again with a \
+                 smaller learning rate, or import it again",
             )),
         }
     }

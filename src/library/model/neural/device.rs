@@ -86,7 +86,7 @@ mod cuda {
                 ErrorKind::Unavailable,
                 format!("cuda:{index} does not exist: the driver sees {n_devices} GPUs"),
             )
-            .with_hint("number GPUs from cuda:0, or use --device cpu"));
+            .with_hint("the first GPU is cuda:0; without a GPU use --device cpu"));
         }
         Ok(Resolved {
             device: Device::Cuda(index),

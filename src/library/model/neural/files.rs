@@ -116,12 +116,17 @@ impl NeuralHeader {
 /// [`ErrorKind::NotFound`] for a missing file, [`ErrorKind::Corrupt`] for files that are damaged or
 /// do not fit together, and a device that cannot be used.
 pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<Neural> {
-    let header: NeuralHeader = serde_json::from_str(header)
-        .map_err(|source| corrupt(HEADER_FILE, "it is no header of a net").with_source(source))?;
+    let header: NeuralHeader = serde_json::from_str(header).map_err(|source| {
+        corrupt(HEADER_FILE, "it is not the header of a net").with_source(source)
+    })?;
     if header.net.n_classes() != header.classes().len() {
         return Err(corrupt(
             HEADER_FILE,
-            format!("{} classes for a net of {}", header.classes().len(), header.net.n_classes()),
+            format!(
+                "it has {} class names for a net of {} classes",
+                header.classes().len(),
+                header.net.n_classes()
+            ),
         ));
     }
     let tokenizer = Tokenizer::load(files, header.max_length)?;

@@ -173,7 +173,7 @@ impl NeuralConfig {
         if most < LEAST_VOCABULARY {
             return Err(Error::invalid(format!(
                 "vocab_size must be at least {LEAST_VOCABULARY}, found {most}: padding and unknown \
-                 words take two"
+                 words need two"
             )));
         }
         let tokenizer = match &self.net {
@@ -185,7 +185,7 @@ impl NeuralConfig {
                 let words = WordIds::fit(&train.texts, self.min_freq, most);
                 if words.is_empty() {
                     return Err(Error::invalid(format!(
-                        "no word occurs {} times in the {} training texts",
+                        "no word occurs at least {} times in the {} training texts",
                         self.min_freq,
                         train.texts.len()
                     ))

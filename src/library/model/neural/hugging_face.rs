@@ -44,7 +44,7 @@ pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Ve
                 figure::counted(opened.config.labels.len(), "label"),
                 opened.config.labels.join(", ")
             ))
-            .with_hint("name each of them, with commas between: --classes NAME,NAME"));
+            .with_hint("name every class, separated by commas: --classes NAME,NAME"));
         }
         opened.config.labels = classes;
     }
@@ -87,9 +87,9 @@ fn half_precision(opened: &Checkpoint) -> Option<String> {
         return None;
     }
     Some(format!(
-        "weights {} are computed with in float32; Transformers 5 computes in {theirs}, and its \
-         probabilities then differ by up to some hundredths: from_pretrained(DIR, \
-         dtype=\"float32\") gives the answers given here",
+        "the weights {} are used in float32. Transformers 5 computes in {theirs}, and its \
+         probabilities can differ by a few hundredths: from_pretrained(DIR, dtype=\"float32\") \
+         gives the same answers as here",
         stored.map_or_else(|| format!("for {theirs}"), |stored| format!("in {stored}")),
     ))
 }
@@ -109,7 +109,7 @@ pub(super) fn start(
     let mut opened = Checkpoint::open(&files, Head::Optional).map_err(in_context)?;
     if opened.config.activation != Activation::Gelu {
         return Err(Error::invalid(format!(
-            "{}: activation {:?} can be predicted with but not trained, expected \"gelu\"",
+            "{}: activation {:?} works only in prediction, training needs \"gelu\"",
             folder.display(),
             opened.config.activation.name()
         )));
@@ -130,8 +130,8 @@ pub(super) fn start(
         Some(_) => "its head, in the order of the dataset's classes".to_owned(),
         None if opened.has_head => {
             let labels = opened.config.labels.join(", ");
-            tracing::warn!(checkpoint = %folder.display(), %labels, "its head is for other classes: a new one is trained");
-            format!("a new head, its own is for {labels}")
+            tracing::warn!(checkpoint = %folder.display(), %labels, "the head of the checkpoint is for other classes: a new head is trained");
+            format!("a new head; that of the checkpoint is for {labels}")
         }
         None => "a new head".to_owned(),
     };
@@ -148,7 +148,7 @@ pub(super) fn start(
     let net = Net::load(config, &opened.tensors, device).map_err(in_context)?;
     if opened.config.layer_norm_eps != EncoderConfig::DISTILBERT_EPS {
         return Err(Error::invalid(format!(
-            "{}: layer_norm_eps {} can be predicted with but not trained, expected {}",
+            "{}: layer_norm_eps {} works only in prediction, training needs {}",
             folder.display(),
             opened.config.layer_norm_eps,
             EncoderConfig::DISTILBERT_EPS
@@ -230,7 +230,7 @@ fn sizes(config: &EncoderConfig) -> DistilBertConfig {
 /// The checkpoint that a trained net is.
 pub(super) fn checkpoint(net: &Net, header: &NeuralHeader) -> Result<Checkpoint> {
     let NetConfig::DistilBert(sizes) = net.config() else {
-        return Err(Error::invalid(format!("{} is no encoder", net.config().name())));
+        return Err(Error::invalid(format!("{} is not an encoder", net.config().name())));
     };
     let config = EncoderConfig {
         family: Family::DistilBert,
@@ -314,7 +314,10 @@ mod tests {
         let (first, second) = weight.split_at(weight.len() / 2);
         assert_eq!((turned, turned_bias), ([second, first].concat(), vec![bias[1], bias[0]]));
         let (new, _, origin) = head(&["ham", "spam"]);
-        assert!(origin.ends_with("a new head, its own is for negative, positive"), "{origin}");
+        assert!(
+            origin.ends_with("a new head; that of the checkpoint is for negative, positive"),
+            "{origin}"
+        );
         assert_ne!(new, weight);
     }
 
@@ -370,9 +373,7 @@ mod tests {
         assert_eq!(notes(None, "float32"), "");
         assert_eq!(notes(f16, "float32"), "");
         assert!(notes(f16, "").contains("Transformers 5 computes in float16"));
-        assert!(
-            notes(bf16, "bfloat16").contains("weights in bfloat16 are computed with in float32")
-        );
+        assert!(notes(bf16, "bfloat16").contains("the weights in bfloat16 are used in float32"));
         assert!(notes(None, "float16").contains("weights for float16"));
     }
 }

@@ -163,7 +163,7 @@ mod tests {
         let (as_lower, as_cased) = (&[2, 4, 4, 3][..], &[2, 6, 5, 3][..]);
         check(&lower, None, as_lower, "");
         check(&lower, Some(r#"{"do_lower_case": true, "strip_accents": null}"#), as_lower, "");
-        check(&cased, None, as_cased, "Transformers 5 takes only its vocabulary");
+        check(&cased, None, as_cased, "Transformers 5 takes only the vocabulary");
         check(&cased, Some(r#"{"model_max_length": 8}"#), as_cased, "case kept, accents kept");
         check(&cased, Some(r#"{"do_lower_case": false}"#), as_cased, "");
         check(&cased, Some(r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#), as_cased, "");

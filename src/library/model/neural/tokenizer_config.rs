@@ -92,8 +92,8 @@ impl TokenizerConfig {
                 "model_max_length must be a whole number of at least 1: found {said}"
             ))
             .with_hint(format!(
-                "correct it in {TOKENIZER_CONFIG_FILE}, or take it out: then all {positions} \
-                 tokens that the model reads are read"
+                "correct it in {TOKENIZER_CONFIG_FILE}, or remove it: then texts are cut to \
+                 {positions} tokens, which the model can read"
             )));
         }
         Ok(length as usize)
@@ -140,8 +140,8 @@ impl TokenizerConfig {
         if self.is_length_of_backend && said == Some(n_tokens as f64) {
             notes.push(format!(
                 "texts are cut to {n_tokens} tokens as {TOKENIZER_FILE} says; Transformers 5 takes \
-                 only the side from there: \"model_max_length\": {n_tokens} in \
-                 {TOKENIZER_CONFIG_FILE} gives the answers given here"
+                 only the side from that file. With \"model_max_length\": {n_tokens} in \
+                 {TOKENIZER_CONFIG_FILE} it gives the same answers as here"
             ));
         }
         if !self.is_bert() {
@@ -169,9 +169,9 @@ impl TokenizerConfig {
         };
         notes.push(format!(
             "texts are cleaned and separated as {TOKENIZER_FILE} does ({found}); Transformers 5 \
-             takes only its vocabulary and does what a BERT does ({}), unless \
-             {TOKENIZER_CONFIG_FILE} says otherwise: \"tokenizer_class\": \
-             \"PreTrainedTokenizerFast\" there gives the answers given here",
+             takes only the vocabulary from that file and does what a BERT does ({}). With \
+             \"tokenizer_class\": \"PreTrainedTokenizerFast\" in {TOKENIZER_CONFIG_FILE} it gives \
+             the same answers as here",
             words(theirs)
         ));
         Ok((pieces, notes))
@@ -203,7 +203,7 @@ fn words(cleaning: Cleaning) -> String {
 fn parsed<T: for<'de> Deserialize<'de>>(path: &Path, what: &str) -> Result<T> {
     let text = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
     serde_json::from_str(&text)
-        .map_err(|source| Error::invalid(format!("{path:?} is no {what}")).with_source(source))
+        .map_err(|source| Error::invalid(format!("{path:?} is not a {what}")).with_source(source))
 }
 
 /// Writes what Transformers has to know besides `tokenizer.json` into the folder `dir`.
@@ -281,7 +281,7 @@ mod tests {
         }
         for said in [r#"{"model_max_length": "16"}"#, r#"{"truncation_side": "middle"}"#] {
             let error = config(&[(TOKENIZER_CONFIG_FILE, said)]).unwrap_err();
-            assert!(error.chain().contains("is no configuration of a tokenizer"), "{error}");
+            assert!(error.chain().contains("is not a configuration of a tokenizer"), "{error}");
         }
     }
 }

@@ -24,44 +24,45 @@ use super::{Common, tfidf::ClassWeights};
 struct Shared {
     #[command(flatten)]
     common: Common,
-    /// Passes over the train split, at most [default: avgnet 10, cnn 4, lstm 5, distilbert 3]
+    /// Highest number of passes over the train split [default: avgnet 10, cnn 4, lstm 5, distilbert 3]
     #[arg(long, value_name = "N")]
     epochs: Option<u64>,
-    /// Examples of one forward pass [default: 32, distilbert 16]
+    /// Number of texts in one forward pass [default: 32, distilbert 16]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// Highest learning rate [default: avgnet 3e-3, cnn and lstm 1e-3, distilbert 5e-5, or 5e-4 without a checkpoint]
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
-    /// Tokens that texts are cut to [default: avgnet 512, cnn 400, lstm and distilbert 256, or what a checkpoint reads]
+    /// Longer texts are cut to this many tokens [default: avgnet 512, cnn 400, lstm and distilbert 256, or
+    /// fewer if the checkpoint reads fewer]
     #[arg(long, value_name = "TOKENS")]
     max_len: Option<usize>,
     /// Share of all steps in which the learning rate rises to its highest value
     #[arg(long, default_value_t = TrainSettings::default().warmup_ratio, value_name = "SHARE")]
     warmup: f64,
-    /// Weight decay, of weights only: never of biases and norms
+    /// Weight decay; it is not applied to biases and layer norms
     #[arg(long, default_value_t = TrainSettings::default().weight_decay, value_name = "DECAY")]
     weight_decay: f64,
-    /// Largest norm of all gradients together
+    /// Gradient clipping: the largest norm of all gradients together
     #[arg(long, default_value_t = TrainSettings::default().clip_norm, value_name = "NORM")]
     clip_norm: f64,
-    /// Batches whose gradients are added up for one step
+    /// Gradient accumulation: the number of batches for one step of the optimizer
     #[arg(long, default_value_t = TrainSettings::default().accumulation, value_name = "N")]
     accumulation: usize,
-    /// Share of each target that is spread over all classes
+    /// Label smoothing: the share of each target that is spread evenly over all classes
     #[arg(long, default_value_t = TrainSettings::default().label_smoothing, value_name = "SHARE")]
     label_smoothing: f64,
-    /// How much an example of each class counts in the loss
+    /// Weights of the classes in the loss
     #[arg(long, value_enum, default_value = "uniform", value_name = "HOW")]
     class_weight: ClassWeights,
     /// Stop after this many epochs without a better F1
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<u64>,
-    /// Also keep a checkpoint each time this many steps are done; there is one after each epoch
-    /// anyway
+    /// Also save a checkpoint each time this many steps are done. A checkpoint is always saved after
+    /// each epoch
     #[arg(long, value_name = "STEPS")]
     checkpoint_every: Option<u64>,
-    /// Number format of the products; bf16 and f16 on CUDA only
+    /// Number format of matrix products; bf16 and f16 work on CUDA only
     #[arg(
         long,
         default_value = Precision::default().name(),
@@ -69,7 +70,7 @@ struct Shared {
         value_name = "FORMAT"
     )]
     precision: Precision,
-    /// Where to compute: auto, cpu or cuda:N
+    /// The device that computes: auto, cpu or cuda:N
     #[arg(long, env = Device::ENV, default_value = "auto", value_name = "DEVICE")]
     device: Device,
 }
@@ -77,13 +78,13 @@ struct Shared {
 /// What the nets that learn a vocabulary of words are asked.
 #[derive(Debug, Clone, Args)]
 struct Words {
-    /// Words that occur less often in the train split are unknown
+    /// Words that occur fewer times than this in the train split count as unknown
     #[arg(long, default_value_t = 5, value_name = "N")]
     min_freq: usize,
     /// Keep at most this many words, the most frequent ones
     #[arg(long, default_value_t = 25_000, value_name = "WORDS")]
     vocab_size: usize,
-    /// Width of the words' embeddings
+    /// Dimension of the word embeddings
     #[arg(long, default_value_t = 100, value_name = "WIDTH")]
     embedding: usize,
 }
@@ -95,7 +96,7 @@ pub(crate) struct Avgnet {
     shared: Shared,
     #[command(flatten)]
     words: Words,
-    /// Width of the hidden layer
+    /// Number of units in the hidden layer
     #[arg(long, default_value_t = AvgNetConfig::default().hidden_dim, value_name = "WIDTH")]
     hidden: usize,
     /// Dropout before the last layer
@@ -110,10 +111,10 @@ pub(crate) struct Cnn {
     shared: Shared,
     #[command(flatten)]
     words: Words,
-    /// Widths of the filters in words
+    /// Widths of the convolution filters, in words
     #[arg(long, value_delimiter = ',', default_values_t = CnnConfig::default().widths, value_name = "WIDTHS")]
     widths: Vec<usize>,
-    /// Filters of each width
+    /// Number of filters of each width
     #[arg(long, default_value_t = CnnConfig::default().n_filters, value_name = "N")]
     filters: usize,
     /// Dropout before the last layer
@@ -128,13 +129,13 @@ pub(crate) struct Lstm {
     shared: Shared,
     #[command(flatten)]
     words: Words,
-    /// Width of each direction's state
+    /// Size of the hidden state in each direction
     #[arg(long, default_value_t = LstmConfig::default().hidden_dim, value_name = "WIDTH")]
     hidden: usize,
-    /// Layers
+    /// Number of layers
     #[arg(long, default_value_t = LstmConfig::default().n_layers, value_name = "N")]
     layers: usize,
-    /// Dropout of the embeddings, between layers and before the last layer
+    /// Dropout after the embeddings, between layers and before the last layer
     #[arg(long, default_value_t = LstmConfig::default().dropout, value_name = "SHARE")]
     dropout: f64,
 }
@@ -144,13 +145,13 @@ pub(crate) struct Lstm {
 pub(crate) struct Distilbert {
     #[command(flatten)]
     shared: Shared,
-    /// A Hugging Face snapshot of a DistilBERT or BERT to start from
+    /// Folder with the Hugging Face checkpoint, a DistilBERT or BERT, to start from
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "vocab_size"])]
     checkpoint: Option<PathBuf>,
-    /// Without a checkpoint: the sizes of a net with random weights
+    /// Without --checkpoint: the size of the net, which starts from random weights
     #[arg(long, value_enum, default_value = "small", value_name = "SIZES")]
     config: Sizes,
-    /// Without a checkpoint: the most WordPiece tokens to learn from the train split
+    /// Without --checkpoint: the highest number of WordPiece tokens to learn from the train split
     #[arg(long, value_name = "TOKENS")]
     vocab_size: Option<usize>,
 }

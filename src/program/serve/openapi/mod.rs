@@ -60,6 +60,7 @@ fn document(limits: &Limits) -> Value {
     let mut schemas: Value =
         serde_json::from_str(SCHEMAS).expect("schemas.json is JSON: a test reads it");
     schemas["QuestionTexts"]["maxItems"] = limits.batch_texts.into();
+    schemas["QuestionText"]["maxLength"] = limits.text_chars.into();
     let paths: Map<String, Value> = ENDPOINTS
         .iter()
         .map(|endpoint| {
@@ -266,5 +267,6 @@ mod tests {
         }
         assert_eq!(document["paths"].as_object().unwrap().len(), ENDPOINTS.len());
         assert_eq!(document["components"]["schemas"]["QuestionTexts"]["maxItems"], 10_000);
+        assert_eq!(document["components"]["schemas"]["QuestionText"]["maxLength"], 100_000);
     }
 }

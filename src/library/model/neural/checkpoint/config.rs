@@ -199,7 +199,7 @@ impl EncoderConfig {
             let fault = if name.trim().is_empty() {
                 format!("class {label_idx} has no name")
             } else if self.labels[..label_idx].contains(name) {
-                format!("class {label_idx} is called {name:?} like one before it")
+                format!("class {label_idx} has the same name as an earlier class: {name:?}")
             } else {
                 continue;
             };
@@ -315,7 +315,7 @@ mod tests {
             check("\"id2label\"", &problem(&format!("{name:?}")), Some(name));
         }
         check("\"1\": \"good\", \"0\": \"bad\", \"2\": \"so so\"", "\"0\": \"a\"", Some("found 1"));
-        check("so so", "bad", Some("class 2 is called \"bad\""));
+        check("so so", "bad", Some("class 2 has the same name as an earlier class: \"bad\""));
         check("good", " ", Some("class 1 has no name"));
     }
 

@@ -142,7 +142,7 @@ impl Keys {
         match (self.get(name), self.get(other)) {
             (Some(one), Some(two)) if self.size(name)? != self.size(other)? => {
                 Err(Error::invalid(format!("{name:?} is {one} and {other:?} is {two}"))
-                    .with_hint("both are the same size: take the wrong one out"))
+                    .with_hint("both give the same size: remove the wrong one"))
             }
             (None, Some(_)) => self.size(other),
             _ => self.size(name),

@@ -69,7 +69,7 @@ pub(super) fn select(
         && found.get("classifier.weight").is_ok()
     {
         return Err(Error::invalid(
-            "a BERT's own classifier reads its pooler, which a DistilBERT has not",
+            "a BERT's own classifier needs the BERT's pooler, and a DistilBERT has no pooler",
         )
         .with_hint(FINE_TUNE));
     }

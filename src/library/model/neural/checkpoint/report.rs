@@ -6,7 +6,8 @@ use super::expected::CLASSIFIER_HEAD;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What to do with an encoder whose head is not there, or not a DistilBERT's.
-pub(super) const FINE_TUNE: &str = "give it a head of its own: `train distilbert --checkpoint DIR`";
+pub(super) const FINE_TUNE: &str =
+    "train a classification head for it: `train distilbert --checkpoint DIR`";
 
 /// A tensor that the configuration asks for and no file has.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -46,7 +46,7 @@ pub(super) fn open(files: &ModelFiles) -> Result<Tensors> {
 fn sharded(files: &ModelFiles, index: &Path, open: Open) -> Result<Tensors> {
     let text = fs::read_to_string(index).map_err(|source| Error::io("read", index, source))?;
     let index: Index = serde_json::from_str(&text)
-        .map_err(|source| Error::invalid("it is no index of weights").with_source(source))?;
+        .map_err(|source| Error::invalid("it is not an index of weights").with_source(source))?;
     let names: BTreeSet<&String> = index.weight_map.values().collect();
     let missing: Vec<&str> =
         names.iter().map(|name| name.as_str()).filter(|name| files.path(name).is_err()).collect();
@@ -60,7 +60,7 @@ fn sharded(files: &ModelFiles, index: &Path, open: Open) -> Result<Tensors> {
                 missing.join(", ")
             ),
         )
-        .with_hint("fetch them again, into the folder of the index"));
+        .with_hint("download them again, into the folder of the index"));
     }
     let mut shards: BTreeMap<&String, Tensors> = BTreeMap::new();
     for name in names {
@@ -70,7 +70,7 @@ fn sharded(files: &ModelFiles, index: &Path, open: Open) -> Result<Tensors> {
         let found = shards.get_mut(file).and_then(|shard| shard.remove(tensor));
         found.map(|found| (tensor.clone(), found)).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("the tensor {tensor} is not in {file}"))
-                .with_hint("the index and the weights do not belong together: fetch them again")
+                .with_hint("the index and the weights do not belong together: download them again")
         })
     };
     index.weight_map.iter().map(take).collect()

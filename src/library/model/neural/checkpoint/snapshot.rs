@@ -21,7 +21,7 @@ pub fn snapshot(folder: &Path) -> Result<PathBuf> {
     if folder.join(CONFIG_FILE).exists() || !snapshots.is_dir() {
         return Ok(folder.to_owned());
     }
-    let fetch = "fetch the model again, or name the folder of a snapshot";
+    let fetch = "download the model again, or name the folder of a snapshot";
     let fail = |kind, what| Error::new(kind, format!("{folder:?}: {what}")).with_hint(fetch);
     let main = folder.join("refs").join("main");
     match fs::read_to_string(&main) {
@@ -48,7 +48,7 @@ pub fn snapshot(folder: &Path) -> Result<PathBuf> {
                 (None, _) => Err(fail(ErrorKind::NotFound, "it has no snapshot".to_owned())),
                 (Some(_), others) => Err(fail(
                     ErrorKind::Invalid,
-                    format!("it has {} snapshots, and no refs/main that names one", others + 1),
+                    format!("it has {} snapshots, and no refs/main that chooses one", others + 1),
                 )),
             }
         }

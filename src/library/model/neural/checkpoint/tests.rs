@@ -167,7 +167,7 @@ fn a_berts_own_classifier_is_refused_for_what_it_is() {
         }
     });
     let error = open(dir.path(), Head::Required).unwrap_err();
-    assert!(error.to_string().contains("reads its pooler"), "{error}");
+    assert!(error.to_string().contains("needs the BERT's pooler"), "{error}");
     assert!(error.hint().unwrap().contains("--checkpoint DIR"), "{error}");
     assert!(!open(dir.path(), Head::Optional).unwrap().has_head);
 }
@@ -258,7 +258,7 @@ fn what_an_index_lacks_is_named() {
         },
         "is not in model-00001-of-00002.safetensors",
     );
-    says(&|dir| fs::write(dir.join(INDEX), "{}").unwrap(), "no index of weights");
+    says(&|dir| fs::write(dir.join(INDEX), "{}").unwrap(), "not an index of weights");
     says(
         &|dir| {
             let text = fs::read_to_string(dir.join(INDEX)).unwrap();

@@ -160,12 +160,12 @@ impl NetConfig {
         for (name, size) in sizes {
             let most = if name == "n_layers" { MAX_LAYERS } else { i32::MAX as usize };
             if size == 0 || size > most {
-                return fail(format!("{name} must be in 1..={most}, found {size}"));
+                return fail(format!("{name} must be between 1 and {most}, found {size}"));
             }
         }
         for (name, rate) in rates {
             if !(0.0..1.0).contains(&rate) {
-                return fail(format!("{name} must be in 0.0..1.0, found {rate}"));
+                return fail(format!("{name} must be at least 0 and below 1, found {rate}"));
             }
         }
         if self.n_classes() < 2 {
@@ -176,7 +176,7 @@ impl NetConfig {
                 fail(format!("n_heads must divide dim, found {} heads of {}", c.n_heads, c.dim))
             }
             Self::Cnn(c) if c.widths.is_empty() => {
-                fail("widths must be at least one number".into())
+                fail("widths must contain at least one number".into())
             }
             _ => Ok(()),
         }
@@ -205,14 +205,14 @@ mod tests {
         let bert = DistilBertConfig { n_heads: 5, ..Default::default() };
         check(NetConfig::DistilBert(bert), "n_heads must divide dim, found 5 heads of 768");
         let cnn = CnnConfig { widths: vec![3, 0], ..Default::default() };
-        check(NetConfig::Cnn(cnn), "a width must be in 1..=2147483647, found 0");
+        check(NetConfig::Cnn(cnn), "a width must be between 1 and 2147483647, found 0");
         let cnn = CnnConfig { widths: Vec::new(), ..Default::default() };
-        check(NetConfig::Cnn(cnn), "widths must be at least one number");
+        check(NetConfig::Cnn(cnn), "widths must contain at least one number");
         for n_layers in [0, 2_000_000_000] {
             let lstm = LstmConfig { n_layers, ..Default::default() };
-            check(NetConfig::Lstm(lstm), "n_layers must be in 1..=1000");
+            check(NetConfig::Lstm(lstm), "n_layers must be between 1 and 1000");
         }
         let avgnet = AvgNetConfig { dropout: 1.0, ..Default::default() };
-        check(NetConfig::AvgNet(avgnet), "dropout must be in 0.0..1.0, found 1");
+        check(NetConfig::AvgNet(avgnet), "dropout must be at least 0 and below 1, found 1");
     }
 }

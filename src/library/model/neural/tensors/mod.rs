@@ -65,7 +65,7 @@ impl Tensors {
                 format!("{path:?} ({n_bytes} bytes) is not a whole safetensors file"),
             )
             .with_source(source)
-            .with_hint("it may be cut off, or a Git LFS pointer: fetch it again")
+            .with_hint("it may be incomplete, or a Git LFS pointer: download it again")
         })?;
         let start = file.bytes().as_ptr().addr();
         let tensors = parsed.iter().map(|(name, view)| {
@@ -132,7 +132,7 @@ impl Tensors {
     /// A number type that cannot be read.
     pub fn to_bytes(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>> {
         safetensors::serialize(self.stored()?, Some(metadata)).map_err(|source| {
-            Error::new(ErrorKind::Internal, "cannot lay tensors out as a file").with_source(source)
+            Error::new(ErrorKind::Internal, "cannot write tensors as a file").with_source(source)
         })
     }
 

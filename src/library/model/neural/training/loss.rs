@@ -131,7 +131,7 @@ fn add(sum: &mut Option<Tensor<2>>, gradient: Tensor<2>) {
 /// The error of a run whose numbers are no longer finite.
 pub(super) fn diverged(what: &str, value: f64) -> Error {
     Error::new(ErrorKind::Invalid, format!("training diverged: the {what} is {value}")).with_hint(
-        "train again with a smaller learning rate; resuming this run goes on from its last good \
-             checkpoint with the same one",
+        "train again with a smaller learning rate; a resumed run continues from its last good \
+             checkpoint with the same learning rate",
     )
 }

@@ -96,7 +96,7 @@ impl TrainSettings {
             [("warmup_ratio", self.warmup_ratio), ("label_smoothing", self.label_smoothing)]
         {
             if !(0.0..1.0).contains(&share) {
-                return fail(format!("{name} must be in 0.0..1.0, found {share}"));
+                return fail(format!("{name} must be at least 0 and below 1, found {share}"));
             }
         }
         if let ClassWeight::Given(weights) = &self.class_weight
@@ -110,7 +110,7 @@ impl TrainSettings {
                 "precision {} works on CUDA only, the device is {device}",
                 self.precision.name()
             ))
-            .with_hint("leave --precision out, or use --device cuda:0"));
+            .with_hint("leave out --precision, or use --device cuda:0"));
         }
         Ok(())
     }
@@ -136,7 +136,10 @@ mod tests {
         check(TrainSettings { weight_decay: -0.1, ..base() }, "weight_decay");
         let class_weight = ClassWeight::Given(vec![1.0, 0.0]);
         check(TrainSettings { class_weight, ..base() }, "class_weight must be numbers above 0");
-        check(TrainSettings { warmup_ratio: 1.0, ..base() }, "warmup_ratio must be in 0.0..1.0");
+        check(
+            TrainSettings { warmup_ratio: 1.0, ..base() },
+            "warmup_ratio must be at least 0 and below 1",
+        );
         check(TrainSettings { precision: Precision::Bf16, ..base() }, "works on CUDA only");
     }
 }

@@ -47,7 +47,7 @@ impl Workers {
         let pool = |idx: usize| {
             let n_own = n_threads * (idx + 1) / n_pools - n_threads * idx / n_pools;
             ThreadPoolBuilder::new().num_threads(n_own).build().map_err(|error| {
-                Error::new(ErrorKind::Io, format!("no threads to train on: {error}"))
+                Error::new(ErrorKind::Io, format!("cannot start the threads for training: {error}"))
             })
         };
         Ok(Self { pools: (0..n_pools).map(pool).collect::<Result<_>>()? })

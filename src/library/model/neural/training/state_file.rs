@@ -56,8 +56,9 @@ impl TrainState {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| corrupt(e.to_string()))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| corrupt(e.to_string()))?;
         let position = header.metadata().as_ref().and_then(|header| header.get(POSITION));
-        let position = position
-            .ok_or_else(|| corrupt(format!("the header has no {POSITION}: not such a file")))?;
+        let position = position.ok_or_else(|| {
+            corrupt(format!("the header has no {POSITION}: the file is not a train state"))
+        })?;
         let position: Position =
             serde_json::from_str(position).map_err(|e| corrupt(e.to_string()))?;
         let values = |name: &str| {

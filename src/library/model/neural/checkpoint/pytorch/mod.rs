@@ -60,7 +60,7 @@ fn archive(bytes: &[u8]) -> std::result::Result<(Pickle, Storages), Cause> {
         if entry.compression() != CompressionMethod::Stored {
             return Err(format!("its entry {} is compressed", entry.name()).into());
         }
-        let start = entry.data_start().ok_or("an entry of the archive has no start")?;
+        let start = entry.data_start().ok_or("the start of an entry of the archive is unknown")?;
         let range = usize::try_from(start)?..usize::try_from(start.saturating_add(entry.size()))?;
         if range.end > bytes.len() {
             return Err(format!("its entry {} is cut off", entry.name()).into());
@@ -101,7 +101,7 @@ fn one_after_another(bytes: &[u8]) -> std::result::Result<(Pickle, Storages), Ca
     }
     let mut storages = Storages::new();
     for key in keys.texts() {
-        let class = classes.get(key).ok_or_else(|| format!("no tensor is in storage {key}"))?;
+        let class = classes.get(key).ok_or_else(|| format!("no tensor uses storage {key}"))?;
         let n_bytes = bytes[at..].first_chunk().map(|n_numbers| {
             let n_numbers = usize::try_from(u64::from_le_bytes(*n_numbers)).ok()?;
             n_numbers.checked_mul(dtype(class)?.bitsize() / 8)
@@ -138,8 +138,8 @@ fn tensor(
     storages: &Storages,
 ) -> std::result::Result<Tensor, Cause> {
     let View { storage, offset, shape, strides } = view;
-    let dtype =
-        dtype(&storage.class).ok_or_else(|| format!("its numbers are a {}", storage.class))?;
+    let dtype = dtype(&storage.class)
+        .ok_or_else(|| format!("the type of its numbers, {}, is not supported", storage.class))?;
     let number: fn(&[u8]) -> f32 = match dtype {
         Dtype::F32 => |bytes| f32::from_le_bytes(array(bytes)),
         Dtype::F16 => |bytes| f16::from_le_bytes(array(bytes)).to_f32(),

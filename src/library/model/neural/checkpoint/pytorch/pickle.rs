@@ -318,9 +318,9 @@ impl<'a> Machine<'a> {
                 let pair = |pair: &Value| match pair {
                     Value::Items(pair) => match &self.items[*pair][..] {
                         [key, value] => Ok((key.clone(), value.clone())),
-                        _ => Err("a dict is made of something else than pairs"),
+                        _ => Err("a dict is not made of pairs"),
                     },
-                    _ => Err("a dict is made of something else than pairs"),
+                    _ => Err("a dict is not made of pairs"),
                 };
                 let entries: std::result::Result<_, _> =
                     self.items[*list].iter().map(pair).collect();
@@ -350,7 +350,7 @@ impl<'a> Machine<'a> {
                 [tensor, ..],
             ) => Ok(tensor.clone()),
             (name, _) if name.starts_with("torch._utils._rebuild_") => {
-                Err(format!("a tensor is one of {name}, which is not known").into())
+                Err(format!("a tensor is made by {name}, which is not supported").into())
             }
             _ => Ok(Value::Other),
         }
@@ -365,7 +365,7 @@ impl<'a> Machine<'a> {
             {
                 // Before PyTorch 0.4 a storage could be a part of another.
                 if !matches!(rest, [] | [Value::Other]) {
-                    return Err(format!("storage {key} is a part of another").into());
+                    return Err(format!("storage {key} is a part of another storage").into());
                 }
                 let storage = Rc::new(Storage { key: Rc::clone(key), class: Rc::clone(class) });
                 self.storages.push(Rc::clone(&storage));
@@ -378,7 +378,7 @@ impl<'a> Machine<'a> {
     fn sizes(&self, items: usize) -> Result<Vec<usize>> {
         let size = |value: &Value| match value {
             Value::Int(size) => Ok(usize::try_from(*size)?),
-            _ => Err("a shape holds something else than numbers".into()),
+            _ => Err("a shape holds something that is not a number".into()),
         };
         self.items[items].iter().map(size).collect()
     }
@@ -388,7 +388,7 @@ impl<'a> Machine<'a> {
             Value::Items(list) => self.items[list].extend(new),
             // Of a class of its own.
             Value::Other => {}
-            _ => return Err("something is appended to what is no list".into()),
+            _ => return Err("a value is appended to something that is not a list".into()),
         }
         Ok(())
     }
@@ -397,7 +397,7 @@ impl<'a> Machine<'a> {
         match *self.top()? {
             Value::Dict(dict) => self.dicts[dict].extend(new),
             Value::Other => {}
-            _ => return Err("something is put into what is no dict".into()),
+            _ => return Err("a value is put into something that is not a dict".into()),
         }
         Ok(())
     }
@@ -413,7 +413,8 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self, slot: u32) -> Result<()> {
-        let value = self.memo.get(&slot).ok_or_else(|| format!("nothing was kept as {slot}"))?;
+        let value =
+            self.memo.get(&slot).ok_or_else(|| format!("no value was stored in slot {slot}"))?;
         self.stack.push(value.clone());
         Ok(())
     }
@@ -462,7 +463,7 @@ impl<'a> Machine<'a> {
 }
 
 fn underflow() -> Cause {
-    "the pickle takes a value that is not there".into()
+    "the pickle takes a value from an empty stack".into()
 }
 
 /// An integer of any length, little-endian, two's complement: one too long for us is no size.
