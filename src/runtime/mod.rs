@@ -19,7 +19,7 @@ pub use checkpoint::checkpoint;
 pub use input::{input, password};
 pub use kept::Kept;
 #[doc(hidden)]
-pub use print::{PrintsTo, turn};
+pub use print::{PrintsTo, print};
 #[cfg(all(feature = "program", not(trialbook_prelude)))]
 pub(crate) use protocol::{Ask, Ended, MARK, RUNTIME_SYMBOL, SOCKET_ENV, Tell};
 pub use session::trialbook_runtime;
