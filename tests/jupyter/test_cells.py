@@ -187,6 +187,13 @@ def test_a_static_that_begins_anew_says_so(shared) -> None:
     assert answer.text("stderr") == "note: statics that begin anew with their types: X\n"
 
 
+def test_a_static_that_is_not_kept_says_so(shared) -> None:
+    fresh(shared)
+    answer = ok(shared, "fn f() -> u8 { static mut N: u8 = 0; unsafe { N += 1; N } }")
+    assert "note: `N` begins anew in every cell" in answer.text("stderr")
+    assert "note" not in ok(shared, "f()").text("stderr")
+
+
 def test_a_moved_variable_is_explained(shared) -> None:
     fresh(shared)
     shown = story(shared.execute("let v = vec![1];\ndrop(v);\nv.len()"))

@@ -327,6 +327,17 @@ impl Engine {
             changed.extend(more);
             hidden.extend(scope.hidden_by(items));
         }
+        let items = source.items.iter().chain(expanded.iter().flat_map(|(_, made)| &made.items));
+        let forgotten: Vec<&str> =
+            items.flat_map(|item| &item.forgotten).map(String::as_str).collect();
+        let notes: Vec<String> = match forgotten.as_slice() {
+            [] => Vec::new(),
+            names => Vec::from([format!(
+                "`{}` begins anew in every cell: a `static mut` inside of an item does; move it \
+                 out of there, or use an atomic or a lock",
+                names.join("`, `")
+            )]),
+        };
         let renewed =
             scope.renew(&[&changed[..], &self.scope.reimported(source)].concat(), cell.number);
         // A variable of a type that is redefined here cannot be taken any more.
@@ -355,17 +366,10 @@ impl Engine {
                 let program = draft.program();
                 self.check(&program)?;
             }
-            return Ok(Prepared {
-                scope,
-                lost,
-                hidden,
-                renewed,
-                notes: Vec::new(),
-                compiled: None,
-            });
+            return Ok(Prepared { scope, lost, hidden, renewed, notes, compiled: None });
         }
         let compiled = Some(self.compile(&mut draft)?);
-        Ok(Prepared { scope, lost, hidden, renewed, notes: Vec::new(), compiled })
+        Ok(Prepared { scope, lost, hidden, renewed, notes, compiled })
     }
 
     fn compile(&mut self, draft: &mut Draft<'_>) -> Result<Compiled, Failure> {

@@ -73,6 +73,8 @@ pub(crate) struct SourceItem {
     pub(crate) is_open: bool,
     /// Every `static` in it, taken apart: one whose value can change is one for all cells.
     pub(crate) statics: Vec<ItemStatics>,
+    /// The names of statics in it that begin anew in every cell.
+    pub(crate) forgotten: Vec<String>,
 }
 
 /// The statics that one declaration makes.
@@ -195,7 +197,14 @@ impl Source {
                 keys.push(text[place.clone()].to_owned());
                 let statics = statics::of_call(call, place.clone()).into_iter().collect();
                 let range = place;
-                source.items.push(SourceItem { keys, types: Vec::new(), range, is_open, statics });
+                source.items.push(SourceItem {
+                    keys,
+                    types: Vec::new(),
+                    range,
+                    is_open,
+                    statics,
+                    forgotten: Vec::new(),
+                });
                 continue;
             }
             match statement {
@@ -238,7 +247,8 @@ impl Source {
             self.crates.push(krate.ident.to_string());
         }
         let statics = statics::of_item(item, &range);
-        self.items.push(SourceItem { keys, types, range, is_open, statics });
+        let forgotten = statics::forgotten(item);
+        self.items.push(SourceItem { keys, types, range, is_open, statics, forgotten });
     }
 
     fn declare(&mut self, pattern: &Pat, has_else: bool) {

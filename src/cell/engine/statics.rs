@@ -28,6 +28,23 @@ pub(super) fn of_item(item: &Item, range: &Range<usize>) -> Vec<ItemStatics> {
     found.list
 }
 
+/// Every `static mut` inside of `item`, which cannot be one for all cells.
+pub(super) fn forgotten(item: &Item) -> Vec<String> {
+    struct Mutable(Vec<String>);
+    impl<'ast> Visit<'ast> for Mutable {
+        fn visit_item_static(&mut self, item: &'ast syn::ItemStatic) {
+            if matches!(item.mutability, syn::StaticMutability::Mut(_)) {
+                self.0.push(item.ident.to_string());
+            }
+        }
+    }
+    let mut found = Mutable(Vec::new());
+    if !matches!(item, Item::Static(_)) {
+        found.visit_item(item);
+    }
+    found.0
+}
+
 /// The statics of a call of `thread_local!` or `lazy_static!`, which lies at `range`.
 pub(super) fn of_call(call: &syn::Macro, range: Range<usize>) -> Option<ItemStatics> {
     let kind = match macros::name(call)?.as_str() {
@@ -192,6 +209,13 @@ mod tests {
             &[(Lazy, "pub", "u8", "f()"), (Lazy, "", "u8", "2")],
         );
         check("lazy_static! { #[x] static ref A: u8 = f(); }", &[]);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_known() {
+        let forgotten = |text: &str| Source::parse(text, &|_| false).items[0].forgotten.clone();
+        assert_eq!(forgotten("fn f() { static mut N: u8 = 1; static M: A = A; }"), ["N"]);
+        assert_eq!(forgotten("static mut N: u8 = 1;"), [""; 0]);
     }
 
     #[test]
