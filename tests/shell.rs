@@ -367,6 +367,42 @@ fn what_was_typed_outlives_a_kill() {
 }
 
 #[test]
+fn what_is_offered_is_taken_over() {
+    const ALT_RIGHT: &str = "\u{1b}[1;3C";
+    let book = Trialbook::new();
+    let mut person = Person::at(book.store(), &[]);
+    person.sees("[1] ");
+    person.types(":sql select 20 * 2 + 2 as kept\r");
+    person.sees("42");
+    person.sees("[2] ");
+    // Right, End as two kinds of terminals send it, Ctrl-E and Ctrl-F take all of it.
+    let mut number = 2;
+    for key in ["\u{1b}[C", "\u{1b}[F", "\u{1b}OF", "\u{5}", "\u{6}"] {
+        person.types(":sql select 20");
+        person.sees("* 2 + 2 as kept");
+        person.types(&format!("{key}\r"));
+        person.sees("42");
+        number += 1;
+        person.sees(&format!("[{number}] "));
+    }
+    // Alt-F and the arrow with Alt or Ctrl take a word.
+    for key in ["\u{1b}f", ALT_RIGHT, "\u{1b}[1;5C"] {
+        person.types(":sql select 20");
+        person.sees("* 2");
+        person.types(&format!("{key} - 3 as less\r"));
+        person.sees("37");
+        number += 1;
+        person.sees(&format!("[{number}] "));
+    }
+    // Where nothing is offered they move: to the end, and over a word.
+    person.types(&format!("sql select 1 as\u{1}:\u{5} ten\u{1}{ALT_RIGHT}{ALT_RIGHT} 9 +\r"));
+    person.sees("10");
+    number += 1;
+    person.sees(&format!("[{number}] "));
+    person.leaves();
+}
+
+#[test]
 fn tab_completes_verbs_flags_and_names() {
     let book = Trialbook::new();
     book.json(&["data", "sample", "reviews"]);

@@ -62,9 +62,10 @@ VALUES = [
             "macro_rules! make { ($name:ident, $n:expr) => { fn $name() -> i32 { $n } } }",
             "make!(seven, 7);",
             "make!(eight, 8)",
+            "make!(seven, 9);",
             "seven() + eight()",
         ],
-        "15",
+        "17",
     ),
     ("an import over an item", ["struct Error;", "use std::io::Error;", 'Error::other("x").to_string()'], '"x"'),
     ("and an item over that", ["use std::io::Error;", "#[derive(Debug)] struct Error(u8);", "Error(1)"], "Error(1)"),
@@ -87,6 +88,76 @@ VALUES = [
         ],
         "3",
     ),
+    (
+        "a static per thread keeps its value",
+        [
+            "use std::cell::Cell; thread_local! { static A: Cell<u8> = const { Cell::new(1) }; static B: Cell<u8> = Cell::new(2) }",
+            "A.set(5); B.with(|b| b.set(6));",
+            "(A.get(), B.get(), std::thread::spawn(|| A.get()).join().unwrap())",
+        ],
+        "(5, 6, 1)",
+    ),
+    (
+        "a static inside of a function keeps its value",
+        [
+            "use std::sync::atomic::{AtomicU32, Ordering::SeqCst}; fn next() -> u32 { static N: AtomicU32 = AtomicU32::new(0); N.fetch_add(1, SeqCst) }",
+            "next(); next();",
+            "next()",
+        ],
+        "2",
+    ),
+    (
+        "a static of an own type keeps its value",
+        [
+            "use std::sync::atomic::{AtomicU32, Ordering::SeqCst}; struct Hits { n: AtomicU32 } static HITS: Hits = Hits { n: AtomicU32::new(0) };",
+            "HITS.n.fetch_add(3, SeqCst);",
+            "HITS.n.load(SeqCst)",
+        ],
+        "3",
+    ),
+    (
+        "a static mut keeps its value until it is defined again",
+        [
+            "static mut N: u32 = 1; fn bump() -> u32 { unsafe { N += 1; N } }",
+            "bump(); unsafe { N += 10; }",
+            "let before = bump();",
+            "static mut N: u32 = 1;",
+            "(before, bump())",
+        ],
+        "(13, 2)",
+    ),
+    (
+        "a static that a macro makes keeps its value",
+        [
+            "use std::sync::atomic::{AtomicU32, Ordering::SeqCst}; macro_rules! counter { ($n:ident) => { static $n: AtomicU32 = AtomicU32::new(0); } }",
+            "counter!(HITS);",
+            "HITS.fetch_add(3, SeqCst);",
+            "HITS.load(SeqCst)",
+        ],
+        "3",
+    ),
+    (
+        "a static is what it is declared as",
+        [
+            "use std::sync::atomic::{AtomicU32, Ordering::SeqCst}; static N: AtomicU32 = AtomicU32::new(1); static M: &AtomicU32 = &N;",
+            "fn bump<T: std::borrow::Borrow<AtomicU32>>(it: &T) -> u32 { it.borrow().fetch_add(1, SeqCst) }",
+            "bump(&N); bump(&M); M.fetch_add(1, SeqCst);",
+            "bump(&N)",
+        ],
+        "4",
+    ),
+    (
+        "a static begins anew when its type does",
+        [
+            "struct S(u64); static X: std::sync::Mutex<Option<S>> = std::sync::Mutex::new(None);",
+            "*X.lock()? = Some(S(5));",
+            "struct S(String);",
+            "X.lock()?.as_ref().map(|s| s.0.len())",
+        ],
+        "None",
+    ),
+    ("unsafe code is forbidden", ["#![forbid(unsafe_code)]\nlet a = 1;", "fn f() -> i32 { 3 }", "f() + a"], "4"),
+    ("a cell may be strict", ["#![deny(warnings, missing_docs)]\nlet mut a = 1;", "a += 1;", "a"], "2"),
     ("an attribute for the whole cell", ["#![allow(unused)]\nlet a = 1; a"], "1"),
     ("a cell that awaits", ["tokio::time::sleep(std::time::Duration::from_millis(5)).await; 1"], "1"),
 ]
@@ -96,6 +167,116 @@ VALUES = [
 def test_the_last_cell_has_its_value(shared, cells, expected) -> None:
     fresh(shared)
     assert value(ok(shared, *cells)) == expected
+
+
+def test_what_is_forbidden_is_refused_in_later_cells_too(shared) -> None:
+    fresh(shared)
+    ok(shared, "#![forbid(unsafe_code)]", "1")
+    for cell, lint in [
+        ("unsafe { 1 }", "unsafe_code"),
+        ("unsafe fn g() {}", "unsafe_code"),
+        ("#[allow(unsafe_code)] fn h() {}", "E0453"),
+    ]:
+        shown = story(shared.execute(cell))
+        assert lint in shown and shown.count("error") == 1 and f"   1 | {cell}" in shown, shown
+
+
+def test_a_static_that_begins_anew_says_so(shared) -> None:
+    fresh(shared)
+    answer = ok(shared, "struct S(u8); static X: std::sync::Mutex<S> = std::sync::Mutex::new(S(1));", "struct S(i8);")
+    assert answer.text("stderr") == "note: statics that begin anew with their types: X\n"
+
+
+def test_a_static_that_is_not_kept_says_so(shared) -> None:
+    fresh(shared)
+    answer = ok(shared, "fn f() -> u8 { static mut N: u8 = 0; unsafe { N += 1; N } }")
+    assert "note: `N` begins anew in every cell" in answer.text("stderr")
+    assert "note" not in ok(shared, "f()").text("stderr")
+
+
+def test_a_moved_variable_is_explained(shared) -> None:
+    fresh(shared)
+    shown = story(shared.execute("let v = vec![1];\ndrop(v);\nv.len()"))
+    assert "value moved here" in shown and "move occurs because `v` has type" in shown, shown
+    ok(shared, "let v = vec![1];")
+    shown = story(shared.execute("drop(v);\nv.len()"))
+    assert "value moved here" in shown and "move occurs because `v` has type" in shown, shown
+    assert value(ok(shared, "v.len()")) == "1"
+    # Moved by a later cell, and by the very cell that declared it.
+    for cells in (["drop(v);"], ["let v = vec![1]; drop(v);"]):
+        ok(shared, *cells)
+        shown = story(shared.execute("v.len()"))
+        assert re.search(r"note: `v` was moved by cell \d+$", shown), shown
+    ok(shared, "struct T; let t = T;", "struct T(u8);")
+    shown = story(shared.execute("let t = &t;"))
+    assert re.search(r"note: `t` went with its type, which cell \d+ redefined$", shown), shown
+    ok(shared, "let text = String::from(\"a\"); let part = text.as_str();")
+    shown = story(shared.execute("part.len()"))
+    assert re.search(r"note: `part` lived only in cell \d+$", shown), shown
+
+
+def crate(folder, name: str, library: str, manifest: str = "") -> str:
+    """A crate in `folder`; the command that adds it."""
+    (folder / name / "src").mkdir(parents=True)
+    (folder / name / "Cargo.toml").write_text(
+        f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n{manifest}'
+    )
+    (folder / name / "src/lib.rs").write_text(library)
+    return f':dep {name} = {{ path = "{folder / name}" }}'
+
+
+MAKER = """
+#[macro_export] macro_rules! make { ($n:ident, $v:expr) => { pub fn $n() -> i32 { $v } } }
+#[macro_export] macro_rules! counter {
+    ($n:ident) => { pub static $n: ::std::sync::atomic::AtomicU32 = ::std::sync::atomic::AtomicU32::new(0); }
+}
+#[macro_export] macro_rules! twice { ($e:expr) => { $e * 2 } }
+#[macro_export] macro_rules! say { ($($a:tt)*) => { println!($($a)*) } }
+"""
+
+DERIVER = """
+use proc_macro::TokenStream;
+#[proc_macro_derive(Named)]
+pub fn named(item: TokenStream) -> TokenStream {
+    let name = item.into_iter().map(|token| token.to_string()).skip_while(|token| token != "struct").nth(1).unwrap();
+    format!("impl {name} {{ pub fn name() -> &'static str {{ {name:?} }} }}").parse().unwrap()
+}
+#[proc_macro]
+pub fn define(item: TokenStream) -> TokenStream {
+    format!("pub fn {item}() -> u8 {{ 9 }}").parse().unwrap()
+}
+"""
+
+
+def test_macros_of_added_crates_make_items_that_live_on(shared, tmp_path) -> None:
+    fresh(shared)
+    ok(shared, crate(tmp_path, "maker", MAKER), crate(tmp_path, "deriver", DERIVER, "[lib]\nproc-macro = true\n"))
+    ok(shared, "use maker::make;", "make!(five, 5);", "maker::make!(six, 6);\nmaker::make!(seven, 7)")
+    assert value(ok(shared, "five() + six() + seven()")) == "18"
+    assert value(ok(shared, "make!(five, 50);", "five()")) == "50"
+    assert value(ok(shared, "let n = 3;\nlet doubled = maker::twice!(n);", "doubled + maker::twice!(n)")) == "12"
+    assert ok(shared, 'let word = "hi";\nmaker::say!("{word} {n}");').text() == "hi 3\n"
+    ok(shared, "use std::sync::atomic::Ordering::SeqCst;", "maker::counter!(HITS);", "HITS.fetch_add(2, SeqCst);")
+    assert value(ok(shared, "HITS.load(SeqCst)")) == "2"
+    assert value(ok(shared, "use deriver::Named; #[derive(Named)] struct A;", "#[derive(Named)] struct B;", "(A::name(), B::name())")) == '("A", "B")'
+    assert value(ok(shared, "deriver::define!(nine);", "nine()")) == "9"
+    fresh(shared)
+    ok(shared, f':dep maker = {{ path = "{tmp_path / "maker"}" }}', "#[macro_use] extern crate maker;", "make!(one, 1);")
+    assert value(ok(shared, "one()")) == "1"
+
+
+def test_a_static_ref_keeps_its_value(shared, tmp_path) -> None:
+    """As the crate lazy_static makes it, without a network to fetch it from."""
+    lazy_static = """
+pub trait LazyStatic { fn initialize(lazy: &Self); }
+pub fn initialize<T: LazyStatic>(lazy: &T) { LazyStatic::initialize(lazy) }
+#[macro_export] macro_rules! lazy_static { ($($t:tt)*) => { compile_error!("the cell has it") } }
+"""
+    fresh(shared)
+    ok(shared, crate(tmp_path, "lazy_static", lazy_static), "use lazy_static::lazy_static; use std::sync::Mutex;")
+    ok(shared, "lazy_static! { static ref SEEN: Mutex<Vec<u8>> = Mutex::new(vec![1]); pub static ref N: usize = SEEN.lock().unwrap().len(); }")
+    ok(shared, "lazy_static::initialize(&N); SEEN.lock()?.push(2);")
+    assert value(ok(shared, "(SEEN.lock()?.len(), *N)")) == "(2, 1)"
 
 
 def test_an_unfinished_block_costs_nothing(shared) -> None:
@@ -208,6 +389,42 @@ def test_what_a_thread_writes_later_arrives_at_once(own) -> None:
     assert answer.text() == "early\n"
     message = own.next_published(msg_id, timeout=10)
     assert message["content"] == {"name": "stdout", "text": "late\n"}
+
+
+LATER = (
+    "std::thread::spawn(|| for n in 0..8 {{ std::thread::sleep(std::time::Duration::from_millis(150)); "
+    '{prints}!("{name} {{n}}"); }});'
+)
+
+
+def test_what_threads_write_arrives_at_the_cell_that_started_them(own) -> None:
+    ok(own, "1")
+    sent = {}
+    for name, prints in [("first", "println"), ("second", "eprintln")]:
+        sent[own.client.execute(LATER.format(prints=prints, name=name))] = name
+    sent[own.client.execute('let say: fn() = || println!("task"); tokio::spawn(async move { say() }).await?;')] = "task"
+    busy = "for _ in 0..4 { std::thread::sleep(std::time::Duration::from_millis(150)); println!(\"own\"); }"
+    sent[own.client.execute(busy)] = "own"
+    seen = {name: [] for name in sent.values()}
+    end = time.monotonic() + 30
+    while time.monotonic() < end and [len(lines) for lines in seen.values()] != [8, 8, 1, 4]:
+        message = own.client.get_iopub_msg(timeout=10)
+        if message["msg_type"] == "stream":
+            seen[sent[message["parent_header"]["msg_id"]]] += message["content"]["text"].splitlines()
+    numbered = [[f"{name} {n}" for n in range(8)] for name in ("first", "second")]
+    assert list(seen.values()) == [*numbered, ["task"], ["own"] * 4]
+
+
+def test_the_panic_of_a_thread_is_told_in_its_cell(own) -> None:
+    ok(own, "use std::sync::atomic::{AtomicBool, Ordering::SeqCst}; static GO: AtomicBool = AtomicBool::new(false);")
+    wait = "while !GO.load(SeqCst) { std::thread::yield_now(); }"
+    msg_id = own.client.execute(f'std::thread::spawn(|| {{ {wait} panic!("late"); }});')
+    own.client.execute("GO.store(true, SeqCst); std::thread::sleep(std::time::Duration::from_millis(300));")
+    message = {"msg_type": ""}
+    while message["msg_type"] != "stream":
+        message = own.client.get_iopub_msg(timeout=60)
+    assert message["content"]["name"] == "stderr" and "panicked" in message["content"]["text"]
+    assert message["parent_header"]["msg_id"] == msg_id
 
 
 def test_both_streams_keep_their_order(shared) -> None:

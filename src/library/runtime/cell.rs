@@ -27,6 +27,8 @@ pub struct Cell {
     variables: Variables,
     fresh: Fresh,
     ended: Option<Ended>,
+    /// The types of the statics that cells share, by symbol.
+    shared: BTreeMap<String, TypeId>,
 }
 
 /// The variables that the running cell declares. They replace older ones only when it ends well.
@@ -70,6 +72,21 @@ impl Cell {
             });
         }
         found
+    }
+
+    /// Whether the static called `name`, which lies under `symbol`, has the type `T` in this cell as in
+    /// those before it. If not, the cell is refused.
+    pub fn shares<T: 'static>(&mut self, name: &str, symbol: &str) -> bool {
+        let id = TypeId::of::<T>();
+        let is_same = *self.shared.entry(symbol.to_owned()).or_insert(id) == id;
+        if !is_same {
+            self.ended = Some(Ended::Refused {
+                message: format!(
+                    "the type of the static `{name}` means another one by now: run its definition again"
+                ),
+            });
+        }
+        is_same
     }
 
     /// Runs a cell's code; a panic in it is caught.
@@ -312,6 +329,16 @@ mod tests {
             *count += 1;
             assert_eq!(*count, expected);
         }
+    }
+
+    #[test]
+    fn a_static_of_another_type_refuses_the_cell() {
+        let mut cell = Cell::default();
+        assert!(cell.shares::<u8>("N", "s") && cell.shares::<u8>("N", "s"));
+        assert!(cell.shares::<i8>("N", "t") && !cell.shares::<i8>("N", "s"));
+        assert!(
+            matches!(cell.finish(), Ended::Refused { message } if message.contains("static `N`"))
+        );
     }
 
     #[test]

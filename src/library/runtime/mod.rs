@@ -18,7 +18,7 @@ pub use checkpoint::checkpoint;
 pub use input::{input, password};
 pub use kept::Kept;
 #[doc(hidden)]
-pub use print::{PrintsTo, turn};
+pub use print::{PrintsTo, print};
 pub use protocol::{Ask, Ended, MARK, RUNTIME_SYMBOL, SOCKET_ENV, Tell};
 pub use session::trialbook_runtime;
 

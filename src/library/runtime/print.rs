@@ -1,12 +1,17 @@
-//! `println!` and its kin for cells: two streams keep no order between them, so whenever a cell turns
-//! from one to the other both get a mark, and who reads them can tell which came first.
+//! `println!` and its kin for cells. Two streams keep no order between them, so whenever a cell turns
+//! from one to the other both get a mark, and who reads them can tell which came first. What a thread
+//! prints is marked with the number of the cell whose code it runs: that cell may be over by then.
 
 use std::{
+    fmt::Arguments,
     io::{self, Write},
     sync::{Mutex, PoisonError},
 };
 
-use super::{protocol::MARK, session::is_served};
+use super::{
+    protocol::MARK,
+    session::{is_served, is_thread_of_cells},
+};
 
 /// One of the two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +22,47 @@ pub enum PrintsTo {
     Stderr,
 }
 
-/// Says that what is printed next goes to `stream`. Outside of a session of ours it does nothing.
-pub fn turn(stream: PrintsTo) {
-    static LAST: Mutex<(PrintsTo, u64)> = Mutex::new((PrintsTo::Stdout, 0));
-    if !is_served() {
-        return;
+/// Prints as the standard library's macros do. `cell` is the number of the cell whose code this is, 0
+/// where that does not matter.
+///
+/// # Panics
+/// When the stream cannot be written, as they do.
+pub fn print(stream: PrintsTo, cell: u64, text: Arguments<'_>) {
+    if let Err(error) = try_print(stream, cell, text) {
+        let name = if stream == PrintsTo::Stdout { "stdout" } else { "stderr" };
+        panic!("failed printing to {name}: {error}");
     }
+}
+
+/// As [`print`], without the panic.
+pub(super) fn try_print(stream: PrintsTo, cell: u64, text: Arguments<'_>) -> io::Result<()> {
+    let is_served = is_served();
+    if is_served {
+        turn(stream);
+    }
+    match stream {
+        _ if is_served && cell != 0 && !is_thread_of_cells() => of_cell(stream, cell, text),
+        PrintsTo::Stdout => io::stdout().write_fmt(text),
+        PrintsTo::Stderr => io::stderr().write_fmt(text),
+    }
+}
+
+/// Prints between two marks, whole: what is formatted may print as well, and is done before.
+fn of_cell(stream: PrintsTo, cell: u64, text: Arguments<'_>) -> io::Result<()> {
+    let marked = format!("{MARK}of {cell}\n{text}{MARK}of 0\n");
+    match stream {
+        PrintsTo::Stdout => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(marked.as_bytes())?;
+            stdout.flush()
+        }
+        PrintsTo::Stderr => io::stderr().lock().write_all(marked.as_bytes()),
+    }
+}
+
+/// Marks that what is printed next goes to `stream`.
+fn turn(stream: PrintsTo) {
+    static LAST: Mutex<(PrintsTo, u64)> = Mutex::new((PrintsTo::Stdout, 0));
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if last.0 == stream {
         return;
@@ -36,52 +76,83 @@ pub fn turn(stream: PrintsTo) {
     let _ = stderr.write_all(mark.as_bytes()).and_then(|()| stderr.flush());
 }
 
-/// [`std::print!`], in order with what goes to standard error.
+/// [`std::print!`] in the code of a cell, whose number comes first.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __print {
-    ($($arg:tt)*) => {{
-        $crate::runtime::turn($crate::runtime::PrintsTo::Stdout);
-        ::std::print!($($arg)*)
-    }};
+    ($cell:literal, $($arg:tt)*) => {
+        $crate::runtime::print(
+            $crate::runtime::PrintsTo::Stdout, $cell, ::std::format_args!($($arg)*))
+    };
 }
 
-/// [`std::println!`], in order with what goes to standard error.
+/// [`std::println!`] in the code of a cell, whose number comes first.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __println {
-    ($($arg:tt)*) => {{
-        $crate::runtime::turn($crate::runtime::PrintsTo::Stdout);
-        ::std::println!($($arg)*)
-    }};
+    ($cell:literal,) => {
+        $crate::runtime::print($crate::runtime::PrintsTo::Stdout, $cell, ::std::format_args!("\n"))
+    };
+    ($cell:literal, $($arg:tt)*) => {
+        $crate::runtime::print($crate::runtime::PrintsTo::Stdout, $cell,
+            ::std::format_args!("{}\n", ::std::format_args!($($arg)*)))
+    };
 }
 
-/// [`std::eprint!`], in order with what goes to standard output.
+/// [`std::eprint!`] in the code of a cell, whose number comes first.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __eprint {
-    ($($arg:tt)*) => {{
-        $crate::runtime::turn($crate::runtime::PrintsTo::Stderr);
-        ::std::eprint!($($arg)*)
-    }};
+    ($cell:literal, $($arg:tt)*) => {
+        $crate::runtime::print(
+            $crate::runtime::PrintsTo::Stderr, $cell, ::std::format_args!($($arg)*))
+    };
 }
 
-/// [`std::eprintln!`], in order with what goes to standard output.
+/// [`std::eprintln!`] in the code of a cell, whose number comes first.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __eprintln {
-    ($($arg:tt)*) => {{
-        $crate::runtime::turn($crate::runtime::PrintsTo::Stderr);
-        ::std::eprintln!($($arg)*)
-    }};
+    ($cell:literal,) => {
+        $crate::runtime::print($crate::runtime::PrintsTo::Stderr, $cell, ::std::format_args!("\n"))
+    };
+    ($cell:literal, $($arg:tt)*) => {
+        $crate::runtime::print($crate::runtime::PrintsTo::Stderr, $cell,
+            ::std::format_args!("{}\n", ::std::format_args!($($arg)*)))
+    };
 }
 
-/// [`std::dbg!`], in order with what goes to standard output.
+/// [`std::dbg!`] in the code of a cell, whose number comes first.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __dbg {
-    ($($arg:tt)*) => {{
-        $crate::runtime::turn($crate::runtime::PrintsTo::Stderr);
-        ::std::dbg!($($arg)*)
-    }};
+    ($cell:literal,) => {
+        $crate::__eprintln!($cell, "[{}:{}:{}]", ::std::file!(), ::std::line!(), ::std::column!())
+    };
+    ($cell:literal, $value:expr $(,)?) => {
+        // A `match` keeps what the value borrows from alive, as in the standard library.
+        match $value {
+            value => {
+                $crate::__eprintln!($cell, "[{}:{}:{}] {} = {:#?}", ::std::file!(), ::std::line!(),
+                    ::std::column!(), ::std::stringify!($value), &value);
+                value
+            }
+        }
+    };
+    ($cell:literal, $($value:expr),+ $(,)?) => {
+        ($($crate::__dbg!($cell, $value)),+,)
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_macros_take_what_those_of_the_standard_library_take() {
+        let name = "x";
+        __eprintln!(0,);
+        __eprintln!(0, "{name} {:?} {n}", 1, n = 2);
+        __dbg!(0,);
+        let (value, text) = __dbg!(0, 1 + 1, String::from("a"),);
+        assert_eq!((value, __dbg!(0, text)), (2, "a".to_owned()));
+    }
 }

@@ -23,6 +23,10 @@ pub enum Ask {
     Run {
         /// The compiled cell.
         library: std::path::PathBuf,
+        /// The cell's number, where what its threads print is marked with it; 0 otherwise.
+        cell: u64,
+        /// Whether cells to come mean its statics by theirs.
+        is_shared: bool,
     },
     /// Set the flag that loops look at.
     Interrupt,

@@ -5,10 +5,11 @@
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     io::{self, BufRead, BufReader, Write},
     os::unix::net::UnixStream,
     panic::PanicHookInfo,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -17,12 +18,15 @@ use std::{
     thread::ThreadId,
 };
 
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
+
 use crate::{
     error::{Error, ErrorKind},
     progress::Interrupt,
     runtime::{
         cell::{self, Cell},
         input,
+        print::{PrintsTo, try_print},
         protocol::{Ask, ENTRY, Ended, MARK, SOCKET_ENV, Tell},
         stdin,
     },
@@ -78,11 +82,12 @@ fn serve(socket: &UnixStream) -> io::Result<()> {
     tell(socket, &Tell::Ready)?;
     for ask in asked {
         match ask {
-            Ask::Run { library } => {
+            Ask::Run { library, cell: number, is_shared } => {
+                note_cell(&library, number);
                 Interrupt::of_process().lower();
                 drop(PANIC.lock().unwrap_or_else(PoisonError::into_inner).take());
                 stdin::set_busy(true);
-                let ended = run(&mut cell, &library);
+                let ended = run(&mut cell, &library, is_shared);
                 stdin::set_busy(false);
                 end_streams();
                 tell(socket, &Tell::Done { ended, variables: cell.names() })?;
@@ -97,12 +102,26 @@ fn serve(socket: &UnixStream) -> io::Result<()> {
     Ok(())
 }
 
+/// The numbers of cells by the names under which the compiler knew their programs.
+static NUMBERS: Mutex<BTreeMap<PathBuf, u64>> = Mutex::new(BTreeMap::new());
+
+fn note_cell(library: &Path, number: u64) {
+    let program = library.with_extension("rs");
+    let program = program.file_name().map(PathBuf::from).unwrap_or_default();
+    NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).insert(program, number);
+}
+
 /// Whether an interpreter answers this process's questions.
 static IS_SERVED: AtomicBool = AtomicBool::new(false);
 
 /// Whether an interpreter answers this process's questions.
 pub(super) fn is_served() -> bool {
     IS_SERVED.load(Ordering::Relaxed)
+}
+
+/// Whether the calling thread is the one that runs cells.
+pub(super) fn is_thread_of_cells() -> bool {
+    CELLS.get() == Some(&std::thread::current().id())
 }
 
 /// Hands an answer to the question that waits for it, else to who reads standard input.
@@ -123,10 +142,13 @@ fn tell(mut socket: &UnixStream, told: &Tell) -> io::Result<()> {
     socket.write_all(line.as_bytes())
 }
 
-fn run(cell: &mut Cell, library: &Path) -> Ended {
+fn run(cell: &mut Cell, library: &Path, is_shared: bool) -> Ended {
+    // The loader binds a global symbol to the first library that defined it: a static of one symbol is
+    // then one for all cells.
+    let scope = if is_shared { RTLD_GLOBAL } else { RTLD_LOCAL };
     // SAFETY: the interpreter compiled this file against the prelude that this code is part of; its
     // only initialisers are those that rustc makes.
-    let library = match unsafe { libloading::Library::new(library) } {
+    let library = match unsafe { Library::open(Some(library), RTLD_NOW | scope) } {
         Ok(library) => library,
         Err(error) => return Ended::Refused { message: format!("cannot load the cell: {error}") },
     };
@@ -164,13 +186,17 @@ fn note_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     *PANIC.lock().unwrap_or_else(PoisonError::into_inner) =
         Some(Ended::Panic { message: message.clone(), place: place.clone() });
-    if CELLS.get() == Some(&thread.id()) {
+    if is_thread_of_cells() {
         return;
     }
     // A panic in another thread does not end the cell; it must not be silent either.
     let name = thread.name().unwrap_or("unnamed").to_owned();
+    let numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let number = place.as_ref().and_then(|(file, ..)| numbers.get(Path::new(file)).copied());
+    drop(numbers);
     let place = place.map(|(file, line, _)| format!(" at {file}:{line}")).unwrap_or_default();
-    let _ = writeln!(io::stderr(), "thread `{name}` panicked{place}: {message}");
+    let said = format_args!("thread `{name}` panicked{place}: {message}\n");
+    let _ = try_print(PrintsTo::Stderr, number.unwrap_or_default(), said);
 }
 
 fn panic_message(payload: &dyn Any) -> String {

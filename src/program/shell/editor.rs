@@ -60,6 +60,9 @@ impl CellEditor {
             let history = MemHistory::with_config(&config);
             let mut editor = Editor::with_history(config, history)?;
             editor.set_helper(Some(Knowledge { assistant, is_final: Cell::new(false) }));
+            for (key, handler) in hint::bindings() {
+                editor.bind_sequence(key, handler);
+            }
             for entry in entries {
                 editor.add_history_entry(entry.source.as_str())?;
             }

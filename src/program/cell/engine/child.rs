@@ -23,7 +23,10 @@ use trialbook::{
     store::{STORE_ENV, Store},
 };
 
-use crate::cell::{engine::show::Late, front::Stream};
+use crate::cell::{
+    engine::show::{Late, Owners},
+    front::Stream,
+};
 
 /// The environment variable that tells the child which prelude to load.
 const PRELUDE_ENV: &str = "TRIALBOOK_CELL_PRELUDE";
@@ -52,6 +55,7 @@ pub(crate) struct Child {
     /// What was taken from the queue between cells and is for the next one.
     held_back: VecDeque<Happened>,
     late: Arc<Mutex<Option<Late>>>,
+    owners: Owners,
     n_answers: u64,
 }
 
@@ -156,7 +160,16 @@ impl Child {
         follow(stdout, Stream::Stdout, sender.clone(), Arc::clone(&late));
         follow(stderr, Stream::Stderr, sender.clone(), Arc::clone(&late));
         listen(socket.try_clone().map_err(cannot)?, sender);
-        Ok(Self { process, socket, happened, held_back: VecDeque::new(), late, n_answers: 0 })
+        let owners = Owners::default();
+        Ok(Self {
+            process,
+            socket,
+            happened,
+            held_back: VecDeque::new(),
+            late,
+            owners,
+            n_answers: 0,
+        })
     }
 
     /// Asks the child for something.
@@ -184,6 +197,11 @@ impl Child {
     /// How many answers it was given.
     pub(crate) fn n_answers(&self) -> u64 {
         self.n_answers
+    }
+
+    /// Where what its cells print belongs.
+    pub(crate) fn owners(&self) -> &Owners {
+        &self.owners
     }
 
     /// The socket, for others who ask.

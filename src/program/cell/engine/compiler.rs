@@ -74,6 +74,9 @@ impl Compiler {
         let library = self.dir.join(format!("{name}.so"));
         let Some(lld) = self.lld.as_ref().filter(|_| !settings.full_link) else {
             let mut rustc = self.rustc(program, name, settings)?;
+            if cfg!(target_os = "linux") {
+                rustc.arg(format!("-Clink-arg=-Wl,{OWN_FUNCTIONS}"));
+            }
             rustc.arg("-o").arg(&library);
             run(rustc, running)?;
             return Ok(library);
@@ -85,10 +88,18 @@ impl Compiler {
         // The prelude is in the child already, its symbols are global there: reading its symbol
         // table here would cost more than all else together.
         let mut link = Command::new(lld);
-        link.args(["-shared", "-z", "undefs", "--gc-sections", "--eh-frame-hdr", "-o"])
-            .arg(&library)
-            .arg(&object)
-            .args(&self.builtins);
+        link.args([
+            "-shared",
+            OWN_FUNCTIONS,
+            "-z",
+            "undefs",
+            "--gc-sections",
+            "--eh-frame-hdr",
+            "-o",
+        ])
+        .arg(&library)
+        .arg(&object)
+        .args(&self.builtins);
         run(link, running)?;
         // Only the library is needed from here on.
         let _ = std::fs::remove_file(object);
@@ -108,6 +119,22 @@ impl Compiler {
         run(rustc, running)
     }
 
+    /// `program` with its macros expanded.
+    pub(crate) fn expand(
+        &self,
+        program: &Program,
+        name: &str,
+        settings: &Settings,
+        running: &Running,
+    ) -> Result<String, Refusal> {
+        let expanded = self.dir.join(format!("{name}.expanded.rs"));
+        let mut rustc = self.rustc(program, name, settings)?;
+        rustc.arg("-Zunpretty=expanded").arg("-o").arg(&expanded);
+        run(rustc, running)?;
+        let text = std::fs::read_to_string(&expanded);
+        Ok(text.map_err(|source| Error::io("read", &expanded, source))?)
+    }
+
     /// The file name under which the compiler knows the program `name`.
     pub(crate) fn file(name: &str) -> String {
         format!("{name}.rs")
@@ -121,8 +148,8 @@ impl Compiler {
         let mut rustc = Command::new(&self.rustc);
         rustc
             .current_dir(&self.dir)
-            // Two flags that stable compilers keep behind this variable make cells fast and their
-            // types nameable.
+            // Three flags that stable compilers keep behind this variable make cells fast, their
+            // types nameable and their macros known.
             .env("RUSTC_BOOTSTRAP", "1")
             .envs(settings.environment.iter().map(|(name, value)| (name, value)))
             .args(["--edition=2024", "--crate-type=cdylib", "--crate-name=cell"])
@@ -139,6 +166,10 @@ impl Compiler {
         Ok(rustc)
     }
 }
+
+/// A cell calls the functions that it was compiled with, where one before it left others of the same
+/// symbols. Not so with data: a static is the one of the first.
+const OWN_FUNCTIONS: &str = "-Bsymbolic-functions";
 
 /// Untrimmed paths name a type so that the next cell can name it.
 const UNTRIMMED: &str = "-Ztrim-diagnostic-paths=no";

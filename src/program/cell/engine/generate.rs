@@ -87,11 +87,27 @@ impl Draft<'_> {
         declared.map(|declared| declared.name.as_str()).filter(is_kept)
     }
 
+    /// Whether its code may start threads or tasks that print when other cells run. A program that
+    /// says which cell it is of can serve no other.
+    pub(crate) fn spawns(&self) -> bool {
+        self.text.contains("spawn") || self.scope.items_text().contains("spawn")
+    }
+
     /// The program that runs the cell.
     pub(crate) fn program(&self) -> Program {
         let mut program = self.head();
         program.push("#[unsafe(no_mangle)]");
-        program.push("pub extern \"C\" fn trialbook_cell(__cell: &mut trialbook::runtime::Cell) {");
+        program.push(
+            "pub extern \"C\" fn trialbook_cell(__cell: &mut trialbook::runtime::Cell) {\n\
+             __trialbook_run(__cell)\n}",
+        );
+        self.scope.write_lints(&mut program);
+        program.push("fn __trialbook_run(__cell: &mut trialbook::runtime::Cell) {");
+        for (name, symbol, type_name) in self.scope.shared() {
+            program.push("if !__cell.shares::<");
+            program.copy(type_name);
+            program.push(&format!(">({name:?}, {symbol:?}) {{ return; }}"));
+        }
         let taken = self.taken();
         for name in &taken {
             let variable = &self.scope.variables[*name];
@@ -189,7 +205,8 @@ impl Draft<'_> {
 
     fn head(&self) -> Program {
         let mut program = Program::default();
-        self.scope.write(self.header, &mut program);
+        let cell = if self.spawns() { self.cell.number } else { 0 };
+        self.scope.write(self.header, cell, &mut program);
         if !self.own_tokio && words(self.text).contains("tokio") {
             program.push("use trialbook::runtime::tokio;");
         }
@@ -200,7 +217,9 @@ impl Draft<'_> {
         for statement in &self.source.statements {
             program.copy(&self.place(statement));
             // What follows must not become part of a statement that ends without a semicolon.
-            program.push(";");
+            if !self.text[statement.clone()].ends_with(';') {
+                program.push(";");
+            }
         }
     }
 

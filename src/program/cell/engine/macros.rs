@@ -11,6 +11,57 @@ pub(super) fn is_known(name: &str) -> bool {
     MAKE_ITEMS.contains(&name)
 }
 
+/// Macros of the standard library and of the prelude that make values or nothing.
+const MAKE_VALUES: [&str; 31] = [
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "cfg",
+    "column",
+    "concat",
+    "dbg",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "df",
+    "eprint",
+    "eprintln",
+    "file",
+    "format",
+    "format_args",
+    "include_bytes",
+    "include_str",
+    "line",
+    "matches",
+    "module_path",
+    "panic",
+    "print",
+    "println",
+    "stringify",
+    "todo",
+    "unimplemented",
+    "unreachable",
+    "vec",
+    "write",
+    "writeln",
+];
+
+/// Whether the macro called by `path` is one of the standard library or of the prelude.
+pub(super) fn is_of_std(path: &str) -> bool {
+    let root = path.split("::").find(|part| !part.is_empty()).unwrap_or_default();
+    let is_plain = !path.contains("::");
+    matches!(root, "std" | "core" | "alloc" | "trialbook" | "tokio")
+        || is_plain && (MAKE_VALUES.contains(&path) || is_known(path))
+}
+
+/// The path by which a macro is called.
+pub(super) fn path(call: &syn::Macro) -> String {
+    let root = if call.path.leading_colon.is_some() { "::" } else { "" };
+    let names: Vec<String> =
+        call.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+    format!("{root}{}", names.join("::"))
+}
+
 /// The name by which a macro is called.
 pub(super) fn name(call: &syn::Macro) -> Option<String> {
     call.path.segments.last().map(|last| last.ident.to_string())

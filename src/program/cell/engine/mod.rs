@@ -6,6 +6,7 @@ mod attempt;
 mod child;
 mod compiler;
 mod diagnostic;
+mod expand;
 mod generate;
 mod macros;
 mod program;
@@ -14,6 +15,7 @@ mod running;
 mod scope;
 mod show;
 mod source;
+mod statics;
 mod stream;
 mod types;
 
@@ -58,6 +60,12 @@ pub(crate) struct Engine {
     style: Style,
     own_tokio: bool,
     header: Option<String>,
+    /// Whether the person has added crates.
+    has_crates: bool,
+    /// Whether the macros of those crates make items, by the path by which they were called.
+    macros: BTreeMap<String, bool>,
+    /// Those that the present cell calls and that do not seem to.
+    undecided: Vec<String>,
     library_dirs: Vec<PathBuf>,
     store: Store,
     grace: Duration,
@@ -102,6 +110,10 @@ struct Prepared {
     lost: Vec<String>,
     /// The variables whose names its items take.
     hidden: Vec<String>,
+    /// The statics that begin anew, since their types are redefined.
+    renewed: Vec<String>,
+    /// What else the person should know.
+    notes: Vec<String>,
     /// What is to run, where there are statements.
     compiled: Option<Compiled>,
 }
@@ -114,6 +126,12 @@ struct Compiled {
     /// The number of the cell that was compiled.
     cell: u64,
     not_restored: Vec<String>,
+    /// The variables that it declares and does not keep, with why.
+    gone: Vec<(String, String)>,
+    /// Whether what it prints is marked with its number.
+    spawns: bool,
+    /// Whether it has statics that the loader binds to those of earlier cells.
+    is_shared: bool,
     types: BTreeMap<String, TypeName>,
     notes: Vec<String>,
 }
@@ -129,6 +147,9 @@ impl Engine {
             style: Style::default(),
             own_tokio: false,
             header: None,
+            has_crates: false,
+            macros: BTreeMap::new(),
+            undecided: Vec::new(),
             library_dirs: parts.library_dirs,
             store: parts.store,
             grace: parts.grace,
@@ -161,6 +182,9 @@ impl Engine {
             arguments.clear();
         }
         arguments.extend(built.rustc_args());
+        if arguments != self.settings.arguments {
+            self.macros.clear();
+        }
         self.settings = Settings {
             opt_level: config.opt_level().to_owned(),
             arguments,
@@ -179,6 +203,7 @@ impl Engine {
         };
         self.own_tokio = dependencies.has("tokio");
         self.header = built.header();
+        self.has_crates = !built.externs.is_empty();
         self.keeps_variables = config.preserve_vars_on_panic;
         self.environment =
             config.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -224,8 +249,24 @@ impl Engine {
         text: &str,
         front: &dyn Front,
     ) -> Result<(), Failure> {
-        let Prepared { scope, lost, hidden, compiled } = self.prepare(cell, offset, text)?;
+        let Prepared { scope, lost, hidden, renewed, notes, compiled } =
+            self.prepare(cell, offset, text)?;
+        self.decide();
         self.scope = scope;
+        if !renewed.is_empty() {
+            let names = renewed.join(", ");
+            self.note(front, &format!("statics that begin anew with their types: {names}"));
+        }
+        for note in notes {
+            self.note(front, &note);
+        }
+        for name in &lost {
+            let story = format!(
+                "  = note: `{name}` went with its type, which cell {} redefined",
+                cell.number
+            );
+            self.gone.insert(name.clone(), story);
+        }
         for (names, why) in [
             (lost, "lost with their redefined types"),
             (hidden, "variables whose names items have taken over"),
@@ -252,9 +293,22 @@ impl Engine {
         offset: usize,
         text: &str,
     ) -> Result<Prepared, Failure> {
-        let own = &self.scope;
-        let source = Source::parse(text, &|name| macros::is_known(name) || own.makes_items(name));
-        self.prepare_source(cell, offset, text, &source)
+        let mut source = self.parse(cell, offset, text);
+        let Some(expanded) = self.expand_items(cell, offset, text, &mut source) else {
+            return self.prepare_source(cell, offset, text, &source, &[]);
+        };
+        let items = &expanded.items;
+        if let Ok(prepared) = self.prepare_source(cell, offset, text, &expanded.source, items) {
+            return Ok(prepared);
+        }
+        // What a macro makes may mean something inside of the macro alone.
+        let mut prepared = self.prepare_source(cell, offset, text, &source, &[])?;
+        let names = expanded.names.join("!`, `");
+        prepared.notes.push(format!(
+            "the statics that `{names}!` makes begin anew in every cell: only a `static` that is \
+             written in a cell, or whose text a macro makes, is one for all"
+        ));
+        Ok(prepared)
     }
 
     fn prepare_source(
@@ -263,11 +317,31 @@ impl Engine {
         offset: usize,
         text: &str,
         source: &Source,
+        expanded: &[(Arc<CellText>, Source)],
     ) -> Result<Prepared, Failure> {
-        let (scope, changed) = self.scope.with(cell, offset, source);
+        let (mut scope, mut changed) = self.scope.with(cell, offset, source);
+        let mut hidden = scope.hidden_by(source);
+        for (text, items) in expanded {
+            let more;
+            (scope, more) = scope.with(text, 0, items);
+            changed.extend(more);
+            hidden.extend(scope.hidden_by(items));
+        }
+        let items = source.items.iter().chain(expanded.iter().flat_map(|(_, made)| &made.items));
+        let forgotten: Vec<&str> =
+            items.flat_map(|item| &item.forgotten).map(String::as_str).collect();
+        let notes: Vec<String> = match forgotten.as_slice() {
+            [] => Vec::new(),
+            names => Vec::from([format!(
+                "`{}` begins anew in every cell: a `static mut` inside of an item does; move it \
+                 out of there, or use an atomic or a lock",
+                names.join("`, `")
+            )]),
+        };
+        let renewed =
+            scope.renew(&[&changed[..], &self.scope.reimported(source)].concat(), cell.number);
         // A variable of a type that is redefined here cannot be taken any more.
         let lost = scope.variables_of(&changed);
-        let hidden = scope.hidden_by(source);
         let mut visible = scope.clone();
         visible.variables.retain(|name, _| !lost.contains(name) && !hidden.contains(name));
         let header = self.header.clone();
@@ -285,15 +359,17 @@ impl Engine {
         if source.statements.is_empty() && source.shown.is_none() {
             let has_items = !source.items.is_empty()
                 || !source.imports.is_empty()
-                || !source.attributes.is_empty();
+                || !source.attributes.is_empty()
+                || !source.lints.is_empty()
+                || !expanded.is_empty();
             if has_items {
                 let program = draft.program();
                 self.check(&program)?;
             }
-            return Ok(Prepared { scope, lost, hidden, compiled: None });
+            return Ok(Prepared { scope, lost, hidden, renewed, notes, compiled: None });
         }
-        let compiled = self.compile(&mut draft)?;
-        Ok(Prepared { scope, lost, hidden, compiled: Some(compiled) })
+        let compiled = Some(self.compile(&mut draft)?);
+        Ok(Prepared { scope, lost, hidden, renewed, notes, compiled })
     }
 
     fn compile(&mut self, draft: &mut Draft<'_>) -> Result<Compiled, Failure> {
@@ -332,9 +408,17 @@ impl Engine {
             }
         };
         self.programs.insert(Compiler::file(&file_stem(&library)), program);
+        let cell = draft.cell.number;
+        let mut gone = gone(draft, &notes);
         let mut kept = Vec::new();
         for name in draft.kept() {
             let declared = draft.source.declared.iter().find(|declared| declared.name == name);
+            if !matches!(types.get(name), Some(TypeName::Named(_))) {
+                gone.push((
+                    name.to_owned(),
+                    format!("  = note: `{name}` lived only in cell {cell}"),
+                ));
+            }
             match (types.get(name), declared) {
                 (Some(TypeName::Named(_)), Some(declared)) => kept.push(declared.clone()),
                 (Some(TypeName::Nameless(what)), _) => notes.push(format!(
@@ -353,8 +437,17 @@ impl Engine {
             .filter(|name| draft.left_out.contains(&Role::Restore((*name).to_owned())))
             .map(str::to_owned)
             .collect();
-        let cell = draft.cell.number;
-        let compiled = Compiled { library, kept, cell, not_restored, types, notes };
+        let compiled = Compiled {
+            library,
+            kept,
+            cell,
+            not_restored,
+            gone,
+            spawns: draft.spawns(),
+            is_shared: draft.scope.shared().next().is_some(),
+            types,
+            notes,
+        };
         self.compiled.insert(key, compiled.clone());
         Ok(compiled)
     }
@@ -448,6 +541,22 @@ impl Engine {
     pub(crate) fn last_errors(&self) -> &[serde_json::Value] {
         &self.last_errors
     }
+}
+
+/// The variables that the cell declares and that cannot be kept, each with what later cells that name it
+/// are told.
+fn gone(draft: &Draft<'_>, notes: &[String]) -> Vec<(String, String)> {
+    let cell = draft.cell.number;
+    let story = |name: &str| match notes.iter().any(|note| note.starts_with(&format!("`{name}` ")))
+    {
+        true => format!("  = note: `{name}` lived only in cell {cell}"),
+        false => format!("  = note: `{name}` was moved by cell {cell}"),
+    };
+    let left_out = draft.left_out.iter().filter_map(|role| match role {
+        Role::Put(name) => Some((name.clone(), story(name))),
+        _ => None,
+    });
+    left_out.collect()
 }
 
 fn file_stem(library: &std::path::Path) -> String {

@@ -1,5 +1,7 @@
 //! Runs a compiled cell in the child and keeps the books in step with it.
 
+use std::sync::Arc;
+
 use trialbook::{
     error::Result,
     runtime::{Ask, Ended},
@@ -22,13 +24,22 @@ impl Engine {
         let late = self.late_front.clone();
         let child = self.child()?;
         child.set_late(None);
-        let asked = child.ask(&Ask::Run { library: compiled.library.clone() });
+        let marked = compiled.spawns.then_some(compiled.cell);
+        if let (Some(late), Some(cell)) = (&late, marked) {
+            child.owners().add(cell, Arc::clone(late));
+        }
+        child.owners().set_running(marked);
+        let library = compiled.library.clone();
+        let (cell, is_shared) = (marked.unwrap_or_default(), compiled.is_shared);
+        let asked = child.ask(&Ask::Run { library, cell, is_shared });
         let listening = child.socket().map(|socket| running.child(socket));
         let ended = match (asked, listening) {
             (Ok(()), Ok(part)) => {
                 let ended = show::follow(child, front, &running, grace);
                 drop(part);
-                child.set_late(late.map(show::Late::new));
+                child.owners().set_running(None);
+                let owners = child.owners().clone();
+                child.set_late(late.map(|late| show::Late::new(late, owners)));
                 ended
             }
             _ => show::Finish::Gone,
@@ -65,6 +76,7 @@ impl Engine {
             self.gone.insert(name.clone(), story);
         }
         if went_well {
+            self.gone.extend(compiled.gone.iter().cloned());
             for declared in &compiled.kept {
                 if let Some(TypeName::Named(type_name)) = compiled.types.get(&declared.name) {
                     let variable =

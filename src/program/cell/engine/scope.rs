@@ -5,16 +5,17 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::cell::engine::{
     macros,
     program::{CellText, Place, Program},
-    source::{Source, words},
+    source::{Import, Source, StaticKind, words},
 };
 
-/// The macros that keep the order of the two streams when they print.
+/// The macros that keep the order of the two streams when they print, and tell whose output it is.
 const PRINTS: [&str; 5] = ["dbg", "eprint", "eprintln", "print", "println"];
 
 /// Everything a new cell can name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     attributes: Vec<Place>,
+    lints: Vec<Place>,
     imports: Vec<ScopedImport>,
     items: Vec<ScopedItem>,
     /// The variables in the child, by name.
@@ -31,35 +32,114 @@ struct ScopedImport {
 #[derive(Debug, Clone)]
 struct ScopedItem {
     keys: Vec<String>,
-    type_name: Option<String>,
+    types: Vec<String>,
     place: Place,
     is_open: bool,
-    kept: Option<KeptPlaces>,
+    statics: Vec<Declaration>,
 }
 
-/// The pieces of a `static` that is one for all cells.
+/// The statics that one declaration makes, each with the name by which all cells know its value.
 #[derive(Debug, Clone)]
-struct KeptPlaces {
+struct Declaration {
+    place: Place,
+    list: Vec<(String, StaticPlaces)>,
+}
+
+/// A `static` in pieces.
+#[derive(Debug, Clone)]
+struct StaticPlaces {
+    kind: StaticKind,
     name: String,
     head: Place,
     type_name: Place,
     value: Place,
 }
 
-impl KeptPlaces {
-    /// Its value lies where it was first compiled; whoever is compiled later finds it by its name.
-    fn write(&self, program: &mut Program) {
-        program.copy(&self.head);
-        program.push(": trialbook::runtime::Kept<");
-        program.copy(&self.type_name);
-        let name = &self.name;
-        program.push(&format!("> = trialbook::runtime::Kept::new({name:?}, || {{ static VALUE: "));
-        program.copy(&self.type_name);
-        program.push("=");
-        program.copy(&self.value);
-        program.push("; &VALUE });");
+impl StaticPlaces {
+    /// Its value lies where it was first compiled; whoever is compiled later finds it by its `key`, or,
+    /// where `is_exported`, is bound to it by the loader.
+    fn write(&self, key: &str, is_exported: bool, program: &mut Program) {
+        let Self { kind, name, head, type_name, value } = self;
+        // What `Kept::new` finds under the key, between its type and its value.
+        let kept = |program: &mut Program, before: &str, around: &str, behind: &str| {
+            program.push(&format!("{before}: trialbook::runtime::Kept<{around}"));
+            program.copy(type_name);
+            program.push(&format!("{behind}> = trialbook::runtime::Kept::new({key:?}, || {{"));
+        };
+        match kind {
+            StaticKind::Plain if !is_exported => {
+                program.copy(head);
+                kept(program, "", "", "");
+                program.push("static VALUE: ");
+                program.copy(type_name);
+                program.push("=");
+                program.copy(value);
+                program.push("; &VALUE });");
+            }
+            StaticKind::Local => {
+                program.copy(head);
+                kept(program, "", "::std::thread::LocalKey<", ">");
+                program.push("::std::thread_local! { static VALUE: ");
+                program.copy(type_name);
+                program.push("=");
+                program.copy(value);
+                program.push("; } static KEY: ::std::thread::LocalKey<");
+                program.copy(type_name);
+                program.push("> = VALUE; &KEY });");
+            }
+            StaticKind::Lazy => {
+                program.copy(head);
+                program.push(&format!("struct {name} {{ __private: () }}"));
+                program.copy(head);
+                program.push(&format!(
+                    "static {name}: {name} = {name} {{ __private: () }};\n\
+                     impl ::std::ops::Deref for {name} {{ type Target = "
+                ));
+                program.copy(type_name);
+                program.push("; fn deref(&self) -> &Self::Target {");
+                kept(program, "static KEPT", "::std::sync::OnceLock<", ">");
+                program.push("static VALUE: ::std::sync::OnceLock<");
+                program.copy(type_name);
+                program.push("> = ::std::sync::OnceLock::new(); &VALUE }); KEPT.get_or_init(|| {");
+                program.copy(value);
+                program.push(&format!(
+                    "}}) }} }}\nimpl ::lazy_static::LazyStatic for {name} {{\n\
+                     fn initialize(lazy: &Self) {{ let _ = &**lazy; }} }}"
+                ));
+            }
+            StaticKind::Plain | StaticKind::Mutable => {
+                program.push(&format!("#[unsafe(export_name = {:?})]", symbol(key)));
+                program.copy(head);
+                program.push(":");
+                program.copy(type_name);
+                program.push("=");
+                program.copy(value);
+                program.push(";");
+            }
+        }
     }
 }
+
+/// The symbol of the static that all cells know by `key`.
+fn symbol(key: &str) -> String {
+    format!("trialbook_static_{}", key.replace(':', "_"))
+}
+
+/// What the name of a type has in it whose values code can change through a shared reference.
+const CHANGEABLE: [&str; 12] = [
+    "ArcSwap<",
+    "Atomic",
+    "Barrier",
+    "Cell<",
+    "Condvar",
+    "DashMap<",
+    "Lazy<",
+    "LazyLock<",
+    "Mutex<",
+    "OnceLock<",
+    "ReentrantLock<",
+    "RwLock<",
+];
 
 impl ScopedItem {
     fn has_name(&self, name: &str) -> bool {
@@ -108,6 +188,11 @@ impl Scope {
             scope.attributes.retain(|earlier| text(earlier) != text(&place));
             scope.attributes.push(place);
         }
+        for lint in &source.lints {
+            let place = place_of(lint);
+            scope.lints.retain(|earlier| text(earlier) != text(&place));
+            scope.lints.push(place);
+        }
         let mut changed = Vec::new();
         for import in &source.imports {
             scope.imports.retain(|earlier| earlier.name != import.name);
@@ -115,7 +200,7 @@ impl Scope {
             // its implementations: they would be those of the imported one.
             let is_earlier = |item: &ScopedItem| !Arc::ptr_eq(&item.place.cell, cell);
             let name = import.name.as_str();
-            let is_type = |item: &ScopedItem| item.type_name.as_deref() == Some(name);
+            let is_type = |item: &ScopedItem| item.types.iter().any(|own| own == name);
             if scope.items.iter().any(|item| is_earlier(item) && is_type(item)) {
                 changed.push(name.to_owned());
                 scope.items.retain(|item| !(is_earlier(item) && item.implements(name)));
@@ -134,35 +219,179 @@ impl Scope {
                 let is_earlier = |import: &ScopedImport| !Arc::ptr_eq(&import.place.cell, cell);
                 scope.imports.retain(|import| !(import.name == name && is_earlier(import)));
             }
-            if let Some(name) = &item.type_name {
+            for name in &item.types {
                 let same = |earlier: &ScopedItem| {
-                    earlier.type_name.as_ref() == Some(name) && text(&earlier.place) != text(&place)
+                    earlier.types.contains(name) && text(&earlier.place) != text(&place)
                 };
                 if scope.items.iter().any(same) {
                     changed.push(name.clone());
                 }
             }
+            // What a macro made is made again by the one that takes its place.
+            for name in item.keys.iter().filter_map(|key| key.strip_prefix("macro ")) {
+                let is_other = |it: &&ScopedItem| text(&it.place) != text(&place);
+                let is_redefined =
+                    scope.items.iter().filter(is_other).any(|earlier| earlier.has_name(name));
+                let made = scope.items.iter().filter(|it| words(text(&it.place)).contains(name));
+                changed.extend(made.filter(|_| is_redefined).flat_map(|it| it.types.clone()));
+            }
             scope.items.retain(|earlier| !earlier.keys.iter().any(|key| item.keys.contains(key)));
             scope.items.push(ScopedItem {
                 keys: item.keys.clone(),
-                type_name: item.type_name.clone(),
+                types: item.types.clone(),
                 place,
                 is_open: item.is_open,
-                kept: item.kept.as_ref().map(|kept| KeptPlaces {
-                    // A cell that is run again begins anew.
-                    name: format!("{}:{}", cell.number, kept.head.start + offset),
-                    head: place_of(&kept.head),
-                    type_name: place_of(&kept.type_name),
-                    value: place_of(&kept.value),
-                }),
+                statics: item
+                    .statics
+                    .iter()
+                    .map(|declaration| Declaration {
+                        place: place_of(&declaration.range),
+                        list: declaration
+                            .list
+                            .iter()
+                            .map(|item| {
+                                let start = item.value.start + offset;
+                                let places = StaticPlaces {
+                                    kind: item.kind,
+                                    name: item.name.clone(),
+                                    head: place_of(&item.head),
+                                    type_name: place_of(&item.type_name),
+                                    value: place_of(&item.value),
+                                };
+                                // A cell that is run again begins anew.
+                                (format!("{}:{start}:{}", cell.number, item.name), places)
+                            })
+                            .collect(),
+                    })
+                    .collect(),
             });
         }
         let changed = scope.with_users_of(changed);
         (scope, changed)
     }
 
-    /// Writes all that stands before the cell's own function.
-    pub(crate) fn write(&self, header: Option<&str>, program: &mut Program) {
+    /// Gives the statics whose type is one of `types` a fresh start in cell `number`: their values are
+    /// of the types as they were. Returns their names.
+    pub(crate) fn renew(&mut self, types: &[String], number: u64) -> Vec<String> {
+        let mut renewed = Vec::new();
+        let declarations = self.items.iter_mut().flat_map(|item| &mut item.statics);
+        for (key, item) in declarations.flat_map(|declaration| &mut declaration.list) {
+            let words = words(text(&item.type_name));
+            let is_old = !key.starts_with(&format!("{number}:"));
+            if is_old && types.iter().any(|name| words.contains(name.as_str())) {
+                *key = format!("{number}:{key}");
+                renewed.push(item.name.clone());
+            }
+        }
+        renewed
+    }
+
+    /// The statics that the loader binds to those of earlier cells: name, symbol and where the type is
+    /// written.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = (&str, String, &Place)> {
+        self.items.iter().flat_map(move |item| {
+            let of_item = item.statics.iter().flat_map(|declaration| &declaration.list);
+            of_item
+                .filter(|(_, places)| self.is_exported(item, places))
+                .map(|(key, places)| (places.name.as_str(), symbol(key), &places.type_name))
+        })
+    }
+
+    /// Whether the loader binds a static of `item` to the one of the cell that had it first. Its type
+    /// must mean the same everywhere, and loaders elsewhere keep libraries apart.
+    fn is_exported(&self, item: &ScopedItem, places: &StaticPlaces) -> bool {
+        let is_whole = item.statics.iter().any(|it| it.place.range == item.place.range);
+        match places.kind {
+            StaticKind::Mutable => true,
+            StaticKind::Plain => {
+                cfg!(target_os = "linux") && is_whole && self.is_changeable(places)
+            }
+            StaticKind::Local | StaticKind::Lazy => false,
+        }
+    }
+
+    /// The names that `source` imports from elsewhere than earlier cells did.
+    pub(crate) fn reimported(&self, source: &Source) -> Vec<String> {
+        let is_other = |import: &&Import| {
+            self.imports.iter().any(|it| it.name == import.name && it.code != import.code)
+        };
+        source.imports.iter().filter(is_other).map(|import| import.name.clone()).collect()
+    }
+
+    /// Whether the value of a `static` outlives its cell in another way than by being what it was.
+    fn is_changeable(&self, item: &StaticPlaces) -> bool {
+        item.kind != StaticKind::Plain || self.can_change(text(&item.type_name), &mut Vec::new())
+    }
+
+    /// Whether code can change a value of the type `name` through a shared reference, as far as its
+    /// name and the definitions of this session tell.
+    fn can_change<'a>(&'a self, name: &str, seen: &mut Vec<&'a str>) -> bool {
+        let squeezed: String = name.split_whitespace().collect();
+        if CHANGEABLE.iter().any(|mark| squeezed.contains(mark)) {
+            return true;
+        }
+        let words = words(name);
+        self.items.iter().any(|item| {
+            let is_named =
+                |own: &&String| words.contains(own.as_str()) && !seen.contains(&own.as_str());
+            let Some(own) = item.types.iter().find(is_named) else { return false };
+            seen.push(own);
+            self.can_change(text(&item.place), seen)
+        })
+    }
+
+    /// Writes what the person's own code must not do, before an item or a function of it.
+    pub(crate) fn write_lints(&self, program: &mut Program) {
+        /// What holds of sound cells too: they use what later ones use, and restate what earlier ones
+        /// said.
+        const OF_CELLS: &str = "dead_code, unreachable_code, unused_assignments, unused_imports, \
+                                unused_macros, unused_mut, unused_variables";
+        for lint in &self.lints {
+            let code = text(lint).replacen('!', "", 1);
+            // Nothing can be taken back of what is forbidden.
+            let is_wide = words(&code).iter().any(|word| {
+                ["unused", "warnings"].contains(word) || OF_CELLS.split(", ").any(|it| it == *word)
+            });
+            let code = if is_wide { code.replacen("forbid", "deny", 1) } else { code };
+            program.copy_as(&code, lint);
+            if is_wide {
+                program.push(&format!("#[allow({OF_CELLS})]"));
+            }
+        }
+    }
+
+    fn write_item(&self, item: &ScopedItem, program: &mut Program) {
+        let mut statics = item.statics.iter().flat_map(|declaration| &declaration.list);
+        // A symbol of its own is what `unsafe_code` is about, and the cell did not ask for it.
+        if !statics.any(|(_, places)| self.is_exported(item, places)) {
+            self.write_lints(program);
+        }
+        let mut rest = item.place.clone();
+        for declaration in &item.statics {
+            if !declaration.list.iter().any(|(_, item)| self.is_changeable(item)) {
+                continue;
+            }
+            let Place { cell, range } = &declaration.place;
+            let before = rest.range.start..range.start;
+            if !before.is_empty() {
+                program.copy(&Place { cell: Arc::clone(cell), range: before });
+            }
+            for (key, places) in &declaration.list {
+                places.write(key, self.is_exported(item, places), program);
+            }
+            rest.range.start = range.end;
+        }
+        if !rest.range.is_empty() {
+            program.copy(&rest);
+            if item.is_open {
+                program.push(";");
+            }
+        }
+    }
+
+    /// Writes all that stands before the cell's own function. `cell` is its number where it has to be
+    /// told from others while it prints, 0 otherwise.
+    pub(crate) fn write(&self, header: Option<&str>, cell: u64, program: &mut Program) {
         for attribute in &self.attributes {
             program.copy(attribute);
         }
@@ -170,12 +399,12 @@ impl Scope {
         program.push("use trialbook::prelude::*;");
         // Cells may have macros of these names of their own.
         let is_free = |name: &&str| {
-            let key = format!("macro {name}");
-            !self.items.iter().any(|item| item.keys.contains(&key))
-                && !self.imports.iter().any(|import| import.name == **name)
+            !self.has_macro(name) && !self.imports.iter().any(|import| import.name == **name)
         };
         for name in PRINTS.into_iter().filter(is_free) {
-            program.push(&format!("#[allow(unused_imports)] use trialbook::__{name} as {name};"));
+            program.push(&format!(
+                "macro_rules! {name} {{ ($($arg:tt)*) => {{ ::trialbook::__{name}!({cell}, $($arg)*) }} }}"
+            ));
         }
         for import in &self.imports {
             program.copy_as(&import.code, &import.place);
@@ -184,14 +413,7 @@ impl Scope {
         let is_macro = |item: &&ScopedItem| item.keys.iter().any(|key| key.starts_with("macro "));
         let (macros, others): (Vec<_>, Vec<_>) = self.items.iter().partition(is_macro);
         for item in macros.into_iter().chain(others) {
-            if let Some(kept) = &item.kept {
-                kept.write(program);
-                continue;
-            }
-            program.copy(&item.place);
-            if item.is_open {
-                program.push(";");
-            }
+            self.write_item(item, program);
         }
     }
 
@@ -199,6 +421,12 @@ impl Scope {
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.items.iter().any(|item| item.has_name(name))
             || self.imports.iter().any(|import| import.name == name)
+    }
+
+    /// Whether the macro called `name` was defined here.
+    pub(crate) fn has_macro(&self, name: &str) -> bool {
+        let key = format!("macro {name}");
+        self.items.iter().any(|item| item.keys.contains(&key))
     }
 
     /// Whether the macro called `name` was defined here and makes items.
@@ -219,7 +447,7 @@ impl Scope {
             let by_item = source
                 .items
                 .iter()
-                .any(|item| item.keys.contains(&value) || item.type_name.as_ref() == Some(name));
+                .any(|item| item.keys.contains(&value) || item.types.contains(name));
             let is_upper = name.starts_with(char::is_uppercase);
             by_item || is_upper && source.imports.iter().any(|import| import.name == *name)
         };
@@ -272,7 +500,7 @@ impl Scope {
                 .items
                 .iter()
                 .filter(|item| words(text(&item.place)).contains(types[done].as_str()))
-                .filter_map(|item| item.type_name.clone())
+                .flat_map(|item| item.types.clone())
                 .filter(|name| !types.contains(name))
                 .collect();
             types.extend(users);
@@ -316,6 +544,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_macro_makes_changes_with_the_macro() {
+        let rules = |item: &str| format!("macro_rules! make {{ ($n:ident) => {{ {item} }} }}");
+        let [first, second] = [rules("struct $n(u8);"), rules("struct $n(i8);")];
+        let types = |cells: &[&str]| {
+            let mut scope = Scope::default();
+            let mut changed = Vec::new();
+            for cell in cells {
+                let text = Arc::new(CellText { number: 1, text: (*cell).to_owned() });
+                let mut source = Source::parse(cell, &|name| name == "make");
+                for item in source.items.iter_mut().filter(|item| item.types.is_empty()) {
+                    item.types.extend((*cell == "make!(A);").then(|| "A".to_owned()));
+                }
+                (scope, changed) = scope.with(&text, 0, &source);
+            }
+            changed
+        };
+        assert_eq!(types(&[&first, "make!(A);", "struct B(A);", &second]), ["A", "B"]);
+        assert_eq!(types(&[&first, "make!(A);", &first]), [""; 0]);
+    }
+
+    #[test]
     fn of_an_item_and_an_import_of_one_name_the_later_wins() {
         let own = "struct Error; impl Error { fn f() {} } impl Clone for Error {} fn g() {}";
         let (scope, changed) = after(&[own, "use std::io::Error;"]);
@@ -335,9 +584,73 @@ mod tests {
         let (scope, _) = after(&[rules, "fn f() { make!(g); }", rules]);
         assert!(scope.makes_items("make") && !scope.makes_items("f"));
         let mut program = Program::default();
-        scope.write(None, &mut program);
+        scope.write(None, 0, &mut program);
         let text = program.text();
         assert!(text.find("macro_rules") < text.find("fn f"), "{text}");
+    }
+
+    fn program(scope: &Scope) -> String {
+        let mut program = Program::default();
+        scope.write(None, 0, &mut program);
+        program.text().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_static_that_can_change_is_one_for_all_cells() {
+        let kept = |text: &str| {
+            let program = program(&after(&[text]).0);
+            program.contains("Kept") || program.contains("export_name")
+        };
+        for text in [
+            "static N: Mutex<u8> = Mutex::new(1);",
+            "struct S { n: AtomicU8 } static N: S = S { n: AtomicU8::new(1) };",
+            "struct S(Mutex<u8>); type T = [S; 1]; static N: T = [S(Mutex::new(1))];",
+            "fn f() -> u8 { static N: AtomicU8 = AtomicU8::new(1); N.load(Relaxed) }",
+        ] {
+            assert!(kept(text), "{text}");
+        }
+        for text in [
+            "static N: u8 = 1;",
+            "struct S { n: u8, s: Vec<S> } static N: S = S { n: 1, s: vec![] };",
+            "const fn f() { static N: AtomicU8 = AtomicU8::new(1); }",
+        ] {
+            assert!(!kept(text), "{text}");
+        }
+        let text = program(&after(&["fn f() { g(); static N: Cell<u8> = C; h() } fn k() {}"]).0);
+        let ends = ["fn f() { g();", "h() } fn k() {}"].map(|part| text.contains(part));
+        assert_eq!(ends, [true; 2], "{text}");
+    }
+
+    #[test]
+    fn a_static_begins_anew_with_its_type() {
+        let cells = ["struct S(u8); static mut N: [S; 1] = [S(1)]; static M: Mutex<u8> = M;"];
+        let (mut scope, _) = after(&cells);
+        let symbols = |scope: &Scope| scope.shared().map(|shared| shared.1).collect::<Vec<_>>();
+        let before = symbols(&scope);
+        assert_eq!(scope.renew(&["S".to_owned()], 2), ["N"]);
+        let after = symbols(&scope);
+        assert_eq!((before.len(), after.len()), (2, 2));
+        assert_ne!(before[0], after[0]);
+        assert_eq!(before[1], after[1]);
+    }
+
+    #[test]
+    fn an_import_from_elsewhere_is_noticed() {
+        let (scope, _) = after(&["use a::{T, U};"]);
+        let source = Source::parse("use b::T; use a::U; use c::V;", &|_| false);
+        assert_eq!(scope.reimported(&source), ["T"]);
+    }
+
+    #[test]
+    fn what_is_forbidden_stands_before_every_item_and_nothing_else() {
+        let (scope, _) =
+            after(&["#![forbid(unsafe_code)]\nfn f() {}", "#![deny(warnings)]\nfn g() {}"]);
+        let text = program(&scope);
+        assert!(
+            text.contains("#[forbid(unsafe_code)] #[deny(warnings)] #[allow(dead_code,"),
+            "{text}"
+        );
+        assert!(!text.contains("#![") && text.matches("#[forbid").count() == 2, "{text}");
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Follows a running cell: hands what it writes to the front end, answers its questions, and ends
 //! the wait when the cell is over, the child is gone or an interrupt was not heeded in time.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use serde_json::Value;
 use trialbook::{
@@ -39,6 +43,54 @@ const LOOK: Duration = Duration::from_millis(50);
 /// before it says so: only a cell that closed its streams makes this wait.
 const END_LIMIT: Duration = Duration::from_millis(500);
 
+/// Where what is printed belongs: the cell that runs, unless a mark says that the code of an earlier
+/// one printed it. Both streams of a child share it, during its cells and between them.
+#[derive(Clone, Default)]
+pub(crate) struct Owners(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    fronts: BTreeMap<u64, Arc<dyn Front>>,
+    /// The cell that runs, where its output is marked at all.
+    running: Option<u64>,
+    /// Whose output standard output and standard error hold right now.
+    now: [u64; 2],
+}
+
+impl Owners {
+    /// This many cells are remembered; what the threads of older ones print goes where all else does.
+    const MOST: usize = 64;
+
+    /// What the threads of cell `number` print goes to `front`, also once the cell is over.
+    pub(crate) fn add(&self, number: u64, front: Arc<dyn Front>) {
+        let mut state = self.state();
+        state.fronts.insert(number, front);
+        if state.fronts.len() > Self::MOST {
+            state.fronts.pop_first();
+        }
+    }
+
+    /// The cell that runs from now on, if it has to be told from others.
+    pub(crate) fn set_running(&self, cell: Option<u64>) {
+        self.state().running = cell;
+    }
+
+    fn turn_to(&self, stream: Stream, cell: u64) {
+        self.state().now[usize::from(stream == Stream::Stderr)] = cell;
+    }
+
+    /// The front end of another cell than the one that runs, if what comes now belongs there.
+    fn of(&self, stream: Stream) -> Option<Arc<dyn Front>> {
+        let state = self.state();
+        let cell = state.now[usize::from(stream == Stream::Stderr)];
+        state.fronts.get(&cell).filter(|_| state.running != Some(cell)).cloned()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Follows the cell that `child` runs.
 pub(crate) fn follow(
     child: &mut Child,
@@ -46,7 +98,7 @@ pub(crate) fn follow(
     running: &Running,
     grace: Duration,
 ) -> Finish {
-    let mut following = Following::new(front);
+    let mut following = Following::new(front, child.owners().clone());
     let mut done = None;
     loop {
         if running.interrupted_for().is_some_and(|since| since > grace) && done.is_none() {
@@ -160,17 +212,18 @@ impl Turns {
     }
 }
 
-/// Hands what threads write after their cell to its front end.
+/// Hands what threads write between cells to the front end of their cell.
 pub(crate) struct Late {
     front: Arc<dyn Front>,
+    owners: Owners,
     stdout: Pieces,
     stderr: Pieces,
 }
 
 impl Late {
-    /// For the front end of the cell that has just ended.
-    pub(crate) fn new(front: Arc<dyn Front>) -> Self {
-        Self { front, stdout: Pieces::default(), stderr: Pieces::default() }
+    /// For the front end of the cell that has just ended, where no mark names another.
+    pub(crate) fn new(front: Arc<dyn Front>, owners: Owners) -> Self {
+        Self { front, owners, stdout: Pieces::default(), stderr: Pieces::default() }
     }
 
     /// Takes bytes of a stream.
@@ -181,11 +234,12 @@ impl Late {
         };
         for piece in pieces {
             match piece {
-                Piece::Bytes(bytes) => self.front.event(Event::Stream(stream, bytes)),
+                Piece::Bytes(bytes) => self.event(stream, Event::Stream(stream, bytes)),
                 Piece::Content { mime, data } if !is_ours(&mime) => {
                     let content = Content::default().with(&mime, value(&mime, data));
-                    self.front.event(Event::Display { content, id: None });
+                    self.event(stream, Event::Display { content, id: None });
                 }
+                Piece::Of(cell) => self.owners.turn_to(stream, cell),
                 // Between cells there is no value, and nobody to ask.
                 Piece::Content { .. }
                 | Piece::Input { .. }
@@ -196,13 +250,17 @@ impl Late {
         }
     }
 
+    fn event(&self, stream: Stream, event: Event) {
+        self.owners.of(stream).unwrap_or_else(|| Arc::clone(&self.front)).event(event);
+    }
+
     /// What was held back for more is shown as it is: the next cell begins.
     pub(crate) fn finish(&mut self) {
         for (stream, rest) in
             [(Stream::Stdout, self.stdout.rest()), (Stream::Stderr, self.stderr.rest())]
         {
             if !rest.is_empty() {
-                self.front.event(Event::Stream(stream, rest));
+                self.event(stream, Event::Stream(stream, rest));
             }
         }
     }
@@ -222,6 +280,7 @@ fn value(mime: &str, data: String) -> Value {
 
 struct Following<'a> {
     front: &'a dyn Front,
+    owners: Owners,
     stdout: Pieces,
     stderr: Pieces,
     waiting: Turns,
@@ -234,9 +293,10 @@ struct Following<'a> {
 }
 
 impl<'a> Following<'a> {
-    fn new(front: &'a dyn Front) -> Self {
+    fn new(front: &'a dyn Front, owners: Owners) -> Self {
         Self {
             front,
+            owners,
             stdout: Pieces::default(),
             stderr: Pieces::default(),
             waiting: Turns::default(),
@@ -282,7 +342,14 @@ impl<'a> Following<'a> {
     fn piece(&mut self, stream: Stream, piece: Piece, questions: &mut Vec<(String, bool)>) {
         match piece {
             Piece::Bytes(bytes) => self.bytes(stream, bytes),
-            Piece::Content { mime, data } => self.form(&mime, data),
+            Piece::Content { mime, data } => match self.owners.of(stream) {
+                Some(front) if !is_ours(&mime) => {
+                    let content = Content::default().with(&mime, value(&mime, data));
+                    front.event(Event::Display { content, id: None });
+                }
+                _ => self.form(&mime, data),
+            },
+            Piece::Of(cell) => self.owners.turn_to(stream, cell),
             Piece::Input { prompt, is_password } => {
                 self.flush_content();
                 questions.push((prompt, is_password));
@@ -297,6 +364,9 @@ impl<'a> Following<'a> {
     }
 
     fn bytes(&mut self, stream: Stream, bytes: Vec<u8>) {
+        if let Some(front) = self.owners.of(stream) {
+            return front.event(Event::Stream(stream, bytes));
+        }
         self.flush_content();
         self.front.event(Event::Stream(stream, bytes));
     }
@@ -423,6 +493,45 @@ mod tests {
                 assert_eq!(seen, "abcd", "{stdout_first} {n_at_once}");
             }
         }
+    }
+
+    #[derive(Default)]
+    struct Seen(Mutex<String>);
+
+    impl Front for Seen {
+        fn event(&self, event: Event) {
+            if let Event::Stream(_, bytes) = event {
+                self.0.lock().unwrap().push_str(&String::from_utf8(bytes).unwrap());
+            }
+        }
+
+        fn input(&self, _: &InputRequest) -> trialbook::error::Result<String> {
+            unreachable!("nothing is asked here")
+        }
+    }
+
+    #[test]
+    fn what_the_code_of_an_earlier_cell_prints_goes_to_its_front_end() {
+        use trialbook::runtime::MARK;
+        let [one, two] = [(); 2].map(|()| Arc::new(Seen::default()));
+        let owners = Owners::default();
+        owners.add(1, one.clone());
+        owners.add(2, two.clone());
+        owners.set_running(Some(2));
+        let running = Seen::default();
+        let mut following = Following::new(&running, owners.clone());
+        let of = |cell: u64, text: &str| format!("{MARK}of {cell}\n{text}{MARK}of 0\n");
+        let text = format!("a{}b{}c{}", of(1, "1"), of(2, "d"), of(9, "e"));
+        following.read(Stream::Stdout, text.as_bytes());
+        // The end of one cell may come in the middle of what another prints.
+        following.read(Stream::Stdout, format!("{MARK}of 1\n2").as_bytes());
+        owners.set_running(None);
+        let last = Arc::new(Seen::default());
+        let mut late = Late::new(last.clone(), owners);
+        late.take(Stream::Stdout, format!("3{MARK}of 0\nf{}", of(2, "4")).as_bytes());
+        late.take(Stream::Stderr, of(1, "5").as_bytes());
+        let seen = [&*one, &*two, &running, &*last].map(|seen| seen.0.lock().unwrap().clone());
+        assert_eq!(seen, ["1235", "4", "abdce", "f"]);
     }
 
     #[test]

@@ -11,13 +11,15 @@ use syn::{
     visit::{self, Visit},
 };
 
-use crate::cell::engine::macros;
+use crate::cell::engine::{macros, statics};
 
 /// A cell's Rust, in ranges of its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Source {
     /// `#![…]`.
     pub(crate) attributes: Vec<Range<usize>>,
+    /// `#![deny(…)]` and `#![forbid(…)]`: what the person's own code must not do.
+    pub(crate) lints: Vec<Range<usize>>,
     /// What `use` brings into scope.
     pub(crate) imports: Vec<Import>,
     /// Functions, types, implementations.
@@ -45,30 +47,71 @@ pub(crate) struct Import {
     pub(crate) range: Range<usize>,
 }
 
+/// A macro that a statement calls, if the statement does nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// How it is called: `krate::make`.
+    pub(crate) path: String,
+    /// The last name of that.
+    pub(crate) name: String,
+    /// The statement.
+    pub(crate) range: Range<usize>,
+    /// Whether an item would need a semicolon behind it.
+    pub(crate) is_open: bool,
+}
+
 /// One item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SourceItem {
     /// What a later item must share to take this one's place.
     pub(crate) keys: Vec<String>,
-    /// The name of the type it defines, where it defines one.
-    pub(crate) type_name: Option<String>,
+    /// The names of the types it defines.
+    pub(crate) types: Vec<String>,
     /// Its text.
     pub(crate) range: Range<usize>,
     /// Whether its semicolon is missing: the last item of a cell may go without.
     pub(crate) is_open: bool,
-    /// A `static` whose value can change, taken apart: it is one for all cells.
-    pub(crate) kept: Option<KeptStatic>,
+    /// Every `static` in it, taken apart: one whose value can change is one for all cells.
+    pub(crate) statics: Vec<ItemStatics>,
+    /// The names of statics in it that begin anew in every cell.
+    pub(crate) forgotten: Vec<String>,
+}
+
+/// The statics that one declaration makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ItemStatics {
+    /// The declaration.
+    pub(crate) range: Range<usize>,
+    /// Each of them.
+    pub(crate) list: Vec<ItemStatic>,
 }
 
 /// A `static` in pieces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeptStatic {
-    /// `pub static NAME`.
+pub(crate) struct ItemStatic {
+    /// How it is declared.
+    pub(crate) kind: StaticKind,
+    /// Its name.
+    pub(crate) name: String,
+    /// `pub static NAME`; of a `static ref` only the `pub`.
     pub(crate) head: Range<usize>,
     /// Its type.
     pub(crate) type_name: Range<usize>,
     /// What it begins with.
     pub(crate) value: Range<usize>,
+}
+
+/// How a `static` is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StaticKind {
+    /// `static`.
+    Plain,
+    /// `static mut`.
+    Mutable,
+    /// In `thread_local!`.
+    Local,
+    /// `static ref` in `lazy_static!`.
+    Lazy,
 }
 
 /// One variable that the cell declares.
@@ -82,7 +125,7 @@ pub(crate) struct Declared {
     pub(crate) may_be_constant: bool,
 }
 
-/// Whether a macro of this name makes items, as far as is known before compiling.
+/// Whether a macro that is called by this path makes items, as far as is known before compiling.
 pub(crate) type MakesItems<'a> = &'a dyn Fn(&str) -> bool;
 
 impl Source {
@@ -106,16 +149,39 @@ impl Source {
         source
     }
 
+    /// The macros that statements of `text` call.
+    pub(crate) fn calls(text: &str) -> Vec<Call> {
+        let parsed = match text.contains('!') {
+            true => parser.parse_str(text).map(|(_, statements)| statements).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let call = |statement: &Stmt| {
+            let (call, is_closed) = macro_call(statement)?;
+            let is_braced = matches!(call.delimiter, syn::MacroDelimiter::Brace(_));
+            Some(Call {
+                path: macros::path(call),
+                name: macros::name(call)?,
+                range: range(statement.span()),
+                is_open: !is_closed && !is_braced,
+            })
+        };
+        let calls = parsed.iter().filter_map(call).collect();
+        proc_macro2::extra::invalidate_current_thread_spans();
+        calls
+    }
+
     fn of(
         attributes: &[Attribute],
         statements: Vec<Stmt>,
         text: &str,
         makes_items: MakesItems<'_>,
     ) -> Self {
-        let mut source = Self {
-            attributes: attributes.iter().map(|attribute| range(attribute.span())).collect(),
-            ..Self::default()
+        let (lints, attributes): (Vec<&Attribute>, Vec<_>) = attributes.iter().partition(is_lint);
+        let ranges = |attributes: Vec<&Attribute>| {
+            attributes.into_iter().map(|attribute| range(attribute.span())).collect()
         };
+        let mut source =
+            Self { attributes: ranges(attributes), lints: ranges(lints), ..Self::default() };
         let mut own_macros = BTreeSet::new();
         let last = statements.len().saturating_sub(1);
         for (idx, statement) in statements.into_iter().enumerate() {
@@ -123,15 +189,22 @@ impl Source {
             let is_open = place.end > text.len();
             let place = place.start..place.end.min(text.len());
             if let Some((call, is_closed)) = macro_call(&statement)
-                && macros::name(call)
-                    .is_some_and(|name| own_macros.contains(&name) || makes_items(&name))
+                && (own_macros.contains(&macros::path(call)) || makes_items(&macros::path(call)))
             {
                 let is_open =
                     !is_closed && !matches!(call.delimiter, syn::MacroDelimiter::Brace(_));
                 let mut keys = macros::keys(&call.tokens);
                 keys.push(text[place.clone()].to_owned());
+                let statics = statics::of_call(call, place.clone()).into_iter().collect();
                 let range = place;
-                source.items.push(SourceItem { keys, type_name: None, range, is_open, kept: None });
+                source.items.push(SourceItem {
+                    keys,
+                    types: Vec::new(),
+                    range,
+                    is_open,
+                    statics,
+                    forgotten: Vec::new(),
+                });
                 continue;
             }
             match statement {
@@ -169,12 +242,13 @@ impl Source {
     }
 
     fn item(&mut self, item: &Item, range: Range<usize>, text: &str, is_open: bool) {
-        let (keys, type_name) = keys(item, &text[range.clone()]);
+        let (keys, types) = keys(item, &text[range.clone()]);
         if let Item::ExternCrate(krate) = item {
             self.crates.push(krate.ident.to_string());
         }
-        let kept = kept_static(item, text);
-        self.items.push(SourceItem { keys, type_name, range, is_open, kept });
+        let statics = statics::of_item(item, &range);
+        let forgotten = statics::forgotten(item);
+        self.items.push(SourceItem { keys, types, range, is_open, statics, forgotten });
     }
 
     fn declare(&mut self, pattern: &Pat, has_else: bool) {
@@ -208,7 +282,7 @@ impl Source {
 }
 
 /// The macro that a statement calls, if it does nothing else, and whether a semicolon ends it.
-fn macro_call(statement: &Stmt) -> Option<(&syn::Macro, bool)> {
+pub(super) fn macro_call(statement: &Stmt) -> Option<(&syn::Macro, bool)> {
     match statement {
         Stmt::Macro(call) => Some((&call.mac, call.semi_token.is_some())),
         Stmt::Expr(Expr::Macro(call), semicolon) => Some((&call.mac, semicolon.is_some())),
@@ -216,27 +290,9 @@ fn macro_call(statement: &Stmt) -> Option<(&syn::Macro, bool)> {
     }
 }
 
-/// The pieces of `item` if it is a `static` whose value code can change: each cell would have one of
-/// its own otherwise.
-fn kept_static(item: &Item, text: &str) -> Option<KeptStatic> {
-    const CHANGEABLE: [&str; 5] = ["Atomic", "Mutex<", "RwLock<", "OnceLock<", "OnceCell<"];
-    let Item::Static(item) = item else { return None };
-    // What has attributes is meant for others than cells: a linker, a C library.
-    let is_plain = item.attrs.iter().all(|attribute| attribute.path().is_ident("doc"))
-        && matches!(item.mutability, syn::StaticMutability::None);
-    let head = range(item.vis.span()).start.min(range(item.static_token.span()).start);
-    let type_name = range(item.ty.span());
-    let named: String = text.get(type_name.clone())?.split_whitespace().collect();
-    let is_kept = is_plain && CHANGEABLE.iter().any(|mark| named.contains(mark));
-    let head = match &item.vis {
-        syn::Visibility::Inherited => range(item.static_token.span()).start,
-        _ => head,
-    };
-    is_kept.then(|| KeptStatic {
-        head: head..range(item.ident.span()).end,
-        type_name,
-        value: range(item.expr.span()),
-    })
+/// Whether an attribute says what code must not do.
+fn is_lint(attribute: &&Attribute) -> bool {
+    attribute.path().is_ident("deny") || attribute.path().is_ident("forbid")
 }
 
 /// Whether a name is written as the variants of enums are: `None`, not `N` and not `X_train`.
@@ -244,7 +300,7 @@ fn is_like_a_variant(name: &str) -> bool {
     !name.contains('_') && name.chars().nth(1).is_some_and(char::is_lowercase)
 }
 
-fn parser(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, Vec<Stmt>)> {
+pub(super) fn parser(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, Vec<Stmt>)> {
     Ok((input.call(Attribute::parse_inner)?, input.call(Block::parse_within)?))
 }
 
@@ -321,13 +377,14 @@ fn flatten(tree: &UseTree, path: &str, place: &Range<usize>, imports: &mut Vec<I
     }
 }
 
-/// What a later item must share to replace this one, and the type it defines.
-fn keys(item: &Item, text: &str) -> (Vec<String>, Option<String>) {
-    let kind = |kind: &str, name: &dyn std::fmt::Display| (vec![format!("{kind} {name}")], None);
-    let named = |name: &syn::Ident| (vec![format!("type {name}")], Some(name.to_string()));
+/// What a later item must share to replace this one, and the types it defines.
+fn keys(item: &Item, text: &str) -> (Vec<String>, Vec<String>) {
+    let kind =
+        |kind: &str, name: &dyn std::fmt::Display| (vec![format!("{kind} {name}")], Vec::new());
+    let named = |name: &syn::Ident| (vec![format!("type {name}")], Vec::from([name.to_string()]));
     match item {
         Item::Fn(item) => kind("value", &item.sig.ident),
-        Item::Const(item) if item.ident == "_" => (vec![text.to_owned()], None),
+        Item::Const(item) if item.ident == "_" => (vec![text.to_owned()], Vec::new()),
         Item::Const(item) => kind("value", &item.ident),
         Item::Static(item) => kind("value", &item.ident),
         Item::Struct(item) => named(&item.ident),
@@ -340,10 +397,10 @@ fn keys(item: &Item, text: &str) -> (Vec<String>, Option<String>) {
         Item::ExternCrate(item) => kind("type", &item.ident),
         Item::Macro(item) => match &item.ident {
             Some(name) => kind("macro", name),
-            None => (vec![text.to_owned()], None),
+            None => (vec![text.to_owned()], Vec::new()),
         },
-        Item::Impl(item) => (implementation(item, text), None),
-        _ => (vec![text.to_owned()], None),
+        Item::Impl(item) => (implementation(item, text), Vec::new()),
+        _ => (vec![text.to_owned()], Vec::new()),
     }
 }
 
@@ -441,19 +498,11 @@ mod tests {
     }
 
     #[test]
-    fn a_static_that_can_change_is_taken_apart() {
-        let text = "/// n\npub static N: AtomicU8 = AtomicU8::new(1);";
-        let kept = parse(text).items[0].kept.clone().expect("kept");
-        assert_eq!(&text[kept.head], "pub static N");
-        assert_eq!(&text[kept.type_name], "AtomicU8");
-        assert_eq!(&text[kept.value], "AtomicU8::new(1)");
-        for other in [
-            "static N: u8 = 1;",
-            "static mut N: AtomicU8 = AtomicU8::new(1);",
-            "#[unsafe(no_mangle)] static N: AtomicU8 = AtomicU8::new(1);",
-        ] {
-            assert_eq!(parse(other).items[0].kept, None, "{other}");
-        }
+    fn what_must_not_be_done_is_told_from_other_attributes() {
+        let text = "#![allow(unused)]\n#![forbid(unsafe_code)]\n1";
+        let source = parse(text);
+        assert_eq!(&text[source.attributes[0].clone()], "#![allow(unused)]");
+        assert_eq!(&text[source.lints[0].clone()], "#![forbid(unsafe_code)]");
     }
 
     #[test]

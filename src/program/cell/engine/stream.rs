@@ -26,6 +26,8 @@ pub(crate) enum Piece {
     Result,
     /// The cell turns from one stream to the other, for the so-many-th time.
     Turn(u64),
+    /// What follows was printed by the code of this cell; 0 is the one that runs.
+    Of(u64),
     /// The cell is over.
     End,
 }
@@ -118,9 +120,10 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
         return match rest.trim() {
             "end" => Read::Piece(Piece::End, length),
             "result" => Read::Piece(Piece::Result, length),
-            other => match other.strip_prefix("turn ").and_then(|turn| turn.parse().ok()) {
-                Some(turn) => Read::Piece(Piece::Turn(turn), length),
-                None => Read::Nothing,
+            other => match other.split_once(' ').map(|(word, number)| (word, number.parse())) {
+                Some(("turn", Ok(turn))) => Read::Piece(Piece::Turn(turn), length),
+                Some(("of", Ok(cell))) => Read::Piece(Piece::Of(cell), length),
+                _ => Read::Nothing,
             },
         };
     }
@@ -137,6 +140,7 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
         format!("{MARK}result\n"),
         format!("{MARK}end\n"),
         format!("{MARK}turn "),
+        format!("{MARK}of "),
         format!("\n{BEGIN}"),
         format!("\n{ASK}"),
         format!("\n{ASK_PASSWORD}"),
@@ -195,7 +199,9 @@ mod tests {
 
     #[test]
     fn marks_and_questions_are_pieces() {
-        let text = format!("EVCXR_INPUT_REQUEST:name? \nx{MARK}result\n{MARK}turn 7\n{MARK}end\n");
+        let text = format!(
+            "EVCXR_INPUT_REQUEST:name? \nx{MARK}result\n{MARK}turn 7\n{MARK}of 3\n{MARK}end\n"
+        );
         assert_eq!(
             all(text.as_bytes()),
             [
@@ -203,6 +209,7 @@ mod tests {
                 Piece::Bytes(b"x".into()),
                 Piece::Result,
                 Piece::Turn(7),
+                Piece::Of(3),
                 Piece::End
             ]
         );
