@@ -2,11 +2,11 @@
 
 use axum::{Router, middleware};
 
-use super::{endpoint::ENDPOINTS, envelope::envelope, error::ApiError, state::ServerState};
+use super::{envelope::envelope, error::ApiError, state::ServerState, table};
 
 /// The whole service, ready to be served or asked directly in tests.
 pub fn app(state: ServerState) -> Router {
-    ENDPOINTS
+    table::endpoints()
         .iter()
         .fold(Router::new(), |router, endpoint| {
             router.route(endpoint.path, (endpoint.handler)(&state))

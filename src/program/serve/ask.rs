@@ -21,8 +21,8 @@ use super::{
     body::{MAX_FAULTS, Question},
     engine,
     error::{ApiError, FieldError},
+    served::{ModelInfo, ServedModel},
     slot::ModelSlot,
-    state::{ModelInfo, ServedModel},
 };
 
 /// One answer.

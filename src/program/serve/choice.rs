@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use super::{
     error::{ApiError, FieldError},
-    state::{ServedModel, ServerState},
+    served::ServedModel,
+    state::ServerState,
 };
 
 /// What a request's path says about that, and the version that answers unless its body names another

@@ -13,7 +13,8 @@ use super::{
     engine,
     error::{ApiError, ErrorBody},
     lines::Line,
-    state::{ServedModel, ServerState},
+    served::ServedModel,
+    state::ServerState,
 };
 
 /// What goes back for one line.

@@ -13,10 +13,11 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{
     client::{self, Answer, Credentials},
-    envelope::RequestId,
     error::ApiError,
+    request_id::RequestId,
+    served::ModelInfo,
     slot::ModelSlot,
-    state::{ModelInfo, ServerState},
+    state::ServerState,
 };
 
 /// Far more than a health report has, of however many models.

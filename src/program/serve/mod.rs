@@ -12,6 +12,8 @@
 //! # Ok::<(), trialbook::Error>(())
 //! ```
 
+mod accept;
+mod access;
 mod app;
 mod ask;
 mod body;
@@ -19,6 +21,7 @@ mod channel;
 mod choice;
 mod chunk;
 pub mod client;
+mod config;
 mod connection;
 mod cors;
 mod endpoint;
@@ -42,25 +45,35 @@ mod object;
 mod openapi;
 mod otlp;
 mod page;
+mod peer;
 mod pinned;
 mod predict;
 mod rates;
+mod request_id;
+mod scrape;
 mod security;
+mod served;
 mod server;
+mod shown;
 mod shutdown;
 mod slot;
+mod source;
 mod stall;
 mod state;
 mod stream;
+mod table;
 mod tls;
 mod trace;
+mod turn;
 mod watch;
 
 pub use app::app;
 pub use client::Credentials;
+pub use config::ServeConfig;
 pub use health::{HealthReport, HealthStatus, ModelHealth, health_check};
 pub use limits::Limits;
 pub use security::{Origin, RateLimit, Security, TlsFiles};
-pub use server::{ServeConfig, Server, bind, bind_for, run, start, start_with};
+pub use served::{ModelInfo, ServedModel};
+pub use server::{Server, bind, bind_for, run, start, start_with};
 pub use shutdown::Signals;
-pub use state::{ModelInfo, ServedModel, ServerState};
+pub use state::ServerState;

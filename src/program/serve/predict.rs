@@ -15,18 +15,20 @@ use axum::{
     routing::{MethodRouter, post},
 };
 use http_body::Body as _;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     ask::{Answer, Asker, Queueable, TextField},
     body,
     choice::Addressee,
-    envelope::RequestId,
     error::ApiError,
-    guard::Shown,
     media::MediaType,
-    state::{ServedModel, ServerState},
+    request_id::RequestId,
+    served::ServedModel,
+    shown::Shown,
+    state::ServerState,
     stream,
+    turn::{beside, turn},
 };
 
 /// How many texts a body holds, and so how many answers there are.
@@ -173,29 +175,6 @@ async fn read(state: &ServerState, request: Request, max_bytes: usize) -> Result
         Ok(Err(_)) => Err(ApiError::incomplete_body()),
         Err(_) => Err(ApiError::request_timeout()),
     }
-}
-
-/// A permit for long work, once it is there.
-pub(crate) async fn turn(state: &ServerState) -> OwnedSemaphorePermit {
-    let _queued = state.metrics().queued();
-    state.permits().acquire_owned().await.expect("the semaphore is never closed")
-}
-
-/// Runs `work` in the blocking pool. The permit stays with the work: a client that hangs up frees it
-/// no sooner than the work ends.
-pub(crate) async fn beside<T: Send + 'static>(
-    permit: OwnedSemaphorePermit,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    let running = tokio::task::spawn_blocking(move || {
-        let outcome = work();
-        drop(permit);
-        outcome
-    });
-    running.await.map_err(|error| {
-        tracing::error!(%error, "a prediction did not end");
-        ApiError::internal()
-    })
 }
 
 /// Reads the question and finds its model; asks it and writes the answer, unless it wants batches:

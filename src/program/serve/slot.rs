@@ -7,9 +7,9 @@ use trialbook::error::Error;
 
 use super::{
     error::ApiError,
-    follow::Source,
     metrics::ModelMetrics,
-    state::{ModelInfo, ServedModel},
+    served::{ModelInfo, ServedModel},
+    source::Source,
     watch::Watch,
 };
 

@@ -17,13 +17,13 @@ use super::{
     channel::{channel, frame},
     choice::{Addressee, Versions},
     chunk::{self, Models},
-    envelope::RequestId,
     error::ApiError,
-    guard::Shown,
     lines::{Line, Lines},
     media::JSON_LINES,
-    predict::{beside, turn},
+    request_id::RequestId,
+    shown::Shown,
     state::ServerState,
+    turn::{beside, turn},
 };
 
 /// One request and where its answers go.

@@ -13,7 +13,7 @@ use trialbook::{
     monitor::{PredictionLog, PredictionRecord, Summary},
 };
 
-use super::state::ModelInfo;
+use super::served::ModelInfo;
 
 /// Predictions whose confidences are remembered.
 const N_LATEST: usize = 10_000;

@@ -1,0 +1,289 @@
+//! Every path that a client can reach: what leads there, what it takes, and what it answers. The
+//! router, `/info` and the OpenAPI document are made of this one table.
+
+use axum::{
+    Json,
+    extract::State,
+    http::HeaderMap,
+    response::Response,
+    routing::{MethodRouter, get},
+};
+use serde_json::Value;
+
+use super::{
+    access::Access,
+    endpoint::{Content, Endpoint, Method, Parameter},
+    health::{health, live, ready},
+    info,
+    media::JSON_LINES,
+    models::models,
+    openapi, page, predict,
+    scrape::metrics,
+    state::ServerState,
+};
+
+const fn json_of(schema: &'static str) -> Content {
+    Content { media_type: "application/json", schema, example: None }
+}
+
+const fn text(media_type: &'static str) -> Content {
+    Content { media_type, schema: "Text", example: None }
+}
+
+const HTML: Content = text("text/html");
+const LINES: Content = Content { media_type: JSON_LINES, schema: "LineQuestions", example: None };
+
+/// What every endpoint has that says nothing else.
+const PLAIN: Endpoint = Endpoint {
+    method: Method::Get,
+    path: "",
+    does: "",
+    detail: "",
+    parameter: None,
+    takes: &[],
+    answers: &[],
+    refuses: &[],
+    access: Access::Predict,
+    handler: |_| MethodRouter::new(),
+};
+
+/// A path that names its model.
+const MODEL: Option<Parameter> = Some(Parameter {
+    name: "model",
+    does: "The name of a model that is served here, as /health lists them.",
+    values: Vec::new,
+});
+
+/// Also of a path that names no model: the body may.
+const QUESTION_REFUSES: &[u16] = &[400, 404, 408, 413, 415, 422, 500, 503];
+
+const PREDICT: Endpoint = Endpoint {
+    method: Method::Post,
+    path: "/predict",
+    does: "predicts one text",
+    detail: "By the server's default model, or the one that the field model names.",
+    takes: &[Content {
+        media_type: "application/json",
+        schema: "Question",
+        example: Some(r#"{"text":"An utterly wonderful film."}"#),
+    }],
+    answers: &[(200, &[json_of("Prediction")])],
+    refuses: QUESTION_REFUSES,
+    handler: predict::single,
+    ..PLAIN
+};
+
+const BATCH: Endpoint = Endpoint {
+    method: Method::Post,
+    path: "/predict/batch",
+    does: "predicts many texts, in their order",
+    detail: "As JSON, all texts or none: if one is faulty, the whole batch is refused, and the error says which one. As lines of \
+             JSON (application/x-ndjson), each line is a question of its own and is answered while \
+             later ones are still being sent; the limits are those of a single prediction for each \
+             line, and there is none for their number. Each line may name a model of its own. A line \
+             that cannot be answered gets an error with its number in place of an answer. Read answers while you send: the server \
+             ends the connection of a client that reads no answer, or sends nothing, for 10 seconds.",
+    takes: &[
+        Content {
+            media_type: "application/json",
+            schema: "BatchQuestion",
+            example: Some(r#"{"texts":["An utterly wonderful film.","A waste of an evening."]}"#),
+        },
+        LINES,
+    ],
+    answers: &[(
+        200,
+        &[
+            json_of("Predictions"),
+            Content { media_type: JSON_LINES, schema: "LineAnswers", example: None },
+        ],
+    )],
+    refuses: QUESTION_REFUSES,
+    handler: predict::batch,
+    ..PLAIN
+};
+
+/// [`BATCH`] of the model that the path names.
+const BATCH_OF_MODEL: Endpoint = Endpoint {
+    path: "/models/{model}/predict/batch",
+    does: "the same as /predict/batch, by this model",
+    detail: "If the body or a line names a model, it must be this one.",
+    parameter: MODEL,
+    takes: &[
+        Content {
+            media_type: "application/json",
+            schema: "BatchQuestionToModel",
+            example: Some(r#"{"texts":["An utterly wonderful film.","A waste of an evening."]}"#),
+        },
+        LINES,
+    ],
+    ..BATCH
+};
+
+/// All of them.
+const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        path: "/",
+        does: "this description, or a page for browsers",
+        answers: &[(200, &[json_of("Info"), HTML])],
+        access: Access::Page,
+        handler: |_| get(page_or_description),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/info",
+        does: "this description",
+        answers: &[(200, &[json_of("Info")])],
+        handler: |_| get(description),
+        ..PLAIN
+    },
+    PREDICT,
+    BATCH,
+    Endpoint { path: "/batch_predict", does: "the same as /predict/batch", ..BATCH },
+    Endpoint {
+        path: "/models/{model}/predict",
+        does: "the same as /predict, by this model",
+        detail: "If the body names a model, it must be this one.",
+        parameter: MODEL,
+        takes: &[Content {
+            media_type: "application/json",
+            schema: "QuestionToModel",
+            example: Some(r#"{"text":"An utterly wonderful film."}"#),
+        }],
+        ..PREDICT
+    },
+    BATCH_OF_MODEL,
+    Endpoint {
+        path: "/models/{model}/batch_predict",
+        does: "the same as /predict/batch, by this model",
+        ..BATCH_OF_MODEL
+    },
+    Endpoint {
+        path: "/models",
+        does: "lists what is served",
+        answers: &[(200, &[json_of("Models")])],
+        handler: |_| get(models),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/health",
+        does: "says which model version answers, and what it has predicted so far",
+        detail: "The status, 503 without a version in production, and all fields but models are of the \
+                 default model; models has the same of every one.",
+        answers: &[(200, &[json_of("Health")]), (503, &[json_of("Unavailable")])],
+        access: Access::Health,
+        handler: |_| get(health),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/health/live",
+        does: "says that the process runs",
+        answers: &[(200, &[json_of("Live")])],
+        access: Access::Health,
+        handler: |_| get(live),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/health/ready",
+        does: "says whether predictions are answered",
+        detail: "By the default model. The server listens once every version that was in production is \
+                 loaded and warmed up; of the other models /health tells.",
+        answers: &[(200, &[json_of("Ready")])],
+        refuses: &[503],
+        access: Access::Health,
+        handler: |_| get(ready),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/metrics",
+        does: "counts and durations for Prometheus",
+        answers: &[(200, &[text("text/plain")])],
+        access: Access::Metrics,
+        handler: |_| get(metrics),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/docs",
+        does: "a page where the endpoints are explained and can be tried",
+        answers: &[(200, &[HTML])],
+        access: Access::Open,
+        handler: |_| get(page::docs),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/openapi.json",
+        does: "the OpenAPI document of these endpoints",
+        answers: &[(200, &[json_of("OpenApi")])],
+        access: Access::Open,
+        handler: |_| get(document),
+        ..PLAIN
+    },
+    Endpoint {
+        path: "/assets/{name}",
+        does: "files of the pages: style sheets, scripts, the icon",
+        parameter: Some(Parameter {
+            name: "name",
+            does: "The name of the file.",
+            values: page::asset_names,
+        }),
+        answers: &[
+            (200, &[text("text/css"), text("text/javascript"), text("image/svg+xml")]),
+            (304, &[]),
+        ],
+        refuses: &[404],
+        access: Access::Open,
+        handler: |_| get(page::asset),
+        ..PLAIN
+    },
+];
+
+/// All of them. What an `async` function returns cannot be told while a constant is made that needs it:
+/// those below ask here.
+pub(crate) fn endpoints() -> &'static [Endpoint] {
+    ENDPOINTS
+}
+
+/// What the path that the router writes so asks of who asks it. A path that leads nowhere asks for a
+/// key, as most do: without one nobody learns which paths there are.
+pub(crate) fn access(path: Option<&str>) -> Access {
+    let endpoint = path.and_then(|path| ENDPOINTS.iter().find(|endpoint| endpoint.path == path));
+    endpoint.map_or(Access::Predict, |endpoint| endpoint.access)
+}
+
+// Those that describe the table are handed it: they stand below it.
+
+async fn page_or_description(State(state): State<ServerState>, headers: HeaderMap) -> Response {
+    info::page_or_description(endpoints(), &state, &headers)
+}
+
+async fn description(State(state): State<ServerState>) -> Response {
+    info::description(endpoints(), &state)
+}
+
+async fn document(State(state): State<ServerState>) -> Json<Value> {
+    Json(openapi::document(endpoints(), state.limits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_says_who_may_ask_and_one_that_leads_nowhere_wants_a_key() {
+        for (path, expected) in [
+            (Some("/predict"), Access::Predict),
+            (Some("/"), Access::Page),
+            (Some("/models"), Access::Predict),
+            (None, Access::Predict),
+            (Some("/nowhere"), Access::Predict),
+            (Some("/health"), Access::Health),
+            (Some("/health/live"), Access::Health),
+            (Some("/metrics"), Access::Metrics),
+            (Some("/assets/{name}"), Access::Open),
+            (Some("/docs"), Access::Open),
+            (Some("/openapi.json"), Access::Open),
+        ] {
+            assert_eq!(access(path), expected, "{path:?}");
+        }
+    }
+}
