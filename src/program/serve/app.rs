@@ -2,7 +2,7 @@
 
 use axum::{Router, middleware};
 
-use super::{envelope::envelope, error::ApiError, state::ServerState, table};
+use super::{envelope::envelope, http::error::ApiError, route::table, state::ServerState};
 
 /// The whole service, ready to be served or asked directly in tests.
 pub fn app(state: ServerState) -> Router {

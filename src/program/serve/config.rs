@@ -3,7 +3,7 @@
 
 use trialbook::{monitor::LogConfig, store::Store};
 
-use super::{limits::Limits, security::Security};
+use super::http::{limits::Limits, security::Security};
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]

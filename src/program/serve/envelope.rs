@@ -16,14 +16,16 @@ use axum::{
 };
 
 use super::{
-    cors,
-    error::ApiError,
-    otlp::Span,
-    peer::Peer,
-    request_id::{RequestId, X_REQUEST_ID},
+    http::{
+        cors,
+        error::ApiError,
+        otlp::Span,
+        peer::Peer,
+        request_id::{RequestId, X_REQUEST_ID},
+        trace::TraceContext,
+    },
+    route::table,
     state::ServerState,
-    table,
-    trace::TraceContext,
 };
 
 /// What an answer that is no page may do in a browser: nothing.

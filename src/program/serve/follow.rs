@@ -13,7 +13,10 @@ use std::{
 
 use trialbook::error::{Error, ErrorKind, Result};
 
-use super::{served::ModelInfo, slot::ModelSlot, state::ServerState};
+use super::{
+    model::{served::ModelInfo, slot::ModelSlot},
+    state::ServerState,
+};
 
 /// How often the registry is asked. One look costs some ten microseconds.
 const INTERVAL: Duration = Duration::from_millis(500);

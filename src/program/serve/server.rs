@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{
-    app::app, config::ServeConfig, connection, follow::follow, shutdown::Signals,
+    app::app, config::ServeConfig, follow::follow, http::connection, shutdown::Signals,
     state::ServerState,
 };
 

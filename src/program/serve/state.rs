@@ -17,18 +17,18 @@ use trialbook::{
 
 use super::{
     config::ServeConfig,
-    engine::Engine,
-    error::ApiError,
-    guard::Guard,
-    limits::Limits,
-    metrics::Metrics,
-    otlp::SpanExporter,
-    security::Security,
-    served::{ModelInfo, ServedModel},
-    slot::ModelSlot,
-    source::Source,
-    tls::Tls,
-    watch::Watch,
+    http::{
+        error::ApiError, guard::Guard, limits::Limits, otlp::SpanExporter, security::Security,
+        tls::Tls,
+    },
+    model::{
+        engine::Engine,
+        metrics::Metrics,
+        served::{ModelInfo, ServedModel},
+        slot::ModelSlot,
+        source::Source,
+        watch::Watch,
+    },
 };
 
 /// The state behind every handler. Cheap to clone.

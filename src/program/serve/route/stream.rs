@@ -13,16 +13,21 @@ use axum::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
+use crate::serve::{
+    http::{
+        channel::{channel, frame},
+        error::ApiError,
+        lines::{Line, Lines},
+        media::JSON_LINES,
+        request_id::RequestId,
+        shown::Shown,
+    },
+    state::ServerState,
+};
+
 use super::{
-    channel::{channel, frame},
     choice::{Addressee, Versions},
     chunk::{self, Models},
-    error::ApiError,
-    lines::{Line, Lines},
-    media::JSON_LINES,
-    request_id::RequestId,
-    shown::Shown,
-    state::ServerState,
     turn::{beside, turn},
 };
 

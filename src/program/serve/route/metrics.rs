@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::state::ServerState;
+use crate::serve::state::ServerState;
 
 /// The handler.
 pub(crate) async fn metrics(State(state): State<ServerState>) -> Response {

@@ -10,16 +10,18 @@ use axum::{
 };
 use serde_json::Value;
 
+use crate::serve::{
+    http::{access::Access, media::JSON_LINES},
+    state::ServerState,
+};
+
 use super::{
-    access::Access,
     endpoint::{Content, Endpoint, Method, Parameter},
     health::{health, live, ready},
     info,
-    media::JSON_LINES,
+    metrics::metrics,
     models::models,
     openapi, page, predict,
-    scrape::metrics,
-    state::ServerState,
 };
 
 const fn json_of(schema: &'static str) -> Content {

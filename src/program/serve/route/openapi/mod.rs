@@ -2,11 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    access::Access,
-    endpoint::{Content, Endpoint},
-    limits::Limits,
-};
+use crate::serve::http::{access::Access, limits::Limits};
+
+use super::endpoint::{Content, Endpoint};
 
 /// What bodies consist of, as JSON Schema 2020-12.
 const SCHEMAS: &str = include_str!("schemas.json");

@@ -17,13 +17,16 @@ use trialbook::{
     },
 };
 
-use super::{
-    body::{MAX_FAULTS, Question},
-    engine,
-    error::{ApiError, FieldError},
-    served::{ModelInfo, ServedModel},
-    slot::ModelSlot,
+use crate::serve::{
+    http::error::{ApiError, FieldError},
+    model::{
+        engine,
+        served::{ModelInfo, ServedModel},
+        slot::ModelSlot,
+    },
 };
+
+use super::body::{MAX_FAULTS, Question};
 
 /// One answer.
 #[derive(Serialize)]

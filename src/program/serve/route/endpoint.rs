@@ -4,7 +4,7 @@
 use axum::routing::MethodRouter;
 use serde_json::{Value, json};
 
-use super::{access::Access, state::ServerState};
+use crate::serve::{http::access::Access, state::ServerState};
 
 /// One path with its one method.
 pub(crate) struct Endpoint {

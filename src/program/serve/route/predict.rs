@@ -17,16 +17,16 @@ use axum::{
 use http_body::Body as _;
 use tokio::time::timeout;
 
+use crate::serve::{
+    http::{error::ApiError, media::MediaType, request_id::RequestId, shown::Shown},
+    model::served::ServedModel,
+    state::ServerState,
+};
+
 use super::{
     ask::{Answer, Asker, Queueable, TextField},
     body,
     choice::Addressee,
-    error::ApiError,
-    media::MediaType,
-    request_id::RequestId,
-    served::ServedModel,
-    shown::Shown,
-    state::ServerState,
     stream,
     turn::{beside, turn},
 };

@@ -2,7 +2,7 @@
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{error::ApiError, state::ServerState};
+use crate::serve::{http::error::ApiError, state::ServerState};
 
 /// A permit for long work, once it is there.
 pub(crate) async fn turn(state: &ServerState) -> OwnedSemaphorePermit {

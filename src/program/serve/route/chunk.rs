@@ -6,15 +6,19 @@ use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
 
+use crate::serve::{
+    http::{
+        error::{ApiError, ErrorBody},
+        lines::Line,
+    },
+    model::{engine, served::ServedModel},
+    state::ServerState,
+};
+
 use super::{
     ask::{Answer, Asker, QueueableText},
     body::{self, Id, LineQuestion, Question},
     choice::{Addressee, Versions},
-    engine,
-    error::{ApiError, ErrorBody},
-    lines::Line,
-    served::ServedModel,
-    state::ServerState,
 };
 
 /// What goes back for one line.

@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use trialbook::error::Error;
 
+use crate::serve::http::error::ApiError;
+
 use super::{
-    error::ApiError,
     metrics::ModelMetrics,
     served::{ModelInfo, ServedModel},
     source::Source,

@@ -3,9 +3,9 @@
 
 use std::sync::OnceLock;
 
-use super::{
-    error::{ApiError, FieldError},
-    served::ServedModel,
+use crate::serve::{
+    http::error::{ApiError, FieldError},
+    model::served::ServedModel,
     state::ServerState,
 };
 

@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use trialbook::error::{Error, ErrorKind, Result};
 
-use super::{
-    client::{self, Answer, Credentials},
-    error::ApiError,
-    request_id::RequestId,
-    served::ModelInfo,
-    slot::ModelSlot,
+use crate::serve::{
+    http::{
+        client::{self, Answer, Credentials},
+        error::ApiError,
+        request_id::RequestId,
+    },
+    model::{served::ModelInfo, slot::ModelSlot},
     state::ServerState,
 };
 

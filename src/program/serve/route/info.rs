@@ -7,7 +7,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{accept::wants_page, endpoint::Endpoint, page, state::ServerState};
+use crate::serve::{http::accept::wants_page, state::ServerState};
+
+use super::{endpoint::Endpoint, page};
 
 /// The answer: the page when `Accept` likes HTML better than JSON.
 pub(crate) fn page_or_description(
