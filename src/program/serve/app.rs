@@ -2,7 +2,7 @@
 
 use axum::{Router, middleware};
 
-use super::{envelope::envelope, http::error::ApiError, route::table, state::ServerState};
+use super::{http::error::ApiError, middleware::wrap, route::table, state::ServerState};
 
 /// The whole service, ready to be served or asked directly in tests.
 pub fn app(state: ServerState) -> Router {
@@ -13,6 +13,6 @@ pub fn app(state: ServerState) -> Router {
         })
         .fallback(|| async { ApiError::not_found() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-        .layer(middleware::from_fn_with_state(state.clone(), envelope))
+        .layer(middleware::from_fn_with_state(state.clone(), wrap))
         .with_state(state)
 }

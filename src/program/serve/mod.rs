@@ -3,7 +3,7 @@
 //! of axum.
 //!
 //! Its floors, each of which uses those before it: `http`, then `model`, then `config` and `state`,
-//! then `route`, and on top `envelope`, `app`, `follow` and `server`. Nothing here is part of a circle.
+//! then `route`, and on top `middleware`, `app`, `follow` and `server`. Nothing here is part of a circle.
 //!
 //! ```no_run
 //! use trialbook::store::Store;
@@ -17,9 +17,9 @@
 
 mod app;
 mod config;
-mod envelope;
 mod follow;
 mod http;
+mod middleware;
 mod model;
 mod route;
 mod server;

@@ -24,10 +24,10 @@ use super::{
     model::{
         engine::Engine,
         metrics::Metrics,
+        monitor::ModelMonitor,
         served::{ModelInfo, ServedModel},
         slot::ModelSlot,
         source::Source,
-        watch::Watch,
     },
 };
 
@@ -123,8 +123,8 @@ impl ServerState {
         let metrics = Metrics::new();
         let log = log.map(Arc::new);
         let slots = models.into_iter().map(|Hosted { name, served, source, unloaded }| {
-            let (metrics, watch) = (metrics.of_model(&name), Watch::new(log.clone()));
-            let slot = ModelSlot::new(name, served, source, metrics, watch);
+            let (metrics, monitor) = (metrics.of_model(&name), ModelMonitor::new(log.clone()));
+            let slot = ModelSlot::new(name, served, source, metrics, monitor);
             if let Some(Unloaded { version, error }) = unloaded {
                 slot.not_loaded(version, &error);
             }

@@ -7,7 +7,7 @@ pub(super) mod engine;
 #[cfg(any(feature = "cuda", test))]
 mod gpu;
 pub(super) mod metrics;
+pub(super) mod monitor;
 pub(super) mod served;
 pub(super) mod slot;
 pub(super) mod source;
-pub(super) mod watch;

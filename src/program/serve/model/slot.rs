@@ -9,9 +9,9 @@ use crate::serve::http::error::ApiError;
 
 use super::{
     metrics::ModelMetrics,
+    monitor::ModelMonitor,
     served::{ModelInfo, ServedModel},
     source::Source,
-    watch::Watch,
 };
 
 /// A registered model and the version of it that answers now.
@@ -23,7 +23,7 @@ pub(crate) struct ModelSlot {
     /// None for a model that was handed over.
     source: Option<Source>,
     metrics: ModelMetrics,
-    watch: Watch,
+    monitor: ModelMonitor,
 }
 
 impl ModelSlot {
@@ -33,7 +33,7 @@ impl ModelSlot {
         served: Option<ServedModel>,
         source: Option<Source>,
         metrics: ModelMetrics,
-        watch: Watch,
+        monitor: ModelMonitor,
     ) -> Self {
         if let Some(served) = &served {
             metrics.serves(None, Some(&served.info));
@@ -44,7 +44,7 @@ impl ModelSlot {
             problem: RwLock::default(),
             source,
             metrics,
-            watch,
+            monitor,
         }
     }
 
@@ -127,8 +127,8 @@ impl ModelSlot {
         &self.metrics
     }
 
-    pub(crate) fn watch(&self) -> &Watch {
-        &self.watch
+    pub(crate) fn monitor(&self) -> &ModelMonitor {
+        &self.monitor
     }
 }
 

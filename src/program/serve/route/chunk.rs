@@ -18,7 +18,7 @@ use crate::serve::{
 use super::{
     ask::{Answer, Asker, QueueableText},
     body::{self, Id, LineQuestion, Question},
-    choice::{Addressee, Versions},
+    target::{Target, Versions},
 };
 
 /// What goes back for one line.
@@ -40,7 +40,7 @@ enum Outcome<'a> {
 
 /// Which models answer one stream.
 pub(crate) struct Models {
-    pub(crate) addressee: Addressee,
+    pub(crate) target: Target,
     pub(crate) versions: Versions,
 }
 
@@ -214,7 +214,7 @@ impl Models {
         question: Result<Question<'a>, ApiError>,
     ) -> Result<Addressed<'a>, ApiError> {
         let question = question?;
-        let slot_idx = self.addressee.slot_idx(state, question.model.as_deref())?;
+        let slot_idx = self.target.slot_idx(state, question.model.as_deref())?;
         self.versions.get(state, slot_idx)?;
         Ok(Addressed { slot_idx, question })
     }

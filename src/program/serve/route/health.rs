@@ -77,7 +77,7 @@ impl ModelHealth {
             model,
             classes: classes.unwrap_or_default(),
             problem: slot.problem(),
-            monitoring: slot.watch().report(),
+            monitoring: slot.monitor().report(),
         }
     }
 }

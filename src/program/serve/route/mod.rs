@@ -4,7 +4,6 @@
 
 mod ask;
 mod body;
-mod choice;
 mod chunk;
 mod endpoint;
 pub(super) mod health;
@@ -17,4 +16,5 @@ mod page;
 mod predict;
 mod stream;
 pub(super) mod table;
+mod target;
 mod turn;

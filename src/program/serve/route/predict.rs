@@ -25,9 +25,8 @@ use crate::serve::{
 
 use super::{
     ask::{Answer, Asker, Queueable, TextField},
-    body,
-    choice::Addressee,
-    stream,
+    body, stream,
+    target::Target,
     turn::{beside, turn},
 };
 
@@ -54,11 +53,11 @@ type Params = Result<RawPathParams, RawPathParamsRejection>;
 /// The model that a request is for, as far as its path tells.
 ///
 /// # Errors
-/// As [`Addressee::of`]; 404 for a name that is no UTF-8.
-fn addressee(state: &ServerState, params: Params) -> Result<Addressee, ApiError> {
+/// As [`Target::of`]; 404 for a name that is no UTF-8.
+fn target(state: &ServerState, params: Params) -> Result<Target, ApiError> {
     let params = params.map_err(|_| ApiError::not_found())?;
     let name = params.iter().next().map(|(_, name)| name);
-    Addressee::of(state, name)
+    Target::of(state, name)
 }
 
 async fn predict(
@@ -70,9 +69,9 @@ async fn predict(
     if MediaType::of(request.headers()) != Some(MediaType::Json) {
         return Err(ApiError::unsupported_media_type("application/json"));
     }
-    let addressee = addressee(&state, params)?;
+    let target = target(&state, params)?;
     let max_bytes = state.limits().body_bytes;
-    respond(state, addressee, request_id, request, Shape::One, max_bytes).await
+    respond(state, target, request_id, request, Shape::One, max_bytes).await
 }
 
 async fn predict_batch(
@@ -86,16 +85,16 @@ async fn predict_batch(
             "application/json, or application/x-ndjson with one text a line",
         ));
     };
-    let addressee = addressee(&state, params)?;
+    let target = target(&state, params)?;
     match media_type {
         MediaType::Json => {
             let max_bytes = state.limits().batch_body_bytes;
             let shape = Shape::Many { max_texts: state.limits().batch_texts };
-            respond(state, addressee, request_id, request, shape, max_bytes).await
+            respond(state, target, request_id, request, shape, max_bytes).await
         }
         MediaType::JsonLines => {
             let shown = Shown::of(request.headers());
-            Ok(stream::respond(state, addressee, request_id, shown, request.into_body()))
+            Ok(stream::respond(state, target, request_id, shown, request.into_body()))
         }
     }
 }
@@ -113,7 +112,7 @@ enum Begun {
 
 async fn respond(
     state: ServerState,
-    addressee: Addressee,
+    target: Target,
     request_id: RequestId,
     request: Request,
     shape: Shape,
@@ -128,7 +127,7 @@ async fn respond(
     let n_bytes = body.len();
     let work = {
         let (state, request_id) = (state.clone(), request_id.clone());
-        move || begin(&state, addressee, request_id.as_str(), &body, shape, started)
+        move || begin(&state, target, request_id.as_str(), &body, shape, started)
     };
     let json = match in_turn(&state, n_bytes, work).await? {
         Begun::Answered(json) => json,
@@ -181,14 +180,14 @@ async fn read(state: &ServerState, request: Request, max_bytes: usize) -> Result
 /// all the work that grows with the body.
 fn begin(
     state: &ServerState,
-    addressee: Addressee,
+    target: Target,
     request_id: &str,
     body: &[u8],
     shape: Shape,
     started: Instant,
 ) -> Result<Begun, ApiError> {
     let Texts { field, texts, model, truncate } = texts(state, body, shape)?;
-    let (slot_idx, served) = addressee.settle(state, model.as_deref())?;
+    let (slot_idx, served) = target.settle(state, model.as_deref())?;
     let asker = Asker { slot: &state.slots()[slot_idx], served: &served, request_id };
     if served.classifier.batch_tokens().is_some() {
         let queueable = asker.queueable(field, texts, truncate)?;

@@ -26,8 +26,8 @@ use crate::serve::{
 };
 
 use super::{
-    choice::{Addressee, Versions},
     chunk::{self, Models},
+    target::{Target, Versions},
     turn::{beside, turn},
 };
 
@@ -47,13 +47,13 @@ struct Gone;
 /// Begins to answer at once.
 pub(crate) fn respond(
     state: ServerState,
-    addressee: Addressee,
+    target: Target,
     request_id: RequestId,
     shown: Shown,
     questions: Body,
 ) -> Response {
-    let versions = Versions::of(&state, &addressee);
-    let models = Arc::new(Models { addressee, versions });
+    let versions = Versions::of(&state, &target);
+    let models = Arc::new(Models { target, versions });
     // One chunk waits for the client while the next one is made.
     let (answers, body) = channel(1);
     tokio::spawn(Stream { state, models, request_id, shown, answers }.run(questions));

@@ -11,7 +11,7 @@ use crate::serve::{
 
 /// What a request's path says about that, and the version that answers unless its body names another
 /// model.
-pub(crate) struct Addressee {
+pub(crate) struct Target {
     /// The model that the path names, else the first.
     slot_idx: usize,
     /// Whether the path names it: then a body may name no other.
@@ -19,7 +19,7 @@ pub(crate) struct Addressee {
     served: Option<ServedModel>,
 }
 
-impl Addressee {
+impl Target {
     /// Of a request whose path names the model `name`, or none.
     ///
     /// # Errors
@@ -58,10 +58,10 @@ impl Addressee {
         }
     }
 
-    /// As [`Addressee::slot_idx`], with the version that answers.
+    /// As [`Target::slot_idx`], with the version that answers.
     ///
     /// # Errors
-    /// As [`Addressee::slot_idx`], and 503 when no version of the model is in production.
+    /// As [`Target::slot_idx`], and 503 when no version of the model is in production.
     pub(crate) fn settle(
         self,
         state: &ServerState,
@@ -80,12 +80,12 @@ impl Addressee {
 pub(crate) struct Versions(Box<[OnceLock<ServedModel>]>);
 
 impl Versions {
-    /// For a stream to `addressee`.
-    pub(crate) fn of(state: &ServerState, addressee: &Addressee) -> Self {
+    /// For a stream to `target`.
+    pub(crate) fn of(state: &ServerState, target: &Target) -> Self {
         let versions: Box<[_]> = state.slots().iter().map(|_| OnceLock::new()).collect();
-        if let Some(served) = &addressee.served {
+        if let Some(served) = &target.served {
             // Nothing is in there yet.
-            let _ = versions[addressee.slot_idx].set(served.clone());
+            let _ = versions[target.slot_idx].set(served.clone());
         }
         Self(versions)
     }
@@ -121,15 +121,14 @@ mod tests {
         ServerState::of_models(models.into(), Limits::default()).unwrap()
     }
 
-    fn addressee(slot_idx: usize, is_named: bool) -> Addressee {
-        Addressee { slot_idx, is_named, served: None }
+    fn target(slot_idx: usize, is_named: bool) -> Target {
+        Target { slot_idx, is_named, served: None }
     }
 
     #[test]
     fn path_and_field_lead_to_one_model_or_to_a_refusal() {
-        let (state, first, a, b) =
-            (state(), addressee(0, false), addressee(0, true), addressee(1, true));
-        for (addressee, field, expected) in [
+        let (state, first, a, b) = (state(), target(0, false), target(0, true), target(1, true));
+        for (target, field, expected) in [
             (&first, None, Ok(0)),
             (&first, Some("A"), Ok(0)),
             (&first, Some("B"), Ok(1)),
@@ -143,7 +142,7 @@ mod tests {
             (&b, Some("A"), Err("validation_error")),
             (&b, Some("C"), Err("validation_error")),
         ] {
-            let found = addressee.slot_idx(&state, field);
+            let found = target.slot_idx(&state, field);
             let found = found.as_ref().map_err(ApiError::error_type);
             assert_eq!(found.copied(), expected, "{field:?}");
         }
@@ -157,7 +156,7 @@ mod tests {
             (Some("B"), "model_unavailable"),
             (Some("C"), "model_not_found"),
         ] {
-            let error = Addressee::of(&state, name).map(|_| ()).unwrap_err();
+            let error = Target::of(&state, name).map(|_| ()).unwrap_err();
             assert_eq!(error.error_type(), expected, "{name:?}");
         }
     }

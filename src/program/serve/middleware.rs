@@ -35,7 +35,7 @@ const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame
 const FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Wraps every route and fallback.
-pub(crate) async fn envelope(
+pub(crate) async fn wrap(
     State(state): State<ServerState>,
     mut request: Request,
     next: Next,
