@@ -6,87 +6,22 @@
 
 use std::{
     convert::Infallible,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
-use trialbook::{
-    error::{Error, ErrorKind, Result},
-    model,
-    registry::{ModelVersion, Registry},
-};
+use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{
-    slot::ModelSlot,
-    state::{ModelInfo, ServedModel, ServerState},
+    model::{served::ModelInfo, slot::ModelSlot},
+    state::ServerState,
 };
 
 /// How often the registry is asked. One look costs some ten microseconds.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How long a version that could not be loaded is left alone before it is tried again.
 const RETRY: Duration = Duration::from_secs(10);
-/// What a new model predicts before anyone asks it: first calls touch weights and start threads.
-const WARM_UP: &str = "An utterly wonderful film, and a waste of an evening.";
-
-/// Where the versions of one model come from.
-pub(crate) struct Source {
-    registry: Registry,
-    model: String,
-    /// Stays with this version, whatever is in production.
-    pin: Option<u32>,
-}
-
-impl Source {
-    pub(crate) fn new(registry: Registry, model: &str, pin: Option<u32>) -> Self {
-        Self { registry, model: model.to_owned(), pin }
-    }
-
-    /// The version that should answer, if there is one.
-    ///
-    /// # Errors
-    /// When the registry cannot be read; [`ErrorKind::NotFound`] for a pinned version that is not
-    /// there.
-    pub(crate) fn wanted(&self) -> Result<Option<ModelVersion>> {
-        match self.pin {
-            Some(version) => self.registry.version(&self.model, version).map(Some),
-            None => match self.registry.production(&self.model) {
-                // The model may be registered later.
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                found => found,
-            },
-        }
-    }
-
-    /// Why no version is wanted, where it takes more than a promotion to change that. It names no
-    /// other model: everyone may ask for a server's health.
-    pub(crate) fn absence(&self) -> Option<String> {
-        let error = self.registry.model(&self.model).err()?;
-        (error.kind() == ErrorKind::NotFound).then(|| format!("there is no model {:?}", self.model))
-    }
-
-    /// `version`, loaded and warmed up.
-    ///
-    /// # Errors
-    /// When its files are not what was written, or it cannot predict.
-    pub(crate) fn load(&self, version: &ModelVersion) -> Result<ServedModel> {
-        // It names the version itself.
-        let files = self.registry.model_files(version)?;
-        let load = || {
-            let classifier = model::load(&files)?;
-            classifier.predict(&[WARM_UP])?;
-            Ok(ServedModel { classifier: classifier.into(), info: ModelInfo::from(version).into() })
-        };
-        let outcome = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Internal, "the model panicked while it was loaded"))
-        });
-        outcome.map_err(|error| {
-            error.with_context(format!("model {:?} version {}", self.model, version.version))
-        })
-    }
-}
-
 /// The threads that follow. They end when this is dropped, each after what it is at.
 pub(crate) struct Followers {
     /// They never say anything: that they are gone is what the threads hear.
@@ -159,7 +94,7 @@ fn look(slot: &ModelSlot, failure: &mut Option<Failure>) {
     let wanted = match source.wanted() {
         Ok(wanted) => wanted,
         Err(error) => {
-            let problem = match source.pin {
+            let problem = match source.pin() {
                 // Nothing else is looked for by name there.
                 Some(version) if error.kind() == ErrorKind::NotFound => {
                     format!("the pinned version {version} was deleted")

@@ -2,6 +2,9 @@
 //! It decides nothing about models: which version answers is the registry's business. The one home
 //! of axum.
 //!
+//! Its floors, each of which uses those before it: `http`, then `model`, then `config` and `state`,
+//! then `route`, and on top `middleware`, `app`, `follow` and `server`. Nothing here is part of a circle.
+//!
 //! ```no_run
 //! use trialbook::store::Store;
 //! use trialbook_program::serve::{ServeConfig, Server};
@@ -13,54 +16,25 @@
 //! ```
 
 mod app;
-mod ask;
-mod body;
-mod channel;
-mod choice;
-mod chunk;
-pub mod client;
-mod connection;
-mod cors;
-mod endpoint;
-mod engine;
-mod envelope;
-mod error;
+mod config;
 mod follow;
-// Tests look at it in every build; only one with CUDA shows it.
-#[cfg(any(feature = "cuda", test))]
-mod gpu;
-mod guard;
-mod health;
-mod info;
-mod limits;
-mod lines;
-mod linger;
-mod media;
-mod metrics;
-mod models;
-mod object;
-mod openapi;
-mod otlp;
-mod page;
-mod pinned;
-mod predict;
-mod rates;
-mod security;
+mod http;
+mod middleware;
+mod model;
+mod route;
 mod server;
 mod shutdown;
-mod slot;
-mod stall;
 mod state;
-mod stream;
-mod tls;
-mod trace;
-mod watch;
 
 pub use app::app;
-pub use client::Credentials;
-pub use health::{HealthReport, HealthStatus, ModelHealth, health_check};
-pub use limits::Limits;
-pub use security::{Origin, RateLimit, Security, TlsFiles};
-pub use server::{ServeConfig, Server, bind, bind_for, run, start, start_with};
+pub use config::ServeConfig;
+pub use http::{
+    client::{self, Credentials},
+    limits::Limits,
+    security::{Origin, RateLimit, Security, TlsFiles},
+};
+pub use model::served::{ModelInfo, ServedModel};
+pub use route::health::{HealthReport, HealthStatus, ModelHealth, health_check};
+pub use server::{Server, bind, bind_for, run, start, start_with};
 pub use shutdown::Signals;
-pub use state::{ModelInfo, ServedModel, ServerState};
+pub use state::ServerState;

@@ -9,77 +9,15 @@ use std::{
 };
 
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
-use trialbook::{
-    error::{Error, ErrorKind, Result},
-    monitor::LogConfig,
-    store::Store,
-};
+use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{
-    connection, follow::follow, limits::Limits, security::Security, shutdown::Signals,
+    app::app, config::ServeConfig, follow::follow, http::connection, shutdown::Signals,
     state::ServerState,
 };
 
-/// What to serve, and where.
-#[derive(Debug, Clone)]
-pub struct ServeConfig {
-    /// The address or name to listen on. Default 127.0.0.1: this machine only.
-    pub host: String,
-    /// The port; 0 takes a free one. Default 8000.
-    pub port: u16,
-    /// The registered models whose Production versions answer, each once. The first is the default:
-    /// it answers the questions that name no model. Empty, which is the default: the one that
-    /// [`Registry::default_model`](trialbook::registry::Registry::default_model) finds when the server
-    /// starts, or `SentimentClassifier` while the store has no model at all.
-    pub models: Vec<String>,
-    /// Serves this version whatever is in production, and stays with it. Only with one model.
-    pub pin: Option<u32>,
-    /// The store that holds them.
-    pub store: Store,
-    /// How predictions are logged in the store's folder of logs; none keeps no log.
-    pub log: Option<LogConfig>,
-    /// How much is taken.
-    pub limits: Limits,
-    /// Who may ask, and how.
-    pub security: Security,
-    /// The OpenTelemetry collector that gets a span of every request, such as
-    /// `http://127.0.0.1:4318`; none for none.
-    pub otlp_endpoint: Option<String>,
-}
-
-impl ServeConfig {
-    /// The state to serve: `models:/NAME/Production` of every model, or the version `pin`, loaded
-    /// from the store and warmed up. A server made of it follows the registry from then on. Without
-    /// a version in production there still is a state: it says what to do, and serves as soon as
-    /// there is a version.
-    ///
-    /// # Errors
-    /// When the registry or the log cannot be opened, there is no version `pin`, or a version's
-    /// files are not what was written; when the certificate or the collector's address cannot be
-    /// used; [`ErrorKind::Invalid`] for a model that is named twice, and a `pin` with several;
-    /// [`ErrorKind::Conflict`] when none is named and several could be meant.
-    pub fn load(&self) -> Result<ServerState> {
-        ServerState::load(self)
-    }
-
-    /// The store's only model, on 127.0.0.1:8000.
-    pub fn new(store: Store) -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 8000,
-            models: Vec::new(),
-            pin: None,
-            store,
-            log: Some(LogConfig::default()),
-            limits: Limits::default(),
-            security: Security::default(),
-            otlp_endpoint: None,
-        }
-    }
-}
-
 /// Serves until `shutdown` completes and the requests in flight are answered, or the grace of
-/// [`Limits::grace`] is over.
+/// [`Limits::grace`](super::Limits::grace) is over.
 ///
 /// # Errors
 /// When the socket fails.
@@ -248,9 +186,14 @@ async fn serve(
     hurry: impl Future<Output = ()>,
 ) -> Result<()> {
     let _followers = follow(&state)?;
+    let terms = connection::Terms {
+        tls: state.tls().cloned(),
+        limits: state.limits().clone(),
+        app: app(state),
+    };
     tokio::select! {
         biased;
-        () = connection::serve(listener, state, shutdown) => {}
+        () = connection::serve(listener, terms, shutdown) => {}
         () = hurry => tracing::warn!("stopped before every request in flight was answered"),
     }
     Ok(())
@@ -275,7 +218,7 @@ fn leave(runtime: Runtime) {
 ///
 /// # Errors
 /// As [`bind`], and [`ErrorKind::Invalid`] where other machines reach the address, the store has no
-/// API key, and [`Security::no_auth`] does not say that this is meant.
+/// API key, and [`Security::no_auth`](super::Security::no_auth) does not say that this is meant.
 pub fn bind_for(state: &ServerState, host: &str, port: u16) -> Result<(StdListener, SocketAddr)> {
     let (listener, addr) = bind(host, port)?;
     state.guard().check_exposure(addr)?;

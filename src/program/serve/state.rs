@@ -8,61 +8,28 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use trialbook::{
     error::{Error, ErrorKind, Result},
-    model::Classifier,
     monitor::PredictionLog,
-    registry::{DEFAULT_MODEL, ModelVersion, Registry, Stage, check_known_model_name},
+    registry::{DEFAULT_MODEL, Registry, check_known_model_name},
 };
 
 use super::{
-    ServeConfig, engine::Engine, error::ApiError, follow::Source, guard::Guard, limits::Limits,
-    metrics::Metrics, otlp::SpanExporter, security::Security, slot::ModelSlot, tls::Tls,
-    watch::Watch,
+    config::ServeConfig,
+    http::{
+        error::ApiError, guard::Guard, limits::Limits, otlp::SpanExporter, security::Security,
+        tls::Tls,
+    },
+    model::{
+        engine::Engine,
+        metrics::Metrics,
+        monitor::ModelMonitor,
+        served::{ModelInfo, ServedModel},
+        slot::ModelSlot,
+        source::Source,
+    },
 };
-
-/// Which model version answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelInfo {
-    /// The registered model's name.
-    pub name: String,
-    /// 1, 2, 3…
-    pub version: u32,
-    /// Where the version stands.
-    pub stage: Stage,
-    /// The run that made it.
-    pub run_id: String,
-}
-
-impl From<&ModelVersion> for ModelInfo {
-    fn from(version: &ModelVersion) -> Self {
-        Self {
-            name: version.model.clone(),
-            version: version.version,
-            stage: version.stage,
-            run_id: version.run_id.clone(),
-        }
-    }
-}
-
-impl ModelInfo {
-    /// Whether this is `version`, wherever that stands by now. A name that was deleted and made
-    /// again counts its versions from 1 again: the run tells them apart.
-    pub(crate) fn is_version(&self, version: &ModelVersion) -> bool {
-        self.version == version.version && self.run_id == version.run_id
-    }
-}
-
-/// A loaded model and which one it is.
-#[derive(Clone)]
-pub struct ServedModel {
-    /// Answers the questions.
-    pub classifier: Arc<dyn Classifier>,
-    /// Goes out with every answer.
-    pub info: Arc<ModelInfo>,
-}
 
 /// The state behind every handler. Cheap to clone.
 #[derive(Clone)]
@@ -77,7 +44,7 @@ struct Inner {
     log: Option<Arc<PredictionLog>>,
     guard: Guard,
     /// None where connections are not encrypted.
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
     limits: Limits,
     metrics: Arc<Metrics>,
     permits: Arc<Semaphore>,
@@ -156,8 +123,8 @@ impl ServerState {
         let metrics = Metrics::new();
         let log = log.map(Arc::new);
         let slots = models.into_iter().map(|Hosted { name, served, source, unloaded }| {
-            let (metrics, watch) = (metrics.of_model(&name), Watch::new(log.clone()));
-            let slot = ModelSlot::new(name, served, source, metrics, watch);
+            let (metrics, monitor) = (metrics.of_model(&name), ModelMonitor::new(log.clone()));
+            let slot = ModelSlot::new(name, served, source, metrics, monitor);
             if let Some(Unloaded { version, error }) = unloaded {
                 slot.not_loaded(version, &error);
             }
@@ -168,7 +135,7 @@ impl ServerState {
             registry,
             log,
             guard,
-            tls,
+            tls: tls.map(Arc::new),
             metrics: Arc::new(metrics),
             permits: Arc::new(Semaphore::new(limits.n_parallel)),
             places: Semaphore::new(limits.n_parallel + limits.queue_bodies),
@@ -177,52 +144,6 @@ impl ServerState {
             limits,
             started: Instant::now(),
         }))
-    }
-
-    /// See [`ServeConfig::load`](super::ServeConfig::load).
-    pub(crate) fn load(config: &ServeConfig) -> Result<Self> {
-        let ServeConfig { store, models, pin, security, limits, .. } = config;
-        // What is cheap to refuse comes before the models.
-        store.check()?;
-        if !models.is_empty() {
-            check_names(models.iter().map(String::as_str))?;
-        }
-        if let (Some(pin), [_, _, ..]) = (pin, models.as_slice()) {
-            return Err(Error::invalid(format!(
-                "version {pin} is pinned, and there are {} models: {}",
-                models.len(),
-                models.join(", ")
-            ))
-            .with_hint("start another server for the model with the pinned version"));
-        }
-        let tls = security.tls.as_ref().map(Tls::load).transpose()?;
-        let exporter = config.otlp_endpoint.as_deref().map(SpanExporter::start).transpose()?;
-        let log = config.log.as_ref().map(|log| PredictionLog::open(&store.logs_dir(), log));
-        let log = log.transpose()?;
-        let registry = Registry::open(store)?;
-        let guard = Guard::new(security.clone());
-        guard.take_keys(&registry.keys()?);
-        let models = if models.is_empty() { vec![only_model(&registry)?] } else { models.clone() };
-        let host = |name: &String| host(Source::new(registry.clone(), name, *pin), name);
-        let mut hosted = models.iter().map(host).collect::<Result<Vec<_>>>()?;
-        // One that cannot be loaded leaves the others alone. Where it alone would answer, whoever
-        // starts the server has to know.
-        if hosted.iter().all(|model| model.served.is_none())
-            && let Some(Unloaded { error, .. }) =
-                hosted.iter_mut().find_map(|model| model.unloaded.take())
-        {
-            return Err(error);
-        }
-        let limits = limits.clone();
-        let supply = Supply { registry: Some(registry), log, guard, tls, exporter, limits };
-        let state = Self::with_supply(hosted, supply);
-        for slot in state.slots().iter().filter(|slot| slot.info().is_none()) {
-            // One that could not be loaded has said why.
-            if let Some(absence) = slot.source().and_then(Source::absence) {
-                slot.set_problem(Some(absence));
-            }
-        }
-        Ok(state)
     }
 
     /// Which version of the default model answers, if there is one.
@@ -278,7 +199,7 @@ impl ServerState {
         &self.0.guard
     }
 
-    pub(crate) fn tls(&self) -> Option<&Tls> {
+    pub(crate) fn tls(&self) -> Option<&Arc<Tls>> {
         self.0.tls.as_ref()
     }
 
@@ -335,6 +256,63 @@ impl ServerState {
     pub(crate) fn uptime_s(&self) -> f64 {
         // Milliseconds are enough, and read better.
         (self.0.started.elapsed().as_secs_f64() * 1e3).round() / 1e3
+    }
+}
+
+impl ServeConfig {
+    /// The state to serve: `models:/NAME/Production` of every model, or the version `pin`, loaded
+    /// from the store and warmed up. A server made of it follows the registry from then on. Without
+    /// a version in production there still is a state: it says what to do, and serves as soon as
+    /// there is a version.
+    ///
+    /// # Errors
+    /// When the registry or the log cannot be opened, there is no version `pin`, or a version's
+    /// files are not what was written; when the certificate or the collector's address cannot be
+    /// used; [`ErrorKind::Invalid`] for a model that is named twice, and a `pin` with several;
+    /// [`ErrorKind::Conflict`] when none is named and several could be meant.
+    pub fn load(&self) -> Result<ServerState> {
+        let ServeConfig { store, models, pin, security, limits, .. } = self;
+        // What is cheap to refuse comes before the models.
+        store.check()?;
+        if !models.is_empty() {
+            check_names(models.iter().map(String::as_str))?;
+        }
+        if let (Some(pin), [_, _, ..]) = (pin, models.as_slice()) {
+            return Err(Error::invalid(format!(
+                "version {pin} is pinned, and there are {} models: {}",
+                models.len(),
+                models.join(", ")
+            ))
+            .with_hint("start another server for the model with the pinned version"));
+        }
+        let tls = security.tls.as_ref().map(Tls::load).transpose()?;
+        let exporter = self.otlp_endpoint.as_deref().map(SpanExporter::start).transpose()?;
+        let log = self.log.as_ref().map(|log| PredictionLog::open(&store.logs_dir(), log));
+        let log = log.transpose()?;
+        let registry = Registry::open(store)?;
+        let guard = Guard::new(security.clone());
+        guard.take_keys(&registry.keys()?);
+        let models = if models.is_empty() { vec![only_model(&registry)?] } else { models.clone() };
+        let host = |name: &String| host(Source::new(registry.clone(), name, *pin), name);
+        let mut hosted = models.iter().map(host).collect::<Result<Vec<_>>>()?;
+        // One that cannot be loaded leaves the others alone. Where it alone would answer, whoever
+        // starts the server has to know.
+        if hosted.iter().all(|model| model.served.is_none())
+            && let Some(Unloaded { error, .. }) =
+                hosted.iter_mut().find_map(|model| model.unloaded.take())
+        {
+            return Err(error);
+        }
+        let limits = limits.clone();
+        let supply = Supply { registry: Some(registry), log, guard, tls, exporter, limits };
+        let state = ServerState::with_supply(hosted, supply);
+        for slot in state.slots().iter().filter(|slot| slot.info().is_none()) {
+            // One that could not be loaded has said why.
+            if let Some(absence) = slot.source().and_then(Source::absence) {
+                slot.set_problem(Some(absence));
+            }
+        }
+        Ok(state)
     }
 }
 

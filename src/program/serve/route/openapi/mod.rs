@@ -1,13 +1,10 @@
 //! `GET /openapi.json`: the endpoints as an OpenAPI document, made of the same table as the router.
 
-use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
-use super::{
-    endpoint::{Access, Content, ENDPOINTS, Endpoint},
-    limits::Limits,
-    state::ServerState,
-};
+use crate::serve::http::{access::Access, limits::Limits};
+
+use super::endpoint::{Content, Endpoint};
 
 /// What bodies consist of, as JSON Schema 2020-12.
 const SCHEMAS: &str = include_str!("schemas.json");
@@ -51,17 +48,13 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
     ),
 ];
 
-/// The handler.
-pub(crate) async fn openapi(State(state): State<ServerState>) -> Json<Value> {
-    Json(document(state.limits()))
-}
-
-fn document(limits: &Limits) -> Value {
+/// The document of a server that has these `endpoints` and `limits`.
+pub(crate) fn document(endpoints: &[Endpoint], limits: &Limits) -> Value {
     let mut schemas: Value =
         serde_json::from_str(SCHEMAS).expect("schemas.json is JSON: a test reads it");
     schemas["QuestionTexts"]["maxItems"] = limits.batch_texts.into();
     schemas["QuestionText"]["maxLength"] = limits.text_chars.into();
-    let paths: Map<String, Value> = ENDPOINTS
+    let paths: Map<String, Value> = endpoints
         .iter()
         .map(|endpoint| {
             let method = endpoint.method.name().to_ascii_lowercase();
@@ -209,7 +202,7 @@ fn refusal(status: u16, meaning: &str, error_types: &[&str]) -> Value {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::*;
+    use super::{super::table::endpoints, *};
 
     /// Every `$ref` in `value`.
     fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
@@ -225,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_referred_to_is_there_and_what_is_there_is_referred_to() {
-        let document = document(&Limits::default());
+        let document = document(endpoints(), &Limits::default());
         let mut found = BTreeSet::new();
         references(&document, &mut found);
         for reference in &found {
@@ -244,7 +237,7 @@ mod tests {
     /// lines of JSON have no example of them to send.
     #[test]
     fn all_refusals_have_the_same_named_schema() {
-        let document = document(&Limits::default());
+        let document = document(endpoints(), &Limits::default());
         for (name, refusal) in document["components"]["responses"].as_object().unwrap() {
             let schema = &refusal["content"]["application/json"]["schema"];
             assert_eq!(*schema, json!({ "$ref": "#/components/schemas/Error" }), "{name}");
@@ -256,16 +249,16 @@ mod tests {
 
     #[test]
     fn the_document_has_every_endpoint_once() {
-        let document = document(&Limits::default());
+        let document = document(endpoints(), &Limits::default());
         let mut operation_ids = BTreeSet::new();
-        for endpoint in ENDPOINTS {
+        for endpoint in endpoints() {
             let method = endpoint.method.name().to_ascii_lowercase();
             let operations = document["paths"][endpoint.path].as_object().unwrap();
             assert_eq!(operations.keys().collect::<Vec<_>>(), [&method], "{}", endpoint.path);
             let operation_id = operations[&method]["operationId"].as_str().unwrap();
             assert!(operation_ids.insert(operation_id.to_owned()), "{operation_id}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), ENDPOINTS.len());
+        assert_eq!(document["paths"].as_object().unwrap().len(), endpoints().len());
         assert_eq!(document["components"]["schemas"]["QuestionTexts"]["maxItems"], 10_000);
         assert_eq!(document["components"]["schemas"]["QuestionText"]["maxLength"], 100_000);
     }

@@ -1,87 +1,28 @@
 //! Every path that a client can reach: what leads there, what it takes, and what it answers. The
 //! router, `/info` and the OpenAPI document are made of this one table.
 
-use axum::routing::{MethodRouter, get};
-use serde_json::{Value, json};
+use axum::{
+    Json,
+    extract::State,
+    http::HeaderMap,
+    response::Response,
+    routing::{MethodRouter, get},
+};
+use serde_json::Value;
 
-use super::{
-    health::{health, live, ready},
-    info::{self, info},
-    media::JSON_LINES,
-    metrics::metrics,
-    models::models,
-    openapi, page, predict,
+use crate::serve::{
+    http::{access::Access, media::JSON_LINES},
     state::ServerState,
 };
 
-/// One path with its one method.
-pub(crate) struct Endpoint {
-    pub(crate) method: Method,
-    /// As axum and OpenAPI both write it: `/assets/{name}`.
-    pub(crate) path: &'static str,
-    /// In a few words.
-    pub(crate) does: &'static str,
-    /// What else there is to know.
-    pub(crate) detail: &'static str,
-    pub(crate) parameter: Option<Parameter>,
-    /// Bodies it takes; none for a question that is all in its path.
-    pub(crate) takes: &'static [Content],
-    /// What it answers when all is well, or as well as `/health` finds it.
-    pub(crate) answers: &'static [(u16, &'static [Content])],
-    /// The statuses of its refusals.
-    pub(crate) refuses: &'static [u16],
-    /// Who may ask, where keys are asked for.
-    pub(crate) access: Access,
-    pub(crate) handler: fn(&ServerState) -> MethodRouter<ServerState>,
-}
-
-/// What stands in a path in place of a name in braces.
-pub(crate) struct Parameter {
-    pub(crate) name: &'static str,
-    pub(crate) does: &'static str,
-    /// All of its values; none where that is for each server to say.
-    pub(crate) values: fn() -> Vec<&'static str>,
-}
-
-/// Who may ask an endpoint of a server whose store has API keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Everybody: it tells nothing of this server's own.
-    Open,
-    /// A browser that wants the page; for the rest as [`Access::Predict`].
-    Page,
-    /// Keys of any scope.
-    Predict,
-    /// Everybody, or keys of any scope where the server is told so.
-    Health,
-    /// Everybody, or admin keys where the server is told so.
-    Metrics,
-}
-
-/// What the path is asked with. `HEAD` works wherever `GET` does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
-    Get,
-    Post,
-}
-
-impl Method {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-        }
-    }
-}
-
-/// A body.
-pub(crate) struct Content {
-    pub(crate) media_type: &'static str,
-    /// The name of its schema in the OpenAPI document.
-    pub(crate) schema: &'static str,
-    /// JSON that shows one.
-    pub(crate) example: Option<&'static str>,
-}
+use super::{
+    endpoint::{Content, Endpoint, Method, Parameter},
+    health::{health, live, ready},
+    info,
+    metrics::metrics,
+    models::models,
+    openapi, page, predict,
+};
 
 const fn json_of(schema: &'static str) -> Content {
     Content { media_type: "application/json", schema, example: None }
@@ -183,20 +124,20 @@ const BATCH_OF_MODEL: Endpoint = Endpoint {
 };
 
 /// All of them.
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
+const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/",
         does: "this description, or a page for browsers",
         answers: &[(200, &[json_of("Info"), HTML])],
         access: Access::Page,
-        handler: |_| get(info),
+        handler: |_| get(page_or_description),
         ..PLAIN
     },
     Endpoint {
         path: "/info",
         does: "this description",
         answers: &[(200, &[json_of("Info")])],
-        handler: |_| get(info::description),
+        handler: |_| get(description),
         ..PLAIN
     },
     PREDICT,
@@ -277,7 +218,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         does: "the OpenAPI document of these endpoints",
         answers: &[(200, &[json_of("OpenApi")])],
         access: Access::Open,
-        handler: |_| get(openapi::openapi),
+        handler: |_| get(document),
         ..PLAIN
     },
     Endpoint {
@@ -299,27 +240,53 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-impl Endpoint {
-    /// The endpoint of a path as the router writes it.
-    pub(crate) fn at(path: &str) -> Option<&'static Self> {
-        ENDPOINTS.iter().find(|endpoint| endpoint.path == path)
-    }
-
-    /// For `/info`.
-    pub(crate) fn describe(&self) -> Value {
-        let mut described =
-            json!({ "method": self.method.name(), "path": self.path, "does": self.does });
-        let example = self.takes.iter().find_map(Content::example);
-        if let Some(example) = example {
-            described["example"] = example;
-        }
-        described
-    }
+/// All of them. What an `async` function returns cannot be told while a constant is made that needs it:
+/// those below ask here.
+pub(crate) fn endpoints() -> &'static [Endpoint] {
+    ENDPOINTS
 }
 
-impl Content {
-    pub(crate) fn example(&self) -> Option<Value> {
-        let example = self.example?;
-        Some(serde_json::from_str(example).expect("examples are JSON: a test reads them all"))
+/// What the path that the router writes so asks of who asks it. A path that leads nowhere asks for a
+/// key, as most do: without one nobody learns which paths there are.
+pub(crate) fn access(path: Option<&str>) -> Access {
+    let endpoint = path.and_then(|path| ENDPOINTS.iter().find(|endpoint| endpoint.path == path));
+    endpoint.map_or(Access::Predict, |endpoint| endpoint.access)
+}
+
+// Those that describe the table are handed it: they stand below it.
+
+async fn page_or_description(State(state): State<ServerState>, headers: HeaderMap) -> Response {
+    info::page_or_description(endpoints(), &state, &headers)
+}
+
+async fn description(State(state): State<ServerState>) -> Response {
+    info::description(endpoints(), &state)
+}
+
+async fn document(State(state): State<ServerState>) -> Json<Value> {
+    Json(openapi::document(endpoints(), state.limits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_says_who_may_ask_and_one_that_leads_nowhere_wants_a_key() {
+        for (path, expected) in [
+            (Some("/predict"), Access::Predict),
+            (Some("/"), Access::Page),
+            (Some("/models"), Access::Predict),
+            (None, Access::Predict),
+            (Some("/nowhere"), Access::Predict),
+            (Some("/health"), Access::Health),
+            (Some("/health/live"), Access::Health),
+            (Some("/metrics"), Access::Metrics),
+            (Some("/assets/{name}"), Access::Open),
+            (Some("/docs"), Access::Open),
+            (Some("/openapi.json"), Access::Open),
+        ] {
+            assert_eq!(access(path), expected, "{path:?}");
+        }
     }
 }

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use trialbook::error::{Error, ErrorKind, Result};
 
-use super::{
-    client::{self, Answer, Credentials},
-    envelope::RequestId,
-    error::ApiError,
-    slot::ModelSlot,
-    state::{ModelInfo, ServerState},
+use crate::serve::{
+    http::{
+        client::{self, Answer, Credentials},
+        error::ApiError,
+        request_id::RequestId,
+    },
+    model::{served::ModelInfo, slot::ModelSlot},
+    state::ServerState,
 };
 
 /// Far more than a health report has, of however many models.
@@ -75,7 +77,7 @@ impl ModelHealth {
             model,
             classes: classes.unwrap_or_default(),
             problem: slot.problem(),
-            monitoring: slot.watch().report(),
+            monitoring: slot.monitor().report(),
         }
     }
 }

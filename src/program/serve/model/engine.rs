@@ -24,7 +24,9 @@ use trialbook::model::{
     prediction::{self, Prediction},
 };
 
-use super::{error::ApiError, limits::Limits, metrics::Metrics};
+use crate::serve::http::{error::ApiError, limits::Limits};
+
+use super::metrics::Metrics;
 
 /// One request's texts.
 #[derive(Clone)]

@@ -1,49 +1,6 @@
-//! `GET /`: what this server is and how to ask it, as JSON for programs and as a page for browsers.
+//! What a client wants to be answered with: a page or JSON, by its `Accept`.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse, Response},
-};
-use serde_json::{Value, json};
-
-use super::{
-    endpoint::{ENDPOINTS, Endpoint},
-    page,
-    state::ServerState,
-};
-
-/// The handler: the page when `Accept` likes HTML better than JSON.
-pub(crate) async fn info(State(state): State<ServerState>, headers: HeaderMap) -> Response {
-    let mut response =
-        if wants_page(&headers) { page::html() } else { Json(describe(&state)).into_response() };
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
-    response
-}
-
-/// `GET /info`: the JSON, whoever asks.
-pub(crate) async fn description(State(state): State<ServerState>) -> Response {
-    Json(describe(&state)).into_response()
-}
-
-fn describe(state: &ServerState) -> Value {
-    json!({
-        "name": crate::NAME,
-        "version": env!("CARGO_PKG_VERSION"),
-        "description": env!("CARGO_PKG_DESCRIPTION"),
-        "model": state.model_info().as_deref(),
-        "models": state.models().map(|(name, _)| name).collect::<Vec<_>>(),
-        "endpoints": ENDPOINTS.iter().map(Endpoint::describe).collect::<Vec<_>>(),
-        "limits": {
-            "body_bytes": state.limits().body_bytes,
-            "batch_body_bytes": state.limits().batch_body_bytes,
-            "batch_texts": state.limits().batch_texts,
-            "text_chars": state.limits().text_chars,
-            "line_bytes": state.limits().body_bytes,
-        },
-    })
-}
+use axum::http::{HeaderMap, header};
 
 /// Whether a client that sends `headers` gets the page.
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {

@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use trialbook::error::Error;
 
+use crate::serve::http::error::ApiError;
+
 use super::{
-    error::ApiError,
-    follow::Source,
     metrics::ModelMetrics,
-    state::{ModelInfo, ServedModel},
-    watch::Watch,
+    monitor::ModelMonitor,
+    served::{ModelInfo, ServedModel},
+    source::Source,
 };
 
 /// A registered model and the version of it that answers now.
@@ -22,7 +23,7 @@ pub(crate) struct ModelSlot {
     /// None for a model that was handed over.
     source: Option<Source>,
     metrics: ModelMetrics,
-    watch: Watch,
+    monitor: ModelMonitor,
 }
 
 impl ModelSlot {
@@ -32,7 +33,7 @@ impl ModelSlot {
         served: Option<ServedModel>,
         source: Option<Source>,
         metrics: ModelMetrics,
-        watch: Watch,
+        monitor: ModelMonitor,
     ) -> Self {
         if let Some(served) = &served {
             metrics.serves(None, Some(&served.info));
@@ -43,7 +44,7 @@ impl ModelSlot {
             problem: RwLock::default(),
             source,
             metrics,
-            watch,
+            monitor,
         }
     }
 
@@ -126,8 +127,8 @@ impl ModelSlot {
         &self.metrics
     }
 
-    pub(crate) fn watch(&self) -> &Watch {
-        &self.watch
+    pub(crate) fn monitor(&self) -> &ModelMonitor {
+        &self.monitor
     }
 }
 

@@ -6,14 +6,19 @@ use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
 
+use crate::serve::{
+    http::{
+        error::{ApiError, ErrorBody},
+        lines::Line,
+    },
+    model::{engine, served::ServedModel},
+    state::ServerState,
+};
+
 use super::{
     ask::{Answer, Asker, QueueableText},
     body::{self, Id, LineQuestion, Question},
-    choice::{Addressee, Versions},
-    engine,
-    error::{ApiError, ErrorBody},
-    lines::Line,
-    state::{ServedModel, ServerState},
+    target::{Target, Versions},
 };
 
 /// What goes back for one line.
@@ -35,7 +40,7 @@ enum Outcome<'a> {
 
 /// Which models answer one stream.
 pub(crate) struct Models {
-    pub(crate) addressee: Addressee,
+    pub(crate) target: Target,
     pub(crate) versions: Versions,
 }
 
@@ -209,7 +214,7 @@ impl Models {
         question: Result<Question<'a>, ApiError>,
     ) -> Result<Addressed<'a>, ApiError> {
         let question = question?;
-        let slot_idx = self.addressee.slot_idx(state, question.model.as_deref())?;
+        let slot_idx = self.target.slot_idx(state, question.model.as_deref())?;
         self.versions.get(state, slot_idx)?;
         Ok(Addressed { slot_idx, question })
     }

@@ -13,17 +13,22 @@ use axum::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{
-    channel::{channel, frame},
-    choice::{Addressee, Versions},
-    chunk::{self, Models},
-    envelope::RequestId,
-    error::ApiError,
-    guard::Shown,
-    lines::{Line, Lines},
-    media::JSON_LINES,
-    predict::{beside, turn},
+use crate::serve::{
+    http::{
+        channel::{channel, frame},
+        error::ApiError,
+        lines::{Line, Lines},
+        media::JSON_LINES,
+        request_id::RequestId,
+        shown::Shown,
+    },
     state::ServerState,
+};
+
+use super::{
+    chunk::{self, Models},
+    target::{Target, Versions},
+    turn::{beside, turn},
 };
 
 /// One request and where its answers go.
@@ -42,13 +47,13 @@ struct Gone;
 /// Begins to answer at once.
 pub(crate) fn respond(
     state: ServerState,
-    addressee: Addressee,
+    target: Target,
     request_id: RequestId,
     shown: Shown,
     questions: Body,
 ) -> Response {
-    let versions = Versions::of(&state, &addressee);
-    let models = Arc::new(Models { addressee, versions });
+    let versions = Versions::of(&state, &target);
+    let models = Arc::new(Models { target, versions });
     // One chunk waits for the client while the next one is made.
     let (answers, body) = channel(1);
     tokio::spawn(Stream { state, models, request_id, shown, answers }.run(questions));

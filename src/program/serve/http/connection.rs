@@ -17,9 +17,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{
-    app::app, guard::Peer, limits::Limits, linger::Lingering, stall::Stalling, state::ServerState,
-};
+use super::{limits::Limits, linger::Lingering, peer::Peer, stall::Stalling, tls::Tls};
 
 /// Open files that are no connections: the store, the log, a model that is loaded.
 const OTHER_FILES: u64 = 64;
@@ -28,14 +26,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest head of a request, and longest line in it. Browsers send some hundred bytes.
 const HEAD_BYTES: usize = 32 << 10;
 
+/// What every connection gets.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    /// Answers the requests.
+    pub(crate) app: Router,
+    /// None where connections are not encrypted.
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) limits: Limits,
+}
+
 /// Serves until `shutdown` completes and every request in flight is answered.
-pub(super) async fn serve(
-    listener: TcpListener,
-    state: ServerState,
-    shutdown: impl Future<Output = ()>,
-) {
-    let app = app(state.clone());
-    let n_slots = n_slots(state.limits().connections);
+pub(crate) async fn serve(listener: TcpListener, terms: Terms, shutdown: impl Future<Output = ()>) {
+    let n_slots = n_slots(terms.limits.connections);
     let slots = Arc::new(Semaphore::new(n_slots as usize));
     // That it is gone is what connections hear.
     let (stopping, stopped) = watch::channel(());
@@ -43,12 +46,7 @@ pub(super) async fn serve(
         loop {
             let slot = free_slot(&slots).await;
             let (stream, peer) = accept(&listener).await;
-            let connection = Connection {
-                app: app.clone(),
-                state: state.clone(),
-                peer,
-                stopped: stopped.clone(),
-            };
+            let connection = Connection { terms: terms.clone(), peer, stopped: stopped.clone() };
             tokio::spawn(connection.serve(stream, slot));
         }
     };
@@ -118,8 +116,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
 
 /// One client's connection.
 struct Connection {
-    app: Router,
-    state: ServerState,
+    terms: Terms,
     peer: Peer,
     stopped: watch::Receiver<()>,
 }
@@ -127,10 +124,10 @@ struct Connection {
 impl Connection {
     /// Answers what comes over `stream`. The slot is free again when this ends.
     async fn serve(mut self, stream: TcpStream, _slot: OwnedSemaphorePermit) {
-        let Some(tls) = self.state.tls() else { return self.answer(stream).await };
+        let Some(tls) = &self.terms.tls else { return self.answer(stream).await };
         let handshake = TlsAcceptor::from(tls.config()).accept(stream);
         let outcome = tokio::select! {
-            outcome = timeout(self.state.limits().idle_wait, handshake) => outcome,
+            outcome = timeout(self.terms.limits.idle_wait, handshake) => outcome,
             _ = self.stopped.changed() => return,
         };
         match outcome {
@@ -141,9 +138,9 @@ impl Connection {
     }
 
     async fn answer<T: AsyncRead + AsyncWrite + Unpin>(mut self, stream: T) {
-        let Limits { idle_wait, write_wait, .. } = *self.state.limits();
+        let Limits { idle_wait, write_wait, .. } = self.terms.limits;
         let stream = TokioIo::new(Stalling::new(stream, write_wait));
-        let answering = Answering { app: self.app, peer: self.peer };
+        let answering = Answering { app: self.terms.app, peer: self.peer };
         // A client that shuts down its side of a connection is taken to be gone: a connection that it
         // closed looks the same until something is written, and who hangs up is not asked for.
         let serving = http1::Builder::new()

@@ -15,18 +15,19 @@ use axum::{
     routing::{MethodRouter, post},
 };
 use http_body::Body as _;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
+
+use crate::serve::{
+    http::{error::ApiError, media::MediaType, request_id::RequestId, shown::Shown},
+    model::served::ServedModel,
+    state::ServerState,
+};
 
 use super::{
     ask::{Answer, Asker, Queueable, TextField},
-    body,
-    choice::Addressee,
-    envelope::RequestId,
-    error::ApiError,
-    guard::Shown,
-    media::MediaType,
-    state::{ServedModel, ServerState},
-    stream,
+    body, stream,
+    target::Target,
+    turn::{beside, turn},
 };
 
 /// How many texts a body holds, and so how many answers there are.
@@ -52,11 +53,11 @@ type Params = Result<RawPathParams, RawPathParamsRejection>;
 /// The model that a request is for, as far as its path tells.
 ///
 /// # Errors
-/// As [`Addressee::of`]; 404 for a name that is no UTF-8.
-fn addressee(state: &ServerState, params: Params) -> Result<Addressee, ApiError> {
+/// As [`Target::of`]; 404 for a name that is no UTF-8.
+fn target(state: &ServerState, params: Params) -> Result<Target, ApiError> {
     let params = params.map_err(|_| ApiError::not_found())?;
     let name = params.iter().next().map(|(_, name)| name);
-    Addressee::of(state, name)
+    Target::of(state, name)
 }
 
 async fn predict(
@@ -68,9 +69,9 @@ async fn predict(
     if MediaType::of(request.headers()) != Some(MediaType::Json) {
         return Err(ApiError::unsupported_media_type("application/json"));
     }
-    let addressee = addressee(&state, params)?;
+    let target = target(&state, params)?;
     let max_bytes = state.limits().body_bytes;
-    respond(state, addressee, request_id, request, Shape::One, max_bytes).await
+    respond(state, target, request_id, request, Shape::One, max_bytes).await
 }
 
 async fn predict_batch(
@@ -84,16 +85,16 @@ async fn predict_batch(
             "application/json, or application/x-ndjson with one text a line",
         ));
     };
-    let addressee = addressee(&state, params)?;
+    let target = target(&state, params)?;
     match media_type {
         MediaType::Json => {
             let max_bytes = state.limits().batch_body_bytes;
             let shape = Shape::Many { max_texts: state.limits().batch_texts };
-            respond(state, addressee, request_id, request, shape, max_bytes).await
+            respond(state, target, request_id, request, shape, max_bytes).await
         }
         MediaType::JsonLines => {
             let shown = Shown::of(request.headers());
-            Ok(stream::respond(state, addressee, request_id, shown, request.into_body()))
+            Ok(stream::respond(state, target, request_id, shown, request.into_body()))
         }
     }
 }
@@ -111,7 +112,7 @@ enum Begun {
 
 async fn respond(
     state: ServerState,
-    addressee: Addressee,
+    target: Target,
     request_id: RequestId,
     request: Request,
     shape: Shape,
@@ -126,7 +127,7 @@ async fn respond(
     let n_bytes = body.len();
     let work = {
         let (state, request_id) = (state.clone(), request_id.clone());
-        move || begin(&state, addressee, request_id.as_str(), &body, shape, started)
+        move || begin(&state, target, request_id.as_str(), &body, shape, started)
     };
     let json = match in_turn(&state, n_bytes, work).await? {
         Begun::Answered(json) => json,
@@ -175,41 +176,18 @@ async fn read(state: &ServerState, request: Request, max_bytes: usize) -> Result
     }
 }
 
-/// A permit for long work, once it is there.
-pub(crate) async fn turn(state: &ServerState) -> OwnedSemaphorePermit {
-    let _queued = state.metrics().queued();
-    state.permits().acquire_owned().await.expect("the semaphore is never closed")
-}
-
-/// Runs `work` in the blocking pool. The permit stays with the work: a client that hangs up frees it
-/// no sooner than the work ends.
-pub(crate) async fn beside<T: Send + 'static>(
-    permit: OwnedSemaphorePermit,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    let running = tokio::task::spawn_blocking(move || {
-        let outcome = work();
-        drop(permit);
-        outcome
-    });
-    running.await.map_err(|error| {
-        tracing::error!(%error, "a prediction did not end");
-        ApiError::internal()
-    })
-}
-
 /// Reads the question and finds its model; asks it and writes the answer, unless it wants batches:
 /// all the work that grows with the body.
 fn begin(
     state: &ServerState,
-    addressee: Addressee,
+    target: Target,
     request_id: &str,
     body: &[u8],
     shape: Shape,
     started: Instant,
 ) -> Result<Begun, ApiError> {
     let Texts { field, texts, model, truncate } = texts(state, body, shape)?;
-    let (slot_idx, served) = addressee.settle(state, model.as_deref())?;
+    let (slot_idx, served) = target.settle(state, model.as_deref())?;
     let asker = Asker { slot: &state.slots()[slot_idx], served: &served, request_id };
     if served.classifier.batch_tokens().is_some() {
         let queueable = asker.queueable(field, texts, truncate)?;

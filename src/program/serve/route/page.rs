@@ -10,7 +10,7 @@ use axum::{
 use sha2::{Digest as _, Sha256};
 use trialbook::figure::hex;
 
-use super::error::ApiError;
+use crate::serve::http::error::ApiError;
 
 const HTML: &str = include_str!("page/index.html");
 const DOCS_HTML: &str = include_str!("page/docs.html");

@@ -3,14 +3,15 @@
 
 use std::sync::OnceLock;
 
-use super::{
-    error::{ApiError, FieldError},
-    state::{ServedModel, ServerState},
+use crate::serve::{
+    http::error::{ApiError, FieldError},
+    model::served::ServedModel,
+    state::ServerState,
 };
 
 /// What a request's path says about that, and the version that answers unless its body names another
 /// model.
-pub(crate) struct Addressee {
+pub(crate) struct Target {
     /// The model that the path names, else the first.
     slot_idx: usize,
     /// Whether the path names it: then a body may name no other.
@@ -18,7 +19,7 @@ pub(crate) struct Addressee {
     served: Option<ServedModel>,
 }
 
-impl Addressee {
+impl Target {
     /// Of a request whose path names the model `name`, or none.
     ///
     /// # Errors
@@ -59,10 +60,10 @@ impl Addressee {
         }
     }
 
-    /// As [`Addressee::slot_idx`], with the version that answers.
+    /// As [`Target::slot_idx`], with the version that answers.
     ///
     /// # Errors
-    /// As [`Addressee::slot_idx`], and 503 when no version of the model is in production.
+    /// As [`Target::slot_idx`], and 503 when no version of the model is in production.
     pub(crate) fn settle(
         self,
         state: &ServerState,
@@ -81,12 +82,12 @@ impl Addressee {
 pub(crate) struct Versions(Box<[OnceLock<ServedModel>]>);
 
 impl Versions {
-    /// For a stream to `addressee`.
-    pub(crate) fn of(state: &ServerState, addressee: &Addressee) -> Self {
+    /// For a stream to `target`.
+    pub(crate) fn of(state: &ServerState, target: &Target) -> Self {
         let versions: Box<[_]> = state.slots().iter().map(|_| OnceLock::new()).collect();
-        if let Some(served) = &addressee.served {
+        if let Some(served) = &target.served {
             // Nothing is in there yet.
-            let _ = versions[addressee.slot_idx].set(served.clone());
+            let _ = versions[target.slot_idx].set(served.clone());
         }
         Self(versions)
     }
@@ -122,15 +123,14 @@ mod tests {
         ServerState::of_models(models.into(), Limits::default()).unwrap()
     }
 
-    fn addressee(slot_idx: usize, is_named: bool) -> Addressee {
-        Addressee { slot_idx, is_named, served: None }
+    fn target(slot_idx: usize, is_named: bool) -> Target {
+        Target { slot_idx, is_named, served: None }
     }
 
     #[test]
     fn path_and_field_lead_to_one_model_or_to_a_refusal() {
-        let (state, first, a, b) =
-            (state(), addressee(0, false), addressee(0, true), addressee(1, true));
-        for (addressee, field, expected) in [
+        let (state, first, a, b) = (state(), target(0, false), target(0, true), target(1, true));
+        for (target, field, expected) in [
             (&first, None, Ok(0)),
             (&first, Some("A"), Ok(0)),
             (&first, Some("B"), Ok(1)),
@@ -144,7 +144,7 @@ mod tests {
             (&b, Some("A"), Err("validation_error")),
             (&b, Some("C"), Err("validation_error")),
         ] {
-            let found = addressee.slot_idx(&state, field);
+            let found = target.slot_idx(&state, field);
             let found = found.as_ref().map_err(ApiError::error_type);
             assert_eq!(found.copied(), expected, "{field:?}");
         }
@@ -158,7 +158,7 @@ mod tests {
             (Some("B"), "model_unavailable"),
             (Some("C"), "model_not_found"),
         ] {
-            let error = Addressee::of(&state, name).map(|_| ()).unwrap_err();
+            let error = Target::of(&state, name).map(|_| ()).unwrap_err();
             assert_eq!(error.error_type(), expected, "{name:?}");
         }
     }

@@ -1,22 +1,17 @@
-//! `GET /metrics`: what the server did, in Prometheus' text format.
+//! The series of a server: what it did, in Prometheus' text format.
 //!
 //! Names follow Prometheus' conventions (base units, `_total` for counters). Series of a model carry
 //! its name, and where it makes a difference its version, so that a dashboard shows which one answered.
 
 use std::time::Duration;
 
-use axum::{
-    extract::State,
-    http::{HeaderValue, header},
-    response::{IntoResponse, Response},
-};
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, Opts, Registry, TextEncoder, core::Collector,
 };
 use trialbook::model::prediction::Prediction;
 
-use super::state::{ModelInfo, ServerState};
+use super::served::ModelInfo;
 
 /// Seconds; from a linear model's short text to an encoder's long batch.
 const DURATIONS: [f64; 16] = [
@@ -229,7 +224,8 @@ impl Metrics {
         self.errors.with_label_values(&[error_type]).inc();
     }
 
-    fn text(&self, uptime_s: f64, n_lost: u64) -> Vec<u8> {
+    /// All series, for a server that runs for `uptime_s` and whose log left out `n_lost` predictions.
+    pub(crate) fn text(&self, uptime_s: f64, n_lost: u64) -> Vec<u8> {
         self.uptime.set(uptime_s);
         self.log_lost.set(i64::try_from(n_lost).unwrap_or(i64::MAX));
         let mut text = Vec::new();
@@ -326,11 +322,4 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }
-}
-
-/// The handler.
-pub(crate) async fn metrics(State(state): State<ServerState>) -> Response {
-    let text = state.metrics().text(state.uptime_s(), state.n_not_logged());
-    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }

@@ -8,7 +8,7 @@ use serde::{
     de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::error::{ApiError, FieldError};
+use crate::serve::http::error::{ApiError, FieldError};
 
 /// The object that `body` has to be, with its field `key`.
 ///

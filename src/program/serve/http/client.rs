@@ -67,10 +67,10 @@ impl Credentials {
 }
 
 /// An answer, whatever its status.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// None for a body that is not JSON.
-    pub(super) json: Option<Value>,
+    pub(crate) json: Option<Value>,
 }
 
 /// Gets `url`, reading `max_bytes` of the answer at most.
@@ -78,7 +78,7 @@ pub(super) struct Answer {
 /// # Errors
 /// [`ErrorKind::Unavailable`] when nothing answers; [`ErrorKind::Invalid`] for what is no address and
 /// for credentials that cannot be used or do not fit the server.
-pub(super) fn get(url: &str, credentials: &Credentials, max_bytes: u64) -> Result<Answer> {
+pub(crate) fn get(url: &str, credentials: &Credentials, max_bytes: u64) -> Result<Answer> {
     let mut request = credentials.agent()?.get(url);
     if let Some(key) = credentials.header()? {
         request = request.header("x-api-key", key);

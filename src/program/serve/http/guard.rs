@@ -2,32 +2,27 @@
 //! follower last read them; while the store is away they stay in force.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::HeaderMap;
 use subtle::ConstantTimeEq as _;
 use trialbook::{
     error::{Error, Result},
-    registry::{ApiKey, Scope, digest},
+    registry::{ApiKey, Scope},
 };
 
 use super::{
+    accept::wants_page,
+    access::Access,
     cors::Cors,
-    endpoint::{Access, Endpoint},
     error::ApiError,
-    info::wants_page,
+    peer::Peer,
     rates::{Caller, Rates},
     security::Security,
+    shown::Shown,
 };
-
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const BEARER: &str = "bearer ";
-
-/// Where a request comes from, as its connection knows it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// The gate in front of every route.
 pub(crate) struct Guard {
@@ -35,15 +30,6 @@ pub(crate) struct Guard {
     keyring: RwLock<Arc<Keyring>>,
     rates: Option<Rates>,
     cors: Cors,
-}
-
-/// What a request showed to get in, for one that goes on for long: whether it still would.
-pub(crate) struct Shown(Option<[u8; 32]>);
-
-impl Shown {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self(shown(headers).map(digest))
-    }
 }
 
 /// The store's keys at one moment.
@@ -128,18 +114,18 @@ impl Guard {
         ))
     }
 
-    /// Lets a request to `route` in; the name of its key where one was needed.
+    /// Lets a request to a path of this `access` in; the name of its key where one was needed.
     ///
     /// # Errors
     /// 401 without a key that holds, 403 with one whose scope is too small, 429 for a caller that
     /// asks too often.
     pub(crate) fn admit(
         &self,
-        route: Option<&str>,
+        access: Access,
         headers: &HeaderMap,
         peer: Option<Peer>,
     ) -> Result<Option<Arc<str>>, ApiError> {
-        let Some(needed) = self.needed(route, headers) else { return Ok(None) };
+        let Some(needed) = self.needed(access, headers) else { return Ok(None) };
         let keyring = self.keyring();
         let key = if keyring.is_required { Some(keyring.find(&Shown::of(headers))) } else { None };
         if let Some(rates) = &self.rates {
@@ -167,15 +153,15 @@ impl Guard {
         if keyring.is_required { keyring.find(shown).map(drop) } else { Ok(()) }
     }
 
-    /// What a key must open for `route`, where keys are asked for; none for a route that is open.
-    fn needed(&self, route: Option<&str>, headers: &HeaderMap) -> Option<Scope> {
-        match route.and_then(Endpoint::at).map(|endpoint| endpoint.access) {
-            Some(Access::Open) => None,
+    /// What a key must open for `access`, where keys are asked for; none for what is open.
+    fn needed(&self, access: Access, headers: &HeaderMap) -> Option<Scope> {
+        match access {
+            Access::Open => None,
             // The page itself is the same for everybody: what it asks for is guarded.
-            Some(Access::Page) if wants_page(headers) => None,
-            Some(Access::Health) => self.security.auth_health.then_some(Scope::Predict),
-            Some(Access::Metrics) => self.security.auth_metrics.then_some(Scope::Admin),
-            Some(Access::Page | Access::Predict) | None => Some(Scope::Predict),
+            Access::Page if wants_page(headers) => None,
+            Access::Health => self.security.auth_health.then_some(Scope::Predict),
+            Access::Metrics => self.security.auth_metrics.then_some(Scope::Admin),
+            Access::Page | Access::Predict => Some(Scope::Predict),
         }
     }
 
@@ -187,7 +173,7 @@ impl Guard {
 impl Keyring {
     /// The key that was `shown`.
     fn find(&self, shown: &Shown) -> Result<HeldKey, ApiError> {
-        let sha256 = shown.0.ok_or_else(ApiError::key_missing)?;
+        let sha256 = shown.sha256().ok_or_else(ApiError::key_missing)?;
         // Every key is compared, and each to its last byte: the time tells nothing about any.
         let found = self.keys.iter().fold(None, |found, key| {
             if bool::from(key.sha256.ct_eq(&sha256)) { Some(key) } else { found }
@@ -200,18 +186,10 @@ impl Keyring {
     }
 }
 
-/// The key in `Authorization: Bearer KEY`, else in `X-API-Key: KEY`.
-fn shown(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
-        let (scheme, key) = value.to_str().ok()?.split_at_checked(BEARER.len())?;
-        scheme.eq_ignore_ascii_case(BEARER).then_some(key.trim())
-    });
-    bearer.or_else(|| headers.get(X_API_KEY)?.to_str().ok()).filter(|key| !key.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderName, HeaderValue};
+    use trialbook::registry::digest;
 
     use super::*;
 
@@ -240,56 +218,35 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_from_either_header() {
-        for (pairs, expected) in [
-            (&[("authorization", "Bearer abc")][..], Some("abc")),
-            (&[("authorization", "bearer  abc ")], Some("abc")),
-            (&[("x-api-key", "abc")], Some("abc")),
-            (&[("authorization", "Basic abc"), ("x-api-key", "def")], Some("def")),
-            (&[("authorization", "Bearer abc"), ("x-api-key", "def")], Some("abc")),
-            (&[("authorization", "Bearer")], None),
-            (&[("authorization", "Bearer ")], None),
-            (&[("x-api-key", "")], None),
-            (&[], None),
-        ] {
-            assert_eq!(shown(&headers(pairs)), expected, "{pairs:?}");
-        }
-    }
-
-    #[test]
-    fn each_route_wants_its_scope_once_there_is_a_key() {
+    fn each_access_wants_its_scope_once_there_is_a_key() {
         let security = Security { auth_health: true, auth_metrics: true, ..Security::default() };
         let (open, closed) = (Guard::new(Security::default()), Guard::new(security));
         let with = |secret| headers(&[("x-api-key", secret)]);
         for guard in [&open, &closed] {
-            let admitted = guard.admit(Some("/predict"), &HeaderMap::new(), None);
+            let admitted = guard.admit(Access::Predict, &HeaderMap::new(), None);
             assert_eq!(admitted.unwrap(), None, "without any key everybody is welcome");
             let all = [key("web", SECRET, Scope::Predict), key("ops", "tbk_ops", Scope::Admin)];
             guard.take_keys(&all);
         }
-        for (route, nobody, predict, admin) in [
-            (Some("/predict"), 401, 200, 200),
-            (Some("/"), 401, 200, 200),
-            (Some("/models"), 401, 200, 200),
-            (None, 401, 200, 200),
-            (Some("/health/live"), 401, 200, 200),
-            (Some("/metrics"), 401, 403, 200),
-            (Some("/assets/{name}"), 200, 200, 200),
-            (Some("/docs"), 200, 200, 200),
-            (Some("/openapi.json"), 200, 200, 200),
+        for (access, nobody, predict, admin) in [
+            (Access::Predict, 401, 200, 200),
+            (Access::Page, 401, 200, 200),
+            (Access::Health, 401, 200, 200),
+            (Access::Metrics, 401, 403, 200),
+            (Access::Open, 200, 200, 200),
         ] {
             let found = [&HeaderMap::new(), &with(SECRET), &with("tbk_ops")]
-                .map(|headers| status(closed.admit(route, headers, None)));
-            assert_eq!(found, [nobody, predict, admin], "{route:?}");
+                .map(|headers| status(closed.admit(access, headers, None)));
+            assert_eq!(found, [nobody, predict, admin], "{access:?}");
         }
-        for route in ["/health", "/metrics"] {
-            assert_eq!(status(open.admit(Some(route), &HeaderMap::new(), None)), 200, "{route}");
+        for access in [Access::Health, Access::Metrics] {
+            assert_eq!(status(open.admit(access, &HeaderMap::new(), None)), 200, "{access:?}");
         }
         let page = headers(&[("accept", "text/html")]);
-        assert_eq!(status(closed.admit(Some("/"), &page, None)), 200, "the page is no secret");
-        let name = closed.admit(Some("/predict"), &with(SECRET), None).unwrap();
+        assert_eq!(status(closed.admit(Access::Page, &page, None)), 200, "the page is no secret");
+        let name = closed.admit(Access::Predict, &with(SECRET), None).unwrap();
         assert_eq!(name.as_deref(), Some("web"));
-        assert_eq!(status(closed.admit(Some("/predict"), &with("tbk_0124"), None)), 401);
+        assert_eq!(status(closed.admit(Access::Predict, &with("tbk_0124"), None)), 401);
     }
 
     #[test]
@@ -305,9 +262,9 @@ mod tests {
         ] {
             let web = ApiKey { expires_ms, revoked_ms, ..key("web", SECRET, Scope::Predict) };
             guard.take_keys(&[web]);
-            let found = status(guard.admit(Some("/predict"), &shown, None));
+            let found = status(guard.admit(Access::Predict, &shown, None));
             assert_eq!(found, expected, "{expires_ms:?} {revoked_ms:?}");
-            assert_eq!(status(guard.admit(Some("/predict"), &HeaderMap::new(), None)), 401);
+            assert_eq!(status(guard.admit(Access::Predict, &HeaderMap::new(), None)), 401);
         }
     }
 
@@ -316,9 +273,9 @@ mod tests {
         let guard = Guard::new(Security::default());
         guard.take_keys(&[key("web", SECRET, Scope::Predict)]);
         guard.take_keys(&[]);
-        assert_eq!(status(guard.admit(Some("/predict"), &HeaderMap::new(), None)), 401);
+        assert_eq!(status(guard.admit(Access::Predict, &HeaderMap::new(), None)), 401);
         let shown = headers(&[("x-api-key", SECRET)]);
-        assert_eq!(status(guard.admit(Some("/predict"), &shown, None)), 200);
+        assert_eq!(status(guard.admit(Access::Predict, &shown, None)), 200);
     }
 
     #[test]

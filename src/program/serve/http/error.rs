@@ -335,7 +335,7 @@ impl From<Error> for ApiError {
     }
 }
 
-/// Status and headers now; the body follows in the envelope, which knows the request's id.
+/// Status and headers now; the body follows in the middleware, which knows the request's id.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();

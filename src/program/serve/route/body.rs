@@ -6,10 +6,9 @@ use std::{borrow::Cow, marker::PhantomData};
 
 use serde::Serialize;
 
-use super::{
-    error::{ApiError, FieldError},
-    object::{Item, List, ListSeed, Object, parse},
-};
+use crate::serve::http::error::{ApiError, FieldError};
+
+use super::object::{Item, List, ListSeed, Object, parse};
 
 /// Faults told at once; a client that made more learns the rest next time.
 pub(crate) const MAX_FAULTS: usize = 20;

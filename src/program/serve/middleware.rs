@@ -10,17 +10,23 @@ use std::{
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header},
+    http::{HeaderMap, HeaderValue, Method, Version, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 
 use super::{
-    cors, error::ApiError, guard::Peer, otlp::Span, state::ServerState, trace::TraceContext,
+    http::{
+        cors,
+        error::ApiError,
+        otlp::Span,
+        peer::Peer,
+        request_id::{RequestId, X_REQUEST_ID},
+        trace::TraceContext,
+    },
+    route::table,
+    state::ServerState,
 };
-
-/// Names a request in its answer, in errors and in the log.
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What an answer that is no page may do in a browser: nothing.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
@@ -28,34 +34,8 @@ const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame
 /// How long a browser comes back encrypted only.
 const FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// The id of one request: the client's own, if it is short and plain, else a new one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RequestId(String);
-
-impl RequestId {
-    /// Longer ids are replaced: they go into every log line.
-    const MAX_LEN: usize = 128;
-
-    fn of(headers: &HeaderMap) -> Self {
-        let is_plain = |id: &&str| {
-            !id.is_empty()
-                && id.len() <= Self::MAX_LEN
-                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
-        };
-        let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
-        match given.filter(is_plain) {
-            Some(id) => Self(id.to_owned()),
-            None => Self(uuid::Uuid::new_v4().simple().to_string()),
-        }
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Wraps every route and fallback.
-pub(crate) async fn envelope(
+pub(crate) async fn wrap(
     State(state): State<ServerState>,
     mut request: Request,
     next: Next,
@@ -86,8 +66,8 @@ pub(crate) async fn envelope(
         } else if peer.is_some() && !names_one_host(&request) {
             ApiError::invalid_host().into_response()
         } else {
-            let path = exchange.route.as_ref().map(MatchedPath::as_str);
-            match state.guard().admit(path, request.headers(), peer) {
+            let access = table::access(exchange.route.as_ref().map(MatchedPath::as_str));
+            match state.guard().admit(access, request.headers(), peer) {
                 Ok(admitted) => {
                     exchange.key = admitted;
                     next.run(request).await
@@ -196,28 +176,4 @@ fn secure(headers: &mut HeaderMap) {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plain_id_is_kept_and_any_other_replaced() {
-        let long = "a".repeat(129);
-        for (given, kept) in [
-            ("7b0c-42", true),
-            ("Root=1-67891233-abcdef012345678912345678", true),
-            ("", false),
-            ("two words", false),
-            ("quote\"", false),
-            (long.as_str(), false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(X_REQUEST_ID, HeaderValue::from_str(given).unwrap());
-            let id = RequestId::of(&headers);
-            assert_eq!(id.as_str() == given, kept, "{given:?} became {id:?}");
-        }
-        assert_eq!(RequestId::of(&HeaderMap::new()).as_str().len(), 32);
-    }
 }

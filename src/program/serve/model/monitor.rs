@@ -13,13 +13,13 @@ use trialbook::{
     monitor::{PredictionLog, PredictionRecord, Summary},
 };
 
-use super::state::ModelInfo;
+use super::served::ModelInfo;
 
 /// Predictions whose confidences are remembered.
 const N_LATEST: usize = 10_000;
 
-/// Everything that watches one model.
-pub(crate) struct Watch {
+/// What is remembered of one model's predictions.
+pub(crate) struct ModelMonitor {
     log: Option<Arc<PredictionLog>>,
     latest: Mutex<Latest>,
 }
@@ -31,7 +31,7 @@ struct Latest {
     confidences: VecDeque<f64>,
 }
 
-impl Watch {
+impl ModelMonitor {
     pub(crate) fn new(log: Option<Arc<PredictionLog>>) -> Self {
         Self { log, latest: Mutex::default() }
     }

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
-use super::state::ServerState;
+use crate::serve::state::ServerState;
 
 /// The handler: a list of the versions that answer, the default model's first.
 pub(crate) async fn models(State(state): State<ServerState>) -> Json<Value> {

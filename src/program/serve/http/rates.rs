@@ -9,7 +9,7 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 
-use super::{error::ApiError, guard::Peer, security::RateLimit};
+use super::{error::ApiError, peer::Peer, security::RateLimit};
 
 /// Who asks, as far as it is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,0 +1,50 @@
+//! What a server is told when it starts: what to serve, and where. It reads nothing and checks nothing;
+//! the state does when it is loaded.
+
+use trialbook::{monitor::LogConfig, store::Store};
+
+use super::http::{limits::Limits, security::Security};
+
+/// What to serve, and where.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// The address or name to listen on. Default 127.0.0.1: this machine only.
+    pub host: String,
+    /// The port; 0 takes a free one. Default 8000.
+    pub port: u16,
+    /// The registered models whose Production versions answer, each once. The first is the default:
+    /// it answers the questions that name no model. Empty, which is the default: the one that
+    /// [`Registry::default_model`](trialbook::registry::Registry::default_model) finds when the server
+    /// starts, or `SentimentClassifier` while the store has no model at all.
+    pub models: Vec<String>,
+    /// Serves this version whatever is in production, and stays with it. Only with one model.
+    pub pin: Option<u32>,
+    /// The store that holds them.
+    pub store: Store,
+    /// How predictions are logged in the store's folder of logs; none keeps no log.
+    pub log: Option<LogConfig>,
+    /// How much is taken.
+    pub limits: Limits,
+    /// Who may ask, and how.
+    pub security: Security,
+    /// The OpenTelemetry collector that gets a span of every request, such as
+    /// `http://127.0.0.1:4318`; none for none.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl ServeConfig {
+    /// The store's only model, on 127.0.0.1:8000.
+    pub fn new(store: Store) -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+            models: Vec::new(),
+            pin: None,
+            store,
+            log: Some(LogConfig::default()),
+            limits: Limits::default(),
+            security: Security::default(),
+            otlp_endpoint: None,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `GET /`: what this server is and how to ask it, as JSON for programs and as a page for browsers.
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use crate::serve::{http::accept::wants_page, state::ServerState};
+
+use super::{endpoint::Endpoint, page};
+
+/// The answer: the page when `Accept` likes HTML better than JSON.
+pub(crate) fn page_or_description(
+    endpoints: &[Endpoint],
+    state: &ServerState,
+    headers: &HeaderMap,
+) -> Response {
+    let mut response =
+        if wants_page(headers) { page::html() } else { description(endpoints, state) };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+/// `GET /info`: the JSON, whoever asks.
+pub(crate) fn description(endpoints: &[Endpoint], state: &ServerState) -> Response {
+    Json(describe(endpoints, state)).into_response()
+}
+
+fn describe(endpoints: &[Endpoint], state: &ServerState) -> Value {
+    json!({
+        "name": crate::NAME,
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": env!("CARGO_PKG_DESCRIPTION"),
+        "model": state.model_info().as_deref(),
+        "models": state.models().map(|(name, _)| name).collect::<Vec<_>>(),
+        "endpoints": endpoints.iter().map(Endpoint::describe).collect::<Vec<_>>(),
+        "limits": {
+            "body_bytes": state.limits().body_bytes,
+            "batch_body_bytes": state.limits().batch_body_bytes,
+            "batch_texts": state.limits().batch_texts,
+            "text_chars": state.limits().text_chars,
+            "line_bytes": state.limits().body_bytes,
+        },
+    })
+}
