@@ -31,8 +31,7 @@ impl Place {
     /// The folders as this process stands. Inside a target folder that folder is used, so that
     /// cargo finds every dependency built; an installed program builds in the user's cache.
     pub(super) fn of_this_process() -> Self {
-        let source =
-            env::var_os(SOURCE_ENV).map_or_else(|| PathBuf::from(WORKSPACE), PathBuf::from);
+        let source = env::var_os(SOURCE_ENV).map_or_else(|| workspace().to_owned(), PathBuf::from);
         let beside = env::current_exe()
             .and_then(fs::canonicalize)
             .ok()
