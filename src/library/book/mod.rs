@@ -7,9 +7,11 @@ mod cross_validate;
 mod import;
 mod measured;
 mod predict_file;
+mod request;
 mod resume;
 mod tables;
 mod train;
+mod unfinished;
 
 use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
@@ -22,8 +24,9 @@ pub use cross_validate::CrossValidation;
 pub use import::{ImportRequest, Imported};
 pub use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
 pub use predict_file::{PredictFileRequest, PredictedFile};
+pub use request::TrainRequest;
 pub use tables::OWN_TABLES;
-pub use train::{HeldOut, Timings, TrainRequest, Trained};
+pub use train::{HeldOut, Timings, Trained};
 
 use crate::{
     actor,
