@@ -15,8 +15,8 @@ use polars::prelude::{LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, col, l
 use super::{
     AddOutcome, AddRequest, Added, Dataset, Fingerprint, Head, HeadRow, KeptColumn, Profile,
     SCHEMA_VERSION, Split, SplitEntry,
-    columnar::first_line,
     gather::{Examples, Gathered, gather},
+    guarded::first_line,
     manifest::MANIFEST_FILE,
     name::{check_known_name, check_name, check_split, parse_reference},
     stored,
