@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{protocol::MARK, session::is_served};
+use super::{input::is_served, protocol::MARK};
 
 /// One of the two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,17 +4,10 @@
 #![allow(unsafe_code)]
 
 use std::{
-    any::Any,
     io::{self, BufRead, BufReader, Write},
     os::unix::net::UnixStream,
-    panic::PanicHookInfo,
     path::Path,
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread::ThreadId,
+    sync::{Mutex, PoisonError, mpsc},
 };
 
 use crate::{
@@ -22,17 +15,11 @@ use crate::{
     progress::Interrupt,
     runtime::{
         cell::{self, Cell},
-        input,
-        protocol::{Ask, ENTRY, Ended, MARK, SOCKET_ENV, Tell},
+        input, mark, panic,
+        protocol::{Ask, ENTRY, Ended, SOCKET_ENV, Tell},
         stdin,
     },
 };
-
-/// The last panic. One that another thread hands on to the cell's own is the cell's panic too.
-static PANIC: Mutex<Option<Ended>> = Mutex::new(None);
-
-/// The thread that runs cells. Its name does not tell: this library did not start the process.
-static CELLS: OnceLock<ThreadId> = OnceLock::new();
 
 /// Serves the interpreter that started this process until it goes away. Returns the exit code.
 ///
@@ -49,13 +36,12 @@ pub extern "C" fn trialbook_runtime() -> i32 {
 }
 
 fn serve(socket: &UnixStream) -> io::Result<()> {
-    CELLS.get_or_init(|| std::thread::current().id());
-    std::panic::set_hook(Box::new(note_panic));
+    panic::note_all();
     let (sender, asked) = mpsc::channel();
     let questions = socket.try_clone()?;
     // Without an interpreter there is nobody to ask.
     stdin::install(move |n_answers| drop(tell(&questions, &Tell::WantsInput { n_answers })))?;
-    IS_SERVED.store(true, Ordering::Relaxed);
+    input::begin_to_serve();
     let reader = BufReader::new(socket.try_clone()?);
     std::thread::spawn(move || {
         for line in reader.lines() {
@@ -80,11 +66,11 @@ fn serve(socket: &UnixStream) -> io::Result<()> {
         match ask {
             Ask::Run { library } => {
                 Interrupt::of_process().lower();
-                drop(PANIC.lock().unwrap_or_else(PoisonError::into_inner).take());
+                panic::forget();
                 stdin::set_busy(true);
                 let ended = run(&mut cell, &library);
                 stdin::set_busy(false);
-                end_streams();
+                mark::end_streams();
                 tell(socket, &Tell::Done { ended, variables: cell.names() })?;
             }
             Ask::Forget { names } => cell.forget(&names),
@@ -95,14 +81,6 @@ fn serve(socket: &UnixStream) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether an interpreter answers this process's questions.
-static IS_SERVED: AtomicBool = AtomicBool::new(false);
-
-/// Whether an interpreter answers this process's questions.
-pub(super) fn is_served() -> bool {
-    IS_SERVED.load(Ordering::Relaxed)
 }
 
 /// Hands an answer to the question that waits for it, else to who reads standard input.
@@ -139,53 +117,4 @@ fn run(cell: &mut Cell, library: &Path) -> Ended {
     // Variables and threads may point into its code for as long as the process lives.
     std::mem::forget(library);
     cell.finish()
-}
-
-/// Everything a cell wrote lies before this mark.
-fn end_streams() {
-    let mark = format!("{MARK}end\n");
-    let mut stdout = io::stdout().lock();
-    let mut stderr = io::stderr().lock();
-    // With a closed stream there is nobody to tell.
-    let _ = stdout.write_all(mark.as_bytes()).and_then(|()| stdout.flush());
-    let _ = stderr.write_all(mark.as_bytes()).and_then(|()| stderr.flush());
-}
-
-/// What is shown after this mark is the cell's value.
-pub(crate) fn mark_result() {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(format!("{MARK}result\n").as_bytes());
-}
-
-fn note_panic(panic: &PanicHookInfo<'_>) {
-    let message = panic_message(panic.payload());
-    let place =
-        panic.location().map(|place| (place.file().to_owned(), place.line(), place.column()));
-    let thread = std::thread::current();
-    *PANIC.lock().unwrap_or_else(PoisonError::into_inner) =
-        Some(Ended::Panic { message: message.clone(), place: place.clone() });
-    if CELLS.get() == Some(&thread.id()) {
-        return;
-    }
-    // A panic in another thread does not end the cell; it must not be silent either.
-    let name = thread.name().unwrap_or("unnamed").to_owned();
-    let place = place.map(|(file, line, _)| format!(" at {file}:{line}")).unwrap_or_default();
-    let _ = writeln!(io::stderr(), "thread `{name}` panicked{place}: {message}");
-}
-
-fn panic_message(payload: &dyn Any) -> String {
-    payload
-        .downcast_ref::<&str>()
-        .map(|message| (*message).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is not text".to_owned())
-}
-
-/// The panic that the cell just caught.
-pub(crate) fn taken_panic() -> Ended {
-    PANIC
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take()
-        .unwrap_or(Ended::Panic { message: "without a message".to_owned(), place: None })
 }
