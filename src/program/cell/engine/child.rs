@@ -23,7 +23,10 @@ use trialbook::{
     store::{STORE_ENV, Store},
 };
 
-use crate::cell::{engine::show::Late, front::Stream};
+use crate::cell::{
+    engine::{ask::ask, late::Late},
+    front::Stream,
+};
 
 /// The environment variable that tells the child which prelude to load.
 const PRELUDE_ENV: &str = "TRIALBOOK_CELL_PRELUDE";
@@ -79,16 +82,6 @@ pub fn serve_if_child() {
         3
     });
     std::process::exit(code);
-}
-
-/// Sends `asked` to a child.
-///
-/// # Errors
-/// When the child is gone.
-pub(crate) fn ask(mut socket: &UnixStream, asked: &Ask) -> io::Result<()> {
-    let mut line = serde_json::to_string(asked)?;
-    line.push('\n');
-    socket.write_all(line.as_bytes())
 }
 
 impl Child {

@@ -2,11 +2,13 @@
 //! rustc, runs it in a child process and keeps what it leaves. What evcxr's users know holds here:
 //! items and variables live on, the last expression is shown, `?` and `.await` work.
 
+mod ask;
 mod attempt;
 mod child;
 mod compiler;
 mod diagnostic;
 mod generate;
+mod late;
 mod macros;
 mod program;
 mod run;

@@ -6,7 +6,7 @@ use trialbook::{
 };
 
 use crate::cell::{
-    engine::{Compiled, Engine, child::Child, scope::Variable, show, types::TypeName},
+    engine::{Compiled, Engine, child::Child, late::Late, scope::Variable, show, types::TypeName},
     failure::{Failure, FailureKind},
     front::Front,
 };
@@ -28,7 +28,7 @@ impl Engine {
             (Ok(()), Ok(part)) => {
                 let ended = show::follow(child, front, &running, grace);
                 drop(part);
-                child.set_late(late.map(show::Late::new));
+                child.set_late(late.map(Late::new));
                 ended
             }
             _ => show::Finish::Gone,
