@@ -5,6 +5,7 @@
 //! stands above it, never what stands below.
 
 mod actor;
+mod clock;
 pub mod error;
 pub mod figure;
 pub mod output;

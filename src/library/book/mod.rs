@@ -19,6 +19,7 @@ use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde_json::json;
 
+pub use crate::clock::now_ms;
 pub use cross_validate::CrossValidation;
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
@@ -256,9 +257,4 @@ impl Book {
     pub fn rollback(&self, model: &str, reason: &str) -> Result<Output> {
         gate::rollback(self.registry()?, model, &self.who, reason)
     }
-}
-
-/// Milliseconds since the Unix epoch, read once where a step begins.
-pub fn now_ms() -> i64 {
-    chrono::Utc::now().timestamp_millis()
 }

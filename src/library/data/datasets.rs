@@ -2,12 +2,7 @@
 //! `data/NAME` that holds `dataset.json`, `train.parquet` and `test.parquet`. It is made under a
 //! temporary name beside its place and renamed, so other processes see it whole or not at all.
 
-use std::{
-    fs, io,
-    path::PathBuf,
-    sync::Once,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fs, io, path::PathBuf, sync::Once, time::Duration};
 
 use polars::error::set_warning_function;
 use polars::prelude::{LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, col, lit, when};
@@ -22,6 +17,7 @@ use super::{
     stored,
 };
 use crate::{
+    clock::now_ms,
     error::{Error, ErrorKind, Result},
     progress::Monitor,
     store::{Store, TEMPORARY_PREFIX, sync_dir, write_atomically},
@@ -453,9 +449,4 @@ fn hush_polars() {
 fn unreadable(name: &str, source: &PolarsError) -> Error {
     Error::new(ErrorKind::Corrupt, format!("dataset {name:?} cannot be read"))
         .with_source(first_line(source))
-}
-
-fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
