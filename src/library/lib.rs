@@ -21,6 +21,7 @@ pub mod text;
 
 pub mod plot;
 
+mod confusion;
 pub mod model;
 
 pub mod evaluate;

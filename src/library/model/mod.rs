@@ -3,7 +3,6 @@
 
 mod cholesky;
 mod class_weight;
-mod confusion;
 mod cross_validate;
 mod design;
 mod device;
@@ -24,8 +23,8 @@ mod tfidf;
 mod tfidf_config;
 mod tfidf_files;
 
+pub use crate::confusion::{Averages, ConfusionMatrix};
 pub use class_weight::ClassWeight;
-pub use confusion::{Averages, ConfusionMatrix};
 pub use cross_validate::{Fold, cross_validate};
 pub(crate) use cross_validate::{fit_fold, fold_rows};
 pub use device::Device;
