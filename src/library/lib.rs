@@ -8,6 +8,7 @@ mod actor;
 mod clock;
 pub mod error;
 pub mod figure;
+mod markup;
 pub mod output;
 pub mod progress;
 mod random;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::html;
+use crate::markup::escape;
 
 /// A MIME bundle: the same thing in several forms, `text/plain` always among them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,7 +48,7 @@ impl Content {
         match (form("text/html"), form("image/svg+xml")) {
             (Some(html), _) => html.to_owned(),
             (None, Some(svg)) => html::image(svg, self.plain().lines().next().unwrap_or_default()),
-            (None, None) => format!("<pre>{}</pre>", html::escape(self.plain())),
+            (None, None) => format!("<pre>{}</pre>", escape(self.plain())),
         }
     }
 
