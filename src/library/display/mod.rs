@@ -19,5 +19,5 @@ pub use {
     crate::markup::escape,
     answer::contents,
     live::{CLEAR_MIME, ID_MIME},
-    record::{headline, pairs, runs_table, verdict_word, version_output},
+    record::{headline, pairs, runs_table, verdict_word, version_output, versions_table},
 };
