@@ -341,7 +341,7 @@ fn no_import_runs_against_the_order_of_the_rooms() {
 }
 
 /// Files that are still part of a circle. Whoever cuts one lowers it; nobody raises it.
-const N_FILES_IN_CIRCLES: usize = 90;
+const N_FILES_IN_CIRCLES: usize = 0;
 
 #[test]
 fn files_of_a_room_need_each_other_in_no_new_circle() {

@@ -5,8 +5,10 @@
 //! stands above it, never what stands below.
 
 mod actor;
+mod clock;
 pub mod error;
 pub mod figure;
+mod markup;
 pub mod output;
 pub mod progress;
 mod random;
@@ -20,6 +22,7 @@ pub mod text;
 
 pub mod plot;
 
+mod confusion;
 pub mod model;
 
 pub mod evaluate;

@@ -1,12 +1,15 @@
 //! What a command hands back: blocks a person reads and one JSON value a program reads. It never
 //! prints; each front end shows an [`Output`] its own way. This file knows no other module.
 
+mod align;
 mod fit;
 
 use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value;
+
+pub use align::Align;
 
 /// Whether the thing that was asked for came about. A blocked gate is a full answer, yet not a
 /// success: the command line exits with 3, the kernel reports an error.
@@ -48,15 +51,6 @@ pub struct Plot {
     /// The same as a Vega-Lite 5 specification with its data.
     pub vega_lite: Value,
     sketch: Arc<dyn Fn(Option<u16>) -> String + Send + Sync>,
-}
-
-/// On which side a column's text lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Align {
-    /// Words.
-    Left,
-    /// Numbers.
-    Right,
 }
 
 /// A table of finished text.

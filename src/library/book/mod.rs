@@ -7,9 +7,11 @@ mod cross_validate;
 mod import;
 mod measured;
 mod predict_file;
+mod request;
 mod resume;
 mod tables;
 mod train;
+mod unfinished;
 
 use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
@@ -17,13 +19,15 @@ use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde_json::json;
 
+pub use crate::clock::now_ms;
 pub use cross_validate::CrossValidation;
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
 pub use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
 pub use predict_file::{PredictFileRequest, PredictedFile};
+pub use request::TrainRequest;
 pub use tables::OWN_TABLES;
-pub use train::{HeldOut, Timings, TrainRequest, Trained};
+pub use train::{HeldOut, Timings, Trained};
 
 use crate::{
     actor,
@@ -253,9 +257,4 @@ impl Book {
     pub fn rollback(&self, model: &str, reason: &str) -> Result<Output> {
         gate::rollback(self.registry()?, model, &self.who, reason)
     }
-}
-
-/// Milliseconds since the Unix epoch, read once where a step begins.
-pub fn now_ms() -> i64 {
-    chrono::Utc::now().timestamp_millis()
 }

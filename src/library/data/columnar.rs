@@ -1,57 +1,20 @@
 //! Reading Parquet and Arrow IPC files (Feather version 2) through polars: only text, label and the
 //! columns that are kept are decoded, these after what matters has been found sound.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    fs::File,
-    io,
-    panic::{self, AssertUnwindSafe},
-    path::Path,
-    sync::{
-        Arc, Once,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashMap, fs::File, io, path::Path, sync::Arc};
 
 use polars::{datatypes::ArrowDataType, prelude::*};
 
 use super::{
     class_names::{Declared, METADATA_KEY, are_indices, declared, named},
     column::ColumnChoice,
+    container::{Container, broken},
+    guarded::{first_line, guarded},
     kept::{Kept, MAX_BYTES, Wanted, text_of},
     raw::{Places, RawRows},
     types::unread,
 };
 use crate::error::{Error, Result};
-
-/// A file format of typed columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Container {
-    Parquet,
-    ArrowFile,
-}
-
-impl Container {
-    pub(super) const ALL: [Self; 2] = [Self::Parquet, Self::ArrowFile];
-
-    /// The bytes that such a file begins and ends with.
-    pub(super) fn magic(self) -> &'static [u8] {
-        match self {
-            Self::Parquet => b"PAR1",
-            Self::ArrowFile => b"ARROW1",
-        }
-    }
-}
-
-impl fmt::Display for Container {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Parquet => "Parquet",
-            Self::ArrowFile => "Arrow IPC",
-        })
-    }
-}
 
 /// What a file says of itself before its rows.
 struct Head {
@@ -244,66 +207,6 @@ fn storable(column: polars::prelude::Column) -> polars::prelude::Column {
         Ok(_) => column,
         Err(_) => text_of(&column),
     }
-}
-
-/// The error for a file that polars does not read.
-pub(super) fn broken(path: &Path, container: Container, source: &PolarsError) -> Error {
-    let reason = first_line(source);
-    // The types that the build of polars leaves out to stay small.
-    if let Some(dtype) = reason.strip_prefix("cannot create series from ") {
-        return Error::invalid(format!(
-            "{path:?}: a column of the type {dtype}, which is not read"
-        ))
-        .with_hint("write labels as strings, booleans or signed whole numbers");
-    }
-    if matches!(source, PolarsError::Duplicate(_)) {
-        let name = reason.split('\'').nth(1).unwrap_or_default();
-        return Error::invalid(format!("{path:?}: two columns are called {name:?}"))
-            .with_hint("give each column a name of its own");
-    }
-    // polars 0.55 says so of a scale below zero.
-    if container == Container::ArrowFile && reason.ends_with("NegativeFooterLength") {
-        return Error::invalid(format!(
-            "{path:?}: a column of a type that is not read, such as decimals of a negative scale"
-        ))
-        .with_hint(
-            "cast it to another type, such as decimal128(38, 2) or string, or leave it out",
-        );
-    }
-    let hint = match reason == GAVE_UP {
-        true => "copy or download the file again, or write its columns with plainer types",
-        false => "copy or download the file again",
-    };
-    Error::invalid(format!("{path:?}: broken {container} file")).with_source(reason).with_hint(hint)
-}
-
-/// What is known of a file at which polars panicked.
-const GAVE_UP: &str = "the reader gave up: damaged content, or a type that it does not know";
-
-/// Runs a polars reader; damaged bytes can make one panic, and a panic is an error here, which is said
-/// once.
-pub(super) fn guarded<T>(work: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
-    static N_GUARDED: AtomicUsize = AtomicUsize::new(0);
-    static HOOK: Once = Once::new();
-    // Some of polars' work is done in threads of its own, where only a hook for all of them knows.
-    HOOK.call_once(|| {
-        let told = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            let is_polars = info.location().is_some_and(|place| place.file().contains("polars-"));
-            if !is_polars || N_GUARDED.load(Ordering::SeqCst) == 0 {
-                told(info);
-            }
-        }));
-    });
-    N_GUARDED.fetch_add(1, Ordering::SeqCst);
-    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
-    N_GUARDED.fetch_sub(1, Ordering::SeqCst);
-    outcome.unwrap_or_else(|_| Err(PolarsError::ComputeError(GAVE_UP.into())))
-}
-
-/// A polars message without the query plan and stack that may follow it.
-pub(super) fn first_line(error: &PolarsError) -> String {
-    error.to_string().lines().next().unwrap_or_default().trim().to_owned()
 }
 
 /// The strings of a column, or the type that it has instead.

@@ -2,12 +2,7 @@
 //! `data/NAME` that holds `dataset.json`, `train.parquet` and `test.parquet`. It is made under a
 //! temporary name beside its place and renamed, so other processes see it whole or not at all.
 
-use std::{
-    fs, io,
-    path::PathBuf,
-    sync::Once,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fs, io, path::PathBuf, sync::Once, time::Duration};
 
 use polars::error::set_warning_function;
 use polars::prelude::{LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, col, lit, when};
@@ -15,13 +10,14 @@ use polars::prelude::{LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, col, l
 use super::{
     AddOutcome, AddRequest, Added, Dataset, Fingerprint, Head, HeadRow, KeptColumn, Profile,
     SCHEMA_VERSION, Split, SplitEntry,
-    columnar::first_line,
     gather::{Examples, Gathered, gather},
+    guarded::first_line,
     manifest::MANIFEST_FILE,
     name::{check_known_name, check_name, check_split, parse_reference},
     stored,
 };
 use crate::{
+    clock::now_ms,
     error::{Error, ErrorKind, Result},
     progress::Monitor,
     store::{Store, TEMPORARY_PREFIX, sync_dir, write_atomically},
@@ -453,9 +449,4 @@ fn hush_polars() {
 fn unreadable(name: &str, source: &PolarsError) -> Error {
     Error::new(ErrorKind::Corrupt, format!("dataset {name:?} cannot be read"))
         .with_source(first_line(source))
-}
-
-fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

@@ -5,7 +5,7 @@ use polars::prelude::{
     SortMultipleOptions, col, len,
 };
 
-use super::{Datasets, QueryResult, columnar::first_line};
+use super::{Datasets, QueryResult, guarded::first_line};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What pandas' users type first, for any frame.

@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use super::{
     KeepColumns,
     column::ColumnChoice,
-    columnar::first_line,
     datum::Datum,
     excerpt::excerpt,
+    guarded::first_line,
     input::Input,
     kept::{Kept, Wanted},
     objects::{self, Objects, RawObject},

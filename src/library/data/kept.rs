@@ -12,7 +12,7 @@ use polars::prelude::{
     Column, DataType, IdxSize, IntoSeries as _, PolarsError, StringChunkedBuilder,
 };
 
-use super::{Datum, KeepColumns, columnar::first_line};
+use super::{Datum, KeepColumns, guarded::first_line};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many columns are kept where none are named: the first ones.

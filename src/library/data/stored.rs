@@ -18,8 +18,8 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    columnar::{first_line, guarded},
     gather::Examples,
+    guarded::{first_line, guarded},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

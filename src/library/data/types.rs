@@ -7,7 +7,10 @@ use polars::{
     prelude::{ArrowField, ArrowSchema, IpcReader, ParquetReader, SerReader as _, TimeZone},
 };
 
-use super::columnar::{Container, broken, guarded};
+use super::{
+    container::{Container, broken},
+    guarded::guarded,
+};
 use crate::error::{Error, Result};
 
 /// The most digits of a decimal, which 128 bits hold.

@@ -1,8 +1,8 @@
 //! Tables, plots and whole answers of commands as notebooks show them.
 
-use super::{Content, Show, content::contents, html};
+use super::{Content, Show, html};
 use crate::{
-    output::{Align, Output, Plot, Table},
+    output::{Align, Block, Output, Plot, Table},
     plot::Chart,
 };
 
@@ -39,6 +39,31 @@ impl Show for Output {
     fn content(&self) -> Content {
         Content::stacked(&contents(self, None))
     }
+}
+
+/// What each part of `output` looks like: a picture by itself, text and tables between pictures
+/// together. Plain tables are no wider than `width` columns where they can be wrapped.
+pub fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
+    let mut contents = Vec::new();
+    let mut together: Vec<Content> = Vec::new();
+    for block in output.blocks() {
+        match block {
+            Block::Text(text) => together.push(Content::text(text.clone())),
+            Block::Table(table) => {
+                together.push(table.content().with("text/plain", table.to_text(width)))
+            }
+            Block::Plot(plot) => {
+                if !together.is_empty() {
+                    contents.push(Content::stacked(&std::mem::take(&mut together)));
+                }
+                contents.push(plot.content());
+            }
+        }
+    }
+    if !together.is_empty() {
+        contents.push(Content::stacked(&together));
+    }
+    contents
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Show as _, html};
-use crate::output::{Block, Output};
+use super::html;
+use crate::markup::escape;
 
 /// A MIME bundle: the same thing in several forms, `text/plain` always among them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -48,7 +48,7 @@ impl Content {
         match (form("text/html"), form("image/svg+xml")) {
             (Some(html), _) => html.to_owned(),
             (None, Some(svg)) => html::image(svg, self.plain().lines().next().unwrap_or_default()),
-            (None, None) => format!("<pre>{}</pre>", html::escape(self.plain())),
+            (None, None) => format!("<pre>{}</pre>", escape(self.plain())),
         }
     }
 
@@ -56,29 +56,4 @@ impl Content {
     pub fn plain(&self) -> &str {
         self.data.get("text/plain").and_then(Value::as_str).unwrap_or_default()
     }
-}
-
-/// What each part of `output` looks like: a picture by itself, text and tables between pictures
-/// together. Plain tables are no wider than `width` columns where they can be wrapped.
-pub fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
-    let mut contents = Vec::new();
-    let mut together: Vec<Content> = Vec::new();
-    for block in output.blocks() {
-        match block {
-            Block::Text(text) => together.push(Content::text(text.clone())),
-            Block::Table(table) => {
-                together.push(table.content().with("text/plain", table.to_text(width)))
-            }
-            Block::Plot(plot) => {
-                if !together.is_empty() {
-                    contents.push(Content::stacked(&std::mem::take(&mut together)));
-                }
-                contents.push(plot.content());
-            }
-        }
-    }
-    if !together.is_empty() {
-        contents.push(Content::stacked(&together));
-    }
-    contents
 }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     data::{Datum, QueryResult, float_cell},
     figure,
+    markup::escape,
 };
 
 /// The most rows and columns that are shown as HTML.
@@ -47,7 +48,7 @@ impl Show for LazyFrame {
         let page = format!(
             "<div><b>LazyFrame</b>: a plan; <code>.collect()?</code> runs it\
              <pre style=\"white-space:pre-wrap\">{}</pre></div>",
-            html::escape(&plan)
+            escape(&plan)
         );
         Content::text(plan).with("text/html", page)
     }
@@ -106,7 +107,7 @@ fn frame_html(frame: &DataFrame) -> String {
 /// A column's name with its type, how much is missing, and how its numbers lie.
 fn head(column: &Column) -> Head<'_> {
     let is_number = column.dtype().is_primitive_numeric() || column.dtype().is_decimal();
-    let mut detail = format!("<br><small>{}", html::escape(&column.dtype().to_string()));
+    let mut detail = format!("<br><small>{}", escape(&column.dtype().to_string()));
     let n_nulls = column.null_count();
     if n_nulls > 0 {
         let _ = write!(detail, " · {} null", figure::count(n_nulls));
@@ -169,11 +170,11 @@ fn push_value(row: &mut String, value: &Datum, is_number: bool) {
     }
     let text = value.table_cell();
     if text.chars().count() <= MAX_CELL_CHARS {
-        return html::push_cell(row, &html::escape(&text), "", is_number);
+        return html::push_cell(row, &escape(&text), "", is_number);
     }
     let cut = |max_chars: usize| -> String { text.chars().take(max_chars).collect() };
-    let title = format!(" title=\"{}\"", html::escape(&cut(MAX_TOOLTIP_CHARS)));
-    html::push_cell(row, &(html::escape(&cut(MAX_CELL_CHARS)) + "…"), &title, is_number);
+    let title = format!(" title=\"{}\"", escape(&cut(MAX_TOOLTIP_CHARS)));
+    html::push_cell(row, &(escape(&cut(MAX_CELL_CHARS)) + "…"), &title, is_number);
 }
 
 /// The first rows as frictionless data's "tabular data resource".

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use crate::markup::escape;
+
 /// The colours are JupyterLab's own where it names them; elsewhere the page's ink at different
 /// strengths, which fits whatever it lies on.
 const STYLE: &str = "<style scoped>\
@@ -87,20 +89,4 @@ pub(super) fn image(svg: &str, title: &str) -> String {
     }
     let title = escape(title);
     format!("<img alt=\"{title}\" title=\"{title}\" src=\"data:image/svg+xml,{}\">", escape(&data))
-}
-
-/// Text as HTML: as character data and inside a quoted attribute.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }

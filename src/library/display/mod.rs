@@ -16,8 +16,8 @@ pub use live::{Live, LiveValue, clear_output};
 pub use show::{Show, send};
 pub use value::Format;
 pub use {
-    content::contents,
-    html::escape,
+    crate::markup::escape,
+    answer::contents,
     live::{CLEAR_MIME, ID_MIME},
-    record::{headline, pairs, runs_table, verdict_word, version_output},
+    record::{headline, pairs, runs_table, verdict_word, version_output, versions_table},
 };

@@ -40,31 +40,7 @@ impl Show for ModelVersion {
     }
 
     fn list_content(versions: &[Self]) -> Content {
-        let mut table = Table::new([
-            ("model", Align::Left),
-            ("version", Align::Right),
-            ("stage", Align::Left),
-            ("f1", Align::Right),
-            ("accuracy", Align::Right),
-            ("data", Align::Left),
-            ("run", Align::Left),
-            ("verdict", Align::Left),
-            ("created (UTC)", Align::Left),
-        ]);
-        for version in versions {
-            table.push([
-                version.model.clone(),
-                version.version.to_string(),
-                version.stage.to_string(),
-                figure::metric_or_dash(version.metrics.get("f1").copied()),
-                figure::metric_or_dash(version.metrics.get("accuracy").copied()),
-                version.lineage.dataset.clone(),
-                short(&version.run_id).to_owned(),
-                verdict_word(version).to_owned(),
-                figure::time(version.created_ms),
-            ]);
-        }
-        table.content()
+        versions_table(versions, None).content()
     }
 }
 
@@ -222,6 +198,48 @@ pub fn verdict_word(version: &ModelVersion) -> &'static str {
         Some(false) => "blocked",
         None => "-",
     }
+}
+
+/// Versions as the list shows them, each with its model; those of one model instead with what else
+/// they are called, where `aliases` knows it.
+pub fn versions_table(versions: &[ModelVersion], aliases: Option<&BTreeMap<String, u32>>) -> Table {
+    let mut heads = vec![
+        ("version", Align::Right),
+        ("stage", Align::Left),
+        ("f1", Align::Right),
+        ("accuracy", Align::Right),
+        ("data", Align::Left),
+        ("run", Align::Left),
+        ("verdict", Align::Left),
+        ("created (UTC)", Align::Left),
+    ];
+    match aliases {
+        Some(_) => heads.insert(7, ("aliases", Align::Left)),
+        None => heads.insert(0, ("model", Align::Left)),
+    }
+    let mut table = Table::new(heads);
+    for version in versions {
+        let mut row = vec![
+            version.version.to_string(),
+            version.stage.to_string(),
+            figure::metric_or_dash(version.metrics.get("f1").copied()),
+            figure::metric_or_dash(version.metrics.get("accuracy").copied()),
+            version.lineage.dataset.clone(),
+            short(&version.run_id).to_owned(),
+            verdict_word(version).to_owned(),
+            figure::time(version.created_ms),
+        ];
+        match aliases {
+            Some(aliases) => {
+                let own = aliases.iter().filter(|(_, number)| **number == version.version);
+                let names: Vec<&str> = own.map(|(alias, _)| alias.as_str()).collect();
+                row.insert(7, names.join(", "));
+            }
+            None => row.insert(0, version.model.clone()),
+        }
+        table.push(row);
+    }
+    table
 }
 
 /// Everything about one version.

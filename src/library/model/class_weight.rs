@@ -1,7 +1,21 @@
 //! How much the examples of each class count, by their numbers: the same rule for every model.
 
-use super::ClassWeight;
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
+
+/// How much each class counts.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeight {
+    /// Every example counts the same.
+    #[default]
+    Uniform,
+    /// Every class counts the same: `n / (n_classes · n_of_class)` an example.
+    Balanced,
+    /// So much an example, in class order.
+    Given(Vec<f64>),
+}
 
 impl ClassWeight {
     /// The weight of an example of each class, for `counts` examples of them. A class without an

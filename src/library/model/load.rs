@@ -1,30 +1,17 @@
-//! Finding out what a saved model is. Every model folder has a `model.json` that begins the same
-//! way; the rest is its architecture's business.
+//! Finding out what a saved model is; the rest is its architecture's business.
 
 use std::fs;
 
-use serde::{Deserialize, Serialize};
-
 #[cfg(feature = "neural")]
 use super::neural;
-use super::{Classifier, Device, ModelFiles, format::corrupt, tfidf, tfidf_files};
+use super::{
+    Classifier, Device, ModelFiles,
+    format::corrupt,
+    header::{FORMAT, HEADER_FILE, Header, SCHEMA_VERSION},
+    tfidf::Tfidf,
+    tfidf_config::NAME,
+};
 use crate::error::{Error, ErrorKind, Result};
-
-/// The file that says what the others are.
-pub(super) const HEADER_FILE: &str = "model.json";
-/// What every header's `format` says.
-pub(super) const FORMAT: &str = "trialbook-model";
-/// The newest layout this build reads and the one it writes.
-pub(super) const SCHEMA_VERSION: u32 = 1;
-
-/// What every model's header says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Header {
-    pub(super) format: String,
-    pub(super) schema_version: u32,
-    pub(super) model: String,
-    pub(super) classes: Vec<String>,
-}
 
 /// Loads a saved model of any kind: the file `model.json` says which one it is. It computes where
 /// `TRIALBOOK_DEVICE` says; see [`load_on`].
@@ -62,7 +49,7 @@ pub fn load_on(files: &ModelFiles, device: Device) -> Result<Box<dyn Classifier>
         .with_hint("use the version of trialbook that trained it, or a newer one"));
     }
     match header.model.as_str() {
-        tfidf::NAME => Ok(Box::new(tfidf_files::load(files, text)?)),
+        NAME => Ok(Box::new(Tfidf::load(files, text)?)),
         #[cfg(feature = "neural")]
         "avgnet" | "cnn" | "lstm" | "distilbert" => {
             Ok(Box::new(neural::load(files, &text, device)?))

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    class_weight::ClassWeight,
     design::Design,
     loss::{Loss, sigmoid, softmax},
     sparse::SparseRows,
@@ -20,19 +21,6 @@ use crate::{
     error::{Error, Result},
     text::TermMatrix,
 };
-
-/// How much each class counts.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClassWeight {
-    /// Every example counts the same.
-    #[default]
-    Uniform,
-    /// Every class counts the same: `n / (n_classes · n_of_class)` an example.
-    Balanced,
-    /// So much an example, in class order.
-    Given(Vec<f64>),
-}
 
 /// The weakest and the strongest weight of the losses that is accepted.
 const MIN_C: f64 = 1e-9;

@@ -3,13 +3,13 @@
 
 mod cholesky;
 mod class_weight;
-mod confusion;
 mod cross_validate;
 mod design;
 mod device;
 mod directions;
 mod dual;
 mod format;
+mod header;
 mod holdout;
 mod load;
 mod logistic;
@@ -17,20 +17,25 @@ mod loss;
 #[cfg(feature = "neural")]
 pub mod neural;
 pub mod prediction;
+mod recipe;
 mod sparse;
 mod subspace;
 mod tfidf;
+mod tfidf_config;
 mod tfidf_files;
 
-pub use confusion::{Averages, ConfusionMatrix};
+pub use crate::confusion::{Averages, ConfusionMatrix};
+pub use class_weight::ClassWeight;
 pub use cross_validate::{Fold, cross_validate};
 pub(crate) use cross_validate::{fit_fold, fold_rows};
 pub use device::Device;
 pub(crate) use holdout::{Holdout, check_validation_size};
 pub use load::{load, load_on};
-pub use logistic::{ClassWeight, FitReport, Logistic, LogisticParams, LogisticValidParams};
+pub use logistic::{FitReport, Logistic, LogisticParams, LogisticValidParams};
+pub use recipe::from_recipe;
 pub use sparse::SparseRows;
-pub use tfidf::{Tfidf, TfidfConfig};
+pub use tfidf::Tfidf;
+pub use tfidf_config::TfidfConfig;
 
 use std::{
     collections::BTreeMap,
@@ -105,27 +110,6 @@ pub trait Fit {
     fn recipe(&self) -> Option<Value> {
         None
     }
-}
-
-/// The training that [`Fit::recipe`] describes.
-///
-/// # Errors
-/// [`ErrorKind::Corrupt`] for something else.
-pub fn from_recipe(recipe: Value) -> Result<Box<dyn Fit>> {
-    #[cfg(feature = "neural")]
-    return match serde_json::from_value::<neural::NeuralConfig>(recipe) {
-        Ok(config) => Ok(Box::new(config)),
-        Err(source) => {
-            Err(Error::new(ErrorKind::Corrupt, "it is no training that can be continued")
-                .with_source(source))
-        }
-    };
-    #[cfg(not(feature = "neural"))]
-    Err(Error::new(
-        ErrorKind::Unavailable,
-        format!("this build has no neural models: cannot continue {recipe}"),
-    )
-    .with_hint("build it with the cargo feature `neural`"))
 }
 
 /// Every plain value with its key, those in `groups` among the others: names are unique without

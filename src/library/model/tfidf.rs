@@ -5,54 +5,20 @@ use std::{cell::RefCell, path::Path};
 
 use linfa::ParamGuard;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Answers, ClassWeight, Classifier, Contribution, Fit, FitReport, Logistic, LogisticParams,
-    Probabilities, flatten, predicted_label, tfidf_files,
+    Answers, Classifier, Contribution, Fit, FitReport, Logistic, LogisticParams, ModelFiles,
+    Probabilities, flatten, predicted_label,
+    tfidf_config::{NAME, TfidfConfig},
+    tfidf_files::{self, Stored},
 };
 use crate::{
     data::Split,
     error::Result,
     progress::Monitor,
-    text::{Counter, FittedVectorizer, Scratch, Vectorizer},
+    text::{Counter, FittedVectorizer, Scratch},
 };
-
-/// The name of this architecture.
-pub(super) const NAME: &str = "tfidf";
-
-/// Settings of the baseline; the defaults are scikit-learn's where it has them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TfidfConfig {
-    /// How texts become rows.
-    pub vectorizer: Vectorizer,
-    /// The weight of the losses against the penalty. Default 1.
-    pub c: f64,
-    /// How much each class counts. Default: every example the same.
-    pub class_weight: ClassWeight,
-    /// Rounds of the search, at most. Default 1000; about twenty are needed.
-    pub max_iter: usize,
-    /// See [`LogisticParams::tolerance`]. Default 1e-6: probabilities within about 1e-4 of
-    /// the optimum's, by the fit's own estimate of its error.
-    pub tol: f64,
-    /// Logged with the run. Nothing here is random: any seed gives the same model.
-    pub seed: u64,
-}
-
-impl Default for TfidfConfig {
-    fn default() -> Self {
-        Self {
-            vectorizer: Vectorizer::default(),
-            c: 1.0,
-            class_weight: ClassWeight::default(),
-            max_iter: 1000,
-            tol: 1e-6,
-            seed: 42,
-        }
-    }
-}
 
 /// A trained baseline.
 #[derive(Debug, Clone)]
@@ -164,14 +130,10 @@ impl Tfidf {
         Self { classes, vectorizer, logistic, header }
     }
 
-    /// Puts loaded parts together; their sizes were checked.
-    pub(super) fn from_parts(
-        classes: Vec<String>,
-        vectorizer: FittedVectorizer,
-        logistic: Logistic,
-        header: String,
-    ) -> Self {
-        Self { classes, vectorizer, logistic, header }
+    /// The baseline in these files, of which `header` is the first.
+    pub(super) fn load(files: &ModelFiles, header: String) -> Result<Self> {
+        let Stored { classes, vectorizer, logistic } = tfidf_files::load(files, &header)?;
+        Ok(Self { classes, vectorizer, logistic, header })
     }
 
     /// The vectoriser.
@@ -182,11 +144,6 @@ impl Tfidf {
     /// The classifier.
     pub fn logistic(&self) -> &Logistic {
         &self.logistic
-    }
-
-    /// The text of `model.json`.
-    pub(super) fn header(&self) -> &str {
-        &self.header
     }
 
     /// Appends the class probabilities of one text. Returns the share of its words that is known.
@@ -296,7 +253,7 @@ impl Classifier for Tfidf {
     }
 
     fn save(&self, dir: &Path) -> Result<()> {
-        tfidf_files::save(self, dir)
+        tfidf_files::save(&self.header, &self.vectorizer, &self.logistic, dir)
     }
 
     fn describe(&self) -> Value {

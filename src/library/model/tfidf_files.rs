@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     FitReport, Logistic, ModelFiles,
     format::{Reader, Writer, checksum, corrupt},
-    load::{FORMAT, HEADER_FILE, Header, SCHEMA_VERSION},
-    tfidf::{NAME, Tfidf, TfidfConfig},
+    header::{FORMAT, HEADER_FILE, Header, SCHEMA_VERSION},
+    tfidf_config::{NAME, TfidfConfig},
 };
 use crate::{
     error::{Error, Result},
@@ -40,6 +40,13 @@ struct Sizes {
     n_words: usize,
 }
 
+/// What the files hold besides the text of the first; their sizes fit together.
+pub(super) struct Stored {
+    pub(super) classes: Vec<String>,
+    pub(super) vectorizer: FittedVectorizer,
+    pub(super) logistic: Logistic,
+}
+
 /// The text of `model.json`.
 pub(super) fn header(
     config: &TfidfConfig,
@@ -66,24 +73,28 @@ pub(super) fn header(
         + "\n"
 }
 
-/// Writes the three files.
-pub(super) fn save(model: &Tfidf, dir: &Path) -> Result<()> {
+/// Writes the three files, of which `header` is the first.
+pub(super) fn save(
+    header: &str,
+    vectorizer: &FittedVectorizer,
+    logistic: &Logistic,
+    dir: &Path,
+) -> Result<()> {
     let write = |name: &str, bytes: &[u8]| {
         let path = dir.join(name);
         fs::write(&path, bytes).map_err(|source| Error::io("write", &path, source))
     };
-    let vocabulary = vocabulary_bytes(model);
+    let vocabulary = vocabulary_bytes(vectorizer);
     let mut weights = Writer::new(WEIGHTS_MAGIC);
-    weights.u64s(&[checksum(model.header().as_bytes()), checksum(&vocabulary)]);
-    weights.f64s(model.logistic().intercepts());
-    weights.f64s(model.logistic().coefficients());
+    weights.u64s(&[checksum(header.as_bytes()), checksum(&vocabulary)]);
+    weights.f64s(logistic.intercepts());
+    weights.f64s(logistic.coefficients());
     write(VOCABULARY_FILE, &vocabulary)?;
     write(WEIGHTS_FILE, &weights.finish())?;
-    write(HEADER_FILE, model.header().as_bytes())
+    write(HEADER_FILE, header.as_bytes())
 }
 
-fn vocabulary_bytes(model: &Tfidf) -> Vec<u8> {
-    let vectorizer = model.vectorizer();
+fn vocabulary_bytes(vectorizer: &FittedVectorizer) -> Vec<u8> {
     let Parts { words, word_features, levels } = vectorizer.vocabulary().parts();
     let mut writer = Writer::new(VOCABULARY_MAGIC);
     writer.u32s(&words.iter().map(|word| word.len() as u32).collect::<Vec<_>>());
@@ -101,8 +112,8 @@ fn vocabulary_bytes(model: &Tfidf) -> Vec<u8> {
 }
 
 /// Reads the three files, of which `header` is the first.
-pub(super) fn load(files: &ModelFiles, header: String) -> Result<Tfidf> {
-    let parsed: TfidfHeader = serde_json::from_str(&header)
+pub(super) fn load(files: &ModelFiles, header: &str) -> Result<Stored> {
+    let parsed: TfidfHeader = serde_json::from_str(header)
         .map_err(|source| corrupt(HEADER_FILE, "it is no tfidf header").with_source(source))?;
     let TfidfHeader { common, params, sizes, .. } = parsed;
     let read = |name: &str| {
@@ -140,7 +151,7 @@ pub(super) fn load(files: &ModelFiles, header: String) -> Result<Tfidf> {
     let vectorizer = FittedVectorizer::new(params.vectorizer, parts, sizes.n_texts, text_counts)
         .map_err(|reason| corrupt(VOCABULARY_FILE, reason))?;
     let logistic = Logistic::new(n_classes, coefficients, intercepts);
-    Ok(Tfidf::from_parts(common.classes, vectorizer, logistic, header))
+    Ok(Stored { classes: common.classes, vectorizer, logistic })
 }
 
 fn read_vocabulary(bytes: &[u8]) -> Result<(Parts, Vec<u32>)> {

@@ -25,6 +25,7 @@ use super::{
     record::{PredictionRecord, log_files},
 };
 use crate::{
+    clock,
     error::{Error, ErrorKind, Result},
     figure::hex,
 };
@@ -303,7 +304,7 @@ impl Writer {
             }
             _ => Ok(()),
         };
-        let now_ms = chrono::Utc::now().timestamp_millis();
+        let now_ms = clock::now_ms();
         let (pid, number) = (std::process::id(), N_ROTATED.fetch_add(1, Ordering::Relaxed));
         let aside = self.dir.join(format!("predictions-{now_ms}-{pid}-{number:06}.jsonl"));
         unless_gone(fs::rename(path, &aside), "rename", path)?;

@@ -6,7 +6,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::Align;
+use super::align::Align;
 
 /// Blanks between two columns.
 const GAP: usize = 2;

@@ -3,11 +3,10 @@
 use super::{
     chart::Chart,
     frame::{Header, LABEL_SIZE},
-    picture::scales,
-    scale::Scale,
+    scale::{Scale, value_label},
+    scales::scales,
     svg::{Anchor, Role, Svg, fitted, width_of},
 };
-use crate::figure;
 
 const WIDTH: f64 = 500.0;
 const HEIGHT: f64 = 290.0;
@@ -21,18 +20,6 @@ pub(super) fn svg(chart: &Chart, names: &[String], series: &[(String, Vec<f64>)]
     let scale = scales(chart, (6, 5)).1;
     let bars = Bars { chart, names, series, scale };
     if bars.fit_upright(band) { bars.upright(band) } else { bars.lying() }
-}
-
-/// A value as it is written at its bar.
-pub(super) fn value_label(value: f64, is_whole: bool) -> String {
-    match (value.is_finite(), is_whole && value.abs() < 1e15) {
-        (false, _) => "-".to_owned(),
-        (true, true) => {
-            let sign = if value < 0.0 { "-" } else { "" };
-            format!("{sign}{}", figure::count(value.abs() as u64))
-        }
-        (true, false) => figure::metric(value),
-    }
 }
 
 struct Bars<'a> {
@@ -163,7 +150,7 @@ impl Bars<'_> {
     /// The values of a name that can be drawn, with their series.
     fn values(&self, name_idx: usize) -> impl Iterator<Item = (usize, f64)> {
         let values = self.series.iter().map(move |(_, values)| values[name_idx]).enumerate();
-        values.filter(|(_, value)| super::chart::is_drawable(*value))
+        values.filter(|(_, value)| super::marks::is_drawable(*value))
     }
 }
 

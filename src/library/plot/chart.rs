@@ -1,11 +1,13 @@
 //! A chart: what is to be drawn, as numbers and names. How it looks is its neighbours' business.
 
-use std::sync::Arc;
-
-use super::{bars::value_label, histogram, picture, sketch, vega};
+use super::{
+    histogram,
+    marks::{Axis, Bin, Marks, Series, is_drawable},
+    scale::value_label,
+};
 use crate::{
     figure,
-    output::{Align, Plot, Table},
+    output::{Align, Table},
 };
 
 /// The most points of a series that are drawn; more would make a picture of megabytes in which
@@ -39,59 +41,6 @@ pub struct Chart {
     /// Pale columns behind the marks, such as the share of examples in a bin.
     pub(super) backdrop: Option<(String, Vec<Bin>)>,
     pub(super) is_square: bool,
-}
-
-/// What carries the data.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Marks {
-    /// Columns that touch, from the lower to the upper bound of each bin.
-    Columns(Vec<Bin>),
-    /// One group of bars a name, one bar a series.
-    Bars { names: Vec<String>, series: Vec<(String, Vec<f64>)> },
-    /// Points joined in their order.
-    Lines(Vec<Series>),
-    /// Points alone.
-    Points(Vec<Series>),
-}
-
-/// The direction of an axis' numbers.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Axis {
-    /// What is measured, with its unit.
-    pub(super) name: String,
-    /// From where to where; from the data when absent.
-    pub(super) domain: Option<(f64, f64)>,
-    /// Only whole numbers make sense.
-    pub(super) is_whole: bool,
-    /// Numbers are milliseconds since 1970.
-    pub(super) is_time: bool,
-}
-
-/// A line or a cloud of points with its name in the legend.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    /// The name.
-    pub name: String,
-    /// x and y. A y that is not finite interrupts a line.
-    pub points: Vec<(f64, f64)>,
-}
-
-/// One column: an interval and how much lies in it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bin {
-    /// Where it begins.
-    pub lower: f64,
-    /// Where it ends; this value belongs to the next bin.
-    pub upper: f64,
-    /// Its height.
-    pub height: f64,
-}
-
-impl Series {
-    /// A series.
-    pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Self { name: name.into(), points }
-    }
 }
 
 impl Chart {
@@ -243,14 +192,6 @@ impl Chart {
         self.right.as_ref().is_some_and(|(_, idxs)| idxs.contains(&series_idx))
     }
 
-    /// The finished picture.
-    pub fn draw(&self) -> Plot {
-        let sketched = Arc::new(self.clone());
-        Plot::new(&self.title, picture::svg(self), vega::chart(self), move |width| {
-            sketch::text(&sketched, width)
-        })
-    }
-
     /// What is said below the title: the note, and what the columns behind the marks are.
     pub(super) fn remark(&self) -> Option<String> {
         let backdrop = self.backdrop.as_ref().map(|(name, _)| format!("columns: {name}"));
@@ -314,11 +255,6 @@ impl Chart {
             }
         }
     }
-}
-
-/// Whether a number can be placed: beyond this the difference of two may not be a number.
-pub(super) fn is_drawable(value: f64) -> bool {
-    value.abs() <= 1e300
 }
 
 /// How points beyond [`MAX_POINTS`] are thinned.

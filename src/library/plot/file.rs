@@ -46,7 +46,7 @@ impl Plot {
 
     /// A page of HTML that needs nothing else.
     fn page(&self) -> String {
-        let title = super::svg::escape(&self.title);
+        let title = super::svg::character_data(&self.title);
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n\

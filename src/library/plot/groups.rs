@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    chart::{Chart, MAX_SERIES, Series, is_drawable},
+    chart::{Chart, MAX_SERIES},
     histogram,
+    marks::{Series, is_drawable},
 };
 use crate::figure;
 

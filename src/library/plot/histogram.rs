@@ -1,6 +1,6 @@
 //! Where the bins of a histogram lie: equally wide, on round numbers.
 
-use super::{chart::Bin, scale::round_step};
+use super::{marks::Bin, scale::round_step};
 
 /// The fewest and the most bins that are aimed at.
 const N_BINS: std::ops::RangeInclusive<f64> = 5.0..=50.0;

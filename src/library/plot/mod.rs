@@ -7,20 +7,24 @@
 
 mod bars;
 mod chart;
+mod draw;
 mod file;
 mod frame;
 mod groups;
 mod histogram;
+mod marks;
 mod picture;
 mod plotter;
 mod scale;
+mod scales;
 mod sketch;
 pub(crate) mod svg;
 mod vega;
 
+pub use chart::Chart;
 pub(crate) use chart::MAX_SERIES;
-pub use chart::{Bin, Chart, Series};
 #[cfg(feature = "png")]
 pub use file::png;
+pub use marks::{Bin, Series};
 pub use plotter::{Plotter, plot};
 pub(crate) use vega::spec as vega_lite;

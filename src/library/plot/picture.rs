@@ -2,9 +2,10 @@
 
 use super::{
     bars,
-    chart::{Bin, Chart, Marks, Series, is_drawable},
+    chart::Chart,
     frame::Frame,
-    scale::Scale,
+    marks::{Bin, Marks, Series, is_drawable},
+    scales::{right_scale, scales},
     svg::Role,
 };
 
@@ -45,39 +46,6 @@ pub(super) fn svg(chart: &Chart) -> String {
         }
     }
     frame.svg.finish()
-}
-
-/// Both scales of a chart with axes of numbers; counts begin at 0.
-pub(super) fn scales(chart: &Chart, (n_x, n_y): (usize, usize)) -> (Scale, Scale) {
-    let (xs, ys): (Vec<f64>, Vec<f64>) = match &chart.marks {
-        Marks::Columns(bins) => (
-            bins.iter().flat_map(|bin| [bin.lower, bin.upper]).collect(),
-            bins.iter().map(|bin| bin.height).chain([0.0]).collect(),
-        ),
-        Marks::Lines(series) | Marks::Points(series) => {
-            let (xs, ys): (Vec<f64>, Vec<Option<f64>>) = series
-                .iter()
-                .enumerate()
-                .flat_map(|(idx, series)| series.points.iter().map(move |point| (idx, point)))
-                .filter(|(_, (_, y))| is_drawable(*y))
-                .map(|(idx, (x, y))| (*x, (!chart.is_right(idx)).then_some(*y)))
-                .unzip();
-            (xs, ys.into_iter().flatten().collect())
-        }
-        Marks::Bars { series, .. } => (
-            Vec::new(),
-            series.iter().flat_map(|(_, values)| values).copied().chain([0.0]).collect(),
-        ),
-    };
-    (Scale::new(&chart.x, xs.into_iter(), n_x), Scale::new(&chart.y, ys.into_iter(), n_y))
-}
-
-/// The scale of the axis on the right, where the chart has one.
-pub(super) fn right_scale(chart: &Chart, n_ticks: usize) -> Option<Scale> {
-    let (axis, idxs) = chart.right.as_ref()?;
-    let Marks::Lines(series) = &chart.marks else { return None };
-    let points = idxs.iter().filter_map(|idx| series.get(*idx)).flat_map(|one| &one.points);
-    Some(Scale::new(axis, points.map(|(_, y)| *y).filter(|y| is_drawable(*y)), n_ticks))
 }
 
 /// The stretches of a line between values that cannot be drawn.

@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 
-use super::chart::{Axis, is_drawable};
+use super::marks::{Axis, is_drawable};
 use crate::figure;
 
 /// An axis' numbers laid out: where it begins and ends and what is written along it.
@@ -115,6 +115,18 @@ pub(super) fn round_step(rough: f64) -> f64 {
     // A power of ten computed a hair too large must not become twice as large.
     let round = [1.0, 2.0, 5.0].into_iter().find(|round| factor <= round * (1.0 + 1e-9));
     power * round.unwrap_or(10.0)
+}
+
+/// A value as it is written at its bar.
+pub(super) fn value_label(value: f64, is_whole: bool) -> String {
+    match (value.is_finite(), is_whole && value.abs() < 1e15) {
+        (false, _) => "-".to_owned(),
+        (true, true) => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", figure::count(value.abs() as u64))
+        }
+        (true, false) => figure::metric(value),
+    }
 }
 
 fn number_label(at: f64, step: f64, largest: f64) -> String {

@@ -4,10 +4,11 @@
 use std::fmt::Write as _;
 
 use super::{
-    bars::value_label,
-    chart::{Chart, Marks, Series, is_drawable},
-    picture::{right_scale, scales, stretches},
-    scale::{Scale, Tick},
+    chart::Chart,
+    marks::{Marks, Series, is_drawable},
+    picture::stretches,
+    scale::{Scale, Tick, value_label},
+    scales::{right_scale, scales},
 };
 
 /// The width without a terminal.

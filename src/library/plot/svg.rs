@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use crate::markup::escape;
+
 /// What a shape is for; it decides the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -89,7 +91,7 @@ impl Svg {
              viewBox=\"0 0 {width} {height}\" role=\"img\" \
              font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\">\n\
              <title>{}</title>\n<style>@media (prefers-color-scheme: dark) {{",
-            escape(title)
+            character_data(title)
         );
         for (name, _, dark) in FIXED.iter().chain(&SERIES) {
             let _ = write!(text, " .{name} {{ fill: {dark} }} .{name}-l {{ stroke: {dark} }}");
@@ -212,7 +214,7 @@ impl Svg {
             Anchor::Middle => "middle",
             Anchor::End => "end",
         };
-        let (fill, text) = (role.attributes("fill"), escape(text));
+        let (fill, text) = (role.attributes("fill"), character_data(text));
         let _ = writeln!(
             self.text,
             "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\" {fill}{extra}>{text}</text>"
@@ -251,20 +253,10 @@ pub(crate) fn fitted(text: &str, size: f64, max_width: f64) -> String {
 }
 
 /// Text as XML character data; control characters, which XML forbids, become blanks.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\u{fffe}' | '\u{ffff}' => escaped.push(' '),
-            letter if letter.is_control() => escaped.push(' '),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
+pub(crate) fn character_data(text: &str) -> String {
+    let is_forbidden =
+        |letter: char| letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}');
+    escape(&text.replace(is_forbidden, " "))
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::chart::{Axis, Bin, Chart, MAX_SERIES, Marks, Series, is_drawable};
+use super::{
+    chart::{Chart, MAX_SERIES},
+    marks::{Axis, Bin, Marks, Series, is_drawable},
+};
 
 /// Okabe and Ito's colours, each with a contrast of at least 3 to 1 both on white and on the dark
 /// grey (#333333) that Vega's dark theme lays behind a picture.

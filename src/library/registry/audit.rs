@@ -9,10 +9,9 @@ use serde_json::Value;
 use super::{
     Registry, clock,
     codec::{self, Malformed, Reader, Record, Writer},
-    database::AUDIT_EVENTS,
     fault::Fault,
     record::one_of,
-    tables::{AUDIT, audit_key},
+    tables::{AUDIT, AUDIT_EVENTS, audit_key},
     transaction::{Rows, WriteTxn},
 };
 use crate::error::{Error, Result};

@@ -14,10 +14,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use redb::{Builder, ConcurrencyMode, ReadableDatabase as _};
-use tempfile::NamedTempFile;
+use redb::ReadableDatabase as _;
 
 use super::{
+    database_file::{builder, forbids_writing, read_only},
     fault::{Fault, explain},
     locked_file::{FileIdentity, LockedFile, identity},
     private_copy::PrivateCopy,
@@ -26,16 +26,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    store::{Store, sync_dir, temporary_file},
+    store::Store,
 };
-
-/// Names in the `meta` table.
-pub(super) const NEXT_EXPERIMENT: &str = "next_experiment";
-pub(super) const MODELS_GENERATION: &str = "models_generation";
-pub(super) const AUDIT_EVENTS: &str = "audit_events";
-
-/// Pages kept in memory, per process: enough for 100,000 runs, little beside a model.
-const CACHE_BYTES: usize = 64 << 20;
 
 /// One database file, shared by everything in this process that opened it.
 pub(super) struct Database {
@@ -247,59 +239,6 @@ impl Database {
     }
 }
 
-/// Makes a database at `path` with what `fill` puts into it. It appears there whole: a process
-/// that is killed meanwhile, or another that is faster, leaves no half-made file. One that exists
-/// already is left as it is.
-pub(super) fn create(path: &Path, fill: impl FnOnce(&WriteTxn) -> Result<(), Fault>) -> Result<()> {
-    match prepare(path, fill)?.persist_noclobber(path) {
-        Ok(_) => sync_dir(dir_of(path)),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(refused(path, error.error)),
-    }
-}
-
-/// A database with what `fill` puts into it, durable and closed, that wants nothing but its name,
-/// `path`.
-pub(super) fn prepare(
-    path: &Path,
-    fill: impl FnOnce(&WriteTxn) -> Result<(), Fault>,
-) -> Result<NamedTempFile> {
-    let temporary = temporary_file(dir_of(path)).map_err(|error| refused(path, error))?;
-    let made = (|| -> Result<(), Fault> {
-        let database = builder().create(temporary.path())?;
-        let txn = WriteTxn(database.begin_write()?);
-        fill(&txn)?;
-        txn.0.commit()?;
-        Ok(database.close()?)
-    })();
-    made.map_err(|fault| fault.into_error(path))?;
-    temporary.as_file().sync_all().map_err(|error| refused(path, error))?;
-    Ok(temporary)
-}
-
-fn dir_of(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("."))
-}
-
-/// The system's refusal to make a database at `path`.
-fn refused(path: &Path, source: io::Error) -> Error {
-    if forbids_writing(&source) {
-        return read_only(path).with_source(source);
-    }
-    Error::io("create the registry", path, source)
-}
-
-/// Whether who may write is the reason.
-pub(super) fn forbids_writing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-}
-
-pub(super) fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(CACHE_BYTES);
-    builder
-}
-
 /// Opens the file at `path`, and brings one of an older schema, which a backup may hold, to the present
 /// one. Where none lies, that of an older build may be read.
 fn connect(path: &Path) -> Result<Handle> {
@@ -373,11 +312,6 @@ fn open_to_read(path: &Path) -> Result<Access, Fault> {
     }
 }
 
-pub(super) fn read_only(path: &Path) -> Error {
-    Error::new(ErrorKind::Io, format!("the store is read-only: cannot write {path:?}"))
-        .with_hint("check the permissions, or use another folder with --store DIR")
-}
-
 fn unreadable(path: &Path, panic: Box<dyn Any + Send>) -> Error {
     let reason = panic
         .downcast_ref::<String>()
@@ -399,7 +333,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::transaction::Rows as _, *};
+    use super::{
+        super::{tables::NEXT_EXPERIMENT, transaction::Rows as _},
+        *,
+    };
 
     #[test]
     fn opening_twice_in_one_process_shares_one_database() {

@@ -2,12 +2,11 @@
 
 use super::{
     Registry, clock,
-    database::NEXT_EXPERIMENT,
     fault::Fault,
     names,
     record::Experiment,
     stored::StoredExperiment,
-    tables::{EXPERIMENTS, experiment_key},
+    tables::{EXPERIMENTS, NEXT_EXPERIMENT, experiment_key},
     transaction::Rows,
 };
 use crate::error::{Error, ErrorKind, Result};

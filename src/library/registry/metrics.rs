@@ -5,9 +5,9 @@ use super::{
     fault::Fault,
     record::Metric,
     runs,
-    stored::{Latest, MetricBatch, StoredRun},
-    tables::{METRICS, RUNS, RunKey, metrics_key, run_key},
-    transaction::{Rows, WriteTxn},
+    stored::{MetricBatch, StoredRun},
+    tables::{METRICS, RUNS, run_key},
+    transaction::Rows,
 };
 use crate::error::Result;
 
@@ -41,30 +41,4 @@ impl Registry {
         history.sort_by_key(|metric| (metric.step, metric.timestamp_ms));
         Ok(history)
     }
-}
-
-/// Appends to a run's histories and keeps its newest values; the caller writes the run.
-pub(super) fn append(
-    txn: &WriteTxn,
-    key: &RunKey,
-    run: &mut StoredRun,
-    metrics: &[Metric],
-) -> Result<(), Fault> {
-    if metrics.is_empty() {
-        return Ok(());
-    }
-    for metric in metrics {
-        let Metric { key, value, step, timestamp_ms } = metric;
-        let latest = Latest { value: *value, step: *step, timestamp_ms: *timestamp_ms };
-        match run.metrics.get_mut(key) {
-            None => {
-                run.metrics.insert(key.clone(), latest);
-            }
-            Some(present) if latest.is_newer_than(present) => *present = latest,
-            Some(_) => {}
-        }
-    }
-    txn.put(METRICS, &metrics_key(key, run.n_batches), &MetricBatch(metrics.to_vec()))?;
-    run.n_batches += 1;
-    Ok(())
 }

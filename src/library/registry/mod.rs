@@ -6,10 +6,10 @@ mod artifact_files;
 mod artifacts;
 mod audit;
 mod backup;
-mod clock;
 mod codec;
 mod collect;
 mod database;
+mod database_file;
 mod defaults;
 mod experiments;
 mod fault;
@@ -21,6 +21,7 @@ mod models;
 mod names;
 mod private_copy;
 mod record;
+mod registered;
 mod restore;
 mod retired;
 mod run_view;
@@ -50,7 +51,7 @@ pub use stages::Grounds;
 use self::{artifact_files::ArtifactFiles, database::Database};
 use serde_json::Value;
 
-use crate::{actor, error::Result, store::Store};
+use crate::{actor, clock, error::Result, store::Store};
 
 /// An open registry. Cheap to clone and to share between threads; every call is one transaction.
 ///

@@ -6,14 +6,13 @@ use super::{
     Registry,
     audit::{self, AuditAction},
     clock,
-    database::MODELS_GENERATION,
     fault::Fault,
     names,
     record::{ModelVersion, RegisteredModel, Stage},
+    registered::{existing, existing_model, unknown_alias},
     stored::StoredModel,
-    tables::{MODELS, VERSIONS, version_key, versions_prefix},
+    tables::{MODELS, MODELS_GENERATION, VERSIONS, version_key, versions_prefix},
     transaction::{Rows, WriteTxn},
-    versions::existing,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -166,36 +165,6 @@ pub(super) fn new_model(now_ms: i64) -> StoredModel {
         next_version: 1,
         ..StoredModel::default()
     }
-}
-
-/// The model called `name`, which must be there.
-pub(super) fn existing_model(txn: &impl Rows, name: &str) -> Result<StoredModel, Fault> {
-    if let Some(model) = txn.get::<StoredModel>(MODELS, name.as_bytes())? {
-        return Ok(model);
-    }
-    let mut names = Vec::new();
-    txn.scan(MODELS, &[], |key, _| {
-        names.push(String::from_utf8_lossy(key).into_owned());
-        Ok(())
-    })?;
-    let hint = if names.is_empty() {
-        "no model is registered yet: `trialbook train` registers one".to_owned()
-    } else {
-        format!("there are: {}", names.join(", "))
-    };
-    Err(Fault::Ours(
-        Error::new(ErrorKind::NotFound, format!("model {name:?} does not exist")).with_hint(hint),
-    ))
-}
-
-pub(super) fn unknown_alias(model: &str, alias: &str, stored: &StoredModel) -> Error {
-    let aliases: Vec<&str> = stored.aliases.keys().map(String::as_str).collect();
-    let error = Error::new(ErrorKind::NotFound, format!("model {model:?} has no alias {alias:?}"));
-    if aliases.is_empty() {
-        return error
-            .with_hint(format!("set one with `trialbook models alias {model} {alias} VERSION`"));
-    }
-    error.with_hint(format!("it has {}", aliases.join(", ")))
 }
 
 fn refuse_in_use(version: &ModelVersion) -> Result<(), Fault> {

@@ -12,7 +12,7 @@ use std::{
 use redb::backends::FileBackend;
 
 use super::{
-    database,
+    database_file::builder,
     fault::Fault,
     locked_file::{Header, LockedFile, header_of},
     schema,
@@ -42,7 +42,7 @@ impl PrivateCopy {
         let mut file: File = tempfile::tempfile_in(dir).map_err(fail)?;
         locked.copy_into(&file).map_err(fail)?;
         file.rewind().map_err(fail)?;
-        let database = database::builder().create_with_backend(FileBackend::new(file)?)?;
+        let database = builder().create_with_backend(FileBackend::new(file)?)?;
         Ok(Self { database, source: source.to_owned(), header })
     }
 

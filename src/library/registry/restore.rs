@@ -20,7 +20,7 @@ use super::{
     },
     clock,
     codec::{Malformed, Reader},
-    database,
+    database_file::create,
     fault::Fault,
     record::BackupSummary,
     schema, tables,
@@ -63,7 +63,7 @@ fn unpack_into(store: &Store, file: &Path, backup: File) -> Result<Manifest> {
     let rows_path = staging.path().join(ROWS);
     let rows = fs::read(&rows_path).map_err(|e| Error::io("read", &rows_path, e))?;
     let staged = Store::new(staging.path());
-    database::create(&staged.registry_path(), |txn| fill(txn, &rows, file))?;
+    create(&staged.registry_path(), |txn| fill(txn, &rows, file))?;
     let registry = Registry::open(&staged)?;
     registry.record_restore(file)?;
     let verification = registry.verify()?;

@@ -11,11 +11,11 @@ use super::{
     clock,
     experiments::existing_number,
     fault::Fault,
-    metrics, names,
-    record::{EndedRun, NewRun, Run, RunBatch, RunStatus, RunUpdate},
+    names,
+    record::{EndedRun, Metric, NewRun, Run, RunBatch, RunStatus, RunUpdate},
     run_view::RunView,
-    stored::StoredRun,
-    tables::{RUNS, RunKey, parse_run_id, run_key, run_prefix},
+    stored::{Latest, MetricBatch, StoredRun},
+    tables::{METRICS, RUNS, RunKey, metrics_key, parse_run_id, run_key, run_prefix},
     transaction::{Rows, WriteTxn},
 };
 use crate::{
@@ -290,7 +290,33 @@ fn apply(txn: &WriteTxn, key: &RunKey, run: &mut StoredRun, batch: &RunBatch) ->
         }
     }
     run.tags.extend(batch.tags.iter().cloned());
-    metrics::append(txn, key, run, &batch.metrics)
+    append(txn, key, run, &batch.metrics)
+}
+
+/// Appends to a run's histories and keeps its newest values; the caller writes the run.
+fn append(
+    txn: &WriteTxn,
+    key: &RunKey,
+    run: &mut StoredRun,
+    metrics: &[Metric],
+) -> Result<(), Fault> {
+    if metrics.is_empty() {
+        return Ok(());
+    }
+    for metric in metrics {
+        let Metric { key, value, step, timestamp_ms } = metric;
+        let latest = Latest { value: *value, step: *step, timestamp_ms: *timestamp_ms };
+        match run.metrics.get_mut(key) {
+            None => {
+                run.metrics.insert(key.clone(), latest);
+            }
+            Some(present) if latest.is_newer_than(present) => *present = latest,
+            Some(_) => {}
+        }
+    }
+    txn.put(METRICS, &metrics_key(key, run.n_batches), &MetricBatch(metrics.to_vec()))?;
+    run.n_batches += 1;
+    Ok(())
 }
 
 /// Which runs a reference is looked up among.

@@ -2,11 +2,10 @@
 //! an older one becomes the present one. The layouts of single records are `codec`'s business.
 
 use super::{
-    database::NEXT_EXPERIMENT,
     fault::Fault,
     record::DEFAULT_EXPERIMENT,
     stored::{Counter, StoredExperiment},
-    tables,
+    tables::{self, NEXT_EXPERIMENT},
     transaction::{ReadTxn, Rows as _, WriteTxn},
 };
 use crate::error::Error;
@@ -88,10 +87,7 @@ pub(super) fn pretend(txn: &WriteTxn, schema: u64) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{
-            Registry,
-            database::{Database, create},
-        },
+        super::{Registry, database::Database, database_file::create},
         *,
     };
     use crate::{error::ErrorKind, store::Store};

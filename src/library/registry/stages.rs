@@ -12,11 +12,10 @@ use super::{
     audit::{self, AuditAction},
     clock,
     fault::Fault,
-    models::existing_model,
     record::{ModelVersion, Rollback, Stage, StageChange},
+    registered::{existing, existing_model, newest_in},
     tables::{MODELS, VERSIONS, version_key},
     transaction::WriteTxn,
-    versions::{existing, newest_in},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

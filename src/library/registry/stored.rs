@@ -9,7 +9,6 @@ use super::{
         Artifact, Experiment, Lineage, Metric, ModelVersion, RegisteredModel, Run, RunStatus,
         Stage, StageChange,
     },
-    run_view::RunHead,
 };
 
 type Read<T> = Result<T, Malformed>;
@@ -87,6 +86,31 @@ impl Latest {
 
     pub(super) fn read(input: &mut Reader) -> Read<Self> {
         Ok(Self { value: input.float()?, step: input.signed()?, timestamp_ms: input.signed()? })
+    }
+}
+
+/// The beginning of a run's row, read in place.
+pub(super) struct RunHead<'a> {
+    pub(super) experiment: u64,
+    pub(super) status: RunStatus,
+    pub(super) deleted: bool,
+    pub(super) start_ms: i64,
+    pub(super) end_ms: Option<i64>,
+    pub(super) n_batches: u64,
+    pub(super) name: &'a str,
+}
+
+impl<'a> RunHead<'a> {
+    pub(super) fn read(input: &mut Reader<'a>) -> Read<Self> {
+        Ok(Self {
+            experiment: input.unsigned()?,
+            status: status_of(input.byte()?)?,
+            deleted: flag(input.byte()?)?,
+            start_ms: input.signed()?,
+            end_ms: input.option(Reader::signed)?,
+            n_batches: input.unsigned()?,
+            name: input.text()?,
+        })
     }
 }
 
@@ -321,7 +345,7 @@ impl Record for ModelVersion {
     }
 }
 
-pub(super) fn flag(byte: u8) -> Read<bool> {
+fn flag(byte: u8) -> Read<bool> {
     match byte {
         0 => Ok(false),
         1 => Ok(true),
@@ -338,7 +362,7 @@ fn status_code(status: RunStatus) -> u8 {
     }
 }
 
-pub(super) fn status_of(code: u8) -> Read<RunStatus> {
+fn status_of(code: u8) -> Read<RunStatus> {
     RunStatus::ALL.into_iter().find(|status| status_code(*status) == code).ok_or(Malformed)
 }
 

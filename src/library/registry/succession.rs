@@ -43,7 +43,7 @@ use redb::ReadableDatabase as _;
 use tempfile::{NamedTempFile, PersistError};
 
 use super::{
-    database::{self, forbids_writing},
+    database_file::{builder, forbids_writing, prepare, read_only},
     fault::Fault,
     locked_file::{Header, LockedFile, header_of},
     private_copy::PrivateCopy,
@@ -186,7 +186,7 @@ impl Place {
 
     /// Makes a new registry. The marker goes first: an older build that comes between finds it.
     fn begin(&self, now_ms: i64) -> Result<Outcome, Fault> {
-        let fresh = database::prepare(&self.live, |txn| schema::initialise(txn, now_ms))?;
+        let fresh = prepare(&self.live, |txn| schema::initialise(txn, now_ms))?;
         let marker = self.marker(false, None)?;
         if put_new(marker, &self.older)? {
             self.place(fresh)?;
@@ -320,7 +320,7 @@ impl Place {
     /// its own, and what waits its name, unless another process was faster.
     fn find_moved(&self, has_moved: bool, now_ms: i64) -> Result<Outcome, Fault> {
         if !has_moved {
-            self.place(database::prepare(&self.live, |txn| schema::initialise(txn, now_ms))?)?;
+            self.place(prepare(&self.live, |txn| schema::initialise(txn, now_ms))?)?;
             return Ok(Outcome::LookAgain);
         }
         match fs::rename(&self.waiting, &self.live) {
@@ -348,7 +348,7 @@ impl Place {
         let fail = |error| self.fail("move", error);
         let file = temporary_file(&self.dir).map_err(fail)?;
         io::copy(&mut File::open(copy).map_err(fail)?, &mut file.as_file()).map_err(fail)?;
-        let database = database::builder().open(file.path())?;
+        let database = builder().open(file.path())?;
         if let Some(has_moved) = marked(&database)? {
             return Ok(Found::Marker { has_moved });
         }
@@ -362,7 +362,7 @@ impl Place {
     }
 
     fn marker(&self, has_moved: bool, owner: Option<&Metadata>) -> Result<NamedTempFile, Fault> {
-        let marker = database::prepare(&self.older, |txn| schema::mark(txn, has_moved))?;
+        let marker = prepare(&self.older, |txn| schema::mark(txn, has_moved))?;
         if let Some(owner) = owner {
             keep_owner(owner, marker.as_file()).map_err(|error| self.fail("write", error))?;
         }
@@ -456,7 +456,7 @@ fn put_new(file: NamedTempFile, path: &Path) -> Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) if forbids_writing(&error.error) => {
-            Err(database::read_only(path).with_source(error.error))
+            Err(read_only(path).with_source(error.error))
         }
         Err(error) => Err(Error::io("create the registry", path, error.error)),
     }
@@ -483,7 +483,7 @@ fn tell(backup: &Path) {
 mod tests {
     use super::{
         super::{
-            database::{Database, NEXT_EXPERIMENT, create},
+            database::Database, database_file::create, tables::NEXT_EXPERIMENT,
             transaction::Rows as _,
         },
         *,

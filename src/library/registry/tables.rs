@@ -10,6 +10,10 @@ pub(super) type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// Counters and the store's schema, by name.
 pub(super) const META: Table = Table::new("meta");
+/// Names in it.
+pub(super) const NEXT_EXPERIMENT: &str = "next_experiment";
+pub(super) const MODELS_GENERATION: &str = "models_generation";
+pub(super) const AUDIT_EVENTS: &str = "audit_events";
 /// Experiment number -> experiment.
 pub(super) const EXPERIMENTS: Table = Table::new("experiments");
 /// Run -> run with its params, tags and newest metrics: all that a listing needs.

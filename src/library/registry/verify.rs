@@ -9,14 +9,13 @@ use super::{
     Registry,
     audit::StoredEvent,
     codec::{self, Record},
-    database::AUDIT_EVENTS,
     fault::Fault,
     keys::ApiKey,
     record::{Artifact, ModelVersion, Stage, Verification},
     stored::{Counter, MetricBatch, StoredExperiment, StoredModel, StoredRun},
     tables::{
-        ARTIFACTS, AUDIT, EXPERIMENTS, KEYS, META, METRICS, MODELS, RUNS, Table, VERSIONS,
-        audit_key, experiment_key, run_key,
+        ARTIFACTS, AUDIT, AUDIT_EVENTS, EXPERIMENTS, KEYS, META, METRICS, MODELS, RUNS, Table,
+        VERSIONS, audit_key, experiment_key, run_key,
     },
     transaction::{ReadTxn, Rows},
 };

@@ -9,12 +9,13 @@ use super::{
     audit::{self, AuditAction},
     clock,
     fault::Fault,
-    models::{existing_model, new_model, unknown_alias},
+    models::new_model,
     names,
     record::{Artifact, ModelVersion, NewVersion, Stage},
+    registered::{all, existing, existing_model, missing, newest_in, unknown_alias},
     runs,
     stored::StoredModel,
-    tables::{MODELS, RUNS, VERSIONS, run_key, version_key, versions_prefix},
+    tables::{MODELS, RUNS, VERSIONS, run_key, version_key},
     transaction::Rows,
 };
 use crate::{
@@ -214,49 +215,6 @@ fn check_new(new: &NewVersion) -> Result<()> {
         }
     }
     new.metrics.keys().try_for_each(|key| names::check_key("metric", key))
-}
-
-/// One version, which must be there.
-pub(super) fn existing(txn: &impl Rows, model: &str, version: u32) -> Result<ModelVersion, Fault> {
-    match txn.get(VERSIONS, &version_key(model, version))? {
-        Some(version) => Ok(version),
-        None => Err(missing(txn, model, &format!("no version {version}"))?),
-    }
-}
-
-/// Every version of a model, oldest first.
-pub(super) fn all(txn: &impl Rows, model: &str) -> Result<Vec<ModelVersion>, Fault> {
-    let versions = txn.all::<ModelVersion>(VERSIONS, &versions_prefix(model))?;
-    Ok(versions.into_iter().map(|(_, version)| version).collect())
-}
-
-/// The newest version in `stage`.
-pub(super) fn newest_in(
-    txn: &impl Rows,
-    model: &str,
-    stage: Stage,
-) -> Result<Option<ModelVersion>, Fault> {
-    Ok(all(txn, model)?.into_iter().rfind(|version| version.stage == stage))
-}
-
-fn missing(txn: &impl Rows, model: &str, wanted: &str) -> Result<Fault, Fault> {
-    let found: Vec<String> = all(txn, model)?
-        .iter()
-        .map(|version| format!("{} ({})", version.version, version.stage))
-        .collect();
-    let hint = match found.as_slice() {
-        [] => "it has no versions: `trialbook train` registers one".to_owned(),
-        [.., _] if found.len() > 10 => {
-            format!(
-                "it has {} versions, the newest are {}",
-                found.len(),
-                found[found.len() - 10..].join(", ")
-            )
-        }
-        _ => format!("it has {}", found.join(", ")),
-    };
-    let error = Error::new(ErrorKind::NotFound, format!("model {model:?} has {wanted}"));
-    Ok(Fault::Ours(error.with_hint(hint)))
 }
 
 fn malformed(reference: &str) -> Error {

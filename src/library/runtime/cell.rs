@@ -16,7 +16,7 @@ use std::{
 use crate::{
     error::{Error, ErrorKind},
     progress::Interrupt,
-    runtime::{protocol::Ended, session},
+    runtime::{mark, panic, protocol::Ended},
 };
 
 type Variables = BTreeMap<String, Box<dyn Any>>;
@@ -45,7 +45,7 @@ impl Fresh {
 
     /// Says that what is shown next is the cell's value.
     pub fn result(&self) {
-        session::mark_result();
+        mark::mark_result();
     }
 }
 
@@ -95,7 +95,7 @@ impl Cell {
         self.ended = Some(match catch_unwind(AssertUnwindSafe(|| code(fresh))) {
             Ok(Ok(())) => Ended::Well,
             Ok(Err(error)) => error.ended(),
-            Err(_) => session::taken_panic(),
+            Err(_) => panic::taken_panic(),
         });
     }
 

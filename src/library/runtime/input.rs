@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     sync::{
         Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
 };
@@ -26,6 +27,19 @@ pub fn input(prompt: &str) -> Result<String> {
 /// When nobody can answer, and when the person interrupts the question.
 pub fn password(prompt: &str) -> Result<String> {
     ask("EVCXR_INPUT_REQUEST_PASSWORD", prompt)
+}
+
+/// Whether an interpreter answers this process's questions.
+static IS_SERVED: AtomicBool = AtomicBool::new(false);
+
+/// From now on an interpreter answers this process's questions.
+pub(super) fn begin_to_serve() {
+    IS_SERVED.store(true, Ordering::Relaxed);
+}
+
+/// Whether an interpreter answers this process's questions.
+pub(super) fn is_served() -> bool {
+    IS_SERVED.load(Ordering::Relaxed)
 }
 
 /// What came of a question.
@@ -49,7 +63,7 @@ fn ask(request: &str, prompt: &str) -> Result<String> {
         Error::new(ErrorKind::Io, format!("cannot ask {prompt:?}")).with_source(source)
     };
     let (sender, answered) = channel();
-    let is_served = super::session::is_served();
+    let is_served = is_served();
     if is_served {
         *WAITING.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
     }

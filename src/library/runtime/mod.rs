@@ -6,6 +6,8 @@ mod cell;
 mod checkpoint;
 mod input;
 mod kept;
+mod mark;
+mod panic;
 mod print;
 mod protocol;
 mod session;

@@ -5,13 +5,24 @@
 use std::{
     fmt::Arguments,
     io::{self, Write},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
+    thread::{self, ThreadId},
 };
 
-use super::{
-    protocol::MARK,
-    session::{is_served, is_thread_of_cells},
-};
+use super::{input::is_served, protocol::MARK};
+
+/// The thread that runs cells. Its name does not tell: this library did not start the process.
+static CELLS: OnceLock<ThreadId> = OnceLock::new();
+
+/// Says that the calling thread is the one that runs cells.
+pub(super) fn note_thread_of_cells() {
+    CELLS.get_or_init(|| thread::current().id());
+}
+
+/// Whether the calling thread is the one that runs cells.
+pub(super) fn is_thread_of_cells() -> bool {
+    CELLS.get() == Some(&thread::current().id())
+}
 
 /// One of the two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

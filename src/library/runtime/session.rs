@@ -4,18 +4,10 @@
 #![allow(unsafe_code)]
 
 use std::{
-    any::Any,
-    collections::BTreeMap,
     io::{self, BufRead, BufReader, Write},
     os::unix::net::UnixStream,
-    panic::PanicHookInfo,
-    path::{Path, PathBuf},
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread::ThreadId,
+    path::Path,
+    sync::{Mutex, PoisonError, mpsc},
 };
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
@@ -25,18 +17,11 @@ use crate::{
     progress::Interrupt,
     runtime::{
         cell::{self, Cell},
-        input,
-        print::{PrintsTo, try_print},
-        protocol::{Ask, ENTRY, Ended, MARK, SOCKET_ENV, Tell},
+        input, mark, panic,
+        protocol::{Ask, ENTRY, Ended, SOCKET_ENV, Tell},
         stdin,
     },
 };
-
-/// The last panic. One that another thread hands on to the cell's own is the cell's panic too.
-static PANIC: Mutex<Option<Ended>> = Mutex::new(None);
-
-/// The thread that runs cells. Its name does not tell: this library did not start the process.
-static CELLS: OnceLock<ThreadId> = OnceLock::new();
 
 /// Serves the interpreter that started this process until it goes away. Returns the exit code.
 ///
@@ -53,13 +38,12 @@ pub extern "C" fn trialbook_runtime() -> i32 {
 }
 
 fn serve(socket: &UnixStream) -> io::Result<()> {
-    CELLS.get_or_init(|| std::thread::current().id());
-    std::panic::set_hook(Box::new(note_panic));
+    panic::note_all();
     let (sender, asked) = mpsc::channel();
     let questions = socket.try_clone()?;
     // Without an interpreter there is nobody to ask.
     stdin::install(move |n_answers| drop(tell(&questions, &Tell::WantsInput { n_answers })))?;
-    IS_SERVED.store(true, Ordering::Relaxed);
+    input::begin_to_serve();
     let reader = BufReader::new(socket.try_clone()?);
     std::thread::spawn(move || {
         for line in reader.lines() {
@@ -83,13 +67,13 @@ fn serve(socket: &UnixStream) -> io::Result<()> {
     for ask in asked {
         match ask {
             Ask::Run { library, cell: number, is_shared } => {
-                note_cell(&library, number);
+                panic::note_cell(&library, number);
                 Interrupt::of_process().lower();
-                drop(PANIC.lock().unwrap_or_else(PoisonError::into_inner).take());
+                panic::forget();
                 stdin::set_busy(true);
                 let ended = run(&mut cell, &library, is_shared);
                 stdin::set_busy(false);
-                end_streams();
+                mark::end_streams();
                 tell(socket, &Tell::Done { ended, variables: cell.names() })?;
             }
             Ask::Forget { names } => cell.forget(&names),
@@ -100,28 +84,6 @@ fn serve(socket: &UnixStream) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The numbers of cells by the names under which the compiler knew their programs.
-static NUMBERS: Mutex<BTreeMap<PathBuf, u64>> = Mutex::new(BTreeMap::new());
-
-fn note_cell(library: &Path, number: u64) {
-    let program = library.with_extension("rs");
-    let program = program.file_name().map(PathBuf::from).unwrap_or_default();
-    NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).insert(program, number);
-}
-
-/// Whether an interpreter answers this process's questions.
-static IS_SERVED: AtomicBool = AtomicBool::new(false);
-
-/// Whether an interpreter answers this process's questions.
-pub(super) fn is_served() -> bool {
-    IS_SERVED.load(Ordering::Relaxed)
-}
-
-/// Whether the calling thread is the one that runs cells.
-pub(super) fn is_thread_of_cells() -> bool {
-    CELLS.get() == Some(&std::thread::current().id())
 }
 
 /// Hands an answer to the question that waits for it, else to who reads standard input.
@@ -161,57 +123,4 @@ fn run(cell: &mut Cell, library: &Path, is_shared: bool) -> Ended {
     // Variables and threads may point into its code for as long as the process lives.
     std::mem::forget(library);
     cell.finish()
-}
-
-/// Everything a cell wrote lies before this mark.
-fn end_streams() {
-    let mark = format!("{MARK}end\n");
-    let mut stdout = io::stdout().lock();
-    let mut stderr = io::stderr().lock();
-    // With a closed stream there is nobody to tell.
-    let _ = stdout.write_all(mark.as_bytes()).and_then(|()| stdout.flush());
-    let _ = stderr.write_all(mark.as_bytes()).and_then(|()| stderr.flush());
-}
-
-/// What is shown after this mark is the cell's value.
-pub(crate) fn mark_result() {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(format!("{MARK}result\n").as_bytes());
-}
-
-fn note_panic(panic: &PanicHookInfo<'_>) {
-    let message = panic_message(panic.payload());
-    let place =
-        panic.location().map(|place| (place.file().to_owned(), place.line(), place.column()));
-    let thread = std::thread::current();
-    *PANIC.lock().unwrap_or_else(PoisonError::into_inner) =
-        Some(Ended::Panic { message: message.clone(), place: place.clone() });
-    if is_thread_of_cells() {
-        return;
-    }
-    // A panic in another thread does not end the cell; it must not be silent either.
-    let name = thread.name().unwrap_or("unnamed").to_owned();
-    let numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let number = place.as_ref().and_then(|(file, ..)| numbers.get(Path::new(file)).copied());
-    drop(numbers);
-    let place = place.map(|(file, line, _)| format!(" at {file}:{line}")).unwrap_or_default();
-    let said = format_args!("thread `{name}` panicked{place}: {message}\n");
-    let _ = try_print(PrintsTo::Stderr, number.unwrap_or_default(), said);
-}
-
-fn panic_message(payload: &dyn Any) -> String {
-    payload
-        .downcast_ref::<&str>()
-        .map(|message| (*message).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is not text".to_owned())
-}
-
-/// The panic that the cell just caught.
-pub(crate) fn taken_panic() -> Ended {
-    PANIC
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take()
-        .unwrap_or(Ended::Panic { message: "without a message".to_owned(), place: None })
 }

@@ -16,9 +16,6 @@ use super::{
 };
 use crate::{error::Result, progress::Monitor};
 
-/// No n-gram has this number.
-pub(crate) const NO_GRAM: u32 = u32::MAX;
-
 /// An n-gram that occurs in enough texts. A blank sorts below every word character, so the order
 /// of n-grams as strings is that of the number pairs: by beginning, then by last word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

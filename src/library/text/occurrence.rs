@@ -8,8 +8,10 @@ use rayon::prelude::*;
 use super::{
     corpus::{Chunk, Corpus},
     intern::NO_TOKEN,
-    ngram::NO_GRAM,
 };
+
+/// No n-gram has this number.
+pub(crate) const NO_GRAM: u32 = u32::MAX;
 
 /// How to find the occurrences of n-grams in a chunk.
 pub(super) struct Occurrences<'a> {

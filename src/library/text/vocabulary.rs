@@ -4,7 +4,7 @@
 use super::{
     intern::{Interner, NO_TOKEN, TokenBatch, mix},
     known::KnownTokens,
-    ngram::NO_GRAM,
+    occurrence::NO_GRAM,
     token::{Token, Tokenizer},
 };
 

@@ -13,6 +13,7 @@ use crate::cell::{
     failure::Failure,
     front::{Event, Stream},
     interpreter::Interpreter,
+    type_name::short,
 };
 
 impl Host for Interpreter {
@@ -88,17 +89,4 @@ impl Host for Interpreter {
     fn quit(&mut self) {
         self.wants_to_quit = true;
     }
-}
-
-/// A type without the modules that are in scope anyway: `Vec<DataFrame>`.
-pub(super) fn short(type_name: &str) -> String {
-    const IN_SCOPE: [&str; 6] = [
-        "trialbook::prelude::",
-        "std::vec::",
-        "std::string::",
-        "std::option::",
-        "std::result::",
-        "std::boxed::",
-    ];
-    IN_SCOPE.iter().fold(type_name.to_owned(), |name, module| name.replace(module, ""))
 }

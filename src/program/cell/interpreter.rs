@@ -3,13 +3,12 @@
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use trialbook::{
     error::Result,
     progress::{Interrupt, Monitor},
-    store::Store,
 };
 
 use crate::{
@@ -21,33 +20,18 @@ use crate::{
         evcxr::{Config, Dependencies, EvcxrCommand, Startup, extern_crates},
         failure::{Failure, FailureKind},
         front::{Event, Front, Stream},
-        host::short,
         log::Log,
         mistyped::check_colon,
+        options::Options,
         part::{Part, PartKind, parts},
         session_command::{SessionCommand, SessionHost},
         shell_line,
         tutor::Tutor,
+        type_name::short,
         workshop::{self, Folder},
     },
     command::Servers,
 };
-
-/// How an interpreter is set up.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The store that commands and `Book::open_default()` use.
-    pub store: Store,
-    /// How long running Rust may take to stop after an interrupt before its process is ended.
-    pub grace: Duration,
-}
-
-impl Options {
-    /// A store, and the usual two seconds of grace.
-    pub fn new(store: Store) -> Self {
-        Self { store, grace: Duration::from_secs(2) }
-    }
-}
 
 /// The state between cells. Making one is instant; the compiler is looked for when first needed.
 pub struct Interpreter {

@@ -2,7 +2,7 @@
 
 use trialbook::error::{Error, Result};
 
-use super::{session_command, verbs};
+use super::verbs;
 
 /// Refuses a `verb` that no command has, and names the one that is spelt most like it.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn check_colon(text: &str, is_defined: impl Fn(&str) -> bool) -> Resu
     let line = line.trim_end_matches(';');
     let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let is_verb = verbs::find(&[verb]).1 == 1
-        || session_command::verbs().any(|known| known.name == verb && verb.len() > 1);
+        || verbs::of_session().any(|known| known.name == verb && verb.len() > 1);
     if !is_verb {
         return Ok(());
     }

@@ -63,19 +63,6 @@ pub(crate) enum SessionCommand {
     },
 }
 
-/// Their names without the colon, and what each is for.
-pub(crate) fn verbs() -> impl Iterator<Item = Verb> {
-    [
-        ("help", "[COMMAND]", "List the commands, or explain one"),
-        ("who", "", "List the variables with their types"),
-        ("rerun", "NUMBER|last", "Run a cell of this session again"),
-        ("timeit", "[-n RUNS] CELL", "Say how long a cell takes"),
-        ("save", "FILE.ipynb|.rs|.tb [--force]", "Write the session into a file"),
-    ]
-    .into_iter()
-    .map(|(name, form, about)| Verb { name, form, about })
-}
-
 impl SessionCommand {
     /// The command that `line`, without its colon, spells; `None` when it is none of these.
     pub(crate) fn parse(line: &str) -> Option<Result<Self>> {
@@ -233,7 +220,7 @@ fn overview() -> String {
     let listed = |verbs: &mut dyn Iterator<Item = Verb>| -> Vec<(String, String)> {
         verbs.map(|verb| (verb.name.to_owned(), verb.about.to_owned())).collect()
     };
-    let of_session = listed(&mut verbs());
+    let of_session = listed(&mut verbs::of_session());
     let of_evcxr = listed(&mut verbs::beside().skip(of_session.len()));
     let longest = |verbs: &[(String, String)]| verbs.iter().map(|(name, _)| name.len()).max();
     let width = longest(&of_evcxr).max(longest(&of_parser)).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use clap::{Arg, Command};
 
-use super::{evcxr, session_command};
+use super::evcxr;
 
 /// A command that the parser does not know, because only who runs cells can do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,14 +18,27 @@ pub(crate) struct Verb {
     pub(crate) about: &'static str,
 }
 
+/// The commands about the session.
+pub(crate) fn of_session() -> impl Iterator<Item = Verb> {
+    [
+        ("help", "[COMMAND]", "List the commands, or explain one"),
+        ("who", "", "List the variables with their types"),
+        ("rerun", "NUMBER|last", "Run a cell of this session again"),
+        ("timeit", "[-n RUNS] CELL", "Say how long a cell takes"),
+        ("save", "FILE.ipynb|.rs|.tb [--force]", "Write the session into a file"),
+    ]
+    .into_iter()
+    .map(|(name, form, about)| Verb { name, form, about })
+}
+
 /// The commands about the session, then evcxr's; a name that both have is told once.
 pub(crate) fn beside() -> impl Iterator<Item = Verb> {
-    let is_new = |name: &str| !session_command::verbs().any(|verb| verb.name == name);
+    let is_new = |name: &str| !of_session().any(|verb| verb.name == name);
     let of_evcxr = evcxr::COMMANDS
         .iter()
         .filter(move |command| is_new(command.name))
         .map(|command| Verb { name: command.name, form: command.arguments, about: command.help });
-    session_command::verbs().chain(of_evcxr)
+    of_session().chain(of_evcxr)
 }
 
 /// Whether Rust follows the command called `verb`.

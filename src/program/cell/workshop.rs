@@ -13,7 +13,7 @@ use trialbook::{
 use crate::{
     cell::{
         engine::{Compiler, Engine, Parts, Running},
-        interpreter::Options,
+        options::Options,
     },
     toolchain::{Lookup, Prelude, Profile, Toolchain},
 };

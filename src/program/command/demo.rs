@@ -13,12 +13,15 @@ use trialbook::{
     store::Store,
 };
 
-use super::{Interim, Session, parse};
+use super::{Interim, Session};
 use crate::serve::{ServeConfig, Server, client};
 
 /// `demo`
 #[derive(Debug, Clone, Args)]
 pub struct Demo {}
+
+/// Runs a command as if its words had been typed.
+type Typed = fn(&[&str], &Session) -> Result<Output>;
 
 /// The folder inside the store that the demo makes anew each time.
 const FOLDER: &str = "demo";
@@ -31,10 +34,10 @@ const REVIEWS: [&str; 2] = [
 ];
 
 impl Demo {
-    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+    pub(super) fn run(&self, session: &Session, typed: Typed) -> Result<Output> {
         let clock = Instant::now();
         let store = fresh_store(session.book.store().root())?;
-        let mut walk = Walk::new(session, &store);
+        let mut walk = Walk::new(session, &store, typed);
 
         let dir = store.root().display();
         walk.show(format!("the demo's store is {dir}: repeat any command with --store {dir}"))?;
@@ -116,11 +119,12 @@ fn fresh_store(root: &Path) -> Result<Store> {
 struct Walk<'a> {
     front: &'a Session,
     session: Session,
+    typed: Typed,
     steps: Table,
 }
 
 impl<'a> Walk<'a> {
-    fn new(front: &'a Session, store: &Store) -> Self {
+    fn new(front: &'a Session, store: &Store, typed: Typed) -> Self {
         let steps =
             Table::new([("step", Align::Left), ("command", Align::Left), ("took", Align::Right)]);
         let session = Session::new(
@@ -129,7 +133,7 @@ impl<'a> Walk<'a> {
             // Interim answers are for people who wait; each step here shows its final one.
             |_, _| Ok(()),
         );
-        Self { front, session, steps }
+        Self { front, session, typed, steps }
     }
 
     fn show(&self, text: String) -> Result<()> {
@@ -147,7 +151,7 @@ impl<'a> Walk<'a> {
         let line = line.join(" ");
         self.show(format!("\n$ trialbook {line}"))?;
         let clock = Instant::now();
-        let output = parse(words)?.run(&self.session)?;
+        let output = (self.typed)(words, &self.session)?;
         let took = clock.elapsed();
         self.front.show(&output, Interim::Remark)?;
         self.steps.push([step, &line, &figure::seconds(took.as_secs_f64())]);

@@ -11,8 +11,8 @@ use trialbook::{
 };
 
 use super::{
-    Session, model_or_default,
-    named::{SplitFlag, join, model_forms, version_forms, version_word},
+    Session,
+    named::{SplitFlag, join, model_forms, model_or_default, version_forms, version_word},
 };
 
 /// `evaluate SentimentClassifier/2 --data imdb --split test`

@@ -11,9 +11,10 @@ use trialbook::{
 };
 
 use super::{
-    Session, model_or_default,
+    Session,
     named::{
-        is_number_alone, is_reference, join, model_forms, version, version_forms, version_word,
+        is_number_alone, is_reference, join, model_forms, model_or_default, version, version_forms,
+        version_word,
     },
 };
 

@@ -86,14 +86,6 @@ pub enum Command {
     Demo(demo::Demo),
 }
 
-/// The model that `given` names or, where nothing does, the one that is meant then.
-fn model_or_default(session: &Session, given: Option<&String>) -> Result<String> {
-    match given {
-        Some(given) => named::reference(session, given, None),
-        None => session.book.registry()?.default_model(),
-    }
-}
-
 impl Command {
     /// Whether the command itself looks at interrupts, to stop at a safe point and tidy up. The
     /// others write whole or not at all: ending them at once does no harm.
@@ -132,7 +124,9 @@ impl Command {
             Self::Health(command) => command.run(session),
             Self::Prelude(command) => command.run(session),
             Self::Store(command) => command.run(session),
-            Self::Demo(command) => command.run(session),
+            Self::Demo(command) => {
+                command.run(session, |words, session| parse(words)?.run(session))
+            }
         }
     }
 }

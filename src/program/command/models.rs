@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use trialbook::{
     book::{ImportRequest, Imported},
-    display::{pairs, verdict_word, version_output},
+    display::{pairs, version_output, versions_table},
     error::{Error, ErrorKind, Result},
-    figure::{self, short},
+    figure,
     output::{Align, Output, Table},
     registry::Registry,
 };
@@ -192,36 +192,7 @@ impl Show {
         }
         let model = registry.model(reference)?;
         let versions = registry.versions(reference)?;
-        let mut table = Table::new([
-            ("version", Align::Right),
-            ("stage", Align::Left),
-            ("f1", Align::Right),
-            ("accuracy", Align::Right),
-            ("data", Align::Left),
-            ("run", Align::Left),
-            ("verdict", Align::Left),
-            ("aliases", Align::Left),
-            ("created (UTC)", Align::Left),
-        ]);
-        for version in &versions {
-            let aliases: Vec<&str> = model
-                .aliases
-                .iter()
-                .filter(|(_, number)| **number == version.version)
-                .map(|(alias, _)| alias.as_str())
-                .collect();
-            table.push([
-                version.version.to_string(),
-                version.stage.to_string(),
-                figure::metric_or_dash(version.metrics.get("f1").copied()),
-                figure::metric_or_dash(version.metrics.get("accuracy").copied()),
-                version.lineage.dataset.clone(),
-                short(&version.run_id).to_owned(),
-                verdict_word(version).to_owned(),
-                aliases.join(", "),
-                figure::time(version.created_ms),
-            ]);
-        }
+        let table = versions_table(&versions, Some(&model.aliases));
         let mut json = json!(model);
         json["versions"] = json!(versions);
         let mut output = Output::new(json).text(format!("model {}\n", model.name)).table(table);

@@ -27,6 +27,14 @@ macro_rules! version_forms {
 }
 pub(super) use {model_forms, version_forms};
 
+/// The model that `given` names or, where nothing does, the one that is meant then.
+pub(super) fn model_or_default(session: &Session, given: Option<&String>) -> Result<String> {
+    match given {
+        Some(given) => reference(session, given, None),
+        None => session.book.registry()?.default_model(),
+    }
+}
+
 /// Which split of a dataset, where the dataset's name does not say it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SplitFlag {

@@ -13,7 +13,11 @@ use trialbook::{
     registry::ModelVersion,
 };
 
-use super::{Interim, Session, dialect::DialectArgs, model_or_default, named::model_forms};
+use super::{
+    Interim, Session,
+    dialect::DialectArgs,
+    named::{model_forms, model_or_default},
+};
 
 /// `predict "An utterly wonderful film."`
 #[derive(Debug, Clone, Args)]

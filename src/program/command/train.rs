@@ -1,12 +1,12 @@
 //! `train MODEL --data NAME`: one training as one run; `--deploy` goes on to gate and promotion.
 //! `train --resume RUN` continues one that was interrupted.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
-use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{Args, Subcommand};
 use serde_json::json;
 use trialbook::{
-    book::{CrossValidation, HeldOut, TrainRequest, Trained, VALIDATION_PREFIX, measured_on},
+    book::{CrossValidation, HeldOut, Trained, VALIDATION_PREFIX, measured_on},
     error::{Error, Result},
     figure::{count, counted, metric, seconds, shell_word, short},
     gate::{Policy, Verdict},
@@ -22,8 +22,11 @@ use super::{
     named::whole,
 };
 
+mod common;
 mod neural;
 mod tfidf;
+
+use self::common::Common;
 
 /// What to train, or which run to continue.
 #[derive(Debug, Clone, Args)]
@@ -53,68 +56,6 @@ pub(crate) enum Model {
     Lstm(Box<neural::Lstm>),
     /// A transformer encoder: fine-tunes a Hugging Face checkpoint of a DistilBERT or BERT
     Distilbert(Box<neural::Distilbert>),
-}
-
-/// What every architecture is asked.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Common {
-    /// The dataset: the model is trained on its train split and measured on its test split
-    #[arg(long, value_name = "NAME")]
-    data: String,
-    /// The registered model that gets a new version [default: SentimentClassifier for the classes
-    /// negative and positive, otherwise the dataset's name]
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    model: Option<String>,
-    /// Keep the run but register no version
-    #[arg(long, conflicts_with = "deploy")]
-    no_register: bool,
-    /// Also write the new version's number into this file, for scripts and pipelines
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_register", "cv"])]
-    version_file: Option<PathBuf>,
-    /// The experiment the run belongs to [default: sentiment-analysis for the classes negative and
-    /// positive, otherwise the dataset's name]
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    experiment: Option<String>,
-    /// The run's name
-    #[arg(long, value_name = "NAME")]
-    run_name: Option<String>,
-    /// A tag of the run; may be given several times
-    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = key_value)]
-    tags: Vec<(String, String)>,
-    /// The seed of all random numbers
-    #[arg(long, default_value_t = 42, allow_negative_numbers = true)]
-    seed: u64,
-    /// Measure by K-fold cross-validation on the train split, and register no model. The run's
-    /// metrics are the means over the folds, std_f1 is the standard deviation of F1, and each fold
-    /// is a run nested in it
-    #[arg(long, value_name = "K", allow_negative_numbers = true, conflicts_with = "deploy")]
-    cv: Option<usize>,
-    /// Hold out this share of each class of the train split, to choose settings. The model is
-    /// trained on the rest, and the run's metrics (validation_f1 and so on) are measured on the
-    /// held-out part. The test split is not used: it is for the gate and for evaluate. Nets choose
-    /// their best epoch on the held-out part [default: nothing is held out, and the run's metrics
-    /// are measured on the test split; nets hold out 0.1, only to choose their best epoch]
-    #[arg(
-        long,
-        alias = "validation",
-        value_name = "SHARE",
-        allow_negative_numbers = true,
-        conflicts_with = "cv"
-    )]
-    validation_size: Option<f64>,
-    /// Then gate the version, and promote it to Production if it passes
-    #[arg(long)]
-    deploy: bool,
-    /// With --deploy: the lowest F1 that passes while there is no Production version
-    #[arg(long = "min", value_name = "F1", allow_negative_numbers = true, default_value_t = Policy::default().min_f1)]
-    min_f1: f64,
-}
-
-fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("expected KEY=VALUE".to_owned()),
-    }
 }
 
 impl Train {
@@ -147,19 +88,6 @@ impl Model {
 }
 
 impl Common {
-    fn request(&self) -> TrainRequest {
-        TrainRequest {
-            dataset: self.data.clone(),
-            experiment: self.experiment.clone().unwrap_or_default(),
-            model: (!self.no_register && self.cv.is_none())
-                .then(|| self.model.clone().unwrap_or_default()),
-            run_name: self.run_name.clone(),
-            tags: self.tags.iter().cloned().collect(),
-            seed: self.seed,
-            validation_size: self.validation_size,
-        }
-    }
-
     fn run(&self, session: &Session, fit: &dyn Fit) -> Result<Output> {
         whole(&self.data)?;
         let policy = policy(self.min_f1)?;

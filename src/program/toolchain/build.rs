@@ -19,8 +19,9 @@ use super::{
     cargo::{self, Artifacts, dep_info_files},
     manifest::{Built, MANIFEST, Manifest, SourceFile},
     package::Package,
-    place::Place,
-    prelude::{Lookup, Made, Need, Prelude, Profile, dylib_name, sweep},
+    place::{Place, dylib_name},
+    prelude::{Lookup, Made, Need, Prelude, sweep},
+    profile::Profile,
     rust::Toolchain,
 };
 
@@ -30,12 +31,39 @@ const LOCK: &str = ".lock";
 /// Everything that cargo and the compiler said in the last build that failed.
 const LOG: &str = "build.log";
 
-pub(super) fn run(
-    toolchain: &Toolchain,
-    profile: Profile,
-    need: Need,
-    monitor: &Monitor,
-) -> Result<Made> {
+impl Prelude {
+    /// Builds a prelude with `toolchain`, or returns the fresh one that is there.
+    ///
+    /// # Errors
+    /// As [`Prelude::make`].
+    pub fn build(toolchain: &Toolchain, profile: Profile, monitor: &Monitor) -> Result<Self> {
+        match Self::make(toolchain, profile, Need::Fresh, monitor)? {
+            Made::Built(prelude) | Made::Found(prelude) => Ok(prelude),
+        }
+    }
+
+    /// Builds a prelude with `toolchain` where `need` asks for it. A second builder waits for the
+    /// first and then finds its work done.
+    ///
+    /// # Errors
+    /// [`trialbook::ErrorKind::Unavailable`] without sources or cargo, what the compiler says when it
+    /// fails, and the interrupt; whatever happens, nothing half-made is ever found.
+    pub fn make(
+        toolchain: &Toolchain,
+        profile: Profile,
+        need: Need,
+        monitor: &Monitor,
+    ) -> Result<Made> {
+        run(toolchain, profile, need, monitor)
+    }
+
+    /// Whether another process builds a prelude now.
+    pub fn is_being_built() -> bool {
+        is_running()
+    }
+}
+
+fn run(toolchain: &Toolchain, profile: Profile, need: Need, monitor: &Monitor) -> Result<Made> {
     let place = Place::of_this_process();
     let fresh = || match Prelude::find_profile(toolchain, profile) {
         Lookup::Fresh(prelude) if need == Need::Fresh => Some(Made::Found(prelude)),
@@ -72,7 +100,7 @@ pub(super) fn run(
 }
 
 /// Whether another process builds a prelude now.
-pub(super) fn is_running() -> bool {
+fn is_running() -> bool {
     let lock = File::open(Place::of_this_process().preludes.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

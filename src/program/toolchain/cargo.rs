@@ -21,8 +21,8 @@ use super::{
     group::Group,
     manifest::features,
     package::Package,
-    place::Place,
-    prelude::{Profile, dylib_name},
+    place::{Place, dylib_name},
+    profile::Profile,
     rust::Toolchain,
 };
 

@@ -14,7 +14,7 @@ use trialbook::{
     figure::hex,
 };
 
-use super::{package::Package, prelude::Profile, rust::Toolchain};
+use super::{package::Package, profile::Profile, rust::Toolchain};
 
 /// The file's name in a prelude's folder.
 pub(super) const MANIFEST: &str = "prelude.json";

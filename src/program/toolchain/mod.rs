@@ -9,9 +9,11 @@ mod manifest;
 mod package;
 mod place;
 mod prelude;
+mod profile;
 mod rust;
 
 pub use manifest::Manifest;
 pub use package::Package;
-pub use prelude::{Help, Lookup, Made, Need, Prelude, Profile};
+pub use prelude::{Help, Lookup, Made, Need, Prelude};
+pub use profile::Profile;
 pub use rust::Toolchain;

@@ -2,7 +2,9 @@
 //! It creates nothing.
 
 use std::{
-    env, fs,
+    env,
+    env::consts::{DLL_PREFIX, DLL_SUFFIX},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -61,6 +63,11 @@ impl Place {
             env!("CARGO_PKG_VERSION")
         )))
     }
+}
+
+/// The library's file name on this system.
+pub(super) fn dylib_name() -> String {
+    format!("{DLL_PREFIX}trialbook{DLL_SUFFIX}")
 }
 
 /// The sources that this program was built from.

@@ -3,57 +3,17 @@
 //! removes only what no session works with.
 
 use std::{
-    env::consts::{DLL_PREFIX, DLL_SUFFIX},
-    fmt,
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-use trialbook::{error::Result, progress::Monitor};
-
 use super::{
-    build,
     manifest::{MANIFEST, Manifest},
-    place::Place,
+    place::{Place, dylib_name},
+    profile::Profile,
     rust::Toolchain,
 };
-
-/// How far a prelude is optimised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Profile {
-    /// Builds in minutes, runs fast: what people work with.
-    Release,
-    /// Shares its dependencies with `cargo run` and `cargo test`.
-    Dev,
-}
-
-impl Profile {
-    /// The profile whose dependencies are built already: the one this program was built with.
-    pub fn of_this_program() -> Self {
-        match Place::of_this_process().is_debug {
-            Some(true) => Self::Dev,
-            Some(false) | None => Self::Release,
-        }
-    }
-
-    /// `release` or `dev`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Dev => "dev",
-        }
-    }
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A prelude that cells can be compiled against. While a clone of it lives, its folder stays.
 #[derive(Debug, Clone)]
@@ -132,36 +92,6 @@ impl Prelude {
         Self::find_where(toolchain, |manifest| manifest.profile == profile)
     }
 
-    /// Builds a prelude with `toolchain`, or returns the fresh one that is there.
-    ///
-    /// # Errors
-    /// As [`Prelude::make`].
-    pub fn build(toolchain: &Toolchain, profile: Profile, monitor: &Monitor) -> Result<Self> {
-        match Self::make(toolchain, profile, Need::Fresh, monitor)? {
-            Made::Built(prelude) | Made::Found(prelude) => Ok(prelude),
-        }
-    }
-
-    /// Builds a prelude with `toolchain` where `need` asks for it. A second builder waits for the
-    /// first and then finds its work done.
-    ///
-    /// # Errors
-    /// [`trialbook::ErrorKind::Unavailable`] without sources or cargo, what the compiler says when it
-    /// fails, and the interrupt; whatever happens, nothing half-made is ever found.
-    pub fn make(
-        toolchain: &Toolchain,
-        profile: Profile,
-        need: Need,
-        monitor: &Monitor,
-    ) -> Result<Made> {
-        build::run(toolchain, profile, need, monitor)
-    }
-
-    /// Whether another process builds a prelude now.
-    pub fn is_being_built() -> bool {
-        build::is_running()
-    }
-
     /// The folder in which preludes are kept.
     pub fn folder() -> PathBuf {
         Place::of_this_process().preludes
@@ -222,11 +152,6 @@ impl Prelude {
             dir,
         })
     }
-}
-
-/// The library's file name on this system.
-pub(super) fn dylib_name() -> String {
-    format!("{DLL_PREFIX}trialbook{DLL_SUFFIX}")
 }
 
 /// Removes the preludes beside `kept` that it takes the place of and that nobody uses.

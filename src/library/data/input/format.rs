@@ -9,7 +9,7 @@ use std::{
 use super::{compression::Compression, foreign::foreign};
 use crate::{
     data::{
-        columnar::Container,
+        container::Container,
         dialect::{Dialect, FileFormat},
     },
     error::{Error, ErrorKind, Result},

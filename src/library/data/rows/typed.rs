@@ -9,7 +9,9 @@ use polars::prelude::*;
 
 use crate::{
     data::{
-        columnar::{Container, broken, guarded, strings},
+        columnar::strings,
+        container::{Container, broken},
+        guarded::guarded,
         types::{check_types, schema},
     },
     error::{Error, Result},

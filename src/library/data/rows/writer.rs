@@ -19,7 +19,7 @@ use super::{
     reader::{Columns, RowsReader},
 };
 use crate::{
-    data::{columnar::first_line, datum::Datum},
+    data::{datum::Datum, guarded::first_line},
     error::{Error, ErrorKind, Result},
     progress::Interrupt,
     store::{sync_dir, temporary_file},

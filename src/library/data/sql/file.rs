@@ -9,7 +9,7 @@ use polars::prelude::{
 };
 
 use crate::{
-    data::columnar::{first_line, guarded},
+    data::guarded::{first_line, guarded},
     error::{Error, Result},
 };
 

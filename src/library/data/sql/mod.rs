@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     Datasets, QueryResult,
-    columnar::{first_line, guarded},
+    guarded::{first_line, guarded},
     name::SPLIT_NAMES,
     sql_word::is_sql_word,
 };

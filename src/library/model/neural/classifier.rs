@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    checkpoint::{Checkpoint, WEIGHTS_FILE},
+    checkpoint::WEIGHTS_FILE,
     config::NeuralConfig,
-    encoder::Encoder,
-    files::{Fitted, NeuralHeader},
+    engine::Engine,
+    header::{Fitted, NeuralHeader},
     hugging_face,
     net::{Net, NetConfig},
     tokenizer::Tokenizer,
@@ -16,11 +16,8 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{Answers, Classifier, Probabilities, TokenCounts, loss::softmax},
-    progress::Interrupt,
 };
 
-/// Texts of one forward pass; more gain nothing and cost memory.
-const BATCH_SIZE: usize = 32;
 /// Tokens that the encoder is asked at once: more need memory and gain nothing. Batches of a quarter
 /// gained nothing either: 16 clients with texts of 128 tokens were answered at 18.8 a second in turns of
 /// eight, and at 19.9 all together.
@@ -36,28 +33,6 @@ pub struct Neural {
     header: NeuralHeader,
     tokenizer: Tokenizer,
     engine: Engine,
-}
-
-/// What computes. Both have the same weights and, but for rounding, the same answers.
-#[derive(Debug)]
-pub(super) enum Engine {
-    /// The encoder's own fast path on the CPU, with the file its weights come from.
-    Encoder(Box<Encoder>, Box<Checkpoint>),
-    /// Burn, on any device.
-    Net(Box<Net>),
-}
-
-impl Engine {
-    /// # Shapes
-    /// `[n_texts, n_classes]`, row-major; each text has at least one id.
-    fn logits(&self, ids: &[Vec<u32>]) -> Result<Vec<f32>> {
-        let texts: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-        match self {
-            // Without padding there is nothing to gain from texts of similar length.
-            Self::Encoder(encoder, _) => encoder.logits(&texts),
-            Self::Net(net) => net.forward_all(&texts, BATCH_SIZE, &Interrupt::default()),
-        }
-    }
 }
 
 impl Neural {

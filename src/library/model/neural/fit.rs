@@ -7,7 +7,7 @@ use super::{
     Neural,
     config::NeuralConfig,
     device::Resolved,
-    files::Fitted,
+    header::Fitted,
     hugging_face,
     net::{Example, Net, NetConfig},
     tokenizer::Tokenizer,

@@ -9,10 +9,13 @@ mod config;
 mod cuda_driver;
 pub mod device;
 pub mod encoder;
+mod engine;
 mod files;
 mod fit;
+mod header;
 mod host_memory;
 mod hugging_face;
+mod import;
 pub mod net;
 mod simd;
 pub mod tensors;
@@ -22,7 +25,8 @@ pub mod training;
 
 pub use classifier::Neural;
 pub use config::NeuralConfig;
-pub use hugging_face::{import, max_length, net_of_checkpoint};
+pub use hugging_face::net_of_checkpoint;
+pub use import::{import, max_length};
 pub use net::Precision;
 pub use training::TrainSettings;
 

@@ -4,15 +4,13 @@ use std::{fs, path::Path};
 
 use rayon::prelude::*;
 
-use super::tokenizer_config::{self, TokenizerConfig};
+use super::tokenizer_config::{self, TOKENIZER_FILE, TokenizerConfig};
 use crate::{
     error::{Error, Result},
     model::{ModelFiles, format::corrupt},
     text::{KnownTokens, WordIds, WordPiece},
 };
 
-/// Hugging Face's own name.
-pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Hugging Face's own name, beside or instead of the other.
 const PIECES_FILE: &str = "vocab.txt";
 /// The words of a net that learnt its own.

@@ -6,13 +6,14 @@ use std::{fs, path::Path};
 use serde::Deserialize;
 use serde_json::{Number, json};
 
-use super::tokenizer::TOKENIZER_FILE;
 use crate::{
     error::{Error, Result},
     model::ModelFiles,
     text::{Cleaning, TruncationSide, WordPiece},
 };
 
+/// Hugging Face's own name of the tokenizer itself.
+pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Hugging Face's own name.
 pub(super) const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 

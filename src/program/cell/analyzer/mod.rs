@@ -33,13 +33,10 @@ use self::{
     context::{Context, Place},
     index::{Function, Member, Type},
     inference::Inference,
-    worker::{Asked, Worker},
+    worker::{Asked, MOMENT, Worker},
 };
 use crate::cell::{Completion, CompletionKind, Completions, RustHelp, evcxr::Variable, part};
 pub use crate::toolchain::Package;
-
-/// How long an answer may take. Whoever types notices more.
-const MOMENT: Duration = Duration::from_millis(500);
 
 /// How long the first question waits for an index that is being read.
 const PATIENCE: Duration = Duration::from_millis(2500);

@@ -5,13 +5,16 @@
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use trialbook::display::Content;
 
-use super::MOMENT;
 use crate::cell::Completion;
+
+/// How long an answer may take. Whoever types notices more.
+pub(super) const MOMENT: Duration = Duration::from_millis(500);
 
 /// What is asked about a place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ mod notebook;
 mod outputs;
 mod parameters;
 mod script;
+mod source;
 
 pub use notebook::Notebook;
 pub(crate) use outputs::Kept;
@@ -12,6 +13,7 @@ pub use outputs::Recorder;
 pub use parameters::Parameters;
 pub use script::inputs;
 pub(crate) use script::write as write_script;
+pub use source::Source;
 
 use std::path::Path;
 
@@ -52,29 +54,5 @@ impl Form {
             Self::Inputs => Ok(inputs(text).into_iter().map(Source::of).collect()),
             Self::Notebook | Self::Rust => script::marked_cells(text),
         }
-    }
-}
-
-/// A code cell of a notebook or a script.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Source {
-    /// Its place among all cells of a notebook.
-    pub idx: usize,
-    /// What it says.
-    pub text: String,
-    /// Whether it is meant to fail: Jupyter's tag `raises-exception`.
-    pub may_fail: bool,
-    /// Whether its variables can be set from outside: papermill's tag `parameters`.
-    pub is_parameters: bool,
-}
-
-impl Source {
-    fn of(text: String) -> Self {
-        Self { text, ..Self::default() }
-    }
-
-    fn tagged(self, tags: &[String]) -> Self {
-        let has = |tag: &str| tags.iter().any(|it| it == tag);
-        Self { may_fail: has("raises-exception"), is_parameters: has("parameters"), ..self }
     }
 }

@@ -24,7 +24,7 @@ use trialbook::{
 };
 
 use crate::cell::{
-    engine::show::{Late, Owners},
+    engine::{ask::ask, late::Late, owners::Owners},
     front::Stream,
 };
 
@@ -83,16 +83,6 @@ pub fn serve_if_child() {
         3
     });
     std::process::exit(code);
-}
-
-/// Sends `asked` to a child.
-///
-/// # Errors
-/// When the child is gone.
-pub(crate) fn ask(mut socket: &UnixStream, asked: &Ask) -> io::Result<()> {
-    let mut line = serde_json::to_string(asked)?;
-    line.push('\n');
-    socket.write_all(line.as_bytes())
 }
 
 impl Child {

@@ -2,13 +2,16 @@
 //! rustc, runs it in a child process and keeps what it leaves. What evcxr's users know holds here:
 //! items and variables live on, the last expression is shown, `?` and `.await` work.
 
+mod ask;
 mod attempt;
 mod child;
 mod compiler;
 mod diagnostic;
 mod expand;
 mod generate;
+mod late;
 mod macros;
+mod owners;
 mod program;
 mod run;
 mod running;

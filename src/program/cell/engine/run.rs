@@ -8,7 +8,7 @@ use trialbook::{
 };
 
 use crate::cell::{
-    engine::{Compiled, Engine, child::Child, scope::Variable, show, types::TypeName},
+    engine::{Compiled, Engine, child::Child, late::Late, scope::Variable, show, types::TypeName},
     failure::{Failure, FailureKind},
     front::Front,
 };
@@ -39,7 +39,7 @@ impl Engine {
                 drop(part);
                 child.owners().set_running(None);
                 let owners = child.owners().clone();
-                child.set_late(late.map(|late| show::Late::new(late, owners)));
+                child.set_late(late.map(|late| Late::new(late, owners)));
                 ended
             }
             _ => show::Finish::Gone,

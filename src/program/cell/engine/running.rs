@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use trialbook::{progress::Interrupt, runtime::Ask};
 
-use crate::cell::engine::child::ask;
+use crate::cell::engine::ask::ask;
 
 /// The state that the running cell and those who interrupt it share.
 #[derive(Debug, Clone, Default)]

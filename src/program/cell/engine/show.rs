@@ -1,11 +1,7 @@
 //! Follows a running cell: hands what it writes to the front end, answers its questions, and ends
 //! the wait when the cell is over, the child is gone or an interrupt was not heeded in time.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use serde_json::Value;
 use trialbook::{
@@ -16,6 +12,8 @@ use trialbook::{
 use crate::cell::{
     engine::{
         child::{Child, Happened},
+        late::{is_ours, value},
+        owners::Owners,
         running::Running,
         stream::{Piece, Pieces},
     },
@@ -42,54 +40,6 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long the marks that end the streams may take after the cell is over. They are written
 /// before it says so: only a cell that closed its streams makes this wait.
 const END_LIMIT: Duration = Duration::from_millis(500);
-
-/// Where what is printed belongs: the cell that runs, unless a mark says that the code of an earlier
-/// one printed it. Both streams of a child share it, during its cells and between them.
-#[derive(Clone, Default)]
-pub(crate) struct Owners(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    fronts: BTreeMap<u64, Arc<dyn Front>>,
-    /// The cell that runs, where its output is marked at all.
-    running: Option<u64>,
-    /// Whose output standard output and standard error hold right now.
-    now: [u64; 2],
-}
-
-impl Owners {
-    /// This many cells are remembered; what the threads of older ones print goes where all else does.
-    const MOST: usize = 64;
-
-    /// What the threads of cell `number` print goes to `front`, also once the cell is over.
-    pub(crate) fn add(&self, number: u64, front: Arc<dyn Front>) {
-        let mut state = self.state();
-        state.fronts.insert(number, front);
-        if state.fronts.len() > Self::MOST {
-            state.fronts.pop_first();
-        }
-    }
-
-    /// The cell that runs from now on, if it has to be told from others.
-    pub(crate) fn set_running(&self, cell: Option<u64>) {
-        self.state().running = cell;
-    }
-
-    fn turn_to(&self, stream: Stream, cell: u64) {
-        self.state().now[usize::from(stream == Stream::Stderr)] = cell;
-    }
-
-    /// The front end of another cell than the one that runs, if what comes now belongs there.
-    fn of(&self, stream: Stream) -> Option<Arc<dyn Front>> {
-        let state = self.state();
-        let cell = state.now[usize::from(stream == Stream::Stderr)];
-        state.fronts.get(&cell).filter(|_| state.running != Some(cell)).cloned()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Follows the cell that `child` runs.
 pub(crate) fn follow(
@@ -209,72 +159,6 @@ impl Turns {
                 return None;
             }
         }
-    }
-}
-
-/// Hands what threads write between cells to the front end of their cell.
-pub(crate) struct Late {
-    front: Arc<dyn Front>,
-    owners: Owners,
-    stdout: Pieces,
-    stderr: Pieces,
-}
-
-impl Late {
-    /// For the front end of the cell that has just ended, where no mark names another.
-    pub(crate) fn new(front: Arc<dyn Front>, owners: Owners) -> Self {
-        Self { front, owners, stdout: Pieces::default(), stderr: Pieces::default() }
-    }
-
-    /// Takes bytes of a stream.
-    pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8]) {
-        let pieces = match stream {
-            Stream::Stdout => self.stdout.feed(bytes),
-            Stream::Stderr => self.stderr.feed(bytes),
-        };
-        for piece in pieces {
-            match piece {
-                Piece::Bytes(bytes) => self.event(stream, Event::Stream(stream, bytes)),
-                Piece::Content { mime, data } if !is_ours(&mime) => {
-                    let content = Content::default().with(&mime, value(&mime, data));
-                    self.event(stream, Event::Display { content, id: None });
-                }
-                Piece::Of(cell) => self.owners.turn_to(stream, cell),
-                // Between cells there is no value, and nobody to ask.
-                Piece::Content { .. }
-                | Piece::Input { .. }
-                | Piece::Result
-                | Piece::Turn(_)
-                | Piece::End => {}
-            }
-        }
-    }
-
-    fn event(&self, stream: Stream, event: Event) {
-        self.owners.of(stream).unwrap_or_else(|| Arc::clone(&self.front)).event(event);
-    }
-
-    /// What was held back for more is shown as it is: the next cell begins.
-    pub(crate) fn finish(&mut self) {
-        for (stream, rest) in
-            [(Stream::Stdout, self.stdout.rest()), (Stream::Stderr, self.stderr.rest())]
-        {
-            if !rest.is_empty() {
-                self.event(stream, Event::Stream(stream, rest));
-            }
-        }
-    }
-}
-
-/// Whether a form is a sign between us and the child, and no content.
-fn is_ours(mime: &str) -> bool {
-    mime == CLEAR_MIME || mime == ID_MIME
-}
-
-fn value(mime: &str, data: String) -> Value {
-    match mime.ends_with("json") {
-        true => serde_json::from_str(&data).unwrap_or(Value::String(data)),
-        false => Value::String(data),
     }
 }
 
@@ -460,6 +344,8 @@ impl<'a> Following<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     #[test]
@@ -513,6 +399,9 @@ mod tests {
     #[test]
     fn what_the_code_of_an_earlier_cell_prints_goes_to_its_front_end() {
         use trialbook::runtime::MARK;
+
+        use crate::cell::engine::late::Late;
+
         let [one, two] = [(); 2].map(|()| Arc::new(Seen::default()));
         let owners = Owners::default();
         owners.add(1, one.clone());

@@ -11,7 +11,7 @@ use trialbook::{
 
 use crate::cell::{
     Failure,
-    evcxr::{COMMANDS, Cache, Dependency, Host, Startup},
+    evcxr::{Cache, Dependency, Host, Startup},
 };
 
 /// The version of evcxr whose commands these are.
@@ -129,14 +129,6 @@ pub(super) fn explain(host: &mut dyn Host, _: Argument<'_>) -> Answer {
 pub(super) fn fmt(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
     host.config().set_output_format(argument.unwrap_or("{:?}"))?;
     says(format!("Output format: {}", host.config().output_format()))
-}
-
-pub(super) fn help(_: &mut dyn Host, _: Argument<'_>) -> Answer {
-    let rows = COMMANDS.iter().map(|meaning| {
-        let usage = format!(":{} {}", meaning.name, meaning.arguments);
-        [usage.trim_end().to_owned(), meaning.help.to_owned()]
-    });
-    Ok(Some(two_columns(None, rows.collect())))
 }
 
 pub(super) fn internal_debug(host: &mut dyn Host, _: Argument<'_>) -> Answer {
@@ -293,7 +285,7 @@ fn failed(failure: Failure) -> Error {
 }
 
 /// A table of two columns as aligned text and as HTML.
-fn two_columns(head: Option<[&str; 2]>, rows: Vec<[String; 2]>) -> Content {
+pub(super) fn two_columns(head: Option<[&str; 2]>, rows: Vec<[String; 2]>) -> Content {
     let width = rows.iter().map(|[left, _]| left.chars().count()).max().unwrap_or(0);
     let text: Vec<String> =
         rows.iter().map(|[left, right]| format!("{left:<width$}  {right}")).collect();

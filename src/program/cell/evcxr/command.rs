@@ -62,7 +62,7 @@ pub static COMMANDS: [Meaning; 33] = [
     ),
     meaning("explain", "", "Explain the last compile errors", answer::explain),
     meaning("fmt", "[FORMAT]", "Choose how values are written; {:?} if not said", answer::fmt),
-    meaning("help", "", "List these commands", answer::help),
+    meaning("help", "", "List these commands", help),
     meaning(
         "internal_debug",
         "",
@@ -109,6 +109,14 @@ pub static COMMANDS: [Meaning; 33] = [
     meaning("vars", "", "List variables and their types", answer::vars),
     meaning("version", "", "Show which evcxr this session speaks for", answer::version),
 ];
+
+fn help(_: &mut dyn Host, _: Option<&str>) -> Result<Option<Content>> {
+    let rows = COMMANDS.iter().map(|meaning| {
+        let usage = format!(":{} {}", meaning.name, meaning.arguments);
+        [usage.trim_end().to_owned(), meaning.help.to_owned()]
+    });
+    Ok(Some(answer::two_columns(None, rows.collect())))
+}
 
 /// One of evcxr's commands with what was typed after it.
 #[derive(Debug, Clone)]

@@ -1,12 +1,12 @@
 //! What evcxr's commands ask of whoever runs cells.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
-use trialbook::{display::Content, error::Result, progress::Interrupt};
+use trialbook::{display::Content, error::Result};
 
 use crate::cell::{
     Failure,
-    evcxr::{Config, Dependencies},
+    evcxr::{Config, Dependencies, Watch},
 };
 
 /// One variable that a cell left behind.
@@ -16,28 +16,6 @@ pub struct Variable {
     pub name: String,
     /// Its type as a cell would write it.
     pub type_name: String,
-}
-
-/// Who watches a build and how it is stopped.
-#[derive(Clone)]
-pub struct Watch {
-    /// Takes each line that cargo says, without its newline, as it says it.
-    pub line: Arc<dyn Fn(&str) + Send + Sync>,
-    /// Ends cargo and everything it started.
-    pub interrupt: Interrupt,
-}
-
-impl Watch {
-    /// Nobody watches and nobody interrupts.
-    pub fn silent() -> Self {
-        Self { line: Arc::new(|_| {}), interrupt: Interrupt::default() }
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("interrupt", &self.interrupt).finish_non_exhaustive()
-    }
 }
 
 /// A session that runs cells.

@@ -11,11 +11,13 @@ mod dependency;
 mod host;
 mod program;
 mod startup;
+mod watch;
 
 pub use cache::{Cache, CacheStatistics};
 pub use command::{COMMANDS, EvcxrCommand, Meaning};
 pub use config::{Config, ErrorFormat, Linker};
 pub use dependencies::{Built, Dependencies};
 pub use dependency::{Dependency, extern_crates};
-pub use host::{Host, Variable, Watch};
+pub use host::{Host, Variable};
 pub use startup::{Startup, config_folder};
+pub use watch::Watch;

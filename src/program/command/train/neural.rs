@@ -17,7 +17,7 @@ use trialbook::{
     },
 };
 
-use super::{Common, tfidf::ClassWeights};
+use super::{common::Common, tfidf::ClassWeights};
 
 /// What every net is asked.
 #[derive(Debug, Clone, Args)]

@@ -6,7 +6,7 @@ use trialbook::{
     text::{Casing, Html, StopWords, TextFrequency, Vectorizer},
 };
 
-use super::Common;
+use super::common::Common;
 
 /// `train tfidf --data imdb --ngram 2 --min-df 2 --c 10 --sublinear`
 #[derive(Debug, Clone, Args)]

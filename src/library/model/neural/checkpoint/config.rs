@@ -1,8 +1,5 @@
 //! The sizes, rates and labels of an encoder, checked once when they are read.
 
-use std::{fs, path::Path};
-
-use super::config_json;
 use crate::error::{Error, Result};
 
 /// The function between a feed-forward network's two products.
@@ -86,33 +83,9 @@ pub struct EncoderConfig {
 }
 
 impl EncoderConfig {
-    /// The constant in DistilBERT's layer norms.
-    pub const DISTILBERT_EPS: f64 = config_json::DISTILBERT_EPS;
-
-    /// Reads and checks a `config.json`.
-    ///
-    /// # Errors
-    /// When the file cannot be read, is not JSON, is of another architecture, lacks a size or
-    /// holds one that cannot be; the message names the key and what was found.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
-        Self::from_json(&text).map_err(|error| error.with_context(format!("{path:?}")))
-    }
-
-    /// The configuration in the text of a `config.json`.
-    ///
-    /// # Errors
-    /// As [`EncoderConfig::read`].
-    pub fn from_json(text: &str) -> Result<Self> {
-        let config = config_json::parse(text)?;
-        config.check()?;
-        Ok(config)
-    }
-
-    /// The text of the `config.json` of a DistilBERT with these sizes.
-    pub fn to_json(&self) -> String {
-        config_json::render(self)
-    }
+    /// The constant in DistilBERT's layer norms: it is in their code and nothing in their
+    /// configuration.
+    pub const DISTILBERT_EPS: f64 = 1e-12;
 
     /// Number of classes.
     pub fn n_labels(&self) -> usize {

@@ -1,18 +1,45 @@
 //! `config.json` as Hugging Face writes it, to and from [`EncoderConfig`].
 
+use std::{fs, path::Path};
+
 use serde_json::{Map, Value, json};
 
 use super::config::{Activation, EncoderConfig, Family};
 use crate::error::{Error, Result};
 
-/// DistilBERT's layer norms have this constant in their code and nothing in their configuration.
-pub(super) const DISTILBERT_EPS: f64 = 1e-12;
 /// A BERT's key; written for a DistilBERT only where a folded BERT had another value, which
 /// Transformers passes over.
 const EPS: &str = "layer_norm_eps";
 
+impl EncoderConfig {
+    /// Reads and checks a `config.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not JSON, is of another architecture, lacks a size or
+    /// holds one that cannot be; the message names the key and what was found.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
+        Self::from_json(&text).map_err(|error| error.with_context(format!("{path:?}")))
+    }
+
+    /// The configuration in the text of a `config.json`.
+    ///
+    /// # Errors
+    /// As [`EncoderConfig::read`].
+    pub fn from_json(text: &str) -> Result<Self> {
+        let config = parse(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The text of the `config.json` of a DistilBERT with these sizes.
+    pub fn to_json(&self) -> String {
+        render(self)
+    }
+}
+
 /// Reads the keys; the values are checked by [`EncoderConfig::check`].
-pub(super) fn parse(text: &str) -> Result<EncoderConfig> {
+fn parse(text: &str) -> Result<EncoderConfig> {
     let value: Value = serde_json::from_str(text)
         .map_err(|source| Error::invalid("the configuration is not JSON").with_source(source))?;
     let Value::Object(map) = value else {
@@ -31,7 +58,7 @@ pub(super) fn parse(text: &str) -> Result<EncoderConfig> {
 }
 
 /// The text of a DistilBERT's `config.json`, as `save_pretrained` lays it out.
-pub(super) fn render(config: &EncoderConfig) -> String {
+fn render(config: &EncoderConfig) -> String {
     let labels = config.labels.iter().enumerate();
     let id2label: Map<String, Value> =
         labels.clone().map(|(label_idx, name)| (label_idx.to_string(), json!(name))).collect();
@@ -58,7 +85,7 @@ pub(super) fn render(config: &EncoderConfig) -> String {
         "torch_dtype": "float32",
         "vocab_size": config.vocab_size,
     });
-    if config.layer_norm_eps != DISTILBERT_EPS {
+    if config.layer_norm_eps != EncoderConfig::DISTILBERT_EPS {
         value[EPS] = json!(config.layer_norm_eps);
     }
     serde_json::to_string_pretty(&value).expect("string keys and plain values") + "\n"
@@ -75,7 +102,7 @@ fn distilbert(keys: &Keys) -> Result<EncoderConfig> {
         n_heads: keys.size_of(["n_heads", "num_attention_heads"])?,
         ffn_width: keys.size("hidden_dim")?,
         activation: keys.activation("activation")?,
-        layer_norm_eps: keys.number(EPS, DISTILBERT_EPS)?,
+        layer_norm_eps: keys.number(EPS, EncoderConfig::DISTILBERT_EPS)?,
         dropout: keys.number("dropout", 0.1)?,
         attention_dropout: keys.number("attention_dropout", 0.1)?,
         classifier_dropout: keys.number("seq_classif_dropout", 0.2)?,
@@ -105,7 +132,7 @@ fn bert(keys: &Keys) -> Result<EncoderConfig> {
         n_heads: keys.size("num_attention_heads")?,
         ffn_width: keys.size("intermediate_size")?,
         activation: keys.activation("hidden_act")?,
-        layer_norm_eps: keys.number(EPS, DISTILBERT_EPS)?,
+        layer_norm_eps: keys.number(EPS, EncoderConfig::DISTILBERT_EPS)?,
         dropout,
         attention_dropout: keys.number("attention_probs_dropout_prob", 0.1)?,
         classifier_dropout: keys.number("classifier_dropout", dropout)?,

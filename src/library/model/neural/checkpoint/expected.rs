@@ -1,9 +1,9 @@
 //! The tensors an encoder consists of, and picking them out of a file.
 
 use super::{
-    Head, bert,
+    bert,
     config::{EncoderConfig, Family},
-    names::{self, Meaning, PREFIX},
+    names::{self, CLASSIFIER_HEAD, Meaning, PREFIX},
     report::{FINE_TUNE, LoadReport, MisShaped, MissingTensor},
 };
 use crate::{
@@ -11,9 +11,14 @@ use crate::{
     model::neural::tensors::Tensors,
 };
 
-/// The four tensors of the classification head.
-pub const CLASSIFIER_HEAD: [&str; 4] =
-    ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"];
+/// What a checkpoint without a classification head means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// An error: the checkpoint is to predict as it is.
+    Required,
+    /// A base model to fine-tune: the caller initialises `pre_classifier` and `classifier`.
+    Optional,
+}
 
 /// Every tensor's name and shape, in DistilBERT's own order; the head comes last. Weights are
 /// `[n_out, n_in]`.

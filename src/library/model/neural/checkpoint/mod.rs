@@ -8,6 +8,7 @@ mod bert;
 mod config;
 mod config_json;
 mod expected;
+mod file_names;
 mod names;
 mod pytorch;
 mod report;
@@ -16,29 +17,15 @@ mod snapshot;
 mod write;
 
 pub use config::{Activation, EncoderConfig, Family};
-pub use expected::{CLASSIFIER_HEAD, expected_tensors};
+pub use expected::{Head, expected_tensors};
+pub use file_names::{CONFIG_FILE, PYTORCH_FILE, WEIGHTS_FILE};
+pub use names::CLASSIFIER_HEAD;
 pub use report::{LoadReport, MisShaped, MissingTensor};
 pub use snapshot::snapshot;
 pub use write::write;
 
 use super::tensors::Tensors;
 use crate::{error::Result, model::ModelFiles};
-
-/// The name of the file with sizes and labels.
-pub const CONFIG_FILE: &str = "config.json";
-/// The name of the weights' file that is preferred and written.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
-/// The name of the weights' file in PyTorch's own format, read when the other is missing.
-pub const PYTORCH_FILE: &str = "pytorch_model.bin";
-
-/// What a checkpoint without a classification head means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Head {
-    /// An error: the checkpoint is to predict as it is.
-    Required,
-    /// A base model to fine-tune: the caller initialises `pre_classifier` and `classifier`.
-    Optional,
-}
 
 /// An opened checkpoint: every encoder tensor is there and has its shape.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::expected::CLASSIFIER_HEAD;
+use super::names::CLASSIFIER_HEAD;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What to do with an encoder whose head is not there, or not a DistilBERT's.

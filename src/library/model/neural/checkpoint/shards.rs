@@ -9,7 +9,10 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{PYTORCH_FILE, WEIGHTS_FILE, pytorch};
+use super::{
+    file_names::{PYTORCH_FILE, WEIGHTS_FILE},
+    pytorch,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{ModelFiles, neural::tensors::Tensors},

@@ -2,10 +2,8 @@
 
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    Evaluation, TrainSettings, TrainState,
+    EpochReport, TrainSettings, TrainState,
     adamw::AdamW,
     evaluate,
     loss::{Objective, diverged},
@@ -50,19 +48,6 @@ pub trait Observer {
     /// # Errors
     /// Whatever storing it returns; the run ends with it.
     fn checkpoint(&mut self, state: &TrainState) -> Result<()>;
-}
-
-/// One epoch that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct EpochReport {
-    /// Counted from 1.
-    pub epoch: u64,
-    /// Steps taken by its end.
-    pub step: u64,
-    /// Mean loss of its steps, with dropout.
-    pub train_loss: f64,
-    /// On the validation examples.
-    pub valid: Evaluation,
 }
 
 /// A finished run.

@@ -13,10 +13,10 @@ mod state;
 mod state_file;
 
 pub use evaluation::{Evaluation, evaluate};
-pub use job::{EpochReport, Job, Observer, Outcome, train};
+pub use job::{Job, Observer, Outcome, train};
 pub use memory::memory_estimate;
 pub use settings::TrainSettings;
-pub use state::{Moments, Position, TrainState};
+pub use state::{EpochReport, Moments, Position, TrainState};
 
 #[cfg(test)]
 mod tests;

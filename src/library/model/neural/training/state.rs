@@ -5,11 +5,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EpochReport, TrainSettings};
+use super::{Evaluation, TrainSettings};
 use crate::{
     error::{Error, ErrorKind, Result},
     model::neural::{net::NetConfig, tensors::Tensors},
 };
+
+/// One epoch that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// Counted from 1.
+    pub epoch: u64,
+    /// Steps taken by its end.
+    pub step: u64,
+    /// Mean loss of its steps, with dropout.
+    pub train_loss: f64,
+    /// On the validation examples.
+    pub valid: Evaluation,
+}
 
 /// AdamW's two moments of one parameter, in the order the device keeps its weights in.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,29 @@
+//! What computes a net's answers.
+
+use super::{checkpoint::Checkpoint, encoder::Encoder, net::Net};
+use crate::{error::Result, progress::Interrupt};
+
+/// Texts of one forward pass; more gain nothing and cost memory.
+const BATCH_SIZE: usize = 32;
+
+/// What computes. Both have the same weights and, but for rounding, the same answers.
+#[derive(Debug)]
+pub(super) enum Engine {
+    /// The encoder's own fast path on the CPU, with the file its weights come from.
+    Encoder(Box<Encoder>, Box<Checkpoint>),
+    /// Burn, on any device.
+    Net(Box<Net>),
+}
+
+impl Engine {
+    /// # Shapes
+    /// `[n_texts, n_classes]`, row-major; each text has at least one id.
+    pub(super) fn logits(&self, ids: &[Vec<u32>]) -> Result<Vec<f32>> {
+        let texts: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+        match self {
+            // Without padding there is nothing to gain from texts of similar length.
+            Self::Encoder(encoder, _) => encoder.logits(&texts),
+            Self::Net(net) => net.forward_all(&texts, BATCH_SIZE, &Interrupt::default()),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A net's `model.json`: what it is and what its training came to.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{net::NetConfig, training::TrainSettings};
+use crate::{
+    error::{Error, Result},
+    model::header::{FORMAT, HEADER_FILE, Header, SCHEMA_VERSION},
+};
+
+/// What a net's `model.json` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct NeuralHeader {
+    #[serde(flatten)]
+    common: Header,
+    net: NetConfig,
+    /// Tokens that texts are cut to.
+    max_length: usize,
+    /// How it was trained; none for an imported checkpoint.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    training: Option<TrainSettings>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    fit: Option<Fitted>,
+}
+
+/// What training came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Fitted {
+    /// What computed it.
+    pub(super) device: String,
+    /// Where the first weights came from.
+    pub(super) initialized_from: String,
+    /// Examples learnt.
+    pub(super) n_train: usize,
+    /// Examples that decided the best epoch.
+    pub(super) n_valid: usize,
+    /// Counted from 1; its weights are the model's.
+    pub(super) best_epoch: u64,
+    /// F1 on the validation examples after it.
+    pub(super) valid_f1: f64,
+    pub(super) n_epochs: u64,
+    pub(super) n_steps: u64,
+    pub(super) stopped_early: bool,
+}
+
+impl NeuralHeader {
+    pub(super) fn new(net: NetConfig, classes: Vec<String>, max_length: usize) -> Self {
+        let common = Header {
+            format: FORMAT.to_owned(),
+            schema_version: SCHEMA_VERSION,
+            model: net.name().to_owned(),
+            classes,
+        };
+        Self { common, net, max_length, training: None, fit: None }
+    }
+
+    pub(super) fn with_training(self, training: TrainSettings, fitted: Fitted) -> Self {
+        Self { training: Some(training), fit: Some(fitted), ..self }
+    }
+
+    pub(super) fn classes(&self) -> &[String] {
+        &self.common.classes
+    }
+
+    pub(super) fn rename(&mut self, classes: Vec<String>) {
+        self.common.classes = classes;
+    }
+
+    pub(super) fn net(&self) -> &NetConfig {
+        &self.net
+    }
+
+    pub(super) fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Writes `model.json` into the folder `dir`.
+    pub(super) fn save(&self, dir: &Path) -> Result<()> {
+        let path = dir.join(HEADER_FILE);
+        let text = serde_json::to_string_pretty(self).expect("plain values") + "\n";
+        fs::write(&path, text).map_err(|source| Error::io("write", &path, source))
+    }
+
+    /// What it says, for people and programs.
+    pub(super) fn describe(&self) -> Value {
+        json!({
+            "model": self.common.model,
+            "classes": self.common.classes,
+            "net": self.net,
+            "params": self.training,
+            "fit": self.fit,
+        })
+    }
+}

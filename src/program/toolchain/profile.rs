@@ -1,0 +1,42 @@
+//! How far a prelude is optimised.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::place::Place;
+
+/// How far a prelude is optimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Builds in minutes, runs fast: what people work with.
+    Release,
+    /// Shares its dependencies with `cargo run` and `cargo test`.
+    Dev,
+}
+
+impl Profile {
+    /// The profile whose dependencies are built already: the one this program was built with.
+    pub fn of_this_program() -> Self {
+        match Place::of_this_process().is_debug {
+            Some(true) => Self::Dev,
+            Some(false) | None => Self::Release,
+        }
+    }
+
+    /// `release` or `dev`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "dev",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
