@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::cell::engine::{
     macros,
     program::{CellText, Place, Program},
-    source::{Import, Source, StaticKind, words},
+    source::{Import, Source, words},
+    statics::StaticKind,
 };
 
 /// The macros that keep the order of the two streams when they print, and tell whose output it is.

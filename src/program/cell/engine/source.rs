@@ -11,7 +11,10 @@ use syn::{
     visit::{self, Visit},
 };
 
-use crate::cell::engine::{macros, statics};
+use crate::cell::engine::{
+    macros,
+    statics::{self, ItemStatics},
+};
 
 /// A cell's Rust, in ranges of its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,43 +78,6 @@ pub(crate) struct SourceItem {
     pub(crate) statics: Vec<ItemStatics>,
     /// The names of statics in it that begin anew in every cell.
     pub(crate) forgotten: Vec<String>,
-}
-
-/// The statics that one declaration makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ItemStatics {
-    /// The declaration.
-    pub(crate) range: Range<usize>,
-    /// Each of them.
-    pub(crate) list: Vec<ItemStatic>,
-}
-
-/// A `static` in pieces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ItemStatic {
-    /// How it is declared.
-    pub(crate) kind: StaticKind,
-    /// Its name.
-    pub(crate) name: String,
-    /// `pub static NAME`; of a `static ref` only the `pub`.
-    pub(crate) head: Range<usize>,
-    /// Its type.
-    pub(crate) type_name: Range<usize>,
-    /// What it begins with.
-    pub(crate) value: Range<usize>,
-}
-
-/// How a `static` is declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StaticKind {
-    /// `static`.
-    Plain,
-    /// `static mut`.
-    Mutable,
-    /// In `thread_local!`.
-    Local,
-    /// `static ref` in `lazy_static!`.
-    Lazy,
 }
 
 /// One variable that the cell declares.

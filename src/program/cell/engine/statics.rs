@@ -10,10 +10,44 @@ use syn::{
     visit::{self, Visit},
 };
 
-use crate::cell::engine::{
-    macros,
-    source::{ItemStatic, ItemStatics, StaticKind},
-};
+use crate::cell::engine::macros;
+
+/// The statics that one declaration makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ItemStatics {
+    /// The declaration.
+    pub(crate) range: Range<usize>,
+    /// Each of them.
+    pub(crate) list: Vec<ItemStatic>,
+}
+
+/// A `static` in pieces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ItemStatic {
+    /// How it is declared.
+    pub(crate) kind: StaticKind,
+    /// Its name.
+    pub(crate) name: String,
+    /// `pub static NAME`; of a `static ref` only the `pub`.
+    pub(crate) head: Range<usize>,
+    /// Its type.
+    pub(crate) type_name: Range<usize>,
+    /// What it begins with.
+    pub(crate) value: Range<usize>,
+}
+
+/// How a `static` is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StaticKind {
+    /// `static`.
+    Plain,
+    /// `static mut`.
+    Mutable,
+    /// In `thread_local!`.
+    Local,
+    /// `static ref` in `lazy_static!`.
+    Lazy,
+}
 
 /// The statics of `item`, which lies at `range`.
 pub(super) fn of_item(item: &Item, range: &Range<usize>) -> Vec<ItemStatics> {
@@ -173,7 +207,8 @@ fn declaration(input: ParseStream<'_>, kind: StaticKind) -> syn::Result<ItemStat
 
 #[cfg(test)]
 mod tests {
-    use crate::cell::engine::source::{Source, StaticKind};
+    use super::StaticKind;
+    use crate::cell::engine::source::Source;
 
     #[track_caller]
     fn check(text: &str, expected: &[(StaticKind, &str, &str, &str)]) {
