@@ -163,7 +163,7 @@ fn what_the_session_defined_is_known_with_its_private_parts() {
     let price = Variable { name: "price".to_owned(), type_name: "Price".to_owned() };
     analyzer.set_known(Known { variables: vec![point, price], items: items.to_owned() });
     for (cell, expected) in [
-        ("p.|", &["length", "x", "y", "area"][..]),
+        ("p.|", &["area", "length", "x", "y"][..]),
         ("midpoint(&p, &p).le|", &["length"]),
         ("Point::or|", &["origin"]),
         ("Shape::|", &["Circle", "Square"]),
