@@ -114,7 +114,7 @@ fn runs_are_found_by_id_unique_prefix_or_unique_name() {
     assert_eq!(f.registry.run("b").unwrap(), b);
     let error = f.registry.run("twin").err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.to_string().starts_with("\"twin\" fits 2 runs: "), "{error}");
+    assert!(error.to_string().starts_with("\"twin\" matches 2 runs: "), "{error}");
     assert_eq!(f.registry.run(&a.run_id[..3]).err().unwrap().kind(), ErrorKind::NotFound);
     assert_eq!(f.registry.run("nope").err().unwrap().kind(), ErrorKind::NotFound);
 }
