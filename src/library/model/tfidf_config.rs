@@ -20,8 +20,10 @@ pub struct TfidfConfig {
     pub class_weight: ClassWeight,
     /// Rounds of the search, at most. Default 1000; about twenty are needed.
     pub max_iter: usize,
-    /// See [`LogisticParams::tolerance`]. Default 1e-6: probabilities within about 1e-4 of
-    /// the optimum's, by the fit's own estimate of its error.
+    /// See [`LogisticParams::tolerance`]. Default 1e-6: probabilities within about 1e-4 of the
+    /// optimum's, by the fit's own estimate of its error.
+    ///
+    /// [`LogisticParams::tolerance`]: crate::model::LogisticParams::tolerance
     pub tol: f64,
     /// Logged with the run. Nothing here is random: any seed gives the same model.
     pub seed: u64,
