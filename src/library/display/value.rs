@@ -35,8 +35,8 @@ impl Format {
 /// borrowed, never moved; `()` shows nothing.
 ///
 /// ```
-/// # use trialbook_library as trialbook;
 /// #![deny(warnings)]
+/// # use trialbook_library as trialbook;
 /// use trialbook::{display::Format, show};
 /// struct Bare;
 /// let kept = vec![1, 2];
