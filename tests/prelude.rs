@@ -27,6 +27,7 @@ esac
 /// Writes what cargo would, unless it is told to fail or to hang.
 const CARGO: &str = r#"#!/bin/sh
 printf '%s\n' "$*" >> "$FAKE/calls"
+env > "$FAKE/environment"
 printf '    Building [====>    ] 1/2: polars\r' >&2
 if [ -e "$FAKE/hangs" ]; then
     sleep 1000 & echo "$$ $!" > "$FAKE/started.half" && mv "$FAKE/started.half" "$FAKE/started"
@@ -149,6 +150,11 @@ fn what_is_built_is_found_and_not_built_again() {
     let call = fs::read_to_string(bench.path("calls")).unwrap();
     assert!(call.contains("-- -C prefer-dynamic"), "{call}");
     assert!(!call.contains("--release"), "{call}");
+    // These tests have all of them from cargo: ring's build script would run again for each.
+    let environment = fs::read_to_string(bench.path("environment")).unwrap();
+    for told in ["CARGO_PKG_NAME=", "CARGO_PKG_VERSION=", "CARGO_MANIFEST_DIR="] {
+        assert!(!environment.lines().any(|line| line.starts_with(told)), "{told}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use trialbook::{
 use super::{
     group::Group,
     manifest::features,
+    nested::forget_outer_cargo,
     package::Package,
     place::{Place, dylib_name},
     profile::Profile,
@@ -142,6 +143,7 @@ fn command(toolchain: &Toolchain, place: &Place, profile: Profile) -> Result<Com
     if profile == Profile::Release {
         command.arg("--release");
     }
+    forget_outer_cargo(&mut command);
     command
         .args(["--", "-C", "prefer-dynamic"])
         .env("RUSTC", &toolchain.rustc)

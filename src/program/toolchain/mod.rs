@@ -6,6 +6,7 @@ mod build;
 mod cargo;
 mod group;
 mod manifest;
+mod nested;
 mod package;
 mod place;
 mod prelude;
@@ -13,6 +14,7 @@ mod profile;
 mod rust;
 
 pub use manifest::Manifest;
+pub(crate) use nested::forget_outer_cargo;
 pub use package::Package;
 pub use prelude::{Help, Lookup, Made, Need, Prelude};
 pub use profile::Profile;

@@ -38,8 +38,9 @@ use self::{
 use crate::cell::{Completion, CompletionKind, Completions, RustHelp, evcxr::Variable, part};
 pub use crate::toolchain::Package;
 
-/// How long the first question waits for an index that is being read.
-const PATIENCE: Duration = Duration::from_millis(2500);
+/// How long the first question waits for an index that is being made. The first session after a
+/// prelude was built reads the sources behind it, which takes a debug build about five seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The answer about a name while nobody can know it.
 const INDEXING: &str = "still reading the names of the prelude and of the standard library; ask again in a few seconds";

@@ -15,7 +15,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use trialbook::error::{Error, ErrorKind, Result};
 
-use crate::cell::evcxr::{Config, Watch};
+use crate::{
+    cell::evcxr::{Config, Watch},
+    toolchain::forget_outer_cargo,
+};
 
 /// One package folder and how it is built.
 #[derive(Debug)]
@@ -162,6 +165,7 @@ impl Cargo<'_> {
 
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.config.cargo());
+        forget_outer_cargo(&mut command);
         if self.config.offline {
             command.arg("--offline");
         }
