@@ -5,6 +5,7 @@
 mod cross_validate;
 #[cfg(feature = "neural")]
 mod import;
+mod judgement;
 mod measured;
 mod predict_file;
 mod request;

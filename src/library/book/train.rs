@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     panic::{self, AssertUnwindSafe},
+    thread,
     time::Instant,
 };
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     Book, CODE_VERSION, TrainRequest,
+    judgement::Judgement,
     measured::{CODE_VERSION_TAG, VALIDATION_PREFIX},
     now_ms,
     unfinished::Unfinished,
@@ -19,8 +21,8 @@ use crate::{
     actor,
     data::Split,
     error::{Error, ErrorKind, Result},
-    evaluate::{self, Evaluation, evaluate_on},
-    model::{Fit, Holdout, check_validation_size},
+    evaluate::{self, Evaluation},
+    model::{Classifier, Fit, Holdout, check_validation_size},
     progress::Monitor,
     registry::{
         Artifact, DefaultNames, Lineage, Metric, ModelVersion, NewRun, NewVersion, PROCESS_TAG,
@@ -37,7 +39,7 @@ pub struct Timings {
     pub fit_s: f64,
     /// Predicting the test split and measuring the answers.
     pub evaluate_s: f64,
-    /// Saving the model and the run's artifacts.
+    /// Saving the model and the run's artifacts, as far as measuring did not take longer.
     pub save_s: f64,
     /// All of it, bookkeeping included.
     pub total_s: f64,
@@ -237,26 +239,17 @@ impl Book {
         // The training texts are the largest thing in memory; the test split takes their place.
         drop(train);
 
-        let mut evaluate_s = 0.0;
-        let mut measure = |split: &Split| {
-            let clock = Instant::now();
-            let evaluated =
-                monitor.stage("evaluating", None, || evaluate_on(classifier.as_ref(), split));
-            evaluate_s += clock.elapsed().as_secs_f64();
-            evaluated
-        };
-        let of_validation = validation.as_ref().map(&mut measure).transpose()?;
-        drop(validation);
-        // Without a version to judge nothing is in need of the test split.
-        let is_test_measured = of_validation.is_none() || request.model.is_some();
-        let (mut of_test, mut test_fingerprint) = (None, String::new());
-        if is_test_measured {
-            let clock = Instant::now();
-            let test = datasets.split(&request.dataset, "test")?;
-            timings.read_s += clock.elapsed().as_secs_f64();
-            of_test = Some(measure(&test)?);
-            test_fingerprint = test.fingerprint.sha256;
-        }
+        // Writing the model waits for the disk most of the time, measuring never does.
+        let (saved, Judgement { of_validation, of_test, test_fingerprint, read_s, evaluate_s }) =
+            thread::scope(|scope| {
+                let saving = scope.spawn(|| self.save_model(run, classifier.as_ref()));
+                let judged = self.judge(classifier.as_ref(), validation, request, monitor);
+                let clock = Instant::now();
+                let saved = saving.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+                timings.save_s += clock.elapsed().as_secs_f64();
+                judged.and_then(|judged| Ok((saved?, judged)))
+            })?;
+        timings.read_s += read_s;
         timings.evaluate_s = evaluate_s;
         monitor.interrupt.check()?;
 
@@ -272,10 +265,6 @@ impl Book {
         };
         let evaluation = of_validation.or(of_test).expect("one of both was measured");
         let version = monitor.stage("saving", None, || {
-            let folder = tempfile::tempdir()
-                .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
-            classifier.save(folder.path())?;
-            let saved = registry.log_artifacts(&run.run_id, folder.path(), "model")?;
             // Nobody shall take these for what the test split says.
             let place = if held_out.is_some() { "validation/" } else { "" };
             for (name, bytes) in evaluate::artifacts(&evaluation) {
@@ -299,7 +288,7 @@ impl Book {
             })?;
             Ok::<_, Error>(Some(version))
         })?;
-        timings.save_s = clock.elapsed().as_secs_f64();
+        timings.save_s += clock.elapsed().as_secs_f64();
 
         registry.finish_run(&run.run_id, RunStatus::Finished, now_ms())?;
         if let Some(unfinished) = unfinished {
@@ -315,6 +304,14 @@ impl Book {
             model: classifier.describe(),
             timings,
         })
+    }
+
+    /// Keeps the model's files as artifacts of the run.
+    fn save_model(&self, run: &Run, classifier: &dyn Classifier) -> Result<Vec<Artifact>> {
+        let folder = tempfile::tempdir()
+            .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
+        classifier.save(folder.path())?;
+        self.registry()?.log_artifacts(&run.run_id, folder.path(), "model")
     }
 }
 
