@@ -14,6 +14,7 @@ pub mod progress;
 mod random;
 pub mod reserved;
 pub mod store;
+pub mod syntax;
 #[cfg(test)]
 mod stub_library;
 

@@ -5,7 +5,6 @@
 mod copy;
 mod dialect;
 mod file;
-mod token;
 
 use std::path::Path;
 
@@ -19,7 +18,6 @@ use polars::{
 use self::{
     copy::Copy,
     dialect::{Translated, translate},
-    token::{Token, tokens},
 };
 use super::{
     Datasets, QueryResult,
@@ -30,6 +28,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     reserved::TABLES,
+    syntax::{Token, tokens},
 };
 
 /// One column of a lent table; `None` is SQL's null.
