@@ -6,17 +6,19 @@
 
 mod actor;
 mod clock;
-pub mod error;
 pub mod figure;
+pub mod hint;
+
+pub mod error;
 mod markup;
 pub mod output;
 pub mod progress;
 mod random;
 pub mod reserved;
 pub mod store;
-pub mod syntax;
 #[cfg(test)]
 mod stub_library;
+pub mod syntax;
 
 pub mod data;
 pub mod text;

@@ -10,6 +10,7 @@ use crate::{
         rows::{RowsFormat, RowsWriter, exists},
     },
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     syntax::{Token, tokens},
 };
 
@@ -44,7 +45,7 @@ impl Copy {
         let to_idx = placed.iter().position(is_to).ok_or_else(|| malformed("where to?"))?;
         if placed[to_idx].is("from") {
             return Err(Error::invalid("sql: copy … from reads no file into the store")
-                .with_hint("add a dataset with `trialbook data add NAME FILE`"));
+                .with_hint(Hint::from("add a dataset with ").run("data add NAME FILE")));
         }
         let Some([first, ..]) = placed.get(1..to_idx).filter(|what| !what.is_empty()) else {
             return Err(malformed("what?"));
@@ -181,7 +182,7 @@ mod tests {
         ] {
             let error = Copy::of(written).unwrap_err();
             assert_eq!(error.to_string(), message, "{written}");
-            assert!(error.hint().is_some_and(|hint| !hint.contains('\n')), "{written}");
+            assert!(error.hint().is_some_and(|hint| !hint.to_string().contains('\n')), "{written}");
         }
     }
 }

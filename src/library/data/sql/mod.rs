@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     reserved::TABLES,
     syntax::{Token, tokens},
 };
@@ -293,7 +294,8 @@ fn unknown_table(table: &str, names: &[String], tables: &ExtraTables<'_>) -> Err
     known.extend(tables.names.iter().map(|&name| name.to_owned()));
     let error = Error::new(ErrorKind::NotFound, format!("sql: table {table:?} does not exist"));
     if known.is_empty() {
-        return error.with_hint("the store has no datasets: add one with `trialbook data add`");
+        return error
+            .with_hint(Hint::from("the store has no datasets: add one with ").run("data add"));
     }
     error.with_hint(format!(
         "there are {}; every dataset also as NAME.train and NAME.test",
