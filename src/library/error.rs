@@ -2,9 +2,11 @@
 //! a hint that says what to do next, and the cause underneath.
 //!
 //! Messages are lower case without a final period and name the thing, what was found and what was
-//! expected. They are printed once, by the front end. This file knows no other module.
+//! expected. They are printed once, by the front end, which spells the commands of the hint.
 
 use std::{error::Error as StdError, fmt};
+
+use crate::hint::Hint;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -54,9 +56,9 @@ impl ErrorKind {
 ///
 /// ```
 /// # use trialbook_library as trialbook;
-/// use trialbook::{Error, ErrorKind};
+/// use trialbook::{Error, ErrorKind, hint::Hint};
 /// let error = Error::new(ErrorKind::NotFound, "dataset \"imdb\" does not exist")
-///     .with_hint("add it with `trialbook data add imdb PATH`");
+///     .with_hint(Hint::new().say("add it with ").run("data add imdb PATH"));
 /// assert_eq!(error.kind(), ErrorKind::NotFound);
 /// assert_eq!(error.to_string(), "dataset \"imdb\" does not exist");
 /// ```
@@ -67,7 +69,7 @@ pub struct Error {
 struct Inner {
     kind: ErrorKind,
     message: String,
-    hint: Option<String>,
+    hint: Option<Hint>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -109,7 +111,7 @@ impl Error {
 
     /// Adds what the reader can do next.
     #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<Hint>) -> Self {
         self.inner.hint = Some(hint.into());
         self
     }
@@ -134,8 +136,8 @@ impl Error {
     }
 
     /// What to do next, when there is something to do.
-    pub fn hint(&self) -> Option<&str> {
-        self.inner.hint.as_deref()
+    pub fn hint(&self) -> Option<&Hint> {
+        self.inner.hint.as_ref()
     }
 
     /// The message with all its causes, `message: cause: cause`, without the hint.

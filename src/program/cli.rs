@@ -19,6 +19,7 @@ use trialbook::{
     book::Book,
     data::own_standard_streams,
     error::{Error, ErrorKind, Result},
+    hint::{Hint, Spelling},
     output::{Outcome, Output},
     progress::{Interrupt, Monitor, Progress, Silent},
     store::{STORE_ENV, Store},
@@ -298,6 +299,7 @@ fn usage(error: &clap::Error, form: Form) -> ExitCode {
         (_, Some(hint)) => {
             let said = error.to_string();
             let (what, rest) = said.split_once('\n').unwrap_or((&said, ""));
+            let hint = hint.spelled(Spelling::Program);
             let _ = write!(io::stderr(), "{what}\n  hint: {hint}\n{rest}");
         }
         // A closed pipe is no reason to fail.
@@ -322,8 +324,8 @@ fn refusal(error: &clap::Error) -> Error {
             .find(|advice| advice.starts_with(start))
             .map(|advice| advice.replacen(start, "", 1))
     };
-    let hint = hint_of(error).map(str::to_owned).or_else(|| found("tip: "));
-    match hint.or_else(|| found("Usage: ").map(|form| format!("usage: {form}"))) {
+    let hint = hint_of(error).cloned().or_else(|| found("tip: ").map(Hint::from));
+    match hint.or_else(|| found("Usage: ").map(|form| format!("usage: {form}").into())) {
         Some(hint) => refused.with_hint(hint),
         None => refused,
     }
@@ -394,7 +396,10 @@ fn show(output: &Output, form: Form) -> Result<()> {
 fn complain(error: &Error, form: Form) {
     let text = match form {
         Form::Text => {
-            let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+            let hint = error
+                .hint()
+                .map(|hint| format!("\n  hint: {}", hint.spelled(Spelling::Program)))
+                .unwrap_or_default();
             format!("error: {}{hint}", error.chain())
         }
         Form::Json | Form::JsonLine => serde_json::json!({

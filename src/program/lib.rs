@@ -3,6 +3,8 @@
 //!
 //! As in the library, imports run only upward in this list of modules.
 
+mod syntax;
+
 mod pipeline;
 pub mod serve;
 pub mod toolchain;

@@ -222,7 +222,7 @@ mod tests {
         check(&["AB", "c"], &["aB", "Ab"], None);
         let hint = |labels: &[&str]| {
             let error = names_of(&owned(labels), &owned(&classes), "d").unwrap_err();
-            error.hint().unwrap().to_owned()
+            error.hint().unwrap().to_string()
         };
         assert!(hint(&["LABEL_0", "LABEL_1"]).ends_with("--classes negative,positive"));
         assert!(hint(&["a", "b", "c"]).contains("on a dataset with the classes"));
@@ -243,6 +243,11 @@ mod tests {
         }
         let odd = root.path().join("a@b");
         std::fs::create_dir(&odd).unwrap();
-        assert!(of_folder(&odd).unwrap_err().hint().is_some_and(|hint| hint.contains("--name")));
+        assert!(
+            of_folder(&odd)
+                .unwrap_err()
+                .hint()
+                .is_some_and(|hint| hint.to_string().contains("--name"))
+        );
     }
 }

@@ -36,6 +36,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     evaluate::{Evaluation, evaluate_on},
     gate::{self, Policy, Promotion, Verdict},
+    hint::Hint,
     model::{
         self, Classifier,
         prediction::{self, Prediction},
@@ -151,7 +152,11 @@ impl Book {
         if !root.exists() {
             return Err(Error::new(ErrorKind::NotFound, format!("store {root:?} does not exist"))
                 .with_hint(
-                    "check --store, or create a store with `trialbook data add` or `trialbook data sample`",
+                    Hint::new()
+                        .say("check --store, or create a store with ")
+                        .run("data add")
+                        .say(" or ")
+                        .run("data sample"),
                 ));
         }
         let opened = Registry::open(&self.store)?;

@@ -8,6 +8,7 @@ use super::{Dataset, Dialect};
 use crate::{
     error::{Error, Result},
     figure,
+    hint::Hint,
     output::Output,
 };
 
@@ -92,7 +93,7 @@ pub struct Added {
     /// What was left out of all splits together.
     pub dropped: Dropped,
     /// What was guessed on the way, such as `label column "sentiment" (guessed)`.
-    pub notes: Vec<String>,
+    pub notes: Vec<Hint>,
 }
 
 /// Whether adding changed the store.
@@ -188,8 +189,10 @@ impl Added {
             .map(|split| format!("{} {}", figure::count(split.fingerprint.n_rows), split.name))
             .collect();
         let counts = counts.join(" + ");
-        let mut lines: Vec<String> = notes.iter().map(|note| format!("note: {note}")).collect();
-        lines.push(match outcome {
+        let told = notes
+            .iter()
+            .fold(Hint::new(), |told, note| told.say("note: ").and(note.clone()).say("\n"));
+        let said = match outcome {
             AddOutcome::Created => format!(
                 "added {}: {counts} rows, classes {}",
                 dataset.name,
@@ -199,7 +202,7 @@ impl Added {
                 "{} is unchanged: the store has exactly these examples already ({counts} rows)",
                 dataset.name
             ),
-        });
-        Output::new(self).text(lines.join("\n"))
+        };
+        Output::new(self).hint(told.say(said))
     }
 }

@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(choose(&["text", "body"], Some("body")).unwrap(), 1);
         for (found, asked) in [(&["a", "b"][..], None), (&["text"], Some("body")), (&[], None)] {
             let error = choose(found, asked).unwrap_err();
-            assert!(error.hint().unwrap().contains("--text-column"), "{error:?}");
+            assert!(error.hint().unwrap().to_string().contains("--text-column"), "{error:?}");
         }
     }
 

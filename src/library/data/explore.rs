@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(json(frame.value_counts("label").unwrap()), expected);
         let error = frame.value_counts("lable").unwrap_err();
         assert_eq!(error.to_string(), "column \"lable\" does not exist");
-        assert_eq!(error.hint(), Some("there are label"));
+        assert_eq!(error.hint().map(ToString::to_string).as_deref(), Some("there are label"));
     }
 
     /// The figures are those of pandas' `describe()`.

@@ -9,6 +9,7 @@ use super::Fingerprint;
 use crate::{
     error::{Error, ErrorKind, Result},
     figure,
+    hint::Hint,
     output::{Align, Output, Table},
 };
 
@@ -69,6 +70,11 @@ pub struct SplitEntry {
     pub file_sha256: String,
 }
 
+/// What mends a dataset whose files do not hold what they should.
+pub(super) fn adding_again() -> Hint {
+    Hint::from("remove the dataset with ").run("data remove NAME").say(" and add it again")
+}
+
 impl Dataset {
     /// The manifest in the dataset folder `dir`.
     ///
@@ -92,7 +98,7 @@ impl Dataset {
         let corrupt = |source: serde_json::Error| {
             Error::new(ErrorKind::Corrupt, "not a dataset manifest")
                 .with_source(source)
-                .with_hint("remove the dataset with `trialbook data remove NAME` and add it again")
+                .with_hint(adding_again())
         };
         let layout: Layout = serde_json::from_slice(bytes).map_err(corrupt)?;
         if layout.schema_version > SCHEMA_VERSION || layout.schema_version == 0 {
@@ -122,7 +128,7 @@ impl Dataset {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Corrupt, "classes, counts and files do not fit together")
-            .with_hint("remove the dataset with `trialbook data remove NAME` and add it again"))
+            .with_hint(adding_again()))
     }
 
     /// The split called `name`, `train` or `test`.
@@ -194,9 +200,11 @@ impl Dataset {
     pub fn list_output(datasets: &[Self]) -> Output {
         let output = Output::new(datasets);
         if datasets.is_empty() {
-            return output.text(
-                "no datasets yet: add one with `trialbook data add NAME PATH`, or the built-in \
-                 sample with `trialbook data sample`",
+            return output.hint(
+                Hint::from("no datasets yet: add one with ")
+                    .run("data add NAME PATH")
+                    .say(", or the built-in sample with ")
+                    .run("data sample"),
             );
         }
         let mut table = Table::new([
@@ -275,7 +283,7 @@ mod tests {
         let error = Dataset::parse(br#"{"schema_version": 2, "parts": []}"#).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert_eq!(error.to_string(), "schema 2, this build reads 1 to 1");
-        assert!(error.hint().unwrap().contains("newer trialbook"));
+        assert!(error.hint().unwrap().to_string().contains("newer trialbook"));
     }
 
     #[test]

@@ -331,10 +331,10 @@ mod tests {
         assert_eq!(left.places.of(1), "\"reviews.csv\" row 5 (line 6)");
         let error = check(false, true).unwrap_err();
         assert!(error.to_string().contains("row 3 (line 4): the label is null"), "{error}");
-        assert!(error.hint().unwrap().contains("--drop-unlabelled"));
+        assert!(error.hint().unwrap().to_string().contains("--drop-unlabelled"));
         let error = check(true, false).unwrap_err();
         assert!(error.to_string().contains("row 2 (line 3): the text is null"), "{error}");
-        assert!(error.hint().unwrap().contains("--drop-empty"));
+        assert!(error.hint().unwrap().to_string().contains("--drop-empty"));
         let error = rows(&[Some("a"), None], &[None, Some("x")])
             .check(Dropping { unlabelled: true, empty: true })
             .unwrap_err();

@@ -49,6 +49,7 @@ pub fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
     for block in output.blocks() {
         match block {
             Block::Text(text) => together.push(Content::text(text.clone())),
+            Block::Hint(hint) => together.push(Content::text(hint.to_string())),
             Block::Table(table) => {
                 together.push(table.content().with("text/plain", table.to_text(width)))
             }

@@ -6,10 +6,13 @@ use serde_json::Value;
 use super::{Baseline, Candidate, Check, Judgement, METRIC, Policy, judgement::metric_title};
 use crate::{
     error::{Error, ErrorKind, Result},
-    figure,
+    hint::{CommandLine, Hint},
     output::{Align, Output, Table},
     registry::ModelVersion,
 };
+
+/// How a promotion overrules the gate.
+pub(super) const OVERRULED: &str = "--force --reason \"…\"";
 
 /// The newest verdict layout this build reads and the one it writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -93,17 +96,18 @@ impl Verdict {
 
     /// The verdict for people and programs, with what to do next; a no is marked as blocked.
     pub fn to_output(&self) -> Output {
-        let model = figure::shell_word(&self.model);
-        let version = self.version;
-        let next = if self.passed {
-            format!("promote it with `trialbook promote {model} {version}`")
-        } else {
-            format!(
-                "train a better one, or overrule with `trialbook promote {model} {version} --force \
-                 --reason \"…\"`"
-            )
-        };
-        self.evidence().text(next)
+        self.evidence().hint(self.advice())
+    }
+
+    /// What to do after it.
+    pub fn advice(&self) -> Hint {
+        let promote = CommandLine::new("promote").arg(&self.model).arg(self.version);
+        match self.passed {
+            true => Hint::from("promote it with ").run(promote),
+            false => {
+                Hint::from("train a better one, or overrule with ").run(promote.written(OVERRULED))
+            }
+        }
     }
 
     /// The verdict alone: headline, checks and reasons.

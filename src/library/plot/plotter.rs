@@ -426,7 +426,7 @@ mod tests {
         let check = |chart: Result<Chart>, message: &str, hint: &str| {
             let error = chart.unwrap_err();
             assert_eq!(error.to_string(), message);
-            assert_eq!(error.hint(), Some(hint));
+            assert_eq!(error.hint().map(ToString::to_string).as_deref(), Some(hint));
         };
         check(
             plot(&frame()).hist("length"),

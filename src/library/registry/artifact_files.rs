@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::hex,
+    hint::Hint,
     store::{TEMPORARY_PREFIX, sync_dir, temporary_file},
 };
 
@@ -226,7 +227,9 @@ fn unreadable(path: &Path, sha256: &str, error: io::Error) -> Error {
 
 fn corrupt(message: String) -> Error {
     Error::new(ErrorKind::Corrupt, message).with_hint(
-        "`trialbook store verify` lists all damage; `store restore FILE` brings a backup back",
+        Hint::new()
+            .run("store verify")
+            .say(" lists all damage; `store restore FILE` brings a backup back"),
     )
 }
 

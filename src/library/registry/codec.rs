@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fault::restoring;
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::hex,
@@ -75,7 +76,7 @@ pub(super) fn content<'a, R: Record>(key: &[u8], bytes: &'a [u8]) -> Result<(u8,
 /// What is said of a row that cannot be read.
 pub(super) fn damaged(kind: &str, key: &[u8]) -> Error {
     Error::new(ErrorKind::Corrupt, format!("{kind} {} is damaged in the registry", shown(key)))
-        .with_hint("run `trialbook store verify`, then restore a backup with `trialbook store restore FILE`")
+        .with_hint(restoring())
 }
 
 fn checksum(version: u8, key: &[u8], content: &[u8]) -> u32 {

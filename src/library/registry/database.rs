@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     store::Store,
 };
 
@@ -319,7 +320,7 @@ fn unreadable(path: &Path, panic: Box<dyn Any + Send>) -> Error {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no reason given");
     Error::new(ErrorKind::Corrupt, format!("registry {path:?} cannot be read: {reason}"))
-        .with_hint("run `trialbook store verify`, then restore a backup")
+        .with_hint(Hint::from("run ").run("store verify").say(", then restore a backup"))
 }
 
 fn file_identity(path: &Path) -> Option<FileIdentity> {

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::hex,
+    hint::Hint,
 };
 
 /// What keys begin with, so that people and scanners for secrets know one when they see it.
@@ -195,8 +196,10 @@ impl Registry {
                 let keys = txn.all::<ApiKey>(KEYS, &[])?;
                 let names: Vec<&str> = keys.iter().map(|(_, key)| key.name.as_str()).collect();
                 let hint = match names.as_slice() {
-                    [] => "the store has no key: `trialbook keys add NAME` makes one".to_owned(),
-                    names => format!("there are: {}", names.join(", ")),
+                    [] => {
+                        Hint::from("the store has no key: ").run("keys add NAME").say(" makes one")
+                    }
+                    names => format!("there are: {}", names.join(", ")).into(),
                 };
                 let message = format!("key {name:?} does not exist");
                 return Err(Error::new(ErrorKind::NotFound, message).with_hint(hint).into());

@@ -53,6 +53,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     store::{Store, sync_dir, temporary_file},
 };
 
@@ -415,8 +416,9 @@ impl Place {
     }
 
     fn gone(&self) -> Error {
-        Error::new(ErrorKind::Io, format!("the registry {:?} is missing", self.live))
-            .with_hint("put it back, or restore a backup with `trialbook store restore FILE`")
+        Error::new(ErrorKind::Io, format!("the registry {:?} is missing", self.live)).with_hint(
+            Hint::from("put it back, or restore a backup with ").run("store restore FILE"),
+        )
     }
 
     fn is_link(&self) -> Error {

@@ -4,6 +4,7 @@
 use redb::TableDefinition;
 
 use crate::error::{Error, Result};
+use crate::hint::Hint;
 
 /// Both key and value are bytes of our own making: keys are built below, values in `codec`.
 pub(super) type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -52,7 +53,7 @@ pub(super) type RunKey = [u8; 16];
 pub(super) fn run_key(run_id: &str) -> Result<RunKey> {
     parse_run_id(run_id).ok_or_else(|| {
         Error::invalid(format!("run id {run_id:?} is not 32 lower-case hexadecimal digits"))
-            .with_hint("`trialbook runs list` shows the ids")
+            .with_hint(Hint::new().run("runs list").say(" shows the ids"))
     })
 }
 

@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     error::{Error, ErrorKind},
+    hint::Spelling,
     progress::Interrupt,
     runtime::{mark, panic, protocol::Ended},
 };
@@ -173,7 +174,8 @@ fn ended(own: Option<&Error>, message: impl FnOnce() -> String) -> Ended {
         Some(error) if error.kind() == ErrorKind::Interrupted => Ended::Interrupted,
         // Our own errors say more than their `Display`: the causes and what to do next.
         Some(error) => {
-            let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+            let hint = error.hint().map(|hint| hint.spelled(Spelling::Cell));
+            let hint = hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
             Ended::Error { message: format!("{}{hint}", error.chain()) }
         }
         None => Ended::Error { message: message() },
@@ -267,6 +269,7 @@ pub fn shared<T: Send + 'static>(make: impl FnOnce() -> T) -> MutexGuard<'static
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint::Hint;
 
     #[test]
     fn declared_variables_are_kept_when_the_cell_ends_well() {
@@ -302,6 +305,9 @@ mod tests {
         let ours = Error::invalid("too long").with_hint("shorten it");
         let ended = DisplayError::from(ours).ended();
         assert_eq!(ended, Ended::Error { message: "too long\n  hint: shorten it".into() });
+        let ours = Error::invalid("blocked").with_hint(Hint::from("see ").run("gate M 2"));
+        let message = "blocked\n  hint: see `:gate M 2`".into();
+        assert_eq!(DisplayError::from(ours).ended(), Ended::Error { message });
         let stopped = Error::new(ErrorKind::Interrupted, "stopped");
         assert_eq!(DebugError::from(stopped).ended(), Ended::Interrupted);
         assert_eq!(

@@ -2,6 +2,7 @@
 
 use trialbook::{
     error::{Error, ErrorKind},
+    hint::Spelling,
     output::Output,
 };
 
@@ -49,7 +50,8 @@ impl Failure {
 
     /// The failure that a blocked gate is.
     pub fn blocked(output: &Output) -> Self {
-        Self::new(FailureKind::Blocked, "blocked", output.to_text(None))
+        let told = output.clone().spelled(Spelling::Cell);
+        Self::new(FailureKind::Blocked, "blocked", told.to_text(None))
     }
 }
 
@@ -61,7 +63,8 @@ impl From<Error> for Failure {
             _ => FailureKind::Command,
         };
         let mut failure = Self::new(kind, error.kind().name(), error.chain());
-        failure.traceback.extend(error.hint().map(|hint| format!("  hint: {hint}")));
+        let hint = error.hint().map(|hint| hint.spelled(Spelling::Cell));
+        failure.traceback.extend(hint.map(|hint| format!("  hint: {hint}")));
         failure
     }
 }

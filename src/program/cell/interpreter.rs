@@ -8,6 +8,7 @@ use std::{
 
 use trialbook::{
     error::Result,
+    hint::Spelling,
     progress::{Interrupt, Monitor},
 };
 
@@ -191,7 +192,8 @@ impl Interpreter {
         self.log.end(outputs, outcome.is_err());
         self.tell_assistant();
         if let Some(problem) = self.tutor.take_problem() {
-            let hint = problem.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let hint = problem.hint().map(|hint| hint.spelled(Spelling::Cell));
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             let text = format!("note: {}{hint}\n", problem.chain());
             front.event(Event::Stream(Stream::Stderr, text.into_bytes()));
         }

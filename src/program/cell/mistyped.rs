@@ -101,7 +101,7 @@ mod tests {
             ("q7", None),
         ] {
             let error = check_verb(verb).unwrap_err();
-            let hint = error.hint().unwrap();
+            let hint = error.hint().unwrap().to_string();
             match expected {
                 Some(meant) => {
                     assert!(hint.starts_with(&format!("write {meant};")), "{verb}: {hint}")
@@ -135,7 +135,7 @@ mod tests {
         ] {
             let error = check_colon(line, is_defined).unwrap_err();
             let expected = format!("write `:{}`", line.trim().trim_end_matches(';'));
-            assert_eq!(error.hint(), Some(expected.as_str()));
+            assert_eq!(error.hint().map(ToString::to_string).as_deref(), Some(expected.as_str()));
         }
         for line in [
             "",

@@ -113,6 +113,7 @@ fn is_flag(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use trialbook::hint::{CommandLine, Spelling};
 
     use super::*;
 
@@ -173,6 +174,14 @@ mod tests {
             let found = Words::of(&line.join(" "));
             let found: Vec<String> = found.words.into_iter().map(|word| word.text).collect();
             prop_assert_eq!(found, words);
+        }
+
+        #[test]
+        fn a_command_of_a_hint_comes_back_as_its_words(value in "[^\n]{0,20}") {
+            let command = CommandLine::new("promote").arg(&value).written("--force");
+            let line = command.spelled(Spelling::Cell);
+            let line = line.strip_prefix(':').unwrap();
+            prop_assert_eq!(cut(line), ["promote", value.as_str(), "--force"], "{:?}", line);
         }
 
         #[test]

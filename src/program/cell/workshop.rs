@@ -7,6 +7,7 @@ use std::{
 
 use trialbook::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     progress::Monitor,
 };
 
@@ -80,7 +81,7 @@ pub(crate) fn find(options: &Options, running: &Running, folder: &Folder) -> Res
         Lookup::Fresh(prelude) => assemble(options, running, folder, &toolchain, prelude),
         Lookup::Stale { .. } | Lookup::Missing => {
             Err(Error::new(ErrorKind::Unavailable, "the prelude is not built yet")
-                .with_hint("`trialbook prelude build` builds it"))
+                .with_hint(Hint::new().run("prelude build").say(" builds it")))
         }
     }
 }

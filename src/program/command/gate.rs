@@ -6,6 +6,7 @@ use trialbook::{
     book::now_ms,
     error::{Error, ErrorKind, Result},
     gate::{Policy, Promotion, Verdict},
+    hint::{CommandLine, Hint},
     output::Output,
     registry::Stage,
 };
@@ -86,10 +87,11 @@ impl Promote {
             }
             // `promote NAME Staging` says where to, and not what.
             (false, Some(word), None) if self.stage.is_none() && word.parse::<Stage>().is_ok() => {
-                return Err(Error::invalid(format!("which version of {name}?")).with_hint(format!(
-                    "write {name}/2 {word} or {name} 2 {word}; `trialbook models show {name}` has \
-                     them all"
-                )));
+                return Err(Error::invalid(format!("which version of {name}?")).with_hint(
+                    Hint::from(format!("write {name}/2 {word} or {name} 2 {word}; "))
+                        .run(CommandLine::new("models show").arg(name))
+                        .say(" has them all"),
+                ));
             }
             (_, word, to) => (word, to),
         };
@@ -156,15 +158,11 @@ impl Promote {
         let policy = policy(self.min_f1)?;
         let (name, version, stage) = self.find(session)?;
         let (verdict, promotion) = gate_and_promote(session, &name, version, stage, &policy)?;
-        let evidence = match &promotion {
-            Some(_) => verdict.evidence(),
-            None => verdict.to_output(),
-        };
         let output = Output::new(json!({"verdict": verdict, "promotion": promotion}))
-            .text(evidence.to_text(None));
+            .text(verdict.evidence().to_text(None));
         Ok(match promotion {
-            Some(promotion) => output.text(format!("\n{}", promotion.to_output().to_text(None))),
-            None => output.blocked(),
+            Some(promotion) => output.hint(Hint::from("\n").and(promotion.told())),
+            None => output.hint(verdict.advice()).blocked(),
         })
     }
 }
@@ -184,10 +182,10 @@ impl Rollback {
                 ErrorKind::Conflict,
                 format!("{}/{} is not in Production", named.model, named.version),
             )
-            .with_hint(format!(
-                "a rollback takes back what is: `trialbook rollback {}`",
-                named.model
-            )));
+            .with_hint(
+                Hint::from("a rollback takes back what is: ")
+                    .run(CommandLine::new("rollback").arg(&named.model)),
+            ));
         }
         session.book.rollback(&named.model, &self.reason)
     }

@@ -9,6 +9,7 @@ use trialbook::{
     book::now_ms,
     error::Result,
     figure,
+    hint::Hint,
     output::{Align, Output, Table},
     registry::{MadeKey, NewKey, Registry, Scope},
 };
@@ -118,9 +119,10 @@ fn list(registry: &Registry) -> Result<Output> {
     }
     let output = Output::new(&rows);
     if rows.is_empty() {
-        let said = "no keys: servers answer everybody who reaches them; `trialbook keys add NAME` \
-                    makes the first";
-        return Ok(output.text(said));
+        let said = Hint::from("no keys: servers answer everybody who reaches them; ")
+            .run("keys add NAME")
+            .say(" makes the first");
+        return Ok(output.hint(said));
     }
     Ok(output.table(table))
 }

@@ -28,6 +28,7 @@ mod train;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use trialbook::{
     error::{Error, Result},
+    hint::Hint,
     output::Output,
 };
 
@@ -175,7 +176,7 @@ pub fn request(words: &[&str]) -> Result<Request> {
         Err(error) => {
             let refused = Error::invalid(as_typed(&error.to_string()));
             Err(match hint_of(&error) {
-                Some(hint) => refused.with_hint(hint),
+                Some(hint) => refused.with_hint(hint.clone()),
                 None => refused,
             })
         }
@@ -183,7 +184,7 @@ pub fn request(words: &[&str]) -> Result<Request> {
 }
 
 /// What an error of ours advises, under what the parser makes of it: that repeats the message alone.
-pub(crate) fn hint_of(error: &clap::Error) -> Option<&str> {
+pub(crate) fn hint_of(error: &clap::Error) -> Option<&Hint> {
     std::error::Error::source(error)?.downcast_ref::<Error>()?.hint()
 }
 

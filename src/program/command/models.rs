@@ -9,6 +9,7 @@ use trialbook::{
     display::{pairs, version_output, versions_table},
     error::{Error, ErrorKind, Result},
     figure,
+    hint::{CommandLine, Hint},
     output::{Align, Output, Table},
     registry::Registry,
 };
@@ -177,7 +178,8 @@ fn list(registry: &Registry) -> Result<Output> {
     }
     let output = Output::new(&rows);
     if rows.is_empty() {
-        return Ok(output.text("no models; `trialbook train tfidf --data NAME` registers one"));
+        let said = Hint::from("no models; ").run("train tfidf --data NAME").say(" registers one");
+        return Ok(output.hint(said));
     }
     Ok(output.table(table))
 }
@@ -256,12 +258,9 @@ impl Import {
         for note in &notes {
             output = output.text(format!("\n{note}"));
         }
-        Ok(output.text(format!(
-            "\nregistered {name}/{number}; next: `trialbook predict --model {word} TEXT`",
-            word = figure::shell_word(&format!("{}/{}", version.model, version.version)),
-            name = version.model,
-            number = version.version
-        )))
+        let name = format!("{}/{}", version.model, version.version);
+        let predict = CommandLine::new("predict --model").arg(&name).written("TEXT");
+        Ok(output.hint(Hint::from(format!("\nregistered {name}; next: ")).run(predict)))
     }
 }
 

@@ -4,6 +4,7 @@
 use clap::Args;
 use trialbook::{
     error::{Error, Result},
+    hint::{CommandLine, Hint},
     registry::Stage,
 };
 
@@ -124,9 +125,11 @@ pub(super) fn version(
 ) -> Result<(String, u32)> {
     let reference = reference(session, name, version)?;
     if !is_reference(&reference) {
-        return Err(Error::invalid(format!("which version of {name}?")).with_hint(format!(
-            "write {name}/2 or {name} 2; `trialbook models show {name}` has them all"
-        )));
+        return Err(Error::invalid(format!("which version of {name}?")).with_hint(
+            Hint::from(format!("write {name}/2 or {name} 2; "))
+                .run(CommandLine::new("models show").arg(name))
+                .say(" has them all"),
+        ));
     }
     if let Some((model, number)) = reference.rsplit_once('/')
         && !model.contains('/')
@@ -176,7 +179,7 @@ mod tests {
             version_word(good).unwrap();
         }
         assert_eq!(
-            version_word("v2").unwrap_err().hint().unwrap().split(',').next(),
+            version_word("v2").unwrap_err().hint().unwrap().to_string().split(',').next(),
             Some("write 2")
         );
     }
@@ -196,6 +199,6 @@ mod tests {
             assert_eq!(join(name, split).as_deref(), expected, "{name} {split:?}");
         }
         assert_eq!(whole("imdb").unwrap(), "imdb");
-        assert_eq!(whole("imdb.test").unwrap_err().hint(), Some("write imdb"));
+        assert_eq!(whole("imdb.test").unwrap_err().hint().unwrap(), &"write imdb");
     }
 }

@@ -314,7 +314,7 @@ fn chart(plotter: Plotter<'_>, columns: &[&str], kind: Option<Kind>) -> Result<C
     let [first, others @ ..] = columns else {
         // Asking for nothing names what there is.
         return plotter.hist("").map_err(|error| {
-            let hint = error.hint().unwrap_or_default().to_owned();
+            let hint = error.hint().cloned().unwrap_or_default();
             Error::invalid("no column to plot").with_hint(hint)
         });
     };

@@ -4,6 +4,7 @@ use clap::{Args, builder::FalseyValueParser};
 use serde_json::json;
 use trialbook::{
     error::{Error, Result},
+    hint::Hint,
     monitor::{LogConfig, LogText},
     output::Output,
 };
@@ -74,9 +75,10 @@ impl Serve {
             let server = Server::with_state(state, &self.host, self.port)?;
             let url = server.url();
             kept.keep(server);
-            return Ok(Output::new(json!({"url": url})).text(format!(
-                "{serving}\nlistening on {url} until this session ends or `trialbook serve --stop`"
-            )));
+            return Ok(Output::new(json!({"url": url})).hint(
+                Hint::from(format!("{serving}\nlistening on {url} until this session ends or "))
+                    .run("serve --stop"),
+            ));
         }
         let (listener, addr) = serve::bind_for(&state, &config.host, config.port)?;
         let url = state.url(addr);

@@ -458,6 +458,6 @@ mod tests {
         records.next(&mut fields).unwrap();
         let error = records.next(&mut fields).unwrap_err();
         assert_eq!(error.to_string(), "\"a.csv\" line 2: a quote is opened and never closed");
-        assert!(error.hint().unwrap().contains("--quote none"));
+        assert!(error.hint().unwrap().to_string().contains("--quote none"));
     }
 }

@@ -370,7 +370,7 @@ mod tests {
             Ok(told) => panic!("{content:?}: {:?}, {}", told.rows, told.notes),
             Err(error) => {
                 assert!(error.to_string().contains(expected), "{content:?}: {error:?}");
-                let hint = error.hint().unwrap();
+                let hint = error.hint().unwrap().to_string();
                 assert!(hint.contains("--"), "{content:?}: {hint}");
             }
         }
@@ -593,7 +593,7 @@ mod tests {
             let error = read("a.csv", "text,label\na,1\n", &dialect).unwrap_err();
             let said = error.to_string();
             assert!(said.ends_with("cannot be the delimiter and a quote or escape"), "{said}");
-            assert!(error.hint().unwrap().contains("--quote none"), "{error:?}");
+            assert!(error.hint().unwrap().to_string().contains("--quote none"), "{error:?}");
         }
         let bare = Dialect { delimiter: Some('"'), quote: Some(Mark::None), ..usual() };
         assert_eq!(read("a.csv", "text\"label\na\"1\n", &bare).unwrap().rows[0].1, ["a", "1"]);

@@ -4,8 +4,10 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, ops::Range, path::PathBuf};
 
-use super::token::{Token, tokens};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    syntax::{Token, is_in_expression, tokens},
+};
 
 /// Functions by the names that others give them.
 const FUNCTIONS: [(&str, &str); 8] = [
@@ -17,12 +19,6 @@ const FUNCTIONS: [(&str, &str); 8] = [
     ("quantile", "quantile_cont"),
     ("regexp_full_match", "regexp_like"),
     ("regexp_matches", "regexp_like"),
-];
-
-/// Words that end or continue an expression and so are no names of columns.
-const KEYWORDS: [&str; 19] = [
-    "and", "asc", "between", "case", "desc", "distinct", "else", "end", "false", "ilike", "in",
-    "is", "like", "not", "null", "or", "then", "true", "when",
 ];
 
 /// A query that polars reads, and the files that it names as tables.
@@ -56,8 +52,8 @@ pub(super) fn translate(query: &str) -> Result<Translated> {
         match token {
             token if is_file(&tokens, idx) => {
                 let path = token.string().unwrap_or_default();
-                let _ = write!(text, "\"{path}\"");
-                translated.files.insert(path.into());
+                let _ = write!(text, "\"{}\"", path.replace('"', "\"\""));
+                translated.files.insert(path.as_ref().into());
             }
             token if token.is_number() => text.push_str(&plain_number(token.text)),
             token if next(&tokens, idx).is_some_and(|next| next.text == "(") => {
@@ -263,9 +259,7 @@ fn items<'a>(tokens: &[Token<'a>], list: Range<usize>) -> Vec<Item<'a>> {
 
 /// Whether polars names this column as it was written: a bare column, a wildcard, or one with an alias.
 fn has_name(parts: &[Token<'_>]) -> bool {
-    let is_name = |token: Token<'_>| {
-        token.identifier().is_some() && !KEYWORDS.iter().any(|word| token.is(word))
-    };
+    let is_name = |token: Token<'_>| token.identifier().is_some() && !is_in_expression(token.text);
     let is_wildcard = parts.iter().any(|token| token.text == "*")
         && matches!(parts, [first, ..] if first.text == "*" || parts.get(1).is_some_and(|dot| dot.text == "."));
     let is_column = parts.iter().enumerate().all(|(idx, token)| match idx % 2 {

@@ -5,7 +5,6 @@
 mod copy;
 mod dialect;
 mod file;
-mod token;
 
 use std::path::Path;
 
@@ -19,7 +18,6 @@ use polars::{
 use self::{
     copy::Copy,
     dialect::{Translated, translate},
-    token::{Token, tokens},
 };
 use super::{
     Datasets, QueryResult,
@@ -29,7 +27,9 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     reserved::TABLES,
+    syntax::{Token, tokens},
 };
 
 /// One column of a lent table; `None` is SQL's null.
@@ -294,7 +294,8 @@ fn unknown_table(table: &str, names: &[String], tables: &ExtraTables<'_>) -> Err
     known.extend(tables.names.iter().map(|&name| name.to_owned()));
     let error = Error::new(ErrorKind::NotFound, format!("sql: table {table:?} does not exist"));
     if known.is_empty() {
-        return error.with_hint("the store has no datasets: add one with `trialbook data add`");
+        return error
+            .with_hint(Hint::from("the store has no datasets: add one with ").run("data add"));
     }
     error.with_hint(format!(
         "there are {}; every dataset also as NAME.train and NAME.test",

@@ -170,7 +170,7 @@ mod tests {
             let error = Driver::start(stub.load()).and_then(|driver| driver.n_devices());
             let error = error.unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
-            assert!(error.hint().is_some_and(|hint| hint.contains("--device cpu")));
+            assert!(error.hint().is_some_and(|hint| hint.to_string().contains("--device cpu")));
         };
         check(&STUB.replace("u32) -> c_int { 0 }", "u32) -> c_int { 100 }"), "with error 100");
         check(&STUB.replace("cuDeviceGetCount", "another"), "the driver is incomplete");

@@ -132,6 +132,6 @@ mod tests {
     fn a_gpu_that_is_not_there_is_one_clear_error() {
         let error = Device::Cuda(97).resolve().unwrap_err();
         assert!(error.to_string().contains("cuda"), "{error}");
-        assert!(error.hint().is_some_and(|hint| hint.contains("--device cpu")));
+        assert!(error.hint().is_some_and(|hint| hint.to_string().contains("--device cpu")));
     }
 }

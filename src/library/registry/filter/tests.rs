@@ -135,7 +135,7 @@ fn errors_say_where_and_what_was_expected() {
         assert!(error.hint().is_some());
     }
     let error = Filter::parse("status = 'a' or status = 'b'").err().unwrap();
-    assert!(error.hint().unwrap().contains("joined by AND only"), "{error:?}");
+    assert!(error.hint().unwrap().to_string().contains("joined by AND only"), "{error:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use trialbook::error::{Error, ErrorKind};
+use trialbook::hint::Hint;
 
 use super::{Index, Package, standard};
 
@@ -71,7 +72,7 @@ impl Sources {
                 ErrorKind::Unavailable,
                 format!("completion knows no names of {first}{more}: their sources are gone"),
             )
-            .with_hint("`trialbook prelude build --force` fetches them again"),
+            .with_hint(Hint::new().run("prelude build --force").say(" fetches them again")),
         )
     }
 }

@@ -1,6 +1,9 @@
 //! Whether a cell can be submitted: open brackets, strings and comments, then what the parser says.
 
-use crate::cell::part::{Depth, PartKind, parts};
+use crate::{
+    cell::part::{PartKind, parts},
+    syntax::Depth,
+};
 
 /// Whether a cell can be submitted as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +56,7 @@ pub(crate) fn of(cell: &str) -> Completeness {
 const INDENT: &str = "    ";
 
 fn of_rust(code: &str) -> Completeness {
-    let mut depth = Depth::default();
-    code.lines().for_each(|line| depth.read(line));
+    let depth = Depth::of(code);
     if let Some(bracket) = depth.surplus() {
         return Completeness::Invalid { message: format!("nothing opens this `{bracket}`") };
     }

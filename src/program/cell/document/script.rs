@@ -3,9 +3,12 @@
 use trialbook::error::{Error, Result};
 
 use super::Source;
-use crate::cell::{
-    assistant::{Completeness, completeness},
-    part::{Depth, PartKind, parts},
+use crate::{
+    cell::{
+        assistant::{Completeness, completeness},
+        part::{PartKind, parts},
+    },
+    syntax::Depth,
 };
 
 /// What stands between the cells of a `.rs` file, as Jupytext and editors know it.

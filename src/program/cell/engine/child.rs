@@ -19,6 +19,7 @@ use std::{
 
 use trialbook::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     runtime::{Ask, RUNTIME_SYMBOL, SOCKET_ENV, Tell},
     store::{STORE_ENV, Store},
 };
@@ -139,7 +140,9 @@ impl Child {
                     ErrorKind::Io,
                     format!("the process that runs cells did not start: {error} {}", said.trim()),
                 )
-                .with_hint("`trialbook prelude build --force` makes the prelude anew"));
+                .with_hint(
+                    Hint::new().run("prelude build --force").say(" makes the prelude anew"),
+                ));
             }
         };
         let (sender, happened) = sync_channel(1024);

@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use subtle::ConstantTimeEq as _;
 use trialbook::{
     error::{Error, Result},
+    hint::Hint,
     registry::{ApiKey, Scope},
 };
 
@@ -109,8 +110,9 @@ impl Guard {
             "other machines can reach {addr}, and the store has no API key"
         ))
         .with_hint(
-            "make a key with `trialbook keys add NAME`, or use --no-auth if a firewall or a private \
-             network protects the server",
+            Hint::from("make a key with ")
+                .run("keys add NAME")
+                .say(", or use --no-auth if a firewall or a private network protects the server"),
         ))
     }
 
