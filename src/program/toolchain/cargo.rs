@@ -96,7 +96,9 @@ pub(super) fn build(
     profile: Profile,
     monitor: &Monitor,
 ) -> Result<Result<Artifacts, Failure>> {
-    let mut cargo = Group::start(&mut command(toolchain, place, profile)?)?;
+    let mut command = command(toolchain, place, profile)?;
+    let mut cargo = Group::spawn(&mut command)
+        .map_err(|source| Error::io("start", Path::new(command.get_program()), source))?;
     let (sender, said) = mpsc::channel();
     let readers = [
         cargo.stdout().map(|stdout| spawn_reader(stdout, sender.clone(), Said::Json)),

@@ -4,20 +4,17 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     thread,
-    time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::{
     cell::evcxr::{Config, Watch},
-    toolchain::forget_outer_cargo,
+    toolchain::{Group, forget_outer_cargo},
 };
 
 /// One package folder and how it is built.
@@ -192,16 +189,14 @@ impl Cargo<'_> {
     }
 
     fn run(&self, mut command: Command) -> Result<Finished> {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(no_toolchain)?;
-        let stdout = child.stdout.take();
-        let stderr = child.stderr.take();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut cargo = Group::spawn(&mut command).map_err(no_toolchain)?;
+        let stdout = cargo.stdout();
+        let stderr = cargo.stderr();
         thread::scope(|scope| {
+            // An interrupt leaves the closure, and so ends the group, before the readers are waited for: a
+            // compiler that outlived its cargo would keep the pipes open.
+            let mut cargo = cargo;
             let stdout = scope.spawn(move || {
                 let mut bytes = Vec::new();
                 // What was read before a failure is all there is to judge by.
@@ -218,43 +213,12 @@ impl Cargo<'_> {
                 }
                 said
             });
-            let status = self.wait(&mut child)?;
+            let status = cargo.wait(&self.watch.interrupt)?;
             let stdout = stdout.join().unwrap_or_default();
             let stderr = stderr.join().unwrap_or_default();
             self.watch.interrupt.check()?;
             Ok(Finished { status, stdout, stderr })
         })
-    }
-
-    /// Waits for the child; asks its process group to end at an interrupt, and soon insists.
-    fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
-        const STEP: Duration = Duration::from_millis(10);
-        const GRACE: Duration = Duration::from_millis(500);
-        let group = Pid::from_child(child);
-        let mut asked: Option<Instant> = None;
-        loop {
-            let status = child.try_wait().map_err(|source| {
-                Error::new(ErrorKind::Io, "cannot wait for cargo").with_source(source)
-            })?;
-            if let Some(status) = status {
-                if asked.is_some() {
-                    // A compiler outlives its cargo and would keep the pipes open.
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                return Ok(status);
-            }
-            match asked {
-                None if self.watch.interrupt.is_raised() => {
-                    asked = Some(Instant::now());
-                    let _ = kill_process_group(group, Signal::TERM);
-                }
-                Some(since) if since.elapsed() > GRACE => {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                _ => {}
-            }
-            thread::sleep(STEP);
-        }
     }
 }
 
