@@ -6,6 +6,7 @@ mod build;
 mod cargo;
 mod group;
 mod manifest;
+mod message;
 mod nested;
 mod package;
 mod place;
@@ -15,6 +16,7 @@ mod rust;
 
 pub(crate) use group::{Group, GroupId};
 pub use manifest::Manifest;
+pub(crate) use message::{Artifact, Message};
 pub(crate) use nested::forget_outer_cargo;
 pub use package::Package;
 pub use prelude::{Help, Lookup, Made, Need, Prelude};

@@ -1,10 +1,9 @@
 //! Runs cargo on the session's one package: its words reach the watcher while it speaks, and an
-//! interrupt ends it with everything it started. It knows the shape of cargo's messages, and no
-//! cell.
+//! interrupt ends it with everything it started. It knows no cell.
 
 use std::{
     io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitStatus, Stdio},
     thread,
 };
@@ -14,7 +13,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::{
     cell::evcxr::{Config, Watch},
-    toolchain::{Group, forget_outer_cargo},
+    toolchain::{Artifact, Group, Message, forget_outer_cargo},
 };
 
 /// One package folder and how it is built.
@@ -39,20 +38,6 @@ pub(crate) struct Direct {
     pub(crate) package: String,
 }
 
-/// What cargo made of one target.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Artifact {
-    package_id: String,
-    target: Target,
-    filenames: Vec<PathBuf>,
-    fresh: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Target {
-    kind: Vec<String>,
-}
-
 /// Everything one build made and found.
 #[derive(Debug, Default)]
 pub(crate) struct Made {
@@ -60,34 +45,6 @@ pub(crate) struct Made {
     pub(crate) artifacts: Vec<Artifact>,
     /// Where native libraries lie, as `-L` takes it.
     pub(crate) native: Vec<String>,
-}
-
-impl Artifact {
-    /// The package it is of.
-    pub(crate) fn package(&self) -> &str {
-        &self.package_id
-    }
-
-    /// The files it consists of.
-    pub(crate) fn files(&self) -> &[PathBuf] {
-        &self.filenames
-    }
-
-    /// Whether it was there already.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.fresh
-    }
-
-    /// Whether other crates can name it: no build script, no program.
-    pub(crate) fn is_library(&self) -> bool {
-        const LIBRARIES: [&str; 5] = ["lib", "rlib", "dylib", "proc-macro", "cdylib"];
-        self.target.kind.iter().any(|kind| LIBRARIES.contains(&kind.as_str()))
-    }
-
-    /// Whether it runs inside the compiler.
-    pub(crate) fn is_proc_macro(&self) -> bool {
-        self.target.kind.iter().any(|kind| kind == "proc-macro")
-    }
 }
 
 impl Cargo<'_> {
@@ -224,27 +181,13 @@ impl Cargo<'_> {
 
 impl Made {
     fn read(messages: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Kind {
-            reason: String,
-        }
-        #[derive(Deserialize)]
-        struct Script {
-            linked_paths: Vec<String>,
-        }
         let mut made = Self::default();
         // Whatever a build script prints comes on the same stream.
-        for line in messages.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{")) {
-            let Ok(kind) = serde_json::from_slice::<Kind>(line) else { continue };
-            match kind.reason.as_str() {
-                "compiler-artifact" => {
-                    made.artifacts.push(serde_json::from_slice(line).map_err(unreadable)?);
-                }
-                "build-script-executed" => {
-                    let script: Script = serde_json::from_slice(line).map_err(unreadable)?;
-                    made.native.extend(script.linked_paths);
-                }
-                _ => {}
+        for line in messages.split(|byte| *byte == b'\n') {
+            match Message::read(line)? {
+                Message::Artifact(artifact) => made.artifacts.push(artifact),
+                Message::BuildScript(script) => made.native.extend(script.linked_paths),
+                Message::Diagnostic(_) | Message::Other => {}
             }
         }
         Ok(made)
