@@ -148,7 +148,9 @@ mod tests {
     fn a_library_that_fails_or_has_not_all_of_it_shows_no_gpu() {
         let stub = StubLibrary::compile(&STUB.replace("nvmlDeviceGetMemoryInfo_v2", "another"));
         assert!(series(load(stub.path().as_ref()).unwrap()).is_empty());
-        let stub = StubLibrary::compile(&STUB.replace("nvmlInit_v2() -> c_int { 0 }", "nvmlInit_v2() -> c_int { 9 }"));
+        let stub = StubLibrary::compile(
+            &STUB.replace("nvmlInit_v2() -> c_int { 0 }", "nvmlInit_v2() -> c_int { 9 }"),
+        );
         assert!(load(stub.path().as_ref()).is_none());
     }
 }
