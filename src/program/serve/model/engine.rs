@@ -9,6 +9,10 @@
 //!
 //! A long question goes through batch by batch, and others in between: it holds no more of the queue
 //! than a batch. Streams wait for each other outside the queue, however long it takes.
+//!
+//! Crates that batch, such as batched and tower-batch, fill a batch up to a number of items or a
+//! moment: they know no tokens and no model that changes, and one long question keeps the others
+//! waiting.
 
 mod queue;
 
