@@ -404,7 +404,7 @@ fn complain(error: &Error, form: Form) {
         }
         Form::Json | Form::JsonLine => serde_json::json!({
             "error": error.chain(),
-            "kind": format!("{:?}", error.kind()).to_lowercase(),
+            "kind": error.kind().name(),
             "hint": error.hint(),
         })
         .to_string(),

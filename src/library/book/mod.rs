@@ -39,7 +39,7 @@ use crate::{
     hint::Hint,
     model::{
         self, Classifier,
-        prediction::{self, Prediction},
+        prediction::{BatchPrediction, Prediction},
     },
     output::Output,
     registry::{ModelVersion, Registry, Stage, check_model_name},
@@ -195,10 +195,9 @@ impl Book {
         }
         let model = self.answering(reference)?;
         let classifier = self.load(&model)?;
-        let counts = classifier.count_tokens(texts)?;
-        let is_cut = |text_idx| counts.as_ref().is_some_and(|counts| counts.is_cut(text_idx));
-        let predictions = prediction::predictions(classifier.as_ref(), texts)?;
-        Ok(Predicted { model, predictions, truncated: (0..texts.len()).map(is_cut).collect() })
+        let BatchPrediction { predictions, truncated } =
+            BatchPrediction::of(classifier.as_ref(), texts)?;
+        Ok(Predicted { model, predictions, truncated })
     }
 
     /// The version that answers for `reference`, as the server would choose it.

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::{
         Classifier,
-        prediction::{self, Prediction},
+        prediction::{BatchPrediction, Prediction},
     },
     progress::Monitor,
     registry::ModelVersion,
@@ -145,14 +145,12 @@ impl PredictedFile {
         let is_given = |text: &&str| !text.trim().is_empty();
         let texts = || chunk.texts.iter().map(|text| text.as_deref().filter(is_given));
         let given: Vec<&str> = texts().flatten().collect();
-        let mut predictions = match given.is_empty() {
-            true => Vec::new(),
-            false => prediction::predictions(classifier, &given)?,
-        }
-        .into_iter();
-        if let Some(counts) = classifier.count_tokens(&given)? {
-            self.n_truncated += (0..given.len()).filter(|idx| counts.is_cut(*idx)).count() as u64;
-        }
+        let BatchPrediction { predictions, truncated } = match given.is_empty() {
+            true => BatchPrediction::default(),
+            false => BatchPrediction::of(classifier, &given)?,
+        };
+        let mut predictions = predictions.into_iter();
+        self.n_truncated += truncated.iter().filter(|is_cut| **is_cut).count() as u64;
         self.n_rows += chunk.n_rows() as u64;
         self.n_without_text += (chunk.n_rows() - given.len()) as u64;
         let rows = texts().map(|text| text.and_then(|_| predictions.next()));

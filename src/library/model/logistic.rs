@@ -1,6 +1,8 @@
 //! Logistic regression on sparse rows behind linfa's traits, with scikit-learn's objective
 //! `½‖w‖² + C Σ sᵢ lossᵢ` and an intercept that is not penalised. Two classes have one row of
 //! weights, more have one each (softmax). The search itself is [`super::subspace`]'s.
+//!
+//! linfa-logistic minimises the same function on dense rows alone.
 
 use linfa::{
     DatasetBase, ParamGuard,

@@ -3,7 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Answers, Classifier, predicted_label};
+use super::{Answers, Classifier, TokenCounts, predicted_label};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The answer for one text.
@@ -124,6 +124,33 @@ pub fn predictions(classifier: &dyn Classifier, texts: &[&str]) -> Result<Vec<Pr
         Ok(Prediction { known_share, ..Prediction::from_row(classes, row)? })
     });
     predictions.collect()
+}
+
+/// Which of `n_texts` texts are longer than what the model reads of them; none for a model that does not
+/// count.
+pub fn truncated(counts: Option<&TokenCounts>, n_texts: usize) -> Vec<bool> {
+    (0..n_texts).map(|text_idx| counts.is_some_and(|counts| counts.is_cut(text_idx))).collect()
+}
+
+/// What a model says of several texts, however long they are.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BatchPrediction {
+    /// One prediction a text, in their order.
+    pub predictions: Vec<Prediction>,
+    /// For each text whether the model reads only its beginning.
+    pub truncated: Vec<bool>,
+}
+
+impl BatchPrediction {
+    /// Counts all `texts` and asks `classifier` about them at once.
+    ///
+    /// # Errors
+    /// As [`predictions`].
+    pub fn of(classifier: &dyn Classifier, texts: &[&str]) -> Result<Self> {
+        let counts = classifier.count_tokens(texts)?;
+        let predictions = predictions(classifier, texts)?;
+        Ok(Self { predictions, truncated: truncated(counts.as_ref(), texts.len()) })
+    }
 }
 
 fn as_object<S: Serializer>(scores: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,6 +3,8 @@
 //!
 //! Several servers may write into one folder: each line goes out in one piece to the end of the
 //! file. What a killed process had not written yet, at most [`FLUSH`] of it, is lost.
+//!
+//! The crates tracing-appender and file-rotate expect to be the only process that writes a file.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -3,6 +3,8 @@
 //! the last but one on: first and last say which row it is and what it comes to. A table that can do
 //! without none is cut into parts. A head, a number, an id, a stage or a date is never broken, for half
 //! of one misleads, unless two columns alone are too wide. It refuses nothing.
+//!
+//! comfy-table, which draws the table, would break numbers and ids wherever a column ends.
 
 use unicode_width::UnicodeWidthStr as _;
 

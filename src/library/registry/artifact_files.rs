@@ -1,6 +1,8 @@
 //! Artifact files: `artifacts/<2 hex>/<sha256>`. A file is written whole under a temporary name,
 //! made durable, then renamed; its name is its checksum, so whoever reads it can prove it.
 //! Knows nothing of runs or of the database.
+//!
+//! The cacache crate has an index beside its files; here the registry is the index.
 
 use std::{
     ffi::OsStr,

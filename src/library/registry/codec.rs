@@ -1,6 +1,9 @@
 //! How a record becomes bytes and back: a schema version, a checksum over key and content, and a
 //! compact content of variable-length integers and length-prefixed texts that can be read in place.
 //! Knows nothing of any particular record; refuses bytes that are damaged or newer than this build.
+//!
+//! A format of serde's, such as postcard, reads a whole record where a search wants one field of ten
+//! thousand, and has neither version nor checksum.
 
 use std::collections::BTreeMap;
 

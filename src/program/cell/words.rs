@@ -1,5 +1,8 @@
 //! Cuts a command line into words as a person means it: blanks part words, quotes and backslashes
 //! hold them together, SQL stays as it was typed. It knows no command; it never runs anything.
+//!
+//! Crates such as shell-words and shlex do not say where a word stands, which completion needs, and
+//! would cut SQL.
 
 use trialbook::error::{Error, Result};
 

@@ -1,5 +1,7 @@
 //! JSON values as the YAML people read: blocks and plain words. Whatever could be taken for
 //! something else is quoted as JSON quotes it, which YAML reads the same way.
+//!
+//! Values are only written: a crate such as serde_yaml_ng, which also reads, is large for that.
 
 use serde_json::Value;
 

@@ -1,6 +1,9 @@
 //! The search language, MLflow's: `metrics.f1 > 0.85 and params.model = 'tfidf'`, and the order
 //! `metrics.f1 desc`. Text in, values out; a displayed filter reads as the same filter. Errors say
 //! where. Knows runs only through [`RunView`].
+//!
+//! Written by hand: the language is small, and neither a parser of SQL (sqlparser) nor a kit (winnow)
+//! has its quoting, its words and errors that say the place and what was expected.
 
 mod lexer;
 mod parse;

@@ -6,7 +6,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::{
         net::{UnixListener, UnixStream},
-        process::{CommandExt, ExitStatusExt},
+        process::ExitStatusExt,
     },
     path::{Path, PathBuf},
     process::{Child as Process, Command, ExitStatus, Stdio},
@@ -24,9 +24,12 @@ use trialbook::{
     store::{STORE_ENV, Store},
 };
 
-use crate::cell::{
-    engine::{ask::ask, late::Late, owners::Owners},
-    front::Stream,
+use crate::{
+    cell::{
+        engine::{ask::ask, late::Late, owners::Owners},
+        front::Stream,
+    },
+    toolchain::GroupId,
 };
 
 /// The environment variable that tells the child which prelude to load.
@@ -51,6 +54,7 @@ pub(crate) enum Happened {
 /// A running child.
 pub(crate) struct Child {
     process: Process,
+    group: GroupId,
     socket: UnixStream,
     happened: Receiver<Happened>,
     /// What was taken from the queue between cells and is for the next one.
@@ -114,7 +118,8 @@ impl Child {
         let search = std::env::join_paths(search).map_err(|source| {
             Error::invalid("a library folder's path holds a colon").with_source(source)
         })?;
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .env(PRELUDE_ENV, prelude)
             .env(SOCKET_ENV, &address)
             .env(STORE_ENV, std::path::absolute(store.root()).map_err(cannot)?)
@@ -122,15 +127,13 @@ impl Child {
             // It makes one of its own.
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A terminal's Ctrl-C is for the interpreter, which then asks the child.
-            .process_group(0)
-            .spawn()
-            .map_err(cannot)?;
+            .stderr(Stdio::piped());
+        // A terminal's Ctrl-C is for the interpreter, which then asks the child.
+        let (mut process, group) = GroupId::spawn(&mut command).map_err(cannot)?;
         let socket = match accept(&listener, &mut process) {
             Ok(socket) => socket,
             Err(error) => {
-                let _ = process.kill();
+                group.kill();
                 let mut said = String::new();
                 if let Some(mut stderr) = process.stderr.take() {
                     let _ = stderr.read_to_string(&mut said);
@@ -156,6 +159,7 @@ impl Child {
         let owners = Owners::default();
         Ok(Self {
             process,
+            group,
             socket,
             happened,
             held_back: VecDeque::new(),
@@ -252,11 +256,8 @@ impl Child {
 
     /// Ends the child and whatever it started, at once.
     pub(crate) fn kill(&mut self) {
-        if let Some(group) =
-            i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw)
-        {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        self.group.kill();
+        // A cell may have left the group.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

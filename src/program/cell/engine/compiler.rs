@@ -4,15 +4,16 @@
 use std::{
     ffi::OsString,
     io::Read,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use rustix::process::Pid;
 use trialbook::error::{Error, ErrorKind, Result};
 
-use crate::cell::engine::{diagnostic::Errors, program::Program, running::Running};
+use crate::{
+    cell::engine::{diagnostic::Errors, program::Program, running::Running},
+    toolchain::GroupId,
+};
 
 /// How cells are compiled.
 #[derive(Debug, Clone)]
@@ -185,16 +186,9 @@ fn run(mut command: Command, running: &Running) -> Result<(), Refusal> {
     let cannot = |source: std::io::Error| {
         Error::new(ErrorKind::Unavailable, format!("cannot run {program}")).with_source(source)
     };
-    let mut process = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        // One signal then ends the compiler and the linker it started.
-        .process_group(0)
-        .spawn()
-        .map_err(cannot)?;
-    let group = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
-    let part = group.map(|leader| running.group(leader));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let (mut process, group) = GroupId::spawn(&mut command).map_err(cannot)?;
+    let part = running.group(group);
     let mut stderr = Vec::new();
     if let Some(mut pipe) = process.stderr.take() {
         pipe.read_to_end(&mut stderr).map_err(cannot)?;

@@ -1,6 +1,9 @@
 //! Rust, cell after cell: takes a cell apart, compiles it against the prelude with one call of
 //! rustc, runs it in a child process and keeps what it leaves. What evcxr's users know holds here:
 //! items and variables live on, the last expression is shown, `?` and `.await` work.
+//!
+//! evcxr's own engine builds a crate with cargo for every cell, and links the libraries anew in every
+//! session (`just bench cells`).
 
 mod ask;
 mod attempt;

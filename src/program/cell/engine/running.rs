@@ -6,10 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use trialbook::{progress::Interrupt, runtime::Ask};
 
-use crate::cell::engine::ask::ask;
+use crate::{cell::engine::ask::ask, toolchain::GroupId};
 
 /// The state that the running cell and those who interrupt it share.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +23,7 @@ struct State {
     /// Whether it has to stop at once.
     has_no_grace: bool,
     command: Option<Interrupt>,
-    groups: Vec<Pid>,
+    groups: Vec<GroupId>,
     child: Option<UnixStream>,
 }
 
@@ -47,8 +46,7 @@ impl Running {
             command.raise();
         }
         for group in &state.groups {
-            // It may have ended this very moment.
-            let _ = kill_process_group(*group, Signal::KILL);
+            group.kill();
         }
         if let Some(child) = &state.child {
             // A child that is gone has stopped already.
@@ -85,12 +83,12 @@ impl Running {
     }
 
     /// A process group runs that an interrupt ends.
-    pub(crate) fn group(&self, leader: Pid) -> Part {
-        self.part(What::Group(leader), |state| {
+    pub(crate) fn group(&self, group: GroupId) -> Part {
+        self.part(What::Group(group), |state| {
             if state.interrupted.is_some() {
-                let _ = kill_process_group(leader, Signal::KILL);
+                group.kill();
             }
-            state.groups.push(leader);
+            state.groups.push(group);
         })
     }
 
@@ -134,7 +132,7 @@ pub(crate) struct Part {
 #[derive(Debug)]
 enum What {
     Command,
-    Group(Pid),
+    Group(GroupId),
     Child,
 }
 
@@ -143,7 +141,7 @@ impl Drop for Part {
         let mut state = self.running.state();
         match self.what {
             What::Command => state.command = None,
-            What::Group(leader) => state.groups.retain(|group| *group != leader),
+            What::Group(ended) => state.groups.retain(|group| *group != ended),
             What::Child => state.child = None,
         }
     }

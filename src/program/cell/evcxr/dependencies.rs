@@ -152,12 +152,12 @@ impl Dependencies {
             let files = made
                 .artifacts
                 .iter()
-                .filter(|artifact| artifact.is_library() && artifact.package() == direct.package)
+                .filter(|artifact| artifact.is_library() && artifact.package_id == direct.package)
                 .filter(|artifact| {
                     artifact.is_proc_macro()
-                        || artifact.files().iter().any(|file| kept.is_for_cells(file))
+                        || artifact.filenames.iter().any(|file| kept.is_for_cells(file))
                 })
-                .flat_map(|artifact| artifact.files());
+                .flat_map(|artifact| &artifact.filenames);
             let file = files.clone().find(|file| has_extension(file, "rlib")).or_else(|| {
                 files.clone().find(|file| has_extension(file, std::env::consts::DLL_EXTENSION))
             });
@@ -169,7 +169,7 @@ impl Dependencies {
         built.shared = made
             .artifacts
             .iter()
-            .flat_map(|artifact| artifact.files())
+            .flat_map(|artifact| &artifact.filenames)
             .find(|file| {
                 let shared = format!("{}{name}", std::env::consts::DLL_PREFIX);
                 file.file_stem().is_some_and(|stem| stem == shared.as_str())
@@ -316,7 +316,7 @@ impl Kept {
 
     fn take(&self, made: &Made) -> Result<()> {
         let libraries = made.artifacts.iter().filter(|artifact| artifact.is_library());
-        for file in libraries.flat_map(|artifact| artifact.files()) {
+        for file in libraries.flat_map(|artifact| &artifact.filenames) {
             let place = self.place(file);
             fs::hard_link(file, &place)
                 .or_else(ignore(AlreadyExists))

@@ -3,6 +3,8 @@
 //!
 //! A tensor is a view of a storage that others may share: transposed, as those converted from
 //! TensorFlow are, its strides say so and nothing else does.
+//!
+//! That is why the reader is our own: burn-store's takes the numbers of a tensor as they lie.
 
 mod pickle;
 
