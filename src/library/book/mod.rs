@@ -7,6 +7,7 @@ mod cross_validate;
 mod import;
 mod measured;
 mod predict_file;
+mod registering;
 mod request;
 mod resume;
 mod tables;
