@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, ops::Deref, path::Path};
 use serde_json::json;
 use tempfile::TempDir;
 use trialbook::{
-    registry::{AuditQuery, EndedRun, NewKey, Registry, RunStatus, Scope, Stage, restore},
+    registry::{AuditQuery, NewKey, Registry, RunStatus, Scope, Stage, restore},
     store::Store,
 };
 
@@ -27,8 +27,9 @@ pub(crate) fn write_fixture(file: &Path) {
         ("nan", f64::NAN, 0),
         ("inf", f64::INFINITY, -1),
     ]);
-    let ended = EndedRun { new, batch, status: RunStatus::Finished, end_ms: 1_700_000_009_000 };
-    let run = registry.record_runs(vec![ended]).unwrap().remove(0).run_id;
+    let run = registry.create_run(new).unwrap().run_id;
+    registry.log(&run, &batch).unwrap();
+    registry.finish_run(&run, RunStatus::Finished, 1_700_000_009_000).unwrap();
     registry.log(&run, &tags(&[("late", "yes")])).unwrap();
     let artifact = registry.log_artifact(&run, "model/weights.bin", b"weights").unwrap();
     for _ in 0..2 {

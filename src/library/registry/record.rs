@@ -134,19 +134,6 @@ pub struct RunBatch {
     pub tags: Vec<(String, String)>,
 }
 
-/// A run that is over, to be recorded in one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EndedRun {
-    /// What it started with.
-    pub new: NewRun,
-    /// What it logged.
-    pub batch: RunBatch,
-    /// How it ended.
-    pub status: RunStatus,
-    /// Milliseconds since the Unix epoch.
-    pub end_ms: i64,
-}
-
 /// What changes about a run; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunUpdate {
