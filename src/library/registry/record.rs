@@ -241,6 +241,14 @@ pub struct RegisteredModel {
     pub aliases: BTreeMap<String, u32>,
 }
 
+impl RegisteredModel {
+    /// The aliases of the version with this number.
+    pub fn aliases_of(&self, version: u32) -> impl Iterator<Item = &str> {
+        let of_version = self.aliases.iter().filter(move |(_, number)| **number == version);
+        of_version.map(|(alias, _)| alias.as_str())
+    }
+}
+
 /// Where a version came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
