@@ -322,20 +322,12 @@ pub struct ModelVersion {
     pub history: Vec<StageChange>,
 }
 
-impl ModelVersion {
-    /// `NAME/3`, which [`Registry::resolve`](super::Registry::resolve) finds.
-    pub fn reference(&self) -> String {
-        format!("{}/{}", self.model, self.version)
-    }
-}
-
-/// What a rollback did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Rollback {
+/// The two versions that a rollback moved.
+pub(crate) struct Rollback {
     /// The version that was Production and is now Archived.
-    pub from: ModelVersion,
+    pub(crate) from: ModelVersion,
     /// The version that is Production again.
-    pub to: ModelVersion,
+    pub(crate) to: ModelVersion,
 }
 
 /// What `store verify` found.
