@@ -191,7 +191,7 @@ pub fn pairs(head: &str, pairs: &BTreeMap<String, String>) -> Table {
     table
 }
 
-/// What the gate said of a version, in a word.
+/// The gate's answer to a version, in a word.
 pub fn verdict_word(version: &ModelVersion) -> &'static str {
     match version.verdict.as_ref().and_then(|verdict| verdict["passed"].as_bool()) {
         Some(true) => "passed",

@@ -13,7 +13,7 @@ use crate::{
     registry::{Grounds, ModelVersion, Registry, Stage},
 };
 
-/// What a promotion did.
+/// The result of a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Promotion {
     /// The registered model's name.
@@ -194,7 +194,7 @@ fn plan(
     Ok(Plan { promotion: Promotion { archived, overruled, ..promotion }, note: Some(note) })
 }
 
-/// Whether two sets of metrics are the same but for the rounding of decimal text.
+/// True if two sets of metrics are the same but for the rounding of decimal text.
 fn is_same(left: &BTreeMap<String, f64>, right: &BTreeMap<String, f64>) -> bool {
     let is_close = |left: f64, right: f64| {
         left == right
