@@ -17,7 +17,7 @@ use crate::{
     registry::{DefaultNames, Lineage, ModelVersion, NewRun, RunStatus, check_model_name},
 };
 
-/// What to import.
+/// An import that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportRequest {
     /// A Hugging Face snapshot: a folder with `config.json`, `model.safetensors` or
@@ -35,12 +35,12 @@ pub struct ImportRequest {
     pub dataset: Option<String>,
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Debug, Clone)]
 pub struct Imported {
     /// The new version.
     pub version: ModelVersion,
-    /// What to tell of it: tensors that were left aside, classes that were renamed, and where
+    /// Remarks on it: tensors that were left aside, classes that were renamed, and where
     /// Transformers answers something else.
     pub notes: Vec<String>,
 }

@@ -100,7 +100,8 @@ impl Book {
         &self.store
     }
 
-    /// Who acts: kept with verdicts and changes of stage. From `TRIALBOOK_USER`, else `USER`.
+    /// The person who acts: kept with verdicts and changes of stage. From `TRIALBOOK_USER`, else
+    /// `USER`.
     pub fn who(&self) -> &str {
         &self.who
     }

@@ -44,7 +44,7 @@ pub struct Timings {
     pub total_s: f64,
 }
 
-/// How the train split was divided.
+/// The division of the train split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct HeldOut {
     /// The share that was asked for.
@@ -55,7 +55,7 @@ pub struct HeldOut {
     pub n_validation: usize,
 }
 
-/// What a training left behind.
+/// The result of a training.
 #[derive(Debug, Clone)]
 pub struct Trained {
     /// The finished run.
@@ -68,11 +68,11 @@ pub struct Trained {
     /// where there are none on the test split. A registered version's own metrics are always those
     /// of the test split.
     pub evaluation: Evaluation,
-    /// What was held out to choose by.
+    /// The rows held out to choose by.
     pub held_out: Option<HeldOut>,
-    /// What the model is made of.
+    /// A description of the model.
     pub model: serde_json::Value,
-    /// Where the time went.
+    /// The time of each step.
     pub timings: Timings,
 }
 
@@ -343,7 +343,7 @@ pub(super) fn fingerprint_tag(split: &str) -> String {
     format!("trialbook.fingerprint.{split}")
 }
 
-/// Whether `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.
+/// True if `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.
 fn is_dead(process: &str) -> bool {
     let proc = std::path::Path::new("/proc");
     process.split_once('@').is_some_and(|(pid, host)| {
