@@ -23,7 +23,7 @@ impl<'a> Token<'a> {
         self.text.starts_with(is_name_start).then_some(self.text)
     }
 
-    /// What stands between single quotes.
+    /// The text between single quotes.
     pub(super) fn string(self) -> Option<&'a str> {
         self.text.strip_prefix('\'')?.strip_suffix('\'')
     }
@@ -33,7 +33,7 @@ impl<'a> Token<'a> {
         self.text.starts_with(|c: char| c.is_ascii_digit())
     }
 
-    /// Whether this is the word `word`, which is in lower case, and not a quoted name.
+    /// True if this is the word `word`, which is in lower case, and not a quoted name.
     pub(super) fn is(self, word: &str) -> bool {
         self.text.eq_ignore_ascii_case(word)
     }
@@ -70,7 +70,7 @@ pub(super) fn tokens(query: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// How many bytes the number takes that `text` begins with.
+/// The number of bytes of the number that `text` begins with.
 fn number_length(text: &str) -> usize {
     let digits = |from: usize| text[from..].bytes().take_while(u8::is_ascii_digit).count();
     let mut length = digits(0);
