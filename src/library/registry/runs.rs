@@ -290,7 +290,7 @@ fn append(
     Ok(())
 }
 
-/// Which runs a reference is looked up among.
+/// The runs among which a reference is looked up.
 #[derive(Debug, Clone, Copy)]
 enum Lifecycle {
     Live,

@@ -24,7 +24,7 @@ use crate::{
 
 /// The reasons for a move, which are kept.
 pub(crate) struct Grounds {
-    /// Who and why, for the version's history.
+    /// The person and the reason, for the version's history.
     pub(crate) note: String,
     /// The objection that was overruled.
     pub(crate) overruled: Option<String>,
