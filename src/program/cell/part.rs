@@ -3,23 +3,23 @@
 /// A run of lines of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part<'a> {
-    /// What kind.
+    /// Its kind.
     pub(crate) kind: PartKind,
     /// Its text, without the newline that ends it.
     pub(crate) text: &'a str,
-    /// Where it begins in the cell, in bytes.
+    /// Its beginning in the cell, in bytes.
     pub(crate) offset: usize,
 }
 
 impl Part<'_> {
-    /// Whether the line below belongs to it, too.
+    /// True if the line below belongs to it, too.
     fn goes_on(&self) -> bool {
         let command = self.text.split('\n').next().unwrap_or_default().trim_end();
         self.text.ends_with('\\') || TAKES_THE_REST.contains(&command)
     }
 }
 
-/// What a part is.
+/// The kind of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartKind {
     /// `:name arguments`.
@@ -78,8 +78,8 @@ pub(crate) fn parts(cell: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// What kind of part byte `cursor` of `cell` lies in, and where it begins, behind the sign of a
-/// command.
+/// The kind of the part in which byte `cursor` of `cell` lies, and its beginning, behind the sign
+/// of a command.
 pub(crate) fn part_at(cell: &str, cursor: usize) -> (PartKind, usize) {
     // What stands behind the cursor has no say in how the text before it is cut.
     let before = &cell[..cursor];
@@ -104,7 +104,7 @@ fn push_rust<'a>(parts: &mut Vec<Part<'a>>, cell: &'a str, start: usize, end: us
     }
 }
 
-/// How deep a Rust text is in brackets, strings and comments.
+/// The depth of a Rust text in brackets, strings and comments.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Depth {
     brackets: Vec<char>,
@@ -125,7 +125,7 @@ enum Inside {
 }
 
 impl Depth {
-    /// Whether a statement could begin here.
+    /// True if a statement could begin here.
     pub(crate) fn at_rest(&self) -> bool {
         self.brackets.is_empty() && self.inside == Inside::Code
     }
@@ -140,7 +140,7 @@ impl Depth {
         self.surplus
     }
 
-    /// Whether the text ended inside a string or a comment.
+    /// True if the text ended inside a string or a comment.
     pub(crate) fn is_in_text(&self) -> bool {
         self.inside != Inside::Code
     }
@@ -235,7 +235,7 @@ impl Depth {
     }
 }
 
-/// Where a character literal or a lifetime that begins at `at` ends.
+/// The end of a character literal or a lifetime that begins at `at`.
 fn quote(chars: &[char], at: usize) -> usize {
     match (chars.get(at + 1), chars.get(at + 2)) {
         (Some('\\'), _) => {

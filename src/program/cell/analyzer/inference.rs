@@ -9,7 +9,7 @@ use syn::{Expr, Pat, Type, visit::Visit};
 use super::index::{Index, Member, first_argument, name_of};
 use crate::cell::{evcxr::Variable, part::Depth};
 
-/// What is known while a cell is being written.
+/// The types that are known while a cell is being written.
 pub(super) struct Inference<'a> {
     index: &'a Index,
     variables: BTreeMap<String, Type>,
@@ -166,7 +166,7 @@ impl Visit<'_> for Locals<'_, '_> {
     }
 }
 
-/// What `?` leaves of a type.
+/// The type that `?` leaves of a type.
 fn success(of: &Type) -> Option<Type> {
     let Type::Path(path) = of else { return None };
     let last = path.path.segments.last()?;

@@ -5,7 +5,7 @@ use trialbook::book::OWN_TABLES;
 
 use super::{Completion, CompletionKind, Completions};
 
-/// What could end `query`, when `behind` follows. `datasets` looks up the store's.
+/// The completions of `query`, when `behind` follows. `datasets` looks up the store's.
 pub(super) fn complete(
     query: &str,
     behind: &str,
@@ -135,7 +135,7 @@ fn tokens(query: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// How long the word at the start of `rest` is, quoted parts and points included.
+/// The length of the word at the start of `rest`, quoted parts and points included.
 fn word_length(rest: &str) -> usize {
     let mut is_quoted = false;
     rest.find(|char: char| {
@@ -151,7 +151,7 @@ const DATASET_COLUMNS: [&str; 4] = ["text", "label", "target", "split"];
 /// The words that tell what a comma goes on with.
 const OPENERS: [&str; 7] = ["select", "from", "where", "group", "order", "having", "on"];
 
-/// What is worth a completion, in SQL's own capitals.
+/// The words worth a completion, in SQL's own capitals.
 const WORDS: [&str; 60] = [
     "COPY",
     "TO",

@@ -27,13 +27,13 @@ pub(crate) struct Cargo<'a> {
     pub(crate) config: &'a Config,
     /// The package's folder.
     pub(crate) folder: &'a Path,
-    /// Where builds go.
+    /// The folder of builds.
     pub(crate) target_dir: &'a Path,
-    /// Who looks on.
+    /// The watcher of the build.
     pub(crate) watch: &'a Watch,
 }
 
-/// Which crate stands behind each name of `[dependencies]`.
+/// The crate behind each name of `[dependencies]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Direct {
     /// The name that cells use.
@@ -42,7 +42,7 @@ pub(crate) struct Direct {
     pub(crate) package: String,
 }
 
-/// What cargo made of one target.
+/// The result of cargo for one target.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Artifact {
     package_id: String,
@@ -61,7 +61,7 @@ struct Target {
 pub(crate) struct Made {
     /// In the order in which they were made.
     pub(crate) artifacts: Vec<Artifact>,
-    /// Where native libraries lie, as `-L` takes it.
+    /// The folders of native libraries, as `-L` takes them.
     pub(crate) native: Vec<String>,
 }
 
@@ -76,18 +76,18 @@ impl Artifact {
         &self.filenames
     }
 
-    /// Whether it was there already.
+    /// True if it was there already.
     pub(crate) fn is_fresh(&self) -> bool {
         self.fresh
     }
 
-    /// Whether other crates can name it: no build script, no program.
+    /// True if other crates can name it: no build script, no program.
     pub(crate) fn is_library(&self) -> bool {
         const LIBRARIES: [&str; 5] = ["lib", "rlib", "dylib", "proc-macro", "cdylib"];
         self.target.kind.iter().any(|kind| LIBRARIES.contains(&kind.as_str()))
     }
 
-    /// Whether it runs inside the compiler.
+    /// True if it runs inside the compiler.
     pub(crate) fn is_proc_macro(&self) -> bool {
         self.target.kind.iter().any(|kind| kind == "proc-macro")
     }
