@@ -3,7 +3,7 @@
 
 use crate::cell::part::{PartKind, parts};
 
-/// What a piece of text is.
+/// The kind of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Paint {
     Keyword,
@@ -213,7 +213,7 @@ fn pair_at(cell: &str, cursor: usize, spans: &[Span]) -> Option<(usize, usize)> 
     None
 }
 
-/// What tells two languages apart here.
+/// The differences between two languages here.
 struct Language {
     keywords: &'static [&'static str],
     is_rust: bool,
