@@ -50,7 +50,7 @@ pub struct Promote {
     /// Promote without a passing verdict; the reason is kept with the version
     #[arg(long, requires = "reason")]
     force: bool,
-    /// Why it is forced
+    /// The reason why it is forced
     #[arg(long, requires = "force", value_name = "WHY")]
     reason: Option<String>,
 }
@@ -62,7 +62,7 @@ pub struct Rollback {
     name: Option<String>,
     #[arg(value_parser = version_word, help = version_forms!(": it has to be in Production"))]
     version: Option<VersionSelector>,
-    /// Why, kept with the version
+    /// The reason, kept with the version
     #[arg(long, default_value = "", value_name = "WHY")]
     reason: String,
 }

@@ -70,7 +70,7 @@ pub struct Alias {
     delete: bool,
 }
 
-/// What to delete.
+/// A version or a model to delete.
 #[derive(Debug, Clone, Args)]
 pub struct Delete {
     #[arg(help = model_forms!(""))]

@@ -50,7 +50,7 @@ pub(super) fn model_or_default(
     }
 }
 
-/// Which split of a dataset, where the dataset's name does not say it.
+/// The split of a dataset, where the dataset's name does not say it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SplitFlag {
     /// The split, train or test, if the name of the dataset does not include it (NAME.test)

@@ -32,7 +32,8 @@ pub struct Serve {
     /// Serve this version, also when another one is promoted; only with one model
     #[arg(long, env = "TRIALBOOK_PIN", value_name = "VERSION")]
     pin: Option<u32>,
-    /// What the log of predictions keeps of each text: full (the text), hash (its SHA-256) or none
+    /// The part of each text that the log of predictions keeps: full (the text), hash (its SHA-256)
+    /// or none
     #[arg(long, env = "TRIALBOOK_LOG_TEXT", default_value = "hash", value_name = "HOW")]
     log_text: LogText,
     /// Keep no log of predictions
@@ -125,7 +126,7 @@ impl Serve {
     }
 }
 
-/// What answers, a line for each model.
+/// The versions that answer, a line for each model.
 fn serving(state: &ServerState, session: &Session) -> Result<String> {
     let mut lines = Vec::new();
     for (name, info) in state.models() {
@@ -137,8 +138,8 @@ fn serving(state: &ServerState, session: &Session) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// Why the model `name` answers nothing: a name that is mistyped reads otherwise than a model that
-/// waits for a promotion, or one that cannot be loaded.
+/// The reason why the model `name` answers nothing: a name that is mistyped reads otherwise than a
+/// model that waits for a promotion, or one that cannot be loaded.
 fn unserved(name: &str, problem: Option<String>, session: &Session) -> Result<String> {
     let models = session.book.registry()?.models()?;
     let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
@@ -153,7 +154,7 @@ fn unserved(name: &str, problem: Option<String>, session: &Session) -> Result<St
     Ok(format!("{what}: questions to it answer 503 until a version of it is promoted"))
 }
 
-/// Where `flag` finds servers that outlive a command.
+/// The place for servers that outlive a command, which `flag` needs.
 fn kept<'a>(session: &'a Session, flag: &str) -> Result<&'a Servers> {
     session.servers.as_ref().ok_or_else(|| {
         Error::invalid(format!(
