@@ -10,7 +10,7 @@ use crate::{
     data::{Dataset, Head, Profile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
     figure::{self, short},
-    gate::Verdict,
+    gate::{Promotion, Rollback, Verdict},
     output::{Align, Output, Table},
     registry::{ModelVersion, Run, RunStatus},
 };
@@ -47,6 +47,18 @@ impl Show for ModelVersion {
 impl Show for Verdict {
     fn content(&self) -> Content {
         self.evidence().content()
+    }
+}
+
+impl Show for Promotion {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
+impl Show for Rollback {
+    fn content(&self) -> Content {
+        self.to_output().content()
     }
 }
 

@@ -176,3 +176,37 @@ fn stop(servers: &Servers) -> Result<Output> {
     };
     Ok(Output::new(json!({"stopped": urls})).text(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    #[test]
+    fn a_model_is_followed_or_a_version_kept() {
+        let check = |arguments: &[&str], models: &[&str], pin: Option<u32>| {
+            let line = Line::try_parse_from([&["serve"], arguments].concat()).unwrap();
+            let expected = (models.iter().map(|&name| name.to_owned()).collect(), pin);
+            assert_eq!(line.serve.followed().unwrap(), expected, "{arguments:?}");
+        };
+        check(&[], &[], None);
+        check(&["--model", "A"], &["A"], None);
+        check(&["--model", "models:/A/Production,B"], &["A", "B"], None);
+        check(&["--model", "A/3"], &["A"], Some(3));
+        check(&["--model", "models:/A/3", "--pin", "3"], &["A"], Some(3));
+        check(&["--model", "A", "--pin", "3"], &["A"], Some(3));
+        for refused in
+            [&["--model", "A/3", "--pin", "4"][..], &["--model", "A@b"], &["--model", "A/latest"]]
+        {
+            let line = Line::try_parse_from([&["serve"], refused].concat()).unwrap();
+            assert!(line.serve.followed().unwrap_err().hint().is_some(), "{refused:?}");
+        }
+    }
+}
