@@ -43,7 +43,7 @@ impl ArtifactFiles {
         Self { dir }
     }
 
-    /// Where the file called `sha256` lies, if it does.
+    /// The path of the file called `sha256`, which may be absent.
     pub(super) fn path(&self, sha256: &str) -> PathBuf {
         // A name that is too short comes only from a damaged row; it then names no file.
         self.dir.join(sha256.get(..2).unwrap_or("")).join(sha256)
@@ -82,7 +82,7 @@ impl ArtifactFiles {
         sync_dir(&self.dir)
     }
 
-    /// Whether the file is there with the right length; its content is not read.
+    /// True if the file is there with the right length; its content is not read.
     pub(super) fn contains(&self, sha256: &str, size_bytes: u64) -> bool {
         fs::metadata(self.path(sha256)).is_ok_and(|m| m.is_file() && m.len() == size_bytes)
     }
@@ -183,7 +183,7 @@ impl<R: Read> Hashed<R> {
         Self { inner, hasher: Sha256::new(), n_bytes: 0, failed: false }
     }
 
-    /// Whether reading failed: a copy that failed otherwise failed to write.
+    /// True if reading failed: a copy that failed otherwise failed to write.
     pub(super) fn failed(&self) -> bool {
         self.failed
     }
@@ -203,7 +203,7 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Whether `name` is a SHA-256 as artifacts are named.
+/// True if `name` is a SHA-256 as artifacts are named.
 pub(super) fn is_sha256(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

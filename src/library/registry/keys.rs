@@ -25,10 +25,10 @@ use crate::{
     hint::Hint,
 };
 
-/// What keys begin with, so that people and scanners for secrets know one when they see it.
+/// The beginning of every key, so that people and scanners for secrets know one when they see it.
 const PREFIX: &str = "tbk_";
 
-/// What a key opens.
+/// The rights of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -50,7 +50,7 @@ impl Scope {
         }
     }
 
-    /// Whether a key of this scope opens what needs `needed`.
+    /// True if a key of this scope opens what needs `needed`.
     pub fn covers(self, needed: Self) -> bool {
         self == Self::Admin || self == needed
     }
@@ -70,12 +70,12 @@ impl FromStr for Scope {
     }
 }
 
-/// What a new key is made with.
+/// A key to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey {
     /// A plain word; names are not used twice.
     pub name: String,
-    /// What it opens.
+    /// Its rights.
     pub scope: Scope,
     /// Milliseconds since the Unix epoch; none never expires.
     pub expires_ms: Option<i64>,
@@ -86,7 +86,7 @@ pub struct NewKey {
 pub struct ApiKey {
     /// Unique, also among those that are revoked.
     pub name: String,
-    /// What it opens.
+    /// Its rights.
     pub scope: Scope,
     /// Milliseconds since the Unix epoch.
     pub created_ms: i64,
@@ -99,7 +99,7 @@ pub struct ApiKey {
     pub sha256: [u8; 32],
 }
 
-/// Whether a key opens anything.
+/// The state of a key: open or shut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
@@ -123,7 +123,7 @@ impl KeyState {
 }
 
 impl ApiKey {
-    /// How it stands at `now_ms`.
+    /// Its state at `now_ms`.
     pub fn state(&self, now_ms: i64) -> KeyState {
         if self.revoked_ms.is_some() {
             KeyState::Revoked
@@ -138,7 +138,7 @@ impl ApiKey {
 /// A key that was made just now.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MadeKey {
-    /// What is kept of it.
+    /// The part of it that is kept.
     pub key: ApiKey,
     /// The key itself: nobody can get it again.
     pub secret: String,

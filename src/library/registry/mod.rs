@@ -21,6 +21,7 @@ mod models;
 mod names;
 mod private_copy;
 mod record;
+mod reference;
 mod registered;
 mod restore;
 mod retired;
@@ -44,9 +45,10 @@ pub use keys::{ApiKey, KeyState, MadeKey, NewKey, Scope, digest};
 pub use names::check_known_model_name;
 pub use names::check_model_name;
 pub use record::*;
+pub use reference::{ModelReference, VersionSelector};
 pub use restore::restore;
 pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};
-pub use stages::Grounds;
+pub(crate) use stages::Grounds;
 
 use self::{artifact_files::ArtifactFiles, database::Database};
 use serde_json::Value;
@@ -81,7 +83,7 @@ pub struct Registry {
     store: Store,
     database: Arc<Database>,
     files: ArtifactFiles,
-    /// Who acts, for the audit trail.
+    /// The actor, for the audit trail.
     actor: Arc<str>,
 }
 
@@ -114,7 +116,7 @@ impl Registry {
     }
 }
 
-/// Who acts where nobody else is named.
+/// The actor where nobody else is named.
 fn local_actor() -> String {
     format!("{}@{}", actor::user(), actor::host())
 }

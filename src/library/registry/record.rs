@@ -1,5 +1,5 @@
-//! What the registry keeps, in MLflow's words. Plain data; how it lies in the database is the
-//! neighbouring files' business.
+//! The things that the registry keeps, in MLflow's words. Plain data; their form in the database is
+//! the neighbouring files' business.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -26,7 +26,7 @@ pub struct Experiment {
     pub created_ms: i64,
 }
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RunStatus {
@@ -69,7 +69,7 @@ impl FromStr for RunStatus {
     }
 }
 
-/// What a new run starts with.
+/// A run that is to begin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewRun {
     /// From [`Experiment::experiment_id`].
@@ -93,7 +93,7 @@ pub struct Run {
     pub experiment_id: String,
     /// For people; need not be unique.
     pub name: String,
-    /// Where it stands.
+    /// Its status.
     pub status: RunStatus,
     /// Milliseconds since the Unix epoch.
     pub start_ms: i64,
@@ -123,7 +123,7 @@ pub struct Metric {
     pub timestamp_ms: i64,
 }
 
-/// What is logged together in one transaction.
+/// Values that are logged together in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunBatch {
     /// Appended to the metric histories.
@@ -134,20 +134,7 @@ pub struct RunBatch {
     pub tags: Vec<(String, String)>,
 }
 
-/// A run that is over, to be recorded in one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EndedRun {
-    /// What it started with.
-    pub new: NewRun,
-    /// What it logged.
-    pub batch: RunBatch,
-    /// How it ended.
-    pub status: RunStatus,
-    /// Milliseconds since the Unix epoch.
-    pub end_ms: i64,
-}
-
-/// What changes about a run; what is `None` stays.
+/// The changes to a run; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunUpdate {
     /// Another name.
@@ -158,7 +145,7 @@ pub struct RunUpdate {
     pub end_ms: Option<i64>,
 }
 
-/// Which runs, in which order.
+/// A choice of runs, and their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunQuery {
     /// Experiment ids; all experiments when empty.
@@ -184,7 +171,7 @@ pub struct Artifact {
     pub size_bytes: u64,
 }
 
-/// Where a model version stands.
+/// The stage of a model version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stage {
     /// Just registered.
@@ -254,7 +241,15 @@ pub struct RegisteredModel {
     pub aliases: BTreeMap<String, u32>,
 }
 
-/// Where a version came from.
+impl RegisteredModel {
+    /// The aliases of the version with this number.
+    pub fn aliases_of(&self, version: u32) -> impl Iterator<Item = &str> {
+        let of_version = self.aliases.iter().filter(move |(_, number)| **number == version);
+        of_version.map(|(alias, _)| alias.as_str())
+    }
+}
+
+/// The origin of a version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
     /// The dataset's name.
@@ -269,7 +264,7 @@ pub struct Lineage {
     pub seed: u64,
 }
 
-/// What a new version is registered with.
+/// A version to be registered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewVersion {
     /// The registered model's name.
@@ -278,7 +273,7 @@ pub struct NewVersion {
     pub run_id: String,
     /// The model's files; the names are those inside the model folder.
     pub files: Vec<Artifact>,
-    /// Where it came from.
+    /// Its origin.
     pub lineage: Lineage,
     /// Metrics on the lineage's test split, copied from the run.
     pub metrics: BTreeMap<String, f64>,
@@ -295,7 +290,7 @@ pub struct StageChange {
     pub to: Stage,
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// Who and why.
+    /// The person and the reason.
     pub note: String,
 }
 
@@ -306,7 +301,7 @@ pub struct ModelVersion {
     pub model: String,
     /// 1, 2, 3…
     pub version: u32,
-    /// Where it stands.
+    /// Its stage.
     pub stage: Stage,
     /// The run that made it.
     pub run_id: String,
@@ -314,7 +309,7 @@ pub struct ModelVersion {
     pub created_ms: i64,
     /// The model's files.
     pub files: Vec<Artifact>,
-    /// Where it came from.
+    /// Its origin.
     pub lineage: Lineage,
     /// Metrics on the lineage's test split.
     #[serde(with = "crate::registry::finite_or_text")]
@@ -327,23 +322,15 @@ pub struct ModelVersion {
     pub history: Vec<StageChange>,
 }
 
-impl ModelVersion {
-    /// `NAME/3`, which [`Registry::resolve`](super::Registry::resolve) finds.
-    pub fn reference(&self) -> String {
-        format!("{}/{}", self.model, self.version)
-    }
-}
-
-/// What a rollback did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Rollback {
+/// The two versions that a rollback moved.
+pub(crate) struct Rollback {
     /// The version that was Production and is now Archived.
-    pub from: ModelVersion,
+    pub(crate) from: ModelVersion,
     /// The version that is Production again.
-    pub to: ModelVersion,
+    pub(crate) to: ModelVersion,
 }
 
-/// What `store verify` found.
+/// The findings of `store verify`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// Artifacts whose bytes are right.
@@ -354,14 +341,14 @@ pub struct Verification {
     pub missing: Vec<String>,
     /// Names in `artifacts/` that nothing refers to, or not yet: `store gc` removes them safely.
     pub orphaned: Vec<String>,
-    /// Whether the database file itself passes its check: structure, page checksums, every record.
+    /// True if the database file itself passes its check: structure, page checksums, every record.
     pub database_valid: bool,
-    /// What is wrong with the records, a sentence each.
+    /// The faults of the records, a sentence each.
     pub problems: Vec<String>,
 }
 
 impl Verification {
-    /// Whether everything that is named is there and is what was written. Orphans do no harm.
+    /// True if everything that is named is there and is what was written. Orphans do no harm.
     pub fn is_valid(&self) -> bool {
         self.database_valid
             && self.corrupt.is_empty()
@@ -370,7 +357,7 @@ impl Verification {
     }
 }
 
-/// What `store gc` removed, or would remove.
+/// The things that `store gc` removed, or would remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Collection {
     /// Runs that had been deleted.
@@ -381,7 +368,7 @@ pub struct Collection {
     pub n_bytes: u64,
 }
 
-/// What a backup holds.
+/// The content of a backup, in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BackupSummary {
     /// Runs.

@@ -12,7 +12,7 @@ use super::{
     experiments::existing_number,
     fault::Fault,
     names,
-    record::{EndedRun, Metric, NewRun, Run, RunBatch, RunStatus, RunUpdate},
+    record::{Metric, NewRun, Run, RunBatch, RunStatus, RunUpdate},
     run_view::RunView,
     stored::{Latest, MetricBatch, StoredRun},
     tables::{METRICS, RUNS, RunKey, metrics_key, parse_run_id, run_key, run_prefix},
@@ -45,31 +45,6 @@ impl Registry {
         self.database.write(|txn| {
             let (key, run) = insert(txn, new)?;
             Ok(run.into_run(hex(&key)))
-        })
-    }
-
-    /// Records runs that are over, all in one durable transaction: the way to import, and the
-    /// fastest way to record.
-    ///
-    /// # Errors
-    /// As [`Registry::create_run`] and [`Registry::log`]; then none of them is recorded.
-    pub fn record_runs(&self, ended: Vec<EndedRun>) -> Result<Vec<Run>> {
-        for run in &ended {
-            check_new(&run.new)?;
-            check_batch(&run.batch)?;
-            check_ended(run.status)?;
-        }
-        self.database.write(|txn| {
-            let mut runs = Vec::with_capacity(ended.len());
-            for EndedRun { new, batch, status, end_ms } in ended {
-                let (key, mut run) = prepare(txn, new)?;
-                apply(txn, &key, &mut run, &batch)?;
-                run.status = status;
-                run.end_ms = Some(end_ms);
-                txn.put(RUNS, &key, &run)?;
-                runs.push(run.into_run(hex(&key)));
-            }
-            Ok(runs)
         })
     }
 
@@ -246,8 +221,8 @@ fn check_ended(status: RunStatus) -> Result<()> {
     Ok(())
 }
 
-/// A new run that is not yet written.
-fn prepare(txn: &WriteTxn, new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
+/// Writes a new run.
+fn insert(txn: &WriteTxn, new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
     let run = StoredRun {
         experiment: existing_number(txn, &new.experiment_id)?,
         name: new.name.unwrap_or_else(names::made_up_name),
@@ -260,11 +235,7 @@ fn prepare(txn: &WriteTxn, new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
         tags: new.tags,
         metrics: std::collections::BTreeMap::new(),
     };
-    Ok((run_key(&names::new_run_id())?, run))
-}
-
-fn insert(txn: &WriteTxn, new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
-    let (key, run) = prepare(txn, new)?;
+    let key = run_key(&names::new_run_id())?;
     txn.put(RUNS, &key, &run)?;
     Ok((key, run))
 }
@@ -320,7 +291,7 @@ fn append(
     Ok(())
 }
 
-/// Which runs a reference is looked up among.
+/// The runs among which a reference is looked up.
 #[derive(Debug, Clone, Copy)]
 enum Lifecycle {
     Live,

@@ -93,7 +93,7 @@ pub(super) fn experiment_key(experiment: u64) -> [u8; 8] {
     experiment.to_be_bytes()
 }
 
-/// What a model's versions' keys begin with; names hold no control characters.
+/// The beginning of the keys of a model's versions; names hold no control characters.
 pub(super) fn versions_prefix(model: &str) -> Vec<u8> {
     [model.as_bytes(), &[0]].concat()
 }

@@ -156,7 +156,7 @@ fn values(option: &Arg, value: &Value, path: &[&str]) -> Result<Vec<String>> {
     }
 }
 
-/// Whether the option takes `text`, asked of a parser that has nothing but this option.
+/// Checks that the option takes `text`, asked of a parser that has nothing but this option.
 fn check(option: &Arg, text: &str) -> Result<()> {
     let is_flag = matches!(option.get_action(), ArgAction::SetTrue | ArgAction::SetFalse);
     if is_flag {

@@ -35,7 +35,7 @@ pub enum Runs {
     Restore(One),
 }
 
-/// Which runs, in which order.
+/// A choice of runs, and their order.
 #[derive(Debug, Clone, Args)]
 pub struct List {
     /// Only runs that fit, such as "metrics.f1 > 0.85 and params.model = 'tfidf'"

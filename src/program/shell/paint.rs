@@ -8,7 +8,7 @@ use crate::{
     syntax::{self, TokenKind, sql},
 };
 
-/// What a piece of text is.
+/// The kind of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Paint {
     Keyword,

@@ -24,7 +24,7 @@ struct Condition {
     test: Test,
 }
 
-/// What a condition or an order looks at.
+/// The part of a run that a condition or an order looks at.
 #[derive(Debug, Clone, PartialEq)]
 enum Entity {
     Metric(String),
@@ -75,7 +75,7 @@ pub(super) struct Order {
     descending: bool,
 }
 
-/// What a run has under an order's key. Sorts numbers and texts, then NaN, then nothing.
+/// The value of a run under an order's key. Sorts numbers and texts, then NaN, then nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum SortKey {
     Number(f64),
@@ -91,7 +91,7 @@ enum Found<'a> {
 }
 
 impl Filter {
-    /// Whether all conditions hold. A condition on something that the run does not have is false,
+    /// True if all conditions hold. A condition on something that the run does not have is false,
     /// also `!=`, as in MLflow.
     pub(super) fn matches(&self, run_id: &str, run: &RunView) -> Result<bool, Malformed> {
         for Condition { entity, test } in &self.conditions {

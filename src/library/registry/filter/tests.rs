@@ -1,4 +1,4 @@
-//! What the search language accepts, what it refuses and how, and what it means for a run.
+//! Tests of the search language: the texts it accepts and refuses, and their meaning for a run.
 
 use std::collections::BTreeMap;
 

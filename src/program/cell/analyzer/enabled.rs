@@ -23,7 +23,7 @@ use crate::{
 /// a cell of stock evcxr runs.
 const MARK: &str = "TRIALBOOK_ANALYZER";
 
-/// What evcxr says where it knows nothing.
+/// The answer of evcxr where it knows nothing.
 const NOTHING: &str = "No documentation found";
 
 /// The crate that everything is in, to rust-analyzer alone.

@@ -35,7 +35,8 @@ use crate::{
 /// The environment variable that tells the child which prelude to load.
 const PRELUDE_ENV: &str = "TRIALBOOK_CELL_PRELUDE";
 
-/// How long a child may take to load the prelude. It takes milliseconds; a cold disk takes more.
+/// The time that a child may take to load the prelude. It takes milliseconds; a cold disk takes
+/// more.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// One thing that the child did.
@@ -57,15 +58,15 @@ pub(crate) struct Child {
     group: GroupId,
     socket: UnixStream,
     happened: Receiver<Happened>,
-    /// What was taken from the queue between cells and is for the next one.
+    /// The events that were taken from the queue between cells and are for the next one.
     held_back: VecDeque<Happened>,
     late: Arc<Mutex<Option<Late>>>,
     owners: Owners,
     n_answers: u64,
 }
 
-/// When the process was started as a cell's child, runs cells until its interpreter goes and never
-/// returns. To be called first in `main`.
+/// Runs cells until the interpreter goes, when the process was started as a cell's child, and then
+/// never returns. To be called first in `main`.
 // Calling into the prelude, which the compiler of this program never sees, cannot be checked.
 #[allow(unsafe_code)]
 pub fn serve_if_child() {
@@ -191,12 +192,12 @@ impl Child {
         let _ = self.ask(&asked);
     }
 
-    /// How many answers it was given.
+    /// The number of answers it was given.
     pub(crate) fn n_answers(&self) -> u64 {
         self.n_answers
     }
 
-    /// Where what its cells print belongs.
+    /// The owners of what its cells print.
     pub(crate) fn owners(&self) -> &Owners {
         &self.owners
     }
@@ -225,7 +226,7 @@ impl Child {
         }
     }
 
-    /// What happens next, or nothing within `limit`.
+    /// The next event, or nothing within `limit`.
     pub(crate) fn next(&mut self, limit: Duration) -> Option<Happened> {
         if let Some(happened) = self.held_back.pop_front() {
             return Some(happened);

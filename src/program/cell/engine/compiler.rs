@@ -15,26 +15,26 @@ use crate::{
     toolchain::GroupId,
 };
 
-/// How cells are compiled.
+/// The compiler of cells, with its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Compiler {
     /// The compiler.
     pub(crate) rustc: PathBuf,
     /// The prelude.
     pub(crate) prelude: PathBuf,
-    /// Where the crates are that the prelude is made of.
+    /// The folder of the crates that the prelude is made of.
     pub(crate) prelude_deps: PathBuf,
     /// The linker that comes with the compiler, where there is one.
     pub(crate) lld: Option<PathBuf>,
     /// The compiler's own helper routines, which a cell may need.
     pub(crate) builtins: Option<PathBuf>,
-    /// Where sources and cells are written.
+    /// The folder in which sources and cells are written.
     pub(crate) dir: PathBuf,
-    /// Whether a cell uses the generic functions that the prelude has already made.
+    /// True if a cell uses the generic functions that the prelude has already made.
     pub(crate) shares_generics: bool,
 }
 
-/// What differs between cells.
+/// The settings that differ between cells.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Settings {
     /// `-C opt-level`.
@@ -43,11 +43,11 @@ pub(crate) struct Settings {
     pub(crate) arguments: Vec<OsString>,
     /// More environment variables.
     pub(crate) environment: Vec<(String, String)>,
-    /// Whether rustc links the cell itself: it must, where the person's crates are linked in.
+    /// True if rustc links the cell itself: it must, where the person's crates are linked in.
     pub(crate) full_link: bool,
 }
 
-/// Why a program was not compiled.
+/// The reason why a program was not compiled.
 pub(crate) enum Refusal {
     /// It is wrong.
     Errors(Errors),

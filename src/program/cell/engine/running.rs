@@ -1,4 +1,4 @@
-//! What runs right now and how it is asked to stop, from any thread.
+//! The cell that runs right now, and the request that it stop, from any thread.
 
 use std::{
     os::unix::net::UnixStream,
@@ -16,11 +16,11 @@ pub(crate) struct Running(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether a cell runs at all: an interrupt while idle is for nobody.
+    /// True while a cell runs: an interrupt while idle is for nobody.
     busy: bool,
-    /// When the person first asked for the stop of this cell.
+    /// The time when the person first asked for the stop of this cell.
     interrupted: Option<Instant>,
-    /// Whether it has to stop at once.
+    /// True if it has to stop at once.
     has_no_grace: bool,
     command: Option<Interrupt>,
     groups: Vec<GroupId>,
@@ -60,12 +60,12 @@ impl Running {
         self.state().has_no_grace = true;
     }
 
-    /// Whether the running cell was asked to stop.
+    /// True if the running cell was asked to stop.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.state().interrupted.is_some()
     }
 
-    /// How long ago the running cell was asked to stop.
+    /// The time since the running cell was asked to stop.
     pub(crate) fn interrupted_for(&self) -> Option<Duration> {
         let state = self.state();
         let since = state.interrupted.map(|when| when.elapsed());

@@ -19,14 +19,14 @@ pub struct Cache {
     folder: PathBuf,
 }
 
-/// What lies in a cache.
+/// The content of a cache, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CacheStatistics {
-    /// How many crates, counted once for every way they were built.
+    /// The number of crates, counted once for every way they were built.
     pub n_entries: u64,
-    /// How much they take.
+    /// Their size.
     pub bytes: u64,
-    /// How often one needed not be built.
+    /// The number of times that one needed not be built.
     pub n_hits: u64,
 }
 
@@ -59,7 +59,7 @@ impl Cache {
         Ok(cache)
     }
 
-    /// Where cargo builds.
+    /// The folder in which cargo builds.
     pub(crate) fn target_dir(&self) -> PathBuf {
         self.folder.join("target")
     }
@@ -69,7 +69,7 @@ impl Cache {
         self.folder.join("uses")
     }
 
-    /// What lies in it.
+    /// Its content, in numbers.
     ///
     /// # Errors
     /// When it cannot be read.

@@ -23,13 +23,13 @@ pub(crate) struct Cargo<'a> {
     pub(crate) config: &'a Config,
     /// The package's folder.
     pub(crate) folder: &'a Path,
-    /// Where builds go.
+    /// The folder of builds.
     pub(crate) target_dir: &'a Path,
-    /// Who looks on.
+    /// The watcher of the build.
     pub(crate) watch: &'a Watch,
 }
 
-/// Which crate stands behind each name of `[dependencies]`.
+/// The crate behind each name of `[dependencies]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Direct {
     /// The name that cells use.
@@ -43,7 +43,7 @@ pub(crate) struct Direct {
 pub(crate) struct Made {
     /// In the order in which they were made.
     pub(crate) artifacts: Vec<Artifact>,
-    /// Where native libraries lie, as `-L` takes it.
+    /// The folders of native libraries, as `-L` takes them.
     pub(crate) native: Vec<String>,
 }
 
