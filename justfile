@@ -75,3 +75,7 @@ test-server *ARGS:
 # what libFuzzer makes up to send to the server, for so many seconds (needs a C++ compiler)
 fuzz SECONDS="60":
     bash tests/fuzz/run.sh {{SECONDS}}
+
+# draw the README's pictures anew: a shell session and the server's page (needs Chromium)
+pictures: build
+    bash docs/pictures/draw.sh
