@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::Book;
 use crate::{
     data::{
-        AddedColumn, AddedValues, Chunk, Dialect, RowsFormat, RowsReader, RowsWriter, STANDARD,
+        AddedColumn, AddedValues, Dialect, RowChunk, RowsFormat, RowsReader, RowsWriter, STANDARD,
         check_standard_streams, exists,
     },
     error::{Error, ErrorKind, Result},
@@ -140,7 +140,7 @@ impl PredictedFile {
     fn predict(
         &mut self,
         classifier: &dyn Classifier,
-        chunk: &Chunk,
+        chunk: &RowChunk,
     ) -> Result<Vec<Option<Prediction>>> {
         let is_given = |text: &&str| !text.trim().is_empty();
         let texts = || chunk.texts.iter().map(|text| text.as_deref().filter(is_given));

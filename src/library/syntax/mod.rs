@@ -4,5 +4,5 @@
 mod token;
 mod word;
 
-pub use token::{Token, TokenKind, tokens};
+pub use token::{SqlToken, SqlTokenKind, tokens};
 pub use word::{is_in_expression, is_keyword, offered};

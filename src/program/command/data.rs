@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use trialbook::{
-    data::{AddRequest, Dataset, KeepColumns, Source},
+    data::{AddRequest, Dataset, DatasetSource, KeepColumns},
     error::{Error, Result},
     output::Output,
 };
@@ -131,7 +131,8 @@ impl Data {
         match self {
             Self::Add(add) => add.run(session),
             Self::Sample(sample) => {
-                let request = AddRequest::new(Source::Sample { seed: AddRequest::DEFAULT_SEED });
+                let request =
+                    AddRequest::new(DatasetSource::Sample { seed: AddRequest::DEFAULT_SEED });
                 Ok(datasets.add(&sample.name, &request, &session.monitor)?.to_output())
             }
             Self::List => Ok(Dataset::list_output(&datasets.list()?)),
@@ -156,9 +157,9 @@ impl Data {
 impl Add {
     fn run(&self, session: &Session) -> Result<Output> {
         let source = match (&self.path, &self.train, &self.test) {
-            (Some(path), _, _) => Source::Path(path.clone()),
+            (Some(path), _, _) => DatasetSource::Path(path.clone()),
             (None, Some(train), Some(test)) => {
-                Source::Pair { train: train.clone(), test: test.clone() }
+                DatasetSource::Pair { train: train.clone(), test: test.clone() }
             }
             _ => {
                 return Err(Error::invalid("no data to add")

@@ -150,10 +150,10 @@ fn query(text: &str) -> Vec<Span> {
     sql::tokens(text)
         .filter_map(|token| {
             let paint = match token.kind {
-                sql::TokenKind::Comment => Paint::Remark,
-                sql::TokenKind::Text | sql::TokenKind::QuotedName => Paint::Text,
-                sql::TokenKind::Number => Paint::Number,
-                sql::TokenKind::Word if sql::is_keyword(token.text) => Paint::Keyword,
+                sql::SqlTokenKind::Comment => Paint::Remark,
+                sql::SqlTokenKind::Text | sql::SqlTokenKind::QuotedName => Paint::Text,
+                sql::SqlTokenKind::Number => Paint::Number,
+                sql::SqlTokenKind::Word if sql::is_keyword(token.text) => Paint::Keyword,
                 _ => return None,
             };
             Some((token.start..token.end(), paint))
