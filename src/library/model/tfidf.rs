@@ -17,7 +17,7 @@ use crate::{
     data::Split,
     error::Result,
     progress::Monitor,
-    text::{Counter, FittedVectorizer, Scratch},
+    text::{FeatureCounter, FittedVectorizer, LookupBuffers},
 };
 
 /// A trained baseline.
@@ -111,7 +111,7 @@ impl Fit for TfidfConfig {
     }
 }
 
-type Buffers = (Scratch, Counter);
+type Buffers = (LookupBuffers, FeatureCounter);
 
 thread_local! {
     /// Kept from one prediction to the next: fresh memory would cost more than the prediction.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    text::{Entry, FittedVectorizer, Parts},
+    text::{VocabularyEntry, FittedVectorizer, VocabularyParts},
 };
 
 const VOCABULARY_FILE: &str = "vocabulary.bin";
@@ -95,14 +95,14 @@ pub(super) fn save(
 }
 
 fn vocabulary_bytes(vectorizer: &FittedVectorizer) -> Vec<u8> {
-    let Parts { words, word_features, levels } = vectorizer.vocabulary().parts();
+    let VocabularyParts { words, word_features, levels } = vectorizer.vocabulary().parts();
     let mut writer = Writer::new(VOCABULARY_MAGIC);
     writer.u32s(&words.iter().map(|word| word.len() as u32).collect::<Vec<_>>());
     writer.u8s(&words.concat());
     writer.u32s(&word_features);
     writer.u64s(&[levels.len() as u64]);
     for level in levels {
-        let column = |part: fn(&Entry) -> u32| level.iter().map(part).collect::<Vec<_>>();
+        let column = |part: fn(&VocabularyEntry) -> u32| level.iter().map(part).collect::<Vec<_>>();
         writer.u32s(&column(|entry| entry.prefix));
         writer.u32s(&column(|entry| entry.word));
         writer.u32s(&column(|entry| entry.feature));
@@ -154,7 +154,7 @@ pub(super) fn load(files: &ModelFiles, header: &str) -> Result<Stored> {
     Ok(Stored { classes: common.classes, vectorizer, logistic })
 }
 
-fn read_vocabulary(bytes: &[u8]) -> Result<(Parts, Vec<u32>)> {
+fn read_vocabulary(bytes: &[u8]) -> Result<(VocabularyParts, Vec<u32>)> {
     let mut reader = Reader::new(bytes, VOCABULARY_MAGIC, VOCABULARY_FILE)?;
     let lengths = reader.read_u32s()?;
     let text = reader.read_u8s()?;
@@ -184,10 +184,10 @@ fn read_vocabulary(bytes: &[u8]) -> Result<(Parts, Vec<u32>)> {
         }
         let entries = prefixes.into_iter().zip(words).zip(features);
         levels.push(
-            entries.map(|((prefix, word), feature)| Entry { prefix, word, feature }).collect(),
+            entries.map(|((prefix, word), feature)| VocabularyEntry { prefix, word, feature }).collect(),
         );
     }
     let text_counts = reader.read_u32s()?;
     reader.finish()?;
-    Ok((Parts { words, word_features, levels }, text_counts))
+    Ok((VocabularyParts { words, word_features, levels }, text_counts))
 }

@@ -75,7 +75,7 @@ pub struct WordPiece {
     json: String,
 }
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl WordPiece {
     /// Reads a `tokenizer.json`.
@@ -317,7 +317,7 @@ impl WordPiece {
 }
 
 /// The number of occurrences of each word, as BERT cleans, lower-cases and separates them.
-fn count_words(texts: &[String]) -> std::result::Result<BTreeMap<String, u64>, Cause> {
+fn count_words(texts: &[String]) -> std::result::Result<BTreeMap<String, u64>, BoxError> {
     let normalizer = Cleaning::default().normalizer();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for text in texts {
@@ -379,7 +379,7 @@ fn finish(tokenizer: &mut Tokenizer) -> Result<()> {
     Ok(())
 }
 
-fn unusable(what: &str, source: Cause) -> Error {
+fn unusable(what: &str, source: BoxError) -> Error {
     Error::invalid(format!("the tokenizer cannot be used: {what}")).with_source(source)
 }
 
