@@ -5,7 +5,7 @@
 mod cross_validate;
 #[cfg(feature = "neural")]
 mod import;
-mod judgement;
+mod measurements;
 mod measured;
 mod predict_file;
 mod registering;
