@@ -14,7 +14,7 @@ use tokenizers::{
 };
 
 use super::{known::KnownTokens, merges};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, ErrorKind, Result};
 
 const PADDING: &str = "[PAD]";
 const UNKNOWN: &str = "[UNK]";
@@ -74,8 +74,6 @@ pub struct WordPiece {
     /// The text of `tokenizer.json`, without the truncation that [`WordPiece::encode`] does.
     json: String,
 }
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl WordPiece {
     /// Reads a `tokenizer.json`.
@@ -317,7 +315,7 @@ impl WordPiece {
 }
 
 /// The number of occurrences of each word, as BERT cleans, lower-cases and separates them.
-fn count_words(texts: &[String]) -> std::result::Result<BTreeMap<String, u64>, BoxError> {
+fn count_words(texts: &[String]) -> Result<BTreeMap<String, u64>, BoxError> {
     let normalizer = Cleaning::default().normalizer();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for text in texts {

@@ -14,9 +14,9 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
-use self::pickle::{BoxError, Pickle, View};
+use self::pickle::{Pickle, View};
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{BoxError, Error, ErrorKind, Result},
     model::neural::tensors::{MappedFile, FileTensor, Tensors},
 };
 
@@ -40,7 +40,7 @@ pub(super) fn read(path: &Path) -> Result<Tensors> {
 /// The place in the file of the bytes of every storage.
 type Storages = HashMap<String, Range<usize>>;
 
-fn tensors(file: &Arc<MappedFile>) -> std::result::Result<Tensors, BoxError> {
+fn tensors(file: &Arc<MappedFile>) -> Result<Tensors, BoxError> {
     let bytes = file.bytes();
     let (pickle, storages) =
         if bytes.starts_with(&LEGACY) { one_after_another(bytes)? } else { archive(bytes)? };
@@ -54,7 +54,7 @@ fn tensors(file: &Arc<MappedFile>) -> std::result::Result<Tensors, BoxError> {
 
 /// A zip archive whose entries are not compressed: `NAME/data.pkl`, and `NAME/data/KEY` for every
 /// storage.
-fn archive(bytes: &[u8]) -> std::result::Result<(Pickle, Storages), BoxError> {
+fn archive(bytes: &[u8]) -> Result<(Pickle, Storages), BoxError> {
     let mut archive = ZipArchive::new(Cursor::new(bytes))?;
     let mut entries = Storages::new();
     for entry_idx in 0..archive.len() {
@@ -85,9 +85,9 @@ fn archive(bytes: &[u8]) -> std::result::Result<(Pickle, Storages), BoxError> {
 
 /// Five pickles (a number that means this format, its version, the system, the state dict, the
 /// storages' keys), then every storage in the order of the keys: how many numbers, and they.
-fn one_after_another(bytes: &[u8]) -> std::result::Result<(Pickle, Storages), BoxError> {
+fn one_after_another(bytes: &[u8]) -> Result<(Pickle, Storages), BoxError> {
     let mut at = 0;
-    let mut next = || -> std::result::Result<Pickle, BoxError> {
+    let mut next = || -> Result<Pickle, BoxError> {
         let pickle = Pickle::read(&bytes[at..])?;
         at += pickle.n_bytes;
         Ok(pickle)
@@ -138,7 +138,7 @@ fn tensor(
     file: &Arc<MappedFile>,
     view: &View,
     storages: &Storages,
-) -> std::result::Result<FileTensor, BoxError> {
+) -> Result<FileTensor, BoxError> {
     let View { storage, offset, shape, strides } = view;
     let dtype = dtype(&storage.class)
         .ok_or_else(|| format!("the type of its numbers, {}, is not supported", storage.class))?;

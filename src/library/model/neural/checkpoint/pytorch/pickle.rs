@@ -4,9 +4,10 @@
 
 use std::{collections::HashMap, rc::Rc};
 
-/// The reason why a file cannot be read.
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Result<T> = std::result::Result<T, BoxError>;
+use crate::error::{BoxError, Result};
+
+/// A result whose error says why a file cannot be read.
+type PickleResult<T> = Result<T, BoxError>;
 
 /// A row of numbers in the file, which tensors are views of.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Pickle {
     ///
     /// # Errors
     /// When it is cut off or does something that no `torch.save` has it do.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+    pub(super) fn read(bytes: &[u8]) -> PickleResult<Self> {
         let mut machine = Machine { bytes, ..Machine::default() };
         while machine.step()? {}
         let root = machine.pop()?;
@@ -72,7 +73,7 @@ impl Pickle {
     }
 
     /// The tensors of the dict that it is, and of dicts in it by the path to them.
-    pub(super) fn tensors(&self) -> Result<Vec<(String, Rc<View>)>> {
+    pub(super) fn tensors(&self) -> PickleResult<Vec<(String, Rc<View>)>> {
         let PickleValue::Dict(root) = self.root else {
             return Err("it holds no dict of tensors".into());
         };
@@ -138,7 +139,7 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     /// One instruction; false when it was the last.
-    fn step(&mut self) -> Result<bool> {
+    fn step(&mut self) -> PickleResult<bool> {
         match self.byte()? {
             b'.' => return Ok(false),
             // What says how the pickle is laid out.
@@ -303,7 +304,7 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    fn call(&mut self, function: &PickleValue, arguments: &PickleValue) -> Result<PickleValue> {
+    fn call(&mut self, function: &PickleValue, arguments: &PickleValue) -> PickleResult<PickleValue> {
         let (PickleValue::Global(name), PickleValue::Items(arguments)) = (function, arguments) else {
             return Ok(PickleValue::Other);
         };
@@ -322,7 +323,7 @@ impl<'a> Machine<'a> {
                     },
                     _ => Err("a dict is not made of pairs"),
                 };
-                let entries: std::result::Result<_, _> =
+                let entries: Result<_, _> =
                     self.items[*list].iter().map(pair).collect();
                 self.dicts.push(entries?);
                 Ok(PickleValue::Dict(self.dicts.len() - 1))
@@ -357,7 +358,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The storage outside of the pickle: `("storage", class, key, device, number of elements)`.
-    fn storage(&mut self, id: &PickleValue) -> Result<PickleValue> {
+    fn storage(&mut self, id: &PickleValue) -> PickleResult<PickleValue> {
         let PickleValue::Items(id) = id else { return Ok(PickleValue::Other) };
         match &self.items[*id][..] {
             [PickleValue::Text(kind), PickleValue::Global(class), PickleValue::Text(key), _, _, rest @ ..]
@@ -375,7 +376,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn sizes(&self, items: usize) -> Result<Vec<usize>> {
+    fn sizes(&self, items: usize) -> PickleResult<Vec<usize>> {
         let size = |value: &PickleValue| match value {
             PickleValue::Int(size) => Ok(usize::try_from(*size)?),
             _ => Err("a shape holds something that is not a number".into()),
@@ -383,7 +384,7 @@ impl<'a> Machine<'a> {
         self.items[items].iter().map(size).collect()
     }
 
-    fn append(&mut self, new: Vec<PickleValue>) -> Result<()> {
+    fn append(&mut self, new: Vec<PickleValue>) -> PickleResult<()> {
         match *self.top()? {
             PickleValue::Items(list) => self.items[list].extend(new),
             // Of a class of its own.
@@ -393,7 +394,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn set(&mut self, new: Vec<(PickleValue, PickleValue)>) -> Result<()> {
+    fn set(&mut self, new: Vec<(PickleValue, PickleValue)>) -> PickleResult<()> {
         match *self.top()? {
             PickleValue::Dict(dict) => self.dicts[dict].extend(new),
             PickleValue::Other => {}
@@ -412,35 +413,35 @@ impl<'a> Machine<'a> {
         self.stack.push(PickleValue::Dict(self.dicts.len() - 1));
     }
 
-    fn recall(&mut self, slot: u32) -> Result<()> {
+    fn recall(&mut self, slot: u32) -> PickleResult<()> {
         let value =
             self.memo.get(&slot).ok_or_else(|| format!("no value was stored in slot {slot}"))?;
         self.stack.push(value.clone());
         Ok(())
     }
 
-    fn top(&self) -> Result<&PickleValue> {
+    fn top(&self) -> PickleResult<&PickleValue> {
         self.stack.last().ok_or_else(underflow)
     }
 
-    fn pop(&mut self) -> Result<PickleValue> {
+    fn pop(&mut self) -> PickleResult<PickleValue> {
         self.stack.pop().ok_or_else(underflow)
     }
 
-    fn pop_marked(&mut self) -> Result<Vec<PickleValue>> {
+    fn pop_marked(&mut self) -> PickleResult<Vec<PickleValue>> {
         let start = self.marks.pop().filter(|start| *start <= self.stack.len());
         Ok(self.stack.split_off(start.ok_or_else(underflow)?))
     }
 
-    fn byte(&mut self) -> Result<u8> {
+    fn byte(&mut self) -> PickleResult<u8> {
         Ok(self.array::<1>()?[0])
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    fn array<const N: usize>(&mut self) -> PickleResult<[u8; N]> {
         Ok(self.take(N as u64)?.try_into().expect("as many bytes as were asked for"))
     }
 
-    fn take(&mut self, n_bytes: u64) -> Result<&'a [u8]> {
+    fn take(&mut self, n_bytes: u64) -> PickleResult<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let taken = usize::try_from(n_bytes).ok().and_then(|n_bytes| rest.get(..n_bytes));
         let taken = taken.ok_or("the pickle is cut off")?;
@@ -448,14 +449,14 @@ impl<'a> Machine<'a> {
         Ok(taken)
     }
 
-    fn line(&mut self) -> Result<&'a str> {
+    fn line(&mut self) -> PickleResult<&'a str> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|byte| *byte == b'\n').ok_or("the pickle is cut off")?;
         self.at += end + 1;
         Ok(std::str::from_utf8(&rest[..end])?)
     }
 
-    fn text(&mut self, n_bytes: u64) -> Result<()> {
+    fn text(&mut self, n_bytes: u64) -> PickleResult<()> {
         let text = std::str::from_utf8(self.take(n_bytes)?)?.into();
         self.stack.push(PickleValue::Text(text));
         Ok(())
@@ -477,7 +478,7 @@ fn long(bytes: &[u8]) -> PickleValue {
     PickleValue::Int(i64::from_le_bytes(filled))
 }
 
-fn pairs(items: Vec<PickleValue>) -> Result<Vec<(PickleValue, PickleValue)>> {
+fn pairs(items: Vec<PickleValue>) -> PickleResult<Vec<(PickleValue, PickleValue)>> {
     if !items.len().is_multiple_of(2) {
         return Err("a dict has a key without a value".into());
     }
