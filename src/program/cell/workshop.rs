@@ -16,7 +16,7 @@ use crate::{
         engine::{Compiler, Engine, Parts, Running},
         options::Options,
     },
-    toolchain::{Lookup, Prelude, Profile, Toolchain},
+    toolchain::{Lookup, InstalledPrelude, BuildProfile, RustToolchain},
 };
 
 /// The folder in which a session compiles. Removed with it; what a killed session left is removed
@@ -77,8 +77,8 @@ fn sweep(root: &Path) {
 /// # Errors
 /// When one of them is not.
 pub(crate) fn find(options: &Options, running: &Running, folder: &Folder) -> Result<Engine> {
-    let toolchain = Toolchain::detect()?;
-    match Prelude::find(&toolchain) {
+    let toolchain = RustToolchain::detect()?;
+    match InstalledPrelude::find(&toolchain) {
         Lookup::Fresh(prelude) => assemble(options, running, folder, &toolchain, prelude),
         Lookup::Stale { .. } | Lookup::Missing => {
             Err(Error::new(ErrorKind::Unavailable, "the prelude is not built yet")
@@ -99,12 +99,12 @@ pub(crate) fn open(
     toolchain: Option<&str>,
     monitor: &Monitor,
 ) -> Result<Engine> {
-    let toolchain = toolchain.map_or_else(Toolchain::detect, Toolchain::named)?;
-    let prelude = match Prelude::find(&toolchain) {
+    let toolchain = toolchain.map_or_else(RustToolchain::detect, RustToolchain::named)?;
+    let prelude = match InstalledPrelude::find(&toolchain) {
         Lookup::Fresh(prelude) => prelude,
         // One built from other sources may speak another language than this program.
         Lookup::Stale { .. } | Lookup::Missing => {
-            Prelude::build(&toolchain, Profile::of_this_program(), monitor)?
+            InstalledPrelude::build(&toolchain, BuildProfile::of_this_program(), monitor)?
         }
     };
     assemble(options, running, folder, &toolchain, prelude)
@@ -114,8 +114,8 @@ fn assemble(
     options: &Options,
     running: &Running,
     folder: &Folder,
-    toolchain: &Toolchain,
-    prelude: Prelude,
+    toolchain: &RustToolchain,
+    prelude: InstalledPrelude,
 ) -> Result<Engine> {
     folder.make()?;
     let tools = toolchain.lib_dir.parent().map(|parent| parent.join("bin/gcc-ld/ld.lld"));
@@ -144,7 +144,7 @@ fn assemble(
             // An optimised prelude has few generic functions to offer, and a cell of frames finds
             // half of what it needs among them. One that is not has so many that looking for them
             // takes a quarter of a second, however small the cell.
-            shares_generics: prelude.profile == Profile::Release,
+            shares_generics: prelude.profile == BuildProfile::Release,
         },
         prelude,
         library_dirs: vec![toolchain.lib_dir.clone()],

@@ -14,7 +14,7 @@ use trialbook::{
     figure::hex,
 };
 
-use super::{package::Package, profile::Profile, rust::Toolchain};
+use super::{package::Package, profile::BuildProfile, rust::RustToolchain};
 
 /// The file's name in a prelude's folder.
 pub(super) const MANIFEST: &str = "prelude.json";
@@ -24,7 +24,7 @@ const SCHEMA: u32 = 1;
 
 /// What a prelude is and what it was built from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct PreludeManifest {
     schema: u32,
     /// The compiler's release: `1.95.0`.
     pub rustc: String,
@@ -37,7 +37,7 @@ pub struct Manifest {
     /// The features of this package it was built with.
     pub features: Vec<String>,
     /// How far it is optimised.
-    pub profile: Profile,
+    pub profile: BuildProfile,
     /// The folder of sources.
     pub source: PathBuf,
     /// When it was finished, in milliseconds since the Unix epoch.
@@ -67,8 +67,8 @@ pub(super) struct SourceFile {
 }
 
 /// What was built, before anyone knows how large it is.
-pub(super) struct Built {
-    pub(super) profile: Profile,
+pub(super) struct BuiltPrelude {
+    pub(super) profile: BuildProfile,
     pub(super) source: PathBuf,
     pub(super) files: Vec<SourceFile>,
     pub(super) built_ms: i64,
@@ -79,9 +79,9 @@ pub(super) struct Built {
     pub(super) packages: Vec<Package>,
 }
 
-impl Manifest {
+impl PreludeManifest {
     /// The manifest of what `toolchain` has just built.
-    pub(super) fn new(toolchain: &Toolchain, built: Built) -> Self {
+    pub(super) fn new(toolchain: &RustToolchain, built: BuiltPrelude) -> Self {
         Self {
             schema: SCHEMA,
             rustc: toolchain.version.clone(),
@@ -121,7 +121,7 @@ impl Manifest {
     }
 
     /// Whether cells of this program, compiled by `toolchain`, can use the prelude.
-    pub(super) fn fits(&self, toolchain: &Toolchain) -> bool {
+    pub(super) fn fits(&self, toolchain: &RustToolchain) -> bool {
         self.rustc == toolchain.version
             && self.rustc_commit == toolchain.commit
             && self.host == toolchain.host

@@ -18,7 +18,7 @@ const SOURCE_ENV: &str = "TRIALBOOK_SOURCE";
 
 /// Every folder that building and finding a prelude needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct BuildFolders {
     /// The sources of trialbook, the root of its workspace.
     pub(super) source: PathBuf,
     /// Cargo's target folder.
@@ -29,7 +29,7 @@ pub(super) struct Place {
     pub(super) is_debug: Option<bool>,
 }
 
-impl Place {
+impl BuildFolders {
     /// The folders as this process stands. Inside a target folder that folder is used, so that
     /// cargo finds every dependency built; an installed program builds in the user's cache.
     pub(super) fn of_this_process() -> Self {

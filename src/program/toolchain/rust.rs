@@ -19,7 +19,7 @@ const INSTALL: &str = "install Rust from https://rustup.rs; commands (`:help`) w
 
 /// One installed compiler and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Toolchain {
+pub struct RustToolchain {
     /// The compiler itself.
     pub rustc: PathBuf,
     /// Cargo, which only building needs.
@@ -36,7 +36,7 @@ pub struct Toolchain {
     pub lib_dir: PathBuf,
 }
 
-impl Toolchain {
+impl RustToolchain {
     /// The compiler that a build in the current folder would use.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ use crate::{
         failure::{Failure, FailureKind},
         front::{Event, Front, Stream},
     },
-    toolchain::Prelude,
+    toolchain::InstalledPrelude,
 };
 
 /// Compiles and runs Rust.
@@ -90,7 +90,7 @@ pub(crate) struct Engine {
     /// The reason why a variable that once was is no more.
     gone: BTreeMap<String, String>,
     // While it lives, nobody clears the prelude away.
-    prelude: Prelude,
+    prelude: InstalledPrelude,
 }
 
 /// The parts of an engine.
@@ -98,7 +98,7 @@ pub(crate) struct Parts {
     /// The compiler with its prelude.
     pub(crate) compiler: Compiler,
     /// The prelude that the compiler uses.
-    pub(crate) prelude: Prelude,
+    pub(crate) prelude: InstalledPrelude,
     /// The folders of the shared objects that a child loads.
     pub(crate) library_dirs: Vec<PathBuf>,
     /// The store that cells open by default.
@@ -522,7 +522,7 @@ impl Engine {
     }
 
     /// The prelude that cells are compiled against.
-    pub(crate) fn prelude(&self) -> &Prelude {
+    pub(crate) fn prelude(&self) -> &InstalledPrelude {
         &self.prelude
     }
 

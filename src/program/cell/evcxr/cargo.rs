@@ -13,7 +13,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::{
     cell::evcxr::{Config, Watch},
-    toolchain::{Artifact, Group, Message, forget_outer_cargo},
+    toolchain::{CompilerArtifact, ProcessGroup, CargoMessage, forget_outer_cargo},
 };
 
 /// One package folder and how it is built.
@@ -42,7 +42,7 @@ pub(crate) struct Direct {
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     /// In the order in which they were made.
-    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) artifacts: Vec<CompilerArtifact>,
     /// The folders of native libraries, as `-L` takes them.
     pub(crate) native: Vec<String>,
 }
@@ -147,7 +147,7 @@ impl Cargo<'_> {
 
     fn run(&self, mut command: Command) -> Result<Finished> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut cargo = Group::spawn(&mut command).map_err(no_toolchain)?;
+        let mut cargo = ProcessGroup::spawn(&mut command).map_err(no_toolchain)?;
         let stdout = cargo.stdout();
         let stderr = cargo.stderr();
         thread::scope(|scope| {
@@ -184,10 +184,10 @@ impl Made {
         let mut made = Self::default();
         // Whatever a build script prints comes on the same stream.
         for line in messages.split(|byte| *byte == b'\n') {
-            match Message::read(line)? {
-                Message::Artifact(artifact) => made.artifacts.push(artifact),
-                Message::BuildScript(script) => made.native.extend(script.linked_paths),
-                Message::Diagnostic(_) | Message::Other => {}
+            match CargoMessage::read(line)? {
+                CargoMessage::Artifact(artifact) => made.artifacts.push(artifact),
+                CargoMessage::BuildScript(script) => made.native.extend(script.linked_paths),
+                CargoMessage::Diagnostic(_) | CargoMessage::Other => {}
             }
         }
         Ok(made)
