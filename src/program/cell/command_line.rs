@@ -23,7 +23,7 @@ use super::{
     verbs,
     words::words,
 };
-use crate::command::{self, Command, Request, Servers, Session};
+use crate::command::{self, Command, CommandRequest, Servers, Session};
 
 /// The time that an interrupt may go unnoticed by who waits for a command.
 const POLL: Duration = Duration::from_millis(20);
@@ -45,8 +45,8 @@ pub(crate) fn run_command(
         check_verb(verb)?;
     }
     let (command, json) = match command::request(&words)? {
-        Request::Run { command, json } => (command, json),
-        Request::Help(text) => {
+        CommandRequest::Run { command, json } => (command, json),
+        CommandRequest::Help(text) => {
             front.event(Event::Page(Content::text(text)));
             return Ok(());
         }

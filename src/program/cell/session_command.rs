@@ -21,7 +21,7 @@ use super::{
     verbs::{self, Verb},
     words::Words,
 };
-use crate::command::{self, Request};
+use crate::command::{self, CommandRequest};
 
 /// Whoever runs cells.
 pub(crate) trait SessionHost {
@@ -203,8 +203,8 @@ fn help(words: &[String]) -> Result<String> {
                 .to_owned())
         }
         _ => match command::request(&[&words[..], &["--help"]].concat())? {
-            Request::Help(text) => Ok(text),
-            Request::Run { .. } => {
+            CommandRequest::Help(text) => Ok(text),
+            CommandRequest::Run { .. } => {
                 Err(Error::invalid(format!("there is no help on {:?}", words.join(" "))))
             }
         },
