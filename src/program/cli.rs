@@ -26,7 +26,7 @@ use trialbook::{
 };
 
 use crate::{
-    cell::{Failure, FailureKind, Options},
+    cell::{CellFailure, FailureKind, Options},
     command::{Command, Interim, Session, hint_of},
     kernel::Kernel,
     shell::{self, Bar, Terminal},
@@ -277,7 +277,7 @@ fn run_cells(
     }
 }
 
-fn exit_code(failure: &Failure) -> ExitCode {
+fn exit_code(failure: &CellFailure) -> ExitCode {
     match failure.kind {
         FailureKind::Blocked => ExitCode::from(3),
         FailureKind::Interrupted => ExitCode::from(130),

@@ -17,7 +17,7 @@ use trialbook::{
 };
 
 use super::{
-    failure::Failure,
+    failure::CellFailure,
     front::{Event, Front},
     mistyped::check_verb,
     verbs,
@@ -38,7 +38,7 @@ pub(crate) fn run_command(
     servers: &Servers,
     interrupt: &Interrupt,
     front: &Arc<dyn Front>,
-) -> Result<(), Failure> {
+) -> Result<(), CellFailure> {
     let words = words(line, sql_flag_takes_value)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let Some(verb) = words.first() {
@@ -60,7 +60,7 @@ pub(crate) fn run_command(
     session.servers = Some(servers.clone());
     let output = run(command, session, interrupt)?;
     if output.outcome() == Outcome::Blocked {
-        return Err(Failure::blocked(&output));
+        return Err(CellFailure::blocked(&output));
     }
     show(&output, json, front);
     Ok(())

@@ -29,9 +29,9 @@ pub mod analyzer;
 
 pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Completions, RustHelp};
 pub use engine::serve_if_child;
-pub use failure::{Failure, FailureKind};
-pub use front::{Event, Front, InputRequest, Stream};
-pub use history::{Entry, History};
+pub use failure::{CellFailure, FailureKind};
+pub use front::{Event, Front, InputRequest, OutputStream};
+pub use history::{HistoryEntry, History};
 pub use interpreter::{Interpreter, Interrupter};
 pub use options::Options;
 pub use progress::DisplayProgress;

@@ -13,7 +13,7 @@ use trialbook::{
 
 use crate::{
     cell::{
-        engine::{Compiler, Engine, Parts, Running},
+        engine::{Compiler, Engine, EngineParts, Running},
         options::Options,
     },
     toolchain::{Lookup, InstalledPrelude, BuildProfile, RustToolchain},
@@ -22,11 +22,11 @@ use crate::{
 /// The folder in which a session compiles. Removed with it; what a killed session left is removed
 /// by the next.
 #[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct SessionFolder(PathBuf);
 
 const PREFIX: &str = "trialbook-session-";
 
-impl Folder {
+impl SessionFolder {
     /// A folder of this process's own below `root`, or below the system's for temporary files. It is
     /// made when first used.
     pub(crate) fn new(root: Option<&Path>) -> Self {
@@ -47,7 +47,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for SessionFolder {
     fn drop(&mut self) {
         // It may never have been made.
         let _ = fs::remove_dir_all(&self.0);
@@ -76,7 +76,7 @@ fn sweep(root: &Path) {
 ///
 /// # Errors
 /// When one of them is not.
-pub(crate) fn find(options: &Options, running: &Running, folder: &Folder) -> Result<Engine> {
+pub(crate) fn find(options: &Options, running: &Running, folder: &SessionFolder) -> Result<Engine> {
     let toolchain = RustToolchain::detect()?;
     match InstalledPrelude::find(&toolchain) {
         Lookup::Fresh(prelude) => assemble(options, running, folder, &toolchain, prelude),
@@ -95,7 +95,7 @@ pub(crate) fn find(options: &Options, running: &Running, folder: &Folder) -> Res
 pub(crate) fn open(
     options: &Options,
     running: &Running,
-    folder: &Folder,
+    folder: &SessionFolder,
     toolchain: Option<&str>,
     monitor: &Monitor,
 ) -> Result<Engine> {
@@ -113,7 +113,7 @@ pub(crate) fn open(
 fn assemble(
     options: &Options,
     running: &Running,
-    folder: &Folder,
+    folder: &SessionFolder,
     toolchain: &RustToolchain,
     prelude: InstalledPrelude,
 ) -> Result<Engine> {
@@ -132,7 +132,7 @@ fn assemble(
         .flatten()
         .map(|entry| entry.path())
         .find(is_builtins);
-    Ok(Engine::new(Parts {
+    Ok(Engine::new(EngineParts {
         compiler: Compiler {
             rustc: toolchain.rustc.clone(),
             prelude: prelude.dylib.clone(),

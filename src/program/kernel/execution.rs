@@ -19,7 +19,7 @@ use super::{
     question::Questions,
     wire::Outbox,
 };
-use crate::cell::{Failure, FailureKind, Front, History, Interpreter};
+use crate::cell::{CellFailure, FailureKind, Front, History, Interpreter};
 
 /// The compiler is got ready this long after the start, so that it does not slow down the answer to
 /// the first `kernel_info_request`.
@@ -139,7 +139,7 @@ impl Execution {
         } else {
             match request.content::<Cell>() {
                 Ok(cell) => self.execute(request, &cell),
-                Err(error) => self.error_reply(&Failure::from(error)),
+                Err(error) => self.error_reply(&CellFailure::from(error)),
             }
         };
         self.links.shell.send(request.reply_json(reply));
@@ -200,7 +200,7 @@ impl Execution {
     }
 
     /// A bug that panics costs its cell, not the session.
-    fn interpret(&mut self, code: &str, front: &Arc<dyn Front>) -> Result<(), Failure> {
+    fn interpret(&mut self, code: &str, front: &Arc<dyn Front>) -> Result<(), CellFailure> {
         let interpreter = &mut self.interpreter;
         catch_unwind(AssertUnwindSafe(|| interpreter.execute(code, front))).unwrap_or_else(
             |panic| {
@@ -210,7 +210,7 @@ impl Execution {
                     .or_else(|| panic.downcast_ref::<&str>().copied())
                     .unwrap_or("no message");
                 let message = format!("the command panicked: {said} (this is a bug of trialbook)");
-                Err(Failure::new(FailureKind::Panic, "panic", message))
+                Err(CellFailure::new(FailureKind::Panic, "panic", message))
             },
         )
     }
@@ -244,7 +244,7 @@ impl Execution {
         values
     }
 
-    fn error_reply(&self, failure: &Failure) -> Value {
+    fn error_reply(&self, failure: &CellFailure) -> Value {
         let mut reply = message::failure_fields(failure);
         reply.extend([
             ("status".to_owned(), "error".into()),

@@ -14,7 +14,7 @@ use super::{
     publisher::Publisher,
     question::Questions,
 };
-use crate::cell::{DisplayProgress, Event, Front, InputRequest, document::Kept};
+use crate::cell::{DisplayProgress, Event, Front, InputRequest, document::CellOutputs};
 
 /// The rights and the manner of the running cell.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ pub(super) struct CellFront {
 /// The content that the cell has shown so far, progress left out.
 #[derive(Default)]
 struct Shown {
-    kept: Kept,
+    kept: CellOutputs,
     /// Front ends were told to clear when the next thing is shown.
     is_clearing: bool,
 }
@@ -192,7 +192,7 @@ impl Front for ValueFront {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cell::Stream;
+    use crate::cell::OutputStream;
 
     #[test]
     fn what_stood_beside_a_progress_display_is_shown_again() {
@@ -200,13 +200,13 @@ mod tests {
         let clear = Event::Clear { wait: true };
         assert_eq!(withdrawn(&mut shown, "p".to_owned()), std::slice::from_ref(&clear));
         assert!(shown.is_clearing, "nothing has come in its place yet");
-        let text = Event::Stream(Stream::Stdout, b"before".to_vec());
+        let text = Event::Stream(OutputStream::Stdout, b"before".to_vec());
         let table = Event::Display { content: Content::text("table"), id: None };
         shown.kept.keep(&text);
         shown.kept.keep(&table);
         assert_eq!(withdrawn(&mut shown, "p".to_owned()), [clear, text, table]);
         assert!(!shown.is_clearing);
-        shown.kept.keep(&Event::Stream(Stream::Stdout, vec![b'x'; 2 << 20]));
+        shown.kept.keep(&Event::Stream(OutputStream::Stdout, vec![b'x'; 2 << 20]));
         let instead = Event::Update { content: Content::text(""), id: "p".to_owned() };
         assert_eq!(withdrawn(&mut shown, "p".to_owned()), [instead]);
     }

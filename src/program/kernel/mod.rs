@@ -46,7 +46,7 @@ use self::{
     service::{Service, Stop},
     wire::{Outbox, Sockets},
 };
-use crate::cell::{Failure, History, Interpreter, Options};
+use crate::cell::{CellFailure, History, Interpreter, Options};
 
 /// The time that the running cell may take to tidy up when the kernel ends.
 const LAST_CELL: Duration = Duration::from_millis(1500);
@@ -196,7 +196,7 @@ fn start_assistance(assistance: Assistance, links: Links) -> Result<mpsc::Sender
         assistance.run(&requests, |request, answer| {
             let reply = match answer {
                 Ok(content) => request.reply_json(content),
-                Err(error) => request.reply_failure(&Failure::from(error)),
+                Err(error) => request.reply_failure(&CellFailure::from(error)),
             };
             links.shell.send(reply);
             service::done(&links, request);

@@ -17,7 +17,7 @@ use super::{
     message::{self, EXECUTE, Request},
     text::Text,
 };
-use crate::cell::Stream;
+use crate::cell::OutputStream;
 
 /// The time that text waits for more.
 const BATCH_TIME: Duration = Duration::from_millis(20);
@@ -34,7 +34,7 @@ enum Publication {
     Message(Box<JupyterMessage>),
     Text {
         parent: Arc<Request>,
-        stream: Stream,
+        stream: OutputStream,
         bytes: Vec<u8>,
     },
     /// The request is over: what was held over will never be whole.
@@ -72,7 +72,7 @@ impl Publisher {
 
     /// Publishes what a stream of the cell printed. Waits while the front ends are far behind, so
     /// that a cell that prints for ever does not fill the memory; never call it from a socket's task.
-    pub(super) fn print(&self, parent: &Arc<Request>, stream: Stream, bytes: Vec<u8>) {
+    pub(super) fn print(&self, parent: &Arc<Request>, stream: OutputStream, bytes: Vec<u8>) {
         while self.n_waiting_bytes.load(Ordering::Relaxed) > ROOM_BYTES && !self.queue.is_closed() {
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -109,7 +109,7 @@ struct Socket {
 /// Text that waits for more.
 struct Batch {
     parent: Arc<Request>,
-    stream: Stream,
+    stream: OutputStream,
     text: String,
     due: Instant,
 }
@@ -162,7 +162,7 @@ impl Socket {
         }
     }
 
-    async fn append(&mut self, parent: Arc<Request>, stream: Stream, bytes: &[u8]) {
+    async fn append(&mut self, parent: Arc<Request>, stream: OutputStream, bytes: &[u8]) {
         let goes_on = self
             .batch
             .as_ref()
@@ -177,8 +177,8 @@ impl Socket {
             due: Instant::now() + BATCH_TIME,
         });
         let text = match stream {
-            Stream::Stdout => &mut self.texts[0],
-            Stream::Stderr => &mut self.texts[1],
+            OutputStream::Stdout => &mut self.texts[0],
+            OutputStream::Stderr => &mut self.texts[1],
         };
         text.push(bytes, &mut batch.text);
         if batch.text.len() >= BATCH_BYTES {
@@ -196,7 +196,7 @@ impl Socket {
     }
 
     async fn finish_texts(&mut self, request: &Request) {
-        for (stream, text) in [Stream::Stdout, Stream::Stderr].into_iter().zip(0..) {
+        for (stream, text) in [OutputStream::Stdout, OutputStream::Stderr].into_iter().zip(0..) {
             let mut rest = String::new();
             self.texts[text].finish(&mut rest);
             if !rest.is_empty() {

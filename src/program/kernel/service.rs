@@ -25,7 +25,7 @@ use super::{
     message::{self, EXECUTE, Request},
     wire::{Outbox, receive},
 };
-use crate::cell::{Assistant, Failure, Interrupter};
+use crate::cell::{Assistant, CellFailure, Interrupter};
 
 /// An interrupt that comes just when a cell begins is repeated after this time.
 const BEGINNING: Duration = Duration::from_millis(50);
@@ -150,7 +150,7 @@ impl Service {
             Err(error) => {
                 tracing::warn!(kind = request.kind(), error = %error.chain(), "a request failed");
                 if request.kind().ends_with("_request") {
-                    self.outbox(channel).send(request.reply_failure(&Failure::from(error)));
+                    self.outbox(channel).send(request.reply_failure(&CellFailure::from(error)));
                 }
             }
         }

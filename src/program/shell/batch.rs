@@ -14,8 +14,8 @@ use trialbook::{
 
 use super::{Terminal, screen::Screen, signals::Signals};
 use crate::cell::{
-    Failure, Front, Interpreter, Options,
-    document::{Form, Notebook, Parameters, Recorder, Source, inputs},
+    CellFailure, Front, Interpreter, Options,
+    document::{DocumentFormat, Notebook, Parameters, OutputRecorder, CodeCell, inputs},
 };
 
 /// The interpreter that runs cells, and the screen that shows them.
@@ -26,7 +26,7 @@ struct Batch {
 }
 
 /// The cell that failed, when one did.
-pub(crate) type Outcome = std::result::Result<(), Failure>;
+pub(crate) type Outcome = std::result::Result<(), CellFailure>;
 
 /// Runs `cells` one after the other.
 ///
@@ -67,8 +67,8 @@ pub(crate) struct FileRun<'a> {
 /// When the file cannot be read, is none of ours, has no such parameter, or cannot be written.
 pub(crate) fn run_file(options: Options, quiet: bool, run: &FileRun<'_>) -> Result<Outcome> {
     let path = run.path;
-    let form = Form::of(path)?;
-    if run.save && form != Form::Notebook {
+    let form = DocumentFormat::of(path)?;
+    if run.save && form != DocumentFormat::Notebook {
         return Err(Error::invalid(format!("cannot save outputs into the script {path:?}"))
             .with_hint("--save is for notebooks: .ipynb"));
     }
@@ -76,10 +76,10 @@ pub(crate) fn run_file(options: Options, quiet: bool, run: &FileRun<'_>) -> Resu
     let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
     let named = |error: Error| error.with_context(path.display());
     let mut notebook = match form {
-        Form::Notebook => Some(Notebook::parse(&text).map_err(named)?),
-        Form::Rust | Form::Inputs => None,
+        DocumentFormat::Notebook => Some(Notebook::parse(&text).map_err(named)?),
+        DocumentFormat::Rust | DocumentFormat::Inputs => None,
     };
-    let mut cells: Vec<Source> = match &notebook {
+    let mut cells: Vec<CodeCell> = match &notebook {
         Some(notebook) => notebook.sources(),
         None => form.cells(&text).map_err(named)?,
     };
@@ -88,7 +88,7 @@ pub(crate) fn run_file(options: Options, quiet: bool, run: &FileRun<'_>) -> Resu
     let front: Arc<dyn Front> = batch.screen.clone();
     let n_cells = cells.len();
     for (idx, cell) in cells.iter().enumerate() {
-        let recorder = Recorder::new(&front);
+        let recorder = OutputRecorder::new(&front);
         // Whoever gave one cell knows which it is.
         let number = (notebook.is_some() || n_cells > 1).then_some(idx + 1);
         let outcome = batch.run_one(number, &cell.text, &(recorder.clone() as Arc<dyn Front>));

@@ -18,7 +18,7 @@ use rustyline::{
 use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{Terminal, hint, paint::paint};
-use crate::cell::{Assistant, Completeness, Completion, CompletionKind, Entry, History};
+use crate::cell::{Assistant, Completeness, Completion, CompletionKind, HistoryEntry, History};
 
 /// Reads cells from a person.
 pub(super) struct CellEditor {
@@ -44,7 +44,7 @@ impl CellEditor {
     pub(super) fn new(
         terminal: Terminal,
         assistant: Arc<Assistant>,
-        entries: &[Entry],
+        entries: &[HistoryEntry],
     ) -> Result<Self> {
         let set_up = || -> rustyline::Result<Editor<Knowledge, MemHistory>> {
             let colours = if terminal.colours { ColorMode::Enabled } else { ColorMode::Disabled };

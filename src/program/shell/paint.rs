@@ -103,7 +103,7 @@ fn command(text: &str) -> Vec<Span> {
 }
 
 fn words(text: &str) -> Vec<Span> {
-    let words = crate::cell::words::Words::of(text).words.into_iter();
+    let words = crate::cell::words::LineWords::of(text).words.into_iter();
     words
         .filter_map(|word| {
             let paint = match text[word.start..].chars().next() {

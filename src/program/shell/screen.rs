@@ -14,7 +14,7 @@ use trialbook::{
 use super::{
     Bar, Terminal, picture::picture, question::ask, signals::Signals, terminal::without_colours,
 };
-use crate::cell::{Event, Failure, FailureKind, Front, InputRequest, Stream};
+use crate::cell::{Event, CellFailure, FailureKind, Front, InputRequest, OutputStream};
 
 /// The place where cells show themselves.
 pub(super) struct Screen {
@@ -85,7 +85,7 @@ impl Screen {
     }
 
     /// Says why a cell failed. A gate's no is an answer and goes where answers go.
-    pub(super) fn fail(&self, failure: &Failure) {
+    pub(super) fn fail(&self, failure: &CellFailure) {
         let story = failure.traceback.join("\n");
         let story = if story.is_empty() { failure.message.clone() } else { story };
         let (text, colours) = match failure.kind {
@@ -114,16 +114,16 @@ impl Screen {
         }
     }
 
-    fn stream(&self, stream: Stream, bytes: &[u8]) {
+    fn stream(&self, stream: OutputStream, bytes: &[u8]) {
         self.beside_bar(|| {
             let mut state = self.state();
             state.last = None;
             match stream {
-                Stream::Stdout => {
+                OutputStream::Stdout => {
                     state.is_mid_line = bytes.last().is_some_and(|last| *last != b'\n');
                     print(&mut io::stdout(), bytes);
                 }
-                Stream::Stderr => print(&mut io::stderr(), bytes),
+                OutputStream::Stderr => print(&mut io::stderr(), bytes),
             }
         });
     }

@@ -40,7 +40,7 @@ pub(crate) struct Direct {
 
 /// Everything one build made and found.
 #[derive(Debug, Default)]
-pub(crate) struct Made {
+pub(crate) struct BuildOutput {
     /// In the order in which they were made.
     pub(crate) artifacts: Vec<CompilerArtifact>,
     /// The folders of native libraries, as `-L` takes them.
@@ -108,13 +108,13 @@ impl Cargo<'_> {
     ///
     /// # Errors
     /// With the compiler's own words, when something does not compile.
-    pub(crate) fn build(&self, target: &str, rustc_args: &[&str]) -> Result<Made> {
+    pub(crate) fn build(&self, target: &str, rustc_args: &[&str]) -> Result<BuildOutput> {
         let mut command = self.command("rustc");
         command.args(["--lib", "--target", target]);
         command.args(["--message-format", "json-render-diagnostics", "--"]).args(rustc_args);
         let finished = self.run(command)?;
         finished.check("build the dependency")?;
-        Made::read(&finished.stdout)
+        BuildOutput::read(&finished.stdout)
     }
 
     fn command(&self, name: &str) -> Command {
@@ -179,7 +179,7 @@ impl Cargo<'_> {
     }
 }
 
-impl Made {
+impl BuildOutput {
     fn read(messages: &[u8]) -> Result<Self> {
         let mut made = Self::default();
         // Whatever a build script prints comes on the same stream.
