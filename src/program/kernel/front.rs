@@ -10,7 +10,7 @@ use trialbook::{
 };
 
 use super::{
-    message::{self, Request},
+    message::{self, JupyterRequest},
     publisher::Publisher,
     question::Questions,
 };
@@ -28,17 +28,17 @@ pub(super) struct Manner {
 /// The front end of one execute request.
 pub(super) struct CellFront {
     publisher: Publisher,
-    request: Arc<Request>,
+    request: Arc<JupyterRequest>,
     questions: Arc<Questions>,
     manner: Manner,
     count: usize,
     pages: Mutex<Vec<Value>>,
-    shown: Arc<Mutex<Shown>>,
+    shown: Arc<Mutex<ShownContent>>,
 }
 
 /// The content that the cell has shown so far, progress left out.
 #[derive(Default)]
-struct Shown {
+struct ShownContent {
     kept: CellOutputs,
     /// Front ends were told to clear when the next thing is shown.
     is_clearing: bool,
@@ -47,7 +47,7 @@ struct Shown {
 impl CellFront {
     /// The front end that sent `request`, whose cell has the number `count`.
     pub(super) fn new(
-        request: &Arc<Request>,
+        request: &Arc<JupyterRequest>,
         manner: Manner,
         count: usize,
         publisher: &Publisher,
@@ -133,7 +133,7 @@ impl Front for CellFront {
 
 /// The events that take a display away. Jupyter can only clear all that a cell has shown: the rest
 /// is shown again.
-fn withdrawn(shown: &mut Shown, id: String) -> Vec<Event> {
+fn withdrawn(shown: &mut ShownContent, id: String) -> Vec<Event> {
     let Some(rest) = shown.kept.events() else {
         return vec![Event::Update { content: Content::text(""), id }];
     };
@@ -145,7 +145,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn publish(publisher: &Publisher, request: &Arc<Request>, count: usize, event: Event) {
+fn publish(publisher: &Publisher, request: &Arc<JupyterRequest>, count: usize, event: Event) {
     let content = match event {
         Event::Stream(stream, bytes) => return publisher.print(request, stream, bytes),
         Event::Display { content, id } => message::display("display_data", &content, id.as_deref()),
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_stood_beside_a_progress_display_is_shown_again() {
-        let mut shown = Shown::default();
+        let mut shown = ShownContent::default();
         let clear = Event::Clear { wait: true };
         assert_eq!(withdrawn(&mut shown, "p".to_owned()), std::slice::from_ref(&clear));
         assert!(shown.is_clearing, "nothing has come in its place yet");

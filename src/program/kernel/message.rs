@@ -24,12 +24,12 @@ pub(super) const EXECUTE: &str = "execute_request";
 
 /// One message from a front end. Its signature was right.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct JupyterRequest {
     message: JupyterMessage,
     content: Value,
 }
 
-impl Request {
+impl JupyterRequest {
     /// Reads the frames that follow a right signature.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ use self::{
     assistance::Assistance,
     comm::Comms,
     execution::{Current, Execution, Links},
-    message::Request,
+    message::JupyterRequest,
     publisher::Publisher,
     question::Questions,
     service::{Service, Stop},
@@ -107,7 +107,7 @@ async fn serve(info: ConnectionInfo, store: &Store) -> Result<()> {
     let session = uuid::Uuid::new_v4().to_string();
     let Sockets { shell, control, stdin, iopub, heartbeat } =
         Sockets::bind(&info, &session).await?;
-    let mut signals = Signals::install()?;
+    let mut signals = KernelSignals::install()?;
     let (shell, shell_requests) = shell.split();
     let (control, control_requests) = control.split();
     let (stdin, answers) = stdin.split();
@@ -178,7 +178,7 @@ async fn end(service: Service, stop: Stop, last_cell: oneshot::Receiver<()>) {
 /// Starts the thread that runs cells. The receiver hears when it is over and its child is gone.
 fn start_execution(
     execution: Execution,
-) -> Result<(mpsc::Sender<execution::Job>, oneshot::Receiver<()>)> {
+) -> Result<(mpsc::Sender<execution::QueuedCell>, oneshot::Receiver<()>)> {
     let (jobs, queue) = mpsc::channel();
     let (over, last_cell) = oneshot::channel();
     start_thread("cells", move || {
@@ -190,7 +190,7 @@ fn start_execution(
 }
 
 /// Starts the thread that looks things up.
-fn start_assistance(assistance: Assistance, links: Links) -> Result<mpsc::Sender<Arc<Request>>> {
+fn start_assistance(assistance: Assistance, links: Links) -> Result<mpsc::Sender<Arc<JupyterRequest>>> {
     let (lookups, requests) = mpsc::channel();
     start_thread("lookups", move || {
         assistance.run(&requests, |request, answer| {
@@ -235,13 +235,13 @@ async fn orphaned() -> Stop {
 
 /// SIGINT interrupts the cell, SIGTERM ends the kernel.
 #[cfg(unix)]
-struct Signals {
+struct KernelSignals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl Signals {
+impl KernelSignals {
     fn install() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
@@ -268,10 +268,10 @@ impl Signals {
 
 /// Elsewhere interrupts come as messages, as the kernel's entry asks for.
 #[cfg(not(unix))]
-struct Signals;
+struct KernelSignals;
 
 #[cfg(not(unix))]
-impl Signals {
+impl KernelSignals {
     fn install() -> Result<Self> {
         Ok(Self)
     }

@@ -13,13 +13,13 @@ pub(super) struct HistoryQuery {
     #[serde(default)]
     output: bool,
     #[serde(flatten)]
-    access: Access,
+    access: HistoryAccess,
 }
 
 /// The three kinds of access.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "hist_access_type", rename_all = "lowercase")]
-enum Access {
+enum HistoryAccess {
     Tail {
         n: Option<usize>,
     },
@@ -58,7 +58,7 @@ impl HistoryQuery {
     }
 }
 
-impl Access {
+impl HistoryAccess {
     fn select<'a>(&self, entries: &'a [HistoryEntry], current: u64) -> Vec<&'a HistoryEntry> {
         match self {
             Self::Tail { n } => last(entries.iter().collect(), n.unwrap_or(TAIL)),
