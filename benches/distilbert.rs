@@ -17,7 +17,7 @@ use trialbook::{
             encoder::Encoder,
             net::{Batch, EncodedExample, Net},
             net_of_checkpoint,
-            training::{TrainingJob, Observer, TrainState, train},
+            training::{Observer, TrainState, TrainingJob, train},
         },
     },
     progress::Monitor,
@@ -117,7 +117,8 @@ fn train_ms(net: Net, (n, length): (usize, usize), precision: Precision) -> Resu
     let examples: Vec<EncodedExample> = texts.into_iter().enumerate().map(example).collect();
     let settings =
         TrainSettings { epochs: 1, batch_size: n, precision, ..TrainSettings::default() };
-    let job = TrainingJob { settings: &settings, train: &examples, valid: &examples[..2], resume: None };
+    let job =
+        TrainingJob { settings: &settings, train: &examples, valid: &examples[..2], resume: None };
     let mut clock = Clock(Vec::new());
     train(net, &job, &Monitor::silent(), &mut clock)?;
     let steps = clock.0.windows(2).skip(N_WARM).map(|pair| pair[1] - pair[0]).collect();
@@ -128,7 +129,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let device = arguments.device.resolve()?;
     let started = Instant::now();
-    let checkpoint = Checkpoint::open(&ModelFiles::in_dir(&arguments.folder)?, MissingHead::Required)?;
+    let checkpoint =
+        Checkpoint::open(&ModelFiles::in_dir(&arguments.folder)?, MissingHead::Required)?;
     let uses_encoder = device.is_cpu();
     let engine = if uses_encoder {
         Engine::Encoder(Encoder::load(&checkpoint.config, &checkpoint.tensors)?)

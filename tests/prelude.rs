@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use trialbook_program::cell::analyzer::{Analyzer, ItemIndex, Indexed, Package, Sources};
+use trialbook_program::cell::analyzer::{Analyzer, Indexed, ItemIndex, Package, Sources};
 
 use crate::cli::{Answer, Trialbook};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use trialbook::{Error, Result, display::Content};
 use trialbook_program::cell::{
     CellFailure,
-    evcxr::{Config, Dependencies, EvcxrCommand, Host, CellVariable, Watch},
+    evcxr::{CellVariable, Config, Dependencies, EvcxrCommand, Host, Watch},
 };
 
 mod commands;

@@ -6,7 +6,7 @@ use super::{
     Book, Trained,
     registering::this_process,
     train::fingerprint_tag,
-    unfinished::{JOB_FILE, ResumableJob, Lock, SCHEMA_VERSION, Unfinished, folder_of, lock},
+    unfinished::{JOB_FILE, Lock, ResumableJob, SCHEMA_VERSION, Unfinished, folder_of, lock},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::{
     Book, CODE_VERSION, TrainRequest,
-    measurements::Measurements,
     measured::VALIDATION_PREFIX,
+    measurements::Measurements,
     now_ms,
     registering::{Keeping, Registering},
     unfinished::Unfinished,

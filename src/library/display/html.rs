@@ -33,7 +33,11 @@ pub(super) struct ColumnHead<'a> {
 }
 
 /// A table of finished text.
-pub(super) fn table(title: Option<&str>, heads: Vec<ColumnHead<'_>>, rows: &[Vec<String>]) -> String {
+pub(super) fn table(
+    title: Option<&str>,
+    heads: Vec<ColumnHead<'_>>,
+    rows: &[Vec<String>],
+) -> String {
     let body = |body: &mut String| {
         for row in rows {
             body.push_str("<tr>");

@@ -177,7 +177,10 @@ impl Ranking {
                 .chain(steps.iter().map(|step| Some(step.threshold)))
                 .collect(),
             recalls: [0.0].into_iter().chain(steps.iter().map(recall)).collect(),
-            precisions: [1.0].into_iter().chain(steps.iter().map(ThresholdStep::precision)).collect(),
+            precisions: [1.0]
+                .into_iter()
+                .chain(steps.iter().map(ThresholdStep::precision))
+                .collect(),
         })
     }
 }

@@ -47,7 +47,13 @@ impl Dual {
 
     /// The duality gap at the point whose gradient is `Xᵀ gamma`. The intercepts' condition, that
     /// residuals sum to zero, is left to the caller.
-    pub(super) fn gap(&self, gamma: &[f64], pulls: &[f64], loss: &Loss<'_>, state: &PointLosses) -> Gap {
+    pub(super) fn gap(
+        &self,
+        gamma: &[f64],
+        pulls: &[f64],
+        loss: &Loss<'_>,
+        state: &PointLosses,
+    ) -> Gap {
         if self.residuals.is_empty() {
             return Gap::UNKNOWN;
         }

@@ -17,7 +17,7 @@
 use super::{
     cholesky,
     design::Design,
-    directions::{SearchDirection, Point, Subspace, add_scaled, product},
+    directions::{Point, SearchDirection, Subspace, add_scaled, product},
     dual::{Dual, Gap},
     loss::{Loss, PointLosses},
 };

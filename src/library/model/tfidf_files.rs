@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    text::{VocabularyEntry, FittedVectorizer, VocabularyParts},
+    text::{FittedVectorizer, VocabularyEntry, VocabularyParts},
 };
 
 const VOCABULARY_FILE: &str = "vocabulary.bin";
@@ -184,7 +184,9 @@ fn read_vocabulary(bytes: &[u8]) -> Result<(VocabularyParts, Vec<u32>)> {
         }
         let entries = prefixes.into_iter().zip(words).zip(features);
         levels.push(
-            entries.map(|((prefix, word), feature)| VocabularyEntry { prefix, word, feature }).collect(),
+            entries
+                .map(|((prefix, word), feature)| VocabularyEntry { prefix, word, feature })
+                .collect(),
         );
     }
     let text_counts = reader.read_u32s()?;

@@ -88,9 +88,23 @@ impl Bars<'_> {
         }
         svg.line(ShapeRole::Dim, 1.0, (left, zero), (left + WIDTH, zero));
         let middle = left + WIDTH / 2.0;
-        svg.text(middle, bottom + 40.0, Anchor::Middle, ShapeRole::Ink, NAME_SIZE, &self.chart.x.name);
+        svg.text(
+            middle,
+            bottom + 40.0,
+            Anchor::Middle,
+            ShapeRole::Ink,
+            NAME_SIZE,
+            &self.chart.x.name,
+        );
         let name = fitted(&self.chart.y.name, NAME_SIZE, HEIGHT);
-        svg.text_upwards(20.0, top + HEIGHT / 2.0, Anchor::Middle, ShapeRole::Ink, NAME_SIZE, &name);
+        svg.text_upwards(
+            20.0,
+            top + HEIGHT / 2.0,
+            Anchor::Middle,
+            ShapeRole::Ink,
+            NAME_SIZE,
+            &name,
+        );
         svg.finish()
     }
 
@@ -136,7 +150,14 @@ impl Bars<'_> {
         let y = top + height + 40.0;
         svg.text(middle, y, Anchor::Middle, ShapeRole::Ink, NAME_SIZE, &self.chart.y.name);
         let name = fitted(&self.chart.x.name, NAME_SIZE, height.max(60.0));
-        svg.text_upwards(20.0, top + height / 2.0, Anchor::Middle, ShapeRole::Ink, NAME_SIZE, &name);
+        svg.text_upwards(
+            20.0,
+            top + height / 2.0,
+            Anchor::Middle,
+            ShapeRole::Ink,
+            NAME_SIZE,
+            &name,
+        );
         svg.finish()
     }
 

@@ -93,7 +93,14 @@ impl Frame {
         for tick in self.y.ticks.clone() {
             let y = bottom - self.y.share(tick.at) * self.height;
             self.svg.line(ShapeRole::Grid, 1.0, (left, y), (right, y));
-            self.svg.text(left - 8.0, y + 4.0, Anchor::End, ShapeRole::Dim, LABEL_SIZE, &tick.label);
+            self.svg.text(
+                left - 8.0,
+                y + 4.0,
+                Anchor::End,
+                ShapeRole::Dim,
+                LABEL_SIZE,
+                &tick.label,
+            );
         }
         let stride = stride(&self.x.ticks, self.width);
         for (idx, tick) in self.x.ticks.clone().into_iter().enumerate() {

@@ -111,7 +111,11 @@ fn row_of(share: f64) -> usize {
 }
 
 /// The row in which a series ends, and its name.
-fn end_of<'a>(series: &Series, y: &AxisScale, name: Option<&'a String>) -> Option<(usize, &'a str)> {
+fn end_of<'a>(
+    series: &Series,
+    y: &AxisScale,
+    name: Option<&'a String>,
+) -> Option<(usize, &'a str)> {
     let (_, last) = series.points.iter().rev().find(|(_, y)| is_drawable(*y))?;
     Some((row_of(y.share(*last)), name?.as_str()))
 }

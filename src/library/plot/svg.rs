@@ -147,7 +147,13 @@ impl Svg {
     }
 
     /// A dot that others shine through.
-    pub(crate) fn dot_with(&mut self, role: ShapeRole, opacity: f64, (x, y): (f64, f64), radius: f64) {
+    pub(crate) fn dot_with(
+        &mut self,
+        role: ShapeRole,
+        opacity: f64,
+        (x, y): (f64, f64),
+        radius: f64,
+    ) {
         let fill = role.attributes("fill");
         let _ = writeln!(
             self.text,

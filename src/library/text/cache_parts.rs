@@ -58,7 +58,11 @@ impl CacheParts {
     }
 
     /// One chunk's occurrences, by part.
-    pub(super) fn split(&self, chunk: &RankedTexts, occurrences: &Occurrences<'_>) -> OccurrenceParts {
+    pub(super) fn split(
+        &self,
+        chunk: &RankedTexts,
+        occurrences: &Occurrences<'_>,
+    ) -> OccurrenceParts {
         let mut starts = vec![0u32; self.n_parts() + 1];
         occurrences.for_each(chunk, |prefix, _, _| {
             starts[self.part_of[prefix as usize] as usize + 1] += 1;

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::{
     intern::{Interner, NO_TOKEN, TokenBatch},
-    token::{WordToken, Tokenizer},
+    token::{Tokenizer, WordToken},
 };
 use crate::{
     error::{Error, Result},
@@ -88,7 +88,8 @@ impl Corpus {
             return Err(Error::invalid(format!("too many texts: found {}", texts.len())));
         }
         let n_chunks = texts.len().div_ceil(CHUNK_TEXTS);
-        let local: Vec<OnceLock<(usize, RankedTexts)>> = (0..n_chunks).map(|_| OnceLock::new()).collect();
+        let local: Vec<OnceLock<(usize, RankedTexts)>> =
+            (0..n_chunks).map(|_| OnceLock::new()).collect();
         let next_chunk = AtomicUsize::new(0);
         let n_workers = rayon::current_num_threads().min(n_chunks).max(1);
         let maps: Vec<Mutex<WordMap>> =

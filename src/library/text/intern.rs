@@ -31,7 +31,12 @@ impl<V: Copy + Default> Interner<V> {
     /// An empty map with room for `n_tokens` words.
     pub(crate) fn with_capacity(n_tokens: usize) -> Self {
         let n_slots = (n_tokens.max(8) * 2).next_power_of_two();
-        Self { slots: vec![HashSlot::vacant(); n_slots], n_tokens: 0, text: Vec::new(), ends: vec![] }
+        Self {
+            slots: vec![HashSlot::vacant(); n_slots],
+            n_tokens: 0,
+            text: Vec::new(),
+            ends: vec![],
+        }
     }
 
     /// The number of words.
@@ -114,7 +119,9 @@ impl<V: Copy + Default> Interner<V> {
                 match token {
                     WordToken::Short(_) => return slot_idx,
                     // A long word's key is only a hash.
-                    WordToken::Long(bytes) if self.bytes(slot.id as usize) == bytes => return slot_idx,
+                    WordToken::Long(bytes) if self.bytes(slot.id as usize) == bytes => {
+                        return slot_idx;
+                    }
                     WordToken::Long(_) => {}
                 }
             }

@@ -9,7 +9,7 @@ use sprs::CsMatI;
 use super::{
     corpus::Corpus,
     ngram::{Gram, NgramLevel, Postings},
-    vocabulary::{VocabularyEntry, NO_FEATURE, VocabularyParts},
+    vocabulary::{NO_FEATURE, VocabularyEntry, VocabularyParts},
 };
 
 /// Weights of terms in texts.
@@ -32,7 +32,11 @@ impl<'a> Features<'a> {
     /// Numbers the candidates among all n-grams in the order of their strings: each directly
     /// before those that begin with it. With `max_features`, only the most frequent stay (in all
     /// texts together); the first in order win a tie.
-    pub(super) fn new(corpus: Corpus, levels: &'a [NgramLevel], max_features: Option<usize>) -> Self {
+    pub(super) fn new(
+        corpus: Corpus,
+        levels: &'a [NgramLevel],
+        max_features: Option<usize>,
+    ) -> Self {
         let mut walk = LevelWalk {
             rest: levels.iter().map(|level| (0, items(level).peekable())).collect(),
             entries: levels.iter().map(|level| Vec::with_capacity(level.len())).collect(),
@@ -166,7 +170,11 @@ impl LevelWalk<'_> {
             }
             None => NO_FEATURE,
         };
-        self.entries[level_idx].push(VocabularyEntry { prefix: gram.prefix, word: gram.word, feature });
+        self.entries[level_idx].push(VocabularyEntry {
+            prefix: gram.prefix,
+            word: gram.word,
+            feature,
+        });
         while self.visit(level_idx + 1, Some(gram_idx)) {}
         true
     }

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::{
     TermFrequency,
-    corpus::Corpus,
     cache_parts::{CacheParts, OccurrenceParts, bits},
+    corpus::Corpus,
     occurrence::{Occurrences, Positions},
     radix,
 };
@@ -175,7 +175,8 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
                     entries.extend_from_slice(pieces.part(part_idx));
                 }
                 radix::sort_by_upper_half(entries, spare, cache_parts.key_bits(part_idx));
-                let group = Grouping { part_idx, cache_parts: &cache_parts, is_candidate, tracking };
+                let group =
+                    Grouping { part_idx, cache_parts: &cache_parts, is_candidate, tracking };
                 self.group(entries, &group, part);
                 part.clone()
             })

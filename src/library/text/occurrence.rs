@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use rayon::prelude::*;
 
 use super::{
-    corpus::{RankedTexts, Corpus},
+    corpus::{Corpus, RankedTexts},
     intern::NO_TOKEN,
 };
 

@@ -356,7 +356,9 @@ mod tests {
         let (fitted, _) = vectorizer.fit_transform(&texts, &Monitor::silent()).unwrap();
         assert_eq!(fitted.vocabulary().terms(), ["not very"]);
         assert_eq!(fitted.vocabulary().n_words(), 2);
-        let known = |text| fitted.count(text, &mut LookupBuffers::default(), &mut FeatureCounter::default());
+        let known = |text| {
+            fitted.count(text, &mut LookupBuffers::default(), &mut FeatureCounter::default())
+        };
         assert_eq!(known("not very good"), KnownTokens { n_tokens: 3, n_known: 2 });
         assert_eq!(known("very").share(), 0.0, "both words are known, but only together");
         let row = fitted.transform(&["it is not very good"]);

@@ -5,7 +5,7 @@ use super::{
     intern::{Interner, NO_TOKEN, TokenBatch, mix},
     known::KnownTokens,
     occurrence::NO_GRAM,
-    token::{WordToken, Tokenizer},
+    token::{Tokenizer, WordToken},
 };
 
 /// Stands where a gram is no feature itself; longer ones begin with it.
@@ -271,7 +271,8 @@ struct LookupSlot {
     feature: u32,
 }
 
-const VACANT: LookupSlot = LookupSlot { prefix: NO_GRAM, word: NO_TOKEN, entry: NO_GRAM, feature: NO_FEATURE };
+const VACANT: LookupSlot =
+    LookupSlot { prefix: NO_GRAM, word: NO_TOKEN, entry: NO_GRAM, feature: NO_FEATURE };
 
 impl PairIndex {
     fn new(entries: &[VocabularyEntry]) -> Self {

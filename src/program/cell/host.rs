@@ -9,7 +9,7 @@ use trialbook::{
 };
 
 use crate::cell::{
-    evcxr::{Config, Dependencies, Host, CellVariable, Watch},
+    evcxr::{CellVariable, Config, Dependencies, Host, Watch},
     failure::CellFailure,
     front::{Event, OutputStream},
     interpreter::Interpreter,
@@ -37,9 +37,8 @@ impl Host for Interpreter {
 
     fn variables(&self) -> Vec<CellVariable> {
         self.with_engine(|engine| {
-            let variable = |(name, variable): (&String, &crate::cell::engine::ScopeVariable)| CellVariable {
-                name: name.clone(),
-                type_name: short(&variable.type_name),
+            let variable = |(name, variable): (&String, &crate::cell::engine::ScopeVariable)| {
+                CellVariable { name: name.clone(), type_name: short(&variable.type_name) }
             };
             engine.scope().variables.iter().map(variable).collect()
         })

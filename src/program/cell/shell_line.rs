@@ -30,7 +30,8 @@ pub(crate) fn run(line: &str, running: &Running, front: &dyn Front) -> Result<()
     let (mut process, group) = GroupId::spawn(&mut command).map_err(cannot)?;
     let _part = running.group(group);
     let (sender, written) = mpsc::channel();
-    let stdout = process.stdout.take().map(|pipe| follow(pipe, OutputStream::Stdout, sender.clone()));
+    let stdout =
+        process.stdout.take().map(|pipe| follow(pipe, OutputStream::Stdout, sender.clone()));
     let stderr = process.stderr.take().map(|pipe| follow(pipe, OutputStream::Stderr, sender));
     for (stream, bytes) in written {
         front.event(Event::Stream(stream, bytes));

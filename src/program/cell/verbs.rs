@@ -34,10 +34,10 @@ pub(crate) fn of_session() -> impl Iterator<Item = SessionVerb> {
 /// The commands about the session, then evcxr's; a name that both have is told once.
 pub(crate) fn beside() -> impl Iterator<Item = SessionVerb> {
     let is_new = |name: &str| !of_session().any(|verb| verb.name == name);
-    let of_evcxr = evcxr::COMMANDS
-        .iter()
-        .filter(move |command| is_new(command.name))
-        .map(|command| SessionVerb { name: command.name, form: command.arguments, about: command.help });
+    let of_evcxr =
+        evcxr::COMMANDS.iter().filter(move |command| is_new(command.name)).map(|command| {
+            SessionVerb { name: command.name, form: command.arguments, about: command.help }
+        });
     of_session().chain(of_evcxr)
 }
 

@@ -236,7 +236,9 @@ mod tests {
         for (words, expected) in
             [(&["data", "list", "--json"][..], true), (&["data", "list"], false)]
         {
-            assert!(matches!(request(words), Ok(CommandRequest::Run { json, .. }) if json == expected));
+            assert!(
+                matches!(request(words), Ok(CommandRequest::Run { json, .. }) if json == expected)
+            );
         }
     }
 

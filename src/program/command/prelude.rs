@@ -11,7 +11,7 @@ use trialbook::{
 };
 
 use super::Session;
-use crate::toolchain::{self, Help, Lookup, PreludeOrigin, Need, BuildProfile, RustToolchain};
+use crate::toolchain::{self, BuildProfile, Help, Lookup, Need, PreludeOrigin, RustToolchain};
 
 /// The command that repairs a prelude that is stale or missing.
 const REPAIR: &str = "prelude build";

@@ -20,7 +20,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 use super::{
     assistance::completeness,
     comm::Comms,
-    execution::{QueuedCell, Links},
+    execution::{Links, QueuedCell},
     info,
     message::{self, EXECUTE, JupyterRequest},
     wire::{Outbox, receive},

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use trialbook::error::{Error, Result};
 
 use super::{
-    step::{self, CLAIM, ParameterType, MOUNT, StepOutput, ArgumentPart, STEPS, PipelineStep},
+    step::{self, ArgumentPart, CLAIM, MOUNT, ParameterType, PipelineStep, STEPS, StepOutput},
     yaml,
 };
 
@@ -150,7 +150,9 @@ fn container(step: &PipelineStep, image: &str) -> Value {
 /// The text that Kubeflow replaces when the step runs.
 fn placeholder(step: &PipelineStep, name: &str) -> String {
     match step.made(name) {
-        Some(StepOutput::Parameter(..)) => format!("{{{{$.outputs.parameters['{name}'].output_file}}}}"),
+        Some(StepOutput::Parameter(..)) => {
+            format!("{{{{$.outputs.parameters['{name}'].output_file}}}}")
+        }
         Some(StepOutput::Artifact(_)) => format!("{{{{$.outputs.artifacts['{name}'].path}}}}"),
         None => format!("{{{{$.inputs.parameters['{name}']}}}}"),
     }

@@ -15,7 +15,7 @@ use trialbook::{
 use super::{Terminal, screen::Screen, signals::ShellSignals};
 use crate::cell::{
     CellFailure, Front, Interpreter, Options,
-    document::{DocumentFormat, Notebook, Parameters, OutputRecorder, CodeCell, inputs},
+    document::{CodeCell, DocumentFormat, Notebook, OutputRecorder, Parameters, inputs},
 };
 
 /// The interpreter that runs cells, and the screen that shows them.
@@ -132,7 +132,12 @@ impl BatchRun {
     }
 
     /// Runs one cell; a failure is shown, with the cell where it has a number.
-    fn run_one(&mut self, number: Option<usize>, cell: &str, front: &Arc<dyn Front>) -> BatchOutcome {
+    fn run_one(
+        &mut self,
+        number: Option<usize>,
+        cell: &str,
+        front: &Arc<dyn Front>,
+    ) -> BatchOutcome {
         self.signals.begin();
         let outcome = self.interpreter.execute(cell, front);
         self.signals.end();

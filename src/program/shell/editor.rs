@@ -18,7 +18,7 @@ use rustyline::{
 use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{Terminal, hint, paint::paint};
-use crate::cell::{Assistant, Completeness, Completion, CompletionKind, HistoryEntry, History};
+use crate::cell::{Assistant, Completeness, Completion, CompletionKind, History, HistoryEntry};
 
 /// Reads cells from a person.
 pub(super) struct CellEditor {

@@ -12,9 +12,10 @@ use trialbook::{
 };
 
 use super::{
-    Bar, Terminal, picture::picture, question::ask, signals::ShellSignals, terminal::without_colours,
+    Bar, Terminal, picture::picture, question::ask, signals::ShellSignals,
+    terminal::without_colours,
 };
-use crate::cell::{Event, CellFailure, FailureKind, Front, InputRequest, OutputStream};
+use crate::cell::{CellFailure, Event, FailureKind, Front, InputRequest, OutputStream};
 
 /// The place where cells show themselves.
 pub(super) struct Screen {
@@ -43,7 +44,12 @@ struct LastDisplay {
 
 impl Screen {
     /// A screen on `terminal`; `answers` says whether cells may ask through stdin.
-    pub(super) fn new(terminal: Terminal, quiet: bool, answers: bool, signals: ShellSignals) -> Self {
+    pub(super) fn new(
+        terminal: Terminal,
+        quiet: bool,
+        answers: bool,
+        signals: ShellSignals,
+    ) -> Self {
         let has_bar = !quiet && io::IsTerminal::is_terminal(&io::stderr());
         let bar = has_bar.then(Arc::default);
         Self { terminal, bar, signals, answers, state: Mutex::default() }

@@ -20,7 +20,7 @@ use super::{
     manifest::{BuiltPrelude, MANIFEST, PreludeManifest, SourceFile},
     package::Package,
     place::{BuildFolders, dylib_name},
-    prelude::{Lookup, PreludeOrigin, Need, InstalledPrelude, sweep},
+    prelude::{InstalledPrelude, Lookup, Need, PreludeOrigin, sweep},
     profile::BuildProfile,
     rust::RustToolchain,
 };
@@ -36,7 +36,11 @@ impl InstalledPrelude {
     ///
     /// # Errors
     /// As [`InstalledPrelude::make`].
-    pub fn build(toolchain: &RustToolchain, profile: BuildProfile, monitor: &Monitor) -> Result<Self> {
+    pub fn build(
+        toolchain: &RustToolchain,
+        profile: BuildProfile,
+        monitor: &Monitor,
+    ) -> Result<Self> {
         match Self::make(toolchain, profile, Need::Fresh, monitor)? {
             PreludeOrigin::Built(prelude) | PreludeOrigin::Found(prelude) => Ok(prelude),
         }
@@ -63,7 +67,12 @@ impl InstalledPrelude {
     }
 }
 
-fn run(toolchain: &RustToolchain, profile: BuildProfile, need: Need, monitor: &Monitor) -> Result<PreludeOrigin> {
+fn run(
+    toolchain: &RustToolchain,
+    profile: BuildProfile,
+    need: Need,
+    monitor: &Monitor,
+) -> Result<PreludeOrigin> {
     let place = BuildFolders::of_this_process();
     let fresh = || match InstalledPrelude::find_profile(toolchain, profile) {
         Lookup::Fresh(prelude) if need == Need::Fresh => Some(PreludeOrigin::Found(prelude)),

@@ -19,7 +19,7 @@ use trialbook::{
 use super::{
     group::ProcessGroup,
     manifest::features,
-    message::{CompilerArtifact, CargoMessage},
+    message::{CargoMessage, CompilerArtifact},
     nested::forget_outer_cargo,
     package::Package,
     place::{BuildFolders, dylib_name},
@@ -91,7 +91,11 @@ pub(super) fn build(
     Ok(log.finish(status))
 }
 
-fn command(toolchain: &RustToolchain, place: &BuildFolders, profile: BuildProfile) -> Result<Command> {
+fn command(
+    toolchain: &RustToolchain,
+    place: &BuildFolders,
+    profile: BuildProfile,
+) -> Result<Command> {
     let cargo = toolchain.cargo.as_ref().ok_or_else(|| {
         Error::new(
             ErrorKind::Unavailable,

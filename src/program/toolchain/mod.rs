@@ -14,11 +14,11 @@ mod prelude;
 mod profile;
 mod rust;
 
-pub(crate) use group::{ProcessGroup, GroupId};
+pub(crate) use group::{GroupId, ProcessGroup};
 pub use manifest::PreludeManifest;
-pub(crate) use message::{CompilerArtifact, CargoMessage};
+pub(crate) use message::{CargoMessage, CompilerArtifact};
 pub(crate) use nested::forget_outer_cargo;
 pub use package::Package;
-pub use prelude::{Help, Lookup, PreludeOrigin, Need, InstalledPrelude};
+pub use prelude::{Help, InstalledPrelude, Lookup, Need, PreludeOrigin};
 pub use profile::BuildProfile;
 pub use rust::RustToolchain;

@@ -37,7 +37,11 @@ pub struct Neural {
 
 impl Neural {
     /// Puts parts together whose sizes were checked.
-    pub(super) fn new(header: NeuralHeader, tokenizer: NetTokenizer, engine: NetArithmetic) -> Self {
+    pub(super) fn new(
+        header: NeuralHeader,
+        tokenizer: NetTokenizer,
+        engine: NetArithmetic,
+    ) -> Self {
         Self { header, tokenizer, engine }
     }
 

@@ -11,7 +11,7 @@ use super::{
     hugging_face,
     net::{EncodedExample, Net, NetConfig},
     tokenizer::NetTokenizer,
-    training::{self, TrainingJob, Observer, TrainState},
+    training::{self, Observer, TrainState, TrainingJob},
 };
 use crate::{
     data::Split,
@@ -130,8 +130,12 @@ impl NeuralConfig {
                 }
             })
         })?;
-        let job =
-            TrainingJob { settings: &self.training, train: &learnt, valid: &valid, resume: state.as_ref() };
+        let job = TrainingJob {
+            settings: &self.training,
+            train: &learnt,
+            valid: &valid,
+            resume: state.as_ref(),
+        };
         let mut keeper = Keeper { log, folder };
         monitor.progress.note(&format!("on {device}"));
         let outcome = training::train(start.net, &job, monitor, &mut keeper)?;

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{
     checkpoint::{
-        self, Activation, CLASSIFIER_HEAD, Checkpoint, EncoderConfig, Family, MissingHead, LoadReport,
+        self, Activation, CLASSIFIER_HEAD, Checkpoint, EncoderConfig, Family, LoadReport,
+        MissingHead,
     },
     device::Resolved,
     encoder::Encoder,

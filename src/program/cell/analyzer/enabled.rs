@@ -13,7 +13,7 @@ use evcxr::{CommandContext, EvalContext};
 use serde::{Deserialize, Serialize};
 use trialbook::display::Content;
 
-use super::worker::{Asked, HelperItems, Helper};
+use super::worker::{Asked, Helper, HelperItems};
 use crate::{
     cell::{Completion, CompletionKind},
     toolchain::GroupId,
@@ -149,7 +149,11 @@ fn answered(context: &mut CommandContext, question: &HelperQuestion) -> Option<H
                 let text = item.code.split('(').next().unwrap_or_default().to_owned();
                 (text, item.label)
             });
-            Some(HelperAnswer { start: found.start_offset, items: items.collect(), ..HelperAnswer::default() })
+            Some(HelperAnswer {
+                start: found.start_offset,
+                items: items.collect(),
+                ..HelperAnswer::default()
+            })
         }
         Asked::Documentation => {
             let (text, html) = context.hover_at(source, *cursor).ok()?;

@@ -22,7 +22,8 @@ impl<'a> Inference<'a> {
     /// With the session's variables, and those that `before`, the cell up to the place in
     /// question, declares.
     pub(super) fn new(index: &'a ItemIndex, variables: &[CellVariable], before: &str) -> Self {
-        let parsed = |it: &CellVariable| Some((it.name.clone(), syn::parse_str(&it.type_name).ok()?));
+        let parsed =
+            |it: &CellVariable| Some((it.name.clone(), syn::parse_str(&it.type_name).ok()?));
         let variables = variables.iter().filter_map(parsed).collect();
         let mut inference = Self { index, variables };
         inference.read(before);

@@ -266,7 +266,12 @@ impl Analyzer {
         })
     }
 
-    fn inspect_prelude(&self, context: &CursorContext<'_>, cell: &str, detail: u8) -> Option<Content> {
+    fn inspect_prelude(
+        &self,
+        context: &CursorContext<'_>,
+        cell: &str,
+        detail: u8,
+    ) -> Option<Content> {
         let index = &*self.index();
         let name = context.typed;
         match context.place {

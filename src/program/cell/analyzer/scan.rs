@@ -161,8 +161,11 @@ impl SourceReader<'_> {
                 let is_exported = item.attrs.iter().any(|it| it.path().is_ident("macro_export"));
                 if let Some(name) = item.ident.as_ref().filter(|_| is_exported) {
                     let signature = format!("macro_rules! {name}");
-                    let function =
-                        FunctionItem { signature, doc: doc(&item.attrs), ..FunctionItem::default() };
+                    let function = FunctionItem {
+                        signature,
+                        doc: doc(&item.attrs),
+                        ..FunctionItem::default()
+                    };
                     // Exported macros stand at the root of their crate.
                     self.found.modules.export(&path[..1], &name.to_string());
                     self.found.index.macros.insert(name.to_string(), function);

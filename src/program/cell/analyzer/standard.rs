@@ -250,7 +250,12 @@ fn functions(html: &str) -> BTreeMap<String, FunctionItem> {
         let (is_method, returns) = shape(&signature);
         let doc = doc(&rest[end..]);
         // A second one is that of another trait; the first is the type's own.
-        functions.entry(name.to_owned()).or_insert(FunctionItem { signature, doc, returns, is_method });
+        functions.entry(name.to_owned()).or_insert(FunctionItem {
+            signature,
+            doc,
+            returns,
+            is_method,
+        });
     }
     functions
 }
@@ -313,7 +318,10 @@ fn collected(mut found: Vec<(Page, Item)>) -> ItemIndex {
         match item {
             Item::Type(known) => {
                 let signature = known.signature.clone();
-                names.insert(page.name.clone(), FunctionItem { signature, ..FunctionItem::default() });
+                names.insert(
+                    page.name.clone(),
+                    FunctionItem { signature, ..FunctionItem::default() },
+                );
                 index.types.entry(page.name).or_insert(known);
             }
             Item::Other(function) if page.kind == "macro" => {
@@ -336,7 +344,9 @@ fn collected(mut found: Vec<(Page, Item)>) -> ItemIndex {
     for (of, name, signature) in VARIANTS {
         let signature = format!("{of}::{signature}");
         let doc = index.types.get(of).map(|known| known.doc.clone()).unwrap_or_default();
-        index.functions.insert(name.to_owned(), FunctionItem { signature, doc, ..FunctionItem::default() });
+        index
+            .functions
+            .insert(name.to_owned(), FunctionItem { signature, doc, ..FunctionItem::default() });
         index.in_scope.insert(name.to_owned(), name.to_owned());
     }
     index

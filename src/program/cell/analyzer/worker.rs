@@ -83,7 +83,9 @@ impl Worker {
         {
             let mut state = lock(&self.state);
             *state = std::mem::replace(&mut *state, WorkerState::Gone).next(&self.last)?;
-            let WorkerState::Started { questions, is_ready: true, .. } = &*state else { return None };
+            let WorkerState::Started { questions, is_ready: true, .. } = &*state else {
+                return None;
+            };
             let question = WorkerQuestion { place, answer };
             if questions.send(question).is_err() {
                 *state = WorkerState::Gone;

@@ -69,7 +69,9 @@ impl Names {
 
     fn look_up(&self, wanted: &NameKind) -> Result<Vec<Completion>> {
         match wanted {
-            NameKind::Stages => Ok(Stage::ALL.iter().map(|stage| name(stage.as_str(), "")).collect()),
+            NameKind::Stages => {
+                Ok(Stage::ALL.iter().map(|stage| name(stage.as_str(), "")).collect())
+            }
             NameKind::Datasets => self.datasets(false),
             NameKind::Splits => self.datasets(true),
             // Opening a registry makes one.

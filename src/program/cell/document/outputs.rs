@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 use trialbook::{display::Content, error::Result, progress::Progress};
 
-use crate::cell::{Event, CellFailure, Front, InputRequest, OutputStream};
+use crate::cell::{CellFailure, Event, Front, InputRequest, OutputStream};
 
 /// The number of bytes that one cell may print into a notebook; a loop that prints for ever must
 /// not fill the memory.
@@ -129,9 +129,9 @@ impl CellOutputs {
                     }
                 }
             }
-            Event::Withdraw { id } => self
-                .outputs
-                .retain(|output| !matches!(output, OutputKind::Display(_, Some(shown)) if shown == id)),
+            Event::Withdraw { id } => self.outputs.retain(
+                |output| !matches!(output, OutputKind::Display(_, Some(shown)) if shown == id),
+            ),
             Event::Result(content) => self.outputs.push(OutputKind::Result(content.clone())),
             Event::Clear { wait: true } => self.clear_first = true,
             Event::Clear { wait: false } => self.outputs.clear(),

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use crate::cell::engine::{
-    compiler::{Compiler, Refusal, CompileSettings},
+    compiler::{CompileSettings, Compiler, Refusal},
     diagnostic::Diagnostic,
     generate::Draft,
-    program::{Program, CodeRole},
+    program::{CodeRole, Program},
     running::Running,
 };
 
@@ -78,7 +78,9 @@ fn leave_out(
         }
         _ => return,
     };
-    if matches!(role, CodeRole::Take(_) | CodeRole::Probe(_)) || !draft.left_out.insert(role.clone()) {
+    if matches!(role, CodeRole::Take(_) | CodeRole::Probe(_))
+        || !draft.left_out.insert(role.clone())
+    {
         return;
     }
     if let (CodeRole::Put(name), true) = (role, borrows) {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cell::{
-    engine::program::{CellRange, Program, CodeRole},
+    engine::program::{CellRange, CodeRole, Program},
     failure::{CellFailure, FailureKind},
 };
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::cell::engine::{
     Engine, macros,
-    program::{CellText, CellRange, Program},
+    program::{CellRange, CellText, Program},
     source::{Call, ParsedCell},
 };
 

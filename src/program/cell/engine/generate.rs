@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::cell::engine::{
-    program::{CellText, CellRange, Program, CodeRole},
+    program::{CellRange, CellText, CodeRole, Program},
     scope::CellScope,
     source::{DeclaredVariable, ParsedCell, words},
 };
@@ -146,8 +146,10 @@ impl Draft<'_> {
             program.push(after);
         }
         for name in self.kept() {
-            program
-                .push_role(&format!("__fresh.put({name:?}, {name});"), CodeRole::Put(name.to_owned()));
+            program.push_role(
+                &format!("__fresh.put({name:?}, {name});"),
+                CodeRole::Put(name.to_owned()),
+            );
         }
         program.push("::std::result::Result::Ok(())");
         if self.source.awaits {
@@ -189,13 +191,17 @@ impl Draft<'_> {
         self.statements(&mut program);
         match asked {
             Some(expression) => {
-                program
-                    .push_role(&format!("__type_of(&({expression}));"), CodeRole::Probe(String::new()));
+                program.push_role(
+                    &format!("__type_of(&({expression}));"),
+                    CodeRole::Probe(String::new()),
+                );
             }
             None => {
                 for name in self.kept() {
-                    program
-                        .push_role(&format!("__type_of(&{name});"), CodeRole::Probe(name.to_owned()));
+                    program.push_role(
+                        &format!("__type_of(&{name});"),
+                        CodeRole::Probe(name.to_owned()),
+                    );
                 }
             }
         }

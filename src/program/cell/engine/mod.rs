@@ -35,7 +35,7 @@ use std::{
 use trialbook::{error::Result, store::Store};
 
 pub use child::serve_if_child;
-pub(crate) use compiler::{Compiler, CompileSettings};
+pub(crate) use compiler::{CompileSettings, Compiler};
 pub(crate) use generate::Style;
 pub(crate) use program::CellText;
 pub(crate) use running::Running;
@@ -48,7 +48,7 @@ use crate::{
             child::CellProcess,
             compiler::Refusal,
             generate::Draft,
-            program::{Program, CodeRole},
+            program::{CodeRole, Program},
             source::{DeclaredVariable, ParsedCell},
             types::TypeName,
         },

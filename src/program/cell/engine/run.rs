@@ -8,7 +8,10 @@ use trialbook::{
 };
 
 use crate::cell::{
-    engine::{Compiled, Engine, child::CellProcess, late::Late, scope::ScopeVariable, show, types::TypeName},
+    engine::{
+        Compiled, Engine, child::CellProcess, late::Late, scope::ScopeVariable, show,
+        types::TypeName,
+    },
     failure::{CellFailure, FailureKind},
     front::Front,
 };
@@ -18,7 +21,11 @@ const CHECKPOINT: &str = "  hint: `trialbook::checkpoint()?` in a long loop, or 
                           a call that blocks, lets an interrupt keep the variables";
 
 impl Engine {
-    pub(super) fn run(&mut self, compiled: &Compiled, front: &dyn Front) -> Result<(), CellFailure> {
+    pub(super) fn run(
+        &mut self,
+        compiled: &Compiled,
+        front: &dyn Front,
+    ) -> Result<(), CellFailure> {
         let grace = self.grace;
         let running = self.running.clone();
         let late = self.late_front.clone();
@@ -61,7 +68,8 @@ impl Engine {
                     "interrupted; the cell did not stop within {} s, so its process was ended{lost}",
                     grace.as_secs_f32()
                 );
-                let mut failure = CellFailure::new(FailureKind::Interrupted, "interrupted", message);
+                let mut failure =
+                    CellFailure::new(FailureKind::Interrupted, "interrupted", message);
                 failure.traceback.push(CHECKPOINT.to_owned());
                 Err(failure)
             }
@@ -79,8 +87,10 @@ impl Engine {
             self.gone.extend(compiled.gone.iter().cloned());
             for declared in &compiled.kept {
                 if let Some(TypeName::Named(type_name)) = compiled.types.get(&declared.name) {
-                    let variable =
-                        ScopeVariable { is_mutable: declared.is_mutable, type_name: type_name.clone() };
+                    let variable = ScopeVariable {
+                        is_mutable: declared.is_mutable,
+                        type_name: type_name.clone(),
+                    };
                     self.scope.variables.insert(declared.name.clone(), variable);
                 }
             }
@@ -103,7 +113,9 @@ impl Engine {
         match ended {
             Ended::Well => Ok(()),
             Ended::Error { message } => Err(CellFailure::new(FailureKind::Error, "error", message)),
-            Ended::Refused { message } => Err(CellFailure::new(FailureKind::Error, "refused", message)),
+            Ended::Refused { message } => {
+                Err(CellFailure::new(FailureKind::Error, "refused", message))
+            }
             Ended::Interrupted => Err(CellFailure::new(
                 FailureKind::Interrupted,
                 "interrupted",
@@ -146,8 +158,12 @@ impl Engine {
             Some(child) => child,
             None => {
                 let dirs = [&self.library_dirs[..], &self.dependency_dirs].concat();
-                let child =
-                    CellProcess::start(&self.compiler.prelude, &dirs, &self.compiler.dir, &self.store)?;
+                let child = CellProcess::start(
+                    &self.compiler.prelude,
+                    &dirs,
+                    &self.compiler.dir,
+                    &self.store,
+                )?;
                 for (name, value) in &self.environment {
                     // A child that is gone shows when it is asked to run.
                     let _ = child.ask(&Ask::SetEnv { name: name.clone(), value: value.clone() });

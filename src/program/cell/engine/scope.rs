@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::cell::engine::{
     macros,
-    program::{CellText, CellRange, Program},
-    source::{UseImport, ParsedCell, words},
+    program::{CellRange, CellText, Program},
+    source::{ParsedCell, UseImport, words},
     statics::StaticKind,
 };
 

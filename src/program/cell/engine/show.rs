@@ -223,7 +223,12 @@ impl<'a> Following<'a> {
         questions
     }
 
-    fn piece(&mut self, stream: OutputStream, piece: StreamPiece, questions: &mut Vec<(String, bool)>) {
+    fn piece(
+        &mut self,
+        stream: OutputStream,
+        piece: StreamPiece,
+        questions: &mut Vec<(String, bool)>,
+    ) {
         match piece {
             StreamPiece::Bytes(bytes) => self.bytes(stream, bytes),
             StreamPiece::Content { mime, data } => match self.owners.of(stream) {
@@ -351,15 +356,28 @@ mod tests {
     #[test]
     fn the_streams_keep_their_order_however_they_arrive() {
         let bytes = |text: &str| StreamPiece::Bytes(text.into());
-        let stdout =
-            [bytes("a"), StreamPiece::Turn(1), StreamPiece::Turn(2), bytes("c"), StreamPiece::Turn(3), StreamPiece::End];
-        let stderr =
-            [StreamPiece::Turn(1), bytes("b"), StreamPiece::Turn(2), StreamPiece::Turn(3), bytes("d"), StreamPiece::End];
+        let stdout = [
+            bytes("a"),
+            StreamPiece::Turn(1),
+            StreamPiece::Turn(2),
+            bytes("c"),
+            StreamPiece::Turn(3),
+            StreamPiece::End,
+        ];
+        let stderr = [
+            StreamPiece::Turn(1),
+            bytes("b"),
+            StreamPiece::Turn(2),
+            StreamPiece::Turn(3),
+            bytes("d"),
+            StreamPiece::End,
+        ];
         for stdout_first in [true, false] {
             for n_at_once in 1..=6 {
                 let mut turns = Turns::default();
                 let mut seen = String::new();
-                let mut streams = [(OutputStream::Stdout, &stdout), (OutputStream::Stderr, &stderr)];
+                let mut streams =
+                    [(OutputStream::Stdout, &stdout), (OutputStream::Stderr, &stderr)];
                 if !stdout_first {
                     streams.reverse();
                 }
@@ -426,7 +444,10 @@ mod tests {
     #[test]
     fn a_stream_that_ends_lets_the_other_one_go_on() {
         let mut turns = Turns::default();
-        turns.extend(OutputStream::Stderr, vec![StreamPiece::Turn(4), StreamPiece::Bytes(b"x".into())]);
+        turns.extend(
+            OutputStream::Stderr,
+            vec![StreamPiece::Turn(4), StreamPiece::Bytes(b"x".into())],
+        );
         assert!(turns.next().is_none());
         turns.end(OutputStream::Stdout);
         assert_eq!(turns.next(), Some((OutputStream::Stderr, StreamPiece::Bytes(b"x".into()))));

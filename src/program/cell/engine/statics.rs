@@ -212,7 +212,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &[(StaticKind, &str, &str, &str)]) {
-        let source = ParsedCell::parse(text, &|name| matches!(name, "thread_local" | "lazy_static"));
+        let source =
+            ParsedCell::parse(text, &|name| matches!(name, "thread_local" | "lazy_static"));
         let found: Vec<_> = source
             .items
             .iter()

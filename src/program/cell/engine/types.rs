@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cell::engine::{
     diagnostic::Errors,
-    program::{Program, CodeRole},
+    program::{CodeRole, Program},
 };
 
 /// The compiler's name of a type.

@@ -13,7 +13,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::{
     cell::evcxr::{Config, Watch},
-    toolchain::{CompilerArtifact, ProcessGroup, CargoMessage, forget_outer_cargo},
+    toolchain::{CargoMessage, CompilerArtifact, ProcessGroup, forget_outer_cargo},
 };
 
 /// One package folder and how it is built.

@@ -238,8 +238,11 @@ impl Config {
             }
             Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
         };
-        self.toolchain =
-            Some(ChosenToolchain { name: name.to_owned(), rustc: tool("rustc")?, cargo: tool("cargo")? });
+        self.toolchain = Some(ChosenToolchain {
+            name: name.to_owned(),
+            rustc: tool("rustc")?,
+            cargo: tool("cargo")?,
+        });
         Ok(())
     }
 

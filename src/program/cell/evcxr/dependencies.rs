@@ -15,7 +15,7 @@ use trialbook::error::{Error, Result};
 
 use crate::cell::evcxr::{
     Cache, Config, Dependency, Watch,
-    cargo::{Cargo, BuildOutput},
+    cargo::{BuildOutput, Cargo},
 };
 
 /// The dependencies of one session.
@@ -145,10 +145,16 @@ impl Dependencies {
             if config.allow_static_linking { &[] } else { &["-Cprefer-dynamic", "-Crpath"] };
         let made = cargo.build(&target, rustc_args)?;
 
-        let kept =
-            BuildFiles::new(&self.folder.join("crates").join(self.n_builds.to_string()), for_cells)?;
+        let kept = BuildFiles::new(
+            &self.folder.join("crates").join(self.n_builds.to_string()),
+            for_cells,
+        )?;
         kept.take(&made)?;
-        let mut built = BuiltDependencies { folders: kept.folders(), native: made.native, ..BuiltDependencies::default() };
+        let mut built = BuiltDependencies {
+            folders: kept.folders(),
+            native: made.native,
+            ..BuiltDependencies::default()
+        };
         for direct in direct {
             let files = made
                 .artifacts

@@ -91,7 +91,8 @@ mod tests {
 
     #[track_caller]
     fn check(family: Family, stored: &str, expected: Option<&str>) {
-        let expected = expected.map_or(EncoderTensor::Dropped, |name| EncoderTensor::Tensor(name.to_owned()));
+        let expected =
+            expected.map_or(EncoderTensor::Dropped, |name| EncoderTensor::Tensor(name.to_owned()));
         assert_eq!(meaning(stored, family), expected, "{stored}");
     }
 

@@ -33,7 +33,8 @@ type OpenShard = fn(&Path) -> Result<Tensors>;
 /// # Errors
 /// No weights, files that are damaged, and an index whose files are not there or lack a tensor.
 pub(super) fn open(files: &ModelFiles) -> Result<Tensors> {
-    let kinds: [(&str, OpenShard); 2] = [(WEIGHTS_FILE, Tensors::map), (PYTORCH_FILE, pytorch::read)];
+    let kinds: [(&str, OpenShard); 2] =
+        [(WEIGHTS_FILE, Tensors::map), (PYTORCH_FILE, pytorch::read)];
     for (whole, open) in kinds {
         if let Ok(path) = files.path(whole) {
             return open(path);

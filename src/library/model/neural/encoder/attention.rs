@@ -162,7 +162,13 @@ impl HeadTask<'_> {
     }
 }
 
-fn product(arch: Arch, weights: Weights<'_>, x: &[FeatureRow], out: &mut [FeatureRow], n_tokens: usize) {
+fn product(
+    arch: Arch,
+    weights: Weights<'_>,
+    x: &[FeatureRow],
+    out: &mut [FeatureRow],
+    n_tokens: usize,
+) {
     let (panels, inputs) = (0..weights.bias.len(), 0..weights.n_in);
     let blocks = &mut [BlockTask { x, out, n_tokens }];
     let (start, function) = (SumStart::Bias, DenseActivation::Identity);

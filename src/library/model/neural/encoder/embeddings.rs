@@ -9,7 +9,7 @@ use crate::{
     model::neural::{
         checkpoint::EncoderConfig,
         simd::blocks::{BLOCK, Blocks},
-        tensors::{Tensors, TensorValues},
+        tensors::{TensorValues, Tensors},
     },
 };
 

@@ -128,7 +128,13 @@ impl LayerWeights {
             });
     }
 
-    fn finish_group(&self, arch: Arch, attended: &[FeatureRow], states: &mut [FeatureRow], n_tokens: &[usize]) {
+    fn finish_group(
+        &self,
+        arch: Arch,
+        attended: &[FeatureRow],
+        states: &mut [FeatureRow],
+        n_tokens: &[usize],
+    ) {
         let width = self.width;
         let mut tasks = block_tasks(attended, width, states, width, n_tokens);
         self.out.apply_here(arch, &mut tasks, SumStart::Residual, DenseActivation::Identity);

@@ -42,7 +42,8 @@ impl Encoder {
     /// # Errors
     /// When a tensor of [`super::checkpoint::expected_tensors`] is missing or cannot be read.
     pub fn load(config: &EncoderConfig, tensors: &Tensors) -> Result<Self> {
-        let layers = (0..config.n_layers).map(|layer_idx| LayerWeights::load(config, tensors, layer_idx));
+        let layers =
+            (0..config.n_layers).map(|layer_idx| LayerWeights::load(config, tensors, layer_idx));
         Ok(Self {
             arch: Arch::new(),
             embeddings: Embeddings::load(config, tensors)?,

@@ -19,7 +19,8 @@ type Example = (Vec<u32>, Vec<f32>);
 
 fn fixture(name: &str) -> (Encoder, Vec<Example>) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name);
-    let checkpoint = Checkpoint::open(&ModelFiles::in_dir(&dir).unwrap(), MissingHead::Required).unwrap();
+    let checkpoint =
+        Checkpoint::open(&ModelFiles::in_dir(&dir).unwrap(), MissingHead::Required).unwrap();
     let encoder = Encoder::load(&checkpoint.config, &checkpoint.tensors).unwrap();
     let reference: Value =
         serde_json::from_str(&fs::read_to_string(dir.join("reference.json")).unwrap()).unwrap();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Batch,
-    parameters::{Initializer, Key, Specs, DeviceTensor, add_row, host, matrix},
+    parameters::{DeviceTensor, Initializer, Key, Specs, add_row, host, matrix},
     pass::Pass,
 };
 
@@ -83,7 +83,12 @@ impl AvgNet {
     ///
     /// # Shapes
     /// `[n, embedding]`.
-    fn mean_at_once(&self, config: &AvgNetConfig, pass: &mut Pass<'_>, batch: &Batch) -> DeviceTensor<2> {
+    fn mean_at_once(
+        &self,
+        config: &AvgNetConfig,
+        pass: &mut Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
         let [n, length, width] = [batch.n(), batch.length(), config.embedding_dim];
         // Padding is never looked up: whatever lengths a batch has, it costs its tokens.
         let texts: Vec<Vec<u32>> = batch
@@ -128,7 +133,12 @@ impl AvgNet {
 
     /// [`AvgNet::mean_at_once`] by the device's operations: a product of `[1, length]` shares with
     /// `[length, embedding]` embeddings.
-    fn mean_by_product(&self, config: &AvgNetConfig, pass: &Pass<'_>, batch: &Batch) -> DeviceTensor<2> {
+    fn mean_by_product(
+        &self,
+        config: &AvgNetConfig,
+        pass: &Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
         let [n, length, width] = [batch.n(), batch.length(), config.embedding_dim];
         let tokens = pass.embed(self.embedding, batch.ids().iter().copied());
         let mut shares = batch.mask();

@@ -7,7 +7,7 @@ use super::{
     Batch,
     avgnet::dense,
     convolution::{Convolution, Strongest},
-    parameters::{Initializer, Key, Specs, DeviceTensor, add_row, host, matrix},
+    parameters::{DeviceTensor, Initializer, Key, Specs, add_row, host, matrix},
     pass::Pass,
 };
 
@@ -149,7 +149,12 @@ impl Cnn {
     }
 
     /// [`Cnn::strongest_at_once`] by the device's operations.
-    fn strongest_by_width(&self, config: &CnnConfig, pass: &Pass<'_>, batch: &Batch) -> DeviceTensor<2> {
+    fn strongest_by_width(
+        &self,
+        config: &CnnConfig,
+        pass: &Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
         let groups = config.widths.iter().zip(&self.convs);
         let strongest =
             groups.map(|(width, [weight, _])| self.strongest(config, pass, batch, *width, *weight));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Batch,
-    parameters::{Initializer, Key, Specs, DeviceTensor},
+    parameters::{DeviceTensor, Initializer, Key, Specs},
     pass::Pass,
 };
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Batch,
     avgnet::dense,
-    parameters::{Initializer, Key, Specs, DeviceTensor, host, matrix},
+    parameters::{DeviceTensor, Initializer, Key, Specs, host, matrix},
     pass::Pass,
     recurrence::Recurrence,
 };

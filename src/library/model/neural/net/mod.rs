@@ -25,7 +25,7 @@ use rayon::prelude::*;
 
 use self::{
     batch::by_length,
-    parameters::{Specs, DeviceTensor, ParameterValues, host},
+    parameters::{DeviceTensor, ParameterValues, Specs, host},
     pass::Pass,
 };
 use super::{device::Resolved, tensors::Tensors};

@@ -211,7 +211,11 @@ impl Specs {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] with every missing, unused and mis-shaped tensor by name.
-    pub(crate) fn load(&self, tensors: &Tensors, device: &DispatchDevice) -> Result<ParameterValues> {
+    pub(crate) fn load(
+        &self,
+        tensors: &Tensors,
+        device: &DispatchDevice,
+    ) -> Result<ParameterValues> {
         let known: BTreeSet<&str> = self.0.iter().map(|spec| spec.name.as_str()).collect();
         let mut faults: Vec<String> = Vec::new();
         for spec in &self.0 {
@@ -255,7 +259,11 @@ impl Specs {
 }
 
 /// A matrix of these values, row-major.
-pub(crate) fn matrix(values: Vec<f32>, dims: [usize; 2], device: &DispatchDevice) -> DeviceTensor<2> {
+pub(crate) fn matrix(
+    values: Vec<f32>,
+    dims: [usize; 2],
+    device: &DispatchDevice,
+) -> DeviceTensor<2> {
     DeviceTensor::from_data(TensorData::new(values, dims), device)
 }
 
@@ -288,6 +296,11 @@ impl ParameterValues {
 
     /// The same values as the leaves of a new gradient graph.
     pub(crate) fn leaves(&self) -> Self {
-        Self(self.0.iter().map(|value| DeviceTensor::from_inner(value.clone()).require_grad()).collect())
+        Self(
+            self.0
+                .iter()
+                .map(|value| DeviceTensor::from_inner(value.clone()).require_grad())
+                .collect(),
+        )
     }
 }

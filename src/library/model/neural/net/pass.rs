@@ -13,7 +13,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::parameters::{Key, DeviceTensor, ParameterValues, host};
+use super::parameters::{DeviceTensor, Key, ParameterValues, host};
 use crate::{
     error::{Error, Result},
     random::Random,
@@ -107,7 +107,8 @@ pub(crate) struct Cut {
 }
 
 /// The gradients of a cut's inputs, and of parameters it used, from those of its outputs.
-type Backward = dyn FnOnce(Vec<DeviceTensor<2>>) -> (Vec<DeviceTensor<2>>, Vec<(Key, DeviceTensor<2>)>);
+type Backward =
+    dyn FnOnce(Vec<DeviceTensor<2>>) -> (Vec<DeviceTensor<2>>, Vec<(Key, DeviceTensor<2>)>);
 
 impl Cut {
     /// The way back through the cut. `recorded` is what the graph behind it gave; returns what to
@@ -194,8 +195,10 @@ impl<'a> Pass<'a> {
         outputs: Vec<DeviceTensor<2>>,
         backward: Box<Backward>,
     ) -> Vec<DeviceTensor<2>> {
-        let outputs: Vec<DeviceTensor<2>> =
-            outputs.into_iter().map(|output| DeviceTensor::from_inner(output).require_grad()).collect();
+        let outputs: Vec<DeviceTensor<2>> = outputs
+            .into_iter()
+            .map(|output| DeviceTensor::from_inner(output).require_grad())
+            .collect();
         self.cuts.push(Cut { inputs, outputs: outputs.clone(), backward });
         outputs
     }
@@ -211,7 +214,11 @@ impl<'a> Pass<'a> {
     }
 
     /// A constant of the pass.
-    pub(crate) fn constant<const D: usize>(&self, values: Vec<f32>, dims: [usize; D]) -> DeviceTensor<D> {
+    pub(crate) fn constant<const D: usize>(
+        &self,
+        values: Vec<f32>,
+        dims: [usize; D],
+    ) -> DeviceTensor<D> {
         DeviceTensor::from_data(TensorData::new(values, dims), self.device)
     }
 
@@ -245,7 +252,11 @@ impl<'a> Pass<'a> {
     ///
     /// # Shapes
     /// `x`: `[.., n, in]`, `weight`: `[.., in, out]` to `[.., n, out]`.
-    pub(crate) fn product<const D: usize>(&self, x: DeviceTensor<D>, weight: DeviceTensor<D>) -> DeviceTensor<D> {
+    pub(crate) fn product<const D: usize>(
+        &self,
+        x: DeviceTensor<D>,
+        weight: DeviceTensor<D>,
+    ) -> DeviceTensor<D> {
         match self.precision.dtype() {
             None => x.matmul(weight),
             Some(dtype) => x.cast(dtype).matmul(weight.cast(dtype)).cast(DType::F32),
@@ -297,7 +308,11 @@ impl<'a> Pass<'a> {
 
     /// Sets each value to 0 with `probability` and scales the rest to keep the mean; nothing when
     /// predicting.
-    pub(crate) fn dropout<const D: usize>(&mut self, x: DeviceTensor<D>, probability: f64) -> DeviceTensor<D> {
+    pub(crate) fn dropout<const D: usize>(
+        &mut self,
+        x: DeviceTensor<D>,
+        probability: f64,
+    ) -> DeviceTensor<D> {
         match &mut self.dropout {
             Some(masks) if probability > 0.0 => {
                 let mask = masks.draw(x.dims(), probability, self.device);
@@ -336,7 +351,8 @@ impl Masks {
         let kept = 1.0 / (1.0 - probability);
         match self {
             Self::Device => {
-                DeviceTensor::random(dims, Distribution::Bernoulli(1.0 - probability), device) * kept
+                DeviceTensor::random(dims, Distribution::Bernoulli(1.0 - probability), device)
+                    * kept
             }
             Self::Host(random) => {
                 // 16 bits a draw: the probability is exact to 1 in 65,536.
@@ -381,7 +397,8 @@ mod tests {
     fn gelu_is_the_same_in_operations_that_every_backend_has() {
         let values: Vec<f32> = (-60..=60).map(|n| n as f32 / 10.0).collect();
         let n_values = values.len();
-        let x: DeviceTensor<2> = DeviceTensor::from_data(TensorData::new(values, [1, n_values]), cpu().burn());
+        let x: DeviceTensor<2> =
+            DeviceTensor::from_data(TensorData::new(values, [1, n_values]), cpu().burn());
         let (own, by_erf) = (host(activation::gelu(x.clone())), host(gelu_by_erf(x)));
         for (own, by_erf) in own.iter().zip(&by_erf) {
             assert!((own - by_erf).abs() < 2e-6, "{own} and {by_erf}");

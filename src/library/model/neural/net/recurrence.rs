@@ -192,7 +192,14 @@ impl Recurrence {
 }
 
 /// `out = weight · x`, or added to what `out` holds, for the first `n` columns.
-fn product(arch: Arch, weight: &Packed, x: &[FeatureRow], out: &mut [FeatureRow], n: usize, start: SumStart) {
+fn product(
+    arch: Arch,
+    weight: &Packed,
+    x: &[FeatureRow],
+    out: &mut [FeatureRow],
+    n: usize,
+    start: SumStart,
+) {
     let mut tasks = [BlockTask { x, out, n_tokens: n }];
     weight.apply_here(arch, &mut tasks, start, DenseActivation::Identity);
 }

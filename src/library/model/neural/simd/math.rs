@@ -202,7 +202,11 @@ impl WithSimd for LayerNorm<'_> {
 /// Replaces the scores `[n_keys][BLOCK]` of a block of queries by `e^{score - largest}` and
 /// returns one over each query's sum.
 #[inline(always)]
-pub(crate) fn softmax_weights<S: Simd>(s: S, scores: &mut [FeatureRow], n_vectors: usize) -> FeatureRow {
+pub(crate) fn softmax_weights<S: Simd>(
+    s: S,
+    scores: &mut [FeatureRow],
+    n_vectors: usize,
+) -> FeatureRow {
     let mut inverse = FeatureRow::ZERO;
     for vector_idx in 0..n_vectors {
         let mut largest = s.splat_f32s(f32::NEG_INFINITY);
@@ -290,8 +294,12 @@ mod tests {
     #[test]
     fn what_is_not_a_number_stays_so() {
         for arch in archs() {
-            for function in [DenseActivation::Identity, DenseActivation::Gelu, DenseActivation::GeluTanh, DenseActivation::Relu]
-            {
+            for function in [
+                DenseActivation::Identity,
+                DenseActivation::Gelu,
+                DenseActivation::GeluTanh,
+                DenseActivation::Relu,
+            ] {
                 let mut rows = [FeatureRow([f32::NAN; BLOCK])];
                 dispatch(arch, Apply(function, &mut rows));
                 assert!(rows[0].0.iter().all(|x| x.is_nan()), "{arch:?} {function:?}");
@@ -311,7 +319,8 @@ mod tests {
             }
         }
         for arch in archs() {
-            let mut scores = [FeatureRow([-1e30; BLOCK]), FeatureRow([3.0; BLOCK]), FeatureRow([2.0; BLOCK])];
+            let mut scores =
+                [FeatureRow([-1e30; BLOCK]), FeatureRow([3.0; BLOCK]), FeatureRow([2.0; BLOCK])];
             let inverse = dispatch(arch, Softmax(&mut scores));
             let e = (-1.0_f32).exp();
             assert!(scores[0].0[5] < 1e-37 && scores[1].0[5] == 1.0);

@@ -236,7 +236,9 @@ impl FileTensor {
     /// True if [`FileTensor::values`] can read it.
     pub(super) fn is_float(&self) -> bool {
         match &self.data {
-            TensorData::Mapped { dtype, .. } => matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16),
+            TensorData::Mapped { dtype, .. } => {
+                matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
+            }
             TensorData::Owned(_) => true,
             TensorData::Unread(_) => false,
         }
@@ -254,7 +256,9 @@ impl FileTensor {
             ))
         };
         let (file, range, dtype) = match &self.data {
-            TensorData::Owned(values) => return Ok(TensorValues(TensorSource::Owned(Arc::clone(values)))),
+            TensorData::Owned(values) => {
+                return Ok(TensorValues(TensorSource::Owned(Arc::clone(values))));
+            }
             TensorData::Unread(_) => return Err(wrong_type()),
             TensorData::Mapped { file, range, dtype } => (file, range, *dtype),
         };

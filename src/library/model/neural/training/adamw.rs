@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     model::neural::net::{
         Net,
-        parameters::{ParameterSpec, DeviceTensor, ParameterValues, host, matrix},
+        parameters::{DeviceTensor, ParameterSpec, ParameterValues, host, matrix},
     },
 };
 
@@ -84,7 +84,9 @@ impl AdamW {
     /// The moments as they are now, in the order of the parameters.
     pub(super) fn save(&self) -> Vec<Moments> {
         let copy = |moment: &AdamMoment| match moment {
-            AdamMoment::Host { mean, square } => Moments { mean: mean.clone(), square: square.clone() },
+            AdamMoment::Host { mean, square } => {
+                Moments { mean: mean.clone(), square: square.clone() }
+            }
             AdamMoment::Device { mean, square } => {
                 Moments { mean: host(mean.clone()), square: host(square.clone()) }
             }
@@ -105,7 +107,8 @@ impl AdamW {
         learning_rate: f64,
     ) -> Result<f64> {
         if net.device().is_cpu() {
-            let gradients: Vec<TensorData> = gradients.into_iter().map(DeviceTensor::into_data).collect();
+            let gradients: Vec<TensorData> =
+                gradients.into_iter().map(DeviceTensor::into_data).collect();
             let squares = gradients.iter().map(|gradient| square_sum(floats(gradient)));
             let norm = squares.sum::<f64>().sqrt();
             self.apply(net, norm, learning_rate, |moment, factors, value, idx| {

@@ -313,7 +313,8 @@ impl<'a> TrainingLoop<'a> {
         let mut total = 0.0;
         let mut sums: Option<Vec<DeviceTensor<2>>> = None;
         for (batch_idx, members) in group.iter().enumerate() {
-            let batch: Vec<&EncodedExample> = members.iter().map(|idx| &self.job.train[*idx]).collect();
+            let batch: Vec<&EncodedExample> =
+                members.iter().map(|idx| &self.job.train[*idx]).collect();
             let objective = Objective {
                 label_smoothing: settings.label_smoothing,
                 class_weights: &self.class_weights,

@@ -13,7 +13,7 @@ mod state;
 mod state_file;
 
 pub use evaluation::{LossAndAccuracy, evaluate};
-pub use job::{TrainingJob, Observer, TrainingOutcome, train};
+pub use job::{Observer, TrainingJob, TrainingOutcome, train};
 pub use memory::memory_estimate;
 pub use settings::TrainSettings;
 pub use state::{EpochReport, Moments, Position, TrainState};

@@ -109,6 +109,9 @@ fn sum_of_shares(
 }
 
 /// The sum of two gradients of every parameter.
-pub(super) fn added(one: Vec<DeviceTensor<2>>, other: Vec<DeviceTensor<2>>) -> Vec<DeviceTensor<2>> {
+pub(super) fn added(
+    one: Vec<DeviceTensor<2>>,
+    other: Vec<DeviceTensor<2>>,
+) -> Vec<DeviceTensor<2>> {
     one.into_iter().zip(other).map(|(one, other)| one + other).collect()
 }

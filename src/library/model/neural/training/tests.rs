@@ -344,7 +344,8 @@ fn accumulated_batches_make_the_step_of_one_large_batch() {
             config.dropout = 0.0;
         }
         let train_set = examples(64, 2, 1);
-        let job = TrainingJob { settings: &settings, train: &train_set, valid: &train_set, resume: None };
+        let job =
+            TrainingJob { settings: &settings, train: &train_set, valid: &train_set, resume: None };
         let net = Net::new(config, 1, &device).unwrap();
         let mut recorder = Recorder::default();
         let outcome = train(net, &job, &Monitor::silent(), &mut recorder).unwrap();
@@ -436,8 +437,12 @@ fn a_run_is_continued_with_its_own_settings_and_data_only() {
     assert_eq!(error.kind(), ErrorKind::Conflict);
     let mut train_set = examples(300, 2, 1);
     train_set[5].ids[0] = 9;
-    let job =
-        TrainingJob { settings: &settings, train: &train_set, valid: &train_set, resume: Some(&state) };
+    let job = TrainingJob {
+        settings: &settings,
+        train: &train_set,
+        valid: &train_set,
+        resume: Some(&state),
+    };
     let net = Net::new(config, 1, &device).unwrap();
     let error = train(net, &job, &Monitor::silent(), &mut Recorder::default()).unwrap_err();
     assert!(error.to_string().contains("training examples"), "{error}");
@@ -462,7 +467,10 @@ fn examples_the_net_cannot_use_are_refused_by_their_place() {
         assert!(error.to_string().contains(part), "{error}");
     };
     check(vec![], "no training examples");
-    check(vec![good.clone(), EncodedExample { ids: vec![], label: 0 }], "training example 1 has no token");
+    check(
+        vec![good.clone(), EncodedExample { ids: vec![], label: 0 }],
+        "training example 1 has no token",
+    );
     check(vec![EncodedExample { ids: vec![1], label: 2 }], "has label 2, the net has 2 classes");
     check(vec![EncodedExample { ids: vec![40], label: 0 }], "outside the vocabulary of 40");
 }

@@ -17,7 +17,7 @@ use zip::{CompressionMethod, ZipArchive};
 use self::pickle::{Pickle, View};
 use crate::{
     error::{BoxError, Error, ErrorKind, Result},
-    model::neural::tensors::{MappedFile, FileTensor, Tensors},
+    model::neural::tensors::{FileTensor, MappedFile, Tensors},
 };
 
 /// The beginning of the first pickle of the older format: its length and a number that means it.

@@ -95,7 +95,9 @@ impl Pickle {
             path.push(key);
             match value {
                 PickleValue::Tensor(view) => tensors.push((path.join("."), Rc::clone(view))),
-                PickleValue::Dict(inner) if path.len() < DEEPEST => self.collect(*inner, path, tensors),
+                PickleValue::Dict(inner) if path.len() < DEEPEST => {
+                    self.collect(*inner, path, tensors)
+                }
                 _ => {}
             }
             path.pop();
@@ -282,7 +284,9 @@ impl<'a> Machine<'a> {
                 self.stack.push(PickleValue::Global(name.into()));
             }
             0x93 => {
-                let (PickleValue::Text(name), PickleValue::Text(module)) = (self.pop()?, self.pop()?) else {
+                let (PickleValue::Text(name), PickleValue::Text(module)) =
+                    (self.pop()?, self.pop()?)
+                else {
                     return Err("a class has no name".into());
                 };
                 self.stack.push(PickleValue::Global(format!("{module}.{name}").into()));
@@ -304,8 +308,13 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    fn call(&mut self, function: &PickleValue, arguments: &PickleValue) -> PickleResult<PickleValue> {
-        let (PickleValue::Global(name), PickleValue::Items(arguments)) = (function, arguments) else {
+    fn call(
+        &mut self,
+        function: &PickleValue,
+        arguments: &PickleValue,
+    ) -> PickleResult<PickleValue> {
+        let (PickleValue::Global(name), PickleValue::Items(arguments)) = (function, arguments)
+        else {
             return Ok(PickleValue::Other);
         };
         let arguments = &self.items[*arguments];
@@ -323,8 +332,7 @@ impl<'a> Machine<'a> {
                     },
                     _ => Err("a dict is not made of pairs"),
                 };
-                let entries: Result<_, _> =
-                    self.items[*list].iter().map(pair).collect();
+                let entries: Result<_, _> = self.items[*list].iter().map(pair).collect();
                 self.dicts.push(entries?);
                 Ok(PickleValue::Dict(self.dicts.len() - 1))
             }
@@ -361,9 +369,14 @@ impl<'a> Machine<'a> {
     fn storage(&mut self, id: &PickleValue) -> PickleResult<PickleValue> {
         let PickleValue::Items(id) = id else { return Ok(PickleValue::Other) };
         match &self.items[*id][..] {
-            [PickleValue::Text(kind), PickleValue::Global(class), PickleValue::Text(key), _, _, rest @ ..]
-                if **kind == *"storage" =>
-            {
+            [
+                PickleValue::Text(kind),
+                PickleValue::Global(class),
+                PickleValue::Text(key),
+                _,
+                _,
+                rest @ ..,
+            ] if **kind == *"storage" => {
                 // Before PyTorch 0.4 a storage could be a part of another.
                 if !matches!(rest, [] | [PickleValue::Other]) {
                     return Err(format!("storage {key} is a part of another storage").into());
