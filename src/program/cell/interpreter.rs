@@ -18,6 +18,7 @@ use crate::{
         command_line::run_command,
         document::OutputRecorder,
         engine::{CellText, Engine, Running},
+        engine_setup::{self, SessionFolder},
         evcxr::{Config, Dependencies, EvcxrCommand, Startup, extern_crates},
         failure::{CellFailure, FailureKind},
         front::{Event, Front, OutputStream},
@@ -25,11 +26,10 @@ use crate::{
         mistyped::check_colon,
         options::Options,
         part::{CellPart, PartKind, parts},
+        session_analyzer::SessionAnalyzer,
         session_command::{SessionCommand, SessionHost},
         shell_line,
-        tutor::SessionAnalyzer,
         type_name::short,
-        workshop::{self, SessionFolder},
     },
     command::Servers,
 };
@@ -54,7 +54,7 @@ pub struct Interpreter {
     pub(super) wants_to_quit: bool,
     log: SessionLog,
     servers: Servers,
-    tutor: SessionAnalyzer,
+    analyzer: SessionAnalyzer,
     n_cells: u64,
     warming: Mutex<Option<JoinHandle<()>>>,
 }
@@ -94,7 +94,7 @@ impl Interpreter {
         let assistant = Arc::new(Assistant::new(&options.store));
         let engine = Arc::default();
         Self {
-            tutor: SessionAnalyzer::new(&assistant, &engine, folder.path()),
+            analyzer: SessionAnalyzer::new(&assistant, &engine, folder.path()),
             assistant,
             options,
             running: Running::default(),
@@ -133,7 +133,7 @@ impl Interpreter {
     /// Says that [`Interpreter::warm_up`] will be called soon: the first question about Rust waits for
     /// it.
     pub fn expect_warm_up(&self) {
-        self.tutor.expect();
+        self.analyzer.expect();
     }
 
     /// Gets the compiler and the child process ready in the background, so that the first cell
@@ -141,21 +141,21 @@ impl Interpreter {
     pub fn warm_up(&self) {
         let (options, running) = (self.options.clone(), self.running.clone());
         let (engine, folder) = (Arc::clone(&self.engine), Arc::clone(&self.folder));
-        let tutor = self.tutor.clone();
+        let analyzer = self.analyzer.clone();
         *lock(&self.warming) = Some(std::thread::spawn(move || {
             let mut engine = lock(&engine);
             if engine.is_none() {
                 // What is missing is told when a cell needs it.
-                *engine = workshop::find(&options, &running, &folder).ok();
+                *engine = engine_setup::find(&options, &running, &folder).ok();
                 if let Some(engine) = &*engine {
-                    tutor.learn(engine);
+                    analyzer.learn(engine);
                 }
-                tutor.arrived();
+                analyzer.arrived();
                 if let Some(engine) = engine.as_mut() {
                     engine.warm_up();
                 }
             } else {
-                tutor.arrived();
+                analyzer.arrived();
             }
         }));
     }
@@ -191,7 +191,7 @@ impl Interpreter {
         let outputs = recorder.take(self.log.n_cells(), outcome.as_ref().err());
         self.log.end(outputs, outcome.is_err());
         self.tell_assistant();
-        if let Some(problem) = self.tutor.take_problem() {
+        if let Some(problem) = self.analyzer.take_problem() {
             let hint = problem.hint().map(|hint| hint.spelled(Spelling::Cell));
             let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             let text = format!("note: {}{hint}\n", problem.chain());
@@ -217,7 +217,11 @@ impl Interpreter {
         Ok(())
     }
 
-    pub(super) fn run_parts(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), CellFailure> {
+    pub(super) fn run_parts(
+        &mut self,
+        cell: &str,
+        front: &Arc<dyn Front>,
+    ) -> Result<(), CellFailure> {
         let text = Arc::new(CellText { number: self.n_cells, text: cell.to_owned() });
         for part in parts(cell) {
             match part.kind {
@@ -309,9 +313,9 @@ impl Interpreter {
             monitor.progress = progress;
         }
         let mut made =
-            workshop::open(&self.options, &self.running, &self.folder, chosen, &monitor)?;
+            engine_setup::open(&self.options, &self.running, &self.folder, chosen, &monitor)?;
         made.set_toolchain(chosen);
-        self.tutor.learn(&made);
+        self.analyzer.learn(&made);
         *engine = Some(made);
         Ok(())
     }
@@ -319,7 +323,7 @@ impl Interpreter {
     /// Lets the assistant know what can be named now.
     fn tell_assistant(&self) {
         let defined = self.with_engine(|engine| {
-            self.tutor.tell(engine);
+            self.analyzer.tell(engine);
             let scope = engine.scope();
             let variables = scope.variables.iter().map(|(name, variable)| Completion {
                 text: name.clone(),

@@ -6,6 +6,7 @@ mod assistant;
 mod command_line;
 pub mod document;
 mod engine;
+mod engine_setup;
 pub mod evcxr;
 mod failure;
 mod front;
@@ -17,13 +18,12 @@ mod mistyped;
 mod options;
 pub(crate) mod part;
 mod progress;
+mod session_analyzer;
 mod session_command;
 mod shell_line;
-mod tutor;
 mod type_name;
 mod verbs;
 pub(crate) mod words;
-mod workshop;
 
 pub mod analyzer;
 
@@ -31,7 +31,7 @@ pub use assistant::{Assistant, Completeness, Completion, CompletionKind, Complet
 pub use engine::serve_if_child;
 pub use failure::{CellFailure, FailureKind};
 pub use front::{Event, Front, InputRequest, OutputStream};
-pub use history::{HistoryEntry, History};
+pub use history::{History, HistoryEntry};
 pub use interpreter::{Interpreter, Interrupter};
 pub use options::Options;
 pub use progress::DisplayProgress;

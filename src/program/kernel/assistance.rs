@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{
+    history::HistoryQuery,
     message::JupyterRequest,
-    past::HistoryQuery,
     position::{byte_of, position_of},
 };
 use crate::cell::{Assistant, Completeness, CompletionKind, History};
@@ -119,7 +119,10 @@ impl CursorContent {
 ///
 /// # Errors
 /// When the request has no code.
-pub(super) fn completeness(assistant: &Assistant, request: &JupyterRequest) -> Result<IsCompleteReply> {
+pub(super) fn completeness(
+    assistant: &Assistant,
+    request: &JupyterRequest,
+) -> Result<IsCompleteReply> {
     let CodeContent { code } = request.content()?;
     Ok(match assistant.completeness(&code) {
         Completeness::Complete => IsCompleteReply::complete(),

@@ -6,15 +6,15 @@ mod assistance;
 mod comm;
 mod execution;
 mod front;
+mod history;
 mod info;
 mod message;
-mod past;
 mod position;
 mod publisher;
 mod question;
 mod service;
 mod spec;
-mod text;
+mod utf8_stream;
 mod wire;
 
 use std::{
@@ -190,7 +190,10 @@ fn start_execution(
 }
 
 /// Starts the thread that looks things up.
-fn start_assistance(assistance: Assistance, links: Links) -> Result<mpsc::Sender<Arc<JupyterRequest>>> {
+fn start_assistance(
+    assistance: Assistance,
+    links: Links,
+) -> Result<mpsc::Sender<Arc<JupyterRequest>>> {
     let (lookups, requests) = mpsc::channel();
     start_thread("lookups", move || {
         assistance.run(&requests, |request, answer| {

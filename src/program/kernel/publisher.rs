@@ -15,7 +15,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     message::{self, EXECUTE, JupyterRequest},
-    text::Utf8Stream,
+    utf8_stream::Utf8Stream,
 };
 use crate::cell::OutputStream;
 

@@ -144,7 +144,11 @@ mod tests {
 
     fn entries() -> Vec<HistoryEntry> {
         [(10, 1, "let a = 1;"), (10, 2, ":vars"), (20, 1, ":vars"), (30, 1, ":runs list")]
-            .map(|(session, line, source)| HistoryEntry { session, line, source: source.to_owned() })
+            .map(|(session, line, source)| HistoryEntry {
+                session,
+                line,
+                source: source.to_owned(),
+            })
             .to_vec()
     }
 

@@ -31,7 +31,8 @@ impl SessionAnalyzer {
         let is_trialbook =
             |program: &PathBuf| program.file_stem().is_some_and(|name| name == crate::NAME);
         let program = std::env::current_exe().ok().filter(is_trialbook);
-        let analyzer = Arc::new(Analyzer::new(ItemIndex::default(), program, folder.join("analyzer")));
+        let analyzer =
+            Arc::new(Analyzer::new(ItemIndex::default(), program, folder.join("analyzer")));
         analyzer.set_types(Arc::new(EngineTypes(Arc::downgrade(engine))));
         assistant.set_rust_help(Box::new(Arc::clone(&analyzer)));
         Self(analyzer)
@@ -65,9 +66,8 @@ impl SessionAnalyzer {
     /// Takes over what cells have defined.
     pub(crate) fn tell(&self, engine: &Engine) {
         let scope = engine.scope();
-        let variable = |(name, variable): (&String, &crate::cell::engine::ScopeVariable)| CellVariable {
-            name: name.clone(),
-            type_name: variable.type_name.clone(),
+        let variable = |(name, variable): (&String, &crate::cell::engine::ScopeVariable)| {
+            CellVariable { name: name.clone(), type_name: variable.type_name.clone() }
         };
         let variables = scope.variables.iter().map(variable).collect();
         self.0.set_known(Known { variables, items: scope.items_text() });

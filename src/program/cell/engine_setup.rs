@@ -16,7 +16,7 @@ use crate::{
         engine::{Compiler, Engine, EngineParts, Running},
         options::Options,
     },
-    toolchain::{Lookup, InstalledPrelude, BuildProfile, RustToolchain},
+    toolchain::{BuildProfile, InstalledPrelude, Lookup, RustToolchain},
 };
 
 /// The folder in which a session compiles. Removed with it; what a killed session left is removed
