@@ -1,4 +1,4 @@
-//! How SQL is written: its tokens, which need be no whole query, and its words. The library rewrites
+//! The writing of SQL: its tokens, which need be no whole query, and its words. The library rewrites
 //! queries by them, and the program colours and completes by them. It knows no grammar.
 
 mod token;

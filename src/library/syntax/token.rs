@@ -6,17 +6,17 @@ use std::borrow::Cow;
 /// A piece of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SqlToken<'a> {
-    /// What it is.
+    /// Its kind.
     pub kind: SqlTokenKind,
     /// The piece itself.
     pub text: &'a str,
-    /// Where it begins, in bytes.
+    /// The byte that it begins at.
     pub start: usize,
-    /// Whether the query ends before the text, the name or the comment does.
+    /// True if the query ends before the text, the name or the comment does.
     pub is_open: bool,
 }
 
-/// What a token is.
+/// The kinds of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SqlTokenKind {
     /// White space.
@@ -50,7 +50,7 @@ impl<'a> SqlToken<'a> {
         }
     }
 
-    /// What stands between single quotes, doubled ones as one.
+    /// The text between single quotes, doubled ones as one.
     pub fn string(self) -> Option<Cow<'a, str>> {
         if self.kind != SqlTokenKind::Text || self.is_open {
             return None;
@@ -67,12 +67,12 @@ impl<'a> SqlToken<'a> {
         self.kind == SqlTokenKind::Number
     }
 
-    /// Whether this is the word `word`, which is in lower case, and not a quoted name.
+    /// True for the word `word`, given in lower case; false for a quoted name.
     pub fn is(self, word: &str) -> bool {
         self.text.eq_ignore_ascii_case(word)
     }
 
-    /// Where it ends, in bytes.
+    /// The byte behind it.
     pub fn end(self) -> usize {
         self.start + self.text.len()
     }
@@ -95,7 +95,7 @@ pub fn tokens(query: &str) -> impl Iterator<Item = SqlToken<'_>> {
     })
 }
 
-/// What `rest` begins with, and how many bytes it takes; `None` when nothing ends it.
+/// The kind of the first token of `rest`, and its length in bytes; `None` when nothing ends it.
 fn first(rest: &str) -> Option<(SqlTokenKind, Option<usize>)> {
     let first = rest.chars().next()?;
     let until = |ends: fn(char) -> bool| Some(rest.find(ends).unwrap_or(rest.len()));
@@ -113,7 +113,7 @@ fn first(rest: &str) -> Option<(SqlTokenKind, Option<usize>)> {
     })
 }
 
-/// How many bytes the text or name takes whose quote `rest` begins with.
+/// The length in bytes of the text or name whose quote `rest` begins with.
 fn quoted_length(rest: &str) -> Option<usize> {
     let bytes = rest.as_bytes();
     let mut at = 1;
@@ -126,7 +126,7 @@ fn quoted_length(rest: &str) -> Option<usize> {
     }
 }
 
-/// How many bytes the block comment takes that `rest` begins with.
+/// The length in bytes of the block comment that `rest` begins with.
 fn comment_length(rest: &str) -> Option<usize> {
     let bytes = rest.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
@@ -149,7 +149,7 @@ fn comment_length(rest: &str) -> Option<usize> {
     None
 }
 
-/// How many bytes the number takes that `text` begins with.
+/// The length in bytes of the number that `text` begins with.
 fn number_length(text: &str) -> usize {
     let digits = |from: usize| text[from..].bytes().take_while(u8::is_ascii_digit).count();
     let mut length = digits(0);

@@ -140,7 +140,7 @@ fn rust(text: &str) -> Vec<PaintedSpan> {
     spans
 }
 
-/// Whether the word before `behind` names a macro.
+/// True if the word before `behind` names a macro.
 fn is_macro(behind: &str) -> bool {
     behind.starts_with('!') && !behind.starts_with("!=")
 }

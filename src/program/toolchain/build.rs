@@ -61,7 +61,7 @@ impl InstalledPrelude {
         run(toolchain, profile, need, monitor)
     }
 
-    /// Whether another process builds a prelude now.
+    /// True while another process builds a prelude.
     pub fn is_being_built() -> bool {
         is_running()
     }
@@ -108,7 +108,7 @@ fn run(
     })
 }
 
-/// Whether another process builds a prelude now.
+/// True while another process builds a prelude.
 fn is_running() -> bool {
     let lock = File::open(BuildFolders::of_this_process().preludes.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))

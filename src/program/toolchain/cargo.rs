@@ -27,20 +27,20 @@ use super::{
     rust::RustToolchain,
 };
 
-/// How often a build looks whether it is to stop.
+/// The pause between two looks at whether a build is to stop.
 const HEARTBEAT: Duration = Duration::from_millis(50);
 
-/// What cargo made.
+/// The files of a build that succeeded.
 pub(super) struct Artifacts {
     /// The library.
     pub(super) dylib: PathBuf,
-    /// What the compiler reads of every crate inside: metadata, and the code of macros.
+    /// The files of every crate inside that the compiler reads: metadata, and the code of macros.
     pub(super) deps: HashSet<PathBuf>,
     /// Every library inside, with its sources and its features.
     pub(super) packages: Vec<Package>,
 }
 
-/// What went wrong inside, in cargo's and the compiler's own words.
+/// A build that failed, in cargo's and the compiler's own words.
 pub(super) struct BuildFailure {
     /// The first line that says so.
     pub(super) summary: String,
@@ -168,7 +168,7 @@ fn read_line(pipe: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<boo
     }
 }
 
-/// What cargo has said so far.
+/// Cargo's messages so far.
 #[derive(Default)]
 struct BuildLog {
     dylib: Option<PathBuf>,

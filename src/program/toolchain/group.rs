@@ -18,7 +18,7 @@ use trialbook::{
     progress::Interrupt,
 };
 
-/// How long it may take to tidy up once it is asked to stop.
+/// The time that it may take to tidy up once it is asked to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The name of a process group: its leader's number.
@@ -65,12 +65,12 @@ impl ProcessGroup {
         Ok(Self { leader, id })
     }
 
-    /// What it prints, once and where it is piped.
+    /// Its standard output, once and where it is piped.
     pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
         self.leader.stdout.take()
     }
 
-    /// What it complains about, once and where it is piped.
+    /// Its standard error, once and where it is piped.
     pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
         self.leader.stderr.take()
     }

@@ -22,7 +22,7 @@ pub(super) const MANIFEST: &str = "prelude.json";
 /// The layout that this build reads and writes.
 const SCHEMA: u32 = 1;
 
-/// What a prelude is and what it was built from.
+/// The description of a prelude: its compiler, its sources and its sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PreludeManifest {
     schema: u32,
@@ -36,17 +36,17 @@ pub struct PreludeManifest {
     pub version: String,
     /// The features of this package it was built with.
     pub features: Vec<String>,
-    /// How far it is optimised.
+    /// Its optimisation.
     pub profile: BuildProfile,
     /// The folder of sources.
     pub source: PathBuf,
     /// When it was finished, in milliseconds since the Unix epoch.
     pub built_ms: i64,
-    /// How long building took.
+    /// The duration of the build.
     pub build_s: f64,
     /// The size of the dylib.
     pub dylib_bytes: u64,
-    /// How many crates cells may name through it.
+    /// The number of crates that cells may name through it.
     pub n_deps: usize,
     /// The size of their metadata.
     pub deps_bytes: u64,
@@ -66,7 +66,7 @@ pub(super) struct SourceFile {
     sha256: String,
 }
 
-/// What was built, before anyone knows how large it is.
+/// A prelude that was built and not yet measured.
 pub(super) struct BuiltPrelude {
     pub(super) profile: BuildProfile,
     pub(super) source: PathBuf,
@@ -120,7 +120,7 @@ impl PreludeManifest {
         Ok(manifest)
     }
 
-    /// Whether cells of this program, compiled by `toolchain`, can use the prelude.
+    /// True if cells of this program, compiled by `toolchain`, can use the prelude.
     pub(super) fn fits(&self, toolchain: &RustToolchain) -> bool {
         self.rustc == toolchain.version
             && self.rustc_commit == toolchain.commit
@@ -131,7 +131,7 @@ impl PreludeManifest {
             && !self.packages.is_empty()
     }
 
-    /// Which source file is no longer as it was compiled. Sources that are gone altogether, as on
+    /// The first source file that has changed since it was compiled. Sources that are gone altogether, as on
     /// a machine that only runs the program, count as unchanged: nothing could be built from them.
     pub(super) fn changed_file(&self) -> Option<&Path> {
         if !self.source.join("Cargo.toml").is_file() {

@@ -22,7 +22,7 @@ pub(crate) enum CargoMessage {
     Other,
 }
 
-/// What cargo made of one target.
+/// The files that cargo made of one target.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct CompilerArtifact {
     /// Cargo's identifier of the package.
@@ -32,7 +32,7 @@ pub(crate) struct CompilerArtifact {
     pub(crate) filenames: Vec<PathBuf>,
     /// The features it is built with.
     pub(crate) features: Vec<String>,
-    /// Whether it was there already.
+    /// True if it was there already.
     pub(crate) fresh: bool,
 }
 
@@ -52,10 +52,10 @@ pub(crate) struct CompilerDiagnostic {
     pub(crate) rendered: Option<String>,
 }
 
-/// What a build script asks for.
+/// The requests of a build script.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct BuildScript {
-    /// Where native libraries lie, as `-L` takes it.
+    /// The folders of native libraries, as `-L` takes them.
     pub(crate) linked_paths: Vec<String>,
 }
 
@@ -90,17 +90,17 @@ fn content<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
 }
 
 impl CompilerArtifact {
-    /// Whether its target is of this kind: `lib`, `dylib`, `custom-build`.
+    /// True if its target is of this kind: `lib`, `dylib`, `custom-build`.
     pub(crate) fn is(&self, kind: &str) -> bool {
         self.target.kind.iter().any(|found| found == kind)
     }
 
-    /// Whether other crates can name it: no build script, no program.
+    /// True for a library, which other crates can name.
     pub(crate) fn is_library(&self) -> bool {
         ["lib", "rlib", "dylib", "proc-macro", "cdylib"].iter().any(|kind| self.is(kind))
     }
 
-    /// Whether it runs inside the compiler.
+    /// True if it runs inside the compiler.
     pub(crate) fn is_proc_macro(&self) -> bool {
         self.is("proc-macro")
     }
@@ -113,7 +113,7 @@ impl CompilerArtifact {
 }
 
 impl CompilerDiagnostic {
-    /// Whether the build fails by it.
+    /// True if the build fails by it.
     pub(crate) fn is_error(&self) -> bool {
         self.level.starts_with("error")
     }

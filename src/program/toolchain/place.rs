@@ -1,4 +1,4 @@
-//! Where the prelude's sources lie, where cargo builds them and where finished preludes are kept.
+//! The folders of the prelude: its sources, cargo's builds of them, and the finished preludes.
 //! It creates nothing.
 
 use std::{
@@ -25,7 +25,8 @@ pub(super) struct BuildFolders {
     pub(super) target: PathBuf,
     /// Finished preludes, a folder each.
     pub(super) preludes: PathBuf,
-    /// Which of cargo's two folders the program lies in; `None` where it was installed.
+    /// True in cargo's folder of debug builds, false in that of release builds; `None` where the
+    /// program was installed.
     pub(super) is_debug: Option<bool>,
 }
 

@@ -24,14 +24,14 @@ pub struct InstalledPrelude {
     pub dylib: PathBuf,
     /// The metadata of every crate it was built from: `-L dependency=…`.
     pub deps: PathBuf,
-    /// How far it is optimised.
+    /// Its optimisation.
     pub profile: BuildProfile,
-    /// What it was built from.
+    /// Its manifest, with what it was built from.
     pub manifest: PreludeManifest,
     _in_use: Arc<File>,
 }
 
-/// What a caller needs.
+/// The demand of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// A fresh prelude, built now or before.
@@ -40,7 +40,7 @@ pub enum Need {
     New,
 }
 
-/// How a caller got what it needs.
+/// The way in which a caller's demand was met.
 #[derive(Debug, Clone)]
 pub enum PreludeOrigin {
     /// It was built by this call.
@@ -49,7 +49,7 @@ pub enum PreludeOrigin {
     Found(InstalledPrelude),
 }
 
-/// What there is when a cell asks for a prelude.
+/// The answer to a cell that asks for a prelude.
 #[derive(Debug, Clone)]
 pub enum Lookup {
     /// One that fits the sources as they are.
@@ -65,7 +65,7 @@ pub enum Lookup {
     Missing,
 }
 
-/// How far a session can help with the names that a prelude offers.
+/// The help of a session with the names that a prelude offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Help {
     /// A session has read its sources.
@@ -102,7 +102,7 @@ impl InstalledPrelude {
         self.dir.join("index.json")
     }
 
-    /// How far a session can help with its names.
+    /// The help of a session with its names.
     pub fn help(&self) -> Help {
         if self.index_file().is_file() {
             return Help::Ready;

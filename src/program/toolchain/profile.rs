@@ -1,4 +1,4 @@
-//! How far a prelude is optimised.
+//! The optimisation of a prelude.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::place::BuildFolders;
 
-/// How far a prelude is optimised.
+/// The optimisation of a prelude.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum BuildProfile {
