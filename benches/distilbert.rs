@@ -13,11 +13,11 @@ use trialbook::{
         Device, ModelFiles,
         neural::{
             Precision, TrainSettings,
-            checkpoint::{Checkpoint, Head},
+            checkpoint::{Checkpoint, MissingHead},
             encoder::Encoder,
-            net::{Batch, Example, Net},
+            net::{Batch, EncodedExample, Net},
             net_of_checkpoint,
-            training::{Job, Observer, TrainState, train},
+            training::{Observer, TrainState, TrainingJob, train},
         },
     },
     progress::Monitor,
@@ -110,14 +110,15 @@ impl Observer for Clock {
 
 fn train_ms(net: Net, (n, length): (usize, usize), precision: Precision) -> Result<f64> {
     let texts = ids(n * N_STEPS, length);
-    let example = |(idx, ids): (usize, Vec<u32>)| Example {
+    let example = |(idx, ids): (usize, Vec<u32>)| EncodedExample {
         ids: ids.iter().map(|id| 1000 + id % 20_000).collect(),
         label: idx % 2,
     };
-    let examples: Vec<Example> = texts.into_iter().enumerate().map(example).collect();
+    let examples: Vec<EncodedExample> = texts.into_iter().enumerate().map(example).collect();
     let settings =
         TrainSettings { epochs: 1, batch_size: n, precision, ..TrainSettings::default() };
-    let job = Job { settings: &settings, train: &examples, valid: &examples[..2], resume: None };
+    let job =
+        TrainingJob { settings: &settings, train: &examples, valid: &examples[..2], resume: None };
     let mut clock = Clock(Vec::new());
     train(net, &job, &Monitor::silent(), &mut clock)?;
     let steps = clock.0.windows(2).skip(N_WARM).map(|pair| pair[1] - pair[0]).collect();
@@ -128,7 +129,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let device = arguments.device.resolve()?;
     let started = Instant::now();
-    let checkpoint = Checkpoint::open(&ModelFiles::in_dir(&arguments.folder)?, Head::Required)?;
+    let checkpoint =
+        Checkpoint::open(&ModelFiles::in_dir(&arguments.folder)?, MissingHead::Required)?;
     let uses_encoder = device.is_cpu();
     let engine = if uses_encoder {
         Engine::Encoder(Encoder::load(&checkpoint.config, &checkpoint.tensors)?)

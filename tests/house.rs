@@ -2,6 +2,8 @@
 //! A room may use those above it in the list of its crate's `lib.rs`; files inside a room may not need
 //! each other in a circle.
 
+mod type_names;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -35,6 +37,8 @@ struct Module {
     imported: BTreeMap<String, ModulePath>,
     /// Every path that is needed here, and its line.
     needs: Vec<(ModulePath, usize)>,
+    /// The types that are defined here.
+    types: BTreeSet<String>,
 }
 
 /// Collects a module's paths.
@@ -69,7 +73,8 @@ impl Crate {
     }
 
     fn items(&mut self, at: &[String], file: &Path, folder: &Path, items: &[Item]) {
-        let module = Module { file: file.to_owned(), ..Module::default() };
+        let types = items.iter().filter_map(type_names::defined).collect();
+        let module = Module { file: file.to_owned(), types, ..Module::default() };
         let mut reader = Reader { at, module, children: Vec::new() };
         items.iter().for_each(|item| reader.visit_item(item));
         let Reader { module, children, .. } = reader;
@@ -314,6 +319,7 @@ fn attributes(item: &Item) -> &[Attribute] {
         Item::Struct(item) => &item.attrs,
         Item::Trait(item) => &item.attrs,
         Item::Type(item) => &item.attrs,
+        Item::Union(item) => &item.attrs,
         Item::Use(item) => &item.attrs,
         _ => &[],
     }

@@ -8,7 +8,7 @@ mod compat; // evcxr's commands, :dep, startup files
 mod data; // sources, errors, the store's layout, SQL
 mod evaluate; // metrics and curves against scikit-learn
 mod gate; // gate, promotion and rollback on a real registry
-mod house; // which rooms and files use each other
+mod house; // which rooms and files use each other, and what types are called
 mod kernel; // Jupyter's messages, as a front end sends and sees them
 mod model; // the baseline from texts to saved files
 mod neural; // the neural nets, their checkpoints and continued trainings

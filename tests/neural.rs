@@ -13,7 +13,7 @@ use serde_json::Value;
 use trialbook::{
     Book, ErrorKind, Result,
     book::TrainRequest,
-    data::{AddRequest, Source},
+    data::{AddRequest, DatasetSource},
     model::neural::{
         NeuralConfig, TrainSettings,
         net::{AvgNetConfig, CnnConfig, DistilBertConfig, LstmConfig, NetConfig},
@@ -30,7 +30,7 @@ fn fixture(name: &str) -> PathBuf {
 
 fn sample(folder: &Path) -> Book {
     let book = Book::open(folder);
-    let request = AddRequest::new(Source::Sample { seed: AddRequest::DEFAULT_SEED });
+    let request = AddRequest::new(DatasetSource::Sample { seed: AddRequest::DEFAULT_SEED });
     book.datasets().add("sample", &request, &Monitor::silent()).unwrap();
     book
 }
@@ -205,7 +205,7 @@ fn a_run_does_not_go_on_with_other_data() {
     let book = sample(folder.path());
     interrupted(&book, &avgnet(), 500);
     book.datasets().remove("sample").unwrap();
-    let other = AddRequest::new(Source::Sample { seed: AddRequest::DEFAULT_SEED + 1 });
+    let other = AddRequest::new(DatasetSource::Sample { seed: AddRequest::DEFAULT_SEED + 1 });
     book.datasets().add("sample", &other, &Monitor::silent()).unwrap();
     let error = book.resume("cut", &Monitor::silent()).unwrap_err();
     assert!(error.to_string().contains("sample.train has the fingerprint"), "{error}");

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use trialbook_program::cell::analyzer::{Analyzer, Index, Indexed, Package, Sources};
+use trialbook_program::cell::analyzer::{Analyzer, Indexed, ItemIndex, Package, Sources};
 
 use crate::cli::{Answer, Trialbook};
 
@@ -196,7 +196,7 @@ fn index(dir: &Path) -> Indexed {
 }
 
 /// The completions at the end of `cell`.
-fn completed(index: Index, cell: &str) -> Vec<String> {
+fn completed(index: ItemIndex, cell: &str) -> Vec<String> {
     let analyzer = Analyzer::new(index, None, PathBuf::new());
     analyzer.complete(cell, cell.len()).items.into_iter().map(|item| item.text).collect()
 }

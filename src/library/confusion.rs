@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// The number of times each class was predicted as each class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Stored")]
+#[serde(try_from = "StoredMatrix")]
 pub struct ConfusionMatrix {
     classes: Vec<String>,
     counts: Vec<Vec<usize>>,
@@ -15,15 +15,15 @@ pub struct ConfusionMatrix {
 
 /// A matrix as a file says it is.
 #[derive(Deserialize)]
-struct Stored {
+struct StoredMatrix {
     classes: Vec<String>,
     counts: Vec<Vec<usize>>,
 }
 
-impl TryFrom<Stored> for ConfusionMatrix {
+impl TryFrom<StoredMatrix> for ConfusionMatrix {
     type Error = Error;
 
-    fn try_from(Stored { classes, counts }: Stored) -> Result<Self> {
+    fn try_from(StoredMatrix { classes, counts }: StoredMatrix) -> Result<Self> {
         let n_classes = classes.len();
         if counts.len() != n_classes || counts.iter().any(|row| row.len() != n_classes) {
             return Err(Error::invalid(format!(

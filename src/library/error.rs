@@ -11,6 +11,9 @@ use crate::hint::Hint;
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// An error of another crate, or a plain sentence, before it is the cause of an [`Error`].
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
 /// The kind of an error, as far as a caller can act on it: front ends map it to exit codes and HTTP
 /// status codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,7 +74,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     hint: Option<Hint>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<BoxError>,
 }
 
 impl Error {

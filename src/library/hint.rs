@@ -1,4 +1,4 @@
-//! What a reader can do next, as data: text, and commands as words. Each front end spells the commands
+//! The next step for a reader, as data: text, and commands as words. Each front end spells the commands
 //! as one types them there, and nobody has to look for them in finished text, where a user's rows stand
 //! too. This file knows no verb.
 
@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::figure::shell_word;
 
-/// How commands are typed.
+/// The two ways in which commands are typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
     /// In a terminal, and by whoever asks a server: `` `trialbook promote M 2` ``.
@@ -20,7 +20,7 @@ pub enum Spelling {
     Cell,
 }
 
-/// Whether this process runs cells and nothing else.
+/// True in a process that runs cells and nothing else.
 static RUNS_CELLS: AtomicBool = AtomicBool::new(false);
 
 impl Spelling {
@@ -79,7 +79,7 @@ pub struct CommandLine {
 enum Word {
     /// Verbs, flags and placeholders: `promote`, `--force`, `VERSION`.
     Written(&'static str),
-    /// What may be anything, such as a model's name: in quotes where it has to be.
+    /// Any text, such as a model's name: in quotes where it has to be.
     Value(String),
 }
 

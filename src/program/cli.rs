@@ -26,7 +26,7 @@ use trialbook::{
 };
 
 use crate::{
-    cell::{Failure, FailureKind, Options},
+    cell::{CellFailure, FailureKind, Options},
     command::{Command, Interim, Session, hint_of},
     kernel::Kernel,
     shell::{self, Bar, Terminal},
@@ -87,24 +87,24 @@ struct Cli {
     #[arg(short = 'c', long = "cell", value_name = "CELL")]
     cells: Vec<String>,
     #[command(subcommand)]
-    verb: Option<Verb>,
+    verb: Option<ProgramVerb>,
 }
 
 /// A request to the program.
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum ProgramVerb {
     #[command(flatten)]
     Command(Command),
     /// Install the Jupyter kernel "Rust (trialbook)", or take it out again
     #[command(subcommand)]
     Kernel(Kernel),
     /// Run every cell of a script (.rs, .tb) or notebook (.ipynb), until one fails
-    Run(Run),
+    Run(RunDocument),
 }
 
 /// A file of cells.
 #[derive(Debug, Args)]
-struct Run {
+struct RunDocument {
     /// A notebook (.ipynb), Rust with `// %%` between cells (.rs), or what one would type (.tb)
     file: PathBuf,
     /// Write what the cells show into the notebook, once all have run
@@ -126,7 +126,7 @@ enum LogFormat {
 
 /// The form of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum OutputFormat {
     Text,
     Json,
     /// An interim answer on one line: the final one is still to come.
@@ -157,7 +157,7 @@ pub fn main() -> ExitCode {
             let message = "a cell and a command exclude each other";
             usage(&Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message), form)
         }
-        Some(Verb::Command(command)) => {
+        Some(ProgramVerb::Command(command)) => {
             // A server's access lines are what its operator watches; other commands only warn.
             start_logging(
                 if matches!(command, Command::Serve(_)) { "info" } else { "warn" },
@@ -169,12 +169,12 @@ pub fn main() -> ExitCode {
             let store = Store::new(cli.store);
             answer(store, cli.json, cli.quiet, heeds, |session| command.run(session))
         }
-        Some(Verb::Kernel(kernel)) => {
+        Some(ProgramVerb::Kernel(kernel)) => {
             start_logging("warn", log_format);
             let store = Store::new(cli.store);
             answer(store, cli.json, cli.quiet, false, |session| kernel.run(session.book.store()))
         }
-        Some(Verb::Run(run)) => {
+        Some(ProgramVerb::Run(run)) => {
             start_logging("warn", log_format);
             run_cells(Some(&run), &[], Store::new(cli.store), cli.json, cli.quiet)
         }
@@ -193,7 +193,7 @@ fn answer(
     heeds_interrupts: bool,
     run: impl FnOnce(&Session) -> Result<Output>,
 ) -> ExitCode {
-    let form = if json { Form::Json } else { Form::Text };
+    let form = if json { OutputFormat::Json } else { OutputFormat::Text };
     let interrupt = Interrupt::default();
     let watched = match heeds_interrupts {
         true => watch_signals(&interrupt),
@@ -216,9 +216,9 @@ fn answer(
                     }
                     Ok(())
                 }
-                (Form::Text, _) => show(output, Form::Text),
-                (Form::Json, Interim::Answer) => show(output, Form::JsonLine),
-                (Form::Json | Form::JsonLine, _) => Ok(()),
+                (OutputFormat::Text, _) => show(output, OutputFormat::Text),
+                (OutputFormat::Json, Interim::Answer) => show(output, OutputFormat::JsonLine),
+                (OutputFormat::Json | OutputFormat::JsonLine, _) => Ok(()),
             },
         );
         let output = run(&session)?;
@@ -243,7 +243,7 @@ fn answer(
 
 /// Runs cells: of a file, of the arguments, of a person in a terminal, of stdin.
 fn run_cells(
-    file: Option<&Run>,
+    file: Option<&RunDocument>,
     cells: &[String],
     store: Store,
     json: bool,
@@ -252,7 +252,7 @@ fn run_cells(
     if json {
         let message = "--json is for one command: write it behind the command, `:runs list --json`";
         let error = Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message);
-        return usage(&error, Form::Json);
+        return usage(&error, OutputFormat::Json);
     }
     let options = Options::new(store);
     let outcome = match file {
@@ -271,13 +271,13 @@ fn run_cells(
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => exit_code(&failure),
         Err(error) => {
-            complain(&error, Form::Text);
+            complain(&error, OutputFormat::Text);
             ExitCode::FAILURE
         }
     }
 }
 
-fn exit_code(failure: &Failure) -> ExitCode {
+fn exit_code(failure: &CellFailure) -> ExitCode {
     match failure.kind {
         FailureKind::Blocked => ExitCode::from(3),
         FailureKind::Interrupted => ExitCode::from(130),
@@ -291,9 +291,9 @@ pub fn parser() -> clap::Command {
 }
 
 /// Shows what the parser refuses; help and version come this way too.
-fn usage(error: &clap::Error, form: Form) -> ExitCode {
+fn usage(error: &clap::Error, form: OutputFormat) -> ExitCode {
     match (form, hint_of(error)) {
-        (Form::Json | Form::JsonLine, _) if error.use_stderr() => {
+        (OutputFormat::Json | OutputFormat::JsonLine, _) if error.use_stderr() => {
             complain(&refusal(error), form);
         }
         (_, Some(hint)) => {
@@ -332,10 +332,10 @@ fn refusal(error: &clap::Error) -> Error {
 }
 
 /// The form of answers that is asked for, for those that come before the arguments could be read.
-fn asked_form(args: &[OsString]) -> Form {
+fn asked_form(args: &[OsString]) -> OutputFormat {
     match args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json") {
-        true => Form::Json,
-        false => Form::Text,
+        true => OutputFormat::Json,
+        false => OutputFormat::Text,
     }
 }
 
@@ -378,11 +378,11 @@ fn start_logging(default: &str, format: LogFormat) {
     drop(started);
 }
 
-fn show(output: &Output, form: Form) -> Result<()> {
+fn show(output: &Output, form: OutputFormat) -> Result<()> {
     let text = match form {
-        Form::Text => output.to_text(Terminal::width()),
-        Form::Json => format!("{:#}", output.json()),
-        Form::JsonLine => output.json().to_string(),
+        OutputFormat::Text => output.to_text(Terminal::width()),
+        OutputFormat::Json => format!("{:#}", output.json()),
+        OutputFormat::JsonLine => output.json().to_string(),
     };
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -393,16 +393,16 @@ fn show(output: &Output, form: Form) -> Result<()> {
     }
 }
 
-fn complain(error: &Error, form: Form) {
+fn complain(error: &Error, form: OutputFormat) {
     let text = match form {
-        Form::Text => {
+        OutputFormat::Text => {
             let hint = error
                 .hint()
                 .map(|hint| format!("\n  hint: {}", hint.spelled(Spelling::Program)))
                 .unwrap_or_default();
             format!("error: {}{hint}", error.chain())
         }
-        Form::Json | Form::JsonLine => serde_json::json!({
+        OutputFormat::Json | OutputFormat::JsonLine => serde_json::json!({
             "error": error.chain(),
             "kind": error.kind().name(),
             "hint": error.hint(),

@@ -7,8 +7,8 @@ use std::{
 };
 
 use trialbook_program::cell::{
-    analyzer::{Analyzer, Index, Known, Package, Sources, Types},
-    evcxr::Variable,
+    analyzer::{Analyzer, ItemIndex, Known, Package, Sources, Types},
+    evcxr::CellVariable,
 };
 
 /// A crate whose prelude re-exports what other modules define.
@@ -65,12 +65,12 @@ fn shop(folder: &Path) -> Package {
     }
 }
 
-fn analyzer(index: &Index, folder: &Path, variables: &[(&str, &str)]) -> Analyzer {
+fn analyzer(index: &ItemIndex, folder: &Path, variables: &[(&str, &str)]) -> Analyzer {
     let file = folder.join("index.json");
     index.save(&file).unwrap();
-    assert_eq!(&Index::load(&file).unwrap(), index);
-    let analyzer = Analyzer::new(Index::load(&file).unwrap(), None, folder.to_owned());
-    let variable = |(name, type_name): &(&str, &str)| Variable {
+    assert_eq!(&ItemIndex::load(&file).unwrap(), index);
+    let analyzer = Analyzer::new(ItemIndex::load(&file).unwrap(), None, folder.to_owned());
+    let variable = |(name, type_name): &(&str, &str)| CellVariable {
         name: (*name).to_owned(),
         type_name: (*type_name).to_owned(),
     };
@@ -90,7 +90,7 @@ fn complete(analyzer: &Analyzer, marked: &str) -> Vec<String> {
 #[test]
 fn members_are_known_along_a_chain_of_calls() {
     let folder = tempfile::tempdir().unwrap();
-    let index = Index::scan(&[shop(folder.path())], &["shop", "prelude"]);
+    let index = ItemIndex::scan(&[shop(folder.path())], &["shop", "prelude"]);
     let analyzer = analyzer(&index, folder.path(), &[("basket", "Basket"), ("n", "i32")]);
     let all = ["add", "airmail", "owner", "total", "wrap", "adopt"];
     for cell in [
@@ -122,7 +122,7 @@ fn members_are_known_along_a_chain_of_calls() {
 #[test]
 fn a_name_is_explained_where_it_stands() {
     let folder = tempfile::tempdir().unwrap();
-    let index = Index::scan(&[shop(folder.path())], &["shop", "prelude"]);
+    let index = ItemIndex::scan(&[shop(folder.path())], &["shop", "prelude"]);
     let analyzer = analyzer(&index, folder.path(), &[("basket", "Basket")]);
     let inspect = |marked: &str, detail: u8| {
         let cursor = marked.find('|').unwrap();
@@ -148,7 +148,7 @@ fn a_name_is_explained_where_it_stands() {
 #[test]
 fn what_the_session_defined_is_known_with_its_private_parts() {
     let folder = tempfile::tempdir().unwrap();
-    let index = Index::scan(&[shop(folder.path())], &["shop", "prelude"]);
+    let index = ItemIndex::scan(&[shop(folder.path())], &["shop", "prelude"]);
     let analyzer = analyzer(&index, folder.path(), &[]);
     let items = "use std::fmt;
          /// Where something is.
@@ -159,8 +159,8 @@ fn what_the_session_defined_is_known_with_its_private_parts() {
          impl Area for Point { fn area(&self) -> f64 { 0.0 } }
          struct Price { euros: u32 }
          fn midpoint(a: &Point, b: &Point) -> Point { todo!() }";
-    let point = Variable { name: "p".to_owned(), type_name: "Point".to_owned() };
-    let price = Variable { name: "price".to_owned(), type_name: "Price".to_owned() };
+    let point = CellVariable { name: "p".to_owned(), type_name: "Point".to_owned() };
+    let price = CellVariable { name: "price".to_owned(), type_name: "Price".to_owned() };
     analyzer.set_known(Known { variables: vec![point, price], items: items.to_owned() });
     for (cell, expected) in [
         ("p.|", &["area", "length", "x", "y"][..]),
@@ -193,7 +193,7 @@ impl Types for Compiler {
 #[test]
 fn the_compiler_is_asked_where_signatures_do_not_tell() {
     let folder = tempfile::tempdir().unwrap();
-    let index = Index::scan(&[shop(folder.path())], &["shop", "prelude"]);
+    let index = ItemIndex::scan(&[shop(folder.path())], &["shop", "prelude"]);
     let analyzer = analyzer(&index, folder.path(), &[("basket", "Basket")]);
     let compiler = Arc::new(Compiler(Mutex::default()));
     analyzer.set_types(Arc::clone(&compiler) as Arc<dyn Types>);
@@ -255,7 +255,7 @@ fn the_prelude_of_this_crate_is_understood() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/library/lib.rs");
     let package =
         Package { name: "trialbook".to_owned(), root, features: vec!["notebook".to_owned()] };
-    let index = Index::scan(&[package], &["trialbook", "prelude"]);
+    let index = ItemIndex::scan(&[package], &["trialbook", "prelude"]);
     let analyzer = analyzer(&index, folder.path(), &[]);
     assert_eq!(complete(&analyzer, "let b = Book::open_default()?;\nb.fra|"), ["frame"]);
     assert!(complete(&analyzer, "Bo|").contains(&"Book".to_owned()));

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use trialbook::{Error, Result, display::Content};
 use trialbook_program::cell::{
-    Failure,
-    evcxr::{Config, Dependencies, EvcxrCommand, Host, Variable, Watch},
+    CellFailure,
+    evcxr::{CellVariable, Config, Dependencies, EvcxrCommand, Host, Watch},
 };
 
 mod commands;
@@ -59,8 +59,8 @@ impl Host for Session {
         Watch::silent()
     }
 
-    fn variables(&self) -> Vec<Variable> {
-        let variable = |name: &str, type_name: &str| Variable {
+    fn variables(&self) -> Vec<CellVariable> {
+        let variable = |name: &str, type_name: &str| CellVariable {
             name: name.to_owned(),
             type_name: type_name.to_owned(),
         };
@@ -96,7 +96,7 @@ impl Host for Session {
         &self.errors
     }
 
-    fn run(&mut self, _: &str) -> std::result::Result<(), Failure> {
+    fn run(&mut self, _: &str) -> std::result::Result<(), CellFailure> {
         self.asked.push("run");
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::{fs, io::Write as _};
 use flate2::{Compression, write::GzEncoder};
 use polars::prelude::df;
 use trialbook::{
-    data::{AddRequest, Added, Dialect, Source},
+    data::{AddRequest, Added, DatasetSource, Dialect},
     progress::Monitor,
 };
 
@@ -22,7 +22,7 @@ fn zstd(content: &[u8]) -> Vec<u8> {
 }
 
 fn add(lab: &Lab, name: &str, path: &str, dialect: Dialect) -> Result<Added, trialbook::Error> {
-    let request = AddRequest { dialect, ..AddRequest::new(Source::Path(lab.path(path))) };
+    let request = AddRequest { dialect, ..AddRequest::new(DatasetSource::Path(lab.path(path))) };
     lab.datasets.add(name, &request, &Monitor::silent())
 }
 
@@ -255,7 +255,7 @@ fn columns_without_a_name_of_their_own_get_one() {
     let request = AddRequest {
         text_column: Some("v2".into()),
         label_column: Some("v1".into()),
-        ..AddRequest::new(Source::Path(lab.path("spam.csv")))
+        ..AddRequest::new(DatasetSource::Path(lab.path("spam.csv")))
     };
     let added = lab.datasets.add("spam", &request, &Monitor::silent()).unwrap();
     assert_eq!(
@@ -266,7 +266,7 @@ fn columns_without_a_name_of_their_own_get_one() {
     lab.write("twice.csv", "text,text,label\na,b,x\nc,d,y\ne,f,x\ng,h,y\n");
     let request = AddRequest {
         text_column: Some("text.1".into()),
-        ..AddRequest::new(Source::Path(lab.path("twice.csv")))
+        ..AddRequest::new(DatasetSource::Path(lab.path("twice.csv")))
     };
     lab.datasets.add("twice", &request, &Monitor::silent()).unwrap();
     assert_eq!(lab.examples("twice")[0].0, "b");
@@ -339,7 +339,7 @@ fn several_files_are_one_table() {
         "{:?}",
         added.notes
     );
-    let pair = Source::Pair {
+    let pair = DatasetSource::Pair {
         train: lab.path("hub/data/train-*.parquet"),
         test: lab.path("hub/data/test-00000-of-00001.parquet"),
     };

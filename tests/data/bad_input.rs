@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use polars::prelude::df;
 use trialbook::{
     ErrorKind,
-    data::{AddRequest, Source},
+    data::{AddRequest, DatasetSource},
     progress::Monitor,
 };
 
@@ -42,9 +42,9 @@ fn every_bad_input_is_one_clear_error_and_changes_nothing() {
     fs::create_dir_all(lab.path("no-files/pos")).unwrap();
     fs::create_dir_all(lab.path("no-files/neg")).unwrap();
 
-    let file = |name: &str, content: &[u8]| Source::Path(lab.write(name, content));
-    let path = |name: &str| Source::Path(lab.path(name));
-    let pair = |name: &str, content: &str| Source::Pair {
+    let file = |name: &str, content: &[u8]| DatasetSource::Path(lab.write(name, content));
+    let path = |name: &str| DatasetSource::Path(lab.path(name));
+    let pair = |name: &str, content: &str| DatasetSource::Pair {
         train: good.clone(),
         test: lab.write(name, content),
     };
@@ -197,7 +197,7 @@ fn every_bad_input_is_one_clear_error_and_changes_nothing() {
 #[test]
 fn a_bad_name_or_request_is_refused_before_anything_is_read() {
     let lab = Lab::new();
-    let source = || Source::Path("missing.csv".into());
+    let source = || DatasetSource::Path("missing.csv".into());
     for name in ["runs", "a b", "../up", ""] {
         assert_eq!(lab.add(name, source()).unwrap_err().kind(), ErrorKind::Invalid, "{name}");
     }
@@ -206,7 +206,7 @@ fn a_bad_name_or_request_is_refused_before_anything_is_read() {
     assert_eq!(error.to_string(), "test size 1.5 is not above 0 and below 1");
     let request = AddRequest {
         text_column: Some("text".into()),
-        ..AddRequest::new(Source::Sample { seed: 1 })
+        ..AddRequest::new(DatasetSource::Sample { seed: 1 })
     };
     let error = lab.datasets.add("x", &request, &Monitor::silent()).unwrap_err();
     assert!(error.to_string().contains("this source has no columns"), "{error}");
@@ -217,7 +217,7 @@ fn an_interrupt_stops_before_the_store_is_touched() {
     let lab = Lab::new();
     let monitor = Monitor::silent();
     monitor.interrupt.raise();
-    let request = AddRequest::new(Source::Sample { seed: 42 });
+    let request = AddRequest::new(DatasetSource::Sample { seed: 42 });
     let error = lab.datasets.add("sample", &request, &monitor).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted);
     assert!(lab.store_files().is_empty());

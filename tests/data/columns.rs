@@ -9,7 +9,7 @@ use polars::prelude::{
 use serde_json::json;
 use trialbook::{
     Error,
-    data::{AddOutcome, AddRequest, Added, KeepColumns, Source},
+    data::{AddOutcome, AddRequest, Added, DatasetSource, KeepColumns},
     progress::Monitor,
 };
 
@@ -52,8 +52,10 @@ fn json_lines() -> String {
 }
 
 fn add(lab: &Lab, name: &str, path: &Path, columns: &str) -> Result<Added, Error> {
-    let request =
-        AddRequest { columns: columns.parse()?, ..AddRequest::new(Source::Path(path.to_owned())) };
+    let request = AddRequest {
+        columns: columns.parse()?,
+        ..AddRequest::new(DatasetSource::Path(path.to_owned()))
+    };
     lab.datasets.add(name, &request, &Monitor::silent())
 }
 
@@ -131,7 +133,7 @@ fn columns_are_chosen_by_name_or_left_out() {
     }
     let request = AddRequest {
         columns: KeepColumns::Only(vec!["id".into()]),
-        ..AddRequest::new(Source::Sample { seed: 1 })
+        ..AddRequest::new(DatasetSource::Sample { seed: 1 })
     };
     let error = lab.datasets.add("x", &request, &Monitor::silent()).unwrap_err();
     assert!(error.to_string().contains("this source has no columns"), "{error}");
@@ -158,7 +160,7 @@ fn names_that_a_dataset_has_itself_are_changed_and_said() {
     let request = AddRequest {
         text_column: Some("body".into()),
         label_column: Some("stars".into()),
-        ..AddRequest::new(Source::Path(file))
+        ..AddRequest::new(DatasetSource::Path(file))
     };
     let added = lab.datasets.add("a", &request, &Monitor::silent()).unwrap();
     assert_eq!(types(&added), [("text.1", "str"), ("split.1", "i64"), ("split.1.1", "str")]);
@@ -179,7 +181,7 @@ fn what_only_one_split_has_is_null_in_the_other() {
         "{\"text\": \"c\", \"label\": \"x\", \"year\": 2.5}\n\
          {\"text\": \"d\", \"label\": \"y\", \"zip\": \"0999\", \"tags\": [\"p\", 1]}\n",
     );
-    let added = lab.add("mixed", Source::Pair { train, test }).unwrap();
+    let added = lab.add("mixed", DatasetSource::Pair { train, test }).unwrap();
     assert_eq!(types(&added), [("zip", "str"), ("year", "f64"), ("tags", "str")]);
     let found = lab.sql("select text, zip, year, tags from mixed order by text");
     assert_eq!(

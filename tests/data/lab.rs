@@ -11,7 +11,7 @@ use polars::prelude::{DataFrame, ParquetWriter, df};
 use tempfile::TempDir;
 use trialbook::{
     Error,
-    data::{AddRequest, Added, Datasets, ExtraTables, Source, Split},
+    data::{AddRequest, Added, DatasetSource, Datasets, ExtraTables, Split},
     progress::Monitor,
     store::Store,
 };
@@ -41,12 +41,12 @@ impl Lab {
         path
     }
 
-    pub(super) fn add(&self, name: &str, source: Source) -> Result<Added, Error> {
+    pub(super) fn add(&self, name: &str, source: DatasetSource) -> Result<Added, Error> {
         self.datasets.add(name, &AddRequest::new(source), &Monitor::silent())
     }
 
     pub(super) fn add_file(&self, name: &str, path: &Path) -> Result<Added, Error> {
-        self.add(name, Source::Path(path.to_owned()))
+        self.add(name, DatasetSource::Path(path.to_owned()))
     }
 
     /// Everything in the store, to prove that nothing changed.

@@ -9,7 +9,7 @@ use polars::{
 use serde_json::json;
 use trialbook::{
     Error, ErrorKind,
-    data::{AddOutcome, AddRequest, Added, Dropped, Source},
+    data::{AddOutcome, AddRequest, Added, DatasetSource, Dropped},
     progress::Monitor,
 };
 
@@ -114,8 +114,10 @@ fn a_class_label_without_a_name_is_told_and_minus_one_is_no_label() {
         let error = lab.add_file("none", file).unwrap_err();
         assert!(error.to_string().contains("row 6: the label is null or -1"), "{error}");
         assert!(error.hint().unwrap().to_string().contains("--drop-unlabelled"), "{error:?}");
-        let request =
-            AddRequest { drop_unlabelled: true, ..AddRequest::new(Source::Path(file.clone())) };
+        let request = AddRequest {
+            drop_unlabelled: true,
+            ..AddRequest::new(DatasetSource::Path(file.clone()))
+        };
         let added = add(&lab, &format!("none{n}"), &request).unwrap();
         assert_eq!(added.dropped, Dropped { n_unlabelled: 1, n_empty: 0 });
         assert_eq!(added.dataset.n_rows(), 15);
@@ -203,7 +205,7 @@ fn every_type_of_number_is_the_same_label_in_every_format() {
         let added = lab.add_file("set", file).unwrap_or_else(|error| panic!("{file:?} {error:?}"));
         assert_eq!(added.outcome, AddOutcome::Unchanged, "{file:?}");
         // One format for training, another for testing.
-        let pair = Source::Pair { train: first.clone(), test: file.clone() };
+        let pair = DatasetSource::Pair { train: first.clone(), test: file.clone() };
         lab.add(&format!("pair{n}"), pair).unwrap_or_else(|error| panic!("{file:?} {error:?}"));
     }
 }
@@ -252,12 +254,12 @@ fn rows_that_lack_something_are_dropped_when_asked_and_counted() {
     );
     let parquet = lab.path("b.parquet");
     write_parquet(&parquet, nulls.unwrap());
-    let request = |source: Source, drop_unlabelled, drop_empty| AddRequest {
+    let request = |source: DatasetSource, drop_unlabelled, drop_empty| AddRequest {
         drop_unlabelled,
         drop_empty,
         ..AddRequest::new(source)
     };
-    let path = |path: &PathBuf| Source::Path(path.clone());
+    let path = |path: &PathBuf| DatasetSource::Path(path.clone());
     let error = add(&lab, "x", &request(path(&csv), true, false)).unwrap_err();
     assert!(error.to_string().ends_with("row 5 (line 6): the text is empty"), "{error}");
     assert!(error.hint().unwrap().to_string().contains("--drop-empty"));
@@ -275,7 +277,7 @@ fn rows_that_lack_something_are_dropped_when_asked_and_counted() {
     assert_eq!(added.to_output().json()["dropped"], json!({"n_unlabelled": 3, "n_empty": 1}));
     assert!(added.dataset.source.ends_with("4 rows dropped"), "{}", added.dataset.source);
     assert_eq!(added.dataset.n_rows(), 4);
-    let pair = Source::Pair { train: csv, test: parquet };
+    let pair = DatasetSource::Pair { train: csv, test: parquet };
     let added = add(&lab, "pair", &request(pair, true, true)).unwrap();
     assert_eq!(added.dropped, Dropped { n_unlabelled: 4, n_empty: 2 });
     let note = "test: 1 row without a label and 1 row without a text dropped".to_owned();
@@ -292,7 +294,7 @@ fn the_positive_class_is_chosen_once_for_a_name() {
     let file = lab.write("mail.csv", format!("text,label\n{lines}"));
     let request = |positive: Option<&str>| AddRequest {
         positive: positive.map(str::to_owned),
-        ..AddRequest::new(Source::Path(file.clone()))
+        ..AddRequest::new(DatasetSource::Path(file.clone()))
     };
     let plain = add(&lab, "plain", &request(None)).unwrap();
     assert_eq!(plain.dataset.positive(), Some("spam"));

@@ -9,7 +9,7 @@ use polars::prelude::{IpcWriter, SerWriter as _};
 use proptest::prelude::*;
 use trialbook::{
     ErrorKind,
-    data::{AddOutcome, AddRequest, Source},
+    data::{AddOutcome, AddRequest, DatasetSource},
     progress::Monitor,
 };
 
@@ -73,8 +73,10 @@ fn the_aclimdb_folder_has_two_splits_and_its_unlabelled_reviews_stay_out() {
     let train = lab.datasets.split("imdb", "train").unwrap();
     assert_eq!(train.texts, ["awful", "poor", "splendid", "great"]);
     assert_eq!(train.labels, [0, 0, 1, 1]);
-    let request =
-        AddRequest { test_size: Some(0.2), ..AddRequest::new(Source::Path(lab.path("aclImdb"))) };
+    let request = AddRequest {
+        test_size: Some(0.2),
+        ..AddRequest::new(DatasetSource::Path(lab.path("aclImdb")))
+    };
     let error = lab.datasets.add("other", &request, &Monitor::silent()).unwrap_err();
     assert!(error.to_string().ends_with("has a test split of its own"), "{error}");
 }
@@ -105,7 +107,7 @@ fn guesses_and_defaults_are_said() {
         label_column: Some("sentiment".into()),
         test_size: Some(0.4),
         seed: 7,
-        ..AddRequest::new(Source::Path(path))
+        ..AddRequest::new(DatasetSource::Path(path))
     };
     let added = lab.datasets.add("half", &request, &Monitor::silent()).unwrap();
     assert_eq!(added.notes, ["labels neg, pos read as negative, positive"]);
@@ -118,7 +120,7 @@ fn the_same_data_twice_changes_nothing_and_other_data_is_a_conflict() {
     let lab = Lab::new();
     let mut rows = ten_rows();
     let first = lab.write("a.csv", csv(&rows, ','));
-    let pair = |train: &Path| Source::Pair { train: train.to_owned(), test: first.clone() };
+    let pair = |train: &Path| DatasetSource::Pair { train: train.to_owned(), test: first.clone() };
     let added = lab.add("reviews", pair(&first)).unwrap();
     let files = lab.store_files();
     rows.reverse();

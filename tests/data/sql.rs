@@ -2,7 +2,7 @@
 
 use trialbook::{
     Error, ErrorKind,
-    data::{Column, ExtraTables, Source},
+    data::{Column, DatasetSource, ExtraTables},
 };
 
 use super::lab::{Lab, csv, ten_rows};
@@ -10,7 +10,7 @@ use super::lab::{Lab, csv, ten_rows};
 #[test]
 fn sql_reads_every_split() {
     let lab = Lab::new();
-    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    lab.add("sample", DatasetSource::Sample { seed: 42 }).unwrap();
     lab.add_file("my-data", &lab.write("a.csv", csv(&ten_rows(), ','))).unwrap();
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     for (query, expected) in [
@@ -121,7 +121,7 @@ fn sql_reads_every_split() {
 #[test]
 fn lent_tables_are_built_only_when_a_query_names_them() {
     let lab = Lab::new();
-    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    lab.add("sample", DatasetSource::Sample { seed: 42 }).unwrap();
     let built = std::cell::RefCell::new(Vec::new());
     let build = |table: &str| {
         built.borrow_mut().push(table.to_owned());
@@ -165,7 +165,7 @@ fn lent_tables_are_built_only_when_a_query_names_them() {
 #[test]
 fn the_words_of_other_databases_are_understood() {
     let lab = Lab::new();
-    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    lab.add("sample", DatasetSource::Sample { seed: 42 }).unwrap();
     let path = |name: &str, content: &str| lab.write(name, content).display().to_string();
     let csv = path("stars.csv", "film,stars\na,1\nb,4\nc,5\n");
     let jsonl = path("price.jsonl", "{\"film\": \"a\", \"price\": 1.5}\n");
@@ -230,7 +230,7 @@ fn an_answer_is_copied_into_a_file_that_reads_back_the_same() {
         );
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
-    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    lab.add("sample", DatasetSource::Sample { seed: 42 }).unwrap();
     let path = lab.path("sample.parquet");
     let copy = format!("copy sample.test to '{}'", path.display());
     assert_eq!(lab.sql(&copy)[0]["rows"], 1000);
@@ -247,7 +247,7 @@ fn an_answer_is_copied_into_a_file_that_reads_back_the_same() {
 #[test]
 fn a_wrong_query_is_one_clear_message() {
     let lab = Lab::new();
-    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    lab.add("sample", DatasetSource::Sample { seed: 42 }).unwrap();
     lab.add_file("my-data", &lab.write("a.csv", csv(&ten_rows(), ','))).unwrap();
     let tables = ExtraTables { names: &["runs"], build: &|_| Ok(Vec::new()) };
     let known =

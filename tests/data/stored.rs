@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use trialbook::{
     ErrorKind,
-    data::{AddOutcome, Source},
+    data::{AddOutcome, DatasetSource},
 };
 
 use super::lab::{Lab, csv, ten_rows};
@@ -16,7 +16,7 @@ fn datasets_are_listed_read_and_removed() {
     let error = lab.datasets.get("sample").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.hint().unwrap().to_string().contains("the store has no datasets"));
-    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    lab.add("sample", DatasetSource::Sample { seed: 42 }).unwrap();
     lab.add_file("a-b", &lab.write("a.csv", csv(&ten_rows(), ','))).unwrap();
     // What a crash may leave behind is not a dataset.
     fs::create_dir(lab.dir.path().join("store/data/.trialbook-left")).unwrap();
@@ -159,7 +159,7 @@ fn many_threads_add_the_same_name_and_one_wins() {
 #[test]
 fn the_sample_is_described() {
     let lab = Lab::new();
-    lab.add("sample", Source::Sample { seed: 42 }).unwrap();
+    lab.add("sample", DatasetSource::Sample { seed: 42 }).unwrap();
     let profile = lab.datasets.describe("sample").unwrap();
     let train = &profile.splits[0];
     assert_eq!((train.n_rows, &train.class_counts[..]), (2_000, &[1_000, 1_000][..]));

@@ -5,8 +5,8 @@
 mod cross_validate;
 #[cfg(feature = "neural")]
 mod import;
-mod judgement;
 mod measured;
+mod measurements;
 mod predict_file;
 mod registering;
 mod request;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::Book;
 use crate::{
     data::{
-        AddedColumn, AddedValues, Chunk, Dialect, RowsFormat, RowsReader, RowsWriter, STANDARD,
+        AddedColumn, AddedValues, Dialect, RowChunk, RowsFormat, RowsReader, RowsWriter, STANDARD,
         check_standard_streams, exists,
     },
     error::{Error, ErrorKind, Result},
@@ -96,7 +96,7 @@ impl Book {
         }
         let mut reader = RowsReader::open(input, dialect, request.text_column.as_deref())?;
         // Standard output gets the whole file or nothing, like a name.
-        let scratch = is_stdout.then(|| Scratch::new(reader.extension())).transpose()?;
+        let scratch = is_stdout.then(|| StdoutFile::new(reader.extension())).transpose()?;
         let (output, replace) = match &scratch {
             Some(scratch) => (&scratch.file, &true),
             None => (output, replace),
@@ -140,7 +140,7 @@ impl PredictedFile {
     fn predict(
         &mut self,
         classifier: &dyn Classifier,
-        chunk: &Chunk,
+        chunk: &RowChunk,
     ) -> Result<Vec<Option<Prediction>>> {
         let is_given = |text: &&str| !text.trim().is_empty();
         let texts = || chunk.texts.iter().map(|text| text.as_deref().filter(is_given));
@@ -186,13 +186,13 @@ fn added(
 }
 
 /// A file that goes to standard output when it is whole.
-struct Scratch {
+struct StdoutFile {
     /// Takes the file with it.
     _folder: tempfile::TempDir,
     file: PathBuf,
 }
 
-impl Scratch {
+impl StdoutFile {
     fn new(extension: &str) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|source| {
             Error::io("make a folder in", &std::env::temp_dir(), source)

@@ -6,7 +6,7 @@ use super::{
     Book, Trained,
     registering::this_process,
     train::fingerprint_tag,
-    unfinished::{JOB_FILE, Job, Lock, SCHEMA_VERSION, Unfinished, folder_of, lock},
+    unfinished::{JOB_FILE, Lock, ResumableJob, SCHEMA_VERSION, Unfinished, folder_of, lock},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -50,7 +50,7 @@ impl Book {
             ));
         }
         let bytes = fs::read(&path).map_err(|source| Error::io("read", &path, source))?;
-        let job: Job = serde_json::from_slice(&bytes).map_err(|source| {
+        let job: ResumableJob = serde_json::from_slice(&bytes).map_err(|source| {
             Error::new(ErrorKind::Corrupt, format!("{path:?} is damaged")).with_source(source)
         })?;
         if job.schema_version > SCHEMA_VERSION {

@@ -75,7 +75,7 @@ pub const OWN_TABLES: [(&str, &[&str]); 7] = [
 use self::Getter::{Integer, MaybeText, Number, Text};
 
 /// A column: its name, and its value in a row.
-type Field<Row> = (&'static str, Getter<Row>);
+type ColumnOf<Row> = (&'static str, Getter<Row>);
 
 /// A column's type, and how a row gives its value.
 enum Getter<Row> {
@@ -85,7 +85,7 @@ enum Getter<Row> {
     Number(fn(&Row) -> Option<f64>),
 }
 
-const RUNS: [Field<(Run, String)>; 14] = [
+const RUNS: [ColumnOf<(Run, String)>; 14] = [
     ("run_id", Text(|(run, _)| run.run_id.clone())),
     ("name", Text(|(run, _)| run.name.clone())),
     ("experiment", Text(|(_, experiment)| experiment.clone())),
@@ -102,7 +102,7 @@ const RUNS: [Field<(Run, String)>; 14] = [
     ("parent_run_id", MaybeText(|(run, _)| run.tags.get(PARENT_RUN_TAG).cloned())),
 ];
 
-const METRICS: [Field<(String, Metric)>; 5] = [
+const METRICS: [ColumnOf<(String, Metric)>; 5] = [
     ("run_id", Text(|(run_id, _)| run_id.clone())),
     ("key", Text(|(_, point)| point.key.clone())),
     ("value", Number(|(_, point)| Some(point.value))),
@@ -110,13 +110,13 @@ const METRICS: [Field<(String, Metric)>; 5] = [
     ("timestamp_ms", Integer(|(_, point)| Some(point.timestamp_ms))),
 ];
 
-const PARAMS: [Field<(String, String, String)>; 3] = [
+const PARAMS: [ColumnOf<(String, String, String)>; 3] = [
     ("run_id", Text(|(run_id, _, _)| run_id.clone())),
     ("key", Text(|(_, key, _)| key.clone())),
     ("value", Text(|(_, _, value)| value.clone())),
 ];
 
-const MODELS: [Field<(RegisteredModel, Vec<ModelVersion>)>; 5] = [
+const MODELS: [ColumnOf<(RegisteredModel, Vec<ModelVersion>)>; 5] = [
     ("name", Text(|(model, _)| model.name.clone())),
     ("versions", Integer(|(_, versions)| i64::try_from(versions.len()).ok())),
     (
@@ -130,7 +130,7 @@ const MODELS: [Field<(RegisteredModel, Vec<ModelVersion>)>; 5] = [
     ("updated_ms", Integer(|(model, _)| Some(model.updated_ms))),
 ];
 
-const VERSIONS: [Field<(ModelVersion, Vec<String>)>; 9] = [
+const VERSIONS: [ColumnOf<(ModelVersion, Vec<String>)>; 9] = [
     ("model", Text(|(version, _)| version.model.clone())),
     ("version", Integer(|(version, _)| Some(version.version.into()))),
     ("stage", Text(|(version, _)| version.stage.to_string())),
@@ -142,7 +142,7 @@ const VERSIONS: [Field<(ModelVersion, Vec<String>)>; 9] = [
     ("aliases", Text(|(_, aliases)| aliases.join(", "))),
 ];
 
-const PREDICTIONS: [Field<PredictionRecord>; 12] = [
+const PREDICTIONS: [ColumnOf<PredictionRecord>; 12] = [
     ("timestamp_ms", Integer(|row| Some(row.timestamp_ms))),
     ("date", Text(|row| date(row.timestamp_ms))),
     ("request_id", Text(|row| row.request_id.clone())),
@@ -158,7 +158,7 @@ const PREDICTIONS: [Field<PredictionRecord>; 12] = [
 ];
 
 /// Details are JSON.
-const AUDIT: [Field<AuditEvent>; 6] = [
+const AUDIT: [ColumnOf<AuditEvent>; 6] = [
     ("number", Integer(|row| i64::try_from(row.number).ok())),
     ("timestamp_ms", Integer(|row| Some(row.at_ms))),
     ("who", Text(|row| row.who.clone())),
@@ -168,7 +168,7 @@ const AUDIT: [Field<AuditEvent>; 6] = [
 ];
 
 /// The names of `fields`.
-const fn names<Row, const N: usize>(fields: &[Field<Row>; N]) -> [&'static str; N] {
+const fn names<Row, const N: usize>(fields: &[ColumnOf<Row>; N]) -> [&'static str; N] {
     let mut names = [""; N];
     let mut idx = 0;
     while idx < N {
@@ -179,7 +179,7 @@ const fn names<Row, const N: usize>(fields: &[Field<Row>; N]) -> [&'static str; 
 }
 
 /// The table that `fields` make of `rows`.
-fn table<Row>(fields: &[Field<Row>], rows: &[Row]) -> Columns {
+fn table<Row>(fields: &[ColumnOf<Row>], rows: &[Row]) -> Columns {
     let column = |getter: &Getter<Row>| match getter {
         Text(value) => Column::Str(rows.iter().map(|row| Some(value(row))).collect()),
         MaybeText(value) => Column::Str(rows.iter().map(value).collect()),

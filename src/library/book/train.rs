@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::{
     Book, CODE_VERSION, TrainRequest,
-    judgement::Judgement,
     measured::VALIDATION_PREFIX,
+    measurements::Measurements,
     now_ms,
     registering::{Keeping, Registering},
     unfinished::Unfinished,
@@ -239,14 +239,14 @@ impl Book {
         drop(train);
 
         // Writing the model waits for the disk most of the time, measuring never does.
-        let (files, Judgement { of_validation, of_test, test_fingerprint, read_s, evaluate_s }) =
+        let (files, Measurements { of_validation, of_test, test_fingerprint, read_s, evaluate_s }) =
             thread::scope(|scope| {
                 let saving = scope.spawn(|| self.keep_files(run, classifier.as_ref()));
-                let judged = self.judge(classifier.as_ref(), validation, request, monitor);
+                let measured = self.measure(classifier.as_ref(), validation, request, monitor);
                 let clock = Instant::now();
                 let files = saving.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
                 timings.save_s += clock.elapsed().as_secs_f64();
-                judged.and_then(|judged| Ok((files?, judged)))
+                measured.and_then(|measured| Ok((files?, measured)))
             })?;
         timings.read_s += read_s;
         timings.evaluate_s = evaluate_s;

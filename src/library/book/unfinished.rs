@@ -25,7 +25,7 @@ pub(super) const SCHEMA_VERSION: u32 = 1;
 
 /// A request, as a later process needs it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Job {
+pub(super) struct ResumableJob {
     pub(super) schema_version: u32,
     pub(super) recipe: Value,
     pub(super) request: TrainRequest,
@@ -73,7 +73,7 @@ impl Unfinished {
         let Some(recipe) = fit.recipe() else { return Ok(None) };
         let folder = folder_of(book, run);
         book.store().make_dir(&folder)?;
-        let job = Job { schema_version: SCHEMA_VERSION, recipe, request: request.clone() };
+        let job = ResumableJob { schema_version: SCHEMA_VERSION, recipe, request: request.clone() };
         let bytes = serde_json::to_vec_pretty(&job).expect("plain values");
         // The lock first: a folder with a job and without a holder is one whose process is gone.
         let lock = match lock(&folder)? {

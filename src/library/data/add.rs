@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddRequest {
     /// The place of the examples.
-    pub source: Source,
+    pub source: DatasetSource,
     /// The dialect of its text, as far as it is given; the rest is guessed.
     pub dialect: Dialect,
     /// The column of texts; `None` is guessed when obvious.
@@ -65,7 +65,7 @@ pub struct Dropped {
 
 /// The place of examples.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum DatasetSource {
     /// The aclImdb folder, one file, or several: a folder of them, or a pattern such as
     /// `data/*.parquet`. On the command line `-` is standard input.
     Path(PathBuf),
@@ -114,7 +114,7 @@ impl AddRequest {
     pub const DEFAULT_SEED: u64 = 42;
 
     /// Asks for `source` with everything else guessed or at its default.
-    pub fn new(source: Source) -> Self {
+    pub fn new(source: DatasetSource) -> Self {
         Self {
             source,
             dialect: Dialect::default(),

@@ -15,7 +15,7 @@ pub(super) const METADATA_KEY: &str = "huggingface";
 
 /// The classes of a column, as metadata name them.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Declared {
+pub(super) enum DeclaredClasses {
     /// Nothing: the column is no class label.
     Nothing,
     /// Their names, spelt as labels are.
@@ -25,21 +25,22 @@ pub(super) enum Declared {
 }
 
 /// The classes of the column `label` in `metadata`, a JSON text.
-pub(super) fn declared(metadata: &str, label: &str) -> Declared {
+pub(super) fn declared(metadata: &str, label: &str) -> DeclaredClasses {
     let Ok(metadata) = serde_json::from_str::<Value>(metadata) else {
-        return Declared::Unusable("are no JSON".to_owned());
+        return DeclaredClasses::Unusable("are no JSON".to_owned());
     };
     let feature = metadata.get("info").and_then(|info| info.get("features")?.get(label));
     let Some(feature) = feature.filter(|it| it.get("_type").is_some_and(|it| it == "ClassLabel"))
     else {
-        return Declared::Nothing;
+        return DeclaredClasses::Nothing;
     };
     let names: Option<Vec<String>> = feature.get("names").and_then(|names| {
         let name = |name: &Value| Some(canonical(name.as_str()?.to_owned()));
         names.as_array()?.iter().map(name).collect()
     });
-    let unusable =
-        |what: &str| Declared::Unusable(format!("call {} a class label {what}", excerpt(label)));
+    let unusable = |what: &str| {
+        DeclaredClasses::Unusable(format!("call {} a class label {what}", excerpt(label)))
+    };
     match names {
         None => unusable("whose names are no list of strings"),
         Some(names) if names.is_empty() => unusable("without names"),
@@ -48,7 +49,7 @@ pub(super) fn declared(metadata: &str, label: &str) -> Declared {
             let mut known = BTreeSet::new();
             match names.iter().find(|name| !known.insert(name.as_str())) {
                 Some(twice) => unusable(&format!("with the name {} twice", excerpt(twice))),
-                None => Declared::Names(names),
+                None => DeclaredClasses::Names(names),
             }
         }
     }
@@ -112,14 +113,14 @@ mod tests {
             "word": {"names": "ham", "_type": "ClassLabel"},
             "empty": {"names": ["ham", " "], "_type": "ClassLabel"},
             "twice": {"names": ["1", "1.0"], "_type": "ClassLabel"}}}}"#;
-        let names = |names: &[&str]| Declared::Names(owned(names));
+        let names = |names: &[&str]| DeclaredClasses::Names(owned(names));
         assert_eq!(declared(metadata, "label"), names(&["ham", "spam"]));
         assert_eq!(declared(metadata, "stars"), names(&["1", "2"]));
         for column in ["text", "tags", "missing"] {
-            assert_eq!(declared(metadata, column), Declared::Nothing, "{column}");
+            assert_eq!(declared(metadata, column), DeclaredClasses::Nothing, "{column}");
         }
         for other in ["[]", "1", r#"{"info": null}"#, r#"{"info": {"features": [1]}}"#] {
-            assert_eq!(declared(other, "label"), Declared::Nothing, "{other}");
+            assert_eq!(declared(other, "label"), DeclaredClasses::Nothing, "{other}");
         }
         for (column, reason) in [
             ("none", "call \"none\" a class label without names"),
@@ -128,10 +129,10 @@ mod tests {
             ("empty", "call \"empty\" a class label with an empty name"),
             ("twice", "call \"twice\" a class label with the name \"1\" twice"),
         ] {
-            assert_eq!(declared(metadata, column), Declared::Unusable(reason.to_owned()));
+            assert_eq!(declared(metadata, column), DeclaredClasses::Unusable(reason.to_owned()));
         }
         for damaged in ["", "{", "{not json"] {
-            let unusable = Declared::Unusable("are no JSON".to_owned());
+            let unusable = DeclaredClasses::Unusable("are no JSON".to_owned());
             assert_eq!(declared(damaged, "label"), unusable, "{damaged}");
         }
     }

@@ -6,7 +6,7 @@ use super::{
     excerpt::excerpt,
     head::on_one_line,
     label::{by_number, canonical, is_number},
-    raw::Rows,
+    raw::LabelledRows,
 };
 use crate::error::{Error, Result};
 
@@ -37,7 +37,7 @@ impl Classes {
     /// # Errors
     /// For fewer than two classes; for more than half as many classes as examples: such a column is
     /// an identifier, not a label; for a `positive` that is no class, or one of more than two.
-    pub(super) fn of(rows: &Rows, positive: Option<&str>) -> Result<Self> {
+    pub(super) fn of(rows: &LabelledRows, positive: Option<&str>) -> Result<Self> {
         let distinct: BTreeSet<&str> = rows.labels.iter().map(String::as_str).collect();
         let is_binary = distinct.iter().all(|label| binary_class(label).is_some());
         let declared = rows
@@ -116,7 +116,7 @@ impl Classes {
     /// Notes on the names' origin and the source's spelling of the classes, when that is not how
     /// they are called now; of two classes also which one is positive, where their names do not say
     /// it.
-    pub(super) fn notes(&self, rows: &Rows) -> Vec<String> {
+    pub(super) fn notes(&self, rows: &LabelledRows) -> Vec<String> {
         let mut notes = Vec::new();
         let spelt: BTreeSet<&str> = rows.labels.iter().map(String::as_str).collect();
         if let (true, Some(declared)) = (self.is_declared, &rows.class_names) {
@@ -157,7 +157,7 @@ impl Classes {
     ///
     /// # Errors
     /// For a label that is none of the classes, with its place.
-    pub(super) fn encode(&self, rows: &Rows) -> Result<Vec<u32>> {
+    pub(super) fn encode(&self, rows: &LabelledRows) -> Result<Vec<u32>> {
         let index: BTreeMap<&str, u32> = self.names.iter().map(String::as_str).zip(0..).collect();
         let encoded = rows.labels.iter().enumerate().map(|(row_idx, label)| {
             let name = binary_class(label).filter(|_| self.is_binary).unwrap_or(label);
@@ -213,7 +213,7 @@ pub(super) fn check_not_single(labels: &[u32], classes: &[String], place: &str) 
     }
 }
 
-fn check_enough(names: &[String], rows: &Rows) -> Result<()> {
+fn check_enough(names: &[String], rows: &LabelledRows) -> Result<()> {
     let n_rows = rows.labels.len();
     let place = rows.places.whole();
     if let [only] = names {
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use crate::data::raw::{Dropping, Places, RawRows};
 
-    fn rows(labels: &[&str]) -> Rows {
+    fn rows(labels: &[&str]) -> LabelledRows {
         let texts = labels.iter().map(|_| Some("text".to_owned())).collect();
         let labels = labels.iter().map(|label| Some((*label).to_owned())).collect();
         let places = Places::Rows { path: "a.parquet".into() };
@@ -330,7 +330,7 @@ mod tests {
     fn names_of_the_source_give_the_order() {
         let declared = |labels: &[&str], names: &[&str]| {
             let names = Some(names.iter().map(|name| (*name).to_owned()).collect());
-            Rows { class_names: names, ..rows(labels) }
+            LabelledRows { class_names: names, ..rows(labels) }
         };
         for (labels, names, expected, note) in [
             (

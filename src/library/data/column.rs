@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{
     KeepColumns,
     excerpt::{excerpt, excerpts},
-    kept::{Kept, Wanted, wanted},
+    kept::{KeptColumns, WantedColumn, wanted},
 };
 use crate::error::{Error, Result};
 
@@ -58,7 +58,11 @@ impl ColumnChoice<'_> {
     ///
     /// # Errors
     /// As [`wanted`].
-    pub(super) fn kept(self, found: &[String], taken: &[usize]) -> Result<(Vec<Wanted>, Kept)> {
+    pub(super) fn kept(
+        self,
+        found: &[String],
+        taken: &[usize],
+    ) -> Result<(Vec<WantedColumn>, KeptColumns)> {
         wanted(found, taken, self.keep)
     }
 

@@ -6,18 +6,18 @@ use std::{collections::HashMap, fs::File, io, path::Path, sync::Arc};
 use polars::{datatypes::ArrowDataType, prelude::*};
 
 use super::{
-    class_names::{Declared, METADATA_KEY, are_indices, declared, named},
+    class_names::{DeclaredClasses, METADATA_KEY, are_indices, declared, named},
     column::ColumnChoice,
     container::{Container, broken},
     guarded::{first_line, guarded},
-    kept::{Kept, MAX_BYTES, Wanted, text_of},
+    kept::{KeptColumns, MAX_BYTES, WantedColumn, text_of},
     raw::{Places, RawRows},
     types::unread,
 };
 use crate::error::{Error, Result};
 
 /// A file's description of itself, before its rows.
-struct Head {
+struct FileMetadata {
     schema: Arc<ArrowSchema>,
     /// The metadata that Hugging Face's `datasets` wrote there.
     hugging_face: Option<String>,
@@ -74,12 +74,12 @@ pub(super) fn read(
     let places = Places::Rows { path: path.to_owned() };
     let mut notes = chosen.notes;
     let class_names = match head.hugging_face.as_deref().map(|it| declared(it, label)) {
-        Some(Declared::Names(names)) => Some(names),
-        Some(Declared::Unusable(reason)) => {
+        Some(DeclaredClasses::Names(names)) => Some(names),
+        Some(DeclaredClasses::Unusable(reason)) => {
             notes.push(format!("the file's metadata {reason}: its labels are taken as they stand"));
             None
         }
-        Some(Declared::Nothing) | None => None,
+        Some(DeclaredClasses::Nothing) | None => None,
     };
     // Of a column of other strings they give the order alone.
     if let Some(names) = &class_names
@@ -93,7 +93,7 @@ pub(super) fn read(
     Ok((RawRows { kept, class_names, ..RawRows::new(texts, labels, places) }, notes))
 }
 
-fn head(file: File, container: Container) -> PolarsResult<Head> {
+fn head(file: File, container: Container) -> PolarsResult<FileMetadata> {
     let mut n_bytes = HashMap::new();
     let (schema, hugging_face) = match container {
         Container::Parquet => {
@@ -118,7 +118,7 @@ fn head(file: File, container: Container) -> PolarsResult<Head> {
             (schema, value)
         }
     };
-    Ok(Head { schema, hugging_face, n_bytes })
+    Ok(FileMetadata { schema, hugging_face, n_bytes })
 }
 
 fn decode(file: File, container: Container, columns: &[&String]) -> PolarsResult<DataFrame> {
@@ -133,10 +133,10 @@ fn decode(file: File, container: Container, columns: &[&String]) -> PolarsResult
 fn kept(
     file: &Path,
     container: Container,
-    head: &Head,
-    (wanted, mut kept): (Vec<Wanted>, Kept),
+    head: &FileMetadata,
+    (wanted, mut kept): (Vec<WantedColumn>, KeptColumns),
     columns: &[String],
-) -> Kept {
+) -> KeptColumns {
     let mut readable = Vec::new();
     for wanted in wanted {
         let dtype = head.schema.get_at_index(wanted.idx).map(|(_, field)| &field.dtype);
@@ -149,7 +149,7 @@ fn kept(
             None => readable.push(wanted),
         }
     }
-    let read = |wanted: &[Wanted]| {
+    let read = |wanted: &[WantedColumn]| {
         let names: Vec<&String> = wanted.iter().map(|wanted| &columns[wanted.idx]).collect();
         guarded(|| decode(File::open(file)?, container, &names))
     };

@@ -49,7 +49,7 @@ pub struct ConflictExample {
 }
 
 /// The examples that have one text.
-struct Group<'a> {
+struct TextGroup<'a> {
     text: &'a str,
     /// Place among all texts, to tell which comes first.
     order: usize,
@@ -57,7 +57,7 @@ struct Group<'a> {
     counts: [BTreeMap<u32, usize>; 2],
 }
 
-impl Group<'_> {
+impl TextGroup<'_> {
     fn n_rows(&self, split_idx: usize) -> usize {
         self.counts[split_idx].values().sum()
     }
@@ -76,13 +76,13 @@ impl LabelConflicts {
         (train, train_digests): (&Split, &[TextDigest]),
         (test, test_digests): (&Split, &[TextDigest]),
     ) -> Self {
-        let mut groups: HashMap<TextDigest, Group<'_>> = HashMap::new();
+        let mut groups: HashMap<TextDigest, TextGroup<'_>> = HashMap::new();
         for (split_idx, (split, digests)) in
             [(train, train_digests), (test, test_digests)].into_iter().enumerate()
         {
             for ((text, &label), digest) in split.texts.iter().zip(&split.labels).zip(digests) {
                 let order = groups.len();
-                let group = groups.entry(*digest).or_insert_with(|| Group {
+                let group = groups.entry(*digest).or_insert_with(|| TextGroup {
                     text,
                     order,
                     counts: [BTreeMap::new(), BTreeMap::new()],
@@ -90,7 +90,7 @@ impl LabelConflicts {
                 *group.counts[split_idx].entry(label).or_insert(0) += 1;
             }
         }
-        let count = |split: &Split, n_rows_of: &dyn Fn(&Group<'_>) -> usize| {
+        let count = |split: &Split, n_rows_of: &dyn Fn(&TextGroup<'_>) -> usize| {
             let found = groups.values().map(n_rows_of).filter(|n_rows| *n_rows > 0);
             let (n_texts, n_rows) = found.fold((0, 0), |(texts, rows), n| (texts + 1, rows + n));
             ConflictCount {
@@ -100,12 +100,12 @@ impl LabelConflicts {
             }
         };
         let within = |split_idx: usize| {
-            move |group: &Group<'_>| match group.counts[split_idx].len() {
+            move |group: &TextGroup<'_>| match group.counts[split_idx].len() {
                 0 | 1 => 0,
                 _ => group.n_rows(split_idx),
             }
         };
-        let mut shown: Vec<&Group<'_>> = groups
+        let mut shown: Vec<&TextGroup<'_>> = groups
             .values()
             .filter(|group| {
                 let [train, test] = &group.counts;

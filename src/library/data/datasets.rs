@@ -8,9 +8,9 @@ use polars::error::set_warning_function;
 use polars::prelude::{LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, col, lit, when};
 
 use super::{
-    AddOutcome, AddRequest, Added, Dataset, Fingerprint, Head, HeadRow, KeptColumn, Profile,
-    SCHEMA_VERSION, Split, SplitEntry,
-    gather::{Examples, Gathered, gather},
+    AddOutcome, AddRequest, Added, Dataset, DatasetHead, DatasetProfile, Fingerprint, HeadRow,
+    KeptColumn, SCHEMA_VERSION, Split, SplitEntry,
+    checked_splits::{CheckedSplits, Examples, gather},
     guarded::first_line,
     manifest::MANIFEST_FILE,
     name::{check_known_name, check_name, check_split, parse_reference},
@@ -90,7 +90,7 @@ impl Datasets {
     ///
     /// # Errors
     /// As [`Datasets::split`].
-    pub fn head(&self, reference: &str, n_rows: usize) -> Result<Head> {
+    pub fn head(&self, reference: &str, n_rows: usize) -> Result<DatasetHead> {
         let (name, split) = parse_reference(reference)?;
         let dataset = self.get(name)?;
         let split = dataset.split(split.unwrap_or("train"))?;
@@ -102,18 +102,21 @@ impl Datasets {
             .zip(labels)
             .map(|(text, label)| HeadRow { text, label: dataset.classes[label as usize].clone() })
             .collect();
-        Ok(Head { dataset: dataset.name.clone(), split: split.name.clone(), rows })
+        Ok(DatasetHead { dataset: dataset.name.clone(), split: split.name.clone(), rows })
     }
 
     /// The profile of a dataset: balance, lengths, vocabulary, telling words, duplicates.
     ///
     /// # Errors
     /// As [`Datasets::split`].
-    pub fn describe(&self, name: &str) -> Result<Profile> {
+    pub fn describe(&self, name: &str) -> Result<DatasetProfile> {
         let dataset = self.get(name)?;
         let (train, test) =
             rayon::join(|| self.load(&dataset, "train"), || self.load(&dataset, "test"));
-        Ok(Profile { columns: dataset.columns, ..Profile::of(&dataset.name, &train?, &test?) })
+        Ok(DatasetProfile {
+            columns: dataset.columns,
+            ..DatasetProfile::of(&dataset.name, &train?, &test?)
+        })
     }
 
     /// A lazy frame over `imdb.train` or `imdb.test` with the columns `text`, `label`, `target` and
@@ -297,7 +300,7 @@ impl Datasets {
         })
     }
 
-    fn manifest(&self, name: &str, gathered: &Gathered) -> Dataset {
+    fn manifest(&self, name: &str, gathered: &CheckedSplits) -> Dataset {
         let entry = |split: &str, examples: &Examples| SplitEntry {
             name: split.into(),
             fingerprint: Fingerprint::of(&examples.texts, &examples.labels, &gathered.classes),
@@ -324,7 +327,7 @@ impl Datasets {
         }
     }
 
-    fn write(&self, mut dataset: Dataset, gathered: Gathered) -> Result<Added> {
+    fn write(&self, mut dataset: Dataset, gathered: CheckedSplits) -> Result<Added> {
         let data_dir = self.store.data_dir();
         self.store.make_dir(&data_dir)?;
         let temporary =
@@ -351,7 +354,7 @@ impl Datasets {
                 // The folder has left its temporary name; nothing is there to clean up.
                 let _ = temporary.keep();
                 sync_dir(&data_dir)?;
-                let Gathered { dropped, notes, .. } = gathered;
+                let CheckedSplits { dropped, notes, .. } = gathered;
                 let notes = notes.into_iter().map(Hint::from).collect();
                 Ok(Added { dataset, outcome: AddOutcome::Created, dropped, notes })
             }
@@ -385,8 +388,8 @@ impl Datasets {
 
 /// Two adds under one name: the same examples are fine, others are a conflict, and so is another
 /// positive class. Kept columns do not count, but one is told when others are there.
-fn settle(existing: Dataset, asked: &Dataset, gathered: Gathered) -> Result<Added> {
-    let Gathered { dropped, notes, .. } = gathered;
+fn settle(existing: Dataset, asked: &Dataset, gathered: CheckedSplits) -> Result<Added> {
+    let CheckedSplits { dropped, notes, .. } = gathered;
     let mut notes: Vec<Hint> = notes.into_iter().map(Hint::from).collect();
     let is_same = existing.splits.len() == asked.splits.len()
         && existing

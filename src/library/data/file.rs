@@ -8,7 +8,7 @@ use super::{
     dialect::Dialect,
     excerpt::{excerpt, excerpts},
     folder,
-    input::{Format, Input},
+    input::{Input, InputFormat},
     jsonl, objects,
     raw::RawRows,
     shards::{Files, files},
@@ -75,9 +75,9 @@ pub(super) fn read_files(
 
 fn read_one(input: &Input, choice: ColumnChoice<'_>) -> Result<(RawRows, Vec<String>)> {
     let (rows, mut notes) = match input.format() {
-        Format::Delimited(delimiter) => csv::read(input, delimiter, choice),
-        Format::Json => jsonl::read(input, choice),
-        Format::Columnar(container) => {
+        InputFormat::Delimited(delimiter) => csv::read(input, delimiter, choice),
+        InputFormat::Json => jsonl::read(input, choice),
+        InputFormat::Columnar(container) => {
             columnar::read(input.name(), input.file_path(), container, choice)
         }
     }?;
@@ -91,9 +91,9 @@ fn read_one(input: &Input, choice: ColumnChoice<'_>) -> Result<(RawRows, Vec<Str
 /// A file that cannot be read.
 pub(super) fn columns(input: &Input) -> Result<Vec<String>> {
     match input.format() {
-        Format::Delimited(delimiter) => csv::columns(input, delimiter),
-        Format::Json => objects::columns(input),
-        Format::Columnar(container) => {
+        InputFormat::Delimited(delimiter) => csv::columns(input, delimiter),
+        InputFormat::Json => objects::columns(input),
+        InputFormat::Columnar(container) => {
             columnar::columns(input.name(), input.file_path(), container)
         }
     }
@@ -104,7 +104,7 @@ pub(super) fn columns(input: &Input) -> Result<Vec<String>> {
 /// # Errors
 /// When it has others.
 pub(super) fn check_columns(first: &Input, columns: &[String], other: &Input) -> Result<()> {
-    if other.format() == Format::Json || other.name() == first.name() {
+    if other.format() == InputFormat::Json || other.name() == first.name() {
         return Ok(());
     }
     let found = self::columns(other)?;

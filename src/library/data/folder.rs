@@ -23,7 +23,7 @@ const EXPECTED: &str =
 
 /// The content of a folder of text files.
 #[derive(Debug)]
-pub(super) enum Folder {
+pub(super) enum TextFolder {
     /// `{train,test}/{pos,neg}`.
     Both { train: Box<RawRows>, test: Box<RawRows> },
     /// `{pos,neg}`: one split.
@@ -41,9 +41,9 @@ pub(super) fn is_one(dir: &Path) -> bool {
 ///
 /// # Errors
 /// When `pos` or `neg` is missing somewhere, with the folder; invalid UTF-8, with the file.
-pub(super) fn read(dir: &Path, encoding: Option<TextEncoding>) -> Result<Folder> {
+pub(super) fn read(dir: &Path, encoding: Option<TextEncoding>) -> Result<TextFolder> {
     if CLASS_DIRS.iter().any(|class| dir.join(class).is_dir()) {
-        return read_split(dir, encoding).map(Box::new).map(Folder::One);
+        return read_split(dir, encoding).map(Box::new).map(TextFolder::One);
     }
     for split in ["train", "test"] {
         if !dir.join(split).is_dir() {
@@ -52,7 +52,7 @@ pub(super) fn read(dir: &Path, encoding: Option<TextEncoding>) -> Result<Folder>
             );
         }
     }
-    Ok(Folder::Both {
+    Ok(TextFolder::Both {
         train: Box::new(read_split(&dir.join("train"), encoding)?),
         test: Box::new(read_split(&dir.join("test"), encoding)?),
     })
@@ -120,14 +120,14 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let Folder::Both { train, test } = read(temp.path(), None).unwrap() else {
+        let TextFolder::Both { train, test } = read(temp.path(), None).unwrap() else {
             panic!("two splits")
         };
         let texts: Vec<&str> = train.texts.iter().flatten().map(String::as_str).collect();
         assert_eq!(texts, ["nine", "ten", "zero"]);
         assert_eq!(train.labels.iter().flatten().collect::<Vec<_>>(), ["neg", "neg", "pos"]);
         assert_eq!(test.texts.len(), 2);
-        let Folder::One(one) = read(&temp.path().join("train"), None).unwrap() else {
+        let TextFolder::One(one) = read(&temp.path().join("train"), None).unwrap() else {
             panic!("one split")
         };
         assert_eq!(one.texts, train.texts);

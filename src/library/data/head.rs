@@ -6,7 +6,7 @@ use crate::output::{Align, Output, Table};
 
 /// The first examples of one split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Head {
+pub struct DatasetHead {
     /// The dataset.
     pub dataset: String,
     /// `train` or `test`.
@@ -24,7 +24,7 @@ pub struct HeadRow {
     pub text: String,
 }
 
-impl Head {
+impl DatasetHead {
     /// A row each, texts cut to the beginning; the JSON has them whole.
     pub fn to_output(&self) -> Output {
         let mut table = Table::new([("label", Align::Left), ("text", Align::Left)])

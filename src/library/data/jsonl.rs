@@ -13,10 +13,10 @@ use super::{
     excerpt::excerpt,
     guarded::first_line,
     input::Input,
-    kept::{Kept, Wanted},
+    kept::{KeptColumns, WantedColumn},
     objects::{self, Objects, RawObject},
     raw::{Places, RawRows},
-    rows::{Kinds, Row},
+    rows::{Kinds, TextRow},
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -82,7 +82,7 @@ pub(super) fn read(input: &Input, choice: ColumnChoice<'_>) -> Result<(RawRows, 
 ///
 /// # Errors
 /// The first object that is none: which of several is named does not depend on threads.
-fn batch(objects: &mut Objects, path: &Path) -> Result<Option<Vec<(u32, Row)>>> {
+fn batch(objects: &mut Objects, path: &Path) -> Result<Option<Vec<(u32, TextRow)>>> {
     let mut batch: Vec<(u32, String)> = Vec::new();
     while batch.len() < BATCH_N_OBJECTS
         && let Some(object) = objects.next()?
@@ -93,9 +93,9 @@ fn batch(objects: &mut Objects, path: &Path) -> Result<Option<Vec<(u32, Row)>>> 
         return Ok(None);
     }
     let parse = |(line, json): &(u32, String)| {
-        Ok((*line, RawObject { line: *line, json }.parse::<Row>(path)?))
+        Ok((*line, RawObject { line: *line, json }.parse::<TextRow>(path)?))
     };
-    let rows: Vec<Result<(u32, Row)>> = batch.par_iter().map(parse).collect();
+    let rows: Vec<Result<(u32, TextRow)>> = batch.par_iter().map(parse).collect();
     rows.into_iter().collect::<Result<_>>().map(Some)
 }
 
@@ -105,10 +105,10 @@ fn kept(
     input: &Input,
     taken: [&String; 2],
     choice: ColumnChoice<'_>,
-) -> Result<(Kinds, Vec<Wanted>, Kept)> {
+) -> Result<(Kinds, Vec<WantedColumn>, KeptColumns)> {
     let mut kinds = Kinds::default();
     if *choice.keep == KeepColumns::None {
-        return Ok((kinds, Vec::new(), Kept::default()));
+        return Ok((kinds, Vec::new(), KeptColumns::default()));
     }
     let mut objects = Objects::open(input)?;
     while let Some(batch) = batch(&mut objects, input.name())? {

@@ -31,7 +31,7 @@ const OWN_NAMES: [&str; 4] = ["text", "label", "target", "split"];
 
 /// A column of a source that is to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct WantedColumn {
     /// Its place among the columns of the source.
     pub(super) idx: usize,
     /// The name that it is kept under.
@@ -43,7 +43,7 @@ pub(super) struct Wanted {
 
 /// The columns that are kept of one source.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct KeptColumns {
     columns: Vec<KeptValues>,
     /// Columns that are not kept although they would be: the name and why.
     left_out: Vec<(String, String)>,
@@ -63,7 +63,7 @@ struct KeptValues {
 
 /// Kept columns as they are stored.
 #[derive(Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct StoredColumns {
     /// The same columns for every part: one value a row.
     pub(super) parts: Vec<Vec<Column>>,
     pub(super) notes: Vec<String>,
@@ -77,9 +77,9 @@ pub(super) fn wanted(
     found: &[String],
     taken: &[usize],
     keep: &KeepColumns,
-) -> Result<(Vec<Wanted>, Kept)> {
-    let mut kept = Kept::default();
-    let mut wanted: Vec<Wanted> = Vec::new();
+) -> Result<(Vec<WantedColumn>, KeptColumns)> {
+    let mut kept = KeptColumns::default();
+    let mut wanted: Vec<WantedColumn> = Vec::new();
     let mut names: Vec<String> = OWN_NAMES.map(str::to_owned).to_vec();
     for (idx, source) in found.iter().enumerate() {
         let is_named = match keep {
@@ -114,7 +114,7 @@ pub(super) fn wanted(
         if !is_unnamed && name != *source {
             kept.notes.push(format!("column {source:?} kept as {name:?}, its own name is taken"));
         }
-        wanted.push(Wanted { idx, name, is_unnamed, max_cell_bytes });
+        wanted.push(WantedColumn { idx, name, is_unnamed, max_cell_bytes });
     }
     Ok((wanted, kept))
 }
@@ -128,9 +128,9 @@ fn free_name(name: String, names: &[String]) -> String {
     numbered.into_iter().find(|name| !names.contains(name)).expect("numbers do not run out")
 }
 
-impl Kept {
+impl KeptColumns {
     /// Adds a column of a source with types.
-    pub(super) fn push(&mut self, wanted: &Wanted, values: Column) {
+    pub(super) fn push(&mut self, wanted: &WantedColumn, values: Column) {
         let longest = match values.dtype() {
             DataType::String => {
                 let cells = values.as_materialized_series().str().ok();
@@ -153,7 +153,7 @@ impl Kept {
     }
 
     /// Says that the column `wanted` is not kept, and why.
-    pub(super) fn leave_out(&mut self, wanted: &Wanted, reason: String) {
+    pub(super) fn leave_out(&mut self, wanted: &WantedColumn, reason: String) {
         self.left_out.push((wanted.name.clone(), reason));
     }
 
@@ -188,8 +188,8 @@ impl Kept {
     ///
     /// # Errors
     /// When `keep` names a column that no part has, or one that cannot be kept.
-    pub(super) fn settle(parts: Vec<(Self, usize)>, keep: &KeepColumns) -> Result<Settled> {
-        let mut settled = Settled { parts: vec![Vec::new(); parts.len()], notes: Vec::new() };
+    pub(super) fn settle(parts: Vec<(Self, usize)>, keep: &KeepColumns) -> Result<StoredColumns> {
+        let mut settled = StoredColumns { parts: vec![Vec::new(); parts.len()], notes: Vec::new() };
         let asked: &[String] = if let KeepColumns::Only(names) = keep { names } else { &[] };
         let (columns, mut left_out, notes) = united(parts);
         settled.notes = notes;
@@ -231,11 +231,11 @@ pub(super) fn picked(column: &Column, rows: &[usize]) -> Result<Column> {
 /// Collects the kept columns of a file whose cells are texts. An empty cell is null.
 pub(super) struct TextCells {
     columns: Vec<TextColumn>,
-    kept: Kept,
+    kept: KeptColumns,
 }
 
 struct TextColumn {
-    wanted: Wanted,
+    wanted: WantedColumn,
     cells: StringChunkedBuilder,
     has_values: bool,
     n_bytes: usize,
@@ -245,7 +245,7 @@ struct TextColumn {
 
 impl TextCells {
     /// Room for the columns that [`wanted`] found.
-    pub(super) fn new((wanted, kept): (Vec<Wanted>, Kept)) -> Self {
+    pub(super) fn new((wanted, kept): (Vec<WantedColumn>, KeptColumns)) -> Self {
         let columns = wanted.into_iter().map(|wanted| TextColumn {
             cells: StringChunkedBuilder::new(wanted.name.as_str().into(), 0),
             wanted,
@@ -278,7 +278,7 @@ impl TextCells {
     }
 
     /// The columns; one with neither name nor value, as of a comma that ends each line, is none.
-    pub(super) fn finish(self) -> Kept {
+    pub(super) fn finish(self) -> KeptColumns {
         let mut kept = self.kept;
         for column in self.columns {
             if let Some(reason) = column.refused {
@@ -305,7 +305,7 @@ type United = (Vec<Vec<KeptValues>>, Vec<(String, String)>, Vec<String>);
 
 /// The columns of all parts by their names, each with a value for every row. All parts of a column
 /// are untyped, or all have the same type.
-fn united(parts: Vec<(Kept, usize)>) -> United {
+fn united(parts: Vec<(KeptColumns, usize)>) -> United {
     let mut names: Vec<String> = Vec::new();
     let (mut left_out, mut notes) = (Vec::<(String, String)>::new(), Vec::new());
     for (part, _) in &parts {
@@ -414,7 +414,7 @@ pub(super) fn text_of(column: &Column) -> Column {
 
 /// The kind of value that the texts of a file without types spell.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Spelling {
+enum SpelledType {
     Whole,
     Decimal,
     Text,
@@ -431,13 +431,13 @@ fn typed(parts: Vec<KeptValues>) -> Vec<Column> {
     if values.peek().is_none() {
         return plain();
     }
-    let spelling = values.try_fold(Spelling::Whole, |so_far, text| match spelling(text) {
-        Spelling::Text => None,
-        Spelling::Whole => Some(so_far),
-        Spelling::Decimal => Some(Spelling::Decimal),
+    let spelling = values.try_fold(SpelledType::Whole, |so_far, text| match spelling(text) {
+        SpelledType::Text => None,
+        SpelledType::Whole => Some(so_far),
+        SpelledType::Decimal => Some(SpelledType::Decimal),
     });
     // Beside fractions a whole number becomes a float: it must not lose a digit there.
-    let is_float = spelling == Some(Spelling::Decimal)
+    let is_float = spelling == Some(SpelledType::Decimal)
         && cells.iter().flat_map(|part| part.iter()).flatten().all(is_short);
     let numbers = cells.iter().zip(&parts).map(|(cells, part)| {
         let name = part.values.name().clone();
@@ -450,17 +450,17 @@ fn typed(parts: Vec<KeptValues>) -> Vec<Column> {
         }
     });
     match spelling {
-        Some(Spelling::Whole) => numbers.collect(),
-        Some(Spelling::Decimal) if is_float => numbers.collect(),
+        Some(SpelledType::Whole) => numbers.collect(),
+        Some(SpelledType::Decimal) if is_float => numbers.collect(),
         _ => plain(),
     }
 }
 
 /// The kind of value that `text` spells. `007`, `+49…` and ` 1` are texts: as numbers they would
 /// not come back.
-fn spelling(text: &str) -> Spelling {
+fn spelling(text: &str) -> SpelledType {
     if text.parse::<i64>().is_ok_and(|number| number.to_string() == text) {
-        return Spelling::Whole;
+        return SpelledType::Whole;
     }
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -480,7 +480,7 @@ fn spelling(text: &str) -> Spelling {
         })
         && (fraction.is_some() || exponent.is_some())
         && text.parse::<f64>().is_ok_and(f64::is_finite);
-    if is_number { Spelling::Decimal } else { Spelling::Text }
+    if is_number { SpelledType::Decimal } else { SpelledType::Text }
 }
 
 /// True if a float holds every digit of the number `text`: 15 significant ones always fit.
@@ -580,7 +580,7 @@ mod tests {
     }
 
     /// The kept columns of a text file with the columns of `cells`.
-    fn texts(columns: &[(&str, &[&str])]) -> (Kept, usize) {
+    fn texts(columns: &[(&str, &[&str])]) -> (KeptColumns, usize) {
         let found: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
         let mut cells = TextCells::new(wanted(&names(&found), &[], &KeepColumns::All).unwrap());
         let n_rows = columns.first().map_or(0, |(_, cells)| cells.len());
@@ -591,8 +591,8 @@ mod tests {
     }
 
     /// Kept columns as (name, type, JSON of the values), the parts behind each other.
-    fn settled(parts: Vec<(Kept, usize)>) -> Vec<(String, String, String)> {
-        let settled = Kept::settle(parts, &KeepColumns::All).unwrap();
+    fn settled(parts: Vec<(KeptColumns, usize)>) -> Vec<(String, String, String)> {
+        let settled = KeptColumns::settle(parts, &KeepColumns::All).unwrap();
         let n_columns = settled.parts[0].len();
         let column = |idx: usize| {
             let first = &settled.parts[0][idx];
@@ -698,7 +698,7 @@ mod tests {
                 texts(&[("id", &["2"]), ("html", &["short"]), ("", &[""])]),
             ]
         };
-        let result = Kept::settle(parts(), &KeepColumns::All).unwrap();
+        let result = KeptColumns::settle(parts(), &KeepColumns::All).unwrap();
         assert_eq!(result.parts.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
         assert_eq!(
             result.notes,

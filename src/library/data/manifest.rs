@@ -70,7 +70,7 @@ pub struct SplitEntry {
     pub file_sha256: String,
 }
 
-/// What mends a dataset whose files do not hold what they should.
+/// The remedy for a dataset whose files do not hold what they should.
 pub(super) fn adding_again() -> Hint {
     Hint::from("remove the dataset with ").run("data remove NAME").say(" and add it again")
 }

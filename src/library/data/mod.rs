@@ -2,6 +2,7 @@
 //! home of polars.
 
 mod add;
+mod checked_splits;
 mod class_names;
 mod classes;
 mod column;
@@ -19,7 +20,6 @@ mod explore;
 mod file;
 mod fingerprint;
 mod folder;
-mod gather;
 mod guarded;
 mod head;
 mod input;
@@ -45,22 +45,22 @@ mod stratify;
 mod types;
 mod words;
 
-pub use add::{AddOutcome, AddRequest, Added, Dropped, KeepColumns, Source};
+pub use add::{AddOutcome, AddRequest, Added, DatasetSource, Dropped, KeepColumns};
 pub use conflicts::{ConflictCount, ConflictExample, LabelConflicts};
 pub use datasets::Datasets;
 pub(crate) use datum::{Datum, float_cell};
 pub use dialect::{Dialect, FileFormat, Mark, parse_delimiter};
 pub use encoding::TextEncoding;
 pub use explore::Explore;
-pub use head::{Head, HeadRow};
+pub use head::{DatasetHead, HeadRow};
 pub(crate) use input::check_standard_streams;
 pub use input::{STANDARD, own_standard_streams};
 pub use manifest::{Dataset, KeptColumn, SCHEMA_VERSION, SplitEntry};
 pub use name::RESERVED_NAMES;
-pub use profile::{ClassWords, Distribution, Overlap, Profile, SplitProfile, TellingWord};
+pub use profile::{ClassWords, DatasetProfile, Distribution, Overlap, SplitProfile, TellingWord};
 pub use query::QueryResult;
 pub use rows::exists;
-pub(crate) use rows::{AddedColumn, AddedValues, Chunk, RowsFormat, RowsReader, RowsWriter};
+pub(crate) use rows::{AddedColumn, AddedValues, RowChunk, RowsFormat, RowsReader, RowsWriter};
 pub use sql::{Column, Columns, ExtraTables};
 pub(crate) use stratify::{Partition, stratify};
 pub(crate) use words::n_words;

@@ -11,7 +11,7 @@ use super::{
     datum::Datum,
     excerpt::excerpt,
     input::{Input, MAX_RECORD_BYTES, TextReader},
-    rows::{Row, TWICE},
+    rows::{TWICE, TextRow},
 };
 use crate::error::{Error, Result};
 use serde::{
@@ -37,7 +37,7 @@ pub(super) struct Objects {
     window: String,
     at: usize,
     is_whole: bool,
-    form: Form,
+    form: JsonLayout,
     /// The line of the next byte, from 1.
     line: u32,
     has_cr_lines: bool,
@@ -45,7 +45,7 @@ pub(super) struct Objects {
 
 /// The layout of the objects of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum JsonLayout {
     /// Nothing was read yet.
     Unknown,
     Lines,
@@ -77,7 +77,7 @@ impl Objects {
             window: String::new(),
             at: 0,
             is_whole: false,
-            form: Form::Unknown,
+            form: JsonLayout::Unknown,
             line: 1,
             has_cr_lines: false,
         })
@@ -91,14 +91,14 @@ impl Objects {
     pub(super) fn next(&mut self) -> Result<Option<RawObject<'_>>> {
         let found = loop {
             match self.find()? {
-                Found::End => return Ok(None),
-                Found::Object { begin, end } => break (begin, end),
-                Found::Cut if self.window.len() - self.at >= MAX_RECORD_BYTES => {
+                NextToken::End => return Ok(None),
+                NextToken::Object { begin, end } => break (begin, end),
+                NextToken::Cut if self.window.len() - self.at >= MAX_RECORD_BYTES => {
                     return Err(
                         self.wrong(format!("more than {MAX_RECORD_BYTES} bytes in one object"))
                     );
                 }
-                Found::Cut => self.fill()?,
+                NextToken::Cut => self.fill()?,
             }
         };
         let (begin, end) = found;
@@ -109,15 +109,15 @@ impl Objects {
     }
 
     /// Looks for the next object behind `at`. What may go on behind the window is cut.
-    fn find(&mut self) -> Result<Found> {
-        if self.form == Form::Unknown {
+    fn find(&mut self) -> Result<NextToken> {
+        if self.form == JsonLayout::Unknown {
             let start = self.window.trim_start();
             if start.is_empty() && !self.is_whole {
-                return Ok(Found::Cut);
+                return Ok(NextToken::Cut);
             }
             self.form = match start.starts_with('[') {
-                true => Form::Array { is_begun: false },
-                false => Form::Lines,
+                true => JsonLayout::Array { is_begun: false },
+                false => JsonLayout::Lines,
             };
             self.has_cr_lines = !self.window.contains('\n') && self.window.contains('\r');
             if start.starts_with('[') {
@@ -126,13 +126,13 @@ impl Objects {
             }
         }
         match self.form {
-            Form::Lines | Form::Unknown => Ok(self.find_line()),
-            Form::Array { is_begun } => self.find_item(is_begun),
-            Form::Over => self.find_end(),
+            JsonLayout::Lines | JsonLayout::Unknown => Ok(self.find_line()),
+            JsonLayout::Array { is_begun } => self.find_item(is_begun),
+            JsonLayout::Over => self.find_end(),
         }
     }
 
-    fn find_line(&mut self) -> Found {
+    fn find_line(&mut self) -> NextToken {
         let line_end = if self.has_cr_lines { '\r' } else { '\n' };
         loop {
             let rest = &self.window[self.at..];
@@ -141,26 +141,26 @@ impl Objects {
                 None => (rest.len(), !self.is_whole),
             };
             if is_cut {
-                return Found::Cut;
+                return NextToken::Cut;
             }
             let line = &rest[..length];
             if !line.trim().is_empty() {
                 let begin = self.at + (line.len() - line.trim_start().len());
-                return Found::Object { begin, end: self.at + line.trim_end().len() };
+                return NextToken::Object { begin, end: self.at + line.trim_end().len() };
             }
             if length == rest.len() {
-                return Found::End;
+                return NextToken::End;
             }
             self.pass(self.at + length + 1);
         }
     }
 
-    fn find_item(&mut self, is_begun: bool) -> Result<Found> {
+    fn find_item(&mut self, is_begun: bool) -> Result<NextToken> {
         let mut begin = self.solid(self.at);
         let Some(next) = self.window[begin..].chars().next() else { return self.cut_item() };
         if next == ']' {
             self.pass(begin + 1);
-            self.form = Form::Over;
+            self.form = JsonLayout::Over;
             return self.find_end();
         }
         if is_begun {
@@ -177,28 +177,28 @@ impl Objects {
         }
         match object_length(&self.window.as_bytes()[begin..]) {
             Some(length) => {
-                self.form = Form::Array { is_begun: true };
-                Ok(Found::Object { begin, end: begin + length })
+                self.form = JsonLayout::Array { is_begun: true };
+                Ok(NextToken::Object { begin, end: begin + length })
             }
             None => self.cut_item(),
         }
     }
 
     /// An array goes on behind the window, or it has no end.
-    fn cut_item(&self) -> Result<Found> {
+    fn cut_item(&self) -> Result<NextToken> {
         match self.is_whole {
-            false => Ok(Found::Cut),
+            false => Ok(NextToken::Cut),
             true => Err(self
                 .wrong("the array is not closed".to_owned())
                 .with_hint("copy or download the file again")),
         }
     }
 
-    fn find_end(&mut self) -> Result<Found> {
+    fn find_end(&mut self) -> Result<NextToken> {
         let begin = self.solid(self.at);
         match self.window[begin..].is_empty() {
-            true if self.is_whole => Ok(Found::End),
-            true => Ok(Found::Cut),
+            true if self.is_whole => Ok(NextToken::End),
+            true => Ok(NextToken::Cut),
             false => Err(self.misplaced(begin, "the end of the file")),
         }
     }
@@ -238,7 +238,7 @@ impl Objects {
 }
 
 /// The next thing in the window.
-enum Found {
+enum NextToken {
     Object {
         begin: usize,
         end: usize,
@@ -272,7 +272,7 @@ fn object_length(bytes: &[u8]) -> Option<usize> {
 impl<'a> RawObject<'a> {
     /// Its keys, in their order.
     fn keys(&self, path: &Path) -> Result<Vec<String>> {
-        self.parse::<Keys>(path).map(|keys| keys.0)
+        self.parse::<SkippedKeys>(path).map(|keys| keys.0)
     }
 
     /// The object itself.
@@ -326,24 +326,24 @@ impl<'a> RawObject<'a> {
 }
 
 /// The keys of an object whose values are passed over.
-struct Keys(Vec<String>);
+struct SkippedKeys(Vec<String>);
 
-impl<'de> Deserialize<'de> for Keys {
+impl<'de> Deserialize<'de> for SkippedKeys {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct OfObject;
         impl<'de> Visitor<'de> for OfObject {
-            type Value = Keys;
+            type Value = SkippedKeys;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a map")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SkippedKeys, A::Error> {
                 let mut keys = Vec::new();
                 while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
                     keys.push(key);
                 }
-                Ok(Keys(keys))
+                Ok(SkippedKeys(keys))
             }
         }
         deserializer.deserialize_map(OfObject)
@@ -359,7 +359,7 @@ fn check_rows(input: &Input) -> Result<()> {
                           lines=True)";
     let mut objects = Objects::open(input)?;
     let Some(object) = objects.next()? else { return Ok(()) };
-    let row: Row = object.parse(input.name())?;
+    let row: TextRow = object.parse(input.name())?;
     let is_table = |value: &Datum| matches!(value.kind(), "an array" | "an object");
     let fields = row.fields();
     if let Some((key, _)) =

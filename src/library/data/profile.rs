@@ -23,7 +23,7 @@ const N_TELLING_WORDS: usize = 12;
 
 /// The profile of a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Profile {
+pub struct DatasetProfile {
     /// The dataset.
     pub dataset: String,
     /// Class names in label order.
@@ -109,7 +109,7 @@ pub struct TellingWord {
     pub n_in_others: u32,
 }
 
-impl Profile {
+impl DatasetProfile {
     /// The profile of the dataset `name` with these splits.
     pub(super) fn of(name: &str, train: &Split, test: &Split) -> Self {
         let counts =
@@ -357,7 +357,7 @@ mod tests {
             &[("a good film", 1), ("a  good\nfilm ", 1), ("a bad film", 0), ("other", 0)],
         );
         let test = split("test", &[("a bad  film", 0), ("a bad film", 1), ("new", 1)]);
-        let profile = Profile::of("x", &train, &test);
+        let profile = DatasetProfile::of("x", &train, &test);
         assert_eq!(profile.splits[0].n_duplicates, 1);
         assert_eq!(profile.splits[1].n_duplicates, 1);
         assert_eq!(profile.overlap, Overlap { n_texts: 1, n_test_rows: 2 });
@@ -374,7 +374,7 @@ mod tests {
             &[("fine", 1), ("so so", 1), ("so  so", 0), ("so so ", 0), ("dull", 0), ("twice", 1)],
         );
         let test = split("test", &[("fine", 1), ("dull", 1), (" dull", 1), ("so so", 1)]);
-        let profile = Profile::of("x", &train, &test);
+        let profile = DatasetProfile::of("x", &train, &test);
         let conflicts = &profile.label_conflicts;
         let count = |n_texts, n_rows, share| ConflictCount { n_texts, n_rows, share };
         assert_eq!(conflicts.train, count(1, 3, 0.5));
@@ -394,7 +394,8 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
-        let clean = Profile::of("x", &split("train", &[("a", 0)]), &split("test", &[("a", 0)]));
+        let clean =
+            DatasetProfile::of("x", &split("train", &[("a", 0)]), &split("test", &[("a", 0)]));
         assert!(clean.to_output().to_text(None).contains("no text has two labels"));
     }
 }

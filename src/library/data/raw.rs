@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{add::Dropped, kept::Kept, label::canonical};
+use super::{add::Dropped, kept::KeptColumns, label::canonical};
 use crate::error::{Error, Result};
 
 /// Rows of one file or folder, before anything is known about their classes.
@@ -16,21 +16,21 @@ pub(super) struct RawRows {
     pub(super) labels: Vec<Option<String>>,
     pub(super) places: Places,
     /// The other columns of the source.
-    pub(super) kept: Kept,
+    pub(super) kept: KeptColumns,
     /// The classes in their order, where the source itself names them; labels are such names then.
     pub(super) class_names: Option<Vec<String>>,
 }
 
 /// Rows whose text and label are both there.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct LabelledRows {
     /// One an example, as the source spells it.
     pub(super) texts: Vec<String>,
     /// One an example, in the one spelling that [`canonical`] gives it.
     pub(super) labels: Vec<String>,
     pub(super) places: Places,
     /// The other columns of the source.
-    pub(super) kept: Kept,
+    pub(super) kept: KeptColumns,
     /// As in [`RawRows`].
     pub(super) class_names: Option<Vec<String>>,
     /// The rows of the source that are not here.
@@ -56,7 +56,7 @@ pub(super) enum Places {
     /// A folder with one file an example.
     Files { dir: PathBuf, files: Vec<PathBuf> },
     /// Several files that are read as one.
-    Parts(Parts),
+    Parts(FileRows),
     /// Made by this program.
     Generated,
     /// Some rows of another source: row `i` is its row `rows[i]`.
@@ -65,7 +65,7 @@ pub(super) enum Places {
 
 /// The places of the rows of several files, one file behind the other.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct FileRows {
     /// Their common source: a folder or a pattern.
     whole: PathBuf,
     /// The index of each one's first row, and the places in it.
@@ -82,7 +82,7 @@ impl Places {
             }
             Self::Rows { path } => format!("{path:?} row {row}"),
             Self::Files { files, .. } => format!("{:?}", files[row_idx]),
-            Self::Parts(Parts { parts, .. }) => {
+            Self::Parts(FileRows { parts, .. }) => {
                 let next = parts.partition_point(|(first, _)| *first <= row_idx);
                 let (first, places) = &parts[next - 1];
                 places.of(row_idx - first)
@@ -97,7 +97,7 @@ impl Places {
         match self {
             Self::Lines { path, .. } | Self::Rows { path } => format!("{path:?}"),
             Self::Files { dir, .. } => format!("{dir:?}"),
-            Self::Parts(Parts { whole, .. }) => format!("{whole:?}"),
+            Self::Parts(FileRows { whole, .. }) => format!("{whole:?}"),
             Self::Generated => "the generated sample".into(),
             Self::Picked { all, .. } => all.whole(),
         }
@@ -111,7 +111,7 @@ impl RawRows {
         labels: Vec<Option<String>>,
         places: Places,
     ) -> Self {
-        Self { texts, labels, places, kept: Kept::default(), class_names: None }
+        Self { texts, labels, places, kept: KeptColumns::default(), class_names: None }
     }
 
     /// No rows, of the file of typed columns at `path`.
@@ -125,7 +125,7 @@ impl RawRows {
     /// When the files name other classes, or have columns of one name that do not go together.
     pub(super) fn joined(whole: PathBuf, files: impl IntoIterator<Item = Self>) -> Result<Self> {
         let (mut texts, mut labels, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut kept: Option<Kept> = None;
+        let mut kept: Option<KeptColumns> = None;
         let mut class_names: Option<Option<Vec<String>>> = None;
         for file in files {
             // One without rows names no classes either.
@@ -148,13 +148,13 @@ impl RawRows {
             texts.extend(file.texts);
             labels.extend(file.labels);
         }
-        let places = Places::Parts(Parts { whole, parts });
+        let places = Places::Parts(FileRows { whole, parts });
         let class_names = class_names.flatten();
         Ok(Self { kept: kept.unwrap_or_default(), class_names, ..Self::new(texts, labels, places) })
     }
 
     /// The rows that `dropping` leaves, when there are any and each has a text and a label.
-    pub(super) fn check(self, dropping: Dropping) -> Result<Rows> {
+    pub(super) fn check(self, dropping: Dropping) -> Result<LabelledRows> {
         let (raw, dropped) = self.drop_rows(dropping)?;
         let Self { texts, labels, places, kept, class_names } = raw;
         if texts.is_empty() {
@@ -185,7 +185,7 @@ impl RawRows {
         )?;
         let texts = texts.into_iter().flatten().collect();
         let labels = labels.into_iter().flatten().map(canonical).collect();
-        Ok(Rows { texts, labels, places, kept, class_names, dropped })
+        Ok(LabelledRows { texts, labels, places, kept, class_names, dropped })
     }
 
     /// The rows that `dropping` leaves; a row that lacks both counts as unlabelled.

@@ -37,14 +37,14 @@ pub(super) struct Files {
 
 /// Files by the splits that their names say.
 #[derive(Debug)]
-pub(super) enum Splits {
+pub(super) enum ShardSplits {
     Both { train: Files, test: Files, note: String },
     One(Files),
 }
 
 /// The split that a name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum ShardSplit {
     Train,
     Test,
     Validation,
@@ -185,22 +185,23 @@ pub(super) fn files(path: &Path, dialect: &Dialect) -> Result<Files> {
 ///
 /// # Errors
 /// When only some of the names say it.
-pub(super) fn splits(files: Files) -> Result<Splits> {
+pub(super) fn splits(files: Files) -> Result<ShardSplits> {
     let Files { whole, paths } = files;
-    let parts: Vec<Option<Part>> = paths.iter().map(|path| part(&whole, path)).collect();
-    let of = |part: Part| {
+    let parts: Vec<Option<ShardSplit>> = paths.iter().map(|path| part(&whole, path)).collect();
+    let of = |part: ShardSplit| {
         let chosen = paths.iter().zip(&parts).filter(|(_, found)| **found == Some(part));
         let paths: Vec<PathBuf> = chosen.map(|(path, _)| path.clone()).collect();
         Files { whole: whole.clone(), paths }
     };
     let [train, test, validation, unlabelled] =
-        [Part::Train, Part::Test, Part::Validation, Part::Unlabelled].map(of);
+        [ShardSplit::Train, ShardSplit::Test, ShardSplit::Validation, ShardSplit::Unlabelled]
+            .map(of);
     let (test, spare, role) = match test.paths.is_empty() {
         true => (validation, test, " is taken as test"),
         false => (test, validation, ""),
     };
     if train.paths.is_empty() || test.paths.is_empty() {
-        return Ok(Splits::One(Files { whole, paths }));
+        return Ok(ShardSplits::One(Files { whole, paths }));
     }
     if let Some(idx) = parts.iter().position(Option::is_none) {
         return Err(Error::invalid(format!(
@@ -215,20 +216,20 @@ pub(super) fn splits(files: Files) -> Result<Splits> {
             note.push_str(&format!("; left out: {}", left.named()));
         }
     }
-    Ok(Splits::Both { train, test, note })
+    Ok(ShardSplits::Both { train, test, note })
 }
 
 /// The split that the name of the file says, or of the folder that it lies in.
-fn part(whole: &Path, path: &Path) -> Option<Part> {
+fn part(whole: &Path, path: &Path) -> Option<ShardSplit> {
     let inside = path.strip_prefix(whole).ok().filter(|rest| *rest != Path::new(""));
     let inside = inside.or_else(|| path.file_name().map(Path::new))?;
     let names = inside.iter().rev().map(|name| name.to_string_lossy().to_ascii_lowercase());
     names.into_iter().find_map(|name| {
         name.split(['-', '_', '.']).find_map(|word| match word {
-            "train" | "training" => Some(Part::Train),
-            "test" | "testing" => Some(Part::Test),
-            "validation" | "valid" | "val" | "dev" => Some(Part::Validation),
-            "unsupervised" | "unsup" | "unlabeled" | "unlabelled" => Some(Part::Unlabelled),
+            "train" | "training" => Some(ShardSplit::Train),
+            "test" | "testing" => Some(ShardSplit::Test),
+            "validation" | "valid" | "val" | "dev" => Some(ShardSplit::Validation),
+            "unsupervised" | "unsup" | "unlabeled" | "unlabelled" => Some(ShardSplit::Unlabelled),
             _ => None,
         })
     })
@@ -382,8 +383,8 @@ mod tests {
             let folder = touched(names);
             let found = splits(files(folder.path(), &Dialect::default()).unwrap()).unwrap();
             let note = match &found {
-                Splits::Both { note, .. } => Some(note.as_str()),
-                Splits::One(all) => {
+                ShardSplits::Both { note, .. } => Some(note.as_str()),
+                ShardSplits::One(all) => {
                     assert_eq!(all.paths.len(), names.len());
                     None
                 }

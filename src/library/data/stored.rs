@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    gather::Examples,
+    checked_splits::Examples,
     guarded::{first_line, guarded},
     manifest::adding_again,
 };

@@ -6,11 +6,11 @@ use rayon::prelude::*;
 
 /// Of each word, the number of examples of each class that contain it.
 pub(super) struct WordCounts {
-    counts: PlHashMap<Box<str>, Count>,
+    counts: PlHashMap<Box<str>, WordCount>,
     n_classes: usize,
 }
 
-struct Count {
+struct WordCount {
     /// The last example that was counted, so that an example counts once.
     seen_in: usize,
     by_class: Box<[u32]>,
@@ -106,7 +106,7 @@ impl WordCounts {
         }
         let mut by_class = vec![0; self.n_classes].into_boxed_slice();
         by_class[label] = 1;
-        self.counts.insert(word.into(), Count { seen_in: text_idx, by_class });
+        self.counts.insert(word.into(), WordCount { seen_in: text_idx, by_class });
     }
 
     fn merge(self, other: Self) -> Self {

@@ -25,7 +25,7 @@ impl Show for Chart {
 
 impl Show for Table {
     fn content(&self) -> Content {
-        let heads = self.columns().iter().map(|(head, align)| html::Head {
+        let heads = self.columns().iter().map(|(head, align)| html::ColumnHead {
             text: head,
             detail: String::new(),
             is_number: *align == Align::Right,

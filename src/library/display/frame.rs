@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     Content, Show,
-    html::{self, Head},
+    html::{self, ColumnHead},
 };
 use crate::{
     data::{Datum, QueryResult, float_cell},
@@ -77,7 +77,7 @@ fn frame_html(frame: &DataFrame) -> String {
             frame.head(Some(MAX_ROWS)).select(names).unwrap_or_else(|_| frame.head(Some(MAX_ROWS)))
         }
     };
-    let heads: Vec<Head<'_>> = frame.columns()[..n_shown].iter().map(head).collect();
+    let heads: Vec<ColumnHead<'_>> = frame.columns()[..n_shown].iter().map(head).collect();
     let columns = QueryResult::new(shown).data(MAX_ROWS);
     let mut rows = String::new();
     for row_idx in 0..n_rows.min(MAX_ROWS) {
@@ -105,7 +105,7 @@ fn frame_html(frame: &DataFrame) -> String {
 }
 
 /// A column's name with its type, how much is missing, and how its numbers lie.
-fn head(column: &Column) -> Head<'_> {
+fn head(column: &Column) -> ColumnHead<'_> {
     let is_number = column.dtype().is_primitive_numeric() || column.dtype().is_decimal();
     let mut detail = format!("<br><small>{}", escape(&column.dtype().to_string()));
     let n_nulls = column.null_count();
@@ -116,7 +116,7 @@ fn head(column: &Column) -> Head<'_> {
     if is_number && let Some(picture) = histogram(column) {
         let _ = write!(detail, "<br>{picture}");
     }
-    Head { text: column.name(), detail, is_number }
+    ColumnHead { text: column.name(), detail, is_number }
 }
 
 /// A small picture of how a column's numbers lie, where there are any.

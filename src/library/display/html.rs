@@ -25,7 +25,7 @@ vertical-align:bottom;font-weight:600;white-space:nowrap}\
 </style>";
 
 /// The head of a column.
-pub(super) struct Head<'a> {
+pub(super) struct ColumnHead<'a> {
     pub(super) text: &'a str,
     /// Markup below the name.
     pub(super) detail: String,
@@ -33,7 +33,11 @@ pub(super) struct Head<'a> {
 }
 
 /// A table of finished text.
-pub(super) fn table(title: Option<&str>, heads: Vec<Head<'_>>, rows: &[Vec<String>]) -> String {
+pub(super) fn table(
+    title: Option<&str>,
+    heads: Vec<ColumnHead<'_>>,
+    rows: &[Vec<String>],
+) -> String {
     let body = |body: &mut String| {
         for row in rows {
             body.push_str("<tr>");
@@ -49,7 +53,7 @@ pub(super) fn table(title: Option<&str>, heads: Vec<Head<'_>>, rows: &[Vec<Strin
 }
 
 /// A table around rows that are markup already.
-pub(super) fn table_of(title: Option<&str>, heads: &[Head<'_>], rows: &str) -> String {
+pub(super) fn table_of(title: Option<&str>, heads: &[ColumnHead<'_>], rows: &str) -> String {
     let mut table = format!("{STYLE}<table class=\"tb-table\">");
     if let Some(title) = title {
         let _ = write!(table, "<caption>{}</caption>", escape(title));

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Content, Show};
 use crate::{
     book::{Trained, listed_metric, measured_on},
-    data::{Dataset, Head, Profile, QueryResult},
+    data::{Dataset, DatasetHead, DatasetProfile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
     figure::{self, short},
     gate::{Promotion, Rollback, Verdict},
@@ -97,13 +97,13 @@ impl Show for Dataset {
     }
 }
 
-impl Show for Profile {
+impl Show for DatasetProfile {
     fn content(&self) -> Content {
         self.to_output().content()
     }
 }
 
-impl Show for Head {
+impl Show for DatasetHead {
     fn content(&self) -> Content {
         self.to_output().content()
     }

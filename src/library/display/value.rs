@@ -70,11 +70,11 @@ macro_rules! text_of_value {
                 #[allow(unused_imports)]
                 use $crate::display::{Show as _, value::Probe as _};
                 // Found by value where the type has the method, else by reference in `Probe`.
-                let answer = $crate::display::value::Answer(value.evcxr_display());
+                let answer = $crate::display::value::Displayed(value.evcxr_display());
                 if answer.is_shown() {
                     None
                 } else {
-                    let value = $crate::display::value::Value(value);
+                    let value = $crate::display::value::ShownValue(value);
                     $crate::display::value::text_of(
                         ($format, $with_type),
                         value.type_name(),
@@ -103,9 +103,9 @@ impl<T: ?Sized> Probe for &T {}
 
 /// The answer of an `evcxr_display`, whoever's it was.
 #[derive(Debug)]
-pub struct Answer<T>(pub T);
+pub struct Displayed<T>(pub T);
 
-impl Answer<Unshown> {
+impl Displayed<Unshown> {
     /// Nothing was.
     pub fn is_shown(&self) -> bool {
         false
@@ -120,13 +120,13 @@ pub trait IsShown {
     }
 }
 
-impl<T> IsShown for Answer<T> {}
+impl<T> IsShown for Displayed<T> {}
 
 /// A borrowed value whose abilities are asked for.
 #[derive(Debug)]
-pub struct Value<'a, T: ?Sized>(pub &'a T);
+pub struct ShownValue<'a, T: ?Sized>(pub &'a T);
 
-impl<T: ?Sized> Value<'_, T> {
+impl<T: ?Sized> ShownValue<'_, T> {
     /// The full name of its type.
     pub fn type_name(&self) -> &'static str {
         type_name_of_val(self.0)
@@ -139,7 +139,7 @@ pub trait HasDebug {
     fn as_debug(&self) -> Option<&dyn Debug>;
 }
 
-impl<T: Debug + ?Sized> HasDebug for Value<'_, T> {
+impl<T: Debug + ?Sized> HasDebug for ShownValue<'_, T> {
     fn as_debug(&self) -> Option<&dyn Debug> {
         Some(&self.0)
     }
@@ -153,7 +153,7 @@ pub trait NoDebug {
     }
 }
 
-impl<T: ?Sized> NoDebug for &Value<'_, T> {}
+impl<T: ?Sized> NoDebug for &ShownValue<'_, T> {}
 
 /// Values that have `Display`.
 pub trait HasDisplay {
@@ -161,7 +161,7 @@ pub trait HasDisplay {
     fn as_display(&self) -> Option<&dyn Display>;
 }
 
-impl<T: Display + ?Sized> HasDisplay for Value<'_, T> {
+impl<T: Display + ?Sized> HasDisplay for ShownValue<'_, T> {
     fn as_display(&self) -> Option<&dyn Display> {
         Some(&self.0)
     }
@@ -175,7 +175,7 @@ pub trait NoDisplay {
     }
 }
 
-impl<T: ?Sized> NoDisplay for &Value<'_, T> {}
+impl<T: ?Sized> NoDisplay for &ShownValue<'_, T> {}
 
 /// The text of a value; none for `()`.
 pub fn text_of(

@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 /// Examples sorted by score, counted at every distinct score: one sort serves both curves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    steps: Vec<Step>,
+    steps: Vec<ThresholdStep>,
     n_positive: usize,
     n_negative: usize,
 }
 
 /// The examples that a threshold at one distinct score (`score >= threshold`) lets through.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Step {
+struct ThresholdStep {
     threshold: f64,
     n_true_positive: usize,
     n_false_positive: usize,
@@ -77,7 +77,7 @@ impl Ranking {
             scores.iter().copied().zip(positive.iter().copied()).collect();
         examples.sort_unstable_by(|(left, _), (right, _)| right.total_cmp(left));
 
-        let mut steps: Vec<Step> = Vec::new();
+        let mut steps: Vec<ThresholdStep> = Vec::new();
         let (mut n_true_positive, mut n_false_positive) = (0, 0);
         for (score, is_positive) in examples {
             if is_positive {
@@ -85,7 +85,7 @@ impl Ranking {
             } else {
                 n_false_positive += 1;
             }
-            let step = Step { threshold: score, n_true_positive, n_false_positive };
+            let step = ThresholdStep { threshold: score, n_true_positive, n_false_positive };
             match steps.last_mut() {
                 Some(last) if last.threshold == score => *last = step,
                 _ => steps.push(step),
@@ -167,7 +167,7 @@ impl Ranking {
     pub fn precision_recall_curve(&self, class: &str) -> Option<PrecisionRecallCurve> {
         let average_precision = self.average_precision()?;
         let steps = &self.steps;
-        let recall = |step: &Step| step.n_true_positive as f64 / self.n_positive as f64;
+        let recall = |step: &ThresholdStep| step.n_true_positive as f64 / self.n_positive as f64;
         Some(PrecisionRecallCurve {
             class: class.to_owned(),
             average_precision,
@@ -177,12 +177,15 @@ impl Ranking {
                 .chain(steps.iter().map(|step| Some(step.threshold)))
                 .collect(),
             recalls: [0.0].into_iter().chain(steps.iter().map(recall)).collect(),
-            precisions: [1.0].into_iter().chain(steps.iter().map(Step::precision)).collect(),
+            precisions: [1.0]
+                .into_iter()
+                .chain(steps.iter().map(ThresholdStep::precision))
+                .collect(),
         })
     }
 }
 
-impl Step {
+impl ThresholdStep {
     fn precision(&self) -> f64 {
         self.n_true_positive as f64 / (self.n_true_positive + self.n_false_positive) as f64
     }

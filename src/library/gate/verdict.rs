@@ -11,7 +11,7 @@ use crate::{
     registry::ModelVersion,
 };
 
-/// How a promotion overrules the gate.
+/// The flags by which a promotion overrules the gate.
 pub(super) const OVERRULED: &str = "--force --reason \"…\"";
 
 /// The newest verdict layout this build reads and the one it writes.
@@ -99,7 +99,7 @@ impl Verdict {
         self.evidence().hint(self.advice())
     }
 
-    /// What to do after it.
+    /// The next step after it.
     pub fn advice(&self) -> Hint {
         let promote = CommandLine::new("promote").arg(&self.model).arg(self.version);
         match self.passed {

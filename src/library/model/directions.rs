@@ -63,12 +63,12 @@ impl Point {
 }
 
 /// A direction `Xᵀγ`, of length 1 in a subspace, and `X Xᵀγ`, what it does to the margins.
-pub(super) struct Direction {
+pub(super) struct SearchDirection {
     pub(super) gamma: Vec<f64>,
     pub(super) margins: Vec<f64>,
 }
 
-impl Direction {
+impl SearchDirection {
     pub(super) fn length(&self) -> f64 {
         dot(&self.gamma, &self.margins).max(0.0).sqrt()
     }
@@ -77,13 +77,13 @@ impl Direction {
 /// The directions and their scalar products, which rounding keeps from being exactly 0 and 1.
 #[derive(Default)]
 pub(super) struct Subspace {
-    pub(super) directions: Vec<Direction>,
+    pub(super) directions: Vec<SearchDirection>,
     pub(super) gram: Vec<Vec<f64>>,
 }
 
 impl Subspace {
     /// Makes `direction` orthogonal to the others and adds it, if something of it is new.
-    pub(super) fn push(&mut self, mut direction: Direction) -> bool {
+    pub(super) fn push(&mut self, mut direction: SearchDirection) -> bool {
         let length = direction.length();
         let mut rest = length;
         // Twice is enough (Kahan and Parlett): the second time removes the first one's rounding,
@@ -130,16 +130,16 @@ impl Subspace {
                 basis.push(rest);
             }
         }
-        let oldest: Vec<Direction> = self.directions.drain(..N_MERGED).collect();
+        let oldest: Vec<SearchDirection> = self.directions.drain(..N_MERGED).collect();
         let oldest = Self { directions: oldest, gram: Vec::new() };
-        let combine = |shares: &[f64], part: fn(&Direction) -> &Vec<f64>| {
+        let combine = |shares: &[f64], part: fn(&SearchDirection) -> &Vec<f64>| {
             let mut sum = vec![0.0; part(&oldest.directions[0]).len()];
             oldest.add_combined(&mut sum, shares, part);
             sum
         };
-        let merged: Vec<Direction> = basis
+        let merged: Vec<SearchDirection> = basis
             .iter()
-            .map(|shares| Direction {
+            .map(|shares| SearchDirection {
                 gamma: combine(shares, |direction| &direction.gamma),
                 margins: combine(shares, |direction| &direction.margins),
             })
@@ -174,7 +174,7 @@ impl Subspace {
         &self,
         sum: &mut [f64],
         coordinates: &[f64],
-        part: impl Fn(&Direction) -> &Vec<f64> + Sync,
+        part: impl Fn(&SearchDirection) -> &Vec<f64> + Sync,
     ) {
         sum.par_chunks_mut(BLOCK).enumerate().for_each(|(block_idx, sum)| {
             let start = block_idx * BLOCK;

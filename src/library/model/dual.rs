@@ -7,8 +7,8 @@
 //! gradients are shorter than their own (Schönauer; Zhou and Walker, 1994), so is the gap smaller.
 
 use super::{
-    directions::{Direction, add_scaled, dot},
-    loss::{Loss, State},
+    directions::{SearchDirection, add_scaled, dot},
+    loss::{Loss, PointLosses},
 };
 
 /// The distance by which rounding moves a sum of products, in terms of the products of what they
@@ -39,7 +39,7 @@ impl Gap {
 impl Dual {
     /// The point's own residuals. The point's gradient is `gradient`, of the weights' alone;
     /// `pulls` are X w, the margins without the intercepts.
-    pub(super) fn new(gradient: &Direction, pulls: &[f64], state: &State) -> Self {
+    pub(super) fn new(gradient: &SearchDirection, pulls: &[f64], state: &PointLosses) -> Self {
         let mut products = gradient.margins.clone();
         add_scaled(&mut products, -1.0, pulls);
         Self { residuals: state.residuals.clone(), products }
@@ -47,7 +47,13 @@ impl Dual {
 
     /// The duality gap at the point whose gradient is `Xᵀ gamma`. The intercepts' condition, that
     /// residuals sum to zero, is left to the caller.
-    pub(super) fn gap(&self, gamma: &[f64], pulls: &[f64], loss: &Loss<'_>, state: &State) -> Gap {
+    pub(super) fn gap(
+        &self,
+        gamma: &[f64],
+        pulls: &[f64],
+        loss: &Loss<'_>,
+        state: &PointLosses,
+    ) -> Gap {
         if self.residuals.is_empty() {
             return Gap::UNKNOWN;
         }
@@ -68,10 +74,10 @@ impl Dual {
     pub(super) fn mixed(
         mut self,
         own: &Self,
-        gradient: &Direction,
+        gradient: &SearchDirection,
         (square, divergence): (f64, f64),
         loss: &Loss<'_>,
-        state: &State,
+        state: &PointLosses,
     ) -> (Self, Gap) {
         if self.residuals.is_empty() {
             return (self, Gap::UNKNOWN);

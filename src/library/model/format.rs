@@ -7,19 +7,19 @@
 use crate::error::{Error, ErrorKind, Result};
 
 /// Collects the content of one file.
-pub(super) struct Writer {
+pub(super) struct NumberWriter {
     bytes: Vec<u8>,
 }
 
 /// Walks over the content of one file whose checksum is right.
-pub(super) struct Reader<'a> {
+pub(super) struct NumberReader<'a> {
     rest: &'a [u8],
     name: &'a str,
 }
 
 macro_rules! number_lists {
     ($($write:ident, $read:ident, $number:ty;)*) => {
-        impl Writer {
+        impl NumberWriter {
             $(
                 /// Appends a list of numbers.
                 pub(super) fn $write(&mut self, numbers: &[$number]) {
@@ -34,7 +34,7 @@ macro_rules! number_lists {
             )*
         }
 
-        impl Reader<'_> {
+        impl NumberReader<'_> {
             $(
                 /// Reads a list of numbers.
                 pub(super) fn $read(&mut self) -> Result<Vec<$number>> {
@@ -53,7 +53,7 @@ number_lists! {
     f64s, read_f64s, f64;
 }
 
-impl Writer {
+impl NumberWriter {
     /// A file that begins with `magic`.
     pub(super) fn new(magic: [u8; 8]) -> Self {
         Self { bytes: magic.to_vec() }
@@ -67,7 +67,7 @@ impl Writer {
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> NumberReader<'a> {
     /// Opens the content of the file called `name`.
     ///
     /// # Errors
@@ -152,7 +152,7 @@ mod tests {
     const MAGIC: [u8; 8] = *b"testfile";
 
     fn example() -> Vec<u8> {
-        let mut writer = Writer::new(MAGIC);
+        let mut writer = NumberWriter::new(MAGIC);
         writer.u8s(b"abc");
         writer.u32s(&[1, 2, u32::MAX]);
         writer.u64s(&[7]);
@@ -163,7 +163,7 @@ mod tests {
     type Lists = (Vec<u8>, Vec<u32>, Vec<u64>, Vec<f64>);
 
     fn read(bytes: &[u8]) -> Result<Lists> {
-        let mut reader = Reader::new(bytes, MAGIC, "test.bin")?;
+        let mut reader = NumberReader::new(bytes, MAGIC, "test.bin")?;
         let lists =
             (reader.read_u8s()?, reader.read_u32s()?, reader.read_u64s()?, reader.read_f64s()?);
         reader.finish()?;
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_length_beyond_the_file_is_refused_before_memory_is_taken() {
         for length in [4, 1 << 40, u64::MAX] {
-            let mut writer = Writer::new(MAGIC);
+            let mut writer = NumberWriter::new(MAGIC);
             writer.bytes.extend(length.to_le_bytes());
             writer.bytes.extend([1, 2, 3]);
             let error = read(&writer.finish()).unwrap_err();

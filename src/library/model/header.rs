@@ -11,7 +11,7 @@ pub(super) const SCHEMA_VERSION: u32 = 1;
 
 /// The fields of every model's header.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Header {
+pub(super) struct ModelHeader {
     pub(super) format: String,
     pub(super) schema_version: u32,
     pub(super) model: String,

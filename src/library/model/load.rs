@@ -7,7 +7,7 @@ use super::neural;
 use super::{
     Classifier, Device, ModelFiles,
     format::corrupt,
-    header::{FORMAT, HEADER_FILE, Header, SCHEMA_VERSION},
+    header::{FORMAT, HEADER_FILE, ModelHeader, SCHEMA_VERSION},
     tfidf::Tfidf,
     tfidf_config::NAME,
 };
@@ -33,7 +33,7 @@ pub fn load_on(files: &ModelFiles, device: Device) -> Result<Box<dyn Classifier>
     let bytes = fs::read(path).map_err(|source| Error::io("read", path, source))?;
     let text = String::from_utf8(bytes)
         .map_err(|source| corrupt(HEADER_FILE, "it is not UTF-8").with_source(source))?;
-    let header: Header = serde_json::from_str(&text)
+    let header: ModelHeader = serde_json::from_str(&text)
         .map_err(|source| corrupt(HEADER_FILE, "it is no model header").with_source(source))?;
     if header.format != FORMAT {
         return Err(corrupt(

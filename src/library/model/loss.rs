@@ -16,7 +16,7 @@ pub(super) struct Loss<'a> {
 }
 
 /// The losses at one point.
-pub(super) struct State {
+pub(super) struct PointLosses {
     /// The weighted sum.
     pub(super) loss: f64,
     /// Its derivative by each margin, `weight · (probability − target)`: `[n_rows, n_outputs]`.
@@ -38,7 +38,7 @@ impl<'a> Loss<'a> {
     }
 
     /// The losses where the margins are these, `[n_rows, n_outputs]`.
-    pub(super) fn evaluate(&self, margins: &[f64]) -> State {
+    pub(super) fn evaluate(&self, margins: &[f64]) -> PointLosses {
         let mut residuals = vec![0.0; margins.len()];
         let mut probabilities = vec![0.0; margins.len()];
         let n_elements = BLOCK_ROWS * self.n_outputs;
@@ -77,11 +77,11 @@ impl<'a> Loss<'a> {
                 loss
             })
             .collect();
-        State { loss: losses.iter().sum(), residuals, probabilities }
+        PointLosses { loss: losses.iter().sum(), residuals, probabilities }
     }
 
     /// The derivative by each intercept.
-    pub(super) fn intercept_gradient(&self, state: &State) -> Vec<f64> {
+    pub(super) fn intercept_gradient(&self, state: &PointLosses) -> Vec<f64> {
         self.by_output(&state.residuals)
     }
 
@@ -101,7 +101,7 @@ impl<'a> Loss<'a> {
     }
 
     /// The second derivative by each intercept.
-    pub(super) fn intercept_curvature(&self, state: &State) -> Vec<f64> {
+    pub(super) fn intercept_curvature(&self, state: &PointLosses) -> Vec<f64> {
         let mut sums = vec![0.0; self.n_outputs];
         for (row, weight) in state.probabilities.chunks_exact(self.n_outputs).zip(&self.weights) {
             for (sum, probability) in sums.iter_mut().zip(row) {
@@ -113,7 +113,7 @@ impl<'a> Loss<'a> {
 
     /// At least `Σ weight · KL(q‖p)`, where the residuals of the probabilities q differ by `change`
     /// from the state's, whose probabilities are p. `change`: `[n_rows, n_outputs]`.
-    pub(super) fn divergence(&self, state: &State, change: &[f64]) -> f64 {
+    pub(super) fn divergence(&self, state: &PointLosses, change: &[f64]) -> f64 {
         let n_elements = BLOCK_ROWS * self.n_outputs;
         let blocks: Vec<f64> = change
             .par_chunks(n_elements)
@@ -148,7 +148,7 @@ impl<'a> Loss<'a> {
     }
 
     /// The second derivative along `step` of the margins, `[n_rows, n_outputs]`.
-    pub(super) fn bend_square(&self, state: &State, step: &[f64]) -> f64 {
+    pub(super) fn bend_square(&self, state: &PointLosses, step: &[f64]) -> f64 {
         let n_elements = BLOCK_ROWS * self.n_outputs;
         let blocks: Vec<f64> = step
             .par_chunks(n_elements)
@@ -168,7 +168,7 @@ impl<'a> Loss<'a> {
     /// # Shapes
     /// `directions`: each `[n_rows, n_outputs]`. The result: square, row-major, of
     /// `directions.len() + n_outputs` rows.
-    pub(super) fn curvature(&self, state: &State, directions: &[&[f64]]) -> Vec<f64> {
+    pub(super) fn curvature(&self, state: &PointLosses, directions: &[&[f64]]) -> Vec<f64> {
         let n_outputs = self.n_outputs;
         let n_directions = directions.len();
         let size = n_directions + n_outputs;

@@ -125,13 +125,13 @@ pub fn predictions(classifier: &dyn Classifier, texts: &[&str]) -> Result<Vec<Pr
     predictions.collect()
 }
 
-/// Which of `n_texts` texts are longer than what the model reads of them; none for a model that does not
-/// count.
+/// True for each of `n_texts` texts that is longer than what the model reads of it; all false for a model
+/// that does not count.
 pub fn truncated(counts: Option<&TokenCounts>, n_texts: usize) -> Vec<bool> {
     (0..n_texts).map(|text_idx| counts.is_some_and(|counts| counts.is_cut(text_idx))).collect()
 }
 
-/// What a model says of several texts, however long they are.
+/// The predictions of a model for several texts, of any length.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchPrediction {
     /// One prediction a text, in their order.

@@ -17,9 +17,9 @@
 use super::{
     cholesky,
     design::Design,
-    directions::{Direction, Point, Subspace, add_scaled, product},
+    directions::{Point, SearchDirection, Subspace, add_scaled, product},
     dual::{Dual, Gap},
-    loss::{Loss, State},
+    loss::{Loss, PointLosses},
 };
 use crate::error::Result;
 
@@ -159,7 +159,7 @@ impl Problem<'_> {
         &self,
         subspace: &Subspace,
         point: &Point,
-        state: &State,
+        state: &PointLosses,
         dual: &mut Dual,
         last_reach: f64,
     ) -> Look {
@@ -180,7 +180,7 @@ impl Problem<'_> {
         let (margins, square) = self.design.gram_product(&gamma);
         // The last step tells of the past, the gradient of the future.
         let next_reach = self.reach(&margins, square, state).unwrap_or(0.0);
-        let gradient = Direction { gamma, margins };
+        let gradient = SearchDirection { gamma, margins };
         let own = Dual::new(&gradient, &pulls, state);
         let alone = Gap { square, divergence: 0.0 };
         let mut excess = self.excess(alone, &own, intercepts);
@@ -218,7 +218,7 @@ impl Problem<'_> {
     /// The largest element of a step's `margins` (with several outputs, the largest difference
     /// between two of a row) where the step's length in the function's own curvature is 1. Its
     /// weights have the squared length `square`. `None` if there is no step.
-    fn reach(&self, margins: &[f64], square: f64, state: &State) -> Option<f64> {
+    fn reach(&self, margins: &[f64], square: f64, state: &PointLosses) -> Option<f64> {
         let largest = margins.chunks_exact(self.loss.n_outputs()).fold(0.0f64, |most, row| {
             let (low, high) = match row {
                 [single] => (0.0, *single),
@@ -239,11 +239,11 @@ impl Problem<'_> {
         &self,
         subspace: &Subspace,
         point: &mut Point,
-        state: &mut State,
+        state: &mut PointLosses,
         alpha: &[f64],
         mut threshold: f64,
     ) -> usize {
-        let start = Start::new(subspace, point, state, alpha);
+        let start = SearchStart::new(subspace, point, state, alpha);
         let n_directions = subspace.directions.len();
         let margins: Vec<&[f64]> =
             subspace.directions.iter().map(|direction| direction.margins.as_slice()).collect();
@@ -302,7 +302,7 @@ struct Look {
     /// The gradient by the intercepts.
     by_intercept: Vec<f64>,
     /// The gradient by the weights and its length, unless the search ends without it.
-    gradient: Option<(Direction, f64)>,
+    gradient: Option<(SearchDirection, f64)>,
     /// The height of the function above its minimum, at most.
     gap: f64,
     /// The distance that a probability may have from the minimum's, 1 at most.
@@ -326,7 +326,7 @@ impl Excess {
 
 /// The start of a search within a subspace. Changes are added to what is known here: close to the
 /// minimum, penalty and losses pull with forces that are much larger than their sum.
-struct Start {
+struct SearchStart {
     coordinates: Vec<f64>,
     penalty: f64,
     /// The weights' and the gradient's scalar products with each direction.
@@ -335,8 +335,8 @@ struct Start {
     residuals: Vec<f64>,
 }
 
-impl Start {
-    fn new(subspace: &Subspace, point: &Point, state: &State, alpha: &[f64]) -> Self {
+impl SearchStart {
+    fn new(subspace: &Subspace, point: &Point, state: &PointLosses, alpha: &[f64]) -> Self {
         let mut gamma = state.residuals.clone();
         if !alpha.is_empty() {
             add_scaled(&mut gamma, 1.0, alpha);
@@ -368,7 +368,7 @@ impl Start {
         subspace: &Subspace,
         loss: &Loss<'_>,
         point: &Point,
-        state: &State,
+        state: &PointLosses,
     ) -> Vec<f64> {
         let mut change = state.residuals.clone();
         add_scaled(&mut change, -1.0, &self.residuals);

@@ -11,13 +11,13 @@ use super::{
     Answers, Classifier, Contribution, Fit, FitReport, Logistic, LogisticParams, ModelFiles,
     Probabilities, flatten, predicted_label,
     tfidf_config::{NAME, TfidfConfig},
-    tfidf_files::{self, Stored},
+    tfidf_files::{self, StoredTfidf},
 };
 use crate::{
     data::Split,
     error::Result,
     progress::Monitor,
-    text::{Counter, FittedVectorizer, Scratch},
+    text::{FeatureCounter, FittedVectorizer, LookupBuffers},
 };
 
 /// A trained baseline.
@@ -111,11 +111,11 @@ impl Fit for TfidfConfig {
     }
 }
 
-type Buffers = (Scratch, Counter);
+type RowBuffers = (LookupBuffers, FeatureCounter);
 
 thread_local! {
     /// Kept from one prediction to the next: fresh memory would cost more than the prediction.
-    static BUFFERS: RefCell<Buffers> = RefCell::default();
+    static BUFFERS: RefCell<RowBuffers> = RefCell::default();
 }
 
 impl Tfidf {
@@ -132,7 +132,7 @@ impl Tfidf {
 
     /// The baseline in these files, of which `header` is the first.
     pub(super) fn load(files: &ModelFiles, header: String) -> Result<Self> {
-        let Stored { classes, vectorizer, logistic } = tfidf_files::load(files, &header)?;
+        let StoredTfidf { classes, vectorizer, logistic } = tfidf_files::load(files, &header)?;
         Ok(Self { classes, vectorizer, logistic, header })
     }
 

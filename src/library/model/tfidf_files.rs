@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FitReport, Logistic, ModelFiles,
-    format::{Reader, Writer, checksum, corrupt},
-    header::{FORMAT, HEADER_FILE, Header, SCHEMA_VERSION},
+    format::{NumberReader, NumberWriter, checksum, corrupt},
+    header::{FORMAT, HEADER_FILE, ModelHeader, SCHEMA_VERSION},
     tfidf_config::{NAME, TfidfConfig},
 };
 use crate::{
     error::{Error, Result},
-    text::{Entry, FittedVectorizer, Parts},
+    text::{FittedVectorizer, VocabularyEntry, VocabularyParts},
 };
 
 const VOCABULARY_FILE: &str = "vocabulary.bin";
@@ -26,14 +26,14 @@ const WEIGHTS_MAGIC: [u8; 8] = *b"tbweigh1";
 #[derive(Serialize, Deserialize)]
 struct TfidfHeader {
     #[serde(flatten)]
-    common: Header,
+    common: ModelHeader,
     params: TfidfConfig,
-    sizes: Sizes,
+    sizes: TfidfSizes,
     fit: FitReport,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Sizes {
+struct TfidfSizes {
     /// Texts it was trained on.
     n_texts: usize,
     n_features: usize,
@@ -41,7 +41,7 @@ struct Sizes {
 }
 
 /// The content of the files besides the text of the first; their sizes fit together.
-pub(super) struct Stored {
+pub(super) struct StoredTfidf {
     pub(super) classes: Vec<String>,
     pub(super) vectorizer: FittedVectorizer,
     pub(super) logistic: Logistic,
@@ -55,14 +55,14 @@ pub(super) fn header(
     report: &FitReport,
 ) -> String {
     let header = TfidfHeader {
-        common: Header {
+        common: ModelHeader {
             format: FORMAT.to_owned(),
             schema_version: SCHEMA_VERSION,
             model: NAME.to_owned(),
             classes: classes.to_vec(),
         },
         params: config.clone(),
-        sizes: Sizes {
+        sizes: TfidfSizes {
             n_texts: vectorizer.n_texts(),
             n_features: vectorizer.vocabulary().n_features(),
             n_words: vectorizer.vocabulary().n_words(),
@@ -85,7 +85,7 @@ pub(super) fn save(
         fs::write(&path, bytes).map_err(|source| Error::io("write", &path, source))
     };
     let vocabulary = vocabulary_bytes(vectorizer);
-    let mut weights = Writer::new(WEIGHTS_MAGIC);
+    let mut weights = NumberWriter::new(WEIGHTS_MAGIC);
     weights.u64s(&[checksum(header.as_bytes()), checksum(&vocabulary)]);
     weights.f64s(logistic.intercepts());
     weights.f64s(logistic.coefficients());
@@ -95,14 +95,14 @@ pub(super) fn save(
 }
 
 fn vocabulary_bytes(vectorizer: &FittedVectorizer) -> Vec<u8> {
-    let Parts { words, word_features, levels } = vectorizer.vocabulary().parts();
-    let mut writer = Writer::new(VOCABULARY_MAGIC);
+    let VocabularyParts { words, word_features, levels } = vectorizer.vocabulary().parts();
+    let mut writer = NumberWriter::new(VOCABULARY_MAGIC);
     writer.u32s(&words.iter().map(|word| word.len() as u32).collect::<Vec<_>>());
     writer.u8s(&words.concat());
     writer.u32s(&word_features);
     writer.u64s(&[levels.len() as u64]);
     for level in levels {
-        let column = |part: fn(&Entry) -> u32| level.iter().map(part).collect::<Vec<_>>();
+        let column = |part: fn(&VocabularyEntry) -> u32| level.iter().map(part).collect::<Vec<_>>();
         writer.u32s(&column(|entry| entry.prefix));
         writer.u32s(&column(|entry| entry.word));
         writer.u32s(&column(|entry| entry.feature));
@@ -112,7 +112,7 @@ fn vocabulary_bytes(vectorizer: &FittedVectorizer) -> Vec<u8> {
 }
 
 /// Reads the three files, of which `header` is the first.
-pub(super) fn load(files: &ModelFiles, header: &str) -> Result<Stored> {
+pub(super) fn load(files: &ModelFiles, header: &str) -> Result<StoredTfidf> {
     let parsed: TfidfHeader = serde_json::from_str(header)
         .map_err(|source| corrupt(HEADER_FILE, "it is no tfidf header").with_source(source))?;
     let TfidfHeader { common, params, sizes, .. } = parsed;
@@ -122,7 +122,7 @@ pub(super) fn load(files: &ModelFiles, header: &str) -> Result<Stored> {
     };
     let vocabulary = read(VOCABULARY_FILE)?;
     let weights = read(WEIGHTS_FILE)?;
-    let mut reader = Reader::new(&weights, WEIGHTS_MAGIC, WEIGHTS_FILE)?;
+    let mut reader = NumberReader::new(&weights, WEIGHTS_MAGIC, WEIGHTS_FILE)?;
     let checksums = reader.read_u64s()?;
     let intercepts = reader.read_f64s()?;
     let coefficients = reader.read_f64s()?;
@@ -151,11 +151,11 @@ pub(super) fn load(files: &ModelFiles, header: &str) -> Result<Stored> {
     let vectorizer = FittedVectorizer::new(params.vectorizer, parts, sizes.n_texts, text_counts)
         .map_err(|reason| corrupt(VOCABULARY_FILE, reason))?;
     let logistic = Logistic::new(n_classes, coefficients, intercepts);
-    Ok(Stored { classes: common.classes, vectorizer, logistic })
+    Ok(StoredTfidf { classes: common.classes, vectorizer, logistic })
 }
 
-fn read_vocabulary(bytes: &[u8]) -> Result<(Parts, Vec<u32>)> {
-    let mut reader = Reader::new(bytes, VOCABULARY_MAGIC, VOCABULARY_FILE)?;
+fn read_vocabulary(bytes: &[u8]) -> Result<(VocabularyParts, Vec<u32>)> {
+    let mut reader = NumberReader::new(bytes, VOCABULARY_MAGIC, VOCABULARY_FILE)?;
     let lengths = reader.read_u32s()?;
     let text = reader.read_u8s()?;
     let mut words = Vec::with_capacity(lengths.len());
@@ -184,10 +184,12 @@ fn read_vocabulary(bytes: &[u8]) -> Result<(Parts, Vec<u32>)> {
         }
         let entries = prefixes.into_iter().zip(words).zip(features);
         levels.push(
-            entries.map(|((prefix, word), feature)| Entry { prefix, word, feature }).collect(),
+            entries
+                .map(|((prefix, word), feature)| VocabularyEntry { prefix, word, feature })
+                .collect(),
         );
     }
     let text_counts = reader.read_u32s()?;
     reader.finish()?;
-    Ok((Parts { words, word_features, levels }, text_counts))
+    Ok((VocabularyParts { words, word_features, levels }, text_counts))
 }

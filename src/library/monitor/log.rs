@@ -88,13 +88,13 @@ impl Default for LogConfig {
 #[derive(Debug)]
 pub struct PredictionLog {
     text: LogText,
-    shared: Arc<Shared>,
+    shared: Arc<LogState>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The state that those who log share with the thread that writes.
 #[derive(Debug, Default)]
-struct Shared {
+struct LogState {
     pending: Mutex<Pending>,
     /// The thread has something to do before its time.
     called: Condvar,
@@ -110,7 +110,7 @@ struct Pending {
     is_over: bool,
 }
 
-impl Shared {
+impl LogState {
     /// The records that wait. They are whole even after a thread panicked: nothing panics while it
     /// holds the lock.
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -129,8 +129,8 @@ impl PredictionLog {
     /// When the folder or the file cannot be made, or the system refuses a thread.
     pub fn open(dir: &Path, config: &LogConfig) -> Result<Self> {
         fs::create_dir_all(dir).map_err(|source| refused("make", dir, source))?;
-        let shared = Arc::new(Shared::default());
-        let mut writer = Writer::open(dir, config, Arc::clone(&shared))?;
+        let shared = Arc::new(LogState::default());
+        let mut writer = LogWriter::open(dir, config, Arc::clone(&shared))?;
         let thread = std::thread::Builder::new()
             .name("trialbook-log".to_owned())
             .spawn(move || writer.run())
@@ -199,21 +199,21 @@ impl Drop for PredictionLog {
 }
 
 /// The thread's side.
-struct Writer {
+struct LogWriter {
     dir: PathBuf,
     file: File,
     /// True if the file ends in a part of a line: the next one must not become its rest.
     is_torn: bool,
     max_file_bytes: u64,
     max_files: usize,
-    shared: Arc<Shared>,
+    shared: Arc<LogState>,
     /// The lines that are being written.
     lines: Vec<u8>,
     fails: bool,
 }
 
-impl Writer {
-    fn open(dir: &Path, config: &LogConfig, shared: Arc<Shared>) -> Result<Self> {
+impl LogWriter {
+    fn open(dir: &Path, config: &LogConfig, shared: Arc<LogState>) -> Result<Self> {
         let (file, is_torn) = append(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -235,7 +235,7 @@ impl Writer {
 
     /// Takes the lines that came within [`FLUSH`] of a first one; false when the log is over.
     fn gather(&mut self) -> bool {
-        let Shared { called, .. } = &*self.shared;
+        let LogState { called, .. } = &*self.shared;
         let mut pending = self.shared.pending();
         pending.is_idle = pending.lines.is_empty();
         pending = called

@@ -21,7 +21,7 @@ const MAX_CELL: usize = 64;
 
 /// The columns that are shown, by their indices, and how wide each may be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fit {
+pub(super) struct TableFit {
     pub(super) shown: Vec<usize>,
     pub(super) widths: Vec<usize>,
 }
@@ -34,7 +34,7 @@ pub(super) fn fit(
     wanted: &[usize],
     first_to_go: &[usize],
     room: usize,
-) -> Fit {
+) -> TableFit {
     let mut shown = wanted.to_vec();
     let mut sizes: Vec<Size> = shown.iter().map(|&idx| size(columns, rows, idx)).collect();
     let mut first_to_go = first_to_go.iter();
@@ -68,7 +68,7 @@ pub(super) fn fit(
     if let Some(widest) = widths.iter_mut().max() {
         *widest = widest.saturating_sub(excess).max(1);
     }
-    Fit { shown, widths }
+    TableFit { shown, widths }
 }
 
 /// All columns in parts that fit into `room` columns each, every part beginning with the first one.

@@ -2,10 +2,10 @@
 
 use super::{
     chart::Chart,
-    frame::{Header, LABEL_SIZE},
-    scale::{Scale, value_label},
+    frame::{ChartHeader, LABEL_SIZE},
+    scale::{AxisScale, value_label},
     scales::scales,
-    svg::{Anchor, Role, Svg, fitted, width_of},
+    svg::{Anchor, ShapeRole, Svg, fitted, width_of},
 };
 
 const WIDTH: f64 = 500.0;
@@ -26,7 +26,7 @@ struct Bars<'a> {
     chart: &'a Chart,
     names: &'a [String],
     series: &'a [(String, Vec<f64>)],
-    scale: Scale,
+    scale: AxisScale,
 }
 
 impl Bars<'_> {
@@ -49,7 +49,7 @@ impl Bars<'_> {
     fn upright(&self, band: f64) -> String {
         let labels = self.scale.ticks.iter().map(|tick| width_of(&tick.label, LABEL_SIZE));
         let left = 40.0 + labels.fold(0.0, f64::max);
-        let (header, top) = Header::new(self.chart, left + WIDTH + 26.0);
+        let (header, top) = ChartHeader::new(self.chart, left + WIDTH + 26.0);
         // The highest bar carries its value above itself.
         let top = top + 10.0;
         let bottom = top + HEIGHT;
@@ -57,8 +57,8 @@ impl Bars<'_> {
         header.draw(&mut svg);
         for tick in &self.scale.ticks {
             let y = bottom - self.scale.share(tick.at) * HEIGHT;
-            svg.line(Role::Grid, 1.0, (left, y), (left + WIDTH, y));
-            svg.text(left - 8.0, y + 4.0, Anchor::End, Role::Dim, LABEL_SIZE, &tick.label);
+            svg.line(ShapeRole::Grid, 1.0, (left, y), (left + WIDTH, y));
+            svg.text(left - 8.0, y + 4.0, Anchor::End, ShapeRole::Dim, LABEL_SIZE, &tick.label);
         }
         let zero = bottom - self.scale.share(0.0) * HEIGHT;
         let (inset, bar) = self.bar_size(band, WIDEST_BAR);
@@ -68,7 +68,7 @@ impl Bars<'_> {
                 begin + band / 2.0,
                 bottom + 17.0,
                 Anchor::Middle,
-                Role::Ink,
+                ShapeRole::Ink,
                 LABEL_SIZE,
                 name,
             );
@@ -76,21 +76,35 @@ impl Bars<'_> {
                 let x = begin + inset + idx as f64 * bar;
                 let y = bottom - self.scale.share(value) * HEIGHT;
                 svg.rect(
-                    Role::Series(idx),
+                    ShapeRole::Series(idx),
                     1.0,
                     (x + 1.0, y.min(zero)),
                     (bar - 2.0, (y - zero).abs()),
                 );
                 let y = if value < 0.0 { y + 13.0 } else { y - 5.0 };
                 let label = self.label(value);
-                svg.text(x + bar / 2.0, y, Anchor::Middle, Role::Ink, LABEL_SIZE, &label);
+                svg.text(x + bar / 2.0, y, Anchor::Middle, ShapeRole::Ink, LABEL_SIZE, &label);
             }
         }
-        svg.line(Role::Dim, 1.0, (left, zero), (left + WIDTH, zero));
+        svg.line(ShapeRole::Dim, 1.0, (left, zero), (left + WIDTH, zero));
         let middle = left + WIDTH / 2.0;
-        svg.text(middle, bottom + 40.0, Anchor::Middle, Role::Ink, NAME_SIZE, &self.chart.x.name);
+        svg.text(
+            middle,
+            bottom + 40.0,
+            Anchor::Middle,
+            ShapeRole::Ink,
+            NAME_SIZE,
+            &self.chart.x.name,
+        );
         let name = fitted(&self.chart.y.name, NAME_SIZE, HEIGHT);
-        svg.text_upwards(20.0, top + HEIGHT / 2.0, Anchor::Middle, Role::Ink, NAME_SIZE, &name);
+        svg.text_upwards(
+            20.0,
+            top + HEIGHT / 2.0,
+            Anchor::Middle,
+            ShapeRole::Ink,
+            NAME_SIZE,
+            &name,
+        );
         svg.finish()
     }
 
@@ -99,16 +113,16 @@ impl Bars<'_> {
         let left = 44.0 + widths.fold(0.0, f64::max).min(MAX_NAME_WIDTH);
         let band = 10.0 + 14.0 * self.series.len().max(1) as f64;
         let height = band * self.names.len() as f64;
-        let (header, top) = Header::new(self.chart, left + WIDTH + 26.0);
+        let (header, top) = ChartHeader::new(self.chart, left + WIDTH + 26.0);
         let mut svg = Svg::new(&self.chart.title, left + WIDTH + 26.0, top + height + 52.0);
         header.draw(&mut svg);
         // The values stand right of the bars, so these end before the picture does.
         let length = WIDTH - 56.0;
         for tick in &self.scale.ticks {
             let x = left + self.scale.share(tick.at) * length;
-            svg.line(Role::Grid, 1.0, (x, top), (x, top + height));
+            svg.line(ShapeRole::Grid, 1.0, (x, top), (x, top + height));
             let y = top + height + 17.0;
-            svg.text(x, y, Anchor::Middle, Role::Dim, LABEL_SIZE, &tick.label);
+            svg.text(x, y, Anchor::Middle, ShapeRole::Dim, LABEL_SIZE, &tick.label);
         }
         let zero = left + self.scale.share(0.0) * length;
         let (inset, bar) = self.bar_size(band, 14.0);
@@ -116,27 +130,34 @@ impl Bars<'_> {
             let begin = top + name_idx as f64 * band;
             let name = fitted(name, LABEL_SIZE, MAX_NAME_WIDTH);
             let y = begin + band / 2.0 + 4.0;
-            svg.text(left - 8.0, y, Anchor::End, Role::Ink, LABEL_SIZE, &name);
+            svg.text(left - 8.0, y, Anchor::End, ShapeRole::Ink, LABEL_SIZE, &name);
             for (idx, value) in self.values(name_idx) {
                 let y = begin + inset + idx as f64 * bar;
                 let x = left + self.scale.share(value) * length;
                 svg.rect(
-                    Role::Series(idx),
+                    ShapeRole::Series(idx),
                     1.0,
                     (x.min(zero), y + 1.0),
                     ((x - zero).abs(), bar - 2.0),
                 );
                 let label = self.label(value);
                 let y = y + bar / 2.0 + 4.0;
-                svg.text(x.max(zero) + 5.0, y, Anchor::Start, Role::Ink, LABEL_SIZE, &label);
+                svg.text(x.max(zero) + 5.0, y, Anchor::Start, ShapeRole::Ink, LABEL_SIZE, &label);
             }
         }
-        svg.line(Role::Dim, 1.0, (zero, top), (zero, top + height));
+        svg.line(ShapeRole::Dim, 1.0, (zero, top), (zero, top + height));
         let middle = left + length / 2.0;
         let y = top + height + 40.0;
-        svg.text(middle, y, Anchor::Middle, Role::Ink, NAME_SIZE, &self.chart.y.name);
+        svg.text(middle, y, Anchor::Middle, ShapeRole::Ink, NAME_SIZE, &self.chart.y.name);
         let name = fitted(&self.chart.x.name, NAME_SIZE, height.max(60.0));
-        svg.text_upwards(20.0, top + height / 2.0, Anchor::Middle, Role::Ink, NAME_SIZE, &name);
+        svg.text_upwards(
+            20.0,
+            top + height / 2.0,
+            Anchor::Middle,
+            ShapeRole::Ink,
+            NAME_SIZE,
+            &name,
+        );
         svg.finish()
     }
 

@@ -3,8 +3,8 @@
 
 use super::{
     chart::Chart,
-    scale::{Scale, Tick},
-    svg::{Anchor, Role, Svg, fitted, width_of},
+    scale::{AxisScale, Tick},
+    svg::{Anchor, ShapeRole, Svg, fitted, width_of},
 };
 
 pub(super) const LABEL_SIZE: f64 = 11.0;
@@ -21,22 +21,22 @@ pub(super) struct Frame {
     top: f64,
     pub(super) width: f64,
     pub(super) height: f64,
-    x: Scale,
-    y: Scale,
-    right: Option<Scale>,
+    x: AxisScale,
+    y: AxisScale,
+    right: Option<AxisScale>,
 }
 
 impl Frame {
     /// The frame of `chart` with grid and labels drawn.
-    pub(super) fn new(chart: &Chart, x: Scale, y: Scale, right: Option<Scale>) -> Self {
+    pub(super) fn new(chart: &Chart, x: AxisScale, y: AxisScale, right: Option<AxisScale>) -> Self {
         let (width, height) = if chart.is_square { (340.0, 340.0) } else { (500.0, 290.0) };
-        let widest = |scale: &Scale| {
+        let widest = |scale: &AxisScale| {
             let labels = scale.ticks.iter().map(|tick| width_of(&tick.label, LABEL_SIZE));
             labels.fold(0.0, f64::max)
         };
         let left = 40.0 + widest(&y);
         let margin = right.as_ref().map_or(RIGHT, |right| 40.0 + widest(right));
-        let (header, top) = Header::new(chart, left + width + margin);
+        let (header, top) = ChartHeader::new(chart, left + width + margin);
         let mut frame = Self {
             svg: Svg::new(&chart.title, left + width + margin, top + height + 52.0),
             left,
@@ -69,7 +69,7 @@ impl Frame {
     /// A column from the horizontal axis up to `height`, with a hair of room on both sides.
     pub(super) fn column(
         &mut self,
-        role: Role,
+        role: ShapeRole,
         opacity: f64,
         (lower, upper): (f64, f64),
         height: f64,
@@ -92,41 +92,48 @@ impl Frame {
         let (right, bottom) = (left + self.width, top + self.height);
         for tick in self.y.ticks.clone() {
             let y = bottom - self.y.share(tick.at) * self.height;
-            self.svg.line(Role::Grid, 1.0, (left, y), (right, y));
-            self.svg.text(left - 8.0, y + 4.0, Anchor::End, Role::Dim, LABEL_SIZE, &tick.label);
+            self.svg.line(ShapeRole::Grid, 1.0, (left, y), (right, y));
+            self.svg.text(
+                left - 8.0,
+                y + 4.0,
+                Anchor::End,
+                ShapeRole::Dim,
+                LABEL_SIZE,
+                &tick.label,
+            );
         }
         let stride = stride(&self.x.ticks, self.width);
         for (idx, tick) in self.x.ticks.clone().into_iter().enumerate() {
             let x = left + self.x.share(tick.at) * self.width;
-            self.svg.line(Role::Grid, 1.0, (x, top), (x, bottom));
+            self.svg.line(ShapeRole::Grid, 1.0, (x, top), (x, bottom));
             if idx % stride == 0 {
                 let y = bottom + 17.0;
-                self.svg.text(x, y, Anchor::Middle, Role::Dim, LABEL_SIZE, &tick.label);
+                self.svg.text(x, y, Anchor::Middle, ShapeRole::Dim, LABEL_SIZE, &tick.label);
             }
         }
-        self.svg.line(Role::Dim, 1.0, (left, bottom), (right, bottom));
-        self.svg.line(Role::Dim, 1.0, (left, top), (left, bottom));
+        self.svg.line(ShapeRole::Dim, 1.0, (left, bottom), (right, bottom));
+        self.svg.line(ShapeRole::Dim, 1.0, (left, top), (left, bottom));
         let name = fitted(x_name, NAME_SIZE, self.width);
         let middle = left + self.width / 2.0;
-        self.svg.text(middle, bottom + 40.0, Anchor::Middle, Role::Ink, NAME_SIZE, &name);
+        self.svg.text(middle, bottom + 40.0, Anchor::Middle, ShapeRole::Ink, NAME_SIZE, &name);
         let name = fitted(y_name, NAME_SIZE, self.height);
         let middle = top + self.height / 2.0;
-        self.svg.text_upwards(20.0, middle, Anchor::Middle, Role::Ink, NAME_SIZE, &name);
+        self.svg.text_upwards(20.0, middle, Anchor::Middle, ShapeRole::Ink, NAME_SIZE, &name);
     }
 
     /// Ticks and name on the right, without lines of a second grid; `end` is where the picture ends.
     fn draw_right_axis(&mut self, name: &str, end: f64) {
         let (right, bottom) = (self.left + self.width, self.top + self.height);
-        self.svg.line(Role::Dim, 1.0, (right, bottom), (right, self.top));
+        self.svg.line(ShapeRole::Dim, 1.0, (right, bottom), (right, self.top));
         let Some(scale) = &self.right else { return };
         for tick in &scale.ticks {
             let y = bottom - scale.share(tick.at) * self.height;
             let x = right + 8.0;
-            self.svg.text(x, y + 4.0, Anchor::Start, Role::Dim, LABEL_SIZE, &tick.label);
+            self.svg.text(x, y + 4.0, Anchor::Start, ShapeRole::Dim, LABEL_SIZE, &tick.label);
         }
         let name = fitted(name, NAME_SIZE, self.height);
         let middle = self.top + self.height / 2.0;
-        self.svg.text_upwards(end - 8.0, middle, Anchor::Middle, Role::Ink, NAME_SIZE, &name);
+        self.svg.text_upwards(end - 8.0, middle, Anchor::Middle, ShapeRole::Ink, NAME_SIZE, &name);
     }
 }
 
@@ -138,13 +145,13 @@ fn stride(ticks: &[Tick], width: f64) -> usize {
 }
 
 /// The lines above a drawing: the remark and the legend, in as many rows as it needs.
-pub(super) struct Header {
+pub(super) struct ChartHeader {
     note: Option<String>,
     entries: Vec<(f64, f64, usize, String)>,
     width: f64,
 }
 
-impl Header {
+impl ChartHeader {
     /// The header of a picture of this width, and where the drawing begins below it.
     pub(super) fn new(chart: &Chart, width: f64) -> (Self, f64) {
         let mut bottom = 34.0;
@@ -169,12 +176,12 @@ impl Header {
 
     pub(super) fn draw(&self, svg: &mut Svg) {
         if let Some(note) = &self.note {
-            svg.text(self.width / 2.0, 44.0, Anchor::Middle, Role::Dim, LABEL_SIZE, note);
+            svg.text(self.width / 2.0, 44.0, Anchor::Middle, ShapeRole::Dim, LABEL_SIZE, note);
         }
         for (x, y, idx, name) in &self.entries {
-            svg.rect(Role::Series(*idx), 1.0, (*x, y + 7.0), (SWATCH, 5.0));
+            svg.rect(ShapeRole::Series(*idx), 1.0, (*x, y + 7.0), (SWATCH, 5.0));
             let x = x + SWATCH + 6.0;
-            svg.text(x, y + 14.0, Anchor::Start, Role::Ink, LEGEND_SIZE, name);
+            svg.text(x, y + 14.0, Anchor::Start, ShapeRole::Ink, LEGEND_SIZE, name);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     frame::Frame,
     marks::{Bin, Marks, Series, is_drawable},
     scales::{right_scale, scales},
-    svg::Role,
+    svg::ShapeRole,
 };
 
 /// Lines of so few points show them.
@@ -20,7 +20,7 @@ pub(super) fn svg(chart: &Chart) -> String {
     };
     let mut frame = Frame::new(chart, x, y, right_scale(chart, 5));
     if let Some((_, bins)) = &chart.backdrop {
-        draw_columns(&mut frame, Role::Dim, 0.28, bins);
+        draw_columns(&mut frame, ShapeRole::Dim, 0.28, bins);
     }
     if let Some([from, to]) = chart.reference {
         let (from, to) = (frame.at(from), frame.at(to));
@@ -28,10 +28,10 @@ pub(super) fn svg(chart: &Chart) -> String {
     }
     match &chart.marks {
         Marks::Bars { .. } => {}
-        Marks::Columns(bins) => draw_columns(&mut frame, Role::Series(0), 1.0, bins),
+        Marks::Columns(bins) => draw_columns(&mut frame, ShapeRole::Series(0), 1.0, bins),
         Marks::Lines(series) => {
             for (idx, series) in series.iter().enumerate() {
-                draw_line(&mut frame, Role::Series(idx), series, chart.is_right(idx));
+                draw_line(&mut frame, ShapeRole::Series(idx), series, chart.is_right(idx));
             }
         }
         Marks::Points(series) => {
@@ -40,7 +40,7 @@ pub(super) fn svg(chart: &Chart) -> String {
                 let (radius, opacity) = if n_points > 500 { (2.0, 0.45) } else { (3.2, 0.75) };
                 for point in series.points.iter().filter(|point| is_drawable(point.1)) {
                     let at = frame.at(*point);
-                    frame.svg.dot_with(Role::Series(idx), opacity, at, radius);
+                    frame.svg.dot_with(ShapeRole::Series(idx), opacity, at, radius);
                 }
             }
         }
@@ -53,7 +53,7 @@ pub(super) fn stretches(series: &Series) -> impl Iterator<Item = &[(f64, f64)]> 
     series.points.split(|(_, y)| !is_drawable(*y)).filter(|stretch| !stretch.is_empty())
 }
 
-fn draw_line(frame: &mut Frame, role: Role, series: &Series, is_right: bool) {
+fn draw_line(frame: &mut Frame, role: ShapeRole, series: &Series, is_right: bool) {
     let n_points = series.points.len();
     for stretch in stretches(series) {
         let points: Vec<(f64, f64)> = stretch
@@ -71,7 +71,7 @@ fn draw_line(frame: &mut Frame, role: Role, series: &Series, is_right: bool) {
     }
 }
 
-fn draw_columns(frame: &mut Frame, role: Role, opacity: f64, bins: &[Bin]) {
+fn draw_columns(frame: &mut Frame, role: ShapeRole, opacity: f64, bins: &[Bin]) {
     for bin in bins {
         frame.column(role, opacity, (bin.lower, bin.upper), bin.height);
     }

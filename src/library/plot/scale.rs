@@ -7,7 +7,7 @@ use crate::figure;
 
 /// An axis' numbers laid out: where it begins and ends and what is written along it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Scale {
+pub(super) struct AxisScale {
     from: f64,
     to: f64,
     pub(super) ticks: Vec<Tick>,
@@ -45,7 +45,7 @@ const TIME_STEPS: [f64; 18] = [
     365.0 * DAY,
 ];
 
-impl Scale {
+impl AxisScale {
     /// The scale of `axis` for these values, with about `n_ticks` ticks. It begins and ends at a
     /// tick unless the axis says where it does.
     pub(super) fn new(axis: &Axis, values: impl Iterator<Item = f64>, n_ticks: usize) -> Self {
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     fn labels(axis: &Axis, values: &[f64]) -> Vec<String> {
-        let scale = Scale::new(axis, values.iter().copied(), 5);
+        let scale = AxisScale::new(axis, values.iter().copied(), 5);
         scale.ticks.into_iter().map(|tick| tick.label).collect()
     }
 
@@ -217,7 +217,7 @@ mod tests {
         for values in
             [[-1e300, 1e300], [1e-300, 2e-300], [1e300, 1e300], [0.0, 5e-324], [1.0, 1.0 + 1e-16]]
         {
-            let scale = Scale::new(&Axis::default(), values.into_iter(), 5);
+            let scale = AxisScale::new(&Axis::default(), values.into_iter(), 5);
             assert!(scale.ticks.len() < 70, "{values:?}");
             assert!(values.iter().all(|value| scale.share(*value).is_finite()), "{values:?}");
         }

@@ -3,11 +3,11 @@
 use super::{
     chart::Chart,
     marks::{Marks, is_drawable},
-    scale::Scale,
+    scale::AxisScale,
 };
 
 /// Both scales of a chart with axes of numbers; counts begin at 0.
-pub(super) fn scales(chart: &Chart, (n_x, n_y): (usize, usize)) -> (Scale, Scale) {
+pub(super) fn scales(chart: &Chart, (n_x, n_y): (usize, usize)) -> (AxisScale, AxisScale) {
     let (xs, ys): (Vec<f64>, Vec<f64>) = match &chart.marks {
         Marks::Columns(bins) => (
             bins.iter().flat_map(|bin| [bin.lower, bin.upper]).collect(),
@@ -28,13 +28,13 @@ pub(super) fn scales(chart: &Chart, (n_x, n_y): (usize, usize)) -> (Scale, Scale
             series.iter().flat_map(|(_, values)| values).copied().chain([0.0]).collect(),
         ),
     };
-    (Scale::new(&chart.x, xs.into_iter(), n_x), Scale::new(&chart.y, ys.into_iter(), n_y))
+    (AxisScale::new(&chart.x, xs.into_iter(), n_x), AxisScale::new(&chart.y, ys.into_iter(), n_y))
 }
 
 /// The scale of the axis on the right, where the chart has one.
-pub(super) fn right_scale(chart: &Chart, n_ticks: usize) -> Option<Scale> {
+pub(super) fn right_scale(chart: &Chart, n_ticks: usize) -> Option<AxisScale> {
     let (axis, idxs) = chart.right.as_ref()?;
     let Marks::Lines(series) = &chart.marks else { return None };
     let points = idxs.iter().filter_map(|idx| series.get(*idx)).flat_map(|one| &one.points);
-    Some(Scale::new(axis, points.map(|(_, y)| *y).filter(|y| is_drawable(*y)), n_ticks))
+    Some(AxisScale::new(axis, points.map(|(_, y)| *y).filter(|y| is_drawable(*y)), n_ticks))
 }

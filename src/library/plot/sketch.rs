@@ -7,7 +7,7 @@ use super::{
     chart::Chart,
     marks::{Marks, Series, is_drawable},
     picture::stretches,
-    scale::{Scale, Tick, value_label},
+    scale::{AxisScale, Tick, value_label},
     scales::{right_scale, scales},
 };
 
@@ -111,7 +111,11 @@ fn row_of(share: f64) -> usize {
 }
 
 /// The row in which a series ends, and its name.
-fn end_of<'a>(series: &Series, y: &Scale, name: Option<&'a String>) -> Option<(usize, &'a str)> {
+fn end_of<'a>(
+    series: &Series,
+    y: &AxisScale,
+    name: Option<&'a String>,
+) -> Option<(usize, &'a str)> {
     let (_, last) = series.points.iter().rev().find(|(_, y)| is_drawable(*y))?;
     Some((row_of(y.share(*last)), name?.as_str()))
 }
@@ -130,7 +134,7 @@ fn placed(mut ends: Vec<(usize, &str)>) -> Vec<(usize, &str)> {
 }
 
 /// The horizontal axis with its ticks, and the labels below them that have room.
-fn x_axis(x: &Scale, n_columns: usize) -> (String, String) {
+fn x_axis(x: &AxisScale, n_columns: usize) -> (String, String) {
     let mut axis = vec!['─'; n_columns];
     let mut labels = String::new();
     let mut n_written = 0;

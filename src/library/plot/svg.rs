@@ -8,7 +8,7 @@ use crate::markup::escape;
 
 /// The purpose of a shape; it decides the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub(crate) enum ShapeRole {
     Background,
     /// Titles and values.
     Ink,
@@ -52,7 +52,7 @@ const SERIES: [(&str, &str, &str); 6] = [
     ("tb-s5", "#555555", "#c7c7c7"),
 ];
 
-impl Role {
+impl ShapeRole {
     /// The value on a light page.
     pub(crate) fn light(self) -> &'static str {
         self.colors().1
@@ -97,16 +97,16 @@ impl Svg {
             let _ = write!(text, " .{name} {{ fill: {dark} }} .{name}-l {{ stroke: {dark} }}");
         }
         text.push_str(" }</style>\n");
-        let background = Role::Background.attributes("fill");
+        let background = ShapeRole::Background.attributes("fill");
         let _ =
             writeln!(text, "<rect width=\"{width}\" height=\"{height}\" rx=\"6\" {background}/>");
         let mut svg = Self { text };
         let title = fitted(title, 15.0, width - 24.0);
-        svg.text(width / 2.0, 26.0, Anchor::Middle, Role::Ink, 15.0, &title);
+        svg.text(width / 2.0, 26.0, Anchor::Middle, ShapeRole::Ink, 15.0, &title);
         svg
     }
 
-    pub(crate) fn line(&mut self, role: Role, width: f64, from: (f64, f64), to: (f64, f64)) {
+    pub(crate) fn line(&mut self, role: ShapeRole, width: f64, from: (f64, f64), to: (f64, f64)) {
         let stroke = role.attributes("stroke");
         let _ = writeln!(
             self.text,
@@ -117,7 +117,7 @@ impl Svg {
 
     /// A line nobody measures anything at: what guessing or perfection would give.
     pub(crate) fn reference(&mut self, from: (f64, f64), to: (f64, f64)) {
-        let stroke = Role::Dim.attributes("stroke");
+        let stroke = ShapeRole::Dim.attributes("stroke");
         let _ = writeln!(
             self.text,
             "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" stroke-width=\"1.2\" stroke-dasharray=\"5 4\" {stroke}/>",
@@ -125,7 +125,7 @@ impl Svg {
         );
     }
 
-    pub(crate) fn polyline(&mut self, role: Role, points: impl Iterator<Item = (f64, f64)>) {
+    pub(crate) fn polyline(&mut self, role: ShapeRole, points: impl Iterator<Item = (f64, f64)>) {
         let stroke = role.attributes("stroke");
         let _ = write!(
             self.text,
@@ -142,12 +142,18 @@ impl Svg {
         self.text.push_str("\"/>\n");
     }
 
-    pub(crate) fn dot(&mut self, role: Role, at: (f64, f64), radius: f64) {
+    pub(crate) fn dot(&mut self, role: ShapeRole, at: (f64, f64), radius: f64) {
         self.dot_with(role, 1.0, at, radius);
     }
 
     /// A dot that others shine through.
-    pub(crate) fn dot_with(&mut self, role: Role, opacity: f64, (x, y): (f64, f64), radius: f64) {
+    pub(crate) fn dot_with(
+        &mut self,
+        role: ShapeRole,
+        opacity: f64,
+        (x, y): (f64, f64),
+        radius: f64,
+    ) {
         let fill = role.attributes("fill");
         let _ = writeln!(
             self.text,
@@ -157,7 +163,7 @@ impl Svg {
 
     pub(crate) fn rect(
         &mut self,
-        role: Role,
+        role: ShapeRole,
         opacity: f64,
         (x, y): (f64, f64),
         (width, height): (f64, f64),
@@ -174,7 +180,7 @@ impl Svg {
         x: f64,
         y: f64,
         anchor: Anchor,
-        role: Role,
+        role: ShapeRole,
         size: f64,
         text: &str,
     ) {
@@ -187,7 +193,7 @@ impl Svg {
         x: f64,
         y: f64,
         anchor: Anchor,
-        role: Role,
+        role: ShapeRole,
         size: f64,
         text: &str,
     ) {
@@ -205,7 +211,7 @@ impl Svg {
         extra: &str,
         (x, y): (f64, f64),
         anchor: Anchor,
-        role: Role,
+        role: ShapeRole,
         size: f64,
         text: &str,
     ) {
@@ -275,7 +281,7 @@ mod tests {
         for (name, _, dark) in FIXED.iter().chain(&SERIES) {
             assert!(svg.contains(&format!(".{name} {{ fill: {dark} }}")), "{name}");
         }
-        assert_eq!(Role::Series(7).colors(), Role::Series(1).colors());
+        assert_eq!(ShapeRole::Series(7).colors(), ShapeRole::Series(1).colors());
     }
 
     #[test]

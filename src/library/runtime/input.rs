@@ -43,13 +43,13 @@ pub(super) fn is_served() -> bool {
 }
 
 /// The answer to a question.
-pub(super) type Answer = Result<String>;
+pub(super) type InputReply = Result<String>;
 
 /// The question that waits in [`ask`]. One is open at a time: the second one waits for the first.
-static WAITING: Mutex<Option<Sender<Answer>>> = Mutex::new(None);
+static WAITING: Mutex<Option<Sender<InputReply>>> = Mutex::new(None);
 
 /// Hands an answer to whoever asked; hands it back where nobody did.
-pub(super) fn answer(answer: Answer) -> Option<Answer> {
+pub(super) fn answer(answer: InputReply) -> Option<InputReply> {
     match WAITING.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(waiting) => waiting.send(answer).err().map(|unsent| unsent.0),
         None => Some(answer),

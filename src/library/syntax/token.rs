@@ -5,20 +5,20 @@ use std::borrow::Cow;
 
 /// A piece of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Token<'a> {
-    /// What it is.
-    pub kind: TokenKind,
+pub struct SqlToken<'a> {
+    /// Its kind.
+    pub kind: SqlTokenKind,
     /// The piece itself.
     pub text: &'a str,
-    /// Where it begins, in bytes.
+    /// The byte that it begins at.
     pub start: usize,
-    /// Whether the query ends before the text, the name or the comment does.
+    /// True if the query ends before the text, the name or the comment does.
     pub is_open: bool,
 }
 
-/// What a token is.
+/// The kinds of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenKind {
+pub enum SqlTokenKind {
     /// White space.
     Blank,
     /// `-- …` up to the end of the line, or `/* … */` with those inside it.
@@ -35,24 +35,24 @@ pub enum TokenKind {
     Sign,
 }
 
-impl<'a> Token<'a> {
+impl<'a> SqlToken<'a> {
     /// White space or a comment.
     pub fn is_blank(self) -> bool {
-        matches!(self.kind, TokenKind::Blank | TokenKind::Comment)
+        matches!(self.kind, SqlTokenKind::Blank | SqlTokenKind::Comment)
     }
 
     /// The name that this token spells, bare or in double quotes.
     pub fn identifier(self) -> Option<&'a str> {
         match self.kind {
-            TokenKind::Word => Some(self.text),
-            TokenKind::QuotedName => self.text.strip_prefix('"')?.strip_suffix('"'),
+            SqlTokenKind::Word => Some(self.text),
+            SqlTokenKind::QuotedName => self.text.strip_prefix('"')?.strip_suffix('"'),
             _ => None,
         }
     }
 
-    /// What stands between single quotes, doubled ones as one.
+    /// The text between single quotes, doubled ones as one.
     pub fn string(self) -> Option<Cow<'a, str>> {
-        if self.kind != TokenKind::Text || self.is_open {
+        if self.kind != SqlTokenKind::Text || self.is_open {
             return None;
         }
         let inner = &self.text[1..self.text.len() - 1];
@@ -64,15 +64,15 @@ impl<'a> Token<'a> {
 
     /// A number, such as `12`, `0.5` or `1e-3`.
     pub fn is_number(self) -> bool {
-        self.kind == TokenKind::Number
+        self.kind == SqlTokenKind::Number
     }
 
-    /// Whether this is the word `word`, which is in lower case, and not a quoted name.
+    /// True for the word `word`, given in lower case; false for a quoted name.
     pub fn is(self, word: &str) -> bool {
         self.text.eq_ignore_ascii_case(word)
     }
 
-    /// Where it ends, in bytes.
+    /// The byte behind it.
     pub fn end(self) -> usize {
         self.start + self.text.len()
     }
@@ -83,37 +83,37 @@ fn is_name_start(c: char) -> bool {
 }
 
 /// The tokens of `query`.
-pub fn tokens(query: &str) -> impl Iterator<Item = Token<'_>> {
+pub fn tokens(query: &str) -> impl Iterator<Item = SqlToken<'_>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let rest = &query[start..];
         let (kind, length) = first(rest)?;
         let text = &rest[..length.unwrap_or(rest.len())];
-        let token = Token { kind, text, start, is_open: length.is_none() };
+        let token = SqlToken { kind, text, start, is_open: length.is_none() };
         start += text.len();
         Some(token)
     })
 }
 
-/// What `rest` begins with, and how many bytes it takes; `None` when nothing ends it.
-fn first(rest: &str) -> Option<(TokenKind, Option<usize>)> {
+/// The kind of the first token of `rest`, and its length in bytes; `None` when nothing ends it.
+fn first(rest: &str) -> Option<(SqlTokenKind, Option<usize>)> {
     let first = rest.chars().next()?;
     let until = |ends: fn(char) -> bool| Some(rest.find(ends).unwrap_or(rest.len()));
     Some(match first {
-        '\'' => (TokenKind::Text, quoted_length(rest)),
-        '"' | '`' => (TokenKind::QuotedName, quoted_length(rest)),
-        '-' if rest.starts_with("--") => (TokenKind::Comment, rest.find('\n')),
-        '/' if rest.starts_with("/*") => (TokenKind::Comment, comment_length(rest)),
-        _ if first.is_whitespace() => (TokenKind::Blank, until(|c| !c.is_whitespace())),
+        '\'' => (SqlTokenKind::Text, quoted_length(rest)),
+        '"' | '`' => (SqlTokenKind::QuotedName, quoted_length(rest)),
+        '-' if rest.starts_with("--") => (SqlTokenKind::Comment, rest.find('\n')),
+        '/' if rest.starts_with("/*") => (SqlTokenKind::Comment, comment_length(rest)),
+        _ if first.is_whitespace() => (SqlTokenKind::Blank, until(|c| !c.is_whitespace())),
         _ if is_name_start(first) => {
-            (TokenKind::Word, until(|c| !(c.is_alphanumeric() || c == '_')))
+            (SqlTokenKind::Word, until(|c| !(c.is_alphanumeric() || c == '_')))
         }
-        _ if first.is_ascii_digit() => (TokenKind::Number, Some(number_length(rest))),
-        _ => (TokenKind::Sign, Some(first.len_utf8())),
+        _ if first.is_ascii_digit() => (SqlTokenKind::Number, Some(number_length(rest))),
+        _ => (SqlTokenKind::Sign, Some(first.len_utf8())),
     })
 }
 
-/// How many bytes the text or name takes whose quote `rest` begins with.
+/// The length in bytes of the text or name whose quote `rest` begins with.
 fn quoted_length(rest: &str) -> Option<usize> {
     let bytes = rest.as_bytes();
     let mut at = 1;
@@ -126,7 +126,7 @@ fn quoted_length(rest: &str) -> Option<usize> {
     }
 }
 
-/// How many bytes the block comment takes that `rest` begins with.
+/// The length in bytes of the block comment that `rest` begins with.
 fn comment_length(rest: &str) -> Option<usize> {
     let bytes = rest.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
@@ -149,7 +149,7 @@ fn comment_length(rest: &str) -> Option<usize> {
     None
 }
 
-/// How many bytes the number takes that `text` begins with.
+/// The length in bytes of the number that `text` begins with.
 fn number_length(text: &str) -> usize {
     let digits = |from: usize| text[from..].bytes().take_while(u8::is_ascii_digit).count();
     let mut length = digits(0);
@@ -177,13 +177,13 @@ mod tests {
         let found: Vec<String> = tokens(query)
             .map(|token| {
                 let letter = match token.kind {
-                    TokenKind::Blank => '_',
-                    TokenKind::Comment => '*',
-                    TokenKind::Text => 't',
-                    TokenKind::QuotedName => 'q',
-                    TokenKind::Word => 'w',
-                    TokenKind::Number => 'n',
-                    TokenKind::Sign => '.',
+                    SqlTokenKind::Blank => '_',
+                    SqlTokenKind::Comment => '*',
+                    SqlTokenKind::Text => 't',
+                    SqlTokenKind::QuotedName => 'q',
+                    SqlTokenKind::Word => 'w',
+                    SqlTokenKind::Number => 'n',
+                    SqlTokenKind::Sign => '.',
                 };
                 format!("{letter}{}{}", token.text, if token.is_open { "…" } else { "" })
             })
@@ -219,21 +219,21 @@ mod tests {
         assert_eq!(first("\"a b\"").identifier(), Some("a b"));
         assert_eq!(first("\"a b").identifier(), None);
         assert_eq!(first("label").identifier(), Some("label"));
-        assert!(first("Select").is("select") && first("\"select\"").kind != TokenKind::Word);
+        assert!(first("Select").is("select") && first("\"select\"").kind != SqlTokenKind::Word);
     }
 
     /// A token that ends by itself, with its kind.
-    fn token() -> impl Strategy<Value = (TokenKind, String)> {
+    fn token() -> impl Strategy<Value = (SqlTokenKind, String)> {
         prop_oneof![
-            "[a-z'\"/*]{0,5}".prop_map(|text| (TokenKind::Comment, format!("--{text}"))),
+            "[a-z'\"/*]{0,5}".prop_map(|text| (SqlTokenKind::Comment, format!("--{text}"))),
             ("[a-z'\" ]{0,4}", "[a-z'\"-]{0,4}").prop_map(|(before, inside)| {
-                (TokenKind::Comment, format!("/*{before}/*{inside}*/{before}*/"))
+                (SqlTokenKind::Comment, format!("/*{before}/*{inside}*/{before}*/"))
             }),
-            "[a-z\"/*é🦀-]{0,5}".prop_map(|text| (TokenKind::Text, format!("'{text}''{text}'"))),
-            "[a-z'/*é🦀-]{0,5}".prop_map(|text| (TokenKind::QuotedName, format!("\"{text}\""))),
-            "[a-zé_][a-z0-9_]{0,5}".prop_map(|text| (TokenKind::Word, text)),
-            "[0-9]{1,3}(\\.[0-9]{1,2})?(e-?[0-9])?".prop_map(|text| (TokenKind::Number, text)),
-            "[.,;()*=<>+-]".prop_map(|text| (TokenKind::Sign, text)),
+            "[a-z\"/*é🦀-]{0,5}".prop_map(|text| (SqlTokenKind::Text, format!("'{text}''{text}'"))),
+            "[a-z'/*é🦀-]{0,5}".prop_map(|text| (SqlTokenKind::QuotedName, format!("\"{text}\""))),
+            "[a-zé_][a-z0-9_]{0,5}".prop_map(|text| (SqlTokenKind::Word, text)),
+            "[0-9]{1,3}(\\.[0-9]{1,2})?(e-?[0-9])?".prop_map(|text| (SqlTokenKind::Number, text)),
+            "[.,;()*=<>+-]".prop_map(|text| (SqlTokenKind::Sign, text)),
         ]
     }
 
@@ -241,8 +241,8 @@ mod tests {
         #[test]
         fn tokens_come_back_from_any_mix_of_them(mix in proptest::collection::vec(token(), 0..20)) {
             let query: String = mix.iter().map(|(_, text)| format!("{text}\n")).collect();
-            let found: Vec<(TokenKind, String)> = tokens(&query)
-                .filter(|token| token.kind != TokenKind::Blank)
+            let found: Vec<(SqlTokenKind, String)> = tokens(&query)
+                .filter(|token| token.kind != SqlTokenKind::Blank)
                 .map(|token| (token.kind, token.text.to_owned()))
                 .collect();
             prop_assert_eq!(found, mix, "{:?}", query);
@@ -261,7 +261,7 @@ mod tests {
             }
             prop_assert_eq!(end, query.len());
             let cut = query.floor_char_boundary(cut.min(query.len()));
-            let place = |token: &Token<'_>| (token.kind, token.start, token.end());
+            let place = |token: &SqlToken<'_>| (token.kind, token.start, token.end());
             let whole: Vec<_> =
                 tokens(&query).filter(|token| token.end() <= cut).map(|it| place(&it)).collect();
             let half = tokens(&query[..cut]).take(whole.len()).map(|it| place(&it));

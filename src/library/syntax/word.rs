@@ -109,19 +109,19 @@ const WORDS: [SqlWord; 68] = [
     rare("TABLES"),
 ];
 
-/// What is worth a completion, in SQL's own capitals: `GROUP BY`, `COUNT(`.
+/// The words that completion offers, in SQL's own capitals: `GROUP BY`, `COUNT(`.
 pub fn offered() -> impl Iterator<Item = &'static str> {
     WORDS.iter().filter(|word| word.is_offered).map(|word| word.text)
 }
 
-/// Whether `word` is one of SQL's own in any case of its letters; the name of a function is not.
+/// True for a word of SQL's own, in any case of its letters; false for the name of a function.
 pub fn is_keyword(word: &str) -> bool {
     let is_one = |known: &str| known.trim_end_matches('(').eq_ignore_ascii_case(word);
     let mut own = WORDS.iter().filter(|known| known.role != Role::Function);
     own.any(|known| known.text.split(' ').any(is_one))
 }
 
-/// Whether `word` stands in an expression or ends one, and so is no name of a column.
+/// True for a word that stands in an expression or ends one, and so is no name of a column.
 pub fn is_in_expression(word: &str) -> bool {
     let mut inner = WORDS.iter().filter(|known| known.role == Role::Expression);
     inner.any(|known| known.text.eq_ignore_ascii_case(word))

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::{
     intern::{Interner, NO_TOKEN, TokenBatch},
-    token::{Token, Tokenizer},
+    token::{Tokenizer, WordToken},
 };
 use crate::{
     error::{Error, Result},
@@ -24,7 +24,7 @@ const CHUNK_TEXTS: usize = 256;
 /// All texts, cut into words.
 pub(crate) struct Corpus {
     /// Consecutive texts.
-    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) chunks: Vec<RankedTexts>,
     /// The words that occur in enough texts, in the order of their bytes, which is that of their
     /// code points. A word's index here is its rank.
     pub(crate) words: Vec<Box<[u8]>>,
@@ -36,7 +36,7 @@ pub(crate) struct Corpus {
 
 /// Consecutive texts as word ranks.
 #[derive(Default)]
-pub(crate) struct Chunk {
+pub(crate) struct RankedTexts {
     /// The index of the first text.
     pub(crate) first_text: usize,
     /// The number of words in the chunks before this one.
@@ -47,7 +47,7 @@ pub(crate) struct Chunk {
     pub(crate) ends: Vec<usize>,
 }
 
-impl Chunk {
+impl RankedTexts {
     /// Each text's index and the span of its words in `ranks`.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (u32, std::ops::Range<usize>)> {
         let mut start = 0;
@@ -69,7 +69,7 @@ struct WordStats {
 }
 
 /// A word in one worker's map.
-type Words = Interner<WordStats>;
+type WordMap = Interner<WordStats>;
 
 impl Corpus {
     /// Cuts `texts` into words without the `stop_words`; words in fewer than `min_texts` texts
@@ -88,11 +88,12 @@ impl Corpus {
             return Err(Error::invalid(format!("too many texts: found {}", texts.len())));
         }
         let n_chunks = texts.len().div_ceil(CHUNK_TEXTS);
-        let local: Vec<OnceLock<(usize, Chunk)>> = (0..n_chunks).map(|_| OnceLock::new()).collect();
+        let local: Vec<OnceLock<(usize, RankedTexts)>> =
+            (0..n_chunks).map(|_| OnceLock::new()).collect();
         let next_chunk = AtomicUsize::new(0);
         let n_workers = rayon::current_num_threads().min(n_chunks).max(1);
-        let maps: Vec<Mutex<Words>> =
-            (0..n_workers).map(|_| Mutex::new(Words::with_capacity(1 << 15))).collect();
+        let maps: Vec<Mutex<WordMap>> =
+            (0..n_workers).map(|_| Mutex::new(WordMap::with_capacity(1 << 15))).collect();
         rayon::scope(|scope| {
             for (worker_idx, map) in maps.iter().enumerate() {
                 let (local, next_chunk) = (&local, &next_chunk);
@@ -111,12 +112,12 @@ impl Corpus {
             }
         });
         monitor.interrupt.check()?;
-        let maps: Vec<Words> = maps
+        let maps: Vec<WordMap> = maps
             .into_iter()
             .map(|map| map.into_inner().expect("a worker's panic has already spread"))
             .collect();
         let merged = Merged::new(&maps, stop_words, min_texts);
-        let mut chunks: Vec<Chunk> = local
+        let mut chunks: Vec<RankedTexts> = local
             .into_par_iter()
             .map(|chunk| {
                 let (worker_idx, mut chunk) = chunk.into_inner().expect("every chunk was read");
@@ -142,13 +143,13 @@ fn read_chunk<S: AsRef<str>>(
     texts: &[S],
     chunk_idx: usize,
     tokenizer: Tokenizer,
-    words: &mut Words,
-) -> Chunk {
+    words: &mut WordMap,
+) -> RankedTexts {
     let first_text = chunk_idx * CHUNK_TEXTS;
     let texts = &texts[first_text..texts.len().min(first_text + CHUNK_TEXTS)];
     // English has about one word in six bytes; a short vector grows, a long one wastes little.
     let n_bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
-    let mut chunk = Chunk {
+    let mut chunk = RankedTexts {
         first_text,
         first_position: 0,
         ranks: Vec::with_capacity(n_bytes / 6),
@@ -175,7 +176,7 @@ fn read_chunk<S: AsRef<str>>(
 /// Stands for a stop word while a chunk is renumbered.
 const STOP: u32 = NO_TOKEN - 1;
 
-impl Chunk {
+impl RankedTexts {
     /// Replaces a worker's numbers by ranks and takes the stop words out.
     fn renumber(&mut self, ranks: &[u32]) {
         let mut n_kept = 0;
@@ -205,8 +206,8 @@ struct Merged {
 }
 
 impl Merged {
-    fn new(maps: &[Words], stop_words: &[String], min_texts: f64) -> Self {
-        let largest = maps.iter().map(Words::len).max().unwrap_or(0);
+    fn new(maps: &[WordMap], stop_words: &[String], min_texts: f64) -> Self {
+        let largest = maps.iter().map(WordMap::len).max().unwrap_or(0);
         let mut merged = Interner::<()>::with_capacity(largest + largest / 2);
         let mut totals: Vec<(u64, u32)> = Vec::new();
         let mut ranks: Vec<Vec<u32>> = Vec::with_capacity(maps.len());
@@ -214,7 +215,7 @@ impl Merged {
             let mut stats = vec![WordStats::default(); map.len()];
             map.values().for_each(|(id, value)| stats[id as usize] = value);
             let ids = stats.iter().enumerate().map(|(local_id, stats)| {
-                let (id, ()) = merged.intern(Token::new(map.bytes(local_id)));
+                let (id, ()) = merged.intern(WordToken::new(map.bytes(local_id)));
                 totals.resize(merged.len(), (0, 0));
                 totals[id as usize].0 += u64::from(stats.count);
                 totals[id as usize].1 += stats.n_texts;
@@ -227,7 +228,7 @@ impl Merged {
         if !stop_words.is_empty() {
             let mut n_left = merged.len();
             for word in stop_words {
-                let id = merged.get(Token::new(word.as_bytes()));
+                let id = merged.get(WordToken::new(word.as_bytes()));
                 if id != NO_TOKEN && rank_of[id as usize] != STOP {
                     rank_of[id as usize] = STOP;
                     n_left -= 1;

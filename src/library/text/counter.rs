@@ -4,13 +4,13 @@ use super::intern::mix;
 
 /// Features and how often each was added, in order of first sight.
 #[derive(Debug, Default)]
-pub(crate) struct Counter {
+pub(crate) struct FeatureCounter {
     /// One more than an index into `counts`; 0 is vacant. The length is a power of two.
     slots: Vec<u32>,
     counts: Vec<(u32, u32)>,
 }
 
-impl Counter {
+impl FeatureCounter {
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         self.slots.fill(0);
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn counts_come_in_order_of_first_sight() {
-        let mut counter = Counter::default();
+        let mut counter = FeatureCounter::default();
         for round in 0..2 {
             counter.clear();
             for feature in (0..3000).chain(1000..2000) {

@@ -1,7 +1,7 @@
 //! A map from words to small numbers, given out in order of first sight. Words of up to sixteen
 //! bytes are compared as one number, so that a look-up touches one cache line.
 
-use super::token::Token;
+use super::token::WordToken;
 
 /// No word has this number.
 pub(crate) const NO_TOKEN: u32 = u32::MAX;
@@ -12,7 +12,7 @@ const LONG: u128 = 0xff << 120;
 /// Words, their numbers and one `V` beside each number.
 #[derive(Debug, Clone)]
 pub(crate) struct Interner<V> {
-    slots: Vec<Slot<V>>,
+    slots: Vec<HashSlot<V>>,
     n_tokens: usize,
     /// The words one after another, in order of their numbers.
     text: Vec<u8>,
@@ -21,7 +21,7 @@ pub(crate) struct Interner<V> {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Slot<V> {
+struct HashSlot<V> {
     key: u128,
     id: u32,
     value: V,
@@ -31,7 +31,12 @@ impl<V: Copy + Default> Interner<V> {
     /// An empty map with room for `n_tokens` words.
     pub(crate) fn with_capacity(n_tokens: usize) -> Self {
         let n_slots = (n_tokens.max(8) * 2).next_power_of_two();
-        Self { slots: vec![Slot::vacant(); n_slots], n_tokens: 0, text: Vec::new(), ends: vec![] }
+        Self {
+            slots: vec![HashSlot::vacant(); n_slots],
+            n_tokens: 0,
+            text: Vec::new(),
+            ends: vec![],
+        }
     }
 
     /// The number of words.
@@ -56,7 +61,7 @@ impl<V: Copy + Default> Interner<V> {
 
     /// The number of `token`, or [`NO_TOKEN`].
     #[inline]
-    pub(crate) fn get(&self, token: Token<'_>) -> u32 {
+    pub(crate) fn get(&self, token: WordToken<'_>) -> u32 {
         self.slots[self.find(token)].id
     }
 
@@ -65,7 +70,7 @@ impl<V: Copy + Default> Interner<V> {
     /// # Panics
     /// After 2^32 - 1 words, which would fill memory first.
     #[inline]
-    pub(crate) fn intern(&mut self, token: Token<'_>) -> (u32, &mut V) {
+    pub(crate) fn intern(&mut self, token: WordToken<'_>) -> (u32, &mut V) {
         let mut slot_idx = self.find(token);
         if self.slots[slot_idx].id == NO_TOKEN {
             slot_idx = self.insert(token, slot_idx);
@@ -80,28 +85,28 @@ impl<V: Copy + Default> Interner<V> {
     }
 
     #[cold]
-    fn insert(&mut self, token: Token<'_>, mut slot_idx: usize) -> usize {
+    fn insert(&mut self, token: WordToken<'_>, mut slot_idx: usize) -> usize {
         if (self.n_tokens + 1) * 2 > self.slots.len() {
             self.grow();
             slot_idx = self.find(token);
         }
         let id = u32::try_from(self.n_tokens).expect("fewer than 2^32 words fit into memory");
         match token {
-            Token::Short(key) => {
+            WordToken::Short(key) => {
                 let length = 16 - key.leading_zeros() as usize / 8;
                 self.text.extend_from_slice(&key.to_le_bytes()[..length]);
             }
-            Token::Long(bytes) => self.text.extend_from_slice(bytes),
+            WordToken::Long(bytes) => self.text.extend_from_slice(bytes),
         }
         self.ends.push(self.text.len());
         self.n_tokens += 1;
-        self.slots[slot_idx] = Slot { key: key_of(token), id, value: V::default() };
+        self.slots[slot_idx] = HashSlot { key: key_of(token), id, value: V::default() };
         slot_idx
     }
 
     /// The slot that holds `token`, or the vacant one where it belongs.
     #[inline]
-    fn find(&self, token: Token<'_>) -> usize {
+    fn find(&self, token: WordToken<'_>) -> usize {
         let key = key_of(token);
         let mask = self.slots.len() - 1;
         let mut slot_idx = hash(key) as usize & mask;
@@ -112,10 +117,12 @@ impl<V: Copy + Default> Interner<V> {
             }
             if slot.key == key {
                 match token {
-                    Token::Short(_) => return slot_idx,
+                    WordToken::Short(_) => return slot_idx,
                     // A long word's key is only a hash.
-                    Token::Long(bytes) if self.bytes(slot.id as usize) == bytes => return slot_idx,
-                    Token::Long(_) => {}
+                    WordToken::Long(bytes) if self.bytes(slot.id as usize) == bytes => {
+                        return slot_idx;
+                    }
+                    WordToken::Long(_) => {}
                 }
             }
             slot_idx = (slot_idx + 1) & mask;
@@ -123,7 +130,7 @@ impl<V: Copy + Default> Interner<V> {
     }
 
     fn grow(&mut self) {
-        let doubled = vec![Slot::vacant(); self.slots.len() * 2];
+        let doubled = vec![HashSlot::vacant(); self.slots.len() * 2];
         let mask = doubled.len() - 1;
         let former = std::mem::replace(&mut self.slots, doubled);
         for slot in former.into_iter().filter(|slot| slot.id != NO_TOKEN) {
@@ -136,7 +143,7 @@ impl<V: Copy + Default> Interner<V> {
     }
 }
 
-impl<V: Default> Slot<V> {
+impl<V: Default> HashSlot<V> {
     fn vacant() -> Self {
         Self { key: 0, id: NO_TOKEN, value: V::default() }
     }
@@ -161,9 +168,9 @@ impl TokenBatch {
 
     /// Appends a word.
     #[inline]
-    pub(crate) fn push(&mut self, token: Token<'_>) {
+    pub(crate) fn push(&mut self, token: WordToken<'_>) {
         self.keys.push(key_of(token));
-        if let Token::Long(bytes) = token {
+        if let WordToken::Long(bytes) = token {
             self.long_text.extend_from_slice(bytes);
             self.long_ends.push(self.long_text.len());
         }
@@ -171,7 +178,7 @@ impl TokenBatch {
 
     /// The words in order.
     #[inline]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Token<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = WordToken<'_>> {
         let mut start = 0;
         let mut ends = self.long_ends.iter();
         self.keys.iter().map(move |key| match (key & LONG == LONG, ends.as_slice()) {
@@ -179,18 +186,18 @@ impl TokenBatch {
                 let span = start..*end;
                 start = *end;
                 ends.next();
-                Token::Long(&self.long_text[span])
+                WordToken::Long(&self.long_text[span])
             }
-            _ => Token::Short(*key),
+            _ => WordToken::Short(*key),
         })
     }
 }
 
 #[inline]
-fn key_of(token: Token<'_>) -> u128 {
+fn key_of(token: WordToken<'_>) -> u128 {
     match token {
-        Token::Short(key) => key,
-        Token::Long(bytes) => {
+        WordToken::Short(key) => key,
+        WordToken::Long(bytes) => {
             let mut state = bytes.len() as u64;
             for chunk in bytes.chunks(8) {
                 let mut padded = [0; 8];
@@ -224,8 +231,8 @@ mod tests {
         let mut batch = TokenBatch::default();
         for _ in 0..2 {
             batch.clear();
-            words.iter().for_each(|word| batch.push(Token::new(word.as_bytes())));
-            assert!(batch.iter().eq(words.iter().map(|word| Token::new(word.as_bytes()))));
+            words.iter().for_each(|word| batch.push(WordToken::new(word.as_bytes())));
+            assert!(batch.iter().eq(words.iter().map(|word| WordToken::new(word.as_bytes()))));
         }
     }
 
@@ -235,18 +242,18 @@ mod tests {
             (0..5000).map(|n| format!("{}{n}", "long".repeat(n % 9))).collect();
         let mut interner = Interner::<u32>::with_capacity(0);
         for (n, word) in words.iter().enumerate() {
-            let (id, value) = interner.intern(Token::new(word.as_bytes()));
+            let (id, value) = interner.intern(WordToken::new(word.as_bytes()));
             assert_eq!((id as usize, *value), (n, 0));
             *value = n as u32 + 7;
         }
         for (n, word) in words.iter().enumerate() {
-            assert_eq!(interner.get(Token::new(word.as_bytes())) as usize, n);
+            assert_eq!(interner.get(WordToken::new(word.as_bytes())) as usize, n);
             assert_eq!(interner.bytes(n), word.as_bytes());
-            assert_eq!(*interner.intern(Token::new(word.as_bytes())).1, n as u32 + 7);
+            assert_eq!(*interner.intern(WordToken::new(word.as_bytes())).1, n as u32 + 7);
         }
         assert_eq!(interner.len(), words.len());
-        assert_eq!(interner.get(Token::new(b"absent")), NO_TOKEN);
-        assert_eq!(interner.get(Token::new(b"absent-and-rather-long")), NO_TOKEN);
+        assert_eq!(interner.get(WordToken::new(b"absent")), NO_TOKEN);
+        assert_eq!(interner.get(WordToken::new(b"absent-and-rather-long")), NO_TOKEN);
         assert_eq!(interner.values().count(), words.len());
     }
 }

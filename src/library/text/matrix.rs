@@ -8,8 +8,8 @@ use sprs::CsMatI;
 
 use super::{
     corpus::Corpus,
-    ngram::{Gram, Level, Postings},
-    vocabulary::{Entry, NO_FEATURE, Parts},
+    ngram::{Gram, NgramLevel, Postings},
+    vocabulary::{NO_FEATURE, VocabularyEntry, VocabularyParts},
 };
 
 /// Weights of terms in texts.
@@ -21,7 +21,7 @@ pub type TermMatrix = CsMatI<f32, u32, usize>;
 /// The features of a corpus.
 pub(super) struct Features<'a> {
     /// The vocabulary's parts.
-    pub(super) parts: Parts,
+    pub(super) parts: VocabularyParts,
     /// Texts each feature occurs in.
     pub(super) n_texts: Vec<u32>,
     /// Each feature's column.
@@ -32,14 +32,18 @@ impl<'a> Features<'a> {
     /// Numbers the candidates among all n-grams in the order of their strings: each directly
     /// before those that begin with it. With `max_features`, only the most frequent stay (in all
     /// texts together); the first in order win a tie.
-    pub(super) fn new(corpus: Corpus, levels: &'a [Level], max_features: Option<usize>) -> Self {
-        let mut walk = Walk {
+    pub(super) fn new(
+        corpus: Corpus,
+        levels: &'a [NgramLevel],
+        max_features: Option<usize>,
+    ) -> Self {
+        let mut walk = LevelWalk {
             rest: levels.iter().map(|level| (0, items(level).peekable())).collect(),
             entries: levels.iter().map(|level| Vec::with_capacity(level.len())).collect(),
-            candidates: Vec::with_capacity(levels.iter().map(Level::len).sum()),
+            candidates: Vec::with_capacity(levels.iter().map(NgramLevel::len).sum()),
         };
         while walk.visit(0, None) {}
-        let Walk { mut entries, mut candidates, .. } = walk;
+        let LevelWalk { mut entries, mut candidates, .. } = walk;
         if let Some(limit) = max_features.filter(|limit| *limit < candidates.len()) {
             let mut order: Vec<usize> = (0..candidates.len()).collect();
             order.sort_by_key(|feature| std::cmp::Reverse(candidates[*feature].0.count));
@@ -144,14 +148,14 @@ type Item<'a> = (&'a Gram, Option<Postings<'a>>);
 type Items<'a> = Box<dyn Iterator<Item = Item<'a>> + 'a>;
 
 /// Goes through all levels at once, every gram directly before those that begin with it.
-struct Walk<'a> {
+struct LevelWalk<'a> {
     /// For each level, how many grams are done and which are to come.
     rest: Vec<(u32, Peekable<Items<'a>>)>,
-    entries: Vec<Vec<Entry>>,
+    entries: Vec<Vec<VocabularyEntry>>,
     candidates: Vec<(&'a Gram, Postings<'a>)>,
 }
 
-impl Walk<'_> {
+impl LevelWalk<'_> {
     /// Takes the next gram of the level if it begins with `prefix`, and all that begin with it.
     fn visit(&mut self, level_idx: usize, prefix: Option<u32>) -> bool {
         let Some((n_done, rest)) = self.rest.get_mut(level_idx) else { return false };
@@ -166,18 +170,22 @@ impl Walk<'_> {
             }
             None => NO_FEATURE,
         };
-        self.entries[level_idx].push(Entry { prefix: gram.prefix, word: gram.word, feature });
+        self.entries[level_idx].push(VocabularyEntry {
+            prefix: gram.prefix,
+            word: gram.word,
+            feature,
+        });
         while self.visit(level_idx + 1, Some(gram_idx)) {}
         true
     }
 }
 
-fn items(level: &Level) -> Items<'_> {
+fn items(level: &NgramLevel) -> Items<'_> {
     Box::new(level.iter())
 }
 
 /// Drops the grams and words that are no features and that no feature is made of.
-fn prune(words: Vec<Box<[u8]>>, levels: Vec<Vec<Entry>>) -> Parts {
+fn prune(words: Vec<Box<[u8]>>, levels: Vec<Vec<VocabularyEntry>>) -> VocabularyParts {
     let mut is_used: Vec<Vec<bool>> = levels
         .iter()
         .map(|level| level.iter().map(|entry| entry.feature != NO_FEATURE).collect())
@@ -194,7 +202,7 @@ fn prune(words: Vec<Box<[u8]>>, levels: Vec<Vec<Entry>>) -> Parts {
         let mut levels = levels.into_iter();
         let word_features =
             levels.next().unwrap_or_default().iter().map(|entry| entry.feature).collect();
-        return Parts { words, word_features, levels: levels.collect() };
+        return VocabularyParts { words, word_features, levels: levels.collect() };
     }
     let numbers: Vec<Vec<u32>> = is_used
         .iter()
@@ -213,7 +221,7 @@ fn prune(words: Vec<Box<[u8]>>, levels: Vec<Vec<Entry>>) -> Parts {
         let kept = entries.filter(|(entry_idx, _)| keep(level_idx, *entry_idx));
         let renumbered = kept.map(|(_, entry)| match level_idx {
             0 => entry,
-            _ => Entry {
+            _ => VocabularyEntry {
                 prefix: numbers[level_idx - 1][entry.prefix as usize],
                 word: numbers[0][entry.word as usize],
                 feature: entry.feature,
@@ -224,5 +232,5 @@ fn prune(words: Vec<Box<[u8]>>, levels: Vec<Vec<Entry>>) -> Parts {
     let word_features = kept.next().unwrap_or_default().iter().map(|entry| entry.feature).collect();
     let levels = kept.collect();
     let words = words.into_iter().enumerate().filter(|(rank, _)| keep(0, *rank));
-    Parts { words: words.map(|(_, word)| word).collect(), word_features, levels }
+    VocabularyParts { words: words.map(|(_, word)| word).collect(), word_features, levels }
 }

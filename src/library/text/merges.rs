@@ -15,7 +15,7 @@ type Pair = (u32, u32);
 /// The characters of `words` (with how often each occurs) and what merging gives, `size` tokens at
 /// most, the characters first. A pair that occurs less than `min_freq` times is not merged.
 pub(super) fn learn(words: &BTreeMap<String, u64>, size: usize, min_freq: u64) -> Vec<String> {
-    let mut pieces = Pieces::new(words);
+    let mut pieces = WordPieces::new(words);
     while pieces.tokens.len() < size {
         let Some(pair) = pieces.most_frequent(min_freq) else { break };
         pieces.merge(pair);
@@ -25,7 +25,7 @@ pub(super) fn learn(words: &BTreeMap<String, u64>, size: usize, min_freq: u64) -
 }
 
 /// Every word as it is cut now.
-struct Pieces {
+struct WordPieces {
     tokens: Vec<String>,
     ids: HashMap<String, u32>,
     words: Vec<(Vec<u32>, u64)>,
@@ -36,7 +36,7 @@ struct Pieces {
     queue: BinaryHeap<(u64, Reverse<Pair>)>,
 }
 
-impl Pieces {
+impl WordPieces {
     fn new(words: &BTreeMap<String, u64>) -> Self {
         let mut characters: BTreeMap<String, u64> = BTreeMap::new();
         let cut = |word: &str| -> Vec<String> {

@@ -5,9 +5,9 @@
 
 #[cfg(feature = "neural")]
 mod basic_english;
+mod cache_parts;
 mod corpus;
 mod counter;
-mod division;
 mod intern;
 mod known;
 mod matrix;
@@ -35,8 +35,8 @@ pub use vocabulary::Vocabulary;
 #[cfg(feature = "neural")]
 pub use wordpiece::{Cleaning, TruncationSide, WordPiece};
 
-pub(crate) use counter::Counter;
+pub(crate) use counter::FeatureCounter;
 pub(crate) use known::KnownTokens;
 pub(crate) use matrix::column_blocks;
 pub(crate) use term_frequency::TermFrequency;
-pub(crate) use vocabulary::{Entry, Parts, Scratch};
+pub(crate) use vocabulary::{LookupBuffers, VocabularyEntry, VocabularyParts};

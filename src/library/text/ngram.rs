@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::{
     TermFrequency,
+    cache_parts::{CacheParts, OccurrenceParts, bits},
     corpus::Corpus,
-    division::{Division, Pieces, bits},
     occurrence::{Occurrences, Positions},
     radix,
 };
@@ -42,15 +42,15 @@ pub(crate) struct Postings<'a> {
 }
 
 /// All n-grams of one length that occur in enough texts, in order.
-pub(crate) struct Level {
-    parts: Vec<Part>,
+pub(crate) struct NgramLevel {
+    parts: Vec<NgramPart>,
     /// The part of each (n-1)-gram.
     part_of: Vec<u32>,
 }
 
 /// Consecutive n-grams.
 #[derive(Clone, Default)]
-struct Part {
+struct NgramPart {
     grams: Vec<Gram>,
     texts: Vec<u32>,
     values: Vec<f32>,
@@ -72,7 +72,7 @@ pub(crate) struct Counting<F> {
     pub(crate) tf: TermFrequency,
 }
 
-impl Level {
+impl NgramLevel {
     /// Number of n-grams.
     pub(crate) fn len(&self) -> usize {
         self.parts.iter().map(|part| part.grams.len()).sum()
@@ -97,7 +97,7 @@ impl Level {
     /// The index of each part's first n-gram.
     fn bases(&self) -> Vec<u32> {
         let mut n_grams = 0;
-        let next = |part: &Part| {
+        let next = |part: &NgramPart| {
             n_grams += part.grams.len() as u32;
             n_grams - part.grams.len() as u32
         };
@@ -114,7 +114,7 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
     ///
     /// # Errors
     /// When interrupted.
-    pub(crate) fn run(&self, corpus: &Corpus, monitor: &Monitor) -> Result<Vec<Level>> {
+    pub(crate) fn run(&self, corpus: &Corpus, monitor: &Monitor) -> Result<Vec<NgramLevel>> {
         let mut levels = vec![self.level(corpus, 1, &corpus.counts, None, None, monitor)?];
         if self.max_words == 1 {
             return Ok(levels);
@@ -147,45 +147,46 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
         places: Option<&Positions>,
         tracking: Option<&Positions>,
         monitor: &Monitor,
-    ) -> Result<Level> {
+    ) -> Result<NgramLevel> {
         let word_bits = if n_words == 1 { 0 } else { bits(corpus.words.len()) };
-        let division = Division::new(counts, word_bits);
+        let cache_parts = CacheParts::new(counts, word_bits);
         let occurrences = Occurrences { n_words, places, by_position: tracking.is_some() };
-        let pieces: Vec<Pieces> = corpus
+        let pieces: Vec<OccurrenceParts> = corpus
             .chunks
             .par_iter()
             .map(|chunk| {
                 monitor.progress.advance(chunk.ends.len() as u64);
                 match monitor.interrupt.is_raised() {
-                    true => Pieces::default(),
-                    false => division.split(chunk, &occurrences),
+                    true => OccurrenceParts::default(),
+                    false => cache_parts.split(chunk, &occurrences),
                 }
             })
             .collect();
         monitor.interrupt.check()?;
         let is_candidate = n_words >= self.min_words;
-        let parts: Vec<Part> = (0..division.n_parts())
+        let parts: Vec<NgramPart> = (0..cache_parts.n_parts())
             .into_par_iter()
-            .map_init(Buffers::default, |Buffers { entries, spare, part }, part_idx| {
+            .map_init(PartBuffers::default, |PartBuffers { entries, spare, part }, part_idx| {
                 if monitor.interrupt.is_raised() {
-                    return Part::default();
+                    return NgramPart::default();
                 }
                 entries.clear();
                 for pieces in &pieces {
                     entries.extend_from_slice(pieces.part(part_idx));
                 }
-                radix::sort_by_upper_half(entries, spare, division.key_bits(part_idx));
-                let group = Grouping { part_idx, division: &division, is_candidate, tracking };
+                radix::sort_by_upper_half(entries, spare, cache_parts.key_bits(part_idx));
+                let group =
+                    Grouping { part_idx, cache_parts: &cache_parts, is_candidate, tracking };
                 self.group(entries, &group, part);
                 part.clone()
             })
             .collect();
         monitor.interrupt.check()?;
-        Ok(Level { parts, part_of: division.part_of })
+        Ok(NgramLevel { parts, part_of: cache_parts.part_of })
     }
 
     /// Turns sorted occurrences into n-grams with their postings, which replace those in `part`.
-    fn group(&self, entries: &[u64], grouping: &Grouping<'_>, part: &mut Part) {
+    fn group(&self, entries: &[u64], grouping: &Grouping<'_>, part: &mut NgramPart) {
         part.grams.clear();
         part.texts.clear();
         part.values.clear();
@@ -229,7 +230,7 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
                 part.texts.push(text);
                 part.values.push((self.tf.of(count) * idf) as f32);
             }
-            let (prefix, word) = grouping.division.unpack(grouping.part_idx, key as u32);
+            let (prefix, word) = grouping.cache_parts.unpack(grouping.part_idx, key as u32);
             let (n_texts, count, end) = (n_texts_u32, length as u64, part.texts.len());
             part.grams.push(Gram { prefix, word, n_texts, count, end });
         }
@@ -239,15 +240,15 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
 /// The buffers that a thread keeps from one part to the next: a part that is copied when it is
 /// complete takes as much memory as it needs, and none is left behind where it grew.
 #[derive(Default)]
-struct Buffers {
+struct PartBuffers {
     entries: Vec<u64>,
     spare: Vec<u64>,
-    part: Part,
+    part: NgramPart,
 }
 
 struct Grouping<'a> {
     part_idx: usize,
-    division: &'a Division,
+    cache_parts: &'a CacheParts,
     is_candidate: bool,
     tracking: Option<&'a Positions>,
 }

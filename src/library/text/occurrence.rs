@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use rayon::prelude::*;
 
 use super::{
-    corpus::{Chunk, Corpus},
+    corpus::{Corpus, RankedTexts},
     intern::NO_TOKEN,
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Occurrences<'a> {
 impl Occurrences<'_> {
     /// Calls `sink` with beginning, last word and place of every n-gram that may be frequent.
     #[inline]
-    pub(super) fn for_each(&self, chunk: &Chunk, mut sink: impl FnMut(u32, u32, u32)) {
+    pub(super) fn for_each(&self, chunk: &RankedTexts, mut sink: impl FnMut(u32, u32, u32)) {
         for (text, span) in chunk.texts() {
             let place = |position: usize| match self.by_position {
                 true => (chunk.first_position + position) as u32,

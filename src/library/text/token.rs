@@ -32,14 +32,14 @@ const SHORT_BYTES: usize = 16;
 
 /// One word, in the form that is cheap to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Token<'a> {
+pub(crate) enum WordToken<'a> {
     /// Up to 16 bytes of UTF-8, little-endian, the rest zero; no word contains a zero byte.
     Short(u128),
     /// More than 16 bytes of UTF-8.
     Long(&'a [u8]),
 }
 
-impl<'a> Token<'a> {
+impl<'a> WordToken<'a> {
     /// The token with these bytes.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         if bytes.len() > SHORT_BYTES {
@@ -66,11 +66,11 @@ impl Tokenizer {
         let mut tokens = Vec::new();
         self.for_each(text, |token| {
             let bytes = match token {
-                Token::Short(key) => {
+                WordToken::Short(key) => {
                     let length = SHORT_BYTES - key.leading_zeros() as usize / 8;
                     key.to_le_bytes()[..length].to_vec()
                 }
-                Token::Long(bytes) => bytes.to_vec(),
+                WordToken::Long(bytes) => bytes.to_vec(),
             };
             tokens.push(String::from_utf8(bytes).expect("a token is cut between characters"));
         });
@@ -79,7 +79,7 @@ impl Tokenizer {
 
     /// Calls `sink` with every word of `text` in order.
     #[inline]
-    pub(crate) fn for_each(&self, text: &str, mut sink: impl FnMut(Token<'_>)) {
+    pub(crate) fn for_each(&self, text: &str, mut sink: impl FnMut(WordToken<'_>)) {
         if text.is_ascii() {
             return self.scan::<true>(text, &mut sink);
         }
@@ -93,7 +93,7 @@ impl Tokenizer {
 
     /// Finds the runs of ASCII word characters and non-ASCII bytes, 64 bytes at a time.
     #[inline]
-    fn scan<const ASCII: bool>(&self, text: &str, sink: &mut impl FnMut(Token<'_>)) {
+    fn scan<const ASCII: bool>(&self, text: &str, sink: &mut impl FnMut(WordToken<'_>)) {
         let bytes = text.as_bytes();
         let mut start = 0;
         let mut inside = false;
@@ -130,7 +130,7 @@ impl Tokenizer {
         text: &str,
         start: usize,
         end: usize,
-        sink: &mut impl FnMut(Token<'_>),
+        sink: &mut impl FnMut(WordToken<'_>),
     ) {
         let bytes = text.as_bytes();
         let length = end - start;
@@ -142,21 +142,21 @@ impl Tokenizer {
         }
         if length > SHORT_BYTES {
             return match self.casing {
-                Casing::Lower => sink(Token::Long(&bytes[start..end].to_ascii_lowercase())),
-                Casing::Keep => sink(Token::Long(&bytes[start..end])),
+                Casing::Lower => sink(WordToken::Long(&bytes[start..end].to_ascii_lowercase())),
+                Casing::Keep => sink(WordToken::Long(&bytes[start..end])),
             };
         }
         let key = match bytes[start..].first_chunk::<SHORT_BYTES>() {
             Some(chunk) => u128::from_le_bytes(*chunk) & (u128::MAX >> (128 - 8 * length)),
-            None => match Token::new(&bytes[start..end]) {
-                Token::Short(key) => key,
-                Token::Long(_) => unreachable!("the length was checked"),
+            None => match WordToken::new(&bytes[start..end]) {
+                WordToken::Short(key) => key,
+                WordToken::Long(_) => unreachable!("the length was checked"),
             },
         };
         if length == 2 && self.html == Html::Strip && is_line_break(bytes, start, end) {
             return;
         }
-        sink(Token::Short(match self.casing {
+        sink(WordToken::Short(match self.casing {
             Casing::Lower => lower_ascii(key),
             Casing::Keep => key,
         }));
@@ -164,7 +164,7 @@ impl Tokenizer {
 
     /// A run with characters beyond ASCII: these decide one by one what belongs to a word.
     #[cold]
-    fn mixed_run(&self, run: &str, sink: &mut impl FnMut(Token<'_>)) {
+    fn mixed_run(&self, run: &str, sink: &mut impl FnMut(WordToken<'_>)) {
         let lowered;
         let run = match self.casing {
             Casing::Lower => {
@@ -175,7 +175,7 @@ impl Tokenizer {
         };
         for word in run.split(|character| !is_word(character)) {
             if word.chars().nth(1).is_some() {
-                sink(Token::new(word.as_bytes()));
+                sink(WordToken::new(word.as_bytes()));
             }
         }
     }

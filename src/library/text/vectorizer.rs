@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     corpus::Corpus,
-    counter::Counter,
+    counter::FeatureCounter,
     known::KnownTokens,
     matrix::{self, Features, TermMatrix},
     ngram::Counting,
@@ -15,7 +15,7 @@ use super::{
     term_frequency::TermFrequency,
     text_frequency::TextFrequency,
     token::{Casing, Html, Tokenizer},
-    vocabulary::{Scratch, Vocabulary},
+    vocabulary::{LookupBuffers, Vocabulary},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -216,7 +216,7 @@ impl FittedVectorizer {
     /// Names the first thing that does not fit.
     pub(crate) fn new(
         settings: Vectorizer,
-        parts: super::vocabulary::Parts,
+        parts: super::vocabulary::VocabularyParts,
         n_texts: usize,
         text_counts: Vec<u32>,
     ) -> Result<Self, String> {
@@ -271,8 +271,8 @@ impl FittedVectorizer {
     pub(crate) fn count(
         &self,
         text: &str,
-        scratch: &mut Scratch,
-        counter: &mut Counter,
+        scratch: &mut LookupBuffers,
+        counter: &mut FeatureCounter,
     ) -> KnownTokens {
         counter.clear();
         let tokenizer = self.settings.tokenizer();
@@ -290,7 +290,7 @@ impl FittedVectorizer {
     /// # Shapes
     /// `[texts.len(), n_features]`, compressed by rows.
     pub fn transform<S: AsRef<str> + Sync>(&self, texts: &[S]) -> TermMatrix {
-        type Buffers = (Scratch, Counter);
+        type Buffers = (LookupBuffers, FeatureCounter);
         let rows: Vec<(Vec<u32>, Vec<f32>)> = texts
             .par_iter()
             .map_init(Buffers::default, |(scratch, counter), text| {
@@ -356,7 +356,9 @@ mod tests {
         let (fitted, _) = vectorizer.fit_transform(&texts, &Monitor::silent()).unwrap();
         assert_eq!(fitted.vocabulary().terms(), ["not very"]);
         assert_eq!(fitted.vocabulary().n_words(), 2);
-        let known = |text| fitted.count(text, &mut Scratch::default(), &mut Counter::default());
+        let known = |text| {
+            fitted.count(text, &mut LookupBuffers::default(), &mut FeatureCounter::default())
+        };
         assert_eq!(known("not very good"), KnownTokens { n_tokens: 3, n_known: 2 });
         assert_eq!(known("very").share(), 0.0, "both words are known, but only together");
         let row = fitted.transform(&["it is not very good"]);

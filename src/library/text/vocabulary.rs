@@ -5,7 +5,7 @@ use super::{
     intern::{Interner, NO_TOKEN, TokenBatch, mix},
     known::KnownTokens,
     occurrence::NO_GRAM,
-    token::{Token, Tokenizer},
+    token::{Tokenizer, WordToken},
 };
 
 /// Stands where a gram is no feature itself; longer ones begin with it.
@@ -13,7 +13,7 @@ pub(crate) const NO_FEATURE: u32 = u32::MAX;
 
 /// One n-gram of the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct VocabularyEntry {
     /// The index of its first n-1 words in the level before.
     pub(crate) prefix: u32,
     /// The rank of its last word.
@@ -30,36 +30,36 @@ pub struct Vocabulary {
     /// The feature of each word, or [`NO_FEATURE`].
     word_features: Vec<u32>,
     /// The n-grams of two words, of three and so on.
-    levels: Vec<Level>,
+    levels: Vec<VocabularyLevel>,
     n_features: usize,
     /// Words that count as if they were not there. Their numbers are no ranks.
     stop_words: Interner<()>,
 }
 
 #[derive(Debug, Clone)]
-struct Level {
-    entries: Vec<Entry>,
+struct VocabularyLevel {
+    entries: Vec<VocabularyEntry>,
     index: PairIndex,
 }
 
 /// Everything a vocabulary consists of, as it is counted and stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Parts {
+pub(crate) struct VocabularyParts {
     /// The words in order.
     pub(crate) words: Vec<Box<[u8]>>,
     /// The feature of each word, or [`NO_FEATURE`].
     pub(crate) word_features: Vec<u32>,
     /// The n-grams of two words, of three and so on, each in order.
-    pub(crate) levels: Vec<Vec<Entry>>,
+    pub(crate) levels: Vec<Vec<VocabularyEntry>>,
 }
 
 /// Buffers for finding the features of a text, kept from one text to the next.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch {
+pub(crate) struct LookupBuffers {
     tokens: TokenBatch,
     ranks: Vec<u32>,
     grams: Vec<u32>,
-    slots: Vec<Slot>,
+    slots: Vec<LookupSlot>,
 }
 
 impl Vocabulary {
@@ -67,22 +67,22 @@ impl Vocabulary {
     ///
     /// # Errors
     /// Names the first thing that is wrong with them.
-    pub(crate) fn new(parts: Parts, stop_words: &[String]) -> Result<Self, String> {
+    pub(crate) fn new(parts: VocabularyParts, stop_words: &[String]) -> Result<Self, String> {
         let n_features = check(&parts)?;
-        let Parts { words, word_features, levels } = parts;
+        let VocabularyParts { words, word_features, levels } = parts;
         let (words, levels) = rayon::join(
             || {
                 let mut interner = Interner::with_capacity(words.len());
                 for word in &words {
-                    interner.intern(Token::new(word));
+                    interner.intern(WordToken::new(word));
                 }
                 interner
             },
-            || levels.into_iter().map(Level::new).collect(),
+            || levels.into_iter().map(VocabularyLevel::new).collect(),
         );
         let mut stops = Interner::with_capacity(stop_words.len());
         for word in stop_words {
-            stops.intern(Token::new(word.as_bytes()));
+            stops.intern(WordToken::new(word.as_bytes()));
         }
         Ok(Self { words, word_features, levels, n_features, stop_words: stops })
     }
@@ -98,8 +98,8 @@ impl Vocabulary {
     }
 
     /// Its parts, for storing.
-    pub(crate) fn parts(&self) -> Parts {
-        Parts {
+    pub(crate) fn parts(&self) -> VocabularyParts {
+        VocabularyParts {
             words: (0..self.words.len()).map(|rank| self.words.bytes(rank).into()).collect(),
             word_features: self.word_features.clone(),
             levels: self.levels.iter().map(|level| level.entries.clone()).collect(),
@@ -133,7 +133,7 @@ impl Vocabulary {
         std::str::from_utf8(self.words.bytes(rank)).expect("words are UTF-8: checked in new")
     }
 
-    fn term(&self, level_idx: usize, entry: Entry) -> String {
+    fn term(&self, level_idx: usize, entry: VocabularyEntry) -> String {
         let mut words = vec![self.word(entry.word as usize)];
         let mut prefix = entry.prefix as usize;
         for level in self.levels[..level_idx].iter().rev() {
@@ -152,10 +152,10 @@ impl Vocabulary {
         &self,
         text: &str,
         tokenizer: Tokenizer,
-        scratch: &mut Scratch,
+        scratch: &mut LookupBuffers,
         mut sink: impl FnMut(u32),
     ) -> KnownTokens {
-        let Scratch { tokens, ranks, grams, slots } = scratch;
+        let LookupBuffers { tokens, ranks, grams, slots } = scratch;
         tokens.clear();
         tokenizer.for_each(text, |token| tokens.push(token));
         self.words.fetch(tokens);
@@ -204,7 +204,7 @@ impl Vocabulary {
 }
 
 /// Checks that `parts` fit together; returns the number of features.
-fn check(parts: &Parts) -> Result<usize, String> {
+fn check(parts: &VocabularyParts) -> Result<usize, String> {
     if parts.words.len() >= NO_TOKEN as usize || parts.word_features.len() != parts.words.len() {
         return Err("the number of words does not match their features".to_owned());
     }
@@ -222,7 +222,7 @@ fn check(parts: &Parts) -> Result<usize, String> {
         if level.len() >= NO_GRAM as usize {
             return Err("too many n-grams".to_owned());
         }
-        let is_known = |entry: &Entry| {
+        let is_known = |entry: &VocabularyEntry| {
             (entry.prefix as usize) < n_prefixes && (entry.word as usize) < parts.words.len()
         };
         if !level.iter().all(is_known) {
@@ -248,8 +248,8 @@ fn check(parts: &Parts) -> Result<usize, String> {
     Ok(n_features)
 }
 
-impl Level {
-    fn new(entries: Vec<Entry>) -> Self {
+impl VocabularyLevel {
+    fn new(entries: Vec<VocabularyEntry>) -> Self {
         let index = PairIndex::new(&entries);
         Self { entries, index }
     }
@@ -259,22 +259,23 @@ impl Level {
 /// look-up. At most half of the slots are taken.
 #[derive(Debug, Clone)]
 struct PairIndex {
-    slots: Vec<Slot>,
+    slots: Vec<LookupSlot>,
     shift: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct LookupSlot {
     prefix: u32,
     word: u32,
     entry: u32,
     feature: u32,
 }
 
-const VACANT: Slot = Slot { prefix: NO_GRAM, word: NO_TOKEN, entry: NO_GRAM, feature: NO_FEATURE };
+const VACANT: LookupSlot =
+    LookupSlot { prefix: NO_GRAM, word: NO_TOKEN, entry: NO_GRAM, feature: NO_FEATURE };
 
 impl PairIndex {
-    fn new(entries: &[Entry]) -> Self {
+    fn new(entries: &[VocabularyEntry]) -> Self {
         let n_slots = (entries.len() * 2).next_power_of_two().max(2);
         let mut index = Self { slots: vec![VACANT; n_slots], shift: 64 - n_slots.ilog2() };
         for (entry_idx, entry) in entries.iter().enumerate() {
@@ -282,21 +283,21 @@ impl PairIndex {
             while index.slots[slot_idx].entry != NO_GRAM {
                 slot_idx = (slot_idx + 1) & (n_slots - 1);
             }
-            let Entry { prefix, word, feature } = *entry;
-            index.slots[slot_idx] = Slot { prefix, word, entry: entry_idx as u32, feature };
+            let VocabularyEntry { prefix, word, feature } = *entry;
+            index.slots[slot_idx] = LookupSlot { prefix, word, entry: entry_idx as u32, feature };
         }
         index
     }
 
     /// The slot where this pair belongs.
     #[inline]
-    fn peek(&self, prefix: u32, word: u32) -> Slot {
+    fn peek(&self, prefix: u32, word: u32) -> LookupSlot {
         self.slots[self.home(prefix, word)]
     }
 
     /// The slot of this pair, or a vacant one, given what [`PairIndex::peek`] said.
     #[inline]
-    fn find(&self, prefix: u32, word: u32, mut slot: Slot) -> Slot {
+    fn find(&self, prefix: u32, word: u32, mut slot: LookupSlot) -> LookupSlot {
         if prefix == NO_GRAM || word == NO_TOKEN {
             return VACANT;
         }
@@ -323,9 +324,9 @@ mod tests {
         words.iter().map(|word| word.as_bytes().into()).collect()
     }
 
-    fn example() -> Parts {
-        let entry = |prefix, word, feature| Entry { prefix, word, feature };
-        Parts {
+    fn example() -> VocabularyParts {
+        let entry = |prefix, word, feature| VocabularyEntry { prefix, word, feature };
+        VocabularyParts {
             words: words(&["bad", "good", "not", "very"]),
             word_features: vec![0, 1, NO_FEATURE, 5],
             levels: vec![
@@ -349,7 +350,7 @@ mod tests {
         let features = |text: &str, stop_words: &[String]| {
             let vocabulary = Vocabulary::new(example(), stop_words).unwrap();
             let mut features = Vec::new();
-            let mut scratch = Scratch::default();
+            let mut scratch = LookupBuffers::default();
             vocabulary.for_each_feature(text, Tokenizer::default(), &mut scratch, |feature| {
                 features.push(feature);
             });
@@ -365,7 +366,7 @@ mod tests {
     fn known_words_are_counted_and_stop_words_are_none() {
         let known = |text: &str, stop_words: &[String]| {
             let vocabulary = Vocabulary::new(example(), stop_words).unwrap();
-            let mut scratch = Scratch::default();
+            let mut scratch = LookupBuffers::default();
             let known =
                 vocabulary.for_each_feature(text, Tokenizer::default(), &mut scratch, |_| {});
             (known.n_known, known.n_tokens)
@@ -381,7 +382,7 @@ mod tests {
 
     #[test]
     fn parts_that_do_not_fit_are_refused() {
-        let refuse = |damage: fn(&mut Parts), expected: &str| {
+        let refuse = |damage: fn(&mut VocabularyParts), expected: &str| {
             let mut parts = example();
             damage(&mut parts);
             let message = Vocabulary::new(parts, &[]).unwrap_err();

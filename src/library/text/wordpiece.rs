@@ -14,7 +14,7 @@ use tokenizers::{
 };
 
 use super::{known::KnownTokens, merges};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, ErrorKind, Result};
 
 const PADDING: &str = "[PAD]";
 const UNKNOWN: &str = "[UNK]";
@@ -74,8 +74,6 @@ pub struct WordPiece {
     /// The text of `tokenizer.json`, without the truncation that [`WordPiece::encode`] does.
     json: String,
 }
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl WordPiece {
     /// Reads a `tokenizer.json`.
@@ -317,7 +315,7 @@ impl WordPiece {
 }
 
 /// The number of occurrences of each word, as BERT cleans, lower-cases and separates them.
-fn count_words(texts: &[String]) -> std::result::Result<BTreeMap<String, u64>, Cause> {
+fn count_words(texts: &[String]) -> Result<BTreeMap<String, u64>, BoxError> {
     let normalizer = Cleaning::default().normalizer();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for text in texts {
@@ -379,7 +377,7 @@ fn finish(tokenizer: &mut Tokenizer) -> Result<()> {
     Ok(())
 }
 
-fn unusable(what: &str, source: Cause) -> Error {
+fn unusable(what: &str, source: BoxError) -> Error {
     Error::invalid(format!("the tokenizer cannot be used: {what}")).with_source(source)
 }
 

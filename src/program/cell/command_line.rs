@@ -17,13 +17,13 @@ use trialbook::{
 };
 
 use super::{
-    failure::Failure,
+    failure::CellFailure,
     front::{Event, Front},
     mistyped::check_verb,
     verbs,
     words::words,
 };
-use crate::command::{self, Command, Request, Servers, Session};
+use crate::command::{self, Command, CommandRequest, Servers, Session};
 
 /// The time that an interrupt may go unnoticed by who waits for a command.
 const POLL: Duration = Duration::from_millis(20);
@@ -38,15 +38,15 @@ pub(crate) fn run_command(
     servers: &Servers,
     interrupt: &Interrupt,
     front: &Arc<dyn Front>,
-) -> Result<(), Failure> {
+) -> Result<(), CellFailure> {
     let words = words(line, sql_flag_takes_value)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let Some(verb) = words.first() {
         check_verb(verb)?;
     }
     let (command, json) = match command::request(&words)? {
-        Request::Run { command, json } => (command, json),
-        Request::Help(text) => {
+        CommandRequest::Run { command, json } => (command, json),
+        CommandRequest::Help(text) => {
             front.event(Event::Page(Content::text(text)));
             return Ok(());
         }
@@ -60,7 +60,7 @@ pub(crate) fn run_command(
     session.servers = Some(servers.clone());
     let output = run(command, session, interrupt)?;
     if output.outcome() == Outcome::Blocked {
-        return Err(Failure::blocked(&output));
+        return Err(CellFailure::blocked(&output));
     }
     show(&output, json, front);
     Ok(())

@@ -29,7 +29,7 @@ pub enum FailureKind {
 
 /// A cell that did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct CellFailure {
     /// Its kind.
     pub kind: FailureKind,
     /// A short name, Jupyter's `ename`: `E0425`, `panic`, `not_found`.
@@ -40,7 +40,7 @@ pub struct Failure {
     pub traceback: Vec<String>,
 }
 
-impl Failure {
+impl CellFailure {
     /// A failure whose story is its message.
     pub fn new(kind: FailureKind, name: impl Into<String>, message: impl Into<String>) -> Self {
         let message = message.into();
@@ -55,7 +55,7 @@ impl Failure {
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for CellFailure {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
             ErrorKind::Interrupted => FailureKind::Interrupted,

@@ -10,7 +10,7 @@ use trialbook::{
 
 /// One of the two streams of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub enum OutputStream {
     /// The output of the cell.
     Stdout,
     /// Its errors and warnings.
@@ -21,7 +21,7 @@ pub enum Stream {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Raw bytes of a stream: not always whole lines, not always UTF-8.
-    Stream(Stream, Vec<u8>),
+    Stream(OutputStream, Vec<u8>),
     /// Something to show. With an `id` it can be updated later.
     Display {
         /// The content.

@@ -17,7 +17,7 @@ use trialbook::{
 
 /// One submitted cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct HistoryEntry {
     /// The session it was typed in: its start in milliseconds since 1970.
     pub session: u64,
     /// Its number within the session, from 1.
@@ -34,7 +34,7 @@ pub struct History {
     session: u64,
     next_line: u64,
     /// The entries typed before there was a store to keep them in.
-    pending: Vec<Entry>,
+    pending: Vec<HistoryEntry>,
 }
 
 impl History {
@@ -64,7 +64,7 @@ impl History {
     pub fn append(&mut self, source: &str) -> Result<u64> {
         let line = self.next_line;
         self.next_line += 1;
-        self.pending.push(Entry { session: self.session, line, source: source.to_owned() });
+        self.pending.push(HistoryEntry { session: self.session, line, source: source.to_owned() });
         if self.store.root().is_dir() {
             self.write()?;
         }
@@ -103,7 +103,7 @@ impl History {
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn entries(&self) -> Result<Vec<Entry>> {
+    pub fn entries(&self) -> Result<Vec<HistoryEntry>> {
         let fail = |source| Error::io("read the history", &self.path, source);
         let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -116,7 +116,7 @@ impl History {
         let mut text = Vec::new();
         file.take(MAX_BYTES).read_to_end(&mut text).map_err(fail)?;
         let lines = text.split(|byte| *byte == b'\n');
-        let mut entries: Vec<Entry> =
+        let mut entries: Vec<HistoryEntry> =
             lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
         entries.extend(self.pending.iter().cloned());
         entries.drain(..entries.len().saturating_sub(Self::MAX_ENTRIES));

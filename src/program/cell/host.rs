@@ -9,9 +9,9 @@ use trialbook::{
 };
 
 use crate::cell::{
-    evcxr::{Config, Dependencies, Host, Variable, Watch},
-    failure::Failure,
-    front::{Event, Stream},
+    evcxr::{CellVariable, Config, Dependencies, Host, Watch},
+    failure::CellFailure,
+    front::{Event, OutputStream},
     interpreter::Interpreter,
     type_name::short,
 };
@@ -29,17 +29,16 @@ impl Host for Interpreter {
         let front = self.front.clone();
         let line = move |line: &str| {
             if let Some(front) = &front {
-                front.event(Event::Stream(Stream::Stderr, format!("{line}\n").into_bytes()));
+                front.event(Event::Stream(OutputStream::Stderr, format!("{line}\n").into_bytes()));
             }
         };
         Watch { line: Arc::new(line), interrupt: self.interrupt.clone() }
     }
 
-    fn variables(&self) -> Vec<Variable> {
+    fn variables(&self) -> Vec<CellVariable> {
         self.with_engine(|engine| {
-            let variable = |(name, variable): (&String, &crate::cell::engine::Variable)| Variable {
-                name: name.clone(),
-                type_name: short(&variable.type_name),
+            let variable = |(name, variable): (&String, &crate::cell::engine::ScopeVariable)| {
+                CellVariable { name: name.clone(), type_name: short(&variable.type_name) }
             };
             engine.scope().variables.iter().map(variable).collect()
         })
@@ -79,7 +78,7 @@ impl Host for Interpreter {
         &self.last_errors
     }
 
-    fn run(&mut self, source: &str) -> std::result::Result<(), Failure> {
+    fn run(&mut self, source: &str) -> std::result::Result<(), CellFailure> {
         match self.front.clone() {
             Some(front) => self.run_parts(source, &front),
             None => Ok(()),

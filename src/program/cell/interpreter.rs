@@ -16,20 +16,20 @@ use crate::{
     cell::{
         assistant::{Assistant, Completion, CompletionKind},
         command_line::run_command,
-        document::Recorder,
+        document::OutputRecorder,
         engine::{CellText, Engine, Running},
+        engine_setup::{self, SessionFolder},
         evcxr::{Config, Dependencies, EvcxrCommand, Startup, extern_crates},
-        failure::{Failure, FailureKind},
-        front::{Event, Front, Stream},
-        log::Log,
+        failure::{CellFailure, FailureKind},
+        front::{Event, Front, OutputStream},
+        log::SessionLog,
         mistyped::check_colon,
         options::Options,
-        part::{Part, PartKind, parts},
+        part::{CellPart, PartKind, parts},
+        session_analyzer::SessionAnalyzer,
         session_command::{SessionCommand, SessionHost},
         shell_line,
-        tutor::Tutor,
         type_name::short,
-        workshop::{self, Folder},
     },
     command::Servers,
 };
@@ -41,7 +41,7 @@ pub struct Interpreter {
     running: Running,
     // Before the folder: the engine's child works there.
     engine: Arc<Mutex<Option<Engine>>>,
-    pub(super) folder: Arc<Folder>,
+    pub(super) folder: Arc<SessionFolder>,
     pub(super) config: Config,
     pub(super) dependencies: Dependencies,
     /// The content of the startup files, or their fault, until the first cell.
@@ -52,9 +52,9 @@ pub struct Interpreter {
     pub(super) interrupt: Interrupt,
     pub(super) last_errors: Vec<String>,
     pub(super) wants_to_quit: bool,
-    log: Log,
+    log: SessionLog,
     servers: Servers,
-    tutor: Tutor,
+    analyzer: SessionAnalyzer,
     n_cells: u64,
     warming: Mutex<Option<JoinHandle<()>>>,
 }
@@ -90,11 +90,11 @@ impl Interpreter {
     pub fn new(options: Options) -> Self {
         let startup = Startup::find();
         let root = startup.as_ref().ok().and_then(|startup| startup.folder.clone());
-        let folder = Arc::new(Folder::new(root.as_deref()));
+        let folder = Arc::new(SessionFolder::new(root.as_deref()));
         let assistant = Arc::new(Assistant::new(&options.store));
         let engine = Arc::default();
         Self {
-            tutor: Tutor::new(&assistant, &engine, folder.path()),
+            analyzer: SessionAnalyzer::new(&assistant, &engine, folder.path()),
             assistant,
             options,
             running: Running::default(),
@@ -108,7 +108,7 @@ impl Interpreter {
             interrupt: Interrupt::default(),
             last_errors: Vec::new(),
             wants_to_quit: false,
-            log: Log::default(),
+            log: SessionLog::default(),
             servers: Servers::default(),
             n_cells: 0,
             warming: Mutex::default(),
@@ -133,7 +133,7 @@ impl Interpreter {
     /// Says that [`Interpreter::warm_up`] will be called soon: the first question about Rust waits for
     /// it.
     pub fn expect_warm_up(&self) {
-        self.tutor.expect();
+        self.analyzer.expect();
     }
 
     /// Gets the compiler and the child process ready in the background, so that the first cell
@@ -141,21 +141,21 @@ impl Interpreter {
     pub fn warm_up(&self) {
         let (options, running) = (self.options.clone(), self.running.clone());
         let (engine, folder) = (Arc::clone(&self.engine), Arc::clone(&self.folder));
-        let tutor = self.tutor.clone();
+        let analyzer = self.analyzer.clone();
         *lock(&self.warming) = Some(std::thread::spawn(move || {
             let mut engine = lock(&engine);
             if engine.is_none() {
                 // What is missing is told when a cell needs it.
-                *engine = workshop::find(&options, &running, &folder).ok();
+                *engine = engine_setup::find(&options, &running, &folder).ok();
                 if let Some(engine) = &*engine {
-                    tutor.learn(engine);
+                    analyzer.learn(engine);
                 }
-                tutor.arrived();
+                analyzer.arrived();
                 if let Some(engine) = engine.as_mut() {
                     engine.warm_up();
                 }
             } else {
-                tutor.arrived();
+                analyzer.arrived();
             }
         }));
     }
@@ -164,7 +164,7 @@ impl Interpreter {
     ///
     /// # Errors
     /// The first part's failure; what ran before it stays done.
-    pub fn execute(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), Failure> {
+    pub fn execute(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), CellFailure> {
         self.execute_as(self.n_cells + 1, cell, front)
     }
 
@@ -177,12 +177,12 @@ impl Interpreter {
         number: u64,
         cell: &str,
         front: &Arc<dyn Front>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CellFailure> {
         self.n_cells = number;
         let clock = Instant::now();
         let _busy = self.running.begin();
         self.log.begin(cell);
-        let recorder = Recorder::new(front);
+        let recorder = OutputRecorder::new(front);
         let recorded: Arc<dyn Front> = recorder.clone();
         self.front = Some(Arc::clone(&recorded));
         self.late_front = front.takes_late_output().then(|| Arc::clone(front));
@@ -191,21 +191,21 @@ impl Interpreter {
         let outputs = recorder.take(self.log.n_cells(), outcome.as_ref().err());
         self.log.end(outputs, outcome.is_err());
         self.tell_assistant();
-        if let Some(problem) = self.tutor.take_problem() {
+        if let Some(problem) = self.analyzer.take_problem() {
             let hint = problem.hint().map(|hint| hint.spelled(Spelling::Cell));
             let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             let text = format!("note: {}{hint}\n", problem.chain());
-            front.event(Event::Stream(Stream::Stderr, text.into_bytes()));
+            front.event(Event::Stream(OutputStream::Stderr, text.into_bytes()));
         }
         if self.config.timing {
             let text = format!("took {} ms\n", clock.elapsed().as_millis());
-            front.event(Event::Stream(Stream::Stderr, text.into_bytes()));
+            front.event(Event::Stream(OutputStream::Stderr, text.into_bytes()));
         }
         outcome
     }
 
     /// Runs what the startup files ask for, once, before the first cell.
-    fn start_up(&mut self, front: &Arc<dyn Front>) -> Result<(), Failure> {
+    fn start_up(&mut self, front: &Arc<dyn Front>) -> Result<(), CellFailure> {
         let Some(startup) = self.startup.take() else {
             return Ok(());
         };
@@ -217,7 +217,11 @@ impl Interpreter {
         Ok(())
     }
 
-    pub(super) fn run_parts(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), Failure> {
+    pub(super) fn run_parts(
+        &mut self,
+        cell: &str,
+        front: &Arc<dyn Front>,
+    ) -> Result<(), CellFailure> {
         let text = Arc::new(CellText { number: self.n_cells, text: cell.to_owned() });
         for part in parts(cell) {
             match part.kind {
@@ -229,7 +233,7 @@ impl Interpreter {
         Ok(())
     }
 
-    fn command(&mut self, part: &Part<'_>, front: &Arc<dyn Front>) -> Result<(), Failure> {
+    fn command(&mut self, part: &CellPart<'_>, front: &Arc<dyn Front>) -> Result<(), CellFailure> {
         let interrupt = Interrupt::default();
         let _part = self.running.command(&interrupt);
         self.interrupt = interrupt.clone();
@@ -250,9 +254,9 @@ impl Interpreter {
     fn rust(
         &mut self,
         cell: &Arc<CellText>,
-        part: &Part<'_>,
+        part: &CellPart<'_>,
         front: &Arc<dyn Front>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CellFailure> {
         let interrupt = Interrupt::default();
         {
             let _part = self.running.command(&interrupt);
@@ -270,7 +274,7 @@ impl Interpreter {
         }
         let mut engine = lock(&self.engine);
         let Some(engine) = engine.as_mut() else {
-            return Err(Failure::new(FailureKind::Unavailable, "unavailable", "no compiler"));
+            return Err(CellFailure::new(FailureKind::Unavailable, "unavailable", "no compiler"));
         };
         engine.configure(&self.config, &self.dependencies);
         engine.set_late_front(self.late_front.clone());
@@ -309,9 +313,9 @@ impl Interpreter {
             monitor.progress = progress;
         }
         let mut made =
-            workshop::open(&self.options, &self.running, &self.folder, chosen, &monitor)?;
+            engine_setup::open(&self.options, &self.running, &self.folder, chosen, &monitor)?;
         made.set_toolchain(chosen);
-        self.tutor.learn(&made);
+        self.analyzer.learn(&made);
         *engine = Some(made);
         Ok(())
     }
@@ -319,7 +323,7 @@ impl Interpreter {
     /// Lets the assistant know what can be named now.
     fn tell_assistant(&self) {
         let defined = self.with_engine(|engine| {
-            self.tutor.tell(engine);
+            self.analyzer.tell(engine);
             let scope = engine.scope();
             let variables = scope.variables.iter().map(|(name, variable)| Completion {
                 text: name.clone(),
@@ -352,18 +356,18 @@ impl SessionHost for Interpreter {
             .collect()
     }
 
-    fn run(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), Failure> {
+    fn run(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), CellFailure> {
         self.run_parts(cell, front)
     }
 
-    fn log(&mut self) -> &mut Log {
+    fn log(&mut self) -> &mut SessionLog {
         &mut self.log
     }
 }
 
 /// Whatever keeps Rust from running, commands still do.
-fn unavailable(error: trialbook::error::Error) -> Failure {
-    let mut failure = Failure::from(error);
+fn unavailable(error: trialbook::error::Error) -> CellFailure {
+    let mut failure = CellFailure::from(error);
     if failure.kind == FailureKind::Command {
         failure.kind = FailureKind::Unavailable;
     }

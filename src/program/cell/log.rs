@@ -8,7 +8,7 @@ use trialbook::{
     store::write_atomically,
 };
 
-use super::document::{Form, Notebook, write_script};
+use super::document::{DocumentFormat, Notebook, write_script};
 
 /// One cell that was run.
 #[derive(Debug, Clone)]
@@ -20,12 +20,12 @@ struct Logged {
 
 /// The cells of one session in the order they were run; the running one is the last.
 #[derive(Debug, Default)]
-pub(crate) struct Log {
+pub(crate) struct SessionLog {
     cells: Vec<Logged>,
     saved: Vec<PathBuf>,
 }
 
-impl Log {
+impl SessionLog {
     /// Notes that `source` begins to run.
     pub(crate) fn begin(&mut self, source: &str) {
         self.cells.push(Logged { source: source.to_owned(), outputs: Vec::new(), failed: true });
@@ -82,7 +82,7 @@ impl Log {
     /// When the name promises no form, the system refuses, or a file is there that this session did
     /// not write and `force` does not give up.
     pub(crate) fn save(&mut self, path: &Path, force: bool) -> Result<usize> {
-        let form = Form::of(path)?;
+        let form = DocumentFormat::of(path)?;
         let is_ours = self.saved.iter().any(|saved| saved == path);
         if path.exists() && !is_ours && !force {
             let error = format!("file {path:?} exists already");
@@ -93,17 +93,17 @@ impl Log {
             .cells
             .iter()
             .filter(|cell| !cell.source.trim_start().starts_with(":save"))
-            .filter(|cell| form == Form::Notebook || !cell.failed)
+            .filter(|cell| form == DocumentFormat::Notebook || !cell.failed)
             .collect();
         let n_cells = cells.len();
         let sources = cells.iter().map(|cell| cell.source.as_str());
         let text = match form {
-            Form::Notebook => {
+            DocumentFormat::Notebook => {
                 let cells = cells.iter().map(|cell| (cell.source.as_str(), &cell.outputs[..]));
                 Notebook::new(cells).to_text()
             }
-            Form::Rust => write_script(sources, true),
-            Form::Inputs => write_script(sources, false),
+            DocumentFormat::Rust => write_script(sources, true),
+            DocumentFormat::Inputs => write_script(sources, false),
         };
         write_atomically(path, text.as_bytes())?;
         self.saved.push(path.to_owned());
@@ -115,14 +115,14 @@ impl Log {
 mod tests {
     use super::*;
 
-    fn ran(log: &mut Log, source: &str, failed: bool) {
+    fn ran(log: &mut SessionLog, source: &str, failed: bool) {
         log.begin(source);
         log.end(Vec::new(), failed);
     }
 
     #[test]
     fn a_cell_cannot_run_itself_again() {
-        let mut log = Log::default();
+        let mut log = SessionLog::default();
         ran(&mut log, "1", false);
         ran(&mut log, ":rerun 1", false);
         log.begin(":rerun last");
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_script_leaves_out_what_failed_and_a_strangers_file_is_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::default();
+        let mut log = SessionLog::default();
         ran(&mut log, "let a = 1;", false);
         ran(&mut log, "let b = c;", true);
         log.begin(":save x.rs");

@@ -4,7 +4,7 @@ use crate::syntax::Depth;
 
 /// A run of lines of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part<'a> {
+pub(crate) struct CellPart<'a> {
     /// Its kind.
     pub(crate) kind: PartKind,
     /// Its text, without the newline that ends it.
@@ -13,7 +13,7 @@ pub(crate) struct Part<'a> {
     pub(crate) offset: usize,
 }
 
-impl Part<'_> {
+impl CellPart<'_> {
     /// True if the line below belongs to it, too.
     fn goes_on(&self) -> bool {
         let command = self.text.split('\n').next().unwrap_or_default().trim_end();
@@ -39,7 +39,7 @@ const TAKES_RUST: &str = ":timeit ";
 
 /// Cuts `cell` into parts. A line that begins with `:` or `!` is a command where a Rust statement
 /// could begin, and not inside a string, a comment or brackets. A backslash at its end continues it.
-pub(crate) fn parts(cell: &str) -> Vec<Part<'_>> {
+pub(crate) fn parts(cell: &str) -> Vec<CellPart<'_>> {
     let mut parts = Vec::new();
     let mut rust_start = 0;
     let mut offset = 0;
@@ -71,7 +71,7 @@ pub(crate) fn parts(cell: &str) -> Vec<Part<'_>> {
                 end = next;
             }
         }
-        parts.push(Part { kind, text: cell[offset..end].trim_end(), offset });
+        parts.push(CellPart { kind, text: cell[offset..end].trim_end(), offset });
         offset = (end + 1).min(cell.len());
         rust_start = offset;
     }
@@ -98,10 +98,10 @@ fn line_end(cell: &str, from: usize) -> usize {
     cell[from..].find('\n').map_or(cell.len(), |length| from + length)
 }
 
-fn push_rust<'a>(parts: &mut Vec<Part<'a>>, cell: &'a str, start: usize, end: usize) {
+fn push_rust<'a>(parts: &mut Vec<CellPart<'a>>, cell: &'a str, start: usize, end: usize) {
     let text = &cell[start..end];
     if !text.trim().is_empty() {
-        parts.push(Part { kind: PartKind::Rust, text, offset: start });
+        parts.push(CellPart { kind: PartKind::Rust, text, offset: start });
     }
 }
 

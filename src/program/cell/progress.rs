@@ -20,18 +20,18 @@ const BAR: u64 = 20;
 /// Shows progress by events, such as a notebook can update in place.
 pub struct DisplayProgress<S: Fn(Event)> {
     show: S,
-    state: Mutex<State>,
+    state: Mutex<ProgressState>,
 }
 
-struct State {
+struct ProgressState {
     id: String,
     begun: Instant,
     /// The time when the display was last written; nothing is shown yet where there is none.
     shown: Option<Instant>,
-    stage: Option<Stage>,
+    stage: Option<ProgressStage>,
 }
 
-struct Stage {
+struct ProgressStage {
     name: String,
     begun: Instant,
     n_done: u64,
@@ -42,7 +42,7 @@ struct Stage {
 impl<S: Fn(Event)> DisplayProgress<S> {
     /// Nothing has begun. `show` takes the events.
     pub fn new(show: S) -> Self {
-        let state = State {
+        let state = ProgressState {
             id: uuid::Uuid::new_v4().to_string(),
             begun: Instant::now(),
             shown: None,
@@ -51,11 +51,11 @@ impl<S: Fn(Event)> DisplayProgress<S> {
         Self { show, state: Mutex::new(state) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProgressState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Stage)) {
+    fn change(&self, change: impl FnOnce(&mut ProgressStage)) {
         let mut state = self.state();
         if let Some(stage) = &mut state.stage {
             change(stage);
@@ -64,7 +64,7 @@ impl<S: Fn(Event)> DisplayProgress<S> {
     }
 
     /// Shows the running stage, if it is time to.
-    fn refresh(&self, state: &mut State) {
+    fn refresh(&self, state: &mut ProgressState) {
         let is_time = match state.shown {
             None => state.begun.elapsed() >= DELAY,
             Some(shown) => shown.elapsed() >= INTERVAL,
@@ -75,7 +75,7 @@ impl<S: Fn(Event)> DisplayProgress<S> {
         }
     }
 
-    fn write(&self, state: &mut State, content: Content) {
+    fn write(&self, state: &mut ProgressState, content: Content) {
         let id = state.id.clone();
         (self.show)(match state.shown.replace(Instant::now()) {
             None => Event::Display { content, id: Some(id) },
@@ -87,7 +87,7 @@ impl<S: Fn(Event)> DisplayProgress<S> {
 impl<S: Fn(Event) + Send + Sync> Progress for DisplayProgress<S> {
     fn begin(&self, stage: &str, total: Option<u64>) {
         let mut state = self.state();
-        state.stage = Some(Stage {
+        state.stage = Some(ProgressStage {
             name: stage.to_owned(),
             begun: Instant::now(),
             n_done: 0,
@@ -119,7 +119,7 @@ impl<S: Fn(Event)> Drop for DisplayProgress<S> {
     }
 }
 
-impl Stage {
+impl ProgressStage {
     fn content(&self) -> Content {
         let took = figure::seconds(self.begun.elapsed().as_secs_f64());
         let Some(total) = self.total.filter(|total| *total > 0) else {

@@ -15,13 +15,13 @@ use trialbook::{
 };
 
 use super::{
-    failure::Failure,
-    front::{Event, Front, InputRequest, Stream},
-    log::Log,
-    verbs::{self, Verb},
-    words::Words,
+    failure::CellFailure,
+    front::{Event, Front, InputRequest, OutputStream},
+    log::SessionLog,
+    verbs::{self, SessionVerb},
+    words::LineWords,
 };
-use crate::command::{self, Request};
+use crate::command::{self, CommandRequest};
 
 /// Whoever runs cells.
 pub(crate) trait SessionHost {
@@ -32,10 +32,10 @@ pub(crate) trait SessionHost {
     ///
     /// # Errors
     /// When the cell fails.
-    fn run(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), Failure>;
+    fn run(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), CellFailure>;
 
     /// The cells that were run so far.
-    fn log(&mut self) -> &mut Log;
+    fn log(&mut self) -> &mut SessionLog;
 }
 
 /// One of these commands.
@@ -68,7 +68,7 @@ impl SessionCommand {
     pub(crate) fn parse(line: &str) -> Option<Result<Self>> {
         let line = line.trim();
         let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let words = Words::of(rest).words;
+        let words = LineWords::of(rest).words;
         let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         Some(match verb {
             "help" | "h" | "?" => Ok(Self::Help(words.into_iter().map(str::to_owned).collect())),
@@ -88,7 +88,7 @@ impl SessionCommand {
         &self,
         host: &mut dyn SessionHost,
         front: &Arc<dyn Front>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CellFailure> {
         match self {
             Self::Help(words) => {
                 front.event(Event::Page(Content::text(help(words)?)));
@@ -203,8 +203,8 @@ fn help(words: &[String]) -> Result<String> {
                 .to_owned())
         }
         _ => match command::request(&[&words[..], &["--help"]].concat())? {
-            Request::Help(text) => Ok(text),
-            Request::Run { .. } => {
+            CommandRequest::Help(text) => Ok(text),
+            CommandRequest::Run { .. } => {
                 Err(Error::invalid(format!("there is no help on {:?}", words.join(" "))))
             }
         },
@@ -217,7 +217,7 @@ fn overview() -> String {
         .map(|verb| (verb.get_name(), verb.get_about().map(ToString::to_string)));
     let of_parser: Vec<(String, String)> =
         of_parser.map(|(name, about)| (name.to_owned(), about.unwrap_or_default())).collect();
-    let listed = |verbs: &mut dyn Iterator<Item = Verb>| -> Vec<(String, String)> {
+    let listed = |verbs: &mut dyn Iterator<Item = SessionVerb>| -> Vec<(String, String)> {
         verbs.map(|verb| (verb.name.to_owned(), verb.about.to_owned())).collect()
     };
     let of_session = listed(&mut verbs::of_session());
@@ -250,7 +250,7 @@ fn time(
     cell: &str,
     n_runs: Option<usize>,
     front: &Arc<dyn Front>,
-) -> Result<(), Failure> {
+) -> Result<(), CellFailure> {
     let muted: Arc<dyn Front> = Arc::new(Muted(Arc::clone(front)));
     let clock = Instant::now();
     host.run(cell, &muted)?;
@@ -298,7 +298,7 @@ struct Muted(Arc<dyn Front>);
 
 impl Front for Muted {
     fn event(&self, event: Event) {
-        if matches!(event, Event::Stream(Stream::Stderr, _)) {
+        if matches!(event, Event::Stream(OutputStream::Stderr, _)) {
             self.0.event(event);
         }
     }

@@ -11,8 +11,8 @@ use trialbook::error::{Error, ErrorKind};
 use crate::{
     cell::{
         engine::Running,
-        failure::{Failure, FailureKind},
-        front::{Event, Front, Stream},
+        failure::{CellFailure, FailureKind},
+        front::{Event, Front, OutputStream},
     },
     toolchain::GroupId,
 };
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// When it does not end with success, is interrupted, or there is no shell.
-pub(crate) fn run(line: &str, running: &Running, front: &dyn Front) -> Result<(), Failure> {
+pub(crate) fn run(line: &str, running: &Running, front: &dyn Front) -> Result<(), CellFailure> {
     let cannot = |source: std::io::Error| {
         Error::new(ErrorKind::Unavailable, format!("cannot run `{line}`")).with_source(source)
     };
@@ -30,8 +30,9 @@ pub(crate) fn run(line: &str, running: &Running, front: &dyn Front) -> Result<()
     let (mut process, group) = GroupId::spawn(&mut command).map_err(cannot)?;
     let _part = running.group(group);
     let (sender, written) = mpsc::channel();
-    let stdout = process.stdout.take().map(|pipe| follow(pipe, Stream::Stdout, sender.clone()));
-    let stderr = process.stderr.take().map(|pipe| follow(pipe, Stream::Stderr, sender));
+    let stdout =
+        process.stdout.take().map(|pipe| follow(pipe, OutputStream::Stdout, sender.clone()));
+    let stderr = process.stderr.take().map(|pipe| follow(pipe, OutputStream::Stderr, sender));
     for (stream, bytes) in written {
         front.event(Event::Stream(stream, bytes));
     }
@@ -42,18 +43,18 @@ pub(crate) fn run(line: &str, running: &Running, front: &dyn Front) -> Result<()
     let status = process.wait().map_err(cannot)?;
     if running.is_interrupted() {
         let message = format!("interrupted; `{line}` was ended");
-        return Err(Failure::new(FailureKind::Interrupted, "interrupted", message));
+        return Err(CellFailure::new(FailureKind::Interrupted, "interrupted", message));
     }
     if status.success() {
         return Ok(());
     }
-    Err(Failure::new(FailureKind::Error, "shell", format!("`{line}` ended with {status}")))
+    Err(CellFailure::new(FailureKind::Error, "shell", format!("`{line}` ended with {status}")))
 }
 
 fn follow(
     mut pipe: impl Read + Send + 'static,
-    stream: Stream,
-    to: mpsc::Sender<(Stream, Vec<u8>)>,
+    stream: OutputStream,
+    to: mpsc::Sender<(OutputStream, Vec<u8>)>,
 ) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let mut buffer = vec![0; 16 * 1024];

@@ -9,7 +9,7 @@ use super::evcxr;
 
 /// A command that the parser does not know, because only who runs cells can do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Verb {
+pub(crate) struct SessionVerb {
     /// Its name, without the colon.
     pub(crate) name: &'static str,
     /// The form of its arguments.
@@ -19,7 +19,7 @@ pub(crate) struct Verb {
 }
 
 /// The commands about the session.
-pub(crate) fn of_session() -> impl Iterator<Item = Verb> {
+pub(crate) fn of_session() -> impl Iterator<Item = SessionVerb> {
     [
         ("help", "[COMMAND]", "List the commands, or explain one"),
         ("who", "", "List the variables with their types"),
@@ -28,16 +28,16 @@ pub(crate) fn of_session() -> impl Iterator<Item = Verb> {
         ("save", "FILE.ipynb|.rs|.tb [--force]", "Write the session into a file"),
     ]
     .into_iter()
-    .map(|(name, form, about)| Verb { name, form, about })
+    .map(|(name, form, about)| SessionVerb { name, form, about })
 }
 
 /// The commands about the session, then evcxr's; a name that both have is told once.
-pub(crate) fn beside() -> impl Iterator<Item = Verb> {
+pub(crate) fn beside() -> impl Iterator<Item = SessionVerb> {
     let is_new = |name: &str| !of_session().any(|verb| verb.name == name);
-    let of_evcxr = evcxr::COMMANDS
-        .iter()
-        .filter(move |command| is_new(command.name))
-        .map(|command| Verb { name: command.name, form: command.arguments, about: command.help });
+    let of_evcxr =
+        evcxr::COMMANDS.iter().filter(move |command| is_new(command.name)).map(|command| {
+            SessionVerb { name: command.name, form: command.arguments, about: command.help }
+        });
     of_session().chain(of_evcxr)
 }
 

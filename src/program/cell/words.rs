@@ -19,14 +19,14 @@ pub(crate) struct Word {
 
 /// The words of a line, and whether the last one still waits for its end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Words {
+pub(crate) struct LineWords {
     /// In the order they stand.
     pub(crate) words: Vec<Word>,
     /// The quote that nothing closes.
     pub(crate) open: Option<char>,
 }
 
-impl Words {
+impl LineWords {
     /// Cuts `line`. A text in single quotes is taken as it stands; in double quotes a backslash
     /// keeps `"` and `\`; outside, it keeps any character, and a newline behind it is a blank.
     pub(crate) fn of(line: &str) -> Self {
@@ -70,7 +70,7 @@ impl Words {
 /// # Errors
 /// When nothing stands on the line, or a quote is not closed.
 pub(crate) fn words(line: &str, takes_value: impl Fn(&str) -> bool) -> Result<Vec<String>> {
-    let found = Words::of(line);
+    let found = LineWords::of(line);
     if found.words.first().is_some_and(|first| first.text == "sql") {
         let query = query_start(line, &found.words, takes_value);
         let is_bare = !line[query..].starts_with(['"', '\'']);
@@ -174,7 +174,7 @@ mod tests {
         #[test]
         fn quoted_words_come_back(words in proptest::collection::vec(any::<String>(), 1..6)) {
             let line: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-            let found = Words::of(&line.join(" "));
+            let found = LineWords::of(&line.join(" "));
             let found: Vec<String> = found.words.into_iter().map(|word| word.text).collect();
             prop_assert_eq!(found, words);
         }
@@ -189,7 +189,7 @@ mod tests {
 
         #[test]
         fn words_lie_in_order_within_any_line(line in ".{0,80}") {
-            let found = Words::of(&line);
+            let found = LineWords::of(&line);
             let mut end = 0;
             for word in &found.words {
                 prop_assert!(word.start >= end && word.end > word.start && word.end <= line.len());

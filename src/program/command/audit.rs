@@ -11,7 +11,7 @@ use trialbook::{
     registry::{AuditAction, AuditEvent, AuditQuery},
 };
 
-use super::{Session, moment::Moment};
+use super::{Session, moment::TimeArgument};
 
 /// `audit --limit 20 --since 7d`
 #[derive(Debug, Clone, Args)]
@@ -21,7 +21,7 @@ pub struct Audit {
     limit: usize,
     /// Only from then on: a date (2026-11-21) or so long ago (7d, 12h)
     #[arg(long, value_name = "WHEN")]
-    since: Option<Moment>,
+    since: Option<TimeArgument>,
 }
 
 impl Audit {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use trialbook::{
-    data::{AddRequest, Dataset, KeepColumns, Source},
+    data::{AddRequest, Dataset, DatasetSource, KeepColumns},
     error::{Error, Result},
     output::Output,
 };
@@ -20,26 +20,26 @@ use super::{
 #[derive(Debug, Clone, Subcommand)]
 pub enum Data {
     /// Add a dataset: an aclImdb folder, or a CSV, TSV, JSONL, Parquet or Arrow file
-    Add(Box<Add>),
+    Add(Box<AddDataset>),
     /// Make the built-in sample: 2,000 train and 1,000 test reviews
-    Sample(Sample),
+    Sample(AddSample),
     /// List datasets
     List,
     /// Show a dataset: splits, classes, fingerprints
-    Show(Named),
+    Show(DatasetName),
     /// Show the first examples of a dataset or of one split
-    Head(Head),
+    Head(HeadCommand),
     /// Count the values of a column, of a dataset or of one split
     Counts(Counts),
     /// Describe a dataset: balance, lengths, telling words, duplicates, overlap
-    Describe(Named),
+    Describe(DatasetName),
     /// Remove a dataset from the store; runs and models that used it stay
-    Remove(Named),
+    Remove(DatasetName),
 }
 
 /// A new dataset.
 #[derive(Debug, Clone, Args)]
-pub struct Add {
+pub struct AddDataset {
     /// The name to give it
     name: String,
     /// A file, which is split into train and test, or a folder with both. Several files: a folder,
@@ -86,7 +86,7 @@ pub struct Add {
 
 /// The built-in sample.
 #[derive(Debug, Clone, Args)]
-pub struct Sample {
+pub struct AddSample {
     /// The name to give it
     #[arg(default_value = "sample")]
     name: String,
@@ -94,14 +94,14 @@ pub struct Sample {
 
 /// One dataset.
 #[derive(Debug, Clone, Args)]
-pub struct Named {
+pub struct DatasetName {
     /// The dataset
     name: String,
 }
 
 /// The first examples.
 #[derive(Debug, Clone, Args)]
-pub struct Head {
+pub struct HeadCommand {
     /// The dataset, or one split of it: NAME.train
     name: String,
     #[command(flatten)]
@@ -131,7 +131,8 @@ impl Data {
         match self {
             Self::Add(add) => add.run(session),
             Self::Sample(sample) => {
-                let request = AddRequest::new(Source::Sample { seed: AddRequest::DEFAULT_SEED });
+                let request =
+                    AddRequest::new(DatasetSource::Sample { seed: AddRequest::DEFAULT_SEED });
                 Ok(datasets.add(&sample.name, &request, &session.monitor)?.to_output())
             }
             Self::List => Ok(Dataset::list_output(&datasets.list()?)),
@@ -153,12 +154,12 @@ impl Data {
     }
 }
 
-impl Add {
+impl AddDataset {
     fn run(&self, session: &Session) -> Result<Output> {
         let source = match (&self.path, &self.train, &self.test) {
-            (Some(path), _, _) => Source::Path(path.clone()),
+            (Some(path), _, _) => DatasetSource::Path(path.clone()),
             (None, Some(train), Some(test)) => {
-                Source::Pair { train: train.clone(), test: test.clone() }
+                DatasetSource::Pair { train: train.clone(), test: test.clone() }
             }
             _ => {
                 return Err(Error::invalid("no data to add")

@@ -37,7 +37,7 @@ impl Demo {
     pub(super) fn run(&self, session: &Session, typed: Typed) -> Result<Output> {
         let clock = Instant::now();
         let store = fresh_store(session.book.store().root())?;
-        let mut walk = Walk::new(session, &store, typed);
+        let mut walk = DemoWalk::new(session, &store, typed);
 
         let dir = store.root().display();
         walk.show(format!("the demo's store is {dir}: repeat any command with --store {dir}"))?;
@@ -116,14 +116,14 @@ fn fresh_store(root: &Path) -> Result<Store> {
 }
 
 /// The commands so far, shown as they run.
-struct Walk<'a> {
+struct DemoWalk<'a> {
     front: &'a Session,
     session: Session,
     typed: Typed,
     steps: Table,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> DemoWalk<'a> {
     fn new(front: &'a Session, store: &Store, typed: Typed) -> Self {
         let steps =
             Table::new([("step", Align::Left), ("command", Align::Left), ("took", Align::Right)]);

@@ -14,7 +14,7 @@ use trialbook::{
     registry::{MadeKey, NewKey, Registry, Scope},
 };
 
-use super::{Session, moment::Moment};
+use super::{Session, moment::TimeArgument};
 
 /// The verbs on API keys.
 #[derive(Debug, Clone, Subcommand)]
@@ -22,7 +22,7 @@ pub enum Keys {
     /// Make a key and show it once: the store keeps only its hash
     ///
     /// With the first key, the servers of this store begin to ask for one, within 2 seconds.
-    Add(Add),
+    Add(AddKey),
     /// List the keys, also those that are revoked or expired
     List,
     /// Take a key back: running servers refuse it within 2 seconds
@@ -31,7 +31,7 @@ pub enum Keys {
 
 /// `keys add web-shop --expires 90d`
 #[derive(Debug, Clone, Args)]
-pub struct Add {
+pub struct AddKey {
     /// A name for the key, a plain word; each name can be used once
     name: String,
     /// The rights of the key: predict (predictions, and facts about the model) or admin
@@ -40,7 +40,7 @@ pub struct Add {
     scope: Scope,
     /// The end of the key: a date (2027-01-31) or a duration (90d, 12h); without it, never
     #[arg(long, value_name = "WHEN")]
-    expires: Option<Moment>,
+    expires: Option<TimeArgument>,
 }
 
 /// `keys revoke web-shop`
@@ -72,7 +72,7 @@ impl Keys {
     }
 }
 
-impl Add {
+impl AddKey {
     fn run(&self, registry: &Registry) -> Result<Output> {
         let expires_ms = self.expires.map(|moment| moment.after(now_ms()));
         let new = NewKey { name: self.name.clone(), scope: self.scope, expires_ms };

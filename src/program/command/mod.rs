@@ -69,7 +69,7 @@ pub enum Command {
     Keys(keys::Keys),
     /// Show what servers predicted, from their log
     #[command(subcommand)]
-    Monitor(monitor::Monitor),
+    Monitor(monitor::MonitorCommand),
     /// List who promoted, overruled, deleted, restored and made keys, newest first
     Audit(audit::Audit),
     /// Compile the lifecycle into a Kubeflow pipeline
@@ -151,7 +151,7 @@ struct Line {
 
 /// The request of a line.
 #[derive(Debug, Clone)]
-pub enum Request {
+pub enum CommandRequest {
     /// To run a command.
     Run {
         /// The command.
@@ -167,11 +167,11 @@ pub enum Request {
 ///
 /// # Errors
 /// When they spell no command, with the parser's own explanation.
-pub fn request(words: &[&str]) -> Result<Request> {
+pub fn request(words: &[&str]) -> Result<CommandRequest> {
     match Line::try_parse_from(words) {
-        Ok(line) => Ok(Request::Run { command: line.command, json: line.json }),
+        Ok(line) => Ok(CommandRequest::Run { command: line.command, json: line.json }),
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
-            Ok(Request::Help(as_typed(&error.to_string())))
+            Ok(CommandRequest::Help(as_typed(&error.to_string())))
         }
         Err(error) => {
             let refused = Error::invalid(as_typed(&error.to_string()));
@@ -195,8 +195,8 @@ pub(crate) fn hint_of(error: &clap::Error) -> Option<&Hint> {
 /// As [`request`], and when they ask for help.
 pub fn parse(words: &[&str]) -> Result<Command> {
     match request(words)? {
-        Request::Run { command, .. } => Ok(command),
-        Request::Help(_) => Err(Error::invalid(format!("{words:?} asks for help"))),
+        CommandRequest::Run { command, .. } => Ok(command),
+        CommandRequest::Help(_) => Err(Error::invalid(format!("{words:?} asks for help"))),
     }
 }
 
@@ -229,14 +229,16 @@ mod tests {
 
     #[test]
     fn a_line_may_ask_for_help_or_for_json() {
-        let Ok(Request::Help(help)) = request(&["train", "tfidf", "--help"]) else {
+        let Ok(CommandRequest::Help(help)) = request(&["train", "tfidf", "--help"]) else {
             panic!("--help is no command to run")
         };
         assert!(help.contains("Usage: :train tfidf [OPTIONS] --data <NAME>"), "{help}");
         for (words, expected) in
             [(&["data", "list", "--json"][..], true), (&["data", "list"], false)]
         {
-            assert!(matches!(request(words), Ok(Request::Run { json, .. }) if json == expected));
+            assert!(
+                matches!(request(words), Ok(CommandRequest::Run { json, .. }) if json == expected)
+            );
         }
     }
 

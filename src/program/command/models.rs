@@ -25,7 +25,7 @@ pub enum Models {
     /// List registered models
     List,
     /// Show a model with its versions, or one version
-    Show(Show),
+    Show(ShowModel),
     /// Set or remove a tag of a model or of one version
     Tag(Tag),
     /// Give a version an alias, NAME@alias, or remove the alias
@@ -33,14 +33,14 @@ pub enum Models {
     /// Delete a version, or a model with all its versions
     Delete(Delete),
     /// Register a Hugging Face checkpoint (a DistilBERT with a classifier) as a new version
-    Import(Import),
+    Import(ImportModel),
     /// Write a version's files into a folder; Transformers can open those of a distilbert
     Export(Export),
 }
 
 /// A model or a version.
 #[derive(Debug, Clone, Args)]
-pub struct Show {
+pub struct ShowModel {
     #[arg(help = model_forms!(""))]
     reference: String,
     #[arg(value_parser = version_word, help = version_forms!(""))]
@@ -82,7 +82,7 @@ pub struct Delete {
 
 /// `models import DIR --name SentimentClassifier --data imdb`
 #[derive(Debug, Clone, Args)]
-pub struct Import {
+pub struct ImportModel {
     /// The folder with config.json, with model.safetensors or pytorch_model.bin, and with
     /// tokenizer.json or vocab.txt; or a folder models--ORG--NAME of the hub's cache
     #[arg(value_name = "DIR")]
@@ -196,7 +196,7 @@ fn aliases(model: &RegisteredModel) -> String {
     aliases.join(", ")
 }
 
-impl Show {
+impl ShowModel {
     fn run(&self, session: &Session) -> Result<Output> {
         let registry = session.book.registry()?;
         let reference = named::reference(session, &self.reference, self.version.as_ref())?;
@@ -279,7 +279,7 @@ impl Alias {
     }
 }
 
-impl Import {
+impl ImportModel {
     fn run(&self, session: &Session) -> Result<Output> {
         let request = ImportRequest {
             folder: self.folder.clone(),

@@ -7,14 +7,14 @@ use trialbook::error::{Error, Result};
 
 /// `2027-01-31` (when that day begins, in UTC) or a duration: `90d`, `12h`, `30m`, `45s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum TimeArgument {
     /// Milliseconds since the Unix epoch.
     At(i64),
     /// Milliseconds from now.
     Away(i64),
 }
 
-impl Moment {
+impl TimeArgument {
     /// Milliseconds since the Unix epoch, a duration counted on from `now_ms`.
     pub(super) fn after(self, now_ms: i64) -> i64 {
         match self {
@@ -32,7 +32,7 @@ impl Moment {
     }
 }
 
-impl FromStr for Moment {
+impl FromStr for TimeArgument {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -43,9 +43,9 @@ impl FromStr for Moment {
     }
 }
 
-fn parse(text: &str) -> Option<Moment> {
+fn parse(text: &str) -> Option<TimeArgument> {
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return Some(Moment::At(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()));
+        return Some(TimeArgument::At(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()));
     }
     let unit = text.chars().last()?;
     let unit_s = match unit {
@@ -56,7 +56,7 @@ fn parse(text: &str) -> Option<Moment> {
         _ => return None,
     };
     let number: u32 = text[..text.len() - unit.len_utf8()].parse().ok()?;
-    (number > 0).then(|| Moment::Away(i64::from(number) * unit_s * 1_000))
+    (number > 0).then(|| TimeArgument::Away(i64::from(number) * unit_s * 1_000))
 }
 
 #[cfg(test)]
@@ -66,11 +66,11 @@ mod tests {
     #[test]
     fn a_moment_is_a_date_or_a_duration() {
         for (text, expected) in [
-            ("1970-01-02", Some(Moment::At(86_400_000))),
-            ("90d", Some(Moment::Away(90 * 86_400_000))),
-            ("12h", Some(Moment::Away(12 * 3_600_000))),
-            ("30m", Some(Moment::Away(1_800_000))),
-            ("45s", Some(Moment::Away(45_000))),
+            ("1970-01-02", Some(TimeArgument::At(86_400_000))),
+            ("90d", Some(TimeArgument::Away(90 * 86_400_000))),
+            ("12h", Some(TimeArgument::Away(12 * 3_600_000))),
+            ("30m", Some(TimeArgument::Away(1_800_000))),
+            ("45s", Some(TimeArgument::Away(45_000))),
             ("0d", None),
             ("-1d", None),
             ("d", None),
@@ -80,9 +80,9 @@ mod tests {
             ("2027-13-01", None),
             ("", None),
         ] {
-            assert_eq!(text.parse::<Moment>().ok(), expected, "{text:?}");
+            assert_eq!(text.parse::<TimeArgument>().ok(), expected, "{text:?}");
         }
-        assert_eq!((Moment::Away(5).after(10), Moment::Away(5).before(10)), (15, 5));
-        assert_eq!((Moment::At(5).after(10), Moment::At(5).before(10)), (5, 5));
+        assert_eq!((TimeArgument::Away(5).after(10), TimeArgument::Away(5).before(10)), (15, 5));
+        assert_eq!((TimeArgument::At(5).after(10), TimeArgument::At(5).before(10)), (5, 5));
     }
 }

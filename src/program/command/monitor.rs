@@ -11,11 +11,11 @@ use trialbook::{
     output::{Align, Output, Table},
 };
 
-use super::{Session, moment::Moment};
+use super::{Session, moment::TimeArgument};
 
 /// The verbs on what was served.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Monitor {
+pub enum MonitorCommand {
     /// Count the logged predictions of each model, by label and version, with confidence and latency
     Stats(Stats),
 }
@@ -25,13 +25,13 @@ pub enum Monitor {
 pub struct Stats {
     /// Only those since then: so long ago (7d, 12h; a bare number is hours) or a date (2026-11-21)
     #[arg(long, value_name = "WHEN", value_parser = moment)]
-    last: Option<Moment>,
+    last: Option<TimeArgument>,
     /// Only those of this registered model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
 }
 
-impl Monitor {
+impl MonitorCommand {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let Self::Stats(stats) = self;
         stats.run(session)
@@ -102,9 +102,9 @@ fn table(stats: &PredictionStats) -> Table {
 }
 
 /// A moment, or hours without a unit, as this option took them first.
-fn moment(text: &str) -> Result<Moment> {
+fn moment(text: &str) -> Result<TimeArgument> {
     match text.parse::<f64>() {
-        Ok(hours) if hours > 0.0 && hours < 1e6 => Ok(Moment::Away((hours * 3.6e6) as i64)),
+        Ok(hours) if hours > 0.0 && hours < 1e6 => Ok(TimeArgument::Away((hours * 3.6e6) as i64)),
         _ => text.parse(),
     }
 }
@@ -116,10 +116,10 @@ mod tests {
     #[test]
     fn a_bare_number_is_hours() {
         for (text, expected) in [
-            ("24", Some(Moment::Away(24 * 3_600_000))),
-            ("0.5", Some(Moment::Away(1_800_000))),
-            ("7d", Some(Moment::Away(7 * 86_400_000))),
-            ("1970-01-02", Some(Moment::At(86_400_000))),
+            ("24", Some(TimeArgument::Away(24 * 3_600_000))),
+            ("0.5", Some(TimeArgument::Away(1_800_000))),
+            ("7d", Some(TimeArgument::Away(7 * 86_400_000))),
+            ("1970-01-02", Some(TimeArgument::At(86_400_000))),
             ("0", None),
             ("-3", None),
             ("NaN", None),

@@ -7,7 +7,7 @@ use serde_json::json;
 use trialbook::{error::Result, output::Output, store::write_atomically};
 
 use super::Session;
-use crate::pipeline::Spec;
+use crate::pipeline::PipelineSpec;
 
 /// The verbs on pipelines.
 #[derive(Debug, Clone, Subcommand)]
@@ -37,7 +37,7 @@ impl Pipeline {
 
 impl Compile {
     fn run(&self) -> Result<Output> {
-        let spec = Spec::compile(&self.image)?;
+        let spec = PipelineSpec::compile(&self.image)?;
         let yaml = spec.to_yaml();
         let said = match &self.out {
             Some(file) => {
@@ -45,7 +45,7 @@ impl Compile {
                 format!(
                     "wrote {}: {}, each in {}",
                     file.display(),
-                    Spec::steps().join(" → "),
+                    PipelineSpec::steps().join(" → "),
                     self.image
                 )
             }
@@ -54,7 +54,7 @@ impl Compile {
         Ok(Output::new(json!({
             "image": self.image,
             "file": self.out,
-            "steps": Spec::steps(),
+            "steps": PipelineSpec::steps(),
             "pipeline_spec": spec.pipeline,
             "platform_spec": spec.platform,
         }))

@@ -42,7 +42,7 @@ pub struct Plot {
     of: Vec<String>,
     /// The form of the columns' chart; without it their types decide
     #[arg(long, value_enum)]
-    kind: Option<Kind>,
+    kind: Option<ChartKind>,
     /// Draw each value of this column apart, at most the 6 most frequent ones
     #[arg(long, value_name = "COLUMN")]
     by: Option<String>,
@@ -58,7 +58,7 @@ pub struct Plot {
 
 /// The form of the columns' chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum ChartKind {
     /// A histogram of one column
     Hist,
     /// Bars: the first column has their names, the others their heights; of one column, how often
@@ -310,7 +310,7 @@ impl Plot {
 }
 
 /// The chart of `columns`: as asked for, or as what they hold suggests.
-fn chart(plotter: Plotter<'_>, columns: &[&str], kind: Option<Kind>) -> Result<Chart> {
+fn chart(plotter: Plotter<'_>, columns: &[&str], kind: Option<ChartKind>) -> Result<Chart> {
     let [first, others @ ..] = columns else {
         // Asking for nothing names what there is.
         return plotter.hist("").map_err(|error| {
@@ -320,22 +320,22 @@ fn chart(plotter: Plotter<'_>, columns: &[&str], kind: Option<Kind>) -> Result<C
     };
     let kind = match (kind, others, plotter.is_numeric(first)?) {
         (Some(kind), _, _) => kind,
-        (None, [], true) => Kind::Hist,
-        (None, [_], true) => Kind::Scatter,
-        (None, _, true) => Kind::Line,
-        (None, _, false) => Kind::Bar,
+        (None, [], true) => ChartKind::Hist,
+        (None, [_], true) => ChartKind::Scatter,
+        (None, _, true) => ChartKind::Line,
+        (None, _, false) => ChartKind::Bar,
     };
     match (kind, others) {
-        (Kind::Hist, []) => plotter.hist(first),
-        (Kind::Bar, []) => plotter.count(first),
-        (Kind::Bar, heights) => plotter.bars(first, heights),
-        (Kind::Line, ys) => plotter.lines(first, ys),
-        (Kind::Scatter, [y]) => plotter.scatter(first, y),
-        (Kind::Hist, _) => {
+        (ChartKind::Hist, []) => plotter.hist(first),
+        (ChartKind::Bar, []) => plotter.count(first),
+        (ChartKind::Bar, heights) => plotter.bars(first, heights),
+        (ChartKind::Line, ys) => plotter.lines(first, ys),
+        (ChartKind::Scatter, [y]) => plotter.scatter(first, y),
+        (ChartKind::Hist, _) => {
             Err(Error::invalid(format!("a histogram of {} columns: expected one", columns.len()))
                 .with_hint("name one column, or choose --kind scatter, line or bar"))
         }
-        (Kind::Scatter, _) => Err(Error::invalid(format!(
+        (ChartKind::Scatter, _) => Err(Error::invalid(format!(
             "a scatter plot of {} columns: expected two",
             columns.len()
         ))

@@ -11,7 +11,7 @@ use trialbook::{
 };
 
 use super::Session;
-use crate::toolchain::{self, Help, Lookup, Made, Need, Profile, Toolchain};
+use crate::toolchain::{self, BuildProfile, Help, Lookup, Need, PreludeOrigin, RustToolchain};
 
 /// The command that repairs a prelude that is stale or missing.
 const REPAIR: &str = "prelude build";
@@ -30,7 +30,7 @@ pub enum Prelude {
 pub struct Build {
     /// The level of optimisation [default: as this program is]
     #[arg(long)]
-    profile: Option<Profile>,
+    profile: Option<BuildProfile>,
     /// Build even where a fresh one is there
     #[arg(long)]
     force: bool,
@@ -47,13 +47,13 @@ impl Prelude {
 
 impl Build {
     fn run(&self, session: &Session) -> Result<Output> {
-        let toolchain = Toolchain::detect()?;
-        let profile = self.profile.unwrap_or_else(Profile::of_this_program);
+        let toolchain = RustToolchain::detect()?;
+        let profile = self.profile.unwrap_or_else(BuildProfile::of_this_program);
         let need = if self.force { Need::New } else { Need::Fresh };
-        let made = toolchain::Prelude::make(&toolchain, profile, need, &session.monitor)?;
+        let made = toolchain::InstalledPrelude::make(&toolchain, profile, need, &session.monitor)?;
         let (prelude, is_new) = match made {
-            Made::Built(prelude) => (prelude, true),
-            Made::Found(prelude) => (prelude, false),
+            PreludeOrigin::Built(prelude) => (prelude, true),
+            PreludeOrigin::Found(prelude) => (prelude, false),
         };
         let said = if is_new {
             format!(
@@ -81,14 +81,14 @@ impl Build {
 
 fn status() -> Output {
     let mut table = Table::new([("prelude", Align::Left), ("", Align::Left)]);
-    let folder = toolchain::Prelude::folder();
-    let toolchain = match Toolchain::detect() {
+    let folder = toolchain::InstalledPrelude::folder();
+    let toolchain = match RustToolchain::detect() {
         Ok(toolchain) => toolchain,
         Err(error) => return without_compiler(table, &error),
     };
     table.push(["compiler", &toolchain.describe()]);
     table.push(["", &toolchain.rustc.display().to_string()]);
-    let (state, said, prelude, changed) = match toolchain::Prelude::find(&toolchain) {
+    let (state, said, prelude, changed) = match toolchain::InstalledPrelude::find(&toolchain) {
         Lookup::Fresh(prelude) => ("fresh", Hint::from("fresh"), Some(prelude), None),
         Lookup::Stale { prelude, changed } => {
             let said = Hint::from(format!("stale: {} has changed since; run ", changed.display()));
@@ -100,7 +100,7 @@ fn status() -> Output {
             ("missing", said, None, None)
         }
     };
-    let is_being_built = toolchain::Prelude::is_being_built();
+    let is_being_built = toolchain::InstalledPrelude::is_being_built();
     let said = match (state, is_being_built) {
         ("missing", true) => "missing: another process builds it now".into(),
         (_, true) => said.say("; another process builds a new one now"),
@@ -123,7 +123,7 @@ fn status() -> Output {
             ),
         ]);
     }
-    let help = prelude.as_ref().map(toolchain::Prelude::help);
+    let help = prelude.as_ref().map(toolchain::InstalledPrelude::help);
     let completion = match &help {
         None => None,
         Some(Help::Ready) => Some(("ready", Hint::from("ready"))),

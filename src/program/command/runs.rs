@@ -24,7 +24,7 @@ pub enum Runs {
     /// That is the test split, the rows held out by --validation-size (then accuracy and f1 are
     /// validation_accuracy and validation_f1), one fold of a cross-validation, or the mean of its
     /// folds.
-    List(List),
+    List(ListRuns),
     /// Show one run: params, metrics, tags, artifacts
     Show(One),
     /// Put params and metrics of several runs side by side
@@ -37,7 +37,7 @@ pub enum Runs {
 
 /// A choice of runs, and their order.
 #[derive(Debug, Clone, Args)]
-pub struct List {
+pub struct ListRuns {
     /// Only runs that fit, such as "metrics.f1 > 0.85 and params.model = 'tfidf'"
     #[arg(long, value_name = "FILTER")]
     filter: Option<String>,
@@ -100,7 +100,7 @@ impl Runs {
     }
 }
 
-impl List {
+impl ListRuns {
     fn run(&self, registry: &Registry) -> Result<Output> {
         let experiment_ids = match &self.experiment {
             Some(name) => vec![registry.find_experiment(name)?.experiment_id],

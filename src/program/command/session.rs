@@ -18,7 +18,7 @@ pub enum Interim {
 }
 
 /// The part of a front end that takes interim outputs.
-type Show = dyn Fn(&Output, Interim) -> Result<()> + Send + Sync;
+type InterimSink = dyn Fn(&Output, Interim) -> Result<()> + Send + Sync;
 
 /// Servers that were started in a session and go on beside its cells. They stop with the last clone.
 #[derive(Clone, Default)]
@@ -44,7 +44,7 @@ pub struct Session {
     pub monitor: Monitor,
     /// The place for servers that outlive their command; `None` where nothing goes on after it.
     pub servers: Option<Servers>,
-    show: Box<Show>,
+    show: Box<InterimSink>,
 }
 
 impl Session {

@@ -48,13 +48,13 @@ pub struct Train {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Model {
     /// TF-IDF and logistic regression: the baseline
-    Tfidf(Box<tfidf::Tfidf>),
+    Tfidf(Box<tfidf::TrainTfidf>),
     /// The mean of word embeddings and two dense layers
     Avgnet(Box<neural::Avgnet>),
     /// Convolutions over word embeddings and the maximum over time
-    Cnn(Box<neural::Cnn>),
+    Cnn(Box<neural::TrainCnn>),
     /// A bidirectional LSTM over word embeddings
-    Lstm(Box<neural::Lstm>),
+    Lstm(Box<neural::TrainLstm>),
     /// A transformer encoder: fine-tunes a Hugging Face checkpoint of a DistilBERT or BERT
     Distilbert(Box<neural::Distilbert>),
 }
@@ -71,7 +71,7 @@ impl Train {
 
 impl Model {
     fn run(&self, session: &Session) -> Result<Output> {
-        let neural = |architecture: &dyn neural::Architecture| {
+        let neural = |architecture: &dyn neural::NetArguments| {
             let (common, config) = architecture.parts()?;
             common.run(session, &config)
         };

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{
-    message::Request,
-    past::HistoryQuery,
+    history::HistoryQuery,
+    message::JupyterRequest,
     position::{byte_of, position_of},
 };
 use crate::cell::{Assistant, Completeness, CompletionKind, History};
@@ -27,7 +27,7 @@ pub(super) struct Assistance {
 
 /// A cell and a place in it.
 #[derive(Deserialize)]
-struct Place {
+struct CursorContent {
     code: String,
     /// In characters; the end where it is left out.
     cursor_pos: Option<usize>,
@@ -36,7 +36,7 @@ struct Place {
 }
 
 #[derive(Deserialize)]
-struct Code {
+struct CodeContent {
     code: String,
 }
 
@@ -44,8 +44,8 @@ impl Assistance {
     /// Answers requests with `reply` until the other end of `requests` is gone.
     pub(super) fn run(
         &self,
-        requests: &mpsc::Receiver<Arc<Request>>,
-        reply: impl Fn(&Arc<Request>, Result<Value>),
+        requests: &mpsc::Receiver<Arc<JupyterRequest>>,
+        reply: impl Fn(&Arc<JupyterRequest>, Result<Value>),
     ) {
         for request in requests {
             // rust-analyzer may panic on code that nobody has written before.
@@ -59,7 +59,7 @@ impl Assistance {
         }
     }
 
-    fn answer(&self, request: &Request) -> Result<Value> {
+    fn answer(&self, request: &JupyterRequest) -> Result<Value> {
         match request.kind() {
             "complete_request" => self.complete(&request.content()?),
             "inspect_request" => self.inspect(&request.content()?),
@@ -67,7 +67,7 @@ impl Assistance {
         }
     }
 
-    fn complete(&self, place: &Place) -> Result<Value> {
+    fn complete(&self, place: &CursorContent) -> Result<Value> {
         let found = self.assistant.complete(&place.code, place.byte());
         let (start, end) =
             (position_of(&place.code, found.start), position_of(&place.code, found.end));
@@ -92,7 +92,7 @@ impl Assistance {
         }))
     }
 
-    fn inspect(&self, place: &Place) -> Result<Value> {
+    fn inspect(&self, place: &CursorContent) -> Result<Value> {
         let detail = place.detail_level.unwrap_or(0);
         let found = self.assistant.inspect(&place.code, place.byte(), detail);
         let is_found = found.is_some();
@@ -109,7 +109,7 @@ impl Assistance {
     }
 }
 
-impl Place {
+impl CursorContent {
     fn byte(&self) -> usize {
         self.cursor_pos.map_or(self.code.len(), |position| byte_of(&self.code, position))
     }
@@ -119,8 +119,11 @@ impl Place {
 ///
 /// # Errors
 /// When the request has no code.
-pub(super) fn completeness(assistant: &Assistant, request: &Request) -> Result<IsCompleteReply> {
-    let Code { code } = request.content()?;
+pub(super) fn completeness(
+    assistant: &Assistant,
+    request: &JupyterRequest,
+) -> Result<IsCompleteReply> {
+    let CodeContent { code } = request.content()?;
     Ok(match assistant.completeness(&code) {
         Completeness::Complete => IsCompleteReply::complete(),
         Completeness::Incomplete { indent } => IsCompleteReply::incomplete(indent),

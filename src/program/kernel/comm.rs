@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use trialbook::error::Result;
 
-use super::message::Request;
+use super::message::JupyterRequest;
 
 /// Sends data and binary buffers back as they came: shows whether all that lies between a front end
 /// and the kernel carries them.
@@ -23,7 +23,7 @@ pub(super) struct Comms {
 
 /// The fields that matter of the three comm messages and of `comm_info_request`.
 #[derive(Deserialize)]
-struct Content {
+struct CommContent {
     #[serde(default)]
     comm_id: String,
     #[serde(default)]
@@ -37,8 +37,8 @@ impl Comms {
     ///
     /// # Errors
     /// When the message is not what it has to be.
-    pub(super) fn open(&mut self, request: &Request) -> Result<Option<JupyterMessage>> {
-        let Content { comm_id, target_name, .. } = request.content()?;
+    pub(super) fn open(&mut self, request: &JupyterRequest) -> Result<Option<JupyterMessage>> {
+        let CommContent { comm_id, target_name, .. } = request.content()?;
         match target_name {
             Some(target) if target == ECHO => {
                 self.open.insert(comm_id, target);
@@ -59,8 +59,8 @@ impl Comms {
     ///
     /// # Errors
     /// When the message is not what it has to be.
-    pub(super) fn message(&self, request: &Request) -> Result<Option<JupyterMessage>> {
-        let Content { comm_id, data, .. } = request.content()?;
+    pub(super) fn message(&self, request: &JupyterRequest) -> Result<Option<JupyterMessage>> {
+        let CommContent { comm_id, data, .. } = request.content()?;
         if !self.open.contains_key(&comm_id) {
             tracing::debug!("a message to a comm that is not open was ignored");
             return Ok(None);
@@ -74,8 +74,8 @@ impl Comms {
     ///
     /// # Errors
     /// When the message is not what it has to be.
-    pub(super) fn close(&mut self, request: &Request) -> Result<()> {
-        let Content { comm_id, .. } = request.content()?;
+    pub(super) fn close(&mut self, request: &JupyterRequest) -> Result<()> {
+        let CommContent { comm_id, .. } = request.content()?;
         self.open.remove(&comm_id);
         Ok(())
     }
@@ -84,8 +84,8 @@ impl Comms {
     ///
     /// # Errors
     /// When the message is not what it has to be.
-    pub(super) fn info(&self, request: &Request) -> Result<Value> {
-        let Content { target_name: wanted, .. } = request.content()?;
+    pub(super) fn info(&self, request: &JupyterRequest) -> Result<Value> {
+        let CommContent { target_name: wanted, .. } = request.content()?;
         let comms: Map<String, Value> = self
             .open
             .iter()

@@ -14,12 +14,12 @@ use tokio::sync::Notify;
 
 use super::{
     front::{CellFront, Manner, ValueFront},
-    message::{self, Request},
+    message::{self, JupyterRequest},
     publisher::Publisher,
     question::Questions,
     wire::Outbox,
 };
-use crate::cell::{Failure, FailureKind, Front, History, Interpreter};
+use crate::cell::{CellFailure, FailureKind, Front, History, Interpreter};
 
 /// The compiler is got ready this long after the start, so that it does not slow down the answer to
 /// the first `kernel_info_request`.
@@ -29,14 +29,14 @@ const WARM_UP_AFTER: Duration = Duration::from_millis(300);
 const ON_ITS_WAY: TimeDelta = TimeDelta::milliseconds(100);
 
 /// A cell that waits for its turn.
-pub(super) struct Job {
-    pub(super) request: Arc<Request>,
+pub(super) struct QueuedCell {
+    pub(super) request: Arc<JupyterRequest>,
     pub(super) arrived: DateTime<Utc>,
 }
 
 /// The fields of an `execute_request` that matter; what is left out is as the protocol says.
 #[derive(Debug, Deserialize)]
-struct Cell {
+struct ExecuteRequest {
     code: String,
     #[serde(default)]
     silent: bool,
@@ -72,13 +72,13 @@ pub(super) struct Current(Arc<Mutex<Turn>>);
 
 #[derive(Default)]
 struct Turn {
-    request: Option<Arc<Request>>,
+    request: Option<Arc<JupyterRequest>>,
     is_closed: bool,
 }
 
 impl Current {
     /// The request whose cell runs.
-    pub(super) fn get(&self) -> Option<Arc<Request>> {
+    pub(super) fn get(&self) -> Option<Arc<JupyterRequest>> {
         self.turn().request.clone()
     }
 
@@ -91,7 +91,7 @@ impl Current {
         self.turn().is_closed
     }
 
-    fn set(&self, request: Option<&Arc<Request>>) {
+    fn set(&self, request: Option<&Arc<JupyterRequest>>) {
         self.turn().request = request.cloned();
     }
 
@@ -117,7 +117,7 @@ impl Execution {
     }
 
     /// Runs what comes until the other end of `jobs` is gone.
-    pub(super) fn run(mut self, jobs: &mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, jobs: &mpsc::Receiver<QueuedCell>) {
         match jobs.recv_timeout(WARM_UP_AFTER) {
             Ok(job) => self.answer(&job),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -129,7 +129,7 @@ impl Execution {
         }
     }
 
-    fn answer(&mut self, job: &Job) {
+    fn answer(&mut self, job: &QueuedCell) {
         let request = &job.request;
         self.links.current.set(Some(request));
         self.links.publisher.busy(request);
@@ -137,9 +137,9 @@ impl Execution {
             // A count would have front ends show the cell as run.
             json!({"status": "aborted"})
         } else {
-            match request.content::<Cell>() {
+            match request.content::<ExecuteRequest>() {
                 Ok(cell) => self.execute(request, &cell),
-                Err(error) => self.error_reply(&Failure::from(error)),
+                Err(error) => self.error_reply(&CellFailure::from(error)),
             }
         };
         self.links.shell.send(request.reply_json(reply));
@@ -152,13 +152,13 @@ impl Execution {
 
     /// True if the kernel ends, or the job was sent before its sender could hear that a cell before
     /// it failed.
-    fn is_aborted(&self, job: &Job) -> bool {
+    fn is_aborted(&self, job: &QueuedCell) -> bool {
         let sent = job.request.header().date;
         self.links.current.is_closed()
             || self.stopped_at.is_some_and(|stopped_at| is_overtaken(stopped_at, job.arrived, sent))
     }
 
-    fn execute(&mut self, request: &Arc<Request>, cell: &Cell) -> Value {
+    fn execute(&mut self, request: &Arc<JupyterRequest>, cell: &ExecuteRequest) -> Value {
         let is_kept = cell.store_history && !cell.silent && !cell.code.trim().is_empty();
         if is_kept {
             self.n_executed += 1;
@@ -200,7 +200,7 @@ impl Execution {
     }
 
     /// A bug that panics costs its cell, not the session.
-    fn interpret(&mut self, code: &str, front: &Arc<dyn Front>) -> Result<(), Failure> {
+    fn interpret(&mut self, code: &str, front: &Arc<dyn Front>) -> Result<(), CellFailure> {
         let interpreter = &mut self.interpreter;
         catch_unwind(AssertUnwindSafe(|| interpreter.execute(code, front))).unwrap_or_else(
             |panic| {
@@ -210,7 +210,7 @@ impl Execution {
                     .or_else(|| panic.downcast_ref::<&str>().copied())
                     .unwrap_or("no message");
                 let message = format!("the command panicked: {said} (this is a bug of trialbook)");
-                Err(Failure::new(FailureKind::Panic, "panic", message))
+                Err(CellFailure::new(FailureKind::Panic, "panic", message))
             },
         )
     }
@@ -244,7 +244,7 @@ impl Execution {
         values
     }
 
-    fn error_reply(&self, failure: &Failure) -> Value {
+    fn error_reply(&self, failure: &CellFailure) -> Value {
         let mut reply = message::failure_fields(failure);
         reply.extend([
             ("status".to_owned(), "error".into()),

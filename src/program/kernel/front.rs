@@ -10,11 +10,11 @@ use trialbook::{
 };
 
 use super::{
-    message::{self, Request},
+    message::{self, JupyterRequest},
     publisher::Publisher,
     question::Questions,
 };
-use crate::cell::{DisplayProgress, Event, Front, InputRequest, document::Kept};
+use crate::cell::{DisplayProgress, Event, Front, InputRequest, document::CellOutputs};
 
 /// The rights and the manner of the running cell.
 #[derive(Debug, Clone, Copy)]
@@ -28,18 +28,18 @@ pub(super) struct Manner {
 /// The front end of one execute request.
 pub(super) struct CellFront {
     publisher: Publisher,
-    request: Arc<Request>,
+    request: Arc<JupyterRequest>,
     questions: Arc<Questions>,
     manner: Manner,
     count: usize,
     pages: Mutex<Vec<Value>>,
-    shown: Arc<Mutex<Shown>>,
+    shown: Arc<Mutex<ShownContent>>,
 }
 
 /// The content that the cell has shown so far, progress left out.
 #[derive(Default)]
-struct Shown {
-    kept: Kept,
+struct ShownContent {
+    kept: CellOutputs,
     /// Front ends were told to clear when the next thing is shown.
     is_clearing: bool,
 }
@@ -47,7 +47,7 @@ struct Shown {
 impl CellFront {
     /// The front end that sent `request`, whose cell has the number `count`.
     pub(super) fn new(
-        request: &Arc<Request>,
+        request: &Arc<JupyterRequest>,
         manner: Manner,
         count: usize,
         publisher: &Publisher,
@@ -133,7 +133,7 @@ impl Front for CellFront {
 
 /// The events that take a display away. Jupyter can only clear all that a cell has shown: the rest
 /// is shown again.
-fn withdrawn(shown: &mut Shown, id: String) -> Vec<Event> {
+fn withdrawn(shown: &mut ShownContent, id: String) -> Vec<Event> {
     let Some(rest) = shown.kept.events() else {
         return vec![Event::Update { content: Content::text(""), id }];
     };
@@ -145,7 +145,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn publish(publisher: &Publisher, request: &Arc<Request>, count: usize, event: Event) {
+fn publish(publisher: &Publisher, request: &Arc<JupyterRequest>, count: usize, event: Event) {
     let content = match event {
         Event::Stream(stream, bytes) => return publisher.print(request, stream, bytes),
         Event::Display { content, id } => message::display("display_data", &content, id.as_deref()),
@@ -192,21 +192,21 @@ impl Front for ValueFront {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cell::Stream;
+    use crate::cell::OutputStream;
 
     #[test]
     fn what_stood_beside_a_progress_display_is_shown_again() {
-        let mut shown = Shown::default();
+        let mut shown = ShownContent::default();
         let clear = Event::Clear { wait: true };
         assert_eq!(withdrawn(&mut shown, "p".to_owned()), std::slice::from_ref(&clear));
         assert!(shown.is_clearing, "nothing has come in its place yet");
-        let text = Event::Stream(Stream::Stdout, b"before".to_vec());
+        let text = Event::Stream(OutputStream::Stdout, b"before".to_vec());
         let table = Event::Display { content: Content::text("table"), id: None };
         shown.kept.keep(&text);
         shown.kept.keep(&table);
         assert_eq!(withdrawn(&mut shown, "p".to_owned()), [clear, text, table]);
         assert!(!shown.is_clearing);
-        shown.kept.keep(&Event::Stream(Stream::Stdout, vec![b'x'; 2 << 20]));
+        shown.kept.keep(&Event::Stream(OutputStream::Stdout, vec![b'x'; 2 << 20]));
         let instead = Event::Update { content: Content::text(""), id: "p".to_owned() };
         assert_eq!(withdrawn(&mut shown, "p".to_owned()), [instead]);
     }

@@ -14,7 +14,7 @@ use trialbook::{
     error::{Error, Result},
 };
 
-use crate::cell::{Failure, FailureKind, Stream};
+use crate::cell::{CellFailure, FailureKind, OutputStream};
 
 /// The version this kernel speaks; it stands in every header.
 pub(super) const PROTOCOL_VERSION: &str = "5.5";
@@ -24,12 +24,12 @@ pub(super) const EXECUTE: &str = "execute_request";
 
 /// One message from a front end. Its signature was right.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct JupyterRequest {
     message: JupyterMessage,
     content: Value,
 }
 
-impl Request {
+impl JupyterRequest {
     /// Reads the frames that follow a right signature.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl Request {
     }
 
     /// The answer to a request that failed.
-    pub(super) fn reply_failure(&self, failure: &Failure) -> JupyterMessage {
+    pub(super) fn reply_failure(&self, failure: &CellFailure) -> JupyterMessage {
         let mut content = Map::from_iter([("status".to_owned(), "error".into())]);
         content.extend(failure_fields(failure));
         self.reply_json(content.into())
@@ -135,10 +135,10 @@ pub(super) fn other(kind: &str, content: Value) -> JupyterMessageContent {
 }
 
 /// The message with the text of a stream.
-pub(super) fn stream(stream: Stream, text: &str) -> JupyterMessageContent {
+pub(super) fn stream(stream: OutputStream, text: &str) -> JupyterMessageContent {
     match stream {
-        Stream::Stdout => StreamContent::stdout(text),
-        Stream::Stderr => StreamContent::stderr(text),
+        OutputStream::Stdout => StreamContent::stdout(text),
+        OutputStream::Stderr => StreamContent::stderr(text),
     }
     .into()
 }
@@ -160,7 +160,7 @@ pub(super) fn result(content: &Content, count: usize) -> JupyterMessageContent {
 }
 
 /// The message that tells everybody of a failure.
-pub(super) fn error(failure: &Failure) -> JupyterMessageContent {
+pub(super) fn error(failure: &CellFailure) -> JupyterMessageContent {
     ErrorOutput {
         ename: name_of(failure).to_owned(),
         evalue: failure.message.clone(),
@@ -170,7 +170,7 @@ pub(super) fn error(failure: &Failure) -> JupyterMessageContent {
 }
 
 /// The fields that say what failed, in replies and in user expressions.
-pub(super) fn failure_fields(failure: &Failure) -> Map<String, Value> {
+pub(super) fn failure_fields(failure: &CellFailure) -> Map<String, Value> {
     Map::from_iter([
         ("ename".to_owned(), name_of(failure).into()),
         ("evalue".to_owned(), failure.message.clone().into()),
@@ -199,7 +199,7 @@ pub(super) fn idle() -> JupyterMessageContent {
 }
 
 /// Front ends tell an interrupted cell from a failed one by its name.
-fn name_of(failure: &Failure) -> &str {
+fn name_of(failure: &CellFailure) -> &str {
     match failure.kind {
         FailureKind::Interrupted => "Interrupted",
         _ => &failure.name,

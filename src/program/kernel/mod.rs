@@ -6,15 +6,15 @@ mod assistance;
 mod comm;
 mod execution;
 mod front;
+mod history;
 mod info;
 mod message;
-mod past;
 mod position;
 mod publisher;
 mod question;
 mod service;
 mod spec;
-mod text;
+mod utf8_stream;
 mod wire;
 
 use std::{
@@ -40,13 +40,13 @@ use self::{
     assistance::Assistance,
     comm::Comms,
     execution::{Current, Execution, Links},
-    message::Request,
+    message::JupyterRequest,
     publisher::Publisher,
     question::Questions,
     service::{Service, Stop},
     wire::{Outbox, Sockets},
 };
-use crate::cell::{Failure, History, Interpreter, Options};
+use crate::cell::{CellFailure, History, Interpreter, Options};
 
 /// The time that the running cell may take to tidy up when the kernel ends.
 const LAST_CELL: Duration = Duration::from_millis(1500);
@@ -107,7 +107,7 @@ async fn serve(info: ConnectionInfo, store: &Store) -> Result<()> {
     let session = uuid::Uuid::new_v4().to_string();
     let Sockets { shell, control, stdin, iopub, heartbeat } =
         Sockets::bind(&info, &session).await?;
-    let mut signals = Signals::install()?;
+    let mut signals = KernelSignals::install()?;
     let (shell, shell_requests) = shell.split();
     let (control, control_requests) = control.split();
     let (stdin, answers) = stdin.split();
@@ -178,7 +178,7 @@ async fn end(service: Service, stop: Stop, last_cell: oneshot::Receiver<()>) {
 /// Starts the thread that runs cells. The receiver hears when it is over and its child is gone.
 fn start_execution(
     execution: Execution,
-) -> Result<(mpsc::Sender<execution::Job>, oneshot::Receiver<()>)> {
+) -> Result<(mpsc::Sender<execution::QueuedCell>, oneshot::Receiver<()>)> {
     let (jobs, queue) = mpsc::channel();
     let (over, last_cell) = oneshot::channel();
     start_thread("cells", move || {
@@ -190,13 +190,16 @@ fn start_execution(
 }
 
 /// Starts the thread that looks things up.
-fn start_assistance(assistance: Assistance, links: Links) -> Result<mpsc::Sender<Arc<Request>>> {
+fn start_assistance(
+    assistance: Assistance,
+    links: Links,
+) -> Result<mpsc::Sender<Arc<JupyterRequest>>> {
     let (lookups, requests) = mpsc::channel();
     start_thread("lookups", move || {
         assistance.run(&requests, |request, answer| {
             let reply = match answer {
                 Ok(content) => request.reply_json(content),
-                Err(error) => request.reply_failure(&Failure::from(error)),
+                Err(error) => request.reply_failure(&CellFailure::from(error)),
             };
             links.shell.send(reply);
             service::done(&links, request);
@@ -235,13 +238,13 @@ async fn orphaned() -> Stop {
 
 /// SIGINT interrupts the cell, SIGTERM ends the kernel.
 #[cfg(unix)]
-struct Signals {
+struct KernelSignals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl Signals {
+impl KernelSignals {
     fn install() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
@@ -268,10 +271,10 @@ impl Signals {
 
 /// Elsewhere interrupts come as messages, as the kernel's entry asks for.
 #[cfg(not(unix))]
-struct Signals;
+struct KernelSignals;
 
 #[cfg(not(unix))]
-impl Signals {
+impl KernelSignals {
     fn install() -> Result<Self> {
         Ok(Self)
     }

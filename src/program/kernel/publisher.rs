@@ -14,10 +14,10 @@ use jupyter_zmq_client::{KernelIoPubXPubConnection, SubscriptionEvent};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    message::{self, EXECUTE, Request},
-    text::Text,
+    message::{self, EXECUTE, JupyterRequest},
+    utf8_stream::Utf8Stream,
 };
-use crate::cell::Stream;
+use crate::cell::OutputStream;
 
 /// The time that text waits for more.
 const BATCH_TIME: Duration = Duration::from_millis(20);
@@ -33,12 +33,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 enum Publication {
     Message(Box<JupyterMessage>),
     Text {
-        parent: Arc<Request>,
-        stream: Stream,
+        parent: Arc<JupyterRequest>,
+        stream: OutputStream,
         bytes: Vec<u8>,
     },
     /// The request is over: what was held over will never be whole.
-    End(Arc<Request>),
+    End(Arc<JupyterRequest>),
 }
 
 /// Hands things to the iopub socket, from any thread.
@@ -58,7 +58,7 @@ impl Publisher {
             iopub,
             n_waiting_bytes,
             batch: None,
-            texts: <[Text; 2]>::default(),
+            texts: <[Utf8Stream; 2]>::default(),
             was_busy: false,
             is_stalled: false,
         };
@@ -72,7 +72,7 @@ impl Publisher {
 
     /// Publishes what a stream of the cell printed. Waits while the front ends are far behind, so
     /// that a cell that prints for ever does not fill the memory; never call it from a socket's task.
-    pub(super) fn print(&self, parent: &Arc<Request>, stream: Stream, bytes: Vec<u8>) {
+    pub(super) fn print(&self, parent: &Arc<JupyterRequest>, stream: OutputStream, bytes: Vec<u8>) {
         while self.n_waiting_bytes.load(Ordering::Relaxed) > ROOM_BYTES && !self.queue.is_closed() {
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -81,12 +81,12 @@ impl Publisher {
     }
 
     /// Says that work on `request` begins.
-    pub(super) fn busy(&self, request: &Request) {
+    pub(super) fn busy(&self, request: &JupyterRequest) {
         self.send(request.publication(message::busy()));
     }
 
     /// Says that work on `request` is over.
-    pub(super) fn idle(&self, request: &Arc<Request>) {
+    pub(super) fn idle(&self, request: &Arc<JupyterRequest>) {
         self.push(Publication::End(Arc::clone(request)));
     }
 
@@ -100,16 +100,16 @@ impl Publisher {
 struct Socket {
     iopub: KernelIoPubXPubConnection,
     n_waiting_bytes: Arc<AtomicUsize>,
-    batch: Option<Batch>,
-    texts: [Text; 2],
+    batch: Option<PendingText>,
+    texts: [Utf8Stream; 2],
     was_busy: bool,
     is_stalled: bool,
 }
 
 /// Text that waits for more.
-struct Batch {
-    parent: Arc<Request>,
-    stream: Stream,
+struct PendingText {
+    parent: Arc<JupyterRequest>,
+    stream: OutputStream,
     text: String,
     due: Instant,
 }
@@ -162,7 +162,7 @@ impl Socket {
         }
     }
 
-    async fn append(&mut self, parent: Arc<Request>, stream: Stream, bytes: &[u8]) {
+    async fn append(&mut self, parent: Arc<JupyterRequest>, stream: OutputStream, bytes: &[u8]) {
         let goes_on = self
             .batch
             .as_ref()
@@ -170,15 +170,15 @@ impl Socket {
         if !goes_on {
             self.flush().await;
         }
-        let batch = self.batch.get_or_insert_with(|| Batch {
+        let batch = self.batch.get_or_insert_with(|| PendingText {
             parent,
             stream,
             text: String::new(),
             due: Instant::now() + BATCH_TIME,
         });
         let text = match stream {
-            Stream::Stdout => &mut self.texts[0],
-            Stream::Stderr => &mut self.texts[1],
+            OutputStream::Stdout => &mut self.texts[0],
+            OutputStream::Stderr => &mut self.texts[1],
         };
         text.push(bytes, &mut batch.text);
         if batch.text.len() >= BATCH_BYTES {
@@ -195,8 +195,8 @@ impl Socket {
         }
     }
 
-    async fn finish_texts(&mut self, request: &Request) {
-        for (stream, text) in [Stream::Stdout, Stream::Stderr].into_iter().zip(0..) {
+    async fn finish_texts(&mut self, request: &JupyterRequest) {
+        for (stream, text) in [OutputStream::Stdout, OutputStream::Stderr].into_iter().zip(0..) {
             let mut rest = String::new();
             self.texts[text].finish(&mut rest);
             if !rest.is_empty() {

@@ -9,11 +9,11 @@ use jupyter_protocol as protocol;
 use serde::Deserialize;
 use trialbook::error::{Error, ErrorKind, Result};
 
-use super::{message::Request, wire::Outbox};
+use super::{message::JupyterRequest, wire::Outbox};
 use crate::cell::InputRequest;
 
 /// The end of a wait.
-enum Answer {
+enum WaitEnd {
     Value(String),
     Interrupted,
 }
@@ -21,20 +21,20 @@ enum Answer {
 /// The stdin socket as a cell sees it.
 pub(super) struct Questions {
     outbox: Outbox,
-    state: Mutex<State>,
+    state: Mutex<QuestionState>,
 }
 
 #[derive(Default)]
-struct State {
-    open: Option<Open>,
+struct QuestionState {
+    open: Option<OpenQuestion>,
     /// The kernel ends: nobody will answer any more.
     is_closed: bool,
 }
 
 /// The question that waits for its answer.
-struct Open {
+struct OpenQuestion {
     id: String,
-    answer: Sender<Answer>,
+    answer: Sender<WaitEnd>,
 }
 
 /// The fields of an `input_reply` that matter.
@@ -54,7 +54,7 @@ impl Questions {
     ///
     /// # Errors
     /// When the person interrupts.
-    pub(super) fn ask(&self, request: &Request, question: &InputRequest) -> Result<String> {
+    pub(super) fn ask(&self, request: &JupyterRequest, question: &InputRequest) -> Result<String> {
         let message = request.question(protocol::InputRequest {
             prompt: question.prompt.clone(),
             password: question.is_password,
@@ -65,25 +65,25 @@ impl Questions {
             if state.is_closed {
                 return Err(interrupted());
             }
-            state.open = Some(Open { id: message.header.msg_id.clone(), answer });
+            state.open = Some(OpenQuestion { id: message.header.msg_id.clone(), answer });
         }
         self.outbox.send(message);
         match answered.recv() {
-            Ok(Answer::Value(value)) => Ok(value),
+            Ok(WaitEnd::Value(value)) => Ok(value),
             // The other end goes away only with the kernel.
-            Ok(Answer::Interrupted) | Err(_) => Err(interrupted()),
+            Ok(WaitEnd::Interrupted) | Err(_) => Err(interrupted()),
         }
     }
 
     /// Takes an answer. One to no question, or to an older one, is passed over.
-    pub(super) fn answer(&self, reply: &Request) {
+    pub(super) fn answer(&self, reply: &JupyterRequest) {
         let mut state = self.state();
         let fits = state
             .open
             .as_ref()
             .is_some_and(|open| reply.parent_id().is_none_or(|parent| parent == open.id));
         match reply.content::<Reply>() {
-            Ok(Reply { value }) if fits => state.end(Answer::Value(value)),
+            Ok(Reply { value }) if fits => state.end(WaitEnd::Value(value)),
             Ok(_) => tracing::debug!("an answer without a question was ignored"),
             Err(error) => tracing::warn!(error = %error.chain(), "an answer was ignored"),
         }
@@ -91,23 +91,23 @@ impl Questions {
 
     /// Ends the wait without an answer.
     pub(super) fn interrupt(&self) {
-        self.state().end(Answer::Interrupted);
+        self.state().end(WaitEnd::Interrupted);
     }
 
     /// Ends the wait, and every later one before it begins: the kernel ends.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.is_closed = true;
-        state.end(Answer::Interrupted);
+        state.end(WaitEnd::Interrupted);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QuestionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn end(&mut self, answer: Answer) {
+impl QuestionState {
+    fn end(&mut self, answer: WaitEnd) {
         if let Some(open) = self.open.take() {
             // The cell that asked may have been ended meanwhile.
             let _ = open.answer.send(answer);

@@ -20,12 +20,12 @@ use trialbook::error::{Error, ErrorKind, Result};
 use super::{
     assistance::completeness,
     comm::Comms,
-    execution::{Job, Links},
+    execution::{Links, QueuedCell},
     info,
-    message::{self, EXECUTE, Request},
+    message::{self, EXECUTE, JupyterRequest},
     wire::{Outbox, receive},
 };
-use crate::cell::{Assistant, Failure, Interrupter};
+use crate::cell::{Assistant, CellFailure, Interrupter};
 
 /// An interrupt that comes just when a cell begins is repeated after this time.
 const BEGINNING: Duration = Duration::from_millis(50);
@@ -35,7 +35,7 @@ pub(super) enum Stop {
     /// A front end asked for it.
     Asked {
         /// The request, still to be answered.
-        request: Arc<Request>,
+        request: Arc<JupyterRequest>,
         /// By which socket.
         outbox: Outbox,
     },
@@ -57,8 +57,8 @@ pub(super) struct Service {
     pub(super) control: Outbox,
     pub(super) assistant: Arc<Assistant>,
     pub(super) interrupter: Interrupter,
-    pub(super) jobs: mpsc::Sender<Job>,
-    pub(super) lookups: mpsc::Sender<Arc<Request>>,
+    pub(super) jobs: mpsc::Sender<QueuedCell>,
+    pub(super) lookups: mpsc::Sender<Arc<JupyterRequest>>,
     pub(super) comms: RefCell<Comms>,
 }
 
@@ -120,11 +120,11 @@ impl Service {
         });
     }
 
-    fn answer(&self, request: &Arc<Request>, channel: Channel) -> Option<Stop> {
+    fn answer(&self, request: &Arc<JupyterRequest>, channel: Channel) -> Option<Stop> {
         match request.kind() {
             // These say themselves when they are busy: they wait for their turn.
             EXECUTE if channel == Channel::Shell => {
-                let job = Job { request: Arc::clone(request), arrived: Utc::now() };
+                let job = QueuedCell { request: Arc::clone(request), arrived: Utc::now() };
                 // The other end is gone only when the kernel ends.
                 let _ = self.jobs.send(job);
                 return None;
@@ -150,7 +150,7 @@ impl Service {
             Err(error) => {
                 tracing::warn!(kind = request.kind(), error = %error.chain(), "a request failed");
                 if request.kind().ends_with("_request") {
-                    self.outbox(channel).send(request.reply_failure(&Failure::from(error)));
+                    self.outbox(channel).send(request.reply_failure(&CellFailure::from(error)));
                 }
             }
         }
@@ -159,7 +159,7 @@ impl Service {
     }
 
     /// The answer to what needs neither a cell nor a file.
-    fn answer_at_once(&self, request: &Arc<Request>) -> Result<Option<JupyterMessage>> {
+    fn answer_at_once(&self, request: &Arc<JupyterRequest>) -> Result<Option<JupyterMessage>> {
         let mut comms = self.comms.borrow_mut();
         let publish = |message: Option<JupyterMessage>| {
             if let Some(message) = message {
@@ -203,7 +203,7 @@ impl Service {
 
 /// Says that `request` is answered. Where a cell runs meanwhile, front ends are told that the kernel
 /// is still busy: many show the latest status they heard, whoever it was for.
-pub(super) fn done(links: &Links, request: &Arc<Request>) {
+pub(super) fn done(links: &Links, request: &Arc<JupyterRequest>) {
     links.publisher.idle(request);
     if let Some(running) = links.current.get() {
         links.publisher.send(running.publication(message::busy()));
@@ -211,14 +211,14 @@ pub(super) fn done(links: &Links, request: &Arc<Request>) {
 }
 
 /// The last answer of all.
-pub(super) fn shutdown_reply(request: &Request) -> JupyterMessageContent {
+pub(super) fn shutdown_reply(request: &JupyterRequest) -> JupyterMessageContent {
     // Without the flag the kernel ends all the same.
     let restart = request.content().is_ok_and(|Shutdown { restart }| restart);
     ShutdownReply { restart, status: ReplyStatus::Ok, error: None }.into()
 }
 
 /// The Debug Adapter Protocol's way of saying no.
-fn no_debugger(request: &Request) -> serde_json::Value {
+fn no_debugger(request: &JupyterRequest) -> serde_json::Value {
     let asked: serde_json::Value = request.content().unwrap_or_default();
     json!({
         "type": "response",

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use trialbook::error::{Error, ErrorKind, Result};
 use zeromq::{SocketRecv as _, SocketSend as _};
 
-use super::message::Request;
+use super::message::JupyterRequest;
 
 /// The signature that this kernel knows.
 const SIGNATURE_SCHEME: &str = "hmac-sha256";
@@ -83,7 +83,7 @@ impl Sockets {
 }
 
 /// The next good message of a socket.
-pub(super) async fn receive(connection: &mut RouterRecvConnection, socket: &str) -> Request {
+pub(super) async fn receive(connection: &mut RouterRecvConnection, socket: &str) -> JupyterRequest {
     loop {
         let frames = match connection.socket.recv().await {
             Ok(frames) => frames,
@@ -95,7 +95,7 @@ pub(super) async fn receive(connection: &mut RouterRecvConnection, socket: &str)
         };
         let read = RawMessage::from_multipart(frames, &connection.mac)
             .map_err(|source| Error::invalid(reason(&source)).with_source(source))
-            .and_then(Request::new);
+            .and_then(JupyterRequest::new);
         match read {
             Ok(request) => return request,
             Err(error) => {

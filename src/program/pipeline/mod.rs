@@ -5,4 +5,4 @@ mod spec;
 mod step;
 mod yaml;
 
-pub(crate) use spec::Spec;
+pub(crate) use spec::PipelineSpec;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use trialbook::error::{Error, Result};
 
 use super::{
-    step::{self, CLAIM, Kind, MOUNT, Made, Piece, STEPS, Step},
+    step::{self, ArgumentPart, CLAIM, MOUNT, ParameterType, PipelineStep, STEPS, StepOutput},
     yaml,
 };
 
@@ -25,14 +25,14 @@ const PROGRAM: &str = "/usr/local/bin/trialbook";
 
 /// A compiled pipeline.
 #[derive(Debug)]
-pub(crate) struct Spec {
+pub(crate) struct PipelineSpec {
     /// The part that every platform reads.
     pub(crate) pipeline: Value,
     /// The part that Kubernetes reads besides.
     pub(crate) platform: Value,
 }
 
-impl Spec {
+impl PipelineSpec {
     /// The pipeline whose steps run `image`. The same image gives the same spec, to the byte.
     ///
     /// # Errors
@@ -89,25 +89,25 @@ fn check_image(image: &str) -> Result<()> {
 }
 
 /// One entry for each step.
-fn each(entry: impl Fn(&Step) -> (String, Value)) -> Map<String, Value> {
+fn each(entry: impl Fn(&PipelineStep) -> (String, Value)) -> Map<String, Value> {
     STEPS.iter().map(entry).collect()
 }
 
 /// Kubeflow's form of a step's name.
-fn task(step: &Step) -> String {
+fn task(step: &PipelineStep) -> String {
     step.name.replace('_', "-")
 }
 
-fn component(step: &Step) -> String {
+fn component(step: &PipelineStep) -> String {
     format!("comp-{}", task(step))
 }
 
-fn executor(step: &Step) -> String {
+fn executor(step: &PipelineStep) -> String {
     format!("exec-{}", task(step))
 }
 
 /// The inputs and outputs of a step.
-fn definition(step: &Step) -> Value {
+fn definition(step: &PipelineStep) -> Value {
     let takes: Map<String, Value> = step
         .takes()
         .into_iter()
@@ -120,10 +120,10 @@ fn definition(step: &Step) -> Value {
     if let Some(made) = step.makes {
         let outputs = &mut definition["outputDefinitions"];
         match made {
-            Made::Parameter(name, kind) => {
+            StepOutput::Parameter(name, kind) => {
                 outputs["parameters"][name] = json!({"parameterType": type_name(kind)});
             }
-            Made::Artifact(name) => {
+            StepOutput::Artifact(name) => {
                 let artifact = json!({"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"});
                 outputs["artifacts"][name] = json!({"artifactType": artifact});
             }
@@ -133,13 +133,13 @@ fn definition(step: &Step) -> Value {
 }
 
 /// The container of a step: no shell, so no value is ever read as anything but one argument.
-fn container(step: &Step, image: &str) -> Value {
+fn container(step: &PipelineStep, image: &str) -> Value {
     let args: Vec<String> = step
         .words()
         .map(|word| {
-            let piece = |piece: Piece| match piece {
-                Piece::Text(text) => text.to_owned(),
-                Piece::Name(name) => placeholder(step, name),
+            let piece = |piece: ArgumentPart| match piece {
+                ArgumentPart::Text(text) => text.to_owned(),
+                ArgumentPart::Name(name) => placeholder(step, name),
             };
             word.into_iter().map(piece).collect()
         })
@@ -148,10 +148,12 @@ fn container(step: &Step, image: &str) -> Value {
 }
 
 /// The text that Kubeflow replaces when the step runs.
-fn placeholder(step: &Step, name: &str) -> String {
+fn placeholder(step: &PipelineStep, name: &str) -> String {
     match step.made(name) {
-        Some(Made::Parameter(..)) => format!("{{{{$.outputs.parameters['{name}'].output_file}}}}"),
-        Some(Made::Artifact(_)) => format!("{{{{$.outputs.artifacts['{name}'].path}}}}"),
+        Some(StepOutput::Parameter(..)) => {
+            format!("{{{{$.outputs.parameters['{name}'].output_file}}}}")
+        }
+        Some(StepOutput::Artifact(_)) => format!("{{{{$.outputs.artifacts['{name}'].path}}}}"),
         None => format!("{{{{$.inputs.parameters['{name}']}}}}"),
     }
 }
@@ -176,7 +178,7 @@ fn inputs() -> Map<String, Value> {
 
 /// The steps and what flows between them.
 fn tasks() -> Map<String, Value> {
-    let mut before: Vec<&Step> = Vec::new();
+    let mut before: Vec<&PipelineStep> = Vec::new();
     STEPS
         .iter()
         .map(|step| {
@@ -212,9 +214,9 @@ fn tasks() -> Map<String, Value> {
 }
 
 /// The kind of the value called `name`, wherever it comes from.
-fn kind(name: &str) -> Kind {
+fn kind(name: &str) -> ParameterType {
     let made = STEPS.iter().find_map(|step| match step.made(name) {
-        Some(Made::Parameter(_, kind)) => Some(kind),
+        Some(StepOutput::Parameter(_, kind)) => Some(kind),
         _ => None,
     });
     made.or_else(|| {
@@ -226,11 +228,11 @@ fn kind(name: &str) -> Kind {
     .expect("a step takes parameters and what steps make: a test holds the table to it")
 }
 
-fn type_name(kind: Kind) -> &'static str {
+fn type_name(kind: ParameterType) -> &'static str {
     match kind {
-        Kind::Text => "STRING",
-        Kind::Integer => "NUMBER_INTEGER",
-        Kind::Number => "NUMBER_DOUBLE",
+        ParameterType::Text => "STRING",
+        ParameterType::Integer => "NUMBER_INTEGER",
+        ParameterType::Number => "NUMBER_DOUBLE",
     }
 }
 
@@ -240,7 +242,7 @@ mod tests {
 
     #[test]
     fn steps_wait_for_the_one_before_and_for_what_they_take() {
-        let spec = Spec::compile("trialbook:latest").unwrap();
+        let spec = PipelineSpec::compile("trialbook:latest").unwrap();
         let tasks = &spec.pipeline["root"]["dag"]["tasks"];
         for (task, expected) in [
             ("preprocess-data", Value::Null),
@@ -261,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_container_is_the_image_with_the_volume() {
-        let spec = Spec::compile("ghcr.io/acme/trialbook@sha256:0f").unwrap();
+        let spec = PipelineSpec::compile("ghcr.io/acme/trialbook@sha256:0f").unwrap();
         let executors = &spec.pipeline["deploymentSpec"]["executors"];
         let mounts = &spec.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"];
         for step in &STEPS {
@@ -274,7 +276,7 @@ mod tests {
     #[test]
     fn what_is_no_image_is_refused() {
         for image in ["", " ", "a b", "-x", "a\nb: c", "a\"", "ünï", "a'b", "{{$.x}}"] {
-            let error = Spec::compile(image).unwrap_err();
+            let error = PipelineSpec::compile(image).unwrap_err();
             assert!(error.to_string().contains("not the name of an image"), "{image:?}: {error}");
         }
     }

@@ -15,7 +15,7 @@ pub(super) const CLAIM: &str = "store_claim";
 
 /// The kind of a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ParameterType {
     Text,
     Integer,
     Number,
@@ -23,26 +23,26 @@ pub(super) enum Kind {
 
 /// A parameter of the pipeline, set by whoever starts a run.
 #[derive(Debug)]
-pub(super) struct Parameter {
+pub(super) struct PipelineParameter {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: ParameterType,
     /// The value where none is set; a parameter without one must be.
     pub(super) default: Option<Value>,
     pub(super) about: &'static str,
 }
 
 /// Every parameter, the one that must be set first.
-pub(super) fn parameters() -> Vec<Parameter> {
-    let text = |name, default: &str, about| Parameter {
+pub(super) fn parameters() -> Vec<PipelineParameter> {
+    let text = |name, default: &str, about| PipelineParameter {
         name,
-        kind: Kind::Text,
+        kind: ParameterType::Text,
         default: Some(json!(default)),
         about,
     };
     vec![
-        Parameter {
+        PipelineParameter {
             name: "data",
-            kind: Kind::Text,
+            kind: ParameterType::Text,
             default: None,
             about: "The labelled texts: a path on the volume, such as /store/incoming/reviews.csv",
         },
@@ -54,9 +54,9 @@ pub(super) fn parameters() -> Vec<Parameter> {
              the classes are negative and positive",
         ),
         text("trainer", "tfidf", "What to train: tfidf, avgnet, cnn, lstm or distilbert"),
-        Parameter {
+        PipelineParameter {
             name: "min_f1",
-            kind: Kind::Number,
+            kind: ParameterType::Number,
             default: Some(json!(Policy::default().min_f1)),
             about: "The lowest F1 that passes while there is no Production version",
         },
@@ -72,42 +72,42 @@ pub(super) fn parameters() -> Vec<Parameter> {
 
 /// A result that a step hands on, by the name its command line has for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Made {
+pub(super) enum StepOutput {
     /// A value: the command writes it into the file it is given.
-    Parameter(&'static str, Kind),
+    Parameter(&'static str, ParameterType),
     /// Files, which go to the pipeline's artifact store: the command fills the folder it is given.
     Artifact(&'static str),
 }
 
 /// One step.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct PipelineStep {
     pub(super) name: &'static str,
     /// The arguments of `trialbook`. `{name}` stands for a parameter, for what an earlier step
     /// handed on, or for where this one puts what it makes.
     pub(super) command: &'static str,
-    pub(super) makes: Option<Made>,
+    pub(super) makes: Option<StepOutput>,
 }
 
 /// The steps in their order: each starts when the one before it is done.
-pub(super) static STEPS: [Step; 4] = [
-    Step {
+pub(super) static STEPS: [PipelineStep; 4] = [
+    PipelineStep {
         name: "preprocess_data",
         command: "--store {store} data add {dataset} {data}",
         makes: None,
     },
-    Step {
+    PipelineStep {
         name: "train_model",
         command: "--store {store} train {trainer} --data {dataset} --model {model} --version-file {version}",
-        makes: Some(Made::Parameter("version", Kind::Integer)),
+        makes: Some(StepOutput::Parameter("version", ParameterType::Integer)),
     },
-    Step {
+    PipelineStep {
         name: "evaluate_model",
         command: "--store {store} evaluate {model}/{version} --data {dataset} --out {report}",
-        makes: Some(Made::Artifact("report")),
+        makes: Some(StepOutput::Artifact("report")),
     },
     // Exit code 3 of a blocked version fails the step, and with it the run.
-    Step {
+    PipelineStep {
         name: "deploy_model",
         command: "--store {store} promote {model} {version} --stage {stage} --gate --min {min_f1}",
         makes: None,
@@ -116,17 +116,17 @@ pub(super) static STEPS: [Step; 4] = [
 
 /// A piece of a command line's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum ArgumentPart {
     /// Text that stands for itself.
     Text(&'static str),
     /// The name that stood in braces.
     Name(&'static str),
 }
 
-impl Step {
+impl PipelineStep {
     /// The command's words in pieces. Split before any value is known: one with blanks or quotes
     /// stays one argument.
-    pub(super) fn words(&self) -> impl Iterator<Item = Vec<Piece>> {
+    pub(super) fn words(&self) -> impl Iterator<Item = Vec<ArgumentPart>> {
         self.command.split(' ').map(pieces)
     }
 
@@ -135,22 +135,22 @@ impl Step {
         let mut names = Vec::new();
         for piece in self.words().flatten() {
             match piece {
-                Piece::Name(name) if self.made(name).is_none() && !names.contains(&name) => {
+                ArgumentPart::Name(name) if self.made(name).is_none() && !names.contains(&name) => {
                     names.push(name);
                 }
-                Piece::Name(_) | Piece::Text(_) => {}
+                ArgumentPart::Name(_) | ArgumentPart::Text(_) => {}
             }
         }
         names
     }
 
     /// The result of the step that is called `name`.
-    pub(super) fn made(&self, name: &str) -> Option<Made> {
+    pub(super) fn made(&self, name: &str) -> Option<StepOutput> {
         self.makes.filter(|made| made.name() == name)
     }
 }
 
-impl Made {
+impl StepOutput {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Parameter(name, _) | Self::Artifact(name) => name,
@@ -158,20 +158,20 @@ impl Made {
     }
 }
 
-fn pieces(word: &'static str) -> Vec<Piece> {
+fn pieces(word: &'static str) -> Vec<ArgumentPart> {
     let mut pieces = Vec::new();
     let mut rest = word;
     while let Some((text, (name, after))) =
         rest.split_once('{').and_then(|(text, named)| Some((text, named.split_once('}')?)))
     {
         if !text.is_empty() {
-            pieces.push(Piece::Text(text));
+            pieces.push(ArgumentPart::Text(text));
         }
-        pieces.push(Piece::Name(name));
+        pieces.push(ArgumentPart::Name(name));
         rest = after;
     }
     if !rest.is_empty() {
-        pieces.push(Piece::Text(rest));
+        pieces.push(ArgumentPart::Text(rest));
     }
     pieces
 }
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_word_is_text_and_names() {
-        use Piece::{Name, Text};
+        use ArgumentPart::{Name, Text};
         for (word, expected) in [
             ("--store", &[Text("--store")][..]),
             ("{model}", &[Name("model")]),
@@ -202,7 +202,7 @@ mod tests {
                 assert!(known.contains(&name), "{}: {name}", step.name);
                 taken.push(name);
             }
-            known.extend(step.makes.map(Made::name));
+            known.extend(step.makes.map(StepOutput::name));
         }
         for parameter in parameters() {
             assert!(taken.contains(&parameter.name), "no step takes {}", parameter.name);

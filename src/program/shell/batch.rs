@@ -12,42 +12,42 @@ use trialbook::{
     store::write_atomically,
 };
 
-use super::{Terminal, screen::Screen, signals::Signals};
+use super::{Terminal, screen::Screen, signals::ShellSignals};
 use crate::cell::{
-    Failure, Front, Interpreter, Options,
-    document::{Form, Notebook, Parameters, Recorder, Source, inputs},
+    CellFailure, Front, Interpreter, Options,
+    document::{CodeCell, DocumentFormat, Notebook, OutputRecorder, Parameters, inputs},
 };
 
 /// The interpreter that runs cells, and the screen that shows them.
-struct Batch {
+struct BatchRun {
     interpreter: Interpreter,
     screen: Arc<Screen>,
-    signals: Signals,
+    signals: ShellSignals,
 }
 
 /// The cell that failed, when one did.
-pub(crate) type Outcome = std::result::Result<(), Failure>;
+pub(crate) type BatchOutcome = std::result::Result<(), CellFailure>;
 
 /// Runs `cells` one after the other.
 ///
 /// # Errors
 /// When the system refuses to watch for signals.
-pub(crate) fn run_cells(options: Options, quiet: bool, cells: &[String]) -> Result<Outcome> {
-    Ok(Batch::new(options, quiet, true)?.run(cells))
+pub(crate) fn run_cells(options: Options, quiet: bool, cells: &[String]) -> Result<BatchOutcome> {
+    Ok(BatchRun::new(options, quiet, true)?.run(cells))
 }
 
 /// Runs what stdin holds, once it has ended.
 ///
 /// # Errors
 /// When stdin cannot be read.
-pub(crate) fn run_stdin(options: Options, quiet: bool) -> Result<Outcome> {
+pub(crate) fn run_stdin(options: Options, quiet: bool) -> Result<BatchOutcome> {
     let mut bytes = Vec::new();
     io::stdin()
         .read_to_end(&mut bytes)
         .map_err(|source| Error::io("read", Path::new("stdin"), source))?;
     let text = String::from_utf8(bytes)
         .map_err(|source| Error::invalid("stdin is not UTF-8").with_source(source))?;
-    Ok(Batch::new(options, quiet, false)?.run(&inputs(&text)))
+    Ok(BatchRun::new(options, quiet, false)?.run(&inputs(&text)))
 }
 
 /// A file of cells and what to do with it.
@@ -65,10 +65,10 @@ pub(crate) struct FileRun<'a> {
 ///
 /// # Errors
 /// When the file cannot be read, is none of ours, has no such parameter, or cannot be written.
-pub(crate) fn run_file(options: Options, quiet: bool, run: &FileRun<'_>) -> Result<Outcome> {
+pub(crate) fn run_file(options: Options, quiet: bool, run: &FileRun<'_>) -> Result<BatchOutcome> {
     let path = run.path;
-    let form = Form::of(path)?;
-    if run.save && form != Form::Notebook {
+    let form = DocumentFormat::of(path)?;
+    if run.save && form != DocumentFormat::Notebook {
         return Err(Error::invalid(format!("cannot save outputs into the script {path:?}"))
             .with_hint("--save is for notebooks: .ipynb"));
     }
@@ -76,19 +76,19 @@ pub(crate) fn run_file(options: Options, quiet: bool, run: &FileRun<'_>) -> Resu
     let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
     let named = |error: Error| error.with_context(path.display());
     let mut notebook = match form {
-        Form::Notebook => Some(Notebook::parse(&text).map_err(named)?),
-        Form::Rust | Form::Inputs => None,
+        DocumentFormat::Notebook => Some(Notebook::parse(&text).map_err(named)?),
+        DocumentFormat::Rust | DocumentFormat::Inputs => None,
     };
-    let mut cells: Vec<Source> = match &notebook {
+    let mut cells: Vec<CodeCell> = match &notebook {
         Some(notebook) => notebook.sources(),
         None => form.cells(&text).map_err(named)?,
     };
     parameters.fill(&mut cells).map_err(named)?;
-    let mut batch = Batch::new(options, quiet, true)?;
+    let mut batch = BatchRun::new(options, quiet, true)?;
     let front: Arc<dyn Front> = batch.screen.clone();
     let n_cells = cells.len();
     for (idx, cell) in cells.iter().enumerate() {
-        let recorder = Recorder::new(&front);
+        let recorder = OutputRecorder::new(&front);
         // Whoever gave one cell knows which it is.
         let number = (notebook.is_some() || n_cells > 1).then_some(idx + 1);
         let outcome = batch.run_one(number, &cell.text, &(recorder.clone() as Arc<dyn Front>));
@@ -109,16 +109,16 @@ pub(crate) fn run_file(options: Options, quiet: bool, run: &FileRun<'_>) -> Resu
     Ok(Ok(()))
 }
 
-impl Batch {
+impl BatchRun {
     fn new(options: Options, quiet: bool, answers: bool) -> Result<Self> {
         let interpreter = Interpreter::new(options);
-        let signals = Signals::watch(interpreter.interrupter(), true)?;
+        let signals = ShellSignals::watch(interpreter.interrupter(), true)?;
         let terminal = Terminal::of_process();
         let screen = Arc::new(Screen::new(terminal, quiet, answers, signals.clone()));
         Ok(Self { interpreter, screen, signals })
     }
 
-    fn run(mut self, cells: &[String]) -> Outcome {
+    fn run(mut self, cells: &[String]) -> BatchOutcome {
         let front: Arc<dyn Front> = self.screen.clone();
         for (idx, cell) in cells.iter().enumerate() {
             // Whoever gave one cell knows which it is.
@@ -132,7 +132,12 @@ impl Batch {
     }
 
     /// Runs one cell; a failure is shown, with the cell where it has a number.
-    fn run_one(&mut self, number: Option<usize>, cell: &str, front: &Arc<dyn Front>) -> Outcome {
+    fn run_one(
+        &mut self,
+        number: Option<usize>,
+        cell: &str,
+        front: &Arc<dyn Front>,
+    ) -> BatchOutcome {
         self.signals.begin();
         let outcome = self.interpreter.execute(cell, front);
         self.signals.end();

@@ -18,7 +18,7 @@ use rustyline::{
 use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{Terminal, hint, paint::paint};
-use crate::cell::{Assistant, Completeness, Completion, CompletionKind, Entry, History};
+use crate::cell::{Assistant, Completeness, Completion, CompletionKind, History, HistoryEntry};
 
 /// Reads cells from a person.
 pub(super) struct CellEditor {
@@ -27,7 +27,7 @@ pub(super) struct CellEditor {
 }
 
 /// The result of reading a line.
-pub(super) enum Line {
+pub(super) enum ReadLine {
     /// A cell to run.
     Cell(String),
     /// Ctrl-C: forget what was typed.
@@ -44,7 +44,7 @@ impl CellEditor {
     pub(super) fn new(
         terminal: Terminal,
         assistant: Arc<Assistant>,
-        entries: &[Entry],
+        entries: &[HistoryEntry],
     ) -> Result<Self> {
         let set_up = || -> rustyline::Result<Editor<Knowledge, MemHistory>> {
             let colours = if terminal.colours { ColorMode::Enabled } else { ColorMode::Disabled };
@@ -76,7 +76,7 @@ impl CellEditor {
     ///
     /// # Errors
     /// When the terminal fails.
-    pub(super) fn read(&mut self, number: usize) -> Result<Line> {
+    pub(super) fn read(&mut self, number: usize) -> Result<ReadLine> {
         let plain = format!("[{number}] ");
         let read = if self.colours {
             let styled = format!("\u{1b}[1;32m[{number}]\u{1b}[0m ");
@@ -85,11 +85,11 @@ impl CellEditor {
             self.editor.readline(&plain)
         };
         match read {
-            Ok(line) => Ok(Line::Cell(line)),
-            Err(ReadlineError::Interrupted) => Ok(Line::Cleared),
-            Err(ReadlineError::Eof) => Ok(Line::End),
+            Ok(line) => Ok(ReadLine::Cell(line)),
+            Err(ReadlineError::Interrupted) => Ok(ReadLine::Cleared),
+            Err(ReadlineError::Eof) => Ok(ReadLine::End),
             // The terminal is gone, and whoever sat there with it.
-            Err(ReadlineError::Io(error)) if error.raw_os_error() == Some(EIO) => Ok(Line::End),
+            Err(ReadlineError::Io(error)) if error.raw_os_error() == Some(EIO) => Ok(ReadLine::End),
             Err(error) => Err(fail(error)),
         }
     }

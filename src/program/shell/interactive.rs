@@ -6,9 +6,9 @@ use trialbook::error::Result;
 
 use super::{
     Terminal,
-    editor::{CellEditor, Line},
+    editor::{CellEditor, ReadLine},
     screen::Screen,
-    signals::Signals,
+    signals::ShellSignals,
 };
 use crate::cell::{Front, History, Interpreter, Options};
 
@@ -22,7 +22,7 @@ pub(crate) fn run(options: Options, quiet: bool) -> Result<()> {
     let mut interpreter = Interpreter::new(options);
     interpreter.expect_warm_up();
     interpreter.warm_up();
-    let signals = Signals::watch(interpreter.interrupter(), false)?;
+    let signals = ShellSignals::watch(interpreter.interrupter(), false)?;
     let screen = Arc::new(Screen::new(terminal, quiet, true, signals.clone()));
     let entries = history.entries().unwrap_or_else(|error| {
         screen.warn(&error);
@@ -41,11 +41,11 @@ pub(crate) fn run(options: Options, quiet: bool) -> Result<()> {
     let mut can_keep = true;
     while !signals.is_leaving() {
         let cell = match editor.read(number)? {
-            Line::Cell(cell) if cell.trim().is_empty() => continue,
-            Line::Cell(cell) if LEAVE.contains(&cell.trim()) => break,
-            Line::Cell(cell) => cell,
-            Line::Cleared => continue,
-            Line::End => break,
+            ReadLine::Cell(cell) if cell.trim().is_empty() => continue,
+            ReadLine::Cell(cell) if LEAVE.contains(&cell.trim()) => break,
+            ReadLine::Cell(cell) => cell,
+            ReadLine::Cleared => continue,
+            ReadLine::End => break,
         };
         // As in other shells: what begins with a blank is not remembered.
         if !cell.starts_with(' ') {

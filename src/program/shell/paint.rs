@@ -38,7 +38,7 @@ impl Paint {
 }
 
 /// A coloured piece of a text, in bytes.
-type Span = (std::ops::Range<usize>, Paint);
+type PaintedSpan = (std::ops::Range<usize>, Paint);
 
 /// `cell` with colours; the brackets that belong together at byte `cursor` stand out, if asked for.
 pub(super) fn paint(cell: &str, cursor: Option<usize>) -> String {
@@ -87,7 +87,7 @@ pub(super) fn paint(cell: &str, cursor: Option<usize>) -> String {
 }
 
 /// A command line: verb, flags and quoted words; behind `:sql` SQL.
-fn command(text: &str) -> Vec<Span> {
+fn command(text: &str) -> Vec<PaintedSpan> {
     let verb = text.find(char::is_whitespace).unwrap_or(text.len());
     let mut spans = vec![(0..verb, Paint::Verb)];
     let rest = &text[verb..];
@@ -102,8 +102,8 @@ fn command(text: &str) -> Vec<Span> {
     spans
 }
 
-fn words(text: &str) -> Vec<Span> {
-    let words = crate::cell::words::Words::of(text).words.into_iter();
+fn words(text: &str) -> Vec<PaintedSpan> {
+    let words = crate::cell::words::LineWords::of(text).words.into_iter();
     words
         .filter_map(|word| {
             let paint = match text[word.start..].chars().next() {
@@ -118,7 +118,7 @@ fn words(text: &str) -> Vec<Span> {
 }
 
 /// The tokens of Rust that get a colour.
-fn rust(text: &str) -> Vec<Span> {
+fn rust(text: &str) -> Vec<PaintedSpan> {
     let mut spans = Vec::new();
     let mut tokens = syntax::tokens(text).peekable();
     while let Some(token) = tokens.next() {
@@ -140,20 +140,20 @@ fn rust(text: &str) -> Vec<Span> {
     spans
 }
 
-/// Whether the word before `behind` names a macro.
+/// True if the word before `behind` names a macro.
 fn is_macro(behind: &str) -> bool {
     behind.starts_with('!') && !behind.starts_with("!=")
 }
 
 /// The tokens of SQL that get a colour.
-fn query(text: &str) -> Vec<Span> {
+fn query(text: &str) -> Vec<PaintedSpan> {
     sql::tokens(text)
         .filter_map(|token| {
             let paint = match token.kind {
-                sql::TokenKind::Comment => Paint::Remark,
-                sql::TokenKind::Text | sql::TokenKind::QuotedName => Paint::Text,
-                sql::TokenKind::Number => Paint::Number,
-                sql::TokenKind::Word if sql::is_keyword(token.text) => Paint::Keyword,
+                sql::SqlTokenKind::Comment => Paint::Remark,
+                sql::SqlTokenKind::Text | sql::SqlTokenKind::QuotedName => Paint::Text,
+                sql::SqlTokenKind::Number => Paint::Number,
+                sql::SqlTokenKind::Word if sql::is_keyword(token.text) => Paint::Keyword,
                 _ => return None,
             };
             Some((token.start..token.end(), paint))
@@ -162,7 +162,7 @@ fn query(text: &str) -> Vec<Span> {
 }
 
 /// The bracket at `cursor`, or before it, and its partner, outside of texts and remarks.
-fn pair_at(cell: &str, cursor: usize, spans: &[Span]) -> Option<(usize, usize)> {
+fn pair_at(cell: &str, cursor: usize, spans: &[PaintedSpan]) -> Option<(usize, usize)> {
     // The spans lie in order, and so do the places that are asked for.
     let mut spans = spans.iter().map(|(range, _)| range).peekable();
     let mut is_code = |at: usize| {

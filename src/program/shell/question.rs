@@ -11,7 +11,7 @@ use rustix::{
 };
 use trialbook::error::{Error, ErrorKind, Result};
 
-use super::signals::Signals;
+use super::signals::ShellSignals;
 use crate::cell::InputRequest;
 
 /// The time that a Ctrl-C may go unnoticed.
@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When stdin is not there for answers, ends, or Ctrl-C is pressed.
-pub(super) fn ask(request: &InputRequest, answers: bool, signals: &Signals) -> Result<String> {
+pub(super) fn ask(request: &InputRequest, answers: bool, signals: &ShellSignals) -> Result<String> {
     if !answers {
         return Err(Error::new(
             ErrorKind::Unavailable,

@@ -12,38 +12,44 @@ use trialbook::{
 };
 
 use super::{
-    Bar, Terminal, picture::picture, question::ask, signals::Signals, terminal::without_colours,
+    Bar, Terminal, picture::picture, question::ask, signals::ShellSignals,
+    terminal::without_colours,
 };
-use crate::cell::{Event, Failure, FailureKind, Front, InputRequest, Stream};
+use crate::cell::{CellFailure, Event, FailureKind, Front, InputRequest, OutputStream};
 
 /// The place where cells show themselves.
 pub(super) struct Screen {
     terminal: Terminal,
     bar: Option<Arc<Bar>>,
-    signals: Signals,
+    signals: ShellSignals,
     /// True if stdin is free for answers.
     answers: bool,
-    state: Mutex<State>,
+    state: Mutex<ScreenState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ScreenState {
     /// A stream stopped within a line.
     is_mid_line: bool,
     /// The display that can be drawn again because nothing stands below it.
-    last: Option<Shown>,
+    last: Option<LastDisplay>,
     /// The newest content of displays that could not be drawn again, by their ids.
     late: Vec<(String, Content)>,
 }
 
-struct Shown {
+struct LastDisplay {
     id: Option<String>,
     n_lines: usize,
 }
 
 impl Screen {
     /// A screen on `terminal`; `answers` says whether cells may ask through stdin.
-    pub(super) fn new(terminal: Terminal, quiet: bool, answers: bool, signals: Signals) -> Self {
+    pub(super) fn new(
+        terminal: Terminal,
+        quiet: bool,
+        answers: bool,
+        signals: ShellSignals,
+    ) -> Self {
         let has_bar = !quiet && io::IsTerminal::is_terminal(&io::stderr());
         let bar = has_bar.then(Arc::default);
         Self { terminal, bar, signals, answers, state: Mutex::default() }
@@ -85,7 +91,7 @@ impl Screen {
     }
 
     /// Says why a cell failed. A gate's no is an answer and goes where answers go.
-    pub(super) fn fail(&self, failure: &Failure) {
+    pub(super) fn fail(&self, failure: &CellFailure) {
         let story = failure.traceback.join("\n");
         let story = if story.is_empty() { failure.message.clone() } else { story };
         let (text, colours) = match failure.kind {
@@ -102,7 +108,7 @@ impl Screen {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, ScreenState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,16 +120,16 @@ impl Screen {
         }
     }
 
-    fn stream(&self, stream: Stream, bytes: &[u8]) {
+    fn stream(&self, stream: OutputStream, bytes: &[u8]) {
         self.beside_bar(|| {
             let mut state = self.state();
             state.last = None;
             match stream {
-                Stream::Stdout => {
+                OutputStream::Stdout => {
                     state.is_mid_line = bytes.last().is_some_and(|last| *last != b'\n');
                     print(&mut io::stdout(), bytes);
                 }
-                Stream::Stderr => print(&mut io::stderr(), bytes),
+                OutputStream::Stderr => print(&mut io::stderr(), bytes),
             }
         });
     }
@@ -141,7 +147,7 @@ impl Screen {
             if std::mem::take(&mut state.is_mid_line) {
                 text.insert(0, '\n');
             }
-            state.last = Some(Shown { id, n_lines: n_rows(&text) });
+            state.last = Some(LastDisplay { id, n_lines: n_rows(&text) });
             print(&mut io::stdout(), text.as_bytes());
         });
     }

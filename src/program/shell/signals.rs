@@ -21,7 +21,7 @@ use crate::cell::Interrupter;
 
 /// The requests of the signals so far.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Signals {
+pub(super) struct ShellSignals {
     /// Ctrl-C was pressed while the cell that runs now ran.
     interrupted: Arc<AtomicBool>,
     /// The process was asked to end.
@@ -29,7 +29,7 @@ pub(super) struct Signals {
     busy: Arc<AtomicBool>,
 }
 
-impl Signals {
+impl ShellSignals {
     /// Watches from now on. `insists` is what a second Ctrl-C during one cell does: in a script it
     /// ends the program, in a session nothing does.
     ///

@@ -1,9 +1,9 @@
-//! How deep a half-written text of Rust is in brackets, strings and comments, read line by line. It
+//! The depth of a half-written text of Rust in brackets, strings and comments, read line by line. It
 //! judges nothing: who asks knows what a text at rest may be followed by.
 
 use super::rust::{Inside, TokenKind, Tokens};
 
-/// How deep a Rust text is in brackets, strings and comments.
+/// The depth of a Rust text in brackets, strings and comments.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Depth {
     brackets: Vec<char>,
@@ -19,7 +19,7 @@ impl Depth {
         depth
     }
 
-    /// Whether a statement could begin here.
+    /// True if a statement could begin here.
     pub(crate) fn at_rest(&self) -> bool {
         self.brackets.is_empty() && !self.is_in_text()
     }
@@ -34,7 +34,7 @@ impl Depth {
         self.surplus
     }
 
-    /// Whether the text ended inside a string or a block comment.
+    /// True if the text ended inside a string or a block comment.
     pub(crate) fn is_in_text(&self) -> bool {
         self.inside != Inside::Code
     }

@@ -8,22 +8,22 @@ use std::iter::FusedIterator;
 /// A piece of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
-    /// What it is.
+    /// Its kind.
     pub(crate) kind: TokenKind,
     /// The piece itself.
     pub(crate) text: &'a str,
-    /// Where it begins, in bytes.
+    /// The byte that it begins at.
     pub(crate) start: usize,
 }
 
 impl Token<'_> {
-    /// Where it ends, in bytes.
+    /// The byte behind it.
     pub(crate) fn end(&self) -> usize {
         self.start + self.text.len()
     }
 }
 
-/// What a token is.
+/// The kinds of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenKind {
     /// White space.
@@ -50,7 +50,7 @@ pub(crate) enum TokenKind {
     Sign,
 }
 
-/// What the end of a text stands in.
+/// The surroundings of the end of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Inside {
     /// Code.
@@ -72,12 +72,12 @@ pub(crate) const KEYWORDS: [&str; 37] = [
     "where", "while",
 ];
 
-/// Whether a word may hold this character.
+/// True for a character that a word may hold.
 pub(crate) fn is_word(char: char) -> bool {
     char.is_alphanumeric() || char == '_'
 }
 
-/// Where the word begins that ends at byte `end` of `text`; `end` where there is none.
+/// The first byte of the word that ends at byte `end` of `text`; `end` where there is none.
 pub(crate) fn word_start(text: &str, end: usize) -> usize {
     text[..end].trim_end_matches(is_word).len()
 }
@@ -101,12 +101,12 @@ impl<'a> Tokens<'a> {
         Self { text, at: 0, inside }
     }
 
-    /// What the text stands in, as far as it was read.
+    /// The surroundings of the place up to which the text was read.
     pub(super) fn inside(&self) -> Inside {
         self.inside
     }
 
-    /// Whether the text, as far as it was read, ends inside a string or a block comment.
+    /// True if the text, as far as it was read, ends inside a string or a block comment.
     pub(crate) fn ends_in_text(&self) -> bool {
         self.inside != Inside::Code
     }
@@ -148,7 +148,7 @@ impl<'a> Tokens<'a> {
         (TokenKind::Text, length + self.rest_of_string(&rest[length..]))
     }
 
-    /// How many bytes of `rest` belong to the string that was begun.
+    /// The number of bytes of `rest` that belong to the string that was begun.
     fn rest_of_string(&mut self, rest: &str) -> usize {
         let end = match self.inside {
             Inside::Raw(hashes) => raw_end(rest, hashes),
@@ -160,7 +160,7 @@ impl<'a> Tokens<'a> {
         end.unwrap_or(rest.len())
     }
 
-    /// How many bytes of `rest` belong to the comment that was begun.
+    /// The number of bytes of `rest` that belong to the comment that was begun.
     fn rest_of_comment(&mut self, rest: &str, mut depth: usize) -> usize {
         let bytes = rest.as_bytes();
         let mut at = 0;

@@ -17,12 +17,12 @@ use trialbook::{
 
 use super::{
     cargo::{self, Artifacts, dep_info_files},
-    manifest::{Built, MANIFEST, Manifest, SourceFile},
+    manifest::{BuiltPrelude, MANIFEST, PreludeManifest, SourceFile},
     package::Package,
-    place::{Place, dylib_name},
-    prelude::{Lookup, Made, Need, Prelude, sweep},
-    profile::Profile,
-    rust::Toolchain,
+    place::{BuildFolders, dylib_name},
+    prelude::{InstalledPrelude, Lookup, Need, PreludeOrigin, sweep},
+    profile::BuildProfile,
+    rust::RustToolchain,
 };
 
 /// The lock that builders hold, in the folder of preludes.
@@ -31,14 +31,18 @@ const LOCK: &str = ".lock";
 /// Everything that cargo and the compiler said in the last build that failed.
 const LOG: &str = "build.log";
 
-impl Prelude {
+impl InstalledPrelude {
     /// Builds a prelude with `toolchain`, or returns the fresh one that is there.
     ///
     /// # Errors
-    /// As [`Prelude::make`].
-    pub fn build(toolchain: &Toolchain, profile: Profile, monitor: &Monitor) -> Result<Self> {
+    /// As [`InstalledPrelude::make`].
+    pub fn build(
+        toolchain: &RustToolchain,
+        profile: BuildProfile,
+        monitor: &Monitor,
+    ) -> Result<Self> {
         match Self::make(toolchain, profile, Need::Fresh, monitor)? {
-            Made::Built(prelude) | Made::Found(prelude) => Ok(prelude),
+            PreludeOrigin::Built(prelude) | PreludeOrigin::Found(prelude) => Ok(prelude),
         }
     }
 
@@ -49,24 +53,29 @@ impl Prelude {
     /// [`trialbook::ErrorKind::Unavailable`] without sources or cargo, what the compiler says when it
     /// fails, and the interrupt; whatever happens, nothing half-made is ever found.
     pub fn make(
-        toolchain: &Toolchain,
-        profile: Profile,
+        toolchain: &RustToolchain,
+        profile: BuildProfile,
         need: Need,
         monitor: &Monitor,
-    ) -> Result<Made> {
+    ) -> Result<PreludeOrigin> {
         run(toolchain, profile, need, monitor)
     }
 
-    /// Whether another process builds a prelude now.
+    /// True while another process builds a prelude.
     pub fn is_being_built() -> bool {
         is_running()
     }
 }
 
-fn run(toolchain: &Toolchain, profile: Profile, need: Need, monitor: &Monitor) -> Result<Made> {
-    let place = Place::of_this_process();
-    let fresh = || match Prelude::find_profile(toolchain, profile) {
-        Lookup::Fresh(prelude) if need == Need::Fresh => Some(Made::Found(prelude)),
+fn run(
+    toolchain: &RustToolchain,
+    profile: BuildProfile,
+    need: Need,
+    monitor: &Monitor,
+) -> Result<PreludeOrigin> {
+    let place = BuildFolders::of_this_process();
+    let fresh = || match InstalledPrelude::find_profile(toolchain, profile) {
+        Lookup::Fresh(prelude) if need == Need::Fresh => Some(PreludeOrigin::Found(prelude)),
         _ => None,
     };
     if let Some(found) = fresh() {
@@ -95,13 +104,13 @@ fn run(toolchain: &Toolchain, profile: Profile, need: Need, monitor: &Monitor) -
         monitor.progress.note("assembling the prelude");
         let prelude = assemble(toolchain, &place, profile, &artifacts, began)?;
         sweep(&prelude);
-        Ok(Made::Built(prelude))
+        Ok(PreludeOrigin::Built(prelude))
     })
 }
 
-/// Whether another process builds a prelude now.
+/// True while another process builds a prelude.
 fn is_running() -> bool {
-    let lock = File::open(Place::of_this_process().preludes.join(LOCK));
+    let lock = File::open(BuildFolders::of_this_process().preludes.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -123,12 +132,12 @@ fn lock(preludes: &Path, monitor: &Monitor) -> Result<File> {
 }
 
 fn assemble(
-    toolchain: &Toolchain,
-    place: &Place,
-    profile: Profile,
+    toolchain: &RustToolchain,
+    place: &BuildFolders,
+    profile: BuildProfile,
     artifacts: &Artifacts,
     (began, clock): (SystemTime, Instant),
-) -> Result<Prelude> {
+) -> Result<InstalledPrelude> {
     let files = sources(&place.source, &artifacts.dylib, began)?;
     let half = tempfile::Builder::new()
         .prefix(".half-")
@@ -142,9 +151,9 @@ fn assemble(
     }
     let dylib_bytes = link(&artifacts.dylib, half.path())?;
     let built_ms = now_ms();
-    let manifest = Manifest::new(
+    let manifest = PreludeManifest::new(
         toolchain,
-        Built {
+        BuiltPrelude {
             profile,
             source: place.source.clone(),
             files,
@@ -166,7 +175,7 @@ fn assemble(
     fs::rename(half.path(), &dir).map_err(|source| Error::io("create", &dir, source))?;
     // Renamed away: there is nothing left for the temporary folder to remove.
     let _ = half.keep();
-    Prelude::open(dir.clone(), manifest).ok_or_else(|| {
+    InstalledPrelude::open(dir.clone(), manifest).ok_or_else(|| {
         Error::new(
             ErrorKind::Internal,
             format!("the prelude in {dir:?} disappeared right after it was built"),
@@ -175,7 +184,7 @@ fn assemble(
 }
 
 /// `trialbook-0.1.0_rustc-1.95.0_release`, for people who look into the folder.
-fn key(manifest: &Manifest) -> String {
+fn key(manifest: &PreludeManifest) -> String {
     let has = |name: &str| manifest.features.iter().any(|feature| feature == name);
     format!(
         "trialbook-{}_rustc-{}{}{}_{}",

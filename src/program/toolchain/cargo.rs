@@ -17,31 +17,31 @@ use trialbook::{
 };
 
 use super::{
-    group::Group,
+    group::ProcessGroup,
     manifest::features,
-    message::{Artifact, Message},
+    message::{CargoMessage, CompilerArtifact},
     nested::forget_outer_cargo,
     package::Package,
-    place::{Place, dylib_name},
-    profile::Profile,
-    rust::Toolchain,
+    place::{BuildFolders, dylib_name},
+    profile::BuildProfile,
+    rust::RustToolchain,
 };
 
-/// How often a build looks whether it is to stop.
+/// The pause between two looks at whether a build is to stop.
 const HEARTBEAT: Duration = Duration::from_millis(50);
 
-/// What cargo made.
+/// The files of a build that succeeded.
 pub(super) struct Artifacts {
     /// The library.
     pub(super) dylib: PathBuf,
-    /// What the compiler reads of every crate inside: metadata, and the code of macros.
+    /// The files of every crate inside that the compiler reads: metadata, and the code of macros.
     pub(super) deps: HashSet<PathBuf>,
     /// Every library inside, with its sources and its features.
     pub(super) packages: Vec<Package>,
 }
 
-/// What went wrong inside, in cargo's and the compiler's own words.
-pub(super) struct Failure {
+/// A build that failed, in cargo's and the compiler's own words.
+pub(super) struct BuildFailure {
     /// The first line that says so.
     pub(super) summary: String,
     /// All of it.
@@ -57,15 +57,15 @@ enum Said {
 /// Builds the dylib.
 ///
 /// # Errors
-/// When cargo cannot be started, and the interrupt. A failed build is the inner [`Failure`].
+/// When cargo cannot be started, and the interrupt. A failed build is the inner [`BuildFailure`].
 pub(super) fn build(
-    toolchain: &Toolchain,
-    place: &Place,
-    profile: Profile,
+    toolchain: &RustToolchain,
+    place: &BuildFolders,
+    profile: BuildProfile,
     monitor: &Monitor,
-) -> Result<Result<Artifacts, Failure>> {
+) -> Result<Result<Artifacts, BuildFailure>> {
     let mut command = command(toolchain, place, profile)?;
-    let mut cargo = Group::spawn(&mut command)
+    let mut cargo = ProcessGroup::spawn(&mut command)
         .map_err(|source| Error::io("start", Path::new(command.get_program()), source))?;
     let (sender, said) = mpsc::channel();
     let readers = [
@@ -73,7 +73,7 @@ pub(super) fn build(
         cargo.stderr().map(|stderr| spawn_reader(stderr, sender.clone(), Said::Text)),
     ];
     drop(sender);
-    let mut log = Log::default();
+    let mut log = BuildLog::default();
     loop {
         match said.recv_timeout(HEARTBEAT) {
             Ok(Said::Json(line)) => log.json(&line),
@@ -91,7 +91,11 @@ pub(super) fn build(
     Ok(log.finish(status))
 }
 
-fn command(toolchain: &Toolchain, place: &Place, profile: Profile) -> Result<Command> {
+fn command(
+    toolchain: &RustToolchain,
+    place: &BuildFolders,
+    profile: BuildProfile,
+) -> Result<Command> {
     let cargo = toolchain.cargo.as_ref().ok_or_else(|| {
         Error::new(
             ErrorKind::Unavailable,
@@ -110,7 +114,7 @@ fn command(toolchain: &Toolchain, place: &Place, profile: Profile) -> Result<Com
     if place.source.join("Cargo.lock").is_file() {
         command.arg("--locked");
     }
-    if profile == Profile::Release {
+    if profile == BuildProfile::Release {
         command.arg("--release");
     }
     forget_outer_cargo(&mut command);
@@ -164,9 +168,9 @@ fn read_line(pipe: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<boo
     }
 }
 
-/// What cargo has said so far.
+/// Cargo's messages so far.
 #[derive(Default)]
-struct Log {
+struct BuildLog {
     dylib: Option<PathBuf>,
     deps: HashSet<PathBuf>,
     packages: Vec<Package>,
@@ -175,11 +179,11 @@ struct Log {
     n_done: Option<u64>,
 }
 
-impl Log {
+impl BuildLog {
     fn json(&mut self, line: &str) {
-        match Message::read(line.as_bytes()) {
-            Ok(Message::Artifact(artifact)) => self.artifact(artifact),
-            Ok(Message::Diagnostic(diagnostic)) if diagnostic.is_error() => {
+        match CargoMessage::read(line.as_bytes()) {
+            Ok(CargoMessage::Artifact(artifact)) => self.artifact(artifact),
+            Ok(CargoMessage::Diagnostic(diagnostic)) if diagnostic.is_error() => {
                 self.errors.push_str(&diagnostic.rendered.unwrap_or_default());
             }
             // What is missing for want of a message shows when the dylib is looked for.
@@ -187,7 +191,7 @@ impl Log {
         }
     }
 
-    fn artifact(&mut self, artifact: Artifact) {
+    fn artifact(&mut self, artifact: CompilerArtifact) {
         if artifact.is("custom-build") {
             return;
         }
@@ -203,7 +207,7 @@ impl Log {
             // that is also a C library comes without.
             self.deps.extend(ending(".rmeta").or_else(|| ending(".rlib")));
         }
-        let Artifact { target, features, .. } = artifact;
+        let CompilerArtifact { target, features, .. } = artifact;
         let name = target.name.replace('-', "_");
         self.packages.push(Package { name, root: target.src_path, features });
     }
@@ -227,7 +231,7 @@ impl Log {
         }
     }
 
-    fn finish(self, status: ExitStatus) -> Result<Artifacts, Failure> {
+    fn finish(self, status: ExitStatus) -> Result<Artifacts, BuildFailure> {
         let log = format!("{}{}", self.text, self.errors);
         match self.dylib {
             Some(dylib) if status.success() => {
@@ -240,7 +244,7 @@ impl Log {
                     .into_iter()
                     .find_map(|text| text.lines().find(says_so))
                     .map_or_else(|| format!("cargo ended with {status}"), str::to_owned);
-                Err(Failure { summary, log })
+                Err(BuildFailure { summary, log })
             }
         }
     }
@@ -311,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_failed_build_says_the_compilers_first_error() {
-        let mut log = Log::default();
+        let mut log = BuildLog::default();
         log.json(
             r#"{"reason":"compiler-message","message":{"level":"error","rendered":"error[E0308]: mismatched types\n --> src/lib.rs\n"}}"#,
         );
@@ -329,7 +333,7 @@ mod tests {
                 r#"{{"reason":"compiler-artifact","package_id":"p","fresh":false,"target":{{"kind":["{kind}"],"name":"{kind}-1","src_path":"/s/{kind}.rs"}},"features":["x"],"filenames":[{files}]}}"#
             )
         };
-        let mut log = Log::default();
+        let mut log = BuildLog::default();
         log.json(&artifact("lib", r#""/d/liba.rlib","/d/liba.rmeta""#));
         log.json(&artifact("lib", &format!(r#""/d/libc{DLL_SUFFIX}","/d/libc.rlib""#)));
         log.json(&artifact("proc-macro", &format!(r#""/d/libm{DLL_SUFFIX}""#)));

@@ -18,7 +18,7 @@ use trialbook::{
     progress::Interrupt,
 };
 
-/// How long it may take to tidy up once it is asked to stop.
+/// The time that it may take to tidy up once it is asked to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The name of a process group: its leader's number.
@@ -49,12 +49,12 @@ impl GroupId {
 }
 
 /// A process and all it starts. Dropping it ends them.
-pub(crate) struct Group {
+pub(crate) struct ProcessGroup {
     leader: Child,
     id: GroupId,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Starts `command`, which gets a group of its own and ends with the thread that starts it.
     ///
     /// # Errors
@@ -65,12 +65,12 @@ impl Group {
         Ok(Self { leader, id })
     }
 
-    /// What it prints, once and where it is piped.
+    /// Its standard output, once and where it is piped.
     pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
         self.leader.stdout.take()
     }
 
-    /// What it complains about, once and where it is piped.
+    /// Its standard error, once and where it is piped.
     pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
         self.leader.stderr.take()
     }
@@ -93,7 +93,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if matches!(self.leader.try_wait(), Ok(Some(_))) {
             return;
@@ -135,10 +135,10 @@ mod tests {
 
     /// Asserts that `end` ends a shell and the process it started: either would keep the pipe open for a
     /// minute.
-    fn check(script: &str, end: impl FnOnce(Group)) {
+    fn check(script: &str, end: impl FnOnce(ProcessGroup)) {
         let mut shell = Command::new("sh");
         shell.args(["-c", script]).stdout(std::process::Stdio::piped());
-        let mut group = Group::spawn(&mut shell).unwrap();
+        let mut group = ProcessGroup::spawn(&mut shell).unwrap();
         let mut stdout = group.stdout().unwrap();
         // Both are there.
         stdout.read_exact(&mut [0; 6]).unwrap();
@@ -166,10 +166,10 @@ mod tests {
     fn an_interrupt_is_heard_while_a_process_runs() {
         let interrupt = Interrupt::default();
         interrupt.raise();
-        let mut group = Group::spawn(Command::new("sleep").arg("60")).unwrap();
+        let mut group = ProcessGroup::spawn(Command::new("sleep").arg("60")).unwrap();
         assert_eq!(group.wait(&interrupt).unwrap_err().kind(), ErrorKind::Interrupted);
         drop(group);
-        let mut group = Group::spawn(&mut Command::new("true")).unwrap();
+        let mut group = ProcessGroup::spawn(&mut Command::new("true")).unwrap();
         assert!(group.wait(&Interrupt::default()).unwrap().success());
     }
 }

@@ -14,7 +14,7 @@ use trialbook::{
     figure::hex,
 };
 
-use super::{package::Package, profile::Profile, rust::Toolchain};
+use super::{package::Package, profile::BuildProfile, rust::RustToolchain};
 
 /// The file's name in a prelude's folder.
 pub(super) const MANIFEST: &str = "prelude.json";
@@ -22,9 +22,9 @@ pub(super) const MANIFEST: &str = "prelude.json";
 /// The layout that this build reads and writes.
 const SCHEMA: u32 = 1;
 
-/// What a prelude is and what it was built from.
+/// The description of a prelude: its compiler, its sources and its sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct PreludeManifest {
     schema: u32,
     /// The compiler's release: `1.95.0`.
     pub rustc: String,
@@ -36,17 +36,17 @@ pub struct Manifest {
     pub version: String,
     /// The features of this package it was built with.
     pub features: Vec<String>,
-    /// How far it is optimised.
-    pub profile: Profile,
+    /// Its optimisation.
+    pub profile: BuildProfile,
     /// The folder of sources.
     pub source: PathBuf,
     /// When it was finished, in milliseconds since the Unix epoch.
     pub built_ms: i64,
-    /// How long building took.
+    /// The duration of the build.
     pub build_s: f64,
     /// The size of the dylib.
     pub dylib_bytes: u64,
-    /// How many crates cells may name through it.
+    /// The number of crates that cells may name through it.
     pub n_deps: usize,
     /// The size of their metadata.
     pub deps_bytes: u64,
@@ -66,9 +66,9 @@ pub(super) struct SourceFile {
     sha256: String,
 }
 
-/// What was built, before anyone knows how large it is.
-pub(super) struct Built {
-    pub(super) profile: Profile,
+/// A prelude that was built and not yet measured.
+pub(super) struct BuiltPrelude {
+    pub(super) profile: BuildProfile,
     pub(super) source: PathBuf,
     pub(super) files: Vec<SourceFile>,
     pub(super) built_ms: i64,
@@ -79,9 +79,9 @@ pub(super) struct Built {
     pub(super) packages: Vec<Package>,
 }
 
-impl Manifest {
+impl PreludeManifest {
     /// The manifest of what `toolchain` has just built.
-    pub(super) fn new(toolchain: &Toolchain, built: Built) -> Self {
+    pub(super) fn new(toolchain: &RustToolchain, built: BuiltPrelude) -> Self {
         Self {
             schema: SCHEMA,
             rustc: toolchain.version.clone(),
@@ -120,8 +120,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Whether cells of this program, compiled by `toolchain`, can use the prelude.
-    pub(super) fn fits(&self, toolchain: &Toolchain) -> bool {
+    /// True if cells of this program, compiled by `toolchain`, can use the prelude.
+    pub(super) fn fits(&self, toolchain: &RustToolchain) -> bool {
         self.rustc == toolchain.version
             && self.rustc_commit == toolchain.commit
             && self.host == toolchain.host
@@ -131,7 +131,7 @@ impl Manifest {
             && !self.packages.is_empty()
     }
 
-    /// Which source file is no longer as it was compiled. Sources that are gone altogether, as on
+    /// The first source file that has changed since it was compiled. Sources that are gone altogether, as on
     /// a machine that only runs the program, count as unchanged: nothing could be built from them.
     pub(super) fn changed_file(&self) -> Option<&Path> {
         if !self.source.join("Cargo.toml").is_file() {

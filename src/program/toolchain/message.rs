@@ -11,34 +11,34 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Message {
+pub(crate) enum CargoMessage {
     /// One target is made.
-    Artifact(Artifact),
+    Artifact(CompilerArtifact),
     /// The compiler complains.
-    Diagnostic(Diagnostic),
+    Diagnostic(CompilerDiagnostic),
     /// A build script ran.
     BuildScript(BuildScript),
     /// Another message, or a line that a build script printed.
     Other,
 }
 
-/// What cargo made of one target.
+/// The files that cargo made of one target.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Artifact {
+pub(crate) struct CompilerArtifact {
     /// Cargo's identifier of the package.
     pub(crate) package_id: String,
-    pub(crate) target: Target,
+    pub(crate) target: CargoTarget,
     /// The files it consists of.
     pub(crate) filenames: Vec<PathBuf>,
     /// The features it is built with.
     pub(crate) features: Vec<String>,
-    /// Whether it was there already.
+    /// True if it was there already.
     pub(crate) fresh: bool,
 }
 
 /// One target of a package.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Target {
+pub(crate) struct CargoTarget {
     kind: Vec<String>,
     pub(crate) name: String,
     pub(crate) src_path: PathBuf,
@@ -46,20 +46,20 @@ pub(crate) struct Target {
 
 /// One complaint of the compiler.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Diagnostic {
+pub(crate) struct CompilerDiagnostic {
     level: String,
     /// As the compiler shows it.
     pub(crate) rendered: Option<String>,
 }
 
-/// What a build script asks for.
+/// The requests of a build script.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct BuildScript {
-    /// Where native libraries lie, as `-L` takes it.
+    /// The folders of native libraries, as `-L` takes them.
     pub(crate) linked_paths: Vec<String>,
 }
 
-impl Message {
+impl CargoMessage {
     /// Reads one line, with or without its end.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Message {
         }
         #[derive(Deserialize)]
         struct Complaint {
-            message: Diagnostic,
+            message: CompilerDiagnostic,
         }
         let Ok(Kind { reason }) = serde_json::from_slice(line) else { return Ok(Self::Other) };
         Ok(match reason.as_str() {
@@ -89,18 +89,18 @@ fn content<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
     })
 }
 
-impl Artifact {
-    /// Whether its target is of this kind: `lib`, `dylib`, `custom-build`.
+impl CompilerArtifact {
+    /// True if its target is of this kind: `lib`, `dylib`, `custom-build`.
     pub(crate) fn is(&self, kind: &str) -> bool {
         self.target.kind.iter().any(|found| found == kind)
     }
 
-    /// Whether other crates can name it: no build script, no program.
+    /// True for a library, which other crates can name.
     pub(crate) fn is_library(&self) -> bool {
         ["lib", "rlib", "dylib", "proc-macro", "cdylib"].iter().any(|kind| self.is(kind))
     }
 
-    /// Whether it runs inside the compiler.
+    /// True if it runs inside the compiler.
     pub(crate) fn is_proc_macro(&self) -> bool {
         self.is("proc-macro")
     }
@@ -112,8 +112,8 @@ impl Artifact {
     }
 }
 
-impl Diagnostic {
-    /// Whether the build fails by it.
+impl CompilerDiagnostic {
+    /// True if the build fails by it.
     pub(crate) fn is_error(&self) -> bool {
         self.level.starts_with("error")
     }
@@ -125,14 +125,14 @@ mod tests {
 
     #[test]
     fn messages_that_matter_are_read_and_other_lines_are_let_by() {
-        let read = |line: &str| Message::read(line.as_bytes()).unwrap();
+        let read = |line: &str| CargoMessage::read(line.as_bytes()).unwrap();
         let artifact = read(
             r#"{"reason":"compiler-artifact","package_id":"registry+x#rand@0.9.1","manifest_path":"/r/Cargo.toml",
             "target":{"kind":["lib"],"crate_types":["lib"],"name":"rand","src_path":"/r/src/lib.rs","edition":"2021"},
             "profile":{"opt_level":"0"},"features":["std"],"filenames":["/d/librand.rlib","/d/librand.rmeta"],
             "executable":null,"fresh":true}"#,
         );
-        let Message::Artifact(artifact) = artifact else { panic!("{artifact:?}") };
+        let CargoMessage::Artifact(artifact) = artifact else { panic!("{artifact:?}") };
         assert!(artifact.is_library() && !artifact.is_proc_macro() && artifact.fresh);
         assert_eq!(artifact.file_ending(".rmeta"), Some(Path::new("/d/librand.rmeta")));
         assert_eq!(artifact.file_ending(".so"), None);
@@ -142,14 +142,14 @@ mod tests {
             [("error", true), ("error: internal compiler error", true), ("warning", false)]
         {
             let read = read(&complaint.replace("LEVEL", level));
-            let Message::Diagnostic(diagnostic) = read else { panic!("{read:?}") };
+            let CargoMessage::Diagnostic(diagnostic) = read else { panic!("{read:?}") };
             assert_eq!(diagnostic.is_error(), is_error, "{level}");
             assert_eq!(diagnostic.rendered.as_deref(), Some("said"));
         }
 
         let script = r#"{"reason":"build-script-executed","package_id":"p","linked_libs":["z"],"linked_paths":["native=/n"]}"#;
         let linked_paths = vec!["native=/n".to_owned()];
-        assert_eq!(read(script), Message::BuildScript(BuildScript { linked_paths }));
+        assert_eq!(read(script), CargoMessage::BuildScript(BuildScript { linked_paths }));
 
         for line in [
             "",
@@ -158,13 +158,13 @@ mod tests {
             r#"{"reason":"build-finished","success":true}"#,
             r#"{"reason":"of a later cargo","new":1}"#,
         ] {
-            assert_eq!(read(line), Message::Other, "{line}");
+            assert_eq!(read(line), CargoMessage::Other, "{line}");
         }
     }
 
     #[test]
     fn a_message_in_another_form_is_an_error() {
-        let error = Message::read(br#"{"reason":"compiler-artifact"}"#).unwrap_err();
+        let error = CargoMessage::read(br#"{"reason":"compiler-artifact"}"#).unwrap_err();
         assert_eq!(error.to_string(), "cannot read what cargo said");
         assert!(error.chain().contains("package_id"), "{}", error.chain());
     }

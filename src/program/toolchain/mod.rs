@@ -14,11 +14,11 @@ mod prelude;
 mod profile;
 mod rust;
 
-pub(crate) use group::{Group, GroupId};
-pub use manifest::Manifest;
-pub(crate) use message::{Artifact, Message};
+pub(crate) use group::{GroupId, ProcessGroup};
+pub use manifest::PreludeManifest;
+pub(crate) use message::{CargoMessage, CompilerArtifact};
 pub(crate) use nested::forget_outer_cargo;
 pub use package::Package;
-pub use prelude::{Help, Lookup, Made, Need, Prelude};
-pub use profile::Profile;
-pub use rust::Toolchain;
+pub use prelude::{Help, InstalledPrelude, Lookup, Need, PreludeOrigin};
+pub use profile::BuildProfile;
+pub use rust::RustToolchain;

@@ -2,7 +2,8 @@
 
 use std::{env, process::Command};
 
-/// What `cargo run` and `cargo test` tell the program that they start, beside `CARGO_PKG_…`.
+/// The variables that `cargo run` and `cargo test` set for the program they start, beside
+/// `CARGO_PKG_…`.
 const TOLD: [&str; 7] = [
     "CARGO_BIN_NAME",
     "CARGO_CRATE_NAME",

@@ -1,4 +1,4 @@
-//! Where the prelude's sources lie, where cargo builds them and where finished preludes are kept.
+//! The folders of the prelude: its sources, cargo's builds of them, and the finished preludes.
 //! It creates nothing.
 
 use std::{
@@ -18,18 +18,19 @@ const SOURCE_ENV: &str = "TRIALBOOK_SOURCE";
 
 /// Every folder that building and finding a prelude needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct BuildFolders {
     /// The sources of trialbook, the root of its workspace.
     pub(super) source: PathBuf,
     /// Cargo's target folder.
     pub(super) target: PathBuf,
     /// Finished preludes, a folder each.
     pub(super) preludes: PathBuf,
-    /// Which of cargo's two folders the program lies in; `None` where it was installed.
+    /// True in cargo's folder of debug builds, false in that of release builds; `None` where the
+    /// program was installed.
     pub(super) is_debug: Option<bool>,
 }
 
-impl Place {
+impl BuildFolders {
     /// The folders as this process stands. Inside a target folder that folder is used, so that
     /// cargo finds every dependency built; an installed program builds in the user's cache.
     pub(super) fn of_this_process() -> Self {

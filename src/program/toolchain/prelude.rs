@@ -9,29 +9,29 @@ use std::{
 };
 
 use super::{
-    manifest::{MANIFEST, Manifest},
-    place::{Place, dylib_name},
-    profile::Profile,
-    rust::Toolchain,
+    manifest::{MANIFEST, PreludeManifest},
+    place::{BuildFolders, dylib_name},
+    profile::BuildProfile,
+    rust::RustToolchain,
 };
 
 /// A prelude that cells can be compiled against. While a clone of it lives, its folder stays.
 #[derive(Debug, Clone)]
-pub struct Prelude {
+pub struct InstalledPrelude {
     /// The folder.
     pub dir: PathBuf,
     /// The library itself: `--extern trialbook=…`, and loaded by every process that runs cells.
     pub dylib: PathBuf,
     /// The metadata of every crate it was built from: `-L dependency=…`.
     pub deps: PathBuf,
-    /// How far it is optimised.
-    pub profile: Profile,
-    /// What it was built from.
-    pub manifest: Manifest,
+    /// Its optimisation.
+    pub profile: BuildProfile,
+    /// Its manifest, with what it was built from.
+    pub manifest: PreludeManifest,
     _in_use: Arc<File>,
 }
 
-/// What a caller needs.
+/// The demand of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// A fresh prelude, built now or before.
@@ -40,24 +40,24 @@ pub enum Need {
     New,
 }
 
-/// How a caller got what it needs.
+/// The way in which a caller's demand was met.
 #[derive(Debug, Clone)]
-pub enum Made {
+pub enum PreludeOrigin {
     /// It was built by this call.
-    Built(Prelude),
+    Built(InstalledPrelude),
     /// It was there, or another process was building it.
-    Found(Prelude),
+    Found(InstalledPrelude),
 }
 
-/// What there is when a cell asks for a prelude.
+/// The answer to a cell that asks for a prelude.
 #[derive(Debug, Clone)]
 pub enum Lookup {
     /// One that fits the sources as they are.
-    Fresh(Prelude),
+    Fresh(InstalledPrelude),
     /// One that was built from other sources: it works, but lacks what was changed since.
     Stale {
         /// The prelude.
-        prelude: Prelude,
+        prelude: InstalledPrelude,
         /// The first source file that differs.
         changed: PathBuf,
     },
@@ -65,7 +65,7 @@ pub enum Lookup {
     Missing,
 }
 
-/// How far a session can help with the names that a prelude offers.
+/// The help of a session with the names that a prelude offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Help {
     /// A session has read its sources.
@@ -81,20 +81,20 @@ pub enum Help {
     },
 }
 
-impl Prelude {
+impl InstalledPrelude {
     /// The best prelude for `toolchain`: fresh before stale, release before dev, the newest first.
-    pub fn find(toolchain: &Toolchain) -> Lookup {
+    pub fn find(toolchain: &RustToolchain) -> Lookup {
         Self::find_where(toolchain, |_| true)
     }
 
-    /// As [`Prelude::find`], of one profile only.
-    pub fn find_profile(toolchain: &Toolchain, profile: Profile) -> Lookup {
+    /// As [`InstalledPrelude::find`], of one profile only.
+    pub fn find_profile(toolchain: &RustToolchain, profile: BuildProfile) -> Lookup {
         Self::find_where(toolchain, |manifest| manifest.profile == profile)
     }
 
     /// The folder in which preludes are kept.
     pub fn folder() -> PathBuf {
-        Place::of_this_process().preludes
+        BuildFolders::of_this_process().preludes
     }
 
     /// The file in which sessions keep what they have read of its sources.
@@ -102,7 +102,7 @@ impl Prelude {
         self.dir.join("index.json")
     }
 
-    /// How far a session can help with its names.
+    /// The help of a session with its names.
     pub fn help(&self) -> Help {
         if self.index_file().is_file() {
             return Help::Ready;
@@ -113,14 +113,14 @@ impl Prelude {
         }
     }
 
-    fn find_where(toolchain: &Toolchain, wanted: impl Fn(&Manifest) -> bool) -> Lookup {
-        let mut fitting: Vec<(PathBuf, Manifest)> = folders(&Self::folder())
+    fn find_where(toolchain: &RustToolchain, wanted: impl Fn(&PreludeManifest) -> bool) -> Lookup {
+        let mut fitting: Vec<(PathBuf, PreludeManifest)> = folders(&Self::folder())
             .into_iter()
-            .filter_map(|dir| Manifest::read(&dir).ok().map(|manifest| (dir, manifest)))
+            .filter_map(|dir| PreludeManifest::read(&dir).ok().map(|manifest| (dir, manifest)))
             .filter(|(_, manifest)| manifest.fits(toolchain) && wanted(manifest))
             .collect();
         fitting.sort_by_key(|(_, manifest)| {
-            (manifest.profile != Profile::Release, std::cmp::Reverse(manifest.built_ms))
+            (manifest.profile != BuildProfile::Release, std::cmp::Reverse(manifest.built_ms))
         });
         let mut stale = None;
         for (dir, manifest) in fitting {
@@ -139,7 +139,7 @@ impl Prelude {
     }
 
     /// The prelude in `dir`, held in use.
-    pub(super) fn open(dir: PathBuf, manifest: Manifest) -> Option<Self> {
+    pub(super) fn open(dir: PathBuf, manifest: PreludeManifest) -> Option<Self> {
         let in_use = File::open(dir.join(MANIFEST)).ok()?;
         in_use.try_lock_shared().ok()?;
         let dylib = dir.join(dylib_name());
@@ -155,10 +155,10 @@ impl Prelude {
 }
 
 /// Removes the preludes beside `kept` that it takes the place of and that nobody uses.
-pub(super) fn sweep(kept: &Prelude) {
+pub(super) fn sweep(kept: &InstalledPrelude) {
     let Some(folder) = kept.dir.parent() else { return };
     for dir in folders(folder) {
-        let replaced = Manifest::read(&dir).is_ok_and(|manifest| {
+        let replaced = PreludeManifest::read(&dir).is_ok_and(|manifest| {
             (&manifest.rustc, &manifest.host, &manifest.features, manifest.profile)
                 == (
                     &kept.manifest.rustc,

@@ -1,4 +1,4 @@
-//! Which rustc and cargo there are: `RUSTC`, then rustup's choice for this folder, then the path.
+//! The rustc and cargo in use: `RUSTC`, then rustup's choice for this folder, then the path.
 //! The real programs are called, not rustup's proxies, which cost 30 ms a call.
 
 use std::{
@@ -14,12 +14,12 @@ use std::{
 
 use trialbook::error::{Error, ErrorKind, Result};
 
-/// What to do where there is no compiler.
+/// The advice where there is no compiler.
 const INSTALL: &str = "install Rust from https://rustup.rs; commands (`:help`) work without it";
 
 /// One installed compiler and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Toolchain {
+pub struct RustToolchain {
     /// The compiler itself.
     pub rustc: PathBuf,
     /// Cargo, which only building needs.
@@ -30,13 +30,13 @@ pub struct Toolchain {
     pub version: String,
     /// The commit it was built from, empty where it does not say.
     pub commit: String,
-    /// Where its libraries and its linker lie.
+    /// The folder of its libraries and its linker.
     pub sysroot: PathBuf,
     /// The folder of `libstd-….so`, which every cell and the prelude load.
     pub lib_dir: PathBuf,
 }
 
-impl Toolchain {
+impl RustToolchain {
     /// The compiler that a build in the current folder would use.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl Toolchain {
     }
 }
 
-/// What `rustup` answers on one line: `None` where it is not installed, its own complaint inside
+/// The answer of `rustup` on one line: `None` where it is not installed, its own complaint inside
 /// where it refuses.
 fn rustup(args: &[&str]) -> Option<Result<String, String>> {
     let output = Command::new(program("rustup")?).args(args).stdin(Stdio::null()).output().ok()?;

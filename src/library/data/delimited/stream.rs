@@ -42,7 +42,7 @@ pub(in crate::data) struct RecordStream {
 
 /// One record, and the line it begins in.
 #[derive(Debug)]
-pub(in crate::data) struct Record<'a> {
+pub(in crate::data) struct DelimitedRecord<'a> {
     pub(in crate::data) line: u32,
     /// The record as it stands in the file, with the blank lines before it.
     pub(super) text: &'a str,
@@ -51,7 +51,7 @@ pub(in crate::data) struct Record<'a> {
     grammar: Grammar,
 }
 
-impl Record<'_> {
+impl DelimitedRecord<'_> {
     /// Number of fields.
     pub(in crate::data) fn len(&self) -> usize {
         self.fields.len()
@@ -128,7 +128,7 @@ impl RecordStream {
     /// # Errors
     /// Bytes that are not the text's encoding, an open quote, a record without an end: each with its
     /// line.
-    pub(in crate::data) fn next(&mut self) -> Result<Option<Record<'_>>> {
+    pub(in crate::data) fn next(&mut self) -> Result<Option<DelimitedRecord<'_>>> {
         loop {
             let text = &self.window[self.at..];
             let mut records = Records::at(&self.path, text, self.line, self.grammar);
@@ -153,7 +153,7 @@ impl RecordStream {
             if self.has_columns && is_blank(&self.window[begin..self.at], &self.fields) {
                 continue;
             }
-            return Ok(Some(Record {
+            return Ok(Some(DelimitedRecord {
                 line,
                 text: &self.window[begin..begin + n_bytes],
                 fields: &self.fields,

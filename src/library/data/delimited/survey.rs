@@ -5,7 +5,7 @@
 
 use super::{
     records::{Grammar, Oddities, Records, is_blank},
-    stream::{Record, RecordStream, SEPARATOR, WINDOW_BYTES, ragged},
+    stream::{DelimitedRecord, RecordStream, SEPARATOR, WINDOW_BYTES, ragged},
     suspicion::Suspicion,
 };
 use crate::{
@@ -20,7 +20,7 @@ const N_SAMPLED: usize = 200;
 
 /// The way a file is to be read.
 #[derive(Debug)]
-pub(in crate::data) struct Settled {
+pub(in crate::data) struct ReadPlan {
     pub(in crate::data) grammar: Grammar,
     /// The guesses.
     pub(in crate::data) notes: Vec<String>,
@@ -31,7 +31,7 @@ pub(in crate::data) struct Settled {
 ///
 /// # Errors
 /// A file that cannot be read, and one whose quotes or columns do not go together however it is read.
-pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
+pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<ReadPlan> {
     let dialect = input.dialect();
     let mut head = String::new();
     let is_cut = input.text()?.append(&mut head, WINDOW_BYTES)?;
@@ -65,7 +65,7 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
     check_marks(grammar)?;
     // Who names the quote knows what it means.
     if dialect.quote.is_some() {
-        return Ok(Settled { grammar, notes });
+        return Ok(ReadPlan { grammar, notes });
     }
     let usual = Survey::of(input, grammar)?;
     let escaped = Grammar { escape: Some(b'\\'), ..grammar };
@@ -78,7 +78,7 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
                  backslashes as they are)"
                     .to_owned(),
             );
-            return Ok(Settled { grammar: escaped, notes });
+            return Ok(ReadPlan { grammar: escaped, notes });
         }
     }
     // Where nothing is in the usual quotes, texts may stand in the other ones.
@@ -93,13 +93,13 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
                  \"'\")",
                 reason(input, trouble)
             ));
-            return Ok(Settled { grammar: single, notes });
+            return Ok(ReadPlan { grammar: single, notes });
         }
     }
     // In a file of tabs, that a text begins with a quote and holds more of them says it as well.
     let is_sloppy = usual.oddities.n_lone > 0 && grammar.delimiter == b'\t';
     if usual.trouble.is_none() && !is_sloppy {
-        return Ok(Settled { grammar, notes });
+        return Ok(ReadPlan { grammar, notes });
     }
     let bare = Grammar { quote: None, ..grammar };
     let survey = Survey::of(input, bare)?;
@@ -112,10 +112,10 @@ pub(in crate::data) fn settle(input: &Input, delimiter: u8) -> Result<Settled> {
             "quotes mean nothing in this file (guessed, since as quotes: {reason}; say it with \
              --quote none)"
         ));
-        return Ok(Settled { grammar: bare, notes });
+        return Ok(ReadPlan { grammar: bare, notes });
     }
     match usual.trouble {
-        None => Ok(Settled { grammar, notes }),
+        None => Ok(ReadPlan { grammar, notes }),
         Some(trouble) => Err(trouble),
     }
 }
@@ -285,7 +285,7 @@ impl Survey {
         self.n_quoted > 0 && self.oddities.n_lone == 0 && self.n_wrapped == 0
     }
 
-    fn count_wrapped(&mut self, record: &Record<'_>) {
+    fn count_wrapped(&mut self, record: &DelimitedRecord<'_>) {
         for idx in 0..record.len() {
             let value = record.value(idx);
             let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -306,7 +306,7 @@ impl Survey {
 }
 
 /// The error for a record whose quotes and line breaks do not go together.
-fn doubtful(input: &Input, record: &Record<'_>, grammar: Grammar) -> Error {
+fn doubtful(input: &Input, record: &DelimitedRecord<'_>, grammar: Grammar) -> Error {
     let blank = record.text.len() - record.text.trim_start_matches(['\r', '\n']).len();
     let lines = record.text[blank..].trim_end_matches(['\r', '\n']).lines().count();
     let last = record.line as usize + lines.max(1) - 1;

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{
     records::{Grammar, Records},
-    stream::Record,
+    stream::DelimitedRecord,
 };
 use crate::error::Error;
 
@@ -24,13 +24,13 @@ const MAX_SUSPECTS: usize = 256;
 /// The profiles of the columns, and the records that may be several.
 pub(super) struct Suspicion {
     grammar: Grammar,
-    columns: Vec<Profile>,
+    columns: Vec<ColumnProfile>,
     n_rows: usize,
     suspects: Vec<Suspect>,
 }
 
 /// The common properties of the values of a column.
-struct Profile {
+struct ColumnProfile {
     /// The different values; none once there are too many or too long ones.
     values: Option<BTreeSet<String>>,
     is_numeric: bool,
@@ -45,13 +45,13 @@ struct Suspect {
 
 impl Suspicion {
     pub(super) fn new(n_columns: usize, grammar: Grammar) -> Self {
-        let profile = || Profile { values: Some(BTreeSet::new()), is_numeric: true };
+        let profile = || ColumnProfile { values: Some(BTreeSet::new()), is_numeric: true };
         let columns = std::iter::repeat_with(profile).take(n_columns).collect();
         Self { grammar, columns, n_rows: 0, suspects: Vec::new() }
     }
 
     /// Takes note of a record that has as many fields as the header.
-    pub(super) fn look_at(&mut self, record: &Record<'_>) {
+    pub(super) fn look_at(&mut self, record: &DelimitedRecord<'_>) {
         if let Some(suspect) = self.suspect(record) {
             if self.suspects.len() < MAX_SUSPECTS {
                 self.suspects.push(suspect);
@@ -67,7 +67,7 @@ impl Suspicion {
     }
 
     /// The record as several rows, if its lines have the right number of fields.
-    fn suspect(&self, record: &Record<'_>) -> Option<Suspect> {
+    fn suspect(&self, record: &DelimitedRecord<'_>) -> Option<Suspect> {
         let line_end = if self.grammar.has_cr_lines { '\r' } else { '\n' };
         let mut broken = record.fields.iter().enumerate().filter(|(_, field)| {
             field.is_quoted && record.text[field.start..field.end].contains(line_end)
@@ -137,7 +137,7 @@ impl Suspicion {
     }
 }
 
-impl Profile {
+impl ColumnProfile {
     fn take(&mut self, value: &str) {
         self.is_numeric &= is_number(value);
         let Some(values) = &mut self.values else { return };

@@ -17,7 +17,7 @@ use crate::{
 
 /// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::data) enum Format {
+pub(in crate::data) enum InputFormat {
     /// Lines of fields, between which this byte usually stands.
     Delimited(u8),
     /// JSON objects.
@@ -32,7 +32,7 @@ const KNOWN: &str = "trialbook reads .csv, .tsv, .jsonl, .ndjson, .json, .parque
                      .feather, the texts also with .gz or .zst behind it, and the aclImdb folder; \
                      say which one it is with --format";
 
-impl Format {
+impl InputFormat {
     /// The format of what is called `name` and, unpacked, begins with `head`. A pipe has no name that
     /// says anything.
     ///

@@ -19,7 +19,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-pub(super) use {format::Format, text::TextReader};
+pub(super) use {format::InputFormat, text::TextReader};
 
 use self::compression::Compression;
 use super::{
@@ -61,22 +61,22 @@ pub(crate) fn check_standard_streams() -> Result<()> {
 pub(super) struct Input {
     /// As messages call it.
     name: PathBuf,
-    origin: Origin,
-    format: Format,
+    origin: InputBytes,
+    format: InputFormat,
     dialect: Dialect,
     notes: Vec<String>,
 }
 
 /// Bytes that can be read again.
 #[derive(Debug, Clone)]
-struct Origin {
+struct InputBytes {
     path: PathBuf,
     /// Keeps the temporary file that `path` names.
     spooled: Option<Arc<NamedTempFile>>,
     compression: Compression,
 }
 
-impl Origin {
+impl InputBytes {
     /// The bytes, unpacked.
     fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
         self.compression.unpacked(File::open(&self.path)?)
@@ -106,8 +106,8 @@ impl Input {
             compression => origin.head().map_err(|source| compression.broken(&name, source))?,
         };
         origin.compression.check_once(&name, &head)?;
-        let format = Format::of(&name, &head, dialect, origin.spooled.is_some())?;
-        if let Format::Columnar(container) = format {
+        let format = InputFormat::of(&name, &head, dialect, origin.spooled.is_some())?;
+        if let InputFormat::Columnar(container) = format {
             if dialect.is_of_delimited() || dialect.encoding.is_some() {
                 return Err(Error::invalid(format!(
                     "{name:?}: {container} has no delimiter, quotes or encoding"
@@ -133,7 +133,7 @@ impl Input {
         &self.name
     }
 
-    pub(super) fn format(&self) -> Format {
+    pub(super) fn format(&self) -> InputFormat {
         self.format
     }
 
@@ -170,7 +170,8 @@ pub(super) fn unpacked_name(path: &Path) -> PathBuf {
 /// # Errors
 /// When it cannot be read, or is not in UTF-8 or the `encoding` named.
 pub(super) fn text_of(path: &Path, encoding: Option<TextEncoding>) -> Result<String> {
-    let origin = Origin { path: path.to_owned(), spooled: None, compression: Compression::None };
+    let origin =
+        InputBytes { path: path.to_owned(), spooled: None, compression: Compression::None };
     let mut reader = TextReader::open(path, &origin, encoding)?;
     let mut text = String::new();
     while reader.append(&mut text, 1 << 20)? {}
@@ -178,7 +179,7 @@ pub(super) fn text_of(path: &Path, encoding: Option<TextEncoding>) -> Result<Str
 }
 
 /// The place of the bytes of `path`, and its origin.
-fn found(path: &Path) -> Result<(PathBuf, Origin)> {
+fn found(path: &Path) -> Result<(PathBuf, InputBytes)> {
     if path == Path::new(STANDARD) {
         check_standard_streams()?;
         let name = PathBuf::from("<stdin>");
@@ -191,12 +192,13 @@ fn found(path: &Path) -> Result<(PathBuf, Origin)> {
         let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
         return Ok((path.to_owned(), spool(path, file, Compression::None)?));
     }
-    let origin = Origin { path: path.to_owned(), spooled: None, compression: Compression::None };
+    let origin =
+        InputBytes { path: path.to_owned(), spooled: None, compression: Compression::None };
     Ok((path.to_owned(), origin))
 }
 
 /// Keeps what `reader` gives in a temporary file.
-fn spool(name: &Path, mut reader: impl Read, packing: Compression) -> Result<Origin> {
+fn spool(name: &Path, mut reader: impl Read, packing: Compression) -> Result<InputBytes> {
     let mut kept = NamedTempFile::new().map_err(|source| {
         Error::io("make a file", &std::env::temp_dir(), source)
             .with_hint("set TMPDIR to a folder with room for the data")
@@ -205,7 +207,7 @@ fn spool(name: &Path, mut reader: impl Read, packing: Compression) -> Result<Ori
         Compression::None => Error::io("read", name, source),
         packing => packing.broken(name, source),
     })?;
-    Ok(Origin {
+    Ok(InputBytes {
         path: kept.path().to_owned(),
         spooled: Some(Arc::new(kept)),
         compression: Compression::None,

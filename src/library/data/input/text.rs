@@ -7,7 +7,7 @@ use std::{
 
 use encoding_rs::{Decoder, DecoderResult};
 
-use super::Origin;
+use super::InputBytes;
 use crate::{
     data::encoding::{Likely, TextEncoding, by_bytes},
     error::{Error, Result},
@@ -18,7 +18,7 @@ const BOM: &str = "\u{feff}";
 /// Reads one text from its beginning to its end.
 pub(in crate::data) struct TextReader {
     name: PathBuf,
-    origin: Origin,
+    origin: InputBytes,
     reader: Box<dyn Read + Send>,
     decoding: Option<(TextEncoding, Decoder)>,
     /// The bytes that are read and not yet decoded: the first ones of a character.
@@ -39,7 +39,7 @@ impl std::fmt::Debug for TextReader {
 impl TextReader {
     pub(super) fn open(
         name: &Path,
-        origin: &Origin,
+        origin: &InputBytes,
         encoding: Option<TextEncoding>,
     ) -> Result<Self> {
         let reader = origin.reader().map_err(|source| Error::io("read", name, source))?;

@@ -18,9 +18,9 @@ pub(in crate::data) const TWICE: &str = "two values of the key";
 
 /// One row of a text file: its columns, each with its value, in the file's order.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(in crate::data) struct Row(Vec<(String, Datum)>);
+pub(in crate::data) struct TextRow(Vec<(String, Datum)>);
 
-impl Row {
+impl TextRow {
     pub(in crate::data) fn fields(&self) -> &[(String, Datum)] {
         &self.0
     }
@@ -29,7 +29,7 @@ impl Row {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// As [`Row::get`], for a column that most rows have at the place `idx`.
+    /// As [`TextRow::get`], for a column that most rows have at the place `idx`.
     pub(super) fn get_near(&self, idx: usize, name: &str) -> Option<&Datum> {
         match self.0.get(idx) {
             Some((same, value)) if same == name => Some(value),
@@ -65,25 +65,25 @@ impl Row {
 #[derive(Debug)]
 pub(super) struct Taken;
 
-impl<V: Into<Datum>> FromIterator<(String, V)> for Row {
+impl<V: Into<Datum>> FromIterator<(String, V)> for TextRow {
     fn from_iter<I: IntoIterator<Item = (String, V)>>(fields: I) -> Self {
         Self(fields.into_iter().map(|(name, value)| (name, value.into())).collect())
     }
 }
 
 /// From an object of JSON, in which every name stands once: of two values one would be lost.
-impl<'de> Deserialize<'de> for Row {
+impl<'de> Deserialize<'de> for TextRow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
 
         impl<'de> Visitor<'de> for Fields {
-            type Value = Row;
+            type Value = TextRow;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextRow, A::Error> {
                 let mut fields: Vec<(String, Datum)> = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, Datum>()? {
                     if fields.iter().any(|(known, _)| *known == name) {
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Row {
                     }
                     fields.push((name, value));
                 }
-                Ok(Row(fields))
+                Ok(TextRow(fields))
             }
         }
 
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for Row {
 
 /// Some rows of a file, in their order.
 #[derive(Debug)]
-pub(crate) struct Chunk {
+pub(crate) struct RowChunk {
     /// One a row; none where the row has no text.
     pub(crate) texts: Vec<Option<String>>,
     pub(super) cells: Cells,
@@ -111,7 +111,7 @@ pub(crate) struct Chunk {
 #[derive(Debug)]
 pub(super) enum Cells {
     /// Of a text file.
-    Values(Vec<Row>),
+    Values(Vec<TextRow>),
     /// Of a file with types of its own, which a file of the same format keeps.
     Frame(DataFrame),
 }
@@ -146,7 +146,7 @@ impl AddedColumn {
     }
 }
 
-impl Chunk {
+impl RowChunk {
     /// Number of rows.
     pub(crate) fn n_rows(&self) -> usize {
         self.texts.len()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::chunk::Row;
+use super::chunk::TextRow;
 use crate::{
     data::{
         datum::Datum,
@@ -51,7 +51,7 @@ impl CsvRows {
     /// # Errors
     /// Bytes that are not the file's encoding, an open quote, more or fewer columns than the header:
     /// each with its line.
-    pub(super) fn next(&mut self) -> Result<Option<Row>> {
+    pub(super) fn next(&mut self) -> Result<Option<TextRow>> {
         let Some(record) = self.records.next()? else { return Ok(None) };
         self.n_rows += 1;
         if record.len() != self.columns.len() {

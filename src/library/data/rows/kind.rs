@@ -2,7 +2,7 @@
 
 use polars::prelude::Column;
 
-use super::chunk::Row;
+use super::chunk::TextRow;
 use crate::data::{
     datum::{Datum, NOT_FINITE},
     number::is_double,
@@ -13,7 +13,7 @@ const MAX_WHOLE_FLOAT: i128 = 1 << 53;
 
 /// The narrowest type that holds every value of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ColumnType {
     /// No value yet but null.
     Unknown,
     Boolean,
@@ -27,7 +27,7 @@ pub(super) enum Kind {
     Json,
 }
 
-impl Kind {
+impl ColumnType {
     fn of(value: &Datum) -> Self {
         match value {
             Datum::Null => Self::Unknown,
@@ -128,12 +128,12 @@ fn json(value: &Datum) -> Option<String> {
 
 /// Columns in the order in which they were first seen.
 #[derive(Debug, Clone, Default)]
-pub(in crate::data) struct Kinds(Vec<(String, Kind)>);
+pub(in crate::data) struct Kinds(Vec<(String, ColumnType)>);
 
 impl Kinds {
     /// Columns of strings.
     pub(super) fn texts(names: Vec<String>) -> Self {
-        Self(names.into_iter().map(|name| (name, Kind::Text)).collect())
+        Self(names.into_iter().map(|name| (name, ColumnType::Text)).collect())
     }
 
     pub(in crate::data) fn names(&self) -> Vec<String> {
@@ -141,7 +141,7 @@ impl Kinds {
     }
 
     /// Makes room for `row`.
-    pub(in crate::data) fn extend(&mut self, row: &Row) {
+    pub(in crate::data) fn extend(&mut self, row: &TextRow) {
         for (idx, (name, value)) in row.fields().iter().enumerate() {
             // Most rows have the columns of those before, in their order.
             let place = match self.0.get(idx) {
@@ -149,14 +149,14 @@ impl Kinds {
                 _ => self.0.iter().position(|(known, _)| known == name),
             };
             match place {
-                Some(place) => self.0[place].1 = self.0[place].1.or(Kind::of(value)),
-                None => self.0.push((name.clone(), Kind::of(value))),
+                Some(place) => self.0[place].1 = self.0[place].1.or(ColumnType::of(value)),
+                None => self.0.push((name.clone(), ColumnType::of(value))),
             }
         }
     }
 
     /// `rows` as columns; what a row does not have is null.
-    pub(in crate::data) fn columns(&self, rows: &[Row]) -> Vec<Column> {
+    pub(in crate::data) fn columns(&self, rows: &[TextRow]) -> Vec<Column> {
         let columns = self.0.iter().enumerate().map(|(idx, (name, kind))| {
             let values = rows.iter().map(|row| row.get_near(idx, name).unwrap_or(&Datum::Null));
             kind.column(name, values)
@@ -169,7 +169,7 @@ impl Kinds {
 mod tests {
     use super::*;
 
-    fn rows<const N: usize>(objects: [&str; N]) -> [Row; N] {
+    fn rows<const N: usize>(objects: [&str; N]) -> [TextRow; N] {
         objects.map(|object| serde_json::from_str(object).unwrap())
     }
 
@@ -197,7 +197,7 @@ mod tests {
             (&["\"Infinity\"", "null"], "str"),
             (&["1e5", "0.30000000000000004441"], "f64"),
         ] {
-            let rows: Vec<Row> = values
+            let rows: Vec<TextRow> = values
                 .iter()
                 .map(|value| serde_json::from_str(&format!("{{\"x\": {value}}}")).unwrap())
                 .collect();

@@ -11,8 +11,8 @@ mod round_trip;
 mod typed;
 mod writer;
 
-pub(crate) use chunk::{AddedColumn, AddedValues, Chunk};
-pub(in crate::data) use chunk::{Row, TWICE};
+pub(crate) use chunk::{AddedColumn, AddedValues, RowChunk};
+pub(in crate::data) use chunk::{TWICE, TextRow};
 pub(crate) use format::RowsFormat;
 pub(in crate::data) use kind::Kinds;
 pub(crate) use reader::RowsReader;

@@ -6,7 +6,7 @@ use std::{collections::HashSet, path::Path};
 use polars::prelude::DataFrame;
 
 use super::{
-    chunk::{Cells, Chunk, Row},
+    chunk::{Cells, RowChunk, TextRow},
     csv::CsvRows,
     format::RowsFormat,
     kind::Kinds,
@@ -18,7 +18,7 @@ use crate::{
         column::choose_text,
         datum::Datum,
         file::same_columns,
-        input::{Format, Input},
+        input::{Input, InputFormat},
         jsonl::{text, wrong_kind},
         objects::{self, Objects},
         shards::files,
@@ -41,8 +41,8 @@ pub(crate) struct RowsReader {
     inputs: Vec<Input>,
     /// The index of the input that `source` reads.
     input_idx: usize,
-    source: Source,
-    columns: Columns,
+    source: RowSource,
+    columns: KnownColumns,
     names: Vec<String>,
     text_column: String,
     n_rows: Option<u64>,
@@ -50,7 +50,7 @@ pub(crate) struct RowsReader {
 }
 
 #[derive(Debug)]
-enum Source {
+enum RowSource {
     Csv(CsvRows),
     Json(Objects),
     Typed(TypedRows),
@@ -58,28 +58,28 @@ enum Source {
 
 /// The columns, as far as they are known before the first row is given out.
 #[derive(Debug, Clone)]
-pub(super) enum Columns {
+pub(super) enum KnownColumns {
     Kinds(Kinds),
     Frame(DataFrame),
 }
 
-impl Source {
+impl RowSource {
     fn open(input: &Input) -> Result<Self> {
         Ok(match input.format() {
-            Format::Delimited(delimiter) => Self::Csv(CsvRows::open(input, delimiter)?),
-            Format::Json => Self::Json(Objects::open(input)?),
-            Format::Columnar(container) => {
+            InputFormat::Delimited(delimiter) => Self::Csv(CsvRows::open(input, delimiter)?),
+            InputFormat::Json => Self::Json(Objects::open(input)?),
+            InputFormat::Columnar(container) => {
                 Self::Typed(TypedRows::open(input.name(), input.file_path(), container)?)
             }
         })
     }
 
     /// The columns, where the file names them all at its beginning.
-    fn columns(&self) -> Columns {
+    fn columns(&self) -> KnownColumns {
         match self {
-            Self::Csv(rows) => Columns::Kinds(Kinds::texts(rows.columns().to_vec())),
-            Self::Json(_) => Columns::Kinds(Kinds::default()),
-            Self::Typed(rows) => Columns::Frame(rows.empty().clone()),
+            Self::Csv(rows) => KnownColumns::Kinds(Kinds::texts(rows.columns().to_vec())),
+            Self::Json(_) => KnownColumns::Kinds(Kinds::default()),
+            Self::Typed(rows) => KnownColumns::Frame(rows.empty().clone()),
         }
     }
 
@@ -105,16 +105,16 @@ impl RowsReader {
         let Some(first) = inputs.first() else {
             return Err(Error::invalid(format!("{path:?}: no files")));
         };
-        let source = Source::open(first)?;
+        let source = RowSource::open(first)?;
         let columns = source.columns();
         let names = match &source {
-            Source::Json(_) => all_keys(&inputs)?,
+            RowSource::Json(_) => all_keys(&inputs)?,
             _ => columns.names(),
         };
         let text_column = names[choose_text(text_column, &names, first.name())?].clone();
         let mut notes = first.notes().to_vec();
         notes.splice(0..0, files.notes());
-        if let Source::Csv(rows) = &source {
+        if let RowSource::Csv(rows) = &source {
             notes.extend(rows.notes().iter().cloned());
         }
         let n_rows = source.n_rows().filter(|_| inputs.len() == 1);
@@ -139,17 +139,21 @@ impl RowsReader {
     /// The format of files, for those that are written like them.
     pub(crate) fn extension(&self) -> &'static str {
         match self.source {
-            Source::Csv(_) if self.inputs[0].format() == Format::Delimited(b'\t') => "tsv",
-            Source::Csv(_) => "csv",
-            Source::Json(_) => "jsonl",
-            Source::Typed(_) => "parquet",
+            RowSource::Csv(_) if self.inputs[0].format() == InputFormat::Delimited(b'\t') => "tsv",
+            RowSource::Csv(_) => "csv",
+            RowSource::Json(_) => "jsonl",
+            RowSource::Typed(_) => "parquet",
         }
     }
 
     /// All columns, for a file of the format `format`. Files of JSON are read through for them when
     /// `format` wants to know them before the first row.
-    pub(super) fn columns(&self, format: RowsFormat, interrupt: &Interrupt) -> Result<Columns> {
-        if !matches!(self.source, Source::Json(_)) || !format.has_header() {
+    pub(super) fn columns(
+        &self,
+        format: RowsFormat,
+        interrupt: &Interrupt,
+    ) -> Result<KnownColumns> {
+        if !matches!(self.source, RowSource::Json(_)) || !format.has_header() {
             return Ok(self.columns.clone());
         }
         let mut kinds = Kinds::default();
@@ -157,17 +161,17 @@ impl RowsReader {
             let mut objects = Objects::open(input)?;
             while let Some(object) = objects.next()? {
                 interrupt.check()?;
-                kinds.extend(&object.parse::<Row>(input.name())?);
+                kinds.extend(&object.parse::<TextRow>(input.name())?);
             }
         }
-        Ok(Columns::Kinds(kinds))
+        Ok(KnownColumns::Kinds(kinds))
     }
 
     /// The next rows.
     ///
     /// # Errors
     /// A fault of a row, with its place; another file with other columns.
-    pub(crate) fn next(&mut self) -> Result<Option<Chunk>> {
+    pub(crate) fn next(&mut self) -> Result<Option<RowChunk>> {
         loop {
             if let Some(chunk) = self.next_of_file()? {
                 return Ok(Some(chunk));
@@ -176,16 +180,16 @@ impl RowsReader {
                 return Ok(None);
             }
             self.input_idx += 1;
-            self.source = Source::open(&self.inputs[self.input_idx])?;
+            self.source = RowSource::open(&self.inputs[self.input_idx])?;
             self.check_columns()?;
         }
     }
 
     /// The next rows of the file that is being read.
-    fn next_of_file(&mut self) -> Result<Option<Chunk>> {
+    fn next_of_file(&mut self) -> Result<Option<RowChunk>> {
         let frame = match &mut self.source {
-            Source::Typed(rows) => rows.next(TYPED_CHUNK_N_ROWS, &self.text_column)?,
-            Source::Csv(_) | Source::Json(_) => return self.next_values(),
+            RowSource::Typed(rows) => rows.next(TYPED_CHUNK_N_ROWS, &self.text_column)?,
+            RowSource::Csv(_) | RowSource::Json(_) => return self.next_values(),
         };
         let Some((frame, texts)) = frame else { return Ok(None) };
         // Another file may have the same columns in another order.
@@ -193,10 +197,10 @@ impl RowsReader {
             Error::invalid(format!("{:?}: other columns", self.inputs[self.input_idx].name()))
                 .with_source(source.to_string())
         })?;
-        Ok(Some(Chunk { texts, cells: Cells::Frame(frame) }))
+        Ok(Some(RowChunk { texts, cells: Cells::Frame(frame) }))
     }
 
-    fn next_values(&mut self) -> Result<Option<Chunk>> {
+    fn next_values(&mut self) -> Result<Option<RowChunk>> {
         let mut texts = Vec::new();
         let mut rows = Vec::new();
         let mut n_bytes = 0;
@@ -206,28 +210,28 @@ impl RowsReader {
             texts.push(text);
             rows.push(row);
         }
-        Ok((!rows.is_empty()).then_some(Chunk { texts, cells: Cells::Values(rows) }))
+        Ok((!rows.is_empty()).then_some(RowChunk { texts, cells: Cells::Values(rows) }))
     }
 
     /// The next row of a text file, with its text.
-    fn next_row(&mut self) -> Result<Option<(Row, Option<String>)>> {
+    fn next_row(&mut self) -> Result<Option<(TextRow, Option<String>)>> {
         let column = &self.text_column;
         Ok(match &mut self.source {
-            Source::Csv(rows) => rows.next()?.map(|row| {
+            RowSource::Csv(rows) => rows.next()?.map(|row| {
                 let text = row.get(column).and_then(|cell| text(cell).ok()).flatten();
                 (row, text)
             }),
-            Source::Json(objects) => {
+            RowSource::Json(objects) => {
                 let path = self.inputs[self.input_idx].name();
                 let Some(object) = objects.next()? else { return Ok(None) };
-                let row: Row = object.parse(path)?;
+                let row: TextRow = object.parse(path)?;
                 let text = text(row.get(column).unwrap_or(&Datum::Null)).map_err(|found| {
                     wrong_kind(path, object.line, column, found, "a string")
                         .with_hint("choose another one with --text-column COLUMN")
                 })?;
                 Some((row, text))
             }
-            Source::Typed(_) => None,
+            RowSource::Typed(_) => None,
         })
     }
 
@@ -235,11 +239,12 @@ impl RowsReader {
     fn check_columns(&self) -> Result<()> {
         let (first, other) = (&self.inputs[0], &self.inputs[self.input_idx]);
         let columns = self.source.columns();
-        if let Source::Json(_) = self.source {
+        if let RowSource::Json(_) = self.source {
             return Ok(());
         }
         same_columns(first.name(), &self.names, other.name(), &columns.names())?;
-        let (Columns::Frame(expected), Columns::Frame(found)) = (&self.columns, &columns) else {
+        let (KnownColumns::Frame(expected), KnownColumns::Frame(found)) = (&self.columns, &columns)
+        else {
             return Ok(());
         };
         for name in &self.names {
@@ -259,7 +264,7 @@ impl RowsReader {
     }
 }
 
-impl Columns {
+impl KnownColumns {
     pub(super) fn names(&self) -> Vec<String> {
         match self {
             Self::Kinds(kinds) => kinds.names(),
@@ -279,8 +284,8 @@ fn with_rows(mut inputs: Vec<Input>) -> Result<Vec<Input>> {
     let mut has_rows = Vec::with_capacity(inputs.len());
     for input in &inputs {
         has_rows.push(match input.format() {
-            Format::Columnar(_) => Source::open(input)?.n_rows() != Some(0),
-            Format::Delimited(_) | Format::Json => true,
+            InputFormat::Columnar(_) => RowSource::open(input)?.n_rows() != Some(0),
+            InputFormat::Delimited(_) | InputFormat::Json => true,
         });
     }
     if has_rows.contains(&true) {

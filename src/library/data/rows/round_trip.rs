@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     RowsReader, RowsWriter,
-    chunk::{Cells, Row},
+    chunk::{Cells, TextRow},
 };
 use crate::{
     data::{Dialect, datum::Datum},
@@ -19,14 +19,14 @@ use crate::{
 
 /// A value, what stands for it in a cell of text, and its JSON.
 #[derive(Debug, Clone)]
-struct Sample {
+struct RoundTripValue {
     value: AnyValue<'static>,
     /// None is a null.
     cell: Option<String>,
     json: String,
 }
 
-impl Sample {
+impl RoundTripValue {
     fn null() -> Self {
         Self { value: AnyValue::Null, cell: None, json: "null".into() }
     }
@@ -42,16 +42,16 @@ impl Sample {
     }
 }
 
-fn float(value: AnyValue<'static>, shortest: f64) -> Sample {
+fn float(value: AnyValue<'static>, shortest: f64) -> RoundTripValue {
     match shortest {
-        number if number.is_nan() => Sample::quoted(value, "NaN".into()),
-        f64::INFINITY => Sample::quoted(value, "Infinity".into()),
-        f64::NEG_INFINITY => Sample::quoted(value, "-Infinity".into()),
-        number => Sample::bare(value, json!(number).to_string()),
+        number if number.is_nan() => RoundTripValue::quoted(value, "NaN".into()),
+        f64::INFINITY => RoundTripValue::quoted(value, "Infinity".into()),
+        f64::NEG_INFINITY => RoundTripValue::quoted(value, "-Infinity".into()),
+        number => RoundTripValue::bare(value, json!(number).to_string()),
     }
 }
 
-fn decimal(value: i128, precision: usize, scale: usize) -> Sample {
+fn decimal(value: i128, precision: usize, scale: usize) -> RoundTripValue {
     let mut text = value.unsigned_abs().to_string();
     while text.len() <= scale {
         text.insert(0, '0');
@@ -70,8 +70,8 @@ fn decimal(value: i128, precision: usize, scale: usize) -> Sample {
     // Rust prints the shortest digits, and no exponents.
     let read = trimmed(&text.parse::<f64>().unwrap().to_string());
     match scale == 0 || read == trimmed(&text) {
-        true => Sample::bare(value, text),
-        false => Sample::quoted(value, text),
+        true => RoundTripValue::bare(value, text),
+        false => RoundTripValue::quoted(value, text),
     }
 }
 
@@ -93,7 +93,13 @@ fn per_second(unit: TimeUnit) -> (i64, usize) {
     }
 }
 
-fn datetime(days: i64, seconds: i64, rest: i64, unit: TimeUnit, zone: Option<&str>) -> Sample {
+fn datetime(
+    days: i64,
+    seconds: i64,
+    rest: i64,
+    unit: TimeUnit,
+    zone: Option<&str>,
+) -> RoundTripValue {
     let (second, n_digits) = per_second(unit);
     let rest = rest % second;
     let value = (days * 86_400 + seconds) * second + rest;
@@ -106,10 +112,10 @@ fn datetime(days: i64, seconds: i64, rest: i64, unit: TimeUnit, zone: Option<&st
     let (days, seconds) = (local.div_euclid(86_400), local.rem_euclid(86_400));
     let text = format!("{} {}.{rest:0n_digits$}{offset}", day(days), clock(seconds));
     let zone = TimeZone::opt_try_new(zone).unwrap().map(Arc::new);
-    Sample::quoted(AnyValue::DatetimeOwned(value, unit, zone), text)
+    RoundTripValue::quoted(AnyValue::DatetimeOwned(value, unit, zone), text)
 }
 
-fn time(seconds: i64, rest: i64) -> Sample {
+fn time(seconds: i64, rest: i64) -> RoundTripValue {
     let fraction = match rest {
         0 => String::new(),
         rest if rest % 1_000_000 == 0 => format!(".{:03}", rest / 1_000_000),
@@ -117,10 +123,16 @@ fn time(seconds: i64, rest: i64) -> Sample {
         rest => format!(".{rest:09}"),
     };
     let value = AnyValue::Time(seconds * 1_000_000_000 + rest);
-    Sample::quoted(value, clock(seconds) + &fraction)
+    RoundTripValue::quoted(value, clock(seconds) + &fraction)
 }
 
-fn duration(is_negative: bool, days: i64, seconds: i64, rest: i64, unit: TimeUnit) -> Sample {
+fn duration(
+    is_negative: bool,
+    days: i64,
+    seconds: i64,
+    rest: i64,
+    unit: TimeUnit,
+) -> RoundTripValue {
     let (second, n_digits) = per_second(unit);
     let rest = rest % second;
     let value = (days * 86_400 + seconds) * second + rest;
@@ -138,15 +150,15 @@ fn duration(is_negative: bool, days: i64, seconds: i64, rest: i64, unit: TimeUni
         (_, "") => format!("{sign}P{}", part(days, "D")),
         (_, clock) => format!("{sign}P{}T{clock}", part(days, "D")),
     };
-    Sample::quoted(AnyValue::Duration(if is_negative { -value } else { value }, unit), text)
+    RoundTripValue::quoted(AnyValue::Duration(if is_negative { -value } else { value }, unit), text)
 }
 
-fn series(values: &[Sample], dtype: &DataType) -> Series {
+fn series(values: &[RoundTripValue], dtype: &DataType) -> Series {
     let values: Vec<AnyValue<'_>> = values.iter().map(|sample| sample.value.clone()).collect();
     Series::from_any_values_and_dtype("".into(), &values, dtype, true).unwrap()
 }
 
-fn jsons(values: &[Sample]) -> String {
+fn jsons(values: &[RoundTripValue]) -> String {
     let values: Vec<&str> = values.iter().map(|sample| sample.json.as_str()).collect();
     format!("[{}]", values.join(","))
 }
@@ -163,13 +175,15 @@ fn words() -> BoxedStrategy<String> {
 }
 
 /// A value of the type `dtype`, now and then a null.
-fn sample(dtype: &DataType) -> BoxedStrategy<Sample> {
+fn sample(dtype: &DataType) -> BoxedStrategy<RoundTripValue> {
     let (days, seconds, rest) = (-100_000..100_000i64, 0..86_400i64, 0..1_000_000_000i64);
     let rest = prop_oneof![Just(0), Just(500_000_000), Just(1_000), rest];
     macro_rules! numbers {
         ($type:ty, $variant:ident) => {
             prop_oneof![any::<$type>(), Just(<$type>::MIN), Just(<$type>::MAX)]
-                .prop_map(|value| Sample::bare(AnyValue::$variant(value), value.to_string()))
+                .prop_map(|value| {
+                    RoundTripValue::bare(AnyValue::$variant(value), value.to_string())
+                })
                 .boxed()
         };
     }
@@ -184,7 +198,7 @@ fn sample(dtype: &DataType) -> BoxedStrategy<Sample> {
         DataType::UInt32 => numbers!(u32, UInt32),
         DataType::UInt64 => numbers!(u64, UInt64),
         DataType::Boolean => any::<bool>()
-            .prop_map(|value| Sample::bare(AnyValue::Boolean(value), value.to_string()))
+            .prop_map(|value| RoundTripValue::bare(AnyValue::Boolean(value), value.to_string()))
             .boxed(),
         DataType::Float32 => prop_oneof![any::<f32>(), Just(f32::NAN), Just(0.1)]
             .prop_map(|value| {
@@ -197,14 +211,18 @@ fn sample(dtype: &DataType) -> BoxedStrategy<Sample> {
             .prop_map(|value| float(AnyValue::Float64(value), value))
             .boxed(),
         DataType::String => words()
-            .prop_map(|text| Sample::quoted(AnyValue::StringOwned(text.as_str().into()), text))
+            .prop_map(|text| {
+                RoundTripValue::quoted(AnyValue::StringOwned(text.as_str().into()), text)
+            })
             .boxed(),
         DataType::Categorical(..) => prop::sample::select(vec!["spam", "ham, \"eggs\"", ""])
-            .prop_map(|text| Sample::quoted(AnyValue::StringOwned(text.into()), text.to_owned()))
+            .prop_map(|text| {
+                RoundTripValue::quoted(AnyValue::StringOwned(text.into()), text.to_owned())
+            })
             .boxed(),
         DataType::Date => days
             .prop_map(|days| {
-                Sample::quoted(AnyValue::Date(i32::try_from(days).unwrap()), day(days))
+                RoundTripValue::quoted(AnyValue::Date(i32::try_from(days).unwrap()), day(days))
             })
             .boxed(),
         DataType::Datetime(unit, zone) => {
@@ -235,7 +253,7 @@ fn sample(dtype: &DataType) -> BoxedStrategy<Sample> {
             let inner = (**inner).clone();
             prop::collection::vec(sample(&inner), 0..3)
                 .prop_map(move |values| {
-                    Sample::bare(AnyValue::List(series(&values, &inner)), jsons(&values))
+                    RoundTripValue::bare(AnyValue::List(series(&values, &inner)), jsons(&values))
                 })
                 .boxed()
         }
@@ -244,7 +262,7 @@ fn sample(dtype: &DataType) -> BoxedStrategy<Sample> {
             prop::collection::vec(sample(&inner), width)
                 .prop_map(move |values| {
                     let value = AnyValue::Array(series(&values, &inner), width);
-                    Sample::bare(value, jsons(&values))
+                    RoundTripValue::bare(value, jsons(&values))
                 })
                 .boxed()
         }
@@ -262,13 +280,13 @@ fn sample(dtype: &DataType) -> BoxedStrategy<Sample> {
                         .collect();
                     let values = values.into_iter().map(|sample| sample.value).collect();
                     let value = AnyValue::StructOwned(Box::new((values, fields.clone())));
-                    Sample::bare(value, format!("{{{}}}", json.join(",")))
+                    RoundTripValue::bare(value, format!("{{{}}}", json.join(",")))
                 })
                 .boxed()
         }
-        _ => return Just(Sample::null()).boxed(),
+        _ => return Just(RoundTripValue::null()).boxed(),
     };
-    prop_oneof![4 => some, 1 => Just(Sample::null())].boxed()
+    prop_oneof![4 => some, 1 => Just(RoundTripValue::null())].boxed()
 }
 
 fn dtype() -> BoxedStrategy<DataType> {
@@ -321,7 +339,7 @@ fn dtype() -> BoxedStrategy<DataType> {
 }
 
 /// Columns of up to five rows.
-fn columns() -> impl Strategy<Value = Vec<(DataType, Vec<Sample>)>> {
+fn columns() -> impl Strategy<Value = Vec<(DataType, Vec<RoundTripValue>)>> {
     (1..=5usize).prop_flat_map(|n_rows| {
         let column = dtype().prop_flat_map(move |dtype| {
             let values = prop::collection::vec(sample(&dtype), n_rows);
@@ -332,7 +350,7 @@ fn columns() -> impl Strategy<Value = Vec<(DataType, Vec<Sample>)>> {
 }
 
 /// Every row that our reader finds in the file at `path`.
-fn read(path: &Path) -> Vec<Row> {
+fn read(path: &Path) -> Vec<TextRow> {
     let mut reader = RowsReader::open(path, &Dialect::default(), Some("text")).unwrap();
     let mut found = Vec::new();
     while let Some(chunk) = reader.next().unwrap() {
@@ -347,7 +365,7 @@ fn read(path: &Path) -> Vec<Row> {
                         (column.name().to_string(), values)
                     })
                     .collect();
-                found.extend((0..frame.height()).map(|row_idx| -> Row {
+                found.extend((0..frame.height()).map(|row_idx| -> TextRow {
                     let cells = columns.iter();
                     cells.map(|(name, values)| (name.clone(), values[row_idx].clone())).collect()
                 }));
@@ -368,7 +386,7 @@ fn convert(from: &Path, to: &Path) {
     writer.finish(false).unwrap();
 }
 
-fn check(columns: &[(DataType, Vec<Sample>)]) {
+fn check(columns: &[(DataType, Vec<RoundTripValue>)]) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let n_rows = columns[0].1.len();

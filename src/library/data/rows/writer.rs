@@ -14,9 +14,9 @@ use polars::{
 use tempfile::NamedTempFile;
 
 use super::{
-    chunk::{AddedColumn, AddedValues, Cells, Chunk, Row, Taken, widened},
+    chunk::{AddedColumn, AddedValues, Cells, RowChunk, Taken, TextRow, widened},
     format::RowsFormat,
-    reader::{Columns, RowsReader},
+    reader::{KnownColumns, RowsReader},
 };
 use crate::{
     data::{datum::Datum, guarded::first_line},
@@ -40,7 +40,7 @@ pub(crate) struct RowsWriter {
 enum Sink {
     Delimited { file: BufWriter<File>, delimiter: u8, columns: Vec<String> },
     JsonLines(BufWriter<File>),
-    Parquet { writer: Box<BatchedWriter<BufWriter<File>>>, columns: Columns },
+    Parquet { writer: Box<BatchedWriter<BufWriter<File>>>, columns: KnownColumns },
 }
 
 impl RowsWriter {
@@ -65,19 +65,19 @@ impl RowsWriter {
     /// When the folder cannot be written, the format has no form for a column, and
     /// [`ErrorKind::Conflict`] when the file is there already.
     pub(crate) fn write_frame(path: &Path, frame: DataFrame) -> Result<()> {
-        let mut writer = Self::with_columns(path, Columns::Frame(frame.clear()), &[])?;
+        let mut writer = Self::with_columns(path, KnownColumns::Frame(frame.clear()), &[])?;
         for begin in (0..frame.height()).step_by(FRAME_N_ROWS) {
             let cells = frame.slice(begin as i64, FRAME_N_ROWS);
             // No column of it is a text more than the others.
             let texts = vec![None; cells.height()];
-            writer.write(Chunk { texts, cells: Cells::Frame(cells) }, &[])?;
+            writer.write(RowChunk { texts, cells: Cells::Frame(cells) }, &[])?;
         }
         writer.finish(false)
     }
 
     /// # Errors
     /// As [`RowsWriter::create`].
-    fn with_columns(path: &Path, columns: Columns, added: &[AddedColumn]) -> Result<Self> {
+    fn with_columns(path: &Path, columns: KnownColumns, added: &[AddedColumn]) -> Result<Self> {
         let format = RowsFormat::of_output(path)?;
         columns.check(format)?;
         let mut names = columns.names();
@@ -126,7 +126,7 @@ impl RowsWriter {
     ///
     /// # Errors
     /// When the system refuses, or a row of JSON has a field of the name of an added column.
-    pub(crate) fn write(&mut self, chunk: Chunk, added: &[AddedColumn]) -> Result<()> {
+    pub(crate) fn write(&mut self, chunk: RowChunk, added: &[AddedColumn]) -> Result<()> {
         let n_rows = chunk.n_rows();
         match &mut self.sink {
             Sink::Parquet { writer, columns } => {
@@ -194,7 +194,7 @@ impl Sink {
         write_record(file, *delimiter, names)
     }
 
-    fn write_row(&mut self, row: &Row) -> io::Result<()> {
+    fn write_row(&mut self, row: &TextRow) -> io::Result<()> {
         match self {
             Self::Delimited { file, delimiter, columns } => {
                 let cells = columns
@@ -213,7 +213,7 @@ impl Sink {
     }
 }
 
-impl Columns {
+impl KnownColumns {
     /// That every column has a form in `format`.
     fn check(&self, format: RowsFormat) -> Result<()> {
         let Self::Frame(empty) = self else { return Ok(()) };
@@ -230,7 +230,7 @@ impl Columns {
     }
 
     /// `rows` of a text file as a frame; without rows an empty one.
-    fn frame(&self, rows: &[Row]) -> PolarsResult<DataFrame> {
+    fn frame(&self, rows: &[TextRow]) -> PolarsResult<DataFrame> {
         match self {
             Self::Kinds(kinds) => DataFrame::new(rows.len(), kinds.columns(rows)),
             Self::Frame(empty) => Ok(empty.clone()),
@@ -238,7 +238,7 @@ impl Columns {
     }
 }
 
-fn values(cells: Cells) -> Vec<Row> {
+fn values(cells: Cells) -> Vec<TextRow> {
     let frame = match cells {
         Cells::Values(rows) => return rows,
         Cells::Frame(frame) => frame,

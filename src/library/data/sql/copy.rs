@@ -11,7 +11,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     hint::Hint,
-    syntax::{Token, tokens},
+    syntax::{SqlToken, tokens},
 };
 
 /// The query whose rows are to be written, and the file for them.
@@ -32,9 +32,9 @@ impl Copy {
     /// the format that the file's extension says; and a file that is there already.
     pub(super) fn of(query: &str) -> Result<Self> {
         let malformed = |found: &str| Error::invalid(format!("sql: copy: {found}")).with_hint(FORM);
-        let placed: Vec<Token<'_>> = tokens(query).filter(|token| !token.is_blank()).collect();
+        let placed: Vec<SqlToken<'_>> = tokens(query).filter(|token| !token.is_blank()).collect();
         let mut depth = 0_usize;
-        let is_to = |token: &Token<'_>| {
+        let is_to = |token: &SqlToken<'_>| {
             match token.text {
                 "(" => depth += 1,
                 ")" => depth = depth.saturating_sub(1),
@@ -92,7 +92,7 @@ impl Copy {
 }
 
 /// The place where the parenthesis is closed that is the first of `tokens`.
-fn closing(tokens: &[Token<'_>]) -> Option<usize> {
+fn closing(tokens: &[SqlToken<'_>]) -> Option<usize> {
     let mut depth = 0_usize;
     tokens.iter().position(|token| {
         match token.text {

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fmt::Write as _, ops::Range, path::PathBuf};
 
 use crate::{
     error::{Error, Result},
-    syntax::{Token, is_in_expression, tokens},
+    syntax::{SqlToken, is_in_expression, tokens},
 };
 
 /// Functions by the names that others give them.
@@ -34,7 +34,7 @@ pub(super) struct Translated {
 /// # Errors
 /// `where` without `from`, `having` without `group by`, and `exists`, none of which polars answers.
 pub(super) fn translate(query: &str) -> Result<Translated> {
-    let tokens: Vec<Token<'_>> = tokens(query).collect();
+    let tokens: Vec<SqlToken<'_>> = tokens(query).collect();
     let selects = selects(&tokens);
     selects.iter().try_for_each(|select| select.check())?;
     check_exists(&tokens)?;
@@ -102,7 +102,7 @@ impl Select {
 }
 
 /// Every `select` of the query, in the order of where they begin.
-fn selects(tokens: &[Token<'_>]) -> Vec<Select> {
+fn selects(tokens: &[SqlToken<'_>]) -> Vec<Select> {
     let mut found: Vec<Select> = Vec::new();
     // Those that are not closed yet, by their index in `found`.
     let mut open: Vec<usize> = Vec::new();
@@ -157,7 +157,7 @@ fn selects(tokens: &[Token<'_>]) -> Vec<Select> {
 }
 
 /// polars knows `exists` in few places and answers with its parser's notes in the others.
-fn check_exists(tokens: &[Token<'_>]) -> Result<()> {
+fn check_exists(tokens: &[SqlToken<'_>]) -> Result<()> {
     let is_exists = |idx: usize| {
         tokens[idx].is("exists") && next(tokens, idx).is_some_and(|next| next.text == "(")
     };
@@ -170,12 +170,13 @@ fn check_exists(tokens: &[Token<'_>]) -> Result<()> {
 
 /// The columns of `select` that have no name of their own: the last token of each, and the name that
 /// it gets, which is how it was written.
-fn names(tokens: &[Token<'_>], select: &Select) -> Vec<(usize, String)> {
+fn names(tokens: &[SqlToken<'_>], select: &Select) -> Vec<(usize, String)> {
     let mut named = Vec::new();
     for item in items(tokens, select.list.clone()) {
-        let parts: Vec<(usize, Token<'_>)> = item.filter(|(_, token)| !token.is_blank()).collect();
+        let parts: Vec<(usize, SqlToken<'_>)> =
+            item.filter(|(_, token)| !token.is_blank()).collect();
         let Some((last_idx, _)) = parts.last() else { continue };
-        let parts_of_it: Vec<Token<'_>> = parts.iter().map(|(_, token)| *token).collect();
+        let parts_of_it: Vec<SqlToken<'_>> = parts.iter().map(|(_, token)| *token).collect();
         if !has_name(&parts_of_it) {
             let first_idx = parts[0].0;
             named.push((*last_idx, written(&tokens[first_idx..=*last_idx])));
@@ -187,19 +188,19 @@ fn names(tokens: &[Token<'_>], select: &Select) -> Vec<(usize, String)> {
 /// The columns of `names` that `select` sorts by, and their names: polars would compute `order by
 /// count(*)` anew, over the groups.
 fn sorted(
-    tokens: &[Token<'_>],
+    tokens: &[SqlToken<'_>],
     select: &Select,
     names: &[(usize, String)],
 ) -> Vec<(Range<usize>, String)> {
     let Some(order) = select.order.clone() else { return Vec::new() };
     let mut sorted = Vec::new();
     for item in items(tokens, order) {
-        let mut parts: Vec<(usize, Token<'_>)> =
+        let mut parts: Vec<(usize, SqlToken<'_>)> =
             item.filter(|(_, token)| !token.is_blank()).collect();
         if parts.first().is_some_and(|(_, first)| first.is("by")) {
             parts.remove(0);
         }
-        let is_direction = |token: Token<'_>| {
+        let is_direction = |token: SqlToken<'_>| {
             ["asc", "desc", "nulls", "first", "last"].iter().any(|word| token.is(word))
         };
         while parts.last().is_some_and(|(_, last)| is_direction(*last)) {
@@ -215,7 +216,7 @@ fn sorted(
 }
 
 /// An expression as it was written, on one line and without comments.
-fn written(tokens: &[Token<'_>]) -> String {
+fn written(tokens: &[SqlToken<'_>]) -> String {
     let mut text = String::new();
     for token in tokens {
         match token.is_blank() {
@@ -227,10 +228,10 @@ fn written(tokens: &[Token<'_>]) -> String {
     text
 }
 
-type Item<'a> = std::vec::IntoIter<(usize, Token<'a>)>;
+type ListItem<'a> = std::vec::IntoIter<(usize, SqlToken<'a>)>;
 
 /// The columns of a list, each with the indices of its tokens.
-fn items<'a>(tokens: &[Token<'a>], list: Range<usize>) -> Vec<Item<'a>> {
+fn items<'a>(tokens: &[SqlToken<'a>], list: Range<usize>) -> Vec<ListItem<'a>> {
     let mut items = vec![Vec::new()];
     let (mut depth, mut is_first) = (0_usize, true);
     for (idx, token) in tokens.iter().enumerate().take(list.end).skip(list.start) {
@@ -260,8 +261,9 @@ fn items<'a>(tokens: &[Token<'a>], list: Range<usize>) -> Vec<Item<'a>> {
 
 /// True if polars names this column as it was written: a bare column, a wildcard, or one with an
 /// alias.
-fn has_name(parts: &[Token<'_>]) -> bool {
-    let is_name = |token: Token<'_>| token.identifier().is_some() && !is_in_expression(token.text);
+fn has_name(parts: &[SqlToken<'_>]) -> bool {
+    let is_name =
+        |token: SqlToken<'_>| token.identifier().is_some() && !is_in_expression(token.text);
     let is_wildcard = parts.iter().any(|token| token.text == "*")
         && matches!(parts, [first, ..] if first.text == "*" || parts.get(1).is_some_and(|dot| dot.text == "."));
     let is_column = parts.iter().enumerate().all(|(idx, token)| match idx % 2 {
@@ -290,7 +292,7 @@ fn has_name(parts: &[Token<'_>]) -> bool {
 }
 
 /// True if the token is a string where a table belongs: `from 'reviews.csv'`.
-fn is_file(tokens: &[Token<'_>], idx: usize) -> bool {
+fn is_file(tokens: &[SqlToken<'_>], idx: usize) -> bool {
     let before = tokens[..idx].iter().rev().find(|token| !token.is_blank());
     tokens[idx].string().is_some_and(|path| !path.is_empty())
         && before.is_some_and(|before| before.is("from") || before.is("join"))
@@ -299,7 +301,7 @@ fn is_file(tokens: &[Token<'_>], idx: usize) -> bool {
 }
 
 /// True if the `from` or `join` before the token is that of a `select`, not of a function.
-fn is_in_from(tokens: &[Token<'_>], idx: usize) -> bool {
+fn is_in_from(tokens: &[SqlToken<'_>], idx: usize) -> bool {
     let mut depth = 0_usize;
     for (at, token) in tokens[..idx].iter().enumerate().rev() {
         match token.text {
@@ -318,7 +320,7 @@ fn is_in_from(tokens: &[Token<'_>], idx: usize) -> bool {
     true
 }
 
-fn next<'a>(tokens: &[Token<'a>], idx: usize) -> Option<Token<'a>> {
+fn next<'a>(tokens: &[SqlToken<'a>], idx: usize) -> Option<SqlToken<'a>> {
     tokens[idx + 1..].iter().find(|token| !token.is_blank()).copied()
 }
 

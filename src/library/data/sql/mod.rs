@@ -29,7 +29,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hint::Hint,
     reserved::TABLES,
-    syntax::{Token, tokens},
+    syntax::{SqlToken, tokens},
 };
 
 /// One column of a lent table; `None` is SQL's null.
@@ -227,7 +227,7 @@ impl Statement {
     /// Statements that would change something: polars would take `DELETE FROM imdb` for a query over what
     /// remains, and a reader would not.
     fn of(query: &str) -> Result<Self> {
-        let tokens: Vec<Token<'_>> =
+        let tokens: Vec<SqlToken<'_>> =
             tokens(query).filter(|token| !token.is_blank() && token.text != ";").collect();
         let first = tokens.first().map(|token| token.text.to_ascii_lowercase()).unwrap_or_default();
         match (first.as_str(), &tokens[..]) {
@@ -258,7 +258,7 @@ impl Statement {
 /// Writes `imdb.train` as `"imdb.train"` for every dataset in `names`, outside of strings and
 /// comments: polars knows no schemas and would read `imdb`.
 fn join_dotted_names(query: &str, names: &[String]) -> String {
-    let tokens: Vec<Token<'_>> = tokens(query).collect();
+    let tokens: Vec<SqlToken<'_>> = tokens(query).collect();
     let mut joined = String::with_capacity(query.len() + 8);
     let mut idx = 0;
     while idx < tokens.len() {

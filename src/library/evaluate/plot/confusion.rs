@@ -7,7 +7,7 @@ use crate::{
     figure,
     output::{Align, Plot, Table},
     plot::{
-        svg::{Anchor, Role, Svg, fitted, shortened, width_of},
+        svg::{Anchor, ShapeRole, Svg, fitted, shortened, width_of},
         vega_lite,
     },
 };
@@ -54,7 +54,7 @@ fn vega(confusion: &ConfusionMatrix, title: &str) -> Value {
         "mark": {"type": "rect", "tooltip": true},
         "encoding": {"color": {
             "field": "share", "type": "quantitative", "title": "share of the true class",
-            "scale": {"domain": [0, 1], "range": ["#eff6ff", Role::Cell.light()]},
+            "scale": {"domain": [0, 1], "range": ["#eff6ff", ShapeRole::Cell.light()]},
         }},
     })];
     if classes.len() <= MAX_NUMBERED {
@@ -63,8 +63,8 @@ fn vega(confusion: &ConfusionMatrix, title: &str) -> Value {
             "encoding": {
                 "text": {"field": "examples", "type": "quantitative", "format": ","},
                 "color": {
-                    "condition": {"test": "datum.share > 0.6", "value": Role::OnCell.light()},
-                    "value": Role::Ink.light(),
+                    "condition": {"test": "datum.share > 0.6", "value": ShapeRole::OnCell.light()},
+                    "value": ShapeRole::Ink.light(),
                 },
             },
         }));
@@ -98,20 +98,20 @@ fn svg(confusion: &ConfusionMatrix, title: &str) -> String {
     let top = if is_narrow { 68.0 + widest } else { 76.0 };
     let width = (left + extent + SCALE).max(left + 260.0);
     let mut svg = Svg::new(title, width, top + extent.max(120.0) + 24.0);
-    svg.text(left + extent / 2.0, 48.0, Anchor::Middle, Role::Dim, 13.0, "predicted");
-    svg.text_upwards(18.0, top + extent / 2.0, Anchor::Middle, Role::Dim, 13.0, "true");
+    svg.text(left + extent / 2.0, 48.0, Anchor::Middle, ShapeRole::Dim, 13.0, "predicted");
+    svg.text_upwards(18.0, top + extent / 2.0, Anchor::Middle, ShapeRole::Dim, 13.0, "true");
     draw_scale(&mut svg, (left + extent + 20.0, top));
 
     for (class_idx, name) in names.iter().enumerate() {
         let middle = (class_idx as f64 + 0.5) * side;
         let (x, y) = (left + middle, top - 8.0);
         if is_narrow {
-            svg.text_upwards(x + 4.0, y, Anchor::Start, Role::Ink, name_size, name);
+            svg.text_upwards(x + 4.0, y, Anchor::Start, ShapeRole::Ink, name_size, name);
         } else {
             let name = fitted(name, name_size, side - 4.0);
-            svg.text(x, y, Anchor::Middle, Role::Ink, name_size, &name);
+            svg.text(x, y, Anchor::Middle, ShapeRole::Ink, name_size, &name);
         }
-        svg.text(left - 8.0, top + middle + 4.0, Anchor::End, Role::Ink, name_size, name);
+        svg.text(left - 8.0, top + middle + 4.0, Anchor::End, ShapeRole::Ink, name_size, name);
     }
     for (row_idx, row) in confusion.counts().iter().enumerate() {
         let support = confusion.support(row_idx);
@@ -119,7 +119,7 @@ fn svg(confusion: &ConfusionMatrix, title: &str) -> String {
             let share = if support == 0 { 0.0 } else { count as f64 / support as f64 };
             let corner = (left + column_idx as f64 * side, top + row_idx as f64 * side);
             svg.rect(
-                Role::Cell,
+                ShapeRole::Cell,
                 opacity(share),
                 (corner.0 + 1.0, corner.1 + 1.0),
                 (side - 2.0, side - 2.0),
@@ -128,7 +128,7 @@ fn svg(confusion: &ConfusionMatrix, title: &str) -> String {
             if !is_numbered || (is_narrow && count == 0) {
                 continue;
             }
-            let role = if share > 0.72 { Role::OnCell } else { Role::Ink };
+            let role = if share > 0.72 { ShapeRole::OnCell } else { ShapeRole::Ink };
             let (x, y) = (corner.0 + side / 2.0, corner.1 + side / 2.0);
             let count = figure::count(count);
             // A digit is about 0.6 of the font size wide.
@@ -156,12 +156,12 @@ fn opacity(share: f64) -> f64 {
 fn draw_scale(svg: &mut Svg, (x, y): (f64, f64)) {
     const STEPS: [f64; 5] = [1.0, 0.75, 0.5, 0.25, 0.0];
     const STEP: f64 = 20.0;
-    svg.text(x, y - 8.0, Anchor::Start, Role::Dim, 11.0, "share of row");
+    svg.text(x, y - 8.0, Anchor::Start, ShapeRole::Dim, 11.0, "share of row");
     for (idx, share) in STEPS.into_iter().enumerate() {
         let top = y + idx as f64 * STEP;
-        svg.rect(Role::Cell, opacity(share), (x, top), (14.0, STEP));
+        svg.rect(ShapeRole::Cell, opacity(share), (x, top), (14.0, STEP));
         let label = format!("{:.0} %", 100.0 * share);
-        svg.text(x + 20.0, top + 14.0, Anchor::Start, Role::Dim, 11.0, &label);
+        svg.text(x + 20.0, top + 14.0, Anchor::Start, ShapeRole::Dim, 11.0, &label);
     }
 }
 

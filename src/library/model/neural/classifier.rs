@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::{
     checkpoint::WEIGHTS_FILE,
     config::NeuralConfig,
-    engine::Engine,
+    engine::NetArithmetic,
     header::{Fitted, NeuralHeader},
     hugging_face,
     net::{Net, NetConfig},
-    tokenizer::Tokenizer,
+    tokenizer::NetTokenizer,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -31,13 +31,17 @@ const DEVICE_TOKENS: usize = 16_384;
 #[derive(Debug)]
 pub struct Neural {
     header: NeuralHeader,
-    tokenizer: Tokenizer,
-    engine: Engine,
+    tokenizer: NetTokenizer,
+    engine: NetArithmetic,
 }
 
 impl Neural {
     /// Puts parts together whose sizes were checked.
-    pub(super) fn new(header: NeuralHeader, tokenizer: Tokenizer, engine: Engine) -> Self {
+    pub(super) fn new(
+        header: NeuralHeader,
+        tokenizer: NetTokenizer,
+        engine: NetArithmetic,
+    ) -> Self {
         Self { header, tokenizer, engine }
     }
 
@@ -45,7 +49,7 @@ impl Neural {
     pub(super) fn trained(
         config: &NeuralConfig,
         classes: Vec<String>,
-        tokenizer: Tokenizer,
+        tokenizer: NetTokenizer,
         net: Net,
         fitted: Fitted,
     ) -> Result<Self> {
@@ -57,7 +61,7 @@ impl Neural {
             let checkpoint = hugging_face::checkpoint(&net, &header)?;
             hugging_face::encoder(checkpoint)?
         } else {
-            Engine::Net(Box::new(net))
+            NetArithmetic::Net(Box::new(net))
         };
         Ok(Self { header, tokenizer, engine })
     }
@@ -68,7 +72,7 @@ impl Neural {
     /// If there are more or fewer names than classes.
     pub fn with_classes(mut self, classes: Vec<String>) -> Self {
         assert_eq!(classes.len(), self.classes().len(), "a name for each class");
-        if let Engine::Encoder(_, checkpoint) = &mut self.engine {
+        if let NetArithmetic::Encoder(_, checkpoint) = &mut self.engine {
             checkpoint.config.labels.clone_from(&classes);
         }
         self.header.rename(classes);
@@ -78,12 +82,12 @@ impl Neural {
     /// Number of trained values.
     pub fn n_parameters(&self) -> usize {
         match &self.engine {
-            Engine::Encoder(_, checkpoint) => checkpoint
+            NetArithmetic::Encoder(_, checkpoint) => checkpoint
                 .tensors
                 .iter()
                 .map(|(_, tensor)| tensor.shape().iter().product::<usize>())
                 .sum(),
-            Engine::Net(net) => net.n_parameters(),
+            NetArithmetic::Net(net) => net.n_parameters(),
         }
     }
 
@@ -153,20 +157,20 @@ impl Classifier for Neural {
 
     fn batch_tokens(&self) -> Option<usize> {
         Some(match &self.engine {
-            Engine::Encoder(..) => ENCODER_TOKENS,
-            Engine::Net(net) if net.device().is_cpu() => NET_TOKENS,
-            Engine::Net(_) => DEVICE_TOKENS,
+            NetArithmetic::Encoder(..) => ENCODER_TOKENS,
+            NetArithmetic::Net(net) if net.device().is_cpu() => NET_TOKENS,
+            NetArithmetic::Net(_) => DEVICE_TOKENS,
         })
     }
 
     fn save(&self, dir: &Path) -> Result<()> {
         self.tokenizer.save(dir)?;
         match &self.engine {
-            Engine::Encoder(_, checkpoint) => hugging_face::save(checkpoint, dir)?,
-            Engine::Net(net) if matches!(net.config(), NetConfig::DistilBert(_)) => {
+            NetArithmetic::Encoder(_, checkpoint) => hugging_face::save(checkpoint, dir)?,
+            NetArithmetic::Net(net) if matches!(net.config(), NetConfig::DistilBert(_)) => {
                 hugging_face::save(&hugging_face::checkpoint(net, &self.header)?, dir)?;
             }
-            Engine::Net(net) => net.parameters().save(&dir.join(WEIGHTS_FILE))?,
+            NetArithmetic::Net(net) => net.parameters().save(&dir.join(WEIGHTS_FILE))?,
         }
         self.header.save(dir)
     }

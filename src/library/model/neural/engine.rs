@@ -9,14 +9,14 @@ const BATCH_SIZE: usize = 32;
 /// The arithmetic of a net. Both kinds have the same weights and, but for rounding, the same
 /// answers.
 #[derive(Debug)]
-pub(super) enum Engine {
+pub(super) enum NetArithmetic {
     /// The encoder's own fast path on the CPU, with the file its weights come from.
     Encoder(Box<Encoder>, Box<Checkpoint>),
     /// Burn, on any device.
     Net(Box<Net>),
 }
 
-impl Engine {
+impl NetArithmetic {
     /// # Shapes
     /// `[n_texts, n_classes]`, row-major; each text has at least one id.
     pub(super) fn logits(&self, ids: &[Vec<u32>]) -> Result<Vec<f32>> {

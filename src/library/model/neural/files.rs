@@ -3,14 +3,14 @@
 //! checkpoint.
 
 use super::{
-    checkpoint::{Checkpoint, Head, WEIGHTS_FILE},
+    checkpoint::{Checkpoint, MissingHead, WEIGHTS_FILE},
     classifier::Neural,
-    engine::Engine,
+    engine::NetArithmetic,
     header::NeuralHeader,
     hugging_face,
     net::{Net, NetConfig, Precision},
     tensors::Tensors,
-    tokenizer::Tokenizer,
+    tokenizer::NetTokenizer,
 };
 use crate::{
     error::{ErrorKind, Result},
@@ -36,7 +36,7 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
             ),
         ));
     }
-    let tokenizer = Tokenizer::load(files, header.max_length())?;
+    let tokenizer = NetTokenizer::load(files, header.max_length())?;
     if tokenizer.vocab_size() > header.net().vocab_size() {
         return Err(corrupt(
             HEADER_FILE,
@@ -50,10 +50,10 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
     let device = device.resolve()?;
     let is_encoder = matches!(header.net(), NetConfig::DistilBert(_));
     let engine = if is_encoder && device.is_cpu() {
-        hugging_face::encoder(Checkpoint::open(files, Head::Required)?)?
+        hugging_face::encoder(Checkpoint::open(files, MissingHead::Required)?)?
     } else {
         let tensors = if is_encoder {
-            Checkpoint::open(files, Head::Required)?.tensors
+            Checkpoint::open(files, MissingHead::Required)?.tensors
         } else {
             Tensors::map(files.path(WEIGHTS_FILE)?)?
         };
@@ -63,7 +63,7 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
             _ => error,
         })?;
         let precision = if device.is_cpu() { Precision::F32 } else { Precision::from_env()? };
-        Engine::Net(Box::new(net.predicting_in(precision)))
+        NetArithmetic::Net(Box::new(net.predicting_in(precision)))
     };
     Ok(Neural::new(header, tokenizer, engine))
 }

@@ -9,9 +9,9 @@ use super::{
     device::Resolved,
     header::Fitted,
     hugging_face,
-    net::{Example, Net, NetConfig},
-    tokenizer::Tokenizer,
-    training::{self, Job, Observer, TrainState},
+    net::{EncodedExample, Net, NetConfig},
+    tokenizer::NetTokenizer,
+    training::{self, Observer, TrainState, TrainingJob},
 };
 use crate::{
     data::Split,
@@ -106,8 +106,8 @@ impl NeuralConfig {
         self.training.check(&device)?;
         let state = folder.map(resumed).transpose()?.flatten();
         let start = monitor.stage("preparing", None, || match (folder, &state) {
-            (Some(folder), Some(state)) if Start::is_kept(folder) => {
-                Start::again(folder, state, self.max_length, &device)
+            (Some(folder), Some(state)) if TrainingStart::is_kept(folder) => {
+                TrainingStart::again(folder, state, self.max_length, &device)
             }
             _ => {
                 let start = self.start(train, &device)?;
@@ -130,8 +130,12 @@ impl NeuralConfig {
                 }
             })
         })?;
-        let job =
-            Job { settings: &self.training, train: &learnt, valid: &valid, resume: state.as_ref() };
+        let job = TrainingJob {
+            settings: &self.training,
+            train: &learnt,
+            valid: &valid,
+            resume: state.as_ref(),
+        };
         let mut keeper = Keeper { log, folder };
         monitor.progress.note(&format!("on {device}"));
         let outcome = training::train(start.net, &job, monitor, &mut keeper)?;
@@ -151,7 +155,7 @@ impl NeuralConfig {
     }
 
     /// The tokenizer and the net that training begins with.
-    fn start(&self, train: &Split, device: &Resolved) -> Result<Start> {
+    fn start(&self, train: &Split, device: &Resolved) -> Result<TrainingStart> {
         let n_classes = train.classes.len();
         if let Some(folder) = &self.checkpoint {
             if !matches!(self.net, NetConfig::DistilBert(_)) {
@@ -167,7 +171,7 @@ impl NeuralConfig {
                 self.training.seed,
                 device,
             )?;
-            return Ok(Start { tokenizer, net, origin });
+            return Ok(TrainingStart { tokenizer, net, origin });
         }
         let most = self.net.vocab_size();
         if most < LEAST_VOCABULARY {
@@ -179,7 +183,7 @@ impl NeuralConfig {
         let tokenizer = match &self.net {
             NetConfig::DistilBert(_) => {
                 let pieces = WordPiece::train(&train.texts, most, self.max_length)?;
-                Tokenizer::WordPiece(Box::new(pieces))
+                NetTokenizer::WordPiece(Box::new(pieces))
             }
             NetConfig::AvgNet(_) | NetConfig::Cnn(_) | NetConfig::Lstm(_) => {
                 let words = WordIds::fit(&train.texts, self.min_freq, most);
@@ -191,37 +195,37 @@ impl NeuralConfig {
                     ))
                     .with_hint("--min-freq 1 keeps every word"));
                 }
-                Tokenizer::Words { words, max_length: self.max_length }
+                NetTokenizer::Words { words, max_length: self.max_length }
             }
         };
         let sizes = self.net.clone().of_data(tokenizer.vocab_size(), n_classes);
         training::memory::check(&sizes, &self.training, 1, 1, device)?;
         let net = Net::new(sizes, self.training.seed, device)?;
-        Ok(Start { tokenizer, net, origin: "random weights".to_owned() })
+        Ok(TrainingStart { tokenizer, net, origin: "random weights".to_owned() })
     }
 }
 
 /// Every example of `split` as the net reads it.
-fn examples(tokenizer: &Tokenizer, split: &Split) -> Result<Vec<Example>> {
+fn examples(tokenizer: &NetTokenizer, split: &Split) -> Result<Vec<EncodedExample>> {
     let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
     let ids = tokenizer.encode(&texts)?;
-    let example = |(ids, label): (Vec<u32>, &u32)| Example { ids, label: *label as usize };
+    let example = |(ids, label): (Vec<u32>, &u32)| EncodedExample { ids, label: *label as usize };
     Ok(ids.into_iter().zip(&split.labels).map(example).collect())
 }
 
 /// The beginning of a training.
-struct Start {
-    tokenizer: Tokenizer,
+struct TrainingStart {
+    tokenizer: NetTokenizer,
     net: Net,
     /// The origin of the weights, for people.
     origin: String,
 }
 
-/// The folder among a run's checkpoints that holds what [`Start`] is made of but for the weights.
+/// The folder among a run's checkpoints that holds what [`TrainingStart`] is made of but for the weights.
 const START_FOLDER: &str = "start";
 const ORIGIN_FILE: &str = "origin.txt";
 
-impl Start {
+impl TrainingStart {
     /// Keeps what a later process cannot find out again: a checkpoint's folder may be gone by then,
     /// or hold another tokenizer.
     fn keep(&self, folder: &Path) -> Result<()> {
@@ -232,7 +236,7 @@ impl Start {
         write_atomically(&folder.join(ORIGIN_FILE), self.origin.as_bytes())
     }
 
-    /// True if [`Start::keep`] has been here: runs of earlier versions kept nothing.
+    /// True if [`TrainingStart::keep`] has been here: runs of earlier versions kept nothing.
     fn is_kept(folder: &Path) -> bool {
         folder.join(START_FOLDER).join(ORIGIN_FILE).exists()
     }
@@ -245,7 +249,7 @@ impl Start {
         device: &Resolved,
     ) -> Result<Self> {
         let folder = folder.join(START_FOLDER);
-        let tokenizer = Tokenizer::load(&ModelFiles::in_dir(&folder)?, max_length)?;
+        let tokenizer = NetTokenizer::load(&ModelFiles::in_dir(&folder)?, max_length)?;
         let net = Net::load(state.position.config.clone(), &state.weights, device)?;
         let path = folder.join(ORIGIN_FILE);
         let origin = fs::read_to_string(&path).map_err(|s| Error::io("read", &path, s))?;

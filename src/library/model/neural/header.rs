@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::{net::NetConfig, training::TrainSettings};
 use crate::{
     error::{Error, Result},
-    model::header::{FORMAT, HEADER_FILE, Header, SCHEMA_VERSION},
+    model::header::{FORMAT, HEADER_FILE, ModelHeader, SCHEMA_VERSION},
 };
 
 /// The content of a net's `model.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct NeuralHeader {
     #[serde(flatten)]
-    common: Header,
+    common: ModelHeader,
     net: NetConfig,
     /// Tokens that texts are cut to.
     max_length: usize,
@@ -48,7 +48,7 @@ pub(super) struct Fitted {
 
 impl NeuralHeader {
     pub(super) fn new(net: NetConfig, classes: Vec<String>, max_length: usize) -> Self {
-        let common = Header {
+        let common = ModelHeader {
             format: FORMAT.to_owned(),
             schema_version: SCHEMA_VERSION,
             model: net.name().to_owned(),

@@ -4,15 +4,16 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{
     checkpoint::{
-        self, Activation, CLASSIFIER_HEAD, Checkpoint, EncoderConfig, Family, Head, LoadReport,
+        self, Activation, CLASSIFIER_HEAD, Checkpoint, EncoderConfig, Family, LoadReport,
+        MissingHead,
     },
     device::Resolved,
     encoder::Encoder,
-    engine::Engine,
+    engine::NetArithmetic,
     header::NeuralHeader,
     net::{DistilBertConfig, Net, NetConfig},
-    tensors::{Tensor, Tensors},
-    tokenizer::Tokenizer,
+    tensors::{FileTensor, Tensors},
+    tokenizer::NetTokenizer,
     tokenizer_config::TokenizerConfig,
 };
 use crate::{
@@ -28,11 +29,11 @@ pub(super) fn start(
     max_length: usize,
     seed: u64,
     device: &Resolved,
-) -> Result<(Tokenizer, Net, String)> {
+) -> Result<(NetTokenizer, Net, String)> {
     let folder = &checkpoint::snapshot(folder)?;
     let in_context = |error: Error| error.with_context(folder.display());
     let files = ModelFiles::in_dir(folder)?;
-    let mut opened = Checkpoint::open(&files, Head::Optional).map_err(in_context)?;
+    let mut opened = Checkpoint::open(&files, MissingHead::Optional).map_err(in_context)?;
     if opened.config.activation != Activation::Gelu {
         return Err(Error::invalid(format!(
             "{}: activation {:?} works only in prediction, training needs \"gelu\"",
@@ -47,7 +48,7 @@ pub(super) fn start(
         )));
     }
     let (tokenizer, notes) = TokenizerConfig::of_checkpoint(&files)
-        .and_then(|said| Tokenizer::of_checkpoint(&files, &said, max_length))
+        .and_then(|said| NetTokenizer::of_checkpoint(&files, &said, max_length))
         .map_err(in_context)?;
     check_vocabulary(&tokenizer, &opened.config)?;
     let rows = head_rows(&opened.config.labels, classes).filter(|_| opened.has_head);
@@ -111,7 +112,7 @@ fn reorder(tensors: &mut Tensors, rows: &[usize]) -> Result<()> {
         let width = values.len() / rows.len();
         let row = |row: &usize| &values[row * width..(row + 1) * width];
         let reordered = rows.iter().flat_map(row).copied().collect();
-        tensors.insert(name, Tensor::new(tensors.get(name)?.shape().to_vec(), reordered));
+        tensors.insert(name, FileTensor::new(tensors.get(name)?.shape().to_vec(), reordered));
     }
     Ok(())
 }
@@ -125,7 +126,7 @@ pub fn net_of_checkpoint(opened: &Checkpoint, device: &Resolved) -> Result<Net> 
     Net::load(config, &opened.tensors, device)
 }
 
-pub(super) fn check_vocabulary(tokenizer: &Tokenizer, config: &EncoderConfig) -> Result<()> {
+pub(super) fn check_vocabulary(tokenizer: &NetTokenizer, config: &EncoderConfig) -> Result<()> {
     if tokenizer.vocab_size() > config.vocab_size {
         return Err(Error::invalid(format!(
             "the tokenizer knows {} tokens, the checkpoint's embedding {}",
@@ -185,9 +186,9 @@ pub(super) fn checkpoint(net: &Net, header: &NeuralHeader) -> Result<Checkpoint>
 }
 
 /// The CPU's fast path over a checkpoint.
-pub(super) fn encoder(checkpoint: Checkpoint) -> Result<Engine> {
+pub(super) fn encoder(checkpoint: Checkpoint) -> Result<NetArithmetic> {
     let encoder = Encoder::load(&checkpoint.config, &checkpoint.tensors)?;
-    Ok(Engine::Encoder(Box::new(encoder), Box::new(checkpoint)))
+    Ok(NetArithmetic::Encoder(Box::new(encoder), Box::new(checkpoint)))
 }
 
 /// Writes `config.json` and `model.safetensors`.

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::{
     Neural,
-    checkpoint::{self, CONFIG_FILE, Checkpoint, EncoderConfig, Head},
+    checkpoint::{self, CONFIG_FILE, Checkpoint, EncoderConfig, MissingHead},
     header::NeuralHeader,
     hugging_face::{check_vocabulary, encoder, sizes},
     net::NetConfig,
-    tokenizer::Tokenizer,
+    tokenizer::NetTokenizer,
     tokenizer_config::TokenizerConfig,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Vec<String>)> {
     let folder = &checkpoint::snapshot(folder)?;
     let files = ModelFiles::in_dir(folder)?;
-    let mut opened = Checkpoint::open(&files, Head::Required)
+    let mut opened = Checkpoint::open(&files, MissingHead::Required)
         .map_err(|error| error.with_context(folder.display()))?;
     if let Some(classes) = classes {
         if classes.len() != opened.config.labels.len() {
@@ -45,7 +45,7 @@ pub fn import(folder: &Path, classes: Option<Vec<String>>) -> Result<(Neural, Ve
     opened.config.check_labels().map_err(|error| error.with_context(folder.display()))?;
     let tokenizer = TokenizerConfig::of_checkpoint(&files).and_then(|said| {
         let max_length = said.max_length(opened.config.max_position)?;
-        Ok((Tokenizer::of_checkpoint(&files, &said, max_length)?, max_length))
+        Ok((NetTokenizer::of_checkpoint(&files, &said, max_length)?, max_length))
     });
     let ((tokenizer, cleaned), max_length) =
         tokenizer.map_err(|error| error.with_context(folder.display()))?;

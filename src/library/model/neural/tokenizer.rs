@@ -18,14 +18,14 @@ const WORDS_FILE: &str = "words.txt";
 
 /// Texts to token ids.
 #[derive(Debug, Clone)]
-pub(super) enum Tokenizer {
+pub(super) enum NetTokenizer {
     /// Sub-words of a BERT.
     WordPiece(Box<WordPiece>),
     /// Whole words.
     Words { words: WordIds, max_length: usize },
 }
 
-impl Tokenizer {
+impl NetTokenizer {
     /// The tokenizer of a Hugging Face snapshot, `tokenizer.json` or else `vocab.txt`, used as
     /// `config` says; and what to tell about it.
     ///
@@ -50,7 +50,7 @@ impl Tokenizer {
         Ok((Self::WordPiece(Box::new(pieces)), notes))
     }
 
-    /// Loads the tokenizer that [`Tokenizer::save`] wrote.
+    /// Loads the tokenizer that [`NetTokenizer::save`] wrote.
     pub(super) fn load(files: &ModelFiles, max_length: usize) -> Result<Self> {
         if let Ok(path) = files.path(TOKENIZER_FILE) {
             let side = TokenizerConfig::stored(files)?.truncation_side();
@@ -98,7 +98,7 @@ impl Tokenizer {
         }
     }
 
-    /// The share of each text's tokens that it knows, of those that [`Tokenizer::encode`] left.
+    /// The share of each text's tokens that it knows, of those that [`NetTokenizer::encode`] left.
     pub(super) fn known_shares(&self, ids: &[Vec<u32>]) -> Vec<f64> {
         let known = match self {
             Self::WordPiece(pieces) => pieces.known(ids),
@@ -124,17 +124,17 @@ mod tests {
     use super::{super::tokenizer_config::TOKENIZER_CONFIG_FILE, *};
 
     /// The tokenizer of a folder of these files, beside a vocabulary, and what is told of it.
-    fn opened(files: &[(&str, &str)]) -> Result<(Tokenizer, Vec<String>)> {
+    fn opened(files: &[(&str, &str)]) -> Result<(NetTokenizer, Vec<String>)> {
         let dir = tempfile::tempdir().unwrap();
         let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\ne\n\u{e9}\nE\n";
         for (name, text) in [(PIECES_FILE, vocabulary)].iter().chain(files) {
             fs::write(dir.path().join(name), text).unwrap();
         }
         let files = ModelFiles::in_dir(dir.path())?;
-        Tokenizer::of_checkpoint(&files, &TokenizerConfig::of_checkpoint(&files)?, 16)
+        NetTokenizer::of_checkpoint(&files, &TokenizerConfig::of_checkpoint(&files)?, 16)
     }
 
-    fn tokenizer(files: &[(&str, &str)]) -> Result<Tokenizer> {
+    fn tokenizer(files: &[(&str, &str)]) -> Result<NetTokenizer> {
         opened(files).map(|(tokenizer, _)| tokenizer)
     }
 
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_bert_is_cleaned_as_its_configuration_says_and_what_transformers_does_is_said() {
         let whole = |said: &str| {
-            let Ok(Tokenizer::WordPiece(pieces)) = tokenizer(&[(TOKENIZER_CONFIG_FILE, said)])
+            let Ok(NetTokenizer::WordPiece(pieces)) = tokenizer(&[(TOKENIZER_CONFIG_FILE, said)])
             else {
                 panic!("{said}");
             };

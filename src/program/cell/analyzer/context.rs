@@ -5,9 +5,9 @@ use crate::syntax::{TokenKind, is_word, tokens};
 
 /// The word at the cursor and what it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Context<'a> {
+pub(super) struct CursorContext<'a> {
     /// The place in front of the word.
-    pub(super) place: Place<'a>,
+    pub(super) place: WordPlace<'a>,
     /// The beginning of the word.
     pub(super) start: usize,
     /// The word up to the cursor.
@@ -16,7 +16,7 @@ pub(super) struct Context<'a> {
 
 /// The place that a word belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum WordPlace<'a> {
     /// The expression before a dot, which begins at `start`.
     Member { receiver: &'a str, start: usize },
     /// The path before `::`.
@@ -27,7 +27,7 @@ pub(super) enum Place<'a> {
     Text,
 }
 
-impl<'a> Context<'a> {
+impl<'a> CursorContext<'a> {
     /// The context at byte `cursor` of `cell`, which must be a boundary of a character.
     pub(super) fn at(cell: &'a str, cursor: usize) -> Self {
         let before = &cell[..cursor];
@@ -35,20 +35,20 @@ impl<'a> Context<'a> {
         let start = mask.word_start(cursor);
         let typed = &cell[start..cursor];
         let place = if mask.ends_in_text {
-            Place::Text
+            WordPlace::Text
         } else if let Some(dot) =
             mask.trimmed(start).filter(|at| mask.ends(*at, ".") && !mask.ends(*at, ".."))
         {
             let end = mask.trimmed(dot - 1).unwrap_or(0);
             let from = mask.expression_start(end);
-            Place::Member { receiver: &cell[from..end], start: from }
+            WordPlace::Member { receiver: &cell[from..end], start: from }
         } else if let Some(colons) = mask.trimmed(start).filter(|at| mask.ends(*at, "::")) {
             let end = colons - 2;
-            Place::Path(&cell[mask.path_start(end)..end])
+            WordPlace::Path(&cell[mask.path_start(end)..end])
         } else if let Some(path) = mask.use_path(start) {
-            Place::Path(&cell[path])
+            WordPlace::Path(&cell[path])
         } else {
-            Place::Free
+            WordPlace::Free
         };
         Self { place, start, typed }
     }
@@ -240,12 +240,12 @@ mod tests {
 
     /// `|` marks the cursor.
     #[track_caller]
-    fn check(marked: &str, place: &Place<'_>, typed: &str) {
+    fn check(marked: &str, place: &WordPlace<'_>, typed: &str) {
         let cursor = marked.find('|').expect("a cursor");
         let cell = marked.replacen('|', "", 1);
-        let found = Context::at(&cell, cursor);
+        let found = CursorContext::at(&cell, cursor);
         let same = match (&found.place, place) {
-            (Place::Member { receiver, .. }, Place::Member { receiver: expected, .. }) => {
+            (WordPlace::Member { receiver, .. }, WordPlace::Member { receiver: expected, .. }) => {
                 receiver == expected
             }
             (found, expected) => found == expected,
@@ -253,8 +253,8 @@ mod tests {
         assert!(same && found.typed == typed, "{marked:?}: {found:?}");
     }
 
-    fn member(receiver: &str) -> Place<'_> {
-        Place::Member { receiver, start: 0 }
+    fn member(receiver: &str) -> WordPlace<'_> {
+        WordPlace::Member { receiver, start: 0 }
     }
 
     #[test]
@@ -275,20 +275,20 @@ mod tests {
 
     #[test]
     fn paths_names_and_text_are_told_apart() {
-        check("DataFrame::n|", &Place::Path("DataFrame"), "n");
-        check("a.f(polars::prelude::|)", &Place::Path("polars::prelude"), "");
-        check("use std::fs::{Fi|", &Place::Path("std::fs"), "Fi");
-        check("use std::fs::{File, Re|", &Place::Path("std::fs"), "Re");
-        check("use a::b; { let c = d|", &Place::Free, "d");
-        check("let a = Da|", &Place::Free, "Da");
-        check("0..n|", &Place::Free, "n");
-        check("|", &Place::Free, "");
-        check("// df.|", &Place::Text, "");
+        check("DataFrame::n|", &WordPlace::Path("DataFrame"), "n");
+        check("a.f(polars::prelude::|)", &WordPlace::Path("polars::prelude"), "");
+        check("use std::fs::{Fi|", &WordPlace::Path("std::fs"), "Fi");
+        check("use std::fs::{File, Re|", &WordPlace::Path("std::fs"), "Re");
+        check("use a::b; { let c = d|", &WordPlace::Free, "d");
+        check("let a = Da|", &WordPlace::Free, "Da");
+        check("0..n|", &WordPlace::Free, "n");
+        check("|", &WordPlace::Free, "");
+        check("// df.|", &WordPlace::Text, "");
         check("// over\ndf.|", &member("df"), "");
-        check("/* df.|", &Place::Text, "");
-        check("f(\"df.|", &Place::Text, "");
-        check("r#\"df.\" |", &Place::Text, "");
-        check("/* /* a */ df.|", &Place::Text, "");
+        check("/* df.|", &WordPlace::Text, "");
+        check("f(\"df.|", &WordPlace::Text, "");
+        check("r#\"df.\" |", &WordPlace::Text, "");
+        check("/* /* a */ df.|", &WordPlace::Text, "");
         check("f(br\"\\\").|", &member("f(br\"\\\")"), "");
         check("let c = '\"'; df.|", &member("df"), "");
         check("fn f<'a>(x: &'a str) { x.|", &member("x"), "");
@@ -299,7 +299,7 @@ mod tests {
         let around = |marked: &str| {
             let cursor = marked.find('|').expect("a cursor");
             let cell = marked.replacen('|', "", 1);
-            let found = Context::around(&cell, cursor);
+            let found = CursorContext::around(&cell, cursor);
             found.typed.to_owned()
         };
         assert_eq!(around("df.fil|ter(x)"), "filter");

@@ -13,7 +13,7 @@ use evcxr::{CommandContext, EvalContext};
 use serde::{Deserialize, Serialize};
 use trialbook::display::Content;
 
-use super::worker::{Asked, Found, Helper};
+use super::worker::{Asked, Helper, HelperItems};
 use crate::{
     cell::{Completion, CompletionKind},
     toolchain::GroupId,
@@ -31,14 +31,14 @@ const CRATE: &str = "ctx\n\n";
 const CRATE_HTML: &str = "<pre><code class=\"language-rust\">ctx\n</code></pre>\n";
 
 #[derive(Serialize, Deserialize)]
-struct Question {
+struct HelperQuestion {
     asked: Asked,
     source: String,
     cursor: usize,
 }
 
 #[derive(Default, Serialize, Deserialize)]
-struct Answer {
+struct HelperAnswer {
     start: usize,
     /// Texts and their labels.
     items: Vec<(String, String)>,
@@ -99,13 +99,13 @@ impl Process {
 }
 
 impl Helper for Process {
-    fn answer(&mut self, asked: Asked, source: &str, cursor: usize) -> Option<Found> {
-        let question = Question { asked, source: source.to_owned(), cursor };
+    fn answer(&mut self, asked: Asked, source: &str, cursor: usize) -> Option<HelperItems> {
+        let question = HelperQuestion { asked, source: source.to_owned(), cursor };
         let question = serde_json::to_string(&question).ok()?;
         writeln!(self.questions, "{question}").ok()?;
-        let answer: Answer = serde_json::from_str(&self.line()?).ok()?;
+        let answer: HelperAnswer = serde_json::from_str(&self.line()?).ok()?;
         let item = |(text, detail)| Completion { text, kind: CompletionKind::Rust, detail };
-        Some(Found {
+        Some(HelperItems {
             start: answer.start,
             items: answer.items.into_iter().map(item).collect(),
             documentation: answer
@@ -132,15 +132,15 @@ fn serve() -> io::Result<()> {
     let mut context = CommandContext::with_eval_context(context);
     writeln!(answers, "ready")?;
     for line in io::stdin().lock().lines() {
-        let question: Question = serde_json::from_str(&line?)?;
+        let question: HelperQuestion = serde_json::from_str(&line?)?;
         let answer = answered(&mut context, &question).unwrap_or_default();
         writeln!(answers, "{}", serde_json::to_string(&answer)?)?;
     }
     Ok(())
 }
 
-fn answered(context: &mut CommandContext, question: &Question) -> Option<Answer> {
-    let Question { asked, source, cursor } = question;
+fn answered(context: &mut CommandContext, question: &HelperQuestion) -> Option<HelperAnswer> {
+    let HelperQuestion { asked, source, cursor } = question;
     match asked {
         Asked::Completions => {
             let found = context.completions(source, *cursor).ok()?;
@@ -149,7 +149,11 @@ fn answered(context: &mut CommandContext, question: &Question) -> Option<Answer>
                 let text = item.code.split('(').next().unwrap_or_default().to_owned();
                 (text, item.label)
             });
-            Some(Answer { start: found.start_offset, items: items.collect(), ..Answer::default() })
+            Some(HelperAnswer {
+                start: found.start_offset,
+                items: items.collect(),
+                ..HelperAnswer::default()
+            })
         }
         Asked::Documentation => {
             let (text, html) = context.hover_at(source, *cursor).ok()?;
@@ -157,7 +161,7 @@ fn answered(context: &mut CommandContext, question: &Question) -> Option<Answer>
             let html = html.trim_start_matches(CRATE_HTML);
             let is_known = !text.is_empty() && text != NOTHING;
             let documentation = is_known.then(|| (text.to_owned(), html.to_owned()));
-            Some(Answer { documentation, ..Answer::default() })
+            Some(HelperAnswer { documentation, ..HelperAnswer::default() })
         }
     }
 }

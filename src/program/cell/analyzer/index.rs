@@ -19,15 +19,15 @@ use trialbook::{
 
 /// Everything known about the prelude's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Index {
+pub struct ItemIndex {
     pub(super) types: BTreeMap<String, Type>,
-    pub(super) functions: BTreeMap<String, Function>,
-    pub(super) macros: BTreeMap<String, Function>,
+    pub(super) functions: BTreeMap<String, FunctionItem>,
+    pub(super) macros: BTreeMap<String, FunctionItem>,
     /// The names that need no path, and those by which they were declared.
     pub(super) in_scope: BTreeMap<String, String>,
     /// The content of the standard library's modules, by path and name.
     #[serde(default)]
-    pub(super) modules: BTreeMap<String, BTreeMap<String, Function>>,
+    pub(super) modules: BTreeMap<String, BTreeMap<String, FunctionItem>>,
 }
 
 /// A struct, an enum, a trait or another name of one.
@@ -37,7 +37,7 @@ pub(super) struct Type {
     pub(super) signature: String,
     pub(super) doc: String,
     /// Its own functions, or a trait's.
-    pub(super) functions: BTreeMap<String, Function>,
+    pub(super) functions: BTreeMap<String, FunctionItem>,
     /// Public fields and their types; the variants of an enum, whose type is their enum.
     pub(super) fields: BTreeMap<String, String>,
     pub(super) variants: BTreeSet<String>,
@@ -49,7 +49,7 @@ pub(super) struct Type {
 
 /// A function, a method or a macro.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Function {
+pub(super) struct FunctionItem {
     pub(super) signature: String,
     pub(super) doc: String,
     /// The type it returns, empty where it returns nothing.
@@ -59,7 +59,7 @@ pub(super) struct Function {
 
 /// Something of a type that can stand behind its dot.
 pub(super) enum Member<'a> {
-    Method(&'a Function),
+    Method(&'a FunctionItem),
     Field(&'a str),
 }
 
@@ -67,8 +67,8 @@ pub(super) enum Member<'a> {
 /// end.
 const MAX_TARGETS: usize = 8;
 
-impl Index {
-    /// Reads what [`Index::save`] wrote.
+impl ItemIndex {
+    /// Reads what [`ItemIndex::save`] wrote.
     ///
     /// # Errors
     /// When the file is not there, or not an index.
@@ -127,7 +127,7 @@ impl Index {
     }
 
     /// The content of the module of the standard library that a cell calls `path`.
-    pub(super) fn module(&self, path: &str) -> Option<&BTreeMap<String, Function>> {
+    pub(super) fn module(&self, path: &str) -> Option<&BTreeMap<String, FunctionItem>> {
         let path = path.trim_start_matches("::");
         let (first, rest) = path.split_once("::").unwrap_or((path, ""));
         let path = match first {
@@ -177,7 +177,7 @@ impl Index {
     }
 
     /// The function `name` of the type.
-    pub(super) fn function(&self, type_name: &str, name: &str) -> Option<&Function> {
+    pub(super) fn function(&self, type_name: &str, name: &str) -> Option<&FunctionItem> {
         self.line(type_name).into_iter().find_map(|known| known.functions.get(name))
     }
 

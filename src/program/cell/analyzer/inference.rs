@@ -6,23 +6,24 @@ use std::collections::BTreeMap;
 
 use syn::{Expr, Pat, Type, visit::Visit};
 
-use super::index::{Index, Member, first_argument, name_of};
+use super::index::{ItemIndex, Member, first_argument, name_of};
 use crate::{
-    cell::evcxr::Variable,
+    cell::evcxr::CellVariable,
     syntax::{Depth, TokenKind, is_word, tokens},
 };
 
 /// The types that are known while a cell is being written.
 pub(super) struct Inference<'a> {
-    index: &'a Index,
+    index: &'a ItemIndex,
     variables: BTreeMap<String, Type>,
 }
 
 impl<'a> Inference<'a> {
     /// With the session's variables, and those that `before`, the cell up to the place in
     /// question, declares.
-    pub(super) fn new(index: &'a Index, variables: &[Variable], before: &str) -> Self {
-        let parsed = |it: &Variable| Some((it.name.clone(), syn::parse_str(&it.type_name).ok()?));
+    pub(super) fn new(index: &'a ItemIndex, variables: &[CellVariable], before: &str) -> Self {
+        let parsed =
+            |it: &CellVariable| Some((it.name.clone(), syn::parse_str(&it.type_name).ok()?));
         let variables = variables.iter().filter_map(parsed).collect();
         let mut inference = Self { index, variables };
         inference.read(before);

@@ -25,17 +25,17 @@ use std::{
 
 use trialbook::{display::Content, error::Error};
 
-pub use index::Index;
+pub use index::ItemIndex;
 pub use packages::{Indexed, Sources};
 pub use rust_analyzer::runtime_hook;
 
 use self::{
-    context::{Context, Place},
-    index::{Function, Member, Type},
+    context::{CursorContext, WordPlace},
+    index::{FunctionItem, Member, Type},
     inference::Inference,
     worker::{Asked, MOMENT, Worker},
 };
-use crate::cell::{Completion, CompletionKind, Completions, RustHelp, evcxr::Variable, part};
+use crate::cell::{Completion, CompletionKind, Completions, RustHelp, evcxr::CellVariable, part};
 pub use crate::toolchain::Package;
 
 /// The time that the first question waits for an index that is being made. The first session after
@@ -56,7 +56,7 @@ pub trait Types: Send + Sync {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     /// Its variables.
-    pub variables: Vec<Variable>,
+    pub variables: Vec<CellVariable>,
     /// Its imports and items, as they were written.
     pub items: String,
 }
@@ -64,9 +64,9 @@ pub struct Known {
 /// Understands a session's Rust. Shared between threads.
 pub struct Analyzer {
     /// The names of the prelude and of the standard library.
-    learnt: RwLock<Arc<Index>>,
+    learnt: RwLock<Arc<ItemIndex>>,
     /// Those, with what the session has defined before them.
-    index: RwLock<Arc<Index>>,
+    index: RwLock<Arc<ItemIndex>>,
     known: RwLock<Arc<Known>>,
     types: RwLock<Option<Arc<dyn Types>>>,
     rust_analyzer: Worker,
@@ -118,7 +118,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Analyzer {
     /// An analyzer that knows an index, which may be empty. rust-analyzer runs as `program`, which
     /// is this one, and works in `folder`; without a program there is none.
-    pub fn new(index: Index, program: Option<PathBuf>, folder: PathBuf) -> Self {
+    pub fn new(index: ItemIndex, program: Option<PathBuf>, folder: PathBuf) -> Self {
         Self {
             learnt: RwLock::new(Arc::new(index.clone())),
             index: RwLock::new(Arc::new(index)),
@@ -136,7 +136,7 @@ impl Analyzer {
         let analyzer = Arc::downgrade(self);
         thread::spawn(move || {
             let Indexed { mut index, problem } = sources.index();
-            let take = |index: Index| {
+            let take = |index: ItemIndex| {
                 let analyzer = analyzer.upgrade()?;
                 *write(&analyzer.learnt) = Arc::new(index);
                 analyzer.join();
@@ -190,12 +190,12 @@ impl Analyzer {
         let known = self.known();
         let joined = match known.items.trim() {
             "" => learnt,
-            items => Arc::new(Index::of_session(items).beside((*learnt).clone())),
+            items => Arc::new(ItemIndex::of_session(items).beside((*learnt).clone())),
         };
         *write(&self.index) = joined;
     }
 
-    fn index(&self) -> Arc<Index> {
+    fn index(&self) -> Arc<ItemIndex> {
         Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -214,24 +214,24 @@ impl Analyzer {
     }
 
     fn complete_now(&self, cell: &str, cursor: usize) -> Completions {
-        let context = Context::at(cell, cursor);
+        let context = CursorContext::at(cell, cursor);
         let index = &*self.index();
         let (items, is_all) = match context.place {
-            Place::Text => (Vec::new(), true),
-            Place::Member { receiver, start } => {
+            WordPlace::Text => (Vec::new(), true),
+            WordPlace::Member { receiver, start } => {
                 let owner = self.receiver(receiver, &cell[..start]);
                 let items = owner.map(|owner| members(index, &owner)).unwrap_or_default();
                 let is_all = !items.is_empty();
                 (items, is_all)
             }
-            Place::Path(path) => {
+            WordPlace::Path(path) => {
                 let items = path_members(index, path);
                 let is_all = !items.is_empty();
                 (items, is_all)
             }
             // Every name of the prelude at once would help nobody.
-            Place::Free if context.typed.is_empty() => (Vec::new(), true),
-            Place::Free => (names(index), false),
+            WordPlace::Free if context.typed.is_empty() => (Vec::new(), true),
+            WordPlace::Free => (names(index), false),
         };
         let mut items = wanted(items, context.typed);
         if !is_all {
@@ -253,32 +253,37 @@ impl Analyzer {
     /// The documentation at byte `cursor` of `cell`, a boundary of a character. A `detail` above
     /// zero asks for all there is.
     pub fn inspect(&self, cell: &str, cursor: usize, detail: u8) -> Option<Content> {
-        let context = Context::around(cell, cursor);
+        let context = CursorContext::around(cell, cursor);
         let from_index = || self.inspect_prelude(&context, cell, detail);
         let again = || self.learning.wait().then(from_index).flatten();
         from_index().or_else(again).or_else(|| {
             let (source, offset) = self.known().source(cell);
             let end = offset + context.start + context.typed.len();
-            let is_word = context.place != Place::Text && !context.typed.is_empty();
+            let is_word = context.place != WordPlace::Text && !context.typed.is_empty();
             let answer = is_word.then(|| self.rust_analyzer.ask(Asked::Documentation, source, end));
             let known = answer.flatten().and_then(|found| found.documentation);
             known.or_else(|| (is_word && self.learning.is_going()).then(|| Content::text(INDEXING)))
         })
     }
 
-    fn inspect_prelude(&self, context: &Context<'_>, cell: &str, detail: u8) -> Option<Content> {
+    fn inspect_prelude(
+        &self,
+        context: &CursorContext<'_>,
+        cell: &str,
+        detail: u8,
+    ) -> Option<Content> {
         let index = &*self.index();
         let name = context.typed;
         match context.place {
-            Place::Text => None,
-            Place::Member { receiver, start } => {
+            WordPlace::Text => None,
+            WordPlace::Member { receiver, start } => {
                 let owner = self.receiver(receiver, &cell[..start])?;
                 match index.members(&owner).get(name)? {
                     Member::Method(function) => Some(described_function(function, detail)),
                     Member::Field(of) => Some(described(&format!("{name}: {of}"), "", detail)),
                 }
             }
-            Place::Path(path) => {
+            WordPlace::Path(path) => {
                 let owner = path.rsplit("::").next().unwrap_or(path);
                 let in_module = || index.module(path)?.get(name).filter(|it| !it.doc.is_empty());
                 match index.function(index.resolved(owner), name).or_else(in_module) {
@@ -286,7 +291,7 @@ impl Analyzer {
                     None => named(index, name, detail),
                 }
             }
-            Place::Free => {
+            WordPlace::Free => {
                 let known = self.known();
                 let inference = Inference::new(index, &known.variables, &cell[..context.start]);
                 let of = inference.type_of(name).and_then(|of| inference.name(&of));
@@ -338,7 +343,7 @@ impl Known {
     fn source(&self, cell: &str) -> (String, usize) {
         let mut source = self.items.clone();
         source.push('\n');
-        for Variable { name, type_name } in &self.variables {
+        for CellVariable { name, type_name } in &self.variables {
             source.push_str(&format!("let {name}: {type_name} = todo!();\n"));
         }
         let offset = source.len();
@@ -367,7 +372,7 @@ fn wanted(items: Vec<Completion>, typed: &str) -> Vec<Completion> {
     items
 }
 
-fn members(index: &Index, owner: &str) -> Vec<Completion> {
+fn members(index: &ItemIndex, owner: &str) -> Vec<Completion> {
     let members = index.members(owner);
     let item = |(name, member): (&&str, &Member<'_>)| match member {
         Member::Method(function) => completion(name, &function.signature),
@@ -376,7 +381,7 @@ fn members(index: &Index, owner: &str) -> Vec<Completion> {
     members.iter().map(item).collect()
 }
 
-fn path_members(index: &Index, path: &str) -> Vec<Completion> {
+fn path_members(index: &ItemIndex, path: &str) -> Vec<Completion> {
     if let Some(names) = index.module(path) {
         return names.iter().map(|(name, it)| completion(name, &it.signature)).collect();
     }
@@ -393,7 +398,7 @@ fn path_members(index: &Index, path: &str) -> Vec<Completion> {
 }
 
 /// Everything that needs no path.
-fn names(index: &Index) -> Vec<Completion> {
+fn names(index: &ItemIndex) -> Vec<Completion> {
     let item = |(name, declared): (&String, &String)| {
         let macros = index.macros.get(declared);
         let called = index.functions.get(declared).or(macros).map(|it| &it.signature);
@@ -408,7 +413,7 @@ fn completion(text: &str, detail: &str) -> Completion {
     Completion { text: text.to_owned(), kind: CompletionKind::Rust, detail: detail.to_owned() }
 }
 
-fn named(index: &Index, name: &str, detail: u8) -> Option<Content> {
+fn named(index: &ItemIndex, name: &str, detail: u8) -> Option<Content> {
     let name = index.declared(name);
     if let Some(Type { signature, doc, .. }) = index.types.get(name) {
         return Some(described(signature, doc, detail));
@@ -417,7 +422,7 @@ fn named(index: &Index, name: &str, detail: u8) -> Option<Content> {
     Some(described_function(function, detail))
 }
 
-fn described_function(function: &Function, detail: u8) -> Content {
+fn described_function(function: &FunctionItem, detail: u8) -> Content {
     described(&function.signature, &function.doc, detail)
 }
 

@@ -12,12 +12,12 @@ pub(super) struct Modules(BTreeMap<Vec<String>, Module>);
 #[derive(Debug, Default)]
 struct Module {
     exports: BTreeSet<String>,
-    imports: Vec<Import>,
+    imports: Vec<ModuleImport>,
 }
 
 /// One name, or everything, of one path.
 #[derive(Debug)]
-struct Import {
+struct ModuleImport {
     path: Vec<String>,
     /// The name it gets here; none for a glob.
     name: Option<String>,
@@ -39,7 +39,7 @@ impl Modules {
     pub(super) fn import(&mut self, path: &[String], tree: &UseTree, is_public: bool) {
         let module = self.0.entry(path.to_vec()).or_default();
         flatten(tree, &mut Vec::new(), &mut |path, name| {
-            module.imports.push(Import { path, name, is_public });
+            module.imports.push(ModuleImport { path, name, is_public });
         });
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use trialbook::error::{Error, ErrorKind};
 use trialbook::hint::Hint;
 
-use super::{Index, Package, standard};
+use super::{ItemIndex, Package, standard};
 
 /// The sources of the index of one prelude.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Sources {
 #[derive(Debug)]
 pub struct Indexed {
     /// The names, none where nothing could be read.
-    pub index: Index,
+    pub index: ItemIndex,
     /// The part that it lacks.
     pub problem: Option<Error>,
 }
@@ -35,10 +35,10 @@ impl Sources {
     /// The index: from its file, or made anew and kept for the next time. It needs no cargo and no
     /// network.
     pub fn index(&self) -> Indexed {
-        if let Ok(index) = Index::load(&self.file) {
+        if let Ok(index) = ItemIndex::load(&self.file) {
             return Indexed { index, problem: None };
         }
-        let index = Index::scan(&self.packages, &PRELUDE);
+        let index = ItemIndex::scan(&self.packages, &PRELUDE);
         let problem = self.problem();
         if problem.is_none() {
             // A folder that cannot be written costs the next session a second, no more.
@@ -49,9 +49,9 @@ impl Sources {
 
     /// The names of the standard library, from their file beside the other, or asked for anew; none
     /// without a documentation tool.
-    pub fn std_index(&self) -> Option<Index> {
+    pub fn std_index(&self) -> Option<ItemIndex> {
         let file = self.file.with_file_name("std.json");
-        Index::load(&file).ok().or_else(|| {
+        ItemIndex::load(&file).ok().or_else(|| {
             let index = standard::read(&self.rustdoc)?;
             // As above.
             let _ = index.save(&file);

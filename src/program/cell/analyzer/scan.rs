@@ -1,4 +1,4 @@
-//! Makes an [`Index`] from the sources of the crates behind the prelude: it reads them as text,
+//! Makes an [`ItemIndex`] from the sources of the crates behind the prelude: it reads them as text,
 //! follows their modules as far as the enabled features go, and compiles nothing.
 
 use std::{
@@ -14,29 +14,29 @@ use syn::{
 
 use super::{
     Package,
-    index::{Function, Index, Type, name_of},
+    index::{FunctionItem, ItemIndex, Type, name_of},
     modules::Modules,
 };
 
 /// Of a long documentation this much is kept, in bytes.
 const MAX_DOC: usize = 1200;
 
-impl Index {
+impl ItemIndex {
     /// Reads the items that a session has defined, private names and all. Text that does not parse
     /// offers nothing.
     pub(super) fn of_session(items: &str) -> Self {
-        let mut reader = Reader {
+        let mut reader = SourceReader {
             text: items,
             features: &[],
             is_own: true,
-            found: Found::default(),
+            found: ScannedItems::default(),
             children: Vec::new(),
         };
         if let Ok(parsed) = syn::parse_file(items) {
             reader.items(&parsed.items, &["session".to_owned()], Path::new(""));
         }
         proc_macro2::extra::invalidate_current_thread_spans();
-        let Found { mut index, modules } = reader.found;
+        let ScannedItems { mut index, modules } = reader.found;
         index.in_scope = modules.exports(&["session"]);
         index
     }
@@ -52,7 +52,7 @@ impl Index {
                 let path = vec![package.name.clone()];
                 read(&package.root, folder, path, &package.features)
             })
-            .reduce(Found::default, Found::merged);
+            .reduce(ScannedItems::default, ScannedItems::merged);
         found.index.in_scope = found.modules.exports(prelude);
         found.index
     }
@@ -60,12 +60,12 @@ impl Index {
 
 /// The items of one file, or several.
 #[derive(Default)]
-struct Found {
-    index: Index,
+struct ScannedItems {
+    index: ItemIndex,
     modules: Modules,
 }
 
-impl Found {
+impl ScannedItems {
     fn merged(mut self, other: Self) -> Self {
         self.modules.extend(other.modules);
         let Self { index, modules } = self;
@@ -74,7 +74,7 @@ impl Found {
 }
 
 /// A module in a file of its own.
-struct Child {
+struct ModuleFile {
     path: Vec<String>,
     /// The files that may hold it.
     files: [PathBuf; 2],
@@ -82,13 +82,13 @@ struct Child {
     folder: PathBuf,
 }
 
-fn read(file: &Path, folder: &Path, path: Vec<String>, features: &[String]) -> Found {
-    let Ok(text) = fs::read_to_string(file) else { return Found::default() };
-    let mut reader = Reader {
+fn read(file: &Path, folder: &Path, path: Vec<String>, features: &[String]) -> ScannedItems {
+    let Ok(text) = fs::read_to_string(file) else { return ScannedItems::default() };
+    let mut reader = SourceReader {
         text: &text,
         features,
         is_own: false,
-        found: Found::default(),
+        found: ScannedItems::default(),
         children: Vec::new(),
     };
     if let Ok(parsed) = syn::parse_file(&text) {
@@ -96,27 +96,27 @@ fn read(file: &Path, folder: &Path, path: Vec<String>, features: &[String]) -> F
     }
     // Where each token stood would otherwise stay in memory for good.
     proc_macro2::extra::invalidate_current_thread_spans();
-    let Reader { found, children, .. } = reader;
+    let SourceReader { found, children, .. } = reader;
     children
         .into_par_iter()
         .map(|child| {
             let file = child.files.iter().find(|file| file.is_file());
             file.map(|file| read(file, &child.folder, child.path, features)).unwrap_or_default()
         })
-        .reduce(Found::default, Found::merged)
+        .reduce(ScannedItems::default, ScannedItems::merged)
         .merged(found)
 }
 
-struct Reader<'a> {
+struct SourceReader<'a> {
     text: &'a str,
     features: &'a [String],
     /// True if private names are offered too: those of the one who asks.
     is_own: bool,
-    found: Found,
-    children: Vec<Child>,
+    found: ScannedItems,
+    children: Vec<ModuleFile>,
 }
 
-impl Reader<'_> {
+impl SourceReader<'_> {
     fn offers(&self, visibility: &Visibility) -> bool {
         self.is_own || matches!(visibility, Visibility::Public(_))
     }
@@ -149,7 +149,7 @@ impl Reader<'_> {
                                 [folder.join(format!("{name}.rs")), inner_folder.join("mod.rs")]
                             }
                         };
-                        self.children.push(Child { path: inner, files, folder: inner_folder });
+                        self.children.push(ModuleFile { path: inner, files, folder: inner_folder });
                     }
                 }
             }
@@ -161,8 +161,11 @@ impl Reader<'_> {
                 let is_exported = item.attrs.iter().any(|it| it.path().is_ident("macro_export"));
                 if let Some(name) = item.ident.as_ref().filter(|_| is_exported) {
                     let signature = format!("macro_rules! {name}");
-                    let function =
-                        Function { signature, doc: doc(&item.attrs), ..Function::default() };
+                    let function = FunctionItem {
+                        signature,
+                        doc: doc(&item.attrs),
+                        ..FunctionItem::default()
+                    };
                     // Exported macros stand at the root of their crate.
                     self.found.modules.export(&path[..1], &name.to_string());
                     self.found.index.macros.insert(name.to_string(), function);
@@ -228,7 +231,7 @@ impl Reader<'_> {
     fn declare(&mut self, path: &[String], ident: &syn::Ident, known: Type) {
         let name = ident.to_string();
         self.found.modules.export(path, &name);
-        let one = Index { types: [(name, known)].into(), ..Index::default() };
+        let one = ItemIndex { types: [(name, known)].into(), ..ItemIndex::default() };
         // What is declared here goes before what implementations above it said.
         self.found.index = one.merged(std::mem::take(&mut self.found.index));
     }
@@ -265,12 +268,12 @@ impl Reader<'_> {
                 }
             }
         }
-        let other = Index { types: [(name, known)].into(), ..Index::default() };
+        let other = ItemIndex { types: [(name, known)].into(), ..ItemIndex::default() };
         self.found.index = std::mem::take(&mut self.found.index).merged(other);
     }
 
-    fn function(&self, signature: &Signature, attributes: &[Attribute]) -> Function {
-        Function {
+    fn function(&self, signature: &Signature, attributes: &[Attribute]) -> FunctionItem {
+        FunctionItem {
             signature: format!("pub {}", self.slice(signature)),
             doc: doc(attributes),
             returns: match &signature.output {

@@ -12,7 +12,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    index::{Function, Index, Type},
+    index::{FunctionItem, ItemIndex, Type},
     scan::shortened,
 };
 
@@ -116,7 +116,7 @@ const VARIANTS: [(&str, &str, &str); 4] = [
 ];
 
 /// The index of the standard library, made in seconds; none where `rustdoc` is missing or refuses.
-pub(super) fn read(rustdoc: &Path) -> Option<Index> {
+pub(super) fn read(rustdoc: &Path) -> Option<ItemIndex> {
     let folder = tempfile::tempdir().ok()?;
     let source = folder.path().join("names.rs");
     let modules = MODULES.join(", ");
@@ -164,7 +164,7 @@ struct Page {
 
 enum Item {
     Type(Type),
-    Other(Function),
+    Other(FunctionItem),
 }
 
 fn list(folder: &Path, module: &str, pages: &mut Vec<Page>) {
@@ -220,7 +220,7 @@ fn item(page: &Page, html: &str) -> Option<Item> {
                 "macro" => format!("macro_rules! {}", page.name),
                 _ => declaration,
             };
-            Some(Item::Other(Function { signature, doc, ..Function::default() }))
+            Some(Item::Other(FunctionItem { signature, doc, ..FunctionItem::default() }))
         }
         _ => None,
     }
@@ -232,7 +232,7 @@ fn is_unusable(html: &str) -> bool {
 }
 
 /// The methods of a type, from its own implementations, those of traits and what it dereferences to.
-fn functions(html: &str) -> BTreeMap<String, Function> {
+fn functions(html: &str) -> BTreeMap<String, FunctionItem> {
     let own = names_of(html, "<section id=\"method.");
     let required = names_of(html, "<section id=\"tymethod.");
     let mut functions = BTreeMap::new();
@@ -250,7 +250,12 @@ fn functions(html: &str) -> BTreeMap<String, Function> {
         let (is_method, returns) = shape(&signature);
         let doc = doc(&rest[end..]);
         // A second one is that of another trait; the first is the type's own.
-        functions.entry(name.to_owned()).or_insert(Function { signature, doc, returns, is_method });
+        functions.entry(name.to_owned()).or_insert(FunctionItem {
+            signature,
+            doc,
+            returns,
+            is_method,
+        });
     }
     functions
 }
@@ -285,7 +290,7 @@ fn shape(signature: &str) -> (bool, String) {
     (first.trim_end().ends_with("self"), returns.trim().to_owned())
 }
 
-fn collected(mut found: Vec<(Page, Item)>) -> Index {
+fn collected(mut found: Vec<(Page, Item)>) -> ItemIndex {
     let rank = |module: &str| {
         let first = module.split("::").nth(1).unwrap_or_default();
         MODULES.iter().position(|known| *known == first).unwrap_or(MODULES.len())
@@ -294,7 +299,7 @@ fn collected(mut found: Vec<(Page, Item)>) -> Index {
         // An alias, such as `io::Result`, comes behind what it may be an alias of.
         (page.kind == "type", rank(&page.module), page.module.clone(), page.name.clone())
     });
-    let mut index = Index::default();
+    let mut index = ItemIndex::default();
     for (page, item) in found {
         let mut module = String::new();
         for part in page.module.split("::") {
@@ -304,7 +309,7 @@ fn collected(mut found: Vec<(Page, Item)>) -> Index {
                 let signature = format!("pub mod {part}");
                 names
                     .entry(part.to_owned())
-                    .or_insert(Function { signature, ..Function::default() });
+                    .or_insert(FunctionItem { signature, ..FunctionItem::default() });
                 module.push_str("::");
             }
             module.push_str(part);
@@ -313,7 +318,10 @@ fn collected(mut found: Vec<(Page, Item)>) -> Index {
         match item {
             Item::Type(known) => {
                 let signature = known.signature.clone();
-                names.insert(page.name.clone(), Function { signature, ..Function::default() });
+                names.insert(
+                    page.name.clone(),
+                    FunctionItem { signature, ..FunctionItem::default() },
+                );
                 index.types.entry(page.name).or_insert(known);
             }
             Item::Other(function) if page.kind == "macro" => {
@@ -336,7 +344,9 @@ fn collected(mut found: Vec<(Page, Item)>) -> Index {
     for (of, name, signature) in VARIANTS {
         let signature = format!("{of}::{signature}");
         let doc = index.types.get(of).map(|known| known.doc.clone()).unwrap_or_default();
-        index.functions.insert(name.to_owned(), Function { signature, doc, ..Function::default() });
+        index
+            .functions
+            .insert(name.to_owned(), FunctionItem { signature, doc, ..FunctionItem::default() });
         index.in_scope.insert(name.to_owned(), name.to_owned());
     }
     index

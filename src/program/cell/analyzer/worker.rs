@@ -27,7 +27,7 @@ pub(super) enum Asked {
 
 /// The answer of the helper.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Found {
+pub(super) struct HelperItems {
     /// The beginning of the text that the items replace.
     pub(super) start: usize,
     pub(super) items: Vec<Completion>,
@@ -36,43 +36,43 @@ pub(super) struct Found {
 
 /// Whoever answers, one question at a time. It is made and used on the worker's thread alone.
 pub(super) trait Helper {
-    fn answer(&mut self, asked: Asked, source: &str, cursor: usize) -> Option<Found>;
+    fn answer(&mut self, asked: Asked, source: &str, cursor: usize) -> Option<HelperItems>;
 }
 
 /// The thread, or what it starts with.
 pub(super) struct Worker {
-    state: Mutex<State>,
+    state: Mutex<WorkerState>,
     last: Last,
 }
 
 /// The last answer and its question. One that came too late is there when the person asks again.
-type Last = Arc<Mutex<Option<(Place, Option<Found>)>>>;
+type Last = Arc<Mutex<Option<(AskedPlace, Option<HelperItems>)>>>;
 
 /// A question, its text, and the byte in it.
-type Place = (Asked, String, usize);
+type AskedPlace = (Asked, String, usize);
 
-enum State {
+enum WorkerState {
     /// Nobody has asked yet: a helper costs time and memory.
     Waiting(Box<dyn FnOnce() -> Option<Box<dyn Helper>> + Send>),
     /// It starts, or is ready.
-    Started { questions: mpsc::Sender<Question>, ready: mpsc::Receiver<()>, is_ready: bool },
+    Started { questions: mpsc::Sender<WorkerQuestion>, ready: mpsc::Receiver<()>, is_ready: bool },
     /// It could not start, or broke.
     Gone,
 }
 
-struct Question {
-    place: Place,
-    answer: mpsc::Sender<Option<Found>>,
+struct WorkerQuestion {
+    place: AskedPlace,
+    answer: mpsc::Sender<Option<HelperItems>>,
 }
 
 impl Worker {
     /// A worker that starts its helper with the first question.
     pub(super) fn new(start: impl FnOnce() -> Option<Box<dyn Helper>> + Send + 'static) -> Self {
-        Self { state: Mutex::new(State::Waiting(Box::new(start))), last: Last::default() }
+        Self { state: Mutex::new(WorkerState::Waiting(Box::new(start))), last: Last::default() }
     }
 
     /// The answer that the helper finds within a moment. While it starts, nothing: at once.
-    pub(super) fn ask(&self, asked: Asked, source: String, cursor: usize) -> Option<Found> {
+    pub(super) fn ask(&self, asked: Asked, source: String, cursor: usize) -> Option<HelperItems> {
         let place = (asked, source, cursor);
         if let Some((known, found)) = &*lock(&self.last)
             && *known == place
@@ -82,11 +82,13 @@ impl Worker {
         let (answer, answered) = mpsc::channel();
         {
             let mut state = lock(&self.state);
-            *state = std::mem::replace(&mut *state, State::Gone).next(&self.last)?;
-            let State::Started { questions, is_ready: true, .. } = &*state else { return None };
-            let question = Question { place, answer };
+            *state = std::mem::replace(&mut *state, WorkerState::Gone).next(&self.last)?;
+            let WorkerState::Started { questions, is_ready: true, .. } = &*state else {
+                return None;
+            };
+            let question = WorkerQuestion { place, answer };
             if questions.send(question).is_err() {
-                *state = State::Gone;
+                *state = WorkerState::Gone;
                 return None;
             }
         }
@@ -94,7 +96,7 @@ impl Worker {
     }
 }
 
-impl State {
+impl WorkerState {
     /// The state in which a question finds it.
     fn next(self, last: &Last) -> Option<Self> {
         match self {
@@ -126,13 +128,13 @@ impl State {
     }
 }
 
-fn serve(mut helper: Box<dyn Helper>, asked: &mpsc::Receiver<Question>, last: &Last) {
+fn serve(mut helper: Box<dyn Helper>, asked: &mpsc::Receiver<WorkerQuestion>, last: &Last) {
     while let Ok(mut question) = asked.recv() {
         // Whoever asked before has typed on since.
         while let Ok(later) = asked.try_recv() {
             question = later;
         }
-        let Question { place, answer } = question;
+        let WorkerQuestion { place, answer } = question;
         let found = helper.answer(place.0, &place.1, place.2);
         *lock(last) = Some((place, found.clone()));
         // Nobody may listen any more.
@@ -154,13 +156,13 @@ mod tests {
     struct Echo(Arc<Barrier>, bool);
 
     impl Helper for Echo {
-        fn answer(&mut self, _: Asked, source: &str, cursor: usize) -> Option<Found> {
+        fn answer(&mut self, _: Asked, source: &str, cursor: usize) -> Option<HelperItems> {
             match source {
                 "wait" if !std::mem::replace(&mut self.1, true) => drop(self.0.wait()),
                 "break" => panic!("as asked"),
                 _ => {}
             }
-            Some(Found { start: cursor, ..Found::default() })
+            Some(HelperItems { start: cursor, ..HelperItems::default() })
         }
     }
 

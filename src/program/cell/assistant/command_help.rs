@@ -4,10 +4,10 @@
 use clap::{Arg, Command, ValueHint};
 use trialbook::display::Content;
 
-use super::{Assistant, Completion, CompletionKind, Completions, names::Wanted, path, sql};
+use super::{Assistant, Completion, CompletionKind, Completions, names::NameKind, path, sql};
 use crate::cell::{
     verbs::{self, find},
-    words::{Words, query_start},
+    words::{LineWords, query_start},
 };
 
 impl Assistant {
@@ -20,7 +20,7 @@ impl Assistant {
         cell: &str,
         cursor: usize,
     ) -> Completions {
-        let words = Words::of(line).words;
+        let words = LineWords::of(line).words;
         let (verb, typed) = match words.split_last() {
             Some((last, before)) if last.end == line.len() => (before, Some(last)),
             _ => (&words[..], None),
@@ -139,14 +139,14 @@ impl Assistant {
     }
 
     fn complete_sql(&self, line: &str, query: usize, behind: &str) -> Completions {
-        let datasets = || self.names.find(&Wanted::Splits);
+        let datasets = || self.names.find(&NameKind::Splits);
         sql::complete(&line[query..], behind, datasets).moved(query, line.len())
     }
 
     /// The form of the command that `cell` begins with, when it is a verb and a blank so far.
     pub fn form(&self, cell: &str) -> Option<String> {
         let line = cell.strip_prefix(':').filter(|line| line.ends_with(' '))?;
-        let words = Words::of(line).words;
+        let words = LineWords::of(line).words;
         let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         if let [name] = words[..]
             && let Some(verb) = verbs::beside().find(|verb| verb.name == name)
@@ -165,7 +165,7 @@ impl Assistant {
 
     /// The help on the last word of `line`, a command without its colon.
     pub(super) fn inspect_command(&self, line: &str, detail: u8) -> Option<Content> {
-        let words = Words::of(line).words;
+        let words = LineWords::of(line).words;
         let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         let first = words.first()?;
         if let Some(verb) = verbs::beside().find(|verb| verb.name == *first) {
@@ -246,29 +246,29 @@ fn positionals<'a>(words: &[&str], given: &[&'a str]) -> Vec<&'a str> {
 const PLOT_SUBJECTS: [&str; 7] = ["sql", "run", "compare", "roc", "pr", "calibration", "confusion"];
 
 /// The names that `argument` of the command called `command` takes.
-fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<Wanted> {
+fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<NameKind> {
     let model = || positionals.first().map(|model| (*model).to_owned());
     match (command, argument.get_id().as_str()) {
         // The name of something that is not there yet.
         ("add" | "sample", _) => None,
-        ("revoke", "name") => Some(Wanted::Keys),
+        ("revoke", "name") => Some(NameKind::Keys),
         ("head" | "counts", "name") | ("plot", "subject") | ("evaluate", "data") => {
-            Some(Wanted::Splits)
+            Some(NameKind::Splits)
         }
         ("plot", "of") => match positionals.first() {
-            Some(subject) if PLOT_SUBJECTS[1..].contains(subject) => Some(Wanted::Runs),
+            Some(subject) if PLOT_SUBJECTS[1..].contains(subject) => Some(NameKind::Runs),
             _ => None,
         },
-        ("show" | "describe" | "remove", "name") | (_, "data") => Some(Wanted::Datasets),
-        (_, "run" | "runs") => Some(Wanted::Runs),
+        ("show" | "describe" | "remove", "name") | (_, "data") => Some(NameKind::Datasets),
+        (_, "run" | "runs") => Some(NameKind::Runs),
         (_, "reference")
         | ("evaluate" | "predict" | "serve", "model" | "models")
-        | ("gate" | "promote" | "rollback", "name") => Some(Wanted::References),
-        (_, "name" | "model") => Some(Wanted::Models),
-        (_, "version") => model().map(Wanted::Versions),
-        (_, "alias") => model().map(Wanted::Aliases),
-        (_, "experiment") => Some(Wanted::Experiments),
-        (_, "stage" | "to") => Some(Wanted::Stages),
+        | ("gate" | "promote" | "rollback", "name") => Some(NameKind::References),
+        (_, "name" | "model") => Some(NameKind::Models),
+        (_, "version") => model().map(NameKind::Versions),
+        (_, "alias") => model().map(NameKind::Aliases),
+        (_, "experiment") => Some(NameKind::Experiments),
+        (_, "stage" | "to") => Some(NameKind::Stages),
         _ => None,
     }
 }

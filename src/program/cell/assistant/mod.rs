@@ -17,14 +17,14 @@ pub use completeness::Completeness;
 pub use completion::{Completion, CompletionKind, Completions};
 pub use rust::RustHelp;
 
-use self::{names::Names, rust::Shared};
+use self::{names::Names, rust::SessionContext};
 use crate::cell::part::{PartKind, part_at};
 
 /// Answers about cells without running them. Made by [`crate::cell::Interpreter::assistant`],
 /// shared between threads.
 pub struct Assistant {
     names: Names,
-    shared: RwLock<Shared>,
+    shared: RwLock<SessionContext>,
 }
 
 impl Assistant {
@@ -81,7 +81,7 @@ impl Assistant {
     }
 
     /// A copy, so that a slow answer never holds the lock that a finished cell needs.
-    fn shared(&self) -> Shared {
+    fn shared(&self) -> SessionContext {
         self.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

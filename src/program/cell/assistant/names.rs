@@ -21,7 +21,7 @@ const MAX_RUNS: usize = 500;
 
 /// A kind of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum NameKind {
     /// `imdb`.
     Datasets,
     /// `imdb` and `imdb.train`.
@@ -54,7 +54,7 @@ impl Names {
     }
 
     /// The names, none when the store cannot be read now.
-    pub(super) fn find(&self, wanted: &Wanted) -> Vec<Completion> {
+    pub(super) fn find(&self, wanted: &NameKind) -> Vec<Completion> {
         let (sender, found) = mpsc::channel();
         let (names, wanted) = (self.clone(), wanted.clone());
         let worker = std::thread::Builder::new().name("names".to_owned()).spawn(move || {
@@ -67,11 +67,13 @@ impl Names {
         }
     }
 
-    fn look_up(&self, wanted: &Wanted) -> Result<Vec<Completion>> {
+    fn look_up(&self, wanted: &NameKind) -> Result<Vec<Completion>> {
         match wanted {
-            Wanted::Stages => Ok(Stage::ALL.iter().map(|stage| name(stage.as_str(), "")).collect()),
-            Wanted::Datasets => self.datasets(false),
-            Wanted::Splits => self.datasets(true),
+            NameKind::Stages => {
+                Ok(Stage::ALL.iter().map(|stage| name(stage.as_str(), "")).collect())
+            }
+            NameKind::Datasets => self.datasets(false),
+            NameKind::Splits => self.datasets(true),
             // Opening a registry makes one.
             _ if !self.0.registry_path().exists() => Ok(Vec::new()),
             _ => registered(&Registry::open(&self.0)?, wanted),
@@ -93,29 +95,29 @@ impl Names {
 }
 
 /// The wanted names of the registry; nothing for what it does not know.
-fn registered(registry: &Registry, wanted: &Wanted) -> Result<Vec<Completion>> {
+fn registered(registry: &Registry, wanted: &NameKind) -> Result<Vec<Completion>> {
     match wanted {
-        Wanted::Runs => runs(registry),
-        Wanted::References => references(registry),
-        Wanted::Models => {
+        NameKind::Runs => runs(registry),
+        NameKind::References => references(registry),
+        NameKind::Models => {
             Ok(registry.models()?.iter().map(|model| name(&model.name, "")).collect())
         }
-        Wanted::Versions(model) => {
+        NameKind::Versions(model) => {
             let versions = registry.versions(&model_of(model))?;
             let newest_first = versions.iter().rev();
             Ok(newest_first.map(|v| name(v.version.to_string(), v.stage.as_str())).collect())
         }
-        Wanted::Aliases(model) => {
+        NameKind::Aliases(model) => {
             let aliases = registry.model(&model_of(model))?.aliases;
             Ok(aliases.iter().map(|(alias, v)| name(alias, format!("version {v}"))).collect())
         }
-        Wanted::Experiments => {
+        NameKind::Experiments => {
             Ok(registry.experiments()?.iter().map(|found| name(&found.name, "")).collect())
         }
-        Wanted::Keys => {
+        NameKind::Keys => {
             Ok(registry.keys()?.iter().map(|key| name(&key.name, key.scope.as_str())).collect())
         }
-        Wanted::Datasets | Wanted::Splits | Wanted::Stages => Ok(Vec::new()),
+        NameKind::Datasets | NameKind::Splits | NameKind::Stages => Ok(Vec::new()),
     }
 }
 

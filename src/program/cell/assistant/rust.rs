@@ -19,12 +19,12 @@ pub trait RustHelp: Send + Sync {
 
 /// The session, as far as the assistant is told about it.
 #[derive(Clone, Default)]
-pub(super) struct Shared {
+pub(super) struct SessionContext {
     pub(super) help: Option<Arc<dyn RustHelp>>,
     pub(super) defined: Arc<[Completion]>,
 }
 
-impl Shared {
+impl SessionContext {
     pub(super) fn complete(&self, cell: &str, cursor: usize) -> Completions {
         let mut found = match &self.help {
             Some(help) => help.complete(cell, cursor),

@@ -117,10 +117,10 @@ impl Piece<'_> {
 /// The pieces of `query` that are no blanks, in the order they stand.
 fn pieces(query: &str) -> Vec<Piece<'_>> {
     let mut pieces: Vec<Piece<'_>> = Vec::new();
-    for sql::Token { kind, text, start, is_open } in sql::tokens(query) {
+    for sql::SqlToken { kind, text, start, is_open } in sql::tokens(query) {
         let is_word = match kind {
-            sql::TokenKind::Word | sql::TokenKind::Number => true,
-            sql::TokenKind::QuotedName => text.starts_with('"'),
+            sql::SqlTokenKind::Word | sql::SqlTokenKind::Number => true,
+            sql::SqlTokenKind::QuotedName => text.starts_with('"'),
             _ => false,
         };
         match pieces.last_mut() {
@@ -130,8 +130,9 @@ fn pieces(query: &str) -> Vec<Piece<'_>> {
             }
             _ => {
                 let is_open_text =
-                    is_open && matches!(kind, sql::TokenKind::Text | sql::TokenKind::Comment);
-                let is_blank = matches!(kind, sql::TokenKind::Blank | sql::TokenKind::Comment);
+                    is_open && matches!(kind, sql::SqlTokenKind::Text | sql::SqlTokenKind::Comment);
+                let is_blank =
+                    matches!(kind, sql::SqlTokenKind::Blank | sql::SqlTokenKind::Comment);
                 if is_open_text || !is_blank {
                     pieces.push(Piece { text, start, is_word, is_open_text });
                 }

@@ -8,12 +8,12 @@ mod script;
 mod source;
 
 pub use notebook::Notebook;
-pub(crate) use outputs::Kept;
-pub use outputs::Recorder;
+pub(crate) use outputs::CellOutputs;
+pub use outputs::OutputRecorder;
 pub use parameters::Parameters;
 pub use script::inputs;
 pub(crate) use script::write as write_script;
-pub use source::Source;
+pub use source::CodeCell;
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use trialbook::error::{Error, Result};
 
 /// The forms a file of cells can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum DocumentFormat {
     /// A Jupyter notebook.
     Notebook,
     /// Rust, with `// %%` between cells.
@@ -30,7 +30,7 @@ pub enum Form {
     Inputs,
 }
 
-impl Form {
+impl DocumentFormat {
     /// The form that the name of `path` promises.
     ///
     /// # Errors
@@ -49,9 +49,9 @@ impl Form {
     ///
     /// # Errors
     /// When the script does not say where its cells end.
-    pub fn cells(self, text: &str) -> Result<Vec<Source>> {
+    pub fn cells(self, text: &str) -> Result<Vec<CodeCell>> {
         match self {
-            Self::Inputs => Ok(inputs(text).into_iter().map(Source::of).collect()),
+            Self::Inputs => Ok(inputs(text).into_iter().map(CodeCell::of).collect()),
             Self::Notebook | Self::Rust => script::marked_cells(text),
         }
     }

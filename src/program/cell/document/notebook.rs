@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 use trialbook::error::{Error, Result};
 
-use super::{Source, outputs::lines};
+use super::{CodeCell, outputs::lines};
 
 /// A notebook, as JSON with the few places that matter here.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ impl Notebook {
     }
 
     /// Its code cells that are not empty.
-    pub fn sources(&self) -> Vec<Source> {
+    pub fn sources(&self) -> Vec<CodeCell> {
         let cells = self.0.get("cells").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         cells
             .iter()
@@ -83,7 +83,7 @@ impl Notebook {
                     Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
                     source => source.as_str().unwrap_or_default().to_owned(),
                 };
-                Source { idx, text, ..Source::default() }.tagged(&tags)
+                CodeCell { idx, text, ..CodeCell::default() }.tagged(&tags)
             })
             .filter(|source| !source.text.trim().is_empty())
             .collect()
@@ -132,8 +132,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                Source { idx: 1, text: "let a = 1;\na".into(), ..Source::default() },
-                Source { idx: 2, text: "f(".into(), may_fail: true, ..Source::default() },
+                CodeCell { idx: 1, text: "let a = 1;\na".into(), ..CodeCell::default() },
+                CodeCell { idx: 2, text: "f(".into(), may_fail: true, ..CodeCell::default() },
             ]
         );
         notebook.set_outputs(1, 1, vec![json!({"output_type": "stream"})]);

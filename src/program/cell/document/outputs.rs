@@ -5,55 +5,55 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 use trialbook::{display::Content, error::Result, progress::Progress};
 
-use crate::cell::{Event, Failure, Front, InputRequest, Stream};
+use crate::cell::{CellFailure, Event, Front, InputRequest, OutputStream};
 
 /// The number of bytes that one cell may print into a notebook; a loop that prints for ever must
 /// not fill the memory.
 const MAX_STREAM_BYTES: usize = 1 << 20;
 
 /// Hands everything on to a front end and keeps it.
-pub struct Recorder {
+pub struct OutputRecorder {
     front: Arc<dyn Front>,
-    kept: Mutex<Kept>,
+    kept: Mutex<CellOutputs>,
 }
 
 /// The content that a cell has shown so far, as it stands.
 #[derive(Default)]
-pub(crate) struct Kept {
-    outputs: Vec<Kind>,
+pub(crate) struct CellOutputs {
+    outputs: Vec<OutputKind>,
     n_stream_bytes: usize,
     clear_first: bool,
 }
 
-enum Kind {
-    Stream(Stream, Vec<u8>),
+enum OutputKind {
+    Stream(OutputStream, Vec<u8>),
     Display(Content, Option<String>),
     Result(Content),
 }
 
-impl Recorder {
+impl OutputRecorder {
     /// A recorder before `front`.
     pub fn new(front: &Arc<dyn Front>) -> Arc<Self> {
         Arc::new(Self { front: Arc::clone(front), kept: Mutex::default() })
     }
 
     /// The content shown since the last call, as the `outputs` of cell number `count`.
-    pub fn take(&self, count: usize, failure: Option<&Failure>) -> Vec<Value> {
+    pub fn take(&self, count: usize, failure: Option<&CellFailure>) -> Vec<Value> {
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         let shown = kept.outputs.into_iter().map(|kind| match kind {
-            Kind::Stream(stream, bytes) => {
+            OutputKind::Stream(stream, bytes) => {
                 let name = match stream {
-                    Stream::Stdout => "stdout",
-                    Stream::Stderr => "stderr",
+                    OutputStream::Stdout => "stdout",
+                    OutputStream::Stderr => "stderr",
                 };
                 let text = String::from_utf8_lossy(&bytes);
                 json!({"name": name, "output_type": "stream", "text": lines(&text)})
             }
-            Kind::Display(content, _) => {
+            OutputKind::Display(content, _) => {
                 let (data, metadata) = bundle(content);
                 json!({"data": data, "metadata": metadata, "output_type": "display_data"})
             }
-            Kind::Result(content) => {
+            OutputKind::Result(content) => {
                 let (data, metadata) = bundle(content);
                 json!({
                     "data": data,
@@ -75,7 +75,7 @@ impl Recorder {
     }
 }
 
-impl Front for Recorder {
+impl Front for OutputRecorder {
     fn event(&self, event: Event) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(&event);
         self.front.event(event);
@@ -94,15 +94,15 @@ impl Front for Recorder {
     }
 }
 
-impl Kept {
+impl CellOutputs {
     /// The events that would show the same again; none where too much was printed to be kept.
     pub(crate) fn events(&self) -> Option<Vec<Event>> {
-        let event = |kind: &Kind| match kind {
-            Kind::Stream(stream, bytes) => Event::Stream(*stream, bytes.clone()),
-            Kind::Display(content, id) => {
+        let event = |kind: &OutputKind| match kind {
+            OutputKind::Stream(stream, bytes) => Event::Stream(*stream, bytes.clone()),
+            OutputKind::Display(content, id) => {
                 Event::Display { content: content.clone(), id: id.clone() }
             }
-            Kind::Result(content) => Event::Result(content.clone()),
+            OutputKind::Result(content) => Event::Result(content.clone()),
         };
         let is_all = self.n_stream_bytes <= MAX_STREAM_BYTES;
         is_all.then(|| self.outputs.iter().map(event).collect())
@@ -118,35 +118,35 @@ impl Kept {
         match event {
             Event::Stream(stream, bytes) => self.keep_stream(*stream, bytes),
             Event::Display { content, id } => {
-                self.outputs.push(Kind::Display(content.clone(), id.clone()));
+                self.outputs.push(OutputKind::Display(content.clone(), id.clone()));
             }
             Event::Update { content, id } => {
                 for output in &mut self.outputs {
-                    if let Kind::Display(shown, Some(shown_id)) = output
+                    if let OutputKind::Display(shown, Some(shown_id)) = output
                         && shown_id == id
                     {
                         *shown = content.clone();
                     }
                 }
             }
-            Event::Withdraw { id } => self
-                .outputs
-                .retain(|output| !matches!(output, Kind::Display(_, Some(shown)) if shown == id)),
-            Event::Result(content) => self.outputs.push(Kind::Result(content.clone())),
+            Event::Withdraw { id } => self.outputs.retain(
+                |output| !matches!(output, OutputKind::Display(_, Some(shown)) if shown == id),
+            ),
+            Event::Result(content) => self.outputs.push(OutputKind::Result(content.clone())),
             Event::Clear { wait: true } => self.clear_first = true,
             Event::Clear { wait: false } => self.outputs.clear(),
             Event::Page(_) => {}
         }
     }
 
-    fn keep_stream(&mut self, stream: Stream, bytes: &[u8]) {
+    fn keep_stream(&mut self, stream: OutputStream, bytes: &[u8]) {
         let room = MAX_STREAM_BYTES.saturating_sub(self.n_stream_bytes);
         let kept = &bytes[..bytes.len().min(room)];
         self.n_stream_bytes += bytes.len();
         match self.outputs.last_mut() {
-            Some(Kind::Stream(last, text)) if *last == stream => text.extend_from_slice(kept),
+            Some(OutputKind::Stream(last, text)) if *last == stream => text.extend_from_slice(kept),
             _ if kept.is_empty() => {}
-            _ => self.outputs.push(Kind::Stream(stream, kept.to_vec())),
+            _ => self.outputs.push(OutputKind::Stream(stream, kept.to_vec())),
         }
     }
 }

@@ -12,7 +12,7 @@ use syn::{
 };
 use trialbook::error::{Error, Result};
 
-use super::Source;
+use super::CodeCell;
 
 /// Names and values, as they were typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Parameters {
     /// # Errors
     /// When a name is declared in none of them, or its value is of another kind than the literal
     /// whose place it takes.
-    pub fn fill(&self, cells: &mut [Source]) -> Result<()> {
+    pub fn fill(&self, cells: &mut [CodeCell]) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -47,7 +47,7 @@ impl Parameters {
             return Err(Error::invalid("there is no cell for parameters")
                 .with_hint("tag the cell that declares them with `parameters`"));
         }
-        let declared = |cells: &[Source]| -> Vec<(usize, Literal)> {
+        let declared = |cells: &[CodeCell]| -> Vec<(usize, Literal)> {
             let tagged = cells.iter().enumerate().filter(|(_, cell)| cell.is_parameters);
             tagged
                 .flat_map(|(at, cell)| literals(&cell.text).into_iter().map(move |it| (at, it)))
@@ -160,8 +160,8 @@ mod tests {
     fn filled(cell: &str, given: &[&str]) -> Result<String> {
         let given: Vec<String> = given.iter().map(|&text| text.to_owned()).collect();
         let mut cells = [
-            Source::of("let ngram = 9;".to_owned()),
-            Source { is_parameters: true, ..Source::of(cell.to_owned()) },
+            CodeCell::of("let ngram = 9;".to_owned()),
+            CodeCell { is_parameters: true, ..CodeCell::of(cell.to_owned()) },
         ];
         Parameters::parse(&given)?.fill(&mut cells)?;
         assert_eq!(cells[0].text, "let ngram = 9;", "only the tagged cell has parameters");
@@ -209,7 +209,7 @@ mod tests {
             error.hint().map(ToString::to_string).as_deref(),
             Some("the parameters are ngram, c")
         );
-        let mut none = [Source::of("let a = 1;".to_owned())];
+        let mut none = [CodeCell::of("let a = 1;".to_owned())];
         let given = Parameters::parse(&["a=2".to_owned()]).unwrap();
         assert!(
             given.fill(&mut none).unwrap_err().hint().unwrap().to_string().contains("tag the cell")

@@ -2,7 +2,7 @@
 
 use trialbook::error::{Error, Result};
 
-use super::Source;
+use super::CodeCell;
 use crate::{
     cell::{
         assistant::{Completeness, completeness},
@@ -53,7 +53,7 @@ pub fn inputs(text: &str) -> Vec<String> {
 ///
 /// # Errors
 /// For Jupytext's light format, which does not say where a cell ends.
-pub(super) fn marked_cells(text: &str) -> Result<Vec<Source>> {
+pub(super) fn marked_cells(text: &str) -> Result<Vec<CodeCell>> {
     let text = without_interpreter(text);
     if !text.lines().any(|line| line.starts_with(MARKER)) {
         if text.lines().any(|line| line.trim_end() == "//       format_name: light") {
@@ -62,14 +62,14 @@ pub(super) fn marked_cells(text: &str) -> Result<Vec<Source>> {
             )
             .with_hint("write it with `jupytext --to rs:percent`"));
         }
-        return Ok(unmarked_cells(text).into_iter().map(Source::of).collect());
+        return Ok(unmarked_cells(text).into_iter().map(CodeCell::of).collect());
     }
-    let mut cells = vec![Source::default()];
+    let mut cells = vec![CodeCell::default()];
     let mut is_code = true;
     for line in text.lines() {
         if let Some(head) = line.strip_prefix(MARKER) {
             is_code = !["[markdown]", "[md]", "[raw]"].iter().any(|kind| head.contains(kind));
-            cells.push(Source::default().tagged(&tags(head)));
+            cells.push(CodeCell::default().tagged(&tags(head)));
         } else if let Some(cell) = cells.last_mut().filter(|_| is_code) {
             cell.text.push_str(command_of(line));
             cell.text.push('\n');

@@ -2,7 +2,7 @@
 
 /// A code cell of a notebook or a script.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Source {
+pub struct CodeCell {
     /// Its place among all cells of a notebook.
     pub idx: usize,
     /// Its text.
@@ -13,7 +13,7 @@ pub struct Source {
     pub is_parameters: bool,
 }
 
-impl Source {
+impl CodeCell {
     pub(super) fn of(text: String) -> Self {
         Self { text, ..Self::default() }
     }

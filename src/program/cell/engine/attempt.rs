@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use crate::cell::engine::{
-    compiler::{Compiler, Refusal, Settings},
+    compiler::{CompileSettings, Compiler, Refusal},
     diagnostic::Diagnostic,
     generate::Draft,
-    program::{Program, Role},
+    program::{CodeRole, Program},
     running::Running,
 };
 
@@ -22,7 +22,7 @@ pub(super) type Attempted =
 /// Compiles a draft, each time without the variables that the compiler says cannot be put back.
 pub(super) fn attempts(
     compiler: &Compiler,
-    settings: &Settings,
+    settings: &CompileSettings,
     running: &Running,
     draft: &mut Draft<'_>,
     first: Program,
@@ -65,23 +65,25 @@ fn leave_out(
     let roles = error.roles(program, file);
     let borrower = roles
         .iter()
-        .find(|role| matches!(role, Role::Put(_)) && !error.is_about(role, program, file));
+        .find(|role| matches!(role, CodeRole::Put(_)) && !error.is_about(role, program, file));
     let (role, borrows) = match (roles.as_slice(), borrower) {
         // A variable cannot be kept because another one, kept after it, still borrows from it.
         (_, Some(borrower)) if code == "E0505" => (*borrower, true),
         ([role, ..], _) if MOVED.contains(&code) => (*role, false),
         (roles, _) if BORROWED.contains(&code) || code.is_empty() => {
-            match roles.iter().find(|role| matches!(role, Role::Put(_))) {
+            match roles.iter().find(|role| matches!(role, CodeRole::Put(_))) {
                 Some(role) => (*role, true),
                 None => return,
             }
         }
         _ => return,
     };
-    if matches!(role, Role::Take(_) | Role::Probe(_)) || !draft.left_out.insert(role.clone()) {
+    if matches!(role, CodeRole::Take(_) | CodeRole::Probe(_))
+        || !draft.left_out.insert(role.clone())
+    {
         return;
     }
-    if let (Role::Put(name), true) = (role, borrows) {
+    if let (CodeRole::Put(name), true) = (role, borrows) {
         notes.push(format!(
             "`{name}` lives only in this cell: it borrows from something that does not outlive it; \
              clone what it points to if a later cell needs it"

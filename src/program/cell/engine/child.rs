@@ -27,7 +27,7 @@ use trialbook::{
 use crate::{
     cell::{
         engine::{ask::ask, late::Late, owners::Owners},
-        front::Stream,
+        front::OutputStream,
     },
     toolchain::GroupId,
 };
@@ -43,9 +43,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) enum Happened {
     /// It wrote.
-    Wrote(Stream, Vec<u8>),
+    Wrote(OutputStream, Vec<u8>),
     /// It closed a stream.
-    Closed(Stream),
+    Closed(OutputStream),
     /// It told something.
     Told(Tell),
     /// It is gone.
@@ -53,7 +53,7 @@ pub(crate) enum Happened {
 }
 
 /// A running child.
-pub(crate) struct Child {
+pub(crate) struct CellProcess {
     process: Process,
     group: GroupId,
     socket: UnixStream,
@@ -91,7 +91,7 @@ pub fn serve_if_child() {
     std::process::exit(code);
 }
 
-impl Child {
+impl CellProcess {
     /// Starts a child that loads `prelude` and uses `store`. `dir` is a folder for its socket;
     /// `library_dirs` are where shared objects are looked for.
     ///
@@ -154,8 +154,8 @@ impl Child {
         let stdout = process.stdout.take().ok_or_else(missing)?;
         let stderr = process.stderr.take().ok_or_else(missing)?;
         let late = Arc::default();
-        follow(stdout, Stream::Stdout, sender.clone(), Arc::clone(&late));
-        follow(stderr, Stream::Stderr, sender.clone(), Arc::clone(&late));
+        follow(stdout, OutputStream::Stdout, sender.clone(), Arc::clone(&late));
+        follow(stderr, OutputStream::Stderr, sender.clone(), Arc::clone(&late));
         listen(socket.try_clone().map_err(cannot)?, sender);
         let owners = Owners::default();
         Ok(Self {
@@ -264,7 +264,7 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for CellProcess {
     fn drop(&mut self) {
         self.kill();
     }
@@ -294,7 +294,7 @@ fn accept(listener: &UnixListener, process: &mut Process) -> io::Result<UnixStre
 
 fn follow(
     mut from: impl Read + Send + 'static,
-    stream: Stream,
+    stream: OutputStream,
     to: SyncSender<Happened>,
     late: Arc<Mutex<Option<Late>>>,
 ) {

@@ -36,7 +36,7 @@ pub(crate) struct Compiler {
 
 /// The settings that differ between cells.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Settings {
+pub(crate) struct CompileSettings {
     /// `-C opt-level`.
     pub(crate) opt_level: String,
     /// More arguments: the crates that the person added, a linker.
@@ -69,7 +69,7 @@ impl Compiler {
         &self,
         program: &Program,
         name: &str,
-        settings: &Settings,
+        settings: &CompileSettings,
         running: &Running,
     ) -> Result<PathBuf, Refusal> {
         let library = self.dir.join(format!("{name}.so"));
@@ -112,7 +112,7 @@ impl Compiler {
         &self,
         program: &Program,
         name: &str,
-        settings: &Settings,
+        settings: &CompileSettings,
         running: &Running,
     ) -> Result<(), Refusal> {
         let mut rustc = self.rustc(program, name, settings)?;
@@ -125,7 +125,7 @@ impl Compiler {
         &self,
         program: &Program,
         name: &str,
-        settings: &Settings,
+        settings: &CompileSettings,
         running: &Running,
     ) -> Result<String, Refusal> {
         let expanded = self.dir.join(format!("{name}.expanded.rs"));
@@ -141,7 +141,7 @@ impl Compiler {
         format!("{name}.rs")
     }
 
-    fn rustc(&self, program: &Program, name: &str, settings: &Settings) -> Result<Command> {
+    fn rustc(&self, program: &Program, name: &str, settings: &CompileSettings) -> Result<Command> {
         let file = Self::file(name);
         let path = self.dir.join(&file);
         std::fs::write(&path, program.text())

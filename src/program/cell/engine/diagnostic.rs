@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cell::{
-    engine::program::{Place, Program, Role},
-    failure::{Failure, FailureKind},
+    engine::program::{CellRange, CodeRole, Program},
+    failure::{CellFailure, FailureKind},
 };
 
 /// One message of rustc. See <https://doc.rust-lang.org/rustc/json.html>.
@@ -15,21 +15,21 @@ use crate::cell::{
 pub(crate) struct Diagnostic {
     /// The fault.
     pub(crate) message: String,
-    code: Option<Code>,
+    code: Option<ErrorCode>,
     level: String,
     #[serde(default)]
-    spans: Vec<Span>,
+    spans: Vec<DiagnosticSpan>,
     #[serde(default)]
     children: Vec<Diagnostic>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Code {
+struct ErrorCode {
     code: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Span {
+struct DiagnosticSpan {
     file_name: String,
     byte_start: usize,
     byte_end: usize,
@@ -41,7 +41,7 @@ struct Span {
 
 #[derive(Debug, Clone, Deserialize)]
 struct Expansion {
-    span: Span,
+    span: DiagnosticSpan,
 }
 
 /// The errors of one compilation.
@@ -85,13 +85,13 @@ impl Errors {
     }
 
     /// The failure that these errors of `program`, compiled as `file`, are.
-    pub(crate) fn failure(&self, program: &Program, file: &str) -> Failure {
+    pub(crate) fn failure(&self, program: &Program, file: &str) -> CellFailure {
         let is_users = |error: &&Diagnostic| error.primary(program, file).is_some();
         let of_user: Vec<&Diagnostic> = self.list.iter().filter(is_users).collect();
         let shown = if of_user.is_empty() { self.list.iter().collect() } else { of_user };
         let Some(first) = shown.first() else {
             let message = "the compiler failed without an error message";
-            let mut failure = Failure::new(FailureKind::Compile, "compile", message);
+            let mut failure = CellFailure::new(FailureKind::Compile, "compile", message);
             failure.traceback.extend(self.other.lines().map(str::to_owned));
             return failure;
         };
@@ -100,7 +100,7 @@ impl Errors {
         if shown.len() > 1 {
             let _ = write!(message, " (and {} more)", shown.len() - 1);
         }
-        let mut failure = Failure::new(FailureKind::Compile, name, message);
+        let mut failure = CellFailure::new(FailureKind::Compile, name, message);
         failure.traceback = shown
             .iter()
             .flat_map(|error| {
@@ -127,13 +127,13 @@ impl Diagnostic {
     }
 
     /// The roles of the generated code that the error touches.
-    pub(crate) fn roles<'a>(&'a self, program: &'a Program, file: &'a str) -> Vec<&'a Role> {
-        let role = |span: &Span| span.within(file).and_then(|range| program.role(&range));
+    pub(crate) fn roles<'a>(&'a self, program: &'a Program, file: &'a str) -> Vec<&'a CodeRole> {
+        let role = |span: &DiagnosticSpan| span.within(file).and_then(|range| program.role(&range));
         self.spans.iter().filter_map(role).collect()
     }
 
     /// True if the error is about the generated code of `role`, not only mentions it.
-    pub(crate) fn is_about(&self, role: &Role, program: &Program, file: &str) -> bool {
+    pub(crate) fn is_about(&self, role: &CodeRole, program: &Program, file: &str) -> bool {
         self.spans
             .iter()
             .filter(|span| span.is_primary)
@@ -143,7 +143,7 @@ impl Diagnostic {
 
     /// The place in a cell that the error is about. What is wrong with the end of a statement shows
     /// in the generated code behind it.
-    fn primary(&self, program: &Program, file: &str) -> Option<Place> {
+    fn primary(&self, program: &Program, file: &str) -> Option<CellRange> {
         let primary = || self.spans.iter().filter(|span| span.is_primary);
         primary().find_map(|span| span.place(program, file)).or_else(|| {
             let is_syntax = self.code.is_none();
@@ -163,7 +163,7 @@ impl Diagnostic {
             let _ =
                 writeln!(text, "  {BLUE}-->{RESET} cell {number}, line {line}, column {column}");
         }
-        let mut places: Vec<(Place, &Span)> = self
+        let mut places: Vec<(CellRange, &DiagnosticSpan)> = self
             .spans
             .iter()
             .filter_map(|span| span.place(program, file).map(|place| (place, span)))
@@ -206,7 +206,7 @@ impl Diagnostic {
     }
 }
 
-impl Span {
+impl DiagnosticSpan {
     /// The span's bytes of the program, or those of the macro call that it comes from.
     fn within(&self, file: &str) -> Option<Range<usize>> {
         let mut span = self;
@@ -218,7 +218,7 @@ impl Span {
         }
     }
 
-    fn place(&self, program: &Program, file: &str) -> Option<Place> {
+    fn place(&self, program: &Program, file: &str) -> Option<CellRange> {
         let mut span = self;
         loop {
             let range = span.byte_start..span.byte_end;
@@ -241,8 +241,8 @@ const RESET: &str = "\x1b[0m";
 /// was another cell's; returns the cell and the line that was drawn.
 fn draw(
     text: &mut String,
-    place: &Place,
-    span: &Span,
+    place: &CellRange,
+    span: &DiagnosticSpan,
     last: Option<(u64, usize)>,
 ) -> Option<(u64, usize)> {
     let (line, column) = place.line_and_column();
@@ -276,9 +276,9 @@ mod tests {
     use super::*;
     use crate::cell::engine::program::CellText;
 
-    fn place(number: u64, text: &str) -> Place {
+    fn place(number: u64, text: &str) -> CellRange {
         let cell = Arc::new(CellText { number, text: text.to_owned() });
-        Place { cell, range: 0..text.len() }
+        CellRange { cell, range: 0..text.len() }
     }
 
     #[test]

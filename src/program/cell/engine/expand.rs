@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::cell::engine::{
     Engine, macros,
-    program::{CellText, Place, Program},
-    source::{Call, Source},
+    program::{CellRange, CellText, Program},
+    source::{Call, ParsedCell},
 };
 
 const FROM: &str = "const __TRIALBOOK_FROM: () = ();";
@@ -16,18 +16,18 @@ const TO: &str = "const __TRIALBOOK_TO: () = ();";
 /// A cell's Rust, with what its macros make.
 pub(super) struct Expanded {
     /// The Rust taken apart. The macros in `items` are not part of it.
-    pub(super) source: Source,
+    pub(super) source: ParsedCell,
     /// The items that macros make and that have statics, as if the cell spelled them out.
-    pub(super) items: Vec<(Arc<CellText>, Source)>,
+    pub(super) items: Vec<(Arc<CellText>, ParsedCell)>,
     /// The macros that `items` are of.
     pub(super) names: Vec<String>,
 }
 
 impl Engine {
     /// Takes `text` apart, which begins at byte `offset` of `cell`.
-    pub(super) fn parse(&mut self, cell: &Arc<CellText>, offset: usize, text: &str) -> Source {
+    pub(super) fn parse(&mut self, cell: &Arc<CellText>, offset: usize, text: &str) -> ParsedCell {
         self.undecided.clear();
-        for call in Source::calls(text) {
+        for call in ParsedCell::calls(text) {
             if self.is_unknown(&call) {
                 match self.expand(cell, offset, text, &call) {
                     Some(items) if !items.is_empty() => drop(self.macros.insert(call.path, true)),
@@ -43,7 +43,7 @@ impl Engine {
         self.macros.extend(self.undecided.drain(..).map(|path| (path, false)));
     }
 
-    fn parse_known(&self, text: &str) -> Source {
+    fn parse_known(&self, text: &str) -> ParsedCell {
         let (own, found) = (&self.scope, &self.macros);
         let makes_items = |path: &str| {
             let name = path.rsplit("::").next().unwrap_or(path);
@@ -51,7 +51,7 @@ impl Engine {
                 || own.makes_items(name)
                 || !own.has_macro(path) && found.get(path).is_some_and(|makes_items| *makes_items)
         };
-        Source::parse(text, &makes_items)
+        ParsedCell::parse(text, &makes_items)
     }
 
     /// Notes in `source` what the macros in it make; and gives it with the text of that, where there are
@@ -61,10 +61,10 @@ impl Engine {
         cell: &Arc<CellText>,
         offset: usize,
         text: &str,
-        source: &mut Source,
+        source: &mut ParsedCell,
     ) -> Option<Expanded> {
         let mut spelled_out = Vec::new();
-        for call in Source::calls(text) {
+        for call in ParsedCell::calls(text) {
             let item = source.items.iter_mut().find(|item| item.range == call.range);
             let Some(item) = item.filter(|_| !macros::is_known(&call.name)) else { continue };
             let Some(made) = self.expand(cell, offset, text, &call) else { continue };
@@ -104,7 +104,7 @@ impl Engine {
         let mut source = self.parse_known(text);
         // What the macro is called with may use what its cell imports and defines; other calls do not
         // matter.
-        let calls = Source::calls(text);
+        let calls = ParsedCell::calls(text);
         source.items.retain(|item| calls.iter().all(|other| other.range != item.range));
         let (scope, _) = self.scope.with(cell, offset, &source);
         let mut program = Program::default();
@@ -112,7 +112,7 @@ impl Engine {
         // In a module of its own, what earlier cells have under the same names is not in its way.
         program.push("mod __trialbook_made {\n#[allow(unused_imports)] use super::*;");
         program.push(FROM);
-        program.copy(&Place {
+        program.copy(&CellRange {
             cell: Arc::clone(cell),
             range: call.range.start + offset..call.range.end + offset,
         });

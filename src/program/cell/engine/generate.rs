@@ -4,9 +4,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::cell::engine::{
-    program::{CellText, Place, Program, Role},
-    scope::Scope,
-    source::{Declared, Source, words},
+    program::{CellRange, CellText, CodeRole, Program},
+    scope::CellScope,
+    source::{DeclaredVariable, ParsedCell, words},
 };
 
 /// A cell about to be compiled.
@@ -18,9 +18,9 @@ pub(crate) struct Draft<'a> {
     /// The Rust itself.
     pub(crate) text: &'a str,
     /// The Rust taken apart.
-    pub(crate) source: &'a Source,
+    pub(crate) source: &'a ParsedCell,
     /// The names in scope, with those that this cell adds.
-    pub(crate) scope: &'a Scope,
+    pub(crate) scope: &'a CellScope,
     /// The style in which values and errors are shown.
     pub(crate) style: &'a Style,
     /// True if the person has added the crate `tokio`.
@@ -28,7 +28,7 @@ pub(crate) struct Draft<'a> {
     /// The beginning of every program, for crates that are not linked in.
     pub(crate) header: Option<&'a str>,
     /// Variables that are not put back, or not kept: the cell moves them, or they cannot live on.
-    pub(crate) left_out: BTreeSet<Role>,
+    pub(crate) left_out: BTreeSet<CodeRole>,
 }
 
 /// The style in which values and errors are shown.
@@ -79,8 +79,8 @@ impl Draft<'_> {
 
     /// The variables that this cell declares and that are kept.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
-        let is_kept = |name: &&str| !self.left_out.contains(&Role::Put((*name).to_owned()));
-        let is_variable = |declared: &&Declared| {
+        let is_kept = |name: &&str| !self.left_out.contains(&CodeRole::Put((*name).to_owned()));
+        let is_variable = |declared: &&DeclaredVariable| {
             !(declared.may_be_constant && self.scope.has_name(&declared.name))
         };
         let declared = self.source.declared.iter().filter(is_variable);
@@ -112,14 +112,14 @@ impl Draft<'_> {
         for name in &taken {
             let variable = &self.scope.variables[*name];
             let code = format!("if !__cell.has::<{}>({name:?}) {{ return; }}", variable.type_name);
-            program.push_role(&code, Role::Take((*name).to_owned()));
+            program.push_role(&code, CodeRole::Take((*name).to_owned()));
         }
         for name in &taken {
             let variable = &self.scope.variables[*name];
             let mutable = if variable.is_mutable { "mut " } else { "" };
             let code =
                 format!("let {mutable}{name}: {} = __cell.take({name:?});", variable.type_name);
-            program.push_role(&code, Role::Take((*name).to_owned()));
+            program.push_role(&code, CodeRole::Take((*name).to_owned()));
         }
         let error = match self.style.error.as_str() {
             "{:?}" => "DebugError",
@@ -146,8 +146,10 @@ impl Draft<'_> {
             program.push(after);
         }
         for name in self.kept() {
-            program
-                .push_role(&format!("__fresh.put({name:?}, {name});"), Role::Put(name.to_owned()));
+            program.push_role(
+                &format!("__fresh.put({name:?}, {name});"),
+                CodeRole::Put(name.to_owned()),
+            );
         }
         program.push("::std::result::Result::Ok(())");
         if self.source.awaits {
@@ -155,7 +157,7 @@ impl Draft<'_> {
         }
         program.push("});");
         for name in &taken {
-            let role = Role::Restore((*name).to_owned());
+            let role = CodeRole::Restore((*name).to_owned());
             if !self.left_out.contains(&role) {
                 program.push_role(&format!("__cell.restore({name:?}, {name});"), role);
             }
@@ -189,13 +191,17 @@ impl Draft<'_> {
         self.statements(&mut program);
         match asked {
             Some(expression) => {
-                program
-                    .push_role(&format!("__type_of(&({expression}));"), Role::Probe(String::new()));
+                program.push_role(
+                    &format!("__type_of(&({expression}));"),
+                    CodeRole::Probe(String::new()),
+                );
             }
             None => {
                 for name in self.kept() {
-                    program
-                        .push_role(&format!("__type_of(&{name});"), Role::Probe(name.to_owned()));
+                    program.push_role(
+                        &format!("__type_of(&{name});"),
+                        CodeRole::Probe(name.to_owned()),
+                    );
                 }
             }
         }
@@ -223,8 +229,8 @@ impl Draft<'_> {
         }
     }
 
-    fn place(&self, range: &std::ops::Range<usize>) -> Place {
-        Place {
+    fn place(&self, range: &std::ops::Range<usize>) -> CellRange {
+        CellRange {
             cell: Arc::clone(self.cell),
             range: range.start + self.offset..range.end + self.offset,
         }

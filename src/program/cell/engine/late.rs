@@ -8,57 +8,57 @@ use trialbook::display::{CLEAR_MIME, Content, ID_MIME};
 use crate::cell::{
     engine::{
         owners::Owners,
-        stream::{Piece, Pieces},
+        stream::{StreamPiece, StreamSplitter},
     },
-    front::{Event, Front, Stream},
+    front::{Event, Front, OutputStream},
 };
 
 /// Hands what threads write between cells to the front end of their cell.
 pub(crate) struct Late {
     front: Arc<dyn Front>,
     owners: Owners,
-    stdout: Pieces,
-    stderr: Pieces,
+    stdout: StreamSplitter,
+    stderr: StreamSplitter,
 }
 
 impl Late {
     /// For the front end of the cell that has just ended, where no mark names another.
     pub(crate) fn new(front: Arc<dyn Front>, owners: Owners) -> Self {
-        Self { front, owners, stdout: Pieces::default(), stderr: Pieces::default() }
+        Self { front, owners, stdout: StreamSplitter::default(), stderr: StreamSplitter::default() }
     }
 
     /// Takes bytes of a stream.
-    pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8]) {
+    pub(crate) fn take(&mut self, stream: OutputStream, bytes: &[u8]) {
         let pieces = match stream {
-            Stream::Stdout => self.stdout.feed(bytes),
-            Stream::Stderr => self.stderr.feed(bytes),
+            OutputStream::Stdout => self.stdout.feed(bytes),
+            OutputStream::Stderr => self.stderr.feed(bytes),
         };
         for piece in pieces {
             match piece {
-                Piece::Bytes(bytes) => self.event(stream, Event::Stream(stream, bytes)),
-                Piece::Content { mime, data } if !is_ours(&mime) => {
+                StreamPiece::Bytes(bytes) => self.event(stream, Event::Stream(stream, bytes)),
+                StreamPiece::Content { mime, data } if !is_ours(&mime) => {
                     let content = Content::default().with(&mime, value(&mime, data));
                     self.event(stream, Event::Display { content, id: None });
                 }
-                Piece::Of(cell) => self.owners.turn_to(stream, cell),
+                StreamPiece::Of(cell) => self.owners.turn_to(stream, cell),
                 // Between cells there is no value, and nobody to ask.
-                Piece::Content { .. }
-                | Piece::Input { .. }
-                | Piece::Result
-                | Piece::Turn(_)
-                | Piece::End => {}
+                StreamPiece::Content { .. }
+                | StreamPiece::Input { .. }
+                | StreamPiece::Result
+                | StreamPiece::Turn(_)
+                | StreamPiece::End => {}
             }
         }
     }
 
-    fn event(&self, stream: Stream, event: Event) {
+    fn event(&self, stream: OutputStream, event: Event) {
         self.owners.of(stream).unwrap_or_else(|| Arc::clone(&self.front)).event(event);
     }
 
     /// Shows what was held back for more as it is: the next cell begins.
     pub(crate) fn finish(&mut self) {
         for (stream, rest) in
-            [(Stream::Stdout, self.stdout.rest()), (Stream::Stderr, self.stderr.rest())]
+            [(OutputStream::Stdout, self.stdout.rest()), (OutputStream::Stderr, self.stderr.rest())]
         {
             if !rest.is_empty() {
                 self.event(stream, Event::Stream(stream, rest));

@@ -35,34 +35,34 @@ use std::{
 use trialbook::{error::Result, store::Store};
 
 pub use child::serve_if_child;
-pub(crate) use compiler::{Compiler, Settings};
+pub(crate) use compiler::{CompileSettings, Compiler};
 pub(crate) use generate::Style;
 pub(crate) use program::CellText;
 pub(crate) use running::Running;
-pub(crate) use scope::{Scope, Variable};
+pub(crate) use scope::{CellScope, ScopeVariable};
 
 use crate::{
     cell::{
         engine::{
             attempt::attempts,
-            child::Child,
+            child::CellProcess,
             compiler::Refusal,
             generate::Draft,
-            program::{Program, Role},
-            source::{Declared, Source},
+            program::{CodeRole, Program},
+            source::{DeclaredVariable, ParsedCell},
             types::TypeName,
         },
         evcxr::{Config, Dependencies},
-        failure::{Failure, FailureKind},
-        front::{Event, Front, Stream},
+        failure::{CellFailure, FailureKind},
+        front::{Event, Front, OutputStream},
     },
-    toolchain::Prelude,
+    toolchain::InstalledPrelude,
 };
 
 /// Compiles and runs Rust.
 pub(crate) struct Engine {
     compiler: Compiler,
-    settings: Settings,
+    settings: CompileSettings,
     style: Style,
     own_tokio: bool,
     header: Option<String>,
@@ -76,9 +76,9 @@ pub(crate) struct Engine {
     store: Store,
     grace: Duration,
     running: Running,
-    scope: Scope,
-    child: Option<Child>,
-    compiled: HashMap<(String, Settings), Compiled>,
+    scope: CellScope,
+    child: Option<CellProcess>,
+    compiled: HashMap<(String, CompileSettings), Compiled>,
     programs: BTreeMap<String, Program>,
     n_compiled: usize,
     last_errors: Vec<serde_json::Value>,
@@ -90,15 +90,15 @@ pub(crate) struct Engine {
     /// The reason why a variable that once was is no more.
     gone: BTreeMap<String, String>,
     // While it lives, nobody clears the prelude away.
-    prelude: Prelude,
+    prelude: InstalledPrelude,
 }
 
 /// The parts of an engine.
-pub(crate) struct Parts {
+pub(crate) struct EngineParts {
     /// The compiler with its prelude.
     pub(crate) compiler: Compiler,
     /// The prelude that the compiler uses.
-    pub(crate) prelude: Prelude,
+    pub(crate) prelude: InstalledPrelude,
     /// The folders of the shared objects that a child loads.
     pub(crate) library_dirs: Vec<PathBuf>,
     /// The store that cells open by default.
@@ -111,7 +111,7 @@ pub(crate) struct Parts {
 
 /// The changes that a cell leaves once it has run.
 struct Prepared {
-    scope: Scope,
+    scope: CellScope,
     /// The variables whose types it redefines.
     lost: Vec<String>,
     /// The variables whose names its items take.
@@ -128,7 +128,7 @@ struct Prepared {
 #[derive(Debug, Clone)]
 struct Compiled {
     library: PathBuf,
-    kept: Vec<Declared>,
+    kept: Vec<DeclaredVariable>,
     /// The number of the cell that was compiled.
     cell: u64,
     not_restored: Vec<String>,
@@ -145,8 +145,8 @@ struct Compiled {
 impl Engine {
     /// An engine that has run nothing yet. Its child starts with the first cell, or with
     /// [`Engine::warm_up`].
-    pub(crate) fn new(parts: Parts) -> Self {
-        let settings = Settings { opt_level: "0".to_owned(), ..Settings::default() };
+    pub(crate) fn new(parts: EngineParts) -> Self {
+        let settings = CompileSettings { opt_level: "0".to_owned(), ..CompileSettings::default() };
         Self {
             compiler: parts.compiler,
             settings,
@@ -160,7 +160,7 @@ impl Engine {
             store: parts.store,
             grace: parts.grace,
             running: parts.running,
-            scope: Scope::default(),
+            scope: CellScope::default(),
             child: None,
             compiled: HashMap::new(),
             programs: BTreeMap::new(),
@@ -191,7 +191,7 @@ impl Engine {
         if arguments != self.settings.arguments {
             self.macros.clear();
         }
-        self.settings = Settings {
+        self.settings = CompileSettings {
             opt_level: config.opt_level().to_owned(),
             arguments,
             environment: config
@@ -254,7 +254,7 @@ impl Engine {
         offset: usize,
         text: &str,
         front: &dyn Front,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CellFailure> {
         let Prepared { scope, lost, hidden, renewed, notes, compiled } =
             self.prepare(cell, offset, text)?;
         self.decide();
@@ -298,7 +298,7 @@ impl Engine {
         cell: &Arc<CellText>,
         offset: usize,
         text: &str,
-    ) -> Result<Prepared, Failure> {
+    ) -> Result<Prepared, CellFailure> {
         let mut source = self.parse(cell, offset, text);
         let Some(expanded) = self.expand_items(cell, offset, text, &mut source) else {
             return self.prepare_source(cell, offset, text, &source, &[]);
@@ -322,9 +322,9 @@ impl Engine {
         cell: &Arc<CellText>,
         offset: usize,
         text: &str,
-        source: &Source,
-        expanded: &[(Arc<CellText>, Source)],
-    ) -> Result<Prepared, Failure> {
+        source: &ParsedCell,
+        expanded: &[(Arc<CellText>, ParsedCell)],
+    ) -> Result<Prepared, CellFailure> {
         let (mut scope, mut changed) = self.scope.with(cell, offset, source);
         let mut hidden = scope.hidden_by(source);
         for (text, items) in expanded {
@@ -378,7 +378,7 @@ impl Engine {
         Ok(Prepared { scope, lost, hidden, renewed, notes, compiled })
     }
 
-    fn compile(&mut self, draft: &mut Draft<'_>) -> Result<Compiled, Failure> {
+    fn compile(&mut self, draft: &mut Draft<'_>) -> Result<Compiled, CellFailure> {
         let first = draft.program();
         let key = (first.text().to_owned(), self.settings.clone());
         if let Some(compiled) = self.compiled.get(&key) {
@@ -440,7 +440,7 @@ impl Engine {
         let not_restored = draft
             .taken()
             .into_iter()
-            .filter(|name| draft.left_out.contains(&Role::Restore((*name).to_owned())))
+            .filter(|name| draft.left_out.contains(&CodeRole::Restore((*name).to_owned())))
             .map(str::to_owned)
             .collect();
         let compiled = Compiled {
@@ -458,7 +458,7 @@ impl Engine {
         Ok(compiled)
     }
 
-    fn check(&mut self, program: &Program) -> Result<(), Failure> {
+    fn check(&mut self, program: &Program) -> Result<(), CellFailure> {
         self.n_compiled += 1;
         let name = format!("check_{}", self.n_compiled);
         match self.compiler.check(program, &name, &self.settings, &self.running) {
@@ -467,7 +467,7 @@ impl Engine {
         }
     }
 
-    fn failure(&mut self, refusal: Refusal, program: &Program, name: &str) -> Failure {
+    fn failure(&mut self, refusal: Refusal, program: &Program, name: &str) -> CellFailure {
         match refusal {
             Refusal::Errors(errors) => {
                 self.last_errors.clone_from(&errors.json);
@@ -477,7 +477,7 @@ impl Engine {
                     .extend(errors.unknown_names().filter_map(|name| self.gone.get(name).cloned()));
                 failure
             }
-            Refusal::Interrupted => Failure::new(
+            Refusal::Interrupted => CellFailure::new(
                 FailureKind::Interrupted,
                 "interrupted",
                 "interrupted while compiling; nothing ran and all variables are as they were",
@@ -487,13 +487,13 @@ impl Engine {
     }
 
     fn note(&self, front: &dyn Front, note: &str) {
-        front.event(Event::Stream(Stream::Stderr, format!("note: {note}\n").into_bytes()));
+        front.event(Event::Stream(OutputStream::Stderr, format!("note: {note}\n").into_bytes()));
     }
 
     /// The type of `expression` among the session's variables, found out without running anything.
     pub(crate) fn type_of(&self, expression: &str) -> Option<String> {
         let cell = Arc::new(CellText { number: 0, text: expression.to_owned() });
-        let source = Source::default();
+        let source = ParsedCell::default();
         let draft = Draft {
             cell: &cell,
             offset: 0,
@@ -522,19 +522,19 @@ impl Engine {
     }
 
     /// The prelude that cells are compiled against.
-    pub(crate) fn prelude(&self) -> &Prelude {
+    pub(crate) fn prelude(&self) -> &InstalledPrelude {
         &self.prelude
     }
 
     /// The names in scope.
-    pub(crate) fn scope(&self) -> &Scope {
+    pub(crate) fn scope(&self) -> &CellScope {
         &self.scope
     }
 
     /// Forgets variables, items and imports; the settings stay.
     pub(crate) fn clear(&mut self) {
         self.child = None;
-        self.scope = Scope::default();
+        self.scope = CellScope::default();
     }
 
     /// Starts with a new child; items and imports stay, variables go.
@@ -559,7 +559,7 @@ fn gone(draft: &Draft<'_>, notes: &[String]) -> Vec<(String, String)> {
         false => format!("  = note: `{name}` was moved by cell {cell}"),
     };
     let left_out = draft.left_out.iter().filter_map(|role| match role {
-        Role::Put(name) => Some((name.clone(), story(name))),
+        CodeRole::Put(name) => Some((name.clone(), story(name))),
         _ => None,
     });
     left_out.collect()

@@ -5,15 +5,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::cell::front::{Front, Stream};
+use crate::cell::front::{Front, OutputStream};
 
 /// The owner of what is printed: the cell that runs, unless a mark says that the code of an earlier
 /// one printed it. Both streams of a child share it, during its cells and between them.
 #[derive(Clone, Default)]
-pub(crate) struct Owners(Arc<Mutex<State>>);
+pub(crate) struct Owners(Arc<Mutex<OwnersState>>);
 
 #[derive(Default)]
-struct State {
+struct OwnersState {
     fronts: BTreeMap<u64, Arc<dyn Front>>,
     /// The cell that runs, where its output is marked at all.
     running: Option<u64>,
@@ -40,18 +40,18 @@ impl Owners {
     }
 
     /// Tells that the code of cell `cell` printed what comes next on the stream.
-    pub(crate) fn turn_to(&self, stream: Stream, cell: u64) {
-        self.state().now[usize::from(stream == Stream::Stderr)] = cell;
+    pub(crate) fn turn_to(&self, stream: OutputStream, cell: u64) {
+        self.state().now[usize::from(stream == OutputStream::Stderr)] = cell;
     }
 
     /// The front end of another cell than the one that runs, if what comes now belongs there.
-    pub(crate) fn of(&self, stream: Stream) -> Option<Arc<dyn Front>> {
+    pub(crate) fn of(&self, stream: OutputStream) -> Option<Arc<dyn Front>> {
         let state = self.state();
-        let cell = state.now[usize::from(stream == Stream::Stderr)];
+        let cell = state.now[usize::from(stream == OutputStream::Stderr)];
         state.fronts.get(&cell).filter(|_| state.running != Some(cell)).cloned()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, OwnersState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct CellText {
 
 /// A place in a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct CellRange {
     /// The cell.
     pub(crate) cell: Arc<CellText>,
     /// The place in its text, in bytes.
@@ -23,7 +23,7 @@ pub(crate) struct Place {
 
 /// The purpose of generated code.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Role {
+pub(crate) enum CodeRole {
     /// Takes a variable out of the store.
     Take(String),
     /// Puts a variable back that the cell had taken.
@@ -38,9 +38,9 @@ pub(crate) enum Role {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Program {
     text: String,
-    copied: Vec<(Range<usize>, Place)>,
-    stood_for: Vec<(Range<usize>, Place)>,
-    roles: Vec<(Range<usize>, Role)>,
+    copied: Vec<(Range<usize>, CellRange)>,
+    stood_for: Vec<(Range<usize>, CellRange)>,
+    roles: Vec<(Range<usize>, CodeRole)>,
 }
 
 impl Program {
@@ -51,14 +51,14 @@ impl Program {
     }
 
     /// Appends generated code whose errors mean something.
-    pub(crate) fn push_role(&mut self, code: &str, role: Role) {
+    pub(crate) fn push_role(&mut self, code: &str, role: CodeRole) {
         let start = self.text.len();
         self.push(code);
         self.roles.push((start..self.text.len(), role));
     }
 
     /// Appends a piece of a cell.
-    pub(crate) fn copy(&mut self, place: &Place) {
+    pub(crate) fn copy(&mut self, place: &CellRange) {
         let start = self.text.len();
         let piece = place.cell.text.get(place.range.clone()).unwrap_or_default();
         self.text.push_str(piece);
@@ -67,7 +67,7 @@ impl Program {
     }
 
     /// Appends `code`, whose errors are those of `place`.
-    pub(crate) fn copy_as(&mut self, code: &str, place: &Place) {
+    pub(crate) fn copy_as(&mut self, code: &str, place: &CellRange) {
         let start = self.text.len();
         self.push(code);
         self.stood_for.push((start..self.text.len(), place.clone()));
@@ -79,7 +79,7 @@ impl Program {
     }
 
     /// The place in a cell that the bytes `range` were copied from.
-    pub(crate) fn place(&self, range: &Range<usize>) -> Option<Place> {
+    pub(crate) fn place(&self, range: &Range<usize>) -> Option<CellRange> {
         let holds = |held: &Range<usize>| held.contains(&range.start);
         if let Some((_, place)) = self.stood_for.iter().find(|(held, _)| holds(held)) {
             return Some(place.clone());
@@ -89,25 +89,25 @@ impl Program {
         let (copied, place) = self.copied.iter().find(|(held, _)| touches(held))?;
         let start = place.range.start + (range.start - copied.start);
         let length = range.len().min(copied.end - range.start);
-        Some(Place { cell: Arc::clone(&place.cell), range: start..start + length })
+        Some(CellRange { cell: Arc::clone(&place.cell), range: start..start + length })
     }
 
     /// The end of the piece of a cell that was copied last before byte `at`.
-    pub(crate) fn place_before(&self, at: usize) -> Option<Place> {
+    pub(crate) fn place_before(&self, at: usize) -> Option<CellRange> {
         let (_, place) = self.copied.iter().rev().find(|(held, _)| held.end <= at)?;
         let text = place.cell.text.get(place.range.clone())?;
         let end = place.range.start + text.trim_end().len();
-        Some(Place { cell: Arc::clone(&place.cell), range: end..end })
+        Some(CellRange { cell: Arc::clone(&place.cell), range: end..end })
     }
 
     /// The purpose of the generated code at `range`.
-    pub(crate) fn role(&self, range: &Range<usize>) -> Option<&Role> {
+    pub(crate) fn role(&self, range: &Range<usize>) -> Option<&CodeRole> {
         let holds = |role: &Range<usize>| role.start <= range.start && range.start < role.end;
         self.roles.iter().find(|(role, _)| holds(role)).map(|(_, role)| role)
     }
 
     /// The place in a cell of a line and a column of characters, both from 1, as a panic tells them.
-    pub(crate) fn place_of(&self, line: u32, column: u32) -> Option<Place> {
+    pub(crate) fn place_of(&self, line: u32, column: u32) -> Option<CellRange> {
         let line_idx = usize::try_from(line.checked_sub(1)?).ok()?;
         let start: usize = self.text.split_inclusive('\n').take(line_idx).map(str::len).sum();
         let chars = usize::try_from(column.checked_sub(1)?).ok()?;
@@ -116,7 +116,7 @@ impl Program {
     }
 }
 
-impl Place {
+impl CellRange {
     /// Line and column of characters, both from 1.
     pub(crate) fn line_and_column(&self) -> (usize, usize) {
         let before = self.cell.text.get(..self.range.start).unwrap_or_default();
@@ -143,8 +143,8 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn place(text: &str, range: Range<usize>) -> Place {
-        Place { cell: Arc::new(CellText { number: 3, text: text.to_owned() }), range }
+    fn place(text: &str, range: Range<usize>) -> CellRange {
+        CellRange { cell: Arc::new(CellText { number: 3, text: text.to_owned() }), range }
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
         let found = program.place(&(at..at + 4)).expect("a place");
         assert_eq!(&found.cell.text[found.range.clone()], "boom");
         assert_eq!(found.line_and_column(), (2, 9));
-        assert_eq!(program.place_of(2, 9), Some(Place { range: 20..20, ..found }));
+        assert_eq!(program.place_of(2, 9), Some(CellRange { range: 20..20, ..found }));
         assert_eq!(program.place(&(0..2)), None);
     }
 
@@ -164,8 +164,8 @@ mod tests {
     fn generated_code_tells_what_it_is_for() {
         let mut program = Program::default();
         program.push("a");
-        program.push_role("put(b)", Role::Put("b".into()));
-        assert_eq!(program.role(&(4..5)), Some(&Role::Put("b".into())));
+        program.push_role("put(b)", CodeRole::Put("b".into()));
+        assert_eq!(program.role(&(4..5)), Some(&CodeRole::Put("b".into())));
         assert_eq!(program.role(&(0..1)), None);
     }
 }

@@ -8,8 +8,11 @@ use trialbook::{
 };
 
 use crate::cell::{
-    engine::{Compiled, Engine, child::Child, late::Late, scope::Variable, show, types::TypeName},
-    failure::{Failure, FailureKind},
+    engine::{
+        Compiled, Engine, child::CellProcess, late::Late, scope::ScopeVariable, show,
+        types::TypeName,
+    },
+    failure::{CellFailure, FailureKind},
     front::Front,
 };
 
@@ -18,7 +21,11 @@ const CHECKPOINT: &str = "  hint: `trialbook::checkpoint()?` in a long loop, or 
                           a call that blocks, lets an interrupt keep the variables";
 
 impl Engine {
-    pub(super) fn run(&mut self, compiled: &Compiled, front: &dyn Front) -> Result<(), Failure> {
+    pub(super) fn run(
+        &mut self,
+        compiled: &Compiled,
+        front: &dyn Front,
+    ) -> Result<(), CellFailure> {
         let grace = self.grace;
         let running = self.running.clone();
         let late = self.late_front.clone();
@@ -50,10 +57,10 @@ impl Engine {
                 self.finish(ended)
             }
             show::Finish::Gone => {
-                let how = self.child.as_mut().map(Child::end).unwrap_or_default();
+                let how = self.child.as_mut().map(CellProcess::end).unwrap_or_default();
                 let lost = self.lose_child();
                 let message = format!("the process that ran this cell is gone: {how}{lost}");
-                Err(Failure::new(FailureKind::Died, "died", message))
+                Err(CellFailure::new(FailureKind::Died, "died", message))
             }
             show::Finish::Overdue => {
                 let lost = self.lose_child();
@@ -61,7 +68,8 @@ impl Engine {
                     "interrupted; the cell did not stop within {} s, so its process was ended{lost}",
                     grace.as_secs_f32()
                 );
-                let mut failure = Failure::new(FailureKind::Interrupted, "interrupted", message);
+                let mut failure =
+                    CellFailure::new(FailureKind::Interrupted, "interrupted", message);
                 failure.traceback.push(CHECKPOINT.to_owned());
                 Err(failure)
             }
@@ -79,8 +87,10 @@ impl Engine {
             self.gone.extend(compiled.gone.iter().cloned());
             for declared in &compiled.kept {
                 if let Some(TypeName::Named(type_name)) = compiled.types.get(&declared.name) {
-                    let variable =
-                        Variable { is_mutable: declared.is_mutable, type_name: type_name.clone() };
+                    let variable = ScopeVariable {
+                        is_mutable: declared.is_mutable,
+                        type_name: type_name.clone(),
+                    };
                     self.scope.variables.insert(declared.name.clone(), variable);
                 }
             }
@@ -99,12 +109,14 @@ impl Engine {
         }
     }
 
-    fn finish(&mut self, ended: Ended) -> Result<(), Failure> {
+    fn finish(&mut self, ended: Ended) -> Result<(), CellFailure> {
         match ended {
             Ended::Well => Ok(()),
-            Ended::Error { message } => Err(Failure::new(FailureKind::Error, "error", message)),
-            Ended::Refused { message } => Err(Failure::new(FailureKind::Error, "refused", message)),
-            Ended::Interrupted => Err(Failure::new(
+            Ended::Error { message } => Err(CellFailure::new(FailureKind::Error, "error", message)),
+            Ended::Refused { message } => {
+                Err(CellFailure::new(FailureKind::Error, "refused", message))
+            }
+            Ended::Interrupted => Err(CellFailure::new(
                 FailureKind::Interrupted,
                 "interrupted",
                 "interrupted; all variables are kept",
@@ -112,7 +124,7 @@ impl Engine {
             Ended::Panic { message, place } => {
                 let lost = if self.keeps_variables { String::new() } else { self.lose_child() };
                 let mut failure =
-                    Failure::new(FailureKind::Panic, "panic", format!("{message}{lost}"));
+                    CellFailure::new(FailureKind::Panic, "panic", format!("{message}{lost}"));
                 failure.traceback = self.panic_story(&message, place);
                 Err(failure)
             }
@@ -141,13 +153,17 @@ impl Engine {
         story
     }
 
-    pub(super) fn child(&mut self) -> Result<&mut Child> {
+    pub(super) fn child(&mut self) -> Result<&mut CellProcess> {
         let child = match self.child.take() {
             Some(child) => child,
             None => {
                 let dirs = [&self.library_dirs[..], &self.dependency_dirs].concat();
-                let child =
-                    Child::start(&self.compiler.prelude, &dirs, &self.compiler.dir, &self.store)?;
+                let child = CellProcess::start(
+                    &self.compiler.prelude,
+                    &dirs,
+                    &self.compiler.dir,
+                    &self.store,
+                )?;
                 for (name, value) in &self.environment {
                     // A child that is gone shows when it is asked to run.
                     let _ = child.ask(&Ask::SetEnv { name: name.clone(), value: value.clone() });

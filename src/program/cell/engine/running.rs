@@ -12,10 +12,10 @@ use crate::{cell::engine::ask::ask, toolchain::GroupId};
 
 /// The state that the running cell and those who interrupt it share.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Running(Arc<Mutex<State>>);
+pub(crate) struct Running(Arc<Mutex<RunningState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct RunningState {
     /// True while a cell runs: an interrupt while idle is for nobody.
     busy: bool,
     /// The time when the person first asked for the stop of this cell.
@@ -31,7 +31,7 @@ impl Running {
     /// A cell begins; until the guard goes, an interrupt is for it.
     pub(crate) fn begin(&self) -> Busy {
         let mut state = self.state();
-        *state = State { busy: true, ..State::default() };
+        *state = RunningState { busy: true, ..RunningState::default() };
         Busy(self.clone())
     }
 
@@ -73,7 +73,7 @@ impl Running {
     }
 
     /// A command runs that looks at `interrupt`.
-    pub(crate) fn command(&self, interrupt: &Interrupt) -> Part {
+    pub(crate) fn command(&self, interrupt: &Interrupt) -> RunningPart {
         self.part(What::Command, |state| {
             if state.interrupted.is_some() {
                 interrupt.raise();
@@ -83,7 +83,7 @@ impl Running {
     }
 
     /// A process group runs that an interrupt ends.
-    pub(crate) fn group(&self, group: GroupId) -> Part {
+    pub(crate) fn group(&self, group: GroupId) -> RunningPart {
         self.part(What::Group(group), |state| {
             if state.interrupted.is_some() {
                 group.kill();
@@ -93,7 +93,7 @@ impl Running {
     }
 
     /// The child runs, and listens to this socket.
-    pub(crate) fn child(&self, socket: UnixStream) -> Part {
+    pub(crate) fn child(&self, socket: UnixStream) -> RunningPart {
         self.part(What::Child, |state| {
             if state.interrupted.is_some() {
                 let _ = ask(&socket, &Ask::Interrupt);
@@ -102,12 +102,12 @@ impl Running {
         })
     }
 
-    fn part(&self, what: What, set: impl FnOnce(&mut State)) -> Part {
+    fn part(&self, what: What, set: impl FnOnce(&mut RunningState)) -> RunningPart {
         set(&mut self.state());
-        Part { running: self.clone(), what }
+        RunningPart { running: self.clone(), what }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RunningState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,13 +118,13 @@ pub(crate) struct Busy(Running);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        *self.0.state() = State::default();
+        *self.0.state() = RunningState::default();
     }
 }
 
 /// A part of a cell runs for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct RunningPart {
     running: Running,
     what: What,
 }
@@ -136,7 +136,7 @@ enum What {
     Child,
 }
 
-impl Drop for Part {
+impl Drop for RunningPart {
     fn drop(&mut self) {
         let mut state = self.running.state();
         match self.what {

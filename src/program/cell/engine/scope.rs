@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::cell::engine::{
     macros,
-    program::{CellText, Place, Program},
-    source::{Import, Source, words},
+    program::{CellRange, CellText, Program},
+    source::{ParsedCell, UseImport, words},
     statics::StaticKind,
 };
 
@@ -15,27 +15,27 @@ const PRINTS: [&str; 5] = ["dbg", "eprint", "eprintln", "print", "println"];
 
 /// Everything a new cell can name.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Scope {
-    attributes: Vec<Place>,
-    lints: Vec<Place>,
+pub(crate) struct CellScope {
+    attributes: Vec<CellRange>,
+    lints: Vec<CellRange>,
     imports: Vec<ScopedImport>,
     items: Vec<ScopedItem>,
     /// The variables in the child, by name.
-    pub(crate) variables: BTreeMap<String, Variable>,
+    pub(crate) variables: BTreeMap<String, ScopeVariable>,
 }
 
 #[derive(Debug, Clone)]
 struct ScopedImport {
     name: String,
     code: String,
-    place: Place,
+    place: CellRange,
 }
 
 #[derive(Debug, Clone)]
 struct ScopedItem {
     keys: Vec<String>,
     types: Vec<String>,
-    place: Place,
+    place: CellRange,
     is_open: bool,
     statics: Vec<Declaration>,
 }
@@ -43,7 +43,7 @@ struct ScopedItem {
 /// The statics that one declaration makes, each with the name by which all cells know its value.
 #[derive(Debug, Clone)]
 struct Declaration {
-    place: Place,
+    place: CellRange,
     list: Vec<(String, StaticPlaces)>,
 }
 
@@ -52,9 +52,9 @@ struct Declaration {
 struct StaticPlaces {
     kind: StaticKind,
     name: String,
-    head: Place,
-    type_name: Place,
-    value: Place,
+    head: CellRange,
+    type_name: CellRange,
+    value: CellRange,
 }
 
 impl StaticPlaces {
@@ -164,24 +164,24 @@ impl ScopedItem {
 
 /// A variable between cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Variable {
+pub(crate) struct ScopeVariable {
     /// True if it was declared `mut`.
     pub(crate) is_mutable: bool,
     /// Its type as it can be written in a cell.
     pub(crate) type_name: String,
 }
 
-impl Scope {
+impl CellScope {
     /// This scope with what `source` adds, which begins at byte `offset` of `cell`; and the types
     /// whose definition it changes.
     pub(crate) fn with(
         &self,
         cell: &Arc<CellText>,
         offset: usize,
-        source: &Source,
+        source: &ParsedCell,
     ) -> (Self, Vec<String>) {
         let mut scope = self.clone();
-        let place_of = |range: &std::ops::Range<usize>| Place {
+        let place_of = |range: &std::ops::Range<usize>| CellRange {
             cell: Arc::clone(cell),
             range: range.start + offset..range.end + offset,
         };
@@ -290,7 +290,7 @@ impl Scope {
 
     /// The statics that the loader binds to those of earlier cells: name, symbol and where the type is
     /// written.
-    pub(crate) fn shared(&self) -> impl Iterator<Item = (&str, String, &Place)> {
+    pub(crate) fn shared(&self) -> impl Iterator<Item = (&str, String, &CellRange)> {
         self.items.iter().flat_map(move |item| {
             let of_item = item.statics.iter().flat_map(|declaration| &declaration.list);
             of_item
@@ -313,8 +313,8 @@ impl Scope {
     }
 
     /// The names that `source` imports from elsewhere than earlier cells did.
-    pub(crate) fn reimported(&self, source: &Source) -> Vec<String> {
-        let is_other = |import: &&Import| {
+    pub(crate) fn reimported(&self, source: &ParsedCell) -> Vec<String> {
+        let is_other = |import: &&UseImport| {
             self.imports.iter().any(|it| it.name == import.name && it.code != import.code)
         };
         source.imports.iter().filter(is_other).map(|import| import.name.clone()).collect()
@@ -373,10 +373,10 @@ impl Scope {
             if !declaration.list.iter().any(|(_, item)| self.is_changeable(item)) {
                 continue;
             }
-            let Place { cell, range } = &declaration.place;
+            let CellRange { cell, range } = &declaration.place;
             let before = rest.range.start..range.start;
             if !before.is_empty() {
-                program.copy(&Place { cell: Arc::clone(cell), range: before });
+                program.copy(&CellRange { cell: Arc::clone(cell), range: before });
             }
             for (key, places) in &declaration.list {
                 places.write(key, self.is_exported(item, places), program);
@@ -443,7 +443,7 @@ impl Scope {
 
     /// The variables that an item or an import of `source` takes the name of: a pattern that is
     /// called as a constant is, is no variable.
-    pub(crate) fn hidden_by(&self, source: &Source) -> Vec<String> {
+    pub(crate) fn hidden_by(&self, source: &ParsedCell) -> Vec<String> {
         let is_hidden = |name: &String| {
             let value = format!("value {name}");
             let by_item = source
@@ -483,7 +483,7 @@ impl Scope {
 
     /// The variables whose type names one of `types`.
     pub(crate) fn variables_of(&self, types: &[String]) -> Vec<String> {
-        let names = |variable: &Variable| {
+        let names = |variable: &ScopeVariable| {
             let words = words(&variable.type_name);
             types.iter().any(|name| words.contains(name.as_str()))
         };
@@ -512,7 +512,7 @@ impl Scope {
     }
 }
 
-fn text(place: &Place) -> &str {
+fn text(place: &CellRange) -> &str {
     place.cell.text.get(place.range.clone()).unwrap_or_default()
 }
 
@@ -520,12 +520,12 @@ fn text(place: &Place) -> &str {
 mod tests {
     use super::*;
 
-    fn after(cells: &[&str]) -> (Scope, Vec<String>) {
-        let mut scope = Scope::default();
+    fn after(cells: &[&str]) -> (CellScope, Vec<String>) {
+        let mut scope = CellScope::default();
         let mut changed = Vec::new();
         for cell in cells {
             let text = Arc::new(CellText { number: 1, text: (*cell).to_owned() });
-            (scope, changed) = scope.with(&text, 0, &Source::parse(cell, &|_| false));
+            (scope, changed) = scope.with(&text, 0, &ParsedCell::parse(cell, &|_| false));
         }
         (scope, changed)
     }
@@ -550,11 +550,11 @@ mod tests {
         let rules = |item: &str| format!("macro_rules! make {{ ($n:ident) => {{ {item} }} }}");
         let [first, second] = [rules("struct $n(u8);"), rules("struct $n(i8);")];
         let types = |cells: &[&str]| {
-            let mut scope = Scope::default();
+            let mut scope = CellScope::default();
             let mut changed = Vec::new();
             for cell in cells {
                 let text = Arc::new(CellText { number: 1, text: (*cell).to_owned() });
-                let mut source = Source::parse(cell, &|name| name == "make");
+                let mut source = ParsedCell::parse(cell, &|name| name == "make");
                 for item in source.items.iter_mut().filter(|item| item.types.is_empty()) {
                     item.types.extend((*cell == "make!(A);").then(|| "A".to_owned()));
                 }
@@ -591,7 +591,7 @@ mod tests {
         assert!(text.find("macro_rules") < text.find("fn f"), "{text}");
     }
 
-    fn program(scope: &Scope) -> String {
+    fn program(scope: &CellScope) -> String {
         let mut program = Program::default();
         scope.write(None, 0, &mut program);
         program.text().split_whitespace().collect::<Vec<_>>().join(" ")
@@ -627,7 +627,7 @@ mod tests {
     fn a_static_begins_anew_with_its_type() {
         let cells = ["struct S(u8); static mut N: [S; 1] = [S(1)]; static M: Mutex<u8> = M;"];
         let (mut scope, _) = after(&cells);
-        let symbols = |scope: &Scope| scope.shared().map(|shared| shared.1).collect::<Vec<_>>();
+        let symbols = |scope: &CellScope| scope.shared().map(|shared| shared.1).collect::<Vec<_>>();
         let before = symbols(&scope);
         assert_eq!(scope.renew(&["S".to_owned()], 2), ["N"]);
         let after = symbols(&scope);
@@ -639,7 +639,7 @@ mod tests {
     #[test]
     fn an_import_from_elsewhere_is_noticed() {
         let (scope, _) = after(&["use a::{T, U};"]);
-        let source = Source::parse("use b::T; use a::U; use c::V;", &|_| false);
+        let source = ParsedCell::parse("use b::T; use a::U; use c::V;", &|_| false);
         assert_eq!(scope.reimported(&source), ["T"]);
     }
 

@@ -11,13 +11,13 @@ use trialbook::{
 
 use crate::cell::{
     engine::{
-        child::{Child, Happened},
+        child::{CellProcess, Happened},
         late::{is_ours, value},
         owners::Owners,
         running::Running,
-        stream::{Piece, Pieces},
+        stream::{StreamPiece, StreamSplitter},
     },
-    front::{Event, Front, InputRequest, Stream},
+    front::{Event, Front, InputRequest, OutputStream},
 };
 
 /// The end of the wait.
@@ -43,7 +43,7 @@ const END_LIMIT: Duration = Duration::from_millis(500);
 
 /// Follows the cell that `child` runs.
 pub(crate) fn follow(
-    child: &mut Child,
+    child: &mut CellProcess,
     front: &dyn Front,
     running: &Running,
     grace: Duration,
@@ -80,7 +80,7 @@ pub(crate) fn follow(
                              that has to be an error, ask with \
                              `trialbook::runtime::input(\"…\")?`\n"
                         );
-                        front.event(Event::Stream(Stream::Stderr, note.into_bytes()));
+                        front.event(Event::Stream(OutputStream::Stderr, note.into_bytes()));
                     }
                 }
             }
@@ -116,35 +116,35 @@ struct Turns {
 #[derive(Debug, Default)]
 struct Turning {
     turn: u64,
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<StreamPiece>,
 }
 
 impl Turns {
-    fn of(&mut self, stream: Stream) -> (&mut Turning, u64) {
+    fn of(&mut self, stream: OutputStream) -> (&mut Turning, u64) {
         match stream {
-            Stream::Stdout => (&mut self.stdout, self.stderr.turn),
-            Stream::Stderr => (&mut self.stderr, self.stdout.turn),
+            OutputStream::Stdout => (&mut self.stdout, self.stderr.turn),
+            OutputStream::Stderr => (&mut self.stderr, self.stdout.turn),
         }
     }
 
-    fn extend(&mut self, stream: Stream, pieces: Vec<Piece>) {
+    fn extend(&mut self, stream: OutputStream, pieces: Vec<StreamPiece>) {
         self.of(stream).0.pieces.extend(pieces);
     }
 
     /// Nothing more comes from `stream`.
-    fn end(&mut self, stream: Stream) {
+    fn end(&mut self, stream: OutputStream) {
         let (turning, _) = self.of(stream);
-        turning.pieces.push_back(Piece::Turn(u64::MAX));
+        turning.pieces.push_back(StreamPiece::Turn(u64::MAX));
     }
 
     /// The next piece that nothing of the other stream goes before.
-    fn next(&mut self) -> Option<(Stream, Piece)> {
+    fn next(&mut self) -> Option<(OutputStream, StreamPiece)> {
         loop {
             let mut has_turned = false;
-            for stream in [Stream::Stdout, Stream::Stderr] {
+            for stream in [OutputStream::Stdout, OutputStream::Stderr] {
                 let (turning, other) = self.of(stream);
                 while let Some(piece) = turning.pieces.front() {
-                    if let Piece::Turn(turn) = piece {
+                    if let StreamPiece::Turn(turn) = piece {
                         turning.turn = *turn;
                         turning.pieces.pop_front();
                         has_turned = true;
@@ -165,8 +165,8 @@ impl Turns {
 struct Following<'a> {
     front: &'a dyn Front,
     owners: Owners,
-    stdout: Pieces,
-    stderr: Pieces,
+    stdout: StreamSplitter,
+    stderr: StreamSplitter,
     waiting: Turns,
     stdout_over: bool,
     stderr_over: bool,
@@ -181,8 +181,8 @@ impl<'a> Following<'a> {
         Self {
             front,
             owners,
-            stdout: Pieces::default(),
-            stderr: Pieces::default(),
+            stdout: StreamSplitter::default(),
+            stderr: StreamSplitter::default(),
             waiting: Turns::default(),
             stdout_over: false,
             stderr_over: false,
@@ -202,7 +202,7 @@ impl<'a> Following<'a> {
     }
 
     /// Asks the person and hands on the answer; why there is none, otherwise.
-    fn answer(&self, child: &mut Child, request: &InputRequest) -> Option<String> {
+    fn answer(&self, child: &mut CellProcess, request: &InputRequest) -> Option<String> {
         let answer = self.front.input(request);
         let reason = answer.as_ref().err().map(|error| error.chain());
         child.answer(answer.as_ref().map(Clone::clone));
@@ -210,10 +210,10 @@ impl<'a> Following<'a> {
     }
 
     /// Takes bytes of a stream; returns the questions among them.
-    fn read(&mut self, stream: Stream, bytes: &[u8]) -> Vec<(String, bool)> {
+    fn read(&mut self, stream: OutputStream, bytes: &[u8]) -> Vec<(String, bool)> {
         let pieces = match stream {
-            Stream::Stdout => self.stdout.feed(bytes),
-            Stream::Stderr => self.stderr.feed(bytes),
+            OutputStream::Stdout => self.stdout.feed(bytes),
+            OutputStream::Stderr => self.stderr.feed(bytes),
         };
         self.waiting.extend(stream, pieces);
         let mut questions = Vec::new();
@@ -223,31 +223,36 @@ impl<'a> Following<'a> {
         questions
     }
 
-    fn piece(&mut self, stream: Stream, piece: Piece, questions: &mut Vec<(String, bool)>) {
+    fn piece(
+        &mut self,
+        stream: OutputStream,
+        piece: StreamPiece,
+        questions: &mut Vec<(String, bool)>,
+    ) {
         match piece {
-            Piece::Bytes(bytes) => self.bytes(stream, bytes),
-            Piece::Content { mime, data } => match self.owners.of(stream) {
+            StreamPiece::Bytes(bytes) => self.bytes(stream, bytes),
+            StreamPiece::Content { mime, data } => match self.owners.of(stream) {
                 Some(front) if !is_ours(&mime) => {
                     let content = Content::default().with(&mime, value(&mime, data));
                     front.event(Event::Display { content, id: None });
                 }
                 _ => self.form(&mime, data),
             },
-            Piece::Of(cell) => self.owners.turn_to(stream, cell),
-            Piece::Input { prompt, is_password } => {
+            StreamPiece::Of(cell) => self.owners.turn_to(stream, cell),
+            StreamPiece::Input { prompt, is_password } => {
                 self.flush_content();
                 questions.push((prompt, is_password));
             }
-            Piece::Result => {
+            StreamPiece::Result => {
                 self.flush_content();
                 self.is_result = true;
             }
-            Piece::Turn(_) => {}
-            Piece::End => self.close(stream),
+            StreamPiece::Turn(_) => {}
+            StreamPiece::End => self.close(stream),
         }
     }
 
-    fn bytes(&mut self, stream: Stream, bytes: Vec<u8>) {
+    fn bytes(&mut self, stream: OutputStream, bytes: Vec<u8>) {
         if let Some(front) = self.owners.of(stream) {
             return front.event(Event::Stream(stream, bytes));
         }
@@ -303,8 +308,8 @@ impl<'a> Following<'a> {
     }
 
     fn flush(&mut self) {
-        self.waiting.end(Stream::Stdout);
-        self.waiting.end(Stream::Stderr);
+        self.waiting.end(OutputStream::Stdout);
+        self.waiting.end(OutputStream::Stderr);
         while let Some((stream, piece)) = self.waiting.next() {
             self.piece(stream, piece, &mut Vec::new());
         }
@@ -314,10 +319,10 @@ impl<'a> Following<'a> {
         }
     }
 
-    fn close(&mut self, stream: Stream) {
+    fn close(&mut self, stream: OutputStream) {
         let (pieces, over) = match stream {
-            Stream::Stdout => (&mut self.stdout, &mut self.stdout_over),
-            Stream::Stderr => (&mut self.stderr, &mut self.stderr_over),
+            OutputStream::Stdout => (&mut self.stdout, &mut self.stdout_over),
+            OutputStream::Stderr => (&mut self.stderr, &mut self.stderr_over),
         };
         *over = true;
         let rest = pieces.rest();
@@ -329,7 +334,7 @@ impl<'a> Following<'a> {
     }
 
     /// Shows what a child that is gone had still written.
-    fn drain(&mut self, child: &mut Child) {
+    fn drain(&mut self, child: &mut CellProcess) {
         while !self.is_over() {
             match child.next(END_LIMIT) {
                 Some(Happened::Wrote(stream, bytes)) => drop(self.read(stream, &bytes)),
@@ -350,22 +355,35 @@ mod tests {
 
     #[test]
     fn the_streams_keep_their_order_however_they_arrive() {
-        let bytes = |text: &str| Piece::Bytes(text.into());
-        let stdout =
-            [bytes("a"), Piece::Turn(1), Piece::Turn(2), bytes("c"), Piece::Turn(3), Piece::End];
-        let stderr =
-            [Piece::Turn(1), bytes("b"), Piece::Turn(2), Piece::Turn(3), bytes("d"), Piece::End];
+        let bytes = |text: &str| StreamPiece::Bytes(text.into());
+        let stdout = [
+            bytes("a"),
+            StreamPiece::Turn(1),
+            StreamPiece::Turn(2),
+            bytes("c"),
+            StreamPiece::Turn(3),
+            StreamPiece::End,
+        ];
+        let stderr = [
+            StreamPiece::Turn(1),
+            bytes("b"),
+            StreamPiece::Turn(2),
+            StreamPiece::Turn(3),
+            bytes("d"),
+            StreamPiece::End,
+        ];
         for stdout_first in [true, false] {
             for n_at_once in 1..=6 {
                 let mut turns = Turns::default();
                 let mut seen = String::new();
-                let mut streams = [(Stream::Stdout, &stdout), (Stream::Stderr, &stderr)];
+                let mut streams =
+                    [(OutputStream::Stdout, &stdout), (OutputStream::Stderr, &stderr)];
                 if !stdout_first {
                     streams.reverse();
                 }
                 let mut take = |turns: &mut Turns| {
                     while let Some((_, piece)) = turns.next() {
-                        if let Piece::Bytes(bytes) = piece {
+                        if let StreamPiece::Bytes(bytes) = piece {
                             seen.push_str(&String::from_utf8(bytes).unwrap());
                         }
                     }
@@ -411,14 +429,14 @@ mod tests {
         let mut following = Following::new(&running, owners.clone());
         let of = |cell: u64, text: &str| format!("{MARK}of {cell}\n{text}{MARK}of 0\n");
         let text = format!("a{}b{}c{}", of(1, "1"), of(2, "d"), of(9, "e"));
-        following.read(Stream::Stdout, text.as_bytes());
+        following.read(OutputStream::Stdout, text.as_bytes());
         // The end of one cell may come in the middle of what another prints.
-        following.read(Stream::Stdout, format!("{MARK}of 1\n2").as_bytes());
+        following.read(OutputStream::Stdout, format!("{MARK}of 1\n2").as_bytes());
         owners.set_running(None);
         let last = Arc::new(Seen::default());
         let mut late = Late::new(last.clone(), owners);
-        late.take(Stream::Stdout, format!("3{MARK}of 0\nf{}", of(2, "4")).as_bytes());
-        late.take(Stream::Stderr, of(1, "5").as_bytes());
+        late.take(OutputStream::Stdout, format!("3{MARK}of 0\nf{}", of(2, "4")).as_bytes());
+        late.take(OutputStream::Stderr, of(1, "5").as_bytes());
         let seen = [&*one, &*two, &running, &*last].map(|seen| seen.0.lock().unwrap().clone());
         assert_eq!(seen, ["1235", "4", "abdce", "f"]);
     }
@@ -426,9 +444,12 @@ mod tests {
     #[test]
     fn a_stream_that_ends_lets_the_other_one_go_on() {
         let mut turns = Turns::default();
-        turns.extend(Stream::Stderr, vec![Piece::Turn(4), Piece::Bytes(b"x".into())]);
+        turns.extend(
+            OutputStream::Stderr,
+            vec![StreamPiece::Turn(4), StreamPiece::Bytes(b"x".into())],
+        );
         assert!(turns.next().is_none());
-        turns.end(Stream::Stdout);
-        assert_eq!(turns.next(), Some((Stream::Stderr, Piece::Bytes(b"x".into()))));
+        turns.end(OutputStream::Stdout);
+        assert_eq!(turns.next(), Some((OutputStream::Stderr, StreamPiece::Bytes(b"x".into()))));
     }
 }

@@ -18,13 +18,13 @@ use crate::cell::engine::{
 
 /// A cell's Rust, in ranges of its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct ParsedCell {
     /// `#![…]`.
     pub(crate) attributes: Vec<Range<usize>>,
     /// `#![deny(…)]` and `#![forbid(…)]`: what the person's own code must not do.
     pub(crate) lints: Vec<Range<usize>>,
     /// The names that `use` brings into scope.
-    pub(crate) imports: Vec<Import>,
+    pub(crate) imports: Vec<UseImport>,
     /// Functions, types, implementations.
     pub(crate) items: Vec<SourceItem>,
     /// The statements that run, in order.
@@ -32,7 +32,7 @@ pub(crate) struct Source {
     /// The last statement, where it is an expression whose value is shown.
     pub(crate) shown: Option<Range<usize>>,
     /// The variables that `let` declares, the last of each name.
-    pub(crate) declared: Vec<Declared>,
+    pub(crate) declared: Vec<DeclaredVariable>,
     /// True if something is awaited outside of any `async`.
     pub(crate) awaits: bool,
     /// The crates that `extern crate` asks for.
@@ -41,7 +41,7 @@ pub(crate) struct Source {
 
 /// One name that a `use` brings into scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Import {
+pub(crate) struct UseImport {
     /// The name in scope; for a glob, the whole path.
     pub(crate) name: String,
     /// A `use` for this name alone.
@@ -82,7 +82,7 @@ pub(crate) struct SourceItem {
 
 /// One variable that the cell declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Declared {
+pub(crate) struct DeclaredVariable {
     /// Its name.
     pub(crate) name: String,
     /// True if it is `mut`.
@@ -94,7 +94,7 @@ pub(crate) struct Declared {
 /// True if a macro that is called by this path makes items, as far as is known before compiling.
 pub(crate) type MakesItems<'a> = &'a dyn Fn(&str) -> bool;
 
-impl Source {
+impl ParsedCell {
     /// Takes `text` apart. What no Rust parser understands becomes one statement: the compiler
     /// explains best what is wrong with it. A macro of which `makes_items` holds is an item, not a
     /// statement.
@@ -219,7 +219,7 @@ impl Source {
 
     fn declare(&mut self, pattern: &Pat, has_else: bool) {
         struct Names {
-            declared: Vec<Declared>,
+            declared: Vec<DeclaredVariable>,
             has_else: bool,
         }
         impl<'ast> Visit<'ast> for Names {
@@ -231,7 +231,7 @@ impl Source {
                 // Only an `else` takes what a pattern refuses, such as `None` or another variant.
                 if !(self.has_else && may_be_constant && is_like_a_variant(&name)) {
                     let is_mutable = pattern.mutability.is_some();
-                    self.declared.push(Declared { name, is_mutable, may_be_constant });
+                    self.declared.push(DeclaredVariable { name, is_mutable, may_be_constant });
                 }
                 visit::visit_pat_ident(self, pattern);
             }
@@ -275,7 +275,7 @@ fn range(span: Span) -> Range<usize> {
 }
 
 /// The text of the statement that was read last.
-fn statement_of<'a>(text: &'a str, source: &Source, is_last: bool) -> Option<&'a str> {
+fn statement_of<'a>(text: &'a str, source: &ParsedCell, is_last: bool) -> Option<&'a str> {
     let range = match &source.shown {
         Some(shown) if is_last => shown.clone(),
         _ => source.statements.last()?.clone(),
@@ -308,9 +308,9 @@ fn awaits(statement: &str) -> bool {
 }
 
 /// Splits `use a::{b, c as d, e::*}` into one import a name.
-fn flatten(tree: &UseTree, path: &str, place: &Range<usize>, imports: &mut Vec<Import>) {
+fn flatten(tree: &UseTree, path: &str, place: &Range<usize>, imports: &mut Vec<UseImport>) {
     let mut push = |name: String, code: String| {
-        imports.push(Import { name, code: format!("use {code};"), range: place.clone() });
+        imports.push(UseImport { name, code: format!("use {code};"), range: place.clone() });
     };
     match tree {
         UseTree::Path(step) => {
@@ -407,8 +407,8 @@ pub(crate) fn words(text: &str) -> BTreeSet<&str> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Source {
-        Source::parse(text, &|name| name == "thread_local")
+    fn parse(text: &str) -> ParsedCell {
+        ParsedCell::parse(text, &|name| name == "thread_local")
     }
 
     #[track_caller]

@@ -208,11 +208,12 @@ fn declaration(input: ParseStream<'_>, kind: StaticKind) -> syn::Result<ItemStat
 #[cfg(test)]
 mod tests {
     use super::StaticKind;
-    use crate::cell::engine::source::Source;
+    use crate::cell::engine::source::ParsedCell;
 
     #[track_caller]
     fn check(text: &str, expected: &[(StaticKind, &str, &str, &str)]) {
-        let source = Source::parse(text, &|name| matches!(name, "thread_local" | "lazy_static"));
+        let source =
+            ParsedCell::parse(text, &|name| matches!(name, "thread_local" | "lazy_static"));
         let found: Vec<_> = source
             .items
             .iter()
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_known() {
-        let forgotten = |text: &str| Source::parse(text, &|_| false).items[0].forgotten.clone();
+        let forgotten = |text: &str| ParsedCell::parse(text, &|_| false).items[0].forgotten.clone();
         assert_eq!(forgotten("fn f() { static mut N: u8 = 1; static M: A = A; }"), ["N"]);
         assert_eq!(forgotten("static mut N: u8 = 1;"), [""; 0]);
     }

@@ -5,7 +5,7 @@ use trialbook::runtime::MARK;
 
 /// One piece of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum StreamPiece {
     /// Bytes for the person.
     Bytes(Vec<u8>),
     /// One form of something to show.
@@ -39,26 +39,26 @@ const ASK_PASSWORD: &str = "EVCXR_INPUT_REQUEST_PASSWORD:";
 
 /// Splits a stream into pieces, however its bytes arrive.
 #[derive(Debug, Default)]
-pub(crate) struct Pieces {
+pub(crate) struct StreamSplitter {
     held: Vec<u8>,
 }
 
-impl Pieces {
+impl StreamSplitter {
     /// Takes `bytes` and hands over what is certain by now.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<Piece> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<StreamPiece> {
         self.held.extend_from_slice(bytes);
         let mut pieces = Vec::new();
         let mut from = 0;
         let mut shown = 0;
         while let Some(at) = next_candidate(&self.held, from) {
             match read(&self.held[at..]) {
-                Read::Nothing => from = at + 1,
-                Read::More => {
+                MarkRead::Nothing => from = at + 1,
+                MarkRead::More => {
                     push_bytes(&mut pieces, &self.held[shown..at]);
                     self.held.drain(..at);
                     return pieces;
                 }
-                Read::Piece(piece, length) => {
+                MarkRead::Piece(piece, length) => {
                     push_bytes(&mut pieces, &self.held[shown..at]);
                     pieces.push(piece);
                     from = at + length;
@@ -77,13 +77,13 @@ impl Pieces {
     }
 }
 
-enum Read {
+enum MarkRead {
     /// Ordinary bytes.
     Nothing,
     /// It may become a piece when more has come.
     More,
     /// A piece of so many bytes.
-    Piece(Piece, usize),
+    Piece(StreamPiece, usize),
 }
 
 fn next_candidate(bytes: &[u8], from: usize) -> Option<usize> {
@@ -91,39 +91,39 @@ fn next_candidate(bytes: &[u8], from: usize) -> Option<usize> {
     bytes[from..].iter().position(is_first).map(|at| from + at)
 }
 
-fn push_bytes(pieces: &mut Vec<Piece>, bytes: &[u8]) {
+fn push_bytes(pieces: &mut Vec<StreamPiece>, bytes: &[u8]) {
     if !bytes.is_empty() {
-        pieces.push(Piece::Bytes(bytes.to_vec()));
+        pieces.push(StreamPiece::Bytes(bytes.to_vec()));
     }
 }
 
-fn read(bytes: &[u8]) -> Read {
+fn read(bytes: &[u8]) -> MarkRead {
     for token in [MARK, BEGIN, ASK, ASK_PASSWORD] {
         let token = token.as_bytes();
         if bytes.starts_with(token) {
             return match find(bytes, b"\n", token.len()) {
-                None => Read::More,
+                None => MarkRead::More,
                 Some(line_end) => read_line(bytes, token, line_end),
             };
         }
         if token.starts_with(bytes) {
-            return Read::More;
+            return MarkRead::More;
         }
     }
-    Read::Nothing
+    MarkRead::Nothing
 }
 
-fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
+fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> MarkRead {
     let rest = String::from_utf8_lossy(&bytes[token.len()..line_end]).into_owned();
     let length = line_end + 1;
     if token == MARK.as_bytes() {
         return match rest.trim() {
-            "end" => Read::Piece(Piece::End, length),
-            "result" => Read::Piece(Piece::Result, length),
+            "end" => MarkRead::Piece(StreamPiece::End, length),
+            "result" => MarkRead::Piece(StreamPiece::Result, length),
             other => match other.split_once(' ').map(|(word, number)| (word, number.parse())) {
-                Some(("turn", Ok(turn))) => Read::Piece(Piece::Turn(turn), length),
-                Some(("of", Ok(cell))) => Read::Piece(Piece::Of(cell), length),
-                _ => Read::Nothing,
+                Some(("turn", Ok(turn))) => MarkRead::Piece(StreamPiece::Turn(turn), length),
+                Some(("of", Ok(cell))) => MarkRead::Piece(StreamPiece::Of(cell), length),
+                _ => MarkRead::Nothing,
             },
         };
     }
@@ -131,7 +131,7 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
         let is_password = token == ASK_PASSWORD.as_bytes();
         // A prompt ends in the blank that parts it from the answer.
         let prompt = rest.trim_end_matches('\r').to_owned();
-        return Read::Piece(Piece::Input { prompt, is_password }, length);
+        return MarkRead::Piece(StreamPiece::Input { prompt, is_password }, length);
     }
     // The newline before the end belongs to it, also where the data is empty.
     let end = find(bytes, END.as_bytes(), line_end);
@@ -147,16 +147,16 @@ fn read_line(bytes: &[u8], token: &[u8], line_end: usize) -> Read {
     ];
     let cut = others.iter().filter_map(|other| find(bytes, other.as_bytes(), line_end)).min();
     let Some(end) = end.filter(|end| cut.is_none_or(|cut| *end < cut)) else {
-        return if cut.is_some() { Read::Nothing } else { Read::More };
+        return if cut.is_some() { MarkRead::Nothing } else { MarkRead::More };
     };
     let data = bytes.get(line_end + 1..end).unwrap_or_default();
     let after = end + END.len();
     let Some(next) = bytes.get(after) else {
-        return Read::More;
+        return MarkRead::More;
     };
     let length = if *next == b'\n' { after + 1 } else { after };
     let data = String::from_utf8_lossy(data).into_owned();
-    Read::Piece(Piece::Content { mime: rest.trim().to_owned(), data }, length)
+    MarkRead::Piece(StreamPiece::Content { mime: rest.trim().to_owned(), data }, length)
 }
 
 fn find(bytes: &[u8], needle: &[u8], from: usize) -> Option<usize> {
@@ -169,15 +169,15 @@ mod tests {
 
     use super::*;
 
-    fn all(bytes: &[u8]) -> Vec<Piece> {
-        let mut pieces = Pieces::default();
+    fn all(bytes: &[u8]) -> Vec<StreamPiece> {
+        let mut pieces = StreamSplitter::default();
         let mut found = pieces.feed(bytes);
         push_bytes(&mut found, &pieces.rest());
         found
     }
 
-    fn content(mime: &str, data: &str) -> Piece {
-        Piece::Content { mime: mime.into(), data: data.into() }
+    fn content(mime: &str, data: &str) -> StreamPiece {
+        StreamPiece::Content { mime: mime.into(), data: data.into() }
     }
 
     #[test]
@@ -186,9 +186,9 @@ mod tests {
         assert_eq!(
             all(text),
             [
-                Piece::Bytes(b"a ".into()),
+                StreamPiece::Bytes(b"a ".into()),
                 content("text/html", "<b>\nc"),
-                Piece::Bytes(b"rest".into())
+                StreamPiece::Bytes(b"rest".into())
             ]
         );
         assert_eq!(
@@ -205,12 +205,12 @@ mod tests {
         assert_eq!(
             all(text.as_bytes()),
             [
-                Piece::Input { prompt: "name? ".into(), is_password: false },
-                Piece::Bytes(b"x".into()),
-                Piece::Result,
-                Piece::Turn(7),
-                Piece::Of(3),
-                Piece::End
+                StreamPiece::Input { prompt: "name? ".into(), is_password: false },
+                StreamPiece::Bytes(b"x".into()),
+                StreamPiece::Result,
+                StreamPiece::Turn(7),
+                StreamPiece::Of(3),
+                StreamPiece::End
             ]
         );
     }
@@ -219,11 +219,11 @@ mod tests {
     fn a_block_that_is_never_ended_is_text() {
         let open = "EVCXR_BEGIN_CONTENT text/html\n<p>cut\n";
         for (rest, piece) in [
-            (format!("{MARK}result\n"), Piece::Result),
-            (format!("{MARK}end\n"), Piece::End),
+            (format!("{MARK}result\n"), StreamPiece::Result),
+            (format!("{MARK}end\n"), StreamPiece::End),
             (
                 "EVCXR_INPUT_REQUEST:name? \n".to_owned(),
-                Piece::Input { prompt: "name? ".into(), is_password: false },
+                StreamPiece::Input { prompt: "name? ".into(), is_password: false },
             ),
             (
                 "EVCXR_BEGIN_CONTENT text/plain\n5\nEVCXR_END_CONTENT\n".to_owned(),
@@ -231,7 +231,7 @@ mod tests {
             ),
         ] {
             let whole = format!("{open}{rest}");
-            assert_eq!(all(whole.as_bytes()), [Piece::Bytes(open.into()), piece], "{rest:?}");
+            assert_eq!(all(whole.as_bytes()), [StreamPiece::Bytes(open.into()), piece], "{rest:?}");
         }
     }
 
@@ -239,7 +239,7 @@ mod tests {
     fn what_only_looks_like_a_mark_is_text() {
         for text in [&b"EVCXR_\xff\0\0x"[..], b"EEEVCXR_BEGIN", b"\0trialbook-mark:other\n"] {
             let found = all(text).into_iter().flat_map(|piece| match piece {
-                Piece::Bytes(bytes) => bytes,
+                StreamPiece::Bytes(bytes) => bytes,
                 other => panic!("{other:?}"),
             });
             assert_eq!(found.collect::<Vec<u8>>(), text);
@@ -260,18 +260,18 @@ mod tests {
             size in 1_usize..20,
         ) {
             let whole: Vec<u8> = parts.concat();
-            let joined = |found: Vec<Piece>| {
-                let mut joined: Vec<Piece> = Vec::new();
+            let joined = |found: Vec<StreamPiece>| {
+                let mut joined: Vec<StreamPiece> = Vec::new();
                 for piece in found {
                     match (joined.last_mut(), piece) {
-                        (Some(Piece::Bytes(last)), Piece::Bytes(more)) => last.extend(more),
+                        (Some(StreamPiece::Bytes(last)), StreamPiece::Bytes(more)) => last.extend(more),
                         (_, piece) => joined.push(piece),
                     }
                 }
                 joined
             };
-            let mut pieces = Pieces::default();
-            let mut found: Vec<Piece> =
+            let mut pieces = StreamSplitter::default();
+            let mut found: Vec<StreamPiece> =
                 whole.chunks(size).flat_map(|chunk| pieces.feed(chunk)).collect();
             push_bytes(&mut found, &pieces.rest());
             prop_assert_eq!(joined(found), joined(all(&whole)));

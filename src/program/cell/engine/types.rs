@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cell::engine::{
     diagnostic::Errors,
-    program::{Program, Role},
+    program::{CodeRole, Program},
 };
 
 /// The compiler's name of a type.
@@ -24,7 +24,7 @@ pub(crate) fn read(errors: &Errors, program: &Program, file: &str) -> BTreeMap<S
             continue;
         };
         for role in error.roles(program, file) {
-            if let Role::Probe(variable) = role {
+            if let CodeRole::Probe(variable) = role {
                 types.insert(variable.clone(), classify(name));
             }
         }

@@ -10,17 +10,17 @@ use trialbook::{
 };
 
 use crate::cell::{
-    Failure,
+    CellFailure,
     evcxr::{Cache, Dependency, Host, Startup},
 };
 
 /// The version of evcxr whose commands these are.
 const EVCXR: &str = "0.22.0";
 
-type Answer = Result<Option<Content>>;
+type CommandResult = Result<Option<Content>>;
 type Argument<'a> = Option<&'a str>;
 
-fn says(text: impl Into<String>) -> Answer {
+fn says(text: impl Into<String>) -> CommandResult {
     Ok(Some(Content::text(text)))
 }
 
@@ -28,19 +28,19 @@ fn is_one(argument: Argument<'_>) -> bool {
     argument == Some("1")
 }
 
-pub(super) fn allow_static_linking(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn allow_static_linking(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     host.config().allow_static_linking = is_one(argument);
     rebuild(host)?;
     says(format!("Static linking: {}", host.config().allow_static_linking))
 }
 
-pub(super) fn build_env(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn build_env(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     let (key, value) = key_value(":build_env", argument)?;
     host.config().build_env.insert(key.to_owned(), value.to_owned());
     says(format!("Set {key}={value} for build"))
 }
 
-pub(super) fn cache(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn cache(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     const MIB: u64 = 1 << 20;
     let Some(argument) = argument else {
         let limit = format!("Size limit: {} MiB", host.config().cache_bytes / MIB);
@@ -54,25 +54,25 @@ pub(super) fn cache(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
     says(format!("cache: {argument} MiB"))
 }
 
-pub(super) fn clear(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn clear(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     host.dependencies().clear();
     host.clear()?;
     Ok(None)
 }
 
-pub(super) fn clear_cache(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn clear_cache(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     let freed = Cache::open(host.config())?.shrink(0)?;
     says(format!("Deleted {} MiB from cache", freed >> 20))
 }
 
-pub(super) fn codegen_backend(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn codegen_backend(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     if let Some(name) = argument {
         host.config().set_codegen_backend(name);
     }
     says(format!("codegen backend: {}", host.config().codegen_backend()))
 }
 
-pub(super) fn dep(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn dep(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     let argument = argument
         .ok_or_else(|| Error::invalid(":dep names no crate").with_hint("`:dep regex = \"1.0\"`"))?;
     let folder = std::env::current_dir().unwrap_or_default();
@@ -82,7 +82,7 @@ pub(super) fn dep(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
     Ok(None)
 }
 
-pub(super) fn doc(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn doc(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     let name = argument
         .ok_or_else(|| Error::invalid(":doc names nothing").with_hint("`:doc Vec::push`"))?;
     match host.document(name) {
@@ -91,7 +91,7 @@ pub(super) fn doc(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
     }
 }
 
-pub(super) fn efmt(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn efmt(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     if let Some(format) = argument {
         host.config().set_error_format(format)?;
     }
@@ -103,13 +103,13 @@ pub(super) fn efmt(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
     ))
 }
 
-pub(super) fn env(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn env(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     let (key, value) = key_value(":env", argument)?;
     host.config().env.insert(key.to_owned(), value.to_owned());
     says(format!("Set {key}={value} (use :restart command to reload child process)"))
 }
 
-pub(super) fn explain(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn explain(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     if host.last_errors().is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "there is no compile error to explain"));
     }
@@ -126,33 +126,33 @@ pub(super) fn explain(host: &mut dyn Host, _: Argument<'_>) -> Answer {
     says(explanations.join("\n\n"))
 }
 
-pub(super) fn fmt(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn fmt(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     host.config().set_output_format(argument.unwrap_or("{:?}"))?;
     says(format!("Output format: {}", host.config().output_format()))
 }
 
-pub(super) fn internal_debug(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn internal_debug(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     let config = host.config();
     config.debug = !config.debug;
     says(format!("Internals debugging: {}", config.debug))
 }
 
-pub(super) fn last_compile_dir(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn last_compile_dir(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     says(host.last_compile_dir().display().to_string())
 }
 
-pub(super) fn last_error_json(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn last_error_json(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     says(host.last_errors().join("\n"))
 }
 
-pub(super) fn linker(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn linker(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     if let Some(name) = argument {
         host.config().set_linker(name)?;
     }
     says(format!("linker: {}", host.config().linker()))
 }
 
-pub(super) fn load_config(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn load_config(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     let startup = Startup::find()?;
     startup.apply(host.config())?;
     for cell in startup.cells() {
@@ -165,12 +165,12 @@ pub(super) fn load_config(host: &mut dyn Host, argument: Argument<'_>) -> Answer
     }
 }
 
-pub(super) fn offline(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn offline(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     host.config().offline = is_one(argument);
     says(format!("Offline mode: {}", host.config().offline))
 }
 
-pub(super) fn opt(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn opt(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     let config = host.config();
     let level = argument.unwrap_or(if config.opt_level() == "2" { "0" } else { "2" }).to_owned();
     config.set_opt_level(&level)?;
@@ -178,22 +178,22 @@ pub(super) fn opt(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
     says(format!("Optimization: {level}"))
 }
 
-pub(super) fn preserve_vars_on_panic(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn preserve_vars_on_panic(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     host.config().preserve_vars_on_panic = is_one(argument);
     says(format!("Preserve vars on panic: {}", host.config().preserve_vars_on_panic))
 }
 
-pub(super) fn quit(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn quit(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     host.quit();
     Ok(None)
 }
 
-pub(super) fn restart(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn restart(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     host.restart()?;
     says("Child process restarted")
 }
 
-pub(super) fn sccache(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn sccache(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     let is_on = argument != Some("0");
     let config = host.config();
     config.set_sccache(is_on)?;
@@ -207,24 +207,24 @@ pub(super) fn sccache(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
     )
 }
 
-pub(super) fn show_deps(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn show_deps(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     let lines: Vec<String> = host.dependencies().list().map(Dependency::to_string).collect();
     if lines.is_empty() { Ok(None) } else { says(lines.join("\n")) }
 }
 
-pub(super) fn time_passes(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn time_passes(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     let config = host.config();
     config.time_passes = !config.time_passes;
     says(format!("Time passes: {}", config.time_passes))
 }
 
-pub(super) fn timing(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn timing(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     let config = host.config();
     config.timing = !config.timing;
     says(format!("Timing: {}", config.timing))
 }
 
-pub(super) fn toolchain(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn toolchain(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     if let Some(name) = argument {
         host.config().set_toolchain(name)?;
         rebuild(host)?;
@@ -232,7 +232,7 @@ pub(super) fn toolchain(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
     says(format!("Toolchain: {}", host.config().toolchain()))
 }
 
-pub(super) fn type_(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
+pub(super) fn type_(host: &mut dyn Host, argument: Argument<'_>) -> CommandResult {
     let name =
         argument.ok_or_else(|| Error::invalid(":type names nothing").with_hint("`:type NAME`"))?;
     let known = host.variables().into_iter().find(|variable| variable.name == name);
@@ -243,13 +243,13 @@ pub(super) fn type_(host: &mut dyn Host, argument: Argument<'_>) -> Answer {
     says(format!("{name}: {type_name}"))
 }
 
-pub(super) fn types(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn types(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     let config = host.config();
     config.display_types = !config.display_types;
     says(format!("Types: {}", config.display_types))
 }
 
-pub(super) fn vars(host: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn vars(host: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     let variables = host.variables();
     let text: Vec<String> =
         variables.iter().map(|it| format!("{}: {}", it.name, it.type_name)).collect();
@@ -258,7 +258,7 @@ pub(super) fn vars(host: &mut dyn Host, _: Argument<'_>) -> Answer {
     Ok(Some(html.with("text/plain", text.join("\n"))))
 }
 
-pub(super) fn version(_: &mut dyn Host, _: Argument<'_>) -> Answer {
+pub(super) fn version(_: &mut dyn Host, _: Argument<'_>) -> CommandResult {
     says(format!("{EVCXR} (trialbook {})", env!("CARGO_PKG_VERSION")))
 }
 
@@ -280,7 +280,7 @@ fn key_value<'a>(command: &str, argument: Argument<'a>) -> Result<(&'a str, &'a 
         })
 }
 
-fn failed(failure: Failure) -> Error {
+fn failed(failure: CellFailure) -> Error {
     Error::invalid(failure.message)
 }
 

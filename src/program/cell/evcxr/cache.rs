@@ -11,7 +11,7 @@ use std::{
 
 use trialbook::error::{Error, Result};
 
-use crate::{cell::evcxr::Config, toolchain::Artifact};
+use crate::{cell::evcxr::Config, toolchain::CompilerArtifact};
 
 /// The shared folder.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Cache {
     }
 
     /// Remembers what a build used, and throws out the rest down to `limit_bytes`.
-    pub(crate) fn used(&self, artifacts: &[Artifact], limit_bytes: u64) -> Result<()> {
+    pub(crate) fn used(&self, artifacts: &[CompilerArtifact], limit_bytes: u64) -> Result<()> {
         for artifact in artifacts {
             let Some(hash) = artifact.filenames.iter().find_map(|file| hash(file)) else {
                 continue;

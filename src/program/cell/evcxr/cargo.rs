@@ -13,7 +13,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::{
     cell::evcxr::{Config, Watch},
-    toolchain::{Artifact, Group, Message, forget_outer_cargo},
+    toolchain::{CargoMessage, CompilerArtifact, ProcessGroup, forget_outer_cargo},
 };
 
 /// One package folder and how it is built.
@@ -40,9 +40,9 @@ pub(crate) struct Direct {
 
 /// Everything one build made and found.
 #[derive(Debug, Default)]
-pub(crate) struct Made {
+pub(crate) struct BuildOutput {
     /// In the order in which they were made.
-    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) artifacts: Vec<CompilerArtifact>,
     /// The folders of native libraries, as `-L` takes them.
     pub(crate) native: Vec<String>,
 }
@@ -108,13 +108,13 @@ impl Cargo<'_> {
     ///
     /// # Errors
     /// With the compiler's own words, when something does not compile.
-    pub(crate) fn build(&self, target: &str, rustc_args: &[&str]) -> Result<Made> {
+    pub(crate) fn build(&self, target: &str, rustc_args: &[&str]) -> Result<BuildOutput> {
         let mut command = self.command("rustc");
         command.args(["--lib", "--target", target]);
         command.args(["--message-format", "json-render-diagnostics", "--"]).args(rustc_args);
         let finished = self.run(command)?;
         finished.check("build the dependency")?;
-        Made::read(&finished.stdout)
+        BuildOutput::read(&finished.stdout)
     }
 
     fn command(&self, name: &str) -> Command {
@@ -147,7 +147,7 @@ impl Cargo<'_> {
 
     fn run(&self, mut command: Command) -> Result<Finished> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut cargo = Group::spawn(&mut command).map_err(no_toolchain)?;
+        let mut cargo = ProcessGroup::spawn(&mut command).map_err(no_toolchain)?;
         let stdout = cargo.stdout();
         let stderr = cargo.stderr();
         thread::scope(|scope| {
@@ -179,15 +179,15 @@ impl Cargo<'_> {
     }
 }
 
-impl Made {
+impl BuildOutput {
     fn read(messages: &[u8]) -> Result<Self> {
         let mut made = Self::default();
         // Whatever a build script prints comes on the same stream.
         for line in messages.split(|byte| *byte == b'\n') {
-            match Message::read(line)? {
-                Message::Artifact(artifact) => made.artifacts.push(artifact),
-                Message::BuildScript(script) => made.native.extend(script.linked_paths),
-                Message::Diagnostic(_) | Message::Other => {}
+            match CargoMessage::read(line)? {
+                CargoMessage::Artifact(artifact) => made.artifacts.push(artifact),
+                CargoMessage::BuildScript(script) => made.native.extend(script.linked_paths),
+                CargoMessage::Diagnostic(_) | CargoMessage::Other => {}
             }
         }
         Ok(made)

@@ -5,31 +5,31 @@ use trialbook::{display::Content, error::Result};
 use crate::cell::evcxr::{Host, answer};
 
 /// A command's work on a session, and its answer.
-type Run = fn(&mut dyn Host, Option<&str>) -> Result<Option<Content>>;
+type CommandRun = fn(&mut dyn Host, Option<&str>) -> Result<Option<Content>>;
 
 /// One command as help and completion show it.
 #[derive(Debug)]
-pub struct Meaning {
+pub struct CommandHelp {
     /// Its name, without the colon.
     pub name: &'static str,
     /// The form of its argument, empty where it takes none.
     pub arguments: &'static str,
     /// Its help, in one line.
     pub help: &'static str,
-    run: Run,
+    run: CommandRun,
 }
 
 const fn meaning(
     name: &'static str,
     arguments: &'static str,
     help: &'static str,
-    run: Run,
-) -> Meaning {
-    Meaning { name, arguments, help, run }
+    run: CommandRun,
+) -> CommandHelp {
+    CommandHelp { name, arguments, help, run }
 }
 
 /// All of evcxr's commands, by name.
-pub static COMMANDS: [Meaning; 33] = [
+pub static COMMANDS: [CommandHelp; 33] = [
     meaning(
         "allow_static_linking",
         "0|1",
@@ -121,7 +121,7 @@ fn help(_: &mut dyn Host, _: Option<&str>) -> Result<Option<Content>> {
 /// One of evcxr's commands with what was typed after it.
 #[derive(Debug, Clone)]
 pub struct EvcxrCommand {
-    meaning: &'static Meaning,
+    meaning: &'static CommandHelp,
     argument: Option<String>,
 }
 

@@ -20,7 +20,7 @@ pub struct Config {
     output_format: String,
     error_format: ErrorFormat,
     linker: Option<Linker>,
-    toolchain: Option<Toolchain>,
+    toolchain: Option<ChosenToolchain>,
     codegen_backend: Option<String>,
     sccache: Option<PathBuf>,
     /// True if the type is shown above a cell's value. Default false.
@@ -75,7 +75,7 @@ pub enum Linker {
 
 /// A toolchain other than the default one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Toolchain {
+struct ChosenToolchain {
     name: String,
     rustc: PathBuf,
     cargo: PathBuf,
@@ -238,8 +238,11 @@ impl Config {
             }
             Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
         };
-        self.toolchain =
-            Some(Toolchain { name: name.to_owned(), rustc: tool("rustc")?, cargo: tool("cargo")? });
+        self.toolchain = Some(ChosenToolchain {
+            name: name.to_owned(),
+            rustc: tool("rustc")?,
+            cargo: tool("cargo")?,
+        });
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use trialbook::error::{Error, Result};
 
 use crate::cell::evcxr::{
     Cache, Config, Dependency, Watch,
-    cargo::{Cargo, Made},
+    cargo::{BuildOutput, Cargo},
 };
 
 /// The dependencies of one session.
@@ -23,13 +23,13 @@ use crate::cell::evcxr::{
 pub struct Dependencies {
     folder: PathBuf,
     wanted: BTreeMap<String, Dependency>,
-    built: Built,
+    built: BuiltDependencies,
     n_builds: u64,
 }
 
 /// The parts of the dependencies that a cell's compile needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Built {
+pub struct BuiltDependencies {
     /// Each crate's name and its file.
     pub externs: Vec<(String, PathBuf)>,
     /// The folders of the crates that those need.
@@ -51,7 +51,7 @@ impl Dependencies {
             // Without a current folder every path is as good as another.
             folder: std::path::absolute(&folder).unwrap_or(folder),
             wanted: BTreeMap::new(),
-            built: Built::default(),
+            built: BuiltDependencies::default(),
             n_builds: 0,
         }
     }
@@ -67,14 +67,14 @@ impl Dependencies {
     }
 
     /// The parts that cells need to use them.
-    pub fn built(&self) -> &Built {
+    pub fn built(&self) -> &BuiltDependencies {
         &self.built
     }
 
     /// Forgets them. What was built stays on disk, and is there again when they are.
     pub fn clear(&mut self) {
         self.wanted.clear();
-        self.built = Built::default();
+        self.built = BuiltDependencies::default();
     }
 
     /// Adds dependencies, or replaces those of the same names, and builds. One that is there as
@@ -127,7 +127,7 @@ impl Dependencies {
         wanted: &BTreeMap<String, Dependency>,
         config: &Config,
         watch: &Watch,
-    ) -> Result<Built> {
+    ) -> Result<BuiltDependencies> {
         // Every build is a crate of its own name: a cell may still use the one before.
         self.n_builds += 1;
         let name = format!("{PACKAGE}_{}", self.n_builds);
@@ -145,10 +145,16 @@ impl Dependencies {
             if config.allow_static_linking { &[] } else { &["-Cprefer-dynamic", "-Crpath"] };
         let made = cargo.build(&target, rustc_args)?;
 
-        let kept =
-            Kept::new(&self.folder.join("crates").join(self.n_builds.to_string()), for_cells)?;
+        let kept = BuildFiles::new(
+            &self.folder.join("crates").join(self.n_builds.to_string()),
+            for_cells,
+        )?;
         kept.take(&made)?;
-        let mut built = Built { folders: kept.folders(), native: made.native, ..Built::default() };
+        let mut built = BuiltDependencies {
+            folders: kept.folders(),
+            native: made.native,
+            ..BuiltDependencies::default()
+        };
         for direct in direct {
             let files = made
                 .artifacts
@@ -246,7 +252,7 @@ impl Dependencies {
     }
 }
 
-impl Built {
+impl BuiltDependencies {
     /// The arguments that make the crates known to a cell.
     pub fn rustc_args(&self) -> Vec<OsString> {
         let mut args = Vec::new();
@@ -284,14 +290,14 @@ impl Built {
 
 /// The files of one build under the session's own roof: another session may rebuild or throw away
 /// what lies in a shared folder, and a rebuilt crate must not change under a running cell.
-struct Kept {
+struct BuildFiles {
     /// The folder in which cargo puts what cells use.
     for_cells: PathBuf,
     cells: PathBuf,
     compiler: PathBuf,
 }
 
-impl Kept {
+impl BuildFiles {
     fn new(folder: &Path, for_cells: PathBuf) -> Result<Self> {
         let kept =
             Self { for_cells, cells: folder.join("cells"), compiler: folder.join("compiler") };
@@ -315,7 +321,7 @@ impl Kept {
         folder.join(file.file_name().unwrap_or_default())
     }
 
-    fn take(&self, made: &Made) -> Result<()> {
+    fn take(&self, made: &BuildOutput) -> Result<()> {
         let libraries = made.artifacts.iter().filter(|artifact| artifact.is_library());
         for file in libraries.flat_map(|artifact| &artifact.filenames) {
             let place = self.place(file);

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use trialbook::{display::Content, error::Result};
 
 use crate::cell::{
-    Failure,
+    CellFailure,
     evcxr::{Config, Dependencies, Watch},
 };
 
 /// One variable that a cell left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variable {
+pub struct CellVariable {
     /// Its name.
     pub name: String,
     /// Its type as a cell would write it.
@@ -33,7 +33,7 @@ pub trait Host {
     fn watch(&self) -> Watch;
 
     /// The variables, in the order in which they should be listed.
-    fn variables(&self) -> Vec<Variable>;
+    fn variables(&self) -> Vec<CellVariable>;
 
     /// The type of an expression, found without running it.
     ///
@@ -66,7 +66,7 @@ pub trait Host {
     ///
     /// # Errors
     /// When the cell fails.
-    fn run(&mut self, source: &str) -> std::result::Result<(), Failure>;
+    fn run(&mut self, source: &str) -> std::result::Result<(), CellFailure>;
 
     /// Ends the session once the running cell is over.
     fn quit(&mut self);

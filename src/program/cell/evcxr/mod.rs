@@ -14,10 +14,10 @@ mod startup;
 mod watch;
 
 pub use cache::{Cache, CacheStatistics};
-pub use command::{COMMANDS, EvcxrCommand, Meaning};
+pub use command::{COMMANDS, CommandHelp, EvcxrCommand};
 pub use config::{Config, ErrorFormat, Linker};
-pub use dependencies::{Built, Dependencies};
+pub use dependencies::{BuiltDependencies, Dependencies};
 pub use dependency::{Dependency, extern_crates};
-pub use host::{Host, Variable};
+pub use host::{CellVariable, Host};
 pub use startup::{Startup, config_folder};
 pub use watch::Watch;

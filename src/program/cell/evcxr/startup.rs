@@ -23,19 +23,19 @@ pub struct Startup {
     pub prelude: Option<String>,
     /// The session's folder, from `evcxr.toml` or `EVCXR_TMPDIR`.
     pub folder: Option<PathBuf>,
-    settings: Settings,
+    settings: StartupSettings,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Manifest {
+struct StartupFile {
     #[serde(default)]
-    evcxr: Settings,
+    evcxr: StartupSettings,
     #[serde(default)]
     dependencies: Table,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-struct Settings {
+struct StartupSettings {
     tmpdir: Option<PathBuf>,
     preserve_vars_on_panic: Option<bool>,
     offline_mode: Option<bool>,
@@ -73,7 +73,7 @@ impl Startup {
         for folder in [Some(working), config].into_iter().flatten() {
             let path = folder.join("evcxr.toml");
             let Some(text) = read(&path)? else { continue };
-            let manifest: Manifest = toml::from_str(&text).map_err(|source| {
+            let manifest: StartupFile = toml::from_str(&text).map_err(|source| {
                 Error::invalid(format!("cannot understand {path:?}")).with_source(source)
             })?;
             startup.commands = commands(manifest.dependencies, working)

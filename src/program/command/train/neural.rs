@@ -21,7 +21,7 @@ use super::{common::Common, tfidf::ClassWeights};
 
 /// The options of every net.
 #[derive(Debug, Clone, Args)]
-struct Shared {
+struct NetOptions {
     #[command(flatten)]
     common: Common,
     /// Highest number of passes over the train split [default: avgnet 10, cnn 4, lstm 5, distilbert 3]
@@ -77,7 +77,7 @@ struct Shared {
 
 /// The options of the nets that learn a vocabulary of words.
 #[derive(Debug, Clone, Args)]
-struct Words {
+struct VocabularyOptions {
     /// Words that occur fewer times than this in the train split count as unknown
     #[arg(long, default_value_t = 5, value_name = "N")]
     min_freq: usize,
@@ -93,9 +93,9 @@ struct Words {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Avgnet {
     #[command(flatten)]
-    shared: Shared,
+    shared: NetOptions,
     #[command(flatten)]
-    words: Words,
+    words: VocabularyOptions,
     /// Number of units in the hidden layer
     #[arg(long, default_value_t = AvgNetConfig::default().hidden_dim, value_name = "WIDTH")]
     hidden: usize,
@@ -106,11 +106,11 @@ pub(crate) struct Avgnet {
 
 /// `train cnn --data imdb`
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Cnn {
+pub(crate) struct TrainCnn {
     #[command(flatten)]
-    shared: Shared,
+    shared: NetOptions,
     #[command(flatten)]
-    words: Words,
+    words: VocabularyOptions,
     /// Widths of the convolution filters, in words
     #[arg(long, value_delimiter = ',', default_values_t = CnnConfig::default().widths, value_name = "WIDTHS")]
     widths: Vec<usize>,
@@ -124,11 +124,11 @@ pub(crate) struct Cnn {
 
 /// `train lstm --data imdb`
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Lstm {
+pub(crate) struct TrainLstm {
     #[command(flatten)]
-    shared: Shared,
+    shared: NetOptions,
     #[command(flatten)]
-    words: Words,
+    words: VocabularyOptions,
     /// Size of the hidden state in each direction
     #[arg(long, default_value_t = LstmConfig::default().hidden_dim, value_name = "WIDTH")]
     hidden: usize,
@@ -144,27 +144,27 @@ pub(crate) struct Lstm {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Distilbert {
     #[command(flatten)]
-    shared: Shared,
+    shared: NetOptions,
     /// Folder with the Hugging Face checkpoint, a DistilBERT or BERT, to start from
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "vocab_size"])]
     checkpoint: Option<PathBuf>,
     /// Without --checkpoint: the size of the net, which starts from random weights
     #[arg(long, value_enum, default_value = "small", value_name = "SIZES")]
-    config: Sizes,
+    config: NetSizes,
     /// Without --checkpoint: the highest number of WordPiece tokens to learn from the train split
     #[arg(long, value_name = "TOKENS")]
     vocab_size: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Sizes {
+enum NetSizes {
     /// 2 layers of width 128
     Small,
     /// distilbert-base: 6 layers of width 768
     Base,
 }
 
-impl Shared {
+impl NetOptions {
     /// `config` with what was said instead of its defaults.
     fn apply(&self, config: NeuralConfig) -> NeuralConfig {
         let base = &config.training;
@@ -194,7 +194,7 @@ impl Shared {
 }
 
 /// One architecture's arguments as what they mean.
-pub(super) trait Architecture {
+pub(super) trait NetArguments {
     /// The options of every training, and the configuration.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ pub(super) trait Architecture {
     fn parts(&self) -> Result<(&Common, NeuralConfig)>;
 }
 
-impl Architecture for Avgnet {
+impl NetArguments for Avgnet {
     fn parts(&self) -> Result<(&Common, NeuralConfig)> {
         let net = NetConfig::AvgNet(AvgNetConfig {
             vocab_size: self.words.vocab_size,
@@ -217,7 +217,7 @@ impl Architecture for Avgnet {
     }
 }
 
-impl Architecture for Cnn {
+impl NetArguments for TrainCnn {
     fn parts(&self) -> Result<(&Common, NeuralConfig)> {
         let net = NetConfig::Cnn(CnnConfig {
             vocab_size: self.words.vocab_size,
@@ -233,7 +233,7 @@ impl Architecture for Cnn {
     }
 }
 
-impl Architecture for Lstm {
+impl NetArguments for TrainLstm {
     fn parts(&self) -> Result<(&Common, NeuralConfig)> {
         let net = NetConfig::Lstm(LstmConfig {
             vocab_size: self.words.vocab_size,
@@ -249,11 +249,11 @@ impl Architecture for Lstm {
     }
 }
 
-impl Architecture for Distilbert {
+impl NetArguments for Distilbert {
     fn parts(&self) -> Result<(&Common, NeuralConfig)> {
         let mut sizes = match self.config {
-            Sizes::Small => DistilBertConfig::small(),
-            Sizes::Base => DistilBertConfig::default(),
+            NetSizes::Small => DistilBertConfig::small(),
+            NetSizes::Base => DistilBertConfig::default(),
         };
         sizes.vocab_size = self.vocab_size.unwrap_or(sizes.vocab_size);
         // Kept with the run, which may be continued from another folder.

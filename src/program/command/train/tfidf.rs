@@ -10,7 +10,7 @@ use super::common::Common;
 
 /// `train tfidf --data imdb --ngram 2 --min-df 2 --c 10 --sublinear`
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Tfidf {
+pub(crate) struct TrainTfidf {
     #[command(flatten)]
     common: Common,
     /// Words in the longest terms
@@ -83,7 +83,7 @@ impl From<ClassWeights> for ClassWeight {
     }
 }
 
-impl Tfidf {
+impl TrainTfidf {
     /// The options of every architecture, and the baseline's own configuration.
     pub(super) fn parts(&self) -> (&Common, TfidfConfig) {
         let vectorizer = Vectorizer {

@@ -19,7 +19,7 @@ use trialbook::{
     store::write_atomically,
 };
 
-use self::place::Place;
+use self::place::KernelspecScope;
 
 /// The name in Jupyter's menus.
 const DISPLAY_NAME: &str = "Rust (trialbook)";
@@ -31,19 +31,19 @@ const LOGO_PIXELS: [u32; 2] = [32, 64];
 #[derive(Debug, Clone, Args)]
 pub struct Install {
     #[command(flatten)]
-    target: Target,
+    target: KernelspecTarget,
 }
 
 /// `kernel uninstall`
 #[derive(Debug, Clone, Args)]
 pub struct Uninstall {
     #[command(flatten)]
-    target: Target,
+    target: KernelspecTarget,
 }
 
 /// The entry in Jupyter's list.
 #[derive(Debug, Clone, Args)]
-struct Target {
+struct KernelspecTarget {
     /// For this user: the default
     #[arg(long, group = "place")]
     user: bool,
@@ -113,12 +113,12 @@ impl Uninstall {
     }
 }
 
-impl Target {
+impl KernelspecTarget {
     fn dir(&self) -> Result<PathBuf> {
         let place = match &self.prefix {
-            Some(prefix) => Place::Prefix(prefix.clone()),
-            None if self.sys_prefix => Place::Prefix(place::sys_prefix()?),
-            None => Place::User,
+            Some(prefix) => KernelspecScope::Prefix(prefix.clone()),
+            None if self.sys_prefix => KernelspecScope::Prefix(place::sys_prefix()?),
+            None => KernelspecScope::User,
         };
         let data = place.data_dir(&|name| std::env::var_os(name), std::env::home_dir())?;
         // Jupyter starts kernels from any folder.

@@ -7,14 +7,14 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 /// Whose Jupyter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum KernelspecScope {
     /// Every one of this user.
     User,
     /// The one below this folder.
     Prefix(PathBuf),
 }
 
-impl Place {
+impl KernelspecScope {
     /// Jupyter's data folder there.
     ///
     /// # Errors
@@ -94,19 +94,19 @@ mod tests {
             let env = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, dir)| dir.into())
             };
-            let found = Place::User.data_dir(&env, Some("/home/ada".into())).unwrap();
+            let found = KernelspecScope::User.data_dir(&env, Some("/home/ada".into())).unwrap();
             assert_eq!(found, PathBuf::from(expected), "{variables:?}");
         };
         check(&[], "/home/ada/.local/share/jupyter");
         check(&[("XDG_DATA_HOME", "/xdg")], "/xdg/jupyter");
         check(&[("JUPYTER_DATA_DIR", "/data"), ("XDG_DATA_HOME", "/xdg")], "/data");
         check(&[("JUPYTER_DATA_DIR", "")], "/home/ada/.local/share/jupyter");
-        assert!(Place::User.data_dir(&|_| None, None).is_err());
+        assert!(KernelspecScope::User.data_dir(&|_| None, None).is_err());
     }
 
     #[test]
     fn a_prefix_has_its_data_in_share() {
-        let place = Place::Prefix("/opt/env".into());
+        let place = KernelspecScope::Prefix("/opt/env".into());
         let env = |_: &str| Some("/elsewhere".into());
         assert_eq!(place.data_dir(&env, None).unwrap(), PathBuf::from("/opt/env/share/jupyter"));
     }

@@ -1,4 +1,4 @@
-//! What the scanner makes of whole, half-written and arbitrary Rust.
+//! The scanner on whole, half-written and arbitrary Rust.
 
 use proptest::prelude::*;
 

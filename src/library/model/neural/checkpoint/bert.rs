@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::neural::tensors::{Tensor, Tensors},
+    model::neural::tensors::{FileTensor, Tensors},
 };
 
 /// Adds token type 0 to every position embedding and takes the token types away. A checkpoint
@@ -42,6 +42,6 @@ pub(super) fn fold_token_types(
             *value += token_type;
         }
     }
-    tensors.insert(POSITIONS, Tensor::new(vec![config.max_position, config.width], folded));
+    tensors.insert(POSITIONS, FileTensor::new(vec![config.max_position, config.width], folded));
     Ok(())
 }

@@ -45,7 +45,7 @@ fn parse(text: &str) -> Result<EncoderConfig> {
     let Value::Object(map) = value else {
         return Err(Error::invalid("the configuration is not a JSON object"));
     };
-    let keys = Keys(map);
+    let keys = JsonLookup(map);
     match keys.text("model_type")? {
         Some("distilbert") => distilbert(&keys),
         Some("bert") => bert(&keys),
@@ -91,7 +91,7 @@ fn render(config: &EncoderConfig) -> String {
     serde_json::to_string_pretty(&value).expect("string keys and plain values") + "\n"
 }
 
-fn distilbert(keys: &Keys) -> Result<EncoderConfig> {
+fn distilbert(keys: &JsonLookup) -> Result<EncoderConfig> {
     Ok(EncoderConfig {
         family: Family::DistilBert,
         vocab_size: keys.size("vocab_size")?,
@@ -113,7 +113,7 @@ fn distilbert(keys: &Keys) -> Result<EncoderConfig> {
     })
 }
 
-fn bert(keys: &Keys) -> Result<EncoderConfig> {
+fn bert(keys: &JsonLookup) -> Result<EncoderConfig> {
     match keys.text("position_embedding_type")? {
         None | Some("absolute") => {}
         Some(other) => {
@@ -144,9 +144,9 @@ fn bert(keys: &Keys) -> Result<EncoderConfig> {
 }
 
 /// Typed look-ups that name the key when they fail. `null` counts as absent, as in Hugging Face.
-struct Keys(Map<String, Value>);
+struct JsonLookup(Map<String, Value>);
 
-impl Keys {
+impl JsonLookup {
     fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }

@@ -3,7 +3,7 @@
 use super::{
     bert,
     config::{EncoderConfig, Family},
-    names::{self, CLASSIFIER_HEAD, Meaning, PREFIX},
+    names::{self, CLASSIFIER_HEAD, EncoderTensor, PREFIX},
     report::{FINE_TUNE, LoadReport, MisShaped, MissingTensor},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 
 /// The treatment of a checkpoint without a classification head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Head {
+pub enum MissingHead {
     /// An error: the checkpoint is to predict as it is.
     Required,
     /// A base model to fine-tune: the caller initialises `pre_classifier` and `classifier`.
@@ -54,14 +54,14 @@ pub fn expected_tensors(config: &EncoderConfig) -> Vec<(String, Vec<usize>)> {
 pub(super) fn select(
     stored: Tensors,
     config: &EncoderConfig,
-    head: Head,
+    head: MissingHead,
 ) -> Result<(Tensors, bool, LoadReport)> {
     let mut report = LoadReport::default();
     let mut found = Tensors::default();
     for (stored_name, tensor) in stored {
         match names::meaning(&stored_name, config.family) {
-            Meaning::Tensor(name) => found.insert(name, tensor),
-            Meaning::Dropped => report.dropped.push(stored_name),
+            EncoderTensor::Tensor(name) => found.insert(name, tensor),
+            EncoderTensor::Dropped => report.dropped.push(stored_name),
         }
     }
     if config.family == Family::Bert {
@@ -69,7 +69,7 @@ pub(super) fn select(
     }
     let has_head = CLASSIFIER_HEAD.iter().all(|name| found.get(name).is_ok());
     if config.family == Family::Bert
-        && head == Head::Required
+        && head == MissingHead::Required
         && !has_head
         && found.get("classifier.weight").is_ok()
     {
@@ -82,7 +82,7 @@ pub(super) fn select(
     for (name, expected) in expected_tensors(config) {
         let is_head = CLASSIFIER_HEAD.contains(&name.as_str());
         let Some(tensor) = found.remove(&name) else {
-            if !is_head || head == Head::Required {
+            if !is_head || head == MissingHead::Required {
                 report.missing.push(MissingTensor { tensor: name, expected });
             }
             continue;

@@ -17,7 +17,7 @@ mod snapshot;
 mod write;
 
 pub use config::{Activation, EncoderConfig, Family};
-pub use expected::{Head, expected_tensors};
+pub use expected::{MissingHead, expected_tensors};
 pub use file_names::{CONFIG_FILE, PYTORCH_FILE, WEIGHTS_FILE};
 pub use names::CLASSIFIER_HEAD;
 pub use report::{LoadReport, MisShaped, MissingTensor};
@@ -47,7 +47,7 @@ impl Checkpoint {
     /// # Errors
     /// A missing or unusable file, a configuration this encoder does not compute, and, in one
     /// error, every tensor that is missing, has another shape or another number type.
-    pub fn open(files: &ModelFiles, head: Head) -> Result<Self> {
+    pub fn open(files: &ModelFiles, head: MissingHead) -> Result<Self> {
         let config = EncoderConfig::read(files.path(CONFIG_FILE)?)?;
         let stored = shards::open(files)?;
         let (tensors, has_head, report) = expected::select(stored, &config, head)?;

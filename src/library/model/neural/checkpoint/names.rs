@@ -4,7 +4,7 @@ use super::config::Family;
 
 /// The part of this encoder that a stored tensor is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum EncoderTensor {
     /// A tensor under DistilBERT's name for it, or under its own when no rule knows it.
     Tensor(String),
     /// Known, and of no use here: poolers, pretraining heads, stored positions.
@@ -23,22 +23,22 @@ pub(super) const POSITIONS: &str = "distilbert.embeddings.position_embeddings.we
 
 /// Translates the name of a stored tensor. Checkpoints of a bare base model have no prefix, and
 /// those converted from TensorFlow call a norm's weight and bias gamma and beta.
-pub(super) fn meaning(stored: &str, family: Family) -> Meaning {
+pub(super) fn meaning(stored: &str, family: Family) -> EncoderTensor {
     let base = match family {
         Family::DistilBert => stored.strip_prefix(PREFIX),
         Family::Bert => stored.strip_prefix("bert."),
     };
     if base.is_none() && is_pretraining_head(stored) {
-        return Meaning::Dropped;
+        return EncoderTensor::Dropped;
     }
     if base.is_none()
         && (stored.starts_with("pre_classifier.") || stored.starts_with("classifier."))
     {
-        return Meaning::Tensor(stored.to_owned());
+        return EncoderTensor::Tensor(stored.to_owned());
     }
     let name = base.unwrap_or(stored);
     if name == "embeddings.position_ids" || name.starts_with("pooler.") {
-        return Meaning::Dropped;
+        return EncoderTensor::Dropped;
     }
     let name = match (name.strip_suffix(".gamma"), name.strip_suffix(".beta")) {
         (Some(norm), _) => format!("{norm}.weight"),
@@ -51,9 +51,9 @@ pub(super) fn meaning(stored: &str, family: Family) -> Meaning {
     };
     match name {
         Some(name) if name.starts_with("embeddings.") || name.starts_with("transformer.layer.") => {
-            Meaning::Tensor(format!("{PREFIX}{name}"))
+            EncoderTensor::Tensor(format!("{PREFIX}{name}"))
         }
-        _ => Meaning::Tensor(stored.to_owned()),
+        _ => EncoderTensor::Tensor(stored.to_owned()),
     }
 }
 
@@ -91,7 +91,8 @@ mod tests {
 
     #[track_caller]
     fn check(family: Family, stored: &str, expected: Option<&str>) {
-        let expected = expected.map_or(Meaning::Dropped, |name| Meaning::Tensor(name.to_owned()));
+        let expected =
+            expected.map_or(EncoderTensor::Dropped, |name| EncoderTensor::Tensor(name.to_owned()));
         assert_eq!(meaning(stored, family), expected, "{stored}");
     }
 

@@ -20,20 +20,21 @@ use crate::{
 
 /// `*.index.json`: <https://huggingface.co/docs/transformers/big_models>.
 #[derive(Deserialize)]
-struct Index {
+struct ShardIndex {
     /// Each tensor's file.
     weight_map: BTreeMap<String, String>,
 }
 
 /// Opens one file of weights.
-type Open = fn(&Path) -> Result<Tensors>;
+type OpenShard = fn(&Path) -> Result<Tensors>;
 
 /// Opens the weights among `files`, in the order in which Transformers looks for them.
 ///
 /// # Errors
 /// No weights, files that are damaged, and an index whose files are not there or lack a tensor.
 pub(super) fn open(files: &ModelFiles) -> Result<Tensors> {
-    let kinds: [(&str, Open); 2] = [(WEIGHTS_FILE, Tensors::map), (PYTORCH_FILE, pytorch::read)];
+    let kinds: [(&str, OpenShard); 2] =
+        [(WEIGHTS_FILE, Tensors::map), (PYTORCH_FILE, pytorch::read)];
     for (whole, open) in kinds {
         if let Ok(path) = files.path(whole) {
             return open(path);
@@ -46,9 +47,9 @@ pub(super) fn open(files: &ModelFiles) -> Result<Tensors> {
     files.path(WEIGHTS_FILE).map(|_| Tensors::default())
 }
 
-fn sharded(files: &ModelFiles, index: &Path, open: Open) -> Result<Tensors> {
+fn sharded(files: &ModelFiles, index: &Path, open: OpenShard) -> Result<Tensors> {
     let text = fs::read_to_string(index).map_err(|source| Error::io("read", index, source))?;
-    let index: Index = serde_json::from_str(&text)
+    let index: ShardIndex = serde_json::from_str(&text)
         .map_err(|source| Error::invalid("it is not an index of weights").with_source(source))?;
     let names: BTreeSet<&String> = index.weight_map.values().collect();
     let missing: Vec<&str> =

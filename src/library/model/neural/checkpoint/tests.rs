@@ -7,13 +7,13 @@ use std::{
 };
 
 use super::*;
-use crate::model::neural::tensors::Tensor;
+use crate::model::neural::tensors::FileTensor;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
 }
 
-fn open(dir: &Path, head: Head) -> Result<Checkpoint> {
+fn open(dir: &Path, head: MissingHead) -> Result<Checkpoint> {
     Checkpoint::open(&ModelFiles::in_dir(dir)?, head)
 }
 
@@ -29,7 +29,7 @@ fn copy(name: &str) -> tempfile::TempDir {
 /// Writes the tensors of a fixture after `change` has been at them, without any check.
 fn rewrite(name: &str, change: impl Fn(&mut Tensors)) -> tempfile::TempDir {
     let dir = copy(name);
-    let mut stored = open(&folder(name), Head::Required).unwrap();
+    let mut stored = open(&folder(name), MissingHead::Required).unwrap();
     change(&mut stored.tensors);
     stored.tensors.save(&dir.path().join(WEIGHTS_FILE)).unwrap();
     dir
@@ -37,7 +37,7 @@ fn rewrite(name: &str, change: impl Fn(&mut Tensors)) -> tempfile::TempDir {
 
 #[test]
 fn a_distilbert_survives_being_read_and_written_bit_by_bit() {
-    let read = open(&folder("tiny-distilbert"), Head::Required).unwrap();
+    let read = open(&folder("tiny-distilbert"), MissingHead::Required).unwrap();
     assert!(read.has_head && read.report == LoadReport::default());
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &read.config, &read.tensors).unwrap();
@@ -55,7 +55,7 @@ fn a_distilbert_survives_being_read_and_written_bit_by_bit() {
 
 #[test]
 fn a_bert_leaves_pooler_and_pretraining_heads_aside() {
-    let read = open(&folder("tiny-bert"), Head::Required).unwrap();
+    let read = open(&folder("tiny-bert"), MissingHead::Required).unwrap();
     assert_eq!(read.config.family, Family::Bert);
     assert_eq!(read.report.unused, Vec::<String>::new());
     assert!(read.report.note().unwrap().contains("bert.pooler.dense.weight"));
@@ -68,8 +68,8 @@ fn a_bert_leaves_pooler_and_pretraining_heads_aside() {
 fn pytorchs_own_format_holds_the_same_numbers() {
     let files = ["config.json", PYTORCH_FILE]
         .map(|name| (name.to_owned(), folder("tiny-distilbert").join(name)));
-    let read = Checkpoint::open(&ModelFiles::new(files.into()), Head::Required).unwrap();
-    let expected = open(&folder("tiny-distilbert"), Head::Required).unwrap();
+    let read = Checkpoint::open(&ModelFiles::new(files.into()), MissingHead::Required).unwrap();
+    let expected = open(&folder("tiny-distilbert"), MissingHead::Required).unwrap();
     for (name, tensor) in expected.tensors.iter() {
         let found = read.tensors.values(name).unwrap();
         assert_eq!(found[..], tensor.values().unwrap()[..], "{name}");
@@ -105,12 +105,12 @@ fn everything_that_does_not_fit_is_in_one_error() {
         let attention = "distilbert.transformer.layer.0.attention";
         tensors.insert(
             format!("{attention}.q_lin.weight"),
-            Tensor::new(vec![16, 64], vec![0.5; 16 * 64]),
+            FileTensor::new(vec![16, 64], vec![0.5; 16 * 64]),
         );
         let renamed = tensors.remove(&format!("{attention}.k_lin.weight")).unwrap();
         tensors.insert(format!("{attention}.extra.weight"), renamed);
     });
-    let message = open(dir.path(), Head::Required).unwrap_err().to_string();
+    let message = open(dir.path(), MissingHead::Required).unwrap_err().to_string();
     for part in [
         "2 missing, 1 of another shape",
         "layer.1.ffn.lin2.bias [32] is missing",
@@ -129,10 +129,10 @@ fn only_a_checkpoint_to_fine_tune_may_lack_its_head() {
             tensors.remove(&format!("pre_classifier.{part}")).unwrap();
         }
     });
-    let error = open(dir.path(), Head::Required).unwrap_err();
+    let error = open(dir.path(), MissingHead::Required).unwrap_err();
     assert!(error.to_string().contains("pre_classifier.weight [32, 32] is missing"), "{error}");
     assert!(error.hint().unwrap().to_string().contains("--checkpoint DIR"), "{error}");
-    let read = open(dir.path(), Head::Optional).unwrap();
+    let read = open(dir.path(), MissingHead::Optional).unwrap();
     assert!(!read.has_head);
     // Half a head is taken for none.
     assert_eq!(read.report.dropped, ["classifier.weight", "classifier.bias"]);
@@ -166,10 +166,10 @@ fn a_berts_own_classifier_is_refused_for_what_it_is() {
             tensors.insert(name, tensor);
         }
     });
-    let error = open(dir.path(), Head::Required).unwrap_err();
+    let error = open(dir.path(), MissingHead::Required).unwrap_err();
     assert!(error.to_string().contains("needs the BERT's pooler"), "{error}");
     assert!(error.hint().unwrap().to_string().contains("--checkpoint DIR"), "{error}");
-    assert!(!open(dir.path(), Head::Optional).unwrap().has_head);
+    assert!(!open(dir.path(), MissingHead::Optional).unwrap().has_head);
 }
 
 #[test]
@@ -185,11 +185,11 @@ fn damaged_files_are_clear_errors() {
         (b"".as_slice(), "empty"),
     ] {
         fs::write(&path, bytes).unwrap();
-        let error = open(dir.path(), Head::Required).unwrap_err();
+        let error = open(dir.path(), MissingHead::Required).unwrap_err();
         assert!(error.to_string().contains("is not a whole safetensors file"), "{case}: {error}");
     }
     fs::remove_file(&path).unwrap();
-    let error = open(dir.path(), Head::Required).unwrap_err();
+    let error = open(dir.path(), MissingHead::Required).unwrap_err();
     assert!(error.to_string().contains("\"model.safetensors\" is missing"), "{error}");
 }
 
@@ -221,9 +221,9 @@ fn shard_name(shard: usize) -> String {
 
 #[test]
 fn weights_in_several_files_are_those_of_one() {
-    let expected = open(&folder("tiny-distilbert"), Head::Required).unwrap();
+    let expected = open(&folder("tiny-distilbert"), MissingHead::Required).unwrap();
     let dir = sharded("tiny-distilbert");
-    assert_eq!(open(dir.path(), Head::Required).unwrap().tensors, expected.tensors);
+    assert_eq!(open(dir.path(), MissingHead::Required).unwrap().tensors, expected.tensors);
     let mut files = BTreeMap::from([
         (CONFIG_FILE.to_owned(), folder("tiny-distilbert").join(CONFIG_FILE)),
         ("all.bin".to_owned(), folder("tiny-distilbert").join(PYTORCH_FILE)),
@@ -235,7 +235,7 @@ fn weights_in_several_files_are_those_of_one() {
     let index = dir.path().join("index");
     fs::write(&index, serde_json::json!({"weight_map": map}).to_string()).unwrap();
     files.insert(format!("{PYTORCH_FILE}.index.json"), index);
-    let read = Checkpoint::open(&ModelFiles::new(files), Head::Required).unwrap();
+    let read = Checkpoint::open(&ModelFiles::new(files), MissingHead::Required).unwrap();
     assert_eq!(read.tensors, expected.tensors);
 }
 
@@ -244,7 +244,7 @@ fn what_an_index_lacks_is_named() {
     let says = |change: &dyn Fn(&Path), expected: &str| {
         let dir = sharded("tiny-distilbert");
         change(dir.path());
-        let error = open(dir.path(), Head::Required).unwrap_err();
+        let error = open(dir.path(), MissingHead::Required).unwrap_err();
         assert!(error.chain().contains(expected), "{}", error.chain());
         assert!(error.chain().contains(INDEX), "{}", error.chain());
     };
@@ -282,6 +282,6 @@ fn another_number_type_is_named() {
     let mut changed = bytes.clone();
     changed[at..at + 5].copy_from_slice(b"\"I32\"");
     fs::write(&path, changed).unwrap();
-    let error = open(dir.path(), Head::Required).unwrap_err();
+    let error = open(dir.path(), MissingHead::Required).unwrap_err();
     assert!(error.to_string().contains("of I32"), "{error}");
 }

@@ -6,17 +6,17 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::model::neural::simd::{
-    blocks::{BLOCK, Blocks, Row},
+    blocks::{BLOCK, Blocks, FeatureRow},
     dense::{BlockTask, Dense, Weights},
-    math::{Function, softmax_weights},
-    tile::{PANEL, Start},
+    math::{DenseActivation, softmax_weights},
+    tile::{PANEL, SumStart},
     vector::{dispatch, n_vectors, vectors, vectors_mut},
 };
 
 /// The context vectors of one sequence and head, in blocks that begin with the sequence.
-struct Context {
+struct ContextVectors {
     /// `[n_blocks][head_width][BLOCK]`.
-    rows: Vec<Row>,
+    rows: Vec<FeatureRow>,
 }
 
 /// `softmax(Q Kᵀ / √head_width) V` for every sequence and head.
@@ -36,7 +36,7 @@ pub(super) fn attention(
     let head_width = width / n_heads;
     let tasks: Vec<(usize, usize)> =
         (0..spans.len()).flat_map(|idx| (0..n_heads).map(move |head| (idx, head))).collect();
-    let contexts: Vec<Context> = tasks
+    let contexts: Vec<ContextVectors> = tasks
         .into_par_iter()
         .map(|(sequence_idx, head)| {
             let task = HeadTask {
@@ -55,14 +55,14 @@ pub(super) fn attention(
 
 /// Puts the contexts of all sequences and heads side by side.
 fn gather(
-    contexts: &[Context],
+    contexts: &[ContextVectors],
     query_spans: &[Range<usize>],
     n_tokens: usize,
     n_heads: usize,
     head_width: usize,
 ) -> Blocks {
     let mut out = Blocks::zeros(n_heads * head_width, n_tokens);
-    let blocks: Vec<&mut [Row]> = out.blocks_mut().collect();
+    let blocks: Vec<&mut [FeatureRow]> = out.blocks_mut().collect();
     blocks.into_par_iter().enumerate().for_each(|(block_idx, block)| {
         let tokens = block_idx * BLOCK..((block_idx + 1) * BLOCK).min(n_tokens);
         let first = query_spans.partition_point(|span| span.end <= tokens.start);
@@ -95,14 +95,14 @@ struct HeadTask<'a> {
 }
 
 impl HeadTask<'_> {
-    fn run(&self, arch: Arch) -> Context {
+    fn run(&self, arch: Arch) -> ContextVectors {
         let (keys, values) = (self.pack_keys(), self.pack_values());
         let n_keys = self.span.len();
         let no_bias = vec![[0.0; PANEL]; n_keys.max(self.head_width).div_ceil(PANEL)];
         let n_blocks = self.query_span.len().div_ceil(BLOCK);
-        let mut context = vec![Row::ZERO; n_blocks * self.head_width];
-        let mut scores = vec![Row::ZERO; n_keys];
-        let mut query = vec![Row::ZERO; self.head_width];
+        let mut context = vec![FeatureRow::ZERO; n_blocks * self.head_width];
+        let mut scores = vec![FeatureRow::ZERO; n_keys];
+        let mut query = vec![FeatureRow::ZERO; self.head_width];
         for (block_idx, out) in context.chunks_exact_mut(self.head_width).enumerate() {
             let start = self.query_span.start + block_idx * BLOCK;
             let tokens = start..self.query_span.end.min(start + BLOCK);
@@ -114,13 +114,13 @@ impl HeadTask<'_> {
             let inverse = dispatch(arch, Softmax { scores: &mut scores, n_tokens });
             let bias = &no_bias[..self.head_width.div_ceil(PANEL)];
             product(arch, Weights { n_in: n_keys, panels: &values, bias }, &scores, out, n_tokens);
-            dispatch(arch, Scale { rows: out, by: &inverse, n_tokens });
+            dispatch(arch, ScoreScale { rows: out, by: &inverse, n_tokens });
         }
-        Context { rows: context }
+        ContextVectors { rows: context }
     }
 
     /// Queries over √head_width, `[head_width][BLOCK]`.
-    fn read_queries(&self, tokens: &Range<usize>, query: &mut [Row]) {
+    fn read_queries(&self, tokens: &Range<usize>, query: &mut [FeatureRow]) {
         let scale = 1.0 / (self.head_width as f32).sqrt();
         for (feature, row) in query.iter_mut().enumerate() {
             self.queries.copy_tokens(self.first_feature + feature, tokens.clone(), &mut row.0);
@@ -162,34 +162,40 @@ impl HeadTask<'_> {
     }
 }
 
-fn product(arch: Arch, weights: Weights<'_>, x: &[Row], out: &mut [Row], n_tokens: usize) {
+fn product(
+    arch: Arch,
+    weights: Weights<'_>,
+    x: &[FeatureRow],
+    out: &mut [FeatureRow],
+    n_tokens: usize,
+) {
     let (panels, inputs) = (0..weights.bias.len(), 0..weights.n_in);
     let blocks = &mut [BlockTask { x, out, n_tokens }];
-    let (start, function) = (Start::Bias, Function::Identity);
+    let (start, function) = (SumStart::Bias, DenseActivation::Identity);
     Dense { weights, panels, inputs, start, function, blocks }.run(arch);
 }
 
 struct Softmax<'a> {
-    scores: &'a mut [Row],
+    scores: &'a mut [FeatureRow],
     n_tokens: usize,
 }
 
 impl WithSimd for Softmax<'_> {
-    type Output = Row;
+    type Output = FeatureRow;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) -> Row {
+    fn with_simd<S: Simd>(self, s: S) -> FeatureRow {
         softmax_weights(s, self.scores, n_vectors::<S>(self.n_tokens))
     }
 }
 
-struct Scale<'a> {
-    rows: &'a mut [Row],
-    by: &'a Row,
+struct ScoreScale<'a> {
+    rows: &'a mut [FeatureRow],
+    by: &'a FeatureRow,
     n_tokens: usize,
 }
 
-impl WithSimd for Scale<'_> {
+impl WithSimd for ScoreScale<'_> {
     type Output = ();
 
     #[inline(always)]

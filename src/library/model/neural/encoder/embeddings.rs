@@ -9,15 +9,15 @@ use crate::{
     model::neural::{
         checkpoint::EncoderConfig,
         simd::blocks::{BLOCK, Blocks},
-        tensors::{Tensors, Values},
+        tensors::{TensorValues, Tensors},
     },
 };
 
 /// The two tables, `[vocab_size, width]` and `[max_position, width]`.
 #[derive(Debug)]
 pub(super) struct Embeddings {
-    words: Values,
-    positions: Values,
+    words: TensorValues,
+    positions: TensorValues,
     norm: Norm,
     width: usize,
 }

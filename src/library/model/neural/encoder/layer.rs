@@ -12,11 +12,11 @@ use crate::{
     model::neural::{
         checkpoint::EncoderConfig,
         simd::{
-            blocks::{Blocks, Row},
+            blocks::{Blocks, FeatureRow},
             dense::Dense,
-            math::{Function, LayerNorm},
+            math::{DenseActivation, LayerNorm},
             packed::{Packed, block_tasks},
-            tile::{PANEL, Start},
+            tile::{PANEL, SumStart},
         },
         tensors::Tensors,
     },
@@ -34,7 +34,7 @@ const FFN_PANELS: usize = 32;
 
 /// A layer's weights.
 #[derive(Debug)]
-pub(super) struct Layer {
+pub(super) struct LayerWeights {
     n_heads: usize,
     width: usize,
     query: Packed,
@@ -44,10 +44,10 @@ pub(super) struct Layer {
     lin1: Packed,
     lin2: Packed,
     output_norm: Norm,
-    activation: Function,
+    activation: DenseActivation,
 }
 
-impl Layer {
+impl LayerWeights {
     pub(super) fn load(
         config: &EncoderConfig,
         tensors: &Tensors,
@@ -106,10 +106,10 @@ impl Layer {
 
     /// All that follows the attention, with the outputs of every product split over the threads.
     fn finish_columns(&self, arch: Arch, attended: &Blocks, states: &mut Blocks) {
-        self.out.apply_into(arch, attended, states, Start::Residual, Function::Identity);
+        self.out.apply_into(arch, attended, states, SumStart::Residual, DenseActivation::Identity);
         self.attention_norm.apply_all(arch, states);
         let hidden = self.lin1.apply(arch, states, self.activation);
-        self.lin2.apply_into(arch, &hidden, states, Start::Residual, Function::Identity);
+        self.lin2.apply_into(arch, &hidden, states, SumStart::Residual, DenseActivation::Identity);
         self.output_norm.apply_all(arch, states);
     }
 
@@ -128,17 +128,23 @@ impl Layer {
             });
     }
 
-    fn finish_group(&self, arch: Arch, attended: &[Row], states: &mut [Row], n_tokens: &[usize]) {
+    fn finish_group(
+        &self,
+        arch: Arch,
+        attended: &[FeatureRow],
+        states: &mut [FeatureRow],
+        n_tokens: &[usize],
+    ) {
         let width = self.width;
         let mut tasks = block_tasks(attended, width, states, width, n_tokens);
-        self.out.apply_here(arch, &mut tasks, Start::Residual, Function::Identity);
+        self.out.apply_here(arch, &mut tasks, SumStart::Residual, DenseActivation::Identity);
         for (block, n_tokens) in states.chunks_exact_mut(width).zip(n_tokens) {
             self.attention_norm.apply(arch, block, *n_tokens);
         }
         let mut sums = states.to_vec();
         let ffn_width = self.lin1.n_out();
-        let mut hidden = vec![Row::ZERO; n_tokens.len() * ffn_width.min(FFN_PANELS * PANEL)];
-        let mut start = Start::Residual;
+        let mut hidden = vec![FeatureRow::ZERO; n_tokens.len() * ffn_width.min(FFN_PANELS * PANEL)];
+        let mut start = SumStart::Residual;
         for first in (0..self.lin1.n_panels()).step_by(FFN_PANELS) {
             let panels = first..(first + FFN_PANELS).min(self.lin1.n_panels());
             let inputs = first * PANEL..(panels.end * PANEL).min(ffn_width);
@@ -147,7 +153,7 @@ impl Layer {
                 weights: self.lin1.weights(),
                 panels,
                 inputs: 0..width,
-                start: Start::Bias,
+                start: SumStart::Bias,
                 function: self.activation,
                 blocks: &mut block_tasks(states, width, hidden, inputs.len(), n_tokens),
             };
@@ -157,11 +163,11 @@ impl Layer {
                 panels: 0..self.lin2.n_panels(),
                 inputs: inputs.clone(),
                 start,
-                function: Function::Identity,
+                function: DenseActivation::Identity,
                 blocks: &mut block_tasks(hidden, inputs.len(), &mut sums, width, n_tokens),
             };
             dense.run(arch);
-            start = Start::Continue;
+            start = SumStart::Continue;
         }
         states.copy_from_slice(&sums);
         for (block, n_tokens) in states.chunks_exact_mut(width).zip(n_tokens) {
@@ -173,7 +179,7 @@ impl Layer {
 /// A product of all tokens, split by blocks where there are enough of them.
 fn project(arch: Arch, layer: &Packed, states: &Blocks) -> Blocks {
     let Some(n_group) = group_size(states.n_blocks()) else {
-        return layer.apply(arch, states, Function::Identity);
+        return layer.apply(arch, states, DenseActivation::Identity);
     };
     let (n_in, n_out) = (states.n_features(), layer.n_out());
     let mut out = Blocks::zeros(n_out, states.n_tokens());
@@ -185,7 +191,7 @@ fn project(arch: Arch, layer: &Packed, states: &Blocks) -> Blocks {
         .zip(n_tokens.par_chunks(n_group))
         .for_each(|((x, out), n_tokens)| {
             let mut tasks = block_tasks(x, n_in, out, n_out, n_tokens);
-            layer.apply_here(arch, &mut tasks, Start::Bias, Function::Identity);
+            layer.apply_here(arch, &mut tasks, SumStart::Bias, DenseActivation::Identity);
         });
     out
 }
@@ -219,7 +225,7 @@ impl Norm {
     }
 
     /// Normalises a block of `n_tokens` tokens in place.
-    pub(super) fn apply(&self, arch: Arch, rows: &mut [Row], n_tokens: usize) {
+    pub(super) fn apply(&self, arch: Arch, rows: &mut [FeatureRow], n_tokens: usize) {
         let Self { weight, bias, eps } = self;
         LayerNorm { rows, n_tokens, weight, bias, eps: *eps }.run(arch);
     }

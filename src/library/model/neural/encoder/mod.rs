@@ -11,10 +11,10 @@ mod layer;
 
 use pulp::Arch;
 
-use self::{embeddings::Embeddings, layer::Layer};
+use self::{embeddings::Embeddings, layer::LayerWeights};
 use super::{
     checkpoint::EncoderConfig,
-    simd::{math::Function, packed::Packed},
+    simd::{math::DenseActivation, packed::Packed},
     tensors::Tensors,
 };
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ const MAX_TOKENS: usize = 4096;
 pub struct Encoder {
     arch: Arch,
     embeddings: Embeddings,
-    layers: Vec<Layer>,
+    layers: Vec<LayerWeights>,
     pre_classifier: Packed,
     classifier: Packed,
     vocab_size: usize,
@@ -42,7 +42,8 @@ impl Encoder {
     /// # Errors
     /// When a tensor of [`super::checkpoint::expected_tensors`] is missing or cannot be read.
     pub fn load(config: &EncoderConfig, tensors: &Tensors) -> Result<Self> {
-        let layers = (0..config.n_layers).map(|layer_idx| Layer::load(config, tensors, layer_idx));
+        let layers =
+            (0..config.n_layers).map(|layer_idx| LayerWeights::load(config, tensors, layer_idx));
         Ok(Self {
             arch: Arch::new(),
             embeddings: Embeddings::load(config, tensors)?,
@@ -123,8 +124,8 @@ impl Encoder {
         // Only the first token is classified: the last layer need not compute the others.
         let first = states.select(&starts);
         let states = last.forward(self.arch, &first, Some(&states), &spans);
-        let hidden = self.pre_classifier.apply(self.arch, &states, Function::Relu);
-        let output = self.classifier.apply(self.arch, &hidden, Function::Identity);
+        let hidden = self.pre_classifier.apply(self.arch, &states, DenseActivation::Relu);
+        let output = self.classifier.apply(self.arch, &hidden, DenseActivation::Identity);
         for sequence_idx in 0..sequences.len() {
             logits.extend((0..self.n_labels()).map(|label| output.value(label, sequence_idx)));
         }

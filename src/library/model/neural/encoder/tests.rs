@@ -8,9 +8,9 @@ use super::Encoder;
 use crate::model::{
     ModelFiles,
     neural::{
-        checkpoint::{Checkpoint, EncoderConfig, Head, expected_tensors},
+        checkpoint::{Checkpoint, EncoderConfig, MissingHead, expected_tensors},
         simd::archs,
-        tensors::{Tensor, Tensors},
+        tensors::{FileTensor, Tensors},
     },
 };
 
@@ -19,7 +19,8 @@ type Example = (Vec<u32>, Vec<f32>);
 
 fn fixture(name: &str) -> (Encoder, Vec<Example>) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name);
-    let checkpoint = Checkpoint::open(&ModelFiles::in_dir(&dir).unwrap(), Head::Required).unwrap();
+    let checkpoint =
+        Checkpoint::open(&ModelFiles::in_dir(&dir).unwrap(), MissingHead::Required).unwrap();
     let encoder = Encoder::load(&checkpoint.config, &checkpoint.tensors).unwrap();
     let reference: Value =
         serde_json::from_str(&fs::read_to_string(dir.join("reference.json")).unwrap()).unwrap();
@@ -83,7 +84,7 @@ fn odd_encoder() -> Encoder {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (seed >> 8) as f32 / (1 << 24) as f32 - 0.5
             });
-            (name, Tensor::new(shape.clone(), values.collect()))
+            (name, FileTensor::new(shape.clone(), values.collect()))
         })
         .collect();
     Encoder::load(&config, &tensors).unwrap()

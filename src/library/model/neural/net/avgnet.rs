@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Batch,
-    parameters::{Init, Key, Specs, Tensor, add_row, host, matrix},
+    parameters::{DeviceTensor, Initializer, Key, Specs, add_row, host, matrix},
     pass::Pass,
 };
 
@@ -51,7 +51,7 @@ impl AvgNet {
             embedding: specs.table(
                 "embedding.weight".into(),
                 [config.vocab_size, config.embedding_dim],
-                Init::Normal(EMBEDDING_DEVIATION),
+                Initializer::Normal(EMBEDDING_DEVIATION),
             ),
             dense1: dense(specs, "dense1", config.embedding_dim, config.hidden_dim),
             dense2: dense(specs, "dense2", config.hidden_dim, config.n_classes),
@@ -65,7 +65,7 @@ impl AvgNet {
         config: &AvgNetConfig,
         pass: &mut Pass<'_>,
         batch: &Batch,
-    ) -> Tensor<2> {
+    ) -> DeviceTensor<2> {
         let mean = if pass.is_plain() {
             self.mean_at_once(config, pass, batch)
         } else {
@@ -83,7 +83,12 @@ impl AvgNet {
     ///
     /// # Shapes
     /// `[n, embedding]`.
-    fn mean_at_once(&self, config: &AvgNetConfig, pass: &mut Pass<'_>, batch: &Batch) -> Tensor<2> {
+    fn mean_at_once(
+        &self,
+        config: &AvgNetConfig,
+        pass: &mut Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
         let [n, length, width] = [batch.n(), batch.length(), config.embedding_dim];
         // Padding is never looked up: whatever lengths a batch has, it costs its tokens.
         let texts: Vec<Vec<u32>> = batch
@@ -110,7 +115,7 @@ impl AvgNet {
             return means;
         }
         let (table, dims) = (self.embedding, [config.vocab_size, width]);
-        let backward = move |gradients: Vec<Tensor<2>>| {
+        let backward = move |gradients: Vec<DeviceTensor<2>>| {
             let gradient = gradients.into_iter().flat_map(host).collect::<Vec<f32>>();
             let mut sums = vec![0.0; dims[0] * dims[1]];
             for (ids, gradient) in texts.iter().zip(gradient.chunks_exact(width)) {
@@ -128,7 +133,12 @@ impl AvgNet {
 
     /// [`AvgNet::mean_at_once`] by the device's operations: a product of `[1, length]` shares with
     /// `[length, embedding]` embeddings.
-    fn mean_by_product(&self, config: &AvgNetConfig, pass: &Pass<'_>, batch: &Batch) -> Tensor<2> {
+    fn mean_by_product(
+        &self,
+        config: &AvgNetConfig,
+        pass: &Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
         let [n, length, width] = [batch.n(), batch.length(), config.embedding_dim];
         let tokens = pass.embed(self.embedding, batch.ids().iter().copied());
         let mut shares = batch.mask();
@@ -143,7 +153,7 @@ impl AvgNet {
 /// Weight and bias of a linear layer with PyTorch's default initialisation, uniform within
 /// `1 / sqrt(in)`.
 pub(crate) fn dense(specs: &mut Specs, name: &str, input: usize, out: usize) -> [Key; 2] {
-    let bound = Init::Uniform(1.0 / (input as f32).sqrt());
+    let bound = Initializer::Uniform(1.0 / (input as f32).sqrt());
     [
         specs.weight(format!("{name}.weight"), [out, input], bound),
         specs.vector(format!("{name}.bias"), out, bound),

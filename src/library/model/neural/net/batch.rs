@@ -7,7 +7,7 @@ use crate::{
 
 /// Token ids with the class they belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Example {
+pub struct EncodedExample {
     /// Token ids, at least one.
     pub ids: Vec<u32>,
     /// Class index.

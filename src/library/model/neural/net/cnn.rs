@@ -7,7 +7,7 @@ use super::{
     Batch,
     avgnet::dense,
     convolution::{Convolution, Strongest},
-    parameters::{Init, Key, Specs, Tensor, add_row, host, matrix},
+    parameters::{DeviceTensor, Initializer, Key, Specs, add_row, host, matrix},
     pass::Pass,
 };
 
@@ -58,11 +58,11 @@ impl Cnn {
         let embedding = specs.table(
             "embedding.weight".into(),
             [config.vocab_size, config.embedding_dim],
-            Init::Normal(0.1),
+            Initializer::Normal(0.1),
         );
         let conv = |(conv_idx, width): (usize, &usize)| {
             let input = config.embedding_dim * width;
-            let bound = Init::Uniform(1.0 / (input as f32).sqrt());
+            let bound = Initializer::Uniform(1.0 / (input as f32).sqrt());
             let shape = [config.n_filters, config.embedding_dim, *width];
             [
                 specs.filters(format!("convs.{conv_idx}.weight"), shape, bound),
@@ -84,7 +84,7 @@ impl Cnn {
         config: &CnnConfig,
         pass: &mut Pass<'_>,
         batch: &Batch,
-    ) -> Tensor<2> {
+    ) -> DeviceTensor<2> {
         let strongest = if pass.is_plain() {
             self.strongest_at_once(config, pass, batch)
         } else {
@@ -92,7 +92,7 @@ impl Cnn {
         };
         // Bias and ReLU never change which response is the largest: they come after the maximum.
         let biases = self.convs.iter().map(|[_, bias]| pass.value(*bias));
-        let features = pass.relu(strongest + Tensor::cat(biases.collect(), 1));
+        let features = pass.relu(strongest + DeviceTensor::cat(biases.collect(), 1));
         let features = pass.dropout(features, config.dropout);
         let [weight, bias] = self.dense;
         pass.linear(features, weight, bias)
@@ -107,7 +107,7 @@ impl Cnn {
         config: &CnnConfig,
         pass: &mut Pass<'_>,
         batch: &Batch,
-    ) -> Tensor<2> {
+    ) -> DeviceTensor<2> {
         let convolution = Convolution {
             lengths: batch.lengths().to_vec(),
             length: batch.length(),
@@ -128,7 +128,7 @@ impl Cnn {
         }
         let (table, ids) = (self.embedding, batch.ids().to_vec());
         let [vocab_size, width] = [config.vocab_size, config.embedding_dim];
-        let backward = move |gradients: Vec<Tensor<2>>| {
+        let backward = move |gradients: Vec<DeviceTensor<2>>| {
             let gradient = gradients.into_iter().flat_map(host).collect::<Vec<f32>>();
             let gradients = convolution.backward(&weights, &tokens, &starts, &gradient);
             let mut embedding = vec![0.0; vocab_size * width];
@@ -140,7 +140,7 @@ impl Cnn {
                 let n_rows = gradient.len() / convolution.n_filters;
                 (key, matrix(gradient, [n_rows, convolution.n_filters], &device))
             });
-            let mut own: Vec<(Key, Tensor<2>)> = filters.collect();
+            let mut own: Vec<(Key, DeviceTensor<2>)> = filters.collect();
             own.push((table, matrix(embedding, [vocab_size, width], &device)));
             (Vec::new(), own)
         };
@@ -149,11 +149,16 @@ impl Cnn {
     }
 
     /// [`Cnn::strongest_at_once`] by the device's operations.
-    fn strongest_by_width(&self, config: &CnnConfig, pass: &Pass<'_>, batch: &Batch) -> Tensor<2> {
+    fn strongest_by_width(
+        &self,
+        config: &CnnConfig,
+        pass: &Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
         let groups = config.widths.iter().zip(&self.convs);
         let strongest =
             groups.map(|(width, [weight, _])| self.strongest(config, pass, batch, *width, *weight));
-        Tensor::cat(strongest.collect(), 1)
+        DeviceTensor::cat(strongest.collect(), 1)
     }
 
     /// # Shapes
@@ -165,7 +170,7 @@ impl Cnn {
         batch: &Batch,
         width: usize,
         weight: Key,
-    ) -> Tensor<2> {
+    ) -> DeviceTensor<2> {
         let [n, length] = [batch.n(), batch.length()];
         let n_windows = length.max(width) - width + 1;
         let rows = || batch.ids().chunks_exact(length);

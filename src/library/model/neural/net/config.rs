@@ -23,7 +23,7 @@ pub enum NetConfig {
 const MAX_LAYERS: usize = 1000;
 
 /// Numbers with the names that an error calls them by.
-type Named<T> = Vec<(&'static str, T)>;
+type NamedSizes<T> = Vec<(&'static str, T)>;
 
 impl NetConfig {
     /// The architecture's name: `distilbert`, `avgnet`, `cnn`, `lstm`.
@@ -121,7 +121,7 @@ impl NetConfig {
     /// [`crate::error::ErrorKind::Invalid`] with the first size that makes no net.
     pub fn check(&self) -> Result<()> {
         let fail = |what: String| Err(Error::invalid(format!("{}: {what}", self.name())));
-        let (mut sizes, rates): (Named<usize>, Named<f64>) = match self {
+        let (mut sizes, rates): (NamedSizes<usize>, NamedSizes<f64>) = match self {
             Self::DistilBert(c) => (
                 vec![
                     ("dim", c.dim),

@@ -10,11 +10,11 @@ use rayon::prelude::*;
 
 use super::parameters::transpose;
 use crate::model::neural::simd::{
-    blocks::{BLOCK, Row},
+    blocks::{BLOCK, FeatureRow},
     dense::BlockTask,
-    math::Function,
+    math::DenseActivation,
     packed::Packed,
-    tile::Start,
+    tile::SumStart,
     vector::{dispatch, n_vectors, vectors, vectors_mut},
 };
 
@@ -44,7 +44,7 @@ pub(super) struct Strongest {
 
 /// Gradients of what the filters read and of themselves.
 #[derive(Debug)]
-pub(super) struct Gradients {
+pub(super) struct ConvolutionGradients {
     /// `[n · length, embedding]`, 0 at padding.
     pub(super) tokens: Vec<f32>,
     /// `[width · embedding, n_filters]` of each width.
@@ -102,10 +102,10 @@ impl Convolution {
         padded[..real * self.embedding].copy_from_slice(&tokens[..real * self.embedding]);
         let features = transpose(&padded, stride, self.embedding);
 
-        let mut windows = vec![Row::ZERO; widest * self.embedding];
-        let mut out = vec![Row::ZERO; self.n_filters];
-        let mut best = vec![Row([f32::NEG_INFINITY; BLOCK]); self.n_features()];
-        let mut best_block = vec![Row::ZERO; self.n_features()];
+        let mut windows = vec![FeatureRow::ZERO; widest * self.embedding];
+        let mut out = vec![FeatureRow::ZERO; self.n_filters];
+        let mut best = vec![FeatureRow([f32::NEG_INFINITY; BLOCK]); self.n_features()];
+        let mut best_block = vec![FeatureRow::ZERO; self.n_features()];
         for (block_idx, start) in (0..most).step_by(BLOCK).enumerate() {
             let rows = (0..widest).flat_map(|offset| features[start + offset..].chunks(stride));
             for (window, values) in windows.iter_mut().zip(rows) {
@@ -120,7 +120,7 @@ impl Convolution {
                 }
                 let x = &windows[..width * self.embedding];
                 let mut tasks = [BlockTask { x, out: &mut out, n_tokens: n_here }];
-                packed.apply_here(arch, &mut tasks, Start::Bias, Function::Identity);
+                packed.apply_here(arch, &mut tasks, SumStart::Bias, DenseActivation::Identity);
                 for row in &mut out {
                     row.0[n_here..].fill(f32::NEG_INFINITY);
                 }
@@ -153,7 +153,7 @@ impl Convolution {
         tokens: &[f32],
         starts: &[u32],
         gradient: &[f32],
-    ) -> Gradients {
+    ) -> ConvolutionGradients {
         let (columns, n_features) = (self.columns(weights), self.n_features());
         let n_values = self.length * self.embedding;
         let mut token_gradients = vec![0.0; tokens.len()];
@@ -180,7 +180,7 @@ impl Convolution {
             });
             transpose(&sums, self.n_filters, n_in)
         });
-        Gradients { weights: weight_gradients.collect(), tokens: token_gradients }
+        ConvolutionGradients { weights: weight_gradients.collect(), tokens: token_gradients }
     }
 
     fn n_features(&self) -> usize {
@@ -214,11 +214,11 @@ fn add_scaled(sum: &mut [f32], values: &[f32], factor: f32) {
 
 /// Keeps the larger of two values in every lane, and which block it came from.
 struct Maximum<'a> {
-    values: &'a [Row],
+    values: &'a [FeatureRow],
     block_idx: usize,
-    best: &'a mut [Row],
+    best: &'a mut [FeatureRow],
     /// Whole numbers, which `f32` holds exactly up to 16 million.
-    best_block: &'a mut [Row],
+    best_block: &'a mut [FeatureRow],
 }
 
 impl WithSimd for Maximum<'_> {

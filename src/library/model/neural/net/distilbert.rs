@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Batch,
-    parameters::{Init, Key, Specs, Tensor},
+    parameters::{DeviceTensor, Initializer, Key, Specs},
     pass::Pass,
 };
 
@@ -67,13 +67,13 @@ pub(crate) struct DistilBert {
     words: Key,
     positions: Key,
     norm: [Key; 2],
-    layers: Vec<Layer>,
+    layers: Vec<TransformerLayer>,
     pre_classifier: [Key; 2],
     classifier: [Key; 2],
 }
 
 #[derive(Debug, Clone)]
-struct Layer {
+struct TransformerLayer {
     query: [Key; 2],
     key: [Key; 2],
     value: [Key; 2],
@@ -87,7 +87,7 @@ struct Layer {
 impl DistilBert {
     pub(crate) fn new(config: &DistilBertConfig, specs: &mut Specs) -> Self {
         let DistilBertConfig { dim, hidden_dim, .. } = *config;
-        let init = Init::Normal(config.initializer_range as f32);
+        let init = Initializer::Normal(config.initializer_range as f32);
         let embeddings = "distilbert.embeddings";
         let table = |specs: &mut Specs, name: &str, rows: usize| {
             specs.table(format!("{embeddings}.{name}.weight"), [rows, dim], init)
@@ -96,14 +96,14 @@ impl DistilBert {
         let positions = table(specs, "position_embeddings", config.max_position_embeddings);
         let norm_of = |specs: &mut Specs, name: String| {
             [
-                specs.vector(format!("{name}.weight"), dim, Init::Constant(1.0)),
-                specs.vector(format!("{name}.bias"), dim, Init::Constant(0.0)),
+                specs.vector(format!("{name}.weight"), dim, Initializer::Constant(1.0)),
+                specs.vector(format!("{name}.bias"), dim, Initializer::Constant(0.0)),
             ]
         };
         let linear_of = |specs: &mut Specs, name: String, input: usize, out: usize| {
             [
                 specs.weight(format!("{name}.weight"), [out, input], init),
-                specs.vector(format!("{name}.bias"), out, Init::Constant(0.0)),
+                specs.vector(format!("{name}.bias"), out, Initializer::Constant(0.0)),
             ]
         };
         let norm = norm_of(specs, format!("{embeddings}.LayerNorm"));
@@ -111,7 +111,7 @@ impl DistilBert {
             let path = format!("distilbert.transformer.layer.{layer_idx}");
             let mut attend =
                 |name: &str| linear_of(specs, format!("{path}.attention.{name}"), dim, dim);
-            Layer {
+            TransformerLayer {
                 query: attend("q_lin"),
                 key: attend("k_lin"),
                 value: attend("v_lin"),
@@ -135,7 +135,7 @@ impl DistilBert {
         config: &DistilBertConfig,
         pass: &mut Pass<'_>,
         batch: &Batch,
-    ) -> Tensor<2> {
+    ) -> DeviceTensor<2> {
         let [n, length, dim] = [batch.n(), batch.length(), config.dim];
         let words = pass.embed(self.words, batch.ids().iter().copied());
         let positions = pass.embed(self.positions, 0..length as u32);
@@ -162,11 +162,11 @@ impl DistilBert {
     }
 }
 
-fn linear(pass: &Pass<'_>, x: Tensor<2>, [weight, bias]: [Key; 2]) -> Tensor<2> {
+fn linear(pass: &Pass<'_>, x: DeviceTensor<2>, [weight, bias]: [Key; 2]) -> DeviceTensor<2> {
     pass.linear(x, weight, bias)
 }
 
-fn norm(pass: &Pass<'_>, x: Tensor<2>, [weight, bias]: [Key; 2]) -> Tensor<2> {
+fn norm(pass: &Pass<'_>, x: DeviceTensor<2>, [weight, bias]: [Key; 2]) -> DeviceTensor<2> {
     pass.layer_norm(x, weight, bias, EPSILON)
 }
 
@@ -178,11 +178,11 @@ fn norm(pass: &Pass<'_>, x: Tensor<2>, [weight, bias]: [Key; 2]) -> Tensor<2> {
 fn attend(
     config: &DistilBertConfig,
     pass: &mut Pass<'_>,
-    layer: &Layer,
-    tokens: Tensor<2>,
-    excluded: Option<&Tensor<4>>,
+    layer: &TransformerLayer,
+    tokens: DeviceTensor<2>,
+    excluded: Option<&DeviceTensor<4>>,
     batch: &Batch,
-) -> Tensor<2> {
+) -> DeviceTensor<2> {
     let [n, length, n_heads] = [batch.n(), batch.length(), config.n_heads];
     let head_dim = config.dim / n_heads;
     let heads = |keys: [Key; 2]| {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Batch,
     avgnet::dense,
-    parameters::{Init, Key, Specs, Tensor, host, matrix},
+    parameters::{DeviceTensor, Initializer, Key, Specs, host, matrix},
     pass::Pass,
     recurrence::Recurrence,
 };
@@ -50,12 +50,12 @@ impl Default for LstmConfig {
 #[derive(Debug, Clone)]
 pub(crate) struct Lstm {
     embedding: Key,
-    layers: Vec<[Direction; 2]>,
+    layers: Vec<[LstmDirection; 2]>,
     dense: [Key; 2],
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Direction {
+struct LstmDirection {
     input: Key,
     hidden: Key,
     input_bias: Key,
@@ -67,15 +67,15 @@ impl Lstm {
         let embedding = specs.table(
             "embedding.weight".into(),
             [config.vocab_size, config.embedding_dim],
-            Init::Normal(0.1),
+            Initializer::Normal(0.1),
         );
         let [hidden, gates] = [config.hidden_dim, 4 * config.hidden_dim];
-        let bound = Init::Uniform(1.0 / (hidden as f32).sqrt());
+        let bound = Initializer::Uniform(1.0 / (hidden as f32).sqrt());
         let layers = (0..config.n_layers).map(|layer_idx| {
             let width = if layer_idx == 0 { config.embedding_dim } else { 2 * hidden };
             ["", "_reverse"].map(|suffix| {
                 let name = |part: &str| format!("lstm.{part}_l{layer_idx}{suffix}");
-                Direction {
+                LstmDirection {
                     input: specs.weight(name("weight_ih"), [gates, width], bound),
                     hidden: specs.weight(name("weight_hh"), [gates, hidden], bound),
                     input_bias: specs.vector(name("bias_ih"), gates, bound),
@@ -94,7 +94,7 @@ impl Lstm {
         config: &LstmConfig,
         pass: &mut Pass<'_>,
         batch: &Batch,
-    ) -> Tensor<2> {
+    ) -> DeviceTensor<2> {
         let [n, length] = [batch.n(), batch.length()];
         let mut tokens = pass.embed(self.embedding, batch.ids().iter().copied());
         tokens = pass.dropout(tokens, config.dropout);
@@ -107,12 +107,12 @@ impl Lstm {
                 let last = pass.indices(last.collect());
                 let first = pass.indices((0..n).map(|text| (text * length) as i32).collect());
                 let state =
-                    Tensor::cat(vec![forward.select(0, last), backward.select(0, first)], 1);
+                    DeviceTensor::cat(vec![forward.select(0, last), backward.select(0, first)], 1);
                 let state = pass.dropout(state, config.dropout);
                 let [weight, bias] = self.dense;
                 return pass.linear(state, weight, bias);
             }
-            tokens = pass.dropout(Tensor::cat(vec![forward, backward], 1), config.dropout);
+            tokens = pass.dropout(DeviceTensor::cat(vec![forward, backward], 1), config.dropout);
         }
         unreachable!("a net has at least one layer: checked with its configuration")
     }
@@ -124,11 +124,11 @@ impl Lstm {
 /// `tokens`: `[n · length, width]`, text after text, to `[n · length, hidden]` each.
 fn states(
     pass: &mut Pass<'_>,
-    directions: &[Direction; 2],
-    tokens: Tensor<2>,
+    directions: &[LstmDirection; 2],
+    tokens: DeviceTensor<2>,
     batch: &Batch,
     hidden: usize,
-) -> [Tensor<2>; 2] {
+) -> [DeviceTensor<2>; 2] {
     let projected = directions.each_ref().map(|direction| {
         let bias = pass.value(direction.input_bias) + pass.value(direction.hidden_bias);
         pass.product(tokens.clone(), pass.value(direction.input)) + bias
@@ -152,8 +152,8 @@ fn states_at_once(
     pass: &mut Pass<'_>,
     recurrences: [Recurrence; 2],
     keys: [Key; 2],
-    projected: [Tensor<2>; 2],
-) -> [Tensor<2>; 2] {
+    projected: [DeviceTensor<2>; 2],
+) -> [DeviceTensor<2>; 2] {
     let hidden = recurrences[0].hidden;
     let n_rows = projected[0].dims()[0];
     let weights = keys.map(|key| pass.peek(&pass.value(key)));
@@ -168,7 +168,7 @@ fn states_at_once(
     }
     let before = [recurrences[0].before(&ahead), recurrences[1].before(&behind)];
     let outputs = [ahead, behind].map(|states| tensor(states, hidden));
-    let backward = move |gradients: Vec<Tensor<2>>| {
+    let backward = move |gradients: Vec<DeviceTensor<2>>| {
         let gradients: Vec<Vec<f32>> = gradients.into_iter().map(host).collect();
         let run = |side: usize, trace| {
             recurrences[side].backward(&weights[side], trace, &gradients[side])
@@ -191,8 +191,8 @@ fn states_by_steps(
     pass: &Pass<'_>,
     recurrences: &[Recurrence; 2],
     weights: [Key; 2],
-    projected: [Tensor<2>; 2],
-) -> [Tensor<2>; 2] {
+    projected: [DeviceTensor<2>; 2],
+) -> [DeviceTensor<2>; 2] {
     let Recurrence { lengths, length, hidden, .. } = &recurrences[0];
     let ([length, hidden], n) = ([*length, *hidden], lengths.len());
     let gates = 4 * hidden;
@@ -205,11 +205,11 @@ fn states_by_steps(
         projected.select(0, pass.indices(order.collect())).reshape([length, 1, n, gates])
     });
     let mut steps = Vec::with_capacity(length);
-    halve(Tensor::cat(sides.collect(), 1), length, &mut steps);
-    let weight = Tensor::stack::<3>(weights.map(|key| pass.value(key)).into(), 0);
+    halve(DeviceTensor::cat(sides.collect(), 1), length, &mut steps);
+    let weight = DeviceTensor::stack::<3>(weights.map(|key| pass.value(key)).into(), 0);
 
     let mut states = Vec::with_capacity(length);
-    let mut previous: Option<(Tensor<3>, Tensor<3>)> = None;
+    let mut previous: Option<(DeviceTensor<3>, DeviceTensor<3>)> = None;
     for projected in steps {
         let projected = projected.reshape([2, n, gates]);
         let (gates, cell) = match previous {
@@ -228,7 +228,7 @@ fn states_by_steps(
         previous = Some((state, cell));
     }
     // [length, 2, n, hidden], then each direction's rows, text after text.
-    let states = Tensor::stack::<4>(states, 0);
+    let states = DeviceTensor::stack::<4>(states, 0);
     [0, 1].map(|side| {
         let recurrence = &recurrences[side];
         let order = recurrence.lengths.iter().enumerate().flat_map(|(b, real)| {
@@ -242,7 +242,7 @@ fn states_by_steps(
 
 /// Cuts `steps` along its first dimension by halving: the gradient of one cut fills a tensor of the
 /// size of what was cut, so cutting one by one would cost the square of the length.
-fn halve(steps: Tensor<4>, length: usize, out: &mut Vec<Tensor<4>>) {
+fn halve(steps: DeviceTensor<4>, length: usize, out: &mut Vec<DeviceTensor<4>>) {
     if length == 1 {
         out.push(steps);
         return;

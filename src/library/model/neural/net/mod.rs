@@ -14,7 +14,7 @@ mod recurrence;
 
 pub use avgnet::AvgNetConfig;
 pub(crate) use batch::mix;
-pub use batch::{Batch, Example, epoch_order};
+pub use batch::{Batch, EncodedExample, epoch_order};
 pub use cnn::CnnConfig;
 pub use config::NetConfig;
 pub use distilbert::DistilBertConfig;
@@ -25,7 +25,7 @@ use rayon::prelude::*;
 
 use self::{
     batch::by_length,
-    parameters::{Specs, Tensor, Values, host},
+    parameters::{DeviceTensor, ParameterValues, Specs, host},
     pass::Pass,
 };
 use super::{device::Resolved, tensors::Tensors};
@@ -40,7 +40,7 @@ pub struct Net {
     config: NetConfig,
     architecture: Architecture,
     specs: Specs,
-    values: Values,
+    values: ParameterValues,
     device: Resolved,
     /// Of the products when predicting.
     precision: Precision,
@@ -89,7 +89,7 @@ impl Net {
     fn with_values(
         config: NetConfig,
         device: &Resolved,
-        values: impl FnOnce(&Specs) -> Result<Values>,
+        values: impl FnOnce(&Specs) -> Result<ParameterValues>,
     ) -> Result<Self> {
         config.check()?;
         let (architecture, specs) = Architecture::new(&config);
@@ -191,7 +191,7 @@ impl Net {
 
     /// # Shapes
     /// `[n, n_classes]`.
-    pub(crate) fn logits(&self, pass: &mut Pass<'_>, batch: &Batch) -> Tensor<2> {
+    pub(crate) fn logits(&self, pass: &mut Pass<'_>, batch: &Batch) -> DeviceTensor<2> {
         match (&self.architecture, &self.config) {
             (Architecture::DistilBert(net), NetConfig::DistilBert(config)) => {
                 net.forward(config, pass, batch)
@@ -229,11 +229,11 @@ impl Net {
         &self.specs
     }
 
-    pub(crate) fn values(&self) -> &Values {
+    pub(crate) fn values(&self) -> &ParameterValues {
         &self.values
     }
 
-    pub(crate) fn values_mut(&mut self) -> &mut Values {
+    pub(crate) fn values_mut(&mut self) -> &mut ParameterValues {
         &mut self.values
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A tensor on a device that is chosen at run time.
-pub(crate) type Tensor<const D: usize> = BurnTensor<Dispatch, D>;
+pub(crate) type DeviceTensor<const D: usize> = BurnTensor<Dispatch, D>;
 
 /// The relation of a parameter's matrix to PyTorch's tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) enum Layout {
 
 /// The first values of a new parameter.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Init {
+pub(crate) enum Initializer {
     /// One number everywhere.
     Constant(f32),
     /// Normal with mean 0 and this standard deviation.
@@ -53,16 +53,16 @@ impl Key {
     }
 }
 
-/// Name, shape and layout of a parameter; the values lie in [`Values`].
+/// Name, shape and layout of a parameter; the values lie in [`ParameterValues`].
 #[derive(Debug, Clone)]
-pub(crate) struct Spec {
+pub(crate) struct ParameterSpec {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
     pub(crate) layout: Layout,
-    init: Init,
+    init: Initializer,
 }
 
-impl Spec {
+impl ParameterSpec {
     /// The matrix inside, `[rows, columns]`.
     pub(crate) fn dims(&self) -> [usize; 2] {
         match (self.layout, self.shape.as_slice()) {
@@ -118,11 +118,11 @@ impl Spec {
     fn initial(&self, random: &mut Random) -> Vec<f32> {
         let n_values = self.n_values();
         match self.init {
-            Init::Constant(value) => vec![value; n_values],
-            Init::Uniform(bound) => {
+            Initializer::Constant(value) => vec![value; n_values],
+            Initializer::Uniform(bound) => {
                 (0..n_values).map(|_| (2.0 * unit(random) - 1.0) as f32 * bound).collect()
             }
-            Init::Normal(deviation) => (0..n_values)
+            Initializer::Normal(deviation) => (0..n_values)
                 .map(|_| {
                     // Box and Muller (1958); 1 - u keeps the logarithm's argument above 0.
                     let radius = (-2.0 * (1.0 - unit(random)).ln()).sqrt();
@@ -162,56 +162,60 @@ pub(super) fn add_row(table: &mut [f32], id: u32, row: &[f32]) {
 
 /// The list a net's layers put their parameters on.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Specs(Vec<Spec>);
+pub(crate) struct Specs(Vec<ParameterSpec>);
 
 impl Specs {
-    fn add(&mut self, name: String, shape: Vec<usize>, layout: Layout, init: Init) -> Key {
-        self.0.push(Spec { name, shape, layout, init });
+    fn add(&mut self, name: String, shape: Vec<usize>, layout: Layout, init: Initializer) -> Key {
+        self.0.push(ParameterSpec { name, shape, layout, init });
         Key(self.0.len() - 1)
     }
 
     /// A matrix in PyTorch's own order.
-    pub(crate) fn table(&mut self, name: String, shape: [usize; 2], init: Init) -> Key {
+    pub(crate) fn table(&mut self, name: String, shape: [usize; 2], init: Initializer) -> Key {
         self.add(name, shape.to_vec(), Layout::Same, init)
     }
 
     /// A vector.
-    pub(crate) fn vector(&mut self, name: String, n: usize, init: Init) -> Key {
+    pub(crate) fn vector(&mut self, name: String, n: usize, init: Initializer) -> Key {
         self.add(name, vec![n], Layout::Same, init)
     }
 
     /// A weight `[out, in]`.
-    pub(crate) fn weight(&mut self, name: String, shape: [usize; 2], init: Init) -> Key {
+    pub(crate) fn weight(&mut self, name: String, shape: [usize; 2], init: Initializer) -> Key {
         self.add(name, shape.to_vec(), Layout::Transposed, init)
     }
 
     /// A convolution's weight `[out, in, width]`.
-    pub(crate) fn filters(&mut self, name: String, shape: [usize; 3], init: Init) -> Key {
+    pub(crate) fn filters(&mut self, name: String, shape: [usize; 3], init: Initializer) -> Key {
         self.add(name, shape.to_vec(), Layout::Convolution, init)
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Spec> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &ParameterSpec> {
         self.0.iter()
     }
 
     /// All parameters together.
     pub(crate) fn n_values(&self) -> usize {
-        self.0.iter().map(Spec::n_values).sum()
+        self.0.iter().map(ParameterSpec::n_values).sum()
     }
 
     /// New values; `seed` alone decides them, whatever the device.
-    pub(crate) fn initialize(&self, seed: u64, device: &DispatchDevice) -> Values {
+    pub(crate) fn initialize(&self, seed: u64, device: &DispatchDevice) -> ParameterValues {
         let mut random = Random::new(seed);
         let tensors =
             self.0.iter().map(|spec| matrix(spec.initial(&mut random), spec.dims(), device));
-        Values(tensors.collect())
+        ParameterValues(tensors.collect())
     }
 
     /// The values of `tensors`, found by their names.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] with every missing, unused and mis-shaped tensor by name.
-    pub(crate) fn load(&self, tensors: &Tensors, device: &DispatchDevice) -> Result<Values> {
+    pub(crate) fn load(
+        &self,
+        tensors: &Tensors,
+        device: &DispatchDevice,
+    ) -> Result<ParameterValues> {
         let known: BTreeSet<&str> = self.0.iter().map(|spec| spec.name.as_str()).collect();
         let mut faults: Vec<String> = Vec::new();
         for spec in &self.0 {
@@ -239,55 +243,64 @@ impl Specs {
             .0
             .iter()
             .map(|spec| Ok(matrix(spec.inward(&tensors.values(&spec.name)?), spec.dims(), device)));
-        Ok(Values(values.collect::<Result<_>>()?))
+        Ok(ParameterValues(values.collect::<Result<_>>()?))
     }
 
     /// `values` by name, with PyTorch's shapes and order.
-    pub(crate) fn named(&self, values: &Values) -> Tensors {
+    pub(crate) fn named(&self, values: &ParameterValues) -> Tensors {
         let pairs = self.0.iter().zip(&values.0);
         pairs
             .map(|(spec, value)| {
                 let values = spec.outward(host(value.clone()));
-                (spec.name.clone(), tensors::Tensor::new(spec.shape.clone(), values))
+                (spec.name.clone(), tensors::FileTensor::new(spec.shape.clone(), values))
             })
             .collect()
     }
 }
 
 /// A matrix of these values, row-major.
-pub(crate) fn matrix(values: Vec<f32>, dims: [usize; 2], device: &DispatchDevice) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values, dims), device)
+pub(crate) fn matrix(
+    values: Vec<f32>,
+    dims: [usize; 2],
+    device: &DispatchDevice,
+) -> DeviceTensor<2> {
+    DeviceTensor::from_data(TensorData::new(values, dims), device)
 }
 
 /// A tensor's values, brought into f32 and into this machine's memory.
-pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(crate) fn host<const D: usize>(tensor: DeviceTensor<D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().into_vec().expect("the data was converted to f32 just now")
 }
 
 /// One matrix a parameter, in the order of the [`Specs`].
 #[derive(Debug, Clone)]
-pub(crate) struct Values(Vec<Tensor<2>>);
+pub(crate) struct ParameterValues(Vec<DeviceTensor<2>>);
 
-impl Values {
+impl ParameterValues {
     /// Wraps one matrix a parameter.
-    pub(crate) fn new(tensors: Vec<Tensor<2>>) -> Self {
+    pub(crate) fn new(tensors: Vec<DeviceTensor<2>>) -> Self {
         Self(tensors)
     }
 
-    pub(crate) fn get(&self, key: Key) -> Tensor<2> {
+    pub(crate) fn get(&self, key: Key) -> DeviceTensor<2> {
         self.0[key.0].clone()
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Tensor<2>> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &DeviceTensor<2>> {
         self.0.iter()
     }
 
-    pub(crate) fn into_iter(self) -> impl ExactSizeIterator<Item = Tensor<2>> {
+    pub(crate) fn into_iter(self) -> impl ExactSizeIterator<Item = DeviceTensor<2>> {
         self.0.into_iter()
     }
 
     /// The same values as the leaves of a new gradient graph.
     pub(crate) fn leaves(&self) -> Self {
-        Self(self.0.iter().map(|value| Tensor::from_inner(value.clone()).require_grad()).collect())
+        Self(
+            self.0
+                .iter()
+                .map(|value| DeviceTensor::from_inner(value.clone()).require_grad())
+                .collect(),
+        )
     }
 }

@@ -13,7 +13,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::parameters::{Key, Tensor, Values, host};
+use super::parameters::{DeviceTensor, Key, ParameterValues, host};
 use crate::{
     error::{Error, Result},
     random::Random,
@@ -86,7 +86,7 @@ impl FromStr for Precision {
 
 /// The weights and circumstances of one forward pass.
 pub(crate) struct Pass<'a> {
-    values: &'a Values,
+    values: &'a ParameterValues,
     device: &'a DispatchDevice,
     precision: Precision,
     /// True if our own arithmetic takes the steps that it knows.
@@ -101,13 +101,14 @@ pub(crate) type Gradients = <Dispatch as AutodiffBackend>::Gradients;
 /// A step of a training pass that Burn did not record: it has its own derivative. What comes before
 /// and what comes after are two graphs, and the way back passes from one to the other here.
 pub(crate) struct Cut {
-    inputs: Vec<Tensor<2>>,
-    outputs: Vec<Tensor<2>>,
+    inputs: Vec<DeviceTensor<2>>,
+    outputs: Vec<DeviceTensor<2>>,
     backward: Box<Backward>,
 }
 
 /// The gradients of a cut's inputs, and of parameters it used, from those of its outputs.
-type Backward = dyn FnOnce(Vec<Tensor<2>>) -> (Vec<Tensor<2>>, Vec<(Key, Tensor<2>)>);
+type Backward =
+    dyn FnOnce(Vec<DeviceTensor<2>>) -> (Vec<DeviceTensor<2>>, Vec<(Key, DeviceTensor<2>)>);
 
 impl Cut {
     /// The way back through the cut. `recorded` is what the graph behind it gave; returns what to
@@ -116,14 +117,14 @@ impl Cut {
     pub(crate) fn backward(
         self,
         recorded: &mut Gradients,
-    ) -> (Option<Tensor<1>>, Vec<(Key, Tensor<2>)>) {
+    ) -> (Option<DeviceTensor<1>>, Vec<(Key, DeviceTensor<2>)>) {
         let gradients = self.outputs.iter().map(|output| {
             output.grad_remove(recorded).unwrap_or_else(|| output.clone().inner().zeros_like())
         });
         let (gradients, own) = (self.backward)(gradients.collect());
         let sums = self.inputs.into_iter().zip(gradients).map(|(input, gradient)| {
             // The sum of x · g has the gradient g at x.
-            (input * Tensor::from_inner(gradient)).sum()
+            (input * DeviceTensor::from_inner(gradient)).sum()
         });
         (sums.reduce(|sum, part| sum + part), own)
     }
@@ -132,7 +133,7 @@ impl Cut {
 impl<'a> Pass<'a> {
     /// A pass that predicts: no dropout.
     pub(crate) fn predict(
-        values: &'a Values,
+        values: &'a ParameterValues,
         device: &'a DispatchDevice,
         precision: Precision,
     ) -> Self {
@@ -148,7 +149,7 @@ impl<'a> Pass<'a> {
 
     /// A pass that trains; `seed` alone decides what its dropout drops.
     pub(crate) fn train(
-        values: &'a Values,
+        values: &'a ParameterValues,
         device: &'a DispatchDevice,
         precision: Precision,
         seed: u64,
@@ -182,7 +183,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A tensor's values as they are now, apart from any record.
-    pub(crate) fn peek<const D: usize>(&self, tensor: &Tensor<D>) -> Vec<f32> {
+    pub(crate) fn peek<const D: usize>(&self, tensor: &DeviceTensor<D>) -> Vec<f32> {
         host(if self.trains() { tensor.clone().inner() } else { tensor.clone() })
     }
 
@@ -190,12 +191,14 @@ impl<'a> Pass<'a> {
     /// `backward` is their derivative. What follows uses no output of an earlier cut.
     pub(crate) fn cut(
         &mut self,
-        inputs: Vec<Tensor<2>>,
-        outputs: Vec<Tensor<2>>,
+        inputs: Vec<DeviceTensor<2>>,
+        outputs: Vec<DeviceTensor<2>>,
         backward: Box<Backward>,
-    ) -> Vec<Tensor<2>> {
-        let outputs: Vec<Tensor<2>> =
-            outputs.into_iter().map(|output| Tensor::from_inner(output).require_grad()).collect();
+    ) -> Vec<DeviceTensor<2>> {
+        let outputs: Vec<DeviceTensor<2>> = outputs
+            .into_iter()
+            .map(|output| DeviceTensor::from_inner(output).require_grad())
+            .collect();
         self.cuts.push(Cut { inputs, outputs: outputs.clone(), backward });
         outputs
     }
@@ -206,13 +209,17 @@ impl<'a> Pass<'a> {
     }
 
     /// The parameter's matrix, a vector as `[1, n]`.
-    pub(crate) fn value(&self, key: Key) -> Tensor<2> {
+    pub(crate) fn value(&self, key: Key) -> DeviceTensor<2> {
         self.values.get(key)
     }
 
     /// A constant of the pass.
-    pub(crate) fn constant<const D: usize>(&self, values: Vec<f32>, dims: [usize; D]) -> Tensor<D> {
-        Tensor::from_data(TensorData::new(values, dims), self.device)
+    pub(crate) fn constant<const D: usize>(
+        &self,
+        values: Vec<f32>,
+        dims: [usize; D],
+    ) -> DeviceTensor<D> {
+        DeviceTensor::from_data(TensorData::new(values, dims), self.device)
     }
 
     /// Indices.
@@ -225,7 +232,7 @@ impl<'a> Pass<'a> {
     ///
     /// # Shapes
     /// `ids`: `[n]` to `[n, width]`.
-    pub(crate) fn embed(&self, table: Key, ids: impl Iterator<Item = u32>) -> Tensor<2> {
+    pub(crate) fn embed(&self, table: Key, ids: impl Iterator<Item = u32>) -> DeviceTensor<2> {
         // Ids were checked against the table's size, which is far below 2^31.
         let indices = self.indices(ids.map(|id| id as i32).collect());
         self.value(table).select(0, indices)
@@ -245,7 +252,11 @@ impl<'a> Pass<'a> {
     ///
     /// # Shapes
     /// `x`: `[.., n, in]`, `weight`: `[.., in, out]` to `[.., n, out]`.
-    pub(crate) fn product<const D: usize>(&self, x: Tensor<D>, weight: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn product<const D: usize>(
+        &self,
+        x: DeviceTensor<D>,
+        weight: DeviceTensor<D>,
+    ) -> DeviceTensor<D> {
         match self.precision.dtype() {
             None => x.matmul(weight),
             Some(dtype) => x.cast(dtype).matmul(weight.cast(dtype)).cast(DType::F32),
@@ -256,7 +267,7 @@ impl<'a> Pass<'a> {
     ///
     /// # Shapes
     /// `x`: `[n, in]` to `[n, out]`.
-    pub(crate) fn linear(&self, x: Tensor<2>, weight: Key, bias: Key) -> Tensor<2> {
+    pub(crate) fn linear(&self, x: DeviceTensor<2>, weight: Key, bias: Key) -> DeviceTensor<2> {
         self.product(x, self.value(weight)) + self.value(bias)
     }
 
@@ -267,11 +278,11 @@ impl<'a> Pass<'a> {
     /// `x`: `[n, width]`, unchanged.
     pub(crate) fn layer_norm(
         &self,
-        x: Tensor<2>,
+        x: DeviceTensor<2>,
         weight: Key,
         bias: Key,
         epsilon: f64,
-    ) -> Tensor<2> {
+    ) -> DeviceTensor<2> {
         let centered = x.clone() - x.mean_dim(1);
         let variance = (centered.clone() * centered.clone()).mean_dim(1);
         // Not `recip`: on some backends that is the processor's 12-bit estimate.
@@ -280,7 +291,7 @@ impl<'a> Pass<'a> {
     }
 
     /// `x · Φ(x)`, exact (Hendrycks and Gimpel, 2016).
-    pub(crate) fn gelu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn gelu<const D: usize>(&self, x: DeviceTensor<D>) -> DeviceTensor<D> {
         // Elsewhere Burn's derivative of this function is that of its tanh approximation.
         if matches!(self.plain_device(), DispatchDevice::Flex(_)) {
             return activation::gelu(x);
@@ -290,14 +301,18 @@ impl<'a> Pass<'a> {
 
     /// `max(x, 0)`; what is not a number stays so, where Burn's makes 0 of it and a net that
     /// diverged would still give an answer.
-    pub(crate) fn relu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn relu<const D: usize>(&self, x: DeviceTensor<D>) -> DeviceTensor<D> {
         let is_lower = x.clone().lower_equal_elem(0.0);
         x.mask_fill(is_lower, 0.0)
     }
 
     /// Sets each value to 0 with `probability` and scales the rest to keep the mean; nothing when
     /// predicting.
-    pub(crate) fn dropout<const D: usize>(&mut self, x: Tensor<D>, probability: f64) -> Tensor<D> {
+    pub(crate) fn dropout<const D: usize>(
+        &mut self,
+        x: DeviceTensor<D>,
+        probability: f64,
+    ) -> DeviceTensor<D> {
         match &mut self.dropout {
             Some(masks) if probability > 0.0 => {
                 let mask = masks.draw(x.dims(), probability, self.device);
@@ -332,11 +347,12 @@ impl Masks {
         dims: [usize; D],
         probability: f64,
         device: &DispatchDevice,
-    ) -> Tensor<D> {
+    ) -> DeviceTensor<D> {
         let kept = 1.0 / (1.0 - probability);
         match self {
             Self::Device => {
-                Tensor::random(dims, Distribution::Bernoulli(1.0 - probability), device) * kept
+                DeviceTensor::random(dims, Distribution::Bernoulli(1.0 - probability), device)
+                    * kept
             }
             Self::Host(random) => {
                 // 16 bits a draw: the probability is exact to 1 in 65,536.
@@ -350,14 +366,14 @@ impl Masks {
                     }));
                 }
                 mask.truncate(n_values);
-                Tensor::from_data(TensorData::new(mask, dims), device)
+                DeviceTensor::from_data(TensorData::new(mask, dims), device)
             }
         }
     }
 }
 
 /// `x · Φ(x)` in operations that every backend has.
-fn gelu_by_erf<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+fn gelu_by_erf<const D: usize>(x: DeviceTensor<D>) -> DeviceTensor<D> {
     let phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
     x * phi * 0.5
 }
@@ -381,7 +397,8 @@ mod tests {
     fn gelu_is_the_same_in_operations_that_every_backend_has() {
         let values: Vec<f32> = (-60..=60).map(|n| n as f32 / 10.0).collect();
         let n_values = values.len();
-        let x: Tensor<2> = Tensor::from_data(TensorData::new(values, [1, n_values]), cpu().burn());
+        let x: DeviceTensor<2> =
+            DeviceTensor::from_data(TensorData::new(values, [1, n_values]), cpu().burn());
         let (own, by_erf) = (host(activation::gelu(x.clone())), host(gelu_by_erf(x)));
         for (own, by_erf) in own.iter().zip(&by_erf) {
             assert!((own - by_erf).abs() < 2e-6, "{own} and {by_erf}");

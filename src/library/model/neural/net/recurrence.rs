@@ -9,11 +9,11 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::model::neural::simd::{
-    blocks::{BLOCK, Row},
+    blocks::{BLOCK, FeatureRow},
     dense::BlockTask,
-    math::{Function, sigmoid, tanh},
+    math::{DenseActivation, sigmoid, tanh},
     packed::Packed,
-    tile::Start,
+    tile::SumStart,
     vector::{dispatch, mul_add, n_vectors, vectors, vectors_mut},
 };
 
@@ -37,8 +37,8 @@ pub(super) struct Trace(Vec<BlockTrace>);
 
 #[derive(Debug)]
 struct BlockTrace {
-    gates: Vec<Row>,
-    cells: Vec<Row>,
+    gates: Vec<FeatureRow>,
+    cells: Vec<FeatureRow>,
 }
 
 impl Recurrence {
@@ -84,20 +84,20 @@ impl Recurrence {
         let arch = Arch::new();
         let (hidden, n) = (self.hidden, lengths.len());
         let n_kept = if traced { self.length } else { 1 };
-        let mut gates = vec![Row::ZERO; n_kept * 4 * hidden];
-        let mut cells = vec![Row::ZERO; if traced { self.length * hidden } else { 0 }];
-        let mut cell = vec![Row::ZERO; hidden];
-        let mut state = vec![Row::ZERO; hidden];
+        let mut gates = vec![FeatureRow::ZERO; n_kept * 4 * hidden];
+        let mut cells = vec![FeatureRow::ZERO; if traced { self.length * hidden } else { 0 }];
+        let mut cell = vec![FeatureRow::ZERO; hidden];
+        let mut state = vec![FeatureRow::ZERO; hidden];
         for step in 0..self.length {
             let kept = if traced { step } else { 0 };
             let gates = &mut gates[kept * 4 * hidden..][..4 * hidden];
             let row = |text: usize| text * self.length + self.position(lengths[text], step);
             gather(projected, n, row, gates);
             if step > 0 {
-                product(arch, weight, &state, gates, n, Start::Continue);
+                product(arch, weight, &state, gates, n, SumStart::Continue);
             }
             let (cell_rows, state_rows) = (&mut cell, &mut state);
-            dispatch(arch, Step { gates, cell: cell_rows, state: state_rows, n });
+            dispatch(arch, LstmStep { gates, cell: cell_rows, state: state_rows, n });
             if traced {
                 cells[step * hidden..][..hidden].copy_from_slice(&cell);
             }
@@ -138,10 +138,10 @@ impl Recurrence {
     ) {
         let arch = Arch::new();
         let (hidden, n) = (self.hidden, lengths.len());
-        let first = vec![Row::ZERO; hidden];
-        let mut above = vec![Row::ZERO; hidden];
-        let mut state = vec![Row::ZERO; hidden];
-        let mut cell = vec![Row::ZERO; hidden];
+        let first = vec![FeatureRow::ZERO; hidden];
+        let mut above = vec![FeatureRow::ZERO; hidden];
+        let mut state = vec![FeatureRow::ZERO; hidden];
+        let mut cell = vec![FeatureRow::ZERO; hidden];
         for step in (0..self.length).rev() {
             // Behind a text's end nothing was used: its columns stay 0 until its last step.
             let row = |text: usize| text * self.length + self.position(lengths[text], step);
@@ -159,7 +159,7 @@ impl Recurrence {
             );
             scatter(gates, n, row, |text| step < lengths[text] as usize, projected);
             if step > 0 {
-                product(arch, weight, gates, &mut state, n, Start::Bias);
+                product(arch, weight, gates, &mut state, n, SumStart::Bias);
             }
         }
     }
@@ -192,16 +192,23 @@ impl Recurrence {
 }
 
 /// `out = weight · x`, or added to what `out` holds, for the first `n` columns.
-fn product(arch: Arch, weight: &Packed, x: &[Row], out: &mut [Row], n: usize, start: Start) {
+fn product(
+    arch: Arch,
+    weight: &Packed,
+    x: &[FeatureRow],
+    out: &mut [FeatureRow],
+    n: usize,
+    start: SumStart,
+) {
     let mut tasks = [BlockTask { x, out, n_tokens: n }];
-    weight.apply_here(arch, &mut tasks, start, Function::Identity);
+    weight.apply_here(arch, &mut tasks, start, DenseActivation::Identity);
 }
 
 /// Rows that fit the L1 cache together with where they come from.
 const TURNED: usize = 16;
 
 /// Turns one row of `values` a text into one column of `out` a text.
-fn gather(values: &[f32], n: usize, row: impl Fn(usize) -> usize, out: &mut [Row]) {
+fn gather(values: &[f32], n: usize, row: impl Fn(usize) -> usize, out: &mut [FeatureRow]) {
     let width = out.len();
     for (chunk_idx, out) in out.chunks_mut(TURNED).enumerate() {
         for text in 0..n {
@@ -215,7 +222,7 @@ fn gather(values: &[f32], n: usize, row: impl Fn(usize) -> usize, out: &mut [Row
 
 /// Turns each column of `rows` into one row of `out`, for the texts that are `real`.
 fn scatter(
-    rows: &[Row],
+    rows: &[FeatureRow],
     n: usize,
     row: impl Fn(usize) -> usize,
     real: impl Fn(usize) -> bool,
@@ -233,7 +240,7 @@ fn scatter(
 }
 
 /// The four gates of every unit, one after the other.
-fn gates_mut(gates: &mut [Row]) -> [&mut [Row]; 4] {
+fn gates_mut(gates: &mut [FeatureRow]) -> [&mut [FeatureRow]; 4] {
     let hidden = gates.len() / 4;
     let (input, rest) = gates.split_at_mut(hidden);
     let (forget, rest) = rest.split_at_mut(hidden);
@@ -242,17 +249,17 @@ fn gates_mut(gates: &mut [Row]) -> [&mut [Row]; 4] {
 }
 
 /// `c = σ(f) · c + σ(i) · tanh(g)`, `h = σ(o) · tanh(c)`; the gates become what the functions gave.
-struct Step<'a> {
+struct LstmStep<'a> {
     /// `[4 · hidden][BLOCK]`.
-    gates: &'a mut [Row],
+    gates: &'a mut [FeatureRow],
     /// `[hidden][BLOCK]`, the cells before and then after.
-    cell: &'a mut [Row],
+    cell: &'a mut [FeatureRow],
     /// `[hidden][BLOCK]`.
-    state: &'a mut [Row],
+    state: &'a mut [FeatureRow],
     n: usize,
 }
 
-impl WithSimd for Step<'_> {
+impl WithSimd for LstmStep<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -275,19 +282,19 @@ impl WithSimd for Step<'_> {
     }
 }
 
-/// [`Step`]'s derivatives; the gates become their gradients before the functions.
+/// [`LstmStep`]'s derivatives; the gates become their gradients before the functions.
 struct StepBack<'a> {
     /// `[4 · hidden][BLOCK]`.
-    gates: &'a mut [Row],
+    gates: &'a mut [FeatureRow],
     /// `[hidden][BLOCK]`.
-    cell_before: &'a [Row],
+    cell_before: &'a [FeatureRow],
     /// `[hidden][BLOCK]`.
-    cell_after: &'a [Row],
+    cell_after: &'a [FeatureRow],
     /// `[hidden][BLOCK]`: the state's gradient from what was made of it.
-    above: &'a [Row],
+    above: &'a [FeatureRow],
     /// `[hidden][BLOCK]` each: the gradients of state and cell from the step after; the cell's
     /// becomes that for the step before.
-    gradients: [&'a mut [Row]; 2],
+    gradients: [&'a mut [FeatureRow]; 2],
     n: usize,
 }
 

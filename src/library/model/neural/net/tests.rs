@@ -1,7 +1,7 @@
 //! The nets' numbers against PyTorch's, and what no batch may change.
 
 use super::{fixtures::*, *};
-use crate::model::neural::tensors::Tensor;
+use crate::model::neural::tensors::FileTensor;
 
 /// Logits differ from PyTorch's by the order of sums only.
 const TOLERANCE: f32 = 1e-4;
@@ -74,7 +74,7 @@ fn what_is_not_a_number_inside_a_net_reaches_its_logits() {
             let tensor = parameters.get(name).unwrap();
             let mut values = tensor.values().unwrap().to_vec();
             values[0] = f32::NAN;
-            let tensor = Tensor::new(tensor.shape().to_vec(), values);
+            let tensor = FileTensor::new(tensor.shape().to_vec(), values);
             parameters.insert(name, tensor);
             net.set_parameters(&parameters).unwrap();
             let logits = net.forward(&batch(&texts())).unwrap();
@@ -154,8 +154,8 @@ fn every_tensor_that_does_not_fit_is_named() {
     let [config, ..] = tiny_configs(40, 2);
     let mut parameters = Net::new(config.clone(), 1, &device).unwrap().parameters();
     parameters.remove("dense1.bias").unwrap();
-    parameters.insert("embedding.weight", Tensor::new(vec![2, 320], vec![0.0; 640]));
-    parameters.insert("pooler", Tensor::new(vec![1], vec![0.0]));
+    parameters.insert("embedding.weight", FileTensor::new(vec![2, 320], vec![0.0; 640]));
+    parameters.insert("pooler", FileTensor::new(vec![1], vec![0.0]));
     let error = Net::load(config, &parameters, &device).unwrap_err().to_string();
     for part in [
         "dense1.bias is missing",

@@ -8,9 +8,9 @@ pub(crate) const BLOCK: usize = 32;
 /// One feature of the tokens of a block. Aligned so that no register's load crosses a cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub(crate) struct Row(pub(crate) [f32; BLOCK]);
+pub(crate) struct FeatureRow(pub(crate) [f32; BLOCK]);
 
-impl Row {
+impl FeatureRow {
     pub(crate) const ZERO: Self = Self([0.0; BLOCK]);
 }
 
@@ -20,12 +20,12 @@ impl Row {
 pub(crate) struct Blocks {
     n_features: usize,
     n_tokens: usize,
-    rows: Vec<Row>,
+    rows: Vec<FeatureRow>,
 }
 
 impl Blocks {
     pub(crate) fn zeros(n_features: usize, n_tokens: usize) -> Self {
-        let rows = vec![Row::ZERO; n_features * n_tokens.div_ceil(BLOCK)];
+        let rows = vec![FeatureRow::ZERO; n_features * n_tokens.div_ceil(BLOCK)];
         Self { n_features, n_tokens, rows }
     }
 
@@ -47,22 +47,22 @@ impl Blocks {
     }
 
     /// All rows of one block, `[n_features][BLOCK]`.
-    pub(crate) fn block(&self, block_idx: usize) -> &[Row] {
+    pub(crate) fn block(&self, block_idx: usize) -> &[FeatureRow] {
         &self.rows[block_idx * self.n_features..][..self.n_features]
     }
 
     /// All rows of every block.
-    pub(crate) fn blocks_mut(&mut self) -> std::slice::ChunksExactMut<'_, Row> {
+    pub(crate) fn blocks_mut(&mut self) -> std::slice::ChunksExactMut<'_, FeatureRow> {
         self.rows.chunks_exact_mut(self.n_features)
     }
 
     /// The rows of all blocks behind each other.
-    pub(crate) fn all(&self) -> &[Row] {
+    pub(crate) fn all(&self) -> &[FeatureRow] {
         &self.rows
     }
 
     /// The rows of all blocks behind each other, to write.
-    pub(crate) fn all_mut(&mut self) -> &mut [Row] {
+    pub(crate) fn all_mut(&mut self) -> &mut [FeatureRow] {
         &mut self.rows
     }
 

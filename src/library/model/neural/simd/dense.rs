@@ -5,9 +5,9 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    blocks::Row,
-    math::Function,
-    tile::{self, PANEL, Start},
+    blocks::FeatureRow,
+    math::DenseActivation,
+    tile::{self, PANEL, SumStart},
     vector::{dispatch, n_vectors},
 };
 
@@ -26,9 +26,9 @@ pub(crate) struct Weights<'a> {
 /// One block's part of a dense layer.
 pub(crate) struct BlockTask<'a> {
     /// `[inputs.len()][BLOCK]`.
-    pub(crate) x: &'a [Row],
+    pub(crate) x: &'a [FeatureRow],
     /// The features of [`Dense::panels`], `[n_out][BLOCK]`.
-    pub(crate) out: &'a mut [Row],
+    pub(crate) out: &'a mut [FeatureRow],
     pub(crate) n_tokens: usize,
 }
 
@@ -39,8 +39,8 @@ pub(crate) struct Dense<'t, 'w, 'b> {
     pub(crate) panels: Range<usize>,
     /// The inputs that are summed.
     pub(crate) inputs: Range<usize>,
-    pub(crate) start: Start,
-    pub(crate) function: Function,
+    pub(crate) start: SumStart,
+    pub(crate) function: DenseActivation,
     pub(crate) blocks: &'t mut [BlockTask<'b>],
 }
 
@@ -79,7 +79,7 @@ impl WithSimd for Dense<'_, '_, '_> {
                     }
                 }
             }
-            start = Start::Continue;
+            start = SumStart::Continue;
         }
     }
 }

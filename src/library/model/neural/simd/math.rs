@@ -3,21 +3,21 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    blocks::Row,
+    blocks::FeatureRow,
     vector::{dispatch, mul_add, n_vectors, vectors, vectors_mut},
 };
 use crate::model::neural::checkpoint::Activation;
 
 /// The function that a dense layer applies to its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Function {
+pub(crate) enum DenseActivation {
     Identity,
     Gelu,
     GeluTanh,
     Relu,
 }
 
-impl From<Activation> for Function {
+impl From<Activation> for DenseActivation {
     fn from(activation: Activation) -> Self {
         match activation {
             Activation::Gelu => Self::Gelu,
@@ -27,10 +27,10 @@ impl From<Activation> for Function {
     }
 }
 
-impl Function {
+impl DenseActivation {
     /// Applies it to the first `n_vectors` registers of every row.
     #[inline(always)]
-    pub(crate) fn apply<S: Simd>(self, s: S, rows: &mut [Row], n_vectors: usize) {
+    pub(crate) fn apply<S: Simd>(self, s: S, rows: &mut [FeatureRow], n_vectors: usize) {
         match self {
             Self::Identity => {}
             Self::Gelu => map(s, rows, n_vectors, |x| gelu(s, x)),
@@ -41,7 +41,7 @@ impl Function {
 }
 
 #[inline(always)]
-fn map<S: Simd>(s: S, rows: &mut [Row], n_vectors: usize, f: impl Fn(S::f32s) -> S::f32s) {
+fn map<S: Simd>(s: S, rows: &mut [FeatureRow], n_vectors: usize, f: impl Fn(S::f32s) -> S::f32s) {
     for row in rows {
         for vector in &mut vectors_mut(s, row)[..n_vectors] {
             *vector = f(*vector);
@@ -157,7 +157,7 @@ fn exp<S: Simd>(s: S, x: S::f32s) -> S::f32s {
 /// Layer norm of every token of a block over its features:
 /// `(x - mean) / √(variance + eps) · weight + bias`, with the biased variance.
 pub(crate) struct LayerNorm<'a> {
-    pub(crate) rows: &'a mut [Row],
+    pub(crate) rows: &'a mut [FeatureRow],
     pub(crate) n_tokens: usize,
     pub(crate) weight: &'a [f32],
     pub(crate) bias: &'a [f32],
@@ -202,8 +202,12 @@ impl WithSimd for LayerNorm<'_> {
 /// Replaces the scores `[n_keys][BLOCK]` of a block of queries by `e^{score - largest}` and
 /// returns one over each query's sum.
 #[inline(always)]
-pub(crate) fn softmax_weights<S: Simd>(s: S, scores: &mut [Row], n_vectors: usize) -> Row {
-    let mut inverse = Row::ZERO;
+pub(crate) fn softmax_weights<S: Simd>(
+    s: S,
+    scores: &mut [FeatureRow],
+    n_vectors: usize,
+) -> FeatureRow {
+    let mut inverse = FeatureRow::ZERO;
     for vector_idx in 0..n_vectors {
         let mut largest = s.splat_f32s(f32::NEG_INFINITY);
         for row in &*scores {
@@ -225,7 +229,7 @@ mod tests {
     use super::*;
     use crate::model::neural::simd::{archs, blocks::BLOCK};
 
-    struct Apply<'a>(Function, &'a mut [Row]);
+    struct Apply<'a>(DenseActivation, &'a mut [FeatureRow]);
 
     impl WithSimd for Apply<'_> {
         type Output = ();
@@ -250,10 +254,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(function: Function, exact: fn(f64) -> f64) {
+    fn check(function: DenseActivation, exact: fn(f64) -> f64) {
         for arch in archs() {
             for step in -400..400 {
-                let mut row = Row::ZERO;
+                let mut row = FeatureRow::ZERO;
                 for (lane, value) in row.0.iter_mut().enumerate() {
                     *value = (step * BLOCK as i32 + lane as i32) as f32 * 1e-3;
                 }
@@ -275,13 +279,13 @@ mod tests {
 
     #[test]
     fn gelu_is_the_exact_one_to_f32_accuracy() {
-        check(Function::Gelu, |x| x * (1.0 + erf(x / std::f64::consts::SQRT_2)) / 2.0);
+        check(DenseActivation::Gelu, |x| x * (1.0 + erf(x / std::f64::consts::SQRT_2)) / 2.0);
     }
 
     #[test]
     fn the_other_activations_are_theirs_to_f32_accuracy() {
-        check(Function::Relu, |x| x.max(0.0));
-        check(Function::GeluTanh, |x| {
+        check(DenseActivation::Relu, |x| x.max(0.0));
+        check(DenseActivation::GeluTanh, |x| {
             let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
             x * (1.0 + u.tanh()) / 2.0
         });
@@ -290,9 +294,13 @@ mod tests {
     #[test]
     fn what_is_not_a_number_stays_so() {
         for arch in archs() {
-            for function in [Function::Identity, Function::Gelu, Function::GeluTanh, Function::Relu]
-            {
-                let mut rows = [Row([f32::NAN; BLOCK])];
+            for function in [
+                DenseActivation::Identity,
+                DenseActivation::Gelu,
+                DenseActivation::GeluTanh,
+                DenseActivation::Relu,
+            ] {
+                let mut rows = [FeatureRow([f32::NAN; BLOCK])];
                 dispatch(arch, Apply(function, &mut rows));
                 assert!(rows[0].0.iter().all(|x| x.is_nan()), "{arch:?} {function:?}");
             }
@@ -301,17 +309,18 @@ mod tests {
 
     #[test]
     fn softmax_weights_of_far_apart_scores_are_finite() {
-        struct Softmax<'a>(&'a mut [Row]);
+        struct Softmax<'a>(&'a mut [FeatureRow]);
         impl WithSimd for Softmax<'_> {
-            type Output = Row;
+            type Output = FeatureRow;
 
             #[inline(always)]
-            fn with_simd<S: Simd>(self, s: S) -> Row {
+            fn with_simd<S: Simd>(self, s: S) -> FeatureRow {
                 softmax_weights(s, self.0, BLOCK / S::F32_LANES)
             }
         }
         for arch in archs() {
-            let mut scores = [Row([-1e30; BLOCK]), Row([3.0; BLOCK]), Row([2.0; BLOCK])];
+            let mut scores =
+                [FeatureRow([-1e30; BLOCK]), FeatureRow([3.0; BLOCK]), FeatureRow([2.0; BLOCK])];
             let inverse = dispatch(arch, Softmax(&mut scores));
             let e = (-1.0_f32).exp();
             assert!(scores[0].0[5] < 1e-37 && scores[1].0[5] == 1.0);

@@ -4,10 +4,10 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::{
-    blocks::{Blocks, Row},
+    blocks::{Blocks, FeatureRow},
     dense::{BlockTask, Dense, Weights},
-    math::Function,
-    tile::{PANEL, Start},
+    math::DenseActivation,
+    tile::{PANEL, SumStart},
 };
 use crate::{error::Result, model::neural::tensors::Tensors};
 
@@ -72,9 +72,9 @@ impl Packed {
     }
 
     /// The layer's result for all tokens.
-    pub(crate) fn apply(&self, arch: Arch, x: &Blocks, function: Function) -> Blocks {
+    pub(crate) fn apply(&self, arch: Arch, x: &Blocks, function: DenseActivation) -> Blocks {
         let mut out = Blocks::zeros(self.n_out, x.n_tokens());
-        self.apply_into(arch, x, &mut out, Start::Bias, function);
+        self.apply_into(arch, x, &mut out, SumStart::Bias, function);
         out
     }
 
@@ -85,8 +85,8 @@ impl Packed {
         arch: Arch,
         x: &Blocks,
         out: &mut Blocks,
-        start: Start,
-        function: Function,
+        start: SumStart,
+        function: DenseActivation,
     ) {
         // A few parts a thread, so that one that is held up can hand work on; an even number of
         // panels, because the product takes two at a time.
@@ -113,8 +113,8 @@ impl Packed {
         &self,
         arch: Arch,
         blocks: &mut [BlockTask<'_>],
-        start: Start,
-        function: Function,
+        start: SumStart,
+        function: DenseActivation,
     ) {
         let (panels, inputs) = (0..self.n_panels(), 0..self.n_in);
         Dense { weights: self.weights(), panels, inputs, start, function, blocks }.run(arch);
@@ -123,9 +123,9 @@ impl Packed {
 
 /// The tasks of some blocks, each `n_in` rows of `x` and `n_out` rows of `out`.
 pub(crate) fn block_tasks<'a>(
-    x: &'a [Row],
+    x: &'a [FeatureRow],
     n_in: usize,
-    out: &'a mut [Row],
+    out: &'a mut [FeatureRow],
     n_out: usize,
     n_tokens: &'a [usize],
 ) -> Vec<BlockTask<'a>> {

@@ -5,7 +5,7 @@ use std::array::from_fn;
 use pulp::Simd;
 
 use super::{
-    blocks::{BLOCK, Row},
+    blocks::{BLOCK, FeatureRow},
     vector::{mul_add, vectors, vectors_mut},
 };
 
@@ -15,7 +15,7 @@ pub(crate) const PANEL: usize = 12;
 
 /// The beginning of a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
+pub(crate) enum SumStart {
     /// The bias.
     Bias,
     /// The bias and what the output holds: a residual connection.
@@ -34,10 +34,10 @@ pub(crate) fn panels<S: Simd>(
     s: S,
     weights: [&[[f32; PANEL]]; 2],
     bias: &[[f32; PANEL]],
-    x: &[Row],
-    out: &mut [Row],
+    x: &[FeatureRow],
+    out: &mut [FeatureRow],
     n_vectors: usize,
-    start: Start,
+    start: SumStart,
 ) {
     // 24 sums at a time hide the latency of the additions; 16 registers have room for 12.
     let many_registers = S::REGISTER_COUNT >= 32;
@@ -56,10 +56,10 @@ fn panel<S: Simd>(
     s: S,
     weights: &[[f32; PANEL]],
     bias: &[[f32; PANEL]],
-    x: &[Row],
-    out: &mut [Row],
+    x: &[FeatureRow],
+    out: &mut [FeatureRow],
     n_vectors: usize,
-    start: Start,
+    start: SumStart,
 ) {
     let mut vector_idx = 0;
     while vector_idx + 2 <= n_vectors {
@@ -85,10 +85,10 @@ fn tile<S: Simd, const N_PANELS: usize, const N_OUT: usize, const N_VECTORS: usi
     weights: [&[[f32; PANEL]]; N_PANELS],
     first: usize,
     bias: &[[f32; PANEL]],
-    x: &[Row],
-    out: &mut [Row],
+    x: &[FeatureRow],
+    out: &mut [FeatureRow],
     vector_idx: usize,
-    start: Start,
+    start: SumStart,
 ) {
     let mut sums = [[[s.splat_f32s(0.0); N_VECTORS]; N_OUT]; N_PANELS];
     for (panel_idx, sums) in sums.iter_mut().enumerate() {
@@ -98,9 +98,9 @@ fn tile<S: Simd, const N_PANELS: usize, const N_OUT: usize, const N_VECTORS: usi
             let held = &vectors(s, row)[vector_idx..vector_idx + N_VECTORS];
             for (sum, held) in sums.iter_mut().zip(held) {
                 *sum = match start {
-                    Start::Bias => bias,
-                    Start::Residual => s.add_f32s(*held, bias),
-                    Start::Continue => *held,
+                    SumStart::Bias => bias,
+                    SumStart::Residual => s.add_f32s(*held, bias),
+                    SumStart::Continue => *held,
                 };
             }
         }
@@ -120,7 +120,7 @@ fn accumulate<S: Simd, const N_PANELS: usize, const N_OUT: usize, const N_VECTOR
     s: S,
     weights: [&[[f32; PANEL]]; N_PANELS],
     first: usize,
-    x: &[Row],
+    x: &[FeatureRow],
     vector_idx: usize,
     mut sums: [[[S::f32s; N_VECTORS]; N_OUT]; N_PANELS],
 ) -> [[[S::f32s; N_VECTORS]; N_OUT]; N_PANELS] {

@@ -4,7 +4,7 @@ use std::any::TypeId;
 
 use pulp::{Arch, Scalar128b, Simd, WithSimd};
 
-use super::blocks::Row;
+use super::blocks::FeatureRow;
 
 /// Runs `op` compiled for `arch`: AVX-512, AVX2 with FMA, Neon, or four lanes of plain arithmetic.
 pub(crate) fn dispatch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output {
@@ -27,13 +27,13 @@ pub(crate) fn mul_add<S: Simd>(s: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f
 
 /// A row as vector registers.
 #[inline(always)]
-pub(crate) fn vectors<S: Simd>(_: S, row: &Row) -> &[S::f32s] {
+pub(crate) fn vectors<S: Simd>(_: S, row: &FeatureRow) -> &[S::f32s] {
     S::as_simd_f32s(&row.0).0
 }
 
 /// A row as vector registers, to write.
 #[inline(always)]
-pub(crate) fn vectors_mut<S: Simd>(_: S, row: &mut Row) -> &mut [S::f32s] {
+pub(crate) fn vectors_mut<S: Simd>(_: S, row: &mut FeatureRow) -> &mut [S::f32s] {
     S::as_mut_simd_f32s(&mut row.0).0
 }
 

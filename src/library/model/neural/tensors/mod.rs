@@ -19,17 +19,17 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Tensors by name.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Tensors(BTreeMap<String, Tensor>);
+pub struct Tensors(BTreeMap<String, FileTensor>);
 
 /// One tensor: its shape, and where its numbers are.
 #[derive(Clone)]
-pub struct Tensor {
+pub struct FileTensor {
     shape: Vec<usize>,
-    data: Data,
+    data: TensorData,
 }
 
 #[derive(Clone)]
-enum Data {
+enum TensorData {
     Mapped {
         file: Arc<MappedFile>,
         range: Range<usize>,
@@ -42,11 +42,11 @@ enum Data {
 
 /// A tensor's numbers, row-major: a view of the mapped file where that is possible.
 #[derive(Clone)]
-pub struct Values(Source);
+pub struct TensorValues(TensorSource);
 
 #[derive(Clone)]
-enum Source {
-    /// The range is aligned for `f32`: checked by [`Tensor::values`].
+enum TensorSource {
+    /// The range is aligned for `f32`: checked by [`FileTensor::values`].
     Mapped(Arc<MappedFile>, Range<usize>),
     Owned(Arc<Vec<f32>>),
 }
@@ -70,12 +70,12 @@ impl Tensors {
         let start = file.bytes().as_ptr().addr();
         let tensors = parsed.iter().map(|(name, view)| {
             let offset = view.data().as_ptr().addr() - start;
-            let data = Data::Mapped {
+            let data = TensorData::Mapped {
                 file: Arc::clone(&file),
                 range: offset..offset + view.data().len(),
                 dtype: view.dtype(),
             };
-            (name.to_owned(), Tensor { shape: view.shape().to_vec(), data })
+            (name.to_owned(), FileTensor { shape: view.shape().to_vec(), data })
         });
         Ok(Self(tensors.collect()))
     }
@@ -84,33 +84,33 @@ impl Tensors {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] with the name.
-    pub fn get(&self, name: &str) -> Result<&Tensor> {
+    pub fn get(&self, name: &str) -> Result<&FileTensor> {
         self.0
             .get(name)
             .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no tensor {name:?}")))
     }
 
-    /// The numbers of `name`: [`Tensors::get`] and [`Tensor::values`] in one, with the name in
+    /// The numbers of `name`: [`Tensors::get`] and [`FileTensor::values`] in one, with the name in
     /// the error.
     ///
     /// # Errors
     /// When there is no such tensor, or its number type cannot be read.
-    pub fn values(&self, name: &str) -> Result<Values> {
+    pub fn values(&self, name: &str) -> Result<TensorValues> {
         self.get(name)?.values().map_err(|error| error.with_context(format!("tensor {name:?}")))
     }
 
     /// Every tensor, by name.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &FileTensor)> {
         self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// Adds a tensor or replaces the one of that name.
-    pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
+    pub fn insert(&mut self, name: impl Into<String>, tensor: FileTensor) {
         self.0.insert(name.into(), tensor);
     }
 
     /// Takes a tensor out.
-    pub fn remove(&mut self, name: &str) -> Option<Tensor> {
+    pub fn remove(&mut self, name: &str) -> Option<FileTensor> {
         self.0.remove(name)
     }
 
@@ -136,27 +136,27 @@ impl Tensors {
         })
     }
 
-    fn stored(&self) -> Result<Vec<(&str, Stored<'_>)>> {
+    fn stored(&self) -> Result<Vec<(&str, StoredTensor<'_>)>> {
         self.iter()
-            .map(|(name, tensor)| Ok((name, Stored { tensor, values: self.values(name)? })))
+            .map(|(name, tensor)| Ok((name, StoredTensor { tensor, values: self.values(name)? })))
             .collect()
     }
 }
 
 /// A tensor on its way into a file. Once it is there the memory of a mapped one is given back, so
 /// that copying a checkpoint never holds all of it.
-struct Stored<'a> {
-    tensor: &'a Tensor,
-    values: Values,
+struct StoredTensor<'a> {
+    tensor: &'a FileTensor,
+    values: TensorValues,
 }
 
-impl Drop for Stored<'_> {
+impl Drop for StoredTensor<'_> {
     fn drop(&mut self) {
         self.tensor.release();
     }
 }
 
-impl View for Stored<'_> {
+impl View for StoredTensor<'_> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }
@@ -175,28 +175,28 @@ impl View for Stored<'_> {
 }
 
 impl IntoIterator for Tensors {
-    type Item = (String, Tensor);
-    type IntoIter = std::collections::btree_map::IntoIter<String, Tensor>;
+    type Item = (String, FileTensor);
+    type IntoIter = std::collections::btree_map::IntoIter<String, FileTensor>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
 }
 
-impl FromIterator<(String, Tensor)> for Tensors {
-    fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
+impl FromIterator<(String, FileTensor)> for Tensors {
+    fn from_iter<I: IntoIterator<Item = (String, FileTensor)>>(tensors: I) -> Self {
         Self(tensors.into_iter().collect())
     }
 }
 
-impl Tensor {
+impl FileTensor {
     /// A tensor in memory, row-major.
     ///
     /// # Panics
     /// If `shape` does not hold as many numbers as `values`.
     pub fn new(shape: Vec<usize>, values: Vec<f32>) -> Self {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "shape {shape:?}");
-        Self { shape, data: Data::Owned(Arc::new(values)) }
+        Self { shape, data: TensorData::Owned(Arc::new(values)) }
     }
 
     /// A tensor whose numbers, of type `dtype`, are the bytes `range` of `file`, row-major.
@@ -211,12 +211,12 @@ impl Tensor {
     ) -> Self {
         let n_bits = shape.iter().product::<usize>() * dtype.bitsize();
         assert_eq!(file.bytes()[range.clone()].len() * 8, n_bits, "shape {shape:?}");
-        Self { shape, data: Data::Mapped { file, range, dtype } }
+        Self { shape, data: TensorData::Mapped { file, range, dtype } }
     }
 
     /// A tensor that is known to be there but whose number type cannot be read.
     pub(super) fn unread(shape: Vec<usize>, dtype: String) -> Self {
-        Self { shape, data: Data::Unread(dtype) }
+        Self { shape, data: TensorData::Unread(dtype) }
     }
 
     /// Sizes, outermost first.
@@ -227,18 +227,20 @@ impl Tensor {
     /// The stored number type, such as `F32`.
     pub fn dtype(&self) -> String {
         match &self.data {
-            Data::Mapped { dtype, .. } => format!("{dtype:?}"),
-            Data::Owned(_) => "F32".to_owned(),
-            Data::Unread(dtype) => dtype.clone(),
+            TensorData::Mapped { dtype, .. } => format!("{dtype:?}"),
+            TensorData::Owned(_) => "F32".to_owned(),
+            TensorData::Unread(dtype) => dtype.clone(),
         }
     }
 
-    /// True if [`Tensor::values`] can read it.
+    /// True if [`FileTensor::values`] can read it.
     pub(super) fn is_float(&self) -> bool {
         match &self.data {
-            Data::Mapped { dtype, .. } => matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16),
-            Data::Owned(_) => true,
-            Data::Unread(_) => false,
+            TensorData::Mapped { dtype, .. } => {
+                matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
+            }
+            TensorData::Owned(_) => true,
+            TensorData::Unread(_) => false,
         }
     }
 
@@ -246,7 +248,7 @@ impl Tensor {
     ///
     /// # Errors
     /// Any other number type.
-    pub fn values(&self) -> Result<Values> {
+    pub fn values(&self) -> Result<TensorValues> {
         let wrong_type = || {
             Error::invalid(format!(
                 "the number type is {}: expected F32, F16 or BF16",
@@ -254,14 +256,16 @@ impl Tensor {
             ))
         };
         let (file, range, dtype) = match &self.data {
-            Data::Owned(values) => return Ok(Values(Source::Owned(Arc::clone(values)))),
-            Data::Unread(_) => return Err(wrong_type()),
-            Data::Mapped { file, range, dtype } => (file, range, *dtype),
+            TensorData::Owned(values) => {
+                return Ok(TensorValues(TensorSource::Owned(Arc::clone(values))));
+            }
+            TensorData::Unread(_) => return Err(wrong_type()),
+            TensorData::Mapped { file, range, dtype } => (file, range, *dtype),
         };
         let bytes = &file.bytes()[range.clone()];
         let widened: Vec<f32> = match dtype {
             Dtype::F32 if bytemuck::try_cast_slice::<u8, f32>(bytes).is_ok() => {
-                return Ok(Values(Source::Mapped(Arc::clone(file), range.clone())));
+                return Ok(TensorValues(TensorSource::Mapped(Arc::clone(file), range.clone())));
             }
             // A header of odd length puts the numbers at odd addresses.
             Dtype::F32 => {
@@ -276,43 +280,43 @@ impl Tensor {
             _ => return Err(wrong_type()),
         };
         self.release();
-        Ok(Values(Source::Owned(Arc::new(widened))))
+        Ok(TensorValues(TensorSource::Owned(Arc::new(widened))))
     }
 
     /// Gives the memory of a mapped tensor back to the system until it is read again.
     pub fn release(&self) {
-        if let Data::Mapped { file, range, .. } = &self.data {
+        if let TensorData::Mapped { file, range, .. } = &self.data {
             file.release(range);
         }
     }
 }
 
 /// Equal when shapes and numbers are, wherever they lie. What cannot be read equals nothing.
-impl PartialEq for Tensor {
+impl PartialEq for FileTensor {
     fn eq(&self, other: &Self) -> bool {
         let values = (self.values(), other.values());
         self.shape == other.shape && matches!(values, (Ok(own), Ok(others)) if *own == *others)
     }
 }
 
-impl fmt::Debug for Tensor {
+impl fmt::Debug for FileTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{:?}", self.dtype(), self.shape)
     }
 }
 
-impl Deref for Values {
+impl Deref for TensorValues {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
         match &self.0 {
-            Source::Mapped(file, range) => bytemuck::cast_slice(&file.bytes()[range.clone()]),
-            Source::Owned(values) => values,
+            TensorSource::Mapped(file, range) => bytemuck::cast_slice(&file.bytes()[range.clone()]),
+            TensorSource::Owned(values) => values,
         }
     }
 }
 
-impl fmt::Debug for Values {
+impl fmt::Debug for TensorValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} values", self.len())
     }

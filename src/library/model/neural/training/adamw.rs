@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     model::neural::net::{
         Net,
-        parameters::{Spec, Tensor, Values, host, matrix},
+        parameters::{DeviceTensor, ParameterSpec, ParameterValues, host, matrix},
     },
 };
 
@@ -26,15 +26,15 @@ const CHUNK: usize = 1 << 14;
 /// The moments of every parameter, and how many steps made them.
 pub(super) struct AdamW {
     step: u64,
-    moments: Vec<Moment>,
+    moments: Vec<AdamMoment>,
     weight_decay: f64,
     clip_norm: f64,
 }
 
 #[expect(clippy::large_enum_variant, reason = "one a parameter, whose values are far larger")]
-enum Moment {
+enum AdamMoment {
     Host { mean: Vec<f32>, square: Vec<f32> },
-    Device { mean: Tensor<2>, square: Tensor<2> },
+    Device { mean: DeviceTensor<2>, square: DeviceTensor<2> },
 }
 
 /// The numbers of one step, the same for every value of a parameter.
@@ -49,12 +49,12 @@ struct Factors {
 impl AdamW {
     /// Moments of 0.
     pub(super) fn new(net: &Net, settings: &TrainSettings) -> Self {
-        let zero = |(spec, value): (&Spec, &Tensor<2>)| {
+        let zero = |(spec, value): (&ParameterSpec, &DeviceTensor<2>)| {
             if net.device().is_cpu() {
                 let zeros = vec![0.0; spec.n_values()];
-                Moment::Host { mean: zeros.clone(), square: zeros }
+                AdamMoment::Host { mean: zeros.clone(), square: zeros }
             } else {
-                Moment::Device { mean: value.zeros_like(), square: value.zeros_like() }
+                AdamMoment::Device { mean: value.zeros_like(), square: value.zeros_like() }
             }
         };
         Self {
@@ -70,10 +70,10 @@ impl AdamW {
         self.step = step;
         for ((moment, saved), spec) in self.moments.iter_mut().zip(saved).zip(net.specs().iter()) {
             *moment = if net.device().is_cpu() {
-                Moment::Host { mean: saved.mean.clone(), square: saved.square.clone() }
+                AdamMoment::Host { mean: saved.mean.clone(), square: saved.square.clone() }
             } else {
                 let device = net.device().burn();
-                Moment::Device {
+                AdamMoment::Device {
                     mean: matrix(saved.mean.clone(), spec.dims(), device),
                     square: matrix(saved.square.clone(), spec.dims(), device),
                 }
@@ -83,9 +83,11 @@ impl AdamW {
 
     /// The moments as they are now, in the order of the parameters.
     pub(super) fn save(&self) -> Vec<Moments> {
-        let copy = |moment: &Moment| match moment {
-            Moment::Host { mean, square } => Moments { mean: mean.clone(), square: square.clone() },
-            Moment::Device { mean, square } => {
+        let copy = |moment: &AdamMoment| match moment {
+            AdamMoment::Host { mean, square } => {
+                Moments { mean: mean.clone(), square: square.clone() }
+            }
+            AdamMoment::Device { mean, square } => {
                 Moments { mean: host(mean.clone()), square: host(square.clone()) }
             }
         };
@@ -101,29 +103,30 @@ impl AdamW {
     pub(super) fn step(
         &mut self,
         net: &mut Net,
-        gradients: Vec<Tensor<2>>,
+        gradients: Vec<DeviceTensor<2>>,
         learning_rate: f64,
     ) -> Result<f64> {
         if net.device().is_cpu() {
-            let gradients: Vec<TensorData> = gradients.into_iter().map(Tensor::into_data).collect();
+            let gradients: Vec<TensorData> =
+                gradients.into_iter().map(DeviceTensor::into_data).collect();
             let squares = gradients.iter().map(|gradient| square_sum(floats(gradient)));
             let norm = squares.sum::<f64>().sqrt();
             self.apply(net, norm, learning_rate, |moment, factors, value, idx| {
-                let Moment::Host { mean, square } = moment else {
+                let AdamMoment::Host { mean, square } = moment else {
                     unreachable!("moments are made for the net's device");
                 };
                 let device = value.device();
                 let mut weights = value.into_data();
                 let values = bytemuck::cast_slice_mut(&mut weights.bytes);
                 update(values, mean, square, floats(&gradients[idx]), factors);
-                Tensor::from_data(weights, &device)
+                DeviceTensor::from_data(weights, &device)
             })
         } else {
             let squares = gradients.iter().map(|gradient| gradient.clone().powi_scalar(2).sum());
-            let squares = Tensor::cat(squares.collect::<Vec<Tensor<1>>>(), 0);
+            let squares = DeviceTensor::cat(squares.collect::<Vec<DeviceTensor<1>>>(), 0);
             let norm = f64::from(host(squares.sum())[0]).sqrt();
             self.apply(net, norm, learning_rate, |moment, factors, value, idx| {
-                let Moment::Device { mean, square } = moment else {
+                let AdamMoment::Device { mean, square } = moment else {
                     unreachable!("moments are made for the net's device");
                 };
                 let gradient = gradients[idx].clone() * factors.clip;
@@ -140,7 +143,7 @@ impl AdamW {
         net: &mut Net,
         norm: f64,
         learning_rate: f64,
-        mut update: impl FnMut(&mut Moment, Factors, Tensor<2>, usize) -> Tensor<2>,
+        mut update: impl FnMut(&mut AdamMoment, Factors, DeviceTensor<2>, usize) -> DeviceTensor<2>,
     ) -> Result<f64> {
         if !norm.is_finite() {
             return Err(diverged("norm of the gradients", norm));
@@ -149,8 +152,8 @@ impl AdamW {
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
         // PyTorch's clip_grad_norm_ and its 1e-6.
         let clip = (self.clip_norm / (norm + 1e-6)).min(1.0) as f32;
-        let decays: Vec<bool> = net.specs().iter().map(Spec::decays).collect();
-        let old = std::mem::replace(net.values_mut(), Values::new(Vec::new()));
+        let decays: Vec<bool> = net.specs().iter().map(ParameterSpec::decays).collect();
+        let old = std::mem::replace(net.values_mut(), ParameterValues::new(Vec::new()));
         let updated = old.into_iter().enumerate().map(|(idx, value)| {
             let decay = if decays[idx] { self.weight_decay } else { 0.0 };
             let factors = Factors {
@@ -161,7 +164,7 @@ impl AdamW {
             };
             update(&mut self.moments[idx], factors, value, idx)
         });
-        *net.values_mut() = Values::new(updated.collect());
+        *net.values_mut() = ParameterValues::new(updated.collect());
         Ok(norm)
     }
 }

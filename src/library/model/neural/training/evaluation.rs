@@ -7,7 +7,7 @@ use crate::{
     model::{
         ConfusionMatrix,
         loss::softmax_loss,
-        neural::net::{Example, Net},
+        neural::net::{EncodedExample, Net},
         predicted_label,
     },
     progress::Monitor,
@@ -15,7 +15,7 @@ use crate::{
 
 /// A net's quality on labelled examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
+pub struct LossAndAccuracy {
     /// Mean cross-entropy, in nats.
     pub loss: f64,
     /// Share of examples whose class was predicted.
@@ -30,10 +30,10 @@ pub struct Evaluation {
 /// Examples that the net cannot read, and [`crate::error::ErrorKind::Interrupted`].
 pub fn evaluate(
     net: &Net,
-    examples: &[Example],
+    examples: &[EncodedExample],
     batch_size: usize,
     monitor: &Monitor,
-) -> Result<Evaluation> {
+) -> Result<LossAndAccuracy> {
     let n_classes = net.config().n_classes();
     let texts: Vec<&[u32]> = examples.iter().map(|example| example.ids.as_slice()).collect();
     let logits = net.forward_all(&texts, batch_size, &monitor.interrupt)?;
@@ -50,7 +50,7 @@ pub fn evaluate(
     // Nobody sees this matrix: its classes need no names of their own.
     let classes: Vec<String> = (0..n_classes).map(|class| class.to_string()).collect();
     let confusion = ConfusionMatrix::count(&labels, &predicted, &classes)?;
-    Ok(Evaluation {
+    Ok(LossAndAccuracy {
         loss: loss / examples.len().max(1) as f64,
         accuracy: confusion.accuracy(),
         f1: confusion.headline().f1,

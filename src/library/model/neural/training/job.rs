@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::neural::net::{Example, Net, epoch_order, mix, parameters::Tensor},
+    model::neural::net::{EncodedExample, Net, epoch_order, mix, parameters::DeviceTensor},
     progress::Monitor,
 };
 
@@ -23,13 +23,13 @@ const REPORTS_PER_EPOCH: u64 = 50;
 
 /// A training: its examples and its settings.
 #[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
+pub struct TrainingJob<'a> {
     /// Its settings.
     pub settings: &'a TrainSettings,
     /// The examples that the weights are fitted to.
-    pub train: &'a [Example],
+    pub train: &'a [EncodedExample],
     /// The examples that decide which epoch was best.
-    pub valid: &'a [Example],
+    pub valid: &'a [EncodedExample],
     /// The state in which an earlier run of the same job stopped.
     pub resume: Option<&'a TrainState>,
 }
@@ -52,7 +52,7 @@ pub trait Observer {
 
 /// A finished run.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct TrainingOutcome {
     /// The net with the weights of its best epoch.
     pub net: Net,
     /// The best epoch, counted from 1.
@@ -78,15 +78,15 @@ pub struct Outcome {
 /// [`crate::error::ErrorKind::Interrupted`] when asked to stop, after a checkpoint.
 pub fn train(
     net: Net,
-    job: &Job<'_>,
+    job: &TrainingJob<'_>,
     monitor: &Monitor,
     observer: &mut dyn Observer,
-) -> Result<Outcome> {
+) -> Result<TrainingOutcome> {
     job.check(&net)?;
-    Run::new(net, job)?.finish(monitor, observer)
+    TrainingLoop::new(net, job)?.finish(monitor, observer)
 }
 
-impl Job<'_> {
+impl TrainingJob<'_> {
     fn check(&self, net: &Net) -> Result<()> {
         self.settings.check(net.device())?;
         let config = net.config();
@@ -129,8 +129,8 @@ impl Job<'_> {
     }
 }
 
-struct Run<'a> {
-    job: &'a Job<'a>,
+struct TrainingLoop<'a> {
+    job: &'a TrainingJob<'a>,
     net: Net,
     best: Option<Net>,
     optimizer: AdamW,
@@ -144,8 +144,8 @@ struct Run<'a> {
     steps_per_epoch: u64,
 }
 
-impl<'a> Run<'a> {
-    fn new(mut net: Net, job: &'a Job<'a>) -> Result<Self> {
+impl<'a> TrainingLoop<'a> {
+    fn new(mut net: Net, job: &'a TrainingJob<'a>) -> Result<Self> {
         let settings = job.settings;
         let per_step = settings.batch_size.saturating_mul(settings.accumulation);
         let steps_per_epoch = job.train.len().div_ceil(per_step) as u64;
@@ -190,7 +190,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn finish(mut self, monitor: &Monitor, observer: &mut dyn Observer) -> Result<Outcome> {
+    fn finish(mut self, monitor: &Monitor, observer: &mut dyn Observer) -> Result<TrainingOutcome> {
         while self.position.epoch < self.job.settings.epochs && !self.is_out_of_patience() {
             self.epoch(monitor, observer)?;
         }
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
         let Some((best, net)) = best.zip(self.best) else {
             return Err(Error::invalid("the run has no finished epoch"));
         };
-        Ok(Outcome {
+        Ok(TrainingOutcome {
             net,
             best_epoch: best.epoch,
             best_f1: best.valid.f1,
@@ -311,9 +311,10 @@ impl<'a> Run<'a> {
         let weight = |idx: &usize| self.class_weights[self.labels[*idx]];
         let total_weight = group.iter().flatten().map(weight).sum();
         let mut total = 0.0;
-        let mut sums: Option<Vec<Tensor<2>>> = None;
+        let mut sums: Option<Vec<DeviceTensor<2>>> = None;
         for (batch_idx, members) in group.iter().enumerate() {
-            let batch: Vec<&Example> = members.iter().map(|idx| &self.job.train[*idx]).collect();
+            let batch: Vec<&EncodedExample> =
+                members.iter().map(|idx| &self.job.train[*idx]).collect();
             let objective = Objective {
                 label_smoothing: settings.label_smoothing,
                 class_weights: &self.class_weights,

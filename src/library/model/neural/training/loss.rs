@@ -6,7 +6,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::neural::net::{
         Batch, Net, Precision,
-        parameters::{Tensor, Values, host},
+        parameters::{DeviceTensor, ParameterValues, host},
         pass::{Gradients, Pass},
     },
 };
@@ -43,7 +43,7 @@ pub(super) fn gradients(
     batch: &Batch,
     labels: &[usize],
     objective: Objective<'_>,
-) -> Result<(f64, Vec<Tensor<2>>)> {
+) -> Result<(f64, Vec<DeviceTensor<2>>)> {
     let device = net.device().training();
     let leaves = net.values().leaves();
     let pass = Pass::train(&leaves, &device, objective.precision, objective.seed);
@@ -57,7 +57,7 @@ pub(super) fn gradients_by_operations(
     batch: &Batch,
     labels: &[usize],
     objective: Objective<'_>,
-) -> Result<(f64, Vec<Tensor<2>>)> {
+) -> Result<(f64, Vec<DeviceTensor<2>>)> {
     let device = net.device().training();
     let leaves = net.values().leaves();
     let pass = Pass::train(&leaves, &device, objective.precision, objective.seed);
@@ -67,12 +67,12 @@ pub(super) fn gradients_by_operations(
 /// [`gradients`] of `leaves`, the weights of `pass`.
 fn derive(
     net: &Net,
-    leaves: &Values,
+    leaves: &ParameterValues,
     mut pass: Pass<'_>,
     batch: &Batch,
     labels: &[usize],
     objective: Objective<'_>,
-) -> Result<(f64, Vec<Tensor<2>>)> {
+) -> Result<(f64, Vec<DeviceTensor<2>>)> {
     let logits = net.logits(&mut pass, batch);
     let [n, n_classes] = logits.dims();
     let share = 1.0 / objective.total_weight;
@@ -92,7 +92,7 @@ fn derive(
     }
     let scale = if objective.precision == Precision::F16 { F16_SCALE } else { 1.0 };
     let mut recorded = if scale == 1.0 { loss.backward() } else { (loss * scale).backward() };
-    let mut sums: Vec<Option<Tensor<2>>> = vec![None; leaves.iter().len()];
+    let mut sums: Vec<Option<DeviceTensor<2>>> = vec![None; leaves.iter().len()];
     take(leaves, &mut recorded, &mut sums);
     for cut in pass.into_cuts().into_iter().rev() {
         let (before, own) = cut.backward(&mut recorded);
@@ -113,7 +113,7 @@ fn derive(
 }
 
 /// Moves what was recorded of the parameters to their sums.
-fn take(leaves: &Values, recorded: &mut Gradients, sums: &mut [Option<Tensor<2>>]) {
+fn take(leaves: &ParameterValues, recorded: &mut Gradients, sums: &mut [Option<DeviceTensor<2>>]) {
     for (leaf, sum) in leaves.iter().zip(sums) {
         if let Some(gradient) = leaf.grad_remove(recorded) {
             add(sum, gradient);
@@ -121,7 +121,7 @@ fn take(leaves: &Values, recorded: &mut Gradients, sums: &mut [Option<Tensor<2>>
     }
 }
 
-fn add(sum: &mut Option<Tensor<2>>, gradient: Tensor<2>) {
+fn add(sum: &mut Option<DeviceTensor<2>>, gradient: DeviceTensor<2>) {
     *sum = Some(match sum.take() {
         Some(sum) => sum + gradient,
         None => gradient,

@@ -12,8 +12,8 @@ mod shares;
 mod state;
 mod state_file;
 
-pub use evaluation::{Evaluation, evaluate};
-pub use job::{Job, Observer, Outcome, train};
+pub use evaluation::{LossAndAccuracy, evaluate};
+pub use job::{Observer, TrainingJob, TrainingOutcome, train};
 pub use memory::memory_estimate;
 pub use settings::TrainSettings;
 pub use state::{EpochReport, Moments, Position, TrainState};

@@ -10,7 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::loss::{Objective, gradients};
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::neural::net::{Batch, Example, Net, NetConfig, mix, parameters::Tensor},
+    model::neural::net::{Batch, EncodedExample, Net, NetConfig, mix, parameters::DeviceTensor},
 };
 
 /// Each share has gradients of every parameter until they are summed.
@@ -61,9 +61,9 @@ impl Workers {
     pub(super) fn gradients(
         &self,
         net: &Net,
-        batch: &[&Example],
+        batch: &[&EncodedExample],
         objective: Objective<'_>,
-    ) -> Result<(f64, Vec<Tensor<2>>)> {
+    ) -> Result<(f64, Vec<DeviceTensor<2>>)> {
         sum_of_shares(&self.pools, net, batch, objective, shares_of(net, batch.len()))
     }
 }
@@ -76,10 +76,10 @@ fn shares_of(net: &Net, n_texts: usize) -> usize {
 fn sum_of_shares(
     pools: &[ThreadPool],
     net: &Net,
-    batch: &[&Example],
+    batch: &[&EncodedExample],
     objective: Objective<'_>,
     n_shares: usize,
-) -> Result<(f64, Vec<Tensor<2>>)> {
+) -> Result<(f64, Vec<DeviceTensor<2>>)> {
     if n_shares == 1 {
         let texts: Vec<&[u32]> = batch.iter().map(|example| example.ids.as_slice()).collect();
         let labels: Vec<usize> = batch.iter().map(|example| example.label).collect();
@@ -109,6 +109,9 @@ fn sum_of_shares(
 }
 
 /// The sum of two gradients of every parameter.
-pub(super) fn added(one: Vec<Tensor<2>>, other: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
+pub(super) fn added(
+    one: Vec<DeviceTensor<2>>,
+    other: Vec<DeviceTensor<2>>,
+) -> Vec<DeviceTensor<2>> {
     one.into_iter().zip(other).map(|(one, other)| one + other).collect()
 }

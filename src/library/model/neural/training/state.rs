@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, TrainSettings};
+use super::{LossAndAccuracy, TrainSettings};
 use crate::{
     error::{Error, ErrorKind, Result},
     model::neural::{net::NetConfig, tensors::Tensors},
@@ -21,7 +21,7 @@ pub struct EpochReport {
     /// Mean loss of its steps, with dropout.
     pub train_loss: f64,
     /// On the validation examples.
-    pub valid: Evaluation,
+    pub valid: LossAndAccuracy,
 }
 
 /// AdamW's two moments of one parameter, in the order the device keeps its weights in.

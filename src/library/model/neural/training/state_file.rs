@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::neural::{
         net::Net,
-        tensors::{Tensor, Tensors},
+        tensors::{FileTensor, Tensors},
     },
 };
 
@@ -38,7 +38,7 @@ impl TrainState {
         let expected = Net::expected(&self.position.config)?;
         for ((name, _), moments) in expected.iter().zip(&self.moments) {
             for (prefix, values) in [("mean", &moments.mean), ("square", &moments.square)] {
-                let tensor = Tensor::new(vec![values.len()], values.clone());
+                let tensor = FileTensor::new(vec![values.len()], values.clone());
                 tensors.insert(format!("{prefix}/{name}"), tensor);
             }
         }
@@ -74,7 +74,7 @@ impl TrainState {
         let read = |prefix: &str| {
             let tensor = |(name, _): &(String, Vec<usize>)| {
                 let (shape, values) = values(&format!("{prefix}/{name}"))?;
-                Ok((name.clone(), Tensor::new(shape, values)))
+                Ok((name.clone(), FileTensor::new(shape, values)))
             };
             expected.iter().map(tensor).collect::<Result<Tensors>>()
         };

@@ -12,9 +12,9 @@ use crate::{
         neural::{
             device::Resolved,
             net::{
-                Batch, DistilBertConfig, Example, Net, NetConfig, Precision,
+                Batch, DistilBertConfig, EncodedExample, Net, NetConfig, Precision,
                 fixtures::*,
-                parameters::{Tensor, host},
+                parameters::{DeviceTensor, host},
             },
             tensors::Tensors,
         },
@@ -49,7 +49,7 @@ impl Observer for Recorder {
 }
 
 /// Texts of random words; word 1 makes class 1, word 2 class 2 where there are three.
-fn examples(n: usize, n_classes: usize, seed: u64) -> Vec<Example> {
+fn examples(n: usize, n_classes: usize, seed: u64) -> Vec<EncodedExample> {
     let mut random = Random::new(seed);
     let example = |_| {
         let length = 3 + random.below(12);
@@ -59,7 +59,7 @@ fn examples(n: usize, n_classes: usize, seed: u64) -> Vec<Example> {
             let place = random.below(length);
             ids[place] = label as u32;
         }
-        Example { ids, label }
+        EncodedExample { ids, label }
     };
     (0..n).map(example).collect()
 }
@@ -70,10 +70,10 @@ fn run(
     recorder: &mut Recorder,
     resume: Option<&TrainState>,
     device: &Resolved,
-) -> Result<Outcome> {
+) -> Result<TrainingOutcome> {
     let n_classes = config.n_classes();
     let (train_set, valid) = (examples(300, n_classes, 1), examples(80, n_classes, 2));
-    let job = Job { settings, train: &train_set, valid: &valid, resume };
+    let job = TrainingJob { settings, train: &train_set, valid: &valid, resume };
     let monitor = Monitor { interrupt: recorder.interrupt.clone(), ..Monitor::silent() };
     train(Net::new(config, settings.seed, device)?, &job, &monitor, recorder)
 }
@@ -108,7 +108,7 @@ fn assert_gradients(
 
 fn assert_gradients_are(
     net: &Net,
-    (found_loss, found): (f64, Vec<Tensor<2>>),
+    (found_loss, found): (f64, Vec<DeviceTensor<2>>),
     loss: f64,
     expected: &Tensors,
 ) {
@@ -148,7 +148,7 @@ fn shares_of_a_batch_have_its_gradients_on_any_number_of_threads() {
     };
     let device = cpu();
     let examples = examples(19, 3, 5);
-    let batch: Vec<&Example> = examples.iter().collect();
+    let batch: Vec<&EncodedExample> = examples.iter().collect();
     assert_eq!(n_shares(&config, batch.len()), 4);
     let objective = Objective {
         label_smoothing: 0.1,
@@ -344,7 +344,8 @@ fn accumulated_batches_make_the_step_of_one_large_batch() {
             config.dropout = 0.0;
         }
         let train_set = examples(64, 2, 1);
-        let job = Job { settings: &settings, train: &train_set, valid: &train_set, resume: None };
+        let job =
+            TrainingJob { settings: &settings, train: &train_set, valid: &train_set, resume: None };
         let net = Net::new(config, 1, &device).unwrap();
         let mut recorder = Recorder::default();
         let outcome = train(net, &job, &Monitor::silent(), &mut recorder).unwrap();
@@ -436,8 +437,12 @@ fn a_run_is_continued_with_its_own_settings_and_data_only() {
     assert_eq!(error.kind(), ErrorKind::Conflict);
     let mut train_set = examples(300, 2, 1);
     train_set[5].ids[0] = 9;
-    let job =
-        Job { settings: &settings, train: &train_set, valid: &train_set, resume: Some(&state) };
+    let job = TrainingJob {
+        settings: &settings,
+        train: &train_set,
+        valid: &train_set,
+        resume: Some(&state),
+    };
     let net = Net::new(config, 1, &device).unwrap();
     let error = train(net, &job, &Monitor::silent(), &mut Recorder::default()).unwrap_err();
     assert!(error.to_string().contains("training examples"), "{error}");
@@ -447,11 +452,11 @@ fn a_run_is_continued_with_its_own_settings_and_data_only() {
 fn examples_the_net_cannot_use_are_refused_by_their_place() {
     let device = cpu();
     let settings = TrainSettings::default();
-    let good = Example { ids: vec![1], label: 0 };
-    let check = |bad: Vec<Example>, part: &str| {
+    let good = EncodedExample { ids: vec![1], label: 0 };
+    let check = |bad: Vec<EncodedExample>, part: &str| {
         let [config, ..] = tiny_configs(40, 2);
         let net = Net::new(config, 1, &device).unwrap();
-        let job = Job {
+        let job = TrainingJob {
             settings: &settings,
             train: &bad,
             valid: std::slice::from_ref(&good),
@@ -462,7 +467,10 @@ fn examples_the_net_cannot_use_are_refused_by_their_place() {
         assert!(error.to_string().contains(part), "{error}");
     };
     check(vec![], "no training examples");
-    check(vec![good.clone(), Example { ids: vec![], label: 0 }], "training example 1 has no token");
-    check(vec![Example { ids: vec![1], label: 2 }], "has label 2, the net has 2 classes");
-    check(vec![Example { ids: vec![40], label: 0 }], "outside the vocabulary of 40");
+    check(
+        vec![good.clone(), EncodedExample { ids: vec![], label: 0 }],
+        "training example 1 has no token",
+    );
+    check(vec![EncodedExample { ids: vec![1], label: 2 }], "has label 2, the net has 2 classes");
+    check(vec![EncodedExample { ids: vec![40], label: 0 }], "outside the vocabulary of 40");
 }

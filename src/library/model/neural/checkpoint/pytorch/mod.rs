@@ -14,10 +14,10 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
-use self::pickle::{Cause, Pickle, View};
+use self::pickle::{Pickle, View};
 use crate::{
-    error::{Error, ErrorKind, Result},
-    model::neural::tensors::{MappedFile, Tensor, Tensors},
+    error::{BoxError, Error, ErrorKind, Result},
+    model::neural::tensors::{FileTensor, MappedFile, Tensors},
 };
 
 /// The beginning of the first pickle of the older format: its length and a number that means it.
@@ -40,7 +40,7 @@ pub(super) fn read(path: &Path) -> Result<Tensors> {
 /// The place in the file of the bytes of every storage.
 type Storages = HashMap<String, Range<usize>>;
 
-fn tensors(file: &Arc<MappedFile>) -> std::result::Result<Tensors, Cause> {
+fn tensors(file: &Arc<MappedFile>) -> Result<Tensors, BoxError> {
     let bytes = file.bytes();
     let (pickle, storages) =
         if bytes.starts_with(&LEGACY) { one_after_another(bytes)? } else { archive(bytes)? };
@@ -54,7 +54,7 @@ fn tensors(file: &Arc<MappedFile>) -> std::result::Result<Tensors, Cause> {
 
 /// A zip archive whose entries are not compressed: `NAME/data.pkl`, and `NAME/data/KEY` for every
 /// storage.
-fn archive(bytes: &[u8]) -> std::result::Result<(Pickle, Storages), Cause> {
+fn archive(bytes: &[u8]) -> Result<(Pickle, Storages), BoxError> {
     let mut archive = ZipArchive::new(Cursor::new(bytes))?;
     let mut entries = Storages::new();
     for entry_idx in 0..archive.len() {
@@ -85,9 +85,9 @@ fn archive(bytes: &[u8]) -> std::result::Result<(Pickle, Storages), Cause> {
 
 /// Five pickles (a number that means this format, its version, the system, the state dict, the
 /// storages' keys), then every storage in the order of the keys: how many numbers, and they.
-fn one_after_another(bytes: &[u8]) -> std::result::Result<(Pickle, Storages), Cause> {
+fn one_after_another(bytes: &[u8]) -> Result<(Pickle, Storages), BoxError> {
     let mut at = 0;
-    let mut next = || -> std::result::Result<Pickle, Cause> {
+    let mut next = || -> Result<Pickle, BoxError> {
         let pickle = Pickle::read(&bytes[at..])?;
         at += pickle.n_bytes;
         Ok(pickle)
@@ -138,7 +138,7 @@ fn tensor(
     file: &Arc<MappedFile>,
     view: &View,
     storages: &Storages,
-) -> std::result::Result<Tensor, Cause> {
+) -> Result<FileTensor, BoxError> {
     let View { storage, offset, shape, strides } = view;
     let dtype = dtype(&storage.class)
         .ok_or_else(|| format!("the type of its numbers, {}, is not supported", storage.class))?;
@@ -146,7 +146,7 @@ fn tensor(
         Dtype::F32 => |bytes| f32::from_le_bytes(array(bytes)),
         Dtype::F16 => |bytes| f16::from_le_bytes(array(bytes)).to_f32(),
         Dtype::BF16 => |bytes| bf16::from_le_bytes(array(bytes)).to_f32(),
-        _ => return Ok(Tensor::unread(shape.clone(), format!("{dtype:?}"))),
+        _ => return Ok(FileTensor::unread(shape.clone(), format!("{dtype:?}"))),
     };
     let range = storages
         .get(&*storage.key)
@@ -155,7 +155,7 @@ fn tensor(
     let n_stored = range.len() / width;
     let n_numbers = shape.iter().try_fold(1_usize, |n_numbers, size| n_numbers.checked_mul(*size));
     if n_numbers == Some(0) {
-        return Ok(Tensor::new(shape.clone(), Vec::new()));
+        return Ok(FileTensor::new(shape.clone(), Vec::new()));
     }
     let last = shape.iter().zip(strides).try_fold(*offset, |last, (size, stride)| {
         last.checked_add((size - 1).checked_mul(*stride)?)
@@ -171,12 +171,12 @@ fn tensor(
     if is_row_major(shape, strides) {
         let start = range.start + offset * width;
         let range = start..start + n_numbers * width;
-        return Ok(Tensor::mapped(Arc::clone(file), range, dtype, shape.clone()));
+        return Ok(FileTensor::mapped(Arc::clone(file), range, dtype, shape.clone()));
     }
     let stored = &file.bytes()[range.clone()];
     let numbers = places(*offset, shape, strides, n_numbers)
         .map(|place| number(&stored[place * width..(place + 1) * width]));
-    Ok(Tensor::new(shape.clone(), numbers.collect()))
+    Ok(FileTensor::new(shape.clone(), numbers.collect()))
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -4,9 +4,10 @@
 
 use std::{collections::HashMap, rc::Rc};
 
-/// The reason why a file cannot be read.
-pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
-type Result<T> = std::result::Result<T, Cause>;
+use crate::error::{BoxError, Result};
+
+/// A result whose error says why a file cannot be read.
+type PickleResult<T> = Result<T, BoxError>;
 
 /// A row of numbers in the file, which tensors are views of.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(super) struct View {
 /// A value. Lists, tuples and dicts are kept beside the stack and told apart by their number: they
 /// can be shared, and nested as deeply as the file pleases.
 #[derive(Debug, Clone)]
-enum Value {
+enum PickleValue {
     Int(i64),
     Bool(bool),
     Text(Rc<str>),
@@ -49,9 +50,9 @@ enum Value {
 /// A pickle that was read.
 #[derive(Debug)]
 pub(super) struct Pickle {
-    root: Value,
-    items: Vec<Vec<Value>>,
-    dicts: Vec<Vec<(Value, Value)>>,
+    root: PickleValue,
+    items: Vec<Vec<PickleValue>>,
+    dicts: Vec<Vec<(PickleValue, PickleValue)>>,
     /// Every storage that was named.
     pub(super) storages: Vec<Rc<Storage>>,
     /// The number of the bytes that belong to it.
@@ -63,7 +64,7 @@ impl Pickle {
     ///
     /// # Errors
     /// When it is cut off or does something that no `torch.save` has it do.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+    pub(super) fn read(bytes: &[u8]) -> PickleResult<Self> {
         let mut machine = Machine { bytes, ..Machine::default() };
         while machine.step()? {}
         let root = machine.pop()?;
@@ -72,8 +73,8 @@ impl Pickle {
     }
 
     /// The tensors of the dict that it is, and of dicts in it by the path to them.
-    pub(super) fn tensors(&self) -> Result<Vec<(String, Rc<View>)>> {
-        let Value::Dict(root) = self.root else {
+    pub(super) fn tensors(&self) -> PickleResult<Vec<(String, Rc<View>)>> {
+        let PickleValue::Dict(root) = self.root else {
             return Err("it holds no dict of tensors".into());
         };
         let mut tensors = Vec::new();
@@ -90,11 +91,13 @@ impl Pickle {
         // Those of a training lie one dict deep. A dict may hold itself, so there is an end to it.
         const DEEPEST: usize = 3;
         for (key, value) in &self.dicts[dict] {
-            let Value::Text(key) = key else { continue };
+            let PickleValue::Text(key) = key else { continue };
             path.push(key);
             match value {
-                Value::Tensor(view) => tensors.push((path.join("."), Rc::clone(view))),
-                Value::Dict(inner) if path.len() < DEEPEST => self.collect(*inner, path, tensors),
+                PickleValue::Tensor(view) => tensors.push((path.join("."), Rc::clone(view))),
+                PickleValue::Dict(inner) if path.len() < DEEPEST => {
+                    self.collect(*inner, path, tensors)
+                }
                 _ => {}
             }
             path.pop();
@@ -103,9 +106,9 @@ impl Pickle {
 
     /// The texts of the list that it is.
     pub(super) fn texts(&self) -> Vec<&str> {
-        let Value::Items(list) = self.root else { return Vec::new() };
+        let PickleValue::Items(list) = self.root else { return Vec::new() };
         let texts = self.items[list].iter().filter_map(|value| match value {
-            Value::Text(text) => Some(&**text),
+            PickleValue::Text(text) => Some(&**text),
             _ => None,
         });
         texts.collect()
@@ -113,9 +116,9 @@ impl Pickle {
 
     /// The value of `key` in the dict that it is, yes or no.
     pub(super) fn flag(&self, key: &str) -> Option<bool> {
-        let Value::Dict(dict) = self.root else { return None };
+        let PickleValue::Dict(dict) = self.root else { return None };
         self.dicts[dict].iter().find_map(|(name, value)| match (name, value) {
-            (Value::Text(name), Value::Bool(flag)) if **name == *key => Some(*flag),
+            (PickleValue::Text(name), PickleValue::Bool(flag)) if **name == *key => Some(*flag),
             _ => None,
         })
     }
@@ -127,18 +130,18 @@ impl Pickle {
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    stack: Vec<Value>,
+    stack: Vec<PickleValue>,
     /// Heights of the stack.
     marks: Vec<usize>,
-    memo: HashMap<u32, Value>,
-    items: Vec<Vec<Value>>,
-    dicts: Vec<Vec<(Value, Value)>>,
+    memo: HashMap<u32, PickleValue>,
+    items: Vec<Vec<PickleValue>>,
+    dicts: Vec<Vec<(PickleValue, PickleValue)>>,
     storages: Vec<Rc<Storage>>,
 }
 
 impl<'a> Machine<'a> {
     /// One instruction; false when it was the last.
-    fn step(&mut self) -> Result<bool> {
+    fn step(&mut self) -> PickleResult<bool> {
         match self.byte()? {
             b'.' => return Ok(false),
             // What says how the pickle is laid out.
@@ -149,28 +152,28 @@ impl<'a> Machine<'a> {
             b'1' => drop(self.pop_marked()?),
             b'2' => self.stack.push(self.top()?.clone()),
             // Plain values.
-            b'N' => self.stack.push(Value::Other),
-            0x88 => self.stack.push(Value::Bool(true)),
-            0x89 => self.stack.push(Value::Bool(false)),
+            b'N' => self.stack.push(PickleValue::Other),
+            0x88 => self.stack.push(PickleValue::Bool(true)),
+            0x89 => self.stack.push(PickleValue::Bool(false)),
             b'I' | b'L' => {
                 let value = match self.line()?.trim_end_matches('L') {
-                    "00" => Value::Bool(false),
-                    "01" => Value::Bool(true),
-                    number => number.parse().map_or(Value::Other, Value::Int),
+                    "00" => PickleValue::Bool(false),
+                    "01" => PickleValue::Bool(true),
+                    number => number.parse().map_or(PickleValue::Other, PickleValue::Int),
                 };
                 self.stack.push(value);
             }
             b'J' => {
                 let number = i32::from_le_bytes(self.array()?);
-                self.stack.push(Value::Int(number.into()));
+                self.stack.push(PickleValue::Int(number.into()));
             }
             b'K' => {
                 let number = self.byte()?;
-                self.stack.push(Value::Int(number.into()));
+                self.stack.push(PickleValue::Int(number.into()));
             }
             b'M' => {
                 let number = u16::from_le_bytes(self.array()?);
-                self.stack.push(Value::Int(number.into()));
+                self.stack.push(PickleValue::Int(number.into()));
             }
             0x8a => {
                 let n_bytes = self.byte()?.into();
@@ -179,15 +182,15 @@ impl<'a> Machine<'a> {
             }
             b'F' => {
                 self.line()?;
-                self.stack.push(Value::Other);
+                self.stack.push(PickleValue::Other);
             }
             b'G' => {
                 self.take(8)?;
-                self.stack.push(Value::Other);
+                self.stack.push(PickleValue::Other);
             }
             b'S' | b'V' => {
                 let text = self.line()?.trim_matches(['\'', '"']).into();
-                self.stack.push(Value::Text(text));
+                self.stack.push(PickleValue::Text(text));
             }
             b'U' | 0x8c => {
                 let n_bytes = self.byte()?.into();
@@ -204,12 +207,12 @@ impl<'a> Machine<'a> {
             b'C' => {
                 let n_bytes = self.byte()?.into();
                 self.take(n_bytes)?;
-                self.stack.push(Value::Other);
+                self.stack.push(PickleValue::Other);
             }
             b'B' => {
                 let n_bytes = u32::from_le_bytes(self.array()?);
                 self.take(n_bytes.into())?;
-                self.stack.push(Value::Other);
+                self.stack.push(PickleValue::Other);
             }
             // Lists, tuples and dicts.
             b']' | b')' => self.push_items(Vec::new()),
@@ -278,13 +281,15 @@ impl<'a> Machine<'a> {
             // Classes, functions and what they make.
             b'c' => {
                 let name = format!("{}.{}", self.line()?, self.line()?);
-                self.stack.push(Value::Global(name.into()));
+                self.stack.push(PickleValue::Global(name.into()));
             }
             0x93 => {
-                let (Value::Text(name), Value::Text(module)) = (self.pop()?, self.pop()?) else {
+                let (PickleValue::Text(name), PickleValue::Text(module)) =
+                    (self.pop()?, self.pop()?)
+                else {
                     return Err("a class has no name".into());
                 };
-                self.stack.push(Value::Global(format!("{module}.{name}").into()));
+                self.stack.push(PickleValue::Global(format!("{module}.{name}").into()));
             }
             b'R' | 0x81 => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
@@ -303,38 +308,42 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    fn call(&mut self, function: &Value, arguments: &Value) -> Result<Value> {
-        let (Value::Global(name), Value::Items(arguments)) = (function, arguments) else {
-            return Ok(Value::Other);
+    fn call(
+        &mut self,
+        function: &PickleValue,
+        arguments: &PickleValue,
+    ) -> PickleResult<PickleValue> {
+        let (PickleValue::Global(name), PickleValue::Items(arguments)) = (function, arguments)
+        else {
+            return Ok(PickleValue::Other);
         };
         let arguments = &self.items[*arguments];
         match (&**name, &arguments[..]) {
             ("collections.OrderedDict", []) => {
                 self.dicts.push(Vec::new());
-                Ok(Value::Dict(self.dicts.len() - 1))
+                Ok(PickleValue::Dict(self.dicts.len() - 1))
             }
             // As Python 2 wrote it: a list of pairs.
-            ("collections.OrderedDict", [Value::Items(list)]) => {
-                let pair = |pair: &Value| match pair {
-                    Value::Items(pair) => match &self.items[*pair][..] {
+            ("collections.OrderedDict", [PickleValue::Items(list)]) => {
+                let pair = |pair: &PickleValue| match pair {
+                    PickleValue::Items(pair) => match &self.items[*pair][..] {
                         [key, value] => Ok((key.clone(), value.clone())),
                         _ => Err("a dict is not made of pairs"),
                     },
                     _ => Err("a dict is not made of pairs"),
                 };
-                let entries: std::result::Result<_, _> =
-                    self.items[*list].iter().map(pair).collect();
+                let entries: Result<_, _> = self.items[*list].iter().map(pair).collect();
                 self.dicts.push(entries?);
-                Ok(Value::Dict(self.dicts.len() - 1))
+                Ok(PickleValue::Dict(self.dicts.len() - 1))
             }
             // (storage, offset, shape, strides), and what concerns gradients only.
             (
                 "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2",
                 [
-                    Value::Storage(storage),
-                    Value::Int(offset),
-                    Value::Items(shape),
-                    Value::Items(strides),
+                    PickleValue::Storage(storage),
+                    PickleValue::Int(offset),
+                    PickleValue::Items(shape),
+                    PickleValue::Items(strides),
                     ..,
                 ],
             ) => {
@@ -343,7 +352,7 @@ impl<'a> Machine<'a> {
                     return Err(format!("{} strides for shape {shape:?}", strides.len()).into());
                 }
                 let (storage, offset) = (Rc::clone(storage), usize::try_from(*offset)?);
-                Ok(Value::Tensor(Rc::new(View { storage, offset, shape, strides })))
+                Ok(PickleValue::Tensor(Rc::new(View { storage, offset, shape, strides })))
             }
             (
                 "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state",
@@ -352,95 +361,100 @@ impl<'a> Machine<'a> {
             (name, _) if name.starts_with("torch._utils._rebuild_") => {
                 Err(format!("a tensor is made by {name}, which is not supported").into())
             }
-            _ => Ok(Value::Other),
+            _ => Ok(PickleValue::Other),
         }
     }
 
     /// The storage outside of the pickle: `("storage", class, key, device, number of elements)`.
-    fn storage(&mut self, id: &Value) -> Result<Value> {
-        let Value::Items(id) = id else { return Ok(Value::Other) };
+    fn storage(&mut self, id: &PickleValue) -> PickleResult<PickleValue> {
+        let PickleValue::Items(id) = id else { return Ok(PickleValue::Other) };
         match &self.items[*id][..] {
-            [Value::Text(kind), Value::Global(class), Value::Text(key), _, _, rest @ ..]
-                if **kind == *"storage" =>
-            {
+            [
+                PickleValue::Text(kind),
+                PickleValue::Global(class),
+                PickleValue::Text(key),
+                _,
+                _,
+                rest @ ..,
+            ] if **kind == *"storage" => {
                 // Before PyTorch 0.4 a storage could be a part of another.
-                if !matches!(rest, [] | [Value::Other]) {
+                if !matches!(rest, [] | [PickleValue::Other]) {
                     return Err(format!("storage {key} is a part of another storage").into());
                 }
                 let storage = Rc::new(Storage { key: Rc::clone(key), class: Rc::clone(class) });
                 self.storages.push(Rc::clone(&storage));
-                Ok(Value::Storage(storage))
+                Ok(PickleValue::Storage(storage))
             }
-            _ => Ok(Value::Other),
+            _ => Ok(PickleValue::Other),
         }
     }
 
-    fn sizes(&self, items: usize) -> Result<Vec<usize>> {
-        let size = |value: &Value| match value {
-            Value::Int(size) => Ok(usize::try_from(*size)?),
+    fn sizes(&self, items: usize) -> PickleResult<Vec<usize>> {
+        let size = |value: &PickleValue| match value {
+            PickleValue::Int(size) => Ok(usize::try_from(*size)?),
             _ => Err("a shape holds something that is not a number".into()),
         };
         self.items[items].iter().map(size).collect()
     }
 
-    fn append(&mut self, new: Vec<Value>) -> Result<()> {
+    fn append(&mut self, new: Vec<PickleValue>) -> PickleResult<()> {
         match *self.top()? {
-            Value::Items(list) => self.items[list].extend(new),
+            PickleValue::Items(list) => self.items[list].extend(new),
             // Of a class of its own.
-            Value::Other => {}
+            PickleValue::Other => {}
             _ => return Err("a value is appended to something that is not a list".into()),
         }
         Ok(())
     }
 
-    fn set(&mut self, new: Vec<(Value, Value)>) -> Result<()> {
+    fn set(&mut self, new: Vec<(PickleValue, PickleValue)>) -> PickleResult<()> {
         match *self.top()? {
-            Value::Dict(dict) => self.dicts[dict].extend(new),
-            Value::Other => {}
+            PickleValue::Dict(dict) => self.dicts[dict].extend(new),
+            PickleValue::Other => {}
             _ => return Err("a value is put into something that is not a dict".into()),
         }
         Ok(())
     }
 
-    fn push_items(&mut self, items: Vec<Value>) {
+    fn push_items(&mut self, items: Vec<PickleValue>) {
         self.items.push(items);
-        self.stack.push(Value::Items(self.items.len() - 1));
+        self.stack.push(PickleValue::Items(self.items.len() - 1));
     }
 
-    fn push_dict(&mut self, entries: Vec<(Value, Value)>) {
+    fn push_dict(&mut self, entries: Vec<(PickleValue, PickleValue)>) {
         self.dicts.push(entries);
-        self.stack.push(Value::Dict(self.dicts.len() - 1));
+        self.stack.push(PickleValue::Dict(self.dicts.len() - 1));
     }
 
-    fn recall(&mut self, slot: u32) -> Result<()> {
+    fn recall(&mut self, slot: u32) -> PickleResult<()> {
         let value =
             self.memo.get(&slot).ok_or_else(|| format!("no value was stored in slot {slot}"))?;
         self.stack.push(value.clone());
         Ok(())
     }
 
-    fn top(&self) -> Result<&Value> {
+    fn top(&self) -> PickleResult<&PickleValue> {
         self.stack.last().ok_or_else(underflow)
     }
 
-    fn pop(&mut self) -> Result<Value> {
+    fn pop(&mut self) -> PickleResult<PickleValue> {
         self.stack.pop().ok_or_else(underflow)
     }
 
-    fn pop_marked(&mut self) -> Result<Vec<Value>> {
+    fn pop_marked(&mut self) -> PickleResult<Vec<PickleValue>> {
         let start = self.marks.pop().filter(|start| *start <= self.stack.len());
         Ok(self.stack.split_off(start.ok_or_else(underflow)?))
     }
 
-    fn byte(&mut self) -> Result<u8> {
+    fn byte(&mut self) -> PickleResult<u8> {
         Ok(self.array::<1>()?[0])
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    fn array<const N: usize>(&mut self) -> PickleResult<[u8; N]> {
         Ok(self.take(N as u64)?.try_into().expect("as many bytes as were asked for"))
     }
 
-    fn take(&mut self, n_bytes: u64) -> Result<&'a [u8]> {
+    fn take(&mut self, n_bytes: u64) -> PickleResult<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let taken = usize::try_from(n_bytes).ok().and_then(|n_bytes| rest.get(..n_bytes));
         let taken = taken.ok_or("the pickle is cut off")?;
@@ -448,36 +462,36 @@ impl<'a> Machine<'a> {
         Ok(taken)
     }
 
-    fn line(&mut self) -> Result<&'a str> {
+    fn line(&mut self) -> PickleResult<&'a str> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|byte| *byte == b'\n').ok_or("the pickle is cut off")?;
         self.at += end + 1;
         Ok(std::str::from_utf8(&rest[..end])?)
     }
 
-    fn text(&mut self, n_bytes: u64) -> Result<()> {
+    fn text(&mut self, n_bytes: u64) -> PickleResult<()> {
         let text = std::str::from_utf8(self.take(n_bytes)?)?.into();
-        self.stack.push(Value::Text(text));
+        self.stack.push(PickleValue::Text(text));
         Ok(())
     }
 }
 
-fn underflow() -> Cause {
+fn underflow() -> BoxError {
     "the pickle takes a value from an empty stack".into()
 }
 
 /// An integer of any length, little-endian, two's complement: one too long for us is no size.
-fn long(bytes: &[u8]) -> Value {
+fn long(bytes: &[u8]) -> PickleValue {
     if bytes.len() > 8 {
-        return Value::Other;
+        return PickleValue::Other;
     }
     let negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
     let mut filled = [if negative { 0xff } else { 0 }; 8];
     filled[..bytes.len()].copy_from_slice(bytes);
-    Value::Int(i64::from_le_bytes(filled))
+    PickleValue::Int(i64::from_le_bytes(filled))
 }
 
-fn pairs(items: Vec<Value>) -> Result<Vec<(Value, Value)>> {
+fn pairs(items: Vec<PickleValue>) -> PickleResult<Vec<(PickleValue, PickleValue)>> {
     if !items.len().is_multiple_of(2) {
         return Err("a dict has a key without a value".into());
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The measurements of one model, and the seconds that they took.
-pub(super) struct Judgement {
+pub(super) struct Measurements {
     pub(super) of_validation: Option<Evaluation>,
     pub(super) of_test: Option<Evaluation>,
     /// Empty where the test split was not needed.
@@ -24,14 +24,14 @@ pub(super) struct Judgement {
 
 impl Book {
     /// Measures on the rows that were held out, and on the test split unless nothing needs it.
-    pub(super) fn judge(
+    pub(super) fn measure(
         &self,
         classifier: &dyn Classifier,
         validation: Option<Split>,
         request: &TrainRequest,
         monitor: &Monitor,
-    ) -> Result<Judgement> {
-        let mut judged = Judgement {
+    ) -> Result<Measurements> {
+        let mut measured = Measurements {
             of_validation: None,
             of_test: None,
             test_fingerprint: String::new(),
@@ -41,19 +41,19 @@ impl Book {
         let mut on = |split: &Split| {
             let clock = Instant::now();
             let evaluated = monitor.stage("evaluating", None, || evaluate_on(classifier, split));
-            judged.evaluate_s += clock.elapsed().as_secs_f64();
+            measured.evaluate_s += clock.elapsed().as_secs_f64();
             evaluated
         };
-        judged.of_validation = validation.as_ref().map(&mut on).transpose()?;
+        measured.of_validation = validation.as_ref().map(&mut on).transpose()?;
         drop(validation);
         // Without a version to judge nothing is in need of the test split.
-        if judged.of_validation.is_none() || request.model.is_some() {
+        if measured.of_validation.is_none() || request.model.is_some() {
             let clock = Instant::now();
             let test = self.datasets().split(&request.dataset, "test")?;
-            judged.read_s = clock.elapsed().as_secs_f64();
-            judged.of_test = Some(on(&test)?);
-            judged.test_fingerprint = test.fingerprint.sha256;
+            measured.read_s = clock.elapsed().as_secs_f64();
+            measured.of_test = Some(on(&test)?);
+            measured.test_fingerprint = test.fingerprint.sha256;
         }
-        Ok(judged)
+        Ok(measured)
     }
 }

@@ -6,15 +6,15 @@ use std::{mem, path::Path};
 use polars::prelude::Column;
 
 use super::{
-    AddRequest, Dropped, KeepColumns, Source,
+    AddRequest, DatasetSource, Dropped, KeepColumns,
     classes::{Classes, check_not_single, listed},
     column::ColumnChoice,
     excerpt::excerpt,
     file,
-    folder::{self, Folder},
+    folder::{self, TextFolder},
     input::STANDARD,
-    kept::{Kept, Settled, picked},
-    raw::{Dropping, RawRows, Rows},
+    kept::{KeptColumns, StoredColumns, picked},
+    raw::{Dropping, LabelledRows, RawRows},
     sample, shards,
     stratify::{check_test_size, stratify},
 };
@@ -25,7 +25,7 @@ use crate::{
 
 /// A dataset in memory, ready to be stored.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(super) struct CheckedSplits {
     pub(super) classes: Vec<String>,
     pub(super) train: Examples,
     pub(super) test: Examples,
@@ -47,16 +47,16 @@ pub(super) struct Examples {
     pub(super) columns: Vec<Column>,
 }
 
-enum Splits {
-    Both(Box<Rows>, Box<Rows>),
-    One(Box<Rows>),
+enum RawSplits {
+    Both(Box<LabelledRows>, Box<LabelledRows>),
+    One(Box<LabelledRows>),
 }
 
 /// Reads and checks what `request` asks for.
 ///
 /// # Errors
 /// Every bad input: what, in which file and row, what was expected, what to do.
-pub(super) fn gather(request: &AddRequest, monitor: &Monitor) -> Result<Gathered> {
+pub(super) fn gather(request: &AddRequest, monitor: &Monitor) -> Result<CheckedSplits> {
     if let Some(test_size) = request.test_size {
         check_test_size(test_size)?;
     }
@@ -71,22 +71,22 @@ pub(super) fn gather(request: &AddRequest, monitor: &Monitor) -> Result<Gathered
         monitor.stage("read", None, || read(request, choice, dropping, &mut notes))?;
     monitor.interrupt.check()?;
     match splits {
-        Splits::Both(..) if request.test_size.is_some() => {
+        RawSplits::Both(..) if request.test_size.is_some() => {
             Err(Error::invalid(format!("{source} has a test split of its own"))
                 .with_hint("leave --test-size out"))
         }
-        Splits::Both(train, test) => both(*train, *test, request, source, notes),
-        Splits::One(rows) => one(*rows, request, source, notes),
+        RawSplits::Both(train, test) => both(*train, *test, request, source, notes),
+        RawSplits::One(rows) => one(*rows, request, source, notes),
     }
 }
 
 fn both(
-    mut train: Rows,
-    mut test: Rows,
+    mut train: LabelledRows,
+    mut test: LabelledRows,
     request: &AddRequest,
     source: String,
     mut notes: Vec<String>,
-) -> Result<Gathered> {
+) -> Result<CheckedSplits> {
     let classes = Classes::of(&train, request.positive.as_deref())?;
     let train_labels = classes.encode(&train)?;
     let test_labels = classes.encode(&test)?;
@@ -100,7 +100,7 @@ fn both(
     notes.extend(more);
     let test_columns = columns.pop().unwrap_or_default();
     let train_columns = columns.pop().unwrap_or_default();
-    Ok(Gathered {
+    Ok(CheckedSplits {
         classes: classes.names().to_vec(),
         train: Examples { texts: train.texts, labels: train_labels, columns: train_columns },
         test: Examples { texts: test.texts, labels: test_labels, columns: test_columns },
@@ -111,11 +111,11 @@ fn both(
 }
 
 fn one(
-    rows: Rows,
+    rows: LabelledRows,
     request: &AddRequest,
     source: String,
     mut notes: Vec<String>,
-) -> Result<Gathered> {
+) -> Result<CheckedSplits> {
     let classes = Classes::of(&rows, request.positive.as_deref())?;
     let labels = classes.encode(&rows)?;
     notes.extend(rows.dropped.note(""));
@@ -144,7 +144,7 @@ fn one(
             columns: columns.iter().map(|column| picked(column, rows)).collect::<Result<_>>()?,
         })
     };
-    Ok(Gathered {
+    Ok(CheckedSplits {
         train: take(&partition.train)?,
         test: take(&partition.test)?,
         classes: classes.names().to_vec(),
@@ -169,7 +169,7 @@ fn by_alphabet(classes: &[String], labels: &[u32]) -> (Vec<String>, Vec<u32>) {
 /// # Errors
 /// When one is asked for by name that is not there or cannot be kept.
 fn settle(
-    parts: Vec<(Kept, usize)>,
+    parts: Vec<(KeptColumns, usize)>,
     request: &AddRequest,
 ) -> Result<(Vec<Vec<Column>>, Vec<String>)> {
     if let KeepColumns::Only(asked) = &request.columns
@@ -179,7 +179,7 @@ fn settle(
         return Err(Error::invalid(format!("no column {missing:?} to keep in the source"))
             .with_hint("choose others with --columns A,B, or all of them with --columns all"));
     }
-    let Settled { parts, mut notes } = Kept::settle(parts, &request.columns)?;
+    let StoredColumns { parts, mut notes } = KeptColumns::settle(parts, &request.columns)?;
     let types: Vec<String> = parts
         .first()
         .into_iter()
@@ -208,28 +208,28 @@ fn read(
     choice: ColumnChoice<'_>,
     dropping: Dropping,
     notes: &mut Vec<String>,
-) -> Result<(Splits, String)> {
+) -> Result<(RawSplits, String)> {
     let dialect = &request.dialect;
     let check = |rows: RawRows| rows.check(dropping);
     let both = |train: RawRows, test: RawRows| {
-        Ok::<_, Error>(Splits::Both(Box::new(check(train)?), Box::new(check(test)?)))
+        Ok::<_, Error>(RawSplits::Both(Box::new(check(train)?), Box::new(check(test)?)))
     };
     match &request.source {
-        Source::Path(path) if folder::is_one(path) => {
+        DatasetSource::Path(path) if folder::is_one(path) => {
             refuse_columns(choice)?;
             let splits = match folder::read(path, dialect.encoding)? {
-                Folder::Both { train, test } => both(*train, *test)?,
-                Folder::One(rows) => Splits::One(Box::new(check(*rows)?)),
+                TextFolder::Both { train, test } => both(*train, *test)?,
+                TextFolder::One(rows) => RawSplits::One(Box::new(check(*rows)?)),
             };
             Ok((splits, format!("folder {path:?}")))
         }
-        Source::Path(path) => match shards::splits(shards::files(path, dialect)?)? {
-            shards::Splits::One(files) => {
+        DatasetSource::Path(path) => match shards::splits(shards::files(path, dialect)?)? {
+            shards::ShardSplits::One(files) => {
                 let (rows, guessed) = file::read_files(&files, dialect, choice)?;
                 notes.extend(guessed);
-                Ok((Splits::One(Box::new(check(rows)?)), called(path)))
+                Ok((RawSplits::One(Box::new(check(rows)?)), called(path)))
             }
-            shards::Splits::Both { train, test, note } => {
+            shards::ShardSplits::Both { train, test, note } => {
                 notes.push(note);
                 let read = |files| file::read_files(files, dialect, choice);
                 let (train, test) = rayon::join(|| read(&train), || read(&test));
@@ -237,7 +237,7 @@ fn read(
                 Ok((both(train, test)?, called(path)))
             }
         },
-        Source::Pair { train, test } => {
+        DatasetSource::Pair { train, test } => {
             let source = format!("{} and {}", called(train), called(test));
             if folder::is_one(train) && folder::is_one(test) {
                 refuse_columns(choice)?;
@@ -252,7 +252,7 @@ fn read(
             let (train, test) = pair(train, test, notes)?;
             Ok((both(train, test)?, source))
         }
-        Source::Sample { seed } => {
+        DatasetSource::Sample { seed } => {
             refuse_columns(choice)?;
             let (train, test): (RawRows, RawRows) = sample::generate(*seed);
             Ok((both(train, test)?, format!("the built-in sample, seed {seed}")))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cell::Entry;
+use crate::cell::HistoryEntry;
 
 /// A `history_request`. Front ends leave out what does not matter for their kind of access.
 #[derive(Debug, Deserialize)]
@@ -13,13 +13,13 @@ pub(super) struct HistoryQuery {
     #[serde(default)]
     output: bool,
     #[serde(flatten)]
-    access: Access,
+    access: HistoryAccess,
 }
 
 /// The three kinds of access.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "hist_access_type", rename_all = "lowercase")]
-enum Access {
+enum HistoryAccess {
     Tail {
         n: Option<usize>,
     },
@@ -44,11 +44,11 @@ const TAIL: usize = 1000;
 
 impl HistoryQuery {
     /// The reply: what of `entries` (oldest first) is asked for in session `current`.
-    pub(super) fn reply(&self, entries: &[Entry], current: u64) -> Value {
+    pub(super) fn reply(&self, entries: &[HistoryEntry], current: u64) -> Value {
         let found = self.access.select(entries, current);
         let history: Vec<Value> = found
             .into_iter()
-            .map(|Entry { session, line, source }| match self.output {
+            .map(|HistoryEntry { session, line, source }| match self.output {
                 // What cells answered is in notebooks and the registry, not in the history.
                 true => json!([session, line, [source, null]]),
                 false => json!([session, line, source]),
@@ -58,8 +58,8 @@ impl HistoryQuery {
     }
 }
 
-impl Access {
-    fn select<'a>(&self, entries: &'a [Entry], current: u64) -> Vec<&'a Entry> {
+impl HistoryAccess {
+    fn select<'a>(&self, entries: &'a [HistoryEntry], current: u64) -> Vec<&'a HistoryEntry> {
         match self {
             Self::Tail { n } => last(entries.iter().collect(), n.unwrap_or(TAIL)),
             Self::Range { session, start, stop } => {
@@ -74,7 +74,7 @@ impl Access {
             }
             Self::Search { pattern, unique, n } => {
                 let pattern: Vec<char> = pattern.as_deref().unwrap_or("*").chars().collect();
-                let mut found: Vec<&Entry> =
+                let mut found: Vec<&HistoryEntry> =
                     entries.iter().filter(|entry| matches(&pattern, &entry.source)).collect();
                 if *unique {
                     // The latest of its kind stays.
@@ -97,7 +97,7 @@ fn last<T>(mut items: Vec<T>, n: usize) -> Vec<T> {
     items
 }
 
-fn session_of(entries: &[Entry], current: u64, asked: i64) -> Option<u64> {
+fn session_of(entries: &[HistoryEntry], current: u64, asked: i64) -> Option<u64> {
     match u64::try_from(asked) {
         Ok(0) => Some(current),
         Ok(session) => Some(session),
@@ -142,9 +142,13 @@ fn matches(pattern: &[char], text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn entries() -> Vec<Entry> {
+    fn entries() -> Vec<HistoryEntry> {
         [(10, 1, "let a = 1;"), (10, 2, ":vars"), (20, 1, ":vars"), (30, 1, ":runs list")]
-            .map(|(session, line, source)| Entry { session, line, source: source.to_owned() })
+            .map(|(session, line, source)| HistoryEntry {
+                session,
+                line,
+                source: source.to_owned(),
+            })
             .to_vec()
     }
 

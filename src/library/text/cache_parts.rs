@@ -1,7 +1,7 @@
 //! Splitting the occurrences of n-grams into parts that fit a core's cache, by what they begin
 //! with, so that parts hold consecutive n-grams. What an occurrence is, is its neighbour's business.
 
-use super::{corpus::Chunk, occurrence::Occurrences};
+use super::{corpus::RankedTexts, occurrence::Occurrences};
 
 /// Occurrences sorted together, unless that makes more than `MAX_PARTS` parts or one word alone
 /// has more: eight bytes each, with the sort's second buffer, fit a second-level cache.
@@ -13,7 +13,7 @@ const MAX_PARTS: u64 = 1024;
 /// An occurrence is a `u64`: the upper half is its n-gram (the beginning, counted from the part's
 /// first, then `word_bits` bits of the last word), the lower half the text, or the position where
 /// the n-gram begins. Occurrences arrive in the order of their lower halves.
-pub(super) struct Division {
+pub(super) struct CacheParts {
     /// The part of each (n-1)-gram.
     pub(super) part_of: Vec<u32>,
     /// The first (n-1)-gram of each part, and the number of all at the end.
@@ -21,25 +21,25 @@ pub(super) struct Division {
     word_bits: u32,
 }
 
-impl Division {
+impl CacheParts {
     pub(super) fn new(counts: &[u64], word_bits: u32) -> Self {
         let total: u64 = counts.iter().sum();
         let target = PART_OCCURRENCES.max(total / MAX_PARTS);
         let max_prefixes = 1u64 << (32 - word_bits);
-        let mut division =
+        let mut parts =
             Self { part_of: Vec::with_capacity(counts.len()), firsts: vec![0], word_bits };
         let (mut n_occurrences, mut n_prefixes) = (0, 0);
         for (prefix, count) in counts.iter().enumerate() {
             let is_full = n_occurrences + count > target || n_prefixes == max_prefixes;
             if n_prefixes > 0 && is_full {
-                division.firsts.push(prefix as u32);
+                parts.firsts.push(prefix as u32);
                 (n_occurrences, n_prefixes) = (0, 0);
             }
             (n_occurrences, n_prefixes) = (n_occurrences + count, n_prefixes + 1);
-            division.part_of.push(division.firsts.len() as u32 - 1);
+            parts.part_of.push(parts.firsts.len() as u32 - 1);
         }
-        division.firsts.push(counts.len() as u32);
-        division
+        parts.firsts.push(counts.len() as u32);
+        parts
     }
 
     pub(super) fn n_parts(&self) -> usize {
@@ -58,7 +58,11 @@ impl Division {
     }
 
     /// One chunk's occurrences, by part.
-    pub(super) fn split(&self, chunk: &Chunk, occurrences: &Occurrences<'_>) -> Pieces {
+    pub(super) fn split(
+        &self,
+        chunk: &RankedTexts,
+        occurrences: &Occurrences<'_>,
+    ) -> OccurrenceParts {
         let mut starts = vec![0u32; self.n_parts() + 1];
         occurrences.for_each(chunk, |prefix, _, _| {
             starts[self.part_of[prefix as usize] as usize + 1] += 1;
@@ -74,7 +78,7 @@ impl Division {
             entries[cursors[part_idx] as usize] = key << 32 | u64::from(place);
             cursors[part_idx] += 1;
         });
-        Pieces { entries, starts }
+        OccurrenceParts { entries, starts }
     }
 }
 
@@ -85,12 +89,12 @@ pub(super) fn bits(n: usize) -> u32 {
 
 /// One chunk's occurrences, part after part.
 #[derive(Default)]
-pub(super) struct Pieces {
+pub(super) struct OccurrenceParts {
     entries: Vec<u64>,
     starts: Vec<u32>,
 }
 
-impl Pieces {
+impl OccurrenceParts {
     pub(super) fn part(&self, part_idx: usize) -> &[u64] {
         match self.starts.get(part_idx..part_idx + 2) {
             Some(&[start, end]) => &self.entries[start as usize..end as usize],

@@ -2,12 +2,12 @@
 
 /// One stream's text.
 #[derive(Debug, Default)]
-pub(super) struct Text {
+pub(super) struct Utf8Stream {
     /// The beginning of a sequence whose rest has not come, at most three bytes.
     held: Vec<u8>,
 }
 
-impl Text {
+impl Utf8Stream {
     /// The text of `bytes`, after what was held over.
     pub(super) fn push(&mut self, bytes: &[u8], text: &mut String) {
         let joined;
@@ -51,7 +51,7 @@ mod tests {
 
     #[track_caller]
     fn check(pieces: &[&[u8]], expected: &str) {
-        let (mut reader, mut text) = (Text::default(), String::new());
+        let (mut reader, mut text) = (Utf8Stream::default(), String::new());
         for piece in pieces {
             reader.push(piece, &mut text);
         }

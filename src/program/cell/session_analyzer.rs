@@ -9,17 +9,17 @@ use std::{
 use trialbook::error::Error;
 
 use crate::cell::{
-    analyzer::{Analyzer, Index, Known, Sources, Types},
+    analyzer::{Analyzer, ItemIndex, Known, Sources, Types},
     assistant::Assistant,
     engine::Engine,
-    evcxr::Variable,
+    evcxr::CellVariable,
 };
 
 /// The analyzer of one session.
 #[derive(Clone)]
-pub(crate) struct Tutor(Arc<Analyzer>);
+pub(crate) struct SessionAnalyzer(Arc<Analyzer>);
 
-impl Tutor {
+impl SessionAnalyzer {
     /// One that helps `assistant` and asks `engine` when nothing runs there.
     /// rust-analyzer works below the session's `folder`.
     pub(crate) fn new(
@@ -31,8 +31,9 @@ impl Tutor {
         let is_trialbook =
             |program: &PathBuf| program.file_stem().is_some_and(|name| name == crate::NAME);
         let program = std::env::current_exe().ok().filter(is_trialbook);
-        let analyzer = Arc::new(Analyzer::new(Index::default(), program, folder.join("analyzer")));
-        analyzer.set_types(Arc::new(Compiler(Arc::downgrade(engine))));
+        let analyzer =
+            Arc::new(Analyzer::new(ItemIndex::default(), program, folder.join("analyzer")));
+        analyzer.set_types(Arc::new(EngineTypes(Arc::downgrade(engine))));
         assistant.set_rust_help(Box::new(Arc::clone(&analyzer)));
         Self(analyzer)
     }
@@ -65,9 +66,8 @@ impl Tutor {
     /// Takes over what cells have defined.
     pub(crate) fn tell(&self, engine: &Engine) {
         let scope = engine.scope();
-        let variable = |(name, variable): (&String, &crate::cell::engine::Variable)| Variable {
-            name: name.clone(),
-            type_name: variable.type_name.clone(),
+        let variable = |(name, variable): (&String, &crate::cell::engine::ScopeVariable)| {
+            CellVariable { name: name.clone(), type_name: variable.type_name.clone() }
         };
         let variables = scope.variables.iter().map(variable).collect();
         self.0.set_known(Known { variables, items: scope.items_text() });
@@ -75,9 +75,9 @@ impl Tutor {
 }
 
 /// The engine, as long as there is one.
-struct Compiler(Weak<Mutex<Option<Engine>>>);
+struct EngineTypes(Weak<Mutex<Option<Engine>>>);
 
-impl Types for Compiler {
+impl Types for EngineTypes {
     fn type_of(&self, expression: &str) -> Option<String> {
         let engine = self.0.upgrade()?;
         // While a cell runs the engine is taken, and nobody waits for a cell.

@@ -13,20 +13,20 @@ use trialbook::{
 
 use crate::{
     cell::{
-        engine::{Compiler, Engine, Parts, Running},
+        engine::{Compiler, Engine, EngineParts, Running},
         options::Options,
     },
-    toolchain::{Lookup, Prelude, Profile, Toolchain},
+    toolchain::{BuildProfile, InstalledPrelude, Lookup, RustToolchain},
 };
 
 /// The folder in which a session compiles. Removed with it; what a killed session left is removed
 /// by the next.
 #[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct SessionFolder(PathBuf);
 
 const PREFIX: &str = "trialbook-session-";
 
-impl Folder {
+impl SessionFolder {
     /// A folder of this process's own below `root`, or below the system's for temporary files. It is
     /// made when first used.
     pub(crate) fn new(root: Option<&Path>) -> Self {
@@ -47,7 +47,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for SessionFolder {
     fn drop(&mut self) {
         // It may never have been made.
         let _ = fs::remove_dir_all(&self.0);
@@ -76,9 +76,9 @@ fn sweep(root: &Path) {
 ///
 /// # Errors
 /// When one of them is not.
-pub(crate) fn find(options: &Options, running: &Running, folder: &Folder) -> Result<Engine> {
-    let toolchain = Toolchain::detect()?;
-    match Prelude::find(&toolchain) {
+pub(crate) fn find(options: &Options, running: &Running, folder: &SessionFolder) -> Result<Engine> {
+    let toolchain = RustToolchain::detect()?;
+    match InstalledPrelude::find(&toolchain) {
         Lookup::Fresh(prelude) => assemble(options, running, folder, &toolchain, prelude),
         Lookup::Stale { .. } | Lookup::Missing => {
             Err(Error::new(ErrorKind::Unavailable, "the prelude is not built yet")
@@ -95,16 +95,16 @@ pub(crate) fn find(options: &Options, running: &Running, folder: &Folder) -> Res
 pub(crate) fn open(
     options: &Options,
     running: &Running,
-    folder: &Folder,
+    folder: &SessionFolder,
     toolchain: Option<&str>,
     monitor: &Monitor,
 ) -> Result<Engine> {
-    let toolchain = toolchain.map_or_else(Toolchain::detect, Toolchain::named)?;
-    let prelude = match Prelude::find(&toolchain) {
+    let toolchain = toolchain.map_or_else(RustToolchain::detect, RustToolchain::named)?;
+    let prelude = match InstalledPrelude::find(&toolchain) {
         Lookup::Fresh(prelude) => prelude,
         // One built from other sources may speak another language than this program.
         Lookup::Stale { .. } | Lookup::Missing => {
-            Prelude::build(&toolchain, Profile::of_this_program(), monitor)?
+            InstalledPrelude::build(&toolchain, BuildProfile::of_this_program(), monitor)?
         }
     };
     assemble(options, running, folder, &toolchain, prelude)
@@ -113,9 +113,9 @@ pub(crate) fn open(
 fn assemble(
     options: &Options,
     running: &Running,
-    folder: &Folder,
-    toolchain: &Toolchain,
-    prelude: Prelude,
+    folder: &SessionFolder,
+    toolchain: &RustToolchain,
+    prelude: InstalledPrelude,
 ) -> Result<Engine> {
     folder.make()?;
     let tools = toolchain.lib_dir.parent().map(|parent| parent.join("bin/gcc-ld/ld.lld"));
@@ -132,7 +132,7 @@ fn assemble(
         .flatten()
         .map(|entry| entry.path())
         .find(is_builtins);
-    Ok(Engine::new(Parts {
+    Ok(Engine::new(EngineParts {
         compiler: Compiler {
             rustc: toolchain.rustc.clone(),
             prelude: prelude.dylib.clone(),
@@ -144,7 +144,7 @@ fn assemble(
             // An optimised prelude has few generic functions to offer, and a cell of frames finds
             // half of what it needs among them. One that is not has so many that looking for them
             // takes a quarter of a second, however small the cell.
-            shares_generics: prelude.profile == Profile::Release,
+            shares_generics: prelude.profile == BuildProfile::Release,
         },
         prelude,
         library_dirs: vec![toolchain.lib_dir.clone()],
