@@ -110,6 +110,7 @@ impl Book {
             start_ms: now_ms(),
             tags,
             params,
+            user: String::new(),
         })?;
         self.in_run(&run, || {
             let evaluation = test

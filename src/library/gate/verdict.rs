@@ -165,6 +165,7 @@ pub(super) mod tests {
             tags: BTreeMap::new(),
             verdict: None,
             history: Vec::new(),
+            registration: None,
         }
     }
 

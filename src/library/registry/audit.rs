@@ -45,11 +45,19 @@ pub enum AuditAction {
     AddKey,
     /// An API key was revoked.
     RevokeKey,
+    /// An experiment, a run or a registered model was made by a client.
+    Create,
+    /// A version was registered by a client.
+    Register,
+    /// An experiment or a registered model got another name.
+    Rename,
+    /// A description, a tag or an alias of an experiment, a model or a version was changed.
+    Update,
 }
 
 impl AuditAction {
     /// Every action. Its place here, from 0, is its code in the database: new ones come last.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Promote,
         Self::Force,
         Self::Archive,
@@ -61,6 +69,10 @@ impl AuditAction {
         Self::Collect,
         Self::AddKey,
         Self::RevokeKey,
+        Self::Create,
+        Self::Register,
+        Self::Rename,
+        Self::Update,
     ];
 
     /// Its name, such as `add_key`.
@@ -77,6 +89,10 @@ impl AuditAction {
             Self::Collect => "collect",
             Self::AddKey => "add_key",
             Self::RevokeKey => "revoke_key",
+            Self::Create => "create",
+            Self::Register => "register",
+            Self::Rename => "rename",
+            Self::Update => "update",
         }
     }
 }

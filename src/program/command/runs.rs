@@ -10,7 +10,7 @@ use trialbook::{
     error::{Error, Result},
     figure::{self, short},
     output::{Align, Output, Table},
-    registry::{Registry, Run, RunQuery, json_number},
+    registry::{Lifecycle, Registry, Run, RunQuery, json_number},
 };
 
 use super::Session;
@@ -111,7 +111,7 @@ impl List {
             filter: self.filter.clone(),
             order: self.order.clone(),
             limit: Some(self.limit),
-            deleted: self.deleted,
+            lifecycle: if self.deleted { Lifecycle::Deleted } else { Lifecycle::Live },
         })?;
         let output = Output::new(&runs);
         if runs.is_empty() {
