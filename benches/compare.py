@@ -141,12 +141,10 @@ def registry(args):
     ours = criterion_medians()
     peer_ms = statistics.median([peer["live_ms_per_run"], again["live_ms_per_run"]])
     live = ours["live: create, log, finish (3 durable commits)"]
-    whole = ours["ended: recorded in one durable commit"]
     print(f"Tracking runs durably, beside {peer['peer']} (before and after, {n_runs} runs each)")
     print(f"{machine()}; medians\n")
     rows = [
         ["a live run: create, log, finish (ms)", f"{live:.2f}", f"{peer_ms:.1f}", f"{peer_ms / live:.0f}x"],
-        ["a whole run in one commit (ms)", f"{whole:.2f}", f"{peer_ms:.1f}", f"{peer_ms / whole:.0f}x"],
         ["list 10,000 runs by metric (ms)", f"{ours['list all by metric']:.1f}", "", ""],
         ["filter 10,000 runs, best 100 (ms)", f"{ours['filter, best 100']:.1f}", "", ""],
         ["open the store and read one run (ms)", f"{ours['open the store and read one run']:.2f}", "", ""],

@@ -10,12 +10,12 @@ use std::{
 };
 
 use trialbook::{
-    ErrorKind,
+    ErrorKind, gate,
     registry::{Registry, RunQuery, RunStatus, Stage},
     store::Store,
 };
 
-use super::{Fixture, metrics, new_run, version_of};
+use super::{Fixture, metrics, new_run, promote, version_of};
 
 const JOB: &str = "TRIALBOOK_TEST_JOB";
 
@@ -186,12 +186,12 @@ fn churn(store: &str, model: &str) {
         let version = version_of(&registry, &run, model, &content).version;
         ack(&format!("version {version} {run}"));
         // Another process may have promoted it away or rolled back meanwhile.
-        match registry.set_stage(model, version, Stage::Production, "churn") {
+        match promote(&registry, model, version, Stage::Production, "churn") {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             outcome => drop(outcome.unwrap()),
         }
         if round % 2 == 1 {
-            match registry.rollback(model, "churn") {
+            match gate::rollback(&registry, model, "alice", "churn") {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 outcome => drop(outcome.unwrap()),
             }

@@ -21,14 +21,14 @@ use crate::{
         prediction::{self, Prediction},
     },
     progress::Monitor,
-    registry::ModelVersion,
+    registry::{ModelReference, ModelVersion},
 };
 
 /// What to predict, and where to write it.
 #[derive(Debug, Clone)]
 pub struct PredictFileRequest {
-    /// The version, as for [`Book::predict`].
-    pub model: String,
+    /// The version.
+    pub model: ModelReference,
     /// Rows: a file of CSV, TSV, JSON, Parquet or Arrow, as its content and name say, a folder of
     /// them, or a pattern such as `new/*.csv`. On the command line `-` is standard input.
     pub input: PathBuf,
@@ -101,7 +101,7 @@ impl Book {
             Some(scratch) => (&scratch.file, &true),
             None => (output, replace),
         };
-        let model = self.answering(&request.model)?;
+        let model = self.registry()?.resolve(&request.model)?;
         let classifier = self.load(&model)?;
         let none = added(classifier.as_ref(), prefix, &[]);
         let mut writer = RowsWriter::create(output, &reader, &none, &monitor.interrupt)?;

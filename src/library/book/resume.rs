@@ -4,7 +4,8 @@ use std::fs;
 
 use super::{
     Book, Trained,
-    train::{fingerprint_tag, this_process},
+    registering::this_process,
+    train::fingerprint_tag,
     unfinished::{JOB_FILE, Job, Lock, SCHEMA_VERSION, Unfinished, folder_of, lock},
 };
 use crate::{

@@ -11,20 +11,21 @@ use serde::Serialize;
 
 use super::{
     Book, CODE_VERSION, TrainRequest,
-    measured::{CODE_VERSION_TAG, VALIDATION_PREFIX},
+    measured::VALIDATION_PREFIX,
     now_ms,
+    registering::{Keeping, Registering},
     unfinished::Unfinished,
 };
 use crate::{
     actor,
     data::Split,
     error::{Error, ErrorKind, Result},
-    evaluate::{self, Evaluation, evaluate_on},
+    evaluate::{Evaluation, evaluate_on},
     model::{Fit, Holdout, check_validation_size},
     progress::Monitor,
     registry::{
-        Artifact, DefaultNames, Lineage, Metric, ModelVersion, NewRun, NewVersion, PROCESS_TAG,
-        Registry, Run, RunBatch, RunQuery, RunStatus, RunUpdate,
+        DefaultNames, Lineage, Metric, ModelVersion, NewRun, PROCESS_TAG, Registry, Run, RunBatch,
+        RunQuery, RunStatus, RunUpdate,
     },
 };
 
@@ -178,9 +179,7 @@ impl Book {
         let share = request.validation_size;
         params.extend(share.map(|share| ("validation_size".to_owned(), share.to_string())));
         let mut tags = request.tags.clone();
-        tags.insert("trialbook.user".to_owned(), self.who().to_owned());
-        tags.insert(CODE_VERSION_TAG.to_owned(), CODE_VERSION.to_owned());
-        tags.insert(PROCESS_TAG.to_owned(), this_process());
+        tags.extend(self.own_tags());
         for split in &dataset.splits {
             tags.insert(fingerprint_tag(&split.name), split.fingerprint.sha256.clone());
         }
@@ -273,32 +272,25 @@ impl Book {
         };
         let evaluation = of_validation.or(of_test).expect("one of both was measured");
         let version = monitor.stage("saving", None, || {
-            let folder = tempfile::tempdir()
-                .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
-            classifier.save(folder.path())?;
-            let saved = registry.log_artifacts(&run.run_id, folder.path(), "model")?;
-            // Nobody shall take these for what the test split says.
-            let place = if held_out.is_some() { "validation/" } else { "" };
-            for (name, bytes) in evaluate::artifacts(&evaluation) {
-                registry.log_artifact(&run.run_id, &format!("{place}{name}"), &bytes)?;
-            }
-            registry.log(&run.run_id, &logged(&metrics, 0))?;
-            let Some(model) = &request.model else { return Ok(None) };
-            let version = registry.create_version(NewVersion {
-                model: model.clone(),
-                run_id: run.run_id.clone(),
-                files: model_files(saved),
-                lineage: Lineage {
-                    dataset: request.dataset.clone(),
-                    train_fingerprint,
-                    test_fingerprint,
-                    code_version: CODE_VERSION.to_owned(),
-                    seed: request.seed,
-                },
-                metrics: test_metrics,
-                created_ms: now_ms(),
-            })?;
-            Ok::<_, Error>(Some(version))
+            self.keep(Keeping {
+                run,
+                classifier: classifier.as_ref(),
+                evaluation: Some(&evaluation),
+                // Nobody shall take these for what the test split says.
+                place: if held_out.is_some() { "validation/" } else { "" },
+                metrics: &metrics,
+                version: request.model.as_ref().map(|model| Registering {
+                    model: model.clone(),
+                    lineage: Lineage {
+                        dataset: request.dataset.clone(),
+                        train_fingerprint,
+                        test_fingerprint,
+                        code_version: CODE_VERSION.to_owned(),
+                        seed: request.seed,
+                    },
+                    metrics: test_metrics,
+                }),
+            })
         })?;
         timings.save_s = clock.elapsed().as_secs_f64();
 
@@ -342,28 +334,7 @@ pub(super) fn training_log<'a>(
     }
 }
 
-/// A run's artifacts below `model/` under the names they have inside the model folder.
-pub(super) fn model_files(artifacts: Vec<Artifact>) -> Vec<Artifact> {
-    let inside = |artifact: Artifact| Artifact {
-        path: artifact.path.trim_start_matches("model/").to_owned(),
-        ..artifact
-    };
-    artifacts.into_iter().map(inside).collect()
-}
-
-/// `metrics` as they are logged at `step`.
-pub(super) fn logged(metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
-    let timestamp_ms = now_ms();
-    let metrics = metrics.iter().map(|(key, value)| Metric {
-        key: key.clone(),
-        value: *value,
-        step,
-        timestamp_ms,
-    });
-    RunBatch { metrics: metrics.collect(), ..RunBatch::default() }
-}
-
-/// The same under other names: `validation_f1` for `f1`.
+/// `metrics` under other names: `validation_f1` for `f1`.
 pub(super) fn prefixed(prefix: &str, metrics: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     metrics.iter().map(|(key, value)| (format!("{prefix}{key}"), *value)).collect()
 }
@@ -371,11 +342,6 @@ pub(super) fn prefixed(prefix: &str, metrics: &BTreeMap<String, f64>) -> BTreeMa
 /// The tag that says which rows a split had.
 pub(super) fn fingerprint_tag(split: &str) -> String {
     format!("trialbook.fingerprint.{split}")
-}
-
-/// `PID@HOST`: tells a live run from one whose process died without a word.
-pub(super) fn this_process() -> String {
-    format!("{}@{}", std::process::id(), actor::host())
 }
 
 /// Whether `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.

@@ -36,7 +36,7 @@ impl Show for Run {
 
 impl Show for ModelVersion {
     fn content(&self) -> Content {
-        version_output(self).content()
+        version_output(self, &[]).content()
     }
 
     fn list_content(versions: &[Self]) -> Content {
@@ -242,11 +242,14 @@ pub fn versions_table(versions: &[ModelVersion], aliases: Option<&BTreeMap<Strin
     table
 }
 
-/// Everything about one version.
-pub fn version_output(version: &ModelVersion) -> Output {
+/// Everything about one version, with its `aliases`.
+pub fn version_output(version: &ModelVersion, aliases: &[&str]) -> Output {
     let mut facts = Table::new([("fact", Align::Left), ("value", Align::Left)]);
     let lineage = &version.lineage;
     facts.push(["stage", &version.stage.to_string()]);
+    if !aliases.is_empty() {
+        facts.push(["aliases", &aliases.join(", ")]);
+    }
     facts.push(["created (UTC)", &figure::time(version.created_ms)]);
     facts.push(["run", &version.run_id]);
     facts.push(["dataset", &lineage.dataset]);
@@ -286,7 +289,7 @@ pub fn version_output(version: &ModelVersion) -> Output {
         ]);
     }
     let output = Output::new(version)
-        .text(format!("{}/{}\n", version.model, version.version))
+        .text(format!("{}\n", version.reference()))
         .table(facts)
         .text("")
         .table(metrics)
@@ -313,7 +316,7 @@ mod tests {
             tags: BTreeMap::new(),
             user: String::new(),
             measured_at: Vec::new(),
-                flow: crate::registry::RunFlow::default(),
+            flow: crate::registry::RunFlow::default(),
         }
     }
 

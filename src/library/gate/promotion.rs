@@ -53,7 +53,7 @@ pub fn promote(
     }
     let mut promotion = None;
     // Judged inside the transaction that moves it: another promotion cannot slip in between.
-    registry.set_stage_if(model, version, stage, |subject, production| {
+    registry.set_stage(model, version, stage, |subject, production| {
         let plan = plan(subject, production, stage, force, who)?;
         let note = plan.note.unwrap_or_else(|| who.to_owned());
         let overruled = plan.promotion.overruled.clone();

@@ -45,6 +45,10 @@ pub enum AuditAction {
     AddKey,
     /// An API key was revoked.
     RevokeKey,
+    /// An alias was pointed at a version.
+    SetAlias,
+    /// An alias was removed.
+    DeleteAlias,
     /// An experiment, a run or a registered model was made by a client.
     Create,
     /// A version was registered by a client.
@@ -57,7 +61,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action. Its place here, from 0, is its code in the database: new ones come last.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Promote,
         Self::Force,
         Self::Archive,
@@ -69,6 +73,8 @@ impl AuditAction {
         Self::Collect,
         Self::AddKey,
         Self::RevokeKey,
+        Self::SetAlias,
+        Self::DeleteAlias,
         Self::Create,
         Self::Register,
         Self::Rename,
@@ -89,6 +95,8 @@ impl AuditAction {
             Self::Collect => "collect",
             Self::AddKey => "add_key",
             Self::RevokeKey => "revoke_key",
+            Self::SetAlias => "set_alias",
+            Self::DeleteAlias => "delete_alias",
             Self::Create => "create",
             Self::Register => "register",
             Self::Rename => "rename",
@@ -122,7 +130,8 @@ pub struct AuditEvent {
     pub who: String,
     /// What was done.
     pub action: AuditAction,
-    /// To what: `NAME/3`, the name of a model, a dataset or a key, a run's id, or `store`.
+    /// Its object: `NAME/3`, `NAME@alias`, the name of a model, a dataset or a key, a run's id, or
+    /// `store`.
     pub subject: String,
     /// What else there is to say, as an object.
     pub details: Value,
@@ -221,7 +230,9 @@ impl StoredEvent {
 
 impl Record for StoredEvent {
     const KIND: &'static str = "audit event";
-    const VERSION: u8 = 1;
+    /// Version 2 has the layout of 1, and the actions on aliases: a build that does not know them says
+    /// that the event is newer than itself.
+    const VERSION: u8 = 2;
 
     fn write(&self, out: &mut Writer) {
         out.signed(self.at_ms);

@@ -27,6 +27,7 @@ mod names;
 mod page;
 mod private_copy;
 mod record;
+mod reference;
 mod registered;
 mod registering;
 mod registration;
@@ -65,12 +66,13 @@ pub use names::check_known_model_name;
 pub use names::check_model_name;
 pub use page::{Listing, Page};
 pub use record::*;
+pub use reference::{ModelReference, VersionSelector};
 pub use registering::Registering;
 pub use registration::Registration;
 pub use restore::restore;
 pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};
 pub use search_models::Query;
-pub use stages::Grounds;
+pub(crate) use stages::Grounds;
 pub use upkeep::{BackupSummary, Collection, Verification};
 pub use upload::Upload;
 
@@ -132,6 +134,11 @@ impl Registry {
     /// API key where a request is served. Without it, it is the user and the machine, `ada@lab`.
     pub fn acting_as(&self, actor: &str) -> Self {
         Self { actor: actor.into(), ..self.clone() }
+    }
+
+    /// Who acts in its audit trail.
+    pub fn who(&self) -> &str {
+        &self.actor
     }
 
     /// The store it belongs to.

@@ -12,6 +12,7 @@ const MAX_KEY_CHARS: usize = 250;
 const MAX_PARAM_CHARS: usize = 6_000;
 const MAX_TAG_CHARS: usize = 8_000;
 const MAX_NAME_CHARS: usize = 250;
+const MAX_ALIAS_CHARS: usize = 255;
 const MAX_EXPERIMENT_CHARS: usize = 500;
 const MAX_EXPERIMENT_TAG_CHARS: usize = 20_000;
 const MAX_MODEL_TAG_CHARS: usize = 100_000;
@@ -143,16 +144,19 @@ pub fn check_known_model_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks an alias of a model version.
+/// Checks an alias that a version is to get, by MLflow's rules: letters, digits, `_` and `-`; not
+/// `latest`, and not a number with a `v` in front. Aliases of other forms, which could be set once,
+/// are read and removed as they are.
 pub(super) fn check_alias(alias: &str) -> Result<()> {
-    check_length("alias", alias, MAX_NAME_CHARS)?;
-    let well_formed = alias.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    if !well_formed {
-        return Err(Error::invalid(format!("alias {alias:?} is not a plain word"))
-            .with_hint("use letters, digits, _ - and ."));
+    check_length("alias", alias, MAX_ALIAS_CHARS)?;
+    if let Some(wrong) = alias.chars().find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-'))) {
+        return Err(Error::invalid(format!("alias {alias:?} contains {wrong:?}"))
+            .with_hint("use letters, digits, _ and -"));
     }
-    if is_version(alias) || alias.parse::<super::Stage>().is_ok() {
-        return Err(Error::invalid(format!("alias {alias:?} reads like a version or a stage"))
+    let number = alias.strip_prefix(['v', 'V']).unwrap_or_default();
+    let is_version = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if is_version || alias.eq_ignore_ascii_case("latest") {
+        return Err(Error::invalid(format!("alias {alias:?} reads like a version"))
             .with_hint("choose a word such as `champion`"));
     }
     Ok(())
@@ -277,8 +281,10 @@ mod tests {
             assert!(error.to_string().contains(reason) && error.hint().is_some(), "{error}");
             check_known_model_name(bad).unwrap();
         }
-        check_alias("champion").unwrap();
-        for bad in ["latest", "v3", "a b", ""] {
+        for good in ["champion", "3", "Production", "v3x", "v", "größe_2-b", &"x".repeat(255)] {
+            check_alias(good).unwrap();
+        }
+        for bad in ["latest", "Latest", "v3", "V30", "a b", "a.b", "a@b", "", &"x".repeat(256)] {
             assert!(check_alias(bad).is_err(), "{bad:?}");
         }
         check_artifact_path("model/weights.bin").unwrap();

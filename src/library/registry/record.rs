@@ -184,19 +184,6 @@ pub struct RunBatch {
     pub tags: Vec<(String, String)>,
 }
 
-/// A run that is over, to be recorded in one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EndedRun {
-    /// What it started with.
-    pub new: NewRun,
-    /// What it logged.
-    pub batch: RunBatch,
-    /// How it ended.
-    pub status: RunStatus,
-    /// Milliseconds since the Unix epoch.
-    pub end_ms: i64,
-}
-
 /// What changes about a run; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunUpdate {
@@ -329,6 +316,14 @@ pub struct RegisteredModel {
     pub aliases: BTreeMap<String, u32>,
 }
 
+impl RegisteredModel {
+    /// The aliases of the version with this number.
+    pub fn aliases_of(&self, version: u32) -> impl Iterator<Item = &str> {
+        let of_version = self.aliases.iter().filter(move |(_, number)| **number == version);
+        of_version.map(|(alias, _)| alias.as_str())
+    }
+}
+
 /// Where a version came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
@@ -405,18 +400,10 @@ pub struct ModelVersion {
     pub registration: Option<Registration>,
 }
 
-impl ModelVersion {
-    /// `NAME/3`, which [`Registry::resolve`](super::Registry::resolve) finds.
-    pub fn reference(&self) -> String {
-        format!("{}/{}", self.model, self.version)
-    }
-}
-
-/// What a rollback did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Rollback {
+/// The two versions that a rollback moved.
+pub(crate) struct Rollback {
     /// The version that was Production and is now Archived.
-    pub from: ModelVersion,
+    pub(crate) from: ModelVersion,
     /// The version that is Production again.
-    pub to: ModelVersion,
+    pub(crate) to: ModelVersion,
 }

@@ -123,7 +123,7 @@ impl Registry {
                     description.clone_into(&mut registration.description);
                     registration.updated_ms = now_ms;
                     txn.put(VERSIONS, &version_key(name, number), &version)?;
-                    version.reference()
+                    version.reference().to_string()
                 }
             };
             txn.put(MODELS, name.as_bytes(), &model)?;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Registry,
@@ -17,7 +17,7 @@ use super::{
     logged_model::LoggedMetric,
     logged_models::append_metrics,
     names,
-    record::{EndedRun, Lifecycle, Metric, NewRun, Run, RunBatch, RunStatus, RunUpdate},
+    record::{Lifecycle, Metric, NewRun, Run, RunBatch, RunStatus, RunUpdate},
     run_view::RunView,
     stored::{Latest, MetricBatch, StoredRun},
     tables::{METRICS, RUNS, RunKey, metrics_key, parse_run_id, run_key, run_prefix},
@@ -64,31 +64,6 @@ impl Registry {
             let details = json!({"run": run.name, "experiment_id": run.experiment.to_string()});
             audit::append(txn, &self.event(AuditAction::Create, &hex(&key), now_ms, details))?;
             Ok(run.into_run(hex(&key)))
-        })
-    }
-
-    /// Records runs that are over, all in one durable transaction: the way to import, and the
-    /// fastest way to record.
-    ///
-    /// # Errors
-    /// As [`Registry::create_run`] and [`Registry::log`]; then none of them is recorded.
-    pub fn record_runs(&self, ended: Vec<EndedRun>) -> Result<Vec<Run>> {
-        for run in &ended {
-            check_new(&run.new)?;
-            check_batch(&run.batch)?;
-            check_ended(run.status)?;
-        }
-        self.database.write(|txn| {
-            let mut runs = Vec::with_capacity(ended.len());
-            for EndedRun { new, batch, status, end_ms } in ended {
-                let (key, mut run) = prepare(txn, new)?;
-                apply(txn, &key, &mut run, &batch)?;
-                run.status = status;
-                run.end_ms = Some(end_ms);
-                txn.put(RUNS, &key, &run)?;
-                runs.push(run.into_run(hex(&key)));
-            }
-            Ok(runs)
         })
     }
 
@@ -154,6 +129,20 @@ impl Registry {
             if let Some(end_ms) = update.end_ms {
                 run.end_ms = Some(end_ms);
             }
+            Ok(())
+        })
+    }
+
+    /// Adds a value to the list in JSON that a run's tag holds. The list may be as long as it gets.
+    ///
+    /// # Errors
+    /// As [`Registry::log`].
+    pub fn append_to_tag(&self, run_id: &str, key: &str, value: Value) -> Result<()> {
+        self.change_run(run_id, |_, _, run| {
+            let held = run.tags.get(key).and_then(|tag| serde_json::from_str(tag).ok());
+            let mut list: Vec<Value> = held.unwrap_or_default();
+            list.push(value);
+            run.tags.insert(key.to_owned(), Value::from(list).to_string());
             Ok(())
         })
     }
@@ -298,8 +287,8 @@ fn check_ended(status: RunStatus) -> Result<()> {
     Ok(())
 }
 
-/// A new run that is not yet written.
-fn prepare(txn: &WriteTxn, mut new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
+/// Writes a new run.
+fn insert(txn: &WriteTxn, mut new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
     let named = new.tags.remove(names::NAME_TAG);
     let run = StoredRun {
         experiment: live_number(txn, &new.experiment_id)?,
@@ -315,11 +304,7 @@ fn prepare(txn: &WriteTxn, mut new: NewRun) -> Result<(RunKey, StoredRun), Fault
         user: new.user,
         flow: RunFlow::default(),
     };
-    Ok((run_key(&names::new_run_id())?, run))
-}
-
-fn insert(txn: &WriteTxn, new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
-    let (key, run) = prepare(txn, new)?;
+    let key = run_key(&names::new_run_id())?;
     txn.put(RUNS, &key, &run)?;
     Ok((key, run))
 }

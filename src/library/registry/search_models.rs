@@ -102,7 +102,7 @@ impl Registry {
             let newest = b.updated_ms().cmp(&a.updated_ms());
             newest.then(a.model.cmp(&b.model)).then(b.version.cmp(&a.version))
         })?;
-        Ok(page.of(found, ModelVersion::reference))
+        Ok(page.of(found, |version| version.reference().to_string()))
     }
 
     /// Logged models of experiments that fit, newest first unless ordered otherwise. With `datasets`,

@@ -7,8 +7,8 @@ use super::{
     codec::{Malformed, Reader, Record, Writer},
     flow::RunFlow,
     record::{
-        Artifact, Experiment, Lineage, Metric, ModelVersion, Moment, RegisteredModel, Run, RunStatus,
-        Stage, StageChange,
+        Artifact, Experiment, Lineage, Metric, ModelVersion, Moment, RegisteredModel, Run,
+        RunStatus, Stage, StageChange,
     },
     registration::Registration,
 };

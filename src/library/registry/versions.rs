@@ -12,6 +12,7 @@ use super::{
     models::new_model,
     names,
     record::{Artifact, ModelVersion, NewVersion, Stage},
+    reference::{ModelReference, VersionSelector},
     registered::{all, existing, existing_model, missing, newest_in, unknown_alias},
     registration::Registration,
     runs,
@@ -23,9 +24,6 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::ModelFiles,
 };
-
-/// What MLflow puts in front of a reference.
-const SCHEME: &str = "models:/";
 
 impl Registry {
     /// The next version of `new.model`, which is created if it does not exist; refused unless every
@@ -96,7 +94,7 @@ impl Registry {
             txn.put(VERSIONS, &version_key(&version.model, version.version), &version)?;
             if let Some(registration) = &version.registration {
                 let details = json!({"run_id": version.run_id, "source": registration.source});
-                let (subject, at_ms) = (version.reference(), version.created_ms);
+                let (subject, at_ms) = (version.reference().to_string(), version.created_ms);
                 let event = self.event(AuditAction::Register, &subject, at_ms, details);
                 audit::append(txn, &event)?;
             }
@@ -115,8 +113,8 @@ impl Registry {
         })
     }
 
-    /// What each run's version is called, such as `Reviews/3`, by the run's id; the newest where a
-    /// run has several.
+    /// The reference of each run's version, such as `Reviews/3`, by the run's id; of the newest
+    /// version where a run has several.
     ///
     /// # Errors
     /// When the registry cannot be read.
@@ -124,7 +122,8 @@ impl Registry {
         let mut names = BTreeMap::new();
         for model in self.models()? {
             for version in self.versions(&model.name)? {
-                names.insert(version.run_id, format!("{}/{}", version.model, version.version));
+                let reference = version.reference().to_string();
+                names.insert(version.run_id, reference);
             }
         }
         Ok(names)
@@ -152,44 +151,39 @@ impl Registry {
         })
     }
 
-    /// `NAME/3`, `NAME/Production`, `NAME/Staging`, `NAME/latest`, `NAME@alias` or `NAME`
-    /// (Production, else the newest), each also with `models:/` in front. A stage that holds
-    /// several versions gives the newest.
+    /// The version that a reference names. Everywhere in trialbook a `NAME` alone is its Production
+    /// version or, while none is in Production, its newest version; a stage that holds several
+    /// versions gives the newest. Servers alone go by another rule: they follow Production.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] with what there is instead.
-    pub fn resolve(&self, reference: &str) -> Result<ModelVersion> {
-        let plain = reference.strip_prefix(SCHEME).unwrap_or(reference);
+    /// [`ErrorKind::NotFound`] with the versions and aliases there are.
+    pub fn resolve(&self, reference: &ModelReference) -> Result<ModelVersion> {
+        let ModelReference { model, version } = reference;
         self.database.read(|txn| {
-            if let Some((model, alias)) = plain.split_once('@') {
-                let stored = existing_model(txn, model)?;
-                let number = stored.aliases.get(alias).copied();
-                let number = number.ok_or_else(|| unknown_alias(model, alias, &stored))?;
-                return existing(txn, model, number);
-            }
-            let (model, part) = match plain.split_once('/') {
-                Some((model, part)) => (model, Some(part)),
-                None => (plain, None),
-            };
-            existing_model(txn, model)?;
-            let (found, wanted) = match part {
-                None => {
-                    let found = match newest_in(txn, model, Stage::Production)? {
-                        Some(version) => Some(version),
-                        None => all(txn, model)?.pop(),
+            let stored = existing_model(txn, model)?;
+            let (found, wanted) = match version {
+                VersionSelector::Number(number) => return existing(txn, model, *number),
+                VersionSelector::Alias(alias) => {
+                    let number = stored.aliases.get(alias).copied();
+                    let number = number.ok_or_else(|| unknown_alias(model, alias, &stored))?;
+                    return existing(txn, model, number);
+                }
+                VersionSelector::Stage(stage) => {
+                    (newest_in(txn, model, *stage)?, format!("no version in {stage}"))
+                }
+                VersionSelector::Latest => (all(txn, model)?.pop(), "no version".to_owned()),
+                VersionSelector::Default => {
+                    let mut versions = all(txn, model)?;
+                    let production =
+                        versions.iter().rposition(|version| version.stage == Stage::Production);
+                    let found = match production {
+                        Some(idx) => Some(versions.swap_remove(idx)),
+                        None => versions.pop(),
                     };
-                    (found, "no version".to_owned())
+                    let wanted = "no version: its name alone means the Production version, or else \
+                                  the newest";
+                    (found, wanted.to_owned())
                 }
-                Some(part) if part.eq_ignore_ascii_case("latest") => {
-                    (all(txn, model)?.pop(), "no version".to_owned())
-                }
-                Some(part) => match part.parse::<u32>() {
-                    Ok(number) => return existing(txn, model, number),
-                    Err(_) => {
-                        let stage: Stage = part.parse().map_err(|_| malformed(reference))?;
-                        (newest_in(txn, model, stage)?, format!("no version in {stage}"))
-                    }
-                },
             };
             match found {
                 Some(version) => Ok(version),
@@ -202,14 +196,19 @@ impl Registry {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if the version does not exist.
-    pub fn set_verdict(&self, model: &str, version: u32, verdict: Value) -> Result<()> {
+    pub(crate) fn set_verdict(&self, model: &str, version: u32, verdict: Value) -> Result<()> {
         let at_ms = clock::now_ms();
         self.write_models(|txn| {
             existing_model(txn, model)?;
             let mut stored = existing(txn, model, version)?;
             audit::append(
                 txn,
-                &self.event(AuditAction::Gate, &stored.reference(), at_ms, verdict.clone()),
+                &self.event(
+                    AuditAction::Gate,
+                    &stored.reference().to_string(),
+                    at_ms,
+                    verdict.clone(),
+                ),
             )?;
             stored.verdict = Some(verdict);
             txn.put(VERSIONS, &version_key(model, version), &stored)
@@ -244,9 +243,4 @@ fn check_new(new: &NewVersion, is_clients: bool) -> Result<()> {
         }
     }
     new.metrics.keys().try_for_each(|key| names::check_key("metric", key))
-}
-
-fn malformed(reference: &str) -> Error {
-    Error::invalid(format!("{reference:?} names no model version"))
-        .with_hint("write NAME, NAME/3, NAME/Production, NAME/latest or NAME@alias")
 }

@@ -88,6 +88,13 @@ fn details(event: &AuditEvent) -> String {
             Some(false) => "blocked".to_owned(),
             None => String::new(),
         },
+        AuditAction::SetAlias | AuditAction::DeleteAlias => {
+            let version = |name: &str| match details[name].as_u64() {
+                Some(number) => format!("version {number}"),
+                None => "no version".to_owned(),
+            };
+            format!("{} → {}", version("from"), version("to"))
+        }
         AuditAction::Delete if details["name"].is_string() => format!("run {}", text("name")),
         AuditAction::Delete if details["dataset"].is_object() => "dataset".to_owned(),
         AuditAction::Restore if details["name"].is_string() => format!("run {}", text("name")),

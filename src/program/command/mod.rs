@@ -24,6 +24,7 @@ mod session;
 mod sql;
 mod store;
 mod train;
+mod ui;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use trialbook::{
@@ -63,6 +64,8 @@ pub enum Command {
     Rollback(gate::Rollback),
     /// Serve Production versions over HTTP
     Serve(Box<serve::Serve>),
+    /// Serve MLflow's tracking API on the store, without a model, and open it in the browser
+    Ui(ui::Ui),
     /// Make, list and revoke the API keys that servers ask for
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -94,7 +97,12 @@ impl Command {
             Self::Predict(predict) => predict.is_long(),
             _ => matches!(
                 self,
-                Self::Train(_) | Self::Serve(_) | Self::Demo(_) | Self::Data(_) | Self::Prelude(_)
+                Self::Train(_)
+                    | Self::Serve(_)
+                    | Self::Ui(_)
+                    | Self::Demo(_)
+                    | Self::Data(_)
+                    | Self::Prelude(_)
             ),
         }
     }
@@ -117,6 +125,7 @@ impl Command {
             Self::Promote(command) => command.run(session),
             Self::Rollback(command) => command.run(session),
             Self::Serve(command) => command.run(session),
+            Self::Ui(command) => command.run(session),
             Self::Keys(command) => command.run(session),
             Self::Monitor(command) => command.run(session),
             Self::Audit(command) => command.run(session),

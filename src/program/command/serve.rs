@@ -6,13 +6,14 @@ use trialbook::{
     error::{Error, Result},
     monitor::{LogConfig, LogText},
     output::Output,
+    registry::{ModelReference, Stage, VersionSelector},
 };
 
 use super::{Interim, Servers, Session};
 use crate::serve::{self, ServeConfig, Server, ServerState};
 
 mod batching;
-mod protection;
+pub(super) mod protection;
 
 /// `serve --port 8000`
 #[derive(Debug, Clone, Args)]
@@ -23,8 +24,9 @@ pub struct Serve {
     /// The port; 0 takes a free one
     #[arg(long, env = "TRIALBOOK_PORT", default_value_t = 8000)]
     port: u16,
-    /// A registered model, whose Production version answers. May be given several times: the first
-    /// one answers questions that name no model. Without it the one model in production
+    /// A registered model. NAME and NAME/Production follow: whatever version is in Production answers,
+    /// and none while none is; NAME/3 stays with version 3, as --pin 3 does. May be given several times:
+    /// the first one answers questions that name no model. Without it the one model in production
     #[arg(long = "model", env = "TRIALBOOK_MODEL", value_name = "NAME", value_delimiter = ',')]
     models: Vec<String>,
     /// Serve this version, also when another one is promoted; only with one model
@@ -36,6 +38,9 @@ pub struct Serve {
     /// Keep no log of predictions
     #[arg(long, env = "TRIALBOOK_NO_LOG", value_parser = FalseyValueParser::new())]
     no_log: bool,
+    /// Leave MLflow's tracking API out: a replica that only predicts
+    #[arg(long, env = "TRIALBOOK_NO_TRACKING", value_parser = FalseyValueParser::new())]
+    no_tracking: bool,
     /// Serve in the background of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
     background: bool,
@@ -52,20 +57,52 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// The models to serve, and the version to stay with.
+    fn followed(&self) -> Result<(Vec<String>, Option<u32>)> {
+        let (mut models, mut pin) = (Vec::new(), self.pin);
+        for given in &self.models {
+            let reference: ModelReference = given.parse()?;
+            match reference.version {
+                VersionSelector::Default | VersionSelector::Stage(Stage::Production) => {}
+                VersionSelector::Number(number) if pin.is_none_or(|pin| pin == number) => {
+                    pin = Some(number);
+                }
+                VersionSelector::Number(_) => {
+                    let pin = pin.unwrap_or_default();
+                    return Err(Error::invalid(format!(
+                        "{given} is served, and version {pin} too"
+                    ))
+                    .with_hint("a server stays with one version: name one"));
+                }
+                _ => {
+                    return Err(Error::invalid(format!("a server cannot follow {given}"))
+                        .with_hint(format!(
+                            "write {name} to follow Production, or {name}/3 to stay with a version",
+                            name = reference.model
+                        )));
+                }
+            }
+            models.push(reference.model);
+        }
+        Ok((models, pin))
+    }
+
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         if self.stop {
             return stop(kept(session, "--stop")?);
         }
         let kept = self.background.then(|| kept(session, "--background")).transpose()?;
+        let (models, pin) = self.followed()?;
         let config = ServeConfig {
             host: self.host.clone(),
             port: self.port,
-            models: self.models.clone(),
-            pin: self.pin,
+            models,
+            pin,
             log: (!self.no_log).then(|| LogConfig { text: self.log_text, ..LogConfig::default() }),
             limits: self.batching.limits(self.protection.limits()),
             otlp_endpoint: self.otlp_endpoint.clone(),
             security: self.protection.security(),
+            tracking: (!self.no_tracking).then(|| self.protection.allowed_hosts()),
             ..ServeConfig::new(session.book.store().clone())
         };
         let state = config.load()?;

@@ -25,11 +25,13 @@ mod route;
 mod server;
 mod shutdown;
 mod state;
+mod tracking;
 
 pub use app::app;
 pub use config::ServeConfig;
 pub use http::{
     client::{self, Credentials},
+    hosts::AllowedHosts,
     limits::Limits,
     security::{Origin, RateLimit, Security, TlsFiles},
 };

@@ -135,12 +135,6 @@ impl Index {
         self.modules.get(path).or_else(|| self.modules.get(&format!("std::{path}")))
     }
 
-    /// How many functions it knows.
-    pub fn n_functions(&self) -> usize {
-        let methods = self.types.values().map(|known| known.functions.len()).sum::<usize>();
-        methods + self.functions.len() + self.macros.len()
-    }
-
     /// The type called `name` and those it dereferences to, its traits beside it.
     pub(super) fn line(&self, name: &str) -> Vec<&Type> {
         let mut line = Vec::new();

@@ -261,7 +261,9 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<Wanted>
         },
         ("show" | "describe" | "remove", "name") | (_, "data") => Some(Wanted::Datasets),
         (_, "run" | "runs") => Some(Wanted::Runs),
-        (_, "reference") | ("evaluate" | "predict", "model") => Some(Wanted::References),
+        (_, "reference")
+        | ("evaluate" | "predict" | "serve", "model" | "models")
+        | ("gate" | "promote" | "rollback", "name") => Some(Wanted::References),
         (_, "name" | "model") => Some(Wanted::Models),
         (_, "version") => model().map(Wanted::Versions),
         (_, "alias") => model().map(Wanted::Aliases),
