@@ -7,6 +7,7 @@ mod cross_validate;
 mod import;
 mod measured;
 mod predict_file;
+mod python_flavour;
 mod registering;
 mod request;
 mod resume;

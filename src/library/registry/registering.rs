@@ -10,18 +10,27 @@ use super::{
     audit::{self, AuditAction},
     clock,
     fault::Fault,
+    flow::CONTEXT_TAG,
     models::new_model,
     names,
     record::{Artifact, Lineage, ModelVersion, NewVersion, RegisteredModel},
     registered::{all, existing, existing_model},
     registration::Registration,
-    tables::{MODELS, VERSIONS, version_key, versions_prefix},
+    stored::StoredRun,
+    tables::{MODELS, RUNS, VERSIONS, run_key, version_key, versions_prefix},
     transaction::Rows,
 };
 use crate::error::{Error, ErrorKind, Result};
 
 /// Longest description, in characters: MLflow's limit.
 const MAX_DESCRIPTION_CHARS: usize = 5_000;
+
+/// What a dataset is read for that a model is measured on.
+const TEST_CONTEXTS: [&str; 5] = ["test", "testing", "eval", "evaluation", "validation"];
+
+/// The metric that the gate judges by, and what clients call it.
+const F1: &str = "f1";
+const F1_NAMES: [&str; 3] = ["f1_score", "test_f1", "test_f1_score"];
 
 /// What a client registers a version with.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,9 +41,9 @@ pub struct Registering {
     pub run_id: String,
     /// The model's files, if this store has them; the names are those inside the model folder.
     pub files: Vec<Artifact>,
-    /// Metrics of the run.
+    /// Metrics, of a copy; those of the run are taken from there.
     pub metrics: BTreeMap<String, f64>,
-    /// Where it came from.
+    /// Where it came from, of a copy.
     pub lineage: Lineage,
     /// Free key-value pairs.
     pub tags: BTreeMap<String, String>,
@@ -145,6 +154,60 @@ impl Registry {
         let new = NewVersion { model, run_id, files, lineage, metrics, created_ms };
         let said = (tags, Registration { updated_ms: created_ms, ..registration });
         self.create_version_with(new, Some(said))
+    }
+}
+
+impl Registry {
+    /// A version that a client registered, with the metrics and the test dataset that its run has by
+    /// now: clients measure before they register or after it. Other versions stay as they are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the version does not exist.
+    pub(crate) fn refresh_registered(&self, model: &str, number: u32) -> Result<ModelVersion> {
+        let present = self.version(model, number)?;
+        if !present.is_from_outside() || present.run_id.is_empty() {
+            return Ok(present);
+        }
+        let run = run_key(&present.run_id)?;
+        self.write_models(|txn| {
+            existing_model(txn, model)?;
+            let mut version = existing(txn, model, number)?;
+            if let Some(stored) = txn.get::<StoredRun>(RUNS, &run)? {
+                take_from_run(&mut version.metrics, &mut version.lineage, &stored);
+                txn.put(VERSIONS, &version_key(model, number), &version)?;
+            }
+            Ok(version)
+        })
+    }
+}
+
+impl ModelVersion {
+    /// Whether a client of MLflow's made it: this program knows neither what it learnt nor how to ask
+    /// it.
+    pub fn is_from_outside(&self) -> bool {
+        self.registration.is_some() && self.lineage.code_version.is_empty()
+    }
+}
+
+/// Takes over the metrics of a run, and the dataset that they were measured on as far as the run tells.
+pub(super) fn take_from_run(
+    metrics: &mut BTreeMap<String, f64>,
+    lineage: &mut Lineage,
+    run: &StoredRun,
+) {
+    metrics.extend(run.metrics.iter().map(|(key, latest)| (key.clone(), latest.value)));
+    let other_name = F1_NAMES.iter().find_map(|name| run.metrics.get(*name));
+    if let (false, Some(f1)) = (run.metrics.contains_key(F1), other_name) {
+        metrics.insert(F1.to_owned(), f1.value);
+    }
+    let measured_on = run.flow.datasets.iter().find(|dataset| {
+        let context = dataset.tags.get(CONTEXT_TAG).map(|context| context.to_ascii_lowercase());
+        context.is_some_and(|context| TEST_CONTEXTS.contains(&context.as_str()))
+    });
+    if let Some(dataset) = measured_on {
+        lineage.dataset.clone_from(&dataset.name);
+        // Never that of a split of ours, which is a SHA-256.
+        lineage.test_fingerprint = format!("mlflow:{}:{}", dataset.name, dataset.digest);
     }
 }
 

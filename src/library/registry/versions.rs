@@ -14,9 +14,10 @@ use super::{
     record::{Artifact, ModelVersion, NewVersion, Stage},
     reference::{ModelReference, VersionSelector},
     registered::{all, existing, existing_model, missing, newest_in, unknown_alias},
+    registering::take_from_run,
     registration::Registration,
     runs,
-    stored::StoredModel,
+    stored::{StoredModel, StoredRun},
     tables::{MODELS, RUNS, VERSIONS, run_key, version_key},
     transaction::Rows,
 };
@@ -40,7 +41,7 @@ impl Registry {
     /// must be there, and an event in the audit trail.
     pub(super) fn create_version_with(
         &self,
-        new: NewVersion,
+        mut new: NewVersion,
         said: Option<(BTreeMap<String, String>, Registration)>,
     ) -> Result<ModelVersion> {
         check_new(&new, said.is_some())?;
@@ -52,7 +53,11 @@ impl Registry {
         new.files.iter().try_for_each(|file| self.artifact_path(file).map(drop))?;
         self.write_models(|txn| {
             if let Some(run) = run {
-                txn.get_raw(RUNS, &run)?.ok_or_else(|| runs::unknown(&new.run_id))?;
+                let stored = txn.get::<StoredRun>(RUNS, &run)?;
+                let stored = stored.ok_or_else(|| runs::unknown(&new.run_id))?;
+                if said.is_some() && new.lineage.code_version.is_empty() {
+                    take_from_run(&mut new.metrics, &mut new.lineage, &stored);
+                }
             }
             if let Some(file) =
                 new.files.iter().find(|file| !self.files.contains(&file.sha256, file.size_bytes))

@@ -1,7 +1,5 @@
 //! `model-versions/…`: registered, described, tagged, found and deleted.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use trialbook::{
     error::ErrorKind,
@@ -68,10 +66,6 @@ pub(super) fn create(call: &mut Call) -> Answer {
         },
         None => None,
     };
-    let mut metrics = source.metrics;
-    if let Some(run) = &run {
-        metrics.extend(run.metrics.iter().map(|(key, value)| (key.clone(), *value)));
-    }
     let registration = Registration {
         source: uri.to_owned(),
         model_id: call.fields.filled("model_id")?.map(str::to_owned).or(source.model_id),
@@ -84,17 +78,12 @@ pub(super) fn create(call: &mut Call) -> Answer {
         model: model.to_owned(),
         run_id: run.map(|run| run.run_id).unwrap_or_default(),
         files: source.files,
-        metrics: plain(metrics),
+        metrics: source.metrics,
         lineage: source.lineage.unwrap_or_default(),
         tags,
         registration,
     })?;
     one(call, &version)
-}
-
-/// A metric's name may be none that a version takes only where another program made the store.
-fn plain(metrics: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
-    metrics.into_iter().filter(|(key, _)| !key.is_empty()).collect()
 }
 
 pub(super) fn get(call: &mut Call) -> Answer {
