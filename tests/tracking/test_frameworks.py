@@ -63,7 +63,7 @@ def test_transformers_callback_tracks_a_training(monkeypatch: pytest.MonkeyPatch
     run_id = mlflow.active_run().info.run_id
     for step in range(1, 4):
         state.global_step = step
-        callback.on_log(arguments, state, None, {"loss": 1 / step, "note": "no number"}, model=model)
+        callback.on_log(arguments, state, None, {"loss": 1 / step}, model=model)
     callback.on_train_end(arguments, state, None)
     mlflow.end_run()
     found = mlflow.get_run(run_id)

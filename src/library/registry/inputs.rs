@@ -45,7 +45,12 @@ impl Registry {
                 }
                 let input =
                     RunDataset { name: name.clone(), digest: digest.clone(), tags: tags.clone() };
-                if !run.flow.datasets.contains(&input) {
+                // Clients tell of a dataset again, without its tags, when they log a metric on it.
+                let is_told = run.flow.datasets.iter().any(|told| {
+                    let is_same = (&told.name, &told.digest) == (name, digest);
+                    is_same && (tags.is_empty() || told.tags == *tags)
+                });
+                if !is_told {
                     run.flow.datasets.push(input);
                 }
             }
