@@ -20,9 +20,6 @@ const MAX_MODEL_TAG_CHARS: usize = 100_000;
 /// The tag under which MLflow's clients find and set a run's name.
 pub(super) const NAME_TAG: &str = "mlflow.runName";
 
-/// The tag in which trainings of this program have who runs them.
-pub(super) const USER_TAG: &str = "trialbook.user";
-
 /// Checks the key of a metric, param or tag.
 pub(super) fn check_key(kind: &str, key: &str) -> Result<()> {
     check_length(&format!("{kind} key"), key, MAX_KEY_CHARS)?;

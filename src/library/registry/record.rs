@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{flow::RunFlow, names::USER_TAG, registration::Registration};
+use super::{flow::RunFlow, registration::Registration};
 use crate::error::Error;
 
 /// The experiment of runs about sentiment unless another is named; see
@@ -15,6 +15,9 @@ pub const DEFAULT_EXPERIMENT: &str = "sentiment-analysis";
 /// The registered model of sentiment unless another is named; see
 /// [`DefaultNames`](super::DefaultNames).
 pub const DEFAULT_MODEL: &str = "SentimentClassifier";
+
+/// The tag in which trainings of this program have who runs them.
+pub(super) const USER_TAG: &str = "trialbook.user";
 
 /// A named group of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,8 @@
 use super::{
     codec::{Malformed, Reader},
     flow::RunFlow,
-    names::{NAME_TAG, USER_TAG},
+    names::NAME_TAG,
+    record::USER_TAG,
     stored::{Latest, RunHead},
 };
 

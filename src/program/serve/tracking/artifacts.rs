@@ -6,9 +6,9 @@ use trialbook::registry::{Artifact, ArtifactOwner, Entry, Folder, Registry};
 use super::{
     call::{Answer, Call},
     fields::Fields,
+    paths::climbs,
     place::Place,
     shapes::Locations,
-    source::climbs,
     wire::Refusal,
 };
 

@@ -6,6 +6,7 @@ use trialbook::registry::{Experiment, Lifecycle, NewExperiment, Query};
 use super::{
     call::{Answer, Call},
     fields::Fields,
+    paths::climbs,
     shapes, token,
     wire::{Code, Refusal},
 };
@@ -41,7 +42,7 @@ fn check_location(location: &str) -> Result<(), Refusal> {
     });
     if is_uri
         && !location.starts_with("file:")
-        && !super::source::climbs(location)
+        && !climbs(location)
         && !location.contains(['#', '?'])
     {
         return Ok(());

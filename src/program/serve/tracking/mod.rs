@@ -11,6 +11,7 @@ mod inputs;
 mod logged_models;
 mod metrics;
 mod models;
+mod paths;
 mod place;
 mod proxy;
 mod routes;

@@ -3,10 +3,12 @@
 
 use trialbook::registry::{ARTIFACT_SCHEME, Artifact, ArtifactOwner, Folder, Registry};
 
-use super::{source::climbs, wire::Refusal};
+use super::{
+    paths::{REGISTERED, climbs, without_host},
+    shapes::Locations,
+    wire::Refusal,
+};
 
-/// In front of the paths of registered versions.
-pub(super) const REGISTERED: &str = "registered";
 const ARTIFACTS: &str = "artifacts";
 
 /// Where a path leads.
@@ -91,22 +93,11 @@ fn owner(part: &str) -> Option<ArtifactOwner> {
 
 /// The URI of an owner's artifacts.
 pub(super) fn uri(registry: &Registry, owner: &ArtifactOwner) -> Result<String, Refusal> {
-    let locations = super::shapes::Locations::of(registry)?;
+    let locations = Locations::of(registry)?;
     Ok(match owner {
         ArtifactOwner::Run(run_id) => locations.run_uri(&registry.run_by_id(run_id)?),
         ArtifactOwner::Model(model_id) => locations.model_uri(&registry.logged_model(model_id)?),
     })
-}
-
-/// `mlflow-artifacts://host/path` as `mlflow-artifacts:/path`.
-pub(super) fn without_host(uri: &str) -> String {
-    match uri.strip_prefix("mlflow-artifacts://") {
-        Some(rest) => {
-            let path = rest.split_once('/').map_or("", |(_, path)| path);
-            format!("{ARTIFACT_SCHEME}{path}")
-        }
-        None => uri.to_owned(),
-    }
 }
 
 fn invalid(path: &str) -> Refusal {

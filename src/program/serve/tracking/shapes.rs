@@ -9,7 +9,7 @@ use trialbook::registry::{
     experiment_artifact_uri, json_number, model_artifact_uri, run_artifact_uri,
 };
 
-use super::{source::version_uri, wire::Refusal};
+use super::{paths::version_uri, wire::Refusal};
 
 /// An object without its fields that are null.
 fn object(fields: Value) -> Value {

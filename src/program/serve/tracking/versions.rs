@@ -10,8 +10,9 @@ use super::{
     call::{Answer, Call},
     experiments::{listing, query},
     fields::Fields,
+    paths::version_uri,
     shapes,
-    source::{Source, version_uri},
+    source::Source,
     token,
     wire::Refusal,
 };
