@@ -569,7 +569,7 @@ fn an_error_in_json_is_one_object_with_kind_and_hint() {
     let book = Trialbook::new();
     let said = book.fails(1, &["--json", "data", "show", "nothing"]);
     let error: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(error["kind"], "notfound");
+    assert_eq!(error["kind"], "not_found");
     assert!(error["error"].as_str().unwrap().contains("nothing"));
     assert!(error["hint"].is_string());
 }

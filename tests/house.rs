@@ -340,6 +340,57 @@ fn no_import_runs_against_the_order_of_the_rooms() {
     assert!(found.is_empty(), "a room uses one that stands below it:\n{}", found.join("\n"));
 }
 
+/// What may name a command as one types it in a terminal, wherever it is shown.
+const SPELLED: [&str; 3] = [
+    // Only a terminal has it.
+    "run it as `trialbook run FILE`, or in the shell",
+    "restore a backup into a new folder with `trialbook --store NEW store restore FILE`",
+    // In a file.
+    "`trialbook demo` replaces this folder each time\\n",
+];
+
+/// The texts in `tokens` that spell a command; documentation may.
+fn spelled(tokens: TokenStream, found: &mut Vec<String>) {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(sign) if sign.as_char() == '#' => {
+                tokens.next_if(|next| matches!(next, TokenTree::Group(_)));
+            }
+            TokenTree::Group(group) => spelled(group.stream(), found),
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                let is_allowed = SPELLED.iter().any(|allowed| text == format!("\"{allowed}\""));
+                if text.contains("`trialbook ") && !is_allowed {
+                    let line = literal.span().start().line;
+                    found.push(format!("{line}: {text}"));
+                }
+            }
+            TokenTree::Ident(_) | TokenTree::Punct(_) => {}
+        }
+    }
+}
+
+#[test]
+fn commands_in_hints_are_words_that_each_front_end_spells() {
+    let mut open: Vec<PathBuf> = CRATES.iter().map(PathBuf::from).collect();
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let file = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
+            for item in file.items.iter().filter(|item| !attributes(item).iter().any(is_for_tests))
+            {
+                let mut texts = Vec::new();
+                spelled(item.to_token_stream(), &mut texts);
+                found.extend(texts.iter().map(|text| format!("{}:{text}", path.display())));
+            }
+        }
+    }
+    assert!(found.is_empty(), "write them with Hint::run:\n{}", found.join("\n"));
+}
+
 #[test]
 fn files_of_a_room_need_each_other_in_no_circle() {
     let circles: Vec<_> = CRATES.iter().flat_map(|folder| Crate::read(folder).circles()).collect();

@@ -113,6 +113,21 @@ impl Kernel {
         kinds
     }
 
+    /// What `code` shows or fails with, as JSON.
+    async fn shown(&mut self, code: &str) -> String {
+        let id = self.submit(code).await;
+        loop {
+            let message = read(self.iopub.read()).await;
+            let shows = matches!(
+                message.content,
+                JupyterMessageContent::DisplayData(_) | JupyterMessageContent::ErrorOutput(_)
+            );
+            if is_child(&message, &id) && shows {
+                return serde_json::to_string(&message.content).unwrap();
+            }
+        }
+    }
+
     async fn run(&mut self, code: &str) -> (ReplyStatus, Vec<String>) {
         let id = self.submit(code).await;
         let kinds = self.published(&id).await;
@@ -196,6 +211,21 @@ fn a_cell_is_busy_input_output_idle() {
         let (status, kinds) = kernel.run(":no-such-command").await;
         assert_eq!(status, ReplyStatus::Error);
         assert_eq!(kinds, ["busy", "execute_input", "error", "idle"]);
+    });
+}
+
+#[test]
+fn a_row_that_looks_like_advice_is_shown_as_it_is() {
+    with_kernel(async |kernel| {
+        let row = "run `trialbook data list` first";
+        let shown = kernel.shown(&format!(":sql select '{row}' as said")).await;
+        // In plain text and in HTML.
+        assert_eq!(shown.matches(row).count(), 2, "{shown}");
+        let shown = kernel.shown(":data list").await;
+        assert!(shown.contains("add one with `:data add NAME PATH`"), "{shown}");
+        let shown = kernel.shown(":models show '`trialbook data list`'").await;
+        assert!(shown.contains("`trialbook data list`"), "{shown}");
+        assert!(shown.contains("`:train` registers one"), "{shown}");
     });
 }
 

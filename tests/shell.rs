@@ -91,6 +91,30 @@ fn cells_are_taken_from_arguments() {
 }
 
 #[test]
+fn a_row_that_looks_like_advice_is_shown_as_it_is() {
+    let book = Trialbook::new();
+    let row = "run `trialbook data list` first";
+    let cells = format!(":data sample\n:sql select '{row}' as said\n:runs list\n");
+    let answer = piped(&book, &cells);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.contains(&format!("\n{row}\n")), "{}", answer.stdout);
+    let advice = "no runs; train one with `:train tfidf --data NAME`\n";
+    assert!(answer.stdout.ends_with(advice), "{}", answer.stdout);
+    // A command's own answer and its errors say it as this front end types it.
+    let told = book.call(&["runs", "list"]).stdout;
+    assert_eq!(told, "no runs; train one with `trialbook train tfidf --data NAME`\n");
+    let name = "`trialbook data list`";
+    for (args, hint) in [
+        (&["-c", ":models show '`trialbook data list`'"][..], "`:train` registers one"),
+        (&["models", "show", name], "`trialbook train` registers one"),
+    ] {
+        let said = book.fails(1, args);
+        assert!(said.contains(&format!("model \"{name}\" does not exist")), "{said}");
+        assert!(said.contains(hint), "{said}");
+    }
+}
+
+#[test]
 fn help_names_what_can_be_typed_in_a_cell() {
     let book = Trialbook::new();
     let all = book.call(&["-c", ":help"]).stdout;

@@ -1,15 +1,18 @@
-//! What can go wrong, as one type: a kind that a caller can act on, one sentence for the reader,
-//! a hint that says what to do next, and the cause underneath.
+//! The one type of errors: a kind that a caller can act on, one sentence for the reader, a hint
+//! that says what to do next, and the cause underneath.
 //!
 //! Messages are lower case without a final period and name the thing, what was found and what was
-//! expected. They are printed once, by the front end. This file knows no other module.
+//! expected. They are printed once, by the front end, which spells the commands of the hint.
 
 use std::{error::Error as StdError, fmt};
+
+use crate::hint::Hint;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a caller can do something about: front ends map it to exit codes and HTTP status codes.
+/// The kind of an error, as far as a caller can act on it: front ends map it to exit codes and HTTP
+/// status codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -54,9 +57,9 @@ impl ErrorKind {
 ///
 /// ```
 /// # use trialbook_library as trialbook;
-/// use trialbook::{Error, ErrorKind};
+/// use trialbook::{Error, ErrorKind, hint::Hint};
 /// let error = Error::new(ErrorKind::NotFound, "dataset \"imdb\" does not exist")
-///     .with_hint("add it with `trialbook data add imdb PATH`");
+///     .with_hint(Hint::new().say("add it with ").run("data add imdb PATH"));
 /// assert_eq!(error.kind(), ErrorKind::NotFound);
 /// assert_eq!(error.to_string(), "dataset \"imdb\" does not exist");
 /// ```
@@ -67,7 +70,7 @@ pub struct Error {
 struct Inner {
     kind: ErrorKind,
     message: String,
-    hint: Option<String>,
+    hint: Option<Hint>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -109,7 +112,7 @@ impl Error {
 
     /// Adds what the reader can do next.
     #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<Hint>) -> Self {
         self.inner.hint = Some(hint.into());
         self
     }
@@ -128,14 +131,14 @@ impl Error {
         self
     }
 
-    /// What a caller can act on.
+    /// The kind, which a caller can act on.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// What to do next, when there is something to do.
-    pub fn hint(&self) -> Option<&str> {
-        self.inner.hint.as_deref()
+    /// The next step, where there is one.
+    pub fn hint(&self) -> Option<&Hint> {
+        self.inner.hint.as_ref()
     }
 
     /// The message with all its causes, `message: cause: cause`, without the hint.

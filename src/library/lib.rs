@@ -6,8 +6,10 @@
 
 mod actor;
 mod clock;
-pub mod error;
 pub mod figure;
+pub mod hint;
+
+pub mod error;
 mod markup;
 pub mod output;
 pub mod progress;
@@ -16,6 +18,7 @@ pub mod reserved;
 pub mod store;
 #[cfg(test)]
 mod stub_library;
+pub mod syntax;
 
 pub mod data;
 pub mod text;

@@ -1,5 +1,5 @@
-//! What a command hands back: blocks a person reads and one JSON value a program reads. It never
-//! prints; each front end shows an [`Output`] its own way. This file knows no other module.
+//! The answer of a command: blocks a person reads and one JSON value a program reads. It never
+//! prints; each front end shows an [`Output`] its own way, and spells the commands that it names.
 
 mod align;
 mod fit;
@@ -11,8 +11,10 @@ use serde_json::Value;
 
 pub use align::Align;
 
-/// Whether the thing that was asked for came about. A blocked gate is a full answer, yet not a
-/// success: the command line exits with 3, the kernel reports an error.
+use crate::hint::{Hint, Spelling};
+
+/// The outcome of what was asked for. A blocked gate is a full answer, yet not a success: the
+/// command line exits with 3, the kernel reports an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Outcome {
     /// Done as asked.
@@ -35,6 +37,8 @@ pub struct Output {
 pub enum Block {
     /// Lines of text, without a trailing newline.
     Text(String),
+    /// Lines that name commands, without a trailing newline.
+    Hint(Hint),
     /// Rows and columns.
     Table(Table),
     /// A finished picture.
@@ -59,10 +63,12 @@ pub struct Table {
     title: Option<String>,
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
+    /// Cells that name commands, by their row and column.
+    hints: Vec<(usize, usize, Hint)>,
     overflow: Overflow,
 }
 
-/// What becomes of the columns for which a terminal has no room.
+/// The treatment of columns for which a terminal has no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Overflow {
     /// They are left out and named below the table: these heads first, in this order, then from the
@@ -107,6 +113,13 @@ impl Output {
         self
     }
 
+    /// Appends lines that name commands.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
+        self.blocks.push(Block::Hint(hint.into()));
+        self
+    }
+
     /// Appends a table.
     #[must_use]
     pub fn table(mut self, table: Table) -> Self {
@@ -128,17 +141,30 @@ impl Output {
         self
     }
 
-    /// What a person reads, in order.
+    /// The same answer with its commands spelled, as text like any other.
+    #[must_use]
+    pub fn spelled(mut self, spelling: Spelling) -> Self {
+        for block in &mut self.blocks {
+            match block {
+                Block::Hint(hint) => *block = Block::Text(hint.spelled(spelling)),
+                Block::Table(table) => table.spell(spelling),
+                Block::Text(_) | Block::Plot(_) => {}
+            }
+        }
+        self
+    }
+
+    /// The parts that a person reads, in order.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
-    /// What a program reads.
+    /// The value that a program reads.
     pub fn json(&self) -> &Value {
         &self.json
     }
 
-    /// Whether the asked came about.
+    /// The outcome of what was asked for.
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
@@ -150,6 +176,7 @@ impl Output {
             .iter()
             .map(|block| match block {
                 Block::Text(text) => text.clone(),
+                Block::Hint(hint) => hint.to_string(),
                 Block::Table(table) => table.to_text(width),
                 Block::Plot(plot) => plot.text(width),
             })
@@ -216,6 +243,22 @@ impl Table {
             cells.into_iter().take(self.columns.len()).map(Into::into).collect();
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
+    }
+
+    /// Puts `hint` into a column of the last row; where there is no such cell, nowhere.
+    pub fn hint(&mut self, column_idx: usize, hint: impl Into<Hint>) {
+        let Some(row_idx) = self.rows.len().checked_sub(1) else { return };
+        if let Some(cell) = self.rows[row_idx].get_mut(column_idx) {
+            let hint = hint.into();
+            *cell = hint.to_string();
+            self.hints.push((row_idx, column_idx, hint));
+        }
+    }
+
+    fn spell(&mut self, spelling: Spelling) {
+        for (row_idx, column_idx, hint) in self.hints.drain(..) {
+            self.rows[row_idx][column_idx] = hint.spelled(spelling);
+        }
     }
 
     /// The title, where there is one.
@@ -319,6 +362,27 @@ mod tests {
         table.push(["sample", "2,000"]);
         let expected = "name      rows\n──────────────\nimdb    25,000\nsample   2,000";
         assert_eq!(table.to_text(None), expected);
+    }
+
+    #[test]
+    fn commands_are_spelled_and_what_looks_like_one_is_not() {
+        let mut table = Table::new([("state", Align::Left), ("what", Align::Left)]);
+        table.push(["`trialbook data`", ""]);
+        table.hint(1, Hint::new().say("run ").run("data list"));
+        let output = Output::new(())
+            .text("a row with `trialbook data`")
+            .table(table)
+            .hint(Hint::new().run("runs list").say(" shows `trialbook data`"));
+        for (spelling, data, runs) in [
+            (Spelling::Program, "run `trialbook data list`", "`trialbook runs list`"),
+            (Spelling::Cell, "run `:data list`", "`:runs list`"),
+        ] {
+            let text = output.clone().spelled(spelling).to_text(None);
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(lines[0], "a row with `trialbook data`");
+            assert_eq!(lines[3], format!("`trialbook data`  {data}"));
+            assert_eq!(lines[4], format!("{runs} shows `trialbook data`"));
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use trialbook::{
     book::Book,
     data::own_standard_streams,
     error::{Error, ErrorKind, Result},
+    hint::{Hint, Spelling},
     output::{Outcome, Output},
     progress::{Interrupt, Monitor, Progress, Silent},
     store::{STORE_ENV, Store},
@@ -36,7 +37,7 @@ const ABOUT: &str = "The whole life of a text classifier: explore, train, track,
 const AFTER_HELP: &str =
     "Without a command: a shell for Rust and `:` commands, or what stdin holds";
 
-/// Where help lists what every command takes.
+/// The head of the options that every command takes, in help.
 const GLOBAL: &str = "Global options";
 
 /// The program's arguments.
@@ -65,7 +66,7 @@ struct Cli {
         help_heading = GLOBAL
     )]
     config_file: Option<PathBuf>,
-    /// How log lines are written to stderr
+    /// The form of log lines on stderr
     #[arg(
         long,
         global = true,
@@ -89,7 +90,7 @@ struct Cli {
     verb: Option<Verb>,
 }
 
-/// What the program can be asked to do.
+/// A request to the program.
 #[derive(Debug, Subcommand)]
 enum Verb {
     #[command(flatten)]
@@ -114,7 +115,7 @@ struct Run {
     parameters: Vec<String>,
 }
 
-/// How log lines are written.
+/// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
     /// For people
@@ -123,7 +124,7 @@ enum LogFormat {
     Json,
 }
 
-/// How answers are shown.
+/// The form of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Text,
@@ -298,6 +299,7 @@ fn usage(error: &clap::Error, form: Form) -> ExitCode {
         (_, Some(hint)) => {
             let said = error.to_string();
             let (what, rest) = said.split_once('\n').unwrap_or((&said, ""));
+            let hint = hint.spelled(Spelling::Program);
             let _ = write!(io::stderr(), "{what}\n  hint: {hint}\n{rest}");
         }
         // A closed pipe is no reason to fail.
@@ -306,8 +308,8 @@ fn usage(error: &clap::Error, form: Form) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// What the parser refuses as an error of ours: its first paragraph, and as the hint the advice that
-/// comes with it.
+/// A refusal of the parser as an error of ours: its first paragraph, and as the hint the advice
+/// that comes with it.
 fn refusal(error: &clap::Error) -> Error {
     let said = error.to_string();
     let mut paragraphs = said
@@ -322,14 +324,14 @@ fn refusal(error: &clap::Error) -> Error {
             .find(|advice| advice.starts_with(start))
             .map(|advice| advice.replacen(start, "", 1))
     };
-    let hint = hint_of(error).map(str::to_owned).or_else(|| found("tip: "));
-    match hint.or_else(|| found("Usage: ").map(|form| format!("usage: {form}"))) {
+    let hint = hint_of(error).cloned().or_else(|| found("tip: ").map(Hint::from));
+    match hint.or_else(|| found("Usage: ").map(|form| format!("usage: {form}").into())) {
         Some(hint) => refused.with_hint(hint),
         None => refused,
     }
 }
 
-/// How answers are asked for, for those that come before the arguments could be read.
+/// The form of answers that is asked for, for those that come before the arguments could be read.
 fn asked_form(args: &[OsString]) -> Form {
     match args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json") {
         true => Form::Json,
@@ -394,12 +396,15 @@ fn show(output: &Output, form: Form) -> Result<()> {
 fn complain(error: &Error, form: Form) {
     let text = match form {
         Form::Text => {
-            let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+            let hint = error
+                .hint()
+                .map(|hint| format!("\n  hint: {}", hint.spelled(Spelling::Program)))
+                .unwrap_or_default();
             format!("error: {}{hint}", error.chain())
         }
         Form::Json | Form::JsonLine => serde_json::json!({
             "error": error.chain(),
-            "kind": format!("{:?}", error.kind()).to_lowercase(),
+            "kind": error.kind().name(),
             "hint": error.hint(),
         })
         .to_string(),

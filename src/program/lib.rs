@@ -3,6 +3,8 @@
 //!
 //! As in the library, imports run only upward in this list of modules.
 
+mod syntax;
+
 mod pipeline;
 pub mod serve;
 pub mod toolchain;
@@ -19,7 +21,7 @@ pub mod cli;
 #[path = "../library/stub_library.rs"]
 mod stub_library;
 
-/// What the program is called, and the crate that notebooks depend on.
+/// The name of the program, and of the crate that notebooks depend on.
 const NAME: &str = "trialbook";
 
 /// Runs the program with the arguments of this process.

@@ -188,7 +188,7 @@ fn every_bad_input_is_one_clear_error_and_changes_nothing() {
             found
         };
         assert_eq!(found, expected);
-        let found = error.hint().unwrap_or_default();
+        let found = error.hint().cloned().unwrap_or_default().to_string();
         assert!(found.contains(hint), "{expected}: {found:?} lacks {hint:?}");
         assert_eq!(lab.store_files(), Vec::<PathBuf>::new(), "{expected}");
     }

@@ -86,7 +86,7 @@ fn every_format_keeps_its_columns_with_their_types() {
         );
         let note = "kept for queries, not for training: id (i64), price (f64), country (str) (leave \
                     out with --columns none)";
-        assert_eq!(added.notes.last().unwrap(), note);
+        assert_eq!(added.notes.last().unwrap(), &note);
         // Each value stays with its text, in both splits.
         let found =
             lab.sql(&format!("select text, id, price, country, split from {name} order by id"));
@@ -124,7 +124,10 @@ fn columns_are_chosen_by_name_or_left_out() {
     ] {
         let error = add(&lab, "x", &file, columns).unwrap_err();
         assert_eq!(error.to_string(), expected);
-        assert!(error.hint().unwrap().contains("olumns") || columns.contains(",,"), "{error:?}");
+        assert!(
+            error.hint().unwrap().to_string().contains("olumns") || columns.contains(",,"),
+            "{error:?}"
+        );
     }
     let request = AddRequest {
         columns: KeepColumns::Only(vec!["id".into()]),
@@ -136,7 +139,14 @@ fn columns_are_chosen_by_name_or_left_out() {
     let again = add(&lab, "part", &file, "price").unwrap();
     assert_eq!(again.outcome, AddOutcome::Unchanged);
     assert_eq!(types(&again), [("id", "i64"), ("country", "str")]);
-    assert!(again.notes.last().unwrap().contains("stay as they are: id (i64), country (str)"));
+    assert!(
+        again
+            .notes
+            .last()
+            .unwrap()
+            .to_string()
+            .contains("stay as they are: id (i64), country (str)")
+    );
 }
 
 #[test]
@@ -231,7 +241,7 @@ fn typed_columns_stay_what_they_are_and_bytes_stay_out() {
         ];
         assert_eq!(types(&added), expected);
         let note = "column \"image\" (bytes, not text) was left out";
-        assert!(added.notes.iter().any(|found| found == note), "{:?}", added.notes);
+        assert!(added.notes.iter().any(|found| found == &note), "{:?}", added.notes);
         let error = add(&lab, "x", file, "image").unwrap_err();
         assert_eq!(error.to_string(), "column \"image\" cannot be kept: bytes, not text");
         // Row by row what the file has.

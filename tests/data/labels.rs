@@ -86,7 +86,7 @@ fn class_names_of_the_metadata_are_the_classes() {
             let added = lab.add_file(&name, file).unwrap();
             assert_eq!(added.dataset.classes, classes, "{file:?}");
             let note = format!("class names {} from the file's metadata", declared.join(", "));
-            assert!(added.notes.contains(&note), "{:?}", added.notes);
+            assert!(added.notes.contains(&note.into()), "{:?}", added.notes);
             let examples = lab.examples(&name);
             let of_first = examples.iter().find(|(text, _)| text == "text number 0").unwrap();
             assert_eq!(of_first.1, first, "{file:?}");
@@ -113,7 +113,7 @@ fn a_class_label_without_a_name_is_told_and_minus_one_is_no_label() {
     for (n, file) in with_names(&lab, "none", odd(-1), &["ham", "spam"]).iter().enumerate() {
         let error = lab.add_file("none", file).unwrap_err();
         assert!(error.to_string().contains("row 6: the label is null or -1"), "{error}");
-        assert!(error.hint().unwrap().contains("--drop-unlabelled"), "{error:?}");
+        assert!(error.hint().unwrap().to_string().contains("--drop-unlabelled"), "{error:?}");
         let request =
             AddRequest { drop_unlabelled: true, ..AddRequest::new(Source::Path(file.clone())) };
         let added = add(&lab, &format!("none{n}"), &request).unwrap();
@@ -133,7 +133,7 @@ fn a_class_label_without_a_name_is_told_and_minus_one_is_no_label() {
         for (m, file) in with_names(&lab, "unusable", indices, names).iter().enumerate() {
             let added = lab.add_file(&format!("unusable{n}{m}"), file).unwrap();
             let note = format!("the file's metadata {reason}: its labels are taken as they stand");
-            assert!(added.notes.contains(&note), "{:?}", added.notes);
+            assert!(added.notes.contains(&note.into()), "{:?}", added.notes);
         }
     }
     // Indices are indices in a column of strings too.
@@ -148,7 +148,7 @@ fn a_class_label_without_a_name_is_told_and_minus_one_is_no_label() {
     let added = lab.add_file("unused", &file).unwrap();
     assert_eq!(added.dataset.classes, ["World", "Business"]);
     let note = "left out, for no example has it: Sports".to_owned();
-    assert!(added.notes.contains(&note), "{:?}", added.notes);
+    assert!(added.notes.contains(&note.into()), "{:?}", added.notes);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn rows_that_lack_something_are_dropped_when_asked_and_counted() {
     let path = |path: &PathBuf| Source::Path(path.clone());
     let error = add(&lab, "x", &request(path(&csv), true, false)).unwrap_err();
     assert!(error.to_string().ends_with("row 5 (line 6): the text is empty"), "{error}");
-    assert!(error.hint().unwrap().contains("--drop-empty"));
+    assert!(error.hint().unwrap().to_string().contains("--drop-empty"));
     let error = add(&lab, "x", &request(path(&csv), false, true)).unwrap_err();
     assert!(
         error
@@ -271,7 +271,7 @@ fn rows_that_lack_something_are_dropped_when_asked_and_counted() {
     let added = add(&lab, "csv", &request(path(&csv), true, true)).unwrap();
     assert_eq!(added.dropped, Dropped { n_unlabelled: 3, n_empty: 1 });
     let note = "3 rows without a label and 1 row without a text dropped".to_owned();
-    assert!(added.notes.contains(&note), "{:?}", added.notes);
+    assert!(added.notes.contains(&note.into()), "{:?}", added.notes);
     assert_eq!(added.to_output().json()["dropped"], json!({"n_unlabelled": 3, "n_empty": 1}));
     assert!(added.dataset.source.ends_with("4 rows dropped"), "{}", added.dataset.source);
     assert_eq!(added.dataset.n_rows(), 4);
@@ -279,7 +279,7 @@ fn rows_that_lack_something_are_dropped_when_asked_and_counted() {
     let added = add(&lab, "pair", &request(pair, true, true)).unwrap();
     assert_eq!(added.dropped, Dropped { n_unlabelled: 4, n_empty: 2 });
     let note = "test: 1 row without a label and 1 row without a text dropped".to_owned();
-    assert!(added.notes.contains(&note), "{:?}", added.notes);
+    assert!(added.notes.contains(&note.into()), "{:?}", added.notes);
     assert_eq!(lab.examples("pair").len(), 8);
 }
 

@@ -132,7 +132,7 @@ fn the_same_data_twice_changes_nothing_and_other_data_is_a_conflict() {
     let fewer = lab.write("c.csv", csv(&rows, ','));
     let error = lab.add("reviews", pair(&fewer)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.hint().unwrap().contains("trialbook data remove reviews"));
+    assert!(error.hint().unwrap().to_string().contains("trialbook data remove reviews"));
     assert_eq!(lab.store_files(), files);
 }
 

@@ -224,7 +224,10 @@ fn an_answer_is_copied_into_a_file_that_reads_back_the_same() {
         let before = std::fs::read(&path).unwrap();
         let error = lab.datasets.sql(&copy, &ExtraTables::none()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
-        assert_eq!(error.hint(), Some("name another file: `copy` replaces no file"));
+        assert_eq!(
+            error.hint().map(ToString::to_string).as_deref(),
+            Some("name another file: `copy` replaces no file")
+        );
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
     lab.add("sample", Source::Sample { seed: 42 }).unwrap();
@@ -275,6 +278,7 @@ fn a_wrong_query_is_one_clear_message() {
         let chain = error.chain();
         println!("{query}\n  {error:?}");
         assert!(chain.contains(expected) && !chain.contains('\n'), "{query}: {chain}");
-        assert!(error.hint().unwrap_or_default().contains(hint), "{query}: {error:?}");
+        let found = error.hint().cloned().unwrap_or_default().to_string();
+        assert!(found.contains(hint), "{query}: {error:?}");
     }
 }

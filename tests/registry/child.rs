@@ -235,7 +235,7 @@ fn use_read_only(store: &str, run: &str) {
     for (idx, refused) in refused.into_iter().enumerate() {
         let error = refused.err().unwrap_or_else(|| panic!("write {idx} was not refused"));
         assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
-        assert!(error.hint().unwrap().contains("--store DIR"), "{error:?}");
+        assert!(error.hint().unwrap().to_string().contains("--store DIR"), "{error:?}");
     }
     ack("refused all");
 }
@@ -257,7 +257,7 @@ fn read_older(store: &str) {
     assert_eq!(registry.keys().unwrap().len(), 1);
     ack(&format!("read {} runs", runs.len()));
     let error = registry.create_run(new_run("new")).err().unwrap();
-    assert!(error.hint().unwrap().contains("--store DIR"), "{error:?}");
+    assert!(error.hint().unwrap().to_string().contains("--store DIR"), "{error:?}");
     ack(&format!("refused {:?}", error.kind()));
 }
 

@@ -20,7 +20,10 @@ fn experiments_are_numbered_from_the_default_one_and_found_by_id_or_name() {
     assert_eq!(f.registry.find_experiment("ablation").unwrap(), other);
     let error = f.registry.find_experiment("nope").err().unwrap();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert_eq!(error.hint(), Some("there are: sentiment-analysis, ablation"));
+    assert_eq!(
+        error.hint().map(ToString::to_string).as_deref(),
+        Some("there are: sentiment-analysis, ablation")
+    );
     assert_eq!(f.registry.experiments().unwrap().len(), 2);
 }
 
@@ -216,7 +219,10 @@ fn statuses_and_stages_are_read_in_any_case_and_others_refused() {
     }
     let error = "prod".parse::<Stage>().err().unwrap();
     assert_eq!(error.to_string(), "unknown stage \"prod\"");
-    assert_eq!(error.hint(), Some("one of None, Staging, Production, Archived"));
+    assert_eq!(
+        error.hint().map(ToString::to_string).as_deref(),
+        Some("one of None, Staging, Production, Archived")
+    );
 }
 
 #[test]

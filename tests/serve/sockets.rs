@@ -171,7 +171,7 @@ fn the_health_check_tells_well_from_ill_from_absent() {
     let error = health_check(&server.addr().to_string()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.to_string().contains("Reviews"), "{error:?}");
-    assert!(error.hint().unwrap().contains("promote"), "{error:?}");
+    assert!(error.hint().unwrap().to_string().contains("promote"), "{error:?}");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_taken_port_and_a_foreign_host_are_clear_errors() {
     let server = Server::with_state(state(), "127.0.0.1", 0).unwrap();
     let taken = Server::with_state(state(), "127.0.0.1", server.addr().port()).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::Conflict);
-    assert!(taken.hint().unwrap().contains("--port"));
+    assert!(taken.hint().unwrap().to_string().contains("--port"));
     // 192.0.2.0/24 is set aside for documentation: no machine has it.
     let foreign = Server::with_state(state(), "192.0.2.1", 0).unwrap_err();
     assert_eq!(foreign.kind(), ErrorKind::Invalid);

@@ -17,7 +17,7 @@ use crate::{
     registry::{DefaultNames, Lineage, ModelVersion, NewRun, RunStatus, check_model_name},
 };
 
-/// What to import.
+/// An import that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportRequest {
     /// A Hugging Face snapshot: a folder with `config.json`, `model.safetensors` or
@@ -35,12 +35,12 @@ pub struct ImportRequest {
     pub dataset: Option<String>,
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Debug, Clone)]
 pub struct Imported {
     /// The new version.
     pub version: ModelVersion,
-    /// What to tell of it: tensors that were left aside, classes that were renamed, and where
+    /// Remarks on it: tensors that were left aside, classes that were renamed, and where
     /// Transformers answers something else.
     pub notes: Vec<String>,
 }
@@ -113,7 +113,7 @@ impl Book {
                 .unwrap_or_default();
             let version = self.keep(Keeping {
                 run: &run,
-                classifier: &classifier,
+                files: self.keep_files(&run, &classifier)?,
                 evaluation: evaluation.as_ref(),
                 place: "",
                 metrics: &metrics,
@@ -210,7 +210,7 @@ mod tests {
         check(&["AB", "c"], &["aB", "Ab"], None);
         let hint = |labels: &[&str]| {
             let error = names_of(&owned(labels), &owned(&classes), "d").unwrap_err();
-            error.hint().unwrap().to_owned()
+            error.hint().unwrap().to_string()
         };
         assert!(hint(&["LABEL_0", "LABEL_1"]).ends_with("--classes negative,positive"));
         assert!(hint(&["a", "b", "c"]).contains("on a dataset with the classes"));
@@ -231,6 +231,11 @@ mod tests {
         }
         let odd = root.path().join("a@b");
         std::fs::create_dir(&odd).unwrap();
-        assert!(of_folder(&odd).unwrap_err().hint().is_some_and(|hint| hint.contains("--name")));
+        assert!(
+            of_folder(&odd)
+                .unwrap_err()
+                .hint()
+                .is_some_and(|hint| hint.to_string().contains("--name"))
+        );
     }
 }

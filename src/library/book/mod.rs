@@ -5,6 +5,7 @@
 mod cross_validate;
 #[cfg(feature = "neural")]
 mod import;
+mod judgement;
 mod measured;
 mod predict_file;
 mod python_flavour;
@@ -37,9 +38,10 @@ use crate::{
     error::{Error, ErrorKind, Result},
     evaluate::{Evaluation, evaluate_on},
     gate::{self, Policy, Promotion, Rollback, Verdict},
+    hint::Hint,
     model::{
         self, Classifier,
-        prediction::{self, Prediction},
+        prediction::{BatchPrediction, Prediction},
     },
     registry::{ModelVersion, Registry, Stage, check_model_name},
     store::Store,
@@ -101,7 +103,8 @@ impl Book {
         &self.store
     }
 
-    /// Who acts: kept with verdicts and changes of stage. From `TRIALBOOK_USER`, else `USER`.
+    /// The person who acts: kept with verdicts and changes of stage. From `TRIALBOOK_USER`, else
+    /// `USER`.
     pub fn who(&self) -> &str {
         &self.who
     }
@@ -151,7 +154,11 @@ impl Book {
         if !root.exists() {
             return Err(Error::new(ErrorKind::NotFound, format!("store {root:?} does not exist"))
                 .with_hint(
-                    "check --store, or create a store with `trialbook data add` or `trialbook data sample`",
+                    Hint::new()
+                        .say("check --store, or create a store with ")
+                        .run("data add")
+                        .say(" or ")
+                        .run("data sample"),
                 ));
         }
         let opened = Registry::open(&self.store)?;
@@ -196,10 +203,9 @@ impl Book {
         }
         let model = self.version(reference)?;
         let classifier = self.load(&model)?;
-        let counts = classifier.count_tokens(texts)?;
-        let is_cut = |text_idx| counts.as_ref().is_some_and(|counts| counts.is_cut(text_idx));
-        let predictions = prediction::predictions(classifier.as_ref(), texts)?;
-        Ok(Predicted { model, predictions, truncated: (0..texts.len()).map(is_cut).collect() })
+        let BatchPrediction { predictions, truncated } =
+            BatchPrediction::of(classifier.as_ref(), texts)?;
+        Ok(Predicted { model, predictions, truncated })
     }
 
     /// Measures a version on a split of a dataset, such as `imdb` and `test`.

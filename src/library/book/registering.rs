@@ -18,7 +18,8 @@ const MODEL_DIR: &str = "model";
 /// A classifier that is to be kept with its run.
 pub(super) struct Keeping<'a> {
     pub(super) run: &'a Run,
-    pub(super) classifier: &'a dyn Classifier,
+    /// [`Book::keep_files`]'s.
+    pub(super) files: Vec<Artifact>,
     /// The measurement whose artifacts are kept.
     pub(super) evaluation: Option<&'a Evaluation>,
     /// The folder of those artifacts with a `/`, or nothing for the run's own.
@@ -38,15 +39,23 @@ pub(super) struct Registering {
 }
 
 impl Book {
-    /// Keeps a classifier with its run, and registers a version where one is wanted.
-    pub(super) fn keep(&self, keeping: Keeping<'_>) -> Result<Option<ModelVersion>> {
-        let Keeping { run, classifier, evaluation, place, metrics, version } = keeping;
-        let registry = self.registry()?;
+    /// Keeps a classifier's files as artifacts of its run.
+    pub(super) fn keep_files(
+        &self,
+        run: &Run,
+        classifier: &dyn Classifier,
+    ) -> Result<Vec<Artifact>> {
         let folder = tempfile::tempdir()
             .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
         classifier.save(folder.path())?;
         python_flavour::write(folder.path(), classifier, &run.run_id, now_ms())?;
-        let saved = registry.log_artifacts(&run.run_id, folder.path(), MODEL_DIR)?;
+        self.registry()?.log_artifacts(&run.run_id, folder.path(), MODEL_DIR)
+    }
+
+    /// Keeps the rest of a classifier with its run, and registers a version where one is wanted.
+    pub(super) fn keep(&self, keeping: Keeping<'_>) -> Result<Option<ModelVersion>> {
+        let Keeping { run, files, evaluation, place, metrics, version } = keeping;
+        let registry = self.registry()?;
         for (name, bytes) in evaluation.map(evaluate::artifacts).unwrap_or_default() {
             registry.log_artifact(&run.run_id, &format!("{place}{name}"), &bytes)?;
         }
@@ -57,7 +66,7 @@ impl Book {
         let version = NewVersion {
             model,
             run_id: run.run_id.clone(),
-            files: model_files(saved),
+            files: model_files(files),
             lineage,
             metrics,
             created_ms: now_ms(),

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     panic::{self, AssertUnwindSafe},
+    thread,
     time::Instant,
 };
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     Book, CODE_VERSION, TrainRequest,
+    judgement::Judgement,
     measured::VALIDATION_PREFIX,
     now_ms,
     registering::{Keeping, Registering},
@@ -20,7 +22,7 @@ use crate::{
     actor,
     data::Split,
     error::{Error, ErrorKind, Result},
-    evaluate::{Evaluation, evaluate_on},
+    evaluate::Evaluation,
     model::{Fit, Holdout, check_validation_size},
     progress::Monitor,
     registry::{
@@ -38,13 +40,13 @@ pub struct Timings {
     pub fit_s: f64,
     /// Predicting the test split and measuring the answers.
     pub evaluate_s: f64,
-    /// Saving the model and the run's artifacts.
+    /// Saving the model and the run's artifacts, as far as measuring did not take longer.
     pub save_s: f64,
     /// All of it, bookkeeping included.
     pub total_s: f64,
 }
 
-/// How the train split was divided.
+/// The division of the train split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct HeldOut {
     /// The share that was asked for.
@@ -55,7 +57,7 @@ pub struct HeldOut {
     pub n_validation: usize,
 }
 
-/// What a training left behind.
+/// The result of a training.
 #[derive(Debug, Clone)]
 pub struct Trained {
     /// The finished run.
@@ -68,11 +70,11 @@ pub struct Trained {
     /// where there are none on the test split. A registered version's own metrics are always those
     /// of the test split.
     pub evaluation: Evaluation,
-    /// What was held out to choose by.
+    /// The rows held out to choose by.
     pub held_out: Option<HeldOut>,
-    /// What the model is made of.
+    /// A description of the model.
     pub model: serde_json::Value,
-    /// Where the time went.
+    /// The time of each step.
     pub timings: Timings,
 }
 
@@ -237,26 +239,17 @@ impl Book {
         // The training texts are the largest thing in memory; the test split takes their place.
         drop(train);
 
-        let mut evaluate_s = 0.0;
-        let mut measure = |split: &Split| {
-            let clock = Instant::now();
-            let evaluated =
-                monitor.stage("evaluating", None, || evaluate_on(classifier.as_ref(), split));
-            evaluate_s += clock.elapsed().as_secs_f64();
-            evaluated
-        };
-        let of_validation = validation.as_ref().map(&mut measure).transpose()?;
-        drop(validation);
-        // Without a version to judge nothing is in need of the test split.
-        let is_test_measured = of_validation.is_none() || request.model.is_some();
-        let (mut of_test, mut test_fingerprint) = (None, String::new());
-        if is_test_measured {
-            let clock = Instant::now();
-            let test = datasets.split(&request.dataset, "test")?;
-            timings.read_s += clock.elapsed().as_secs_f64();
-            of_test = Some(measure(&test)?);
-            test_fingerprint = test.fingerprint.sha256;
-        }
+        // Writing the model waits for the disk most of the time, measuring never does.
+        let (files, Judgement { of_validation, of_test, test_fingerprint, read_s, evaluate_s }) =
+            thread::scope(|scope| {
+                let saving = scope.spawn(|| self.keep_files(run, classifier.as_ref()));
+                let judged = self.judge(classifier.as_ref(), validation, request, monitor);
+                let clock = Instant::now();
+                let files = saving.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+                timings.save_s += clock.elapsed().as_secs_f64();
+                judged.and_then(|judged| Ok((files?, judged)))
+            })?;
+        timings.read_s += read_s;
         timings.evaluate_s = evaluate_s;
         monitor.interrupt.check()?;
 
@@ -274,7 +267,7 @@ impl Book {
         let version = monitor.stage("saving", None, || {
             self.keep(Keeping {
                 run,
-                classifier: classifier.as_ref(),
+                files,
                 evaluation: Some(&evaluation),
                 // Nobody shall take these for what the test split says.
                 place: if held_out.is_some() { "validation/" } else { "" },
@@ -292,7 +285,7 @@ impl Book {
                 }),
             })
         })?;
-        timings.save_s = clock.elapsed().as_secs_f64();
+        timings.save_s += clock.elapsed().as_secs_f64();
 
         registry.finish_run(&run.run_id, RunStatus::Finished, now_ms())?;
         if let Some(unfinished) = unfinished {
@@ -344,7 +337,7 @@ pub(super) fn fingerprint_tag(split: &str) -> String {
     format!("trialbook.fingerprint.{split}")
 }
 
-/// Whether `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.
+/// True if `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.
 fn is_dead(process: &str) -> bool {
     let proc = std::path::Path::new("/proc");
     process.split_once('@').is_some_and(|(pid, host)| {

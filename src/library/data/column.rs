@@ -1,4 +1,4 @@
-//! Which column holds the texts and which the labels: as asked for, or guessed by name when that is
+//! The choice of the columns with texts and labels: as asked for, or guessed by name when that is
 //! obvious.
 
 use std::path::Path;
@@ -34,7 +34,7 @@ const LABEL_NAMES: [&str; 7] =
 pub(super) struct ColumnChoice<'a> {
     pub(super) text: Option<&'a str>,
     pub(super) label: Option<&'a str>,
-    /// Which of the others are kept.
+    /// The others that are kept.
     pub(super) keep: &'a KeepColumns,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct ChosenColumns {
 }
 
 impl ColumnChoice<'_> {
-    /// Which of the columns `found` are kept, besides those at `taken`, and what is known of the
+    /// The columns of `found` that are kept, besides those at `taken`, and what is known of the
     /// others.
     ///
     /// # Errors
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(choose(&["text", "body"], Some("body")).unwrap(), 1);
         for (found, asked) in [(&["a", "b"][..], None), (&["text"], Some("body")), (&[], None)] {
             let error = choose(found, asked).unwrap_err();
-            assert!(error.hint().unwrap().contains("--text-column"), "{error:?}");
+            assert!(error.hint().unwrap().to_string().contains("--text-column"), "{error:?}");
         }
     }
 

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     clock::now_ms,
     error::{Error, ErrorKind, Result},
+    hint::{CommandLine, Hint},
     progress::Monitor,
     store::{Store, TEMPORARY_PREFIX, sync_dir, write_atomically},
 };
@@ -104,7 +105,7 @@ impl Datasets {
         Ok(Head { dataset: dataset.name.clone(), split: split.name.clone(), rows })
     }
 
-    /// What the dataset looks like: balance, lengths, vocabulary, telling words, duplicates.
+    /// The profile of a dataset: balance, lengths, vocabulary, telling words, duplicates.
     ///
     /// # Errors
     /// As [`Datasets::split`].
@@ -351,6 +352,7 @@ impl Datasets {
                 let _ = temporary.keep();
                 sync_dir(&data_dir)?;
                 let Gathered { dropped, notes, .. } = gathered;
+                let notes = notes.into_iter().map(Hint::from).collect();
                 Ok(Added { dataset, outcome: AddOutcome::Created, dropped, notes })
             }
             // Another process was faster: what it added decides.
@@ -372,9 +374,10 @@ impl Datasets {
     fn not_found(&self, name: &str) -> Error {
         let error = Error::new(ErrorKind::NotFound, format!("dataset {name:?} does not exist"));
         match self.names().unwrap_or_default() {
-            names if names.is_empty() => error.with_hint(format!(
-                "the store has no datasets: add one with `trialbook data add {name} PATH`"
-            )),
+            names if names.is_empty() => error.with_hint(
+                Hint::from("the store has no datasets: add one with ")
+                    .run(CommandLine::new("data add").arg(name).written("PATH")),
+            ),
             names => error.with_hint(format!("the store has {}", names.join(", "))),
         }
     }
@@ -383,7 +386,8 @@ impl Datasets {
 /// Two adds under one name: the same examples are fine, others are a conflict, and so is another
 /// positive class. Kept columns do not count, but one is told when others are there.
 fn settle(existing: Dataset, asked: &Dataset, gathered: Gathered) -> Result<Added> {
-    let Gathered { dropped, mut notes, .. } = gathered;
+    let Gathered { dropped, notes, .. } = gathered;
+    let mut notes: Vec<Hint> = notes.into_iter().map(Hint::from).collect();
     let is_same = existing.splits.len() == asked.splits.len()
         && existing
             .splits
@@ -393,10 +397,8 @@ fn settle(existing: Dataset, asked: &Dataset, gathered: Gathered) -> Result<Adde
             .all(|(old, new)| {
                 old.name == new.name && old.fingerprint.sha256 == new.fingerprint.sha256
             });
-    let removal = format!(
-        "choose another name, or remove it first with `trialbook data remove {}`",
-        existing.name
-    );
+    let remove = CommandLine::new("data remove").arg(&existing.name);
+    let removal = Hint::from("choose another name, or remove it first with ").run(remove.clone());
     if !is_same {
         return Err(Error::new(
             ErrorKind::Conflict,
@@ -428,11 +430,11 @@ fn settle(existing: Dataset, asked: &Dataset, gathered: Gathered) -> Result<Adde
             [] => "none".to_owned(),
             columns => KeptColumn::listed(columns),
         };
-        notes.push(format!(
+        let stay = format!(
             "the columns that the store has kept stay as they are: {kept}; to have others remove \
-             the dataset first with `trialbook data remove {}`",
-            existing.name
-        ));
+             the dataset first with "
+        );
+        notes.push(Hint::from(stay).run(remove));
     }
     Ok(Added { dataset: existing, outcome: AddOutcome::Unchanged, dropped, notes })
 }

@@ -8,7 +8,7 @@ use polars::prelude::{
 use super::{Datasets, QueryResult, guarded::first_line};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What pandas' users type first, for any frame.
+/// The methods that pandas' users type first, for any frame.
 ///
 /// ```
 /// # use trialbook_library as trialbook;
@@ -104,7 +104,7 @@ impl Explore for DataFrame {
     }
 }
 
-/// What is said of one column.
+/// The facts about one column.
 struct Facts {
     name: String,
     dtype: String,
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(json(frame.value_counts("label").unwrap()), expected);
         let error = frame.value_counts("lable").unwrap_err();
         assert_eq!(error.to_string(), "column \"lable\" does not exist");
-        assert_eq!(error.hint(), Some("there are label"));
+        assert_eq!(error.hint().map(ToString::to_string).as_deref(), Some("there are label"));
     }
 
     /// The figures are those of pandas' `describe()`.

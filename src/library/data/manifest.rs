@@ -9,6 +9,7 @@ use super::Fingerprint;
 use crate::{
     error::{Error, ErrorKind, Result},
     figure,
+    hint::Hint,
     output::{Align, Output, Table},
 };
 
@@ -26,14 +27,14 @@ pub struct Dataset {
     pub name: String,
     /// Class names in label order. Of two, the last one is the positive class.
     pub classes: Vec<String>,
-    /// Where the examples came from, for the reader.
+    /// The origin of the examples, for the reader.
     pub source: String,
-    /// When it was added, milliseconds since the Unix epoch.
+    /// The time when it was added, milliseconds since the Unix epoch.
     pub added_ms: i64,
     /// The splits, `train` first.
     pub splits: Vec<SplitEntry>,
-    /// What the source says of each example besides, kept for queries; the same in both splits.
-    /// Datasets that were added before there were such columns have none.
+    /// The other columns of the source, kept for queries; the same in both splits. Datasets that
+    /// were added before there were such columns have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<KeptColumn>,
 }
@@ -61,12 +62,17 @@ impl KeptColumn {
 pub struct SplitEntry {
     /// `train` or `test`.
     pub name: String,
-    /// What it contains.
+    /// The fingerprint of its content.
     pub fingerprint: Fingerprint,
     /// The Parquet file, relative to the dataset's folder.
     pub file: PathBuf,
     /// SHA-256 (lower-case hex) of that file's bytes, checked whenever the split is read.
     pub file_sha256: String,
+}
+
+/// What mends a dataset whose files do not hold what they should.
+pub(super) fn adding_again() -> Hint {
+    Hint::from("remove the dataset with ").run("data remove NAME").say(" and add it again")
 }
 
 impl Dataset {
@@ -92,7 +98,7 @@ impl Dataset {
         let corrupt = |source: serde_json::Error| {
             Error::new(ErrorKind::Corrupt, "not a dataset manifest")
                 .with_source(source)
-                .with_hint("remove the dataset with `trialbook data remove NAME` and add it again")
+                .with_hint(adding_again())
         };
         let layout: Layout = serde_json::from_slice(bytes).map_err(corrupt)?;
         if layout.schema_version > SCHEMA_VERSION || layout.schema_version == 0 {
@@ -122,7 +128,7 @@ impl Dataset {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Corrupt, "classes, counts and files do not fit together")
-            .with_hint("remove the dataset with `trialbook data remove NAME` and add it again"))
+            .with_hint(adding_again()))
     }
 
     /// The split called `name`, `train` or `test`.
@@ -157,7 +163,7 @@ impl Dataset {
         self.splits.iter().map(|split| split.fingerprint.n_rows).sum()
     }
 
-    /// What `data show` shows.
+    /// The answer of `data show`.
     pub fn to_output(&self) -> Output {
         let mut heads = vec![("split", Align::Left), ("rows", Align::Right)];
         heads.extend(self.classes.iter().map(|class| (class.as_str(), Align::Right)));
@@ -190,13 +196,15 @@ impl Dataset {
         output
     }
 
-    /// What `data list` shows of all `datasets`.
+    /// The answer of `data list` on all `datasets`.
     pub fn list_output(datasets: &[Self]) -> Output {
         let output = Output::new(datasets);
         if datasets.is_empty() {
-            return output.text(
-                "no datasets yet: add one with `trialbook data add NAME PATH`, or the built-in \
-                 sample with `trialbook data sample`",
+            return output.hint(
+                Hint::from("no datasets yet: add one with ")
+                    .run("data add NAME PATH")
+                    .say(", or the built-in sample with ")
+                    .run("data sample"),
             );
         }
         let mut table = Table::new([
@@ -275,7 +283,7 @@ mod tests {
         let error = Dataset::parse(br#"{"schema_version": 2, "parts": []}"#).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert_eq!(error.to_string(), "schema 2, this build reads 1 to 1");
-        assert!(error.hint().unwrap().contains("newer trialbook"));
+        assert!(error.hint().unwrap().to_string().contains("newer trialbook"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     gather::Examples,
     guarded::{first_line, guarded},
+    manifest::adding_again,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -113,6 +114,5 @@ pub(super) fn read(
 }
 
 pub(super) fn corrupt(path: &Path, reason: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("{path:?}: {reason}"))
-        .with_hint("remove the dataset with `trialbook data remove NAME` and add it again")
+    Error::new(ErrorKind::Corrupt, format!("{path:?}: {reason}")).with_hint(adding_again())
 }

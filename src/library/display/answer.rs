@@ -41,7 +41,7 @@ impl Show for Output {
     }
 }
 
-/// What each part of `output` looks like: a picture by itself, text and tables between pictures
+/// The content of each part of `output`: a picture by itself, text and tables between pictures
 /// together. Plain tables are no wider than `width` columns where they can be wrapped.
 pub fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
     let mut contents = Vec::new();
@@ -49,6 +49,7 @@ pub fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
     for block in output.blocks() {
         match block {
             Block::Text(text) => together.push(Content::text(text.clone())),
+            Block::Hint(hint) => together.push(Content::text(hint.to_string())),
             Block::Table(table) => {
                 together.push(table.content().with("text/plain", table.to_text(width)))
             }

@@ -10,7 +10,7 @@ use crate::{
     data::{Dataset, Head, Profile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
     figure::{self, short},
-    gate::Verdict,
+    gate::{Promotion, Rollback, Verdict},
     output::{Align, Output, Table},
     registry::{ModelVersion, Run, RunStatus},
 };
@@ -47,6 +47,18 @@ impl Show for ModelVersion {
 impl Show for Verdict {
     fn content(&self) -> Content {
         self.evidence().content()
+    }
+}
+
+impl Show for Promotion {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
+impl Show for Rollback {
+    fn content(&self) -> Content {
+        self.to_output().content()
     }
 }
 
@@ -191,7 +203,7 @@ pub fn pairs(head: &str, pairs: &BTreeMap<String, String>) -> Table {
     table
 }
 
-/// What the gate said of a version, in a word.
+/// The gate's answer to a version, in a word.
 pub fn verdict_word(version: &ModelVersion) -> &'static str {
     match version.verdict.as_ref().and_then(|verdict| verdict["passed"].as_bool()) {
         Some(true) => "passed",

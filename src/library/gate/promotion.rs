@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Verdict;
+use super::{Verdict, verdict::OVERRULED};
 use crate::{
     error::{Error, ErrorKind, Result},
-    figure,
+    hint::{CommandLine, Hint},
     output::Output,
     registry::{Grounds, ModelVersion, Registry, Stage},
 };
 
-/// What a promotion did.
+/// The result of a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Promotion {
     /// The registered model's name.
@@ -113,10 +113,14 @@ pub fn permit(version: &ModelVersion, production: Option<&ModelVersion>) -> Resu
 impl Promotion {
     /// The promotion for people and programs.
     pub fn to_output(&self) -> Output {
+        Output::new(self).hint(self.told())
+    }
+
+    /// Every version that moved, a line each, and how to take it back.
+    pub fn told(&self) -> Hint {
         let Self { model, version, from, to, .. } = self;
         if !self.changed {
-            return Output::new(self)
-                .text(format!("{model} version {version} is {to:?} already: nothing changed"));
+            return format!("{model} version {version} is {to:?} already: nothing changed").into();
         }
         let mut lines = vec![format!("{model} version {version}: {from:?} → {to:?}")];
         if let Some(archived) = self.archived {
@@ -125,10 +129,13 @@ impl Promotion {
         if let Some(objection) = &self.overruled {
             lines.push(format!("overruled the gate: {objection}"));
         }
-        if *to == Stage::Production {
-            lines.push(format!("undo with `trialbook rollback {model}`"));
+        let told = Hint::from(lines.join("\n"));
+        match to {
+            Stage::Production => {
+                told.say("\nundo with ").run(CommandLine::new("rollback").arg(model))
+            }
+            _ => told,
         }
-        Output::new(self).text(lines.join("\n"))
     }
 }
 
@@ -183,18 +190,20 @@ fn plan(
         (Err(objection), None) => {
             let (model, version) = (&subject.model, subject.version);
             let context = format!("{model} version {version} cannot become Production");
-            let model = figure::shell_word(model);
-            return Err(objection.with_context(context).with_hint(format!(
-                "gate it with `trialbook gate {model} {version}`, or overrule with `trialbook \
-                 promote {model} {version} --force --reason \"…\"`"
-            )));
+            return Err(objection.with_context(context).with_hint(
+                Hint::new()
+                    .say("gate it with ")
+                    .run(CommandLine::new("gate").arg(model).arg(version))
+                    .say(", or overrule with ")
+                    .run(CommandLine::new("promote").arg(model).arg(version).written(OVERRULED)),
+            ));
         }
     };
     let archived = production.map(|production| production.version);
     Ok(Plan { promotion: Promotion { archived, overruled, ..promotion }, note: Some(note) })
 }
 
-/// Whether two sets of metrics are the same but for the rounding of decimal text.
+/// True if two sets of metrics are the same but for the rounding of decimal text.
 fn is_same(left: &BTreeMap<String, f64>, right: &BTreeMap<String, f64>) -> bool {
     let is_close = |left: f64, right: f64| {
         left == right
@@ -286,7 +295,7 @@ mod tests {
         let error = plan(&subject, None, Stage::Production, None, "ada").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Blocked);
         assert_eq!(error.to_string(), "M version 2 cannot become Production: it was never gated");
-        let hint = error.hint().unwrap();
+        let hint = error.hint().unwrap().to_string();
         assert!(
             hint.contains("`trialbook gate M 2`") && hint.contains("--force --reason"),
             "{hint}"

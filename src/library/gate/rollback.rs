@@ -17,7 +17,7 @@ pub struct Rollback {
     pub from: u32,
     /// The version that is Production again.
     pub to: u32,
-    /// Who and why, as the history of both versions keeps it.
+    /// The person and the reason, as the history of both versions keeps them.
     pub note: String,
 }
 

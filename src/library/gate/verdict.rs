@@ -6,15 +6,18 @@ use serde_json::Value;
 use super::{Baseline, Candidate, Check, Judgement, METRIC, Policy, judgement::metric_title};
 use crate::{
     error::{Error, ErrorKind, Result},
-    figure,
+    hint::{CommandLine, Hint},
     output::{Align, Output, Table},
     registry::ModelVersion,
 };
 
+/// How a promotion overrules the gate.
+pub(super) const OVERRULED: &str = "--force --reason \"…\"";
+
 /// The newest verdict layout this build reads and the one it writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What a gate decided, on which evidence, when, and at whose request.
+/// A gate's decision, its evidence, its time, and who asked for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Layout of this record; see [`SCHEMA_VERSION`].
@@ -23,7 +26,7 @@ pub struct Verdict {
     pub model: String,
     /// The version that was judged.
     pub version: u32,
-    /// Whether it may become Production.
+    /// True if it may become Production.
     pub passed: bool,
     /// The rule.
     pub policy: Policy,
@@ -33,11 +36,11 @@ pub struct Verdict {
     pub baseline: Option<Baseline>,
     /// The checks made.
     pub checks: Vec<Check>,
-    /// Why, in sentences.
+    /// The reasons, in sentences.
     pub reasons: Vec<String>,
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// Who asked.
+    /// The person who asked.
     pub who: String,
 }
 
@@ -93,17 +96,18 @@ impl Verdict {
 
     /// The verdict for people and programs, with what to do next; a no is marked as blocked.
     pub fn to_output(&self) -> Output {
-        let model = figure::shell_word(&self.model);
-        let version = self.version;
-        let next = if self.passed {
-            format!("promote it with `trialbook promote {model} {version}`")
-        } else {
-            format!(
-                "train a better one, or overrule with `trialbook promote {model} {version} --force \
-                 --reason \"…\"`"
-            )
-        };
-        self.evidence().text(next)
+        self.evidence().hint(self.advice())
+    }
+
+    /// What to do after it.
+    pub fn advice(&self) -> Hint {
+        let promote = CommandLine::new("promote").arg(&self.model).arg(self.version);
+        match self.passed {
+            true => Hint::from("promote it with ").run(promote),
+            false => {
+                Hint::from("train a better one, or overrule with ").run(promote.written(OVERRULED))
+            }
+        }
     }
 
     /// The verdict alone: headline, checks and reasons.

@@ -72,8 +72,10 @@ impl Plot {
     /// Always.
     #[cfg(not(feature = "png"))]
     pub fn png(&self, _width: u32) -> Result<Vec<u8>> {
-        Err(Error::invalid("this build of the library draws no PNG")
-            .with_hint("save it as .svg or .html, or use `:plot … --save FILE.png`"))
+        Err(Error::invalid("this build of the library draws no PNG").with_hint(
+            crate::hint::Hint::from("save it as .svg or .html, or use ")
+                .run("plot … --save FILE.png"),
+        ))
     }
 }
 
@@ -162,7 +164,7 @@ mod tests {
         assert!(!page.contains("<script"), "{page}");
         let error = chart().save(folder.path().join("a.gif")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.hint().is_some_and(|hint| hint.contains(".png")));
+        assert!(error.hint().is_some_and(|hint| hint.to_string().contains(".png")));
     }
 
     #[cfg(feature = "png")]

@@ -1,6 +1,8 @@
 //! Artifact files: `artifacts/<2 hex>/<sha256>`. A file is written whole under a temporary name,
 //! made durable, then renamed; its name is its checksum, so whoever reads it can prove it.
 //! Knows nothing of runs or of the database.
+//!
+//! The cacache crate has an index beside its files; here the registry is the index.
 
 use std::{
     ffi::OsStr,
@@ -16,6 +18,7 @@ use tempfile::NamedTempFile;
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::hex,
+    hint::Hint,
     store::{TEMPORARY_PREFIX, sync_dir, temporary_file},
 };
 
@@ -47,7 +50,7 @@ impl ArtifactFiles {
         Self { dir }
     }
 
-    /// Where the file called `sha256` lies, if it does.
+    /// The path of the file called `sha256`, which may be absent.
     pub(super) fn path(&self, sha256: &str) -> PathBuf {
         // A name that is too short comes only from a damaged row; it then names no file.
         self.dir.join(sha256.get(..2).unwrap_or("")).join(sha256)
@@ -104,7 +107,7 @@ impl ArtifactFiles {
         sync_dir(&self.dir)
     }
 
-    /// Whether the file is there with the right length; its content is not read.
+    /// True if the file is there with the right length; its content is not read.
     pub(super) fn contains(&self, sha256: &str, size_bytes: u64) -> bool {
         fs::metadata(self.path(sha256)).is_ok_and(|m| m.is_file() && m.len() == size_bytes)
     }
@@ -205,7 +208,7 @@ impl<R: Read> Hashed<R> {
         Self { inner, hasher: Sha256::new(), n_bytes: 0, failed: false }
     }
 
-    /// Whether reading failed: a copy that failed otherwise failed to write.
+    /// True if reading failed: a copy that failed otherwise failed to write.
     pub(super) fn failed(&self) -> bool {
         self.failed
     }
@@ -225,7 +228,7 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Whether `name` is a SHA-256 as artifacts are named.
+/// True if `name` is a SHA-256 as artifacts are named.
 pub(super) fn is_sha256(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -251,7 +254,9 @@ fn unreadable(path: &Path, sha256: &str, error: io::Error) -> Error {
 
 fn corrupt(message: String) -> Error {
     Error::new(ErrorKind::Corrupt, message).with_hint(
-        "`trialbook store verify` lists all damage; `store restore FILE` brings a backup back",
+        Hint::new()
+            .run("store verify")
+            .say(" lists all damage; `store restore FILE` brings a backup back"),
     )
 }
 

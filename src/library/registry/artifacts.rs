@@ -20,7 +20,7 @@ use crate::{
     registry::codec,
 };
 
-/// Where an artifact's bytes come from.
+/// The origin of an artifact's bytes.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Bytes(&'a [u8]),

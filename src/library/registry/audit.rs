@@ -16,10 +16,10 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// What an action on everything is about.
+/// The subject of an action on everything.
 pub(super) const STORE: &str = "store";
 
-/// What was done.
+/// An action that is audited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {
@@ -128,16 +128,16 @@ pub struct AuditEvent {
     pub at_ms: i64,
     /// `USER@HOST`, or the name of the API key.
     pub who: String,
-    /// What was done.
+    /// The action.
     pub action: AuditAction,
     /// Its object: `NAME/3`, `NAME@alias`, the name of a model, a dataset or a key, a run's id, or
     /// `store`.
     pub subject: String,
-    /// What else there is to say, as an object.
+    /// Further facts, as an object.
     pub details: Value,
 }
 
-/// Which events.
+/// A choice of events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditQuery {
     /// At most so many.
@@ -192,7 +192,7 @@ impl Registry {
         })
     }
 
-    /// What the trail says of an action of this registry's actor.
+    /// The event of an action of this registry's actor.
     pub(super) fn event(
         &self,
         action: AuditAction,

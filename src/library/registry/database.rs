@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     store::Store,
 };
 
@@ -41,7 +42,7 @@ pub(super) struct Database {
 }
 
 struct Handle {
-    /// What redb opened; empty only while it is dropped.
+    /// The database that redb opened; empty only while it is dropped.
     access: Option<Access>,
     identity: Option<FileIdentity>,
 }
@@ -55,7 +56,7 @@ enum Access {
 }
 
 impl Handle {
-    /// Whether it shows what lies at its path, where `identity` was found.
+    /// True if it shows the file at its path, where `identity` was found.
     fn is_current(&self, identity: Option<FileIdentity>) -> bool {
         let is_current = match self.access() {
             Access::Copy(copy) => copy.is_current(),
@@ -134,7 +135,7 @@ impl Database {
         Ok(database)
     }
 
-    /// Whether the file system forbids writing.
+    /// True if the file system forbids writing.
     pub(super) fn is_read_only(&self) -> Result<bool> {
         Ok(!matches!(self.handle()?.access(), Access::Writable(_)))
     }
@@ -189,9 +190,9 @@ impl Database {
         guarded(&self.path, work, || self.discard())
     }
 
-    /// What is open of the file that lies at the path now. Another one may have been put there, such
-    /// as a backup that was restored: it is opened. One that is gone is no registry, though the
-    /// system would still let us read it.
+    /// The open database of the file that lies at the path now. Another one may have been put
+    /// there, such as a backup that was restored: it is opened. One that is gone is no registry,
+    /// though the system would still let us read it.
     fn handle(&self) -> Result<Arc<Handle>> {
         let mut handle = lock(&self.handle);
         let identity = file_identity(&self.path);
@@ -232,7 +233,7 @@ impl Database {
         }
     }
 
-    /// What is wrong with what keeps older builds away from this store, if anything is.
+    /// The fault of the marker that keeps older builds away from this store, if it has one.
     pub(super) fn check_marker(&self) -> Result<Option<String>> {
         succession::inspect_marker(&self.path)
     }
@@ -309,8 +310,9 @@ fn open_handle(path: &Path) -> Result<Handle> {
     Ok(Handle { access, identity })
 }
 
-/// Where every process that could write was killed, redb wants to be let write before anybody reads,
-/// though hardly ever there is something to repair. A copy can be written.
+/// Opens a database to read. Where every process that could write was killed, redb wants to be let
+/// write before anybody reads, though hardly ever there is something to repair. A copy can be
+/// written.
 fn open_to_read(path: &Path) -> Result<Access, Fault> {
     match builder().open_read_only(path) {
         Err(redb::DatabaseError::RepairAborted) => Ok(Access::Copy(Box::new(copy_to_read(path)?))),
@@ -330,7 +332,7 @@ fn unreadable(path: &Path, panic: Box<dyn Any + Send>) -> Error {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no reason given");
     Error::new(ErrorKind::Corrupt, format!("registry {path:?} cannot be read: {reason}"))
-        .with_hint("run `trialbook store verify`, then restore a backup")
+        .with_hint(Hint::from("run ").run("store verify").say(", then restore a backup"))
 }
 
 fn file_identity(path: &Path) -> Option<FileIdentity> {
@@ -358,7 +360,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &again));
     }
 
-    /// What was opened stayed open for good, whatever lay at the path.
+    /// A file that was open stayed open for good, whatever lay at the path.
     #[test]
     fn a_file_that_is_taken_away_or_replaced_is_noticed() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -56,7 +56,7 @@ fn refused(path: &Path, source: io::Error) -> Error {
     Error::io("create the registry", path, source)
 }
 
-/// Whether who may write is the reason.
+/// True if the reason is that this process may not write.
 pub(super) fn forbids_writing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }

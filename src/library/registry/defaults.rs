@@ -1,11 +1,12 @@
-//! What a name that was left out stands for: the experiment and the model of a dataset, and the
-//! model that is meant where none is named.
+//! The names that stand in for one that was left out: the experiment and the model of a dataset,
+//! and the model that is meant where none is named.
 
 use super::{
     Registry,
     record::{DEFAULT_EXPERIMENT, DEFAULT_MODEL},
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 
 /// The classes of sentiment, whatever their case.
 const SENTIMENT: [&str; 2] = ["negative", "positive"];
@@ -61,13 +62,14 @@ impl Registry {
         match candidates.as_slice() {
             [only] => Ok(only.clone()),
             [] => Err(Error::new(ErrorKind::NotFound, "there is no model yet").with_hint(
-                "train one: `trialbook train tfidf --data NAME --deploy` also puts it in production",
+                Hint::from("train one: ")
+                    .run("train tfidf --data NAME --deploy")
+                    .say(" also puts it in production"),
             )),
-            [first, ..] => Err(Error::new(
-                ErrorKind::Conflict,
-                format!("{fault}: {}", candidates.join(", ")),
-            )
-            .with_hint(format!("name the model, for example {first}"))),
+            [first, ..] => {
+                Err(Error::new(ErrorKind::Conflict, format!("{fault}: {}", candidates.join(", ")))
+                    .with_hint(format!("name the model, for example {first}")))
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
-//! What can go wrong inside a transaction: an error of redb's, which does not know its file, or one
-//! of ours, which needs nothing added. `explain` gives redb's errors the file and a way out.
+//! The faults inside a transaction: an error of redb's, which does not know its file, or one of
+//! ours, which needs nothing added. `explain` gives redb's errors the file and a way out.
 
 use std::{io, path::Path};
 
 use crate::error::{Error, ErrorKind};
+use crate::hint::Hint;
 
 /// A failure inside a transaction.
 pub(super) enum Fault {
@@ -39,10 +40,16 @@ macro_rules! from_redb {
 
 from_redb!(CommitError, DatabaseError, StorageError, TableError, TransactionError);
 
+/// How damage is found and mended.
+pub(super) fn restoring() -> Hint {
+    Hint::from("run ")
+        .run("store verify")
+        .say(", then restore a backup with ")
+        .run("store restore FILE")
+}
+
 /// One of redb's errors, met on the database at `path`.
 pub(super) fn explain(path: &Path, error: redb::Error) -> Error {
-    const RESTORE: &str =
-        "run `trialbook store verify`, then restore a backup with `trialbook store restore FILE`";
     match error {
         redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
             Error::new(ErrorKind::Corrupt, format!("{path:?} is not a registry"))
@@ -51,7 +58,7 @@ pub(super) fn explain(path: &Path, error: redb::Error) -> Error {
         }
         redb::Error::Io(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
             Error::new(ErrorKind::Corrupt, format!("registry {path:?} is incomplete"))
-                .with_hint(RESTORE)
+                .with_hint(restoring())
                 .with_source(source)
         }
         redb::Error::Io(source) if source.kind() == io::ErrorKind::FileTooLarge => {
@@ -68,7 +75,7 @@ pub(super) fn explain(path: &Path, error: redb::Error) -> Error {
         | redb::Error::TableIsNotMultimap(_)
         | redb::Error::TypeDefinitionChanged { .. } => {
             Error::new(ErrorKind::Corrupt, format!("registry {path:?} is damaged"))
-                .with_hint(RESTORE)
+                .with_hint(restoring())
                 .with_source(error)
         }
         redb::Error::DatabaseAlreadyOpen => Error::new(
@@ -115,7 +122,7 @@ mod tests {
             let error = explain(Path::new("s/registry-v3.redb"), error);
             assert_eq!(error.kind(), kind, "{error:?}");
             assert!(error.to_string().contains("s/registry-v3.redb"), "{error:?}");
-            assert!(error.hint().unwrap().contains(hint), "{error:?}");
+            assert!(error.hint().unwrap().to_string().contains(hint), "{error:?}");
         }
     }
 }

@@ -22,12 +22,13 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::hex,
+    hint::Hint,
 };
 
-/// What keys begin with, so that people and scanners for secrets know one when they see it.
+/// The beginning of every key, so that people and scanners for secrets know one when they see it.
 const PREFIX: &str = "tbk_";
 
-/// What a key opens.
+/// The rights of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -55,7 +56,7 @@ impl Scope {
         }
     }
 
-    /// Whether a key of this scope opens what needs `needed`: each opens what those before it do.
+    /// True if a key of this scope opens what needs `needed`: each opens what those before it do.
     pub fn covers(self, needed: Self) -> bool {
         self >= needed
     }
@@ -75,12 +76,12 @@ impl FromStr for Scope {
     }
 }
 
-/// What a new key is made with.
+/// A key to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey {
     /// A plain word; names are not used twice.
     pub name: String,
-    /// What it opens.
+    /// Its rights.
     pub scope: Scope,
     /// Milliseconds since the Unix epoch; none never expires.
     pub expires_ms: Option<i64>,
@@ -91,7 +92,7 @@ pub struct NewKey {
 pub struct ApiKey {
     /// Unique, also among those that are revoked.
     pub name: String,
-    /// What it opens.
+    /// Its rights.
     pub scope: Scope,
     /// Milliseconds since the Unix epoch.
     pub created_ms: i64,
@@ -104,7 +105,7 @@ pub struct ApiKey {
     pub sha256: [u8; 32],
 }
 
-/// Whether a key opens anything.
+/// The state of a key: open or shut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
@@ -128,7 +129,7 @@ impl KeyState {
 }
 
 impl ApiKey {
-    /// How it stands at `now_ms`.
+    /// Its state at `now_ms`.
     pub fn state(&self, now_ms: i64) -> KeyState {
         if self.revoked_ms.is_some() {
             KeyState::Revoked
@@ -143,7 +144,7 @@ impl ApiKey {
 /// A key that was made just now.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MadeKey {
-    /// What is kept of it.
+    /// The part of it that is kept.
     pub key: ApiKey,
     /// The key itself: nobody can get it again.
     pub secret: String,
@@ -201,8 +202,10 @@ impl Registry {
                 let keys = txn.all::<ApiKey>(KEYS, &[])?;
                 let names: Vec<&str> = keys.iter().map(|(_, key)| key.name.as_str()).collect();
                 let hint = match names.as_slice() {
-                    [] => "the store has no key: `trialbook keys add NAME` makes one".to_owned(),
-                    names => format!("there are: {}", names.join(", ")),
+                    [] => {
+                        Hint::from("the store has no key: ").run("keys add NAME").say(" makes one")
+                    }
+                    names => format!("there are: {}", names.join(", ")).into(),
                 };
                 let message = format!("key {name:?} does not exist");
                 return Err(Error::new(ErrorKind::NotFound, message).with_hint(hint).into());

@@ -109,7 +109,7 @@ pub struct Registry {
     store: Store,
     database: Arc<Database>,
     files: ArtifactFiles,
-    /// Who acts, for the audit trail.
+    /// The actor, for the audit trail.
     actor: Arc<str>,
 }
 
@@ -147,7 +147,7 @@ impl Registry {
     }
 }
 
-/// Who acts where nobody else is named.
+/// The actor where nobody else is named.
 fn local_actor() -> String {
     format!("{}@{}", actor::user(), actor::host())
 }

@@ -53,12 +53,12 @@ impl PrivateCopy {
         Ok(txn.inner.commit()?)
     }
 
-    /// Whether nothing was committed since it was made.
+    /// True if nothing was committed since it was made.
     pub(super) fn is_current(&self) -> bool {
         header_of(&self.source).is_ok_and(|header| header == self.header)
     }
 
-    /// Where the file lies of which it is a copy.
+    /// The path of the file of which it is a copy.
     pub(super) fn source(&self) -> &Path {
         &self.source
     }

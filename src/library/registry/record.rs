@@ -1,5 +1,5 @@
-//! What the registry keeps, in MLflow's words. Plain data; how it lies in the database is the
-//! neighbouring files' business.
+//! The things that the registry keeps, in MLflow's words. Plain data; their form in the database is
+//! the neighbouring files' business.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -42,7 +42,7 @@ pub struct Experiment {
     pub tags: BTreeMap<String, String>,
 }
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RunStatus {
@@ -94,7 +94,7 @@ impl FromStr for RunStatus {
     }
 }
 
-/// What a new run starts with.
+/// A run that is to begin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewRun {
     /// From [`Experiment::experiment_id`].
@@ -120,7 +120,7 @@ pub struct Run {
     pub experiment_id: String,
     /// For people; need not be unique.
     pub name: String,
-    /// Where it stands.
+    /// Its status.
     pub status: RunStatus,
     /// Milliseconds since the Unix epoch.
     pub start_ms: i64,
@@ -176,7 +176,7 @@ pub struct Metric {
     pub timestamp_ms: i64,
 }
 
-/// What is logged together in one transaction.
+/// Values that are logged together in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunBatch {
     /// Appended to the metric histories.
@@ -187,7 +187,7 @@ pub struct RunBatch {
     pub tags: Vec<(String, String)>,
 }
 
-/// What changes about a run; what is `None` stays.
+/// The changes to a run; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunUpdate {
     /// Another name.
@@ -198,7 +198,7 @@ pub struct RunUpdate {
     pub end_ms: Option<i64>,
 }
 
-/// Which runs, in which order.
+/// A choice of runs, and their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunQuery {
     /// Experiment ids; all experiments when empty.
@@ -246,7 +246,7 @@ pub struct Artifact {
     pub size_bytes: u64,
 }
 
-/// Where a model version stands.
+/// The stage of a model version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stage {
     /// Just registered.
@@ -327,7 +327,7 @@ impl RegisteredModel {
     }
 }
 
-/// Where a version came from.
+/// The origin of a version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
     /// The dataset's name.
@@ -342,7 +342,7 @@ pub struct Lineage {
     pub seed: u64,
 }
 
-/// What a new version is registered with.
+/// A version to be registered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewVersion {
     /// The registered model's name.
@@ -351,7 +351,7 @@ pub struct NewVersion {
     pub run_id: String,
     /// The model's files; the names are those inside the model folder.
     pub files: Vec<Artifact>,
-    /// Where it came from.
+    /// Its origin.
     pub lineage: Lineage,
     /// Metrics on the lineage's test split, copied from the run.
     pub metrics: BTreeMap<String, f64>,
@@ -368,7 +368,7 @@ pub struct StageChange {
     pub to: Stage,
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// Who and why.
+    /// The person and the reason.
     pub note: String,
 }
 
@@ -379,7 +379,7 @@ pub struct ModelVersion {
     pub model: String,
     /// 1, 2, 3…
     pub version: u32,
-    /// Where it stands.
+    /// Its stage.
     pub stage: Stage,
     /// The run that made it.
     pub run_id: String,
@@ -387,7 +387,7 @@ pub struct ModelVersion {
     pub created_ms: i64,
     /// The model's files.
     pub files: Vec<Artifact>,
-    /// Where it came from.
+    /// Its origin.
     pub lineage: Lineage,
     /// Metrics on the lineage's test split.
     #[serde(with = "crate::registry::finite_or_text")]

@@ -237,8 +237,9 @@ mod tests {
             let error = text.parse::<ModelReference>().unwrap_err();
             assert_eq!(error.to_string(), expected, "{text}");
         }
-        let hint =
-            |text: &str| text.parse::<ModelReference>().unwrap_err().hint().map(str::to_owned);
+        let hint = |text: &str| {
+            text.parse::<ModelReference>().unwrap_err().hint().map(ToString::to_string)
+        };
         assert_eq!(hint("A/v3").as_deref(), Some("write A/3"));
         assert!(hint("A/x").unwrap().starts_with("write NAME, NAME/3"));
     }

@@ -9,6 +9,7 @@ use super::{
     transaction::Rows,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::hint::{CommandLine, Hint};
 
 /// The model called `name`, which must be there.
 pub(super) fn existing_model(txn: &impl Rows, name: &str) -> Result<StoredModel, Fault> {
@@ -21,9 +22,9 @@ pub(super) fn existing_model(txn: &impl Rows, name: &str) -> Result<StoredModel,
         Ok(())
     })?;
     let hint = if names.is_empty() {
-        "no model is registered yet: `trialbook train` registers one".to_owned()
+        Hint::from("no model is registered yet: ").run("train").say(" registers one")
     } else {
-        format!("there are: {}", names.join(", "))
+        Hint::from(format!("there are: {}", names.join(", ")))
     };
     Err(Fault::Ours(
         Error::new(ErrorKind::NotFound, format!("model {name:?} does not exist")).with_hint(hint),
@@ -34,8 +35,8 @@ pub(super) fn unknown_alias(model: &str, alias: &str, stored: &StoredModel) -> E
     let aliases: Vec<&str> = stored.aliases.keys().map(String::as_str).collect();
     let error = Error::new(ErrorKind::NotFound, format!("model {model:?} has no alias {alias:?}"));
     if aliases.is_empty() {
-        return error
-            .with_hint(format!("set one with `trialbook models alias {model} {alias} VERSION`"));
+        let set = CommandLine::new("models alias").arg(model).arg(alias).written("VERSION");
+        return error.with_hint(Hint::from("set one with ").run(set));
     }
     error.with_hint(format!("it has {}", aliases.join(", ")))
 }
@@ -69,15 +70,12 @@ pub(super) fn missing(txn: &impl Rows, model: &str, wanted: &str) -> Result<Faul
         .map(|version| format!("{} ({})", version.version, version.stage))
         .collect();
     let hint = match found.as_slice() {
-        [] => "it has no versions: `trialbook train` registers one".to_owned(),
+        [] => Hint::from("it has no versions: ").run("train").say(" registers one"),
         [.., _] if found.len() > 10 => {
-            format!(
-                "it has {} versions, the newest are {}",
-                found.len(),
-                found[found.len() - 10..].join(", ")
-            )
+            let newest = found[found.len() - 10..].join(", ");
+            format!("it has {} versions, the newest are {newest}", found.len()).into()
         }
-        _ => format!("it has {}", found.join(", ")),
+        _ => format!("it has {}", found.join(", ")).into(),
     };
     let error = Error::new(ErrorKind::NotFound, format!("model {model:?} has {wanted}"));
     Ok(Fault::Ours(error.with_hint(hint)))

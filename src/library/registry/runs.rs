@@ -26,6 +26,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::hex,
+    hint::Hint,
     registry::codec,
 };
 
@@ -251,7 +252,7 @@ pub(super) fn live(txn: &impl Rows, key: &RunKey) -> Result<StoredRun, Fault> {
     if run.deleted {
         return Err(Fault::Ours(
             Error::new(ErrorKind::Conflict, format!("run {:?} is deleted", hex(key)))
-                .with_hint("bring it back with `trialbook runs restore RUN`"),
+                .with_hint(Hint::from("bring it back with ").run("runs restore RUN")),
         ));
     }
     Ok(run)
@@ -259,7 +260,7 @@ pub(super) fn live(txn: &impl Rows, key: &RunKey) -> Result<StoredRun, Fault> {
 
 pub(super) fn unknown(run: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("run {run:?} does not exist"))
-        .with_hint("`trialbook runs list` shows ids and names")
+        .with_hint(Hint::new().run("runs list").say(" shows ids and names"))
 }
 
 fn check_new(new: &NewRun) -> Result<()> {

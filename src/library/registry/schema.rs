@@ -58,7 +58,7 @@ pub(super) fn mark(txn: &WriteTxn, has_moved: bool) -> Result<(), Fault> {
     txn.set_counter(HAS_MOVED, u64::from(has_moved))
 }
 
-/// What a marker was filled with; nothing in a registry.
+/// The content of a marker; nothing in a registry.
 pub(super) fn marked(txn: &ReadTxn) -> Result<Option<bool>, Fault> {
     let found = txn.get::<Counter>(tables::META, HAS_MOVED.as_bytes())?;
     Ok(found.map(|Counter(has_moved)| has_moved > 0))

@@ -19,12 +19,12 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    figure::shell_word,
+    hint::{CommandLine, Hint},
 };
 
 /// The reasons for a move, which are kept.
 pub(crate) struct Grounds {
-    /// Who and why, for the version's history.
+    /// The person and the reason, for the version's history.
     pub(crate) note: String,
     /// The objection that was overruled.
     pub(crate) overruled: Option<String>,
@@ -97,12 +97,12 @@ impl Registry {
         let at_ms = clock::now_ms();
         self.write_models(|txn| {
             let mut stored = existing_model(txn, model)?;
-            let refuse = |what: &str, hint: String| {
+            let refuse = |what: &str, hint: Hint| {
                 let message = format!("model {model:?} {what}");
                 Fault::Ours(Error::new(ErrorKind::Conflict, message).with_hint(hint))
             };
-            let promote =
-                format!("promote one with `trialbook promote {} VERSION`", shell_word(model));
+            let promote = Hint::from("promote one with ")
+                .run(CommandLine::new("promote").arg(model).written("VERSION"));
             let Some(present) = newest_in(txn, model, Stage::Production)? else {
                 return Err(refuse("has no version in Production", promote));
             };
@@ -147,7 +147,7 @@ impl Registry {
                         version.version, version.model, file.path
                     ),
                 )
-                .with_hint("`trialbook store verify` lists all damage"),
+                .with_hint(Hint::new().run("store verify").say(" lists all damage")),
             )),
             _ => Ok(()),
         }

@@ -5,6 +5,7 @@ use redb::TableDefinition;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
+use crate::hint::Hint;
 
 /// Both key and value are bytes of our own making: keys are built below, values in `codec`.
 pub(super) type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -59,7 +60,7 @@ pub(super) type RunKey = [u8; 16];
 pub(super) fn run_key(run_id: &str) -> Result<RunKey> {
     parse_run_id(run_id).ok_or_else(|| {
         Error::invalid(format!("run id {run_id:?} is not 32 lower-case hexadecimal digits"))
-            .with_hint("`trialbook runs list` shows the ids")
+            .with_hint(Hint::new().run("runs list").say(" shows the ids"))
     })
 }
 
@@ -105,7 +106,7 @@ pub(super) fn dataset_key(experiment: u64, name: &str, digest: &str) -> Vec<u8> 
     [&experiment.to_be_bytes(), name.as_slice(), digest.as_slice()].concat()
 }
 
-/// What a model's versions' keys begin with; names hold no control characters.
+/// The beginning of the keys of a model's versions; names hold no control characters.
 pub(super) fn versions_prefix(model: &str) -> Vec<u8> {
     [model.as_bytes(), &[0]].concat()
 }

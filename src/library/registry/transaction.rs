@@ -1,4 +1,4 @@
-//! What happens inside a transaction: rows read, scanned and written, in either kind. Knows tables and
+//! The work inside a transaction: rows read, scanned and written, in either kind. Knows tables and
 //! records, not what they mean; beginning and ending transactions is the database's business.
 
 use std::{cell::RefCell, ops::ControlFlow};

@@ -188,7 +188,7 @@ impl<K> State<K> {
 fn again(error: &Error) -> Error {
     let same = Error::new(error.kind(), error.to_string());
     match error.hint() {
-        Some(hint) => same.with_hint(hint),
+        Some(hint) => same.with_hint(hint.clone()),
         None => same,
     }
 }

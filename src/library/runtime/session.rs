@@ -14,6 +14,7 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 
 use crate::{
     error::{Error, ErrorKind},
+    hint::Spelling,
     progress::Interrupt,
     runtime::{
         cell::{self, Cell},
@@ -38,6 +39,7 @@ pub extern "C" fn trialbook_runtime() -> i32 {
 }
 
 fn serve(socket: &UnixStream) -> io::Result<()> {
+    Spelling::set_cells();
     panic::note_all();
     let (sender, asked) = mpsc::channel();
     let questions = socket.try_clone()?;

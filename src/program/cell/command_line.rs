@@ -10,6 +10,7 @@ use trialbook::{
     book::Book,
     display::{self, Content},
     error::{Error, ErrorKind, Result},
+    hint::Spelling,
     output::{Outcome, Output},
     progress::{Interrupt, Monitor},
     store::Store,
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::command::{self, Command, Request, Servers, Session};
 
-/// How long an interrupt may go unnoticed by who waits for a command.
+/// The time that an interrupt may go unnoticed by who waits for a command.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Runs `line`, a command without its colon, until it is done or `interrupt` is raised.
@@ -32,22 +33,6 @@ const POLL: Duration = Duration::from_millis(20);
 /// # Errors
 /// When it is no command, fails, is blocked by a gate or interrupted.
 pub(crate) fn run_command(
-    line: &str,
-    store: &Store,
-    servers: &Servers,
-    interrupt: &Interrupt,
-    front: &Arc<dyn Front>,
-) -> Result<(), Failure> {
-    parse_and_run(line, store, servers, interrupt, front).map_err(|mut failure| {
-        failure.message = advice_as_typed(&failure.message);
-        for line in &mut failure.traceback {
-            *line = advice_as_typed(line);
-        }
-        failure
-    })
-}
-
-fn parse_and_run(
     line: &str,
     store: &Store,
     servers: &Servers,
@@ -112,7 +97,7 @@ fn run(command: Command, session: Session, interrupt: &Interrupt) -> Result<Outp
     }
 }
 
-/// Whether a value follows this flag of `sql`.
+/// True if a value follows this flag of `sql`.
 fn sql_flag_takes_value(flag: &str) -> bool {
     verbs::argument(&["sql"], flag).is_some_and(|flag| flag.get_action().takes_values())
 }
@@ -122,30 +107,9 @@ fn show(output: &Output, json: bool, front: &Arc<dyn Front>) {
         let text = format!("{:#}", output.json());
         vec![Content::text(text).with("application/json", output.json().clone())]
     } else {
-        display::contents(output, front.width()).into_iter().map(as_typed).collect()
+        display::contents(&output.clone().spelled(Spelling::Cell), front.width())
     };
     for content in contents {
         front.event(Event::Display { content, id: None });
     }
-}
-
-/// A remark with its advice as it is typed in a cell: `:runs list`, not `trialbook runs list`.
-fn as_typed(mut content: Content) -> Content {
-    for mime in ["text/plain", "text/html"] {
-        if let Some(serde_json::Value::String(text)) = content.data.get_mut(mime) {
-            *text = advice_as_typed(text);
-        }
-    }
-    content
-}
-
-fn advice_as_typed(text: &str) -> String {
-    let mut parts = text.split("`trialbook ");
-    let mut advice = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let is_verb = part.starts_with(|first: char| first.is_ascii_lowercase());
-        advice.push_str(if is_verb { "`:" } else { "`trialbook " });
-        advice.push_str(part);
-    }
-    advice
 }

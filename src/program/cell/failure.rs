@@ -1,11 +1,12 @@
-//! Why a cell failed, in the form that Jupyter and the shell both show.
+//! The reason why a cell failed, in the form that Jupyter and the shell both show.
 
 use trialbook::{
     error::{Error, ErrorKind},
+    hint::Spelling,
     output::Output,
 };
 
-/// What kind of failure ended a cell.
+/// The kind of failure that ended a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// A command failed, or could not be understood.
@@ -29,7 +30,7 @@ pub enum FailureKind {
 /// A cell that did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind.
+    /// Its kind.
     pub kind: FailureKind,
     /// A short name, Jupyter's `ename`: `E0425`, `panic`, `not_found`.
     pub name: String,
@@ -49,7 +50,8 @@ impl Failure {
 
     /// The failure that a blocked gate is.
     pub fn blocked(output: &Output) -> Self {
-        Self::new(FailureKind::Blocked, "blocked", output.to_text(None))
+        let told = output.clone().spelled(Spelling::Cell);
+        Self::new(FailureKind::Blocked, "blocked", told.to_text(None))
     }
 }
 
@@ -61,7 +63,8 @@ impl From<Error> for Failure {
             _ => FailureKind::Command,
         };
         let mut failure = Self::new(kind, error.kind().name(), error.chain());
-        failure.traceback.extend(error.hint().map(|hint| format!("  hint: {hint}")));
+        let hint = error.hint().map(|hint| hint.spelled(Spelling::Cell));
+        failure.traceback.extend(hint.map(|hint| format!("  hint: {hint}")));
         failure
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use trialbook::{
     error::Result,
+    hint::Spelling,
     progress::{Interrupt, Monitor},
 };
 
@@ -43,10 +44,10 @@ pub struct Interpreter {
     pub(super) folder: Arc<Folder>,
     pub(super) config: Config,
     pub(super) dependencies: Dependencies,
-    /// What the startup files say, or what is wrong with them, until the first cell.
+    /// The content of the startup files, or their fault, until the first cell.
     startup: Option<Result<Startup>>,
     pub(super) front: Option<Arc<dyn Front>>,
-    /// Where threads show what they write after their cell.
+    /// The front that shows what threads write after their cell.
     late_front: Option<Arc<dyn Front>>,
     pub(super) interrupt: Interrupt,
     pub(super) last_errors: Vec<String>,
@@ -119,12 +120,12 @@ impl Interpreter {
         Arc::clone(&self.assistant)
     }
 
-    /// What stops a running cell, from any thread.
+    /// The handle that stops a running cell, from any thread.
     pub fn interrupter(&self) -> Interrupter {
         Interrupter(self.running.clone())
     }
 
-    /// Whether a cell asked for the session's end.
+    /// True if a cell asked for the session's end.
     pub fn wants_to_quit(&self) -> bool {
         self.wants_to_quit
     }
@@ -191,7 +192,8 @@ impl Interpreter {
         self.log.end(outputs, outcome.is_err());
         self.tell_assistant();
         if let Some(problem) = self.tutor.take_problem() {
-            let hint = problem.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let hint = problem.hint().map(|hint| hint.spelled(Spelling::Cell));
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             let text = format!("note: {}{hint}\n", problem.chain());
             front.event(Event::Stream(Stream::Stderr, text.into_bytes()));
         }

@@ -1,4 +1,4 @@
-//! What somebody meant who mistyped a command, or left out its colon.
+//! The command that somebody meant who mistyped it, or left out its colon.
 
 use trialbook::error::{Error, Result};
 
@@ -61,8 +61,8 @@ fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a s
         .map(|(_, name)| name)
 }
 
-/// How many letters have to be added, left out, changed, or swapped with the next one (the distance of
-/// optimal string alignment).
+/// The number of letters that have to be added, left out, changed, or swapped with the next one
+/// (the distance of optimal string alignment).
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     // The last three rows of the table are all that is looked at.
@@ -101,7 +101,7 @@ mod tests {
             ("q7", None),
         ] {
             let error = check_verb(verb).unwrap_err();
-            let hint = error.hint().unwrap();
+            let hint = error.hint().unwrap().to_string();
             match expected {
                 Some(meant) => {
                     assert!(hint.starts_with(&format!("write {meant};")), "{verb}: {hint}")
@@ -135,7 +135,7 @@ mod tests {
         ] {
             let error = check_colon(line, is_defined).unwrap_err();
             let expected = format!("write `:{}`", line.trim().trim_end_matches(';'));
-            assert_eq!(error.hint(), Some(expected.as_str()));
+            assert_eq!(error.hint().map(ToString::to_string).as_deref(), Some(expected.as_str()));
         }
         for line in [
             "",

@@ -1,25 +1,27 @@
 //! Cuts a cell into its parts: commands, shell lines and Rust, in the order they are written.
 
+use crate::syntax::Depth;
+
 /// A run of lines of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part<'a> {
-    /// What kind.
+    /// Its kind.
     pub(crate) kind: PartKind,
     /// Its text, without the newline that ends it.
     pub(crate) text: &'a str,
-    /// Where it begins in the cell, in bytes.
+    /// Its beginning in the cell, in bytes.
     pub(crate) offset: usize,
 }
 
 impl Part<'_> {
-    /// Whether the line below belongs to it, too.
+    /// True if the line below belongs to it, too.
     fn goes_on(&self) -> bool {
         let command = self.text.split('\n').next().unwrap_or_default().trim_end();
         self.text.ends_with('\\') || TAKES_THE_REST.contains(&command)
     }
 }
 
-/// What a part is.
+/// The kind of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartKind {
     /// `:name arguments`.
@@ -62,8 +64,7 @@ pub(crate) fn parts(cell: &str) -> Vec<Part<'_>> {
         if TAKES_THE_REST.contains(&cell[offset..end].trim_end()) {
             end = cell.len();
         } else if let Some(code) = cell[offset..end].strip_prefix(TAKES_RUST) {
-            let mut depth = Depth::default();
-            code.lines().for_each(|line| depth.read(line));
+            let mut depth = Depth::of(code);
             while !depth.at_rest() && end < cell.len() {
                 let next = line_end(cell, end + 1);
                 depth.read(&cell[end + 1..next]);
@@ -78,8 +79,8 @@ pub(crate) fn parts(cell: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// What kind of part byte `cursor` of `cell` lies in, and where it begins, behind the sign of a
-/// command.
+/// The kind of the part in which byte `cursor` of `cell` lies, and its beginning, behind the sign
+/// of a command.
 pub(crate) fn part_at(cell: &str, cursor: usize) -> (PartKind, usize) {
     // What stands behind the cursor has no say in how the text before it is cut.
     let before = &cell[..cursor];
@@ -102,154 +103,6 @@ fn push_rust<'a>(parts: &mut Vec<Part<'a>>, cell: &'a str, start: usize, end: us
     if !text.trim().is_empty() {
         parts.push(Part { kind: PartKind::Rust, text, offset: start });
     }
-}
-
-/// How deep a Rust text is in brackets, strings and comments.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Depth {
-    brackets: Vec<char>,
-    inside: Inside,
-    surplus: Option<char>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Inside {
-    #[default]
-    Code,
-    /// A block comment, nested this deep.
-    Comment(usize),
-    /// A string with backslash escapes.
-    Text,
-    /// A raw string with this many `#`.
-    Raw(usize),
-}
-
-impl Depth {
-    /// Whether a statement could begin here.
-    pub(crate) fn at_rest(&self) -> bool {
-        self.brackets.is_empty() && self.inside == Inside::Code
-    }
-
-    /// The open brackets, outermost first.
-    pub(crate) fn brackets(&self) -> &[char] {
-        &self.brackets
-    }
-
-    /// The first closing bracket that no bracket of its kind opens.
-    pub(crate) fn surplus(&self) -> Option<char> {
-        self.surplus
-    }
-
-    /// Whether the text ended inside a string or a comment.
-    pub(crate) fn is_in_text(&self) -> bool {
-        self.inside != Inside::Code
-    }
-
-    /// Reads one more line, without its newline.
-    pub(crate) fn read(&mut self, line: &str) {
-        let chars: Vec<char> = line.chars().collect();
-        let mut at = 0;
-        while at < chars.len() {
-            at = match self.inside {
-                Inside::Code => self.code(&chars, at),
-                Inside::Comment(depth) => self.comment(&chars, at, depth),
-                Inside::Text => match chars[at] {
-                    '\\' => at + 2,
-                    '"' => {
-                        self.inside = Inside::Code;
-                        at + 1
-                    }
-                    _ => at + 1,
-                },
-                Inside::Raw(hashes) => {
-                    let closes = chars[at] == '"'
-                        && chars[at + 1..].iter().take_while(|next| **next == '#').count()
-                            >= hashes;
-                    if closes {
-                        self.inside = Inside::Code;
-                        at + 1 + hashes
-                    } else {
-                        at + 1
-                    }
-                }
-            };
-        }
-    }
-
-    fn code(&mut self, chars: &[char], at: usize) -> usize {
-        let next = chars.get(at + 1).copied();
-        match chars[at] {
-            '/' if next == Some('/') => chars.len(),
-            '/' if next == Some('*') => {
-                self.inside = Inside::Comment(1);
-                at + 2
-            }
-            '"' => {
-                self.inside = Inside::Text;
-                at + 1
-            }
-            'r' if !at.checked_sub(1).is_some_and(|before| {
-                is_word(chars[before]) && !matches!(chars[before], 'b' | 'c')
-            }) =>
-            {
-                let hashes = chars[at + 1..].iter().take_while(|next| **next == '#').count();
-                if chars.get(at + 1 + hashes) == Some(&'"') {
-                    self.inside = Inside::Raw(hashes);
-                    at + 2 + hashes
-                } else {
-                    at + 1
-                }
-            }
-            '\'' => quote(chars, at),
-            open @ ('(' | '[' | '{') => {
-                self.brackets.push(open);
-                at + 1
-            }
-            close @ (')' | ']' | '}') => {
-                let opens = match close {
-                    ')' => '(',
-                    ']' => '[',
-                    _ => '{',
-                };
-                if self.brackets.pop() != Some(opens) {
-                    self.surplus.get_or_insert(close);
-                }
-                at + 1
-            }
-            _ => at + 1,
-        }
-    }
-
-    fn comment(&mut self, chars: &[char], at: usize, depth: usize) -> usize {
-        match (chars[at], chars.get(at + 1)) {
-            ('*', Some('/')) => {
-                self.inside = if depth == 1 { Inside::Code } else { Inside::Comment(depth - 1) };
-                at + 2
-            }
-            ('/', Some('*')) => {
-                self.inside = Inside::Comment(depth + 1);
-                at + 2
-            }
-            _ => at + 1,
-        }
-    }
-}
-
-/// Where a character literal or a lifetime that begins at `at` ends.
-fn quote(chars: &[char], at: usize) -> usize {
-    match (chars.get(at + 1), chars.get(at + 2)) {
-        (Some('\\'), _) => {
-            // The escaped character itself may be a quote; `\u{1f600}` is the longest.
-            let close = chars[(at + 3).min(chars.len())..].iter().position(|next| *next == '\'');
-            close.map_or(chars.len(), |close| at + 4 + close)
-        }
-        (Some(_), Some('\'')) => at + 3,
-        _ => at + 1,
-    }
-}
-
-fn is_word(char: char) -> bool {
-    char.is_alphanumeric() || char == '_'
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Cuts a command line into words as a person means it: blanks part words, quotes and backslashes
 //! hold them together, SQL stays as it was typed. It knows no command; it never runs anything.
+//!
+//! Crates such as shell-words and shlex do not say where a word stands, which completion needs, and
+//! would cut SQL.
 
 use trialbook::error::{Error, Result};
 
@@ -8,9 +11,9 @@ use trialbook::error::{Error, Result};
 pub(crate) struct Word {
     /// The word, without quotes and backslashes.
     pub(crate) text: String,
-    /// Where it begins in the line, its quote included, in bytes.
+    /// Its beginning in the line, its quote included, in bytes.
     pub(crate) start: usize,
-    /// Where it ends.
+    /// Its end.
     pub(crate) end: usize,
 }
 
@@ -89,7 +92,7 @@ pub(crate) fn words(line: &str, takes_value: impl Fn(&str) -> bool) -> Result<Ve
     }
 }
 
-/// Where the query begins, behind `sql` and its flags.
+/// The beginning of the query, behind `sql` and its flags.
 pub(crate) fn query_start(line: &str, words: &[Word], takes_value: impl Fn(&str) -> bool) -> usize {
     let mut rest = words.iter().skip(1).peekable();
     while let Some(word) = rest.peek() {
@@ -113,6 +116,7 @@ fn is_flag(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use trialbook::hint::{CommandLine, Spelling};
 
     use super::*;
 
@@ -173,6 +177,14 @@ mod tests {
             let found = Words::of(&line.join(" "));
             let found: Vec<String> = found.words.into_iter().map(|word| word.text).collect();
             prop_assert_eq!(found, words);
+        }
+
+        #[test]
+        fn a_command_of_a_hint_comes_back_as_its_words(value in "[^\n]{0,20}") {
+            let command = CommandLine::new("promote").arg(&value).written("--force");
+            let line = command.spelled(Spelling::Cell);
+            let line = line.strip_prefix(':').unwrap();
+            prop_assert_eq!(cut(line), ["promote", value.as_str(), "--force"], "{:?}", line);
         }
 
         #[test]

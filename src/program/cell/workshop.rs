@@ -7,6 +7,7 @@ use std::{
 
 use trialbook::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     progress::Monitor,
 };
 
@@ -18,7 +19,8 @@ use crate::{
     toolchain::{Lookup, Prelude, Profile, Toolchain},
 };
 
-/// Where a session compiles. Removed with it; what a killed session left is removed by the next.
+/// The folder in which a session compiles. Removed with it; what a killed session left is removed
+/// by the next.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
@@ -32,7 +34,7 @@ impl Folder {
         Self(root.map_or_else(std::env::temp_dir, Path::to_owned).join(name))
     }
 
-    /// Where it is, or will be.
+    /// Its path, also before it is there.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -80,7 +82,7 @@ pub(crate) fn find(options: &Options, running: &Running, folder: &Folder) -> Res
         Lookup::Fresh(prelude) => assemble(options, running, folder, &toolchain, prelude),
         Lookup::Stale { .. } | Lookup::Missing => {
             Err(Error::new(ErrorKind::Unavailable, "the prelude is not built yet")
-                .with_hint("`trialbook prelude build` builds it"))
+                .with_hint(Hint::new().run("prelude build").say(" builds it")))
         }
     }
 }

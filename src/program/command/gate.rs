@@ -6,6 +6,7 @@ use trialbook::{
     book::now_ms,
     error::{Error, ErrorKind, Result},
     gate::{Policy, Promotion, Verdict},
+    hint::{CommandLine, Hint},
     output::Output,
     registry::{ModelReference, Stage, VersionSelector},
 };
@@ -50,7 +51,7 @@ pub struct Promote {
     /// Promote without a passing verdict; the reason is kept with the version
     #[arg(long, requires = "reason")]
     force: bool,
-    /// Why it is forced
+    /// The reason why it is forced
     #[arg(long, requires = "force", value_name = "WHY")]
     reason: Option<String>,
 }
@@ -62,7 +63,7 @@ pub struct Rollback {
     name: Option<String>,
     #[arg(value_parser = version_word, help = version_forms!(": it has to be in Production"))]
     version: Option<VersionSelector>,
-    /// Why, kept with the version
+    /// The reason, kept with the version
     #[arg(long, default_value = "", value_name = "WHY")]
     reason: String,
 }
@@ -83,10 +84,11 @@ impl Promote {
             }
             // `promote NAME Staging` says where to, and not what.
             (false, Some(VersionSelector::Stage(word)), None) if self.stage.is_none() => {
-                return Err(Error::invalid(format!("which version of {name}?")).with_hint(format!(
-                    "write {name}/2 {word} or {name} 2 {word}; `trialbook models show {name}` has \
-                     them all"
-                )));
+                return Err(Error::invalid(format!("which version of {name}?")).with_hint(
+                    Hint::from(format!("write {name}/2 {word} or {name} 2 {word}; "))
+                        .run(CommandLine::new("models show").arg(name))
+                        .say(" has them all"),
+                ));
             }
             (_, word, to) => (word.as_ref(), to),
         };
@@ -155,15 +157,11 @@ impl Promote {
         let policy = policy(self.min_f1)?;
         let (name, version, stage) = self.find(session)?;
         let (verdict, promotion) = gate_and_promote(session, &name, version, stage, &policy)?;
-        let evidence = match &promotion {
-            Some(_) => verdict.evidence(),
-            None => verdict.to_output(),
-        };
         let output = Output::new(json!({"verdict": verdict, "promotion": promotion}))
-            .text(evidence.to_text(None));
+            .text(verdict.evidence().to_text(None));
         Ok(match promotion {
-            Some(promotion) => output.text(format!("\n{}", promotion.to_output().to_text(None))),
-            None => output.blocked(),
+            Some(promotion) => output.hint(Hint::from("\n").and(promotion.told())),
+            None => output.hint(verdict.advice()).blocked(),
         })
     }
 }
@@ -181,10 +179,10 @@ impl Rollback {
                     ErrorKind::Conflict,
                     format!("{} is not in Production", named.reference()),
                 )
-                .with_hint(format!(
-                    "a rollback takes back what is: `trialbook rollback {}`",
-                    named.model
-                )));
+                .with_hint(
+                    Hint::from("a rollback takes back what is: ")
+                        .run(CommandLine::new("rollback").arg(&named.model)),
+                ));
             }
         }
         Ok(session.book.rollback(&reference.model, &self.reason)?.to_output())

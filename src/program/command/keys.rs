@@ -9,6 +9,7 @@ use trialbook::{
     book::now_ms,
     error::Result,
     figure,
+    hint::Hint,
     output::{Align, Output, Table},
     registry::{MadeKey, NewKey, Registry, Scope},
 };
@@ -33,10 +34,11 @@ pub enum Keys {
 pub struct Add {
     /// A name for the key, a plain word; each name can be used once
     name: String,
-    /// What the key allows: predict (predictions, and facts about the model) or admin (everything)
+    /// The rights of the key: predict (predictions, and facts about the model) or admin
+    /// (everything)
     #[arg(long, default_value = "predict", value_parser = scopes())]
     scope: Scope,
-    /// When it ends: a date (2027-01-31) or a duration (90d, 12h); without it, never
+    /// The end of the key: a date (2027-01-31) or a duration (90d, 12h); without it, never
     #[arg(long, value_name = "WHEN")]
     expires: Option<Moment>,
 }
@@ -118,9 +120,10 @@ fn list(registry: &Registry) -> Result<Output> {
     }
     let output = Output::new(&rows);
     if rows.is_empty() {
-        let said = "no keys: servers answer everybody who reaches them; `trialbook keys add NAME` \
-                    makes the first";
-        return Ok(output.text(said));
+        let said = Hint::from("no keys: servers answer everybody who reaches them; ")
+            .run("keys add NAME")
+            .say(" makes the first");
+        return Ok(output.hint(said));
     }
     Ok(output.table(table))
 }

@@ -29,6 +29,7 @@ mod ui;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use trialbook::{
     error::{Error, Result},
+    hint::Hint,
     output::Output,
 };
 
@@ -90,7 +91,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the command itself looks at interrupts, to stop at a safe point and tidy up. The
+    /// True if the command itself looks at interrupts, to stop at a safe point and tidy up. The
     /// others write whole or not at all: ending them at once does no harm.
     pub fn heeds_interrupts(&self) -> bool {
         match self {
@@ -157,21 +158,21 @@ struct Line {
     command: Command,
 }
 
-/// What a line asks for.
+/// The request of a line.
 #[derive(Debug, Clone)]
 pub enum Request {
     /// To run a command.
     Run {
         /// The command.
         command: Command,
-        /// Whether its answer is wanted in JSON.
+        /// True if its answer is wanted in JSON.
         json: bool,
     },
     /// To be told about one: the text to show.
     Help(String),
 }
 
-/// What `words` ask for, such as `["data", "list"]` or `["data", "--help"]`.
+/// The request of `words` such as `["data", "list"]` or `["data", "--help"]`.
 ///
 /// # Errors
 /// When they spell no command, with the parser's own explanation.
@@ -184,15 +185,16 @@ pub fn request(words: &[&str]) -> Result<Request> {
         Err(error) => {
             let refused = Error::invalid(as_typed(&error.to_string()));
             Err(match hint_of(&error) {
-                Some(hint) => refused.with_hint(hint),
+                Some(hint) => refused.with_hint(hint.clone()),
                 None => refused,
             })
         }
     }
 }
 
-/// What an error of ours advises, under what the parser makes of it: that repeats the message alone.
-pub(crate) fn hint_of(error: &clap::Error) -> Option<&str> {
+/// The advice of an error of ours, under what the parser makes of it: that repeats the message
+/// alone.
+pub(crate) fn hint_of(error: &clap::Error) -> Option<&Hint> {
     std::error::Error::source(error)?.downcast_ref::<Error>()?.hint()
 }
 
@@ -225,7 +227,7 @@ fn as_typed(text: &str) -> String {
     }
 }
 
-/// What the parser puts before the form of a command.
+/// The parser's words before the form of a command.
 const USAGE: &str = "Usage: ";
 /// The parser's advice to a program's caller.
 const MORE: &str = "For more information, try '--help'.";

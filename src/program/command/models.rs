@@ -9,6 +9,7 @@ use trialbook::{
     display::{pairs, version_output, versions_table},
     error::{Error, ErrorKind, Result},
     figure,
+    hint::{CommandLine, Hint},
     output::{Align, Output, Table},
     registry::{RegisteredModel, Registry, VersionSelector},
 };
@@ -70,7 +71,7 @@ pub struct Alias {
     delete: bool,
 }
 
-/// What to delete.
+/// A version or a model to delete.
 #[derive(Debug, Clone, Args)]
 pub struct Delete {
     #[arg(help = model_forms!(""))]
@@ -182,7 +183,8 @@ fn list(registry: &Registry) -> Result<Output> {
     }
     let output = Output::new(&rows);
     if rows.is_empty() {
-        return Ok(output.text("no models; `trialbook train tfidf --data NAME` registers one"));
+        let said = Hint::from("no models; ").run("train tfidf --data NAME").say(" registers one");
+        return Ok(output.hint(said));
     }
     Ok(output.table(table))
 }
@@ -290,12 +292,9 @@ impl Import {
         for note in &notes {
             output = output.text(format!("\n{note}"));
         }
-        Ok(output.text(format!(
-            "\nregistered {name}/{number}; next: `trialbook predict --model {word} TEXT`",
-            word = figure::shell_word(&version.reference().to_string()),
-            name = version.model,
-            number = version.version
-        )))
+        let name = version.reference().to_string();
+        let predict = CommandLine::new("predict --model").arg(&name).written("TEXT");
+        Ok(output.hint(Hint::from(format!("\nregistered {name}; next: ")).run(predict)))
     }
 }
 

@@ -6,6 +6,7 @@ use trialbook::{
     book::now_ms,
     error::{Error, Result},
     figure,
+    hint::Hint,
     monitor::{PredictionStats, Summary, read_predictions},
     output::{Align, Output, Table},
 };
@@ -19,7 +20,7 @@ pub enum Monitor {
     Stats(Stats),
 }
 
-/// Which predictions.
+/// A choice of predictions.
 #[derive(Debug, Clone, Args)]
 pub struct Stats {
     /// Only those since then: so long ago (7d, 12h; a bare number is hours) or a date (2026-11-21)
@@ -43,7 +44,7 @@ impl Stats {
         let mut logged = read_predictions(&dir)?;
         if logged.records.is_empty() {
             return Err(Error::invalid(format!("no predictions are logged in {}", dir.display()))
-                .with_hint("`trialbook serve` logs each one"));
+                .with_hint(Hint::new().run("serve").say(" logs each one")));
         }
         if let Some(moment) = self.last {
             let from_ms = moment.before(now_ms());

@@ -5,6 +5,7 @@
 use clap::Args;
 use trialbook::{
     error::{Error, Result},
+    hint::{CommandLine, Hint},
     registry::{ModelReference, VersionSelector},
 };
 
@@ -50,7 +51,7 @@ pub(super) fn model_or_default(
     }
 }
 
-/// Which split of a dataset, where the dataset's name does not say it.
+/// The split of a dataset, where the dataset's name does not say it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SplitFlag {
     /// The split, train or test, if the name of the dataset does not include it (NAME.test)
@@ -142,9 +143,11 @@ pub(super) fn version(
     match reference.version {
         VersionSelector::Default => {
             let name = reference.model;
-            Err(Error::invalid(format!("which version of {name}?")).with_hint(format!(
-                "write {name}/2 or {name} 2; `trialbook models show {name}` has them all"
-            )))
+            Err(Error::invalid(format!("which version of {name}?")).with_hint(
+                Hint::from(format!("write {name}/2 or {name} 2; "))
+                    .run(CommandLine::new("models show").arg(&name))
+                    .say(" has them all"),
+            ))
         }
         VersionSelector::Number(number) => Ok((reference.model, number)),
         _ => {
@@ -185,7 +188,7 @@ mod tests {
             version_word(good).unwrap();
         }
         assert_eq!(
-            version_word("v2").unwrap_err().hint().unwrap().split(',').next(),
+            version_word("v2").unwrap_err().hint().unwrap().to_string().split(',').next(),
             Some("write 2")
         );
     }
@@ -205,6 +208,6 @@ mod tests {
             assert_eq!(join(name, split).as_deref(), expected, "{name} {split:?}");
         }
         assert_eq!(whole("imdb").unwrap(), "imdb");
-        assert_eq!(whole("imdb.test").unwrap_err().hint(), Some("write imdb"));
+        assert_eq!(whole("imdb.test").unwrap_err().hint().unwrap(), &"write imdb");
     }
 }

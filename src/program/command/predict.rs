@@ -67,7 +67,7 @@ pub struct Predict {
 }
 
 impl Predict {
-    /// Whether it goes through a file, which takes its time.
+    /// True if it goes through a file, which takes its time.
     pub(super) fn is_long(&self) -> bool {
         self.input.is_some()
     }
@@ -191,7 +191,7 @@ impl Predict {
     }
 }
 
-/// Which version answered, as the server says it.
+/// The version that answered, as the server says it.
 fn summary(version: &ModelVersion) -> Value {
     serde_json::json!({
         "name": version.model,

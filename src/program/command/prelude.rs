@@ -6,14 +6,15 @@ use trialbook::{
     book::now_ms,
     error::{Error, Result},
     figure::{bytes, count, seconds},
+    hint::{CommandLine, Hint, Spelling},
     output::{Align, Output, Table},
 };
 
 use super::Session;
 use crate::toolchain::{self, Help, Lookup, Made, Need, Profile, Toolchain};
 
-/// What repairs a prelude that is stale or missing.
-const REPAIR: &str = "trialbook prelude build";
+/// The command that repairs a prelude that is stale or missing.
+const REPAIR: &str = "prelude build";
 
 /// The verbs on the prelude.
 #[derive(Debug, Clone, Subcommand)]
@@ -24,10 +25,10 @@ pub enum Prelude {
     Status,
 }
 
-/// How to build.
+/// The settings of a build.
 #[derive(Debug, Clone, Args)]
 pub struct Build {
-    /// How far to optimise [default: as this program is]
+    /// The level of optimisation [default: as this program is]
     #[arg(long)]
     profile: Option<Profile>,
     /// Build even where a fresh one is there
@@ -88,23 +89,25 @@ fn status() -> Output {
     table.push(["compiler", &toolchain.describe()]);
     table.push(["", &toolchain.rustc.display().to_string()]);
     let (state, said, prelude, changed) = match toolchain::Prelude::find(&toolchain) {
-        Lookup::Fresh(prelude) => ("fresh", "fresh".to_owned(), Some(prelude), None),
+        Lookup::Fresh(prelude) => ("fresh", Hint::from("fresh"), Some(prelude), None),
         Lookup::Stale { prelude, changed } => {
-            let said = format!("stale: {} has changed since; run `{REPAIR}`", changed.display());
+            let said = Hint::from(format!("stale: {} has changed since; run ", changed.display()));
+            let said = said.run(REPAIR);
             ("stale", said, Some(prelude), Some(changed))
         }
         Lookup::Missing => {
-            let said = format!("missing: the first Rust cell builds it, or `{REPAIR}`");
+            let said = Hint::from("missing: the first Rust cell builds it, or ").run(REPAIR);
             ("missing", said, None, None)
         }
     };
     let is_being_built = toolchain::Prelude::is_being_built();
     let said = match (state, is_being_built) {
-        ("missing", true) => "missing: another process builds it now".to_owned(),
-        (_, true) => format!("{said}; another process builds a new one now"),
+        ("missing", true) => "missing: another process builds it now".into(),
+        (_, true) => said.say("; another process builds a new one now"),
         (_, false) => said,
     };
-    table.push(["state", &said]);
+    table.push(["state"]);
+    table.hint(1, said);
     if let Some(prelude) = &prelude {
         let manifest = &prelude.manifest;
         let age_s = (now_ms() - manifest.built_ms).max(0) as f64 / 1e3;
@@ -123,18 +126,21 @@ fn status() -> Output {
     let help = prelude.as_ref().map(toolchain::Prelude::help);
     let completion = match &help {
         None => None,
-        Some(Help::Ready) => Some(("ready", "ready".to_owned())),
-        Some(Help::NotYet) => Some(("not_yet", "the first session reads the sources".to_owned())),
+        Some(Help::Ready) => Some(("ready", Hint::from("ready"))),
+        Some(Help::NotYet) => Some(("not_yet", "the first session reads the sources".into())),
         Some(Help::Lost { package, root }) => {
             let said = format!(
-                "off: the source of {package} is not there any more ({}); run `{REPAIR} --force`",
+                "off: the source of {package} is not there any more ({}); run ",
                 root.display()
             );
-            Some(("off", said))
+            let repair = CommandLine::new(REPAIR).written("--force");
+            Some(("off", Hint::from(said).run(repair)))
         }
     };
-    if let Some((_, said)) = &completion {
-        table.push(["completion", said]);
+    let (completion, said) = completion.unzip();
+    if let Some(said) = said {
+        table.push(["completion"]);
+        table.hint(1, said);
     }
     let dir = prelude.as_ref().map_or(folder.as_path(), |prelude| prelude.dir.as_path());
     table.push(["folder", &dir.display().to_string()]);
@@ -159,8 +165,8 @@ fn status() -> Output {
         "n_deps": prelude.as_ref().map(|prelude| prelude.manifest.n_deps),
         "deps_bytes": prelude.as_ref().map(|prelude| prelude.manifest.deps_bytes),
         "changed": changed,
-        "completion": completion.map(|(state, _)| state),
-        "repair": if state == "fresh" { None } else { Some(REPAIR) },
+        "completion": completion,
+        "repair": (state != "fresh").then(|| CommandLine::new(REPAIR).spelled(Spelling::Program)),
     }))
     .table(table)
 }
@@ -169,7 +175,8 @@ fn status() -> Output {
 fn without_compiler(mut table: Table, error: &Error) -> Output {
     table.push(["compiler", &error.chain()]);
     if let Some(hint) = error.hint() {
-        table.push(["", hint]);
+        table.push([""]);
+        table.hint(1, hint.clone());
     }
     Output::new(json!({
         "state": "unavailable",
@@ -180,7 +187,7 @@ fn without_compiler(mut table: Table, error: &Error) -> Output {
     .table(table)
 }
 
-/// How long ago something was, in its largest whole unit: `3 h ago`.
+/// The age of something in its largest whole unit: `3 h ago`.
 fn age(age_s: f64) -> String {
     let (size, unit) = match age_s {
         s if s < 120.0 => return "just now".to_owned(),

@@ -9,6 +9,7 @@ use trialbook::{
     display::{headline, pairs, runs_table},
     error::{Error, Result},
     figure::{self, short},
+    hint::{CommandLine, Hint},
     output::{Align, Output, Table},
     registry::{Lifecycle, Registry, Run, RunQuery, json_number},
 };
@@ -34,7 +35,7 @@ pub enum Runs {
     Restore(One),
 }
 
-/// Which runs, in which order.
+/// A choice of runs, and their order.
 #[derive(Debug, Clone, Args)]
 pub struct List {
     /// Only runs that fit, such as "metrics.f1 > 0.85 and params.model = 'tfidf'"
@@ -79,12 +80,11 @@ impl Runs {
             Self::Delete(one) => {
                 let run = registry.run(&one.run)?;
                 registry.delete_run(&run.run_id)?;
-                Ok(Output::new(json!({"run_id": run.run_id, "deleted": true})).text(format!(
-                    "deleted run {} ({}); `trialbook runs restore {}` brings it back",
-                    run.name,
-                    short(&run.run_id),
-                    short(&run.run_id)
-                )))
+                Ok(Output::new(json!({"run_id": run.run_id, "deleted": true})).hint(
+                    Hint::from(format!("deleted run {} ({}); ", run.name, short(&run.run_id)))
+                        .run(CommandLine::new("runs restore").arg(short(&run.run_id)))
+                        .say(" brings it back"),
+                ))
             }
             Self::Restore(one) => {
                 // A deleted run is found by restoring alone: no other verb sees it.
@@ -116,10 +116,9 @@ impl List {
         let output = Output::new(&runs);
         if runs.is_empty() {
             let narrowed = self.filter.is_some() || self.experiment.is_some() || self.deleted;
-            return Ok(output.text(if narrowed {
-                "no run fits"
-            } else {
-                "no runs; train one with `trialbook train tfidf --data NAME`"
+            return Ok(output.hint(match narrowed {
+                true => Hint::from("no run fits"),
+                false => Hint::from("no runs; train one with ").run("train tfidf --data NAME"),
             }));
         }
         let registered = registry.versions_by_run()?;

@@ -4,6 +4,7 @@ use clap::{Args, builder::FalseyValueParser};
 use serde_json::json;
 use trialbook::{
     error::{Error, Result},
+    hint::Hint,
     monitor::{LogConfig, LogText},
     output::Output,
     registry::{ModelReference, Stage, VersionSelector},
@@ -32,7 +33,8 @@ pub struct Serve {
     /// Serve this version, also when another one is promoted; only with one model
     #[arg(long, env = "TRIALBOOK_PIN", value_name = "VERSION")]
     pin: Option<u32>,
-    /// What the log of predictions keeps of each text: full (the text), hash (its SHA-256) or none
+    /// The part of each text that the log of predictions keeps: full (the text), hash (its SHA-256)
+    /// or none
     #[arg(long, env = "TRIALBOOK_LOG_TEXT", default_value = "hash", value_name = "HOW")]
     log_text: LogText,
     /// Keep no log of predictions
@@ -111,9 +113,10 @@ impl Serve {
             let server = Server::with_state(state, &self.host, self.port)?;
             let url = server.url();
             kept.keep(server);
-            return Ok(Output::new(json!({"url": url})).text(format!(
-                "{serving}\nlistening on {url} until this session ends or `trialbook serve --stop`"
-            )));
+            return Ok(Output::new(json!({"url": url})).hint(
+                Hint::from(format!("{serving}\nlistening on {url} until this session ends or "))
+                    .run("serve --stop"),
+            ));
         }
         let (listener, addr) = serve::bind_for(&state, &config.host, config.port)?;
         let url = state.url(addr);
@@ -129,7 +132,7 @@ impl Serve {
     }
 }
 
-/// What answers, a line for each model.
+/// The versions that answer, a line for each model.
 fn serving(state: &ServerState, session: &Session) -> Result<String> {
     let mut lines = Vec::new();
     for (name, info) in state.models() {
@@ -141,8 +144,8 @@ fn serving(state: &ServerState, session: &Session) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// Why the model `name` answers nothing: a name that is mistyped reads otherwise than a model that
-/// waits for a promotion, or one that cannot be loaded.
+/// The reason why the model `name` answers nothing: a name that is mistyped reads otherwise than a
+/// model that waits for a promotion, or one that cannot be loaded.
 fn unserved(name: &str, problem: Option<String>, session: &Session) -> Result<String> {
     let models = session.book.registry()?.models()?;
     let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
@@ -157,7 +160,7 @@ fn unserved(name: &str, problem: Option<String>, session: &Session) -> Result<St
     Ok(format!("{what}: questions to it answer 503 until a version of it is promoted"))
 }
 
-/// Where `flag` finds servers that outlive a command.
+/// The place for servers that outlive a command, which `flag` needs.
 fn kept<'a>(session: &'a Session, flag: &str) -> Result<&'a Servers> {
     session.servers.as_ref().ok_or_else(|| {
         Error::invalid(format!(
@@ -178,4 +181,38 @@ fn stop(servers: &Servers) -> Result<Output> {
         urls => format!("stopped {}", urls.join(", ")),
     };
     Ok(Output::new(json!({"stopped": urls})).text(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    #[test]
+    fn a_model_is_followed_or_a_version_kept() {
+        let check = |arguments: &[&str], models: &[&str], pin: Option<u32>| {
+            let line = Line::try_parse_from([&["serve"], arguments].concat()).unwrap();
+            let expected = (models.iter().map(|&name| name.to_owned()).collect(), pin);
+            assert_eq!(line.serve.followed().unwrap(), expected, "{arguments:?}");
+        };
+        check(&[], &[], None);
+        check(&["--model", "A"], &["A"], None);
+        check(&["--model", "models:/A/Production,B"], &["A", "B"], None);
+        check(&["--model", "A/3"], &["A"], Some(3));
+        check(&["--model", "models:/A/3", "--pin", "3"], &["A"], Some(3));
+        check(&["--model", "A", "--pin", "3"], &["A"], Some(3));
+        for refused in
+            [&["--model", "A/3", "--pin", "4"][..], &["--model", "A@b"], &["--model", "A/latest"]]
+        {
+            let line = Line::try_parse_from([&["serve"], refused].concat()).unwrap();
+            assert!(line.serve.followed().unwrap_err().hint().is_some(), "{refused:?}");
+        }
+    }
 }

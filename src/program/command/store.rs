@@ -7,6 +7,7 @@ use trialbook::{
     data::exists,
     error::{Error, ErrorKind, Result},
     figure::{bytes, count, counted},
+    hint::Hint,
     output::Output,
     registry::{self, BackupSummary},
 };
@@ -31,7 +32,7 @@ pub enum StoreCommand {
     Restore(BackupFile),
 }
 
-/// How to clean.
+/// The settings of a clean-up.
 #[derive(Debug, Clone, Args)]
 pub struct Gc {
     /// Only say what would be removed
@@ -39,7 +40,7 @@ pub struct Gc {
     dry_run: bool,
 }
 
-/// Where a backup goes.
+/// The place of a backup.
 #[derive(Debug, Clone, Args)]
 pub struct Backup {
     /// The file
@@ -145,15 +146,18 @@ fn verify(session: &Session) -> Result<Output> {
         ));
     }
     let orphans = match found.orphaned.len() {
-        0 => "none orphaned".to_owned(),
-        n_orphaned => format!("{} orphaned (`trialbook store gc` removes them)", count(n_orphaned)),
+        0 => Hint::from("none orphaned"),
+        n_orphaned => Hint::from(format!("{} orphaned (", count(n_orphaned)))
+            .run("store gc")
+            .say(" removes them)"),
     };
     let mut json = serde_json::json!(found);
     json["n_datasets"] = n_datasets.into();
-    Ok(Output::new(json).text(format!(
-        "store {} is sound: {} artifacts and {n_datasets} datasets proved, none missing, {orphans}; \
-         the database passes its check",
+    let said = format!(
+        "store {} is sound: {} artifacts and {n_datasets} datasets proved, none missing, ",
         session.book.store().root().display(),
         count(found.n_valid)
-    )))
+    );
+    let said = Hint::from(said).and(orphans).say("; the database passes its check");
+    Ok(Output::new(json).hint(said))
 }

@@ -8,8 +8,9 @@ use serde_json::json;
 use trialbook::{
     book::{CrossValidation, HeldOut, Trained, VALIDATION_PREFIX, measured_on},
     error::{Error, Result},
-    figure::{count, counted, metric, seconds, shell_word, short},
+    figure::{count, counted, metric, seconds, short},
     gate::{Policy, Verdict},
+    hint::{CommandLine, Hint},
     model::Fit,
     output::{Align, Output, Table},
     registry::{ModelVersion, Run, Stage},
@@ -28,7 +29,7 @@ mod tfidf;
 
 use self::common::Common;
 
-/// What to train, or which run to continue.
+/// A training, or the run to continue.
 #[derive(Debug, Clone, Args)]
 #[command(
     arg_required_else_help = true,
@@ -224,12 +225,10 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
                 .text(format!("\n{}/{}: {}", version.model, version.version, version.stage));
             if blocked { output.blocked() } else { output }
         }
-        (None, Some(version)) => output.text(format!(
-            "registered {name}/{number}; next: `trialbook gate {word} {number}`",
-            word = shell_word(&version.model),
-            name = version.model,
-            number = version.version
-        )),
+        (None, Some(version)) => output.hint(
+            Hint::from(format!("registered {}/{}; next: ", version.model, version.version))
+                .run(CommandLine::new("gate").arg(&version.model).arg(version.version)),
+        ),
         (None, None) => output,
     }
 }

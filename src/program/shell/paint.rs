@@ -1,9 +1,14 @@
 //! Colours for what is typed: Rust, commands, SQL. The text itself stays as it is; only colours that
 //! every terminal theme defines are used.
+//!
+//! The syntect crate colours by themes of its own, which a terminal's background may swallow.
 
-use crate::cell::part::{PartKind, parts};
+use crate::{
+    cell::part::{PartKind, parts},
+    syntax::{self, TokenKind, sql},
+};
 
-/// What a piece of text is.
+/// The kind of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Paint {
     Keyword,
@@ -40,7 +45,7 @@ pub(super) fn paint(cell: &str, cursor: Option<usize>) -> String {
     let mut spans = Vec::new();
     for part in parts(cell) {
         let mut found = match part.kind {
-            PartKind::Rust => tokens(part.text, &RUST, "//"),
+            PartKind::Rust => rust(part.text),
             PartKind::Command => command(part.text),
             PartKind::Shell => vec![(0..1, Paint::Verb)],
         };
@@ -87,8 +92,8 @@ fn command(text: &str) -> Vec<Span> {
     let mut spans = vec![(0..verb, Paint::Verb)];
     let rest = &text[verb..];
     let found = match &text[..verb] {
-        ":sql" => tokens(rest, &SQL, "--"),
-        ":timeit" => tokens(rest, &RUST, "//"),
+        ":sql" => query(rest),
+        ":timeit" => rust(rest),
         _ => words(rest),
     };
     spans.extend(
@@ -112,86 +117,58 @@ fn words(text: &str) -> Vec<Span> {
         .collect()
 }
 
-/// The tokens of `text` that get a colour. `remark` begins a remark to the end of the line.
-fn tokens(text: &str, language: &Language, remark: &str) -> Vec<Span> {
+/// The tokens of Rust that get a colour.
+fn rust(text: &str) -> Vec<Span> {
     let mut spans = Vec::new();
-    let mut at = 0;
-    while let Some(first) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let (length, paint) = if rest.starts_with(remark) {
-            (rest.find('\n').unwrap_or(rest.len()), Some(Paint::Remark))
-        } else if language.is_rust && rest.starts_with("/*") {
-            (rest.find("*/").map_or(rest.len(), |end| end + 2), Some(Paint::Remark))
-        } else if first.is_ascii_digit() {
-            let is_number = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.');
-            let length = rest.find(|char| !is_number(char)).unwrap_or(rest.len());
-            // `0..9` is a range, not a number with two points.
-            (rest[..length].find("..").unwrap_or(length), Some(Paint::Number))
-        } else if first.is_alphabetic() || first == '_' {
-            word(rest, language)
-        } else if first == '"' || first == '\'' {
-            quoted(rest, first, language)
-        } else {
-            (first.len_utf8(), None)
+    let mut tokens = syntax::tokens(text).peekable();
+    while let Some(token) = tokens.next() {
+        let mut end = token.end();
+        let paint = match token.kind {
+            TokenKind::LineComment | TokenKind::BlockComment => Paint::Remark,
+            TokenKind::Text | TokenKind::Character => Paint::Text,
+            TokenKind::Number => Paint::Number,
+            TokenKind::Word if syntax::KEYWORDS.contains(&token.text) => Paint::Keyword,
+            TokenKind::Word if is_macro(&text[end..]) => {
+                end += tokens.next().map_or(0, |bang| bang.text.len());
+                Paint::Macro
+            }
+            TokenKind::Word if token.text.starts_with(char::is_uppercase) => Paint::Type,
+            _ => continue,
         };
-        if let Some(paint) = paint {
-            spans.push((at..at + length, paint));
-        }
-        at += length;
+        spans.push((token.start..end, paint));
     }
     spans
 }
 
-fn word(rest: &str, language: &Language) -> (usize, Option<Paint>) {
-    let length = rest.find(|char: char| !(char.is_alphanumeric() || char == '_'));
-    let length = length.unwrap_or(rest.len());
-    let (word, behind) = rest.split_at(length);
-    if language.is_rust && matches!(word, "r" | "br" | "cr") {
-        let n_hashes = behind.len() - behind.trim_start_matches('#').len();
-        if behind[n_hashes..].starts_with('"') {
-            let close = format!("\"{}", "#".repeat(n_hashes));
-            let body = length + n_hashes + 1;
-            let end = rest[body..].find(&close).map_or(rest.len(), |end| body + end + close.len());
-            return (end, Some(Paint::Text));
-        }
-    }
-    let folded = if language.is_rust { word.to_owned() } else { word.to_lowercase() };
-    let paint = if language.keywords.contains(&folded.as_str()) {
-        Some(Paint::Keyword)
-    } else if language.is_rust && behind.starts_with('!') && !behind.starts_with("!=") {
-        return (length + 1, Some(Paint::Macro));
-    } else if language.is_rust && word.starts_with(char::is_uppercase) {
-        Some(Paint::Type)
-    } else {
-        None
-    };
-    (length, paint)
+/// Whether the word before `behind` names a macro.
+fn is_macro(behind: &str) -> bool {
+    behind.starts_with('!') && !behind.starts_with("!=")
 }
 
-/// A text in quotes, a character, or a lifetime.
-fn quoted(rest: &str, quote: char, language: &Language) -> (usize, Option<Paint>) {
-    if language.is_rust && quote == '\'' {
-        let mut chars = rest.chars().skip(1);
-        let is_char = match (chars.next(), chars.next()) {
-            (Some('\\'), _) => true,
-            (_, second) => second == Some('\''),
-        };
-        if !is_char {
-            return (1, None);
-        }
-    }
-    let mut is_escaped = true;
-    let end = rest.find(|char: char| {
-        let ends = char == quote && !is_escaped;
-        is_escaped = language.is_rust && char == '\\' && !is_escaped;
-        ends
-    });
-    (end.map_or(rest.len(), |end| end + 1), Some(Paint::Text))
+/// The tokens of SQL that get a colour.
+fn query(text: &str) -> Vec<Span> {
+    sql::tokens(text)
+        .filter_map(|token| {
+            let paint = match token.kind {
+                sql::TokenKind::Comment => Paint::Remark,
+                sql::TokenKind::Text | sql::TokenKind::QuotedName => Paint::Text,
+                sql::TokenKind::Number => Paint::Number,
+                sql::TokenKind::Word if sql::is_keyword(token.text) => Paint::Keyword,
+                _ => return None,
+            };
+            Some((token.start..token.end(), paint))
+        })
+        .collect()
 }
 
 /// The bracket at `cursor`, or before it, and its partner, outside of texts and remarks.
 fn pair_at(cell: &str, cursor: usize, spans: &[Span]) -> Option<(usize, usize)> {
-    let is_code = |at: usize| !spans.iter().any(|(range, _)| range.contains(&at));
+    // The spans lie in order, and so do the places that are asked for.
+    let mut spans = spans.iter().map(|(range, _)| range).peekable();
+    let mut is_code = |at: usize| {
+        while spans.next_if(|range| range.end <= at).is_some() {}
+        spans.peek().is_none_or(|range| at < range.start)
+    };
     let brackets: Vec<(usize, char)> =
         cell.char_indices().filter(|(at, char)| "()[]{}".contains(*char) && is_code(*at)).collect();
     let is_here = |place: &(usize, char), at: usize| place.0 == at;
@@ -212,74 +189,6 @@ fn pair_at(cell: &str, cursor: usize, spans: &[Span]) -> Option<(usize, usize)> 
     }
     None
 }
-
-/// What tells two languages apart here.
-struct Language {
-    keywords: &'static [&'static str],
-    is_rust: bool,
-}
-
-const RUST: Language = Language {
-    keywords: &[
-        "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum",
-        "extern", "false", "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move",
-        "mut", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
-        "type", "unsafe", "use", "where", "while",
-    ],
-    is_rust: true,
-};
-
-const SQL: Language = Language {
-    keywords: &[
-        "all",
-        "and",
-        "as",
-        "asc",
-        "between",
-        "by",
-        "case",
-        "cast",
-        "cross",
-        "desc",
-        "distinct",
-        "else",
-        "end",
-        "exists",
-        "explain",
-        "from",
-        "full",
-        "group",
-        "having",
-        "ilike",
-        "in",
-        "inner",
-        "is",
-        "join",
-        "left",
-        "like",
-        "limit",
-        "not",
-        "null",
-        "offset",
-        "on",
-        "or",
-        "order",
-        "outer",
-        "over",
-        "partition",
-        "right",
-        "select",
-        "show",
-        "tables",
-        "then",
-        "union",
-        "using",
-        "when",
-        "where",
-        "with",
-    ],
-    is_rust: false,
-};
 
 #[cfg(test)]
 mod tests {
@@ -319,6 +228,13 @@ mod tests {
             (":runs list --limit 5", "<v::runs> list <n:--limit> <n:5>"),
             (":sql Select 'x' -- y", "<v::sql> <k:Select> <s:'x'> <r:-- y>"),
             ("/* a\nb */", "<r:/* a>\n<r:b */>"),
+            ("/* a /* b */ c */ let", "<r:/* a /* b */ c */> <k:let>"),
+            ("br#\"a\"b\"# b'\"' c\"d\"", "<s:br#\"a\"b\"#> <s:b'\"'> <s:c\"d\">"),
+            ("&'static str", "&'static str"),
+            (
+                ":sql select /* a /* b */ c */ 1e-3",
+                "<v::sql> <k:select> <r:/* a /* b */ c */> <n:1e-3>",
+            ),
         ] {
             check(cell, expected);
         }

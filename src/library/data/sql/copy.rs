@@ -4,16 +4,17 @@ use std::path::PathBuf;
 
 use polars::prelude::{DataFrame, NamedFrom as _, Series};
 
-use super::token::{Token, tokens};
 use crate::{
     data::{
         QueryResult,
         rows::{RowsFormat, RowsWriter, exists},
     },
     error::{Error, ErrorKind, Result},
+    hint::Hint,
+    syntax::{Token, tokens},
 };
 
-/// What is to be written, and where.
+/// The query whose rows are to be written, and the file for them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Copy {
     /// The query whose answer is written.
@@ -27,21 +28,13 @@ impl Copy {
     /// Reads `copy …`.
     ///
     /// # Errors
-    /// What is no query or table, `to` and a file in single quotes; options other than a header and
+    /// Anything but a query or table, `to` and a file in single quotes; options other than a header and
     /// the format that the file's extension says; and a file that is there already.
     pub(super) fn of(query: &str) -> Result<Self> {
         let malformed = |found: &str| Error::invalid(format!("sql: copy: {found}")).with_hint(FORM);
-        let mut offset = 0;
-        let placed: Vec<(usize, Token<'_>)> = tokens(query)
-            .map(|token| {
-                let at = offset;
-                offset += token.text.len();
-                (at, token)
-            })
-            .filter(|(_, token)| !token.is_blank())
-            .collect();
+        let placed: Vec<Token<'_>> = tokens(query).filter(|token| !token.is_blank()).collect();
         let mut depth = 0_usize;
-        let is_to = |(_, token): &(usize, Token<'_>)| {
+        let is_to = |token: &Token<'_>| {
             match token.text {
                 "(" => depth += 1,
                 ")" => depth = depth.saturating_sub(1),
@@ -50,16 +43,14 @@ impl Copy {
             depth == 0 && (token.is("to") || token.is("from"))
         };
         let to_idx = placed.iter().position(is_to).ok_or_else(|| malformed("where to?"))?;
-        if placed[to_idx].1.is("from") {
+        if placed[to_idx].is("from") {
             return Err(Error::invalid("sql: copy … from reads no file into the store")
-                .with_hint("add a dataset with `trialbook data add NAME FILE`"));
+                .with_hint(Hint::from("add a dataset with ").run("data add NAME FILE")));
         }
-        let Some([(begin, first), ..]) = placed.get(1..to_idx).filter(|what| !what.is_empty())
-        else {
+        let Some([first, ..]) = placed.get(1..to_idx).filter(|what| !what.is_empty()) else {
             return Err(malformed("what?"));
         };
-        let (last_at, last) = placed[to_idx - 1];
-        let what = &query[*begin..last_at + last.text.len()];
+        let what = &query[first.start..placed[to_idx - 1].end()];
         let query = match first.text {
             // The parentheses around the query, where they are those of all of it.
             "(" if closing(&placed[1..to_idx]) == Some(to_idx - 2) => {
@@ -71,16 +62,12 @@ impl Copy {
         if query.is_empty() {
             return Err(malformed("what?"));
         }
-        let rest = &placed[to_idx + 1..];
-        // A quote in a string is doubled: to the tokens these are two strings side by side.
-        let n_strings = rest.iter().take_while(|(_, token)| token.string().is_some()).count();
-        let path: String = rest[..n_strings].iter().map(|(_, token)| token.text).collect();
-        let path = path.strip_prefix('\'').and_then(|path| path.strip_suffix('\''));
-        let path = match path.map(|path| PathBuf::from(path.replace("''", "'"))) {
-            Some(path) if !path.as_os_str().is_empty() => path,
+        let mut rest = placed[to_idx + 1..].iter();
+        let path = match rest.next().and_then(|token| token.string()) {
+            Some(path) if !path.is_empty() => PathBuf::from(path.as_ref()),
             _ => return Err(malformed("no file in single quotes behind `to`")),
         };
-        let options: Vec<&str> = rest[n_strings..].iter().map(|(_, token)| token.text).collect();
+        let options: Vec<&str> = rest.map(|token| token.text).collect();
         let format = RowsFormat::of_output(&path)?;
         check_options(&options, format)?;
         if path.exists() {
@@ -104,10 +91,10 @@ impl Copy {
     }
 }
 
-/// Where the parenthesis is closed that is the first of `tokens`.
-fn closing(tokens: &[(usize, Token<'_>)]) -> Option<usize> {
+/// The place where the parenthesis is closed that is the first of `tokens`.
+fn closing(tokens: &[Token<'_>]) -> Option<usize> {
     let mut depth = 0_usize;
-    tokens.iter().position(|(_, token)| {
+    tokens.iter().position(|token| {
         match token.text {
             "(" => depth += 1,
             ")" => depth = depth.saturating_sub(1),
@@ -195,7 +182,7 @@ mod tests {
         ] {
             let error = Copy::of(written).unwrap_err();
             assert_eq!(error.to_string(), message, "{written}");
-            assert!(error.hint().is_some_and(|hint| !hint.contains('\n')), "{written}");
+            assert!(error.hint().is_some_and(|hint| !hint.to_string().contains('\n')), "{written}");
         }
     }
 }

@@ -1,11 +1,14 @@
-//! What people who know DuckDB, PostgreSQL or SQLite type, in the words of polars' SQL: names of
-//! functions, numbers with exponents, files as tables, and columns that are named as they were written.
-//! What polars would silently ignore, or answer with its parser's own notes, is refused here in words.
+//! The SQL of people who know DuckDB, PostgreSQL or SQLite, in the words of polars' SQL: names of
+//! functions, numbers with exponents, files as tables, and columns that are named as they were
+//! written. What polars would silently ignore, or answer with its parser's own notes, is refused
+//! here in words.
 
 use std::{collections::BTreeSet, fmt::Write as _, ops::Range, path::PathBuf};
 
-use super::token::{Token, tokens};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    syntax::{Token, is_in_expression, tokens},
+};
 
 /// Functions by the names that others give them.
 const FUNCTIONS: [(&str, &str); 8] = [
@@ -17,12 +20,6 @@ const FUNCTIONS: [(&str, &str); 8] = [
     ("quantile", "quantile_cont"),
     ("regexp_full_match", "regexp_like"),
     ("regexp_matches", "regexp_like"),
-];
-
-/// Words that end or continue an expression and so are no names of columns.
-const KEYWORDS: [&str; 19] = [
-    "and", "asc", "between", "case", "desc", "distinct", "else", "end", "false", "ilike", "in",
-    "is", "like", "not", "null", "or", "then", "true", "when",
 ];
 
 /// A query that polars reads, and the files that it names as tables.
@@ -56,8 +53,8 @@ pub(super) fn translate(query: &str) -> Result<Translated> {
         match token {
             token if is_file(&tokens, idx) => {
                 let path = token.string().unwrap_or_default();
-                let _ = write!(text, "\"{path}\"");
-                translated.files.insert(path.into());
+                let _ = write!(text, "\"{}\"", path.replace('"', "\"\""));
+                translated.files.insert(path.as_ref().into());
             }
             token if token.is_number() => text.push_str(&plain_number(token.text)),
             token if next(&tokens, idx).is_some_and(|next| next.text == "(") => {
@@ -76,7 +73,7 @@ pub(super) fn translate(query: &str) -> Result<Translated> {
 /// The pieces of one `select`, up to the end of its query or the next `union`.
 #[derive(Debug)]
 struct Select {
-    /// How many parentheses are open around it.
+    /// The number of parentheses that are open around it.
     depth: usize,
     /// Indices of the tokens of its list of columns.
     list: Range<usize>,
@@ -187,8 +184,8 @@ fn names(tokens: &[Token<'_>], select: &Select) -> Vec<(usize, String)> {
     named
 }
 
-/// What `select` sorts by that is one of the columns `names`, and by which name: polars would compute
-/// `order by count(*)` anew, over the groups.
+/// The columns of `names` that `select` sorts by, and their names: polars would compute `order by
+/// count(*)` anew, over the groups.
 fn sorted(
     tokens: &[Token<'_>],
     select: &Select,
@@ -261,11 +258,10 @@ fn items<'a>(tokens: &[Token<'a>], list: Range<usize>) -> Vec<Item<'a>> {
     items.into_iter().map(Vec::into_iter).collect()
 }
 
-/// Whether polars names this column as it was written: a bare column, a wildcard, or one with an alias.
+/// True if polars names this column as it was written: a bare column, a wildcard, or one with an
+/// alias.
 fn has_name(parts: &[Token<'_>]) -> bool {
-    let is_name = |token: Token<'_>| {
-        token.identifier().is_some() && !KEYWORDS.iter().any(|word| token.is(word))
-    };
+    let is_name = |token: Token<'_>| token.identifier().is_some() && !is_in_expression(token.text);
     let is_wildcard = parts.iter().any(|token| token.text == "*")
         && matches!(parts, [first, ..] if first.text == "*" || parts.get(1).is_some_and(|dot| dot.text == "."));
     let is_column = parts.iter().enumerate().all(|(idx, token)| match idx % 2 {
@@ -293,7 +289,7 @@ fn has_name(parts: &[Token<'_>]) -> bool {
             || is_name(*before)))
 }
 
-/// Whether the token is a string where a table belongs: `from 'reviews.csv'`.
+/// True if the token is a string where a table belongs: `from 'reviews.csv'`.
 fn is_file(tokens: &[Token<'_>], idx: usize) -> bool {
     let before = tokens[..idx].iter().rev().find(|token| !token.is_blank());
     tokens[idx].string().is_some_and(|path| !path.is_empty())
@@ -302,7 +298,7 @@ fn is_file(tokens: &[Token<'_>], idx: usize) -> bool {
         && is_in_from(tokens, idx)
 }
 
-/// Whether the `from` or `join` before the token is that of a `select`, not of a function.
+/// True if the `from` or `join` before the token is that of a `select`, not of a function.
 fn is_in_from(tokens: &[Token<'_>], idx: usize) -> bool {
     let mut depth = 0_usize;
     for (at, token) in tokens[..idx].iter().enumerate().rev() {

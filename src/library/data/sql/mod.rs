@@ -5,7 +5,6 @@
 mod copy;
 mod dialect;
 mod file;
-mod token;
 
 use std::path::Path;
 
@@ -19,7 +18,6 @@ use polars::{
 use self::{
     copy::Copy,
     dialect::{Translated, translate},
-    token::{Token, tokens},
 };
 use super::{
     Datasets, QueryResult,
@@ -29,7 +27,9 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     reserved::TABLES,
+    syntax::{Token, tokens},
 };
 
 /// One column of a lent table; `None` is SQL's null.
@@ -212,7 +212,7 @@ fn lent_frame(table: &str, columns: Columns) -> Result<LazyFrame> {
     Ok(frame.lazy())
 }
 
-/// What is asked for.
+/// The statement.
 #[derive(Debug, PartialEq, Eq)]
 enum Statement {
     Query,
@@ -224,7 +224,7 @@ enum Statement {
 
 impl Statement {
     /// # Errors
-    /// What would change something: polars would take `DELETE FROM imdb` for a query over what
+    /// Statements that would change something: polars would take `DELETE FROM imdb` for a query over what
     /// remains, and a reader would not.
     fn of(query: &str) -> Result<Self> {
         let tokens: Vec<Token<'_>> =
@@ -294,7 +294,8 @@ fn unknown_table(table: &str, names: &[String], tables: &ExtraTables<'_>) -> Err
     known.extend(tables.names.iter().map(|&name| name.to_owned()));
     let error = Error::new(ErrorKind::NotFound, format!("sql: table {table:?} does not exist"));
     if known.is_empty() {
-        return error.with_hint("the store has no datasets: add one with `trialbook data add`");
+        return error
+            .with_hint(Hint::from("the store has no datasets: add one with ").run("data add"));
     }
     error.with_hint(format!(
         "there are {}; every dataset also as NAME.train and NAME.test",
@@ -325,7 +326,7 @@ fn syntax_error(source: &PolarsError, query: &str, names: &[String]) -> Error {
     }
 }
 
-/// Whether SQL reads `name` as a dataset's only in double quotes.
+/// True if SQL reads `name` as a dataset's only in double quotes.
 fn is_quoted(name: &str) -> bool {
     name.contains('-') || is_sql_word(name)
 }

@@ -1,6 +1,9 @@
 //! The search language, MLflow's: `metrics.f1 > 0.85 and params.model = 'tfidf'`, and the order
 //! `metrics.f1 desc`. Text in, values out; a displayed filter reads as the same filter. Errors say
 //! where. What is searched is a [`Subject`]; which attributes it has is its vocabulary's business.
+//!
+//! Written by hand: the language is small, and neither a parser of SQL (sqlparser) nor a kit (winnow)
+//! has its quoting, its words and errors that say the place and what was expected.
 
 mod lexer;
 mod like;
@@ -25,7 +28,7 @@ struct Condition {
     test: Test,
 }
 
-/// What a condition or an order looks at.
+/// The part of a run that a condition or an order looks at.
 #[derive(Debug, Clone, PartialEq)]
 enum Entity {
     Metric(String),
@@ -74,7 +77,7 @@ pub(super) struct Order {
     descending: bool,
 }
 
-/// What a run has under an order's key. Sorts numbers and texts, then NaN, then nothing.
+/// The value of a run under an order's key. Sorts numbers and texts, then NaN, then nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum SortKey {
     Number(f64),
@@ -84,7 +87,7 @@ pub(super) enum SortKey {
 }
 
 impl Filter {
-    /// Whether all conditions hold. A condition on something that the subject does not have is false,
+    /// True if all conditions hold. A condition on something that the subject does not have is false,
     /// also `!=`, as in MLflow; only `IS NULL` asks for that.
     pub(super) fn matches(&self, subject: &impl Subject) -> Result<bool, Malformed> {
         for Condition { entity, test } in &self.conditions {

@@ -1,4 +1,4 @@
-//! What the search language accepts, what it refuses and how, and what it means for a run.
+//! Tests of the search language: the texts it accepts and refuses, and their meaning for a run.
 
 use std::collections::BTreeMap;
 
@@ -171,7 +171,7 @@ fn errors_say_where_and_what_was_expected() {
         assert!(error.hint().is_some());
     }
     let error = parsed("status = 'a' or status = 'b'").err().unwrap();
-    assert!(error.hint().unwrap().contains("joined by AND only"), "{error:?}");
+    assert!(error.hint().unwrap().to_string().contains("joined by AND only"), "{error:?}");
 }
 
 #[test]

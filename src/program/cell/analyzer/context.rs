@@ -1,18 +1,20 @@
-//! What stands at the cursor of a half-written cell: a member of an expression, a name of a path,
-//! a name. Text alone; half-written Rust does not parse.
+//! The context of the cursor in a half-written cell: a member of an expression, a name of a path, a
+//! name. Text alone; half-written Rust does not parse.
+
+use crate::syntax::{TokenKind, is_word, tokens};
 
 /// The word at the cursor and what it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Context<'a> {
-    /// What stands before the word.
+    /// The place in front of the word.
     pub(super) place: Place<'a>,
-    /// Where the word begins.
+    /// The beginning of the word.
     pub(super) start: usize,
     /// The word up to the cursor.
     pub(super) typed: &'a str,
 }
 
-/// What a word belongs to.
+/// The place that a word belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place<'a> {
     /// The expression before a dot, which begins at `start`.
@@ -26,7 +28,7 @@ pub(super) enum Place<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// What stands at byte `cursor` of `cell`, which must be a boundary of a character.
+    /// The context at byte `cursor` of `cell`, which must be a boundary of a character.
     pub(super) fn at(cell: &'a str, cursor: usize) -> Self {
         let before = &cell[..cursor];
         let mask = Mask::new(before);
@@ -51,7 +53,7 @@ impl<'a> Context<'a> {
         Self { place, start, typed }
     }
 
-    /// What stands in the middle or at the end of the word at `cursor`; where no word is, the
+    /// The context in the middle or at the end of the word at `cursor`; where no word is, of the
     /// function whose arguments are being written.
     pub(super) fn around(cell: &'a str, cursor: usize) -> Self {
         let end = cell[cursor..].find(|char| !is_word(char)).map_or(cell.len(), |n| cursor + n);
@@ -78,41 +80,20 @@ const STRING: u8 = b'"';
 
 impl Mask {
     fn new(text: &str) -> Self {
-        let source = text.as_bytes();
-        let mut bytes = source.to_vec();
-        let mut at = 0;
-        let mut ends_in_text = false;
-        while at < source.len() {
-            let rest = &source[at..];
-            let (length, paint) = if rest.starts_with(b"//") {
-                let end = rest.iter().position(|byte| *byte == b'\n');
-                // A comment that goes on at the cursor is no code; one whose line ended is over.
-                ends_in_text = end.is_none();
-                (end.unwrap_or(rest.len()), b' ')
-            } else if rest.starts_with(b"/*") {
-                let end = comment_end(rest);
-                ends_in_text = end.is_none();
-                (end.unwrap_or(rest.len()), b' ')
-            } else if let Some(hashes) = raw_string(rest, at.checked_sub(1).map(|at| source[at])) {
-                let close = [b"\"".as_slice(), &vec![b'#'; hashes]].concat();
-                let open = hashes + 2;
-                let end = find(&rest[open..], &close).map(|end| open + end + close.len());
-                ends_in_text = end.is_none();
-                (end.unwrap_or(rest.len()), STRING)
-            } else if rest[0] == b'"' {
-                let end = string_end(rest);
-                ends_in_text = end.is_none();
-                (end.unwrap_or(rest.len()), STRING)
-            } else if let Some(end) = character_end(rest) {
-                (end, STRING)
-            } else {
-                at += 1;
-                continue;
+        let mut bytes = text.as_bytes().to_vec();
+        let mut tokens = tokens(text);
+        let mut ends_in_comment = false;
+        for token in tokens.by_ref() {
+            let paint = match token.kind {
+                TokenKind::LineComment | TokenKind::BlockComment => b' ',
+                TokenKind::Text | TokenKind::Character => STRING,
+                _ => continue,
             };
-            bytes[at..at + length].fill(paint);
-            at += length;
+            // One whose line ended is over.
+            ends_in_comment = token.kind == TokenKind::LineComment && token.end() == text.len();
+            bytes[token.start..token.end()].fill(paint);
         }
-        Self { bytes, ends_in_text }
+        Self { bytes, ends_in_text: ends_in_comment || tokens.ends_in_text() }
     }
 
     fn ends(&self, at: usize, with: &str) -> bool {
@@ -149,7 +130,7 @@ impl Mask {
         (&self.bytes[word..before] == b"use").then_some(start..end)
     }
 
-    /// Where the bracket that ends at `end` was opened.
+    /// The place where the bracket that ends at `end` was opened.
     fn opening(&self, end: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for at in (0..end).rev() {
@@ -167,7 +148,7 @@ impl Mask {
         None
     }
 
-    /// Where the arguments before `cursor` begin, if the cursor stands among some.
+    /// The beginning of the arguments before `cursor`, if the cursor stands among some.
     fn open_call(&self, cursor: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for at in (0..cursor).rev() {
@@ -182,7 +163,7 @@ impl Mask {
         None
     }
 
-    /// Where `::<…>` that ends at `end` begins.
+    /// The beginning of the `::<…>` that ends at `end`.
     fn turbofish(&self, end: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for at in (0..end).rev() {
@@ -202,7 +183,7 @@ impl Mask {
         None
     }
 
-    /// Where the chain of calls, fields and paths that ends at `end` begins.
+    /// The beginning of the chain of calls, fields and paths that ends at `end`.
     fn expression_start(&self, end: usize) -> usize {
         let mut start = end;
         loop {
@@ -248,77 +229,9 @@ impl Mask {
     }
 }
 
-fn is_word(char: char) -> bool {
-    char.is_alphanumeric() || char == '_'
-}
-
 /// Bytes of characters beyond ASCII only occur in words, once strings and comments are gone.
 fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
-}
-
-fn comment_end(rest: &[u8]) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while at < rest.len() {
-        if rest[at..].starts_with(b"/*") {
-            depth += 1;
-            at += 2;
-        } else if rest[at..].starts_with(b"*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                return Some(at);
-            }
-        } else {
-            at += 1;
-        }
-    }
-    None
-}
-
-/// The number of `#` of the raw string that begins here.
-fn raw_string(rest: &[u8], before: Option<u8>) -> Option<usize> {
-    if rest[0] != b'r'
-        || before.is_some_and(|byte| is_word_byte(byte) && !matches!(byte, b'b' | b'c'))
-    {
-        return None;
-    }
-    let hashes = rest[1..].iter().take_while(|byte| **byte == b'#').count();
-    (rest.get(1 + hashes) == Some(&b'"')).then_some(hashes)
-}
-
-fn string_end(rest: &[u8]) -> Option<usize> {
-    let mut at = 1;
-    while at < rest.len() {
-        match rest[at] {
-            b'\\' => at += 2,
-            b'"' => return Some(at + 1),
-            _ => at += 1,
-        }
-    }
-    None
-}
-
-/// The end of a character literal that begins here; a lifetime is none.
-fn character_end(rest: &[u8]) -> Option<usize> {
-    if rest[0] != b'\'' {
-        return None;
-    }
-    if rest.get(1) == Some(&b'\\') {
-        return rest[2..].iter().skip(1).position(|byte| *byte == b'\'').map(|end| end + 4);
-    }
-    // One character of up to four bytes.
-    (2..=5)
-        .find(|end| {
-            rest.get(*end) == Some(&b'\'')
-                && std::str::from_utf8(&rest[1..*end]).is_ok_and(|text| text.chars().count() == 1)
-        })
-        .map(|end| end + 1)
 }
 
 #[cfg(test)]
@@ -375,6 +288,8 @@ mod tests {
         check("/* df.|", &Place::Text, "");
         check("f(\"df.|", &Place::Text, "");
         check("r#\"df.\" |", &Place::Text, "");
+        check("/* /* a */ df.|", &Place::Text, "");
+        check("f(br\"\\\").|", &member("f(br\"\\\")"), "");
         check("let c = '\"'; df.|", &member("df"), "");
         check("fn f<'a>(x: &'a str) { x.|", &member("x"), "");
     }

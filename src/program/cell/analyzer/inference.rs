@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use syn::{Expr, Pat, Type, visit::Visit};
 
 use super::index::{Index, Member, first_argument, name_of};
-use crate::cell::{evcxr::Variable, part::Depth};
+use crate::{
+    cell::evcxr::Variable,
+    syntax::{Depth, TokenKind, is_word, tokens},
+};
 
-/// What is known while a cell is being written.
+/// The types that are known while a cell is being written.
 pub(super) struct Inference<'a> {
     index: &'a Index,
     variables: BTreeMap<String, Type>,
@@ -34,10 +37,12 @@ impl<'a> Inference<'a> {
     /// Adds the `let` statements of a half-written text.
     fn read(&mut self, before: &str) {
         // What stands after the last finished statement does not parse.
-        let end = before.rfind([';', '{', '}']).map_or(0, |last| last + 1);
-        let finished = &before[..end];
-        let mut depth = Depth::default();
-        finished.lines().for_each(|line| depth.read(line));
+        let ends = tokens(before).filter(|token| match token.kind {
+            TokenKind::Open(bracket) | TokenKind::Close(bracket) => "{}".contains(bracket),
+            kind => kind == TokenKind::Sign && token.text == ";",
+        });
+        let finished = &before[..ends.last().map_or(0, |last| last.end())];
+        let depth = Depth::of(finished);
         let close = |open: &char| match open {
             '(' => ')',
             '[' => ']',
@@ -120,7 +125,6 @@ impl<'a> Inference<'a> {
 
     /// A declared return type, with `Self` replaced.
     fn returned(&self, owner: &str, returns: &str) -> Option<Type> {
-        let is_word = |char: char| char.is_alphanumeric() || char == '_';
         let named = returns
             .split_inclusive(|char| !is_word(char))
             .map(|piece| match piece.strip_prefix("Self") {
@@ -166,7 +170,7 @@ impl Visit<'_> for Locals<'_, '_> {
     }
 }
 
-/// What `?` leaves of a type.
+/// The type that `?` leaves of a type.
 fn success(of: &Type) -> Option<Type> {
     let Type::Path(path) = of else { return None };
     let last = path.path.segments.last()?;

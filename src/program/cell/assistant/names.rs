@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(80);
 /// Nobody chooses among more runs than this by their beginnings.
 const MAX_RUNS: usize = 500;
 
-/// Which names are wanted.
+/// A kind of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// `imdb`.
@@ -92,7 +92,7 @@ impl Names {
     }
 }
 
-/// What is wanted of the registry; nothing for what it does not know.
+/// The wanted names of the registry; nothing for what it does not know.
 fn registered(registry: &Registry, wanted: &Wanted) -> Result<Vec<Completion>> {
     match wanted {
         Wanted::Runs => runs(registry),

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use trialbook::display::Content;
 
 use super::{Completion, CompletionKind, Completions};
+use crate::syntax::{KEYWORDS, is_word, word_start};
 
 /// Whoever understands the session's Rust. Answers come within a moment, from any thread; nothing
 /// of the person's is run for them.
 pub trait RustHelp: Send + Sync {
-    /// What could come at byte `cursor` of `cell`.
+    /// The completions at byte `cursor` of `cell`.
     fn complete(&self, cell: &str, cursor: usize) -> Completions;
 
-    /// What stands at byte `cursor` of `cell`.
+    /// The help at byte `cursor` of `cell`.
     fn inspect(&self, cell: &str, cursor: usize, detail: u8) -> Option<Content>;
 }
 
-/// What the assistant is told about the session.
+/// The session, as far as the assistant is told about it.
 #[derive(Clone, Default)]
 pub(super) struct Shared {
     pub(super) help: Option<Arc<dyn RustHelp>>,
@@ -32,8 +33,10 @@ impl Shared {
         let start = word_start(cell, cursor);
         let is_member = cell[..start].trim_end().ends_with(['.', ':']);
         if !is_member && start < cursor && (found.items.is_empty() || found.start == start) {
+            // Above a cell there is no module.
+            let keywords = KEYWORDS.into_iter().filter(|word| *word != "super");
             let keywords =
-                KEYWORDS.iter().map(|word| Completion::new(*word, CompletionKind::Rust, "keyword"));
+                keywords.map(|word| Completion::new(word, CompletionKind::Rust, "keyword"));
             let known = self.defined.iter().cloned().chain(keywords);
             let named = Completions::matching(start, &cell[start..cursor], known);
             for item in named.items {
@@ -57,24 +60,3 @@ impl Shared {
         })
     }
 }
-
-fn word_start(cell: &str, cursor: usize) -> usize {
-    cell[..cursor]
-        .char_indices()
-        .rev()
-        .take_while(|(_, char)| is_word(*char))
-        .last()
-        .map_or(cursor, |(at, _)| at)
-}
-
-fn is_word(char: char) -> bool {
-    char.is_alphanumeric() || char == '_'
-}
-
-/// Words of the language that are worth a completion.
-const KEYWORDS: [&str; 36] = [
-    "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern",
-    "false", "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub",
-    "ref", "return", "self", "static", "struct", "trait", "true", "type", "unsafe", "use", "where",
-    "while",
-];

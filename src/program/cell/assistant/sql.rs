@@ -4,22 +4,23 @@
 use trialbook::book::OWN_TABLES;
 
 use super::{Completion, CompletionKind, Completions};
+use crate::syntax::sql;
 
-/// What could end `query`, when `behind` follows. `datasets` looks up the store's.
+/// The completions of `query`, when `behind` follows. `datasets` looks up the store's.
 pub(super) fn complete(
     query: &str,
     behind: &str,
     datasets: impl Fn() -> Vec<Completion>,
 ) -> Completions {
-    let tokens = tokens(query);
+    let pieces = pieces(query);
     let nothing = Completions { start: query.len(), end: query.len(), items: Vec::new() };
-    let (before, typed) = match tokens.split_last() {
+    let (before, typed) = match pieces.split_last() {
         Some((last, _)) if last.is_open_text => return nothing,
         Some((last, before)) if last.is_word && last.end() == query.len() => (before, last.text),
-        _ => (&tokens[..], ""),
+        _ => (&pieces[..], ""),
     };
     let start = query.len() - typed.len();
-    let before: Vec<String> = before.iter().map(|token| token.text.to_lowercase()).collect();
+    let before: Vec<String> = before.iter().map(|piece| piece.text.to_lowercase()).collect();
     // A table is due behind `from` and `join`, and behind a comma that goes on with such a list.
     let last_word = before.iter().rev().find(|word| OPENERS.contains(&word.as_str()));
     let is_table = match before.last().map(String::as_str) {
@@ -31,9 +32,9 @@ pub(super) fn complete(
     if is_table {
         return Completions::matching(start, typed, tables.into_iter().map(|table| table.0));
     }
-    let tokens_behind = self::tokens(behind);
+    let behind = self::pieces(behind);
     let named: Vec<&str> =
-        tokens.iter().chain(&tokens_behind).filter(|token| token.is_word).map(|t| t.text).collect();
+        pieces.iter().chain(&behind).filter(|piece| piece.is_word).map(|it| it.text).collect();
     let columns = columns(&tables, &named);
     let columns: Vec<Completion> = match typed.rsplit_once('.') {
         // `runs.f1`, or an alias before the point: only columns can follow.
@@ -44,9 +45,9 @@ pub(super) fn complete(
         None => columns,
     };
     let is_lower = typed.starts_with(|first: char| first.is_lowercase());
-    let words = WORDS.iter().map(|word| {
-        let word = if is_lower || typed.is_empty() { word.to_lowercase() } else { (*word).into() };
-        sql(word, "")
+    let words = sql::offered().map(|word| {
+        let word = if is_lower || typed.is_empty() { word.to_lowercase() } else { word.into() };
+        item(word, "")
     });
     // Every table's columns at once help nobody; the first word is no column.
     let columns = if before.is_empty() { Vec::new() } else { columns };
@@ -57,7 +58,7 @@ pub(super) fn complete(
     found
 }
 
-fn sql(text: impl Into<String>, detail: impl Into<String>) -> Completion {
+fn item(text: impl Into<String>, detail: impl Into<String>) -> Completion {
     Completion::new(text, CompletionKind::Sql, detail)
 }
 
@@ -72,10 +73,10 @@ fn tables(datasets: &[Completion]) -> Vec<(Completion, Vec<&'static str>)> {
             None if dataset.text.contains('-') => format!("\"{}\"", dataset.text),
             _ => dataset.text.clone(),
         };
-        (sql(name, &dataset.detail), columns.to_vec())
+        (item(name, &dataset.detail), columns.to_vec())
     });
     let registry =
-        OWN_TABLES.iter().map(|(name, columns)| (sql(*name, "of the registry"), columns.to_vec()));
+        OWN_TABLES.iter().map(|(name, columns)| (item(*name, "of the registry"), columns.to_vec()));
     datasets.chain(registry).collect()
 }
 
@@ -90,7 +91,7 @@ fn columns(tables: &[(Completion, Vec<&'static str>)], named: &[&str]) -> Vec<Co
         }
         for column in columns {
             if !found.iter().any(|other| other.text == *column) {
-                found.push(sql(*column, format!("of {}", table.text)));
+                found.push(item(*column, format!("of {}", table.text)));
             }
         }
     }
@@ -98,51 +99,46 @@ fn columns(tables: &[(Completion, Vec<&'static str>)], named: &[&str]) -> Vec<Co
 }
 
 /// One piece of a query.
-struct Token<'a> {
+struct Piece<'a> {
     text: &'a str,
     start: usize,
     /// A name or a word of SQL, with its points: `imdb.train`.
     is_word: bool,
-    /// A text or a remark that nothing ends.
+    /// A text or a comment that nothing ends.
     is_open_text: bool,
 }
 
-impl Token<'_> {
+impl Piece<'_> {
     fn end(&self) -> usize {
         self.start + self.text.len()
     }
 }
 
-fn tokens(query: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while let Some(first) = query[at..].chars().next() {
-        let rest = &query[at..];
-        let is_word = first.is_alphanumeric() || matches!(first, '_' | '"');
-        let (length, is_open_text) = match first {
-            '\'' => rest[1..].find('\'').map_or((rest.len(), true), |end| (end + 2, false)),
-            '-' if rest.starts_with("--") => {
-                rest.find('\n').map_or((rest.len(), true), |end| (end, false))
-            }
-            _ if is_word => (word_length(rest), false),
-            _ => (first.len_utf8(), false),
+/// The pieces of `query` that are no blanks, in the order they stand.
+fn pieces(query: &str) -> Vec<Piece<'_>> {
+    let mut pieces: Vec<Piece<'_>> = Vec::new();
+    for sql::Token { kind, text, start, is_open } in sql::tokens(query) {
+        let is_word = match kind {
+            sql::TokenKind::Word | sql::TokenKind::Number => true,
+            sql::TokenKind::QuotedName => text.starts_with('"'),
+            _ => false,
         };
-        if !first.is_whitespace() && !rest.starts_with("--") || is_open_text {
-            tokens.push(Token { text: &rest[..length], start: at, is_word, is_open_text });
+        match pieces.last_mut() {
+            // `imdb`, the point and `train` are one.
+            Some(last) if last.is_word && last.end() == start && (is_word || text == ".") => {
+                last.text = &query[last.start..start + text.len()];
+            }
+            _ => {
+                let is_open_text =
+                    is_open && matches!(kind, sql::TokenKind::Text | sql::TokenKind::Comment);
+                let is_blank = matches!(kind, sql::TokenKind::Blank | sql::TokenKind::Comment);
+                if is_open_text || !is_blank {
+                    pieces.push(Piece { text, start, is_word, is_open_text });
+                }
+            }
         }
-        at += length;
     }
-    tokens
-}
-
-/// How long the word at the start of `rest` is, quoted parts and points included.
-fn word_length(rest: &str) -> usize {
-    let mut is_quoted = false;
-    rest.find(|char: char| {
-        is_quoted ^= char == '"';
-        !(is_quoted || char.is_alphanumeric() || matches!(char, '_' | '.' | '"'))
-    })
-    .unwrap_or(rest.len())
+    pieces
 }
 
 /// The columns of a dataset; the last one only while it is asked for as a whole.
@@ -150,70 +146,6 @@ const DATASET_COLUMNS: [&str; 4] = ["text", "label", "target", "split"];
 
 /// The words that tell what a comma goes on with.
 const OPENERS: [&str; 7] = ["select", "from", "where", "group", "order", "having", "on"];
-
-/// What is worth a completion, in SQL's own capitals.
-const WORDS: [&str; 60] = [
-    "COPY",
-    "TO",
-    "SELECT",
-    "FROM",
-    "WHERE",
-    "GROUP BY",
-    "ORDER BY",
-    "HAVING",
-    "LIMIT",
-    "OFFSET",
-    "AS",
-    "AND",
-    "OR",
-    "NOT",
-    "IN",
-    "IS",
-    "NULL",
-    "LIKE",
-    "ILIKE",
-    "BETWEEN",
-    "CASE",
-    "WHEN",
-    "THEN",
-    "ELSE",
-    "END",
-    "DISTINCT",
-    "JOIN",
-    "LEFT JOIN",
-    "INNER JOIN",
-    "FULL JOIN",
-    "CROSS JOIN",
-    "ON",
-    "USING",
-    "UNION ALL",
-    "WITH",
-    "ASC",
-    "DESC",
-    "COUNT(",
-    "SUM(",
-    "AVG(",
-    "MIN(",
-    "MAX(",
-    "MEDIAN(",
-    "STDDEV(",
-    "VARIANCE(",
-    "ROUND(",
-    "ABS(",
-    "LENGTH(",
-    "LOWER(",
-    "UPPER(",
-    "SUBSTR(",
-    "REPLACE(",
-    "STARTS_WITH(",
-    "ENDS_WITH(",
-    "REGEXP_LIKE(",
-    "CONCAT(",
-    "COALESCE(",
-    "CAST(",
-    "TRUE",
-    "FALSE",
-];
 
 #[cfg(test)]
 mod tests {
@@ -265,6 +197,8 @@ mod tests {
     fn texts_and_remarks_are_left_alone() {
         check("select 'sel", "", &[]);
         check("select 1 -- sel", "", &[]);
+        check("select 1 /* /* a */ sel", "", &[]);
+        check("select 1 /* ' */ as one from sam", "", &["sample", "sample.train"]);
         assert!(!complete("select 'it''s' ", "", datasets).items.is_empty());
     }
 }

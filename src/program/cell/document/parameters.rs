@@ -22,7 +22,7 @@ impl Parameters {
     /// Reads `NAME=VALUE`, one a text.
     ///
     /// # Errors
-    /// Where one has no `=` or no name.
+    /// A parameter without `=` or without a name.
     pub fn parse(given: &[String]) -> Result<Self> {
         let parse = |text: &String| match text.split_once('=') {
             Some((name, value)) if !name.trim().is_empty() => {
@@ -205,9 +205,14 @@ mod tests {
             assert!(error.contains(expected), "{cell} {given}: {error}");
         }
         let error = filled("let ngram = 1; let c = 2;", &["x=1"]).unwrap_err();
-        assert_eq!(error.hint(), Some("the parameters are ngram, c"));
+        assert_eq!(
+            error.hint().map(ToString::to_string).as_deref(),
+            Some("the parameters are ngram, c")
+        );
         let mut none = [Source::of("let a = 1;".to_owned())];
         let given = Parameters::parse(&["a=2".to_owned()]).unwrap();
-        assert!(given.fill(&mut none).unwrap_err().hint().unwrap().contains("tag the cell"));
+        assert!(
+            given.fill(&mut none).unwrap_err().hint().unwrap().to_string().contains("tag the cell")
+        );
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, builder::FalseyValueParser};
 
 use crate::serve::{AllowedHosts, Limits, Origin, RateLimit, Security, TlsFiles};
 
-/// What protects a server.
+/// The options that protect a server.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Security")]
 pub(in crate::command) struct Protection {
@@ -75,7 +75,8 @@ pub(in crate::command) struct Protection {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     max_connections: u32,
-    /// How long a client may take for the headers of a request, and a connection be idle
+    /// The time that a client may take for the headers of a request, and that a connection may be
+    /// idle
     #[arg(
         long,
         env = "TRIALBOOK_IDLE_TIMEOUT",
@@ -84,7 +85,7 @@ pub(in crate::command) struct Protection {
         value_parser = seconds()
     )]
     idle_timeout: u64,
-    /// How long a client may take for the body of a request
+    /// The time that a client may take for the body of a request
     #[arg(
         long,
         env = "TRIALBOOK_BODY_TIMEOUT",
@@ -106,7 +107,7 @@ impl Protection {
         AllowedHosts::new(&self.allowed_hosts)
     }
 
-    /// Who may ask, and how.
+    /// The rules of access.
     pub(in crate::command) fn security(&self) -> Security {
         let rate_limit = self.rate_limit.map(|per_second| RateLimit {
             per_second,
@@ -123,7 +124,7 @@ impl Protection {
         }
     }
 
-    /// How much is taken.
+    /// The limits of a request.
     pub(in crate::command) fn limits(&self) -> Limits {
         Limits {
             batch_texts: self.max_batch,

@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use axum::http::HeaderValue;
 use serde_json::Value;
 use trialbook::error::{Error, ErrorKind, Result};
+use trialbook::hint::Hint;
 use ureq::unversioned::{
     resolver::DefaultResolver,
     transport::{Connector as _, TcpConnector},
@@ -42,7 +43,7 @@ impl Credentials {
         let header = self.key.as_ref().map(|key| HeaderValue::from_str(key)).transpose();
         header.map_err(|source| {
             Error::invalid("the API key has characters that no key has")
-                .with_hint("give it as `trialbook keys add NAME` showed it")
+                .with_hint(Hint::from("give it as ").run("keys add NAME").say(" showed it"))
                 .with_source(source)
         })
     }
@@ -115,7 +116,9 @@ fn unanswered(url: &str, error: ureq::Error) -> Error {
         )
         .with_source(error),
         _ => Error::new(ErrorKind::Unavailable, format!("no answer from {url}"))
-            .with_hint("start the server with `trialbook serve`, or check host and port")
+            .with_hint(
+                Hint::from("start the server with ").run("serve").say(", or check host and port"),
+            )
             .with_source(error),
     }
 }

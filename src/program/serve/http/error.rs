@@ -8,6 +8,7 @@ use axum::{
 use serde::Serialize;
 use trialbook::{
     error::{Error, ErrorKind},
+    hint::{CommandLine, Hint, Spelling},
     registry::Scope,
 };
 
@@ -83,8 +84,14 @@ impl FieldError {
 }
 
 impl ApiError {
-    fn new(status: StatusCode, error_type: &'static str, error: &str, detail: &str) -> Self {
-        let detail = Detail::Sentence(detail.to_owned());
+    fn new(
+        status: StatusCode,
+        error_type: &'static str,
+        error: &str,
+        detail: impl Into<Hint>,
+    ) -> Self {
+        // Whoever asks a server has no cell to type in.
+        let detail = Detail::Sentence(detail.into().spelled(Spelling::Program));
         Self { status, error_type, error: error.to_owned(), detail, retry_after_s: None }
     }
 
@@ -132,8 +139,9 @@ impl ApiError {
             StatusCode::UNAUTHORIZED,
             "unauthorized",
             "this server requires an API key",
-            "send the header `authorization: Bearer KEY` or `x-api-key: KEY`; `trialbook keys add \
-             NAME` makes a key",
+            Hint::from("send the header `authorization: Bearer KEY` or `x-api-key: KEY`; ")
+                .run("keys add NAME")
+                .say(" makes a key"),
         )
     }
 
@@ -143,7 +151,11 @@ impl ApiError {
             StatusCode::UNAUTHORIZED,
             "unauthorized",
             "the API key is unknown, revoked or expired",
-            "`trialbook keys list` shows which keys are valid, `trialbook keys add NAME` makes a new one",
+            Hint::new()
+                .run("keys list")
+                .say(" shows which keys are valid, ")
+                .run("keys add NAME")
+                .say(" makes a new one"),
         )
     }
 
@@ -153,7 +165,7 @@ impl ApiError {
             StatusCode::FORBIDDEN,
             "forbidden",
             &format!("this request needs the scope {needed}, and the API key has the scope {has}"),
-            &format!("make one with `trialbook keys add NAME --scope {needed}`"),
+            Hint::from("make one with ").run(CommandLine::new("keys add NAME --scope").arg(needed)),
         )
     }
 
@@ -187,7 +199,7 @@ impl ApiError {
             StatusCode::NOT_FOUND,
             "model_not_found",
             &format!("the model {shown:?} is not served here"),
-            &format!("this server has {}", names.join(", ")),
+            format!("this server has {}", names.join(", ")),
         )
     }
 
@@ -237,7 +249,7 @@ impl ApiError {
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
             "the request body must be JSON in UTF-8, not compressed",
-            &format!("send it with the header content-type: {accepted}"),
+            format!("send it with the header content-type: {accepted}"),
         )
     }
 
@@ -251,10 +263,11 @@ impl ApiError {
             StatusCode::SERVICE_UNAVAILABLE,
             "model_unavailable",
             &what,
-            &format!(
-                "train one with `trialbook train tfidf --deploy`, or promote one with `trialbook \
-                 promote {model} VERSION`: the server takes it up within 2 seconds"
-            ),
+            Hint::from("train one with ")
+                .run("train tfidf --deploy")
+                .say(", or promote one with ")
+                .run(CommandLine::new("promote").arg(model).written("VERSION"))
+                .say(": the server takes it up within 2 seconds"),
         )
     }
 
@@ -336,7 +349,10 @@ impl From<Error> for ApiError {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "validation_error",
                 &error.to_string(),
-                error.hint().unwrap_or("the model does not take this input"),
+                match error.hint() {
+                    Some(hint) => hint.clone(),
+                    None => "the model does not take this input".into(),
+                },
             ),
             kind => {
                 tracing::error!(?kind, error = error.chain(), "prediction failed");

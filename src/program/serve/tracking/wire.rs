@@ -6,7 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use trialbook::error::{Error, ErrorKind};
+use trialbook::{
+    error::{Error, ErrorKind},
+    hint::Spelling,
+};
 
 use crate::serve::http::error::ApiError;
 
@@ -138,7 +141,7 @@ impl From<&Error> for Refusal {
         let mut message = error.to_string();
         if let Some(hint) = error.hint() {
             message.push_str(": ");
-            message.push_str(hint);
+            message.push_str(&hint.spelled(Spelling::Program));
         }
         Self { code, message }
     }

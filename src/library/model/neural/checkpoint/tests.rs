@@ -131,7 +131,7 @@ fn only_a_checkpoint_to_fine_tune_may_lack_its_head() {
     });
     let error = open(dir.path(), Head::Required).unwrap_err();
     assert!(error.to_string().contains("pre_classifier.weight [32, 32] is missing"), "{error}");
-    assert!(error.hint().unwrap().contains("--checkpoint DIR"), "{error}");
+    assert!(error.hint().unwrap().to_string().contains("--checkpoint DIR"), "{error}");
     let read = open(dir.path(), Head::Optional).unwrap();
     assert!(!read.has_head);
     // Half a head is taken for none.
@@ -168,7 +168,7 @@ fn a_berts_own_classifier_is_refused_for_what_it_is() {
     });
     let error = open(dir.path(), Head::Required).unwrap_err();
     assert!(error.to_string().contains("needs the BERT's pooler"), "{error}");
-    assert!(error.hint().unwrap().contains("--checkpoint DIR"), "{error}");
+    assert!(error.hint().unwrap().to_string().contains("--checkpoint DIR"), "{error}");
     assert!(!open(dir.path(), Head::Optional).unwrap().has_head);
 }
 
