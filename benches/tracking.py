@@ -226,8 +226,9 @@ def timed(step):
 
 def measured(url, experiment_id, folder, n_times):
     """Seconds of each work, `n_times` or fewer for what takes long; and the answers of one time."""
-    work = Work(url, experiment_id, folder)
-    times, answers = {}, {}
+    with recorded() as told:
+        work = Work(url, experiment_id, folder)
+    times, answers = {}, {"setup": told}
     for name in NAMES:
         step = getattr(work, name)
         timed(step)
@@ -245,8 +246,7 @@ def client_alone(answers, experiment_id, folder, n_times):
         everything = {key: body for told in answers.values() for key, body in told.items()}
         everything |= answers[name]
         with repeating(everything) as url:
-            work = Work.__new__(Work)
-            work.__init__(url, experiment_id, folder)
+            work = Work(url, experiment_id, folder)
             step = getattr(work, name)
             timed(step)
             times[name] = [timed(step) for _ in range(max(3, int(n_times * REPEATS.get(name, 1))))]

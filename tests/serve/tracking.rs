@@ -27,11 +27,8 @@ struct Tracking {
 impl Tracking {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = ServeConfig {
-            serves: false,
-            log: None,
-            ..ServeConfig::new(Store::new(folder.path()))
-        };
+        let config =
+            ServeConfig { serves: false, log: None, ..ServeConfig::new(Store::new(folder.path())) };
         Self { state: config.load().unwrap(), n_asked: Cell::new(0), _folder: folder }
     }
 
@@ -120,8 +117,11 @@ async fn experiments_are_made_found_changed_and_brought_back() {
     });
     assert_eq!(found, expected);
     assert_eq!(t.get("/experiments/get-by-name?experiment_name=e").await["experiment"], expected);
-    t.post("/experiments/set-experiment-tag", json!({"experiment_id": "1", "key": "b", "value": ""}))
-        .await;
+    t.post(
+        "/experiments/set-experiment-tag",
+        json!({"experiment_id": "1", "key": "b", "value": ""}),
+    )
+    .await;
     t.post("/experiments/delete-experiment-tag", json!({"experiment_id": "1", "key": "a"})).await;
     t.post("/experiments/update", json!({"experiment_id": "1", "new_name": "f"})).await;
     t.post("/experiments/delete", json!({"experiment_id": "1"})).await;
@@ -213,7 +213,10 @@ async fn a_run_answers_all_that_was_logged_to_it() {
     )
     .await;
     let ended = t.post("/runs/update", with(json!({"status": "FINISHED", "end_time": 9}))).await;
-    assert_eq!((&ended["run_info"]["status"], &ended["run_info"]["end_time"]), (&json!("FINISHED"), &json!(9)));
+    assert_eq!(
+        (&ended["run_info"]["status"], &ended["run_info"]["end_time"]),
+        (&json!("FINISHED"), &json!(9))
+    );
     let run = t.get(&format!("/runs/get?run_id={run_id}")).await["run"].clone();
     assert_eq!(run["info"]["run_name"], "renamed");
     assert_eq!(
@@ -231,7 +234,10 @@ async fn a_run_answers_all_that_was_logged_to_it() {
     let points = history["metrics"].as_array().unwrap();
     let steps: Vec<i64> = points.iter().map(|point| point["step"].as_i64().unwrap()).collect();
     assert_eq!(steps, [1, 2, 3]);
-    assert_eq!(t.get(&format!("/metrics/get-history?run_id={run_id}&metric_key=no")).await, json!({}));
+    assert_eq!(
+        t.get(&format!("/metrics/get-history?run_id={run_id}&metric_key=no")).await,
+        json!({})
+    );
     let bulk = t.get(&format!("/metrics/get-history-bulk?run_id={run_id}&metric_key=m")).await;
     assert_eq!(bulk["metrics"][0]["run_id"], run_id);
     let path = format!(
@@ -275,7 +281,10 @@ async fn what_a_run_cannot_take_changes_nothing() {
         assert!(message.contains(limit), "{limit}: {message}");
     }
     let run = t.get(&format!("/runs/get?run_id={run_id}")).await["run"].clone();
-    assert_eq!((&run["data"]["metrics"], &run["data"]["params"]), (&json!([]), &json!([{"key": "p", "value": "1"}])));
+    assert_eq!(
+        (&run["data"]["metrics"], &run["data"]["params"]),
+        (&json!([]), &json!([{"key": "p", "value": "1"}]))
+    );
 
     for (path, body, code) in [
         ("/runs/create", json!({"experiment_id": "9"}), MISSING),
@@ -308,7 +317,12 @@ async fn what_a_run_cannot_take_changes_nothing() {
         (format!("/metrics/get-history?run_id={run_id}"), INVALID),
         (format!("/metrics/get-history?run_id={NOBODY}&metric_key=m"), MISSING),
         ("/metrics/get-history-bulk?metric_key=m".to_owned(), INVALID),
-        (format!("/metrics/get-history-bulk-interval?run_ids={run_id}&metric_key=m&start_step=2&end_step=1"), INVALID),
+        (
+            format!(
+                "/metrics/get-history-bulk-interval?run_ids={run_id}&metric_key=m&start_step=2&end_step=1"
+            ),
+            INVALID,
+        ),
     ] {
         t.refused("GET", &path, Value::Null, code).await;
     }
@@ -330,7 +344,9 @@ async fn pages_end_exactly_with_the_last_run() {
     loop {
         let body = json!({"experiment_ids": ["0"], "max_results": 2, "page_token": token});
         let page = t.post("/runs/search", body).await;
-        seen.extend(page["runs"].as_array().unwrap().iter().map(|run| run["info"]["run_id"].clone()));
+        seen.extend(
+            page["runs"].as_array().unwrap().iter().map(|run| run["info"]["run_id"].clone()),
+        );
         token = page["next_page_token"].clone();
         if token.is_null() {
             break;
@@ -357,7 +373,10 @@ async fn datasets_and_logged_models_belong_to_their_runs() {
     let model_id = made["info"]["model_id"].as_str().unwrap();
     assert!(model_id.starts_with("m-") && model_id.len() == 34);
     assert_eq!(made["info"]["status"], "LOGGED_MODEL_PENDING");
-    assert_eq!(made["info"]["artifact_uri"], format!("mlflow-artifacts:/0/models/{model_id}/artifacts"));
+    assert_eq!(
+        made["info"]["artifact_uri"],
+        format!("mlflow-artifacts:/0/models/{model_id}/artifacts")
+    );
     let at = format!("/logged-models/{model_id}");
     t.done("PATCH", &at, json!({"status": "LOGGED_MODEL_READY"})).await;
     t.done("PATCH", &format!("{at}/tags"), json!({"tags": [{"key": "u", "value": "2"}]})).await;
@@ -371,8 +390,11 @@ async fn datasets_and_logged_models_belong_to_their_runs() {
         "datasets": [{"tags": [{"key": "mlflow.data.context", "value": "test"}], "dataset": dataset}],
     });
     t.post("/runs/log-inputs", inputs).await;
-    t.post("/runs/outputs", json!({"run_id": run_id, "models": [{"model_id": model_id, "step": 3}]}))
-        .await;
+    t.post(
+        "/runs/outputs",
+        json!({"run_id": run_id, "models": [{"model_id": model_id, "step": 3}]}),
+    )
+    .await;
     t.post(
         "/runs/log-metric",
         json!({
@@ -409,7 +431,12 @@ async fn datasets_and_logged_models_belong_to_their_runs() {
     for (method, path, body, code) in [
         ("POST", "/logged-models".to_owned(), json!({}), INVALID),
         ("POST", "/logged-models".to_owned(), json!({"experiment_id": "9"}), MISSING),
-        ("POST", "/logged-models".to_owned(), json!({"experiment_id": "0", "name": "a/b"}), INVALID),
+        (
+            "POST",
+            "/logged-models".to_owned(),
+            json!({"experiment_id": "0", "name": "a/b"}),
+            INVALID,
+        ),
         ("GET", format!("/logged-models/m-{NOBODY}"), Value::Null, MISSING),
         ("GET", "/logged-models/abc".to_owned(), Value::Null, INVALID),
         ("PATCH", at.clone(), json!({"status": "DONE"}), INVALID),
@@ -430,7 +457,9 @@ async fn artifacts_go_up_are_listed_and_come_down() {
     let t = Tracking::new();
     let run_id = t.run().await;
     let root = format!("{PROXY}/0/{run_id}/artifacts");
-    for (name, bytes) in [("a.txt", &b"alpha"[..]), ("model/w.bin", b"\0\x01"), ("k%2Bs+3.png", b"p")] {
+    for (name, bytes) in
+        [("a.txt", &b"alpha"[..]), ("model/w.bin", b"\0\x01"), ("k%2Bs+3.png", b"p")]
+    {
         assert_eq!(t.put(&format!("{root}/{name}"), bytes).await, 200, "{name}");
     }
     assert_eq!(t.fetch(&format!("{root}/a.txt")).await, (200, b"alpha".to_vec()));
@@ -479,7 +508,8 @@ async fn artifacts_go_up_are_listed_and_come_down() {
     let climbing = format!("/artifacts/list?run_id={run_id}&path=%252e%252e/x");
     t.refused("GET", &climbing, Value::Null, INVALID).await;
     for path in ["mpu/create/x", "presigned/x"] {
-        let (status, json) = t.ask("POST", &format!("/api/2.0/mlflow-artifacts/{path}"), json!({})).await;
+        let (status, json) =
+            t.ask("POST", &format!("/api/2.0/mlflow-artifacts/{path}"), json!({})).await;
         assert_eq!((status, &json["error_code"]), (501, &json!("NOT_IMPLEMENTED")));
     }
     t.post("/runs/delete", json!({"run_id": run_id})).await;
@@ -518,21 +548,43 @@ async fn models_and_versions_are_registered_and_change() {
     t.post("/model-versions/create", version).await;
     t.post("/registered-models/alias", json!({"name": "M", "alias": "best", "version": "2"})).await;
     let best = t.get("/registered-models/alias?name=M&alias=best").await;
-    assert_eq!((&best["model_version"]["version"], &best["model_version"]["aliases"]), (&json!("2"), &json!(["best"])));
+    assert_eq!(
+        (&best["model_version"]["version"], &best["model_version"]["aliases"]),
+        (&json!("2"), &json!(["best"]))
+    );
     t.post("/registered-models/set-tag", json!({"name": "M", "key": "x", "value": "y"})).await;
     t.done("DELETE", "/registered-models/delete-tag", json!({"name": "M", "key": "k"})).await;
-    t.post("/model-versions/set-tag", json!({"name": "M", "version": "1", "key": "c", "value": "d"}))
-        .await;
-    t.done("DELETE", "/model-versions/delete-tag", json!({"name": "M", "version": "1", "key": "a"})).await;
-    t.done("PATCH", "/model-versions/update", json!({"name": "M", "version": "1", "description": "e"})).await;
+    t.post(
+        "/model-versions/set-tag",
+        json!({"name": "M", "version": "1", "key": "c", "value": "d"}),
+    )
+    .await;
+    t.done(
+        "DELETE",
+        "/model-versions/delete-tag",
+        json!({"name": "M", "version": "1", "key": "a"}),
+    )
+    .await;
+    t.done(
+        "PATCH",
+        "/model-versions/update",
+        json!({"name": "M", "version": "1", "description": "e"}),
+    )
+    .await;
     t.done("PATCH", "/registered-models/update", json!({"name": "M", "description": "f"})).await;
     t.post("/registered-models/rename", json!({"name": "M", "new_name": "N"})).await;
     let model = t.get("/registered-models/get?name=N").await["registered_model"].clone();
     assert_eq!(model["tags"], json!([{"key": "x", "value": "y"}]));
     assert_eq!(model["aliases"], json!([{"alias": "best", "version": "2"}]));
-    assert_eq!((&model["description"], &model["latest_versions"][0]["version"]), (&json!("f"), &json!("2")));
+    assert_eq!(
+        (&model["description"], &model["latest_versions"][0]["version"]),
+        (&json!("f"), &json!("2"))
+    );
     let version = t.get("/model-versions/get?name=N&version=1").await["model_version"].clone();
-    assert_eq!((&version["description"], &version["tags"]), (&json!("e"), &json!([{"key": "c", "value": "d"}])));
+    assert_eq!(
+        (&version["description"], &version["tags"]),
+        (&json!("e"), &json!([{"key": "c", "value": "d"}]))
+    );
     let uri = t.get("/model-versions/get-download-uri?name=N&version=1").await;
     assert_eq!(uri["artifact_uri"], "mlflow-artifacts:/registered/N/1");
     let got = t.fetch("/model-versions/get-artifact?name=N&version=1&path=w").await;
@@ -541,13 +593,24 @@ async fn models_and_versions_are_registered_and_change() {
     let staging = json!({"name": "N", "version": "1", "stage": "staging"});
     let moved = t.post("/model-versions/transition-stage", staging).await;
     assert_eq!(moved["model_version"]["current_stage"], "Staging");
-    let latest = t.post("/registered-models/get-latest-versions", json!({"name": "N", "stages": ["Staging"]}));
+    let latest = t.post(
+        "/registered-models/get-latest-versions",
+        json!({"name": "N", "stages": ["Staging"]}),
+    );
     assert_eq!(latest.await["model_versions"][0]["version"], "1");
-    assert_eq!(t.get("/registered-models/get-latest-versions?name=N").await["model_versions"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        t.get("/registered-models/get-latest-versions?name=N").await["model_versions"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
     // What every listing of MLflow's clients asks.
-    let path = "/registered-models/search?filter=tag.%60mlflow.prompt.is_prompt%60%20!%3D%20%27true%27";
+    let path =
+        "/registered-models/search?filter=tag.%60mlflow.prompt.is_prompt%60%20!%3D%20%27true%27";
     assert_eq!(t.get(path).await["registered_models"].as_array().unwrap().len(), 1);
-    let found = t.get("/model-versions/search?filter=name%3D%27N%27&order_by=version_number%20ASC").await;
+    let found =
+        t.get("/model-versions/search?filter=name%3D%27N%27&order_by=version_number%20ASC").await;
     assert_eq!(found["model_versions"][0]["version"], "1");
 
     for (method, path, body, code) in [
@@ -559,20 +622,55 @@ async fn models_and_versions_are_registered_and_change() {
         ("DELETE", "/registered-models/delete", json!({"name": "N"}), INVALID),
         ("DELETE", "/registered-models/delete-tag", json!({"name": "no", "key": "k"}), MISSING),
         ("POST", "/registered-models/set-tag", json!({"name": "N"}), INVALID),
-        ("POST", "/registered-models/alias", json!({"name": "N", "alias": "v1", "version": "1"}), INVALID),
-        ("POST", "/registered-models/alias", json!({"name": "N", "alias": "a", "version": "7"}), MISSING),
+        (
+            "POST",
+            "/registered-models/alias",
+            json!({"name": "N", "alias": "v1", "version": "1"}),
+            INVALID,
+        ),
+        (
+            "POST",
+            "/registered-models/alias",
+            json!({"name": "N", "alias": "a", "version": "7"}),
+            MISSING,
+        ),
         ("DELETE", "/registered-models/alias", json!({"name": "no", "alias": "a"}), MISSING),
-        ("POST", "/registered-models/get-latest-versions", json!({"name": "N", "stages": ["x"]}), INVALID),
+        (
+            "POST",
+            "/registered-models/get-latest-versions",
+            json!({"name": "N", "stages": ["x"]}),
+            INVALID,
+        ),
         ("POST", "/model-versions/create", json!({"name": "no", "source": root}), MISSING),
         ("POST", "/model-versions/create", json!({"name": "N"}), INVALID),
         ("POST", "/model-versions/create", json!({"name": "N", "source": "/etc"}), INVALID),
-        ("POST", "/model-versions/create", json!({"name": "N", "source": format!("{root}/%2e%2e")}), INVALID),
-        ("POST", "/model-versions/create", json!({"name": "N", "source": root, "run_id": NOBODY}), INVALID),
+        (
+            "POST",
+            "/model-versions/create",
+            json!({"name": "N", "source": format!("{root}/%2e%2e")}),
+            INVALID,
+        ),
+        (
+            "POST",
+            "/model-versions/create",
+            json!({"name": "N", "source": root, "run_id": NOBODY}),
+            INVALID,
+        ),
         ("PATCH", "/model-versions/update", json!({"name": "N", "version": "x"}), INVALID),
         ("DELETE", "/model-versions/delete", json!({"name": "N", "version": "1"}), INVALID),
-        ("POST", "/model-versions/set-tag", json!({"name": "N", "version": "9", "key": "k"}), MISSING),
+        (
+            "POST",
+            "/model-versions/set-tag",
+            json!({"name": "N", "version": "9", "key": "k"}),
+            MISSING,
+        ),
         ("DELETE", "/model-versions/delete-tag", json!({"name": "N", "key": "k"}), INVALID),
-        ("POST", "/model-versions/transition-stage", json!({"name": "N", "version": "2", "stage": "x"}), INVALID),
+        (
+            "POST",
+            "/model-versions/transition-stage",
+            json!({"name": "N", "version": "2", "stage": "x"}),
+            INVALID,
+        ),
         (
             "POST",
             "/model-versions/transition-stage",
@@ -662,7 +760,8 @@ async fn what_changes_is_in_the_audit_trail_with_who() {
     t.post("/registered-models/rename", json!({"name": "M", "new_name": "N"})).await;
     let registry = Registry::open(&Store::new(t._folder.path())).unwrap();
     let events = registry.audit(&Default::default()).unwrap();
-    let told: Vec<_> = events.iter().rev().map(|event| (event.action.as_str(), event.subject.as_str())).collect();
+    let told: Vec<_> =
+        events.iter().rev().map(|event| (event.action.as_str(), event.subject.as_str())).collect();
     assert_eq!(
         told,
         [

@@ -55,7 +55,9 @@ pub(super) fn write(
     let words = json!(ENGLISH);
     put(
         &format!("{CODE_DIR}/{WORDS_MODULE}.py"),
-        format!("\"\"\"The words that trialbook leaves out as English stop words.\"\"\"\n\nENGLISH = {words}\n"),
+        format!(
+            "\"\"\"The words that trialbook leaves out as English stop words.\"\"\"\n\nENGLISH = {words}\n"
+        ),
     )
 }
 
@@ -65,9 +67,9 @@ fn mlmodel(classifier: &dyn Classifier, run_id: &str, at_ms: i64) -> String {
     // Without a name: so a list, a frame of one column and a series all answer one row for each text.
     let inputs = json!([{"type": "string", "required": true}]);
     let mut outputs = vec![json!({"type": "string", "name": "label", "required": true})];
-    outputs.extend(classifier.classes().iter().map(|class| {
-        json!({"type": "double", "name": format!("probability_{class}"), "required": true})
-    }));
+    outputs.extend(classifier.classes().iter().map(
+        |class| json!({"type": "double", "name": format!("probability_{class}"), "required": true}),
+    ));
     let (inputs, outputs) = (quoted(&inputs), quoted(&Value::from(outputs)));
     format!(
         "artifact_path: model

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a client says of an experiment that it makes.
+/// An experiment that is to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewExperiment {
     /// Unique among experiments.

@@ -12,7 +12,7 @@ type Read<T> = Result<T, Malformed>;
 /// The tag that says what a run read a dataset for, by MLflow's own name.
 pub(super) const CONTEXT_TAG: &str = "mlflow.data.context";
 
-/// What a run read and made.
+/// The datasets and models that a run read, and the models that it made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFlow {
     /// Datasets that it read, in the order they were told.
@@ -28,31 +28,31 @@ pub struct RunFlow {
 pub struct RunDataset {
     /// Its name.
     pub name: String,
-    /// What its content is known by.
+    /// The digest by which its content is known.
     pub digest: String,
-    /// What the run used it for, such as `mlflow.data.context` = `training`.
+    /// The use that the run made of it, such as `mlflow.data.context` = `training`.
     pub tags: BTreeMap<String, String>,
 }
 
-/// What is kept of a dataset for every run of an experiment that read it.
+/// The record of a dataset for every run of an experiment that read it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetRecord {
     /// Its name.
     pub name: String,
-    /// What its content is known by.
+    /// The digest by which its content is known.
     pub digest: String,
-    /// What kind of place it came from, such as `http`.
+    /// The kind of place it came from, such as `http`.
     pub source_type: String,
     /// The place, in JSON.
     pub source: String,
     /// Its columns, in JSON.
     pub schema: Option<String>,
-    /// What was counted of it, in JSON.
+    /// Counts of it, in JSON.
     pub profile: Option<String>,
 }
 
 impl RunFlow {
-    /// Whether nothing was told.
+    /// True if nothing was told.
     pub fn is_empty(&self) -> bool {
         self.datasets.is_empty() && self.model_inputs.is_empty() && self.model_outputs.is_empty()
     }

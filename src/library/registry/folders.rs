@@ -19,10 +19,10 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// What URIs of artifacts that this store keeps begin with.
+/// The beginning of the URIs of artifacts that this store keeps.
 pub const ARTIFACT_SCHEME: &str = "mlflow-artifacts:/";
 
-/// Whose artifacts.
+/// The run or logged model that artifacts belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArtifactOwner {
     /// A run's, by its id.
@@ -40,7 +40,7 @@ pub struct Entry {
     pub size_bytes: Option<u64>,
 }
 
-/// What lies at a path.
+/// The thing that lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folder {
     /// A folder with what is directly in it, by name; empty where nothing lies.
@@ -50,7 +50,7 @@ pub enum Folder {
 }
 
 impl Folder {
-    /// What lies at `path` (empty for the whole folder) among `files`.
+    /// The thing that lies at `path` (empty for the whole folder) among `files`.
     pub fn of(files: &[Artifact], path: &str) -> Self {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
         let mut entries: BTreeMap<String, Option<u64>> = BTreeMap::new();

@@ -80,7 +80,7 @@ impl Registry {
         })
     }
 
-    /// What is kept of the datasets of runs, in the order of each run's `flow`.
+    /// The records of the datasets of runs, in the order of each run's `flow`.
     ///
     /// # Errors
     /// When the registry cannot be read.
@@ -107,7 +107,7 @@ impl Registry {
         })
     }
 
-    /// Which datasets the runs of experiments have read: experiment id, name, digest and context of
+    /// The datasets that the runs of experiments have read: experiment id, name, digest and context of
     /// each, without repetition.
     ///
     /// # Errors

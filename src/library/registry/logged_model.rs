@@ -9,10 +9,10 @@ use super::{
 };
 use crate::error::Error;
 
-/// What ids of logged models begin with.
+/// The beginning of the ids of logged models.
 pub(super) const ID_PREFIX: &str = "m-";
 
-/// How far a logged model is, with MLflow's names.
+/// The status of a logged model, with MLflow's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelStatus {
     /// Nothing was said.
@@ -94,7 +94,7 @@ pub struct LoggedModel {
     pub created_ms: i64,
     /// Milliseconds since the Unix epoch.
     pub updated_ms: i64,
-    /// How far it is.
+    /// Its status.
     pub status: ModelStatus,
     /// Such as `Classifier`.
     pub model_type: Option<String>,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a logged model is made with.
+/// A logged model that is to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewLoggedModel {
     /// From [`Experiment::experiment_id`](super::Experiment::experiment_id).
@@ -64,6 +64,9 @@ impl Registry {
                 metrics: Vec::new(),
             };
             put(txn, &model)?;
+            let details = json!({"logged_model": model.name, "run_id": model.source_run_id});
+            let event = self.event(AuditAction::Create, &model.model_id, now_ms, details);
+            audit::append(txn, &event)?;
             Ok(model)
         })
     }

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-/// Which part of an answer is wanted.
+/// The part of an answer that is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// At most so many.
     pub limit: usize,
-    /// What the last item of the page before is known by; none for the first page.
+    /// The name of the last item of the page before; none for the first page.
     pub after: Option<String>,
-    /// How many items came before, for when that one is gone.
+    /// The number of items before it, for when that one is gone.
     pub skip: usize,
 }
 
@@ -23,7 +23,7 @@ pub struct Listing<T> {
 }
 
 impl Page {
-    /// Which of `n_items` are on this page, and the page after it. `name` says what the item at a
+    /// The places of this page's items among `n_items`, and the page after it. `name` says what the item at a
     /// place is known by.
     pub(super) fn range(
         &self,

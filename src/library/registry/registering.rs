@@ -25,14 +25,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// Longest description, in characters: MLflow's limit.
 const MAX_DESCRIPTION_CHARS: usize = 5_000;
 
-/// What a dataset is read for that a model is measured on.
+/// The contexts of datasets that a model is measured on.
 const TEST_CONTEXTS: [&str; 5] = ["test", "testing", "eval", "evaluation", "validation"];
 
 /// The metric that the gate judges by, and what clients call it.
 const F1: &str = "f1";
 const F1_NAMES: [&str; 3] = ["f1_score", "test_f1", "test_f1_score"];
 
-/// What a client registers a version with.
+/// A version that a client registers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Registering {
     /// The registered model, which must be there.
@@ -43,11 +43,11 @@ pub struct Registering {
     pub files: Vec<Artifact>,
     /// Metrics, of a copy; those of the run are taken from there.
     pub metrics: BTreeMap<String, f64>,
-    /// Where it came from, of a copy.
+    /// The lineage, of a copy.
     pub lineage: Lineage,
     /// Free key-value pairs.
     pub tags: BTreeMap<String, String>,
-    /// What is said of it.
+    /// The words of whoever registers it.
     pub registration: Registration,
 }
 
@@ -182,7 +182,7 @@ impl Registry {
 }
 
 impl ModelVersion {
-    /// Whether a client of MLflow's made it: this program knows neither what it learnt nor how to ask
+    /// True if a client of MLflow's made it: this program knows neither what it learnt nor how to ask
     /// it.
     pub fn is_from_outside(&self) -> bool {
         self.registration.is_some() && self.lineage.code_version.is_empty()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{Malformed, Reader, Writer};
 
-/// What a version was registered with besides its files.
+/// The words with which a version was registered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// The URI of the folder that the model's files came from.
@@ -12,13 +12,13 @@ pub struct Registration {
     /// The logged model that it is, `m-` and 32 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
-    /// Where people can look at the run, elsewhere.
+    /// A page about the run, elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_link: Option<String>,
-    /// What it is, in its users' words.
+    /// A description in its users' words.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Who registered it.
+    /// The user who registered it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// When its description or stage last changed: milliseconds since the Unix epoch.

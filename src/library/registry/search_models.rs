@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// What is searched for, and in which order.
+/// A search and the order of its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
     /// In MLflow's filter language.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What `store verify` found.
+/// The findings of `store verify`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// Artifacts whose bytes are right.
@@ -13,14 +13,14 @@ pub struct Verification {
     pub missing: Vec<String>,
     /// Names in `artifacts/` that nothing refers to, or not yet: `store gc` removes them safely.
     pub orphaned: Vec<String>,
-    /// Whether the database file itself passes its check: structure, page checksums, every record.
+    /// True if the database file itself passes its check: structure, page checksums, every record.
     pub database_valid: bool,
-    /// What is wrong with the records, a sentence each.
+    /// The faults of the records, a sentence each.
     pub problems: Vec<String>,
 }
 
 impl Verification {
-    /// Whether everything that is named is there and is what was written. Orphans do no harm.
+    /// True if everything that is named is there and is what was written. Orphans do no harm.
     pub fn is_valid(&self) -> bool {
         self.database_valid
             && self.corrupt.is_empty()
@@ -29,7 +29,7 @@ impl Verification {
     }
 }
 
-/// What `store gc` removed, or would remove.
+/// The things that `store gc` removed, or would remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Collection {
     /// Runs that had been deleted.
@@ -40,7 +40,7 @@ pub struct Collection {
     pub n_bytes: u64,
 }
 
-/// What a backup holds.
+/// The content of a backup, in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BackupSummary {
     /// Runs.

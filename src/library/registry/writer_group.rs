@@ -5,7 +5,11 @@
 //! The last writer to have worked commits. Whoever comes while a commit is under way waits for it,
 //! and all of those make the next group. A piece of work that fails is undone alone.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{
+    error::Error as StdError,
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 use super::{fault::Fault, transaction::WriteTxn};
 use crate::error::{Error, Result};
@@ -36,7 +40,7 @@ struct Open<K> {
     _kept: K,
 }
 
-/// How a transaction ended, for its members: the error that undid it, if one did.
+/// The end of a transaction, for its members: the error that undid it, if one did.
 type Ended = OnceLock<Option<Error>>;
 
 impl<K> Default for WriterGroup<K> {
@@ -186,7 +190,16 @@ impl<K> State<K> {
 
 /// The same error for another member of the transaction.
 fn again(error: &Error) -> Error {
-    let same = Error::new(error.kind(), error.to_string());
+    let mut same = Error::new(error.kind(), error.to_string());
+    let mut cause = StdError::source(error);
+    while let Some(found) = cause {
+        // The system's reason is what callers act on, such as a full disk.
+        if let Some(io) = found.downcast_ref::<io::Error>() {
+            same = same.with_source(io::Error::new(io.kind(), io.to_string()));
+            break;
+        }
+        cause = found.source();
+    }
     match error.hint() {
         Some(hint) => same.with_hint(hint.clone()),
         None => same,

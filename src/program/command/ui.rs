@@ -12,7 +12,7 @@ use trialbook::{
 use super::{Interim, Session, serve::protection};
 use crate::serve::{self, ServeConfig};
 
-/// What opens a page in the user's browser, by system.
+/// Programs that open a page in the user's browser, by system.
 const OPENERS: [&str; 2] = ["xdg-open", "open"];
 
 /// `ui --port 5000`

@@ -37,7 +37,7 @@ impl<'a> From<&'a str> for Found<'a> {
     }
 }
 
-/// What filters call a dataset's fields.
+/// A dataset's fields, as filters call them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum DatasetField {
     Name,
@@ -105,7 +105,7 @@ pub(in super::super) struct RunSubject<'a> {
     /// Spells the run's id in hexadecimal digits.
     pub(in super::super) key: &'a [u8],
     pub(in super::super) view: &'a RunView<'a>,
-    /// Where the run's artifacts lie, by its experiment and its id.
+    /// The URI of the run's artifacts, by its experiment and its id.
     pub(in super::super) artifact_uri: &'a dyn Fn(u64, &str) -> String,
 }
 

@@ -16,7 +16,7 @@ impl AllowedHosts {
         Self(names.iter().map(|name| name.trim().to_ascii_lowercase()).collect())
     }
 
-    /// Whether a request with these headers may be answered.
+    /// Refuses a request with these headers that may not be answered.
     ///
     /// # Errors
     /// The sentence that says why not.

@@ -30,7 +30,7 @@ fn path_of(fields: &Fields) -> Result<&str, Refusal> {
     Ok(path.trim_end_matches('/'))
 }
 
-/// What a folder holds; of a file nothing, as in MLflow.
+/// The content of a folder; of a file nothing, as in MLflow.
 pub(super) fn listed(root_uri: &str, folder: &Folder) -> Value {
     let mut answer = json!({ "root_uri": root_uri });
     if let Folder::Entries(entries) = folder

@@ -5,7 +5,7 @@ use trialbook::registry::Registry;
 
 use super::{fields::Fields, wire::Refusal};
 
-/// What an endpoint answers.
+/// The answer of an endpoint.
 pub(super) type Answer = Result<Value, Refusal>;
 
 /// A question to an endpoint.
@@ -13,8 +13,8 @@ pub(super) struct Call {
     /// Acts as whoever asks.
     pub(super) registry: Registry,
     pub(super) fields: Fields,
-    /// What stands in the path in place of names in braces, in their order.
+    /// The parts of the path that stand in place of names in braces, in their order.
     pub(super) path: Vec<String>,
-    /// How long the body was.
+    /// Length of the body.
     pub(super) n_body_bytes: usize,
 }

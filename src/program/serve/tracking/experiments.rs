@@ -11,7 +11,7 @@ use super::{
     wire::{Code, Refusal},
 };
 
-/// What MLflow calls experiment 0, which here is named after sentiment.
+/// MLflow's name of experiment 0, which here is named after sentiment.
 const DEFAULT_NAME: &str = "Default";
 const DEFAULT_ID: &str = "0";
 
@@ -144,7 +144,7 @@ pub(super) fn query(fields: &Fields) -> Result<Query, Refusal> {
     })
 }
 
-/// Which lifecycle a search wants in its field `name`.
+/// The lifecycle that a search wants in its field `name`.
 pub(super) fn lifecycle(fields: &Fields, name: &str) -> Result<Lifecycle, Refusal> {
     match fields.filled(name)? {
         None | Some("ACTIVE_ONLY") => Ok(Lifecycle::Live),
@@ -157,7 +157,7 @@ pub(super) fn lifecycle(fields: &Fields, name: &str) -> Result<Lifecycle, Refusa
     }
 }
 
-/// What a search answers.
+/// The answer of a search.
 pub(super) fn listing(name: &str, items: Vec<Value>, next: Option<String>) -> Value {
     let mut answer = json!({});
     if !items.is_empty() {

@@ -190,7 +190,7 @@ impl Fields {
         Ok(map)
     }
 
-    /// How many items are wanted: `default` where nothing is said.
+    /// The number of items that are wanted: `default` where nothing is said.
     pub(super) fn max_results(
         &self,
         default: Option<usize>,

@@ -27,5 +27,5 @@ mod wire;
 pub(super) use routes::{access, is_tracking, router};
 pub(super) use wire::body_of;
 
-/// Whose protocol this speaks.
+/// The version of MLflow whose protocol this is.
 pub(super) const MLFLOW_VERSION: &str = "3.17.2";

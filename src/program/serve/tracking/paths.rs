@@ -11,7 +11,7 @@ pub(super) fn version_uri(version: &ModelVersion) -> String {
     format!("{ARTIFACT_SCHEME}{REGISTERED}/{}/{}", version.model, version.version)
 }
 
-/// Whether a path leads out of where it begins, however often its percent signs are encoded.
+/// True if a path leads out of where it begins, however often its percent signs are encoded.
 pub(super) fn climbs(path: &str) -> bool {
     let mut path = path.to_owned();
     loop {

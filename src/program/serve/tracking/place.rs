@@ -11,7 +11,7 @@ use super::{
 
 const ARTIFACTS: &str = "artifacts";
 
-/// Where a path leads.
+/// The place that a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// Below the artifacts of a run or a logged model.
@@ -27,7 +27,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// Where `path` leads, whose percent signs are decoded.
+    /// The place that `path` leads to; its percent signs are decoded.
     ///
     /// # Errors
     /// For one that leaves its root, and one that is no run's, model's or version's.

@@ -23,7 +23,7 @@ use super::{
     wire::{Code, Refusal, answer},
 };
 
-/// What is read of a file at a time.
+/// Bytes that are read of a file at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// Answers a question for the artifact at `path`.
@@ -42,7 +42,7 @@ pub(super) async fn serve(
     }
 }
 
-/// What lies directly in the folder `path`, by names relative to it; of a file nothing, as in MLflow.
+/// The things directly in the folder `path`, by names relative to it; of a file nothing, as in MLflow.
 pub(super) fn list(registry: &Registry, path: &str) -> Result<Response, Refusal> {
     let place = Place::of(registry, path)?;
     let Folder::Entries(entries) = place.folder(registry)? else { return Ok(answer(&json!({}))) };

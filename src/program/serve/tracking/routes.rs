@@ -30,7 +30,7 @@ use super::{
     wire::{Code, Refusal, answer},
 };
 
-/// Where MLflow's clients and its pages look for an endpoint.
+/// The places where MLflow's clients and its pages look for an endpoint.
 const PREFIXES: [&str; 4] =
     ["/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/2.0/mlflow", "/ajax-api/3.0/mlflow"];
 const PROXIES: [&str; 2] = ["/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts"];
@@ -80,7 +80,7 @@ fn filter(method: &Method) -> MethodFilter {
     }
 }
 
-/// Whether the path that the router writes so is one of these.
+/// True if the path that the router writes so is one of these.
 pub(in crate::serve) fn is_tracking(path: &str) -> bool {
     let is_below = |prefix: &&str| {
         path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -89,7 +89,7 @@ pub(in crate::serve) fn is_tracking(path: &str) -> bool {
         || PREFIXES.iter().chain(&PROXIES).any(is_below)
 }
 
-/// What a request to one of these paths asks of who asks it; none for other paths.
+/// The right that a request to one of these paths needs; none for other paths.
 pub(in crate::serve) fn access(method: &Method, path: Option<&str>) -> Option<Access> {
     let path = path.filter(|path| is_tracking(path))?;
     if path == VERSION {
@@ -270,7 +270,7 @@ fn version() -> Response {
     (StatusCode::OK, [(header::CONTENT_TYPE, text)], MLFLOW_VERSION).into_response()
 }
 
-/// What clients ask before they choose how to upload and download.
+/// The answer that clients ask for before they choose how to upload and download.
 fn server_info() -> Response {
     answer(&json!({
         "store_type": "SqlStore",

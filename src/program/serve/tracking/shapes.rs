@@ -48,7 +48,7 @@ pub(super) fn experiment(experiment: &Experiment) -> Value {
     })
 }
 
-/// Where the experiments keep their artifacts that do not leave it to the store.
+/// The places of artifacts of those experiments that do not leave it to the store.
 pub(super) struct Locations(BTreeMap<String, String>);
 
 impl Locations {

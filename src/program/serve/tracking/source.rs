@@ -12,7 +12,7 @@ use super::{
     wire::Refusal,
 };
 
-/// Where a version's files come from.
+/// The origin of a version's files.
 #[derive(Debug, Default)]
 pub(super) struct Source {
     /// Those that this store has, by their names inside the folder.
@@ -28,7 +28,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// What `uri` means to a client that says `run_id` of it.
+    /// The meaning of `uri` to a client that says `run_id` of it.
     ///
     /// # Errors
     /// For a path that leaves its root, a local path, and what is not there.

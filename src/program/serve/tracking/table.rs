@@ -26,7 +26,7 @@ const fn write(method: Method, path: &'static str, answer: fn(&mut Call) -> Answ
     Endpoint { method, path, scope: Scope::Write, answer }
 }
 
-/// What changes which version serves, or removes one.
+/// An endpoint that changes which version serves, or removes one.
 const fn admin(method: Method, path: &'static str, answer: fn(&mut Call) -> Answer) -> Endpoint {
     Endpoint { method, path, scope: Scope::Admin, answer }
 }

@@ -115,7 +115,7 @@ pub(super) fn search(call: &mut Call) -> Answer {
     Ok(listing("model_versions", versions, token::of(found.next)))
 }
 
-/// Where the version's files are: those that this store has do not change with their source.
+/// The URI of the version's files: those that this store has do not change with their source.
 pub(super) fn get_download_uri(call: &mut Call) -> Answer {
     let version = asked(call)?;
     let source = version.registration.as_ref().map(|said| said.source.clone());

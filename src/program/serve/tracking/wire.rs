@@ -72,7 +72,7 @@ impl Code {
     }
 }
 
-/// Why a request was not answered as asked.
+/// The reason for not answering a request as asked.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Refusal {
     pub(super) code: Code,
@@ -147,7 +147,7 @@ impl From<&Error> for Refusal {
     }
 }
 
-/// Whether the disk is full.
+/// True if the disk is full.
 fn is_full(error: &Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(found) = cause {
