@@ -37,6 +37,7 @@ fn worker() {
         #[cfg(unix)]
         ["older", store] => super::older::write_until_refused(Path::new(store)),
         ["fixture", file] => super::formats::write_fixture(Path::new(file)),
+        ["tracked", file] => super::tracked::write_fixture(Path::new(file)),
         _ => panic!("no such job: {job}"),
     }
 }

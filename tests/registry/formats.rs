@@ -13,7 +13,7 @@ use trialbook::{
 use super::{Fixture, judge, metrics, new_run, new_version, tags};
 
 /// Writes the fixture of the present schema. To make one for a new schema, and keep the old ones:
-/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v4.tar' cargo test --test integration registry::child::worker`
+/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v5.tar' cargo test --test integration registry::child::worker`
 pub(crate) fn write_fixture(file: &Path) {
     let f = Fixture::new();
     let registry = &f.registry;
@@ -77,6 +77,13 @@ fn a_store_of_schema_3_is_read_whole() {
     let registry = restored("registry_v3.tar");
     check_keys_and_trail(&registry, Written::Before);
     check(&registry, Written::Before);
+}
+
+#[test]
+fn a_store_of_schema_4_is_read_whole() {
+    let registry = restored("registry_v4.tar");
+    check_keys_and_trail(&registry, Written::Now);
+    check(&registry, Written::Now);
 }
 
 /// The store in a fixture.
@@ -145,6 +152,8 @@ fn check_keys_and_trail(registry: &Registry, written: Written) {
             ("archive", "M/1"),
             ("promote", "M/2"),
             ("set_alias", "M@champion"),
+            ("update", "M"),
+            ("update", "M/1"),
         ],
     };
     let (first, later) = told.split_at(promotions.len());

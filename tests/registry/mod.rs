@@ -14,6 +14,7 @@ mod processes;
 mod refusals;
 #[cfg(unix)]
 mod succession;
+mod tracked;
 mod tracking;
 mod upkeep;
 

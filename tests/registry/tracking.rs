@@ -4,7 +4,7 @@ use std::{fs, thread};
 
 use trialbook::{
     ErrorKind,
-    registry::{DEFAULT_EXPERIMENT, Registry, RunQuery, RunStatus, RunUpdate},
+    registry::{DEFAULT_EXPERIMENT, Lifecycle, Registry, RunQuery, RunStatus, RunUpdate},
 };
 
 use super::{Fixture, metrics, new_run, params, tags};
@@ -138,7 +138,7 @@ fn deleted_runs_are_invisible_and_can_be_restored() {
     f.run("kept");
     f.registry.delete_run("gone").unwrap();
     assert_eq!(f.search("", &[]), ["kept"]);
-    let deleted = RunQuery { deleted: true, ..RunQuery::default() };
+    let deleted = RunQuery { lifecycle: Lifecycle::Deleted, ..RunQuery::default() };
     assert_eq!(f.registry.search_runs(&deleted).unwrap()[0].name, "gone");
     assert!(f.registry.run(&run.run_id).unwrap().deleted);
     assert_eq!(f.registry.run("gone").err().unwrap().kind(), ErrorKind::NotFound);

@@ -100,6 +100,7 @@ impl Book {
             start_ms: now_ms(),
             tags: self.own_tags(),
             params,
+            user: String::new(),
         })?;
         self.in_run(&run, || {
             let evaluation = test

@@ -60,6 +60,9 @@ mod tests {
                 params: text(params),
                 metrics: metrics.iter().map(|&(key, value)| (key.to_owned(), value)).collect(),
                 tags: text(&[(CODE_VERSION_TAG, "trialbook 1.0.0")]),
+                user: String::new(),
+                measured_at: Vec::new(),
+                flow: crate::registry::RunFlow::default(),
             };
             assert_eq!(measured_on(&run).as_deref(), expected, "{params:?} {metrics:?}");
             assert_eq!(listed_metric(&run, "f1"), f1);

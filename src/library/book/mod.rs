@@ -8,6 +8,7 @@ mod import;
 mod measured;
 mod measurements;
 mod predict_file;
+mod python_flavour;
 mod registering;
 mod request;
 mod resume;

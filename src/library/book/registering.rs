@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Book, CODE_VERSION, measured::CODE_VERSION_TAG, now_ms};
+use super::{Book, CODE_VERSION, measured::CODE_VERSION_TAG, now_ms, python_flavour};
 use crate::{
     actor,
     error::{Error, Result},
@@ -48,6 +48,7 @@ impl Book {
         let folder = tempfile::tempdir()
             .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
         classifier.save(folder.path())?;
+        python_flavour::write(folder.path(), classifier, &run.run_id, now_ms())?;
         self.registry()?.log_artifacts(&run.run_id, folder.path(), MODEL_DIR)
     }
 

@@ -36,7 +36,7 @@ impl Book {
             RunStatus::Finished => {
                 return Err(conflict("is finished", "train again for another version"));
             }
-            RunStatus::Running => {
+            RunStatus::Running | RunStatus::Scheduled => {
                 return Err(conflict("is still running", "stop its process first"));
             }
             RunStatus::Failed | RunStatus::Killed => {}

@@ -191,6 +191,7 @@ impl Book {
             start_ms: now_ms(),
             tags,
             params,
+            user: String::new(),
         })
     }
 

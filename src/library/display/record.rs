@@ -326,6 +326,9 @@ mod tests {
             params: BTreeMap::from([("model".to_owned(), "tfidf".to_owned())]),
             metrics: BTreeMap::from([("f1".to_owned(), 0.91)]),
             tags: BTreeMap::new(),
+            user: String::new(),
+            measured_at: Vec::new(),
+            flow: crate::registry::RunFlow::default(),
         }
     }
 

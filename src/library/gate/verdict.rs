@@ -169,6 +169,7 @@ pub(super) mod tests {
             tags: BTreeMap::new(),
             verdict: None,
             history: Vec::new(),
+            registration: None,
         }
     }
 

@@ -38,6 +38,13 @@ pub(super) struct Stored {
     pub(super) size_bytes: u64,
 }
 
+/// A file that arrived whole and has no lasting name yet.
+pub(super) struct Received {
+    file: NamedTempFile,
+    /// Whether its content was in the store before.
+    is_there: bool,
+}
+
 impl ArtifactFiles {
     pub(super) fn new(dir: PathBuf) -> Self {
         Self { dir }
@@ -72,6 +79,24 @@ impl ArtifactFiles {
             self.settle(&stored.sha256)?;
         }
         Ok(stored)
+    }
+
+    /// Makes the content of a file durable that arrived from elsewhere, unless it is there already.
+    pub(super) fn receive(&self, file: NamedTempFile, stored: &Stored) -> Result<Received> {
+        if self.prove(&stored.sha256, stored.size_bytes).is_ok() {
+            return Ok(Received { file, is_there: true });
+        }
+        file.as_file().sync_all().map_err(|e| Error::io("write an artifact", file.path(), e))?;
+        Ok(Received { file, is_there: false })
+    }
+
+    /// Gives what was received its lasting name, durably, unless it has it.
+    pub(super) fn place(&self, received: Received, stored: &Stored) -> Result<()> {
+        let Received { file, is_there } = received;
+        if is_there && self.contains(&stored.sha256, stored.size_bytes) {
+            return self.settle(&stored.sha256);
+        }
+        self.keep(file, stored)
     }
 
     /// Makes the name of a file durable that another process may have given it a moment ago.

@@ -49,11 +49,19 @@ pub enum AuditAction {
     SetAlias,
     /// An alias was removed.
     DeleteAlias,
+    /// An experiment, a run or a registered model was made by a client.
+    Create,
+    /// A version was registered by a client.
+    Register,
+    /// An experiment or a registered model got another name.
+    Rename,
+    /// A description, a tag or an alias of an experiment, a model or a version was changed.
+    Update,
 }
 
 impl AuditAction {
     /// Every action. Its place here, from 0, is its code in the database: new ones come last.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Promote,
         Self::Force,
         Self::Archive,
@@ -67,6 +75,10 @@ impl AuditAction {
         Self::RevokeKey,
         Self::SetAlias,
         Self::DeleteAlias,
+        Self::Create,
+        Self::Register,
+        Self::Rename,
+        Self::Update,
     ];
 
     /// Its name, such as `add_key`.
@@ -85,6 +97,10 @@ impl AuditAction {
             Self::RevokeKey => "revoke_key",
             Self::SetAlias => "set_alias",
             Self::DeleteAlias => "delete_alias",
+            Self::Create => "create",
+            Self::Register => "register",
+            Self::Rename => "rename",
+            Self::Update => "update",
         }
     }
 }

@@ -20,9 +20,9 @@ use super::{
     artifact_files::Hashed,
     codec::Writer,
     fault::Fault,
-    record::BackupSummary,
     tables,
     transaction::{ReadTxn, Rows},
+    upkeep::BackupSummary,
     verify::{Named, named_artifacts},
 };
 use crate::{

@@ -23,6 +23,7 @@ use super::{
     private_copy::PrivateCopy,
     schema, succession,
     transaction::{ReadTxn, WriteTxn},
+    writer_group::WriterGroup,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -36,6 +37,8 @@ pub(super) struct Database {
     /// Empty after a failed write: redb refuses to go on with a handle that met an I/O error, so
     /// the next call opens a fresh one. So it does when another file lies at the path.
     handle: Mutex<Option<Arc<Handle>>>,
+    /// The writers of this process.
+    group: WriterGroup<Arc<Handle>>,
 }
 
 struct Handle {
@@ -122,8 +125,11 @@ impl Database {
             return Ok(database);
         }
         let handle = connect(&path)?;
-        let database =
-            Arc::new(Self { path: path.clone(), handle: Mutex::new(Some(Arc::new(handle))) });
+        let database = Arc::new(Self {
+            path: path.clone(),
+            handle: Mutex::new(Some(Arc::new(handle))),
+            group: WriterGroup::default(),
+        });
         open.retain(|_, database| database.strong_count() > 0);
         open.insert(path, Arc::downgrade(&database));
         Ok(database)
@@ -143,26 +149,19 @@ impl Database {
     }
 
     /// Runs `work` as the only writer among all processes; everything it did is durable when this
-    /// returns, or undone if it failed.
+    /// returns, or undone if it failed. Threads that write at the same time share one transaction, and
+    /// so its syncs.
     pub(super) fn write<T>(&self, work: impl FnOnce(&WriteTxn) -> Result<T, Fault>) -> Result<T> {
         if self.is_read_only()? {
             return Err(read_only(&self.path));
         }
-        self.guarded(|| {
-            let (_handle, txn) = self.begin(Handle::begin_write)?;
-            let txn = WriteTxn(txn);
-            match work(&txn) {
-                Ok(outcome) => {
-                    txn.0.commit()?;
-                    Ok(outcome)
-                }
-                Err(fault) => {
-                    // A failed abort cannot make a difference: nothing was committed.
-                    let _ = txn.0.abort();
-                    Err(fault)
-                }
-            }
-        })
+        let begin = || {
+            self.guarded(|| {
+                let (handle, txn) = self.begin(Handle::begin_write)?;
+                Ok((WriteTxn::shared(txn), handle))
+            })
+        };
+        self.group.write(begin, work, |ended| self.guarded(ended))
     }
 
     /// Begins a transaction, on a fresh handle if the present one is spent.
@@ -248,17 +247,29 @@ fn connect(path: &Path) -> Result<Handle> {
         return Ok(Handle { access: Some(Access::Copy(Box::new(copy))), identity: None });
     }
     let handle = open_handle(path)?;
-    let brought_up = || -> Result<(), Fault> {
+    let bring_up = || -> Result<Handle, Fault> {
         let found = schema::check(&ReadTxn(handle.begin_read()?))?;
-        if found < schema::NEWEST && matches!(handle.access(), Access::Writable(_)) {
-            let txn = WriteTxn(handle.begin_write()?);
-            schema::migrate(&txn)?;
-            txn.0.commit()?;
+        if found == schema::NEWEST {
+            return Ok(handle);
         }
-        Ok(())
+        match handle.access() {
+            Access::Writable(_) => {
+                let txn = WriteTxn::new(handle.begin_write()?);
+                schema::migrate(&txn)?;
+                txn.inner.commit()?;
+            }
+            Access::Copy(copy) => copy.migrate()?,
+            // Whoever reads relies on every table of the present schema.
+            Access::ReadOnly(_) => {
+                let copy = copy_to_read(path)?;
+                copy.migrate()?;
+                let identity = handle.identity;
+                return Ok(Handle { access: Some(Access::Copy(Box::new(copy))), identity });
+            }
+        }
+        Ok(handle)
     };
-    guarded(path, brought_up, || ())?;
-    Ok(handle)
+    guarded(path, bring_up, || ())
 }
 
 /// Does the `work` on the database at `path`. What redb refuses, or panics on, is an error that names
@@ -304,14 +315,14 @@ fn open_handle(path: &Path) -> Result<Handle> {
 /// written.
 fn open_to_read(path: &Path) -> Result<Access, Fault> {
     match builder().open_read_only(path) {
-        Err(redb::DatabaseError::RepairAborted) => {
-            let locked =
-                LockedFile::shared(path).map_err(|e| Error::io("read the registry", path, e))?;
-            let copy = PrivateCopy::of(&locked, path, &std::env::temp_dir())?;
-            Ok(Access::Copy(Box::new(copy)))
-        }
+        Err(redb::DatabaseError::RepairAborted) => Ok(Access::Copy(Box::new(copy_to_read(path)?))),
         opened => Ok(Access::ReadOnly(opened?)),
     }
+}
+
+fn copy_to_read(path: &Path) -> Result<PrivateCopy, Fault> {
+    let locked = LockedFile::shared(path).map_err(|e| Error::io("read the registry", path, e))?;
+    PrivateCopy::of(&locked, path, &std::env::temp_dir())
 }
 
 fn unreadable(path: &Path, panic: Box<dyn Any + Send>) -> Error {
@@ -399,9 +410,9 @@ mod tests {
 
         let access = builder().open(&path).ok().map(Access::Writable);
         let writer = Handle { access, identity: file_identity(&path) };
-        let txn = WriteTxn(writer.begin_write().unwrap());
+        let txn = WriteTxn::new(writer.begin_write().unwrap());
         assert!(txn.set_counter(NEXT_EXPERIMENT, 6).is_ok());
-        txn.0.commit().unwrap();
+        txn.inner.commit().unwrap();
         assert_eq!((next(&writer), next(&handle)), (6, 5));
         assert!(!handle.is_current(file_identity(&path)), "the next call makes another copy");
     }

@@ -82,13 +82,17 @@ impl Registry {
         let now_ms = clock::now_ms();
         self.write_models(|txn| {
             let mut stored = existing_model(txn, model)?;
-            if let Some(number) = version {
+            let subject = if let Some(number) = version {
                 let mut version = existing(txn, model, number)?;
                 set_or_remove(&mut version.tags, key, value.map(str::to_owned));
                 txn.put(VERSIONS, &version_key(model, number), &version)?;
+                version.reference().to_string()
             } else {
                 set_or_remove(&mut stored.tags, key, value.map(str::to_owned));
-            }
+                model.to_owned()
+            };
+            let details = json!({"tag": key, "value": value});
+            audit::append(txn, &self.event(AuditAction::Update, &subject, now_ms, details))?;
             stored.updated_ms = now_ms;
             txn.put(MODELS, model.as_bytes(), &stored)
         })

@@ -13,6 +13,12 @@ const MAX_PARAM_CHARS: usize = 6_000;
 const MAX_TAG_CHARS: usize = 8_000;
 const MAX_NAME_CHARS: usize = 250;
 const MAX_ALIAS_CHARS: usize = 255;
+const MAX_EXPERIMENT_CHARS: usize = 500;
+const MAX_EXPERIMENT_TAG_CHARS: usize = 20_000;
+const MAX_MODEL_TAG_CHARS: usize = 100_000;
+
+/// The tag under which MLflow's clients find and set a run's name.
+pub(super) const NAME_TAG: &str = "mlflow.runName";
 
 /// Checks the key of a metric, param or tag.
 pub(super) fn check_key(kind: &str, key: &str) -> Result<()> {
@@ -39,7 +45,48 @@ pub(super) fn check_tag(key: &str, value: &str) -> Result<()> {
     check_value("tag", key, value, MAX_TAG_CHARS)
 }
 
-/// Checks the name of a run or an experiment.
+/// Checks a tag of an experiment.
+pub(super) fn check_experiment_tag(key: &str, value: &str) -> Result<()> {
+    check_key("tag", key)?;
+    check_value("tag", key, value, MAX_EXPERIMENT_TAG_CHARS)
+}
+
+/// Checks a tag of a registered model, a version or a logged model.
+pub(super) fn check_model_tag(key: &str, value: &str) -> Result<()> {
+    check_key("tag", key)?;
+    check_value("tag", key, value, MAX_MODEL_TAG_CHARS)
+}
+
+/// Checks the name of an experiment.
+pub(super) fn check_experiment_name(name: &str) -> Result<()> {
+    check_length("experiment name", name, MAX_EXPERIMENT_CHARS)?;
+    check_no_control("experiment name", name)
+}
+
+/// Checks the name of a logged model.
+pub(super) fn check_logged_model_name(name: &str) -> Result<()> {
+    check_name("logged model", name)?;
+    match name.chars().find(|c| "/:.%\"'".contains(*c)) {
+        None => Ok(()),
+        Some(wrong) => {
+            Err(Error::invalid(format!("logged model name {name:?} contains {wrong:?}"))
+                .with_hint("leave out / : . % and quotes"))
+        }
+    }
+}
+
+/// Checks what is kept as it comes, such as a description or a dataset's schema.
+pub(super) fn check_text(what: &str, text: &str, max_chars: usize) -> Result<()> {
+    let n_chars = text.chars().count();
+    if n_chars > max_chars {
+        return Err(Error::invalid(format!(
+            "{what} has {n_chars} characters, at most {max_chars} are allowed"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the name of a run.
 pub(super) fn check_name(kind: &str, name: &str) -> Result<()> {
     check_length(&format!("{kind} name"), name, MAX_NAME_CHARS)?;
     check_no_control(&format!("{kind} name"), name)

@@ -48,9 +48,9 @@ impl PrivateCopy {
 
     /// Brings the copy, not what it was made of, to the present schema.
     pub(super) fn migrate(&self) -> Result<(), Fault> {
-        let txn = WriteTxn(self.database.begin_write()?);
+        let txn = WriteTxn::new(self.database.begin_write()?);
         schema::migrate(&txn)?;
-        Ok(txn.0.commit()?)
+        Ok(txn.inner.commit()?)
     }
 
     /// True if nothing was committed since it was made.

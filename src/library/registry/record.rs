@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{flow::RunFlow, registration::Registration};
 use crate::error::Error;
 
 /// The experiment of runs about sentiment unless another is named; see
@@ -14,6 +15,9 @@ pub const DEFAULT_EXPERIMENT: &str = "sentiment-analysis";
 /// The registered model of sentiment unless another is named; see
 /// [`DefaultNames`](super::DefaultNames).
 pub const DEFAULT_MODEL: &str = "SentimentClassifier";
+
+/// The tag in which trainings of this program have who runs them.
+pub(super) const USER_TAG: &str = "trialbook.user";
 
 /// A named group of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +28,18 @@ pub struct Experiment {
     pub name: String,
     /// Milliseconds since the Unix epoch.
     pub created_ms: i64,
+    /// When it was last renamed, deleted or restored: milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub updated_ms: i64,
+    /// Deleted experiments are kept and can be restored.
+    #[serde(default)]
+    pub deleted: bool,
+    /// A URI under which clients keep the artifacts of its runs; none for this store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_location: Option<String>,
+    /// Free key-value pairs.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// The status of a run.
@@ -38,11 +54,14 @@ pub enum RunStatus {
     Failed,
     /// Stopped by the user.
     Killed,
+    /// Waits for its turn.
+    Scheduled,
 }
 
 impl RunStatus {
     /// Every status.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Failed, Self::Killed];
+    pub const ALL: [Self; 5] =
+        [Self::Running, Self::Finished, Self::Failed, Self::Killed, Self::Scheduled];
 
     /// As MLflow writes it, such as `FINISHED`.
     pub fn as_str(self) -> &'static str {
@@ -51,7 +70,13 @@ impl RunStatus {
             Self::Finished => "FINISHED",
             Self::Failed => "FAILED",
             Self::Killed => "KILLED",
+            Self::Scheduled => "SCHEDULED",
         }
+    }
+
+    /// Whether it says that the run is over.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Finished | Self::Failed | Self::Killed)
     }
 }
 
@@ -82,6 +107,8 @@ pub struct NewRun {
     pub tags: BTreeMap<String, String>,
     /// Hyperparameters, written once.
     pub params: BTreeMap<String, String>,
+    /// Who runs it, if that is known.
+    pub user: String,
 }
 
 /// One execution of training.
@@ -108,6 +135,32 @@ pub struct Run {
     pub metrics: BTreeMap<String, f64>,
     /// Free key-value pairs.
     pub tags: BTreeMap<String, String>,
+    /// Who runs it; empty where nobody said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// When each of the newest metrics was measured, in the order of `metrics`.
+    #[serde(skip)]
+    pub measured_at: Vec<Moment>,
+    /// The datasets and models that it read and the models that it made.
+    #[serde(default, skip_serializing_if = "RunFlow::is_empty")]
+    pub flow: RunFlow,
+}
+
+impl Run {
+    /// Who runs it, by whatever recorded it; empty where nobody said so.
+    pub fn who(&self) -> &str {
+        let told = if self.user.is_empty() { self.tags.get(USER_TAG) } else { None };
+        told.map_or(self.user.as_str(), String::as_str)
+    }
+}
+
+/// When something was measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Epoch or iteration.
+    pub step: i64,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
 }
 
 /// One measured value.
@@ -156,8 +209,30 @@ pub struct RunQuery {
     pub order: Vec<String>,
     /// At most so many.
     pub limit: Option<usize>,
-    /// Deleted runs instead of live ones.
-    pub deleted: bool,
+    /// Live runs, deleted ones, or both.
+    pub lifecycle: Lifecycle,
+}
+
+/// Whether something is looked for among what is live or among what was deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// What was not deleted.
+    #[default]
+    Live,
+    /// What was deleted and can be restored.
+    Deleted,
+    /// Both.
+    Any,
+}
+
+impl Lifecycle {
+    pub(super) fn fits(self, deleted: bool) -> bool {
+        match self {
+            Self::Live => !deleted,
+            Self::Deleted => deleted,
+            Self::Any => true,
+        }
+    }
 }
 
 /// A stored file of a run or a model version.
@@ -231,6 +306,9 @@ pub(super) fn one_of<T: Copy, const N: usize>(
 pub struct RegisteredModel {
     /// Unique.
     pub name: String,
+    /// What it is for, in its users' words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Milliseconds since the Unix epoch.
     pub created_ms: i64,
     /// Milliseconds since the Unix epoch.
@@ -320,6 +398,9 @@ pub struct ModelVersion {
     pub verdict: Option<Value>,
     /// Every change of stage, oldest first.
     pub history: Vec<StageChange>,
+    /// What whoever registered it said of it; none where `train` did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
 }
 
 /// The two versions that a rollback moved.
@@ -328,57 +409,4 @@ pub(crate) struct Rollback {
     pub(crate) from: ModelVersion,
     /// The version that is Production again.
     pub(crate) to: ModelVersion,
-}
-
-/// The findings of `store verify`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Verification {
-    /// Artifacts whose bytes are right.
-    pub n_valid: usize,
-    /// SHA-256 of artifacts whose bytes are not what was written.
-    pub corrupt: Vec<String>,
-    /// SHA-256 of artifacts that are named but not there.
-    pub missing: Vec<String>,
-    /// Names in `artifacts/` that nothing refers to, or not yet: `store gc` removes them safely.
-    pub orphaned: Vec<String>,
-    /// True if the database file itself passes its check: structure, page checksums, every record.
-    pub database_valid: bool,
-    /// The faults of the records, a sentence each.
-    pub problems: Vec<String>,
-}
-
-impl Verification {
-    /// True if everything that is named is there and is what was written. Orphans do no harm.
-    pub fn is_valid(&self) -> bool {
-        self.database_valid
-            && self.corrupt.is_empty()
-            && self.missing.is_empty()
-            && self.problems.is_empty()
-    }
-}
-
-/// The things that `store gc` removed, or would remove.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Collection {
-    /// Runs that had been deleted.
-    pub n_runs: usize,
-    /// Artifacts that nothing refers to any more.
-    pub n_artifacts: usize,
-    /// Their bytes together.
-    pub n_bytes: u64,
-}
-
-/// The content of a backup, in numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct BackupSummary {
-    /// Runs.
-    pub n_runs: usize,
-    /// Model versions.
-    pub n_versions: usize,
-    /// Artifact files.
-    pub n_artifacts: usize,
-    /// Datasets.
-    pub n_datasets: usize,
-    /// Length of the backup file.
-    pub n_bytes: u64,
 }

@@ -22,9 +22,9 @@ use super::{
     codec::{Malformed, Reader},
     database_file::create,
     fault::Fault,
-    record::BackupSummary,
     schema, tables,
     transaction::WriteTxn,
+    upkeep::BackupSummary,
 };
 use crate::{
     error::{Error, ErrorKind, Result},

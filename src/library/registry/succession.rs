@@ -354,9 +354,9 @@ impl Place {
             return Ok(Found::Marker { has_moved });
         }
         let schema = schema::check(&ReadTxn(database.begin_read()?))?;
-        let txn = WriteTxn(database.begin_write()?);
+        let txn = WriteTxn::new(database.begin_write()?);
         schema::migrate(&txn)?;
-        txn.0.commit()?;
+        txn.inner.commit()?;
         database.close()?;
         keep_owner(owner, file.as_file()).map_err(fail)?;
         Ok(Found::Registry { file, schema })

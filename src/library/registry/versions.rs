@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Registry,
@@ -14,8 +14,10 @@ use super::{
     record::{Artifact, ModelVersion, NewVersion, Stage},
     reference::{ModelReference, VersionSelector},
     registered::{all, existing, existing_model, missing, newest_in, unknown_alias},
+    registering::take_from_run,
+    registration::Registration,
     runs,
-    stored::StoredModel,
+    stored::{StoredModel, StoredRun},
     tables::{MODELS, RUNS, VERSIONS, run_key, version_key},
     transaction::Rows,
 };
@@ -32,12 +34,31 @@ impl Registry {
     /// [`ErrorKind::NotFound`] for a run that does not exist, [`ErrorKind::Corrupt`] for a file
     /// that is not in the store, [`ErrorKind::Invalid`] for names that cannot be used or no files.
     pub fn create_version(&self, new: NewVersion) -> Result<ModelVersion> {
-        check_new(&new)?;
-        let run = run_key(&new.run_id)?;
+        self.create_version_with(new, None)
+    }
+
+    /// As [`Registry::create_version`]; with tags and a registration it is a client's, of a model that
+    /// must be there, and an event in the audit trail.
+    pub(super) fn create_version_with(
+        &self,
+        mut new: NewVersion,
+        said: Option<(BTreeMap<String, String>, Registration)>,
+    ) -> Result<ModelVersion> {
+        check_new(&new, said.is_some())?;
+        let run = match new.run_id.as_str() {
+            "" if said.is_some() => None,
+            run_id => Some(run_key(run_id)?),
+        };
         // Proved before the transaction: others need not wait while large files are read.
         new.files.iter().try_for_each(|file| self.artifact_path(file).map(drop))?;
         self.write_models(|txn| {
-            txn.get_raw(RUNS, &run)?.ok_or_else(|| runs::unknown(&new.run_id))?;
+            if let Some(run) = run {
+                let stored = txn.get::<StoredRun>(RUNS, &run)?;
+                let stored = stored.ok_or_else(|| runs::unknown(&new.run_id))?;
+                if said.is_some() && new.lineage.code_version.is_empty() {
+                    take_from_run(&mut new.metrics, &mut new.lineage, &stored);
+                }
+            }
             if let Some(file) =
                 new.files.iter().find(|file| !self.files.contains(&file.sha256, file.size_bytes))
             {
@@ -48,10 +69,15 @@ impl Registry {
             }
             let mut model = match txn.get::<StoredModel>(MODELS, new.model.as_bytes())? {
                 Some(model) => model,
+                None if said.is_some() => existing_model(txn, &new.model)?,
                 None => {
                     names::check_model_name(&new.model).map_err(Fault::Ours)?;
                     new_model(new.created_ms)
                 }
+            };
+            let (tags, registration) = match said {
+                Some((tags, registration)) => (tags, Some(registration)),
+                None => (BTreeMap::new(), None),
             };
             let version = ModelVersion {
                 model: new.model,
@@ -62,14 +88,21 @@ impl Registry {
                 files: new.files,
                 lineage: new.lineage,
                 metrics: new.metrics,
-                tags: BTreeMap::new(),
+                tags,
                 verdict: None,
                 history: Vec::new(),
+                registration,
             };
             model.next_version += 1;
             model.updated_ms = version.created_ms;
             txn.put(MODELS, version.model.as_bytes(), &model)?;
             txn.put(VERSIONS, &version_key(&version.model, version.version), &version)?;
+            if let Some(registration) = &version.registration {
+                let details = json!({"run_id": version.run_id, "source": registration.source});
+                let (subject, at_ms) = (version.reference().to_string(), version.created_ms);
+                let event = self.event(AuditAction::Register, &subject, at_ms, details);
+                audit::append(txn, &event)?;
+            }
             Ok(version)
         })
     }
@@ -200,9 +233,10 @@ impl Registry {
     }
 }
 
-fn check_new(new: &NewVersion) -> Result<()> {
+fn check_new(new: &NewVersion, is_clients: bool) -> Result<()> {
     names::check_known_model_name(&new.model)?;
-    if new.files.is_empty() {
+    // A client's files may lie elsewhere.
+    if new.files.is_empty() && !is_clients {
         return Err(Error::invalid(format!("a version of model {:?} needs files", new.model))
             .with_hint("log the saved model as artifacts of its run first"));
     }

@@ -18,12 +18,14 @@ mod pipeline;
 mod plot;
 mod predict;
 mod prelude;
+mod protection;
 mod runs;
 mod serve;
 mod session;
 mod sql;
 mod store;
 mod train;
+mod ui;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use trialbook::{
@@ -64,6 +66,8 @@ pub enum Command {
     Rollback(gate::Rollback),
     /// Serve Production versions over HTTP
     Serve(Box<serve::Serve>),
+    /// Serve MLflow's tracking API on the store, without a model, and open it in the browser
+    Ui(ui::Ui),
     /// Make, list and revoke the API keys that servers ask for
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -95,7 +99,12 @@ impl Command {
             Self::Predict(predict) => predict.is_long(),
             _ => matches!(
                 self,
-                Self::Train(_) | Self::Serve(_) | Self::Demo(_) | Self::Data(_) | Self::Prelude(_)
+                Self::Train(_)
+                    | Self::Serve(_)
+                    | Self::Ui(_)
+                    | Self::Demo(_)
+                    | Self::Data(_)
+                    | Self::Prelude(_)
             ),
         }
     }
@@ -118,6 +127,7 @@ impl Command {
             Self::Promote(command) => command.run(session),
             Self::Rollback(command) => command.run(session),
             Self::Serve(command) => command.run(session),
+            Self::Ui(command) => command.run(session),
             Self::Keys(command) => command.run(session),
             Self::Monitor(command) => command.run(session),
             Self::Audit(command) => command.run(session),

@@ -10,11 +10,10 @@ use trialbook::{
     registry::{ModelReference, Stage, VersionSelector},
 };
 
-use super::{Interim, Servers, Session};
+use super::{Interim, Servers, Session, protection};
 use crate::serve::{self, ServeConfig, Server, ServerState};
 
 mod batching;
-mod protection;
 
 /// `serve --port 8000`
 #[derive(Debug, Clone, Args)]
@@ -40,6 +39,9 @@ pub struct Serve {
     /// Keep no log of predictions
     #[arg(long, env = "TRIALBOOK_NO_LOG", value_parser = FalseyValueParser::new())]
     no_log: bool,
+    /// Leave MLflow's tracking API out: a replica that only predicts
+    #[arg(long, env = "TRIALBOOK_NO_TRACKING", value_parser = FalseyValueParser::new())]
+    no_tracking: bool,
     /// Serve in the background of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
     background: bool,
@@ -101,6 +103,7 @@ impl Serve {
             limits: self.batching.limits(self.protection.limits()),
             otlp_endpoint: self.otlp_endpoint.clone(),
             security: self.protection.security(),
+            tracking: (!self.no_tracking).then(|| self.protection.allowed_hosts()),
             ..ServeConfig::new(session.book.store().clone())
         };
         let state = config.load()?;

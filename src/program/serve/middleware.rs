@@ -17,6 +17,7 @@ use axum::{
 
 use super::{
     http::{
+        admitted::Admitted,
         cors,
         error::ApiError,
         otlp::Span,
@@ -26,6 +27,7 @@ use super::{
     },
     route::table,
     state::ServerState,
+    tracking,
 };
 
 /// What an answer that is no page may do in a browser: nothing.
@@ -66,9 +68,15 @@ pub(crate) async fn wrap(
         } else if peer.is_some() && !names_one_host(&request) {
             ApiError::invalid_host().into_response()
         } else {
-            let access = table::access(exchange.route.as_ref().map(MatchedPath::as_str));
-            match state.guard().admit(access, request.headers(), peer) {
+            let route = exchange.route.as_ref().map(MatchedPath::as_str);
+            let access = tracking::access(&exchange.method, route);
+            match state.guard().admit(
+                access.unwrap_or_else(|| table::access(route)),
+                request.headers(),
+                peer,
+            ) {
                 Ok(admitted) => {
+                    request.extensions_mut().insert(Admitted(admitted.clone()));
                     exchange.key = admitted;
                     next.run(request).await
                 }
@@ -79,7 +87,11 @@ pub(crate) async fn wrap(
     let error = response.extensions_mut().remove::<ApiError>();
     let error_type = error.as_ref().map(ApiError::error_type);
     if let Some(error) = error {
-        *response.body_mut() = Body::from(error.body(exchange.request_id.as_str()));
+        let body = match exchange.is_tracking() {
+            true => tracking::body_of(&error),
+            false => error.body(exchange.request_id.as_str()),
+        };
+        *response.body_mut() = Body::from(body);
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         // The body took the place of an empty one, whose length axum may have noted.
@@ -112,6 +124,12 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     /// Of a request whose client did not wait for the answer, as nginx has it.
     const CLIENT_LEFT: u16 = 499;
+
+    /// Whether its client speaks MLflow's protocol.
+    fn is_tracking(&self) -> bool {
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        self.state.allowed_hosts().is_some() && route.is_some_and(tracking::is_tracking)
+    }
 
     fn end(&mut self, status: u16, error_type: Option<&str>) {
         self.is_over = true;

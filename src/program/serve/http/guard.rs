@@ -165,6 +165,7 @@ impl Guard {
             Access::Health => self.security.auth_health.then_some(Scope::Predict),
             Access::Metrics => self.security.auth_metrics.then_some(Scope::Admin),
             Access::Page | Access::Predict => Some(Scope::Predict),
+            Access::Tracking(scope) => Some(scope),
         }
     }
 
@@ -181,6 +182,8 @@ impl Keyring {
         let found = self.keys.iter().fold(None, |found, key| {
             if bool::from(key.sha256.ct_eq(&sha256)) { Some(key) } else { found }
         });
+        // Who shows a name beside the key has to show the key's.
+        let found = found.filter(|key| shown.name().is_none_or(|name| name == &*key.name));
         found
             .filter(|key| key.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms))
             .cloned()

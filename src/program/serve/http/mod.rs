@@ -4,12 +4,14 @@
 
 pub(super) mod accept;
 pub(super) mod access;
+pub(super) mod admitted;
 pub(super) mod channel;
 pub mod client;
 pub(super) mod connection;
 pub(super) mod cors;
 pub(super) mod error;
 pub(super) mod guard;
+pub(super) mod hosts;
 pub(super) mod limits;
 pub(super) mod lines;
 mod linger;

@@ -1,11 +1,11 @@
-//! The flags of `serve` that protect a server: keys, rates, other sites, encryption, limits. Each one
+//! The flags of `serve` and `ui` that protect a server: keys, rates, other sites, encryption, limits. Each one
 //! is an environment variable as well.
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::FalseyValueParser};
 
-use crate::serve::{Limits, Origin, RateLimit, Security, TlsFiles};
+use crate::serve::{AllowedHosts, Limits, Origin, RateLimit, Security, TlsFiles};
 
 /// The options that protect a server.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +35,15 @@ pub(super) struct Protection {
         value_delimiter = ','
     )]
     cors_origins: Vec<Origin>,
+    /// Let clients of the tracking API know this server under this name (mlflow.example.org); may be given
+    /// several times, * stands for any characters. This machine's names and private addresses need none
+    #[arg(
+        long = "allowed-hosts",
+        env = "TRIALBOOK_ALLOWED_HOSTS",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    allowed_hosts: Vec<String>,
     /// Encrypt connections with this certificate (PEM, with its chain); read again when it changes
     #[arg(long, env = "TRIALBOOK_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -93,6 +102,11 @@ fn seconds() -> clap::builder::RangedU64ValueParser<u64> {
 }
 
 impl Protection {
+    /// Under which names the tracking API is asked.
+    pub(super) fn allowed_hosts(&self) -> AllowedHosts {
+        AllowedHosts::new(&self.allowed_hosts)
+    }
+
     /// The rules of access.
     pub(super) fn security(&self) -> Security {
         let rate_limit = self.rate_limit.map(|per_second| RateLimit {
