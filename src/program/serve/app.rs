@@ -2,13 +2,13 @@
 
 use axum::{Router, middleware};
 
-use super::{http::error::ApiError, middleware::wrap, route::table, state::ServerState};
+use super::{http::error::ApiError, middleware::wrap, route::table, state::ServerState, ui};
 
 /// The whole service, ready to be served or asked directly in tests.
 pub fn app(state: ServerState) -> Router {
     table::endpoints()
         .iter()
-        .fold(Router::new(), |router, endpoint| {
+        .fold(ui::router(), |router, endpoint| {
             router.route(endpoint.path, (endpoint.handler)(&state))
         })
         .fallback(|| async { ApiError::not_found() })

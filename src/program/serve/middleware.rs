@@ -17,6 +17,7 @@ use axum::{
 
 use super::{
     http::{
+        admitted::Admitted,
         cors,
         error::ApiError,
         otlp::Span,
@@ -26,6 +27,7 @@ use super::{
     },
     route::table,
     state::ServerState,
+    ui,
 };
 
 /// What an answer that is no page may do in a browser: nothing.
@@ -56,6 +58,7 @@ pub(crate) async fn wrap(
         is_over: false,
     };
 
+    let refused = ui::Refused::of(&request);
     let granted = state.guard().cors().granted(request.headers());
     let is_encrypted = state.tls().is_some();
     let is_local_name = is_encrypted && is_local_name(request.headers());
@@ -66,9 +69,16 @@ pub(crate) async fn wrap(
         } else if peer.is_some() && !names_one_host(&request) {
             ApiError::invalid_host().into_response()
         } else {
-            let access = table::access(exchange.route.as_ref().map(MatchedPath::as_str));
-            match state.guard().admit(access, request.headers(), peer) {
+            let route = exchange.route.as_ref().map(MatchedPath::as_str);
+            ui::show_key(&exchange.path, request.headers_mut());
+            let access = ui::access(&exchange.method, route);
+            match state.guard().admit(
+                access.unwrap_or_else(|| table::access(route)),
+                request.headers(),
+                peer,
+            ) {
                 Ok(admitted) => {
+                    request.extensions_mut().insert(Admitted(admitted.clone()));
                     exchange.key = admitted;
                     next.run(request).await
                 }
@@ -78,7 +88,10 @@ pub(crate) async fn wrap(
     drop(in_flight);
     let error = response.extensions_mut().remove::<ApiError>();
     let error_type = error.as_ref().map(ApiError::error_type);
-    if let Some(error) = error {
+    let page = refused.zip(error.as_ref()).and_then(|(refused, error)| ui::refuse(&refused, error));
+    if let Some(page) = page {
+        response = page;
+    } else if let Some(error) = error {
         *response.body_mut() = Body::from(error.body(exchange.request_id.as_str()));
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);

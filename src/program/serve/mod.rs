@@ -3,7 +3,7 @@
 //! of axum.
 //!
 //! Its floors, each of which uses those before it: `http`, then `model`, then `config` and `state`,
-//! then `route`, and on top `middleware`, `app`, `follow` and `server`. Nothing here is part of a circle.
+//! then `route` and `ui`, and on top `middleware`, `app`, `follow` and `server`. Nothing here is part of a circle.
 //!
 //! ```no_run
 //! use trialbook::store::Store;
@@ -25,6 +25,7 @@ mod route;
 mod server;
 mod shutdown;
 mod state;
+mod ui;
 
 pub use app::app;
 pub use config::ServeConfig;

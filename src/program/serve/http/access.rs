@@ -1,6 +1,8 @@
 //! What a path asks of who asks it, where keys are asked for: each endpoint says so of its own path, and
 //! the guard holds requests to it.
 
+use trialbook::registry::Scope;
+
 /// Who may ask an endpoint of a server whose store has API keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -14,4 +16,6 @@ pub(crate) enum Access {
     Health,
     /// Everybody, or admin keys where the server is told so.
     Metrics,
+    /// Keys of this scope.
+    Tracking(Scope),
 }

@@ -318,6 +318,17 @@ impl ApiError {
         ErrorBody { error, error_type, detail, request_id }
     }
 
+    /// Error and detail as one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        match &self.detail {
+            Detail::Sentence(detail) => format!("{}: {detail}", self.error),
+            Detail::Fields(faults) => {
+                let faults: Vec<&str> = faults.iter().map(|fault| fault.msg.as_str()).collect();
+                format!("{}: {}", self.error, faults.join("; "))
+            }
+        }
+    }
+
     /// The kind of error, as clients and metrics read it.
     pub(crate) fn error_type(&self) -> &'static str {
         self.error_type

@@ -164,6 +164,7 @@ impl Guard {
             Access::Health => self.security.auth_health.then_some(Scope::Predict),
             Access::Metrics => self.security.auth_metrics.then_some(Scope::Admin),
             Access::Page | Access::Predict => Some(Scope::Predict),
+            Access::Tracking(scope) => Some(scope),
         }
     }
 

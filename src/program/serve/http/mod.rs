@@ -4,6 +4,7 @@
 
 pub(super) mod accept;
 pub(super) mod access;
+pub(super) mod admitted;
 pub(super) mod channel;
 pub mod client;
 pub(super) mod connection;
