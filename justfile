@@ -51,7 +51,7 @@ test-stock-evcxr:
     cargo install --locked evcxr_jupyter@0.22.0 --root target/bench-evcxr --target-dir target/bench-evcxr/build
     bash tests/jupyter/run.sh --stock target/bench-evcxr/bin/evcxr_jupyter
 
-# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr), `just bench serve` (needs FastAPI and wrk), `just bench nets` and `just bench distilbert --device cuda:0` (need PyTorch)
+# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr), `just bench serve` (needs FastAPI and wrk), `just bench tracking` (needs mlflow), `just bench nets` and `just bench distilbert --device cuda:0` (need PyTorch)
 bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}
 
@@ -71,6 +71,10 @@ test-jupyter *ARGS:
 # what Schemathesis, a browser, load and hostile clients find: `LOAD_SECONDS=20 PROGRAM=target/debug/trialbook just test-server` (needs Chromium)
 test-server *ARGS:
     bash tests/server/run.sh {{ARGS}}
+
+# MLflow's own clients against the tracking API: `PROGRAM=target/debug/trialbook just test-tracking` (needs Python and pip)
+test-tracking *ARGS:
+    bash tests/tracking/run.sh {{ARGS}}
 
 # what libFuzzer makes up to send to the server, for so many seconds (needs a C++ compiler)
 fuzz SECONDS="60":

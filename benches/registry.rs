@@ -11,7 +11,7 @@ use std::{
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use trialbook::{
-    registry::{EndedRun, Metric, NewRun, Registry, RunBatch, RunQuery, RunStatus},
+    registry::{Metric, NewRun, Registry, RunBatch, RunQuery, RunStatus},
     store::Store,
 };
 
@@ -42,13 +42,8 @@ fn batch(value: f64) -> RunBatch {
     RunBatch { metrics: metrics.collect(), ..RunBatch::default() }
 }
 
-fn ended_run(value: f64) -> EndedRun {
-    let batch = batch(value);
-    EndedRun { new: new_run(10, 2), batch, status: RunStatus::Finished, end_ms: START_MS + 50 }
-}
-
 /// A finished run as `search_runs` meets it: five metrics, ten params, two tags.
-fn listed_run(idx: usize) -> EndedRun {
+fn record_listed_run(registry: &Registry, idx: usize) {
     let keys = ["accuracy", "f1", "loss", "precision", "recall"];
     let metrics = keys.into_iter().enumerate().map(|(key_idx, key)| Metric {
         key: key.to_owned(),
@@ -56,10 +51,15 @@ fn listed_run(idx: usize) -> EndedRun {
         step: 0,
         timestamp_ms: START_MS,
     });
-    EndedRun {
-        batch: RunBatch { metrics: metrics.collect(), ..RunBatch::default() },
-        ..ended_run(0.0)
-    }
+    let batch = RunBatch { metrics: metrics.collect(), ..RunBatch::default() };
+    record_run(registry, new_run(10, 2), &batch);
+}
+
+/// A run's life, in three durable commits.
+fn record_run(registry: &Registry, new: NewRun, batch: &RunBatch) {
+    let run = registry.create_run(new).expect("valid").run_id;
+    registry.log(&run, batch).expect("valid");
+    registry.finish_run(&run, RunStatus::Finished, START_MS + 50).expect("valid");
 }
 
 fn recording(c: &mut Criterion) {
@@ -70,18 +70,7 @@ fn recording(c: &mut Criterion) {
     group.bench_function("live: create, log, finish (3 durable commits)", |b| {
         b.iter_batched(
             || (new_run(10, 2), batch(0.9)),
-            |(new, batch)| {
-                let run = registry.create_run(new).expect("valid").run_id;
-                registry.log(&run, &batch).expect("valid");
-                registry.finish_run(&run, RunStatus::Finished, START_MS + 50).expect("valid");
-            },
-            BatchSize::SmallInput,
-        );
-    });
-    group.bench_function("ended: recorded in one durable commit", |b| {
-        b.iter_batched(
-            || vec![ended_run(0.9)],
-            |ended| registry.record_runs(ended).expect("valid"),
+            |(new, batch)| record_run(&registry, new, &batch),
             BatchSize::SmallInput,
         );
     });
@@ -92,7 +81,7 @@ fn listing(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("the system gives a temporary folder");
     let store = Store::new(folder.path());
     let registry = Registry::open(&store).expect("a new store opens");
-    registry.record_runs((0..10_000).map(listed_run).collect()).expect("valid");
+    (0..10_000).for_each(|idx| record_listed_run(&registry, idx));
     let all = RunQuery { order: vec!["metrics.f1 desc".to_owned()], ..RunQuery::default() };
     let best = RunQuery {
         filter: Some("metrics.f1 > 0.5 and params.p1 = '1'".to_owned()),

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The program with a store of its own.
@@ -314,8 +314,8 @@ fn names_follow_the_dataset_and_the_only_model_in_production_is_meant() {
     let trained = book.call(&["train", "tfidf", "--data", "tickets"]);
     assert!(trained.stdout.contains("of experiment tickets"), "{}", trained.stdout);
     assert!(trained.stdout.contains("registered tickets/1"), "{}", trained.stdout);
-    let waiting = book.fails(1, &["predict", "the printer"]);
-    assert!(waiting.contains("\"tickets\" has no Production version"), "{waiting}");
+    let newest = book.json(&["predict", "the printer jams"])["model"].clone();
+    assert_eq!((&newest["version"], &newest["stage"]), (&json!(1), &json!("None")));
     assert_eq!(book.json(&["evaluate", "--data", "tickets"])["model"], "tickets");
     assert_eq!(book.json(&["gate"])["model"], "tickets");
     assert_eq!(book.json(&["promote", "1"])["to"], "Production");
@@ -392,6 +392,15 @@ fn every_command_takes_names_in_the_same_forms() {
     assert_eq!(version(&["models", "alias", name, "best", "2"]), 2);
     assert_eq!(version(&["models", "alias", name, "1", "old"]), 1);
     assert_eq!(version(&["models", "alias", &second, "new"]), 2);
+    assert_eq!(version(&["models", "alias", name, "1", "3"]), 1);
+    assert_eq!(version(&["models", "alias", name, "3", "--delete"]), Value::Null);
+    assert_eq!(book.json(&["models", "show", name, "1"])["aliases"], json!(["old"]));
+    assert_eq!(version(&["models", "show", &format!("models:/{name}@new")]), 2);
+    assert!(book.call(&["models", "show", &second]).stdout.contains("best, new"));
+    assert!(book.call(&["models", "list"]).stdout.contains("best → 2, new → 2, old → 1"));
+    let aliases = book.json(&["sql", "select aliases from versions order by version"]);
+    assert_eq!(aliases, json!([{"aliases": "old"}, {"aliases": "best, new"}]));
+    assert!(book.call(&["audit"]).stdout.contains("no version → version 2"));
     assert_eq!(version(&["gate", name, "latest"]), 2);
     assert_eq!(book.json(&["predict", "good", "--model", "1"])["model"]["version"], 1);
     let folder = book.store().join("out");
@@ -399,6 +408,14 @@ fn every_command_takes_names_in_the_same_forms() {
     assert_eq!(version(&["models", "delete", name, "1"]), 1);
     for (args, expected) in [
         (&["promote", name, "Staging"][..], "which version of SentimentClassifier?"),
+        (&["gate", name], "which version of SentimentClassifier?"),
+        (&["models", "alias", name, "stray"], "which version of SentimentClassifier?"),
+        (&["models", "alias", name, "best", "new", "--delete"], "takes the alias alone"),
+        (&["models", "alias", &second, "best", "--delete"], "is a version"),
+        (&["models", "alias", name, "stray", "--delete"], "has no alias \"stray\""),
+        (&["models", "show", "A/3/4"], "unexpected '/' at character 4"),
+        (&["serve", "--model", "A/Staging"], "a server cannot follow A/Staging"),
+        (&["serve", "--model", "A/2", "--pin", "3"], "A/2 is served, and version 3 too"),
         (&["promote", &second, "Staging", "--stage", "None"], "two stages"),
         (&["evaluate", &second, "1", "--data", "sample"], "names a version, and 1 another"),
         (&["evaluate", "--data", "sample.test", "--split", "train"], "names a split"),
@@ -552,7 +569,7 @@ fn an_error_in_json_is_one_object_with_kind_and_hint() {
     let book = Trialbook::new();
     let said = book.fails(1, &["--json", "data", "show", "nothing"]);
     let error: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(error["kind"], "notfound");
+    assert_eq!(error["kind"], "not_found");
     assert!(error["error"].as_str().unwrap().contains("nothing"));
     assert!(error["hint"].is_string());
 }
@@ -954,4 +971,27 @@ fn values_that_begin_with_a_dash_are_values() {
     assert!(told.code == 2 && told.stderr.contains("--model <NAME>"), "{}", told.stderr);
     let told = book.call(&["train", "tfidf", "--data", "stance", "--model", "by stance"]);
     assert!(told.stdout.contains("`trialbook gate 'by stance' 1`"), "{}", told.stdout);
+}
+
+/// `NAME` alone meant the newest version to `evaluate` and an error to `predict`.
+#[test]
+fn a_name_alone_means_the_same_version_everywhere() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    for _ in 0..2 {
+        book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1"]);
+    }
+    let name = "SentimentClassifier";
+    let versions = |folder: &str| {
+        let folder = book.store().join(folder);
+        let predicted = book.json(&["predict", "good", "--model", name]);
+        let evaluated = book.json(&["evaluate", name, "--data", "sample"]);
+        let exported = book.json(&["models", "export", name, folder.to_str().unwrap()]);
+        let of = trialbook::Book::open(book.store()).version(&format!("models:/{name}")).unwrap();
+        let numbers = [&predicted["model"]["version"], &evaluated["version"], &exported["version"]];
+        numbers.map(Value::as_u64).into_iter().chain([Some(of.version.into())]).collect::<Vec<_>>()
+    };
+    assert_eq!(versions("newest"), [Some(2); 4]);
+    book.json(&["promote", name, "1", "--gate"]);
+    assert_eq!(versions("production"), [Some(1); 4]);
 }

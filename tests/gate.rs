@@ -241,7 +241,7 @@ fn rollback_brings_the_former_production_back() {
     bench.gate(version);
     bench.promote(version, None).unwrap();
     let output = rollback(&bench.registry, MODEL, "ada", "complaints").unwrap();
-    assert_eq!((output.json()["from"].as_u64(), output.json()["to"].as_u64()), (Some(2), Some(1)));
+    assert_eq!((output.from, output.to), (2, 1));
     assert_eq!((bench.production(), bench.version(2).stage), (Some(1), Stage::Archived));
     let note = bench.note(1);
     assert!(note.contains("ada: rollback, complaints"), "{note}");

@@ -396,3 +396,22 @@ fn files_of_a_room_need_each_other_in_no_circle() {
     let circles: Vec<_> = CRATES.iter().flat_map(|folder| Crate::read(folder).circles()).collect();
     assert!(circles.is_empty(), "files that need each other: {circles:#?}");
 }
+
+/// Whoever may call these moves a version to Production without a verdict.
+#[test]
+fn only_the_gate_opens_the_registrys_doors_to_production() {
+    const DOORS: [&str; 3] = [".set_stage(", ".set_verdict(", "registry.rollback("];
+    let mut callers = BTreeSet::new();
+    for folder in CRATES {
+        for module in Crate::read(folder).modules.values() {
+            let text = fs::read_to_string(&module.file).unwrap();
+            let calls = |line: &str| DOORS.iter().any(|door| line.contains(door));
+            if text.lines().any(|line| !line.trim_start().starts_with("//") && calls(line)) {
+                callers.insert(module.file.clone());
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/library");
+    let allowed = ["gate/gating.rs", "gate/promotion.rs", "gate/rollback.rs", "registry/stages.rs"];
+    assert_eq!(callers, allowed.iter().map(|file| root.join(file)).collect());
+}

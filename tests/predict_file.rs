@@ -6,6 +6,7 @@ use polars::prelude::*;
 use serde_json::{Value, json};
 use trialbook::{
     Book, ErrorKind, book::PredictFileRequest, data::Dialect, model::Classifier, progress::Monitor,
+    registry::ModelReference,
 };
 
 use crate::cli::Trialbook;
@@ -352,7 +353,7 @@ fn nothing_is_overwritten_unasked_and_nothing_is_left_half_written() {
 
     let before = left();
     let request = PredictFileRequest {
-        model: "SentimentClassifier".to_owned(),
+        model: ModelReference::new("SentimentClassifier"),
         input: desk.path("in.csv").into(),
         output: desk.path("stopped.csv").into(),
         dialect: Dialect::default(),

@@ -46,8 +46,8 @@ echo code > "$out/libtrialbook.so"
 echo meta > "$out/libpolars-1.rmeta"
 echo lib > "$out/libpolars-1.rlib"
 printf '%s: %s/src/lib.rs\n' "$out/libtrialbook.so" "$TRIALBOOK_SOURCE" > "$out/libtrialbook.d"
-printf '{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"polars","src_path":"%s"},"features":["sql"],"filenames":["%s","%s"]}\n' "$TRIALBOOK_SOURCE/polars.rs" "$out/libpolars-1.rlib" "$out/libpolars-1.rmeta"
-printf '{"reason":"compiler-artifact","target":{"kind":["dylib"],"name":"trialbook","src_path":"%s"},"features":[],"filenames":["%s"]}\n' "$TRIALBOOK_SOURCE/src/lib.rs" "$out/libtrialbook.so"
+printf '{"reason":"compiler-artifact","package_id":"p","fresh":false,"target":{"kind":["lib"],"name":"polars","src_path":"%s"},"features":["sql"],"filenames":["%s","%s"]}\n' "$TRIALBOOK_SOURCE/polars.rs" "$out/libpolars-1.rlib" "$out/libpolars-1.rmeta"
+printf '{"reason":"compiler-artifact","package_id":"p","fresh":false,"target":{"kind":["dylib"],"name":"trialbook","src_path":"%s"},"features":[],"filenames":["%s"]}\n' "$TRIALBOOK_SOURCE/src/lib.rs" "$out/libtrialbook.so"
 printf '{"reason":"build-finished","success":true}\n'
 "#;
 

@@ -10,6 +10,8 @@ mod models;
 mod security;
 mod sockets;
 mod stream;
+mod ui;
+mod tracking;
 
 use std::time::Duration;
 

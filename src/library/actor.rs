@@ -1,5 +1,5 @@
-//! Who acts, and on which machine: for what is kept about who did what. It reads the environment and
-//! knows no other module.
+//! The person who acts, and the machine: for what is kept about who did what. It reads the
+//! environment and knows no other module.
 
 /// The user: `TRIALBOOK_USER`, else `USER`, else whom the system says this process belongs to: a
 /// service and a container have no `USER`.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How often each class was predicted as each class.
+/// The number of times each class was predicted as each class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct ConfusionMatrix {
@@ -174,7 +174,7 @@ impl ConfusionMatrix {
         }
     }
 
-    /// What `precision`, `recall` and `f1` mean without another word: of two classes those of
+    /// The values of `precision`, `recall` and `f1` without another word: of two classes those of
     /// the positive one (index 1), of more the macro average.
     pub fn headline(&self) -> Averages {
         if self.n_classes() == 2 { self.of_class(1) } else { self.macro_average() }

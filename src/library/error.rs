@@ -1,5 +1,5 @@
-//! What can go wrong, as one type: a kind that a caller can act on, one sentence for the reader,
-//! a hint that says what to do next, and the cause underneath.
+//! The one type of errors: a kind that a caller can act on, one sentence for the reader, a hint
+//! that says what to do next, and the cause underneath.
 //!
 //! Messages are lower case without a final period and name the thing, what was found and what was
 //! expected. They are printed once, by the front end, which spells the commands of the hint.
@@ -11,7 +11,8 @@ use crate::hint::Hint;
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a caller can do something about: front ends map it to exit codes and HTTP status codes.
+/// The kind of an error, as far as a caller can act on it: front ends map it to exit codes and HTTP
+/// status codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -130,12 +131,12 @@ impl Error {
         self
     }
 
-    /// What a caller can act on.
+    /// The kind, which a caller can act on.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// What to do next, when there is something to do.
+    /// The next step, where there is one.
     pub fn hint(&self) -> Option<&Hint> {
         self.inner.hint.as_ref()
     }

@@ -1,4 +1,4 @@
-//! What a command hands back: blocks a person reads and one JSON value a program reads. It never
+//! The answer of a command: blocks a person reads and one JSON value a program reads. It never
 //! prints; each front end shows an [`Output`] its own way, and spells the commands that it names.
 
 mod align;
@@ -13,8 +13,8 @@ pub use align::Align;
 
 use crate::hint::{Hint, Spelling};
 
-/// Whether the thing that was asked for came about. A blocked gate is a full answer, yet not a
-/// success: the command line exits with 3, the kernel reports an error.
+/// The outcome of what was asked for. A blocked gate is a full answer, yet not a success: the
+/// command line exits with 3, the kernel reports an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Outcome {
     /// Done as asked.
@@ -68,7 +68,7 @@ pub struct Table {
     overflow: Overflow,
 }
 
-/// What becomes of the columns for which a terminal has no room.
+/// The treatment of columns for which a terminal has no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Overflow {
     /// They are left out and named below the table: these heads first, in this order, then from the
@@ -154,17 +154,17 @@ impl Output {
         self
     }
 
-    /// What a person reads, in order.
+    /// The parts that a person reads, in order.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
-    /// What a program reads.
+    /// The value that a program reads.
     pub fn json(&self) -> &Value {
         &self.json
     }
 
-    /// Whether the asked came about.
+    /// The outcome of what was asked for.
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }

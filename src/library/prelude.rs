@@ -1,4 +1,5 @@
-//! What a script or a notebook brings into scope with one line: `use trialbook::prelude::*;`.
+//! The names that a script or a notebook brings into scope with one line: `use
+//! trialbook::prelude::*;`.
 
 pub use polars::prelude::*;
 

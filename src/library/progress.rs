@@ -1,4 +1,4 @@
-//! How long work reports on itself and how it is asked to stop. The front end owns the bar and the
+//! The reports of long work, and the request that it stop. The front end owns the bar and the
 //! signal; the work sees a [`Monitor`] and never knows who watches. This file draws nothing.
 
 use std::sync::{
@@ -57,7 +57,7 @@ impl Interrupt {
         self.0.store(false, Ordering::Relaxed);
     }
 
-    /// Whether a stop was asked for.
+    /// True if a stop was asked for.
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -72,12 +72,12 @@ impl Interrupt {
     }
 }
 
-/// What long work is handed: where to report, and when to stop. Cheap to clone.
+/// The handle of long work: for reporting, and for hearing when to stop. Cheap to clone.
 #[derive(Clone)]
 pub struct Monitor {
-    /// Where stages are reported.
+    /// The receiver of stages.
     pub progress: Arc<dyn Progress>,
-    /// When to stop.
+    /// The wish to stop.
     pub interrupt: Interrupt,
 }
 

@@ -1,5 +1,8 @@
 //! A small random generator with the same numbers on every machine and in every version:
 //! xoshiro256** (Blackman and Vigna, 2018), seeded through SplitMix64. Not for secrets.
+//!
+//! rand_xoshiro has the same generator; what the rand crate draws from it, a range or a shuffle, may
+//! change with a version.
 
 /// A stream of random numbers that its seed alone decides.
 #[derive(Debug, Clone)]

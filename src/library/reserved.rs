@@ -17,7 +17,7 @@ pub(crate) const LIST_SEPARATOR: (char, &str) = (',', "`--model A,B`");
 /// Names of a URL's or a folder's parts that mean another place.
 pub(crate) const PLACES: [&str; 2] = [".", ".."];
 
-/// Whether `word` reads like a version of a model: `3`, `v3`, `latest`. Stages do too, which the
+/// True if `word` reads like a version of a model: `3`, `v3`, `latest`. Stages do too, which the
 /// registry knows.
 pub(crate) fn is_version(word: &str) -> bool {
     let number = word.strip_prefix(['v', 'V']).unwrap_or(word);

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// The environment variable that names the store's folder.
 pub const STORE_ENV: &str = "TRIALBOOK_STORE";
 
-/// What the names of temporary files and folders begin with, wherever the store makes them.
+/// The beginning of the names of temporary files and folders, wherever the store makes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 
 /// One store: a folder that holds `registry-v3.redb`, `artifacts/`, `data/`, `checkpoints/` and
@@ -70,7 +70,7 @@ impl Store {
         self.root.join("registry-v3.redb")
     }
 
-    /// Where versions before schema 3 have the registry's database file.
+    /// The registry's database file in versions before schema 3.
     pub(crate) fn older_registry_path(&self) -> PathBuf {
         self.root.join("registry.redb")
     }

@@ -37,7 +37,7 @@ const ABOUT: &str = "The whole life of a text classifier: explore, train, track,
 const AFTER_HELP: &str =
     "Without a command: a shell for Rust and `:` commands, or what stdin holds";
 
-/// Where help lists what every command takes.
+/// The head of the options that every command takes, in help.
 const GLOBAL: &str = "Global options";
 
 /// The program's arguments.
@@ -66,7 +66,7 @@ struct Cli {
         help_heading = GLOBAL
     )]
     config_file: Option<PathBuf>,
-    /// How log lines are written to stderr
+    /// The form of log lines on stderr
     #[arg(
         long,
         global = true,
@@ -90,7 +90,7 @@ struct Cli {
     verb: Option<Verb>,
 }
 
-/// What the program can be asked to do.
+/// A request to the program.
 #[derive(Debug, Subcommand)]
 enum Verb {
     #[command(flatten)]
@@ -115,7 +115,7 @@ struct Run {
     parameters: Vec<String>,
 }
 
-/// How log lines are written.
+/// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
     /// For people
@@ -124,7 +124,7 @@ enum LogFormat {
     Json,
 }
 
-/// How answers are shown.
+/// The form of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Text,
@@ -308,8 +308,8 @@ fn usage(error: &clap::Error, form: Form) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// What the parser refuses as an error of ours: its first paragraph, and as the hint the advice that
-/// comes with it.
+/// A refusal of the parser as an error of ours: its first paragraph, and as the hint the advice
+/// that comes with it.
 fn refusal(error: &clap::Error) -> Error {
     let said = error.to_string();
     let mut paragraphs = said
@@ -331,7 +331,7 @@ fn refusal(error: &clap::Error) -> Error {
     }
 }
 
-/// How answers are asked for, for those that come before the arguments could be read.
+/// The form of answers that is asked for, for those that come before the arguments could be read.
 fn asked_form(args: &[OsString]) -> Form {
     match args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json") {
         true => Form::Json,
@@ -404,7 +404,7 @@ fn complain(error: &Error, form: Form) {
         }
         Form::Json | Form::JsonLine => serde_json::json!({
             "error": error.chain(),
-            "kind": format!("{:?}", error.kind()).to_lowercase(),
+            "kind": error.kind().name(),
             "hint": error.hint(),
         })
         .to_string(),

@@ -21,7 +21,7 @@ pub mod cli;
 #[path = "../library/stub_library.rs"]
 mod stub_library;
 
-/// What the program is called, and the crate that notebooks depend on.
+/// The name of the program, and of the crate that notebooks depend on.
 const NAME: &str = "trialbook";
 
 /// Runs the program with the arguments of this process.

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 use trialbook::{
-    ErrorKind,
+    ErrorKind, gate,
     registry::{
-        AuditAction, AuditEvent, AuditQuery, Grounds, KeyState, NewKey, Registry, Scope, Stage,
-        digest, restore,
+        AuditAction, AuditEvent, AuditQuery, KeyState, NewKey, Registry, Scope, Stage, digest,
+        restore,
     },
     store::Store,
 };
 
-use super::Fixture;
+use super::{Fixture, judge};
 use crate::cli::Trialbook;
 
 const M: &str = "M";
@@ -44,14 +44,13 @@ fn every_action_is_in_the_trail_and_a_refused_one_is_not() {
     }
     assert_eq!(told(&registry), [], "what is logged and registered has its own records");
 
-    registry.set_verdict(M, 1, json!({"passed": true})).unwrap();
-    registry.set_stage(M, 1, Stage::Staging, "ada: try").unwrap();
-    registry.set_stage(M, 1, Stage::Production, "ada: good").unwrap();
-    let grounds =
-        Grounds { note: "ada: forced".to_owned(), overruled: Some("never gated".to_owned()) };
-    registry.set_stage_if(M, 2, Stage::Production, |_, _| Ok(grounds)).unwrap();
-    registry.rollback(M, "ada: slow").unwrap();
-    registry.set_stage(M, 2, Stage::None, "ada").unwrap();
+    judge(&registry, M, 1).unwrap();
+    let to = |version, stage, force| gate::promote(&registry, M, version, stage, force, "ada");
+    to(1, Stage::Staging, None).unwrap();
+    to(1, Stage::Production, None).unwrap();
+    to(2, Stage::Production, Some("friday")).unwrap();
+    gate::rollback(&registry, M, "ada", "slow").unwrap();
+    to(2, Stage::None, None).unwrap();
     registry.delete_model(M, Some(3)).unwrap();
     let run = f.run("r").run_id;
     registry.delete_run(&run).unwrap();
@@ -62,13 +61,14 @@ fn every_action_is_in_the_trail_and_a_refused_one_is_not() {
     registry.add_key(new_key("web")).unwrap();
     registry.revoke_key("web").unwrap();
     for refused in [
-        registry.set_stage(M, 1, Stage::Production, "").map(drop),
-        registry.set_stage(M, 9, Stage::Production, "").map(drop),
+        to(2, Stage::Production, None).map(drop),
+        to(2, Stage::Production, Some(" ")).map(drop),
+        to(9, Stage::Production, Some("friday")).map(drop),
         registry.delete_model(M, Some(1)),
         registry.delete_run(&run),
         registry.add_key(new_key("web")).map(drop),
         registry.revoke_key("web").map(drop),
-        registry.set_verdict(M, 9, json!(1)),
+        judge(&registry, M, 9).map(drop),
     ] {
         assert!(refused.is_err());
     }
@@ -95,10 +95,14 @@ fn every_action_is_in_the_trail_and_a_refused_one_is_not() {
     assert!(events.iter().zip(1..).all(|(event, number)| event.number == number));
     assert!(events.iter().all(|event| event.who == "ada" && event.at_ms > 1_700_000_000_000));
     let forced = json!({
-        "from": "None", "to": "Production", "note": "ada: forced", "overruled": "never gated",
+        "from": "None", "to": "Production", "overruled": "it was never gated",
+        "note": "ada: forced, friday (overruled: it was never gated)",
     });
     assert_eq!(events[4].details, forced);
-    assert_eq!(events[0].details, json!({"passed": true}));
+    assert_eq!(
+        (&events[0].details["passed"], &events[0].details["who"]),
+        (&json!(true), &json!("alice"))
+    );
     assert_eq!(events[12].details["run_ids"], json!([run]));
     assert!(registry.verify().unwrap().is_valid());
 }

@@ -10,12 +10,12 @@ use std::{
 };
 
 use trialbook::{
-    ErrorKind,
+    ErrorKind, gate,
     registry::{Registry, RunQuery, RunStatus, Stage},
     store::Store,
 };
 
-use super::{Fixture, metrics, new_run, version_of};
+use super::{Fixture, metrics, new_run, promote, version_of};
 
 const JOB: &str = "TRIALBOOK_TEST_JOB";
 
@@ -37,6 +37,7 @@ fn worker() {
         #[cfg(unix)]
         ["older", store] => super::older::write_until_refused(Path::new(store)),
         ["fixture", file] => super::formats::write_fixture(Path::new(file)),
+        ["tracked", file] => super::tracked::write_fixture(Path::new(file)),
         _ => panic!("no such job: {job}"),
     }
 }
@@ -186,12 +187,12 @@ fn churn(store: &str, model: &str) {
         let version = version_of(&registry, &run, model, &content).version;
         ack(&format!("version {version} {run}"));
         // Another process may have promoted it away or rolled back meanwhile.
-        match registry.set_stage(model, version, Stage::Production, "churn") {
+        match promote(&registry, model, version, Stage::Production, "churn") {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             outcome => drop(outcome.unwrap()),
         }
         if round % 2 == 1 {
-            match registry.rollback(model, "churn") {
+            match gate::rollback(&registry, model, "alice", "churn") {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 outcome => drop(outcome.unwrap()),
             }

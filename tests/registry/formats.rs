@@ -2,17 +2,18 @@
 
 use std::{collections::BTreeMap, fs, ops::Deref, path::Path};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use trialbook::{
-    registry::{AuditQuery, EndedRun, NewKey, Registry, RunStatus, Scope, Stage, restore},
+    gate,
+    registry::{AuditAction, AuditQuery, NewKey, Registry, RunStatus, Scope, Stage, restore},
     store::Store,
 };
 
-use super::{Fixture, metrics, new_run, new_version, tags};
+use super::{Fixture, judge, metrics, new_run, new_version, tags};
 
 /// Writes the fixture of the present schema. To make one for a new schema, and keep the old ones:
-/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v4.tar' cargo test --test integration registry::child::worker`
+/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v5.tar' cargo test --test integration registry::child::worker`
 pub(crate) fn write_fixture(file: &Path) {
     let f = Fixture::new();
     let registry = &f.registry;
@@ -27,16 +28,18 @@ pub(crate) fn write_fixture(file: &Path) {
         ("nan", f64::NAN, 0),
         ("inf", f64::INFINITY, -1),
     ]);
-    let ended = EndedRun { new, batch, status: RunStatus::Finished, end_ms: 1_700_000_009_000 };
-    let run = registry.record_runs(vec![ended]).unwrap().remove(0).run_id;
+    let run = registry.create_run(new).unwrap().run_id;
+    registry.log(&run, &batch).unwrap();
+    registry.finish_run(&run, RunStatus::Finished, 1_700_000_009_000).unwrap();
     registry.log(&run, &tags(&[("late", "yes")])).unwrap();
     let artifact = registry.log_artifact(&run, "model/weights.bin", b"weights").unwrap();
     for _ in 0..2 {
         registry.create_version(new_version("M", &run, artifact.clone())).unwrap();
     }
-    registry.set_stage("M", 1, Stage::Production, "alice").unwrap();
-    registry.set_stage("M", 2, Stage::Production, "bob").unwrap();
-    registry.set_verdict("M", 2, json!({"passed": true, "f1": 0.91})).unwrap();
+    for (version, who) in [(1, "alice"), (2, "bob")] {
+        judge(registry, "M", version).unwrap();
+        gate::promote(registry, "M", version, Stage::Production, None, who).unwrap();
+    }
     registry.set_alias("M", "champion", Some(2)).unwrap();
     registry.tag_model("M", None, "owner", Some("alice")).unwrap();
     registry.tag_model("M", Some(1), "old", Some("true")).unwrap();
@@ -59,21 +62,28 @@ const FAR_MS: i64 = 32_000_000_000_000;
 fn a_store_of_schema_1_is_read_whole() {
     let registry = restored("registry_v1.tar");
     assert!(registry.keys().unwrap().is_empty());
-    check(&registry);
+    check(&registry, Written::Before);
 }
 
 #[test]
 fn a_store_of_schema_2_is_read_whole() {
     let registry = restored("registry_v2.tar");
-    check_keys_and_trail(&registry);
-    check(&registry);
+    check_keys_and_trail(&registry, Written::Before);
+    check(&registry, Written::Before);
 }
 
 #[test]
 fn a_store_of_schema_3_is_read_whole() {
     let registry = restored("registry_v3.tar");
-    check_keys_and_trail(&registry);
-    check(&registry);
+    check_keys_and_trail(&registry, Written::Before);
+    check(&registry, Written::Before);
+}
+
+#[test]
+fn a_store_of_schema_4_is_read_whole() {
+    let registry = restored("registry_v4.tar");
+    check_keys_and_trail(&registry, Written::Now);
+    check(&registry, Written::Now);
 }
 
 /// The store in a fixture.
@@ -109,12 +119,20 @@ fn the_present_schema_writes_what_it_reads() {
     let store = Store::new(folder.path().join("restored"));
     restore(&store, &file).unwrap();
     let registry = Registry::open(&store).unwrap();
-    check_keys_and_trail(&registry);
-    check(&registry);
+    check_keys_and_trail(&registry, Written::Now);
+    check(&registry, Written::Now);
+}
+
+/// The time when a store was written: before aliases had events, and while moves went past the gate; or
+/// now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Before,
+    Now,
 }
 
 /// What came with schema 2.
-fn check_keys_and_trail(registry: &Registry) {
+fn check_keys_and_trail(registry: &Registry, written: Written) {
     let keys = registry.keys().unwrap();
     assert_eq!([&keys[0].name, &keys[1].name], ["gone", "web"]);
     assert!(keys.iter().all(|key| key.scope == Scope::Admin && key.expires_ms == Some(FAR_MS)));
@@ -123,17 +141,47 @@ fn check_keys_and_trail(registry: &Registry) {
     trail.reverse();
     let told: Vec<(&str, &str)> =
         trail.iter().map(|event| (event.action.as_str(), event.subject.as_str())).collect();
-    assert_eq!(told[..3], [("promote", "M/1"), ("archive", "M/1"), ("promote", "M/2")]);
-    assert_eq!(told[3], ("gate", "M/2"));
-    assert_eq!(told[4].0, "delete");
-    assert_eq!(told[5..8], [("add_key", "web"), ("add_key", "gone"), ("revoke_key", "gone")]);
-    assert_eq!(told[8], ("restore", "store"));
-    assert_eq!(trail[1].details["note"], "version 2 took its place: bob");
-    assert_eq!(trail[3].details, json!({"passed": true, "f1": 0.91}));
+    let promotions: &[(&str, &str)] = match written {
+        Written::Before => {
+            &[("promote", "M/1"), ("archive", "M/1"), ("promote", "M/2"), ("gate", "M/2")]
+        }
+        Written::Now => &[
+            ("gate", "M/1"),
+            ("promote", "M/1"),
+            ("gate", "M/2"),
+            ("archive", "M/1"),
+            ("promote", "M/2"),
+            ("set_alias", "M@champion"),
+            ("update", "M"),
+            ("update", "M/1"),
+        ],
+    };
+    let (first, later) = told.split_at(promotions.len());
+    assert_eq!(first, promotions);
+    assert_eq!(later[0].0, "delete");
+    assert_eq!(later[1..4], [("add_key", "web"), ("add_key", "gone"), ("revoke_key", "gone")]);
+    assert_eq!(later[4], ("restore", "store"));
+    let archived = trail.iter().find(|event| event.action == AuditAction::Archive).unwrap();
+    let note = archived.details["note"].as_str().unwrap();
+    assert!(note.starts_with("version 2 took its place: bob"), "{note}");
+    let gated = trail.iter().rfind(|event| event.action == AuditAction::Gate).unwrap();
+    assert!(is_verdict(&gated.details, written), "{}", gated.details);
+}
+
+/// Whether it is the verdict on version 2.
+fn is_verdict(verdict: &Value, written: Written) -> bool {
+    match written {
+        Written::Before => *verdict == json!({"passed": true, "f1": 0.91}),
+        Written::Now => {
+            verdict["passed"] == true
+                && verdict["version"] == 2
+                && verdict["candidate"]["metrics"]["f1"] == 0.9
+        }
+    }
 }
 
 /// Every record of the fixture, of every kind.
-fn check(registry: &Registry) {
+fn check(registry: &Registry, written: Written) {
     let experiment = registry.find_experiment("ablation").unwrap();
     assert_eq!(experiment.experiment_id, "1");
     assert!(experiment.created_ms > 0);
@@ -160,13 +208,19 @@ fn check(registry: &Registry) {
     assert_eq!((model.tags["owner"].as_str(), model.aliases["champion"]), ("alice", 2));
     let version = registry.production("M").unwrap().unwrap();
     assert_eq!((version.version, version.run_id.as_str()), (2, run.run_id.as_str()));
-    assert_eq!(version.verdict, Some(json!({"passed": true, "f1": 0.91})));
+    assert!(version.verdict.is_some_and(|verdict| is_verdict(&verdict, written)));
     assert_eq!((version.lineage.dataset.as_str(), version.lineage.seed), ("imdb", 42));
     assert_eq!(version.metrics, BTreeMap::from([("f1".into(), 0.9)]));
-    assert_eq!(version.history[0].note, "bob");
-    registry.model_files(&version).unwrap();
+    let note = version.history[0].note.as_str();
+    match written {
+        Written::Before => assert_eq!(note, "bob"),
+        Written::Now => assert!(note.starts_with("bob: gate passed, f1 0.9000"), "{note}"),
+    }
+    let champion = registry.resolve(&"M@champion".parse().unwrap()).unwrap();
+    assert_eq!(champion.version, 2);
+    registry.model_files(&champion).unwrap();
     let former = registry.version("M", 1).unwrap();
     assert_eq!((former.stage, former.tags["old"].as_str()), (Stage::Archived, "true"));
-    assert_eq!(registry.rollback("M", "carol").unwrap().to.version, 1);
+    assert_eq!(gate::rollback(registry, "M", "carol", "").unwrap().to, 1);
     assert!(registry.verify().unwrap().is_valid());
 }

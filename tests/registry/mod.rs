@@ -14,6 +14,7 @@ mod processes;
 mod refusals;
 #[cfg(unix)]
 mod succession;
+mod tracked;
 mod tracking;
 mod upkeep;
 
@@ -21,9 +22,11 @@ use std::collections::BTreeMap;
 
 use tempfile::TempDir;
 use trialbook::{
+    error::Result,
+    gate::{self, Policy, Verdict},
     registry::{
         Artifact, Lineage, Metric, ModelVersion, NewRun, NewVersion, Registry, Run, RunBatch,
-        RunQuery,
+        RunQuery, Stage,
     },
     store::Store,
 };
@@ -70,12 +73,44 @@ fn version_of(registry: &Registry, run_id: &str, model: &str, content: &str) -> 
     registry.create_version(new_version(model, run_id, artifact)).unwrap()
 }
 
+/// Moves a version to a stage through the gate, which is overruled where it stands in the way.
+fn promote(
+    registry: &Registry,
+    model: &str,
+    version: u32,
+    stage: Stage,
+    why: &str,
+) -> Result<ModelVersion> {
+    gate::promote(registry, model, version, stage, Some(why), "alice")?;
+    registry.version(model, version)
+}
+
+/// Judges a version by the metrics it was registered with.
+fn judge(registry: &Registry, model: &str, version: u32) -> Result<Verdict> {
+    let mut registered =
+        |production: &ModelVersion, _: &ModelVersion| Ok(production.metrics.clone());
+    gate::run(
+        registry,
+        model,
+        version,
+        &Policy::default(),
+        &mut registered,
+        1_700_000_000_000,
+        "alice",
+    )
+}
+
 fn new_version(model: &str, run_id: &str, artifact: Artifact) -> NewVersion {
     NewVersion {
         model: model.to_owned(),
         run_id: run_id.to_owned(),
         files: vec![Artifact { path: "weights.bin".to_owned(), ..artifact }],
-        lineage: Lineage { dataset: "imdb".to_owned(), seed: 42, ..Lineage::default() },
+        lineage: Lineage {
+            dataset: "imdb".to_owned(),
+            test_fingerprint: "ab".repeat(32),
+            seed: 42,
+            ..Lineage::default()
+        },
         metrics: BTreeMap::from([("f1".to_owned(), 0.9)]),
         created_ms: 1_700_000_000_000,
     }

@@ -4,7 +4,7 @@ use std::{fs, thread};
 
 use trialbook::{
     ErrorKind,
-    registry::{DEFAULT_EXPERIMENT, EndedRun, Registry, RunQuery, RunStatus, RunUpdate},
+    registry::{DEFAULT_EXPERIMENT, Lifecycle, Registry, RunQuery, RunStatus, RunUpdate},
 };
 
 use super::{Fixture, metrics, new_run, params, tags};
@@ -138,7 +138,7 @@ fn deleted_runs_are_invisible_and_can_be_restored() {
     f.run("kept");
     f.registry.delete_run("gone").unwrap();
     assert_eq!(f.search("", &[]), ["kept"]);
-    let deleted = RunQuery { deleted: true, ..RunQuery::default() };
+    let deleted = RunQuery { lifecycle: Lifecycle::Deleted, ..RunQuery::default() };
     assert_eq!(f.registry.search_runs(&deleted).unwrap()[0].name, "gone");
     assert!(f.registry.run(&run.run_id).unwrap().deleted);
     assert_eq!(f.registry.run("gone").err().unwrap().kind(), ErrorKind::NotFound);
@@ -190,23 +190,6 @@ fn runs_are_searched_filtered_and_ordered() {
     assert_eq!(f.registry.search_runs(&query).unwrap()[0].name, "b");
     let wrong = RunQuery { filter: Some("f1 > 0".into()), ..RunQuery::default() };
     assert_eq!(f.registry.search_runs(&wrong).err().unwrap().kind(), ErrorKind::Invalid);
-}
-
-#[test]
-fn ended_runs_are_recorded_together_or_not_at_all() {
-    let f = Fixture::new();
-    let ended = |name: &str, experiment_id: &str| {
-        let mut new = new_run(name);
-        new.experiment_id = experiment_id.to_owned();
-        let batch = metrics(&[("f1", 0.9, 0), ("loss", 0.1, 0), ("loss", 0.05, 1)]);
-        EndedRun { new, batch, status: RunStatus::Finished, end_ms: 1_700_000_001_000 }
-    };
-    let runs = f.registry.record_runs(vec![ended("a", "0"), ended("b", "0")]).unwrap();
-    assert_eq!(f.registry.run("a").unwrap(), runs[0]);
-    assert_eq!(runs[1].metrics["loss"], 0.05);
-    assert_eq!(f.registry.metric_history(&runs[1].run_id, "loss").unwrap().len(), 2);
-    assert!(f.registry.record_runs(vec![ended("c", "0"), ended("d", "77")]).is_err());
-    assert_eq!(f.search("", &[]).len(), 2);
 }
 
 #[test]

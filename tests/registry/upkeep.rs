@@ -8,7 +8,7 @@ use std::{
 };
 
 use trialbook::{
-    ErrorKind,
+    ErrorKind, gate,
     registry::{Registry, RunQuery, Stage, restore},
     store::Store,
 };
@@ -16,7 +16,7 @@ use trialbook::{
 use super::{
     Fixture,
     child::{acks, spawn, store_of},
-    metrics, new_version,
+    metrics, new_version, promote,
 };
 
 #[test]
@@ -94,8 +94,8 @@ fn filled() -> Fixture {
     let f = Fixture::new();
     f.version("M", "one");
     f.version("M", "two");
-    f.registry.set_stage("M", 1, Stage::Production, "").unwrap();
-    f.registry.set_stage("M", 2, Stage::Production, "").unwrap();
+    promote(&f.registry, "M", 1, Stage::Production, "test").unwrap();
+    promote(&f.registry, "M", 2, Stage::Production, "test").unwrap();
     let dataset = f.store().data_dir().join("imdb");
     fs::create_dir_all(&dataset).unwrap();
     fs::write(dataset.join("train.parquet"), b"PAR1 train").unwrap();
@@ -124,7 +124,7 @@ fn a_backup_brings_everything_back() {
     assert_eq!(fs::read(store.data_dir().join("imdb/train.parquet")).unwrap(), b"PAR1 train");
     assert!(!store.data_dir().join(".being-added").exists());
     assert!(restored.verify().unwrap().is_valid());
-    assert_eq!(restored.rollback("M", "").unwrap().to.version, 1);
+    assert_eq!(gate::rollback(&restored, "M", "bob", "").unwrap().to, 1);
     let names: Vec<_> =
         fs::read_dir(store.root()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names.len(), 5, "no staging folder is left: {names:?}");

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use trialbook::{
     ErrorKind, Result,
     data::{Fingerprint, Split},
+    gate,
     model::{Classifier, Fit, TfidfConfig, prediction::predictions},
     progress::Monitor,
     registry::{DEFAULT_MODEL, Lineage, NewRun, NewVersion, Registry, Stage},
@@ -211,7 +212,7 @@ pub(crate) fn put_into_production(store: &Store) -> Box<dyn Classifier> {
         created_ms: 0,
     };
     registry.create_version(version).unwrap();
-    registry.set_stage(DEFAULT_MODEL, 1, Stage::Production, "test").unwrap();
+    gate::promote(&registry, DEFAULT_MODEL, 1, Stage::Production, Some("a test"), "ada").unwrap();
     model
 }
 

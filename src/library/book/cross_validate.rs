@@ -9,7 +9,8 @@ use super::{
     Book, TrainRequest,
     measured::{CV_PARAM, FOLD_PARAM, STD_PREFIX},
     now_ms,
-    train::{logged, prefixed, training_log},
+    registering::logged,
+    train::{prefixed, training_log},
 };
 use crate::{
     error::Result,

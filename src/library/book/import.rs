@@ -6,23 +6,18 @@ use std::{
 };
 
 use super::{
-    Book, CODE_VERSION,
-    measured::CODE_VERSION_TAG,
-    now_ms,
-    train::{logged, model_files, this_process},
+    Book, CODE_VERSION, now_ms,
+    registering::{Keeping, Registering},
 };
 use crate::{
     error::{Error, Result},
-    evaluate::{self, evaluate_on},
+    evaluate::evaluate_on,
     model::{Classifier as _, neural},
     progress::Monitor,
-    registry::{
-        DefaultNames, Lineage, ModelVersion, NewRun, NewVersion, PROCESS_TAG, RunStatus,
-        check_model_name,
-    },
+    registry::{DefaultNames, Lineage, ModelVersion, NewRun, RunStatus, check_model_name},
 };
 
-/// What to import.
+/// An import that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportRequest {
     /// A Hugging Face snapshot: a folder with `config.json`, `model.safetensors` or
@@ -40,12 +35,12 @@ pub struct ImportRequest {
     pub dataset: Option<String>,
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Debug, Clone)]
 pub struct Imported {
     /// The new version.
     pub version: ModelVersion,
-    /// What to tell of it: tensors that were left aside, classes that were renamed, and where
+    /// Remarks on it: tensors that were left aside, classes that were renamed, and where
     /// Transformers answers something else.
     pub notes: Vec<String>,
 }
@@ -99,52 +94,45 @@ impl Book {
             ("imported_from".to_owned(), folder),
         ]);
         params.extend(request.dataset.iter().map(|name| ("dataset".to_owned(), name.clone())));
-        let tags = BTreeMap::from([
-            ("trialbook.user".to_owned(), self.who().to_owned()),
-            (CODE_VERSION_TAG.to_owned(), CODE_VERSION.to_owned()),
-            (PROCESS_TAG.to_owned(), this_process()),
-        ]);
         let run = registry.create_run(NewRun {
             experiment_id: experiment.experiment_id,
             name: None,
             start_ms: now_ms(),
-            tags,
+            tags: self.own_tags(),
             params,
+            user: String::new(),
         })?;
         self.in_run(&run, || {
             let evaluation = test
                 .as_ref()
                 .map(|test| monitor.stage("evaluating", None, || evaluate_on(&classifier, test)));
             let evaluation = evaluation.transpose()?;
-            let saved = tempfile::tempdir()
-                .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
-            classifier.save(saved.path())?;
-            let artifacts = registry.log_artifacts(&run.run_id, saved.path(), "model")?;
-            let mut metrics = BTreeMap::new();
-            if let Some(evaluation) = &evaluation {
-                metrics = evaluation.metrics().into_iter().collect();
-                for (name, bytes) in evaluate::artifacts(evaluation) {
-                    registry.log_artifact(&run.run_id, &name, &bytes)?;
-                }
-                registry.log(&run.run_id, &logged(&metrics, 0))?;
-            }
-            let fingerprint = |sha256: Option<&String>| sha256.cloned().unwrap_or_default();
-            let version = registry.create_version(NewVersion {
-                model,
-                run_id: run.run_id.clone(),
-                files: model_files(artifacts),
-                lineage: Lineage {
-                    dataset: request.dataset.clone().unwrap_or_default(),
-                    train_fingerprint: String::new(),
-                    test_fingerprint: fingerprint(
-                        test.as_ref().map(|test| &test.fingerprint.sha256),
-                    ),
-                    code_version: CODE_VERSION.to_owned(),
-                    seed: 0,
-                },
-                metrics,
-                created_ms: now_ms(),
+            let metrics: BTreeMap<String, f64> = evaluation
+                .as_ref()
+                .map(|of_test| of_test.metrics().into_iter().collect())
+                .unwrap_or_default();
+            let version = self.keep(Keeping {
+                run: &run,
+                files: self.keep_files(&run, &classifier)?,
+                evaluation: evaluation.as_ref(),
+                place: "",
+                metrics: &metrics,
+                version: Some(Registering {
+                    model,
+                    lineage: Lineage {
+                        dataset: request.dataset.clone().unwrap_or_default(),
+                        train_fingerprint: String::new(),
+                        test_fingerprint: test
+                            .as_ref()
+                            .map(|test| test.fingerprint.sha256.clone())
+                            .unwrap_or_default(),
+                        code_version: CODE_VERSION.to_owned(),
+                        seed: 0,
+                    },
+                    metrics: metrics.clone(),
+                }),
             })?;
+            let version = version.expect("a version was to be registered");
             registry.finish_run(&run.run_id, RunStatus::Finished, now_ms())?;
             Ok(Imported { version, notes })
         })

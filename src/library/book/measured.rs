@@ -1,5 +1,5 @@
-//! What a run's metrics were measured on, and which of them a list shows: runs of trialbook itself say
-//! it by their params and metrics, and people who compare runs have to know.
+//! The rows that a run's metrics were measured on, and the metrics that a list shows: runs of
+//! trialbook itself say it by their params and metrics, and people who compare runs have to know.
 
 use crate::registry::Run;
 
@@ -15,7 +15,7 @@ pub(crate) const FOLD_PARAM: &str = "fold";
 /// The tag that every run of trialbook has.
 pub(crate) const CODE_VERSION_TAG: &str = "trialbook.code_version";
 
-/// What the metrics of `run` that a list shows were measured on: `test`, `validation`, `fold 2 of 5`
+/// The rows that the listed metrics of `run` were measured on: `test`, `validation`, `fold 2 of 5`
 /// or `5 folds`. None for a run without such metrics, and for one that another program logged.
 pub fn measured_on(run: &Run) -> Option<String> {
     if !run.tags.contains_key(CODE_VERSION_TAG) {
@@ -60,6 +60,9 @@ mod tests {
                 params: text(params),
                 metrics: metrics.iter().map(|&(key, value)| (key.to_owned(), value)).collect(),
                 tags: text(&[(CODE_VERSION_TAG, "trialbook 1.0.0")]),
+                user: String::new(),
+                measured_at: Vec::new(),
+                flow: crate::registry::RunFlow::default(),
             };
             assert_eq!(measured_on(&run).as_deref(), expected, "{params:?} {metrics:?}");
             assert_eq!(listed_metric(&run, "f1"), f1);

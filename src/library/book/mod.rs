@@ -8,6 +8,8 @@ mod import;
 mod judgement;
 mod measured;
 mod predict_file;
+mod python_flavour;
+mod registering;
 mod request;
 mod resume;
 mod tables;
@@ -35,13 +37,12 @@ use crate::{
     data::Datasets,
     error::{Error, ErrorKind, Result},
     evaluate::{Evaluation, evaluate_on},
-    gate::{self, Policy, Promotion, Verdict},
+    gate::{self, Policy, Promotion, Rollback, Verdict},
     hint::Hint,
     model::{
         self, Classifier,
-        prediction::{self, Prediction},
+        prediction::{BatchPrediction, Prediction},
     },
-    output::Output,
     registry::{ModelVersion, Registry, Stage, check_model_name},
     store::Store,
 };
@@ -102,7 +103,8 @@ impl Book {
         &self.store
     }
 
-    /// Who acts: kept with verdicts and changes of stage. From `TRIALBOOK_USER`, else `USER`.
+    /// The person who acts: kept with verdicts and changes of stage. From `TRIALBOOK_USER`, else
+    /// `USER`.
     pub fn who(&self) -> &str {
         &self.who
     }
@@ -177,41 +179,33 @@ impl Book {
     /// Missing or damaged files, with the version's name.
     pub fn load(&self, version: &ModelVersion) -> Result<Box<dyn Classifier>> {
         let files = self.registry()?.model_files(version)?;
-        model::load(&files)
-            .map_err(|error| error.with_context(format!("{}/{}", version.model, version.version)))
+        model::load(&files).map_err(|error| error.with_context(version.reference().to_string()))
     }
 
-    /// What the version that `reference` names says of each text.
-    ///
-    /// `reference` is `NAME` (its Production version), `NAME/3`, `NAME/Production` or `NAME@alias`.
+    /// The version that `reference` names: `NAME` (its Production version, or the newest while none
+    /// is in Production), `NAME/3`, `NAME/Production`, `NAME/latest` or `NAME@alias`, each also with
+    /// `models:/` in front.
     ///
     /// # Errors
-    /// No such version, an empty text, or a model that cannot be loaded;
-    /// [`ErrorKind::Unavailable`] for a `NAME` without a Production version.
+    /// A text of another form, and [`ErrorKind::NotFound`] with what there is instead.
+    pub fn version(&self, reference: &str) -> Result<ModelVersion> {
+        self.registry()?.resolve(&reference.parse()?)
+    }
+
+    /// The predictions of one version for each text; `reference` is as for [`Book::version`].
+    ///
+    /// # Errors
+    /// No such version, an empty text, or a model that cannot be loaded.
     pub fn predict(&self, reference: &str, texts: &[&str]) -> Result<Predicted> {
         if let Some(idx) = texts.iter().position(|text| text.trim().is_empty()) {
             return Err(Error::invalid(format!("text {} is empty", idx + 1))
                 .with_hint("give every text at least one word"));
         }
-        let model = self.answering(reference)?;
+        let model = self.version(reference)?;
         let classifier = self.load(&model)?;
-        let counts = classifier.count_tokens(texts)?;
-        let is_cut = |text_idx| counts.as_ref().is_some_and(|counts| counts.is_cut(text_idx));
-        let predictions = prediction::predictions(classifier.as_ref(), texts)?;
-        Ok(Predicted { model, predictions, truncated: (0..texts.len()).map(is_cut).collect() })
-    }
-
-    /// The version that answers for `reference`, as the server would choose it.
-    fn answering(&self, reference: &str) -> Result<ModelVersion> {
-        let registry = self.registry()?;
-        let name = reference.strip_prefix("models:/").unwrap_or(reference);
-        if name.contains(['/', '@']) {
-            return registry.resolve(reference);
-        }
-        registry.production(name)?.ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, format!("model {name:?} has no Production version"))
-                .with_hint(format!("gate and promote one, or name a version: --model {name}/1"))
-        })
+        let BatchPrediction { predictions, truncated } =
+            BatchPrediction::of(classifier.as_ref(), texts)?;
+        Ok(Predicted { model, predictions, truncated })
     }
 
     /// Measures a version on a split of a dataset, such as `imdb` and `test`.
@@ -259,8 +253,8 @@ impl Book {
     /// Brings the previous Production version back.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is none.
-    pub fn rollback(&self, model: &str, reason: &str) -> Result<Output> {
+    /// [`ErrorKind::Conflict`] when there is none.
+    pub fn rollback(&self, model: &str, reason: &str) -> Result<Rollback> {
         gate::rollback(self.registry()?, model, &self.who, reason)
     }
 }

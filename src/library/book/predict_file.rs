@@ -18,34 +18,34 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::{
         Classifier,
-        prediction::{self, Prediction},
+        prediction::{BatchPrediction, Prediction},
     },
     progress::Monitor,
-    registry::ModelVersion,
+    registry::{ModelReference, ModelVersion},
 };
 
-/// What to predict, and where to write it.
+/// A file to predict, and the file to write.
 #[derive(Debug, Clone)]
 pub struct PredictFileRequest {
-    /// The version, as for [`Book::predict`].
-    pub model: String,
+    /// The version.
+    pub model: ModelReference,
     /// Rows: a file of CSV, TSV, JSON, Parquet or Arrow, as its content and name say, a folder of
     /// them, or a pattern such as `new/*.csv`. On the command line `-` is standard input.
     pub input: PathBuf,
     /// The file to write: CSV, TSV, JSON lines or Parquet, as its extension says. On the command line
     /// `-` is standard output, which gets the format of the input.
     pub output: PathBuf,
-    /// How the text of the input is spelled, as far as it is said; the rest is guessed.
+    /// The dialect of the input's text, as far as it is given; the rest is guessed.
     pub dialect: Dialect,
     /// The column that holds the texts; none for the one that is obvious.
     pub text_column: Option<String>,
     /// Stands in front of the names of the columns that are added.
     pub prefix: String,
-    /// Whether the output may take the place of another file.
+    /// True if the output may take the place of another file.
     pub replace: bool,
 }
 
-/// What became of a file.
+/// The result of predicting a file.
 #[derive(Debug, Clone, Serialize)]
 pub struct PredictedFile {
     /// The version that answered.
@@ -60,9 +60,9 @@ pub struct PredictedFile {
     pub n_truncated: u64,
     /// Texts of which the model knows no word: their predictions say nothing about them.
     pub n_unknown: u64,
-    /// How often each label was predicted.
+    /// The number of rows that each label was predicted for.
     pub labels: BTreeMap<String, u64>,
-    /// What was guessed on the way.
+    /// The guesses made on the way.
     pub notes: Vec<String>,
 }
 
@@ -101,7 +101,7 @@ impl Book {
             Some(scratch) => (&scratch.file, &true),
             None => (output, replace),
         };
-        let model = self.answering(&request.model)?;
+        let model = self.registry()?.resolve(&request.model)?;
         let classifier = self.load(&model)?;
         let none = added(classifier.as_ref(), prefix, &[]);
         let mut writer = RowsWriter::create(output, &reader, &none, &monitor.interrupt)?;
@@ -145,14 +145,12 @@ impl PredictedFile {
         let is_given = |text: &&str| !text.trim().is_empty();
         let texts = || chunk.texts.iter().map(|text| text.as_deref().filter(is_given));
         let given: Vec<&str> = texts().flatten().collect();
-        let mut predictions = match given.is_empty() {
-            true => Vec::new(),
-            false => prediction::predictions(classifier, &given)?,
-        }
-        .into_iter();
-        if let Some(counts) = classifier.count_tokens(&given)? {
-            self.n_truncated += (0..given.len()).filter(|idx| counts.is_cut(*idx)).count() as u64;
-        }
+        let BatchPrediction { predictions, truncated } = match given.is_empty() {
+            true => BatchPrediction::default(),
+            false => BatchPrediction::of(classifier, &given)?,
+        };
+        let mut predictions = predictions.into_iter();
+        self.n_truncated += truncated.iter().filter(|is_cut| **is_cut).count() as u64;
         self.n_rows += chunk.n_rows() as u64;
         self.n_without_text += (chunk.n_rows() - given.len()) as u64;
         let rows = texts().map(|text| text.and_then(|_| predictions.next()));
@@ -219,7 +217,7 @@ impl Scratch {
     }
 }
 
-/// Whether both paths lead to one file.
+/// True if both paths lead to one file.
 fn is_same(input: &Path, output: &Path) -> bool {
     match (input.canonicalize(), output.canonicalize()) {
         (Ok(input), Ok(output)) => input == output,

@@ -1,10 +1,10 @@
-//! What a training is asked for, as it is also kept for a later process.
+//! The request for a training, as it is also kept for a later process.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What to train on and where to keep the result.
+/// A training that is asked for: its data, and the place of its result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainRequest {
     /// The dataset's name; its `train` split is learnt, its `test` split is measured.

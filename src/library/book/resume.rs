@@ -4,7 +4,8 @@ use std::fs;
 
 use super::{
     Book, Trained,
-    train::{fingerprint_tag, this_process},
+    registering::this_process,
+    train::fingerprint_tag,
     unfinished::{JOB_FILE, Job, Lock, SCHEMA_VERSION, Unfinished, folder_of, lock},
 };
 use crate::{
@@ -35,7 +36,7 @@ impl Book {
             RunStatus::Finished => {
                 return Err(conflict("is finished", "train again for another version"));
             }
-            RunStatus::Running => {
+            RunStatus::Running | RunStatus::Scheduled => {
                 return Err(conflict("is still running", "stop its process first"));
             }
             RunStatus::Failed | RunStatus::Killed => {}

@@ -1,6 +1,8 @@
 //! The tables that a question in SQL can name beside the datasets: the registry's own and the log of
 //! predictions, each built only when a query asks for it.
 
+use std::collections::BTreeMap;
+
 use polars::prelude::DataFrame;
 
 use super::{
@@ -12,8 +14,10 @@ use crate::{
     error::{Error, ErrorKind, Result},
     figure,
     monitor::{PredictionRecord, read_predictions},
-    registry::{AuditQuery, PARENT_RUN_TAG, Registry, RunQuery},
-    store::Store,
+    registry::{
+        AuditEvent, AuditQuery, Metric, ModelVersion, PARENT_RUN_TAG, RegisteredModel, Registry,
+        Run, RunQuery, Stage,
+    },
 };
 
 impl Book {
@@ -30,17 +34,22 @@ impl Book {
     }
 
     /// One of [`OWN_TABLES`], built only when a query names it.
-    fn own_table(&self, table: &str) -> Result<Columns> {
-        match table {
-            "runs" => runs(self.registry()?),
-            "metrics" => metrics(self.registry()?),
-            "params" => params(self.registry()?),
-            "models" => models(self.registry()?),
-            "versions" => versions(self.registry()?),
-            "predictions" => predictions(self.store()),
-            "audit" => audit(self.registry()?),
-            _ => Err(Error::new(ErrorKind::Internal, format!("there is no table {table:?}"))),
-        }
+    fn own_table(&self, name: &str) -> Result<Columns> {
+        let registry = || self.registry();
+        Ok(match name {
+            "runs" => table(&RUNS, &runs(registry()?)?),
+            "metrics" => table(&METRICS, &metrics(registry()?)?),
+            "params" => table(&PARAMS, &params(registry()?)?),
+            "models" => table(&MODELS, &models(registry()?)?),
+            "versions" => table(&VERSIONS, &versions(registry()?)?),
+            "predictions" => {
+                table(&PREDICTIONS, &read_predictions(&self.store().logs_dir())?.records)
+            }
+            "audit" => table(&AUDIT, &audit(registry()?)?),
+            _ => {
+                return Err(Error::new(ErrorKind::Internal, format!("there is no table {name:?}")));
+            }
+        })
     }
 
     /// As [`Book::query`], as a frame.
@@ -54,207 +63,204 @@ impl Book {
 
 /// The tables besides the datasets, and their columns.
 pub const OWN_TABLES: [(&str, &[&str]); 7] = [
-    (
-        "runs",
-        &[
-            "run_id",
-            "name",
-            "experiment",
-            "status",
-            "start_ms",
-            "started",
-            "end_ms",
-            "model",
-            "dataset",
-            "accuracy",
-            "f1",
-            "measured_on",
-            "fold",
-            "parent_run_id",
-        ],
-    ),
-    ("metrics", &["run_id", "key", "value", "step", "timestamp_ms"]),
-    ("params", &["run_id", "key", "value"]),
-    ("models", &["name", "versions", "production", "created_ms", "updated_ms"]),
-    (
-        "versions",
-        &["model", "version", "stage", "run_id", "dataset", "accuracy", "f1", "created_ms"],
-    ),
-    (
-        "predictions",
-        &[
-            "timestamp_ms",
-            "date",
-            "request_id",
-            "model",
-            "version",
-            "label",
-            "confidence",
-            "probability",
-            "latency_ms",
-            "n_chars",
-            "text",
-            "text_sha256",
-        ],
-    ),
-    ("audit", &["number", "timestamp_ms", "who", "action", "subject", "details"]),
+    ("runs", &names(&RUNS)),
+    ("metrics", &names(&METRICS)),
+    ("params", &names(&PARAMS)),
+    ("models", &names(&MODELS)),
+    ("versions", &names(&VERSIONS)),
+    ("predictions", &names(&PREDICTIONS)),
+    ("audit", &names(&AUDIT)),
 ];
 
-/// The log of predictions, all of its files.
-fn predictions(store: &Store) -> Result<Columns> {
-    let rows = read_predictions(&store.logs_dir())?.records;
-    let date = |at_ms: i64| figure::time(at_ms).split(' ').next().unwrap_or_default().to_owned();
-    let maybe = |cell: fn(&PredictionRecord) -> &Option<String>| {
-        Column::Str(rows.iter().map(|row| cell(row).clone()).collect())
-    };
-    Ok(named(vec![
-        ("timestamp_ms", integer(&rows, |row| Some(row.timestamp_ms))),
-        ("date", text(&rows, |row| date(row.timestamp_ms))),
-        ("request_id", text(&rows, |row| row.request_id.clone())),
-        ("model", text(&rows, |row| row.model.clone())),
-        ("version", integer(&rows, |row| Some(row.version.into()))),
-        ("label", text(&rows, |row| row.label.clone())),
-        ("confidence", number(&rows, |row| Some(row.confidence))),
-        ("probability", number(&rows, |row| row.probability)),
-        ("latency_ms", number(&rows, |row| Some(row.latency_ms))),
-        ("n_chars", integer(&rows, |row| i64::try_from(row.n_chars).ok())),
-        ("text", maybe(|row| &row.text)),
-        ("text_sha256", maybe(|row| &row.text_sha256)),
-    ]))
+use self::Getter::{Integer, MaybeText, Number, Text};
+
+/// A column: its name, and its value in a row.
+type Field<Row> = (&'static str, Getter<Row>);
+
+/// A column's type, and how a row gives its value.
+enum Getter<Row> {
+    Text(fn(&Row) -> String),
+    MaybeText(fn(&Row) -> Option<String>),
+    Integer(fn(&Row) -> Option<i64>),
+    Number(fn(&Row) -> Option<f64>),
 }
 
-fn all_runs(registry: &Registry) -> Result<Vec<crate::registry::Run>> {
+const RUNS: [Field<(Run, String)>; 14] = [
+    ("run_id", Text(|(run, _)| run.run_id.clone())),
+    ("name", Text(|(run, _)| run.name.clone())),
+    ("experiment", Text(|(_, experiment)| experiment.clone())),
+    ("status", Text(|(run, _)| run.status.to_string())),
+    ("start_ms", Integer(|(run, _)| Some(run.start_ms))),
+    ("started", Text(|(run, _)| figure::time(run.start_ms))),
+    ("end_ms", Integer(|(run, _)| run.end_ms)),
+    ("model", MaybeText(|(run, _)| run.params.get("model").cloned())),
+    ("dataset", MaybeText(|(run, _)| run.params.get("dataset").cloned())),
+    ("accuracy", Number(|(run, _)| listed_metric(run, "accuracy"))),
+    ("f1", Number(|(run, _)| listed_metric(run, "f1"))),
+    ("measured_on", MaybeText(|(run, _)| measured_on(run))),
+    ("fold", Integer(|(run, _)| run.params.get(FOLD_PARAM)?.parse().ok())),
+    ("parent_run_id", MaybeText(|(run, _)| run.tags.get(PARENT_RUN_TAG).cloned())),
+];
+
+const METRICS: [Field<(String, Metric)>; 5] = [
+    ("run_id", Text(|(run_id, _)| run_id.clone())),
+    ("key", Text(|(_, point)| point.key.clone())),
+    ("value", Number(|(_, point)| Some(point.value))),
+    ("step", Integer(|(_, point)| Some(point.step))),
+    ("timestamp_ms", Integer(|(_, point)| Some(point.timestamp_ms))),
+];
+
+const PARAMS: [Field<(String, String, String)>; 3] = [
+    ("run_id", Text(|(run_id, _, _)| run_id.clone())),
+    ("key", Text(|(_, key, _)| key.clone())),
+    ("value", Text(|(_, _, value)| value.clone())),
+];
+
+const MODELS: [Field<(RegisteredModel, Vec<ModelVersion>)>; 5] = [
+    ("name", Text(|(model, _)| model.name.clone())),
+    ("versions", Integer(|(_, versions)| i64::try_from(versions.len()).ok())),
+    (
+        "production",
+        Integer(|(_, versions)| {
+            let production = versions.iter().rfind(|version| version.stage == Stage::Production);
+            production.map(|version| version.version.into())
+        }),
+    ),
+    ("created_ms", Integer(|(model, _)| Some(model.created_ms))),
+    ("updated_ms", Integer(|(model, _)| Some(model.updated_ms))),
+];
+
+const VERSIONS: [Field<(ModelVersion, Vec<String>)>; 9] = [
+    ("model", Text(|(version, _)| version.model.clone())),
+    ("version", Integer(|(version, _)| Some(version.version.into()))),
+    ("stage", Text(|(version, _)| version.stage.to_string())),
+    ("run_id", Text(|(version, _)| version.run_id.clone())),
+    ("dataset", Text(|(version, _)| version.lineage.dataset.clone())),
+    ("accuracy", Number(|(version, _)| version.metrics.get("accuracy").copied())),
+    ("f1", Number(|(version, _)| version.metrics.get("f1").copied())),
+    ("created_ms", Integer(|(version, _)| Some(version.created_ms))),
+    ("aliases", Text(|(_, aliases)| aliases.join(", "))),
+];
+
+const PREDICTIONS: [Field<PredictionRecord>; 12] = [
+    ("timestamp_ms", Integer(|row| Some(row.timestamp_ms))),
+    ("date", Text(|row| date(row.timestamp_ms))),
+    ("request_id", Text(|row| row.request_id.clone())),
+    ("model", Text(|row| row.model.clone())),
+    ("version", Integer(|row| Some(row.version.into()))),
+    ("label", Text(|row| row.label.clone())),
+    ("confidence", Number(|row| Some(row.confidence))),
+    ("probability", Number(|row| row.probability)),
+    ("latency_ms", Number(|row| Some(row.latency_ms))),
+    ("n_chars", Integer(|row| i64::try_from(row.n_chars).ok())),
+    ("text", MaybeText(|row| row.text.clone())),
+    ("text_sha256", MaybeText(|row| row.text_sha256.clone())),
+];
+
+/// Details are JSON.
+const AUDIT: [Field<AuditEvent>; 6] = [
+    ("number", Integer(|row| i64::try_from(row.number).ok())),
+    ("timestamp_ms", Integer(|row| Some(row.at_ms))),
+    ("who", Text(|row| row.who.clone())),
+    ("action", Text(|row| row.action.to_string())),
+    ("subject", Text(|row| row.subject.clone())),
+    ("details", Text(|row| row.details.to_string())),
+];
+
+/// The names of `fields`.
+const fn names<Row, const N: usize>(fields: &[Field<Row>; N]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut idx = 0;
+    while idx < N {
+        names[idx] = fields[idx].0;
+        idx += 1;
+    }
+    names
+}
+
+/// The table that `fields` make of `rows`.
+fn table<Row>(fields: &[Field<Row>], rows: &[Row]) -> Columns {
+    let column = |getter: &Getter<Row>| match getter {
+        Text(value) => Column::Str(rows.iter().map(|row| Some(value(row))).collect()),
+        MaybeText(value) => Column::Str(rows.iter().map(value).collect()),
+        Integer(value) => Column::I64(rows.iter().map(value).collect()),
+        Number(value) => Column::F64(rows.iter().map(value).collect()),
+    };
+    fields.iter().map(|(name, getter)| ((*name).to_owned(), column(getter))).collect()
+}
+
+/// The day of a moment, such as `2026-11-27`.
+fn date(at_ms: i64) -> String {
+    figure::time(at_ms).split(' ').next().unwrap_or_default().to_owned()
+}
+
+fn all_runs(registry: &Registry) -> Result<Vec<Run>> {
     registry.search_runs(&RunQuery::default())
 }
 
-fn text<T>(rows: &[T], cell: impl Fn(&T) -> String) -> Column {
-    Column::Str(rows.iter().map(|row| Some(cell(row))).collect())
-}
-
-fn integer<T>(rows: &[T], cell: impl Fn(&T) -> Option<i64>) -> Column {
-    Column::I64(rows.iter().map(cell).collect())
-}
-
-fn number<T>(rows: &[T], cell: impl Fn(&T) -> Option<f64>) -> Column {
-    Column::F64(rows.iter().map(cell).collect())
-}
-
-fn named(columns: Vec<(&str, Column)>) -> Columns {
-    columns.into_iter().map(|(name, column)| (name.to_owned(), column)).collect()
-}
-
-fn runs(registry: &Registry) -> Result<Columns> {
-    let experiments: std::collections::BTreeMap<String, String> = registry
+/// Every run with the name of its experiment.
+fn runs(registry: &Registry) -> Result<Vec<(Run, String)>> {
+    let experiments: BTreeMap<String, String> = registry
         .experiments()?
         .into_iter()
         .map(|experiment| (experiment.experiment_id, experiment.name))
         .collect();
-    let runs = all_runs(registry)?;
-    Ok(named(vec![
-        ("run_id", text(&runs, |run| run.run_id.clone())),
-        ("name", text(&runs, |run| run.name.clone())),
-        (
-            "experiment",
-            text(&runs, |run| experiments.get(&run.experiment_id).cloned().unwrap_or_default()),
-        ),
-        ("status", text(&runs, |run| run.status.to_string())),
-        ("start_ms", integer(&runs, |run| Some(run.start_ms))),
-        ("started", text(&runs, |run| figure::time(run.start_ms))),
-        ("end_ms", integer(&runs, |run| run.end_ms)),
-        ("model", Column::Str(runs.iter().map(|run| run.params.get("model").cloned()).collect())),
-        (
-            "dataset",
-            Column::Str(runs.iter().map(|run| run.params.get("dataset").cloned()).collect()),
-        ),
-        ("accuracy", number(&runs, |run| listed_metric(run, "accuracy"))),
-        ("f1", number(&runs, |run| listed_metric(run, "f1"))),
-        ("measured_on", Column::Str(runs.iter().map(measured_on).collect())),
-        ("fold", integer(&runs, |run| run.params.get(FOLD_PARAM)?.parse().ok())),
-        (
-            "parent_run_id",
-            Column::Str(runs.iter().map(|run| run.tags.get(PARENT_RUN_TAG).cloned()).collect()),
-        ),
-    ]))
+    let name = |run: &Run| experiments.get(&run.experiment_id).cloned().unwrap_or_default();
+    let runs = all_runs(registry)?.into_iter();
+    Ok(runs
+        .map(|run| {
+            let name = name(&run);
+            (run, name)
+        })
+        .collect())
 }
 
-fn metrics(registry: &Registry) -> Result<Columns> {
+/// Every value of every metric, with its run's id.
+fn metrics(registry: &Registry) -> Result<Vec<(String, Metric)>> {
     let mut rows = Vec::new();
     for run in all_runs(registry)? {
         for point in registry.histories(&run.run_id)? {
             rows.push((run.run_id.clone(), point));
         }
     }
-    Ok(named(vec![
-        ("run_id", text(&rows, |(run_id, _)| run_id.clone())),
-        ("key", text(&rows, |(_, point)| point.key.clone())),
-        ("value", number(&rows, |(_, point)| Some(point.value))),
-        ("step", integer(&rows, |(_, point)| Some(point.step))),
-        ("timestamp_ms", integer(&rows, |(_, point)| Some(point.timestamp_ms))),
-    ]))
+    Ok(rows)
 }
 
-fn params(registry: &Registry) -> Result<Columns> {
-    let rows: Vec<(String, String, String)> = all_runs(registry)?
-        .into_iter()
-        .flat_map(|run| {
-            let run_id = run.run_id;
-            run.params.into_iter().map(move |(key, value)| (run_id.clone(), key, value))
-        })
-        .collect();
-    Ok(named(vec![
-        ("run_id", text(&rows, |row| row.0.clone())),
-        ("key", text(&rows, |row| row.1.clone())),
-        ("value", text(&rows, |row| row.2.clone())),
-    ]))
+/// Every param: its run's id, its key and its value.
+fn params(registry: &Registry) -> Result<Vec<(String, String, String)>> {
+    let of_run = |run: Run| {
+        let run_id = run.run_id;
+        run.params.into_iter().map(move |(key, value)| (run_id.clone(), key, value))
+    };
+    Ok(all_runs(registry)?.into_iter().flat_map(of_run).collect())
 }
 
-fn models(registry: &Registry) -> Result<Columns> {
-    let models = registry.models()?;
-    let mut n_versions = Vec::new();
-    let mut production = Vec::new();
-    for model in &models {
-        n_versions.push(i64::try_from(registry.versions(&model.name)?.len()).ok());
-        production
-            .push(registry.production(&model.name)?.map(|version| i64::from(version.version)));
-    }
-    Ok(named(vec![
-        ("name", text(&models, |model| model.name.clone())),
-        ("versions", Column::I64(n_versions)),
-        ("production", Column::I64(production)),
-        ("created_ms", integer(&models, |model| Some(model.created_ms))),
-        ("updated_ms", integer(&models, |model| Some(model.updated_ms))),
-    ]))
+/// Every registered model with its versions.
+fn models(registry: &Registry) -> Result<Vec<(RegisteredModel, Vec<ModelVersion>)>> {
+    let with_versions = |model: RegisteredModel| {
+        let versions = registry.versions(&model.name)?;
+        Ok((model, versions))
+    };
+    registry.models()?.into_iter().map(with_versions).collect()
 }
 
-fn versions(registry: &Registry) -> Result<Columns> {
+/// Every version with its aliases.
+fn versions(registry: &Registry) -> Result<Vec<(ModelVersion, Vec<String>)>> {
     let mut rows = Vec::new();
-    for model in registry.models()? {
-        rows.extend(registry.versions(&model.name)?);
+    for (model, versions) in models(registry)? {
+        rows.extend(versions.into_iter().map(|version| {
+            let aliases = model.aliases_of(version.version).map(str::to_owned).collect();
+            (version, aliases)
+        }));
     }
-    Ok(named(vec![
-        ("model", text(&rows, |row| row.model.clone())),
-        ("version", integer(&rows, |row| Some(i64::from(row.version)))),
-        ("stage", text(&rows, |row| row.stage.to_string())),
-        ("run_id", text(&rows, |row| row.run_id.clone())),
-        ("dataset", text(&rows, |row| row.lineage.dataset.clone())),
-        ("accuracy", number(&rows, |row| row.metrics.get("accuracy").copied())),
-        ("f1", number(&rows, |row| row.metrics.get("f1").copied())),
-        ("created_ms", integer(&rows, |row| Some(row.created_ms))),
-    ]))
+    Ok(rows)
 }
 
-/// The audit trail, in the order of what was done; details are JSON.
-fn audit(registry: &Registry) -> Result<Columns> {
+/// The audit trail, in the order of what was done.
+fn audit(registry: &Registry) -> Result<Vec<AuditEvent>> {
     let mut rows = registry.audit(&AuditQuery::default())?;
     rows.reverse();
-    Ok(named(vec![
-        ("number", integer(&rows, |row| i64::try_from(row.number).ok())),
-        ("timestamp_ms", integer(&rows, |row| Some(row.at_ms))),
-        ("who", text(&rows, |row| row.who.clone())),
-        ("action", text(&rows, |row| row.action.to_string())),
-        ("subject", text(&rows, |row| row.subject.clone())),
-        ("details", text(&rows, |row| row.details.to_string())),
-    ]))
+    Ok(rows)
 }
 
 #[cfg(test)]
@@ -271,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_have_the_columns_that_are_told() {
+    fn every_table_can_be_built_and_has_the_columns_that_are_told() {
         let dir = tempfile::tempdir().unwrap();
         let book = Book::open(dir.path());
         for (table, expected) in OWN_TABLES {

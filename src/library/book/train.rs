@@ -13,20 +13,21 @@ use serde::Serialize;
 use super::{
     Book, CODE_VERSION, TrainRequest,
     judgement::Judgement,
-    measured::{CODE_VERSION_TAG, VALIDATION_PREFIX},
+    measured::VALIDATION_PREFIX,
     now_ms,
+    registering::{Keeping, Registering},
     unfinished::Unfinished,
 };
 use crate::{
     actor,
     data::Split,
     error::{Error, ErrorKind, Result},
-    evaluate::{self, Evaluation},
-    model::{Classifier, Fit, Holdout, check_validation_size},
+    evaluate::Evaluation,
+    model::{Fit, Holdout, check_validation_size},
     progress::Monitor,
     registry::{
-        Artifact, DefaultNames, Lineage, Metric, ModelVersion, NewRun, NewVersion, PROCESS_TAG,
-        Registry, Run, RunBatch, RunQuery, RunStatus, RunUpdate,
+        DefaultNames, Lineage, Metric, ModelVersion, NewRun, PROCESS_TAG, Registry, Run, RunBatch,
+        RunQuery, RunStatus, RunUpdate,
     },
 };
 
@@ -45,7 +46,7 @@ pub struct Timings {
     pub total_s: f64,
 }
 
-/// How the train split was divided.
+/// The division of the train split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct HeldOut {
     /// The share that was asked for.
@@ -56,7 +57,7 @@ pub struct HeldOut {
     pub n_validation: usize,
 }
 
-/// What a training left behind.
+/// The result of a training.
 #[derive(Debug, Clone)]
 pub struct Trained {
     /// The finished run.
@@ -69,11 +70,11 @@ pub struct Trained {
     /// where there are none on the test split. A registered version's own metrics are always those
     /// of the test split.
     pub evaluation: Evaluation,
-    /// What was held out to choose by.
+    /// The rows held out to choose by.
     pub held_out: Option<HeldOut>,
-    /// What the model is made of.
+    /// A description of the model.
     pub model: serde_json::Value,
-    /// Where the time went.
+    /// The time of each step.
     pub timings: Timings,
 }
 
@@ -180,9 +181,7 @@ impl Book {
         let share = request.validation_size;
         params.extend(share.map(|share| ("validation_size".to_owned(), share.to_string())));
         let mut tags = request.tags.clone();
-        tags.insert("trialbook.user".to_owned(), self.who().to_owned());
-        tags.insert(CODE_VERSION_TAG.to_owned(), CODE_VERSION.to_owned());
-        tags.insert(PROCESS_TAG.to_owned(), this_process());
+        tags.extend(self.own_tags());
         for split in &dataset.splits {
             tags.insert(fingerprint_tag(&split.name), split.fingerprint.sha256.clone());
         }
@@ -192,6 +191,7 @@ impl Book {
             start_ms: now_ms(),
             tags,
             params,
+            user: String::new(),
         })
     }
 
@@ -240,14 +240,14 @@ impl Book {
         drop(train);
 
         // Writing the model waits for the disk most of the time, measuring never does.
-        let (saved, Judgement { of_validation, of_test, test_fingerprint, read_s, evaluate_s }) =
+        let (files, Judgement { of_validation, of_test, test_fingerprint, read_s, evaluate_s }) =
             thread::scope(|scope| {
-                let saving = scope.spawn(|| self.save_model(run, classifier.as_ref()));
+                let saving = scope.spawn(|| self.keep_files(run, classifier.as_ref()));
                 let judged = self.judge(classifier.as_ref(), validation, request, monitor);
                 let clock = Instant::now();
-                let saved = saving.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+                let files = saving.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
                 timings.save_s += clock.elapsed().as_secs_f64();
-                judged.and_then(|judged| Ok((saved?, judged)))
+                judged.and_then(|judged| Ok((files?, judged)))
             })?;
         timings.read_s += read_s;
         timings.evaluate_s = evaluate_s;
@@ -265,28 +265,25 @@ impl Book {
         };
         let evaluation = of_validation.or(of_test).expect("one of both was measured");
         let version = monitor.stage("saving", None, || {
-            // Nobody shall take these for what the test split says.
-            let place = if held_out.is_some() { "validation/" } else { "" };
-            for (name, bytes) in evaluate::artifacts(&evaluation) {
-                registry.log_artifact(&run.run_id, &format!("{place}{name}"), &bytes)?;
-            }
-            registry.log(&run.run_id, &logged(&metrics, 0))?;
-            let Some(model) = &request.model else { return Ok(None) };
-            let version = registry.create_version(NewVersion {
-                model: model.clone(),
-                run_id: run.run_id.clone(),
-                files: model_files(saved),
-                lineage: Lineage {
-                    dataset: request.dataset.clone(),
-                    train_fingerprint,
-                    test_fingerprint,
-                    code_version: CODE_VERSION.to_owned(),
-                    seed: request.seed,
-                },
-                metrics: test_metrics,
-                created_ms: now_ms(),
-            })?;
-            Ok::<_, Error>(Some(version))
+            self.keep(Keeping {
+                run,
+                files,
+                evaluation: Some(&evaluation),
+                // Nobody shall take these for what the test split says.
+                place: if held_out.is_some() { "validation/" } else { "" },
+                metrics: &metrics,
+                version: request.model.as_ref().map(|model| Registering {
+                    model: model.clone(),
+                    lineage: Lineage {
+                        dataset: request.dataset.clone(),
+                        train_fingerprint,
+                        test_fingerprint,
+                        code_version: CODE_VERSION.to_owned(),
+                        seed: request.seed,
+                    },
+                    metrics: test_metrics,
+                }),
+            })
         })?;
         timings.save_s += clock.elapsed().as_secs_f64();
 
@@ -304,14 +301,6 @@ impl Book {
             model: classifier.describe(),
             timings,
         })
-    }
-
-    /// Keeps the model's files as artifacts of the run.
-    fn save_model(&self, run: &Run, classifier: &dyn Classifier) -> Result<Vec<Artifact>> {
-        let folder = tempfile::tempdir()
-            .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
-        classifier.save(folder.path())?;
-        self.registry()?.log_artifacts(&run.run_id, folder.path(), "model")
     }
 }
 
@@ -338,28 +327,7 @@ pub(super) fn training_log<'a>(
     }
 }
 
-/// A run's artifacts below `model/` under the names they have inside the model folder.
-pub(super) fn model_files(artifacts: Vec<Artifact>) -> Vec<Artifact> {
-    let inside = |artifact: Artifact| Artifact {
-        path: artifact.path.trim_start_matches("model/").to_owned(),
-        ..artifact
-    };
-    artifacts.into_iter().map(inside).collect()
-}
-
-/// `metrics` as they are logged at `step`.
-pub(super) fn logged(metrics: &BTreeMap<String, f64>, step: i64) -> RunBatch {
-    let timestamp_ms = now_ms();
-    let metrics = metrics.iter().map(|(key, value)| Metric {
-        key: key.clone(),
-        value: *value,
-        step,
-        timestamp_ms,
-    });
-    RunBatch { metrics: metrics.collect(), ..RunBatch::default() }
-}
-
-/// The same under other names: `validation_f1` for `f1`.
+/// `metrics` under other names: `validation_f1` for `f1`.
 pub(super) fn prefixed(prefix: &str, metrics: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     metrics.iter().map(|(key, value)| (format!("{prefix}{key}"), *value)).collect()
 }
@@ -369,12 +337,7 @@ pub(super) fn fingerprint_tag(split: &str) -> String {
     format!("trialbook.fingerprint.{split}")
 }
 
-/// `PID@HOST`: tells a live run from one whose process died without a word.
-pub(super) fn this_process() -> String {
-    format!("{}@{}", std::process::id(), actor::host())
-}
-
-/// Whether `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.
+/// True if `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.
 fn is_dead(process: &str) -> bool {
     let proc = std::path::Path::new("/proc");
     process.split_once('@').is_some_and(|(pid, host)| {

@@ -1,5 +1,5 @@
-//! What an interrupted training is continued from: a folder of its run in the store, until the run is
-//! finished, and the lock that says who works on it.
+//! The state from which an interrupted training is continued: a folder of its run in the store,
+//! until the run is finished, and the lock that says who works on it.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -17,13 +17,13 @@ use crate::{
     store::write_atomically,
 };
 
-/// What was asked, in the folder of a run.
+/// The file with the request, in the folder of a run.
 pub(super) const JOB_FILE: &str = "job.json";
 const LOCK_FILE: &str = "lock";
 /// The newest layout this build reads and the one it writes.
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
-/// What was asked, as a later process needs it.
+/// A request, as a later process needs it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) schema_version: u32,
@@ -89,7 +89,7 @@ impl Unfinished {
         Self { folder, _lock: lock }
     }
 
-    /// Whether some process, on whatever machine, works on the run; none where that cannot be told
+    /// True if some process, on whatever machine, works on the run; none where that cannot be told
     /// by its folder.
     pub(super) fn is_at_work(book: &Book, run: &Run) -> Option<bool> {
         let folder = folder_of(book, run);
@@ -103,7 +103,7 @@ impl Unfinished {
         }
     }
 
-    /// Where the training keeps its states.
+    /// The folder in which the training keeps its states.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -117,7 +117,7 @@ impl Unfinished {
     }
 }
 
-/// Where the training of `run` keeps what it is continued from.
+/// The folder in which the training of `run` keeps what it is continued from.
 pub(super) fn folder_of(book: &Book, run: &Run) -> PathBuf {
     book.store().checkpoints_dir().join(&run.run_id)
 }

@@ -1,4 +1,4 @@
-//! What is asked of `data add`, and what it answers.
+//! The request and the answer of `data add`.
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -15,9 +15,9 @@ use crate::{
 /// A dataset to be added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddRequest {
-    /// Where the examples are.
+    /// The place of the examples.
     pub source: Source,
-    /// How its text is spelled, as far as it is said; the rest is guessed.
+    /// The dialect of its text, as far as it is given; the rest is guessed.
     pub dialect: Dialect,
     /// The column of texts; `None` is guessed when obvious.
     pub text_column: Option<String>,
@@ -36,11 +36,11 @@ pub struct AddRequest {
     pub drop_unlabelled: bool,
     /// Leave rows out whose text is null or empty, instead of refusing them.
     pub drop_empty: bool,
-    /// Which columns besides text and label are kept for queries.
+    /// The columns besides text and label that are kept for queries.
     pub columns: KeepColumns,
 }
 
-/// Which columns of a source besides text and label a dataset keeps. Queries see them; training
+/// The columns of a source besides text and label that a dataset keeps. Queries see them; training
 /// does not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum KeepColumns {
@@ -63,7 +63,7 @@ pub struct Dropped {
     pub n_empty: usize,
 }
 
-/// Where examples come from.
+/// The place of examples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// The aclImdb folder, one file, or several: a folder of them, or a pattern such as
@@ -83,20 +83,20 @@ pub enum Source {
     },
 }
 
-/// What came of adding a dataset.
+/// The result of adding a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Added {
     /// The dataset as it is in the store now.
     pub dataset: Dataset,
-    /// Whether it was new.
+    /// The change to the store.
     pub outcome: AddOutcome,
-    /// What was left out of all splits together.
+    /// The rows left out of all splits together.
     pub dropped: Dropped,
-    /// What was guessed on the way, such as `label column "sentiment" (guessed)`.
+    /// The guesses made on the way, such as `label column "sentiment" (guessed)`.
     pub notes: Vec<Hint>,
 }
 
-/// Whether adding changed the store.
+/// The change that adding made to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AddOutcome {
@@ -168,7 +168,7 @@ impl Dropped {
         self.n_unlabelled + self.n_empty
     }
 
-    /// What a note says of rows that are not in the split `place`; nothing where all are.
+    /// The note on rows that are not in the split `place`; nothing where all are.
     pub(super) fn note(self, place: &str) -> Option<String> {
         let rows = |n: usize, what: &str| {
             (n > 0).then(|| format!("{} without {what}", figure::counted(n, "row")))
@@ -180,7 +180,7 @@ impl Dropped {
 }
 
 impl Added {
-    /// What `data add` shows.
+    /// The answer of `data add`.
     pub fn to_output(&self) -> Output {
         let Self { dataset, outcome, notes, .. } = self;
         let counts: Vec<String> = dataset

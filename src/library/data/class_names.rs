@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// The key of the metadata.
 pub(super) const METADATA_KEY: &str = "huggingface";
 
-/// What metadata say of the classes of a column.
+/// The classes of a column, as metadata name them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Declared {
     /// Nothing: the column is no class label.
@@ -24,7 +24,7 @@ pub(super) enum Declared {
     Unusable(String),
 }
 
-/// What `metadata`, a JSON text, says of the classes of the column `label`.
+/// The classes of the column `label` in `metadata`, a JSON text.
 pub(super) fn declared(metadata: &str, label: &str) -> Declared {
     let Ok(metadata) = serde_json::from_str::<Value>(metadata) else {
         return Declared::Unusable("are no JSON".to_owned());
@@ -54,8 +54,8 @@ pub(super) fn declared(metadata: &str, label: &str) -> Declared {
     }
 }
 
-/// Whether every one of `labels`, the strings of a column whose classes have `names`, is an index and
-/// none is a name. `datasets` itself takes such a string for the index.
+/// True if every one of `labels`, the strings of a column whose classes have `names`, is an index
+/// and none is a name. `datasets` itself takes such a string for the index.
 pub(super) fn are_indices(labels: &[Option<String>], names: &[String]) -> bool {
     let is_index = |label: &str| {
         label == "-1" || label.parse::<usize>().is_ok_and(|index| index.to_string() == label)

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 const NEGATIVE: [&str; 4] = ["0", "neg", "negative", "false"];
 const POSITIVE: [&str; 4] = ["1", "pos", "positive", "true"];
-/// What pandas takes for a value that is missing.
+/// The texts that pandas takes for a missing value.
 const MISSING: [&str; 12] =
     ["nan", "NaN", "-nan", "-NaN", "NA", "<NA>", "N/A", "n/a", "#N/A", "null", "NULL", "None"];
 
@@ -20,11 +20,11 @@ const MISSING: [&str; 12] =
 #[derive(Debug)]
 pub(super) struct Classes {
     names: Vec<String>,
-    /// Whether labels are spellings of negative and positive.
+    /// True if labels are spellings of negative and positive.
     is_binary: bool,
-    /// Whether the source itself named the classes.
+    /// True if the source itself named the classes.
     is_declared: bool,
-    /// Whether the positive class was chosen.
+    /// True if the positive class was chosen.
     is_chosen: bool,
 }
 
@@ -113,8 +113,9 @@ impl Classes {
         &self.names
     }
 
-    /// Where the names come from and how the source spelt the classes, when that is not how they
-    /// are called now; of two classes which one is positive, where their names do not say it.
+    /// Notes on the names' origin and the source's spelling of the classes, when that is not how
+    /// they are called now; of two classes also which one is positive, where their names do not say
+    /// it.
     pub(super) fn notes(&self, rows: &Rows) -> Vec<String> {
         let mut notes = Vec::new();
         let spelt: BTreeSet<&str> = rows.labels.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! Which column holds the texts and which the labels: as asked for, or guessed by name when that is
+//! The choice of the columns with texts and labels: as asked for, or guessed by name when that is
 //! obvious.
 
 use std::path::Path;
@@ -34,7 +34,7 @@ const LABEL_NAMES: [&str; 7] =
 pub(super) struct ColumnChoice<'a> {
     pub(super) text: Option<&'a str>,
     pub(super) label: Option<&'a str>,
-    /// Which of the others are kept.
+    /// The others that are kept.
     pub(super) keep: &'a KeepColumns,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct ChosenColumns {
 }
 
 impl ColumnChoice<'_> {
-    /// Which of the columns `found` are kept, besides those at `taken`, and what is known of the
+    /// The columns of `found` that are kept, besides those at `taken`, and what is known of the
     /// others.
     ///
     /// # Errors

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// What a file says of itself before its rows.
+/// A file's description of itself, before its rows.
 struct Head {
     schema: Arc<ArrowSchema>,
-    /// What Hugging Face's `datasets` wrote there.
+    /// The metadata that Hugging Face's `datasets` wrote there.
     hugging_face: Option<String>,
     /// Bytes of each column as they are encoded, where the format says it.
     n_bytes: HashMap<String, usize>,
@@ -168,7 +168,7 @@ fn kept(
     kept
 }
 
-/// Why a column of this type is not kept, where that is known before it is read.
+/// The reason why a column of this type is not kept, where that is known before it is read.
 fn unkept_type(dtype: &ArrowDataType, container: Container) -> Option<String> {
     if has_bytes(dtype) {
         return Some("bytes, not text".to_owned());

@@ -10,7 +10,7 @@ use crate::{
     output::{Align, Table},
 };
 
-/// How many such texts are shown.
+/// The number of such texts that are shown.
 const MAX_EXAMPLES: usize = 3;
 
 /// Texts that, white space aside, have more than one label.
@@ -26,7 +26,7 @@ pub struct LabelConflicts {
     pub examples: Vec<ConflictExample>,
 }
 
-/// How many texts have more than one label.
+/// The number of texts with more than one label.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ConflictCount {
     /// Distinct texts.
@@ -42,7 +42,7 @@ pub struct ConflictCount {
 pub struct ConflictExample {
     /// The text, as the first of its examples has it.
     pub text: String,
-    /// How many training examples give it which class.
+    /// The number of training examples that give it each class.
     pub train: BTreeMap<String, usize>,
     /// The same of the test examples.
     pub test: BTreeMap<String, usize>,

@@ -105,7 +105,7 @@ impl Datasets {
         Ok(Head { dataset: dataset.name.clone(), split: split.name.clone(), rows })
     }
 
-    /// What the dataset looks like: balance, lengths, vocabulary, telling words, duplicates.
+    /// The profile of a dataset: balance, lengths, vocabulary, telling words, duplicates.
     ///
     /// # Errors
     /// As [`Datasets::split`].

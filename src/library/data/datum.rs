@@ -169,7 +169,7 @@ impl Datum {
         }
     }
 
-    /// What it is, for an error.
+    /// Its kind, for an error.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -263,7 +263,7 @@ pub(crate) fn float_cell(value: f64) -> String {
     }
 }
 
-/// What lies beyond the calendar of the library is told as the file has it.
+/// A moment beyond the calendar of the library, as the file has it.
 fn since_epoch(value: impl std::fmt::Display, unit: &str) -> String {
     format!("{value} {unit} since 1970-01-01")
 }

@@ -1,4 +1,4 @@
-//! How the text of a file is spelled, as far as somebody says it: its format, its encoding, and the
+//! The dialect of a file's text, as far as somebody says it: its format, its encoding, and the
 //! characters that have a meaning in CSV. What is not said is guessed, by the readers.
 
 use std::{fmt, path::Path, str::FromStr};
@@ -6,8 +6,8 @@ use std::{fmt, path::Path, str::FromStr};
 use super::encoding::TextEncoding;
 use crate::error::{Error, Result};
 
-/// What is known of a file before it is opened. Every part that is `None` is read from the file's
-/// content and name; a guess that is not the usual one is said in the notes.
+/// The properties of a file that are known before it is opened. Every part that is `None` is read
+/// from the file's content and name; a guess that is not the usual one is said in the notes.
 ///
 /// ```
 /// # use trialbook_library as trialbook;
@@ -25,13 +25,13 @@ use crate::error::{Error, Result};
 pub struct Dialect {
     /// The format, for a file whose name and first bytes do not say it.
     pub format: Option<FileFormat>,
-    /// What separates the fields of CSV and TSV: one ASCII character.
+    /// The separator of the fields of CSV and TSV: one ASCII character.
     pub delimiter: Option<char>,
-    /// What encloses fields of CSV and TSV: `"`, unless the file says otherwise. Named, it is also
-    /// taken at its word: a field that looks like several rows is one.
+    /// The mark around fields of CSV and TSV: `"`, unless the file says otherwise. Named, it is
+    /// also taken at its word: a field that looks like several rows is one.
     pub quote: Option<Mark>,
-    /// What takes the meaning from a quote, a delimiter, a line break or itself; before any other
-    /// character it stands for itself. Doubled quotes are read with and without it.
+    /// The mark that takes the meaning from a quote, a delimiter, a line break or itself; before
+    /// any other character it stands for itself. Doubled quotes are read with and without it.
     pub escape: Option<Mark>,
     /// The encoding, for text that is not UTF-8.
     pub encoding: Option<TextEncoding>,
@@ -165,7 +165,7 @@ impl Dialect {
         Ok(())
     }
 
-    /// Whether somebody said anything of it that only text in rows and fields has.
+    /// True if anything was given that only text in rows and fields has.
     pub(super) fn is_of_delimited(&self) -> bool {
         self.delimiter.is_some() || self.quote.is_some() || self.escape.is_some()
     }

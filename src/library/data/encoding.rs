@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Bytes that mean nothing in windows-1252, which the web's decoder makes control characters of.
 const UNDEFINED_IN_1252: [u8; 5] = [0x81, 0x8d, 0x8f, 0x90, 0x9d];
 
-/// How much of a file is looked at to name its encoding.
+/// The number of bytes of a file that are looked at to name its encoding.
 const LOOKED_AT_BYTES: u64 = 64 << 20;
 
 /// An encoding by one of the names that the [Encoding Standard](https://encoding.spec.whatwg.org)
@@ -18,7 +18,7 @@ const LOOKED_AT_BYTES: u64 = 64 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextEncoding {
     encoding: &'static Encoding,
-    /// Whether Latin-1 was asked for, by one of its names.
+    /// True if Latin-1 was asked for, by one of its names.
     is_latin1: bool,
 }
 
@@ -106,7 +106,7 @@ pub(super) enum Likely {
 }
 
 impl Likely {
-    /// What to do about it.
+    /// The advice.
     fn advice(self) -> String {
         match self {
             Self::Named { name, sign } => format!(
@@ -217,7 +217,8 @@ pub(super) fn by_bytes(mut reader: impl Read) -> Likely {
     }
 }
 
-/// How many characters of several bytes `bytes` have in UTF-8, and how many bytes that are none.
+/// The number of characters of several bytes that `bytes` have in UTF-8, and the number of bytes
+/// that are none.
 fn utf8_counts(bytes: &[u8]) -> (usize, usize) {
     bytes.utf8_chunks().fold((0, 0), |(n_good, n_bad), chunk| {
         let n_wide = chunk.valid().chars().filter(|char| !char.is_ascii()).count();
@@ -225,7 +226,8 @@ fn utf8_counts(bytes: &[u8]) -> (usize, usize) {
     })
 }
 
-/// Whether all of `bytes` is Shift_JIS, and a good part of it kana: no other encoding has them there.
+/// True if all of `bytes` is Shift_JIS, and a good part of it kana: no other encoding has them
+/// there.
 fn is_shift_jis(bytes: &[u8]) -> bool {
     let Some(text) =
         encoding_rs::SHIFT_JIS.decode_without_bom_handling_and_without_replacement(bytes)

@@ -1,4 +1,4 @@
-//! What of a file's content stands in a message: enough to recognise it, never all of it.
+//! The part of a file's content that stands in a message: enough to recognise it, never all of it.
 
 /// Longest piece of content in a message, in characters.
 const MAX_CHARS: usize = 60;

@@ -8,7 +8,7 @@ use polars::prelude::{
 use super::{Datasets, QueryResult, guarded::first_line};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What pandas' users type first, for any frame.
+/// The methods that pandas' users type first, for any frame.
 ///
 /// ```
 /// # use trialbook_library as trialbook;
@@ -104,7 +104,7 @@ impl Explore for DataFrame {
     }
 }
 
-/// What is said of one column.
+/// The facts about one column.
 struct Facts {
     name: String,
     dtype: String,

@@ -34,7 +34,7 @@ pub(super) fn read(
 /// Reads `files` as one table.
 ///
 /// # Errors
-/// What a reader refuses, and files with different columns.
+/// Those of a reader, and files with different columns.
 pub(super) fn read_files(
     files: &Files,
     dialect: &Dialect,

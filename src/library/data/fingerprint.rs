@@ -1,4 +1,4 @@
-//! What a split contains, as one SHA-256 that the order of rows and stray white space do not
+//! The content of a split as one SHA-256 that the order of rows and stray white space do not
 //! change. The definition is written on [`Fingerprint`]; this file computes it in parallel.
 
 use rayon::prelude::*;

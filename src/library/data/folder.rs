@@ -21,7 +21,7 @@ const CLASS_DIRS: [&str; 2] = ["neg", "pos"];
 const EXPECTED: &str =
     "the folder must hold train/pos, train/neg, test/pos and test/neg, as aclImdb does";
 
-/// What a folder of text files holds.
+/// The content of a folder of text files.
 #[derive(Debug)]
 pub(super) enum Folder {
     /// `{train,test}/{pos,neg}`.
@@ -30,7 +30,7 @@ pub(super) enum Folder {
     One(Box<RawRows>),
 }
 
-/// Whether `dir` is one of these folders, or begins to be.
+/// True if `dir` is one of these folders, or begins to be.
 pub(super) fn is_one(dir: &Path) -> bool {
     ["", "train", "test"]
         .iter()

@@ -29,11 +29,11 @@ pub(super) struct Gathered {
     pub(super) classes: Vec<String>,
     pub(super) train: Examples,
     pub(super) test: Examples,
-    /// Where the examples came from, for the reader.
+    /// The origin of the examples, for the reader.
     pub(super) source: String,
-    /// What was left out as asked.
+    /// The rows left out as asked.
     pub(super) dropped: Dropped,
-    /// What was guessed.
+    /// The guesses.
     pub(super) notes: Vec<String>,
 }
 
@@ -274,7 +274,7 @@ fn pair(train: Guessed, test: Guessed, notes: &mut Vec<String>) -> Result<(RawRo
     Ok((train, test))
 }
 
-/// What a dataset's source is called from then on.
+/// The name of a dataset's source from then on.
 fn called(path: &Path) -> String {
     match path == Path::new(STANDARD) {
         true => "standard input".to_owned(),

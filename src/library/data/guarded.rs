@@ -10,7 +10,7 @@ use std::{
 
 use polars::error::{PolarsError, PolarsResult};
 
-/// What is known of a file at which polars panicked.
+/// The message for a file at which polars panicked.
 pub(super) const GAVE_UP: &str =
     "the reader gave up: damaged content, or a type that it does not know";
 

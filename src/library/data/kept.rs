@@ -15,14 +15,14 @@ use polars::prelude::{
 use super::{Datum, KeepColumns, guarded::first_line};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How many columns are kept where none are named: the first ones.
+/// The number of columns that are kept where none are named: the first ones.
 pub(super) const MAX_COLUMNS: usize = 64;
 /// A column with a longer cell of text is left out, unless it is named.
 pub(super) const MAX_CELL_BYTES: usize = 64 << 10;
-/// What all kept columns of both splits may take in memory; one that does not fit is left out.
+/// The memory that all kept columns of both splits may take; one that does not fit is left out.
 pub(super) const MAX_BYTES: usize = 256 << 20;
 
-/// How reasons begin that hold only for columns that nobody named.
+/// The beginning of reasons that hold only for columns that nobody named.
 const BEYOND: &str = "beyond the first";
 const LONG_CELL: &str = "a cell of";
 
@@ -36,7 +36,7 @@ pub(super) struct Wanted {
     pub(super) idx: usize,
     /// The name that it is kept under.
     pub(super) name: String,
-    /// Whether the source gives it none.
+    /// True if the source gives it none.
     is_unnamed: bool,
     max_cell_bytes: usize,
 }
@@ -47,7 +47,7 @@ pub(super) struct Kept {
     columns: Vec<KeptValues>,
     /// Columns that are not kept although they would be: the name and why.
     left_out: Vec<(String, String)>,
-    /// What the reader should know, such as another name.
+    /// Notes for the reader, such as another name.
     notes: Vec<String>,
     /// The names of all columns that were asked for and are there, in the source and here.
     found: Vec<String>,
@@ -69,7 +69,7 @@ pub(super) struct Settled {
     pub(super) notes: Vec<String>,
 }
 
-/// Which of the columns `found` are to be kept. Those at `taken` hold text and label.
+/// The columns of `found` that are to be kept. Those at `taken` hold text and label.
 ///
 /// # Errors
 /// When `keep` names the text or the label column.
@@ -216,7 +216,7 @@ impl Kept {
         Ok(settled)
     }
 
-    /// Whether the source has a column that was asked for by this name.
+    /// True if the source has a column that was asked for by this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.found.iter().any(|found| found == name)
     }
@@ -239,7 +239,7 @@ struct TextColumn {
     cells: StringChunkedBuilder,
     has_values: bool,
     n_bytes: usize,
-    /// Why it is left out, once that is known.
+    /// The reason why it is left out, once that is known.
     refused: Option<String>,
 }
 
@@ -412,7 +412,7 @@ pub(super) fn text_of(column: &Column) -> Column {
     Column::new(column.name().clone(), cells)
 }
 
-/// What the texts of a file without types are.
+/// The kind of value that the texts of a file without types spell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Spelling {
     Whole,
@@ -456,7 +456,8 @@ fn typed(parts: Vec<KeptValues>) -> Vec<Column> {
     }
 }
 
-/// How `text` is spelt. `007`, `+49…` and ` 1` are texts: as numbers they would not come back.
+/// The kind of value that `text` spells. `007`, `+49…` and ` 1` are texts: as numbers they would
+/// not come back.
 fn spelling(text: &str) -> Spelling {
     if text.parse::<i64>().is_ok_and(|number| number.to_string() == text) {
         return Spelling::Whole;
@@ -482,7 +483,7 @@ fn spelling(text: &str) -> Spelling {
     if is_number { Spelling::Decimal } else { Spelling::Text }
 }
 
-/// Whether a float holds every digit of the number `text`: 15 significant ones always fit.
+/// True if a float holds every digit of the number `text`: 15 significant ones always fit.
 fn is_short(text: &str) -> bool {
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
@@ -529,7 +530,7 @@ fn left_out_note(left_out: &[(String, String)]) -> Option<String> {
         .then(|| format!("{columns} {} {were} left out{advice}", shown.join(", ")))
 }
 
-/// Whether a column that is left out for this reason is kept when it is named.
+/// True if a column that is left out for this reason is kept when it is named.
 fn is_by_default(reason: &str) -> bool {
     reason.starts_with(BEYOND) || reason.starts_with(LONG_CELL)
 }

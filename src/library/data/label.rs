@@ -1,4 +1,4 @@
-//! How labels are spelt: one spelling for a number in every format, and the order of labels that
+//! The spelling of labels: one spelling for a number in every format, and the order of labels that
 //! are numbers. It knows nothing of classes.
 
 use std::cmp::Ordering;
@@ -31,7 +31,7 @@ pub(super) fn by_number(left: &str, right: &str) -> Ordering {
     number(left).total_cmp(&number(right)).then_with(|| left.cmp(right))
 }
 
-/// Whether `label` is a plain decimal number: digits, perhaps with a sign before and a fraction
+/// True if `label` is a plain decimal number: digits, perhaps with a sign before and a fraction
 /// behind.
 pub(super) fn is_number(label: &str) -> bool {
     let unsigned = label.strip_prefix(['-', '+']).unwrap_or(label);

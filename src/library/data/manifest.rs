@@ -27,14 +27,14 @@ pub struct Dataset {
     pub name: String,
     /// Class names in label order. Of two, the last one is the positive class.
     pub classes: Vec<String>,
-    /// Where the examples came from, for the reader.
+    /// The origin of the examples, for the reader.
     pub source: String,
-    /// When it was added, milliseconds since the Unix epoch.
+    /// The time when it was added, milliseconds since the Unix epoch.
     pub added_ms: i64,
     /// The splits, `train` first.
     pub splits: Vec<SplitEntry>,
-    /// What the source says of each example besides, kept for queries; the same in both splits.
-    /// Datasets that were added before there were such columns have none.
+    /// The other columns of the source, kept for queries; the same in both splits. Datasets that
+    /// were added before there were such columns have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<KeptColumn>,
 }
@@ -62,7 +62,7 @@ impl KeptColumn {
 pub struct SplitEntry {
     /// `train` or `test`.
     pub name: String,
-    /// What it contains.
+    /// The fingerprint of its content.
     pub fingerprint: Fingerprint,
     /// The Parquet file, relative to the dataset's folder.
     pub file: PathBuf,
@@ -163,7 +163,7 @@ impl Dataset {
         self.splits.iter().map(|split| split.fingerprint.n_rows).sum()
     }
 
-    /// What `data show` shows.
+    /// The answer of `data show`.
     pub fn to_output(&self) -> Output {
         let mut heads = vec![("split", Align::Left), ("rows", Align::Right)];
         heads.extend(self.classes.iter().map(|class| (class.as_str(), Align::Right)));
@@ -196,7 +196,7 @@ impl Dataset {
         output
     }
 
-    /// What `data list` shows of all `datasets`.
+    /// The answer of `data list` on all `datasets`.
     pub fn list_output(datasets: &[Self]) -> Output {
         let output = Output::new(datasets);
         if datasets.is_empty() {

@@ -78,7 +78,7 @@ pub struct Split {
     pub labels: Vec<u32>,
     /// The dataset's class names in label order. With two classes, index 1 is the positive one.
     pub classes: Vec<String>,
-    /// What these examples are, as stored in the manifest.
+    /// The fingerprint of these examples, as stored in the manifest.
     pub fingerprint: Fingerprint,
 }
 
@@ -103,7 +103,7 @@ impl Split {
     }
 }
 
-/// What a split contains, independent of the order of its rows.
+/// The content of a split, independent of the order of its rows.
 ///
 /// A row is its text, trimmed and with every run of Unicode white space made one space, a line
 /// feed, and its class name: `SHA-256(text ‖ "\n" ‖ class)`. The fingerprint is the SHA-256 of

@@ -9,20 +9,20 @@ pub(super) fn decimal_text(value: i128, scale: usize) -> String {
     format!("{sign}{whole}{point}{fraction}")
 }
 
-/// Whether readers that have 64 bits for a number print `number`, a number of JSON, with the same
+/// True if readers that have 64 bits for a number print `number`, a number of JSON, with the same
 /// digits again. Up to 15 digits they always do.
 pub(super) fn survives_double(number: &str) -> bool {
     prints_as(number, |value, _| format!("{value:e}"))
 }
 
-/// Whether `number`, a number of JSON, is what the float nearest to it prints as, with as many digits.
-/// What a program printed of a float is that, however many digits it printed.
+/// True if `number`, a number of JSON, is the print of the float nearest to it, with as many
+/// digits. A program's print of a float is such a number, however many digits it printed.
 pub(super) fn is_double(number: &str) -> bool {
     survives_double(number) || prints_as(number, |value, n_more| format!("{value:.n_more$e}"))
 }
 
-/// Whether `print` makes of the nearest float, and of how many digits `number` has after the first
-/// one, the same digits again.
+/// True if `print` makes the same digits again of the nearest float, and of the number of digits
+/// that `number` has after the first one.
 fn prints_as(number: &str, print: impl Fn(f64, usize) -> String) -> bool {
     let (digits, exponent) = significant(number);
     if digits.is_empty() {

@@ -19,21 +19,21 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
-/// How much is read at once.
+/// The number of bytes read at once.
 const WINDOW_BYTES: usize = 1 << 20;
 
 const LINES: &str = "every line is one object, such as {\"text\": \"…\", \"label\": \"…\"}, or all of \
                      the file is one array of them";
 
-/// Where programs put the rows of a table that they write as one object.
+/// The keys under which programs put the rows of a table that they write as one object.
 const TABLES: [&str; 5] = ["data", "rows", "records", "examples", "items"];
 
-/// Where the reading of one file stands.
+/// The state of reading one file.
 #[derive(Debug)]
 pub(super) struct Objects {
     path: PathBuf,
     reader: TextReader,
-    /// What was read of the file and not yet given out begins at `at`.
+    /// The text read from the file; the part that is not yet given out begins at `at`.
     window: String,
     at: usize,
     is_whole: bool,
@@ -43,7 +43,7 @@ pub(super) struct Objects {
     has_cr_lines: bool,
 }
 
-/// How the objects of a file stand in it.
+/// The layout of the objects of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// Nothing was read yet.
@@ -203,7 +203,7 @@ impl Objects {
         }
     }
 
-    /// Where the first thing behind `from` stands that is not white space.
+    /// The place of the first character behind `from` that is not white space.
     fn solid(&self, from: usize) -> usize {
         let rest = &self.window[from..];
         from + (rest.len() - rest.trim_start().len())
@@ -237,7 +237,7 @@ impl Objects {
     }
 }
 
-/// What comes next in the window.
+/// The next thing in the window.
 enum Found {
     Object {
         begin: usize,

@@ -1,4 +1,4 @@
-//! What a dataset looks like before anyone trains on it: sizes, balance, lengths, vocabulary, the
+//! The profile of a dataset before anyone trains on it: sizes, balance, lengths, vocabulary, the
 //! words that tell classes apart, duplicates and leaks between the splits. Pure functions of two
 //! splits in memory.
 
@@ -18,10 +18,10 @@ use crate::{
     output::{Align, Output, Table},
 };
 
-/// How many telling words are kept for each class.
+/// The number of telling words that are kept for each class.
 const N_TELLING_WORDS: usize = 12;
 
-/// What a dataset looks like.
+/// The profile of a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Profile {
     /// The dataset.
@@ -36,7 +36,7 @@ pub struct Profile {
     pub label_conflicts: LabelConflicts,
     /// The words that tell each class best from the others, in the training split.
     pub telling_words: Vec<ClassWords>,
-    /// What the source says of each example besides, kept for queries.
+    /// The other columns of the source, kept for queries.
     pub columns: Vec<KeptColumn>,
 }
 
@@ -145,7 +145,7 @@ impl Profile {
         }
     }
 
-    /// What `data describe` shows.
+    /// The answer of `data describe`.
     pub fn to_output(&self) -> Output {
         let mut output = Output::new(self)
             .table(self.size_table())
@@ -241,7 +241,7 @@ impl Profile {
 }
 
 impl SplitProfile {
-    /// How many examples a class has, and their share: `1,083 (49.5%)`.
+    /// The number of examples of a class, and their share: `1,083 (49.5%)`.
     fn class_share(&self, class_idx: usize) -> String {
         let n_examples = self.class_counts[class_idx];
         let percent = 100.0 * n_examples as f64 / self.n_rows.max(1) as f64;

@@ -15,7 +15,7 @@ pub(super) struct RawRows {
     /// One an example; `None` where the source has a null.
     pub(super) labels: Vec<Option<String>>,
     pub(super) places: Places,
-    /// What the source says of each example besides.
+    /// The other columns of the source.
     pub(super) kept: Kept,
     /// The classes in their order, where the source itself names them; labels are such names then.
     pub(super) class_names: Option<Vec<String>>,
@@ -29,7 +29,7 @@ pub(super) struct Rows {
     /// One an example, in the one spelling that [`canonical`] gives it.
     pub(super) labels: Vec<String>,
     pub(super) places: Places,
-    /// What the source says of each example besides.
+    /// The other columns of the source.
     pub(super) kept: Kept,
     /// As in [`RawRows`].
     pub(super) class_names: Option<Vec<String>>,
@@ -37,7 +37,7 @@ pub(super) struct Rows {
     pub(super) dropped: Dropped,
 }
 
-/// Which rows are dropped where they would else be refused.
+/// The rows that are dropped where they would else be refused.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Dropping {
     /// Rows whose label is null or empty.
@@ -46,7 +46,7 @@ pub(super) struct Dropping {
     pub(super) empty: bool,
 }
 
-/// Where rows lie, so that an error can point at one.
+/// The places of rows, so that an error can point at one.
 #[derive(Debug)]
 pub(super) enum Places {
     /// A text file whose row `i` begins in line `lines[i]`.
@@ -63,10 +63,10 @@ pub(super) enum Places {
     Picked { all: Box<Places>, rows: Vec<usize> },
 }
 
-/// Where the rows of several files lie, one file behind the other.
+/// The places of the rows of several files, one file behind the other.
 #[derive(Debug)]
 pub(super) struct Parts {
-    /// What they are together: a folder or a pattern.
+    /// Their common source: a folder or a pattern.
     whole: PathBuf,
     /// The index of each one's first row, and the places in it.
     parts: Vec<(usize, Places)>,

@@ -43,14 +43,14 @@ pub(super) const PARTS: [&str; 18] = [
     "score", "twist", "car chase", "middle part",
 ];
 
-/// What praise does to a viewer.
+/// Verbs of praise, of a film that did something to a viewer.
 #[rustfmt::skip] // words side by side
 pub(super) const LIKED: [&str; 12] = [
     "loved", "enjoyed", "liked", "admired", "adored", "was moved by", "was charmed by",
     "was impressed by", "laughed with", "cared about", "was gripped by", "could not resist",
 ];
 
-/// What blame does to a viewer.
+/// Verbs of blame, of a film that did something to a viewer.
 #[rustfmt::skip] // words side by side
 pub(super) const DISLIKED: [&str; 12] = [
     "hated", "disliked", "was bored by", "was annoyed by", "could not stand", "was let down by",

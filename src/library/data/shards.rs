@@ -14,10 +14,10 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// How deep folders are looked into: `data/train/0000.parquet`.
+/// The depth to which folders are looked into: `data/train/0000.parquet`.
 const MAX_DEPTH: usize = 3;
 
-/// What a data set's folder holds beside its tables.
+/// The files of a dataset's folder that stand beside its tables.
 const NO_TABLES: [&str; 5] = [
     "dataset_info.json",
     "dataset_infos.json",
@@ -29,7 +29,7 @@ const NO_TABLES: [&str; 5] = [
 /// Files that are read as one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Files {
-    /// What they are together: a file, a folder or a pattern.
+    /// Their common source: a file, a folder or a pattern.
     pub(super) whole: PathBuf,
     /// Sorted, and at least one.
     pub(super) paths: Vec<PathBuf>,
@@ -42,7 +42,7 @@ pub(super) enum Splits {
     One(Files),
 }
 
-/// Which split a name says.
+/// The split that a name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Train,
@@ -54,7 +54,7 @@ enum Part {
 /// More shards than these of one table are not looked for one by one.
 const MAX_SHARDS: usize = 10_000;
 
-/// What the name of a shard says: `train-00000-of-00002.parquet`.
+/// The parts of a shard's name: `train-00000-of-00002.parquet`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shard {
     before: String,
@@ -85,8 +85,8 @@ impl Shard {
 }
 
 impl Files {
-    /// What the reader should know: that several files are read, and that others which their names
-    /// promise are not there.
+    /// Notes for the reader: that several files are read, and that others which their names promise
+    /// are not there.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.paths.len() > 1 {
@@ -234,7 +234,7 @@ fn part(whole: &Path, path: &Path) -> Option<Part> {
     })
 }
 
-/// Whether `path` is no file but a pattern of files.
+/// True if `path` is no file but a pattern of files.
 fn is_pattern(path: &Path) -> bool {
     !path.exists() && path.to_string_lossy().contains(['*', '?', '['])
 }

@@ -1,5 +1,5 @@
-//! Which names SQL cannot take for a table's because it has a use of its own for the word. The parser
-//! is asked, not a list of ours: what it makes of a name is what a question comes to.
+//! The names that SQL cannot take for a table's because it has a use of its own for the word. The
+//! parser is asked, not a list of ours: what it makes of a name is what a question comes to.
 
 use polars::sql::extract_table_identifiers;
 
@@ -16,7 +16,7 @@ const QUESTIONS: [&str; 6] = [
 /// Words that are values where the name of a column may stand.
 const VALUES: [&str; 3] = ["null", "true", "false"];
 
-/// Whether a dataset called `name` could not be asked by its bare name. What is written in double
+/// True if a dataset called `name` could not be asked by its bare name. What is written in double
 /// quotes anyway, a name with a dash, is no word.
 pub(super) fn is_sql_word(name: &str) -> bool {
     if name.contains('-') {

@@ -1,4 +1,4 @@
-//! Which types of columns are read. polars panics at some of the others, and names no column.
+//! The types of columns that are read. polars panics at some of the others, and names no column.
 
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -46,7 +46,7 @@ pub(super) fn check_types(path: &Path, container: Container, schema: &ArrowSchem
     Ok(())
 }
 
-/// What there is in `dtype` that is not read from a `container`, and what to do about it.
+/// The part of `dtype` that is not read from a `container`, with advice.
 pub(super) fn unread(
     dtype: &ArrowDataType,
     container: Container,

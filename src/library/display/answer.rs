@@ -41,7 +41,7 @@ impl Show for Output {
     }
 }
 
-/// What each part of `output` looks like: a picture by itself, text and tables between pictures
+/// The content of each part of `output`: a picture by itself, text and tables between pictures
 /// together. Plain tables are no wider than `width` columns where they can be wrapped.
 pub fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
     let mut contents = Vec::new();

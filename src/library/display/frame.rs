@@ -22,7 +22,7 @@ const MAX_COLUMNS: usize = 40;
 /// Longer texts are cut; a tooltip shows more of them.
 const MAX_CELL_CHARS: usize = 120;
 const MAX_TOOLTIP_CHARS: usize = 1_000;
-/// What front ends that explore data themselves get: as many rows as fit, never megabytes.
+/// The rows that front ends get which explore data themselves: as many as fit, never megabytes.
 const MAX_RESOURCE_ROWS: usize = 200;
 const MAX_RESOURCE_BYTES: usize = 200_000;
 /// A histogram of so many values looks like one of all.

@@ -25,8 +25,8 @@ pub struct Live {
     id: String,
 }
 
-/// What can be shown live: all that shows itself, and plain values such as texts and numbers as
-/// `Display` has them.
+/// A value that can be shown live: all that shows itself, and plain values such as texts and
+/// numbers as `Display` has them.
 pub trait LiveValue {
     /// The value as it is shown.
     fn live_content(&self) -> Content;

@@ -1,5 +1,5 @@
-//! What a value looks like in a notebook and in a terminal: MIME bundles, and the trait by which
-//! evcxr and trialbook ask a value for its own. It prints only to hand a bundle to the front end.
+//! The look of a value in a notebook and in a terminal: MIME bundles, and the trait by which evcxr
+//! and trialbook ask a value for its own. It prints only to hand a bundle to the front end.
 
 mod answer;
 mod content;

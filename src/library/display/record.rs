@@ -10,7 +10,7 @@ use crate::{
     data::{Dataset, Head, Profile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
     figure::{self, short},
-    gate::Verdict,
+    gate::{Promotion, Rollback, Verdict},
     output::{Align, Output, Table},
     registry::{ModelVersion, Run, RunStatus},
 };
@@ -36,7 +36,7 @@ impl Show for Run {
 
 impl Show for ModelVersion {
     fn content(&self) -> Content {
-        version_output(self).content()
+        version_output(self, &[]).content()
     }
 
     fn list_content(versions: &[Self]) -> Content {
@@ -47,6 +47,18 @@ impl Show for ModelVersion {
 impl Show for Verdict {
     fn content(&self) -> Content {
         self.evidence().content()
+    }
+}
+
+impl Show for Promotion {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
+impl Show for Rollback {
+    fn content(&self) -> Content {
+        self.to_output().content()
     }
 }
 
@@ -191,7 +203,7 @@ pub fn pairs(head: &str, pairs: &BTreeMap<String, String>) -> Table {
     table
 }
 
-/// What the gate said of a version, in a word.
+/// The gate's answer to a version, in a word.
 pub fn verdict_word(version: &ModelVersion) -> &'static str {
     match version.verdict.as_ref().and_then(|verdict| verdict["passed"].as_bool()) {
         Some(true) => "passed",
@@ -242,11 +254,14 @@ pub fn versions_table(versions: &[ModelVersion], aliases: Option<&BTreeMap<Strin
     table
 }
 
-/// Everything about one version.
-pub fn version_output(version: &ModelVersion) -> Output {
+/// Everything about one version, with its `aliases`.
+pub fn version_output(version: &ModelVersion, aliases: &[&str]) -> Output {
     let mut facts = Table::new([("fact", Align::Left), ("value", Align::Left)]);
     let lineage = &version.lineage;
     facts.push(["stage", &version.stage.to_string()]);
+    if !aliases.is_empty() {
+        facts.push(["aliases", &aliases.join(", ")]);
+    }
     facts.push(["created (UTC)", &figure::time(version.created_ms)]);
     facts.push(["run", &version.run_id]);
     facts.push(["dataset", &lineage.dataset]);
@@ -286,7 +301,7 @@ pub fn version_output(version: &ModelVersion) -> Output {
         ]);
     }
     let output = Output::new(version)
-        .text(format!("{}/{}\n", version.model, version.version))
+        .text(format!("{}\n", version.reference()))
         .table(facts)
         .text("")
         .table(metrics)
@@ -311,6 +326,9 @@ mod tests {
             params: BTreeMap::from([("model".to_owned(), "tfidf".to_owned())]),
             metrics: BTreeMap::from([("f1".to_owned(), 0.91)]),
             tags: BTreeMap::new(),
+            user: String::new(),
+            measured_at: Vec::new(),
+            flow: crate::registry::RunFlow::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use super::Content;
 
 const BEGIN: &str = "EVCXR_BEGIN_CONTENT";
 const END: &str = "EVCXR_END_CONTENT";
-/// What a question of a cell begins with, by which nothing that is shown may begin.
+/// The beginning of a cell's question, with which nothing that is shown may begin.
 const INPUT: &str = "EVCXR_INPUT_REQUEST";
 
 /// A value that looks better than its `Debug`. A cell that ends in one shows it.

@@ -7,7 +7,7 @@ use std::{
     fmt::{Debug, Display},
 };
 
-/// How a value without a form of its own is written, as chosen with `:fmt`.
+/// The form of a value that has no form of its own, as chosen with `:fmt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// `{:?}`
@@ -87,7 +87,7 @@ macro_rules! text_of_value {
     };
 }
 
-/// What the fallback for types without an `evcxr_display` returns.
+/// The answer of the fallback for types without an `evcxr_display`.
 #[derive(Debug, Clone, Copy)]
 pub struct Unshown;
 
@@ -101,7 +101,7 @@ pub trait Probe {
 
 impl<T: ?Sized> Probe for &T {}
 
-/// What a call of `evcxr_display` returned, whoever's it was.
+/// The answer of an `evcxr_display`, whoever's it was.
 #[derive(Debug)]
 pub struct Answer<T>(pub T);
 

@@ -1,5 +1,6 @@
-//! Whether a probability of 0.8 comes true in 8 of 10 cases: bins of a reliability diagram and the
-//! expected calibration error (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+//! Calibration: a probability of 0.8 should come true in 8 of 10 cases. Bins of a reliability
+//! diagram and the expected calibration error (Guo et al. 2017, "On Calibration of Modern Neural
+//! Networks").
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 /// Number of equal-width bins: 15, as in Guo et al. 2017.
 pub const N_BINS: usize = 15;
 
-/// What the forecasts of a calibration curve are.
+/// The kind of forecasts of a calibration curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Forecast {
@@ -21,7 +22,7 @@ pub enum Forecast {
 /// Forecasts against what came about, in equal-width bins; empty bins are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationCurve {
-    /// What was forecast.
+    /// The kind of forecasts.
     pub forecast: Forecast,
     /// Non-empty bins, by rising forecast.
     pub bins: Vec<CalibrationBin>,

@@ -17,7 +17,8 @@ use crate::{
 /// The most points a stored curve has; its area is always that of the whole curve.
 pub const MAX_CURVE_POINTS: usize = 1000;
 
-/// How far a row of probabilities may sum from 1: models that compute in `f32` round.
+/// The distance from 1 that the sum of a row of probabilities may have: models that compute in
+/// `f32` round.
 const ROW_SUM_TOLERANCE: f64 = 1e-3;
 
 /// The measured quality of predictions on one split.
@@ -26,7 +27,7 @@ pub struct Evaluation {
     n_examples: usize,
     #[serde(serialize_with = "as_map")]
     metrics: Vec<(String, f64)>,
-    /// How many of the metrics are of the whole split; those of each class come after them.
+    /// The number of metrics of the whole split; those of each class come after them.
     #[serde(skip)]
     n_overall: usize,
     confusion: ConfusionMatrix,
@@ -131,8 +132,8 @@ impl Evaluation {
         self.metrics.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
-    /// What the metric `name` is called where people read it: of which class it is, or that it is
-    /// an average of all, where its name alone would leave that open.
+    /// The title of the metric `name` for people: it says of which class it is, or that it is an
+    /// average of all, where its name alone would leave that open.
     pub fn title(&self, name: &str) -> String {
         let per_class = matches!(name, "precision" | "recall" | "f1");
         match self.confusion.classes() {
@@ -142,7 +143,7 @@ impl Evaluation {
         }
     }
 
-    /// How often each class was predicted as each class.
+    /// The number of times each class was predicted as each class.
     pub fn confusion(&self) -> &ConfusionMatrix {
         &self.confusion
     }

@@ -1,4 +1,4 @@
-//! How good predictions are: pure functions on slices, and their pictures. Nothing here trains,
+//! Measures of predictions: pure functions on slices, and their pictures. Nothing here trains,
 //! loads or stores anything.
 //!
 //! Definitions are scikit-learn's and metrics are `f64`. linfa's `ConfusionMatrix` is not used: its

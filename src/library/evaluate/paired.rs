@@ -1,5 +1,5 @@
-//! Whether one model is really better than another on the same examples: McNemar's test on who is
-//! right where the other is wrong, and a bootstrap interval of the difference in F1.
+//! Tests of two models on the same examples, for a difference that is more than chance: McNemar's
+//! test on who is right where the other is wrong, and a bootstrap interval of the difference in F1.
 
 use serde::Serialize;
 
@@ -107,14 +107,14 @@ pub fn f1_difference(
 }
 
 impl McNemar {
-    /// Whether chance is an unlikely reason for the difference, at the usual level of 0.05.
+    /// True if chance is an unlikely reason for the difference, at the usual level of 0.05.
     pub fn is_significant(&self) -> bool {
         self.p_value < 0.05
     }
 }
 
 impl F1Difference {
-    /// Whether the interval leaves out 0.
+    /// True if the interval leaves out 0.
     pub fn is_significant(&self) -> bool {
         self.lower > 0.0 || self.upper < 0.0
     }

@@ -1,5 +1,6 @@
-//! How well scores put the positive examples first: ROC and precision-recall curves and the areas
-//! below them. Examples with equal scores form one step, so their order does not matter.
+//! Measures of scores that should put the positive examples first: ROC and precision-recall curves
+//! and the areas below them. Examples with equal scores form one step, so their order does not
+//! matter.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ pub struct Ranking {
     n_negative: usize,
 }
 
-/// What a threshold at one distinct score (`score >= threshold`) lets through.
+/// The examples that a threshold at one distinct score (`score >= threshold`) lets through.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Step {
     threshold: f64,

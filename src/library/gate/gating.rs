@@ -33,14 +33,15 @@ pub fn run(
     who: &str,
 ) -> Result<Verdict> {
     policy.check()?;
-    let subject = registry.version(model, version)?;
+    let subject = registry.refresh_registered(model, version)?;
     let production = registry.production(model)?;
     let candidate = Candidate::of(&subject);
     let baseline = production
         .as_ref()
         .map(|production| baseline(production, &subject, reevaluate))
         .transpose()?;
-    let judgement = judge(policy, &candidate, baseline.as_ref());
+    let mut judgement = judge(policy, &candidate, baseline.as_ref());
+    judgement.reasons.extend(outside(&subject, production.as_ref()));
     let verdict = Verdict::new(model, policy, (candidate, baseline), judgement, now_ms, who);
     let stored = serde_json::to_value(&verdict).map_err(|source| {
         Error::new(ErrorKind::Internal, "a verdict cannot be written as JSON").with_source(source)
@@ -48,6 +49,36 @@ pub fn run(
     registry.set_verdict(model, version, stored)?;
     tracing::info!(model, version, passed = verdict.passed, "gated");
     Ok(verdict)
+}
+
+/// What has to be known about versions that this program did not train.
+fn outside(subject: &ModelVersion, production: Option<&ModelVersion>) -> Vec<String> {
+    let mut told = Vec::new();
+    if subject.is_from_outside() {
+        told.push(
+            "it was logged by an MLflow client: its stored numbers count, and it cannot be evaluated \
+             again here"
+                .to_owned(),
+        );
+        if subject.lineage.test_fingerprint.is_empty()
+            && production.is_some_and(|production| production.version != subject.version)
+        {
+            told.push(
+                "its run does not say what it was measured on: log that with \
+                 mlflow.log_input(dataset, context=\"test\")"
+                    .to_owned(),
+            );
+        }
+    }
+    if let Some(production) = production.filter(|production| production.is_from_outside())
+        && production.version != subject.version
+    {
+        told.push(format!(
+            "Production version {} was logged by an MLflow client and cannot be evaluated again here",
+            production.version
+        ));
+    }
+    told
 }
 
 /// Production's numbers on the test split of `subject`: the registered ones where it is the same
@@ -63,6 +94,9 @@ fn baseline(
         && is_same_class(&registered.metrics, &subject.metrics);
     let is_needless = production.version == subject.version
         || is_same
+        // Neither can be asked for the other's split.
+        || production.is_from_outside()
+        || subject.is_from_outside()
         || usable(&subject.metrics, subject.version).is_err();
     if is_needless {
         return Ok(registered);

@@ -8,53 +8,53 @@ use serde::{Deserialize, Serialize};
 use super::{METRIC, Policy};
 use crate::registry::ModelVersion;
 
-/// What is judged: a version as it was measured on its own test split.
+/// The version to judge, as it was measured on its own test split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The version's number.
     pub version: u32,
     /// SHA-256 of the test split it was measured on; empty when unknown.
     pub test_fingerprint: String,
-    /// What was measured.
+    /// The metrics.
     #[serde(with = "crate::registry::finite_or_text")]
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// What the candidate is compared with: the Production version.
+/// The Production version, which the candidate is compared with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The version's number.
     pub version: u32,
     /// SHA-256 of the test split `metrics` were measured on; empty when unknown.
     pub test_fingerprint: String,
-    /// What was measured.
+    /// The metrics.
     #[serde(with = "crate::registry::finite_or_text")]
     pub metrics: BTreeMap<String, f64>,
-    /// Whether it was measured anew for this comparison, on the candidate's test split.
+    /// True if it was measured anew for this comparison, on the candidate's test split.
     pub reevaluated: bool,
 }
 
 /// One requirement and how the candidate met it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
-    /// What is required, such as `f1 >= Production version 2`.
+    /// The requirement, such as `f1 >= Production version 2`.
     pub name: String,
     /// The candidate's value, where there is a usable one.
     pub candidate: Option<f64>,
     /// The least value that passes, where there is a usable one.
     pub required: Option<f64>,
-    /// Whether it is met.
+    /// True if it is met.
     pub passed: bool,
 }
 
 /// The gate's yes or no.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// Whether every check passed.
+    /// True if every check passed.
     pub passed: bool,
     /// The checks made.
     pub checks: Vec<Check>,
-    /// Why, in sentences.
+    /// The reasons, in sentences.
     pub reasons: Vec<String>,
 }
 
@@ -150,8 +150,8 @@ pub(super) fn metric_title(metrics: &BTreeMap<String, f64>) -> String {
     }
 }
 
-/// Whether the deciding metric of both may be of the same class. It is not where two datasets with
-/// the same examples chose each another class for the positive one.
+/// True if the deciding metric of both may be of the same class: not where two datasets with the
+/// same examples chose each another class for the positive one.
 pub(super) fn is_same_class(left: &BTreeMap<String, f64>, right: &BTreeMap<String, f64>) -> bool {
     let (left, right) = (headline_classes(left), headline_classes(right));
     left.is_empty() || right.is_empty() || left.iter().any(|class| right.contains(class))
@@ -175,7 +175,7 @@ fn headline_classes(metrics: &BTreeMap<String, f64>) -> Vec<&str> {
     }
 }
 
-/// Whether two measurements are of the same examples; an unknown split is like no other.
+/// True if two measurements are of the same examples; an unknown split is like no other.
 pub(super) fn is_same_split(left: &str, right: &str) -> bool {
     !left.is_empty() && left == right
 }

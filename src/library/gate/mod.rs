@@ -15,5 +15,5 @@ pub use judgement::{Baseline, Candidate, Check, Judgement, judge};
 pub use measurement::measure;
 pub use policy::{METRIC, Policy};
 pub use promotion::{Promotion, permit, promote};
-pub use rollback::rollback;
+pub use rollback::{Rollback, rollback};
 pub use verdict::{SCHEMA_VERSION, Verdict};

@@ -1,4 +1,4 @@
-//! What a version must reach to become Production.
+//! The least that a version must reach to become Production.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether the policy makes sense.
+    /// Checks that the policy makes sense.
     ///
     /// # Errors
     /// A minimum outside [0, 1].

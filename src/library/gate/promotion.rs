@@ -13,7 +13,7 @@ use crate::{
     registry::{Grounds, ModelVersion, Registry, Stage},
 };
 
-/// What a promotion did.
+/// The result of a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Promotion {
     /// The registered model's name.
@@ -53,7 +53,7 @@ pub fn promote(
     }
     let mut promotion = None;
     // Judged inside the transaction that moves it: another promotion cannot slip in between.
-    registry.set_stage_if(model, version, stage, |subject, production| {
+    registry.set_stage(model, version, stage, |subject, production| {
         let plan = plan(subject, production, stage, force, who)?;
         let note = plan.note.unwrap_or_else(|| who.to_owned());
         let overruled = plan.promotion.overruled.clone();
@@ -203,7 +203,7 @@ fn plan(
     Ok(Plan { promotion: Promotion { archived, overruled, ..promotion }, note: Some(note) })
 }
 
-/// Whether two sets of metrics are the same but for the rounding of decimal text.
+/// True if two sets of metrics are the same but for the rounding of decimal text.
 fn is_same(left: &BTreeMap<String, f64>, right: &BTreeMap<String, f64>) -> bool {
     let is_close = |left: f64, right: f64| {
         left == right

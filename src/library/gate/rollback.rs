@@ -1,49 +1,63 @@
 //! The way back: the version that was Production before becomes Production again.
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{
     error::Result,
     output::Output,
-    registry::{Registry, Rollback},
+    registry::{Registry, Stage},
 };
+
+/// A rollback that was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rollback {
+    /// The registered model's name.
+    pub model: String,
+    /// The version that was Production and is Archived now.
+    pub from: u32,
+    /// The version that is Production again.
+    pub to: u32,
+    /// The person and the reason, as the history of both versions keeps them.
+    pub note: String,
+}
 
 /// Makes the former Production version of `model` Production again and archives the present one,
 /// in one transaction. No gate is asked: the version has passed one, and haste is the point.
 ///
 /// # Errors
 /// Whatever the registry returns: an unknown model, or no former Production version.
-pub fn rollback(registry: &Registry, model: &str, who: &str, reason: &str) -> Result<Output> {
+pub fn rollback(registry: &Registry, model: &str, who: &str, reason: &str) -> Result<Rollback> {
     let note = match reason.trim() {
         "" => format!("{who}: rollback"),
         reason => format!("{who}: rollback, {reason}"),
     };
-    let done = registry.rollback(model, &note)?;
-    tracing::info!(model, from = done.from.version, to = done.to.version, "rolled back");
-    Ok(output(model, &done, &note))
+    let moved = registry.rollback(model, &note)?;
+    let (from, to) = (moved.from.version, moved.to.version);
+    tracing::info!(model, from, to, "rolled back");
+    Ok(Rollback { model: model.to_owned(), from, to, note })
 }
 
-fn output(model: &str, done: &Rollback, note: &str) -> Output {
-    let (from, to) = (done.from.version, done.to.version);
-    Output::new(json!({ "model": model, "from": from, "to": to, "note": note })).text(format!(
-        "{model} version {to}: {:?} again\n{model} version {from}: {:?}",
-        done.to.stage, done.from.stage
-    ))
+impl Rollback {
+    /// The rollback for people and programs.
+    pub fn to_output(&self) -> Output {
+        let Self { model, from, to, .. } = self;
+        let (production, archived) = (Stage::Production, Stage::Archived);
+        Output::new(self).text(format!(
+            "{model} version {to}: {production} again\n{model} version {from}: {archived}"
+        ))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::verdict::tests::version, *};
-    use crate::registry::Stage;
+    use super::*;
 
     #[test]
     fn the_output_names_both_versions() {
-        let done = Rollback {
-            from: version(2, 0.9, Stage::Archived),
-            to: version(1, 0.9, Stage::Production),
-        };
-        let output = output("M", &done, "ada: rollback");
+        let note = "ada: rollback".to_owned();
+        let output = Rollback { model: "M".to_owned(), from: 2, to: 1, note }.to_output();
         assert_eq!(output.to_text(None), "M version 1: Production again\nM version 2: Archived");
-        assert_eq!((&output.json()["from"], &output.json()["to"]), (&json!(2), &json!(1)));
+        let json = serde_json::json!({"model": "M", "from": 2, "to": 1, "note": "ada: rollback"});
+        assert_eq!(output.json(), &json);
     }
 }

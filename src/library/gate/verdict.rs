@@ -17,7 +17,7 @@ pub(super) const OVERRULED: &str = "--force --reason \"…\"";
 /// The newest verdict layout this build reads and the one it writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What a gate decided, on which evidence, when, and at whose request.
+/// A gate's decision, its evidence, its time, and who asked for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Layout of this record; see [`SCHEMA_VERSION`].
@@ -26,7 +26,7 @@ pub struct Verdict {
     pub model: String,
     /// The version that was judged.
     pub version: u32,
-    /// Whether it may become Production.
+    /// True if it may become Production.
     pub passed: bool,
     /// The rule.
     pub policy: Policy,
@@ -36,11 +36,11 @@ pub struct Verdict {
     pub baseline: Option<Baseline>,
     /// The checks made.
     pub checks: Vec<Check>,
-    /// Why, in sentences.
+    /// The reasons, in sentences.
     pub reasons: Vec<String>,
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// Who asked.
+    /// The person who asked.
     pub who: String,
 }
 
@@ -169,6 +169,7 @@ pub(super) mod tests {
             tags: BTreeMap::new(),
             verdict: None,
             history: Vec::new(),
+            registration: None,
         }
     }
 

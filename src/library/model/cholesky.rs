@@ -1,4 +1,6 @@
 //! Solving the small symmetric systems of Newton's method.
+//!
+//! They have a handful of rows: a crate for linear algebra, such as faer, would be more code than this.
 
 /// The `x` with `matrix · x = right`; `None` if the matrix is not positive definite.
 ///

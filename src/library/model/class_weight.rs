@@ -1,10 +1,10 @@
-//! How much the examples of each class count, by their numbers: the same rule for every model.
+//! The weights of each class's examples, by their numbers: the same rule for every model.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How much each class counts.
+/// The weight of each class.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassWeight {

@@ -10,7 +10,7 @@ use crate::{
     random::Random,
 };
 
-/// What a model trained on the other folds says of one fold.
+/// The answers of a model trained on the other folds to the rows of one fold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fold {
     /// Positions of the fold's examples in the split, ascending.
@@ -68,7 +68,7 @@ pub(crate) fn fold_rows(split: &Split, n_folds: usize, seed: u64) -> Result<Vec<
 /// Trains on the other folds, logging to `log`, and predicts this one.
 ///
 /// # Errors
-/// What training, predicting and `log` return.
+/// Those of training, predicting and `log`.
 pub(crate) fn fit_fold(
     config: &dyn Fit,
     split: &Split,

@@ -27,7 +27,7 @@ pub(super) struct Design<'a> {
 struct Lengths {
     /// Rows and values of all columns of 1 element, of 2 and so on.
     short: [(Vec<u32>, Vec<f32>); MAX_SHORT],
-    /// Where each longer column lies.
+    /// The place of each longer column.
     long: Vec<Range<usize>>,
 }
 
@@ -206,7 +206,7 @@ impl Lengths {
     }
 }
 
-/// What columns of `LENGTH` elements each add to `X Xᵀ gamma`.
+/// The part of `X Xᵀ gamma` that each column of `LENGTH` elements adds.
 fn columns_of<const LENGTH: usize>(
     (rows, values): &(Vec<u32>, Vec<f32>),
     gamma: &[f64],

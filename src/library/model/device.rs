@@ -1,5 +1,5 @@
-//! Where the user wants a model to compute. What that means on a machine is found out by the models
-//! that can choose.
+//! The device that the user wants a model to compute on. Its meaning on a machine is found out by
+//! the models that can choose.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What the user asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
+/// The device that the user asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Device {
@@ -24,7 +24,7 @@ impl Device {
     /// Names the device for everything that loads a model and is not told otherwise.
     pub const ENV: &str = "TRIALBOOK_DEVICE";
 
-    /// What [`Device::ENV`] asks for, or `auto`.
+    /// The device that [`Device::ENV`] asks for, or `auto`.
     ///
     /// # Errors
     /// When it names no device.

@@ -33,7 +33,7 @@ impl Point {
         pulls
     }
 
-    /// What `step`, coordinates before intercepts, does to the margins.
+    /// The change of the margins by `step`, coordinates before intercepts.
     pub(super) fn change(&self, subspace: &Subspace, step: &[f64]) -> Vec<f64> {
         let (coordinates, intercepts) = step.split_at(subspace.directions.len());
         let mut change = vec![0.0; self.margins.len()];

@@ -11,7 +11,8 @@ use super::{
     loss::{Loss, State},
 };
 
-/// How far rounding moves a sum of products, in terms of the products of what they came from.
+/// The distance by which rounding moves a sum of products, in terms of the products of what they
+/// came from.
 const ROUNDING: f64 = 8.0 * f64::EPSILON;
 
 /// A convex combination ρ of the residuals that a search has passed, and `X Xᵀρ`. Empty, it is
@@ -99,8 +100,8 @@ impl Dual {
     }
 }
 
-/// How far rounding may move the scalar product of `one` and a difference of `minuend` and
-/// `subtrahend`: close to the minimum, large numbers have a small sum.
+/// The distance by which rounding may move the scalar product of `one` and a difference of
+/// `minuend` and `subtrahend`: close to the minimum, large numbers have a small sum.
 fn rounding(one: &[f64], minuend: &[f64], subtrahend: &[f64]) -> f64 {
     let sizes = minuend.iter().zip(subtrahend).map(|(one, other)| one.abs() + other.abs());
     ROUNDING * one.iter().zip(sizes).map(|(one, size)| one.abs() * size).sum::<f64>()

@@ -1,6 +1,8 @@
-//! How model files hold numbers: little-endian, every list preceded by its length, a checksum at
-//! the end. Reading trusts nothing: a damaged or truncated file is an error before any of its
-//! lengths is believed.
+//! The format of numbers in model files: little-endian, every list preceded by its length, a
+//! checksum at the end. Reading trusts nothing: a damaged or truncated file is an error before any
+//! of its lengths is believed.
+//!
+//! safetensors, in which the nets' weights lie, has no checksum.
 
 use crate::error::{Error, ErrorKind, Result};
 

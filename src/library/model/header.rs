@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// The file that says what the others are.
 pub(super) const HEADER_FILE: &str = "model.json";
-/// What every header's `format` says.
+/// The value of every header's `format`.
 pub(super) const FORMAT: &str = "trialbook-model";
 /// The newest layout this build reads and the one it writes.
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
-/// What every model's header says.
+/// The fields of every model's header.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Header {
     pub(super) format: String,

@@ -1,6 +1,8 @@
 //! Logistic regression on sparse rows behind linfa's traits, with scikit-learn's objective
 //! `½‖w‖² + C Σ sᵢ lossᵢ` and an intercept that is not penalised. Two classes have one row of
 //! weights, more have one each (softmax). The search itself is [`super::subspace`]'s.
+//!
+//! linfa-logistic minimises the same function on dense rows alone.
 
 use linfa::{
     DatasetBase, ParamGuard,
@@ -51,20 +53,20 @@ pub struct Logistic {
     intercepts: Vec<f64>,
 }
 
-/// How a fit ended.
+/// The end of a fit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
     /// Rounds of the search.
     pub n_iter: usize,
-    /// Whether the tolerance was reached before the rounds ran out.
+    /// True if the tolerance was reached before the rounds ran out.
     pub has_converged: bool,
     /// The objective's value, penalty and weighted losses together.
     pub objective: f64,
     /// The length of the weights' gradient, divided by C times the sum of all example weights: at
     /// the end, or one step before where the end was not looked at again.
     pub gradient: f64,
-    /// How far a probability may be from the exact minimum's, 1 at most. Models of older versions
-    /// do not tell: 0.
+    /// The distance that a probability may have from the exact minimum's, 1 at most. Models of
+    /// older versions do not tell: 0.
     #[serde(default)]
     pub error: f64,
 }
@@ -88,7 +90,7 @@ impl LogisticParams {
         self
     }
 
-    /// How much each class counts. Default [`ClassWeight::Uniform`].
+    /// Sets the weight of each class. Default [`ClassWeight::Uniform`].
     #[must_use]
     pub fn class_weight(mut self, class_weight: ClassWeight) -> Self {
         self.0.class_weight = class_weight;

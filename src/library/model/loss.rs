@@ -10,7 +10,7 @@ const BLOCK_ROWS: usize = 1024;
 pub(super) struct Loss<'a> {
     /// The class of each example; 0 or 1 with one output.
     labels: &'a [u32],
-    /// What each example's loss is multiplied by.
+    /// The factor of each example's loss.
     weights: Vec<f64>,
     n_outputs: usize,
 }

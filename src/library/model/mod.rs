@@ -106,7 +106,8 @@ pub trait Fit {
         }
     }
 
-    /// What [`from_recipe`] makes the same training of, for one that can be continued.
+    /// The settings of which [`from_recipe`] makes the same training, for one that can be
+    /// continued.
     fn recipe(&self) -> Option<Value> {
         None
     }
@@ -148,7 +149,7 @@ pub trait Classifier: Send + Sync {
         Ok(Answers { probabilities: self.predict(texts)?, known_shares: None })
     }
 
-    /// How long texts are, for a model that reads only the first tokens of a long one; none for a
+    /// The lengths of texts, for a model that reads only the first tokens of a long one; none for a
     /// model that reads every text to its end.
     ///
     /// # Errors
@@ -179,11 +180,11 @@ pub trait Classifier: Send + Sync {
     /// When the system refuses, with the path.
     fn save(&self, dir: &Path) -> Result<()>;
 
-    /// What the model is made of, for people and programs: sizes, features, hyperparameters.
+    /// A description of the model for people and programs: sizes, features, hyperparameters.
     fn describe(&self) -> Value;
 }
 
-/// What a model says of texts, and how much of each it knows.
+/// A model's answers to texts, and the share of each that it knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answers {
     /// Of every class for every text.
@@ -194,7 +195,7 @@ pub struct Answers {
     pub known_shares: Option<Vec<f64>>,
 }
 
-/// How many tokens texts have, beside the number of them that the model reads.
+/// The number of tokens of texts, beside the number of them that the model reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenCounts {
     /// Tokens of each text before it is cut, those included that the model itself adds.
@@ -204,13 +205,13 @@ pub struct TokenCounts {
 }
 
 impl TokenCounts {
-    /// Whether the model reads only the beginning of the text with the index `text_idx`.
+    /// True if the model reads only the beginning of the text with the index `text_idx`.
     pub fn is_cut(&self, text_idx: usize) -> bool {
         self.n_tokens[text_idx] > self.max_tokens
     }
 }
 
-/// What one term adds to a prediction.
+/// The part of a prediction that one term adds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contribution {
     /// The word or words.

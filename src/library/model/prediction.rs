@@ -1,9 +1,9 @@
-//! What a model says about one text, in the words that people and programs read. The one place
-//! where a row of probabilities becomes a label; the server and the command line both show it.
+//! A model's answer to one text, in the words that people and programs read. The one place where a
+//! row of probabilities becomes a label; the server and the command line both show it.
 
 use serde::{Serialize, Serializer};
 
-use super::{Answers, Classifier, predicted_label};
+use super::{Answers, Classifier, TokenCounts, predicted_label};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The answer for one text.
@@ -36,12 +36,12 @@ pub struct Prediction {
 const FEW_KNOWN: f64 = 0.25;
 
 impl Prediction {
-    /// Whether the model knows no word of the text: its answer is that of any such text.
+    /// True if the model knows no word of the text: its answer is that of any such text.
     pub fn is_of_unknown_text(&self) -> bool {
         self.known_share == Some(0.0)
     }
 
-    /// What people should know before they rely on the answer, if there is anything.
+    /// The warning that people should read before they rely on the answer, if there is one.
     pub fn warning(&self) -> Option<String> {
         match self.known_share {
             Some(0.0) => {
@@ -55,7 +55,7 @@ impl Prediction {
         }
     }
 
-    /// Whether a model of two classes predicted the positive one; none for more classes.
+    /// True if a model of two classes predicted the positive one; none for more classes.
     pub fn is_positive(&self) -> Option<bool> {
         let (positive, _) = self.scores.get(1)?;
         self.probability.map(|_| self.label == *positive)
@@ -104,8 +104,7 @@ impl Prediction {
 /// Asks `classifier` about all `texts` at once; one prediction a text, in their order.
 ///
 /// # Errors
-/// What the classifier returns, and [`ErrorKind::Internal`] when its answer does not fit the
-/// question.
+/// Those of the classifier, and [`ErrorKind::Internal`] when its answer does not fit the question.
 pub fn predictions(classifier: &dyn Classifier, texts: &[&str]) -> Result<Vec<Prediction>> {
     let Answers { probabilities, known_shares } = classifier.answer(texts)?;
     if probabilities.n_texts() != texts.len() {
@@ -124,6 +123,33 @@ pub fn predictions(classifier: &dyn Classifier, texts: &[&str]) -> Result<Vec<Pr
         Ok(Prediction { known_share, ..Prediction::from_row(classes, row)? })
     });
     predictions.collect()
+}
+
+/// Which of `n_texts` texts are longer than what the model reads of them; none for a model that does not
+/// count.
+pub fn truncated(counts: Option<&TokenCounts>, n_texts: usize) -> Vec<bool> {
+    (0..n_texts).map(|text_idx| counts.is_some_and(|counts| counts.is_cut(text_idx))).collect()
+}
+
+/// What a model says of several texts, however long they are.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BatchPrediction {
+    /// One prediction a text, in their order.
+    pub predictions: Vec<Prediction>,
+    /// For each text whether the model reads only its beginning.
+    pub truncated: Vec<bool>,
+}
+
+impl BatchPrediction {
+    /// Counts all `texts` and asks `classifier` about them at once.
+    ///
+    /// # Errors
+    /// As [`predictions`].
+    pub fn of(classifier: &dyn Classifier, texts: &[&str]) -> Result<Self> {
+        let counts = classifier.count_tokens(texts)?;
+        let predictions = predictions(classifier, texts)?;
+        Ok(Self { predictions, truncated: truncated(counts.as_ref(), texts.len()) })
+    }
 }
 
 fn as_object<S: Serializer>(scores: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -25,7 +25,7 @@ use crate::error::Result;
 
 /// Newton steps in one subspace, at most; one or two are the rule.
 const MAX_NEWTON_STEPS: usize = 30;
-/// How far a subspace's gradient is brought down, relative to the new direction's.
+/// The level to which a subspace's gradient is brought down, relative to the new direction's.
 const SUBSPACE_TOLERANCE: f64 = 0.05;
 /// Rounds without a lower function or a smaller gradient, at most.
 const MAX_IDLE_ROUNDS: usize = 20;
@@ -34,11 +34,11 @@ const STEEPEST_SLOPE: f64 = 0.25;
 /// Dual points are mixed from the first round whose error is this many tolerances at most: older
 /// ones add little.
 const NEARLY: f64 = 1000.0;
-/// How far a unit of error moves a margin at most, where no step has shown it yet: rows of length
-/// 1 move by 1, the intercept by as much.
+/// The distance by which a unit of error moves a margin at most, where no step has shown it yet:
+/// rows of length 1 move by 1, the intercept by as much.
 const FIRST_REACH: f64 = 2.0;
 
-/// What is to be minimised, and when to stop.
+/// The function to minimise, and the tolerance at which to stop.
 pub(super) struct Problem<'a> {
     /// X.
     pub(super) design: Design<'a>,
@@ -52,7 +52,7 @@ pub(super) struct Problem<'a> {
     pub(super) max_directions: usize,
 }
 
-/// Where the search ended.
+/// The point where the search ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Minimum {
     /// `[n_features, n_outputs]`, row-major.
@@ -61,13 +61,13 @@ pub(super) struct Minimum {
     pub(super) intercepts: Vec<f64>,
     /// Rounds that were needed.
     pub(super) n_rounds: usize,
-    /// Whether the tolerance was reached.
+    /// True if the tolerance was reached.
     pub(super) has_converged: bool,
     /// The function's value.
     pub(super) objective: f64,
     /// The length of the gradient by the weights, at the end or one step before.
     pub(super) gradient: f64,
-    /// How far a probability may be from the minimum's, 1 at most.
+    /// The distance that a probability may have from the minimum's, 1 at most.
     pub(super) error: f64,
 }
 
@@ -76,7 +76,7 @@ impl Problem<'_> {
     /// round and may stop the search.
     ///
     /// # Errors
-    /// What `on_round` returns.
+    /// Those of `on_round`.
     pub(super) fn minimise(
         &self,
         on_round: &mut dyn FnMut(usize, f64, f64) -> Result<()>,
@@ -153,8 +153,8 @@ impl Problem<'_> {
         }
     }
 
-    /// How far the point is from the minimum. The dual point of the rounds before may show that it
-    /// is close enough; only if it does not, a product with X is needed.
+    /// The distance of the point from the minimum. The dual point of the rounds before may show
+    /// that it is close enough; only if it does not, a product with X is needed.
     fn look(
         &self,
         subspace: &Subspace,
@@ -196,10 +196,10 @@ impl Problem<'_> {
         Look { alpha, by_intercept, gradient, gap: excess.gap, error }
     }
 
-    /// How far the point is from the minimum, at most, by its distance `gap` from `dual`. What the
-    /// dual variables lack to sum to zero is shared out by the curvature, `cᵢ pᵢ (1 − pᵢ)`, and
-    /// moves their weights by a row's length, 1, at most. Takes the function's first and second
-    /// derivatives by the intercepts.
+    /// An upper bound of the point's distance from the minimum, by its distance `gap` from `dual`.
+    /// The sum that the dual variables lack to be zero is shared out by the curvature,
+    /// `cᵢ pᵢ (1 − pᵢ)`, and moves their weights by a row's length, 1, at most. Takes the function's
+    /// first and second derivatives by the intercepts.
     fn excess(&self, gap: Gap, dual: &Dual, (own, curvature): (&[f64], &[f64])) -> Excess {
         let mut excess = Excess { gap: gap.divergence, shift: 0.0 };
         let mut missing = 0.0;
@@ -295,7 +295,7 @@ impl Problem<'_> {
     }
 }
 
-/// What a round begins with.
+/// The beginning of a round.
 struct Look {
     /// The weights are `Xᵀ alpha`.
     alpha: Vec<f64>,
@@ -303,13 +303,13 @@ struct Look {
     by_intercept: Vec<f64>,
     /// The gradient by the weights and its length, unless the search ends without it.
     gradient: Option<(Direction, f64)>,
-    /// How far the function is above its minimum, at most.
+    /// The height of the function above its minimum, at most.
     gap: f64,
-    /// How far a probability may be from the minimum's, 1 at most.
+    /// The distance that a probability may have from the minimum's, 1 at most.
     error: f64,
 }
 
-/// How far a point is from the minimum.
+/// The distance of a point from the minimum.
 struct Excess {
     /// Of the function's value: the duality gap.
     gap: f64,
@@ -324,8 +324,8 @@ impl Excess {
     }
 }
 
-/// Where a search within a subspace starts. What changes is added to what is known here: close to
-/// the minimum, penalty and losses pull with forces that are much larger than their sum.
+/// The start of a search within a subspace. Changes are added to what is known here: close to the
+/// minimum, penalty and losses pull with forces that are much larger than their sum.
 struct Start {
     coordinates: Vec<f64>,
     penalty: f64,

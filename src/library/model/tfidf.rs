@@ -184,7 +184,7 @@ impl Tfidf {
     }
 }
 
-/// What scales a row to length 1; 0 for a row without a known term.
+/// The factor that scales a row to length 1; 0 for a row without a known term.
 fn inverse_length(square: f64) -> f64 {
     if square > 0.0 { square.sqrt().recip() } else { 0.0 }
 }

@@ -12,11 +12,11 @@ pub(super) const NAME: &str = "tfidf";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TfidfConfig {
-    /// How texts become rows.
+    /// The settings by which texts become rows.
     pub vectorizer: Vectorizer,
     /// The weight of the losses against the penalty. Default 1.
     pub c: f64,
-    /// How much each class counts. Default: every example the same.
+    /// The weight of each class. Default: every example the same.
     pub class_weight: ClassWeight,
     /// Rounds of the search, at most. Default 1000; about twenty are needed.
     pub max_iter: usize,

@@ -22,7 +22,7 @@ const VOCABULARY_MAGIC: [u8; 8] = *b"tbvocab1";
 const WEIGHTS_FILE: &str = "weights.bin";
 const WEIGHTS_MAGIC: [u8; 8] = *b"tbweigh1";
 
-/// What only a baseline's `model.json` says.
+/// The fields of a baseline's `model.json` alone.
 #[derive(Serialize, Deserialize)]
 struct TfidfHeader {
     #[serde(flatten)]
@@ -40,7 +40,7 @@ struct Sizes {
     n_words: usize,
 }
 
-/// What the files hold besides the text of the first; their sizes fit together.
+/// The content of the files besides the text of the first; their sizes fit together.
 pub(super) struct Stored {
     pub(super) classes: Vec<String>,
     pub(super) vectorizer: FittedVectorizer,

@@ -3,6 +3,8 @@
 //!
 //! Several servers may write into one folder: each line goes out in one piece to the end of the
 //! file. What a killed process had not written yet, at most [`FLUSH`] of it, is lost.
+//!
+//! The crates tracing-appender and file-rotate expect to be the only process that writes a file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -30,14 +32,14 @@ use crate::{
     figure::hex,
 };
 
-/// How long a record waits for others before it is written.
+/// The time that a record waits for others before it is written.
 const FLUSH: Duration = Duration::from_millis(200);
 /// Bytes from which on the buffer is written before its time.
 const BUFFER: usize = 256 << 10;
 /// Bytes that may wait to be written before records are left out.
 const MAX_BUFFER: usize = 16 << 20;
 
-/// What of a text is kept.
+/// The part of a text that the log keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogText {
@@ -65,10 +67,10 @@ impl FromStr for LogText {
     }
 }
 
-/// How the log is kept.
+/// The settings of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
-    /// What of a text is kept.
+    /// The part of a text that the log keeps.
     pub text: LogText,
     /// Length at which a file is set aside for a new one. Default 64 MiB: some 200,000 predictions.
     pub max_file_bytes: u64,
@@ -90,7 +92,7 @@ pub struct PredictionLog {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What those who log and the thread that writes have in common.
+/// The state that those who log share with the thread that writes.
 #[derive(Debug, Default)]
 struct Shared {
     pending: Mutex<Pending>,
@@ -109,7 +111,8 @@ struct Pending {
 }
 
 impl Shared {
-    /// What a thread that panicked left behind is whole: nothing panics while it holds the lock.
+    /// The records that wait. They are whole even after a thread panicked: nothing panics while it
+    /// holds the lock.
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,7 +165,7 @@ impl PredictionLog {
         }
     }
 
-    /// What is kept of `text`: the text, its hash.
+    /// The part of `text` that is kept: the text, its hash.
     pub fn kept(&self, text: &str) -> (Option<String>, Option<String>) {
         match self.text {
             LogText::Full => (Some(text.to_owned()), None),
@@ -199,12 +202,12 @@ impl Drop for PredictionLog {
 struct Writer {
     dir: PathBuf,
     file: File,
-    /// Whether the file ends in a part of a line: the next one must not become its rest.
+    /// True if the file ends in a part of a line: the next one must not become its rest.
     is_torn: bool,
     max_file_bytes: u64,
     max_files: usize,
     shared: Arc<Shared>,
-    /// What is being written.
+    /// The lines that are being written.
     lines: Vec<u8>,
     fails: bool,
 }
@@ -356,7 +359,8 @@ fn n_lines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// What cannot be written, with the way to go on where nothing may be written at all.
+/// The error for a log that cannot be written, with the way to go on where nothing may be written
+/// at all.
 fn refused(action: &str, path: &Path, source: io::Error) -> Error {
     let is_forbidden = matches!(
         source.kind(),
@@ -370,7 +374,7 @@ fn refused(action: &str, path: &Path, source: io::Error) -> Error {
     }
 }
 
-/// Whether `file` is still what lies at `path`.
+/// True if `file` is still what lies at `path`.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;

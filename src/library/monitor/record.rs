@@ -13,13 +13,13 @@ use crate::error::{Error, Result};
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PredictionRecord {
-    /// When the answer was made, in milliseconds since the Unix epoch.
+    /// The time of the answer, in milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
     /// The request it belongs to; a batch has one id for all its texts.
     pub request_id: String,
     /// The registered model's name.
     pub model: String,
-    /// Which of its versions answered.
+    /// The version of it that answered.
     pub version: u32,
     /// The predicted class.
     pub label: String,
@@ -40,7 +40,7 @@ pub struct PredictionRecord {
     pub text_sha256: Option<String>,
 }
 
-/// What a folder of logs holds.
+/// The predictions in a folder of logs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoggedPredictions {
     /// Oldest file first, in each file in the order of its lines.

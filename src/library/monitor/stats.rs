@@ -1,4 +1,4 @@
-//! What logged predictions say together.
+//! Statistics of logged predictions.
 
 use std::collections::BTreeMap;
 
@@ -33,22 +33,22 @@ impl Summary {
     }
 }
 
-/// What predictions say together.
+/// Statistics of predictions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PredictionStats {
-    /// How many there are.
+    /// The number of predictions.
     pub n_predictions: usize,
     /// The first one's time, in milliseconds since the Unix epoch.
     pub from_ms: Option<i64>,
     /// The last one's.
     pub to_ms: Option<i64>,
-    /// How often each class was predicted.
+    /// The number of times each class was predicted.
     pub labels: BTreeMap<String, usize>,
-    /// How many each `NAME/VERSION` answered.
+    /// The number of answers of each `NAME/VERSION`.
     pub versions: BTreeMap<String, usize>,
     /// The predicted labels' probabilities.
     pub confidence: Summary,
-    /// How long requests took.
+    /// The time that requests took.
     pub latency_ms: Summary,
 }
 

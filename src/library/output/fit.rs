@@ -1,8 +1,10 @@
-//! How a table gets into a terminal that is narrower than it: free text is wrapped at blanks, and
-//! what still does not fit loses whole columns, those that the table can do without first, then from
-//! the last but one on: first and last say which row it is and what it comes to. A table that can do
-//! without none is cut into parts. A head, a number, an id, a stage or a date is never broken, for half
-//! of one misleads, unless two columns alone are too wide. It refuses nothing.
+//! Fits a table into a terminal that is narrower than it: free text is wrapped at blanks, and what
+//! still does not fit loses whole columns, those that the table can do without first, then from the
+//! last but one on: first and last say which row it is and what it comes to. A table that can do
+//! without none is cut into parts. A head, a number, an id, a stage or a date is never broken, for
+//! half of one misleads, unless two columns alone are too wide. It refuses nothing.
+//!
+//! comfy-table, which draws the table, would break numbers and ids wherever a column ends.
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -100,7 +102,7 @@ fn total(sizes: &[Size]) -> usize {
     sizes.iter().map(|size| size.least).sum::<usize>() + GAP * sizes.len().saturating_sub(1)
 }
 
-/// How wide a column is as it stands, and how narrow it may become.
+/// The width of a column as it stands, and the narrowest it may become.
 struct Size {
     whole: usize,
     least: usize,
@@ -155,7 +157,7 @@ fn wrap_line(line: &str, width: usize) -> String {
     lines.join("\n")
 }
 
-/// Where a line that is wider than `width` has to be broken.
+/// The place where a line that is wider than `width` has to be broken.
 fn overflow(line: &str, width: usize) -> Option<usize> {
     for (idx, letter) in line.char_indices() {
         let end = idx + letter.len_utf8();

@@ -30,7 +30,7 @@ struct Bars<'a> {
 }
 
 impl Bars<'_> {
-    /// Whether names and values have room below and above bars that stand.
+    /// True if names and values have room below and above bars that stand.
     fn fit_upright(&self, band: f64) -> bool {
         let (inset, bar) = self.bar_size(band, WIDEST_BAR);
         // A bar by itself may have a label that is wider than the bar.

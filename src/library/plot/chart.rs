@@ -36,7 +36,7 @@ pub struct Chart {
     /// A second vertical axis, on the right, and the indices of the lines that belong to it.
     pub(super) right: Option<(Axis, Vec<usize>)>,
     pub(super) marks: Marks,
-    /// What guessing or perfection would give.
+    /// The line that guessing or perfection would give.
     pub(super) reference: Option<[(f64, f64); 2]>,
     /// Pale columns behind the marks, such as the share of examples in a bin.
     pub(super) backdrop: Option<(String, Vec<Bin>)>,
@@ -44,7 +44,7 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// How often values lie where. `None` among the values is counted and mentioned.
+    /// A histogram of the values. `None` among them is counted and mentioned.
     pub fn histogram(name: &str, values: &[Option<f64>]) -> Self {
         let known: Vec<f64> =
             values.iter().flatten().copied().filter(|x| is_drawable(*x)).collect();
@@ -117,7 +117,7 @@ impl Chart {
         &self.title
     }
 
-    /// What the axes measure, with units.
+    /// The quantities on the axes, with units.
     #[must_use]
     pub fn axes(mut self, x: impl Into<String>, y: impl Into<String>) -> Self {
         self.x.name = x.into();
@@ -187,12 +187,12 @@ impl Chart {
         self
     }
 
-    /// Whether the line belongs to the axis on the right.
+    /// True if the line belongs to the axis on the right.
     pub(super) fn is_right(&self, series_idx: usize) -> bool {
         self.right.as_ref().is_some_and(|(_, idxs)| idxs.contains(&series_idx))
     }
 
-    /// What is said below the title: the note, and what the columns behind the marks are.
+    /// The remark below the title: the note, and the columns behind the marks.
     pub(super) fn remark(&self) -> Option<String> {
         let backdrop = self.backdrop.as_ref().map(|(name, _)| format!("columns: {name}"));
         let remarks: Vec<String> = self.note.iter().cloned().chain(backdrop).collect();
@@ -257,7 +257,7 @@ impl Chart {
     }
 }
 
-/// How points beyond [`MAX_POINTS`] are thinned.
+/// A way to thin points beyond [`MAX_POINTS`].
 type Thin = fn(&[(f64, f64)]) -> Vec<(f64, f64)>;
 
 /// The series that are drawn, and a remark when something is left out.

@@ -137,7 +137,7 @@ fn stride(ticks: &[Tick], width: f64) -> usize {
     ticks.len().div_ceil(n_fitting).max(1)
 }
 
-/// What stands above a drawing: the remark and the legend, in as many rows as it needs.
+/// The lines above a drawing: the remark and the legend, in as many rows as it needs.
 pub(super) struct Header {
     note: Option<String>,
     entries: Vec<(f64, f64, usize, String)>,

@@ -15,7 +15,7 @@ pub(super) struct Groups {
     names: Vec<String>,
     /// One a row; none in a group that is not drawn.
     group_of: Vec<Option<usize>>,
-    /// What is left out.
+    /// A remark on what is left out.
     note: Option<String>,
 }
 
@@ -38,7 +38,7 @@ impl Groups {
         Self { names, group_of, note }
     }
 
-    /// How often values lie where, a line a group: over the middle of each bin of a histogram of all.
+    /// A histogram of each group as a line: over the middle of each bin of a histogram of all.
     pub(super) fn histogram(&self, values: &[Option<f64>]) -> Chart {
         let known: Vec<(usize, f64)> = values
             .iter()

@@ -1,4 +1,4 @@
-//! Where the bins of a histogram lie: equally wide, on round numbers.
+//! The bins of a histogram: equally wide, on round numbers.
 
 use super::{marks::Bin, scale::round_step};
 

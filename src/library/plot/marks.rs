@@ -1,6 +1,6 @@
-//! What a chart is made of: its marks with their numbers, and what an axis measures.
+//! The parts of a chart: its marks with their numbers, and what an axis measures.
 
-/// What carries the data.
+/// The marks that carry the data.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Marks {
     /// Columns that touch, from the lower to the upper bound of each bin.
@@ -16,7 +16,7 @@ pub(super) enum Marks {
 /// The direction of an axis' numbers.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Axis {
-    /// What is measured, with its unit.
+    /// The quantity, with its unit.
     pub(super) name: String,
     /// From where to where; from the data when absent.
     pub(super) domain: Option<(f64, f64)>,
@@ -38,9 +38,9 @@ pub struct Series {
 /// One column: an interval and how much lies in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bin {
-    /// Where it begins.
+    /// Its lower end.
     pub lower: f64,
-    /// Where it ends; this value belongs to the next bin.
+    /// Its upper end; this value belongs to the next bin.
     pub upper: f64,
     /// Its height.
     pub height: f64,
@@ -53,7 +53,7 @@ impl Series {
     }
 }
 
-/// Whether a number can be placed: beyond this the difference of two may not be a number.
+/// True if a number can be placed: beyond this the difference of two may not be a number.
 pub(super) fn is_drawable(value: f64) -> bool {
     value.abs() <= 1e300
 }

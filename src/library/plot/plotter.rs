@@ -64,7 +64,7 @@ impl<'a> Plotter<'a> {
         Self { by: Some(column), ..self }
     }
 
-    /// How often the column's values lie where.
+    /// A histogram of the column.
     ///
     /// # Errors
     /// No such column, or one without numbers.
@@ -228,7 +228,7 @@ impl<'a> Plotter<'a> {
         }
     }
 
-    /// Whether the column holds numbers, so that a histogram of it says something.
+    /// True if the column holds numbers, so that a histogram of it says something.
     ///
     /// # Errors
     /// No such column.
@@ -239,7 +239,7 @@ impl<'a> Plotter<'a> {
         Ok(self.column(column)?.dtype().is_primitive_numeric())
     }
 
-    /// What the columns drawn in one direction are called together.
+    /// The common name of the columns drawn in one direction.
     fn common_name(&self, columns: &[&str]) -> Result<String> {
         match columns {
             [] => Err(Error::invalid("a line needs two columns: only one is given")
@@ -273,7 +273,7 @@ impl<'a> Plotter<'a> {
         })
     }
 
-    /// What can be plotted.
+    /// The columns that can be plotted.
     fn columns(&self) -> String {
         let names: Vec<&str> =
             self.frame.columns().iter().map(|column| column.name().as_str()).collect();

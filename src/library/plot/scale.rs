@@ -89,7 +89,7 @@ impl Scale {
         Self { from: low, to: high, ticks }
     }
 
-    /// Where `value` lies between the ends, 0 to 1.
+    /// The place of `value` between the ends, 0 to 1.
     pub(super) fn share(&self, value: f64) -> f64 {
         (value - self.from) / (self.to - self.from)
     }

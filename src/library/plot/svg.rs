@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::markup::escape;
 
-/// What a shape is for; it decides the colour.
+/// The purpose of a shape; it decides the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Background,
@@ -23,7 +23,7 @@ pub(crate) enum Role {
     Series(usize),
 }
 
-/// Where a text lies relative to its point.
+/// The side of its point on which a text lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Start,

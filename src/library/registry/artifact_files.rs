@@ -1,6 +1,8 @@
 //! Artifact files: `artifacts/<2 hex>/<sha256>`. A file is written whole under a temporary name,
 //! made durable, then renamed; its name is its checksum, so whoever reads it can prove it.
 //! Knows nothing of runs or of the database.
+//!
+//! The cacache crate has an index beside its files; here the registry is the index.
 
 use std::{
     ffi::OsStr,
@@ -36,12 +38,19 @@ pub(super) struct Stored {
     pub(super) size_bytes: u64,
 }
 
+/// A file that arrived whole and has no lasting name yet.
+pub(super) struct Received {
+    file: NamedTempFile,
+    /// Whether its content was in the store before.
+    is_there: bool,
+}
+
 impl ArtifactFiles {
     pub(super) fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
-    /// Where the file called `sha256` lies, if it does.
+    /// The path of the file called `sha256`, which may be absent.
     pub(super) fn path(&self, sha256: &str) -> PathBuf {
         // A name that is too short comes only from a damaged row; it then names no file.
         self.dir.join(sha256.get(..2).unwrap_or("")).join(sha256)
@@ -72,6 +81,24 @@ impl ArtifactFiles {
         Ok(stored)
     }
 
+    /// Makes the content of a file durable that arrived from elsewhere, unless it is there already.
+    pub(super) fn receive(&self, file: NamedTempFile, stored: &Stored) -> Result<Received> {
+        if self.prove(&stored.sha256, stored.size_bytes).is_ok() {
+            return Ok(Received { file, is_there: true });
+        }
+        file.as_file().sync_all().map_err(|e| Error::io("write an artifact", file.path(), e))?;
+        Ok(Received { file, is_there: false })
+    }
+
+    /// Gives what was received its lasting name, durably, unless it has it.
+    pub(super) fn place(&self, received: Received, stored: &Stored) -> Result<()> {
+        let Received { file, is_there } = received;
+        if is_there && self.contains(&stored.sha256, stored.size_bytes) {
+            return self.settle(&stored.sha256);
+        }
+        self.keep(file, stored)
+    }
+
     /// Makes the name of a file durable that another process may have given it a moment ago.
     fn settle(&self, sha256: &str) -> Result<()> {
         if let Some(shard) = self.path(sha256).parent() {
@@ -80,7 +107,7 @@ impl ArtifactFiles {
         sync_dir(&self.dir)
     }
 
-    /// Whether the file is there with the right length; its content is not read.
+    /// True if the file is there with the right length; its content is not read.
     pub(super) fn contains(&self, sha256: &str, size_bytes: u64) -> bool {
         fs::metadata(self.path(sha256)).is_ok_and(|m| m.is_file() && m.len() == size_bytes)
     }
@@ -181,7 +208,7 @@ impl<R: Read> Hashed<R> {
         Self { inner, hasher: Sha256::new(), n_bytes: 0, failed: false }
     }
 
-    /// Whether reading failed: a copy that failed otherwise failed to write.
+    /// True if reading failed: a copy that failed otherwise failed to write.
     pub(super) fn failed(&self) -> bool {
         self.failed
     }
@@ -201,7 +228,7 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Whether `name` is a SHA-256 as artifacts are named.
+/// True if `name` is a SHA-256 as artifacts are named.
 pub(super) fn is_sha256(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -20,7 +20,7 @@ use crate::{
     registry::codec,
 };
 
-/// Where an artifact's bytes come from.
+/// The origin of an artifact's bytes.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Bytes(&'a [u8]),
@@ -119,7 +119,7 @@ impl Registry {
 }
 
 /// Refuses `a/b` beside an artifact called `a`, and the other way round: the names are paths.
-fn forbid_nesting(txn: &impl Rows, run: &RunKey, path: &str) -> Result<(), Fault> {
+pub(super) fn forbid_nesting(txn: &impl Rows, run: &RunKey, path: &str) -> Result<(), Fault> {
     let mut clash = None;
     txn.scan(ARTIFACTS, &artifact_key(run, &format!("{path}/")), |key, bytes| {
         clash = Some(codec::unseal::<Artifact>(key, bytes)?.path);

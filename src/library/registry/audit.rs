@@ -16,10 +16,10 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// What an action on everything is about.
+/// The subject of an action on everything.
 pub(super) const STORE: &str = "store";
 
-/// What was done.
+/// An action that is audited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {
@@ -45,11 +45,23 @@ pub enum AuditAction {
     AddKey,
     /// An API key was revoked.
     RevokeKey,
+    /// An alias was pointed at a version.
+    SetAlias,
+    /// An alias was removed.
+    DeleteAlias,
+    /// An experiment, a run or a registered model was made by a client.
+    Create,
+    /// A version was registered by a client.
+    Register,
+    /// An experiment or a registered model got another name.
+    Rename,
+    /// A description, a tag or an alias of an experiment, a model or a version was changed.
+    Update,
 }
 
 impl AuditAction {
     /// Every action. Its place here, from 0, is its code in the database: new ones come last.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Promote,
         Self::Force,
         Self::Archive,
@@ -61,6 +73,12 @@ impl AuditAction {
         Self::Collect,
         Self::AddKey,
         Self::RevokeKey,
+        Self::SetAlias,
+        Self::DeleteAlias,
+        Self::Create,
+        Self::Register,
+        Self::Rename,
+        Self::Update,
     ];
 
     /// Its name, such as `add_key`.
@@ -77,6 +95,12 @@ impl AuditAction {
             Self::Collect => "collect",
             Self::AddKey => "add_key",
             Self::RevokeKey => "revoke_key",
+            Self::SetAlias => "set_alias",
+            Self::DeleteAlias => "delete_alias",
+            Self::Create => "create",
+            Self::Register => "register",
+            Self::Rename => "rename",
+            Self::Update => "update",
         }
     }
 }
@@ -104,15 +128,16 @@ pub struct AuditEvent {
     pub at_ms: i64,
     /// `USER@HOST`, or the name of the API key.
     pub who: String,
-    /// What was done.
+    /// The action.
     pub action: AuditAction,
-    /// To what: `NAME/3`, the name of a model, a dataset or a key, a run's id, or `store`.
+    /// Its object: `NAME/3`, `NAME@alias`, the name of a model, a dataset or a key, a run's id, or
+    /// `store`.
     pub subject: String,
-    /// What else there is to say, as an object.
+    /// Further facts, as an object.
     pub details: Value,
 }
 
-/// Which events.
+/// A choice of events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditQuery {
     /// At most so many.
@@ -167,7 +192,7 @@ impl Registry {
         })
     }
 
-    /// What the trail says of an action of this registry's actor.
+    /// The event of an action of this registry's actor.
     pub(super) fn event(
         &self,
         action: AuditAction,
@@ -205,7 +230,9 @@ impl StoredEvent {
 
 impl Record for StoredEvent {
     const KIND: &'static str = "audit event";
-    const VERSION: u8 = 1;
+    /// Version 2 has the layout of 1, and the actions on aliases: a build that does not know them says
+    /// that the event is newer than itself.
+    const VERSION: u8 = 2;
 
     fn write(&self, out: &mut Writer) {
         out.signed(self.at_ms);

@@ -20,9 +20,9 @@ use super::{
     artifact_files::Hashed,
     codec::Writer,
     fault::Fault,
-    record::BackupSummary,
     tables,
     transaction::{ReadTxn, Rows},
+    upkeep::BackupSummary,
     verify::{Named, named_artifacts},
 };
 use crate::{
@@ -41,7 +41,7 @@ pub(super) const DATA_DIR: &str = "data";
 /// So often a backup starts again when `store gc` removes what it is about to copy.
 const MAX_TRIES: usize = 3;
 
-/// What a backup says about itself.
+/// The description that a backup has of itself.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) schema_version: u32,
@@ -159,7 +159,7 @@ impl Registry {
     }
 }
 
-/// What one read transaction saw.
+/// The content of the registry in one read transaction.
 struct Snapshot {
     named: Named,
     n_runs: usize,

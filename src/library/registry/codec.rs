@@ -1,6 +1,9 @@
-//! How a record becomes bytes and back: a schema version, a checksum over key and content, and a
-//! compact content of variable-length integers and length-prefixed texts that can be read in place.
-//! Knows nothing of any particular record; refuses bytes that are damaged or newer than this build.
+//! The form of a record in bytes: a schema version, a checksum over key and content, and a compact
+//! content of variable-length integers and length-prefixed texts that can be read in place. Knows
+//! nothing of any particular record; refuses bytes that are damaged or newer than this build.
+//!
+//! A format of serde's, such as postcard, reads a whole record where a search wants one field of ten
+//! thousand, and has neither version nor checksum.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +19,7 @@ use crate::{
 /// ones in `read` (that is the migration; the row is rewritten when it next changes), and add
 /// a fixture of the old bytes.
 pub(super) trait Record: Sized {
-    /// What a reader calls it.
+    /// The name of the kind for readers.
     const KIND: &'static str;
     /// The layout that `write` writes.
     const VERSION: u8;
@@ -73,7 +76,7 @@ pub(super) fn content<'a, R: Record>(key: &[u8], bytes: &'a [u8]) -> Result<(u8,
     Ok((version, Reader { rest: content }))
 }
 
-/// What is said of a row that cannot be read.
+/// The error for a row that cannot be read.
 pub(super) fn damaged(kind: &str, key: &[u8]) -> Error {
     Error::new(ErrorKind::Corrupt, format!("{kind} {} is damaged in the registry", shown(key)))
         .with_hint(restoring())

@@ -15,10 +15,12 @@ use super::{
     audit::{self, AuditAction, STORE},
     clock,
     fault::Fault,
-    record::{Collection, ModelVersion},
+    logged_model::StoredLoggedModel,
+    record::ModelVersion,
     stored::StoredRun,
-    tables::{ARTIFACTS, METRICS, RUNS, VERSIONS, run_key},
+    tables::{ARTIFACTS, LOGGED_MODELS, METRICS, RUNS, VERSIONS, run_key},
     transaction::Rows,
+    upkeep::Collection,
     verify::{Named, named_artifacts},
 };
 use crate::{
@@ -43,7 +45,8 @@ impl Registry {
         if dry_run {
             return self.database.read(|txn| {
                 let runs = collectable(txn)?;
-                let files = unnamed(named_artifacts(txn, &runs)?);
+                let owners = runs.iter().cloned().chain(deleted_models(txn)?).collect();
+                let files = unnamed(named_artifacts(txn, &owners)?);
                 Ok(summary(runs.len(), &files))
             });
         }
@@ -51,6 +54,10 @@ impl Registry {
         // for the next collection; the other way round it would leave names without files.
         let n_runs = self.database.write(|txn| {
             let runs = collectable(txn)?;
+            for model in deleted_models(txn)? {
+                txn.remove_all(ARTIFACTS, &model)?;
+                txn.remove(LOGGED_MODELS, &model)?;
+            }
             for run in &runs {
                 txn.remove_all(METRICS, run)?;
                 txn.remove_all(ARTIFACTS, run)?;
@@ -80,10 +87,18 @@ impl Registry {
 fn collectable(txn: &impl Rows) -> Result<BTreeSet<Vec<u8>>, Fault> {
     let mut kept = BTreeSet::new();
     for (_, version) in txn.all::<ModelVersion>(VERSIONS, &[])? {
-        kept.insert(run_key(&version.run_id)?.to_vec());
+        // A client's version may come from no run.
+        kept.extend(run_key(&version.run_id).ok().map(|run| run.to_vec()));
     }
     let runs = txn.all::<StoredRun>(RUNS, &[])?;
     let deleted = runs.into_iter().filter(|(key, run)| run.deleted && !kept.contains(key));
+    Ok(deleted.map(|(key, _)| key).collect())
+}
+
+/// The keys of logged models that are deleted.
+fn deleted_models(txn: &impl Rows) -> Result<Vec<Vec<u8>>, Fault> {
+    let models = txn.all::<StoredLoggedModel>(LOGGED_MODELS, &[])?;
+    let deleted = models.into_iter().filter(|(_, StoredLoggedModel(model))| model.deleted);
     Ok(deleted.map(|(key, _)| key).collect())
 }
 

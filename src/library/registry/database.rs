@@ -23,6 +23,7 @@ use super::{
     private_copy::PrivateCopy,
     schema, succession,
     transaction::{ReadTxn, WriteTxn},
+    writer_group::WriterGroup,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -36,10 +37,12 @@ pub(super) struct Database {
     /// Empty after a failed write: redb refuses to go on with a handle that met an I/O error, so
     /// the next call opens a fresh one. So it does when another file lies at the path.
     handle: Mutex<Option<Arc<Handle>>>,
+    /// The writers of this process.
+    group: WriterGroup<Arc<Handle>>,
 }
 
 struct Handle {
-    /// What redb opened; empty only while it is dropped.
+    /// The database that redb opened; empty only while it is dropped.
     access: Option<Access>,
     identity: Option<FileIdentity>,
 }
@@ -53,7 +56,7 @@ enum Access {
 }
 
 impl Handle {
-    /// Whether it shows what lies at its path, where `identity` was found.
+    /// True if it shows the file at its path, where `identity` was found.
     fn is_current(&self, identity: Option<FileIdentity>) -> bool {
         let is_current = match self.access() {
             Access::Copy(copy) => copy.is_current(),
@@ -122,14 +125,17 @@ impl Database {
             return Ok(database);
         }
         let handle = connect(&path)?;
-        let database =
-            Arc::new(Self { path: path.clone(), handle: Mutex::new(Some(Arc::new(handle))) });
+        let database = Arc::new(Self {
+            path: path.clone(),
+            handle: Mutex::new(Some(Arc::new(handle))),
+            group: WriterGroup::default(),
+        });
         open.retain(|_, database| database.strong_count() > 0);
         open.insert(path, Arc::downgrade(&database));
         Ok(database)
     }
 
-    /// Whether the file system forbids writing.
+    /// True if the file system forbids writing.
     pub(super) fn is_read_only(&self) -> Result<bool> {
         Ok(!matches!(self.handle()?.access(), Access::Writable(_)))
     }
@@ -143,26 +149,19 @@ impl Database {
     }
 
     /// Runs `work` as the only writer among all processes; everything it did is durable when this
-    /// returns, or undone if it failed.
+    /// returns, or undone if it failed. Threads that write at the same time share one transaction, and
+    /// so its syncs.
     pub(super) fn write<T>(&self, work: impl FnOnce(&WriteTxn) -> Result<T, Fault>) -> Result<T> {
         if self.is_read_only()? {
             return Err(read_only(&self.path));
         }
-        self.guarded(|| {
-            let (_handle, txn) = self.begin(Handle::begin_write)?;
-            let txn = WriteTxn(txn);
-            match work(&txn) {
-                Ok(outcome) => {
-                    txn.0.commit()?;
-                    Ok(outcome)
-                }
-                Err(fault) => {
-                    // A failed abort cannot make a difference: nothing was committed.
-                    let _ = txn.0.abort();
-                    Err(fault)
-                }
-            }
-        })
+        let begin = || {
+            self.guarded(|| {
+                let (handle, txn) = self.begin(Handle::begin_write)?;
+                Ok((WriteTxn::shared(txn), handle))
+            })
+        };
+        self.group.write(begin, work, |ended| self.guarded(ended))
     }
 
     /// Begins a transaction, on a fresh handle if the present one is spent.
@@ -191,9 +190,9 @@ impl Database {
         guarded(&self.path, work, || self.discard())
     }
 
-    /// What is open of the file that lies at the path now. Another one may have been put there, such
-    /// as a backup that was restored: it is opened. One that is gone is no registry, though the
-    /// system would still let us read it.
+    /// The open database of the file that lies at the path now. Another one may have been put
+    /// there, such as a backup that was restored: it is opened. One that is gone is no registry,
+    /// though the system would still let us read it.
     fn handle(&self) -> Result<Arc<Handle>> {
         let mut handle = lock(&self.handle);
         let identity = file_identity(&self.path);
@@ -234,7 +233,7 @@ impl Database {
         }
     }
 
-    /// What is wrong with what keeps older builds away from this store, if anything is.
+    /// The fault of the marker that keeps older builds away from this store, if it has one.
     pub(super) fn check_marker(&self) -> Result<Option<String>> {
         succession::inspect_marker(&self.path)
     }
@@ -248,17 +247,29 @@ fn connect(path: &Path) -> Result<Handle> {
         return Ok(Handle { access: Some(Access::Copy(Box::new(copy))), identity: None });
     }
     let handle = open_handle(path)?;
-    let brought_up = || -> Result<(), Fault> {
+    let bring_up = || -> Result<Handle, Fault> {
         let found = schema::check(&ReadTxn(handle.begin_read()?))?;
-        if found < schema::NEWEST && matches!(handle.access(), Access::Writable(_)) {
-            let txn = WriteTxn(handle.begin_write()?);
-            schema::migrate(&txn)?;
-            txn.0.commit()?;
+        if found == schema::NEWEST {
+            return Ok(handle);
         }
-        Ok(())
+        match handle.access() {
+            Access::Writable(_) => {
+                let txn = WriteTxn::new(handle.begin_write()?);
+                schema::migrate(&txn)?;
+                txn.inner.commit()?;
+            }
+            Access::Copy(copy) => copy.migrate()?,
+            // Whoever reads relies on every table of the present schema.
+            Access::ReadOnly(_) => {
+                let copy = copy_to_read(path)?;
+                copy.migrate()?;
+                let identity = handle.identity.clone();
+                return Ok(Handle { access: Some(Access::Copy(Box::new(copy))), identity });
+            }
+        }
+        Ok(handle)
     };
-    guarded(path, brought_up, || ())?;
-    Ok(handle)
+    guarded(path, bring_up, || ())
 }
 
 /// Does the `work` on the database at `path`. What redb refuses, or panics on, is an error that names
@@ -299,18 +310,19 @@ fn open_handle(path: &Path) -> Result<Handle> {
     Ok(Handle { access, identity })
 }
 
-/// Where every process that could write was killed, redb wants to be let write before anybody reads,
-/// though hardly ever there is something to repair. A copy can be written.
+/// Opens a database to read. Where every process that could write was killed, redb wants to be let
+/// write before anybody reads, though hardly ever there is something to repair. A copy can be
+/// written.
 fn open_to_read(path: &Path) -> Result<Access, Fault> {
     match builder().open_read_only(path) {
-        Err(redb::DatabaseError::RepairAborted) => {
-            let locked =
-                LockedFile::shared(path).map_err(|e| Error::io("read the registry", path, e))?;
-            let copy = PrivateCopy::of(&locked, path, &std::env::temp_dir())?;
-            Ok(Access::Copy(Box::new(copy)))
-        }
+        Err(redb::DatabaseError::RepairAborted) => Ok(Access::Copy(Box::new(copy_to_read(path)?))),
         opened => Ok(Access::ReadOnly(opened?)),
     }
+}
+
+fn copy_to_read(path: &Path) -> Result<PrivateCopy, Fault> {
+    let locked = LockedFile::shared(path).map_err(|e| Error::io("read the registry", path, e))?;
+    PrivateCopy::of(&locked, path, &std::env::temp_dir())
 }
 
 fn unreadable(path: &Path, panic: Box<dyn Any + Send>) -> Error {
@@ -348,7 +360,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &again));
     }
 
-    /// What was opened stayed open for good, whatever lay at the path.
+    /// A file that was open stayed open for good, whatever lay at the path.
     #[test]
     fn a_file_that_is_taken_away_or_replaced_is_noticed() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -398,9 +410,9 @@ mod tests {
 
         let access = builder().open(&path).ok().map(Access::Writable);
         let writer = Handle { access, identity: file_identity(&path) };
-        let txn = WriteTxn(writer.begin_write().unwrap());
+        let txn = WriteTxn::new(writer.begin_write().unwrap());
         assert!(txn.set_counter(NEXT_EXPERIMENT, 6).is_ok());
-        txn.0.commit().unwrap();
+        txn.inner.commit().unwrap();
         assert_eq!((next(&writer), next(&handle)), (6, 5));
         assert!(!handle.is_current(file_identity(&path)), "the next call makes another copy");
     }

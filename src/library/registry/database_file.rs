@@ -34,9 +34,9 @@ pub(super) fn prepare(
     let temporary = temporary_file(dir_of(path)).map_err(|error| refused(path, error))?;
     let made = (|| -> Result<(), Fault> {
         let database = builder().create(temporary.path())?;
-        let txn = WriteTxn(database.begin_write()?);
+        let txn = WriteTxn::new(database.begin_write()?);
         fill(&txn)?;
-        txn.0.commit()?;
+        txn.inner.commit()?;
         Ok(database.close()?)
     })();
     made.map_err(|fault| fault.into_error(path))?;
@@ -56,7 +56,7 @@ fn refused(path: &Path, source: io::Error) -> Error {
     Error::io("create the registry", path, source)
 }
 
-/// Whether who may write is the reason.
+/// True if the reason is that this process may not write.
 pub(super) fn forbids_writing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }

@@ -1,5 +1,5 @@
-//! What a name that was left out stands for: the experiment and the model of a dataset, and the
-//! model that is meant where none is named.
+//! The names that stand in for one that was left out: the experiment and the model of a dataset,
+//! and the model that is meant where none is named.
 
 use super::{
     Registry,

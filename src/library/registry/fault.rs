@@ -1,5 +1,5 @@
-//! What can go wrong inside a transaction: an error of redb's, which does not know its file, or one
-//! of ours, which needs nothing added. `explain` gives redb's errors the file and a way out.
+//! The faults inside a transaction: an error of redb's, which does not know its file, or one of
+//! ours, which needs nothing added. `explain` gives redb's errors the file and a way out.
 
 use std::{io, path::Path};
 

@@ -25,34 +25,40 @@ use crate::{
     hint::Hint,
 };
 
-/// What keys begin with, so that people and scanners for secrets know one when they see it.
+/// The beginning of every key, so that people and scanners for secrets know one when they see it.
 const PREFIX: &str = "tbk_";
 
-/// What a key opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The rights of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Predictions, and what is said about the model.
     Predict,
+    /// That, and to read what was tracked and registered.
+    Read,
+    /// That, and to track and register.
+    Write,
     /// Everything.
     Admin,
 }
 
 impl Scope {
     /// Every scope, the smallest first.
-    pub const ALL: [Self; 2] = [Self::Predict, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Predict, Self::Read, Self::Write, Self::Admin];
 
-    /// Its name: `predict` or `admin`.
+    /// Its name, such as `predict`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Predict => "predict",
+            Self::Read => "read",
+            Self::Write => "write",
             Self::Admin => "admin",
         }
     }
 
-    /// Whether a key of this scope opens what needs `needed`.
+    /// True if a key of this scope opens what needs `needed`: each opens what those before it do.
     pub fn covers(self, needed: Self) -> bool {
-        self == Self::Admin || self == needed
+        self >= needed
     }
 }
 
@@ -70,12 +76,12 @@ impl FromStr for Scope {
     }
 }
 
-/// What a new key is made with.
+/// A key to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey {
     /// A plain word; names are not used twice.
     pub name: String,
-    /// What it opens.
+    /// Its rights.
     pub scope: Scope,
     /// Milliseconds since the Unix epoch; none never expires.
     pub expires_ms: Option<i64>,
@@ -86,7 +92,7 @@ pub struct NewKey {
 pub struct ApiKey {
     /// Unique, also among those that are revoked.
     pub name: String,
-    /// What it opens.
+    /// Its rights.
     pub scope: Scope,
     /// Milliseconds since the Unix epoch.
     pub created_ms: i64,
@@ -99,7 +105,7 @@ pub struct ApiKey {
     pub sha256: [u8; 32],
 }
 
-/// Whether a key opens anything.
+/// The state of a key: open or shut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
@@ -123,7 +129,7 @@ impl KeyState {
 }
 
 impl ApiKey {
-    /// How it stands at `now_ms`.
+    /// Its state at `now_ms`.
     pub fn state(&self, now_ms: i64) -> KeyState {
         if self.revoked_ms.is_some() {
             KeyState::Revoked
@@ -138,7 +144,7 @@ impl ApiKey {
 /// A key that was made just now.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MadeKey {
-    /// What is kept of it.
+    /// The part of it that is kept.
     pub key: ApiKey,
     /// The key itself: nobody can get it again.
     pub secret: String,
@@ -227,13 +233,16 @@ impl Registry {
 
 impl Record for ApiKey {
     const KIND: &'static str = "API key";
-    const VERSION: u8 = 1;
+    // The layout of 1, with two scopes more.
+    const VERSION: u8 = 2;
 
     fn write(&self, out: &mut Writer) {
         out.text(&self.name);
         out.byte(match self.scope {
             Scope::Predict => 0,
             Scope::Admin => 1,
+            Scope::Read => 2,
+            Scope::Write => 3,
         });
         out.signed(self.created_ms);
         out.option(self.expires_ms, Writer::signed);
@@ -247,6 +256,8 @@ impl Record for ApiKey {
             scope: match input.byte()? {
                 0 => Scope::Predict,
                 1 => Scope::Admin,
+                2 => Scope::Read,
+                3 => Scope::Write,
                 _ => return Err(Malformed),
             },
             created_ms: input.signed()?,
@@ -262,14 +273,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn admin_covers_predict_and_not_the_other_way_round() {
-        for (has, needs, expected) in [
-            (Scope::Predict, Scope::Predict, true),
-            (Scope::Predict, Scope::Admin, false),
-            (Scope::Admin, Scope::Predict, true),
-            (Scope::Admin, Scope::Admin, true),
-        ] {
-            assert_eq!(has.covers(needs), expected, "{has} for {needs}");
+    fn each_scope_covers_itself_and_those_before_it() {
+        for (has_idx, has) in Scope::ALL.into_iter().enumerate() {
+            for (needs_idx, needs) in Scope::ALL.into_iter().enumerate() {
+                assert_eq!(has.covers(needs), has_idx >= needs_idx, "{has} for {needs}");
+            }
         }
     }
 

@@ -70,7 +70,7 @@ impl LockedFile {
         Ok(Self { file, locks })
     }
 
-    /// Whether it still is what lies at `path`.
+    /// True if it still is the file at `path`.
     pub(super) fn lies_at(&self, path: &Path) -> io::Result<bool> {
         let same = |there: &fs::Metadata, here: &fs::Metadata| identity(there) == identity(here);
         match fs::metadata(path) {
@@ -118,7 +118,7 @@ pub(super) fn header_of(path: &Path) -> io::Result<Header> {
     Ok(header)
 }
 
-/// Which file it is, by device and number.
+/// The identity of a file: its device and number.
 pub(super) type FileIdentity = (u64, u64);
 
 #[cfg(unix)]

@@ -14,39 +14,67 @@ mod defaults;
 mod experiments;
 mod fault;
 mod filter;
+mod flow;
+mod folders;
+mod inputs;
 mod keys;
 mod locked_file;
+mod logged_model;
+mod logged_models;
 mod metrics;
 mod models;
 mod names;
+mod page;
 mod private_copy;
 mod record;
+mod reference;
 mod registered;
+mod registering;
+mod registration;
 mod restore;
 mod retired;
 mod run_view;
 mod runs;
 mod schema;
 mod search;
+mod search_models;
 mod stages;
 mod stored;
 mod succession;
 mod tables;
 mod transaction;
+mod upkeep;
+mod upload;
 mod verify;
 mod versions;
+mod writer_group;
 
 use std::sync::Arc;
 
 pub use audit::{AuditAction, AuditEvent, AuditQuery};
 pub use defaults::DefaultNames;
+pub use experiments::NewExperiment;
+pub use flow::{DatasetRecord, RunDataset, RunFlow};
+pub use folders::{
+    ARTIFACT_SCHEME, ArtifactOwner, Entry, Folder, experiment_artifact_uri, model_artifact_uri,
+    run_artifact_uri,
+};
 pub use keys::{ApiKey, KeyState, MadeKey, NewKey, Scope, digest};
+pub use logged_model::{LoggedMetric, LoggedModel, ModelStatus};
+pub use logged_models::NewLoggedModel;
 pub use names::check_known_model_name;
 pub use names::check_model_name;
+pub use page::{Listing, Page};
 pub use record::*;
+pub use reference::{ModelReference, VersionSelector};
+pub use registering::Registering;
+pub use registration::Registration;
 pub use restore::restore;
 pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};
-pub use stages::Grounds;
+pub use search_models::Query;
+pub(crate) use stages::Grounds;
+pub use upkeep::{BackupSummary, Collection, Verification};
+pub use upload::Upload;
 
 use self::{artifact_files::ArtifactFiles, database::Database};
 use serde_json::Value;
@@ -81,7 +109,7 @@ pub struct Registry {
     store: Store,
     database: Arc<Database>,
     files: ArtifactFiles,
-    /// Who acts, for the audit trail.
+    /// The actor, for the audit trail.
     actor: Arc<str>,
 }
 
@@ -108,13 +136,18 @@ impl Registry {
         Self { actor: actor.into(), ..self.clone() }
     }
 
+    /// Who acts in its audit trail.
+    pub fn who(&self) -> &str {
+        &self.actor
+    }
+
     /// The store it belongs to.
     pub fn store(&self) -> &Store {
         &self.store
     }
 }
 
-/// Who acts where nobody else is named.
+/// The actor where nobody else is named.
 fn local_actor() -> String {
     format!("{}@{}", actor::user(), actor::host())
 }

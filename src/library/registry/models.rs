@@ -9,6 +9,7 @@ use super::{
     fault::Fault,
     names,
     record::{ModelVersion, RegisteredModel, Stage},
+    reference::{ModelReference, VersionSelector},
     registered::{existing, existing_model, unknown_alias},
     stored::StoredModel,
     tables::{MODELS, MODELS_GENERATION, VERSIONS, version_key, versions_prefix},
@@ -81,32 +82,53 @@ impl Registry {
         let now_ms = clock::now_ms();
         self.write_models(|txn| {
             let mut stored = existing_model(txn, model)?;
-            if let Some(number) = version {
+            let subject = if let Some(number) = version {
                 let mut version = existing(txn, model, number)?;
                 set_or_remove(&mut version.tags, key, value.map(str::to_owned));
                 txn.put(VERSIONS, &version_key(model, number), &version)?;
+                version.reference().to_string()
             } else {
                 set_or_remove(&mut stored.tags, key, value.map(str::to_owned));
-            }
+                model.to_owned()
+            };
+            let details = json!({"tag": key, "value": value});
+            audit::append(txn, &self.event(AuditAction::Update, &subject, now_ms, details))?;
             stored.updated_ms = now_ms;
             txn.put(MODELS, model.as_bytes(), &stored)
         })
     }
 
-    /// Points an alias at a version, or removes it if `version` is `None`.
+    /// Points an alias at a version, or removes it if `version` is `None`. An alias that has the
+    /// version already stays as it is. The audit trail says which version it pointed at before.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], or [`ErrorKind::Invalid`] for an alias that cannot be used.
     pub fn set_alias(&self, model: &str, alias: &str, version: Option<u32>) -> Result<()> {
-        names::check_alias(alias)?;
+        if version.is_some() {
+            names::check_alias(alias)?;
+        }
         let now_ms = clock::now_ms();
         self.write_models(|txn| {
             let mut stored = existing_model(txn, model)?;
+            let former = stored.aliases.get(alias).copied();
             if let Some(number) = version {
                 existing(txn, model, number)?;
-            } else if !stored.aliases.contains_key(alias) {
+            } else if former.is_none() {
                 return Err(Fault::Ours(unknown_alias(model, alias, &stored)));
             }
+            if former == version {
+                return Ok(());
+            }
+            let action = match version {
+                Some(_) => AuditAction::SetAlias,
+                None => AuditAction::DeleteAlias,
+            };
+            let reference = ModelReference {
+                model: model.to_owned(),
+                version: VersionSelector::Alias(alias.to_owned()),
+            };
+            let details = json!({"from": former, "to": version});
+            audit::append(txn, &self.event(action, &reference.to_string(), now_ms, details))?;
             set_or_remove(&mut stored.aliases, alias, version);
             stored.updated_ms = now_ms;
             txn.put(MODELS, model.as_bytes(), &stored)
@@ -128,7 +150,12 @@ impl Registry {
                 let details = json!({"run_id": version.run_id});
                 audit::append(
                     txn,
-                    &self.event(AuditAction::Delete, &version.reference(), now_ms, details),
+                    &self.event(
+                        AuditAction::Delete,
+                        &version.reference().to_string(),
+                        now_ms,
+                        details,
+                    ),
                 )?;
                 txn.remove(VERSIONS, &version_key(model, number))?;
                 stored.aliases.retain(|_, target| *target != number);

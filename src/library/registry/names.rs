@@ -12,6 +12,13 @@ const MAX_KEY_CHARS: usize = 250;
 const MAX_PARAM_CHARS: usize = 6_000;
 const MAX_TAG_CHARS: usize = 8_000;
 const MAX_NAME_CHARS: usize = 250;
+const MAX_ALIAS_CHARS: usize = 255;
+const MAX_EXPERIMENT_CHARS: usize = 500;
+const MAX_EXPERIMENT_TAG_CHARS: usize = 20_000;
+const MAX_MODEL_TAG_CHARS: usize = 100_000;
+
+/// The tag under which MLflow's clients find and set a run's name.
+pub(super) const NAME_TAG: &str = "mlflow.runName";
 
 /// Checks the key of a metric, param or tag.
 pub(super) fn check_key(kind: &str, key: &str) -> Result<()> {
@@ -38,7 +45,48 @@ pub(super) fn check_tag(key: &str, value: &str) -> Result<()> {
     check_value("tag", key, value, MAX_TAG_CHARS)
 }
 
-/// Checks the name of a run or an experiment.
+/// Checks a tag of an experiment.
+pub(super) fn check_experiment_tag(key: &str, value: &str) -> Result<()> {
+    check_key("tag", key)?;
+    check_value("tag", key, value, MAX_EXPERIMENT_TAG_CHARS)
+}
+
+/// Checks a tag of a registered model, a version or a logged model.
+pub(super) fn check_model_tag(key: &str, value: &str) -> Result<()> {
+    check_key("tag", key)?;
+    check_value("tag", key, value, MAX_MODEL_TAG_CHARS)
+}
+
+/// Checks the name of an experiment.
+pub(super) fn check_experiment_name(name: &str) -> Result<()> {
+    check_length("experiment name", name, MAX_EXPERIMENT_CHARS)?;
+    check_no_control("experiment name", name)
+}
+
+/// Checks the name of a logged model.
+pub(super) fn check_logged_model_name(name: &str) -> Result<()> {
+    check_name("logged model", name)?;
+    match name.chars().find(|c| "/:.%\"'".contains(*c)) {
+        None => Ok(()),
+        Some(wrong) => {
+            Err(Error::invalid(format!("logged model name {name:?} contains {wrong:?}"))
+                .with_hint("leave out / : . % and quotes"))
+        }
+    }
+}
+
+/// Checks what is kept as it comes, such as a description or a dataset's schema.
+pub(super) fn check_text(what: &str, text: &str, max_chars: usize) -> Result<()> {
+    let n_chars = text.chars().count();
+    if n_chars > max_chars {
+        return Err(Error::invalid(format!(
+            "{what} has {n_chars} characters, at most {max_chars} are allowed"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the name of a run.
 pub(super) fn check_name(kind: &str, name: &str) -> Result<()> {
     check_length(&format!("{kind} name"), name, MAX_NAME_CHARS)?;
     check_no_control(&format!("{kind} name"), name)
@@ -93,16 +141,19 @@ pub fn check_known_model_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks an alias of a model version.
+/// Checks an alias that a version is to get, by MLflow's rules: letters, digits, `_` and `-`; not
+/// `latest`, and not a number with a `v` in front. Aliases of other forms, which could be set once,
+/// are read and removed as they are.
 pub(super) fn check_alias(alias: &str) -> Result<()> {
-    check_length("alias", alias, MAX_NAME_CHARS)?;
-    let well_formed = alias.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    if !well_formed {
-        return Err(Error::invalid(format!("alias {alias:?} is not a plain word"))
-            .with_hint("use letters, digits, _ - and ."));
+    check_length("alias", alias, MAX_ALIAS_CHARS)?;
+    if let Some(wrong) = alias.chars().find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-'))) {
+        return Err(Error::invalid(format!("alias {alias:?} contains {wrong:?}"))
+            .with_hint("use letters, digits, _ and -"));
     }
-    if is_version(alias) || alias.parse::<super::Stage>().is_ok() {
-        return Err(Error::invalid(format!("alias {alias:?} reads like a version or a stage"))
+    let number = alias.strip_prefix(['v', 'V']).unwrap_or_default();
+    let is_version = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if is_version || alias.eq_ignore_ascii_case("latest") {
+        return Err(Error::invalid(format!("alias {alias:?} reads like a version"))
             .with_hint("choose a word such as `champion`"));
     }
     Ok(())
@@ -227,8 +278,10 @@ mod tests {
             assert!(error.to_string().contains(reason) && error.hint().is_some(), "{error}");
             check_known_model_name(bad).unwrap();
         }
-        check_alias("champion").unwrap();
-        for bad in ["latest", "v3", "a b", ""] {
+        for good in ["champion", "3", "Production", "v3x", "v", "größe_2-b", &"x".repeat(255)] {
+            check_alias(good).unwrap();
+        }
+        for bad in ["latest", "Latest", "v3", "V30", "a b", "a.b", "a@b", "", &"x".repeat(256)] {
             assert!(check_alias(bad).is_err(), "{bad:?}");
         }
         check_artifact_path("model/weights.bin").unwrap();

@@ -48,17 +48,17 @@ impl PrivateCopy {
 
     /// Brings the copy, not what it was made of, to the present schema.
     pub(super) fn migrate(&self) -> Result<(), Fault> {
-        let txn = WriteTxn(self.database.begin_write()?);
+        let txn = WriteTxn::new(self.database.begin_write()?);
         schema::migrate(&txn)?;
-        Ok(txn.0.commit()?)
+        Ok(txn.inner.commit()?)
     }
 
-    /// Whether nothing was committed since it was made.
+    /// True if nothing was committed since it was made.
     pub(super) fn is_current(&self) -> bool {
         header_of(&self.source).is_ok_and(|header| header == self.header)
     }
 
-    /// Where the file lies of which it is a copy.
+    /// The path of the file of which it is a copy.
     pub(super) fn source(&self) -> &Path {
         &self.source
     }

@@ -1,11 +1,12 @@
-//! What the registry keeps, in MLflow's words. Plain data; how it lies in the database is the
-//! neighbouring files' business.
+//! The things that the registry keeps, in MLflow's words. Plain data; their form in the database is
+//! the neighbouring files' business.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{flow::RunFlow, registration::Registration};
 use crate::error::Error;
 
 /// The experiment of runs about sentiment unless another is named; see
@@ -14,6 +15,9 @@ pub const DEFAULT_EXPERIMENT: &str = "sentiment-analysis";
 /// The registered model of sentiment unless another is named; see
 /// [`DefaultNames`](super::DefaultNames).
 pub const DEFAULT_MODEL: &str = "SentimentClassifier";
+
+/// The tag in which trainings of this program have who runs them.
+pub(super) const USER_TAG: &str = "trialbook.user";
 
 /// A named group of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +28,21 @@ pub struct Experiment {
     pub name: String,
     /// Milliseconds since the Unix epoch.
     pub created_ms: i64,
+    /// When it was last renamed, deleted or restored: milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub updated_ms: i64,
+    /// Deleted experiments are kept and can be restored.
+    #[serde(default)]
+    pub deleted: bool,
+    /// A URI under which clients keep the artifacts of its runs; none for this store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_location: Option<String>,
+    /// Free key-value pairs.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RunStatus {
@@ -38,11 +54,14 @@ pub enum RunStatus {
     Failed,
     /// Stopped by the user.
     Killed,
+    /// Waits for its turn.
+    Scheduled,
 }
 
 impl RunStatus {
     /// Every status.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Failed, Self::Killed];
+    pub const ALL: [Self; 5] =
+        [Self::Running, Self::Finished, Self::Failed, Self::Killed, Self::Scheduled];
 
     /// As MLflow writes it, such as `FINISHED`.
     pub fn as_str(self) -> &'static str {
@@ -51,7 +70,13 @@ impl RunStatus {
             Self::Finished => "FINISHED",
             Self::Failed => "FAILED",
             Self::Killed => "KILLED",
+            Self::Scheduled => "SCHEDULED",
         }
+    }
+
+    /// Whether it says that the run is over.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Finished | Self::Failed | Self::Killed)
     }
 }
 
@@ -69,7 +94,7 @@ impl FromStr for RunStatus {
     }
 }
 
-/// What a new run starts with.
+/// A run that is to begin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewRun {
     /// From [`Experiment::experiment_id`].
@@ -82,6 +107,8 @@ pub struct NewRun {
     pub tags: BTreeMap<String, String>,
     /// Hyperparameters, written once.
     pub params: BTreeMap<String, String>,
+    /// Who runs it, if that is known.
+    pub user: String,
 }
 
 /// One execution of training.
@@ -93,7 +120,7 @@ pub struct Run {
     pub experiment_id: String,
     /// For people; need not be unique.
     pub name: String,
-    /// Where it stands.
+    /// Its status.
     pub status: RunStatus,
     /// Milliseconds since the Unix epoch.
     pub start_ms: i64,
@@ -108,6 +135,32 @@ pub struct Run {
     pub metrics: BTreeMap<String, f64>,
     /// Free key-value pairs.
     pub tags: BTreeMap<String, String>,
+    /// Who runs it; empty where nobody said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// When each of the newest metrics was measured, in the order of `metrics`.
+    #[serde(skip)]
+    pub measured_at: Vec<Moment>,
+    /// The datasets and models that it read and the models that it made.
+    #[serde(default, skip_serializing_if = "RunFlow::is_empty")]
+    pub flow: RunFlow,
+}
+
+impl Run {
+    /// Who runs it, by whatever recorded it; empty where nobody said so.
+    pub fn who(&self) -> &str {
+        let told = if self.user.is_empty() { self.tags.get(USER_TAG) } else { None };
+        told.map_or(self.user.as_str(), String::as_str)
+    }
+}
+
+/// When something was measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Epoch or iteration.
+    pub step: i64,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
 }
 
 /// One measured value.
@@ -123,7 +176,7 @@ pub struct Metric {
     pub timestamp_ms: i64,
 }
 
-/// What is logged together in one transaction.
+/// Values that are logged together in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunBatch {
     /// Appended to the metric histories.
@@ -134,20 +187,7 @@ pub struct RunBatch {
     pub tags: Vec<(String, String)>,
 }
 
-/// A run that is over, to be recorded in one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EndedRun {
-    /// What it started with.
-    pub new: NewRun,
-    /// What it logged.
-    pub batch: RunBatch,
-    /// How it ended.
-    pub status: RunStatus,
-    /// Milliseconds since the Unix epoch.
-    pub end_ms: i64,
-}
-
-/// What changes about a run; what is `None` stays.
+/// The changes to a run; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunUpdate {
     /// Another name.
@@ -158,7 +198,7 @@ pub struct RunUpdate {
     pub end_ms: Option<i64>,
 }
 
-/// Which runs, in which order.
+/// A choice of runs, and their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunQuery {
     /// Experiment ids; all experiments when empty.
@@ -169,8 +209,30 @@ pub struct RunQuery {
     pub order: Vec<String>,
     /// At most so many.
     pub limit: Option<usize>,
-    /// Deleted runs instead of live ones.
-    pub deleted: bool,
+    /// Live runs, deleted ones, or both.
+    pub lifecycle: Lifecycle,
+}
+
+/// Whether something is looked for among what is live or among what was deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// What was not deleted.
+    #[default]
+    Live,
+    /// What was deleted and can be restored.
+    Deleted,
+    /// Both.
+    Any,
+}
+
+impl Lifecycle {
+    pub(super) fn fits(self, deleted: bool) -> bool {
+        match self {
+            Self::Live => !deleted,
+            Self::Deleted => deleted,
+            Self::Any => true,
+        }
+    }
 }
 
 /// A stored file of a run or a model version.
@@ -184,7 +246,7 @@ pub struct Artifact {
     pub size_bytes: u64,
 }
 
-/// Where a model version stands.
+/// The stage of a model version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stage {
     /// Just registered.
@@ -244,6 +306,9 @@ pub(super) fn one_of<T: Copy, const N: usize>(
 pub struct RegisteredModel {
     /// Unique.
     pub name: String,
+    /// What it is for, in its users' words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Milliseconds since the Unix epoch.
     pub created_ms: i64,
     /// Milliseconds since the Unix epoch.
@@ -254,7 +319,15 @@ pub struct RegisteredModel {
     pub aliases: BTreeMap<String, u32>,
 }
 
-/// Where a version came from.
+impl RegisteredModel {
+    /// The aliases of the version with this number.
+    pub fn aliases_of(&self, version: u32) -> impl Iterator<Item = &str> {
+        let of_version = self.aliases.iter().filter(move |(_, number)| **number == version);
+        of_version.map(|(alias, _)| alias.as_str())
+    }
+}
+
+/// The origin of a version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
     /// The dataset's name.
@@ -269,7 +342,7 @@ pub struct Lineage {
     pub seed: u64,
 }
 
-/// What a new version is registered with.
+/// A version to be registered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewVersion {
     /// The registered model's name.
@@ -278,7 +351,7 @@ pub struct NewVersion {
     pub run_id: String,
     /// The model's files; the names are those inside the model folder.
     pub files: Vec<Artifact>,
-    /// Where it came from.
+    /// Its origin.
     pub lineage: Lineage,
     /// Metrics on the lineage's test split, copied from the run.
     pub metrics: BTreeMap<String, f64>,
@@ -295,7 +368,7 @@ pub struct StageChange {
     pub to: Stage,
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// Who and why.
+    /// The person and the reason.
     pub note: String,
 }
 
@@ -306,7 +379,7 @@ pub struct ModelVersion {
     pub model: String,
     /// 1, 2, 3…
     pub version: u32,
-    /// Where it stands.
+    /// Its stage.
     pub stage: Stage,
     /// The run that made it.
     pub run_id: String,
@@ -314,7 +387,7 @@ pub struct ModelVersion {
     pub created_ms: i64,
     /// The model's files.
     pub files: Vec<Artifact>,
-    /// Where it came from.
+    /// Its origin.
     pub lineage: Lineage,
     /// Metrics on the lineage's test split.
     #[serde(with = "crate::registry::finite_or_text")]
@@ -325,73 +398,15 @@ pub struct ModelVersion {
     pub verdict: Option<Value>,
     /// Every change of stage, oldest first.
     pub history: Vec<StageChange>,
+    /// What whoever registered it said of it; none where `train` did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
 }
 
-impl ModelVersion {
-    /// `NAME/3`, which [`Registry::resolve`](super::Registry::resolve) finds.
-    pub fn reference(&self) -> String {
-        format!("{}/{}", self.model, self.version)
-    }
-}
-
-/// What a rollback did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Rollback {
+/// The two versions that a rollback moved.
+pub(crate) struct Rollback {
     /// The version that was Production and is now Archived.
-    pub from: ModelVersion,
+    pub(crate) from: ModelVersion,
     /// The version that is Production again.
-    pub to: ModelVersion,
-}
-
-/// What `store verify` found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Verification {
-    /// Artifacts whose bytes are right.
-    pub n_valid: usize,
-    /// SHA-256 of artifacts whose bytes are not what was written.
-    pub corrupt: Vec<String>,
-    /// SHA-256 of artifacts that are named but not there.
-    pub missing: Vec<String>,
-    /// Names in `artifacts/` that nothing refers to, or not yet: `store gc` removes them safely.
-    pub orphaned: Vec<String>,
-    /// Whether the database file itself passes its check: structure, page checksums, every record.
-    pub database_valid: bool,
-    /// What is wrong with the records, a sentence each.
-    pub problems: Vec<String>,
-}
-
-impl Verification {
-    /// Whether everything that is named is there and is what was written. Orphans do no harm.
-    pub fn is_valid(&self) -> bool {
-        self.database_valid
-            && self.corrupt.is_empty()
-            && self.missing.is_empty()
-            && self.problems.is_empty()
-    }
-}
-
-/// What `store gc` removed, or would remove.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Collection {
-    /// Runs that had been deleted.
-    pub n_runs: usize,
-    /// Artifacts that nothing refers to any more.
-    pub n_artifacts: usize,
-    /// Their bytes together.
-    pub n_bytes: u64,
-}
-
-/// What a backup holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct BackupSummary {
-    /// Runs.
-    pub n_runs: usize,
-    /// Model versions.
-    pub n_versions: usize,
-    /// Artifact files.
-    pub n_artifacts: usize,
-    /// Datasets.
-    pub n_datasets: usize,
-    /// Length of the backup file.
-    pub n_bytes: u64,
+    pub(crate) to: ModelVersion,
 }

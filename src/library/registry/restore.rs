@@ -22,9 +22,9 @@ use super::{
     codec::{Malformed, Reader},
     database_file::create,
     fault::Fault,
-    record::BackupSummary,
     schema, tables,
     transaction::WriteTxn,
+    upkeep::BackupSummary,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -194,7 +194,7 @@ fn read_manifest(file: &Path, json: &[u8]) -> Result<Manifest> {
         .map_err(|error| damaged(file, "its manifest cannot be read").with_source(error))
 }
 
-/// Whether exactly what the manifest names was found.
+/// Checks that exactly what the manifest names was found.
 fn compare(file: &Path, manifest: &Manifest, mut found: BTreeMap<String, Entry>) -> Result<()> {
     for expected in &manifest.entries {
         match found.remove(&expected.path) {
@@ -211,7 +211,7 @@ fn compare(file: &Path, manifest: &Manifest, mut found: BTreeMap<String, Entry>)
     }
 }
 
-/// Whether a backup may hold an entry of this name; nothing may climb out of the store.
+/// True if a backup may hold an entry of this name; nothing may climb out of the store.
 fn is_expected(name: &str) -> bool {
     let path = Path::new(name);
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {

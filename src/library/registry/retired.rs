@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::locked_file::Header;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What it begins with; redb's begins with its own name.
+/// Its first bytes; redb's files begin with redb's own name.
 const BEGIN: &str = "trialbook has moved this registry. As it was, it is kept in ";
 
 /// The header of a file whose content is kept in `backup`, beside it.

@@ -2,6 +2,9 @@
 
 use super::{
     codec::{Malformed, Reader},
+    flow::RunFlow,
+    names::NAME_TAG,
+    record::USER_TAG,
     stored::{Latest, RunHead},
 };
 
@@ -25,6 +28,9 @@ impl<'a> RunView<'a> {
     }
 
     pub(super) fn tag(&self, key: &str) -> Read<Option<&'a str>> {
+        if key == NAME_TAG {
+            return Ok(Some(self.head.name));
+        }
         let mut input = self.sections;
         input.bytes()?;
         input.section(Reader::text)?.get(key)
@@ -35,5 +41,34 @@ impl<'a> RunView<'a> {
         input.bytes()?;
         input.bytes()?;
         Ok(input.section(Latest::read)?.get(key)?.map(|latest| latest.value))
+    }
+
+    /// Who runs it; empty where nobody said so.
+    pub(super) fn user(&self) -> Read<&'a str> {
+        let mut input = self.after_sections()?;
+        let user = if input.is_empty() { "" } else { input.text()? };
+        match user {
+            "" => Ok(self.tag(USER_TAG)?.unwrap_or_default()),
+            user => Ok(user),
+        }
+    }
+
+    /// What it read and made.
+    pub(super) fn flow(&self) -> Read<RunFlow> {
+        let mut input = self.after_sections()?;
+        if input.is_empty() {
+            return Ok(RunFlow::default());
+        }
+        input.text()?;
+        RunFlow::read(&mut input)
+    }
+
+    /// What a row of the first layout does not have.
+    fn after_sections(&self) -> Read<Reader<'a>> {
+        let mut input = self.sections;
+        for _ in 0..3 {
+            input.bytes()?;
+        }
+        Ok(input)
     }
 }

@@ -3,16 +3,21 @@
 //! A process that is killed cannot say so: its run stays `RUNNING`. Whoever starts runs may set
 //! the tag [`PROCESS_TAG`], by which people can tell such a run from a live one.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use super::{
     Registry,
     audit::{self, AuditAction},
     clock,
-    experiments::existing_number,
+    experiments::live_number,
     fault::Fault,
+    flow::RunFlow,
+    logged_model::LoggedMetric,
+    logged_models::append_metrics,
     names,
-    record::{EndedRun, Metric, NewRun, Run, RunBatch, RunStatus, RunUpdate},
+    record::{Lifecycle, Metric, NewRun, Run, RunBatch, RunStatus, RunUpdate},
     run_view::RunView,
     stored::{Latest, MetricBatch, StoredRun},
     tables::{METRICS, RUNS, RunKey, metrics_key, parse_run_id, run_key, run_prefix},
@@ -48,28 +53,18 @@ impl Registry {
         })
     }
 
-    /// Records runs that are over, all in one durable transaction: the way to import, and the
-    /// fastest way to record.
+    /// As [`Registry::create_run`], with an event of it in the audit trail: for clients of a server.
     ///
     /// # Errors
-    /// As [`Registry::create_run`] and [`Registry::log`]; then none of them is recorded.
-    pub fn record_runs(&self, ended: Vec<EndedRun>) -> Result<Vec<Run>> {
-        for run in &ended {
-            check_new(&run.new)?;
-            check_batch(&run.batch)?;
-            check_ended(run.status)?;
-        }
+    /// As [`Registry::create_run`].
+    pub fn create_tracked_run(&self, new: NewRun) -> Result<Run> {
+        check_new(&new)?;
+        let now_ms = clock::now_ms();
         self.database.write(|txn| {
-            let mut runs = Vec::with_capacity(ended.len());
-            for EndedRun { new, batch, status, end_ms } in ended {
-                let (key, mut run) = prepare(txn, new)?;
-                apply(txn, &key, &mut run, &batch)?;
-                run.status = status;
-                run.end_ms = Some(end_ms);
-                txn.put(RUNS, &key, &run)?;
-                runs.push(run.into_run(hex(&key)));
-            }
-            Ok(runs)
+            let (key, run) = insert(txn, new)?;
+            let details = json!({"run": run.name, "experiment_id": run.experiment.to_string()});
+            audit::append(txn, &self.event(AuditAction::Create, &hex(&key), now_ms, details))?;
+            Ok(run.into_run(hex(&key)))
         })
     }
 
@@ -82,6 +77,26 @@ impl Registry {
     pub fn log(&self, run_id: &str, batch: &RunBatch) -> Result<()> {
         check_batch(batch)?;
         self.change_run(run_id, |txn, key, run| apply(txn, key, run, batch))
+    }
+
+    /// As [`Registry::log`], and of the metrics what was measured of logged models, each by its id, in
+    /// the same transaction.
+    ///
+    /// # Errors
+    /// As [`Registry::log`], and [`ErrorKind::NotFound`] for a logged model that does not exist.
+    pub fn log_measured(
+        &self,
+        run_id: &str,
+        batch: &RunBatch,
+        of_models: &BTreeMap<String, Vec<LoggedMetric>>,
+    ) -> Result<()> {
+        check_batch(batch)?;
+        self.change_run(run_id, |txn, key, run| {
+            apply(txn, key, run, batch)?;
+            of_models
+                .iter()
+                .try_for_each(|(model_id, metrics)| append_metrics(txn, model_id, metrics))
+        })
     }
 
     /// Ends a run.
@@ -119,6 +134,20 @@ impl Registry {
         })
     }
 
+    /// Adds a value to the list in JSON that a run's tag holds. The list may be as long as it gets.
+    ///
+    /// # Errors
+    /// As [`Registry::log`].
+    pub fn append_to_tag(&self, run_id: &str, key: &str, value: Value) -> Result<()> {
+        self.change_run(run_id, |_, _, run| {
+            let held = run.tags.get(key).and_then(|tag| serde_json::from_str(tag).ok());
+            let mut list: Vec<Value> = held.unwrap_or_default();
+            list.push(value);
+            run.tags.insert(key.to_owned(), Value::from(list).to_string());
+            Ok(())
+        })
+    }
+
     /// Removes a tag from a run; one that is not there is no error.
     ///
     /// # Errors
@@ -128,6 +157,16 @@ impl Registry {
             run.tags.remove(key);
             Ok(())
         })
+    }
+
+    /// The run whose whole id is `run_id`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Invalid`] for what is no id of a run.
+    pub fn run_by_id(&self, run_id: &str) -> Result<Run> {
+        let key = run_key(run_id)?;
+        let stored = self.database.read(|txn| txn.get::<StoredRun>(RUNS, &key))?;
+        Ok(stored.ok_or_else(|| unknown(run_id))?.into_run(run_id.to_owned()))
     }
 
     /// By id, by a unique prefix of at least 4 characters, or by a unique name. A deleted run is
@@ -193,7 +232,7 @@ impl Registry {
     }
 
     /// Changes a live run in one transaction.
-    fn change_run(
+    pub(super) fn change_run(
         &self,
         run_id: &str,
         change: impl FnOnce(&WriteTxn, &RunKey, &mut StoredRun) -> Result<(), Fault>,
@@ -235,22 +274,26 @@ fn check_new(new: &NewRun) -> Result<()> {
 fn check_batch(batch: &RunBatch) -> Result<()> {
     batch.metrics.iter().try_for_each(|metric| names::check_key("metric", &metric.key))?;
     batch.params.iter().try_for_each(|(key, value)| names::check_param(key, value))?;
-    batch.tags.iter().try_for_each(|(key, value)| names::check_tag(key, value))
+    batch.tags.iter().try_for_each(|(key, value)| match key.as_str() {
+        names::NAME_TAG => names::check_name("run", value),
+        _ => names::check_tag(key, value),
+    })
 }
 
 fn check_ended(status: RunStatus) -> Result<()> {
-    if status == RunStatus::Running {
-        return Err(Error::invalid("a run cannot end with the status RUNNING")
+    if !status.is_end() {
+        return Err(Error::invalid(format!("a run cannot end with the status {status}"))
             .with_hint("end it with FINISHED, FAILED or KILLED"));
     }
     Ok(())
 }
 
-/// A new run that is not yet written.
-fn prepare(txn: &WriteTxn, new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
+/// Writes a new run.
+fn insert(txn: &WriteTxn, mut new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
+    let named = new.tags.remove(names::NAME_TAG);
     let run = StoredRun {
-        experiment: existing_number(txn, &new.experiment_id)?,
-        name: new.name.unwrap_or_else(names::made_up_name),
+        experiment: live_number(txn, &new.experiment_id)?,
+        name: new.name.or(named).unwrap_or_else(names::made_up_name),
         status: RunStatus::Running,
         start_ms: new.start_ms,
         end_ms: None,
@@ -258,13 +301,11 @@ fn prepare(txn: &WriteTxn, new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
         n_batches: 0,
         params: new.params,
         tags: new.tags,
-        metrics: std::collections::BTreeMap::new(),
+        metrics: BTreeMap::new(),
+        user: new.user,
+        flow: RunFlow::default(),
     };
-    Ok((run_key(&names::new_run_id())?, run))
-}
-
-fn insert(txn: &WriteTxn, new: NewRun) -> Result<(RunKey, StoredRun), Fault> {
-    let (key, run) = prepare(txn, new)?;
+    let key = run_key(&names::new_run_id())?;
     txn.put(RUNS, &key, &run)?;
     Ok((key, run))
 }
@@ -290,7 +331,12 @@ fn apply(txn: &WriteTxn, key: &RunKey, run: &mut StoredRun, batch: &RunBatch) ->
             }
         }
     }
-    run.tags.extend(batch.tags.iter().cloned());
+    for (tag, value) in &batch.tags {
+        match tag.as_str() {
+            names::NAME_TAG => run.name.clone_from(value),
+            _ => drop(run.tags.insert(tag.clone(), value.clone())),
+        }
+    }
     append(txn, key, run, &batch.metrics)
 }
 
@@ -318,19 +364,6 @@ fn append(
     txn.put(METRICS, &metrics_key(key, run.n_batches), &MetricBatch(metrics.to_vec()))?;
     run.n_batches += 1;
     Ok(())
-}
-
-/// Which runs a reference is looked up among.
-#[derive(Debug, Clone, Copy)]
-enum Lifecycle {
-    Live,
-    Deleted,
-}
-
-impl Lifecycle {
-    fn fits(self, deleted: bool) -> bool {
-        deleted == matches!(self, Self::Deleted)
-    }
 }
 
 /// The one run whose id begins with `reference` or whose name it is.

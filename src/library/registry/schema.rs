@@ -12,8 +12,12 @@ use crate::error::Error;
 
 /// The newest layout this build reads and the one it makes. 2 has API keys and the audit trail:
 /// a build that knows neither must not write, since it would leave them out. 3 lies in another file,
-/// which is shared between processes in another way (see `succession`).
-pub(super) const NEWEST: u64 = 3;
+/// which is shared between processes in another way (see `succession`). 4 has logged models and the
+/// datasets of runs, which an older build would leave out of a backup.
+pub(super) const NEWEST: u64 = 4;
+
+/// What a marker says: the schema with which registries got their present name.
+const MARKED: u64 = 3;
 
 /// Its name in the `meta` table.
 const SCHEMA: &str = "schema";
@@ -26,7 +30,7 @@ pub(super) fn initialise(txn: &WriteTxn, now_ms: i64) -> Result<(), Fault> {
     make_tables(txn)?;
     txn.set_counter(SCHEMA, NEWEST)?;
     // MLflow has experiment 0 from the start, and its clients log there unless told otherwise.
-    let default = StoredExperiment { name: DEFAULT_EXPERIMENT.to_owned(), created_ms: now_ms };
+    let default = StoredExperiment::new(DEFAULT_EXPERIMENT, now_ms);
     txn.put(tables::EXPERIMENTS, &tables::experiment_key(0), &default)?;
     txn.set_counter(NEXT_EXPERIMENT, 1)
 }
@@ -50,11 +54,11 @@ pub(super) fn check(txn: &ReadTxn) -> Result<u64, Fault> {
 /// Fills a marker, which lies where older builds look for the registry; `has_moved` is whether one
 /// lay there.
 pub(super) fn mark(txn: &WriteTxn, has_moved: bool) -> Result<(), Fault> {
-    txn.set_counter(SCHEMA, NEWEST)?;
+    txn.set_counter(SCHEMA, MARKED)?;
     txn.set_counter(HAS_MOVED, u64::from(has_moved))
 }
 
-/// What a marker was filled with; nothing in a registry.
+/// The content of a marker; nothing in a registry.
 pub(super) fn marked(txn: &ReadTxn) -> Result<Option<bool>, Fault> {
     let found = txn.get::<Counter>(tables::META, HAS_MOVED.as_bytes())?;
     Ok(found.map(|Counter(has_moved)| has_moved > 0))
@@ -63,7 +67,7 @@ pub(super) fn marked(txn: &ReadTxn) -> Result<Option<bool>, Fault> {
 /// Makes the tables that the store lacks: whoever reads relies on all of them.
 pub(super) fn make_tables(txn: &WriteTxn) -> Result<(), Fault> {
     for (_, table) in tables::ALL {
-        txn.0.open_table(table)?;
+        txn.inner.open_table(table)?;
     }
     Ok(())
 }
@@ -99,7 +103,7 @@ mod tests {
         create(&store.registry_path(), |txn| pretend(txn, NEWEST + 1)).unwrap();
         let error = Database::open(&store, 0).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert_eq!(error.to_string(), "the registry has schema 4, this build reads 1 to 3");
+        assert_eq!(error.to_string(), "the registry has schema 5, this build reads 1 to 4");
     }
 
     #[test]
@@ -111,11 +115,11 @@ mod tests {
             .set_concurrency_mode(redb::ConcurrencyMode::MultiWriter)
             .open(store.registry_path())
             .unwrap();
-        let txn = WriteTxn(old.begin_write().unwrap());
-        txn.0.delete_table(tables::KEYS).unwrap();
-        txn.0.delete_table(tables::AUDIT).unwrap();
+        let txn = WriteTxn::new(old.begin_write().unwrap());
+        txn.inner.delete_table(tables::KEYS).unwrap();
+        txn.inner.delete_table(tables::AUDIT).unwrap();
         assert!(pretend(&txn, 1).is_ok());
-        txn.0.commit().unwrap();
+        txn.inner.commit().unwrap();
         drop(old);
 
         let registry = Registry::open(&store).unwrap();

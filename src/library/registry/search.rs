@@ -1,30 +1,39 @@
 //! Searching runs: one pass over the runs' rows, read in place; only what is returned is built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
 use super::{
     Registry, codec,
     experiments::experiment_number,
-    filter::{Filter, Order, SortKey},
+    fault::Fault,
+    filter::{Filter, Order, RUNS as ATTRIBUTES, RunSubject, SortKey},
+    folders::run_artifact_uri,
+    page::{Listing, Page},
     record::{Run, RunQuery},
     run_view::RunView,
-    stored::StoredRun,
-    tables::{RUNS, run_key},
-    transaction::Rows,
+    stored::{StoredExperiment, StoredRun},
+    tables::{EXPERIMENTS, RUNS, RunKey},
+    transaction::{ReadTxn, Rows},
 };
 use crate::{error::Result, figure::hex};
 
 /// Below this, another thread costs more than it saves.
 const MIN_RUNS_PER_TASK: usize = 512;
 
-/// A run that was found: where its row lies in the copy of all found rows.
+/// A run that was found.
 struct Hit {
-    run_id: String,
-    row: std::ops::Range<usize>,
+    key: RunKey,
     start_ms: i64,
     keys: Vec<SortKey>,
+}
+
+/// A query once it is read.
+struct Search {
+    filter: Filter,
+    orders: Vec<Order>,
+    experiments: BTreeSet<u64>,
 }
 
 impl Registry {
@@ -34,57 +43,87 @@ impl Registry {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a filter or order that cannot be read,
     /// with the place and what was expected there.
     pub fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>> {
-        let filter = query.filter.as_deref().map(Filter::parse).transpose()?.unwrap_or_default();
-        let orders =
-            query.order.iter().map(|text| Order::parse(text)).collect::<Result<Vec<_>>>()?;
-        let experiments = query
-            .experiment_ids
-            .iter()
-            .map(|experiment_id| experiment_number(experiment_id))
-            .collect::<Result<BTreeSet<u64>>>()?;
+        let page = Page { limit: query.limit.unwrap_or(usize::MAX), ..Page::default() };
+        Ok(self.search_runs_page(query, &page)?.items)
+    }
 
-        let mut rows = Vec::new();
-        let mut hits: Vec<Hit> = Vec::new();
-        self.database.read(|txn| {
-            txn.scan(RUNS, &[], |key, bytes| {
-                let damaged = |_| codec::damaged("run", key);
-                let (_, content) = codec::content::<StoredRun>(key, bytes)?;
-                let run = RunView::read(content).map_err(damaged)?;
-                let wanted = run.head.deleted == query.deleted
-                    && (experiments.is_empty() || experiments.contains(&run.head.experiment));
-                if !wanted {
-                    return Ok(());
-                }
-                let run_id = hex(key);
-                if filter.matches(&run_id, &run).map_err(damaged)? {
-                    let keys = orders.iter().map(|order| order.key(&run_id, &run));
-                    let keys = keys.collect::<Result<_, _>>().map_err(damaged)?;
-                    let from = rows.len();
-                    rows.extend_from_slice(bytes);
-                    let start_ms = run.head.start_ms;
-                    hits.push(Hit { run_id, row: from..rows.len(), start_ms, keys });
-                }
-                Ok(())
-            })
+    /// One page of the runs that fit `query`; its own limit does not count. The last run of the page
+    /// before is known by its id.
+    ///
+    /// # Errors
+    /// As [`Registry::search_runs`].
+    pub fn search_runs_page(&self, query: &RunQuery, page: &Page) -> Result<Listing<Run>> {
+        let filter = query.filter.as_deref().map(|text| Filter::parse(text, ATTRIBUTES));
+        let orders = query.order.iter().map(|text| Order::parse(text, ATTRIBUTES));
+        let experiments = query.experiment_ids.iter().map(|id| experiment_number(id));
+        let search = Search {
+            filter: filter.transpose()?.unwrap_or_default(),
+            orders: orders.collect::<Result<Vec<_>>>()?,
+            experiments: experiments.collect::<Result<BTreeSet<u64>>>()?,
+        };
+        let (hits, next) = self.database.read(|txn| {
+            let mut hits = search.hits(txn, query)?;
+            search.sort(&mut hits);
+            let (range, next) = page.range(hits.len(), |idx| hex(&hits[idx].key));
+            let rows = hits[range].iter().map(|hit| {
+                let row = txn.get_raw(RUNS, &hit.key)?;
+                Ok((hit.key, row.ok_or_else(|| codec::damaged("run", &hit.key))?))
+            });
+            Ok((rows.collect::<Result<Vec<_>, Fault>>()?, next))
         })?;
+        // Building a run allocates some thirty texts: worth all cores when there are thousands.
+        let runs = hits.into_par_iter().with_min_len(MIN_RUNS_PER_TASK).map(|(key, row)| {
+            let run: StoredRun = codec::unseal(&key, &row)?;
+            Ok(run.into_run(hex(&key)))
+        });
+        Ok(Listing { items: runs.collect::<Result<Vec<_>>>()?, next })
+    }
+}
 
+impl Search {
+    fn hits(&self, txn: &ReadTxn, query: &RunQuery) -> Result<Vec<Hit>, Fault> {
+        let mut locations: BTreeMap<u64, Option<String>> = BTreeMap::new();
+        for (key, experiment) in txn.all::<StoredExperiment>(EXPERIMENTS, &[])? {
+            if let Some(key) = key.first_chunk() {
+                locations.insert(u64::from_be_bytes(*key), experiment.artifact_location);
+            }
+        }
+        let artifact_uri = |experiment: u64, run_id: &str| {
+            let location = locations.get(&experiment).and_then(Option::as_deref);
+            run_artifact_uri(location, &experiment.to_string(), run_id)
+        };
+        let mut hits = Vec::new();
+        txn.scan(RUNS, &[], |key, bytes| {
+            let damaged = |_| codec::damaged("run", key);
+            let (_, content) = codec::content::<StoredRun>(key, bytes)?;
+            let view = RunView::read(content).map_err(damaged)?;
+            let wanted = query.lifecycle.fits(view.head.deleted)
+                && (self.experiments.is_empty()
+                    || self.experiments.contains(&view.head.experiment));
+            if !wanted {
+                return Ok(());
+            }
+            let subject = RunSubject { key, view: &view, artifact_uri: &artifact_uri };
+            if self.filter.matches(&subject).map_err(damaged)? {
+                let keys = self.orders.iter().map(|order| order.key(&subject));
+                let keys = keys.collect::<Result<_, _>>().map_err(damaged)?;
+                let start_ms = view.head.start_ms;
+                let key = RunKey::try_from(key).map_err(|_| codec::damaged("run", key))?;
+                hits.push(Hit { key, start_ms, keys });
+            }
+            Ok(())
+        })?;
+        Ok(hits)
+    }
+
+    fn sort(&self, hits: &mut [Hit]) {
         hits.sort_by(|a, b| {
-            orders
+            self.orders
                 .iter()
                 .zip(a.keys.iter().zip(&b.keys))
                 .map(|(order, (a, b))| order.compare(a, b))
                 .find(|ordering| ordering.is_ne())
-                .unwrap_or_else(|| b.start_ms.cmp(&a.start_ms).then(a.run_id.cmp(&b.run_id)))
+                .unwrap_or_else(|| b.start_ms.cmp(&a.start_ms).then(a.key.cmp(&b.key)))
         });
-        hits.truncate(query.limit.unwrap_or(usize::MAX));
-        // Building a run allocates some thirty texts: worth all cores when there are thousands.
-        hits.into_par_iter()
-            .with_min_len(MIN_RUNS_PER_TASK)
-            .map(|hit| {
-                let key = run_key(&hit.run_id)?;
-                let run: StoredRun = codec::unseal(&key, &rows[hit.row])?;
-                Ok(run.into_run(hit.run_id))
-            })
-            .collect()
     }
 }

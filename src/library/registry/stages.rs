@@ -22,41 +22,28 @@ use crate::{
     hint::{CommandLine, Hint},
 };
 
-/// What is kept of why a version moves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grounds {
-    /// Who and why, for the version's history.
-    pub note: String,
-    /// What spoke against it and was overruled.
-    pub overruled: Option<String>,
+/// The reasons for a move, which are kept.
+pub(crate) struct Grounds {
+    /// The person and the reason, for the version's history.
+    pub(crate) note: String,
+    /// The objection that was overruled.
+    pub(crate) overruled: Option<String>,
 }
 
 impl Registry {
-    /// Moves a version to `stage`. Moving to Production archives the former Production version in
-    /// the same transaction and remembers it for [`Registry::rollback`]. `note` says who and why and is kept
-    /// in the version's stage history.
+    /// Moves a version to `stage` if `permit` allows it: it sees the version and the present
+    /// Production version inside the transaction that moves the one and archives the other, so
+    /// nothing can change in between. It returns the grounds, or the error that refuses the move.
+    ///
+    /// Moving to Production archives the former Production version in the same transaction and
+    /// remembers it for [`Registry::rollback`]. Only the gate makes moves, so none goes past it: see
+    /// [`gate::promote`](crate::gate::promote).
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] if it is in that stage already,
-    /// [`ErrorKind::Corrupt`] if it is to serve and a file of it is not in the store.
-    pub fn set_stage(
-        &self,
-        model: &str,
-        version: u32,
-        stage: Stage,
-        note: &str,
-    ) -> Result<ModelVersion> {
-        let grounds = Grounds { note: note.to_owned(), overruled: None };
-        self.set_stage_if(model, version, stage, |_, _| Ok(grounds))
-    }
-
-    /// Like [`Registry::set_stage`] if `permit` allows it: it sees the version and the present
-    /// Production version inside the transaction that moves the one and archives the other, so
-    /// nothing can change in between. It returns why it may, or the error that refuses the move.
-    ///
-    /// # Errors
-    /// As [`Registry::set_stage`], and whatever `permit` returns.
-    pub fn set_stage_if(
+    /// [`ErrorKind::Corrupt`] if it is to serve and a file of it is not in the store, and whatever
+    /// `permit` returns.
+    pub(crate) fn set_stage(
         &self,
         model: &str,
         version: u32,
@@ -106,7 +93,7 @@ impl Registry {
     /// [`ErrorKind::NotFound`] if the model does not exist, [`ErrorKind::Conflict`] if no version
     /// is in Production or none was before, [`ErrorKind::Corrupt`] if a file of the former version
     /// is not in the store.
-    pub fn rollback(&self, model: &str, note: &str) -> Result<Rollback> {
+    pub(crate) fn rollback(&self, model: &str, note: &str) -> Result<Rollback> {
         let at_ms = clock::now_ms();
         self.write_models(|txn| {
             let mut stored = existing_model(txn, model)?;
@@ -181,10 +168,59 @@ impl Registry {
         if let Some(overruled) = grounds.overruled {
             details["overruled"] = overruled.into();
         }
-        audit::append(txn, &self.event(action, &version.reference(), at_ms, details))?;
+        audit::append(txn, &self.event(action, &version.reference().to_string(), at_ms, details))?;
         version.history.push(StageChange { from, to, at_ms, note });
         version.stage = to;
         txn.put(VERSIONS, &version_key(&version.model, version.version), &version)?;
         Ok(version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        registry::{Lineage, NewRun, NewVersion},
+        store::Store,
+    };
+
+    #[test]
+    fn a_move_is_decided_inside_its_transaction_and_a_refusal_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::open(&Store::new(folder.path())).unwrap();
+        let new = NewRun { experiment_id: "0".to_owned(), ..NewRun::default() };
+        let run_id = registry.create_run(new).unwrap().run_id;
+        let file = registry.log_artifact(&run_id, "w", b"abc").unwrap();
+        for created_ms in 0..2 {
+            let new = NewVersion {
+                model: "M".to_owned(),
+                run_id: run_id.clone(),
+                files: vec![file.clone()],
+                lineage: Lineage::default(),
+                metrics: BTreeMap::new(),
+                created_ms,
+            };
+            registry.create_version(new).unwrap();
+        }
+        let grounds = |note: &str| Grounds { note: note.to_owned(), overruled: None };
+        let serve = |version, note: &str| {
+            registry.set_stage("M", version, Stage::Production, |_, _| Ok(grounds(note)))
+        };
+        serve(1, "first").unwrap();
+        let again = serve(1, "again").unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Conflict);
+        assert_eq!(again.to_string(), "version 1 of model \"M\" is in Production already");
+
+        let before =
+            (registry.versions("M").unwrap(), registry.audit(&Default::default()).unwrap());
+        let refused = registry.set_stage("M", 2, Stage::Production, |subject, production| {
+            assert_eq!((subject.version, production.map(|version| version.version)), (2, Some(1)));
+            Err(Error::new(ErrorKind::Blocked, "no"))
+        });
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Blocked);
+        let after = (registry.versions("M").unwrap(), registry.audit(&Default::default()).unwrap());
+        assert_eq!(after, before);
     }
 }

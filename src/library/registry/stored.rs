@@ -5,10 +5,12 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use super::{
     codec::{Malformed, Reader, Record, Writer},
+    flow::RunFlow,
     record::{
-        Artifact, Experiment, Lineage, Metric, ModelVersion, RegisteredModel, Run, RunStatus,
-        Stage, StageChange,
+        Artifact, Experiment, Lineage, Metric, ModelVersion, Moment, RegisteredModel, Run,
+        RunStatus, Stage, StageChange,
     },
+    registration::Registration,
 };
 
 type Read<T> = Result<T, Malformed>;
@@ -33,29 +35,57 @@ impl Record for Counter {
 pub(super) struct StoredExperiment {
     pub(super) name: String,
     pub(super) created_ms: i64,
+    pub(super) updated_ms: i64,
+    pub(super) deleted: bool,
+    pub(super) artifact_location: Option<String>,
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 impl StoredExperiment {
-    pub(super) fn into_experiment(self, experiment: u64) -> Experiment {
-        Experiment {
-            experiment_id: experiment.to_string(),
-            name: self.name,
-            created_ms: self.created_ms,
+    /// One that is new.
+    pub(super) fn new(name: &str, now_ms: i64) -> Self {
+        Self {
+            name: name.to_owned(),
+            created_ms: now_ms,
+            updated_ms: now_ms,
+            deleted: false,
+            artifact_location: None,
+            tags: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn into_experiment(self, experiment: u64) -> Experiment {
+        let Self { name, created_ms, updated_ms, deleted, artifact_location, tags } = self;
+        let experiment_id = experiment.to_string();
+        Experiment { experiment_id, name, created_ms, updated_ms, deleted, artifact_location, tags }
     }
 }
 
 impl Record for StoredExperiment {
     const KIND: &'static str = "experiment";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn write(&self, out: &mut Writer) {
         out.text(&self.name);
         out.signed(self.created_ms);
+        out.signed(self.updated_ms);
+        out.byte(u8::from(self.deleted));
+        out.option(self.artifact_location.as_deref(), Writer::text);
+        out.section(&self.tags, |out, value| out.text(value));
     }
 
-    fn read(_version: u8, input: &mut Reader) -> Read<Self> {
-        Ok(Self { name: input.owned()?, created_ms: input.signed()? })
+    fn read(version: u8, input: &mut Reader) -> Read<Self> {
+        let stored = Self::new(input.text()?, input.signed()?);
+        if version == 1 {
+            return Ok(stored);
+        }
+        Ok(Self {
+            updated_ms: input.signed()?,
+            deleted: flag(input.byte()?)?,
+            artifact_location: input.option(Reader::owned)?,
+            tags: input.section(Reader::text)?.to_map(str::to_owned)?,
+            ..stored
+        })
     }
 }
 
@@ -76,6 +106,10 @@ impl Latest {
             .then(self.timestamp_ms.cmp(&other.timestamp_ms))
             .then(rank(self.value).total_cmp(&rank(other.value)))
             == Ordering::Greater
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { step: self.step, timestamp_ms: self.timestamp_ms }
     }
 
     fn write(&self, out: &mut Writer) {
@@ -128,6 +162,8 @@ pub(super) struct StoredRun {
     pub(super) params: BTreeMap<String, String>,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) metrics: BTreeMap<String, Latest>,
+    pub(super) user: String,
+    pub(super) flow: RunFlow,
 }
 
 impl StoredRun {
@@ -141,15 +177,18 @@ impl StoredRun {
             end_ms: self.end_ms,
             deleted: self.deleted,
             params: self.params,
+            measured_at: self.metrics.values().map(Latest::moment).collect(),
             metrics: self.metrics.into_iter().map(|(key, latest)| (key, latest.value)).collect(),
             tags: self.tags,
+            user: self.user,
+            flow: self.flow,
         }
     }
 }
 
 impl Record for StoredRun {
     const KIND: &'static str = "run";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn write(&self, out: &mut Writer) {
         out.unsigned(self.experiment);
@@ -162,13 +201,19 @@ impl Record for StoredRun {
         out.section(&self.params, |out, value| out.text(value));
         out.section(&self.tags, |out, value| out.text(value));
         out.section(&self.metrics, |out, latest| latest.write(out));
+        out.text(&self.user);
+        self.flow.write(out);
     }
 
-    fn read(_version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(version: u8, input: &mut Reader) -> Read<Self> {
         let head = RunHead::read(input)?;
         let params = input.section(Reader::text)?.to_map(str::to_owned)?;
         let tags = input.section(Reader::text)?.to_map(str::to_owned)?;
         let metrics = input.section(Latest::read)?.to_map(|latest| latest)?;
+        let (user, flow) = match version {
+            1 => (String::new(), RunFlow::default()),
+            _ => (input.owned()?, RunFlow::read(input)?),
+        };
         Ok(Self {
             experiment: head.experiment,
             name: head.name.to_owned(),
@@ -180,6 +225,8 @@ impl Record for StoredRun {
             params,
             tags,
             metrics,
+            user,
+            flow,
         })
     }
 }
@@ -248,6 +295,7 @@ pub(super) struct StoredModel {
     pub(super) former_production: Vec<u32>,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) aliases: BTreeMap<String, u32>,
+    pub(super) description: String,
 }
 
 impl StoredModel {
@@ -258,13 +306,14 @@ impl StoredModel {
             updated_ms: self.updated_ms,
             tags: self.tags,
             aliases: self.aliases,
+            description: self.description,
         }
     }
 }
 
 impl Record for StoredModel {
     const KIND: &'static str = "registered model";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn write(&self, out: &mut Writer) {
         out.signed(self.created_ms);
@@ -273,9 +322,10 @@ impl Record for StoredModel {
         out.list(self.former_production.iter(), |out, version| out.unsigned((*version).into()));
         out.section(&self.tags, |out, value| out.text(value));
         out.section(&self.aliases, |out, version| out.unsigned((*version).into()));
+        out.text(&self.description);
     }
 
-    fn read(_version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(version: u8, input: &mut Reader) -> Read<Self> {
         Ok(Self {
             created_ms: input.signed()?,
             updated_ms: input.signed()?,
@@ -283,13 +333,14 @@ impl Record for StoredModel {
             former_production: input.list(Reader::small)?,
             tags: input.section(Reader::text)?.to_map(str::to_owned)?,
             aliases: input.section(Reader::small)?.to_map(|version| version)?,
+            description: if version == 1 { String::new() } else { input.owned()? },
         })
     }
 }
 
 impl Record for ModelVersion {
     const KIND: &'static str = "model version";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn write(&self, out: &mut Writer) {
         out.text(&self.model);
@@ -312,9 +363,10 @@ impl Record for ModelVersion {
             out.signed(change.at_ms);
             out.text(&change.note);
         });
+        out.option(self.registration.as_ref(), |out, registration| registration.write(out));
     }
 
-    fn read(_version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(version: u8, input: &mut Reader) -> Read<Self> {
         Ok(Self {
             model: input.owned()?,
             version: input.small()?,
@@ -341,6 +393,10 @@ impl Record for ModelVersion {
                     note: input.owned()?,
                 })
             })?,
+            registration: match version {
+                1 => None,
+                _ => input.option(Registration::read)?,
+            },
         })
     }
 }
@@ -359,6 +415,7 @@ fn status_code(status: RunStatus) -> u8 {
         RunStatus::Finished => 1,
         RunStatus::Failed => 2,
         RunStatus::Killed => 3,
+        RunStatus::Scheduled => 4,
     }
 }
 

@@ -1,5 +1,5 @@
-//! How a registry comes to lie where this build looks for it: a new one is made there, and one that
-//! an older build wrote is moved there, also while older builds have it open.
+//! The way of a registry to the place where this build looks for it: a new one is made there, and
+//! one that an older build wrote is moved there, also while older builds have it open.
 //!
 //! Builds up to schema 2 stand on redb 4.4, this one on 4.6. Both share a file between processes, in
 //! ways that must not meet: 4.6 does not see that a 4.4 has the file open, and an older build that
@@ -63,7 +63,7 @@ const MAX_TRIES: usize = 100;
 /// So often writers go on while the rest is made of a copy.
 const MAX_COPIES: usize = 3;
 
-/// What has been done of moving a registry: after each, a process may be killed.
+/// The steps of moving a registry: after each, a process may be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Copied,
@@ -83,7 +83,7 @@ pub(super) fn settle(store: &Store, now_ms: i64) -> Result<()> {
     Place::of(store).settle(now_ms, &mut |_| Ok(()))
 }
 
-/// What can be read of a registry that does not lie where this build looks for it, because this
+/// A readable copy of a registry that does not lie where this build looks for it, because this
 /// process may not move it.
 ///
 /// # Errors
@@ -96,7 +96,7 @@ pub(super) fn read_unmoved(live: &Path) -> Result<PrivateCopy> {
     place.read_unmoved().map_err(|fault| fault.into_error(&place.older))
 }
 
-/// What is wrong with what lies at the name that older builds know, if anything is.
+/// The fault of what lies at the name that older builds know, if it has one.
 ///
 /// # Errors
 /// When the system refuses to read.
@@ -135,16 +135,16 @@ pub(super) fn inspect_marker(live: &Path) -> Result<Option<String>> {
 struct Place {
     dir: PathBuf,
     live: PathBuf,
-    /// What waits for the older file to be out of use, to become the live one.
+    /// The new file, which waits for the older one to be out of use, to become the live one.
     waiting: PathBuf,
     older: PathBuf,
 }
 
-/// How far an attempt came.
+/// The result of an attempt.
 enum Outcome {
     /// Something has changed, here or elsewhere: look again.
     LookAgain,
-    /// What is there may only be read.
+    /// The store can only be read.
     ReadOnly,
 }
 
@@ -317,8 +317,8 @@ impl Place {
         Ok(Outcome::LookAgain)
     }
 
-    /// What is to be done where a marker and no registry is: a store whose making was cut short gets
-    /// its own, and what waits its name, unless another process was faster.
+    /// The outcome where a marker and no registry is: a store whose making was cut short gets its
+    /// own, and what waits its name, unless another process was faster.
     fn find_moved(&self, has_moved: bool, now_ms: i64) -> Result<Outcome, Fault> {
         if !has_moved {
             self.place(prepare(&self.live, |txn| schema::initialise(txn, now_ms))?)?;
@@ -344,7 +344,7 @@ impl Place {
         Ok(())
     }
 
-    /// What is to lie at the registry's name, out of a copy of the old file.
+    /// The file that is to lie at the registry's name, made of a copy of the old file.
     fn successor(&self, owner: &Metadata, copy: &Path) -> Result<Found, Fault> {
         let fail = |error| self.fail("move", error);
         let file = temporary_file(&self.dir).map_err(fail)?;
@@ -354,9 +354,9 @@ impl Place {
             return Ok(Found::Marker { has_moved });
         }
         let schema = schema::check(&ReadTxn(database.begin_read()?))?;
-        let txn = WriteTxn(database.begin_write()?);
+        let txn = WriteTxn::new(database.begin_write()?);
         schema::migrate(&txn)?;
-        txn.0.commit()?;
+        txn.inner.commit()?;
         database.close()?;
         keep_owner(owner, file.as_file()).map_err(fail)?;
         Ok(Found::Registry { file, schema })
@@ -434,7 +434,7 @@ impl Place {
     }
 }
 
-/// What a copy of the old file turned out to hold.
+/// The content of a copy of the old file.
 enum Found {
     Registry { file: NamedTempFile, schema: u64 },
     Marker { has_moved: bool },

@@ -2,6 +2,7 @@
 //! a model's versions lie side by side and one range finds them.
 
 use redb::TableDefinition;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 use crate::hint::Hint;
@@ -21,20 +22,24 @@ pub(super) const EXPERIMENTS: Table = Table::new("experiments");
 pub(super) const RUNS: Table = Table::new("runs");
 /// Run, number of the batch -> the metrics logged together.
 pub(super) const METRICS: Table = Table::new("metrics");
-/// Run, path -> artifact.
+/// Run or logged model, path -> artifact.
 pub(super) const ARTIFACTS: Table = Table::new("artifacts");
 /// Model name -> registered model.
 pub(super) const MODELS: Table = Table::new("models");
 /// Model name, version -> model version.
 pub(super) const VERSIONS: Table = Table::new("versions");
 
+/// Logged model -> what is kept of it.
+pub(super) const LOGGED_MODELS: Table = Table::new("logged_models");
+/// Experiment, name and digest -> a dataset that its runs read.
+pub(super) const DATASETS: Table = Table::new("datasets");
 /// Name -> API key.
 pub(super) const KEYS: Table = Table::new("keys");
 /// Number of the event -> event of the audit trail.
 pub(super) const AUDIT: Table = Table::new("audit");
 
 /// Every table with the name it has in a backup.
-pub(super) const ALL: [(&str, Table); 9] = [
+pub(super) const ALL: [(&str, Table); 11] = [
     ("meta", META),
     ("experiments", EXPERIMENTS),
     ("runs", RUNS),
@@ -42,6 +47,8 @@ pub(super) const ALL: [(&str, Table); 9] = [
     ("artifacts", ARTIFACTS),
     ("models", MODELS),
     ("versions", VERSIONS),
+    ("logged_models", LOGGED_MODELS),
+    ("datasets", DATASETS),
     ("keys", KEYS),
     ("audit", AUDIT),
 ];
@@ -93,7 +100,13 @@ pub(super) fn experiment_key(experiment: u64) -> [u8; 8] {
     experiment.to_be_bytes()
 }
 
-/// What a model's versions' keys begin with; names hold no control characters.
+/// The key of a dataset that runs of an experiment read.
+pub(super) fn dataset_key(experiment: u64, name: &str, digest: &str) -> Vec<u8> {
+    let [name, digest] = [name, digest].map(|text| Sha256::digest(text.as_bytes()));
+    [&experiment.to_be_bytes(), name.as_slice(), digest.as_slice()].concat()
+}
+
+/// The beginning of the keys of a model's versions; names hold no control characters.
 pub(super) fn versions_prefix(model: &str) -> Vec<u8> {
     [model.as_bytes(), &[0]].concat()
 }

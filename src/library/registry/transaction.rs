@@ -1,7 +1,7 @@
-//! What happens inside a transaction: rows read, scanned and written, in either kind. Knows tables and
+//! The work inside a transaction: rows read, scanned and written, in either kind. Knows tables and
 //! records, not what they mean; beginning and ending transactions is the database's business.
 
-use std::ops::ControlFlow;
+use std::{cell::RefCell, ops::ControlFlow};
 
 use redb::ReadableTable;
 
@@ -19,7 +19,18 @@ type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, Fault> + 'a;
 pub(super) struct ReadTxn(pub(super) redb::ReadTransaction);
 
 /// The one write under way.
-pub(super) struct WriteTxn(pub(super) redb::WriteTransaction);
+pub(super) struct WriteTxn {
+    pub(super) inner: redb::WriteTransaction,
+    /// What the work under way has replaced, in a transaction that several pieces of work share.
+    replaced: Option<RefCell<Vec<Replaced>>>,
+}
+
+/// A row as it was before a change.
+struct Replaced {
+    table: Table,
+    key: Vec<u8>,
+    bytes: Option<Vec<u8>>,
+}
 
 /// Rows by key, in either kind of transaction.
 pub(super) trait Rows {
@@ -110,16 +121,53 @@ impl Rows for ReadTxn {
 
 impl Rows for WriteTxn {
     fn get_raw(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-        let table = self.0.open_table(table)?;
+        let table = self.inner.open_table(table)?;
         Ok(table.get(key)?.map(|bytes| bytes.value().to_vec()))
     }
 
     fn scan_from(&self, table: Table, first: &[u8], visit: &mut Visit) -> Result<(), Fault> {
-        visit_range(&self.0.open_table(table)?, first, visit)
+        visit_range(&self.inner.open_table(table)?, first, visit)
     }
 }
 
 impl WriteTxn {
+    /// A transaction that one piece of work has for itself.
+    pub(super) fn new(inner: redb::WriteTransaction) -> Self {
+        Self { inner, replaced: None }
+    }
+
+    /// A transaction of several pieces of work, each of which can be undone alone.
+    pub(super) fn shared(inner: redb::WriteTransaction) -> Self {
+        Self { inner, replaced: Some(RefCell::default()) }
+    }
+
+    /// The work under way is done: what it changed stays, if the transaction is committed.
+    pub(super) fn keep(&self) {
+        if let Some(replaced) = &self.replaced {
+            replaced.borrow_mut().clear();
+        }
+    }
+
+    /// Undoes what was changed since the last work was kept.
+    pub(super) fn undo(&self) -> Result<(), Fault> {
+        let Some(replaced) = &self.replaced else { return Ok(()) };
+        for Replaced { table, key, bytes } in replaced.take().into_iter().rev() {
+            let mut table = self.inner.open_table(table)?;
+            match bytes {
+                Some(bytes) => table.insert(key.as_slice(), bytes.as_slice())?,
+                None => table.remove(key.as_slice())?,
+            };
+        }
+        Ok(())
+    }
+
+    fn note(&self, table: Table, key: &[u8], bytes: Option<&[u8]>) {
+        if let Some(replaced) = &self.replaced {
+            let (key, bytes) = (key.to_vec(), bytes.map(<[u8]>::to_vec));
+            replaced.borrow_mut().push(Replaced { table, key, bytes });
+        }
+    }
+
     /// Writes `record` under `key`.
     pub(super) fn put<R: Record>(&self, table: Table, key: &[u8], record: &R) -> Result<(), Fault> {
         self.put_raw(table, key, &codec::seal(key, record))
@@ -127,12 +175,17 @@ impl WriteTxn {
 
     /// Writes a row's bytes as they are.
     pub(super) fn put_raw(&self, table: Table, key: &[u8], bytes: &[u8]) -> Result<(), Fault> {
-        self.0.open_table(table)?.insert(key, bytes)?;
+        let mut rows = self.inner.open_table(table)?;
+        let before = rows.insert(key, bytes)?;
+        self.note(table, key, before.as_ref().map(|bytes| bytes.value()));
         Ok(())
     }
 
     pub(super) fn remove(&self, table: Table, key: &[u8]) -> Result<(), Fault> {
-        self.0.open_table(table)?.remove(key)?;
+        let mut rows = self.inner.open_table(table)?;
+        if let Some(before) = rows.remove(key)? {
+            self.note(table, key, Some(before.value()));
+        }
         Ok(())
     }
 
@@ -143,11 +196,7 @@ impl WriteTxn {
             keys.push(key.to_vec());
             Ok(())
         })?;
-        let mut table = self.0.open_table(table)?;
-        for key in &keys {
-            table.remove(key.as_slice())?;
-        }
-        Ok(())
+        keys.iter().try_for_each(|key| self.remove(table, key))
     }
 
     pub(super) fn set_counter(&self, name: &str, value: u64) -> Result<(), Fault> {

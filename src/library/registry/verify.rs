@@ -10,14 +10,17 @@ use super::{
     audit::StoredEvent,
     codec::{self, Record},
     fault::Fault,
+    flow::DatasetRecord,
     keys::ApiKey,
-    record::{Artifact, ModelVersion, Stage, Verification},
+    logged_model::StoredLoggedModel,
+    record::{Artifact, ModelVersion, Stage},
     stored::{Counter, MetricBatch, StoredExperiment, StoredModel, StoredRun},
     tables::{
-        ARTIFACTS, AUDIT, AUDIT_EVENTS, EXPERIMENTS, KEYS, META, METRICS, MODELS, RUNS, Table,
-        VERSIONS, audit_key, experiment_key, run_key,
+        ARTIFACTS, AUDIT, AUDIT_EVENTS, DATASETS, EXPERIMENTS, KEYS, LOGGED_MODELS, META, METRICS,
+        MODELS, RUNS, Table, VERSIONS, audit_key, experiment_key, run_key,
     },
     transaction::{ReadTxn, Rows},
+    upkeep::Verification,
 };
 use crate::{
     error::{ErrorKind, Result},
@@ -123,6 +126,8 @@ fn inspect(txn: &ReadTxn, problems: &mut Vec<String>) -> Result<(Named, bool), F
     let artifacts = readable::<Artifact>(txn, ARTIFACTS, &mut note)?;
     let models = readable::<StoredModel>(txn, MODELS, &mut note)?;
     let versions = readable::<ModelVersion>(txn, VERSIONS, &mut note)?;
+    readable::<StoredLoggedModel>(txn, LOGGED_MODELS, &mut note)?;
+    readable::<DatasetRecord>(txn, DATASETS, &mut note)?;
     readable::<ApiKey>(txn, KEYS, &mut note)?;
     let events = readable::<StoredEvent>(txn, AUDIT, &mut note)?;
     let records_valid = n_damaged == 0;
@@ -143,9 +148,15 @@ fn inspect(txn: &ReadTxn, problems: &mut Vec<String>) -> Result<(Named, bool), F
         }
     }
     for (key, artifact) in &artifacts {
-        let run = key.get(..16).unwrap_or_default();
-        if txn.get_raw(RUNS, run)?.is_none() {
-            problems.push(format!("artifact {:?} belongs to no run: {}", artifact.path, hex(run)));
+        let owner = key.get(..16).unwrap_or_default();
+        let is_owned =
+            txn.get_raw(RUNS, owner)?.is_some() || txn.get_raw(LOGGED_MODELS, owner)?.is_some();
+        if !is_owned {
+            problems.push(format!(
+                "artifact {:?} belongs to no run: {}",
+                artifact.path,
+                hex(owner)
+            ));
         }
     }
     let mut in_production: BTreeMap<&str, u32> = BTreeMap::new();
@@ -156,7 +167,8 @@ fn inspect(txn: &ReadTxn, problems: &mut Vec<String>) -> Result<(Named, bool), F
         }
         let run = run_key(&version.run_id).ok();
         let has_run = run.map(|run| txn.get_raw(RUNS, &run)).transpose()?.flatten().is_some();
-        if !has_run {
+        let needs_run = version.registration.is_none() || !version.run_id.is_empty();
+        if needs_run && !has_run {
             let run_id = &version.run_id;
             problems.push(format!("version {number} of model {model:?} has no run: {run_id}"));
         }

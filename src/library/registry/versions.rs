@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Registry,
@@ -12,9 +12,12 @@ use super::{
     models::new_model,
     names,
     record::{Artifact, ModelVersion, NewVersion, Stage},
+    reference::{ModelReference, VersionSelector},
     registered::{all, existing, existing_model, missing, newest_in, unknown_alias},
+    registering::take_from_run,
+    registration::Registration,
     runs,
-    stored::StoredModel,
+    stored::{StoredModel, StoredRun},
     tables::{MODELS, RUNS, VERSIONS, run_key, version_key},
     transaction::Rows,
 };
@@ -22,9 +25,6 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::ModelFiles,
 };
-
-/// What MLflow puts in front of a reference.
-const SCHEME: &str = "models:/";
 
 impl Registry {
     /// The next version of `new.model`, which is created if it does not exist; refused unless every
@@ -34,12 +34,31 @@ impl Registry {
     /// [`ErrorKind::NotFound`] for a run that does not exist, [`ErrorKind::Corrupt`] for a file
     /// that is not in the store, [`ErrorKind::Invalid`] for names that cannot be used or no files.
     pub fn create_version(&self, new: NewVersion) -> Result<ModelVersion> {
-        check_new(&new)?;
-        let run = run_key(&new.run_id)?;
+        self.create_version_with(new, None)
+    }
+
+    /// As [`Registry::create_version`]; with tags and a registration it is a client's, of a model that
+    /// must be there, and an event in the audit trail.
+    pub(super) fn create_version_with(
+        &self,
+        mut new: NewVersion,
+        said: Option<(BTreeMap<String, String>, Registration)>,
+    ) -> Result<ModelVersion> {
+        check_new(&new, said.is_some())?;
+        let run = match new.run_id.as_str() {
+            "" if said.is_some() => None,
+            run_id => Some(run_key(run_id)?),
+        };
         // Proved before the transaction: others need not wait while large files are read.
         new.files.iter().try_for_each(|file| self.artifact_path(file).map(drop))?;
         self.write_models(|txn| {
-            txn.get_raw(RUNS, &run)?.ok_or_else(|| runs::unknown(&new.run_id))?;
+            if let Some(run) = run {
+                let stored = txn.get::<StoredRun>(RUNS, &run)?;
+                let stored = stored.ok_or_else(|| runs::unknown(&new.run_id))?;
+                if said.is_some() && new.lineage.code_version.is_empty() {
+                    take_from_run(&mut new.metrics, &mut new.lineage, &stored);
+                }
+            }
             if let Some(file) =
                 new.files.iter().find(|file| !self.files.contains(&file.sha256, file.size_bytes))
             {
@@ -50,10 +69,15 @@ impl Registry {
             }
             let mut model = match txn.get::<StoredModel>(MODELS, new.model.as_bytes())? {
                 Some(model) => model,
+                None if said.is_some() => existing_model(txn, &new.model)?,
                 None => {
                     names::check_model_name(&new.model).map_err(Fault::Ours)?;
                     new_model(new.created_ms)
                 }
+            };
+            let (tags, registration) = match said {
+                Some((tags, registration)) => (tags, Some(registration)),
+                None => (BTreeMap::new(), None),
             };
             let version = ModelVersion {
                 model: new.model,
@@ -64,14 +88,21 @@ impl Registry {
                 files: new.files,
                 lineage: new.lineage,
                 metrics: new.metrics,
-                tags: BTreeMap::new(),
+                tags,
                 verdict: None,
                 history: Vec::new(),
+                registration,
             };
             model.next_version += 1;
             model.updated_ms = version.created_ms;
             txn.put(MODELS, version.model.as_bytes(), &model)?;
             txn.put(VERSIONS, &version_key(&version.model, version.version), &version)?;
+            if let Some(registration) = &version.registration {
+                let details = json!({"run_id": version.run_id, "source": registration.source});
+                let (subject, at_ms) = (version.reference().to_string(), version.created_ms);
+                let event = self.event(AuditAction::Register, &subject, at_ms, details);
+                audit::append(txn, &event)?;
+            }
             Ok(version)
         })
     }
@@ -87,8 +118,8 @@ impl Registry {
         })
     }
 
-    /// What each run's version is called, such as `Reviews/3`, by the run's id; the newest where a
-    /// run has several.
+    /// The reference of each run's version, such as `Reviews/3`, by the run's id; of the newest
+    /// version where a run has several.
     ///
     /// # Errors
     /// When the registry cannot be read.
@@ -96,7 +127,8 @@ impl Registry {
         let mut names = BTreeMap::new();
         for model in self.models()? {
             for version in self.versions(&model.name)? {
-                names.insert(version.run_id, format!("{}/{}", version.model, version.version));
+                let reference = version.reference().to_string();
+                names.insert(version.run_id, reference);
             }
         }
         Ok(names)
@@ -124,44 +156,39 @@ impl Registry {
         })
     }
 
-    /// `NAME/3`, `NAME/Production`, `NAME/Staging`, `NAME/latest`, `NAME@alias` or `NAME`
-    /// (Production, else the newest), each also with `models:/` in front. A stage that holds
-    /// several versions gives the newest.
+    /// The version that a reference names. Everywhere in trialbook a `NAME` alone is its Production
+    /// version or, while none is in Production, its newest version; a stage that holds several
+    /// versions gives the newest. Servers alone go by another rule: they follow Production.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] with what there is instead.
-    pub fn resolve(&self, reference: &str) -> Result<ModelVersion> {
-        let plain = reference.strip_prefix(SCHEME).unwrap_or(reference);
+    /// [`ErrorKind::NotFound`] with the versions and aliases there are.
+    pub fn resolve(&self, reference: &ModelReference) -> Result<ModelVersion> {
+        let ModelReference { model, version } = reference;
         self.database.read(|txn| {
-            if let Some((model, alias)) = plain.split_once('@') {
-                let stored = existing_model(txn, model)?;
-                let number = stored.aliases.get(alias).copied();
-                let number = number.ok_or_else(|| unknown_alias(model, alias, &stored))?;
-                return existing(txn, model, number);
-            }
-            let (model, part) = match plain.split_once('/') {
-                Some((model, part)) => (model, Some(part)),
-                None => (plain, None),
-            };
-            existing_model(txn, model)?;
-            let (found, wanted) = match part {
-                None => {
-                    let found = match newest_in(txn, model, Stage::Production)? {
-                        Some(version) => Some(version),
-                        None => all(txn, model)?.pop(),
+            let stored = existing_model(txn, model)?;
+            let (found, wanted) = match version {
+                VersionSelector::Number(number) => return existing(txn, model, *number),
+                VersionSelector::Alias(alias) => {
+                    let number = stored.aliases.get(alias).copied();
+                    let number = number.ok_or_else(|| unknown_alias(model, alias, &stored))?;
+                    return existing(txn, model, number);
+                }
+                VersionSelector::Stage(stage) => {
+                    (newest_in(txn, model, *stage)?, format!("no version in {stage}"))
+                }
+                VersionSelector::Latest => (all(txn, model)?.pop(), "no version".to_owned()),
+                VersionSelector::Default => {
+                    let mut versions = all(txn, model)?;
+                    let production =
+                        versions.iter().rposition(|version| version.stage == Stage::Production);
+                    let found = match production {
+                        Some(idx) => Some(versions.swap_remove(idx)),
+                        None => versions.pop(),
                     };
-                    (found, "no version".to_owned())
+                    let wanted = "no version: its name alone means the Production version, or else \
+                                  the newest";
+                    (found, wanted.to_owned())
                 }
-                Some(part) if part.eq_ignore_ascii_case("latest") => {
-                    (all(txn, model)?.pop(), "no version".to_owned())
-                }
-                Some(part) => match part.parse::<u32>() {
-                    Ok(number) => return existing(txn, model, number),
-                    Err(_) => {
-                        let stage: Stage = part.parse().map_err(|_| malformed(reference))?;
-                        (newest_in(txn, model, stage)?, format!("no version in {stage}"))
-                    }
-                },
             };
             match found {
                 Some(version) => Ok(version),
@@ -174,14 +201,19 @@ impl Registry {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if the version does not exist.
-    pub fn set_verdict(&self, model: &str, version: u32, verdict: Value) -> Result<()> {
+    pub(crate) fn set_verdict(&self, model: &str, version: u32, verdict: Value) -> Result<()> {
         let at_ms = clock::now_ms();
         self.write_models(|txn| {
             existing_model(txn, model)?;
             let mut stored = existing(txn, model, version)?;
             audit::append(
                 txn,
-                &self.event(AuditAction::Gate, &stored.reference(), at_ms, verdict.clone()),
+                &self.event(
+                    AuditAction::Gate,
+                    &stored.reference().to_string(),
+                    at_ms,
+                    verdict.clone(),
+                ),
             )?;
             stored.verdict = Some(verdict);
             txn.put(VERSIONS, &version_key(model, version), &stored)
@@ -201,9 +233,10 @@ impl Registry {
     }
 }
 
-fn check_new(new: &NewVersion) -> Result<()> {
+fn check_new(new: &NewVersion, is_clients: bool) -> Result<()> {
     names::check_known_model_name(&new.model)?;
-    if new.files.is_empty() {
+    // A client's files may lie elsewhere.
+    if new.files.is_empty() && !is_clients {
         return Err(Error::invalid(format!("a version of model {:?} needs files", new.model))
             .with_hint("log the saved model as artifacts of its run first"));
     }
@@ -215,9 +248,4 @@ fn check_new(new: &NewVersion) -> Result<()> {
         }
     }
     new.metrics.keys().try_for_each(|key| names::check_key("metric", key))
-}
-
-fn malformed(reference: &str) -> Error {
-    Error::invalid(format!("{reference:?} names no model version"))
-        .with_hint("write NAME, NAME/3, NAME/Production, NAME/latest or NAME@alias")
 }

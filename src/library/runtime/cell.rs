@@ -60,7 +60,7 @@ impl Cell {
         *value.expect("the cell checked with `has` before it took anything")
     }
 
-    /// Whether the variable `name` is there with the type `T`. If not, the cell is refused.
+    /// True if the variable `name` is there with the type `T`. If not, the cell is refused.
     pub fn has<T: 'static>(&mut self, name: &str) -> bool {
         let found = self.variables.get(name).is_some_and(|value| (**value).is::<T>());
         if !found {
@@ -75,8 +75,8 @@ impl Cell {
         found
     }
 
-    /// Whether the static called `name`, which lies under `symbol`, has the type `T` in this cell as in
-    /// those before it. If not, the cell is refused.
+    /// True if the static called `name`, which lies under `symbol`, has the type `T` in this cell
+    /// as in those before it. If not, the cell is refused.
     pub fn shares<T: 'static>(&mut self, name: &str, symbol: &str) -> bool {
         let id = TypeId::of::<T>();
         let is_same = *self.shared.entry(symbol.to_owned()).or_insert(id) == id;
@@ -105,7 +105,7 @@ impl Cell {
         self.variables.insert(name.to_owned(), Box::new(value));
     }
 
-    /// How the cell ended. What it declared is kept when it ended well.
+    /// Ends the cell. Its declarations are kept when it ended well.
     pub(crate) fn finish(&mut self) -> Ended {
         let fresh = std::mem::take(&mut self.fresh).variables;
         let ended = self.ended.take().unwrap_or(Ended::Well);
@@ -128,9 +128,9 @@ impl Cell {
     }
 }
 
-/// What `?` in a cell turns every error into.
+/// An error that `?` in a cell turns every error into.
 pub trait UserError {
-    /// How a cell that met it ended.
+    /// The end of a cell that met it.
     #[doc(hidden)]
     fn ended(self) -> Ended;
 }
@@ -207,8 +207,8 @@ fn own_error<T>(error: &T) -> Option<&Error> {
     (of.id() == TypeId::of::<Error>()).then(|| unsafe { &*std::ptr::from_ref(error).cast() })
 }
 
-/// What a cell awaits, until the person asks for the stop: then the cell's future is dropped, and what
-/// it had borrowed is as it was.
+/// The value that a cell awaits, until the person asks for the stop: then the cell's future is
+/// dropped, and what it had borrowed is as it was.
 ///
 /// # Errors
 /// The future's own, and the interrupt.
@@ -229,7 +229,7 @@ pub async fn interruptible<E: From<Error>>(
     .await
 }
 
-/// Who waits in [`interruptible`].
+/// The thread that waits in [`interruptible`].
 static WAITING: Mutex<Option<Waker>> = Mutex::new(None);
 
 /// Lets an awaiting cell see that the person asked for the stop.

@@ -1,4 +1,4 @@
-//! How running Rust learns that the person asked for the stop.
+//! The call by which running Rust learns that the person asked for the stop.
 
 use crate::{error::Result, progress::Interrupt};
 

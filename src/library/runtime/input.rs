@@ -29,7 +29,7 @@ pub fn password(prompt: &str) -> Result<String> {
     ask("EVCXR_INPUT_REQUEST_PASSWORD", prompt)
 }
 
-/// Whether an interpreter answers this process's questions.
+/// True if an interpreter answers this process's questions.
 static IS_SERVED: AtomicBool = AtomicBool::new(false);
 
 /// From now on an interpreter answers this process's questions.
@@ -37,15 +37,15 @@ pub(super) fn begin_to_serve() {
     IS_SERVED.store(true, Ordering::Relaxed);
 }
 
-/// Whether an interpreter answers this process's questions.
+/// True if an interpreter answers this process's questions.
 pub(super) fn is_served() -> bool {
     IS_SERVED.load(Ordering::Relaxed)
 }
 
-/// What came of a question.
+/// The answer to a question.
 pub(super) type Answer = Result<String>;
 
-/// Who waits in [`ask`]. One question is open at a time: the second one waits for the first.
+/// The question that waits in [`ask`]. One is open at a time: the second one waits for the first.
 static WAITING: Mutex<Option<Sender<Answer>>> = Mutex::new(None);
 
 /// Hands an answer to whoever asked; hands it back where nobody did.

@@ -14,7 +14,7 @@ pub(super) fn end_streams() {
     let _ = stderr.write_all(mark.as_bytes()).and_then(|()| stderr.flush());
 }
 
-/// What is shown after this mark is the cell's value.
+/// Marks what is shown from here on as the cell's value.
 pub(crate) fn mark_result() {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(format!("{MARK}result\n").as_bytes());

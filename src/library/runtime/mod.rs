@@ -1,6 +1,6 @@
-//! What runs beside a cell's own code, inside the child process: the store of variables between
-//! cells, the loop that loads and runs them, and the flag by which a person asks a cell to stop.
-//! It knows nothing of compilers and front ends.
+//! The code that runs beside a cell's own, inside the child process: the store of variables between
+//! cells, the loop that loads and runs them, and the flag by which a person asks a cell to stop. It
+//! knows nothing of compilers and front ends.
 
 mod cell;
 mod checkpoint;

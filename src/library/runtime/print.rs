@@ -19,7 +19,7 @@ pub(super) fn note_thread_of_cells() {
     CELLS.get_or_init(|| thread::current().id());
 }
 
-/// Whether the calling thread is the one that runs cells.
+/// True if the calling thread is the one that runs cells.
 pub(super) fn is_thread_of_cells() -> bool {
     CELLS.get() == Some(&thread::current().id())
 }

@@ -1,4 +1,4 @@
-//! What the interpreter and its child say to each other: JSON lines over a socket, and one mark in
+//! The messages between the interpreter and its child: JSON lines over a socket, and one mark in
 //! each output stream, so that nothing a cell wrote before its end is read after it.
 
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,11 @@ pub(crate) const ENTRY: &str = "trialbook_cell";
 /// The function of the prelude that a child calls once.
 pub const RUNTIME_SYMBOL: &str = "trialbook_runtime";
 
-/// What stands between the bytes of a stream and what is not meant for the person. A NUL and a word
-/// that no program prints by chance.
+/// The separator between the bytes of a stream and what is not meant for the person. A NUL and a
+/// word that no program prints by chance.
 pub const MARK: &str = "\0trialbook-mark:";
 
-/// What the interpreter asks of its child.
+/// A question of the interpreter to its child.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// Load this shared object and run its cell.
@@ -25,7 +25,7 @@ pub enum Ask {
         library: std::path::PathBuf,
         /// The cell's number, where what its threads print is marked with it; 0 otherwise.
         cell: u64,
-        /// Whether cells to come mean its statics by theirs.
+        /// True if cells to come mean its statics by theirs.
         is_shared: bool,
     },
     /// Set the flag that loops look at.
@@ -41,9 +41,9 @@ pub enum Ask {
     Answer {
         /// A line without its end; none where nobody answers.
         line: Option<String>,
-        /// Why nobody answers.
+        /// The reason why nobody answers.
         reason: String,
-        /// Whether that is because the person asked for the stop.
+        /// True if that is because the person asked for the stop.
         is_interrupted: bool,
     },
     /// Forget these variables.
@@ -53,26 +53,26 @@ pub enum Ask {
     },
 }
 
-/// What the child tells its interpreter.
+/// A message of the child to its interpreter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tell {
     /// The prelude is loaded.
     Ready,
     /// The cell waits for a line of standard input, without having asked a question.
     WantsInput {
-        /// How many answers it has had.
+        /// The number of answers it has had.
         n_answers: u64,
     },
     /// The cell is over.
     Done {
-        /// How.
+        /// The way it ended.
         ended: Ended,
         /// The variables the child holds now.
         variables: Vec<String>,
     },
 }
 
-/// How a cell ended.
+/// The end of a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// It ran to its end.
@@ -84,7 +84,7 @@ pub enum Ended {
     },
     /// It panicked.
     Panic {
-        /// What the panic said.
+        /// The message of the panic.
         message: String,
         /// The file, line and column of the panic, where it is known.
         place: Option<(String, u32, u32)>,
@@ -93,7 +93,7 @@ pub enum Ended {
     Interrupted,
     /// It could not be run at all.
     Refused {
-        /// Why.
+        /// The reason.
         message: String,
     },
 }

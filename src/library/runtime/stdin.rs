@@ -13,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-/// How often it is looked whether a cell waits. It must wait twice in a row, since a question that it
-/// has just asked on its standard output goes first.
+/// The time between two looks whether a cell waits. It must wait twice in a row, since a question
+/// that it has just asked on its standard output goes first.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The system call `read`, as the kernel numbers it.
@@ -26,7 +26,7 @@ const READ: &str = "63 0x0 ";
 
 static WRITER: OnceLock<Mutex<PipeWriter>> = OnceLock::new();
 static N_ANSWERS: AtomicU64 = AtomicU64::new(0);
-/// Whether a cell runs: between cells nobody is asked.
+/// True while a cell runs: between cells nobody is asked.
 static IS_BUSY: AtomicBool = AtomicBool::new(false);
 
 /// Takes the place of the standard input that the process was started with. `wants_input` is called
@@ -92,7 +92,7 @@ fn replaced() -> io::Result<PipeWriter> {
     Ok(writer)
 }
 
-/// Whether a thread of this process waits in a read of standard input.
+/// True if a thread of this process waits in a read of standard input.
 fn is_awaited() -> bool {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     tasks

@@ -95,7 +95,7 @@ impl WordIds {
         self.words.len()
     }
 
-    /// Whether it knows no word at all.
+    /// True if it knows no word at all.
     pub fn is_empty(&self) -> bool {
         self.words.len() <= 2
     }
@@ -122,7 +122,7 @@ impl WordIds {
         n_tokens.max(1)
     }
 
-    /// How many of `ids`, as [`WordIds::encode`] gave them, stand for words that it knows.
+    /// The number of `ids`, as [`WordIds::encode`] gave them, that stand for known words.
     pub(crate) fn known(ids: &[u32]) -> KnownTokens {
         let n_known = ids.iter().filter(|id| **id != UNKNOWN_ID).count();
         KnownTokens { n_tokens: ids.len(), n_known }
@@ -165,7 +165,7 @@ mod tests {
         tokens
     }
 
-    /// What torchtext 0.18 says of the same texts.
+    /// The expected tokens are torchtext 0.18's.
     #[test]
     fn tokens_are_those_of_torchtext() {
         assert_eq!(

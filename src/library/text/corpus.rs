@@ -28,9 +28,9 @@ pub(crate) struct Corpus {
     /// The words that occur in enough texts, in the order of their bytes, which is that of their
     /// code points. A word's index here is its rank.
     pub(crate) words: Vec<Box<[u8]>>,
-    /// How often each of `words` occurs.
+    /// The number of occurrences of each of `words`.
     pub(crate) counts: Vec<u64>,
-    /// Whether there were any words at all, before the rare ones were dropped.
+    /// True if there were any words at all, before the rare ones were dropped.
     pub(crate) has_words: bool,
 }
 
@@ -39,11 +39,11 @@ pub(crate) struct Corpus {
 pub(crate) struct Chunk {
     /// The index of the first text.
     pub(crate) first_text: usize,
-    /// How many words the chunks before this one have.
+    /// The number of words in the chunks before this one.
     pub(crate) first_position: usize,
     /// Ranks of the words of all texts, one text after the other; [`NO_TOKEN`] for a rare one.
     pub(crate) ranks: Vec<u32>,
-    /// Where each text ends in `ranks`.
+    /// The end of each text in `ranks`.
     pub(crate) ends: Vec<usize>,
 }
 
@@ -59,7 +59,7 @@ impl Chunk {
     }
 }
 
-/// What a worker knows of a word.
+/// A worker's statistics of a word.
 #[derive(Clone, Copy, Default)]
 struct WordStats {
     count: u32,

@@ -8,7 +8,7 @@ use super::{corpus::Chunk, occurrence::Occurrences};
 const PART_OCCURRENCES: u64 = 1 << 15;
 const MAX_PARTS: u64 = 1024;
 
-/// Which (n-1)-grams share a part: consecutive ones.
+/// The parts into which (n-1)-grams are divided: consecutive ones share a part.
 ///
 /// An occurrence is a `u64`: the upper half is its n-gram (the beginning, counted from the part's
 /// first, then `word_bits` bits of the last word), the lower half the text, or the position where
@@ -46,7 +46,7 @@ impl Division {
         self.firsts.len() - 1
     }
 
-    /// How many bits of an occurrence's upper half are used in a part.
+    /// The number of bits of an occurrence's upper half that are used in a part.
     pub(super) fn key_bits(&self, part_idx: usize) -> u32 {
         bits((self.firsts[part_idx + 1] - self.firsts[part_idx]) as usize) + self.word_bits
     }

@@ -16,7 +16,7 @@ pub(crate) struct Interner<V> {
     n_tokens: usize,
     /// The words one after another, in order of their numbers.
     text: Vec<u8>,
-    /// Where each word ends in `text`.
+    /// The end of each word in `text`.
     ends: Vec<usize>,
 }
 

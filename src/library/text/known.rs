@@ -1,4 +1,4 @@
-//! How much of a text a vocabulary knows: counted where its tokens are looked up anyway.
+//! The share of a text that a vocabulary knows: counted where its tokens are looked up anyway.
 
 /// A text's tokens, and those of them that the vocabulary has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BinaryHeap, HashMap},
 };
 
-/// What a token that continues a word begins with.
+/// The prefix of a token that continues a word.
 const CONTINUED: &str = "##";
 
 type Pair = (u32, u32);

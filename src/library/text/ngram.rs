@@ -28,7 +28,7 @@ pub(crate) struct Gram {
     pub(crate) n_texts: u32,
     /// Occurrences in all texts together.
     pub(crate) count: u64,
-    /// Where its postings end in its part; where they begin, if it has none.
+    /// The end of its postings in its part; their beginning, if it has none.
     end: usize,
 }
 
@@ -56,7 +56,7 @@ struct Part {
     values: Vec<f32>,
 }
 
-/// Which n-grams are wanted and what an occurrence weighs.
+/// The n-grams that are wanted, and the weight of an occurrence.
 pub(crate) struct Counting<F> {
     /// Shortest n-grams with postings.
     pub(crate) min_words: usize,
@@ -68,7 +68,7 @@ pub(crate) struct Counting<F> {
     pub(crate) max_texts: f64,
     /// The weight of a gram that occurs in so many texts.
     pub(crate) idf: F,
-    /// What that is multiplied by for the count in a text.
+    /// The factor for the count in a text.
     pub(crate) tf: TermFrequency,
 }
 
@@ -236,8 +236,8 @@ impl<F: Fn(u32) -> f64 + Sync> Counting<F> {
     }
 }
 
-/// What a thread keeps from one part to the next: a part that is copied when it is complete takes
-/// as much memory as it needs, and none is left behind where it grew.
+/// The buffers that a thread keeps from one part to the next: a part that is copied when it is
+/// complete takes as much memory as it needs, and none is left behind where it grew.
 #[derive(Default)]
 struct Buffers {
     entries: Vec<u64>,

@@ -1,5 +1,5 @@
-//! Where n-grams occur: every place in a chunk of texts where one may begin that is frequent enough
-//! to count.
+//! The occurrences of n-grams: every place in a chunk of texts where one may begin that is frequent
+//! enough to count.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -13,7 +13,7 @@ use super::{
 /// No n-gram has this number.
 pub(crate) const NO_GRAM: u32 = u32::MAX;
 
-/// How to find the occurrences of n-grams in a chunk.
+/// A finder of the occurrences of n-grams in a chunk.
 pub(super) struct Occurrences<'a> {
     pub(super) n_words: usize,
     pub(super) places: Option<&'a Positions>,
@@ -63,7 +63,7 @@ fn is_known(item: &(usize, &u32)) -> bool {
     *item.1 != NO_TOKEN
 }
 
-/// Which n-gram begins at each position of the corpus.
+/// The n-gram at each position of the corpus.
 pub(super) struct Positions {
     /// The text each position belongs to.
     pub(super) text_of: Vec<u32>,

@@ -1,4 +1,4 @@
-//! What a term's count in a text weighs: itself, or `1 + ln(count)`.
+//! The weight of a term's count in a text: itself, or `1 + ln(count)`.
 
 /// Counts whose logarithms are kept ready: nearly all there are.
 const N_READY: usize = 32;

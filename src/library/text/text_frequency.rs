@@ -1,4 +1,4 @@
-//! How many texts a term may or must occur in: a count, or a share of all texts.
+//! The number of texts that a term may or must occur in: a count, or a share of all texts.
 
 use std::{fmt, str::FromStr};
 

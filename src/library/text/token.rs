@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// What happens to upper-case letters.
+/// The treatment of upper-case letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Casing {
@@ -16,7 +16,7 @@ pub enum Casing {
     Keep,
 }
 
-/// What happens to HTML line breaks, which scraped reviews are full of.
+/// The treatment of HTML line breaks, which scraped reviews are full of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Html {
@@ -54,9 +54,9 @@ impl<'a> Token<'a> {
 /// Cuts text into tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tokenizer {
-    /// What happens to upper-case letters.
+    /// The treatment of upper-case letters.
     pub casing: Casing,
-    /// What happens to HTML line breaks.
+    /// The treatment of HTML line breaks.
     pub html: Html,
 }
 
@@ -192,7 +192,7 @@ fn is_word(character: char) -> bool {
     )
 }
 
-/// Whether `start..end` is the `br` of `<br>`, `<br/>` or `<br />`.
+/// True if `start..end` is the `br` of `<br>`, `<br/>` or `<br />`.
 fn is_line_break(bytes: &[u8], start: usize, end: usize) -> bool {
     if !bytes[start..end].eq_ignore_ascii_case(b"br") || start == 0 || bytes[start - 1] != b'<' {
         return false;

@@ -22,7 +22,7 @@ use crate::{
     progress::Monitor,
 };
 
-/// Which words are left out before n-grams are formed.
+/// The words that are left out before n-grams are formed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StopWords {
@@ -55,11 +55,11 @@ pub struct Vectorizer {
     pub use_idf: bool,
     /// Adds one text that contains every term, so that none weighs infinitely. Default true.
     pub smooth_idf: bool,
-    /// What happens to upper-case letters. Default [`Casing::Lower`].
+    /// The treatment of upper-case letters. Default [`Casing::Lower`].
     pub casing: Casing,
-    /// What happens to line breaks. Default [`Html::Strip`], which scikit-learn does not do.
+    /// The treatment of line breaks. Default [`Html::Strip`], which scikit-learn does not do.
     pub html: Html,
-    /// Which words are left out. Default none.
+    /// The words that are left out. Default none.
     pub stop_words: StopWords,
 }
 
@@ -97,7 +97,7 @@ impl Vectorizer {
     /// Longest n-grams that are accepted: more words say no more about a text.
     pub const MAX_NGRAM: usize = 8;
 
-    /// How many steps [`Vectorizer::fit_transform`] reports for `n_texts` texts.
+    /// The number of steps that [`Vectorizer::fit_transform`] reports for `n_texts` texts.
     pub fn n_steps(&self, n_texts: usize) -> u64 {
         (n_texts * (1 + self.ngram_max)) as u64
     }
@@ -194,7 +194,7 @@ impl Vectorizer {
         Tokenizer { casing: self.casing, html: self.html }
     }
 
-    /// What a count in a text weighs.
+    /// The weight of a count in a text.
     pub(crate) fn tf(&self) -> TermFrequency {
         TermFrequency::new(self.sublinear_tf)
     }
@@ -255,7 +255,7 @@ impl FittedVectorizer {
         &self.text_counts
     }
 
-    /// What a count in a text weighs.
+    /// The weight of a count in a text.
     pub(crate) fn tf(&self) -> &TermFrequency {
         &self.tf
     }

@@ -97,7 +97,7 @@ impl Vocabulary {
         self.words.len()
     }
 
-    /// What it consists of, for storing.
+    /// Its parts, for storing.
     pub(crate) fn parts(&self) -> Parts {
         Parts {
             words: (0..self.words.len()).map(|rank| self.words.bytes(rank).into()).collect(),

@@ -22,15 +22,16 @@ const FIRST: &str = "[CLS]";
 const LAST: &str = "[SEP]";
 const MASK: &str = "[MASK]";
 
-/// What BERT does to a text before it looks words up, by the names of `tokenizer_config.json`.
+/// The cleaning that BERT does to a text before it looks words up, by the names of
+/// `tokenizer_config.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cleaning {
-    /// Whether letters are made small. Default true, as everywhere here: BERT's own.
+    /// True if letters are made small. Default true, as everywhere here: BERT's own.
     pub do_lower_case: bool,
-    /// Whether letters lose their accents. Default: where they are made small.
+    /// True if letters lose their accents. Default: where they are made small.
     pub strip_accents: Option<bool>,
-    /// Whether every Chinese character is a word. Default true.
+    /// True if every Chinese character is a word. Default true.
     pub tokenize_chinese_chars: bool,
 }
 
@@ -51,7 +52,7 @@ impl Cleaning {
     }
 }
 
-/// Which end of a long text is cut off, by the words of `tokenizer_config.json`.
+/// The end of a long text that is cut off, by the words of `tokenizer_config.json`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TruncationSide {
@@ -244,8 +245,8 @@ impl WordPiece {
         Ok(encoding.len())
     }
 
-    /// How many of each text's `ids`, as [`WordPiece::encode`] gave them, are tokens that it knows:
-    /// not `[UNK]`. What frames a text counts on neither side.
+    /// For each text the number of `ids`, as [`WordPiece::encode`] gave them, that are known
+    /// tokens: not `[UNK]`. What frames a text counts on neither side.
     pub(crate) fn known(&self, ids: &[Vec<u32>]) -> Vec<KnownTokens> {
         let id = |token: &str| self.tokenizer.token_to_id(token);
         let unknown = id(UNKNOWN);
@@ -258,7 +259,7 @@ impl WordPiece {
         ids.iter().map(known).collect()
     }
 
-    /// What it does to texts, where that is what a BERT does and not something of the file's own.
+    /// Its cleaning of texts, where that is what a BERT does and not something of the file's own.
     pub fn cleaning(&self) -> Option<Cleaning> {
         match self.tokenizer.get_normalizer() {
             Some(NormalizerWrapper::BertNormalizer(normalizer)) if normalizer.clean_text => {
@@ -272,7 +273,7 @@ impl WordPiece {
         }
     }
 
-    /// Whether words are separated as a BERT does, and surrounded by `[CLS]` and `[SEP]` alone.
+    /// True if words are separated as a BERT does, and surrounded by `[CLS]` and `[SEP]` alone.
     pub fn separates_like_bert(&self) -> bool {
         let is_bert = matches!(
             self.tokenizer.get_pre_tokenizer(),
@@ -288,7 +289,7 @@ impl WordPiece {
         self.tokenizer.get_truncation().expect("set in new").max_length
     }
 
-    /// Which end of longer texts is cut off.
+    /// The end of longer texts that is cut off.
     pub fn truncation_side(&self) -> TruncationSide {
         match self.tokenizer.get_truncation().expect("set in new").direction {
             TruncationDirection::Left => TruncationSide::Left,
@@ -315,7 +316,7 @@ impl WordPiece {
     }
 }
 
-/// How often each word occurs, as BERT cleans, lower-cases and separates them.
+/// The number of occurrences of each word, as BERT cleans, lower-cases and separates them.
 fn count_words(texts: &[String]) -> std::result::Result<BTreeMap<String, u64>, Cause> {
     let normalizer = Cleaning::default().normalizer();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::command::{self, Command, Request, Servers, Session};
 
-/// How long an interrupt may go unnoticed by who waits for a command.
+/// The time that an interrupt may go unnoticed by who waits for a command.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Runs `line`, a command without its colon, until it is done or `interrupt` is raised.
@@ -97,7 +97,7 @@ fn run(command: Command, session: Session, interrupt: &Interrupt) -> Result<Outp
     }
 }
 
-/// Whether a value follows this flag of `sql`.
+/// True if a value follows this flag of `sql`.
 fn sql_flag_takes_value(flag: &str) -> bool {
     verbs::argument(&["sql"], flag).is_some_and(|flag| flag.get_action().takes_values())
 }

@@ -1,4 +1,4 @@
-//! Why a cell failed, in the form that Jupyter and the shell both show.
+//! The reason why a cell failed, in the form that Jupyter and the shell both show.
 
 use trialbook::{
     error::{Error, ErrorKind},
@@ -6,7 +6,7 @@ use trialbook::{
     output::Output,
 };
 
-/// What kind of failure ended a cell.
+/// The kind of failure that ended a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// A command failed, or could not be understood.
@@ -30,7 +30,7 @@ pub enum FailureKind {
 /// A cell that did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind.
+    /// Its kind.
     pub kind: FailureKind,
     /// A short name, Jupyter's `ename`: `E0425`, `panic`, `not_found`.
     pub name: String,

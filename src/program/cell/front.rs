@@ -1,4 +1,4 @@
-//! What a cell sends while it runs, and what a front end must offer to receive it.
+//! The events that a cell sends while it runs, and the trait of a front end that receives them.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use trialbook::{
 /// One of the two streams of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// What the cell prints.
+    /// The output of the cell.
     Stdout,
-    /// What it complains about.
+    /// Its errors and warnings.
     Stderr,
 }
 
@@ -24,19 +24,19 @@ pub enum Event {
     Stream(Stream, Vec<u8>),
     /// Something to show. With an `id` it can be updated later.
     Display {
-        /// What to show.
+        /// The content.
         content: Content,
         /// By which name it can be updated.
         id: Option<String>,
     },
     /// New content for everything shown under `id`.
     Update {
-        /// What to show instead.
+        /// The content that takes its place.
         content: Content,
         /// The name given when it was first shown.
         id: String,
     },
-    /// What is shown under `id` goes away, as if it had never been shown.
+    /// Takes away what is shown under `id`, as if it had never been shown.
     Withdraw {
         /// The name given when it was first shown.
         id: String,
@@ -57,7 +57,7 @@ pub enum Event {
 pub struct InputRequest {
     /// The question.
     pub prompt: String,
-    /// Whether the answer must not be echoed.
+    /// True if the answer must not be echoed.
     pub is_password: bool,
 }
 
@@ -72,12 +72,12 @@ pub trait Front: Send + Sync {
     /// When nobody can answer, or the person interrupts.
     fn input(&self, request: &InputRequest) -> Result<String>;
 
-    /// Where a long command reports its stages.
+    /// The display of a long command's stages.
     fn progress(&self) -> Arc<dyn Progress> {
         Arc::new(Silent)
     }
 
-    /// Whether it can still show what threads write once their cell is over.
+    /// True if it can still show what threads write once their cell is over.
     fn takes_late_output(&self) -> bool {
         false
     }

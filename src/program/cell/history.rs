@@ -1,5 +1,6 @@
-//! What was typed, kept in the store and shared by shells and kernels: one JSON object a line,
-//! appended whole, so that a kill loses nothing that was submitted and no writer waits for another.
+//! The inputs that were typed, kept in the store and shared by shells and kernels: one JSON object
+//! a line, appended whole, so that a kill loses nothing that was submitted and no writer waits for
+//! another.
 
 use std::{
     fs::{File, OpenOptions},
@@ -21,7 +22,7 @@ pub struct Entry {
     pub session: u64,
     /// Its number within the session, from 1.
     pub line: u64,
-    /// What was typed.
+    /// The source that was typed.
     pub source: String,
 }
 
@@ -32,7 +33,7 @@ pub struct History {
     path: PathBuf,
     session: u64,
     next_line: u64,
-    /// What was typed before there was a store to keep it in.
+    /// The entries typed before there was a store to keep them in.
     pending: Vec<Entry>,
 }
 
@@ -97,8 +98,8 @@ impl History {
         write().map_err(|source| Error::io("write the history", &self.path, source))
     }
 
-    /// What was submitted last, oldest first, at most [`History::MAX_ENTRIES`]. A line that is not
-    /// an entry is passed over.
+    /// The entries submitted last, oldest first, at most [`History::MAX_ENTRIES`]. A line that is
+    /// not an entry is passed over.
     ///
     /// # Errors
     /// When the file is there and cannot be read.

@@ -44,10 +44,10 @@ pub struct Interpreter {
     pub(super) folder: Arc<Folder>,
     pub(super) config: Config,
     pub(super) dependencies: Dependencies,
-    /// What the startup files say, or what is wrong with them, until the first cell.
+    /// The content of the startup files, or their fault, until the first cell.
     startup: Option<Result<Startup>>,
     pub(super) front: Option<Arc<dyn Front>>,
-    /// Where threads show what they write after their cell.
+    /// The front that shows what threads write after their cell.
     late_front: Option<Arc<dyn Front>>,
     pub(super) interrupt: Interrupt,
     pub(super) last_errors: Vec<String>,
@@ -120,12 +120,12 @@ impl Interpreter {
         Arc::clone(&self.assistant)
     }
 
-    /// What stops a running cell, from any thread.
+    /// The handle that stops a running cell, from any thread.
     pub fn interrupter(&self) -> Interrupter {
         Interrupter(self.running.clone())
     }
 
-    /// Whether a cell asked for the session's end.
+    /// True if a cell asked for the session's end.
     pub fn wants_to_quit(&self) -> bool {
         self.wants_to_quit
     }

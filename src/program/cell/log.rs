@@ -1,4 +1,4 @@
-//! What a session has run so far, for `:rerun` and `:save`.
+//! The cells that a session has run so far, for `:rerun` and `:save`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What somebody meant who mistyped a command, or left out its colon.
+//! The command that somebody meant who mistyped it, or left out its colon.
 
 use trialbook::error::{Error, Result};
 
@@ -61,8 +61,8 @@ fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a s
         .map(|(_, name)| name)
 }
 
-/// How many letters have to be added, left out, changed, or swapped with the next one (the distance of
-/// optimal string alignment).
+/// The number of letters that have to be added, left out, changed, or swapped with the next one
+/// (the distance of optimal string alignment).
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     // The last three rows of the table are all that is looked at.

@@ -1,6 +1,6 @@
-//! What a person submits and gets answered: commands (`:runs list`), shell lines (`!ls`) and Rust.
-//! The shell, the kernel and `trialbook run` share this room; it knows none of them and never
-//! prints.
+//! The inputs that a person submits and gets answered: commands (`:runs list`), shell lines (`!ls`)
+//! and Rust. The shell, the kernel and `trialbook run` share this room; it knows none of them and
+//! never prints.
 
 mod assistant;
 mod command_line;

@@ -1,15 +1,15 @@
-//! How cells are run.
+//! The settings of an interpreter.
 
 use std::time::Duration;
 
 use trialbook::store::Store;
 
-/// How an interpreter is set up.
+/// The settings of an interpreter.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The store that commands and `Book::open_default()` use.
     pub store: Store,
-    /// How long running Rust may take to stop after an interrupt before its process is ended.
+    /// The time that running Rust may take to stop after an interrupt before its process is ended.
     pub grace: Duration,
 }
 

@@ -5,23 +5,23 @@ use crate::syntax::Depth;
 /// A run of lines of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part<'a> {
-    /// What kind.
+    /// Its kind.
     pub(crate) kind: PartKind,
     /// Its text, without the newline that ends it.
     pub(crate) text: &'a str,
-    /// Where it begins in the cell, in bytes.
+    /// Its beginning in the cell, in bytes.
     pub(crate) offset: usize,
 }
 
 impl Part<'_> {
-    /// Whether the line below belongs to it, too.
+    /// True if the line below belongs to it, too.
     fn goes_on(&self) -> bool {
         let command = self.text.split('\n').next().unwrap_or_default().trim_end();
         self.text.ends_with('\\') || TAKES_THE_REST.contains(&command)
     }
 }
 
-/// What a part is.
+/// The kind of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartKind {
     /// `:name arguments`.
@@ -79,8 +79,8 @@ pub(crate) fn parts(cell: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// What kind of part byte `cursor` of `cell` lies in, and where it begins, behind the sign of a
-/// command.
+/// The kind of the part in which byte `cursor` of `cell` lies, and its beginning, behind the sign
+/// of a command.
 pub(crate) fn part_at(cell: &str, cursor: usize) -> (PartKind, usize) {
     // What stands behind the cursor has no say in how the text before it is cut.
     let before = &cell[..cursor];

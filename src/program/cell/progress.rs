@@ -1,5 +1,5 @@
-//! How far a command is, as something shown and updated in its place. It is gone when the command is
-//! over, so that what a notebook keeps does not depend on how fast the machine was.
+//! The progress of a command, as something shown and updated in its place. It is gone when the
+//! command is over, so that what a notebook keeps does not depend on how fast the machine was.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,7 +10,7 @@ use trialbook::{display::Content, figure, progress::Progress};
 
 use crate::cell::front::Event;
 
-/// What takes less is not shown.
+/// The time below which nothing is shown.
 const DELAY: Duration = Duration::from_millis(300);
 /// Between two updates.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -26,7 +26,7 @@ pub struct DisplayProgress<S: Fn(Event)> {
 struct State {
     id: String,
     begun: Instant,
-    /// When the display was last written; nothing is shown yet where there is none.
+    /// The time when the display was last written; nothing is shown yet where there is none.
     shown: Option<Instant>,
     stage: Option<Stage>,
 }

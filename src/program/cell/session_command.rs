@@ -34,7 +34,7 @@ pub(crate) trait SessionHost {
     /// When the cell fails.
     fn run(&mut self, cell: &str, front: &Arc<dyn Front>) -> Result<(), Failure>;
 
-    /// What was run so far.
+    /// The cells that were run so far.
     fn log(&mut self) -> &mut Log;
 }
 
@@ -45,9 +45,9 @@ pub(crate) enum SessionCommand {
     Help(Vec<String>),
     /// Runs a cell several times and says how long it takes.
     Timeit {
-        /// How many times; as often as fits into a moment where it is not said.
+        /// The number of times; as often as fits into a moment where it is not said.
         n_runs: Option<usize>,
-        /// What to run.
+        /// The cell to run.
         cell: String,
     },
     /// Lists the variables.
@@ -56,9 +56,9 @@ pub(crate) enum SessionCommand {
     Rerun(Option<usize>),
     /// Writes the session into a file.
     Save {
-        /// Which; its ending says in which form.
+        /// The file; its ending says the form.
         path: PathBuf,
-        /// Whether another file there is given up.
+        /// True if another file there is given up.
         force: bool,
     },
 }
@@ -83,7 +83,7 @@ impl SessionCommand {
     /// Does what was asked.
     ///
     /// # Errors
-    /// What the command fails with, or the cell that it runs.
+    /// Those of the command, or of the cell that it runs.
     pub(crate) fn run(
         &self,
         host: &mut dyn SessionHost,

@@ -2,18 +2,19 @@
 
 use std::{
     io::Read,
-    os::unix::process::CommandExt,
     process::{Command, Stdio},
     sync::mpsc,
 };
 
-use rustix::process::Pid;
 use trialbook::error::{Error, ErrorKind};
 
-use crate::cell::{
-    engine::Running,
-    failure::{Failure, FailureKind},
-    front::{Event, Front, Stream},
+use crate::{
+    cell::{
+        engine::Running,
+        failure::{Failure, FailureKind},
+        front::{Event, Front, Stream},
+    },
+    toolchain::GroupId,
 };
 
 /// Runs `line` in `sh`.
@@ -24,16 +25,10 @@ pub(crate) fn run(line: &str, running: &Running, front: &dyn Front) -> Result<()
     let cannot = |source: std::io::Error| {
         Error::new(ErrorKind::Unavailable, format!("cannot run `{line}`")).with_source(source)
     };
-    let mut process = Command::new("sh")
-        .args(["-c", line])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(cannot)?;
-    let group = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
-    let _part = group.map(|leader| running.group(leader));
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (mut process, group) = GroupId::spawn(&mut command).map_err(cannot)?;
+    let _part = running.group(group);
     let (sender, written) = mpsc::channel();
     let stdout = process.stdout.take().map(|pipe| follow(pipe, Stream::Stdout, sender.clone()));
     let stderr = process.stderr.take().map(|pipe| follow(pipe, Stream::Stderr, sender));

@@ -57,7 +57,7 @@ impl Tutor {
         self.0.arrived();
     }
 
-    /// Why there is less help than there should be, said once.
+    /// The reason why there is less help than there should be, said once.
     pub(crate) fn take_problem(&self) -> Option<Error> {
         self.0.take_problem()
     }

@@ -1,4 +1,4 @@
-//! What the parser knows about commands, for whoever helps to write one: verbs, flags and the values
+//! The parser's knowledge of commands, for whoever helps to write one: verbs, flags and the values
 //! they take. It parses nothing itself.
 
 use std::sync::OnceLock;
@@ -12,9 +12,9 @@ use super::evcxr;
 pub(crate) struct Verb {
     /// Its name, without the colon.
     pub(crate) name: &'static str,
-    /// What may follow it.
+    /// The form of its arguments.
     pub(crate) form: &'static str,
-    /// What it does, in one line.
+    /// Its help, in one line.
     pub(crate) about: &'static str,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn beside() -> impl Iterator<Item = Verb> {
     of_session().chain(of_evcxr)
 }
 
-/// Whether Rust follows the command called `verb`.
+/// True if Rust follows the command called `verb`.
 pub(crate) fn takes_rust(verb: &str) -> bool {
     matches!(verb, "doc" | "t" | "timeit" | "type")
 }

@@ -1,5 +1,8 @@
 //! Cuts a command line into words as a person means it: blanks part words, quotes and backslashes
 //! hold them together, SQL stays as it was typed. It knows no command; it never runs anything.
+//!
+//! Crates such as shell-words and shlex do not say where a word stands, which completion needs, and
+//! would cut SQL.
 
 use trialbook::error::{Error, Result};
 
@@ -8,9 +11,9 @@ use trialbook::error::{Error, Result};
 pub(crate) struct Word {
     /// The word, without quotes and backslashes.
     pub(crate) text: String,
-    /// Where it begins in the line, its quote included, in bytes.
+    /// Its beginning in the line, its quote included, in bytes.
     pub(crate) start: usize,
-    /// Where it ends.
+    /// Its end.
     pub(crate) end: usize,
 }
 
@@ -89,7 +92,7 @@ pub(crate) fn words(line: &str, takes_value: impl Fn(&str) -> bool) -> Result<Ve
     }
 }
 
-/// Where the query begins, behind `sql` and its flags.
+/// The beginning of the query, behind `sql` and its flags.
 pub(crate) fn query_start(line: &str, words: &[Word], takes_value: impl Fn(&str) -> bool) -> usize {
     let mut rest = words.iter().skip(1).peekable();
     while let Some(word) = rest.peek() {

@@ -19,7 +19,8 @@ use crate::{
     toolchain::{Lookup, Prelude, Profile, Toolchain},
 };
 
-/// Where a session compiles. Removed with it; what a killed session left is removed by the next.
+/// The folder in which a session compiles. Removed with it; what a killed session left is removed
+/// by the next.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
@@ -33,7 +34,7 @@ impl Folder {
         Self(root.map_or_else(std::env::temp_dir, Path::to_owned).join(name))
     }
 
-    /// Where it is, or will be.
+    /// Its path, also before it is there.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -2,7 +2,7 @@
 //!
 //! A table is a command, a key one of its options; what stands outside the tables are the options of
 //! all commands. The values become the parser's own defaults, so that they are checked as typed ones
-//! are and help shows them.
+//! are and help shows them. Crates such as figment merge values behind the parser, where neither happens.
 //!
 //! ```toml
 //! store = "/var/lib/trialbook"
@@ -156,7 +156,7 @@ fn values(option: &Arg, value: &Value, path: &[&str]) -> Result<Vec<String>> {
     }
 }
 
-/// Whether the option takes `text`, asked of a parser that has nothing but this option.
+/// Checks that the option takes `text`, asked of a parser that has nothing but this option.
 fn check(option: &Arg, text: &str) -> Result<()> {
     let is_flag = matches!(option.get_action(), ArgAction::SetTrue | ArgAction::SetFalse);
     if is_flag {

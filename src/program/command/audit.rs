@@ -88,10 +88,16 @@ fn details(event: &AuditEvent) -> String {
             Some(false) => "blocked".to_owned(),
             None => String::new(),
         },
+        AuditAction::SetAlias | AuditAction::DeleteAlias => {
+            let version = |name: &str| match details[name].as_u64() {
+                Some(number) => format!("version {number}"),
+                None => "no version".to_owned(),
+            };
+            format!("{} → {}", version("from"), version("to"))
+        }
         AuditAction::Delete if details["name"].is_string() => format!("run {}", text("name")),
         AuditAction::Delete if details["dataset"].is_object() => "dataset".to_owned(),
         AuditAction::Restore if details["name"].is_string() => format!("run {}", text("name")),
-        AuditAction::Restore => text("backup").to_owned(),
         AuditAction::Collect => {
             figure::counted(details["run_ids"].as_array().map_or(0, Vec::len), "run")
         }
@@ -99,7 +105,19 @@ fn details(event: &AuditEvent) -> String {
             Some(at_ms) => format!("{}, expires {} UTC", text("scope"), figure::time(at_ms)),
             None => text("scope").to_owned(),
         },
-        AuditAction::Delete | AuditAction::RevokeKey => match details {
+        AuditAction::Create if details["run"].is_string() => format!("run {}", text("run")),
+        AuditAction::Create | AuditAction::Delete | AuditAction::Restore
+            if details["experiment"].is_string() =>
+        {
+            format!("experiment {}", text("experiment"))
+        }
+        AuditAction::Rename => format!("{} → {}", text("from"), text("to")),
+        AuditAction::Register => format!("from {}", text("source")),
+        AuditAction::Restore => text("backup").to_owned(),
+        AuditAction::Create
+        | AuditAction::Update
+        | AuditAction::Delete
+        | AuditAction::RevokeKey => match details {
             Value::Object(fields) if !fields.is_empty() => details.to_string(),
             _ => String::new(),
         },

@@ -106,7 +106,7 @@ pub struct Head {
     name: String,
     #[command(flatten)]
     split: SplitFlag,
-    /// How many
+    /// The number of rows to show
     #[arg(short, default_value_t = 5, value_name = "ROWS", allow_negative_numbers = true)]
     n: usize,
 }
@@ -120,7 +120,7 @@ pub struct Counts {
     column: String,
     #[command(flatten)]
     split: SplitFlag,
-    /// How many values; all of them are in the JSON
+    /// The number of values to show; all of them are in the JSON
     #[arg(short, default_value_t = 50, value_name = "ROWS")]
     n: usize,
 }

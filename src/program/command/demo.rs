@@ -189,7 +189,7 @@ fn quoted(word: &str) -> String {
     if word.contains(' ') { format!("{word:?}") } else { word.to_owned() }
 }
 
-/// What a reader can try on the store that the demo leaves behind.
+/// The commands that a reader can try on the store that the demo leaves behind.
 fn next_commands(store: &Path) -> Table {
     // Started by `cargo run`, the program is on nobody's path: show what works as it is.
     let program = if std::env::var_os("CARGO").is_some() { "cargo run --" } else { "trialbook" };

@@ -3,19 +3,19 @@
 use clap::Args;
 use trialbook::data::{Dialect, FileFormat, Mark, TextEncoding, parse_delimiter};
 
-/// How a file is written, where its content and name do not say it.
+/// The dialect of a file, where its content and name do not say it.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct DialectArgs {
     /// The format: csv, tsv, jsonl, json, parquet or arrow; without it, what the content and name say
     #[arg(long, value_name = "FORMAT")]
     format: Option<FileFormat>,
-    /// What separates the fields of CSV: one character, or tab; guessed among , tab ; and |
+    /// The separator of the fields of CSV: one character, or tab; guessed among , tab ; and |
     #[arg(long, value_name = "CHAR", allow_hyphen_values = true, value_parser = parse_delimiter)]
     delimiter: Option<char>,
-    /// What encloses fields of CSV: one character, or none; without it "
+    /// The mark around fields of CSV: one character, or none; without it "
     #[arg(long, value_name = "CHAR|none")]
     quote: Option<Mark>,
-    /// What escapes quotes in CSV, such as \: one character, or none
+    /// The mark that escapes quotes in CSV, such as \: one character, or none
     #[arg(long, value_name = "CHAR|none")]
     escape: Option<Mark>,
     /// The encoding of the text, such as windows-1252 or utf-16le; without it UTF-8
@@ -24,7 +24,7 @@ pub(super) struct DialectArgs {
 }
 
 impl DialectArgs {
-    /// Whether any of it is said.
+    /// True if any of it is given.
     pub(super) fn is_given(&self) -> bool {
         self.dialect() != Dialect::default()
     }

@@ -7,21 +7,24 @@ use serde_json::json;
 use trialbook::{
     error::{Error, Result},
     output::Output,
+    registry::VersionSelector,
     store::write_atomically,
 };
 
 use super::{
     Session,
-    named::{SplitFlag, join, model_forms, model_or_default, version_forms, version_word},
+    named::{
+        SplitFlag, model_or_default, reference, version_forms, version_read_forms, version_word,
+    },
 };
 
 /// `evaluate SentimentClassifier/2 --data imdb --split test`
 #[derive(Debug, Clone, Args)]
 pub struct Evaluate {
-    #[arg(help = model_forms!("; without it the one model in production"))]
+    #[arg(help = version_read_forms!("; without it the one model in production"))]
     model: Option<String>,
     #[arg(value_parser = version_word, help = version_forms!(""))]
-    version: Option<String>,
+    version: Option<VersionSelector>,
     /// The dataset, or one split of it: NAME.train; without a split NAME.test
     #[arg(long, value_name = "NAME")]
     data: String,
@@ -34,11 +37,11 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let model = match (&self.model, self.version.as_deref()) {
-            (Some(model), Some(version)) => join(model, Some(version))?,
-            (model, _) => model_or_default(session, model.as_ref())?,
+        let reference = match &self.model {
+            Some(model) => reference(session, model, self.version.as_ref())?,
+            None => model_or_default(session, None)?,
         };
-        let version = session.book.registry()?.resolve(&model)?;
+        let version = session.book.registry()?.resolve(&reference)?;
         let named = self.split.join(&self.data)?;
         let (data, split) = named.split_once('.').unwrap_or((&named, "test"));
         let evaluation = session.book.evaluate(&version, data, split)?;
@@ -57,7 +60,7 @@ impl Evaluate {
             "split": split,
             "metrics": metrics,
         }))
-        .text(format!("{}/{} on {}.{}\n", version.model, version.version, data, split))
+        .text(format!("{} on {data}.{split}\n", version.reference()))
         .table(evaluation.table())
         .text("")
         .table(evaluation.report()))

@@ -8,15 +8,12 @@ use trialbook::{
     gate::{Policy, Promotion, Verdict},
     hint::{CommandLine, Hint},
     output::Output,
-    registry::Stage,
+    registry::{ModelReference, Stage, VersionSelector},
 };
 
 use super::{
     Session,
-    named::{
-        is_number_alone, is_reference, join, model_forms, model_or_default, version, version_forms,
-        version_word,
-    },
+    named::{model_forms, model_or_default, reference, version, version_forms, version_word},
 };
 
 /// `gate NAME VERSION`
@@ -25,7 +22,7 @@ pub struct Gate {
     #[arg(help = model_forms!("; without it the newest version of the one model in production"))]
     name: Option<String>,
     #[arg(value_parser = version_word, help = version_forms!(""))]
-    version: Option<String>,
+    version: Option<VersionSelector>,
     /// The F1 that is enough while there is no Production version
     #[arg(long = "min", value_name = "F1", default_value_t = Policy::default().min_f1)]
     min_f1: f64,
@@ -37,7 +34,7 @@ pub struct Promote {
     #[arg(help = model_forms!(""))]
     name: String,
     #[arg(value_parser = version_word, help = version_forms!(""))]
-    version: Option<String>,
+    version: Option<VersionSelector>,
     /// The stage to move it to, as the last word or as --stage: None, Staging, Production or Archived;
     /// without it Production
     #[arg(value_name = "STAGE")]
@@ -54,7 +51,7 @@ pub struct Promote {
     /// Promote without a passing verdict; the reason is kept with the version
     #[arg(long, requires = "reason")]
     force: bool,
-    /// Why it is forced
+    /// The reason why it is forced
     #[arg(long, requires = "force", value_name = "WHY")]
     reason: Option<String>,
 }
@@ -65,8 +62,8 @@ pub struct Rollback {
     #[arg(help = model_forms!("; without it the one model in production"))]
     name: Option<String>,
     #[arg(value_parser = version_word, help = version_forms!(": it has to be in Production"))]
-    version: Option<String>,
-    /// Why, kept with the version
+    version: Option<VersionSelector>,
+    /// The reason, kept with the version
     #[arg(long, default_value = "", value_name = "WHY")]
     reason: String,
 }
@@ -76,26 +73,26 @@ impl Promote {
     fn find(&self, session: &Session) -> Result<(String, u32, Stage)> {
         let name = &self.name;
         // Where NAME says the version, the word behind it is the stage.
-        let is_whole = is_reference(name) || is_number_alone(session, name)?;
-        let (version_word, to) = match (is_whole, self.version.as_deref(), self.to) {
-            (true, Some(word), None) if word.parse::<u32>().is_err() => {
+        let is_whole = !reference(session, name, None)?.is_bare();
+        let (word, to) = match (is_whole, &self.version, self.to) {
+            (true, Some(VersionSelector::Stage(to)), None) => {
                 if let Some(stage) = self.stage {
-                    let message = format!("two stages to move to: {word} and --stage {stage}");
+                    let message = format!("two stages to move to: {to} and --stage {stage}");
                     return Err(Error::invalid(message).with_hint("name one"));
                 }
-                (None, Some(word.parse()?))
+                (None, Some(*to))
             }
             // `promote NAME Staging` says where to, and not what.
-            (false, Some(word), None) if self.stage.is_none() && word.parse::<Stage>().is_ok() => {
+            (false, Some(VersionSelector::Stage(word)), None) if self.stage.is_none() => {
                 return Err(Error::invalid(format!("which version of {name}?")).with_hint(
                     Hint::from(format!("write {name}/2 {word} or {name} 2 {word}; "))
                         .run(CommandLine::new("models show").arg(name))
                         .say(" has them all"),
                 ));
             }
-            (_, word, to) => (word, to),
+            (_, word, to) => (word.as_ref(), to),
         };
-        let (model, number) = version(session, name, version_word)?;
+        let (model, number) = version(session, name, word)?;
         Ok((model, number, to.or(self.stage).unwrap_or(Stage::Production)))
     }
 }
@@ -105,10 +102,12 @@ impl Gate {
     /// for a verdict.
     fn find(&self, session: &Session) -> Result<(String, u32)> {
         if let Some(name) = &self.name {
-            return version(session, name, self.version.as_deref());
+            return version(session, name, self.version.as_ref());
         }
         let registry = session.book.registry()?;
-        let newest = registry.resolve(&format!("{}/latest", registry.default_model()?))?;
+        let model = registry.default_model()?;
+        let newest =
+            registry.resolve(&ModelReference { model, version: VersionSelector::Latest })?;
         Ok((newest.model, newest.version))
     }
 
@@ -169,24 +168,23 @@ impl Promote {
 
 impl Rollback {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let name = match (&self.name, self.version.as_deref()) {
-            (Some(name), Some(version)) => join(name, Some(version))?,
-            (name, _) => model_or_default(session, name.as_ref())?,
+        let reference = match &self.name {
+            Some(name) => reference(session, name, self.version.as_ref())?,
+            None => model_or_default(session, None)?,
         };
-        if !is_reference(&name) {
-            return session.book.rollback(&name, &self.reason);
+        if !reference.is_bare() {
+            let named = session.book.registry()?.resolve(&reference)?;
+            if named.stage != Stage::Production {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!("{} is not in Production", named.reference()),
+                )
+                .with_hint(
+                    Hint::from("a rollback takes back what is: ")
+                        .run(CommandLine::new("rollback").arg(&named.model)),
+                ));
+            }
         }
-        let named = session.book.registry()?.resolve(&name)?;
-        if named.stage != Stage::Production {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("{}/{} is not in Production", named.model, named.version),
-            )
-            .with_hint(
-                Hint::from("a rollback takes back what is: ")
-                    .run(CommandLine::new("rollback").arg(&named.model)),
-            ));
-        }
-        session.book.rollback(&named.model, &self.reason)
+        Ok(session.book.rollback(&reference.model, &self.reason)?.to_output())
     }
 }

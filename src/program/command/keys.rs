@@ -34,10 +34,11 @@ pub enum Keys {
 pub struct Add {
     /// A name for the key, a plain word; each name can be used once
     name: String,
-    /// What the key allows: predict (predictions, and facts about the model) or admin (everything)
+    /// The rights of the key: predict (predictions, and facts about the model) or admin
+    /// (everything)
     #[arg(long, default_value = "predict", value_parser = scopes())]
     scope: Scope,
-    /// When it ends: a date (2027-01-31) or a duration (90d, 12h); without it, never
+    /// The end of the key: a date (2027-01-31) or a duration (90d, 12h); without it, never
     #[arg(long, value_name = "WHEN")]
     expires: Option<Moment>,
 }

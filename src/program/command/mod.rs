@@ -24,6 +24,7 @@ mod session;
 mod sql;
 mod store;
 mod train;
+mod ui;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use trialbook::{
@@ -64,6 +65,8 @@ pub enum Command {
     Rollback(gate::Rollback),
     /// Serve Production versions over HTTP
     Serve(Box<serve::Serve>),
+    /// Serve MLflow's tracking API on the store, without a model, and open it in the browser
+    Ui(ui::Ui),
     /// Make, list and revoke the API keys that servers ask for
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -88,14 +91,19 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the command itself looks at interrupts, to stop at a safe point and tidy up. The
+    /// True if the command itself looks at interrupts, to stop at a safe point and tidy up. The
     /// others write whole or not at all: ending them at once does no harm.
     pub fn heeds_interrupts(&self) -> bool {
         match self {
             Self::Predict(predict) => predict.is_long(),
             _ => matches!(
                 self,
-                Self::Train(_) | Self::Serve(_) | Self::Demo(_) | Self::Data(_) | Self::Prelude(_)
+                Self::Train(_)
+                    | Self::Serve(_)
+                    | Self::Ui(_)
+                    | Self::Demo(_)
+                    | Self::Data(_)
+                    | Self::Prelude(_)
             ),
         }
     }
@@ -118,6 +126,7 @@ impl Command {
             Self::Promote(command) => command.run(session),
             Self::Rollback(command) => command.run(session),
             Self::Serve(command) => command.run(session),
+            Self::Ui(command) => command.run(session),
             Self::Keys(command) => command.run(session),
             Self::Monitor(command) => command.run(session),
             Self::Audit(command) => command.run(session),
@@ -149,21 +158,21 @@ struct Line {
     command: Command,
 }
 
-/// What a line asks for.
+/// The request of a line.
 #[derive(Debug, Clone)]
 pub enum Request {
     /// To run a command.
     Run {
         /// The command.
         command: Command,
-        /// Whether its answer is wanted in JSON.
+        /// True if its answer is wanted in JSON.
         json: bool,
     },
     /// To be told about one: the text to show.
     Help(String),
 }
 
-/// What `words` ask for, such as `["data", "list"]` or `["data", "--help"]`.
+/// The request of `words` such as `["data", "list"]` or `["data", "--help"]`.
 ///
 /// # Errors
 /// When they spell no command, with the parser's own explanation.
@@ -183,7 +192,8 @@ pub fn request(words: &[&str]) -> Result<Request> {
     }
 }
 
-/// What an error of ours advises, under what the parser makes of it: that repeats the message alone.
+/// The advice of an error of ours, under what the parser makes of it: that repeats the message
+/// alone.
 pub(crate) fn hint_of(error: &clap::Error) -> Option<&Hint> {
     std::error::Error::source(error)?.downcast_ref::<Error>()?.hint()
 }
@@ -217,7 +227,7 @@ fn as_typed(text: &str) -> String {
     }
 }
 
-/// What the parser puts before the form of a command.
+/// The parser's words before the form of a command.
 const USAGE: &str = "Usage: ";
 /// The parser's advice to a program's caller.
 const MORE: &str = "For more information, try '--help'.";

@@ -11,12 +11,12 @@ use trialbook::{
     figure,
     hint::{CommandLine, Hint},
     output::{Align, Output, Table},
-    registry::Registry,
+    registry::{RegisteredModel, Registry, VersionSelector},
 };
 
 use super::{
     Session,
-    named::{self, model_forms, version_forms, version_word},
+    named::{self, model_forms, version_forms, version_read_forms, version_word},
 };
 
 /// The verbs on registered models.
@@ -44,7 +44,7 @@ pub struct Show {
     #[arg(help = model_forms!(""))]
     reference: String,
     #[arg(value_parser = version_word, help = version_forms!(""))]
-    version: Option<String>,
+    version: Option<VersionSelector>,
 }
 
 /// A tag.
@@ -61,20 +61,23 @@ pub struct Tag {
 #[derive(Debug, Clone, Args)]
 pub struct Alias {
     #[arg(help = model_forms!(""))]
-    name: String,
-    /// The alias, such as champion
-    alias: String,
-    #[arg(help = version_forms!("; without a version the alias is removed"))]
-    version: Option<String>,
+    reference: String,
+    #[arg(help = version_forms!(""))]
+    version: String,
+    /// The alias: letters, digits, _ and -, such as champion
+    alias: Option<String>,
+    /// Remove the alias: models alias NAME ALIAS --delete
+    #[arg(long)]
+    delete: bool,
 }
 
-/// What to delete.
+/// A version or a model to delete.
 #[derive(Debug, Clone, Args)]
 pub struct Delete {
     #[arg(help = model_forms!(""))]
     reference: String,
     #[arg(value_parser = version_word, help = version_forms!("; without a version all of them"))]
-    version: Option<String>,
+    version: Option<VersionSelector>,
 }
 
 /// `models import DIR --name SentimentClassifier --data imdb`
@@ -100,7 +103,7 @@ pub struct Import {
 /// `models export SentimentClassifier/4 OUT`
 #[derive(Debug, Clone, Args)]
 pub struct Export {
-    #[arg(help = model_forms!(""))]
+    #[arg(help = version_read_forms!(""))]
     reference: String,
     /// The folder to write, which must be new or empty. The version goes before it, if NAME does not
     /// include it
@@ -119,7 +122,7 @@ impl Models {
             Self::Alias(alias) => alias.run(session),
             Self::Delete(delete) => {
                 let (name, version) =
-                    model_and_version(session, &delete.reference, delete.version.as_deref())?;
+                    model_and_version(session, &delete.reference, delete.version.as_ref())?;
                 registry()?.delete_model(&name, version)?;
                 Ok(Output::new(json!({"name": name, "version": version, "deleted": true}))
                     .text(format!("deleted {}", spelt(&name, version))))
@@ -134,13 +137,13 @@ impl Models {
 fn model_and_version(
     session: &Session,
     name: &str,
-    version: Option<&str>,
+    version: Option<&VersionSelector>,
 ) -> Result<(String, Option<u32>)> {
     let reference = named::reference(session, name, version)?;
-    if !named::is_reference(&reference) {
-        return Ok((reference, None));
+    if reference.is_bare() {
+        return Ok((reference.model, None));
     }
-    named::version(session, &reference, None).map(|(model, number)| (model, Some(number)))
+    named::version(session, name, version).map(|(model, number)| (model, Some(number)))
 }
 
 /// `NAME/3`, or `NAME` alone.
@@ -154,6 +157,7 @@ fn list(registry: &Registry) -> Result<Output> {
         ("versions", Align::Right),
         ("production", Align::Right),
         ("f1", Align::Right),
+        ("aliases", Align::Left),
         ("updated (UTC)", Align::Left),
     ]);
     let mut rows = Vec::new();
@@ -169,6 +173,7 @@ fn list(registry: &Registry) -> Result<Output> {
             figure::metric_or_dash(
                 production.as_ref().and_then(|version| version.metrics.get("f1").copied()),
             ),
+            aliases(&model),
             figure::time(model.updated_ms),
         ]);
         let mut row = json!(model);
@@ -184,16 +189,25 @@ fn list(registry: &Registry) -> Result<Output> {
     Ok(output.table(table))
 }
 
+/// The aliases of a model with the numbers of their versions: `champion → 3`.
+fn aliases(model: &RegisteredModel) -> String {
+    let aliases: Vec<String> =
+        model.aliases.iter().map(|(alias, version)| format!("{alias} → {version}")).collect();
+    aliases.join(", ")
+}
+
 impl Show {
     fn run(&self, session: &Session) -> Result<Output> {
         let registry = session.book.registry()?;
-        let named = named::reference(session, &self.reference, self.version.as_deref())?;
-        let reference = named.strip_prefix("models:/").unwrap_or(&named);
-        if reference.contains(['/', '@']) {
-            return Ok(version_output(&registry.resolve(reference)?));
+        let reference = named::reference(session, &self.reference, self.version.as_ref())?;
+        if !reference.is_bare() {
+            let version = registry.resolve(&reference)?;
+            let model = registry.model(&version.model)?;
+            let aliases: Vec<&str> = model.aliases_of(version.version).collect();
+            return Ok(version_output(&version, &aliases).field("aliases", &aliases));
         }
-        let model = registry.model(reference)?;
-        let versions = registry.versions(reference)?;
+        let model = registry.model(&reference.model)?;
+        let versions = registry.versions(&model.name)?;
         let table = versions_table(&versions, Some(&model.aliases));
         let mut json = json!(model);
         json["versions"] = json!(versions);
@@ -211,7 +225,7 @@ impl Tag {
             [version, tag] => (Some(named::version_word(version)?), tag.as_str()),
             words => (None, words.first().map_or("", String::as_str)),
         };
-        let (name, version) = model_and_version(session, &self.reference, word.as_deref())?;
+        let (name, version) = model_and_version(session, &self.reference, word.as_ref())?;
         let (key, value) = match tag.split_once('=') {
             Some((key, value)) => (key, Some(value)),
             None => (tag, None),
@@ -229,13 +243,33 @@ impl Tag {
 
 impl Alias {
     fn run(&self, session: &Session) -> Result<Output> {
-        // `NAME 2 champion` is as good as `NAME champion 2`.
-        let (alias, word) = match (&self.alias, &self.version) {
-            (number, Some(alias)) if number.parse::<u32>().is_ok() => (alias, Some(number)),
-            (alias, version) => (alias, version.as_ref()),
+        let (name, alias, version) = match (self.delete, &self.alias) {
+            (true, None) => {
+                let reference = named::reference(session, &self.reference, None)?;
+                if !reference.is_bare() {
+                    return Err(Error::invalid(format!("{reference} is a version")).with_hint(
+                        "an alias is removed from its model: models alias NAME ALIAS --delete",
+                    ));
+                }
+                (reference.model, &self.version, None)
+            }
+            (true, Some(_)) => {
+                return Err(Error::invalid("--delete takes the alias alone, without a version")
+                    .with_hint("models alias NAME ALIAS --delete"));
+            }
+            (false, alias) => {
+                let (word, alias) = match alias {
+                    // `NAME champion 2` is as good as `NAME 2 champion`.
+                    Some(word) if version_word(&self.version).is_err() => {
+                        (Some(version_word(word)?), &self.version)
+                    }
+                    Some(alias) => (Some(version_word(&self.version)?), alias),
+                    None => (None, &self.version),
+                };
+                let (name, version) = named::version(session, &self.reference, word.as_ref())?;
+                (name, alias, Some(version))
+            }
         };
-        word.map(|word| named::version_word(word)).transpose()?;
-        let (name, version) = model_and_version(session, &self.name, word.map(String::as_str))?;
         session.book.registry()?.set_alias(&name, alias, version)?;
         let said = match version {
             Some(version) => format!("{name}@{alias} is version {version}"),
@@ -254,11 +288,11 @@ impl Import {
             dataset: self.data.clone(),
         };
         let Imported { version, notes } = session.book.import(&request, &session.monitor)?;
-        let mut output = version_output(&version).field("notes", &notes);
+        let mut output = version_output(&version, &[]).field("notes", &notes);
         for note in &notes {
             output = output.text(format!("\n{note}"));
         }
-        let name = format!("{}/{}", version.model, version.version);
+        let name = version.reference().to_string();
         let predict = CommandLine::new("predict --model").arg(&name).written("TEXT");
         Ok(output.hint(Hint::from(format!("\nregistered {name}; next: ")).run(predict)))
     }
@@ -272,7 +306,7 @@ impl Export {
             _ => return Err(Error::invalid("no folder to write")),
         };
         let registry = session.book.registry()?;
-        let reference = named::reference(session, &self.reference, word.as_deref())?;
+        let reference = named::reference(session, &self.reference, word.as_ref())?;
         let version = registry.resolve(&reference)?;
         let files = registry.model_files(&version)?;
         let is_taken = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
@@ -288,13 +322,8 @@ impl Export {
             fs::copy(path, &target).map_err(|source| Error::io("write", &target, source))?;
             names.push(name);
         }
-        let said = format!(
-            "wrote {}/{} to {}: {}",
-            version.model,
-            version.version,
-            folder.display(),
-            names.join(", ")
-        );
+        let said =
+            format!("wrote {} to {}: {}", version.reference(), folder.display(), names.join(", "));
         let json = json!({
             "name": version.model, "version": version.version, "folder": folder, "files": names,
         });

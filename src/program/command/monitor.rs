@@ -20,7 +20,7 @@ pub enum Monitor {
     Stats(Stats),
 }
 
-/// Which predictions.
+/// A choice of predictions.
 #[derive(Debug, Clone, Args)]
 pub struct Stats {
     /// Only those since then: so long ago (7d, 12h; a bare number is hours) or a date (2026-11-21)

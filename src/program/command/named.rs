@@ -1,42 +1,57 @@
-//! How every command names a version of a model and a split of a dataset: in one word, `NAME/2` and
-//! `imdb.test`, or in two, `NAME 2` and `imdb --split test`.
+//! Names on the command line, for every command: a version of a model in one word, `NAME/2`, or in two,
+//! `NAME 2`; a split of a dataset as `imdb.test` or `imdb --split test`. What a reference is, the library
+//! says; this adds the word of its own and `2` alone.
 
 use clap::Args;
 use trialbook::{
     error::{Error, Result},
     hint::{CommandLine, Hint},
-    registry::Stage,
+    registry::{ModelReference, VersionSelector},
 };
 
 use super::Session;
 
-/// What help says of a model, in every command.
+/// The help of a model, or of a version that is not left open.
 macro_rules! model_forms {
     ($more:literal) => {
         concat!(
-            "The model: NAME, NAME/2, NAME/Staging, NAME/latest or NAME@alias; NAME 2 is NAME/2, and 2 \
+            "The model: NAME, NAME/2, NAME/Staging, NAME/latest or NAME@alias, also with models:/ in front; \
+             NAME 2 is NAME/2, and 2 alone is version 2 of the one model in production",
+            $more
+        )
+    };
+}
+/// The help of a version to read: what NAME alone means.
+macro_rules! version_read_forms {
+    ($more:literal) => {
+        concat!(
+            "The model: NAME (its Production version, or the newest if none is in Production), NAME/2, \
+             NAME/Staging, NAME/latest or NAME@alias, also with models:/ in front; NAME 2 is NAME/2, and 2 \
              alone is version 2 of the one model in production",
             $more
         )
     };
 }
-/// What help says of the word behind it.
+/// The help of the word behind it.
 macro_rules! version_forms {
     ($more:literal) => {
         concat!("The version, if the word before it does not name one: 2, Staging, latest", $more)
     };
 }
-pub(super) use {model_forms, version_forms};
+pub(super) use {model_forms, version_forms, version_read_forms};
 
 /// The model that `given` names or, where nothing does, the one that is meant then.
-pub(super) fn model_or_default(session: &Session, given: Option<&String>) -> Result<String> {
+pub(super) fn model_or_default(
+    session: &Session,
+    given: Option<&String>,
+) -> Result<ModelReference> {
     match given {
         Some(given) => reference(session, given, None),
-        None => session.book.registry()?.default_model(),
+        None => session.book.registry()?.default_model().map(ModelReference::new),
     }
 }
 
-/// Which split of a dataset, where the dataset's name does not say it.
+/// The split of a dataset, where the dataset's name does not say it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SplitFlag {
     /// The split, train or test, if the name of the dataset does not include it (NAME.test)
@@ -76,44 +91,45 @@ pub(super) fn whole(name: &str) -> Result<&str> {
     }
 }
 
-/// Whether `name` says more than a model's name: that has neither of these.
-pub(super) fn is_reference(name: &str) -> bool {
-    name.contains(['/', '@'])
-}
-
 /// `NAME` and `2` as `NAME/2`.
 ///
 /// # Errors
-/// When both name a version.
-pub(super) fn join(name: &str, version: Option<&str>) -> Result<String> {
+/// When `name` is no reference, and when both name a version.
+fn join(name: &str, version: Option<&VersionSelector>) -> Result<ModelReference> {
+    let reference: ModelReference = name.parse()?;
     match version {
-        None => Ok(name.to_owned()),
-        Some(version) if is_reference(name) => {
+        None => Ok(reference),
+        Some(version) if !reference.is_bare() => {
             Err(Error::invalid(format!("{name:?} names a version, and {version} another"))
                 .with_hint("write NAME/2 or NAME 2"))
         }
-        Some(version) => Ok(format!("{name}/{version}")),
+        Some(version) => Ok(ModelReference { version: version.clone(), ..reference }),
     }
 }
 
 /// The reference that `name` and `version` spell; `2` alone is a version of the one model in
-/// production.
+/// production, unless a model has this name.
 ///
 /// # Errors
 /// As [`join`], and when no model is the only one in production.
-pub(super) fn reference(session: &Session, name: &str, version: Option<&str>) -> Result<String> {
-    if version.is_none() && is_number_alone(session, name)? {
-        return Ok(format!("{}/{name}", session.book.registry()?.default_model()?));
+pub(super) fn reference(
+    session: &Session,
+    name: &str,
+    version: Option<&VersionSelector>,
+) -> Result<ModelReference> {
+    if version.is_none()
+        && let Ok(number) = name.parse::<u32>()
+    {
+        let registry = session.book.registry()?;
+        if registry.model(name).is_err() {
+            return Ok(ModelReference::numbered(registry.default_model()?, number));
+        }
     }
     join(name, version)
 }
 
-/// Whether `name` is a number, and no model's name.
-pub(super) fn is_number_alone(session: &Session, name: &str) -> Result<bool> {
-    Ok(name.parse::<u32>().is_ok() && session.book.registry()?.model(name).is_err())
-}
-
-/// The model and the number of its version that `name` and `version` spell.
+/// The model and the number of its version that `name` and `version` spell, for a command that changes
+/// the version: it has to be named.
 ///
 /// # Errors
 /// When neither of them says which version, and [`trialbook::ErrorKind::NotFound`] for a stage or an alias
@@ -121,41 +137,32 @@ pub(super) fn is_number_alone(session: &Session, name: &str) -> Result<bool> {
 pub(super) fn version(
     session: &Session,
     name: &str,
-    version: Option<&str>,
+    version: Option<&VersionSelector>,
 ) -> Result<(String, u32)> {
     let reference = reference(session, name, version)?;
-    if !is_reference(&reference) {
-        return Err(Error::invalid(format!("which version of {name}?")).with_hint(
-            Hint::from(format!("write {name}/2 or {name} 2; "))
-                .run(CommandLine::new("models show").arg(name))
-                .say(" has them all"),
-        ));
+    match reference.version {
+        VersionSelector::Default => {
+            let name = reference.model;
+            Err(Error::invalid(format!("which version of {name}?")).with_hint(
+                Hint::from(format!("write {name}/2 or {name} 2; "))
+                    .run(CommandLine::new("models show").arg(&name))
+                    .say(" has them all"),
+            ))
+        }
+        VersionSelector::Number(number) => Ok((reference.model, number)),
+        _ => {
+            let found = session.book.registry()?.resolve(&reference)?;
+            Ok((found.model, found.version))
+        }
     }
-    if let Some((model, number)) = reference.rsplit_once('/')
-        && !model.contains('/')
-        && let Ok(number) = number.parse()
-    {
-        return Ok((model.to_owned(), number));
-    }
-    let found = session.book.registry()?.resolve(&reference)?;
-    Ok((found.model, found.version))
 }
 
 /// The word that says which version: a number, a stage, or `latest`.
 ///
 /// # Errors
 /// Anything else.
-pub(super) fn version_word(text: &str) -> Result<String> {
-    if text.parse::<u32>().is_ok()
-        || text.parse::<Stage>().is_ok()
-        || text.eq_ignore_ascii_case("latest")
-    {
-        return Ok(text.to_owned());
-    }
-    let number = text.trim_start_matches(['v', 'V']);
-    let example = if number.parse::<u32>().is_ok() { number } else { "2" };
-    Err(Error::invalid(format!("{text:?} is no version"))
-        .with_hint(format!("write {example}, or a stage: Staging, Production, Archived, latest")))
+pub(super) fn version_word(text: &str) -> Result<VersionSelector> {
+    text.parse()
 }
 
 #[cfg(test)]
@@ -173,7 +180,9 @@ mod tests {
             ("A/2", Some("3"), None),
             ("A@best", Some("3"), None),
         ] {
-            assert_eq!(join(name, version).ok().as_deref(), expected, "{name} {version:?}");
+            let word = version.map(|version| version_word(version).unwrap());
+            let joined = join(name, word.as_ref()).ok().map(|reference| reference.to_string());
+            assert_eq!(joined.as_deref(), expected, "{name} {version:?}");
         }
         for good in ["2", "staging", "Production", "LATEST"] {
             version_word(good).unwrap();

@@ -40,7 +40,7 @@ pub struct Plot {
     /// Columns of the dataset; the query; the run and its metrics; the runs
     #[arg(value_name = "OF")]
     of: Vec<String>,
-    /// How to draw the columns; without it their types decide
+    /// The form of the columns' chart; without it their types decide
     #[arg(long, value_enum)]
     kind: Option<Kind>,
     /// Draw each value of this column apart, at most the 6 most frequent ones
@@ -56,7 +56,7 @@ pub struct Plot {
     save: Option<PathBuf>,
 }
 
-/// How columns are drawn.
+/// The form of the columns' chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// A histogram of one column
@@ -70,7 +70,7 @@ enum Kind {
     Scatter,
 }
 
-/// What is compared of runs unless metrics are named.
+/// The metrics of runs that are compared unless others are named.
 const COMPARED: [&str; 6] = ["accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc"];
 
 /// The metric whose numbers are of another size than those of losses and scores.
@@ -343,7 +343,7 @@ fn chart(plotter: Plotter<'_>, columns: &[&str], kind: Option<Kind>) -> Result<C
     }
 }
 
-/// What the run keeps under `name`, read from JSON.
+/// The artifact that the run keeps under `name`, read from JSON.
 fn kept<T: DeserializeOwned>(registry: &Registry, run: &Run, name: &str) -> Result<T> {
     let artifacts = registry.artifacts(&run.run_id)?;
     let is_it = |path: &str| path.rsplit('/').next() == Some(name);

@@ -16,7 +16,7 @@ use trialbook::{
 use super::{
     Interim, Session,
     dialect::DialectArgs,
-    named::{model_forms, model_or_default},
+    named::{model_or_default, version_read_forms},
 };
 
 /// `predict "An utterly wonderful film."`
@@ -61,13 +61,13 @@ pub struct Predict {
     #[arg(
         long,
         value_name = "MODEL",
-        help = model_forms!("; without it the one model in production")
+        help = version_read_forms!("; without it the one model in production")
     )]
     model: Option<String>,
 }
 
 impl Predict {
-    /// Whether it goes through a file, which takes its time.
+    /// True if it goes through a file, which takes its time.
     pub(super) fn is_long(&self) -> bool {
         self.input.is_some()
     }
@@ -100,11 +100,10 @@ impl Predict {
         }
         let notes: Vec<String> = done.notes.iter().map(|note| format!("note: {note}\n")).collect();
         let mut text = format!(
-            "\n{}{} by {}/{} ({}), texts in {:?}, written to {}",
+            "\n{}{} by {} ({}), texts in {:?}, written to {}",
             notes.concat(),
             figure::counted(done.n_rows, "row"),
-            done.model.model,
-            done.model.version,
+            done.model.reference(),
             done.model.stage,
             done.text_column,
             match output == Path::new(STANDARD) {
@@ -158,7 +157,7 @@ impl Predict {
     fn predict_texts(&self, session: &Session) -> Result<Output> {
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
         let model = model_or_default(session, self.model.as_ref())?;
-        let predicted = session.book.predict(&model, &texts)?;
+        let predicted = session.book.predict(&model.to_string(), &texts)?;
         let version = &predicted.model;
         let model = summary(version);
         let mut table = Table::new([
@@ -184,13 +183,15 @@ impl Predict {
             Some(format!("\nwarning: {:?}: {}", excerpt(text), prediction.warning()?))
         });
         let warnings: String = warnings.collect();
-        Ok(Output::new(json)
-            .table(table)
-            .text(format!("\n{}/{} ({}){warnings}", version.model, version.version, version.stage)))
+        Ok(Output::new(json).table(table).text(format!(
+            "\n{} ({}){warnings}",
+            version.reference(),
+            version.stage
+        )))
     }
 }
 
-/// Which version answered, as the server says it.
+/// The version that answered, as the server says it.
 fn summary(version: &ModelVersion) -> Value {
     serde_json::json!({
         "name": version.model,

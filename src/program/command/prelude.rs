@@ -13,7 +13,7 @@ use trialbook::{
 use super::Session;
 use crate::toolchain::{self, Help, Lookup, Made, Need, Profile, Toolchain};
 
-/// What repairs a prelude that is stale or missing.
+/// The command that repairs a prelude that is stale or missing.
 const REPAIR: &str = "prelude build";
 
 /// The verbs on the prelude.
@@ -25,10 +25,10 @@ pub enum Prelude {
     Status,
 }
 
-/// How to build.
+/// The settings of a build.
 #[derive(Debug, Clone, Args)]
 pub struct Build {
-    /// How far to optimise [default: as this program is]
+    /// The level of optimisation [default: as this program is]
     #[arg(long)]
     profile: Option<Profile>,
     /// Build even where a fresh one is there
@@ -187,7 +187,7 @@ fn without_compiler(mut table: Table, error: &Error) -> Output {
     .table(table)
 }
 
-/// How long ago something was, in its largest whole unit: `3 h ago`.
+/// The age of something in its largest whole unit: `3 h ago`.
 fn age(age_s: f64) -> String {
     let (size, unit) = match age_s {
         s if s < 120.0 => return "just now".to_owned(),

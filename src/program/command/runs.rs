@@ -11,7 +11,7 @@ use trialbook::{
     figure::{self, short},
     hint::{CommandLine, Hint},
     output::{Align, Output, Table},
-    registry::{Registry, Run, RunQuery, json_number},
+    registry::{Lifecycle, Registry, Run, RunQuery, json_number},
 };
 
 use super::Session;
@@ -35,7 +35,7 @@ pub enum Runs {
     Restore(One),
 }
 
-/// Which runs, in which order.
+/// A choice of runs, and their order.
 #[derive(Debug, Clone, Args)]
 pub struct List {
     /// Only runs that fit, such as "metrics.f1 > 0.85 and params.model = 'tfidf'"
@@ -111,7 +111,7 @@ impl List {
             filter: self.filter.clone(),
             order: self.order.clone(),
             limit: Some(self.limit),
-            deleted: self.deleted,
+            lifecycle: if self.deleted { Lifecycle::Deleted } else { Lifecycle::Live },
         })?;
         let output = Output::new(&runs);
         if runs.is_empty() {

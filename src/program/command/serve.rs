@@ -7,13 +7,14 @@ use trialbook::{
     hint::Hint,
     monitor::{LogConfig, LogText},
     output::Output,
+    registry::{ModelReference, Stage, VersionSelector},
 };
 
 use super::{Interim, Servers, Session};
 use crate::serve::{self, ServeConfig, Server, ServerState};
 
 mod batching;
-mod protection;
+pub(super) mod protection;
 
 /// `serve --port 8000`
 #[derive(Debug, Clone, Args)]
@@ -24,19 +25,24 @@ pub struct Serve {
     /// The port; 0 takes a free one
     #[arg(long, env = "TRIALBOOK_PORT", default_value_t = 8000)]
     port: u16,
-    /// A registered model, whose Production version answers. May be given several times: the first
-    /// one answers questions that name no model. Without it the one model in production
+    /// A registered model. NAME and NAME/Production follow: whatever version is in Production answers,
+    /// and none while none is; NAME/3 stays with version 3, as --pin 3 does. May be given several times:
+    /// the first one answers questions that name no model. Without it the one model in production
     #[arg(long = "model", env = "TRIALBOOK_MODEL", value_name = "NAME", value_delimiter = ',')]
     models: Vec<String>,
     /// Serve this version, also when another one is promoted; only with one model
     #[arg(long, env = "TRIALBOOK_PIN", value_name = "VERSION")]
     pin: Option<u32>,
-    /// What the log of predictions keeps of each text: full (the text), hash (its SHA-256) or none
+    /// The part of each text that the log of predictions keeps: full (the text), hash (its SHA-256)
+    /// or none
     #[arg(long, env = "TRIALBOOK_LOG_TEXT", default_value = "hash", value_name = "HOW")]
     log_text: LogText,
     /// Keep no log of predictions
     #[arg(long, env = "TRIALBOOK_NO_LOG", value_parser = FalseyValueParser::new())]
     no_log: bool,
+    /// Leave MLflow's tracking API out: a replica that only predicts
+    #[arg(long, env = "TRIALBOOK_NO_TRACKING", value_parser = FalseyValueParser::new())]
+    no_tracking: bool,
     /// Serve in the background of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
     background: bool,
@@ -53,20 +59,52 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// The models to serve, and the version to stay with.
+    fn followed(&self) -> Result<(Vec<String>, Option<u32>)> {
+        let (mut models, mut pin) = (Vec::new(), self.pin);
+        for given in &self.models {
+            let reference: ModelReference = given.parse()?;
+            match reference.version {
+                VersionSelector::Default | VersionSelector::Stage(Stage::Production) => {}
+                VersionSelector::Number(number) if pin.is_none_or(|pin| pin == number) => {
+                    pin = Some(number);
+                }
+                VersionSelector::Number(_) => {
+                    let pin = pin.unwrap_or_default();
+                    return Err(Error::invalid(format!(
+                        "{given} is served, and version {pin} too"
+                    ))
+                    .with_hint("a server stays with one version: name one"));
+                }
+                _ => {
+                    return Err(Error::invalid(format!("a server cannot follow {given}"))
+                        .with_hint(format!(
+                            "write {name} to follow Production, or {name}/3 to stay with a version",
+                            name = reference.model
+                        )));
+                }
+            }
+            models.push(reference.model);
+        }
+        Ok((models, pin))
+    }
+
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         if self.stop {
             return stop(kept(session, "--stop")?);
         }
         let kept = self.background.then(|| kept(session, "--background")).transpose()?;
+        let (models, pin) = self.followed()?;
         let config = ServeConfig {
             host: self.host.clone(),
             port: self.port,
-            models: self.models.clone(),
-            pin: self.pin,
+            models,
+            pin,
             log: (!self.no_log).then(|| LogConfig { text: self.log_text, ..LogConfig::default() }),
             limits: self.batching.limits(self.protection.limits()),
             otlp_endpoint: self.otlp_endpoint.clone(),
             security: self.protection.security(),
+            tracking: (!self.no_tracking).then(|| self.protection.allowed_hosts()),
             ..ServeConfig::new(session.book.store().clone())
         };
         let state = config.load()?;
@@ -94,7 +132,7 @@ impl Serve {
     }
 }
 
-/// What answers, a line for each model.
+/// The versions that answer, a line for each model.
 fn serving(state: &ServerState, session: &Session) -> Result<String> {
     let mut lines = Vec::new();
     for (name, info) in state.models() {
@@ -106,8 +144,8 @@ fn serving(state: &ServerState, session: &Session) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// Why the model `name` answers nothing: a name that is mistyped reads otherwise than a model that
-/// waits for a promotion, or one that cannot be loaded.
+/// The reason why the model `name` answers nothing: a name that is mistyped reads otherwise than a
+/// model that waits for a promotion, or one that cannot be loaded.
 fn unserved(name: &str, problem: Option<String>, session: &Session) -> Result<String> {
     let models = session.book.registry()?.models()?;
     let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
@@ -122,7 +160,7 @@ fn unserved(name: &str, problem: Option<String>, session: &Session) -> Result<St
     Ok(format!("{what}: questions to it answer 503 until a version of it is promoted"))
 }
 
-/// Where `flag` finds servers that outlive a command.
+/// The place for servers that outlive a command, which `flag` needs.
 fn kept<'a>(session: &'a Session, flag: &str) -> Result<&'a Servers> {
     session.servers.as_ref().ok_or_else(|| {
         Error::invalid(format!(
@@ -143,4 +181,38 @@ fn stop(servers: &Servers) -> Result<Output> {
         urls => format!("stopped {}", urls.join(", ")),
     };
     Ok(Output::new(json!({"stopped": urls})).text(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    #[test]
+    fn a_model_is_followed_or_a_version_kept() {
+        let check = |arguments: &[&str], models: &[&str], pin: Option<u32>| {
+            let line = Line::try_parse_from([&["serve"], arguments].concat()).unwrap();
+            let expected = (models.iter().map(|&name| name.to_owned()).collect(), pin);
+            assert_eq!(line.serve.followed().unwrap(), expected, "{arguments:?}");
+        };
+        check(&[], &[], None);
+        check(&["--model", "A"], &["A"], None);
+        check(&["--model", "models:/A/Production,B"], &["A", "B"], None);
+        check(&["--model", "A/3"], &["A"], Some(3));
+        check(&["--model", "models:/A/3", "--pin", "3"], &["A"], Some(3));
+        check(&["--model", "A", "--pin", "3"], &["A"], Some(3));
+        for refused in
+            [&["--model", "A/3", "--pin", "4"][..], &["--model", "A@b"], &["--model", "A/latest"]]
+        {
+            let line = Line::try_parse_from([&["serve"], refused].concat()).unwrap();
+            assert!(line.serve.followed().unwrap_err().hint().is_some(), "{refused:?}");
+        }
+    }
 }

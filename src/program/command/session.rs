@@ -1,4 +1,4 @@
-//! What a command runs against: a book, who watches, and where an interim answer goes.
+//! The surroundings of a command: a book, who watches, and where an interim answer goes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use trialbook::{book::Book, error::Result, output::Output, progress::Monitor};
 
 use crate::serve::Server;
 
-/// Who needs what is shown before a command is over.
+/// The purpose of an output that comes before a command is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interim {
     /// People who wait.
@@ -17,7 +17,7 @@ pub enum Interim {
     Answer,
 }
 
-/// Where a front end takes interim outputs.
+/// The part of a front end that takes interim outputs.
 type Show = dyn Fn(&Output, Interim) -> Result<()> + Send + Sync;
 
 /// Servers that were started in a session and go on beside its cells. They stop with the last clone.
@@ -42,7 +42,7 @@ pub struct Session {
     pub book: Book,
     /// Progress and interrupt of whatever runs.
     pub monitor: Monitor,
-    /// Where servers go that outlive their command; `None` where nothing goes on after it.
+    /// The place for servers that outlive their command; `None` where nothing goes on after it.
     pub servers: Option<Servers>,
     show: Box<Show>,
 }

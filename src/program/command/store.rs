@@ -32,7 +32,7 @@ pub enum StoreCommand {
     Restore(BackupFile),
 }
 
-/// How to clean.
+/// The settings of a clean-up.
 #[derive(Debug, Clone, Args)]
 pub struct Gc {
     /// Only say what would be removed
@@ -40,7 +40,7 @@ pub struct Gc {
     dry_run: bool,
 }
 
-/// Where a backup goes.
+/// The place of a backup.
 #[derive(Debug, Clone, Args)]
 pub struct Backup {
     /// The file

@@ -29,7 +29,7 @@ mod tfidf;
 
 use self::common::Common;
 
-/// What to train, or which run to continue.
+/// A training, or the run to continue.
 #[derive(Debug, Clone, Args)]
 #[command(
     arg_required_else_help = true,

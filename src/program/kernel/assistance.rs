@@ -18,7 +18,7 @@ use super::{
 };
 use crate::cell::{Assistant, Completeness, CompletionKind, History};
 
-/// What answers the three.
+/// The helper that answers the three.
 #[derive(Clone)]
 pub(super) struct Assistance {
     pub(super) assistant: Arc<Assistant>,
@@ -115,7 +115,7 @@ impl Place {
     }
 }
 
-/// Whether the code of an `is_complete_request` can be run as it stands.
+/// The completeness of the code of an `is_complete_request`.
 ///
 /// # Errors
 /// When the request has no code.

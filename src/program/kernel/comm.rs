@@ -21,7 +21,7 @@ pub(super) struct Comms {
     open: BTreeMap<String, String>,
 }
 
-/// What matters of the three comm messages and of `comm_info_request`.
+/// The fields that matter of the three comm messages and of `comm_info_request`.
 #[derive(Deserialize)]
 struct Content {
     #[serde(default)]
@@ -55,7 +55,7 @@ impl Comms {
         }
     }
 
-    /// What a message to a comm is answered with; one to a comm that is not open is passed over.
+    /// The answer to a message to a comm; one to a comm that is not open is passed over.
     ///
     /// # Errors
     /// When the message is not what it has to be.

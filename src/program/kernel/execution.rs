@@ -34,7 +34,7 @@ pub(super) struct Job {
     pub(super) arrived: DateTime<Utc>,
 }
 
-/// What matters of an `execute_request`; what is left out is as the protocol says.
+/// The fields of an `execute_request` that matter; what is left out is as the protocol says.
 #[derive(Debug, Deserialize)]
 struct Cell {
     code: String,
@@ -54,7 +54,7 @@ fn yes() -> bool {
     true
 }
 
-/// What the thread that runs cells shares with the sockets.
+/// The state that the thread that runs cells shares with the sockets.
 #[derive(Clone)]
 pub(super) struct Links {
     pub(super) publisher: Publisher,
@@ -105,7 +105,7 @@ pub(super) struct Execution {
     interpreter: Interpreter,
     links: Links,
     n_executed: usize,
-    /// When the last cell that stops the queue failed.
+    /// The time when the last cell that stops the queue failed.
     stopped_at: Option<DateTime<Utc>>,
 }
 
@@ -150,8 +150,8 @@ impl Execution {
         }
     }
 
-    /// Whether the kernel ends, or the job was sent before its sender could hear that a cell
-    /// before it failed.
+    /// True if the kernel ends, or the job was sent before its sender could hear that a cell before
+    /// it failed.
     fn is_aborted(&self, job: &Job) -> bool {
         let sent = job.request.header().date;
         self.links.current.is_closed()
@@ -264,7 +264,7 @@ impl Execution {
     }
 }
 
-/// Whether a request that `arrived` then, sent at `sent` by its sender's clock, was on its way when
+/// True if a request that `arrived` then, sent at `sent` by its sender's clock, was on its way when
 /// the failure at `stopped_at` was not yet told.
 fn is_overtaken(stopped_at: DateTime<Utc>, arrived: DateTime<Utc>, sent: DateTime<Utc>) -> bool {
     arrived <= stopped_at || (sent <= stopped_at && arrived <= stopped_at + ON_ITS_WAY)

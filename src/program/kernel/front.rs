@@ -16,7 +16,7 @@ use super::{
 };
 use crate::cell::{DisplayProgress, Event, Front, InputRequest, document::Kept};
 
-/// What the running cell may do.
+/// The rights and the manner of the running cell.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
     /// Nothing is shown.
@@ -36,7 +36,7 @@ pub(super) struct CellFront {
     shown: Arc<Mutex<Shown>>,
 }
 
-/// What the cell has shown so far, progress left out.
+/// The content that the cell has shown so far, progress left out.
 #[derive(Default)]
 struct Shown {
     kept: Kept,
@@ -131,8 +131,8 @@ impl Front for CellFront {
     }
 }
 
-/// What takes a display away. Jupyter can only clear all that a cell has shown: the rest is shown
-/// again.
+/// The events that take a display away. Jupyter can only clear all that a cell has shown: the rest
+/// is shown again.
 fn withdrawn(shown: &mut Shown, id: String) -> Vec<Event> {
     let Some(rest) = shown.kept.events() else {
         return vec![Event::Update { content: Content::text(""), id }];

@@ -1,4 +1,4 @@
-//! What the kernel says about itself, known before anything is compiled or opened.
+//! The kernel's answer about itself, known before anything is compiled or opened.
 
 use jupyter_protocol::{
     CodeMirrorMode, ConnectionInfo, HelpLink, KernelInfoReply, LanguageInfo, ReplyStatus,

@@ -19,7 +19,7 @@ use crate::cell::{Failure, FailureKind, Stream};
 /// The version this kernel speaks; it stands in every header.
 pub(super) const PROTOCOL_VERSION: &str = "5.5";
 
-/// What asks for a cell to be run.
+/// The kind of message that asks for a cell to be run.
 pub(super) const EXECUTE: &str = "execute_request";
 
 /// One message from a front end. Its signature was right.
@@ -62,7 +62,7 @@ impl Request {
         })
     }
 
-    /// What is asked, such as `execute_request`.
+    /// The kind of the request, such as `execute_request`.
     pub(super) fn kind(&self) -> &str {
         &self.message.header.msg_type
     }
@@ -134,7 +134,7 @@ pub(super) fn other(kind: &str, content: Value) -> JupyterMessageContent {
     UnknownMessage { msg_type: kind.to_owned(), content }.into()
 }
 
-/// What a stream printed.
+/// The message with the text of a stream.
 pub(super) fn stream(stream: Stream, text: &str) -> JupyterMessageContent {
     match stream {
         Stream::Stdout => StreamContent::stdout(text),
@@ -159,7 +159,7 @@ pub(super) fn result(content: &Content, count: usize) -> JupyterMessageContent {
     )
 }
 
-/// What everybody hears of a failure.
+/// The message that tells everybody of a failure.
 pub(super) fn error(failure: &Failure) -> JupyterMessageContent {
     ErrorOutput {
         ename: name_of(failure).to_owned(),
@@ -178,7 +178,7 @@ pub(super) fn failure_fields(failure: &Failure) -> Map<String, Value> {
     ])
 }
 
-/// What is about to run.
+/// The message with the code that is about to run.
 pub(super) fn input(code: &str, count: usize) -> JupyterMessageContent {
     ExecuteInput { code: code.to_owned(), execution_count: ExecutionCount::new(count) }.into()
 }

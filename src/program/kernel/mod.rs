@@ -48,13 +48,13 @@ use self::{
 };
 use crate::cell::{Failure, History, Interpreter, Options};
 
-/// How long the running cell may take to tidy up when the kernel ends.
+/// The time that the running cell may take to tidy up when the kernel ends.
 const LAST_CELL: Duration = Duration::from_millis(1500);
 
-/// How long the last messages may take to leave.
+/// The time that the last messages may take to leave.
 const LAST_MESSAGES: Duration = Duration::from_millis(200);
 
-/// How often the kernel looks whether the program that started it still lives.
+/// The time between two looks whether the program that started the kernel still lives.
 const PARENT_CHECK: Duration = Duration::from_secs(1);
 
 /// `kernel install`, `kernel uninstall`, and what Jupyter starts

@@ -39,7 +39,7 @@ enum Access {
     },
 }
 
-/// How many entries a tail has when nobody says.
+/// The number of entries of a tail when nobody says.
 const TAIL: usize = 1000;
 
 impl HistoryQuery {
@@ -112,7 +112,7 @@ fn session_of(entries: &[Entry], current: u64, asked: i64) -> Option<u64> {
     }
 }
 
-/// Whether the whole of `text` fits a glob of `*` (anything) and `?` (one character).
+/// True if the whole of `text` fits a glob of `*` (anything) and `?` (one character).
 fn matches(pattern: &[char], text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     let (mut at, mut taken) = (0, 0);

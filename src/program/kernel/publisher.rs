@@ -19,13 +19,14 @@ use super::{
 };
 use crate::cell::Stream;
 
-/// How long text waits for more.
+/// The time that text waits for more.
 const BATCH_TIME: Duration = Duration::from_millis(20);
-/// How much text waits for more.
+/// The number of bytes at which text no longer waits for more.
 const BATCH_BYTES: usize = 64 << 10;
-/// How much text a cell may print ahead of the front ends before it has to wait for them.
+/// The number of bytes that a cell may print ahead of the front ends before it has to wait for
+/// them.
 const ROOM_BYTES: usize = 64 << 20;
-/// How long a front end that takes nothing may hold up the others.
+/// The time that a front end that takes nothing may hold up the others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One thing to publish.

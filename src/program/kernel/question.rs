@@ -12,7 +12,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 use super::{message::Request, wire::Outbox};
 use crate::cell::InputRequest;
 
-/// What ends a wait.
+/// The end of a wait.
 enum Answer {
     Value(String),
     Interrupted,
@@ -37,7 +37,7 @@ struct Open {
     answer: Sender<Answer>,
 }
 
-/// What matters of an `input_reply`.
+/// The fields of an `input_reply` that matter.
 #[derive(Deserialize)]
 struct Reply {
     #[serde(default)]

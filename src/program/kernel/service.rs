@@ -1,5 +1,5 @@
-//! Who answers what: requests on shell and control, answers on stdin, signals. Nothing here waits
-//! for a cell, so the sockets stay alive while one runs.
+//! The answers of the kernel's threads: requests on shell and control, answers on stdin, signals.
+//! Nothing here waits for a cell, so the sockets stay alive while one runs.
 
 use std::{
     cell::RefCell,
@@ -30,7 +30,7 @@ use crate::cell::{Assistant, Failure, Interrupter};
 /// An interrupt that comes just when a cell begins is repeated after this time.
 const BEGINNING: Duration = Duration::from_millis(50);
 
-/// Why the kernel ends.
+/// The reason why the kernel ends.
 pub(super) enum Stop {
     /// A front end asked for it.
     Asked {
@@ -43,14 +43,14 @@ pub(super) enum Stop {
     Ended(&'static str),
 }
 
-/// Which of the two sockets for requests.
+/// One of the two sockets for requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Channel {
     Shell,
     Control,
 }
 
-/// What the sockets' thread knows.
+/// The state of the sockets' thread.
 pub(super) struct Service {
     pub(super) info: ConnectionInfo,
     pub(super) links: Links,

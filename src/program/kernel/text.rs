@@ -32,7 +32,7 @@ impl Text {
         }
     }
 
-    /// What is held over, given up: no rest will come.
+    /// Gives up what is held over: no rest will come.
     pub(super) fn finish(&mut self, text: &mut String) {
         if !std::mem::take(&mut self.held).is_empty() {
             text.push(char::REPLACEMENT_CHARACTER);
@@ -40,7 +40,7 @@ impl Text {
     }
 }
 
-/// Whether more bytes could make `invalid` a character.
+/// True if more bytes could make `invalid` a character.
 fn is_cut(invalid: &[u8]) -> bool {
     std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none())
 }

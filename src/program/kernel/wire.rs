@@ -32,7 +32,7 @@ pub(super) struct Sockets {
     pub(super) heartbeat: KernelHeartbeatConnection,
 }
 
-/// Where the front end wants to meet, as its connection file says.
+/// The addresses where the front end wants to meet, as its connection file says.
 ///
 /// # Errors
 /// When the file cannot be read, is no connection file, or wants a signature of another kind.

@@ -13,22 +13,22 @@ use super::{
 /// The pipeline's name.
 const NAME: &str = "trialbook";
 
-/// What Kubeflow shows beside it.
+/// The text that Kubeflow shows beside it.
 const ABOUT: &str =
     "Preprocess, train, evaluate and deploy a text classifier; a blocked version fails the run";
 
 /// The version of Kubeflow's schema.
 const SCHEMA_VERSION: &str = "2.1.0";
 
-/// Where the image keeps the program.
+/// The program's path in the image.
 const PROGRAM: &str = "/usr/local/bin/trialbook";
 
 /// A compiled pipeline.
 #[derive(Debug)]
 pub(crate) struct Spec {
-    /// What every platform reads.
+    /// The part that every platform reads.
     pub(crate) pipeline: Value,
-    /// What Kubernetes reads besides.
+    /// The part that Kubernetes reads besides.
     pub(crate) platform: Value,
 }
 
@@ -106,7 +106,7 @@ fn executor(step: &Step) -> String {
     format!("exec-{}", task(step))
 }
 
-/// What a step takes and makes.
+/// The inputs and outputs of a step.
 fn definition(step: &Step) -> Value {
     let takes: Map<String, Value> = step
         .takes()
@@ -132,7 +132,7 @@ fn definition(step: &Step) -> Value {
     definition
 }
 
-/// How a step runs: no shell, so no value is ever read as anything but one argument.
+/// The container of a step: no shell, so no value is ever read as anything but one argument.
 fn container(step: &Step, image: &str) -> Value {
     let args: Vec<String> = step
         .words()
@@ -147,7 +147,7 @@ fn container(step: &Step, image: &str) -> Value {
     json!({"container": {"image": image, "command": [PROGRAM], "args": args}})
 }
 
-/// What Kubeflow replaces when the step runs.
+/// The text that Kubeflow replaces when the step runs.
 fn placeholder(step: &Step, name: &str) -> String {
     match step.made(name) {
         Some(Made::Parameter(..)) => format!("{{{{$.outputs.parameters['{name}'].output_file}}}}"),
@@ -211,7 +211,7 @@ fn tasks() -> Map<String, Value> {
         .collect()
 }
 
-/// What the value called `name` is, wherever it comes from.
+/// The kind of the value called `name`, wherever it comes from.
 fn kind(name: &str) -> Kind {
     let made = STEPS.iter().find_map(|step| match step.made(name) {
         Some(Made::Parameter(_, kind)) => Some(kind),

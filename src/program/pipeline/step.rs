@@ -7,13 +7,13 @@ use trialbook::{
     registry::{DEFAULT_MODEL, Stage},
 };
 
-/// Where the volume with the store is mounted, in every step.
+/// The path where the volume with the store is mounted, in every step.
 pub(super) const MOUNT: &str = "/store";
 
 /// The parameter that names the volume. No command line holds it: it is mounted before one runs.
 pub(super) const CLAIM: &str = "store_claim";
 
-/// What a parameter's value is.
+/// The kind of a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -70,7 +70,7 @@ pub(super) fn parameters() -> Vec<Parameter> {
     ]
 }
 
-/// What a step hands on, by the name its command line has for it.
+/// A result that a step hands on, by the name its command line has for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Made {
     /// A value: the command writes it into the file it is given.
@@ -144,7 +144,7 @@ impl Step {
         names
     }
 
-    /// What it makes, if that is called `name`.
+    /// The result of the step that is called `name`.
     pub(super) fn made(&self, name: &str) -> Option<Made> {
         self.makes.filter(|made| made.name() == name)
     }

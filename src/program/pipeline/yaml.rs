@@ -1,5 +1,7 @@
 //! JSON values as the YAML people read: blocks and plain words. Whatever could be taken for
 //! something else is quoted as JSON quotes it, which YAML reads the same way.
+//!
+//! Values are only written: a crate such as serde_yaml_ng, which also reads, is large for that.
 
 use serde_json::Value;
 
@@ -52,7 +54,7 @@ fn push_indented(value: &Value, indent: &str, lines: &mut Vec<String>) {
     }
 }
 
-/// What fits on a line: scalars, and blocks without entries.
+/// The text of a value that fits on a line: scalars, and blocks without entries.
 fn inline(value: &Value) -> String {
     match value {
         Value::String(value) => text(value),
@@ -64,7 +66,7 @@ fn text(value: &str) -> String {
     if is_plain(value) { value.to_owned() } else { Value::from(value).to_string() }
 }
 
-/// Whether YAML reads `value` without quotes as this very text.
+/// True if YAML reads `value` without quotes as this very text.
 fn is_plain(value: &str) -> bool {
     value.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
         && value.chars().all(|char| char.is_ascii_alphanumeric() || " ,;._/:@()-".contains(char))

@@ -2,13 +2,19 @@
 
 use axum::{Router, middleware};
 
-use super::{http::error::ApiError, middleware::wrap, route::table, state::ServerState, ui};
+use super::{
+    http::error::ApiError, middleware::wrap, route::table, state::ServerState, tracking, ui,
+};
 
 /// The whole service, ready to be served or asked directly in tests.
 pub fn app(state: ServerState) -> Router {
+    let tracking = match state.allowed_hosts() {
+        Some(_) => tracking::router(&state),
+        None => Router::new(),
+    };
     table::endpoints()
         .iter()
-        .fold(ui::router(), |router, endpoint| {
+        .fold(tracking.merge(ui::router()), |router, endpoint| {
             router.route(endpoint.path, (endpoint.handler)(&state))
         })
         .fallback(|| async { ApiError::not_found() })

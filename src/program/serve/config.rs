@@ -3,7 +3,7 @@
 
 use trialbook::{monitor::LogConfig, store::Store};
 
-use super::http::{limits::Limits, security::Security};
+use super::http::{hosts::AllowedHosts, limits::Limits, security::Security};
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
@@ -27,6 +27,11 @@ pub struct ServeConfig {
     pub limits: Limits,
     /// Who may ask, and how.
     pub security: Security,
+    /// Whether a model answers. Without one the server tracks and registers only.
+    pub serves: bool,
+    /// The names under which clients may know the tracking API, beside this machine's and private
+    /// addresses; none where it is left out.
+    pub tracking: Option<AllowedHosts>,
     /// The OpenTelemetry collector that gets a span of every request, such as
     /// `http://127.0.0.1:4318`; none for none.
     pub otlp_endpoint: Option<String>,
@@ -42,6 +47,8 @@ impl ServeConfig {
             pin: None,
             store,
             log: Some(LogConfig::default()),
+            serves: true,
+            tracking: Some(AllowedHosts::default()),
             limits: Limits::default(),
             security: Security::default(),
             otlp_endpoint: None,

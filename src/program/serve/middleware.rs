@@ -27,6 +27,7 @@ use super::{
     },
     route::table,
     state::ServerState,
+    tracking,
     ui,
 };
 
@@ -71,7 +72,8 @@ pub(crate) async fn wrap(
         } else {
             let route = exchange.route.as_ref().map(MatchedPath::as_str);
             ui::show_key(&exchange.path, request.headers_mut());
-            let access = ui::access(&exchange.method, route);
+            let access = tracking::access(&exchange.method, route)
+                .or_else(|| ui::access(&exchange.method, route));
             match state.guard().admit(
                 access.unwrap_or_else(|| table::access(route)),
                 request.headers(),
@@ -92,7 +94,11 @@ pub(crate) async fn wrap(
     if let Some(page) = page {
         response = page;
     } else if let Some(error) = error {
-        *response.body_mut() = Body::from(error.body(exchange.request_id.as_str()));
+        let body = match exchange.is_tracking() {
+            true => tracking::body_of(&error),
+            false => error.body(exchange.request_id.as_str()),
+        };
+        *response.body_mut() = Body::from(body);
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         // The body took the place of an empty one, whose length axum may have noted.
@@ -125,6 +131,12 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     /// Of a request whose client did not wait for the answer, as nginx has it.
     const CLIENT_LEFT: u16 = 499;
+
+    /// Whether its client speaks MLflow's protocol.
+    fn is_tracking(&self) -> bool {
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        self.state.allowed_hosts().is_some() && route.is_some_and(tracking::is_tracking)
+    }
 
     fn end(&mut self, status: u16, error_type: Option<&str>) {
         self.is_over = true;

@@ -18,8 +18,8 @@ use trialbook::{
 use super::{
     config::ServeConfig,
     http::{
-        error::ApiError, guard::Guard, limits::Limits, otlp::SpanExporter, security::Security,
-        tls::Tls,
+        error::ApiError, guard::Guard, hosts::AllowedHosts, limits::Limits, otlp::SpanExporter,
+        security::Security, tls::Tls,
     },
     model::{
         engine::Engine,
@@ -53,6 +53,10 @@ struct Inner {
     /// Started with the first model that wants batches.
     engine: OnceLock<Engine>,
     exporter: Option<SpanExporter>,
+    /// None where the tracking API is left out.
+    tracking: Option<AllowedHosts>,
+    /// Whether a model is to answer.
+    serves: bool,
     started: Instant,
 }
 
@@ -78,6 +82,8 @@ struct Supply {
     guard: Guard,
     tls: Option<Tls>,
     exporter: Option<SpanExporter>,
+    tracking: Option<AllowedHosts>,
+    serves: bool,
     limits: Limits,
 }
 
@@ -110,7 +116,16 @@ impl ServerState {
 
     fn handed_over(models: Vec<(String, Option<ServedModel>)>, limits: Limits) -> Self {
         let guard = Guard::new(Security::default());
-        let supply = Supply { registry: None, log: None, guard, tls: None, exporter: None, limits };
+        let supply = Supply {
+            registry: None,
+            log: None,
+            guard,
+            tls: None,
+            exporter: None,
+            tracking: None,
+            serves: true,
+            limits,
+        };
         let models = models.into_iter();
         let hosted = models
             .map(|(name, served)| Hosted { name, served, source: None, unloaded: None })
@@ -119,7 +134,7 @@ impl ServerState {
     }
 
     fn with_supply(models: Vec<Hosted>, supply: Supply) -> Self {
-        let Supply { registry, log, guard, tls, exporter, limits } = supply;
+        let Supply { registry, log, guard, tls, exporter, tracking, serves, limits } = supply;
         let metrics = Metrics::new();
         let log = log.map(Arc::new);
         let slots = models.into_iter().map(|Hosted { name, served, source, unloaded }| {
@@ -141,6 +156,8 @@ impl ServerState {
             places: Semaphore::new(limits.n_parallel + limits.queue_bodies),
             engine: OnceLock::new(),
             exporter,
+            tracking,
+            serves,
             limits,
             started: Instant::now(),
         }))
@@ -197,6 +214,16 @@ impl ServerState {
     /// Who gets in.
     pub(crate) fn guard(&self) -> &Guard {
         &self.0.guard
+    }
+
+    /// Under which names the tracking API is asked; none where it is left out.
+    pub(crate) fn allowed_hosts(&self) -> Option<&AllowedHosts> {
+        self.0.tracking.as_ref()
+    }
+
+    /// Whether a model is to answer; else the server tracks and registers only.
+    pub(crate) fn serves(&self) -> bool {
+        self.0.serves
     }
 
     pub(crate) fn tls(&self) -> Option<&Arc<Tls>> {
@@ -271,7 +298,7 @@ impl ServeConfig {
     /// used; [`ErrorKind::Invalid`] for a model that is named twice, and a `pin` with several;
     /// [`ErrorKind::Conflict`] when none is named and several could be meant.
     pub fn load(&self) -> Result<ServerState> {
-        let ServeConfig { store, models, pin, security, limits, .. } = self;
+        let ServeConfig { store, models, pin, security, limits, tracking, serves, .. } = self;
         // What is cheap to refuse comes before the models.
         store.check()?;
         if !models.is_empty() {
@@ -292,8 +319,15 @@ impl ServeConfig {
         let registry = Registry::open(store)?;
         let guard = Guard::new(security.clone());
         guard.take_keys(&registry.keys()?);
-        let models = if models.is_empty() { vec![only_model(&registry)?] } else { models.clone() };
-        let host = |name: &String| host(Source::new(registry.clone(), name, *pin), name);
+        let models = match models.is_empty() {
+            true if *serves => vec![only_model(&registry)?],
+            true => vec![DEFAULT_MODEL.to_owned()],
+            false => models.clone(),
+        };
+        let host = |name: &String| match serves {
+            true => host(Source::new(registry.clone(), name, *pin), name),
+            false => Ok(Hosted { name: name.clone(), served: None, source: None, unloaded: None }),
+        };
         let mut hosted = models.iter().map(host).collect::<Result<Vec<_>>>()?;
         // One that cannot be loaded leaves the others alone. Where it alone would answer, whoever
         // starts the server has to know.
@@ -304,7 +338,16 @@ impl ServeConfig {
             return Err(error);
         }
         let limits = limits.clone();
-        let supply = Supply { registry: Some(registry), log, guard, tls, exporter, limits };
+        let supply = Supply {
+            registry: Some(registry),
+            log,
+            guard,
+            tls,
+            exporter,
+            tracking: tracking.clone(),
+            serves: *serves,
+            limits,
+        };
         let state = ServerState::with_supply(hosted, supply);
         for slot in state.slots().iter().filter(|slot| slot.info().is_none()) {
             // One that could not be loaded has said why.

@@ -18,7 +18,7 @@ use crate::cell::{
     document::{Form, Notebook, Parameters, Recorder, Source, inputs},
 };
 
-/// What runs them and where they show themselves.
+/// The interpreter that runs cells, and the screen that shows them.
 struct Batch {
     interpreter: Interpreter,
     screen: Arc<Screen>,
@@ -54,7 +54,7 @@ pub(crate) fn run_stdin(options: Options, quiet: bool) -> Result<Outcome> {
 pub(crate) struct FileRun<'a> {
     /// The script or notebook.
     pub(crate) path: &'a Path,
-    /// Whether what the cells show is written into the notebook.
+    /// True if what the cells show is written into the notebook.
     pub(crate) save: bool,
     /// `NAME=VALUE` for the cell tagged `parameters`.
     pub(crate) parameters: &'a [String],

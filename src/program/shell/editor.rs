@@ -26,7 +26,7 @@ pub(super) struct CellEditor {
     colours: bool,
 }
 
-/// What became of a line.
+/// The result of reading a line.
 pub(super) enum Line {
     /// A cell to run.
     Cell(String),
@@ -101,14 +101,14 @@ impl CellEditor {
     }
 }
 
-/// What reading from a terminal that was closed gives, on every Unix.
+/// The error of reading from a terminal that was closed, on every Unix.
 const EIO: i32 = 5;
 
 fn fail(source: ReadlineError) -> Error {
     Error::new(ErrorKind::Io, "cannot read from the terminal").with_source(source)
 }
 
-/// What the editor is told while a person types.
+/// The knowledge of the editor while a person types.
 struct Knowledge {
     assistant: Arc<Assistant>,
     /// The line is submitted: nothing about the cursor is shown any more.

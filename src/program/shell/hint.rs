@@ -1,4 +1,4 @@
-//! What is offered behind the cursor: the rest of something typed before, or how a command goes on.
+//! The offer behind the cursor: the rest of something typed before, or how a command goes on.
 
 use rustyline::{
     Cmd, ConditionalEventHandler, Context, Event, EventContext, EventHandler, KeyCode, KeyEvent,
@@ -20,7 +20,7 @@ pub(super) fn bindings() -> impl Iterator<Item = (KeyEvent, EventHandler)> {
     of(whole, Take::All).into_iter().chain(of(word, Take::Word))
 }
 
-/// How much of an offer a key takes over.
+/// The part of an offer that a key takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Take {
     /// All of it.
@@ -49,7 +49,7 @@ impl ConditionalEventHandler for Accept {
     }
 }
 
-/// What comes before the first word of `text`, with that word.
+/// The text before the first word of `text`, with that word.
 fn first_word(text: &str) -> &str {
     let is_part = |char: char| char.is_alphanumeric() || char == '_';
     let start = text.find(is_part).unwrap_or(text.len());
@@ -60,9 +60,9 @@ fn first_word(text: &str) -> &str {
 /// One offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hint {
-    /// What is shown, dimmed.
+    /// The text that is shown, dimmed.
     text: String,
-    /// Whether it can be taken over; the form of a command cannot.
+    /// True if it can be taken over; the form of a command cannot.
     is_input: bool,
 }
 

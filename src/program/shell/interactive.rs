@@ -71,5 +71,5 @@ pub(crate) fn run(options: Options, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-/// What other shells have taught people to leave by, besides `:quit` and Ctrl-D.
+/// The words that other shells have taught people to leave by, besides `:quit` and Ctrl-D.
 const LEAVE: [&str; 4] = [":q", ":exit", "exit", "quit"];

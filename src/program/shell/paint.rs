@@ -1,12 +1,14 @@
 //! Colours for what is typed: Rust, commands, SQL. The text itself stays as it is; only colours that
 //! every terminal theme defines are used.
+//!
+//! The syntect crate colours by themes of its own, which a terminal's background may swallow.
 
 use crate::{
     cell::part::{PartKind, parts},
     syntax::{self, TokenKind, sql},
 };
 
-/// What a piece of text is.
+/// The kind of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Paint {
     Keyword,

@@ -14,7 +14,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 use super::signals::Signals;
 use crate::cell::InputRequest;
 
-/// How long a Ctrl-C may go unnoticed.
+/// The time that a Ctrl-C may go unnoticed.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Asks, and returns the line that is answered.

@@ -1,4 +1,4 @@
-//! What cells show, as a terminal, a pipe or a file shows it: plain text, never markup.
+//! The output of cells, as a terminal, a pipe or a file shows it: plain text, never markup.
 
 use std::{
     io::{self, Write},
@@ -21,7 +21,7 @@ pub(super) struct Screen {
     terminal: Terminal,
     bar: Option<Arc<Bar>>,
     signals: Signals,
-    /// Whether stdin is free for answers.
+    /// True if stdin is free for answers.
     answers: bool,
     state: Mutex<State>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Screen {
 struct State {
     /// A stream stopped within a line.
     is_mid_line: bool,
-    /// What can be drawn again because nothing stands below it.
+    /// The display that can be drawn again because nothing stands below it.
     last: Option<Shown>,
     /// The newest content of displays that could not be drawn again, by their ids.
     late: Vec<(String, Content)>,

@@ -19,7 +19,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::cell::Interrupter;
 
-/// What the signals so far have asked for.
+/// The requests of the signals so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Signals {
     /// Ctrl-C was pressed while the cell that runs now ran.
@@ -79,12 +79,12 @@ impl Signals {
         self.busy.store(false, Ordering::Relaxed);
     }
 
-    /// Whether Ctrl-C was pressed since the cell began.
+    /// True if Ctrl-C was pressed since the cell began.
     pub(super) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Whether the process was asked to end.
+    /// True if the process was asked to end.
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
     }

@@ -1,19 +1,19 @@
-//! What stands at the other end of stdin, stdout and stderr, and what it can show.
+//! The terminal, file or pipe at the other end of stdin, stdout and stderr, and its abilities.
 
 use std::io::{self, IsTerminal};
 
-/// What the person's terminal can do, as the environment tells it.
+/// The abilities of the person's terminal, as the environment tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terminal {
-    /// Whether keys come in and text goes out to a person.
+    /// True if keys come in and text goes out to a person.
     pub(crate) is_interactive: bool,
-    /// Whether stdout takes colours.
+    /// True if stdout takes colours.
     pub(crate) colours: bool,
-    /// Whether stderr takes colours.
+    /// True if stderr takes colours.
     pub(crate) error_colours: bool,
-    /// Whether lines that are out can be drawn again.
+    /// True if lines that are out can be drawn again.
     pub(crate) redraws: bool,
-    /// How it shows pictures.
+    /// The way it shows pictures.
     pub(crate) pictures: Option<Pictures>,
 }
 

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
 use trialbook::{
     error::{Error, ErrorKind, Result},
     progress::Monitor,
@@ -20,6 +19,7 @@ use trialbook::{
 use super::{
     group::Group,
     manifest::features,
+    message::{Artifact, Message},
     nested::forget_outer_cargo,
     package::Package,
     place::{Place, dylib_name},
@@ -54,38 +54,6 @@ enum Said {
     Text(String),
 }
 
-/// Cargo's `--message-format=json`, as far as it matters here.
-#[derive(Deserialize)]
-#[serde(tag = "reason")]
-enum Message {
-    #[serde(rename = "compiler-artifact")]
-    Artifact {
-        target: Target,
-        filenames: Vec<PathBuf>,
-        #[serde(default)]
-        features: Vec<String>,
-    },
-    #[serde(rename = "compiler-message")]
-    Diagnostic { message: Diagnostic },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    kind: Vec<String>,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    src_path: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Diagnostic {
-    level: String,
-    rendered: Option<String>,
-}
-
 /// Builds the dylib.
 ///
 /// # Errors
@@ -96,7 +64,9 @@ pub(super) fn build(
     profile: Profile,
     monitor: &Monitor,
 ) -> Result<Result<Artifacts, Failure>> {
-    let mut cargo = Group::start(&mut command(toolchain, place, profile)?)?;
+    let mut command = command(toolchain, place, profile)?;
+    let mut cargo = Group::spawn(&mut command)
+        .map_err(|source| Error::io("start", Path::new(command.get_program()), source))?;
     let (sender, said) = mpsc::channel();
     let readers = [
         cargo.stdout().map(|stdout| spawn_reader(stdout, sender.clone(), Said::Json)),
@@ -207,35 +177,35 @@ struct Log {
 
 impl Log {
     fn json(&mut self, line: &str) {
-        match serde_json::from_str(line) {
-            Ok(Message::Artifact { target, filenames, features }) => {
-                let has = |kind: &str| target.kind.iter().any(|found| found == kind);
-                if has("custom-build") {
-                    return;
-                }
-                let ending = |ending: &str| {
-                    filenames.iter().find(|path| path.to_string_lossy().ends_with(ending))
-                };
-                let own = ending(&dylib_name());
-                if has("dylib") && own.is_some() {
-                    self.dylib = own.cloned();
-                } else if has("proc-macro") {
-                    self.deps.extend(ending(DLL_SUFFIX).cloned());
-                    return;
-                } else {
-                    // Metadata is all that the compiler needs of a crate whose code the dylib
-                    // holds; a crate that is also a C library comes without.
-                    self.deps.extend(ending(".rmeta").or_else(|| ending(".rlib")).cloned());
-                }
-                let name = target.name.replace('-', "_");
-                self.packages.push(Package { name, root: target.src_path, features });
+        match Message::read(line.as_bytes()) {
+            Ok(Message::Artifact(artifact)) => self.artifact(artifact),
+            Ok(Message::Diagnostic(diagnostic)) if diagnostic.is_error() => {
+                self.errors.push_str(&diagnostic.rendered.unwrap_or_default());
             }
-            Ok(Message::Diagnostic { message }) if message.level.starts_with("error") => {
-                self.errors.push_str(&message.rendered.unwrap_or_default());
-            }
-            // Build scripts may print what they like.
-            Ok(Message::Diagnostic { .. } | Message::Other) | Err(_) => {}
+            // What is missing for want of a message shows when the dylib is looked for.
+            Ok(_) | Err(_) => {}
         }
+    }
+
+    fn artifact(&mut self, artifact: Artifact) {
+        if artifact.is("custom-build") {
+            return;
+        }
+        let ending = |ending: &str| artifact.file_ending(ending).map(Path::to_owned);
+        let own = ending(&dylib_name());
+        if artifact.is("dylib") && own.is_some() {
+            self.dylib = own;
+        } else if artifact.is_proc_macro() {
+            self.deps.extend(ending(DLL_SUFFIX));
+            return;
+        } else {
+            // Metadata is all that the compiler needs of a crate whose code the dylib holds; a crate
+            // that is also a C library comes without.
+            self.deps.extend(ending(".rmeta").or_else(|| ending(".rlib")));
+        }
+        let Artifact { target, features, .. } = artifact;
+        let name = target.name.replace('-', "_");
+        self.packages.push(Package { name, root: target.src_path, features });
     }
 
     fn text(&mut self, line: String, monitor: &Monitor) {
@@ -356,7 +326,7 @@ mod tests {
     fn metadata_is_taken_before_code_and_macros_as_code() {
         let artifact = |kind: &str, files: &str| {
             format!(
-                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"{kind}-1","src_path":"/s/{kind}.rs"}},"features":["x"],"filenames":[{files}]}}"#
+                r#"{{"reason":"compiler-artifact","package_id":"p","fresh":false,"target":{{"kind":["{kind}"],"name":"{kind}-1","src_path":"/s/{kind}.rs"}},"features":["x"],"filenames":[{files}]}}"#
             )
         };
         let mut log = Log::default();

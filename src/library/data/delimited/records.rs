@@ -9,13 +9,13 @@ use std::{borrow::Cow, path::Path};
 
 use crate::error::{Error, Result};
 
-/// Which characters have a meaning.
+/// The characters that have a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::data) struct Grammar {
     pub(in crate::data) delimiter: u8,
     pub(in crate::data) quote: Option<u8>,
     pub(in crate::data) escape: Option<u8>,
-    /// Whether lines end with a lone CR.
+    /// True if lines end with a lone CR.
     pub(in crate::data) has_cr_lines: bool,
 }
 
@@ -31,16 +31,16 @@ pub(super) struct Records<'a> {
     oddities: Oddities,
 }
 
-/// What a record holds that another grammar would read otherwise.
+/// The things in a record that another grammar would read otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Oddities {
     /// Quotes in quoted fields that neither are doubled nor end the field.
     pub(super) n_lone: usize,
-    /// Whether such a quote is in a field with a line break.
+    /// True if such a quote is in a field with a line break.
     pub(super) is_doubtful: bool,
-    /// Whether a backslash stands before a quote that is part of a quoted field.
+    /// True if a backslash stands before a quote that is part of a quoted field.
     pub(super) has_backslash: bool,
-    /// Whether an escape took the meaning from a quote.
+    /// True if an escape took the meaning from a quote.
     pub(super) has_escape: bool,
 }
 
@@ -50,12 +50,12 @@ pub(super) struct Field {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) is_quoted: bool,
-    /// Whether doubled quotes or escapes in it stand for one character.
+    /// True if doubled quotes or escapes in it stand for one character.
     is_coded: bool,
 }
 
-/// Whether a record of `text` is one bare field of white space, which in a table of several columns is
-/// a blank line.
+/// True if a record of `text` is one bare field of white space, which in a table of several columns
+/// is a blank line.
 pub(super) fn is_blank(text: &str, fields: &[Field]) -> bool {
     matches!(fields, [field] if !field.is_quoted && text[field.start..field.end].trim().is_empty())
 }
@@ -76,17 +76,17 @@ impl<'a> Records<'a> {
         Self { path, text, grammar, at: 0, line, oddities: Oddities::default() }
     }
 
-    /// How many bytes of the text are behind the cursor, and the line of the next record.
+    /// The number of bytes of the text behind the cursor, and the line of the next record.
     pub(super) fn position(&self) -> (usize, u32) {
         (self.at, self.line)
     }
 
-    /// Whether all of the text is behind the cursor.
+    /// True if all of the text is behind the cursor.
     pub(super) fn is_at_end(&self) -> bool {
         self.at >= self.text.len()
     }
 
-    /// What was odd about the last record.
+    /// The oddities of the last record.
     pub(super) fn oddities(&self) -> Oddities {
         self.oddities
     }
@@ -137,9 +137,9 @@ impl<'a> Records<'a> {
         Ok(false)
     }
 
-    /// Where the quote stands that blanks at the cursor come before, if it encloses the rest of the field:
-    /// it is closed in the same line, and no quote between stands for itself. No writer of RFC 4180
-    /// leaves such a text bare.
+    /// The place of the quote that blanks at the cursor come before, if it encloses the rest of the
+    /// field: it is closed in the same line, and no quote between stands for itself. No writer of
+    /// RFC 4180 leaves such a text bare.
     fn quote_behind_blanks(&self) -> Option<usize> {
         let Grammar { delimiter, quote, escape, .. } = self.grammar;
         if delimiter == b' ' {
@@ -244,7 +244,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// How many of the bytes `after` an escape it takes the meaning from; before anything else it
+    /// The number of the bytes `after` an escape whose meaning it takes; before anything else it
     /// stands for itself.
     fn escaped(&mut self, after: &[u8]) -> usize {
         let Grammar { delimiter, quote, escape, .. } = self.grammar;
@@ -273,7 +273,7 @@ impl<'a> Records<'a> {
 }
 
 impl Grammar {
-    /// What `field` of `text` holds.
+    /// The value of `field` of `text`.
     pub(super) fn value<'a>(&self, text: &'a str, field: &Field) -> Cow<'a, str> {
         let content = &text[field.start..field.end];
         if !field.is_coded {
@@ -319,7 +319,7 @@ impl Grammar {
         u32::try_from(n_breaks).unwrap_or(u32::MAX)
     }
 
-    /// What to say to a file whose quotes do not go together.
+    /// The advice for a file whose quotes do not go together.
     pub(super) fn advice(&self) -> &'static str {
         match (self.quote, self.escape) {
             (Some(b'"'), None) => {

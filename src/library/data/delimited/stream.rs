@@ -14,19 +14,19 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How much is read at once.
+/// The number of bytes read at once.
 pub(super) const WINDOW_BYTES: usize = 1 << 20;
 
-/// How the line begins by which Excel is told the delimiter: `sep=;`.
+/// The beginning of the line by which Excel is told the delimiter: `sep=;`.
 pub(super) const SEPARATOR: &str = "sep=";
 
-/// Where the reading of one file stands.
+/// The state of reading one file.
 #[derive(Debug)]
 pub(in crate::data) struct RecordStream {
     path: PathBuf,
     reader: TextReader,
     grammar: Grammar,
-    /// What was read of the file and not yet given out begins at `at`.
+    /// The text read from the file; the part that is not yet given out begins at `at`.
     window: String,
     at: usize,
     is_whole: bool,
@@ -34,9 +34,9 @@ pub(in crate::data) struct RecordStream {
     line: u32,
     fields: Vec<Field>,
     oddities: Oddities,
-    /// Whether the header names several.
+    /// True if the header names several.
     has_columns: bool,
-    /// Whether the last error is about quotes, which another grammar may read.
+    /// True if the last error is about quotes, which another grammar may read.
     is_misread: bool,
 }
 
@@ -57,27 +57,27 @@ impl Record<'_> {
         self.fields.len()
     }
 
-    /// What the field with the index `idx` holds.
+    /// The value of the field with the index `idx`.
     pub(in crate::data) fn value(&self, idx: usize) -> Cow<'_, str> {
         self.grammar.value(self.text, &self.fields[idx])
     }
 
-    /// What the field with the index `idx` holds, if anything at all stands in its place: an empty text
-    /// is `""`.
+    /// The value of the field with the index `idx`, if anything at all stands in its place: an
+    /// empty text is `""`.
     pub(in crate::data) fn cell(&self, idx: usize) -> Option<Cow<'_, str>> {
         let field = &self.fields[idx];
         let is_missing = field.start == field.end && !field.is_quoted;
         (!is_missing).then(|| self.value(idx))
     }
 
-    /// Whether it is no record but names the delimiter, as Excel's first line does.
+    /// True if it is no record but names the delimiter, as Excel's first line does.
     fn is_separator(&self) -> bool {
         let line = self.text.trim_matches(['\r', '\n']);
         let stated = line.strip_prefix(SEPARATOR).map(str::as_bytes);
         self.line == 1 && stated == Some(&[self.grammar.delimiter])
     }
 
-    /// What all fields hold.
+    /// The values of all fields.
     pub(in crate::data) fn values(&self) -> Vec<String> {
         (0..self.len()).map(|idx| self.value(idx).into_owned()).collect()
     }
@@ -163,12 +163,12 @@ impl RecordStream {
         }
     }
 
-    /// What was odd about the record that was read last, or could not be.
+    /// The oddities of the record that was read last, or could not be.
     pub(super) fn oddities(&self) -> Oddities {
         self.oddities
     }
 
-    /// Whether the last error is about quotes, which another grammar may read.
+    /// True if the last error is about quotes, which another grammar may read.
     pub(super) fn is_misread(&self) -> bool {
         self.is_misread
     }

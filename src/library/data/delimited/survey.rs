@@ -1,7 +1,7 @@
-//! Which grammar a file of fields is written in. What nobody named is looked for in the file itself:
-//! the delimiter in its first rows, the meaning of quotes in all of it. A file that its usual reading
-//! would make fewer rows of than it has lines, for no good reason, is read otherwise when that makes
-//! sense of every row, and is refused when it does not.
+//! The grammar that a file of fields is written in. What nobody named is looked for in the file
+//! itself: the delimiter in its first rows, the meaning of quotes in all of it. A file that its
+//! usual reading would make fewer rows of than it has lines, for no good reason, is read otherwise
+//! when that makes sense of every row, and is refused when it does not.
 
 use super::{
     records::{Grammar, Oddities, Records, is_blank},
@@ -13,16 +13,16 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What else separates fields, the likeliest first.
+/// The other characters that separate fields, the likeliest first.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// Records that are looked at for the delimiter.
 const N_SAMPLED: usize = 200;
 
-/// How a file is to be read.
+/// The way a file is to be read.
 #[derive(Debug)]
 pub(in crate::data) struct Settled {
     pub(in crate::data) grammar: Grammar,
-    /// What was guessed.
+    /// The guesses.
     pub(in crate::data) notes: Vec<String>,
 }
 
@@ -204,9 +204,9 @@ fn name(delimiter: u8) -> String {
     }
 }
 
-/// What becomes of a file that is read by one grammar.
+/// The result of reading a file by one grammar.
 struct Survey {
-    /// Why it cannot be read so, or should not be.
+    /// The reason why it cannot be read so, or should not be.
     trouble: Option<Error>,
     /// Of all records together.
     oddities: Oddities,
@@ -280,7 +280,7 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Whether fields stand in single quotes, and none in the usual ones.
+    /// True if fields stand in single quotes, and none in the usual ones.
     fn is_single(&self) -> bool {
         self.n_quoted > 0 && self.oddities.n_lone == 0 && self.n_wrapped == 0
     }
@@ -294,7 +294,7 @@ impl Survey {
         }
     }
 
-    /// Whether the fields that are wrapped in quotes are few and no different from the others: who
+    /// True if the fields that are wrapped in quotes are few and no different from the others: who
     /// writes fields in quotes does it to all of a column, or to those that need it.
     fn is_without_quotes(&self, grammar: Grammar) -> bool {
         match grammar.delimiter {
@@ -326,7 +326,7 @@ mod tests {
     use super::*;
     use crate::data::Dialect;
 
-    /// What a file is read as: its rows, and what is said of it.
+    /// The rows that a file is read as, and the notes on it.
     #[derive(Debug)]
     struct Told {
         rows: Vec<(u32, Vec<String>)>,

@@ -21,7 +21,7 @@ const MAX_VALUE_BYTES: usize = 64;
 /// Suspects that are remembered. More would say nothing else.
 const MAX_SUSPECTS: usize = 256;
 
-/// What the columns hold, and the records that may be several.
+/// The profiles of the columns, and the records that may be several.
 pub(super) struct Suspicion {
     grammar: Grammar,
     columns: Vec<Profile>,
@@ -29,7 +29,7 @@ pub(super) struct Suspicion {
     suspects: Vec<Suspect>,
 }
 
-/// What the values of a column have in common.
+/// The common properties of the values of a column.
 struct Profile {
     /// The different values; none once there are too many or too long ones.
     values: Option<BTreeSet<String>>,
@@ -151,7 +151,7 @@ impl Profile {
         }
     }
 
-    /// Whether `value` is what the column has in other rows; none where that says nothing.
+    /// True if `value` is like the column's in other rows; none where that says nothing.
     fn fits(&self, value: &str, n_rows: usize) -> Option<bool> {
         match &self.values {
             // A value seen in one row alone is no label.

@@ -8,7 +8,7 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// How a file is packed.
+/// The packing of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
@@ -17,7 +17,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// How the file called `name` that begins with `head` is packed.
+    /// The packing of the file called `name` that begins with `head`.
     ///
     /// # Errors
     /// A name that says so, and bytes that do not.
@@ -53,7 +53,7 @@ impl Compression {
         }
     }
 
-    /// What the last extension of `name` says.
+    /// The packing that the last extension of `name` says.
     fn of_name(name: &Path) -> Self {
         let extension = name.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         match extension.as_str() {
@@ -92,7 +92,7 @@ impl Compression {
         }
     }
 
-    /// What `file` unpacks to, all members or frames of it.
+    /// The unpacked bytes of `file`, all members or frames of it.
     pub(super) fn unpacked(self, file: File) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
             Self::None => Box::new(file),

@@ -1,7 +1,7 @@
 //! Files that are no rows at all, told by their first bytes, so that who gives one is told what it is
 //! in place of the first byte that was odd about it.
 
-/// What a file is that is not read, and what to do about it.
+/// A kind of file that is not read, with advice.
 pub(super) struct Foreign {
     pub(super) what: &'static str,
     pub(super) advice: &'static str,
@@ -34,7 +34,7 @@ const MARKS: [(&[u8], &str, &str); 18] = [
 
 const GIT_LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// What the file that begins with `head` is, if it is one of these.
+/// The kind of the file that begins with `head`, if it is one of these.
 pub(super) fn foreign(head: &[u8]) -> Option<Foreign> {
     let is_in = |part: &[u8]| head.windows(part.len()).any(|window| window == part);
     if head.starts_with(b"PK\x03\x04") {

@@ -1,4 +1,4 @@
-//! Which format a file has. The content decides where it says it, then who asks, then the name.
+//! The format of a file. The content decides where it says it, then who asks, then the name.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-/// How a file is read.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::data) enum Format {
     /// Lines of fields, between which this byte usually stands.
@@ -25,7 +25,7 @@ pub(in crate::data) enum Format {
     Columnar(Container),
 }
 
-/// How a message of an Arrow stream begins: the mark, and a length of less than 16 MiB.
+/// The beginning of a message of an Arrow stream: the mark, and a length of less than 16 MiB.
 const ARROW_STREAM: &[u8] = &[0xff; 4];
 
 const KNOWN: &str = "trialbook reads .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .arrow and \
@@ -37,7 +37,7 @@ impl Format {
     /// says anything.
     ///
     /// # Errors
-    /// What is no rows at all, another format than the one asked for, or an unknown one.
+    /// A file without rows, another format than the one asked for, or an unknown one.
     pub(super) fn of(name: &Path, head: &[u8], dialect: &Dialect, is_piped: bool) -> Result<Self> {
         let by_content =
             Container::ALL.into_iter().find(|container| head.starts_with(container.magic()));

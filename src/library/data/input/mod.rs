@@ -1,4 +1,4 @@
-//! Where rows come from: a file, a pipe or standard input, packed or not, in any encoding. An
+//! The sources of rows: a file, a pipe or standard input, packed or not, in any encoding. An
 //! [`Input`] can be read from its beginning any number of times; what cannot is kept in a temporary
 //! file first.
 
@@ -34,10 +34,10 @@ pub const STANDARD: &str = "-";
 /// Longest record of a text file. A longer one is a quote that was never closed, or no text at all.
 pub(super) const MAX_RECORD_BYTES: usize = 64 << 20;
 
-/// How much of a file is looked at to tell what it is.
+/// The number of bytes of a file that are looked at to tell its format.
 const HEAD_BYTES: usize = 4_096;
 
-/// Whether this process may read its standard input and write its standard output as data.
+/// True if this process may read its standard input and write its standard output as data.
 static OWNS_STANDARD_STREAMS: AtomicBool = AtomicBool::new(false);
 
 /// Says that standard input and output belong to whoever called this program, so that `-` means
@@ -128,7 +128,7 @@ impl Input {
         Ok(Self { name, origin, format, dialect: dialect.clone(), notes })
     }
 
-    /// What messages call it: its path.
+    /// Its name in messages: its path.
     pub(super) fn name(&self) -> &Path {
         &self.name
     }
@@ -141,7 +141,7 @@ impl Input {
         &self.dialect
     }
 
-    /// What was guessed or chosen in place of what was said.
+    /// The notes: guesses, and choices in place of what was said.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -177,7 +177,7 @@ pub(super) fn text_of(path: &Path, encoding: Option<TextEncoding>) -> Result<Str
     Ok(text)
 }
 
-/// Where the bytes of `path` are, and what it is called.
+/// The place of the bytes of `path`, and its origin.
 fn found(path: &Path) -> Result<(PathBuf, Origin)> {
     if path == Path::new(STANDARD) {
         check_standard_streams()?;

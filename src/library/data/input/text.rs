@@ -21,7 +21,7 @@ pub(in crate::data) struct TextReader {
     origin: Origin,
     reader: Box<dyn Read + Send>,
     decoding: Option<(TextEncoding, Decoder)>,
-    /// What was read and is not yet decoded: the first bytes of a character.
+    /// The bytes that are read and not yet decoded: the first ones of a character.
     pending: Vec<u8>,
     is_begun: bool,
     is_over: bool,

@@ -13,7 +13,7 @@ use crate::data::{
     excerpt::excerpt,
 };
 
-/// How the error for a name that an object has twice begins.
+/// The beginning of the error for a name that an object has twice.
 pub(in crate::data) const TWICE: &str = "two values of the key";
 
 /// One row of a text file: its columns, each with its value, in the file's order.

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
 };
 
-/// Where the reading of one file stands.
+/// The state of reading one file.
 #[derive(Debug)]
 pub(super) struct CsvRows {
     path: PathBuf,
@@ -41,7 +41,7 @@ impl CsvRows {
         &self.columns
     }
 
-    /// What was guessed.
+    /// The guesses.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -1,4 +1,4 @@
-//! Which format a file of rows has: its extension says so, for a file to write as for one in SQL.
+//! The format of a file of rows: its extension says so, for a file to write as for one in SQL.
 
 use std::path::Path;
 
@@ -56,7 +56,7 @@ impl RowsFormat {
         }
     }
 
-    /// Whether the file begins by saying which columns all its rows have.
+    /// True if the file begins with the columns that all its rows have.
     pub(super) fn has_header(self) -> bool {
         self != Self::JsonLines
     }

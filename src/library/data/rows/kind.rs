@@ -1,4 +1,4 @@
-//! What the values of a column have in common, for formats whose columns have types.
+//! The common type of a column's values, for formats whose columns have types.
 
 use polars::prelude::Column;
 

@@ -56,7 +56,7 @@ enum Source {
     Typed(TypedRows),
 }
 
-/// What is known of the columns before the first row is given out.
+/// The columns, as far as they are known before the first row is given out.
 #[derive(Debug, Clone)]
 pub(super) enum Columns {
     Kinds(Kinds),
@@ -131,7 +131,7 @@ impl RowsReader {
         self.n_rows
     }
 
-    /// What was guessed.
+    /// The guesses.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -166,7 +166,7 @@ impl RowsReader {
     /// The next rows.
     ///
     /// # Errors
-    /// What is wrong with a row, with its place; another file with other columns.
+    /// A fault of a row, with its place; another file with other columns.
     pub(crate) fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
             if let Some(chunk) = self.next_of_file()? {

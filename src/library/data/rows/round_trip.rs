@@ -84,7 +84,7 @@ fn day(days: i64) -> String {
     NaiveDate::from_num_days_from_ce_opt(days).unwrap().to_string()
 }
 
-/// How many of a unit are in a second, and the digits of their number.
+/// The number of a unit in a second, and the digits of that number.
 fn per_second(unit: TimeUnit) -> (i64, usize) {
     match unit {
         TimeUnit::Milliseconds => (1_000, 3),

@@ -17,10 +17,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Where the reading of one file stands.
+/// The state of reading one file.
 #[derive(Debug)]
 pub(super) struct TypedRows {
-    /// What messages call it.
+    /// Its name in messages.
     path: PathBuf,
     file: PathBuf,
     container: Container,

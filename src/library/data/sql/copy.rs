@@ -14,7 +14,7 @@ use crate::{
     syntax::{Token, tokens},
 };
 
-/// What is to be written, and where.
+/// The query whose rows are to be written, and the file for them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Copy {
     /// The query whose answer is written.
@@ -28,7 +28,7 @@ impl Copy {
     /// Reads `copy …`.
     ///
     /// # Errors
-    /// What is no query or table, `to` and a file in single quotes; options other than a header and
+    /// Anything but a query or table, `to` and a file in single quotes; options other than a header and
     /// the format that the file's extension says; and a file that is there already.
     pub(super) fn of(query: &str) -> Result<Self> {
         let malformed = |found: &str| Error::invalid(format!("sql: copy: {found}")).with_hint(FORM);
@@ -91,7 +91,7 @@ impl Copy {
     }
 }
 
-/// Where the parenthesis is closed that is the first of `tokens`.
+/// The place where the parenthesis is closed that is the first of `tokens`.
 fn closing(tokens: &[Token<'_>]) -> Option<usize> {
     let mut depth = 0_usize;
     tokens.iter().position(|token| {

@@ -1,6 +1,7 @@
-//! What people who know DuckDB, PostgreSQL or SQLite type, in the words of polars' SQL: names of
-//! functions, numbers with exponents, files as tables, and columns that are named as they were written.
-//! What polars would silently ignore, or answer with its parser's own notes, is refused here in words.
+//! The SQL of people who know DuckDB, PostgreSQL or SQLite, in the words of polars' SQL: names of
+//! functions, numbers with exponents, files as tables, and columns that are named as they were
+//! written. What polars would silently ignore, or answer with its parser's own notes, is refused
+//! here in words.
 
 use std::{collections::BTreeSet, fmt::Write as _, ops::Range, path::PathBuf};
 
@@ -72,7 +73,7 @@ pub(super) fn translate(query: &str) -> Result<Translated> {
 /// The pieces of one `select`, up to the end of its query or the next `union`.
 #[derive(Debug)]
 struct Select {
-    /// How many parentheses are open around it.
+    /// The number of parentheses that are open around it.
     depth: usize,
     /// Indices of the tokens of its list of columns.
     list: Range<usize>,
@@ -183,8 +184,8 @@ fn names(tokens: &[Token<'_>], select: &Select) -> Vec<(usize, String)> {
     named
 }
 
-/// What `select` sorts by that is one of the columns `names`, and by which name: polars would compute
-/// `order by count(*)` anew, over the groups.
+/// The columns of `names` that `select` sorts by, and their names: polars would compute `order by
+/// count(*)` anew, over the groups.
 fn sorted(
     tokens: &[Token<'_>],
     select: &Select,
@@ -257,7 +258,8 @@ fn items<'a>(tokens: &[Token<'a>], list: Range<usize>) -> Vec<Item<'a>> {
     items.into_iter().map(Vec::into_iter).collect()
 }
 
-/// Whether polars names this column as it was written: a bare column, a wildcard, or one with an alias.
+/// True if polars names this column as it was written: a bare column, a wildcard, or one with an
+/// alias.
 fn has_name(parts: &[Token<'_>]) -> bool {
     let is_name = |token: Token<'_>| token.identifier().is_some() && !is_in_expression(token.text);
     let is_wildcard = parts.iter().any(|token| token.text == "*")
@@ -287,7 +289,7 @@ fn has_name(parts: &[Token<'_>]) -> bool {
             || is_name(*before)))
 }
 
-/// Whether the token is a string where a table belongs: `from 'reviews.csv'`.
+/// True if the token is a string where a table belongs: `from 'reviews.csv'`.
 fn is_file(tokens: &[Token<'_>], idx: usize) -> bool {
     let before = tokens[..idx].iter().rev().find(|token| !token.is_blank());
     tokens[idx].string().is_some_and(|path| !path.is_empty())
@@ -296,7 +298,7 @@ fn is_file(tokens: &[Token<'_>], idx: usize) -> bool {
         && is_in_from(tokens, idx)
 }
 
-/// Whether the `from` or `join` before the token is that of a `select`, not of a function.
+/// True if the `from` or `join` before the token is that of a `select`, not of a function.
 fn is_in_from(tokens: &[Token<'_>], idx: usize) -> bool {
     let mut depth = 0_usize;
     for (at, token) in tokens[..idx].iter().enumerate().rev() {

@@ -212,7 +212,7 @@ fn lent_frame(table: &str, columns: Columns) -> Result<LazyFrame> {
     Ok(frame.lazy())
 }
 
-/// What is asked for.
+/// The statement.
 #[derive(Debug, PartialEq, Eq)]
 enum Statement {
     Query,
@@ -224,7 +224,7 @@ enum Statement {
 
 impl Statement {
     /// # Errors
-    /// What would change something: polars would take `DELETE FROM imdb` for a query over what
+    /// Statements that would change something: polars would take `DELETE FROM imdb` for a query over what
     /// remains, and a reader would not.
     fn of(query: &str) -> Result<Self> {
         let tokens: Vec<Token<'_>> =
@@ -326,7 +326,7 @@ fn syntax_error(source: &PolarsError, query: &str, names: &[String]) -> Error {
     }
 }
 
-/// Whether SQL reads `name` as a dataset's only in double quotes.
+/// True if SQL reads `name` as a dataset's only in double quotes.
 fn is_quoted(name: &str) -> bool {
     name.contains('-') || is_sql_word(name)
 }

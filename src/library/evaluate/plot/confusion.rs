@@ -147,12 +147,12 @@ fn svg(confusion: &ConfusionMatrix, title: &str) -> String {
     svg.finish()
 }
 
-/// How strongly a cell is filled that holds this share of its row.
+/// The opacity of a cell that holds this share of its row.
 fn opacity(share: f64) -> f64 {
     0.05 + 0.9 * share
 }
 
-/// What the shades mean, from all of a row down to none of it.
+/// The scale of the shades, from all of a row down to none of it.
 fn draw_scale(svg: &mut Svg, (x, y): (f64, f64)) {
     const STEPS: [f64; 5] = [1.0, 0.75, 0.5, 0.25, 0.0];
     const STEP: f64 = 20.0;

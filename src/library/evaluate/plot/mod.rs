@@ -1,4 +1,4 @@
-//! What is worth drawing of an evaluation: its curves and its confusion matrix.
+//! The pictures of an evaluation: its curves and its confusion matrix.
 
 mod confusion;
 mod curve;

@@ -41,7 +41,7 @@ impl Neural {
         Self { header, tokenizer, engine }
     }
 
-    /// What training ended with.
+    /// The classifier that training ended with.
     pub(super) fn trained(
         config: &NeuralConfig,
         classes: Vec<String>,

@@ -1,4 +1,4 @@
-//! What to train and how, as one value that can be kept, read again and continued.
+//! The net and the settings of a training, as one value that can be kept, read again and continued.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::{
     model::{Device, check_validation_size},
 };
 
-/// How one of the neural nets is trained.
+/// The settings of the training of a neural net.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NeuralConfig {
@@ -32,7 +32,7 @@ pub struct NeuralConfig {
     /// Share of the train split, in the proportions of its classes, that is not learnt but decides
     /// which epoch was best; not used where examples to choose by are given. Default 0.1.
     pub validation: f64,
-    /// Where to compute. Default `auto`.
+    /// The device to compute on. Default `auto`.
     pub device: Device,
     /// The optimiser's settings.
     pub training: TrainSettings,

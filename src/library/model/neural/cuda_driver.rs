@@ -1,5 +1,7 @@
 //! Asks the NVIDIA driver which GPUs there are, before anything that would panic without one.
 //! The library is loaded at run time: a build with CUDA starts on a machine that has none.
+//!
+//! cudarc, which Burn brings with CUDA, panics in place of an answer where a library is missing.
 #![allow(unsafe_code)]
 
 use std::{

@@ -1,4 +1,4 @@
-//! What a [`Device`] that the user asked for means on this machine.
+//! The device of this machine that a [`Device`] the user asked for means.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::host_memory;
 use crate::{error::Result, model::Device};
 
 impl Device {
-    /// What this means on this machine.
+    /// The device that this means on this machine.
     ///
     /// # Errors
     /// CUDA that this program was built without, or whose driver or GPU is not there.
@@ -33,12 +33,12 @@ impl Resolved {
         Self { device: Device::Cpu, burn: DispatchDevice::Flex(burn::backend::flex::FlexDevice) }
     }
 
-    /// Which one: `cpu` or `cuda:N`.
+    /// Its word: `cpu` or `cuda:N`.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// Whether it computes in this machine's memory.
+    /// True if it computes in this machine's memory.
     pub fn is_cpu(&self) -> bool {
         !matches!(self.device, Device::Cuda(_))
     }

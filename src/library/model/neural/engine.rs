@@ -1,4 +1,4 @@
-//! What computes a net's answers.
+//! The arithmetic of a net's answers.
 
 use super::{checkpoint::Checkpoint, encoder::Encoder, net::Net};
 use crate::{error::Result, progress::Interrupt};
@@ -6,7 +6,8 @@ use crate::{error::Result, progress::Interrupt};
 /// Texts of one forward pass; more gain nothing and cost memory.
 const BATCH_SIZE: usize = 32;
 
-/// What computes. Both have the same weights and, but for rounding, the same answers.
+/// The arithmetic of a net. Both kinds have the same weights and, but for rounding, the same
+/// answers.
 #[derive(Debug)]
 pub(super) enum Engine {
     /// The encoder's own fast path on the CPU, with the file its weights come from.

@@ -209,11 +209,11 @@ fn examples(tokenizer: &Tokenizer, split: &Split) -> Result<Vec<Example>> {
     Ok(ids.into_iter().zip(&split.labels).map(example).collect())
 }
 
-/// What a training begins with.
+/// The beginning of a training.
 struct Start {
     tokenizer: Tokenizer,
     net: Net,
-    /// Where the weights come from, for people.
+    /// The origin of the weights, for people.
     origin: String,
 }
 
@@ -232,12 +232,12 @@ impl Start {
         write_atomically(&folder.join(ORIGIN_FILE), self.origin.as_bytes())
     }
 
-    /// Whether [`Start::keep`] has been here: runs of earlier versions kept nothing.
+    /// True if [`Start::keep`] has been here: runs of earlier versions kept nothing.
     fn is_kept(folder: &Path) -> bool {
         folder.join(START_FOLDER).join(ORIGIN_FILE).exists()
     }
 
-    /// What was kept, with the weights of `state`.
+    /// The start that was kept, with the weights of `state`.
     fn again(
         folder: &Path,
         state: &TrainState,

@@ -11,7 +11,7 @@ use crate::{
     model::header::{FORMAT, HEADER_FILE, Header, SCHEMA_VERSION},
 };
 
-/// What a net's `model.json` says.
+/// The content of a net's `model.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct NeuralHeader {
     #[serde(flatten)]
@@ -19,19 +19,19 @@ pub(super) struct NeuralHeader {
     net: NetConfig,
     /// Tokens that texts are cut to.
     max_length: usize,
-    /// How it was trained; none for an imported checkpoint.
+    /// The settings of its training; none for an imported checkpoint.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     training: Option<TrainSettings>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     fit: Option<Fitted>,
 }
 
-/// What training came to.
+/// The result of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Fitted {
-    /// What computed it.
+    /// The device that computed it.
     pub(super) device: String,
-    /// Where the first weights came from.
+    /// The origin of the first weights.
     pub(super) initialized_from: String,
     /// Examples learnt.
     pub(super) n_train: usize,
@@ -84,7 +84,7 @@ impl NeuralHeader {
         fs::write(&path, text).map_err(|source| Error::io("write", &path, source))
     }
 
-    /// What it says, for people and programs.
+    /// Its description for people and programs.
     pub(super) fn describe(&self) -> Value {
         json!({
             "model": self.common.model,

@@ -1,4 +1,4 @@
-//! How much memory this machine can still give this process, as Linux tells it: less than the
+//! The memory that this machine can still give this process, as Linux tells it: less than the
 //! machine has where a container or a service has a limit of its own.
 
 use std::{fs, path::Path};

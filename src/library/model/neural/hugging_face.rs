@@ -86,9 +86,9 @@ pub(super) fn start(
     Ok((tokenizer, net, format!("{} with {head}", folder.display())))
 }
 
-/// Which row of a head for `labels` belongs to each of `classes`, or nothing where it is for
-/// something else. Names are the same in small letters or large ones. A head whose labels were never
-/// named is taken to be in our order if it has as many.
+/// The row of a head for `labels` that belongs to each of `classes`, or nothing where the head is
+/// for something else. Names are the same in small letters or large ones. A head whose labels were
+/// never named is taken to be in our order if it has as many.
 fn head_rows(labels: &[String], classes: &[String]) -> Option<Vec<usize>> {
     if labels.len() != classes.len() {
         return None;

@@ -68,8 +68,8 @@ pub fn max_length(folder: &Path) -> Result<usize> {
     TokenizerConfig::of_checkpoint(&files)?.max_length(config.max_position)
 }
 
-/// What to tell of weights that Transformers computes with in fewer digits: by default it does in
-/// the format that the configuration names, and where it names none, in that of the weights.
+/// The note on weights that Transformers computes with in fewer digits: by default it does in the
+/// format that the configuration names, and where it names none, in that of the weights.
 fn half_precision(opened: &Checkpoint) -> Option<String> {
     let stored = opened.tensors.iter().find_map(|(_, tensor)| match tensor.dtype().as_str() {
         "F16" => Some("float16"),

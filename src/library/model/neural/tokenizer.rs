@@ -1,4 +1,4 @@
-//! How a net's texts become token ids, and the file that says so beside the weights.
+//! The tokenizer that turns a net's texts into token ids, and its file beside the weights.
 
 use std::{fs, path::Path};
 
@@ -50,7 +50,7 @@ impl Tokenizer {
         Ok((Self::WordPiece(Box::new(pieces)), notes))
     }
 
-    /// What [`Tokenizer::save`] wrote.
+    /// Loads the tokenizer that [`Tokenizer::save`] wrote.
     pub(super) fn load(files: &ModelFiles, max_length: usize) -> Result<Self> {
         if let Ok(path) = files.path(TOKENIZER_FILE) {
             let side = TokenizerConfig::stored(files)?.truncation_side();

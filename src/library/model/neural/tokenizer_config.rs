@@ -24,13 +24,13 @@ pub(super) const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 pub(super) struct TokenizerConfig {
     tokenizer_class: Option<String>,
     model_max_length: Option<Number>,
-    /// What Transformers called it before version 3, and still reads.
+    /// The name of it in Transformers before version 3, which still reads it.
     max_len: Option<Number>,
     truncation_side: Option<TruncationSide>,
     do_lower_case: Option<bool>,
     strip_accents: Option<bool>,
     tokenize_chinese_chars: Option<bool>,
-    /// Whether `tokenizer.json` alone says how long texts are.
+    /// True if `tokenizer.json` alone says how long texts are.
     #[serde(skip)]
     is_length_of_backend: bool,
 }
@@ -49,7 +49,8 @@ struct Truncation {
 }
 
 impl TokenizerConfig {
-    /// What a model's own folder says, as [`write`] wrote it; nothing where the file is missing.
+    /// The configuration in a model's own folder, as [`write`] wrote it; nothing where the file is
+    /// missing.
     ///
     /// # Errors
     /// When the file cannot be read, or a key holds what it cannot.
@@ -58,7 +59,7 @@ impl TokenizerConfig {
         parsed(path, "configuration of a tokenizer")
     }
 
-    /// What a snapshot says, in `tokenizer_config.json` or else in `tokenizer.json`.
+    /// The configuration of a snapshot, in `tokenizer_config.json` or else in `tokenizer.json`.
     ///
     /// # Errors
     /// As [`TokenizerConfig::stored`].
@@ -100,12 +101,12 @@ impl TokenizerConfig {
         Ok(length as usize)
     }
 
-    /// Which end of longer texts is cut off.
+    /// The end of longer texts that is cut off.
     pub(super) fn truncation_side(&self) -> TruncationSide {
         self.truncation_side.unwrap_or_default()
     }
 
-    /// How texts are cleaned where nothing else says it: a BERT's own way but for the keys that are
+    /// The cleaning of texts where nothing else says it: a BERT's own way but for the keys that are
     /// there.
     pub(super) fn cleaning(&self) -> Cleaning {
         self.over(Cleaning::default())
@@ -122,7 +123,7 @@ impl TokenizerConfig {
         }
     }
 
-    /// Whether Transformers makes a BERT's tokenizer of the files, which takes the vocabulary and
+    /// True if Transformers makes a BERT's tokenizer of the files, which takes the vocabulary and
     /// nothing else from `tokenizer.json`: where no other class is named, it is.
     fn is_bert(&self) -> bool {
         let class = self.tokenizer_class.as_deref().unwrap_or("DistilBertTokenizer");
@@ -179,7 +180,7 @@ impl TokenizerConfig {
     }
 }
 
-/// Whether both do the same to every text: accents follow the case where nothing is said.
+/// True if both do the same to every text: accents follow the case where nothing is said.
 fn same(one: Cleaning, other: Cleaning) -> bool {
     let steps = |cleaning: Cleaning| {
         let strips = cleaning.strip_accents.unwrap_or(cleaning.do_lower_case);
@@ -234,7 +235,7 @@ pub(super) fn write(pieces: &WordPiece, dir: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// What a snapshot of these files says.
+    /// The configuration of a snapshot of these files.
     fn config(files: &[(&str, &str)]) -> Result<TokenizerConfig> {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {

@@ -102,7 +102,7 @@ fn the_gap_is_never_below_the_functions_excess() {
     }
 }
 
-/// What the last step has brought is seen without another product with X.
+/// The gain of the last step is seen without another product with X.
 #[test]
 fn a_search_may_end_before_a_rounds_product() {
     let examples = examples(5, 2);

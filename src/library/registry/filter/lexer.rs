@@ -6,7 +6,7 @@ pub(super) struct Token {
     pub(super) kind: Kind,
     /// Characters before it.
     pub(super) at: usize,
-    /// Whether nothing stands between it and the token before.
+    /// True if nothing stands between it and the token before.
     pub(super) adjoins: bool,
     /// As it was written.
     pub(super) text: String,
@@ -102,7 +102,7 @@ fn quoted(rest: &[char], kind: Kind) -> (Kind, usize) {
 }
 
 impl Token {
-    /// What a quoted token says, without its quotes.
+    /// The content of a quoted token, without its quotes.
     pub(super) fn unquoted(&self) -> String {
         let mut chars = self.text.chars();
         let Some(quote) = chars.next() else { return String::new() };
@@ -111,7 +111,7 @@ impl Token {
         inner.replace(&format!("{quote}{quote}"), &quote.to_string())
     }
 
-    /// Whether this is the keyword `word`, in any case.
+    /// True if this is the keyword `word`, in any case.
     pub(super) fn is_keyword(&self, word: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }

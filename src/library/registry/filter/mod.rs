@@ -1,13 +1,20 @@
 //! The search language, MLflow's: `metrics.f1 > 0.85 and params.model = 'tfidf'`, and the order
 //! `metrics.f1 desc`. Text in, values out; a displayed filter reads as the same filter. Errors say
-//! where. Knows runs only through [`RunView`].
+//! where. What is searched is a [`Subject`]; which attributes it has is its vocabulary's business.
+//!
+//! Written by hand: the language is small, and neither a parser of SQL (sqlparser) nor a kit (winnow)
+//! has its quoting, its words and errors that say the place and what was expected.
 
 mod lexer;
+mod like;
 mod parse;
+mod subject;
 
 use std::{cmp::Ordering, fmt};
 
-use super::{codec::Malformed, run_view::RunView};
+use self::like::is_like;
+pub(super) use self::subject::{Attribute, DatasetField, Found, RUNS, RunSubject, Subject};
+use super::codec::Malformed;
 
 /// Conditions that must all hold; none of them always holds.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,30 +28,28 @@ struct Condition {
     test: Test,
 }
 
-/// What a condition or an order looks at.
+/// The part of a run that a condition or an order looks at.
 #[derive(Debug, Clone, PartialEq)]
 enum Entity {
     Metric(String),
     Param(String),
     Tag(String),
-    Attribute(Attribute),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attribute {
-    RunId,
-    RunName,
-    Status,
-    ExperimentId,
-    StartTime,
-    EndTime,
+    Dataset(DatasetField),
+    Attribute(&'static Attribute),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Test {
     Number(NumberOp, f64),
     Text(TextOp, String),
-    Member { negated: bool, values: Vec<String> },
+    Member {
+        negated: bool,
+        values: Vec<String>,
+    },
+    /// Whether it is there: `IS NULL`, `IS NOT NULL`.
+    Missing {
+        negated: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +77,7 @@ pub(super) struct Order {
     descending: bool,
 }
 
-/// What a run has under an order's key. Sorts numbers and texts, then NaN, then nothing.
+/// The value of a run under an order's key. Sorts numbers and texts, then NaN, then nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum SortKey {
     Number(f64),
@@ -81,23 +86,12 @@ pub(super) enum SortKey {
     Missing,
 }
 
-/// The value of an entity in a run.
-enum Found<'a> {
-    Number(f64),
-    Text(std::borrow::Cow<'a, str>),
-}
-
 impl Filter {
-    /// Whether all conditions hold. A condition on something that the run does not have is false,
-    /// also `!=`, as in MLflow.
-    pub(super) fn matches(&self, run_id: &str, run: &RunView) -> Result<bool, Malformed> {
+    /// True if all conditions hold. A condition on something that the subject does not have is false,
+    /// also `!=`, as in MLflow; only `IS NULL` asks for that.
+    pub(super) fn matches(&self, subject: &impl Subject) -> Result<bool, Malformed> {
         for Condition { entity, test } in &self.conditions {
-            let holds = match entity.find(run_id, run)? {
-                Some(Found::Number(value)) => test.holds_for_number(value),
-                Some(Found::Text(text)) => test.holds_for_text(&text),
-                None => false,
-            };
-            if !holds {
+            if !entity.holds(subject, test)? {
                 return Ok(false);
             }
         }
@@ -106,8 +100,8 @@ impl Filter {
 }
 
 impl Order {
-    pub(super) fn key(&self, run_id: &str, run: &RunView) -> Result<SortKey, Malformed> {
-        Ok(match self.entity.find(run_id, run)? {
+    pub(super) fn key(&self, subject: &impl Subject) -> Result<SortKey, Malformed> {
+        Ok(match self.entity.find(subject)? {
             Some(Found::Number(value)) if value.is_nan() => SortKey::NotANumber,
             Some(Found::Number(value)) => SortKey::Number(value),
             Some(Found::Text(text)) => SortKey::Text(text.into_owned()),
@@ -132,28 +126,39 @@ impl Order {
 }
 
 impl Entity {
-    fn find<'a>(&self, run_id: &str, run: &RunView<'a>) -> Result<Option<Found<'a>>, Malformed> {
-        let owned = |text: String| Some(Found::Text(text.into()));
-        // Milliseconds since 1970 are exact in a double until the year 287396.
-        Ok(match self {
-            Self::Metric(key) => run.metric(key)?.map(Found::Number),
-            Self::Param(key) => run.param(key)?.map(|text| Found::Text(text.into())),
-            Self::Tag(key) => run.tag(key)?.map(|text| Found::Text(text.into())),
-            Self::Attribute(Attribute::RunId) => owned(run_id.to_owned()),
-            Self::Attribute(Attribute::RunName) => Some(Found::Text(run.head.name.into())),
-            Self::Attribute(Attribute::Status) => {
-                Some(Found::Text(run.head.status.as_str().into()))
-            }
-            Self::Attribute(Attribute::ExperimentId) => owned(run.head.experiment.to_string()),
-            Self::Attribute(Attribute::StartTime) => Some(Found::Number(run.head.start_ms as f64)),
-            Self::Attribute(Attribute::EndTime) => {
-                run.head.end_ms.map(|end_ms| Found::Number(end_ms as f64))
-            }
+    fn holds(&self, subject: &impl Subject, test: &Test) -> Result<bool, Malformed> {
+        if let Self::Dataset(field) = self {
+            // A subject may have several: one of them has to fit.
+            return Ok(subject.datasets(*field)?.iter().any(|text| test.holds_for_text(text)));
+        }
+        Ok(match (self.find(subject)?, test) {
+            (found, Test::Missing { negated }) => found.is_some() == *negated,
+            (Some(Found::Number(value)), _) => test.holds_for_number(value),
+            (Some(Found::Text(text)), _) => test.holds_for_text(&text),
+            (None, _) => false,
         })
     }
 
+    fn find<'a>(&self, subject: &'a impl Subject) -> Result<Option<Found<'a>>, Malformed> {
+        match self {
+            Self::Metric(key) => Ok(subject.metric(key)?.map(Found::Number)),
+            Self::Param(key) => Ok(subject.param(key)?.map(Found::Text)),
+            Self::Tag(key) => Ok(subject.tag(key)?.map(Found::Text)),
+            Self::Dataset(field) => Ok(subject
+                .datasets(*field)?
+                .into_iter()
+                .next()
+                .map(|text| Found::Text(text.into()))),
+            Self::Attribute(attribute) => subject.attribute(attribute.name),
+        }
+    }
+
     fn is_number(&self) -> bool {
-        matches!(self, Self::Metric(_) | Self::Attribute(Attribute::StartTime | Attribute::EndTime))
+        match self {
+            Self::Metric(_) => true,
+            Self::Attribute(attribute) => attribute.is_number,
+            Self::Param(_) | Self::Tag(_) | Self::Dataset(_) => false,
+        }
     }
 }
 
@@ -172,7 +177,7 @@ impl Test {
 
     fn holds_for_text(&self, text: &str) -> bool {
         match self {
-            Self::Number(..) => false,
+            Self::Number(..) | Self::Missing { .. } => false,
             Self::Text(TextOp::Equal, value) => text == value,
             Self::Text(TextOp::NotEqual, value) => text != value,
             Self::Text(TextOp::Like, pattern) => is_like(text, pattern),
@@ -184,34 +189,6 @@ impl Test {
             }
         }
     }
-}
-
-/// SQL's LIKE: `%` stands for any characters, `_` for one.
-fn is_like(text: &str, pattern: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    let pattern: Vec<char> = pattern.chars().collect();
-    let (mut at, mut step) = (0, 0);
-    // After a mismatch, the latest `%` takes one character more: no backtracking further than that.
-    let mut retry: Option<(usize, usize)> = None;
-    while at < text.len() {
-        match pattern.get(step) {
-            Some('%') => {
-                retry = Some((at, step));
-                step += 1;
-            }
-            Some(c) if *c == '_' || *c == text[at] => {
-                at += 1;
-                step += 1;
-            }
-            _ => {
-                let Some((from, percent)) = retry else { return false };
-                retry = Some((from + 1, percent));
-                at = from + 1;
-                step = percent + 1;
-            }
-        }
-    }
-    pattern[step..].iter().all(|c| *c == '%')
 }
 
 impl fmt::Display for Filter {
@@ -238,7 +215,8 @@ impl fmt::Display for Entity {
             Self::Metric(key) => ("metrics", key),
             Self::Param(key) => ("params", key),
             Self::Tag(key) => ("tags", key),
-            Self::Attribute(attribute) => return write!(f, "attributes.{}", attribute.as_str()),
+            Self::Dataset(field) => return write!(f, "dataset.{}", field.as_str()),
+            Self::Attribute(attribute) => return write!(f, "attributes.{}", attribute.name),
         };
         write!(f, "{kind}.`{}`", key.replace('`', "``"))
     }
@@ -254,28 +232,9 @@ impl fmt::Display for Test {
                 let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
                 write!(f, "{}IN ({})", if *negated { "NOT " } else { "" }, values.join(", "))
             }
-        }
-    }
-}
-
-impl Attribute {
-    const ALL: [Self; 6] = [
-        Self::RunId,
-        Self::RunName,
-        Self::Status,
-        Self::ExperimentId,
-        Self::StartTime,
-        Self::EndTime,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::RunId => "run_id",
-            Self::RunName => "run_name",
-            Self::Status => "status",
-            Self::ExperimentId => "experiment_id",
-            Self::StartTime => "start_time",
-            Self::EndTime => "end_time",
+            Self::Missing { negated } => {
+                write!(f, "IS {}NULL", if *negated { "NOT " } else { "" })
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! expected and what was found.
 
 use super::{
-    Attribute, Condition, Entity, Filter, NumberOp, Order, Test, TextOp,
+    Attribute, Condition, DatasetField, Entity, Filter, NumberOp, Order, Test, TextOp,
     lexer::{Kind, Token, tokens},
 };
 use crate::error::{Error, Result};
@@ -12,8 +12,8 @@ impl Filter {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with the place and what was expected there.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        let mut parser = Parser::new("filter", text);
+    pub(crate) fn parse(text: &str, attributes: &'static [Attribute]) -> Result<Self> {
+        let mut parser = Parser::new("filter", text, attributes);
         let mut conditions = Vec::new();
         while parser.peek().is_some() {
             conditions.push(parser.condition()?);
@@ -33,8 +33,8 @@ impl Order {
     ///
     /// # Errors
     /// As [`Filter::parse`].
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        let mut parser = Parser::new("order", text);
+    pub(crate) fn parse(text: &str, attributes: &'static [Attribute]) -> Result<Self> {
+        let mut parser = Parser::new("order", text, attributes);
         let entity = parser.entity()?;
         let descending = match parser.peek() {
             None => false,
@@ -53,13 +53,15 @@ impl Order {
 struct Parser<'a> {
     what: &'static str,
     input: &'a str,
+    /// Those of what is searched.
+    attributes: &'static [Attribute],
     tokens: Vec<Token>,
     next_idx: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn new(what: &'static str, input: &'a str) -> Self {
-        Self { what, input, tokens: tokens(input), next_idx: 0 }
+    fn new(what: &'static str, input: &'a str, attributes: &'static [Attribute]) -> Self {
+        Self { what, input, attributes, tokens: tokens(input), next_idx: 0 }
     }
 
     fn peek(&self) -> Option<&Token> {
@@ -110,7 +112,7 @@ impl<'a> Parser<'a> {
         let test = if entity.is_number() { self.number_test()? } else { self.text_test()? };
         let test = match entity {
             // Statuses are compared as they are written, in upper case.
-            Entity::Attribute(Attribute::Status) => test.upper_case(),
+            Entity::Attribute(Attribute { name: "status", .. }) => test.upper_case(),
             _ => test,
         };
         Ok(Condition { entity, test })
@@ -129,6 +131,7 @@ impl<'a> Parser<'a> {
             "params" | "param" | "parameters" | "parameter" => Entity::Param,
             "tags" | "tag" => Entity::Tag,
             "attributes" | "attribute" | "attr" | "run" => return self.attribute(key),
+            "dataset" | "datasets" => return self.dataset(key),
             _ => {
                 self.next_idx -= 1;
                 return Err(self.expected(EXPECTED));
@@ -152,21 +155,26 @@ impl<'a> Parser<'a> {
 
     /// The attribute called `name`, the token before the present one.
     fn attribute(&mut self, name: &str) -> Result<Entity> {
-        let found = Attribute::ALL
-            .into_iter()
-            .find(|attribute| attribute.as_str().eq_ignore_ascii_case(name));
-        // MLflow knows these two under other names as well.
-        let found = found.or(match name.to_ascii_lowercase().as_str() {
-            "created" => Some(Attribute::StartTime),
-            "run name" | "runname" => Some(Attribute::RunName),
-            _ => None,
-        });
+        let name = name.to_ascii_lowercase();
+        let found = self
+            .attributes
+            .iter()
+            .find(|attribute| attribute.name == name || attribute.also.contains(&name.as_str()));
         found.map(Entity::Attribute).ok_or_else(|| {
             self.next_idx -= 1;
-            let names = Attribute::ALL.map(Attribute::as_str).join(", ");
-            self.expected(&format!("an attribute ({names})")).with_hint(format!(
+            let names: Vec<&str> = self.attributes.iter().map(|known| known.name).collect();
+            self.expected(&format!("an attribute ({})", names.join(", "))).with_hint(format!(
                 "for anything that was logged write metrics.{name}, params.{name} or tags.{name}"
             ))
+        })
+    }
+
+    /// The field `name` of datasets, the token before the present one.
+    fn dataset(&mut self, name: &str) -> Result<Entity> {
+        let found = DatasetField::ALL.into_iter().find(|field| field.as_str() == name);
+        found.map(Entity::Dataset).ok_or_else(|| {
+            self.next_idx -= 1;
+            self.expected("dataset.name, dataset.digest or dataset.context")
         })
     }
 
@@ -175,8 +183,13 @@ impl<'a> Parser<'a> {
         let Some(op) = found else {
             return Err(self.expected("=, !=, <, <=, > or >="));
         };
-        let value = self.peek().filter(|token| token.kind == Kind::Number);
-        match value.and_then(|token| token.text.parse::<f64>().ok()) {
+        let value = self.peek().and_then(|token| match token.kind {
+            Kind::Number => token.text.parse::<f64>().ok(),
+            // Clients quote numbers now and then.
+            Kind::SingleQuoted => token.unquoted().parse().ok(),
+            _ => None,
+        });
+        match value {
             Some(value) if value.is_finite() => {
                 self.next_idx += 1;
                 Ok(Test::Number(op, value))
@@ -189,12 +202,19 @@ impl<'a> Parser<'a> {
         if let Some(op) = self.operator(TextOp::ALL, TextOp::as_str) {
             return Ok(Test::Text(op, self.text()?));
         }
+        if self.take(|token| token.is_keyword("is")).is_some() {
+            let negated = self.take(|token| token.is_keyword("not")).is_some();
+            return match self.take(|token| token.is_keyword("null")) {
+                Some(_) => Ok(Test::Missing { negated }),
+                None => Err(self.expected(if negated { "NULL" } else { "NULL or NOT NULL" })),
+            };
+        }
         let negated = self.take(|token| token.is_keyword("not")).is_some();
         if self.take(|token| token.is_keyword("in")).is_none() {
             return Err(self.expected(if negated {
                 "IN"
             } else {
-                "=, !=, LIKE, ILIKE, IN or NOT IN"
+                "=, !=, LIKE, ILIKE, IN, NOT IN, IS NULL or IS NOT NULL"
             }));
         }
         self.punctuation("(")?;
@@ -242,7 +262,7 @@ impl Test {
                 let values = values.iter().map(|value| value.to_ascii_uppercase()).collect();
                 Self::Member { negated, values }
             }
-            number @ Self::Number(..) => number,
+            other @ (Self::Number(..) | Self::Missing { .. }) => other,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the search language accepts, what it refuses and how, and what it means for a run.
+//! Tests of the search language: the texts it accepts and refuses, and their meaning for a run.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::registry::{
     codec::{Reader, Record as _, Writer},
+    flow::{RunDataset, RunFlow},
     record::RunStatus,
     run_view::RunView,
     stored::{Latest, StoredRun},
 };
-
-const RUN_ID: &str = "0123456789abcdef0123456789abcdef";
 
 fn run() -> StoredRun {
     let texts = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
@@ -35,19 +34,38 @@ fn run() -> StoredRun {
             ("loss".to_owned(), latest(f64::NAN)),
             ("top".to_owned(), latest(f64::INFINITY)),
         ]),
+        user: "ada".into(),
+        flow: RunFlow {
+            datasets: vec![
+                RunDataset {
+                    name: "imdb".into(),
+                    digest: "d1".into(),
+                    tags: texts(&[("mlflow.data.context", "training")]),
+                },
+                RunDataset { name: "mail".into(), digest: "d2".into(), tags: texts(&[]) },
+            ],
+            ..RunFlow::default()
+        },
     }
 }
 
-fn with_view<T>(work: impl FnOnce(&RunView) -> T) -> T {
+fn with_subject<T>(work: impl FnOnce(&RunSubject) -> T) -> T {
     let mut out = Writer::default();
     run().write(&mut out);
     let bytes = out.into_bytes();
-    work(&RunView::read(Reader::new(&bytes)).unwrap())
+    let view = RunView::read(Reader::new(&bytes)).unwrap();
+    let artifact_uri = |experiment: u64, run_id: &str| format!("{experiment}/{run_id}");
+    let key = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef_u128.to_be_bytes();
+    work(&RunSubject { key: &key, view: &view, artifact_uri: &artifact_uri })
 }
 
 fn matches(filter: &str) -> bool {
-    let filter = Filter::parse(filter).unwrap();
-    with_view(|view| filter.matches(RUN_ID, view).unwrap())
+    let filter = parsed(filter).unwrap();
+    with_subject(|subject| filter.matches(subject).unwrap())
+}
+
+fn parsed(filter: &str) -> crate::error::Result<Filter> {
+    Filter::parse(filter, RUNS)
 }
 
 #[test]
@@ -76,6 +94,12 @@ fn conditions_mean_what_mlflow_means() {
         "attribute.experiment_id IN ('3')",
         "run_id IN ('x', '0123456789abcdef0123456789abcdef')",
         "params.model NOT IN ('cnn', 'lstm')",
+        "params.missing IS NULL and params.model is not null",
+        "user_id = 'ada' and attributes.artifact_uri LIKE '3/%'",
+        "dataset.name = 'mail' and datasets.context = 'training'",
+        "dataset.digest IN ('d2', 'd3')",
+        "tags.mlflow.runName = 'swift-otter-417'",
+        "start_time = '1700000000000'",
     ] {
         assert!(matches(filter), "{filter} must match");
     }
@@ -90,6 +114,10 @@ fn conditions_mean_what_mlflow_means() {
         "end_time > 0",
         "status IN ('RUNNING')",
         "params.model not in ('tfidf')",
+        "params.model IS NULL",
+        "tags.missing IS NOT NULL",
+        "dataset.name = 'sms'",
+        "dataset.context = 'test'",
         "metrics.f1 > 0.85 and params.model = 'cnn'",
     ] {
         assert!(!matches(filter), "{filter} must not match");
@@ -105,7 +133,10 @@ fn errors_say_where_and_what_was_expected() {
         ("metrics.f1 LIKE 'x'", "expected =, !=, <, <=, > or >= at position 12, found \"LIKE\""),
         ("metrics.f1 == 1", "expected =, !=, <, <=, > or >= at position 12, found \"==\""),
         ("params.m = tfidf", "expected a text in quotes at position 12, found \"tfidf\""),
-        ("params.m > '1'", "expected =, !=, LIKE, ILIKE, IN or NOT IN at position 10, found \">\""),
+        (
+            "params.m > '1'",
+            "expected =, !=, LIKE, ILIKE, IN, NOT IN, IS NULL or IS NOT NULL at position 10, found \">\"",
+        ),
         (
             "params.m = 'x",
             "expected a text in quotes at position 12, found a quote that is not closed: 'x",
@@ -114,7 +145,12 @@ fn errors_say_where_and_what_was_expected() {
         ("params.m IN ('a' 'b')", "expected \")\" at position 18, found \"'b'\""),
         (
             "f1 > 1",
-            "expected an attribute (run_id, run_name, status, experiment_id, start_time, end_time) at position 1, found \"f1\"",
+            "expected an attribute (run_id, run_name, status, experiment_id, user_id, artifact_uri, start_time, end_time) at position 1, found \"f1\"",
+        ),
+        ("params.m IS 'x'", "expected NULL or NOT NULL at position 13, found \"'x'\""),
+        (
+            "dataset.size = 'x'",
+            "expected dataset.name, dataset.digest or dataset.context at position 1, found \"dataset.size\"",
         ),
         ("metrics. > 1", "expected a key right after the point at position 10, found \">\""),
         ("metrics.`` > 1", "expected a key that is not empty at position 9, found \"``\""),
@@ -130,18 +166,18 @@ fn errors_say_where_and_what_was_expected() {
         ("metrics.f1 > 1 metrics.f1 > 2", "expected AND at position 16, found \"metrics.f1\""),
         ("metrics.é > 1 or status = 'x'", "expected AND at position 15, found \"or\""),
     ] {
-        let error = Filter::parse(filter).err().unwrap_or_else(|| panic!("{filter} must fail"));
+        let error = parsed(filter).err().unwrap_or_else(|| panic!("{filter} must fail"));
         assert_eq!(error.to_string(), format!("filter {filter:?}: {expected}"));
         assert!(error.hint().is_some());
     }
-    let error = Filter::parse("status = 'a' or status = 'b'").err().unwrap();
+    let error = parsed("status = 'a' or status = 'b'").err().unwrap();
     assert!(error.hint().unwrap().to_string().contains("joined by AND only"), "{error:?}");
 }
 
 #[test]
 fn orders_put_nan_and_missing_values_last_in_both_directions() {
     for text in ["metrics.f1 desc", "metrics.f1", "metrics.f1 ASC"] {
-        let order = Order::parse(text).unwrap();
+        let order = Order::parse(text, RUNS).unwrap();
         let mut keys = [
             SortKey::Missing,
             SortKey::NotANumber,
@@ -154,15 +190,15 @@ fn orders_put_nan_and_missing_values_last_in_both_directions() {
         let first = if order.descending { f64::INFINITY } else { f64::NEG_INFINITY };
         assert_eq!(keys[0], SortKey::Number(first), "{text}");
     }
-    with_view(|view| {
-        let key = |text| Order::parse(text).unwrap().key(RUN_ID, view).unwrap();
+    with_subject(|subject| {
+        let key = |text| Order::parse(text, RUNS).unwrap().key(subject).unwrap();
         assert_eq!(key("metrics.f1"), SortKey::Number(0.9));
         assert_eq!(key("metrics.loss"), SortKey::NotANumber);
         assert_eq!(key("params.nope desc"), SortKey::Missing);
         assert_eq!(key("run_name"), SortKey::Text("swift-otter-417".into()));
     });
     for wrong in ["", "metrics.f1 down", "metrics.f1 desc desc", "f1"] {
-        assert!(Order::parse(wrong).is_err(), "{wrong:?}");
+        assert!(Order::parse(wrong, RUNS).is_err(), "{wrong:?}");
     }
 }
 
@@ -188,7 +224,8 @@ fn entity() -> impl Strategy<Value = Entity> {
         "\\PC{1,8}".prop_map(Entity::Metric),
         "[a-z`'\" .]{1,8}".prop_map(Entity::Param),
         "\\PC{1,8}".prop_map(Entity::Tag),
-        prop::sample::select(Attribute::ALL.to_vec()).prop_map(Entity::Attribute),
+        prop::sample::select(RUNS.iter().collect::<Vec<_>>()).prop_map(Entity::Attribute),
+        prop::sample::select(DatasetField::ALL.to_vec()).prop_map(Entity::Dataset),
     ]
 }
 
@@ -205,7 +242,8 @@ fn condition() -> impl Strategy<Value = Condition> {
             } else {
                 Test::Text(text_op, text)
             };
-            let is_status = entity == Entity::Attribute(Attribute::Status);
+            let is_status =
+                matches!(&entity, Entity::Attribute(attribute) if attribute.name == "status");
             let test = if is_status { test.upper_case() } else { test };
             Condition { entity, test }
         },
@@ -216,19 +254,19 @@ proptest! {
     #[test]
     fn a_displayed_filter_reads_as_itself(conditions in prop::collection::vec(condition(), 0..4)) {
         let filter = Filter { conditions };
-        prop_assert_eq!(Filter::parse(&filter.to_string()).unwrap(), filter);
+        prop_assert_eq!(parsed(&filter.to_string()).unwrap(), filter);
     }
 
     #[test]
     fn a_displayed_order_reads_as_itself(entity in entity(), descending: bool) {
         let order = Order { entity, descending };
-        prop_assert_eq!(Order::parse(&order.to_string()).unwrap(), order);
+        prop_assert_eq!(Order::parse(&order.to_string(), RUNS).unwrap(), order);
     }
 
     #[test]
     fn no_input_panics_and_what_is_read_displays_as_itself(text in "\\PC{0,30}") {
-        if let Ok(filter) = Filter::parse(&text) {
-            prop_assert_eq!(Filter::parse(&filter.to_string()).unwrap(), filter);
+        if let Ok(filter) = parsed(&text) {
+            prop_assert_eq!(parsed(&filter.to_string()).unwrap(), filter);
         }
     }
 
@@ -244,9 +282,9 @@ proptest! {
         gap in "[ ]?",
     ) {
         let text = words.join(&gap);
-        if let Ok(filter) = Filter::parse(&text) {
-            prop_assert_eq!(Filter::parse(&filter.to_string()).unwrap(), filter);
+        if let Ok(filter) = parsed(&text) {
+            prop_assert_eq!(parsed(&filter.to_string()).unwrap(), filter);
         }
-        let _ = Order::parse(&text);
+        let _ = Order::parse(&text, RUNS);
     }
 }

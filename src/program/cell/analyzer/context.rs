@@ -1,20 +1,20 @@
-//! What stands at the cursor of a half-written cell: a member of an expression, a name of a path,
-//! a name. Text alone; half-written Rust does not parse.
+//! The context of the cursor in a half-written cell: a member of an expression, a name of a path, a
+//! name. Text alone; half-written Rust does not parse.
 
 use crate::syntax::{TokenKind, is_word, tokens};
 
 /// The word at the cursor and what it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Context<'a> {
-    /// What stands before the word.
+    /// The place in front of the word.
     pub(super) place: Place<'a>,
-    /// Where the word begins.
+    /// The beginning of the word.
     pub(super) start: usize,
     /// The word up to the cursor.
     pub(super) typed: &'a str,
 }
 
-/// What a word belongs to.
+/// The place that a word belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place<'a> {
     /// The expression before a dot, which begins at `start`.
@@ -28,7 +28,7 @@ pub(super) enum Place<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// What stands at byte `cursor` of `cell`, which must be a boundary of a character.
+    /// The context at byte `cursor` of `cell`, which must be a boundary of a character.
     pub(super) fn at(cell: &'a str, cursor: usize) -> Self {
         let before = &cell[..cursor];
         let mask = Mask::new(before);
@@ -53,7 +53,7 @@ impl<'a> Context<'a> {
         Self { place, start, typed }
     }
 
-    /// What stands in the middle or at the end of the word at `cursor`; where no word is, the
+    /// The context in the middle or at the end of the word at `cursor`; where no word is, of the
     /// function whose arguments are being written.
     pub(super) fn around(cell: &'a str, cursor: usize) -> Self {
         let end = cell[cursor..].find(|char| !is_word(char)).map_or(cell.len(), |n| cursor + n);
@@ -130,7 +130,7 @@ impl Mask {
         (&self.bytes[word..before] == b"use").then_some(start..end)
     }
 
-    /// Where the bracket that ends at `end` was opened.
+    /// The place where the bracket that ends at `end` was opened.
     fn opening(&self, end: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for at in (0..end).rev() {
@@ -148,7 +148,7 @@ impl Mask {
         None
     }
 
-    /// Where the arguments before `cursor` begin, if the cursor stands among some.
+    /// The beginning of the arguments before `cursor`, if the cursor stands among some.
     fn open_call(&self, cursor: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for at in (0..cursor).rev() {
@@ -163,7 +163,7 @@ impl Mask {
         None
     }
 
-    /// Where `::<…>` that ends at `end` begins.
+    /// The beginning of the `::<…>` that ends at `end`.
     fn turbofish(&self, end: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for at in (0..end).rev() {
@@ -183,7 +183,7 @@ impl Mask {
         None
     }
 
-    /// Where the chain of calls, fields and paths that ends at `end` begins.
+    /// The beginning of the chain of calls, fields and paths that ends at `end`.
     fn expression_start(&self, end: usize) -> usize {
         let mut start = end;
         loop {

@@ -5,7 +5,6 @@
 use std::{
     fs,
     io::{self, BufRead, BufReader, Write},
-    os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
@@ -15,13 +14,16 @@ use serde::{Deserialize, Serialize};
 use trialbook::display::Content;
 
 use super::worker::{Asked, Found, Helper};
-use crate::cell::{Completion, CompletionKind};
+use crate::{
+    cell::{Completion, CompletionKind},
+    toolchain::GroupId,
+};
 
 /// Tells a process that it was started here. evcxr's own mark alone would also be on a program that
 /// a cell of stock evcxr runs.
 const MARK: &str = "TRIALBOOK_ANALYZER";
 
-/// What evcxr says where it knows nothing.
+/// The answer of evcxr where it knows nothing.
 const NOTHING: &str = "No documentation found";
 
 /// The crate that everything is in, to rust-analyzer alone.
@@ -47,7 +49,8 @@ struct Answer {
 /// Starts rust-analyzer on an empty project in `folder`; takes seconds.
 pub(super) fn start(program: &Path, folder: &Path) -> Option<Box<dyn Helper>> {
     fs::create_dir_all(folder).ok()?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .env(MARK, "1")
         // Neither a person's settings for evcxr nor those of the working folder are for this.
         .env("EVCXR_CONFIG_DIR", folder)
@@ -55,13 +58,11 @@ pub(super) fn start(program: &Path, folder: &Path) -> Option<Box<dyn Helper>> {
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        // Ctrl-C in the terminal is for the cell that runs.
-        .process_group(0)
-        .spawn()
-        .ok()?;
+        .stderr(Stdio::null());
+    // Ctrl-C in the terminal is for the cell that runs.
+    let (mut child, group) = GroupId::spawn(&mut command).ok()?;
     let (questions, answers) = (child.stdin.take()?, child.stdout.take()?);
-    let mut process = Process { child, questions, answers: BufReader::new(answers) };
+    let mut process = Process { child, group, questions, answers: BufReader::new(answers) };
     // Its first line says that it is ready.
     process.line()?;
     Some(Box::new(process))
@@ -84,6 +85,7 @@ pub fn runtime_hook() {
 
 struct Process {
     child: Child,
+    group: GroupId,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -115,8 +117,7 @@ impl Helper for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
+        self.group.kill();
         let _ = self.child.wait();
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     syntax::{Depth, TokenKind, is_word, tokens},
 };
 
-/// What is known while a cell is being written.
+/// The types that are known while a cell is being written.
 pub(super) struct Inference<'a> {
     index: &'a Index,
     variables: BTreeMap<String, Type>,
@@ -170,7 +170,7 @@ impl Visit<'_> for Locals<'_, '_> {
     }
 }
 
-/// What `?` leaves of a type.
+/// The type that `?` leaves of a type.
 fn success(of: &Type) -> Option<Type> {
     let Type::Path(path) = of else { return None };
     let last = path.path.segments.last()?;

@@ -38,8 +38,8 @@ use self::{
 use crate::cell::{Completion, CompletionKind, Completions, RustHelp, evcxr::Variable, part};
 pub use crate::toolchain::Package;
 
-/// How long the first question waits for an index that is being made. The first session after a
-/// prelude was built reads the sources behind it, which takes a debug build about five seconds.
+/// The time that the first question waits for an index that is being made. The first session after
+/// a prelude was built reads the sources behind it, which takes a debug build about five seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The answer about a name while nobody can know it.
@@ -52,7 +52,7 @@ pub trait Types: Send + Sync {
     fn type_of(&self, expression: &str) -> Option<String>;
 }
 
-/// What a session has defined so far.
+/// The definitions of a session so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     /// Its variables.
@@ -73,7 +73,7 @@ pub struct Analyzer {
     learning: Learning,
 }
 
-/// Whether an index is being made, and what went wrong with the last one.
+/// The state of making an index, and the fault of the last one.
 #[derive(Default)]
 struct Learning {
     n_going: Mutex<usize>,
@@ -161,12 +161,12 @@ impl Analyzer {
         self.learning.begin();
     }
 
-    /// What [`Analyzer::expect`] announced has happened, or never will.
+    /// Tells that what [`Analyzer::expect`] announced has happened, or never will.
     pub fn arrived(&self) {
         self.learning.end();
     }
 
-    /// What is missing in the index, said once.
+    /// The part that the index lacks, said once.
     pub fn take_problem(&self) -> Option<Error> {
         lock(&self.learning.problem).take()
     }
@@ -203,7 +203,7 @@ impl Analyzer {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What could come at byte `cursor` of `cell`, a boundary of a character.
+    /// The completions at byte `cursor` of `cell`, a boundary of a character.
     pub fn complete(&self, cell: &str, cursor: usize) -> Completions {
         let found = self.complete_now(cell, cursor);
         // The first question of a session may come before the index is read.
@@ -250,8 +250,8 @@ impl Analyzer {
         Completions { start: context.start, end: cursor, items }
     }
 
-    /// What stands at byte `cursor` of `cell`, a boundary of a character. A `detail` above zero
-    /// asks for all there is.
+    /// The documentation at byte `cursor` of `cell`, a boundary of a character. A `detail` above
+    /// zero asks for all there is.
     pub fn inspect(&self, cell: &str, cursor: usize, detail: u8) -> Option<Content> {
         let context = Context::around(cell, cursor);
         let from_index = || self.inspect_prelude(&context, cell, detail);

@@ -1,5 +1,5 @@
-//! Which names a module exports, its own and those it re-exports: enough of Rust's name resolution
-//! to say what a glob import of the prelude brings into scope.
+//! The names that a module exports, its own and those it re-exports: enough of Rust's name
+//! resolution to say what a glob import of the prelude brings into scope.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,7 +8,7 @@ use trialbook::hint::Hint;
 
 use super::{Index, Package, standard};
 
-/// Where the index of one prelude comes from.
+/// The sources of the index of one prelude.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sources {
     /// The file in which it is kept.
@@ -19,16 +19,16 @@ pub struct Sources {
     pub rustdoc: PathBuf,
 }
 
-/// What could be read.
+/// The items that could be read.
 #[derive(Debug)]
 pub struct Indexed {
     /// The names, none where nothing could be read.
     pub index: Index,
-    /// What is missing in it.
+    /// The part that it lacks.
     pub problem: Option<Error>,
 }
 
-/// What a cell has in scope from the start.
+/// The module that a cell has in scope from the start.
 const PRELUDE: [&str; 2] = ["trialbook", "prelude"];
 
 impl Sources {

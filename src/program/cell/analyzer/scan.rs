@@ -58,7 +58,7 @@ impl Index {
     }
 }
 
-/// What one file holds, or several.
+/// The items of one file, or several.
 #[derive(Default)]
 struct Found {
     index: Index,
@@ -76,9 +76,9 @@ impl Found {
 /// A module in a file of its own.
 struct Child {
     path: Vec<String>,
-    /// Where it may be.
+    /// The files that may hold it.
     files: [PathBuf; 2],
-    /// Where its own modules are.
+    /// The folder of its own modules.
     folder: PathBuf,
 }
 
@@ -110,7 +110,7 @@ fn read(file: &Path, folder: &Path, path: Vec<String>, features: &[String]) -> F
 struct Reader<'a> {
     text: &'a str,
     features: &'a [String],
-    /// Whether private names are offered too: those of the one who asks.
+    /// True if private names are offered too: those of the one who asks.
     is_own: bool,
     found: Found,
     children: Vec<Child>,
@@ -299,8 +299,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether a condition of `cfg` holds. What is not about features is taken for true, but for
-    /// tests and documentation builds.
+    /// True if a condition of `cfg` holds. Conditions that are not about features are taken for
+    /// true, but for tests and documentation builds.
     fn holds(&self, condition: &Meta) -> bool {
         match condition {
             Meta::Path(path) => !["test", "doc", "docsrs"].iter().any(|name| path.is_ident(name)),

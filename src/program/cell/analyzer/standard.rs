@@ -77,7 +77,7 @@ const MACROS: &str = "assert, assert_eq, assert_ne, dbg, debug_assert, eprint, e
                       matches, print, println, thread_local, todo, unimplemented, unreachable, \
                       write, writeln";
 
-/// What every program has in scope.
+/// The names that every program has in scope.
 const PRELUDE: [&str; 26] = [
     "AsMut",
     "AsRef",
@@ -226,7 +226,7 @@ fn item(page: &Page, html: &str) -> Option<Item> {
     }
 }
 
-/// What only a nightly compiler takes, or nobody should use any more.
+/// True for an item that only a nightly compiler takes, or that nobody should use any more.
 fn is_unusable(html: &str) -> bool {
     html.contains("class=\"stab unstable\"") || html.contains("class=\"stab deprecated\"")
 }
@@ -266,7 +266,7 @@ fn names_of<'a>(html: &'a str, mark: &'a str) -> impl Iterator<Item = (&'a str, 
     })
 }
 
-/// Whether a signature takes `self`, and what it returns.
+/// The shape of a signature: true if it takes `self`, and the type it returns.
 fn shape(signature: &str) -> (bool, String) {
     let Some(open) = signature.find('(') else { return (false, String::new()) };
     let mut depth = 0_usize;

@@ -13,22 +13,22 @@ use trialbook::display::Content;
 
 use crate::cell::Completion;
 
-/// How long an answer may take. Whoever types notices more.
+/// The time that an answer may take. Whoever types notices more.
 pub(super) const MOMENT: Duration = Duration::from_millis(500);
 
-/// What is asked about a place in a text.
+/// A question about a place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Asked {
-    /// What could come there.
+    /// The completions there.
     Completions,
-    /// What stands before it.
+    /// The documentation of the word before it.
     Documentation,
 }
 
-/// What the helper found.
+/// The answer of the helper.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Found {
-    /// Where the text begins that the items replace.
+    /// The beginning of the text that the items replace.
     pub(super) start: usize,
     pub(super) items: Vec<Completion>,
     pub(super) documentation: Option<Content>,
@@ -48,7 +48,7 @@ pub(super) struct Worker {
 /// The last answer and its question. One that came too late is there when the person asks again.
 type Last = Arc<Mutex<Option<(Place, Option<Found>)>>>;
 
-/// What is asked of which text at which byte.
+/// A question, its text, and the byte in it.
 type Place = (Asked, String, usize);
 
 enum State {
@@ -71,7 +71,7 @@ impl Worker {
         Self { state: Mutex::new(State::Waiting(Box::new(start))), last: Last::default() }
     }
 
-    /// What the helper finds within a moment. While it starts, nothing: at once.
+    /// The answer that the helper finds within a moment. While it starts, nothing: at once.
     pub(super) fn ask(&self, asked: Asked, source: String, cursor: usize) -> Option<Found> {
         let place = (asked, source, cursor);
         if let Some((known, found)) = &*lock(&self.last)

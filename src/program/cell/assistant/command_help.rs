@@ -11,8 +11,8 @@ use crate::cell::{
 };
 
 impl Assistant {
-    /// What could end `line`, a command without its colon that begins at `start` of `cell` and ends
-    /// at `cursor`.
+    /// The completions of `line`, a command without its colon that begins at `start` of `cell` and
+    /// ends at `cursor`.
     pub(super) fn complete_command(
         &self,
         line: &str,
@@ -52,7 +52,7 @@ impl Assistant {
         Completions::matching(at, typed, items.into_iter().map(quoted)).moved(start, cursor)
     }
 
-    /// Whether the last of `words` is a flag whose value comes next.
+    /// True if the last of `words` is a flag whose value comes next.
     fn wants_value(&self, words: &[&str]) -> bool {
         let flag = words.last().filter(|word| word.starts_with('-') && !word.contains('='));
         flag.and_then(|flag| verbs::argument(words, flag))
@@ -105,7 +105,7 @@ impl Assistant {
         if argument.is_none() && typed.is_empty() { flags(command, given) } else { values }
     }
 
-    /// What `argument` of `command` may be, when `positionals` stand before it.
+    /// The values that `argument` of `command` may have, when `positionals` stand before it.
     fn values(
         &self,
         command: &Command,
@@ -143,7 +143,7 @@ impl Assistant {
         sql::complete(&line[query..], behind, datasets).moved(query, line.len())
     }
 
-    /// How the command that `cell` begins with goes on, when it is a verb and a blank so far.
+    /// The form of the command that `cell` begins with, when it is a verb and a blank so far.
     pub fn form(&self, cell: &str) -> Option<String> {
         let line = cell.strip_prefix(':').filter(|line| line.ends_with(' '))?;
         let words = Words::of(line).words;
@@ -163,7 +163,7 @@ impl Assistant {
         Some(form.trim().to_owned())
     }
 
-    /// What the last word of `line`, a command without its colon, is for.
+    /// The help on the last word of `line`, a command without its colon.
     pub(super) fn inspect_command(&self, line: &str, detail: u8) -> Option<Content> {
         let words = Words::of(line).words;
         let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
@@ -242,10 +242,10 @@ fn positionals<'a>(words: &[&str], given: &[&'a str]) -> Vec<&'a str> {
     found
 }
 
-/// What `plot` draws besides datasets; all but the first are about runs.
+/// The subjects of `plot` besides datasets; all but the first are about runs.
 const PLOT_SUBJECTS: [&str; 7] = ["sql", "run", "compare", "roc", "pr", "calibration", "confusion"];
 
-/// Which names `argument` of the command called `command` takes.
+/// The names that `argument` of the command called `command` takes.
 fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<Wanted> {
     let model = || positionals.first().map(|model| (*model).to_owned());
     match (command, argument.get_id().as_str()) {
@@ -261,7 +261,9 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<Wanted>
         },
         ("show" | "describe" | "remove", "name") | (_, "data") => Some(Wanted::Datasets),
         (_, "run" | "runs") => Some(Wanted::Runs),
-        (_, "reference") | ("evaluate" | "predict", "model") => Some(Wanted::References),
+        (_, "reference")
+        | ("evaluate" | "predict" | "serve", "model" | "models")
+        | ("gate" | "promote" | "rollback", "name") => Some(Wanted::References),
         (_, "name" | "model") => Some(Wanted::Models),
         (_, "version") => model().map(Wanted::Versions),
         (_, "alias") => model().map(Wanted::Aliases),

@@ -1,11 +1,12 @@
-//! Whether a cell can be submitted: open brackets, strings and comments, then what the parser says.
+//! The test whether a cell can be submitted: open brackets, strings and comments, then what the
+//! parser says.
 
 use crate::{
     cell::part::{PartKind, parts},
     syntax::Depth,
 };
 
-/// Whether a cell can be submitted as it stands.
+/// The state of a cell that is being written: ready to be submitted or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completeness {
     /// It can.
@@ -17,12 +18,12 @@ pub enum Completeness {
     },
     /// No continuation can make it right.
     Invalid {
-        /// What is wrong.
+        /// The fault.
         message: String,
     },
 }
 
-/// Whether `cell` can be submitted.
+/// The completeness of `cell`.
 pub(crate) fn of(cell: &str) -> Completeness {
     // Only the last part can go on; a command before it is complete as it stands.
     let parts = parts(cell);
@@ -86,7 +87,7 @@ fn parse(code: &str) -> syn::Result<Vec<syn::Stmt>> {
     syn::parse::Parser::parse_str(syn::Block::parse_within, code)
 }
 
-/// Whether the last statement is a function without a body.
+/// True if the last statement is a function without a body.
 fn ends_in_declaration(statements: &[syn::Stmt]) -> bool {
     matches!(statements.last(), Some(syn::Stmt::Item(syn::Item::Verbatim(_))))
 }

@@ -1,6 +1,6 @@
-//! What could stand at the cursor.
+//! The completions at the cursor.
 
-/// What a completion is.
+/// The kind of a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompletionKind {
     /// A command's verb.
@@ -20,9 +20,9 @@ pub enum CompletionKind {
 /// One thing that could stand at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
-    /// What would be put in.
+    /// The text to put in.
     pub text: String,
-    /// What it is.
+    /// Its kind.
     pub kind: CompletionKind,
     /// A signature or a short explanation, empty where there is none.
     pub detail: String,
@@ -35,12 +35,12 @@ impl Completion {
     }
 }
 
-/// What could replace `start..end` (bytes of the cell).
+/// The completions that could replace `start..end` (bytes of the cell).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Completions {
-    /// Where the replaced text begins.
+    /// The beginning of the replaced text.
     pub start: usize,
-    /// Where it ends: the cursor.
+    /// Its end: the cursor.
     pub end: usize,
     /// The candidates, best first.
     pub items: Vec<Completion>,

@@ -44,12 +44,12 @@ impl Assistant {
         self.shared.write().unwrap_or_else(PoisonError::into_inner).defined = defined.into();
     }
 
-    /// Whether `cell` can be submitted.
+    /// The completeness of `cell`.
     pub fn completeness(&self, cell: &str) -> Completeness {
         completeness::of(cell)
     }
 
-    /// What could come at byte `cursor` of `cell`.
+    /// The completions at byte `cursor` of `cell`.
     pub fn complete(&self, cell: &str, cursor: usize) -> Completions {
         let Some(cursor) = boundary(cell, cursor) else { return Completions::default() };
         match part_at(cell, cursor) {
@@ -61,7 +61,7 @@ impl Assistant {
         }
     }
 
-    /// What stands at byte `cursor` of `cell`: documentation, a type, a signature. A `detail` above
+    /// The help at byte `cursor` of `cell`: documentation, a type, a signature. A `detail` above
     /// zero asks for all there is.
     pub fn inspect(&self, cell: &str, cursor: usize, detail: u8) -> Option<Content> {
         let cursor = boundary(cell, cursor)?;

@@ -8,7 +8,7 @@ use trialbook::{
     data::{Datasets, SplitEntry},
     error::Result,
     figure::{count, metric, short},
-    registry::{Registry, RunQuery, Stage},
+    registry::{ModelReference, Registry, RunQuery, Stage, VersionSelector},
     store::Store,
 };
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(80);
 /// Nobody chooses among more runs than this by their beginnings.
 const MAX_RUNS: usize = 500;
 
-/// Which names are wanted.
+/// A kind of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// `imdb`.
@@ -92,7 +92,7 @@ impl Names {
     }
 }
 
-/// What is wanted of the registry; nothing for what it does not know.
+/// The wanted names of the registry; nothing for what it does not know.
 fn registered(registry: &Registry, wanted: &Wanted) -> Result<Vec<Completion>> {
     match wanted {
         Wanted::Runs => runs(registry),
@@ -101,12 +101,12 @@ fn registered(registry: &Registry, wanted: &Wanted) -> Result<Vec<Completion>> {
             Ok(registry.models()?.iter().map(|model| name(&model.name, "")).collect())
         }
         Wanted::Versions(model) => {
-            let versions = registry.versions(model)?;
+            let versions = registry.versions(&model_of(model))?;
             let newest_first = versions.iter().rev();
             Ok(newest_first.map(|v| name(v.version.to_string(), v.stage.as_str())).collect())
         }
         Wanted::Aliases(model) => {
-            let aliases = registry.model(model)?.aliases;
+            let aliases = registry.model(&model_of(model))?.aliases;
             Ok(aliases.iter().map(|(alias, v)| name(alias, format!("version {v}"))).collect())
         }
         Wanted::Experiments => {
@@ -117,6 +117,11 @@ fn registered(registry: &Registry, wanted: &Wanted) -> Result<Vec<Completion>> {
         }
         Wanted::Datasets | Wanted::Splits | Wanted::Stages => Ok(Vec::new()),
     }
+}
+
+/// The model that a word names, also as a part of a reference.
+fn model_of(word: &str) -> String {
+    word.parse().map_or_else(|_| word.to_owned(), |reference: ModelReference| reference.model)
 }
 
 fn name(text: impl Into<String>, detail: impl Into<String>) -> Completion {
@@ -138,17 +143,20 @@ fn runs(registry: &Registry) -> Result<Vec<Completion>> {
 fn references(registry: &Registry) -> Result<Vec<Completion>> {
     let mut found = Vec::new();
     for model in registry.models()? {
-        found.push(name(&model.name, ""));
+        let mut offer = |version: VersionSelector, detail: String| {
+            let reference = ModelReference { model: model.name.clone(), version };
+            found.push(name(reference.to_string(), detail));
+        };
+        offer(VersionSelector::Default, String::new());
         for version in registry.versions(&model.name)?.iter().rev() {
-            let reference = format!("{}/{}", model.name, version.version);
-            found.push(name(reference, version.stage.as_str()));
+            offer(VersionSelector::Number(version.version), version.stage.to_string());
         }
         if let Some(version) = registry.production(&model.name)? {
             let detail = format!("version {}", version.version);
-            found.push(name(format!("{}/{}", model.name, Stage::Production.as_str()), detail));
+            offer(VersionSelector::Stage(Stage::Production), detail);
         }
         for (alias, version) in &model.aliases {
-            found.push(name(format!("{}@{alias}", model.name), format!("version {version}")));
+            offer(VersionSelector::Alias(alias.clone()), format!("version {version}"));
         }
     }
     Ok(found)

@@ -7,7 +7,7 @@ use super::{Completion, CompletionKind, Completions};
 /// No folder is listed further than this; nobody chooses among more.
 const MAX_ENTRIES: usize = 500;
 
-/// What could end the last blank-separated word of `line`, a system shell's line.
+/// The completions of the last blank-separated word of `line`, a system shell's line.
 pub(super) fn complete(line: &str) -> Completions {
     let start = line.rfind(char::is_whitespace).map_or(0, |blank| blank + 1);
     Completions { start, end: line.len(), items: entries(&line[start..]) }

@@ -10,14 +10,14 @@ use crate::syntax::{KEYWORDS, is_word, word_start};
 /// Whoever understands the session's Rust. Answers come within a moment, from any thread; nothing
 /// of the person's is run for them.
 pub trait RustHelp: Send + Sync {
-    /// What could come at byte `cursor` of `cell`.
+    /// The completions at byte `cursor` of `cell`.
     fn complete(&self, cell: &str, cursor: usize) -> Completions;
 
-    /// What stands at byte `cursor` of `cell`.
+    /// The help at byte `cursor` of `cell`.
     fn inspect(&self, cell: &str, cursor: usize, detail: u8) -> Option<Content>;
 }
 
-/// What the assistant is told about the session.
+/// The session, as far as the assistant is told about it.
 #[derive(Clone, Default)]
 pub(super) struct Shared {
     pub(super) help: Option<Arc<dyn RustHelp>>,

@@ -6,7 +6,7 @@ use trialbook::book::OWN_TABLES;
 use super::{Completion, CompletionKind, Completions};
 use crate::syntax::sql;
 
-/// What could end `query`, when `behind` follows. `datasets` looks up the store's.
+/// The completions of `query`, when `behind` follows. `datasets` looks up the store's.
 pub(super) fn complete(
     query: &str,
     behind: &str,

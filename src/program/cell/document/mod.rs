@@ -26,7 +26,7 @@ pub enum Form {
     Notebook,
     /// Rust, with `// %%` between cells.
     Rust,
-    /// What one would type, one input after the other.
+    /// The inputs that one would type, one after the other.
     Inputs,
 }
 

@@ -1,4 +1,7 @@
 //! Jupyter notebooks, format 4: what is not understood stays as it was.
+//!
+//! They are JSON values here: types, such as those of the nbformat crate, hold what the format has
+//! today.
 
 use serde_json::{Map, Value, json};
 use trialbook::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! What cells show, kept as a notebook keeps it.
+//! The outputs of cells, kept as a notebook keeps it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,8 @@ use trialbook::{display::Content, error::Result, progress::Progress};
 
 use crate::cell::{Event, Failure, Front, InputRequest, Stream};
 
-/// What one cell may print into a notebook; a loop that prints for ever must not fill the memory.
+/// The number of bytes that one cell may print into a notebook; a loop that prints for ever must
+/// not fill the memory.
 const MAX_STREAM_BYTES: usize = 1 << 20;
 
 /// Hands everything on to a front end and keeps it.
@@ -16,7 +17,7 @@ pub struct Recorder {
     kept: Mutex<Kept>,
 }
 
-/// What a cell has shown so far, as it stands.
+/// The content that a cell has shown so far, as it stands.
 #[derive(Default)]
 pub(crate) struct Kept {
     outputs: Vec<Kind>,
@@ -36,7 +37,7 @@ impl Recorder {
         Arc::new(Self { front: Arc::clone(front), kept: Mutex::default() })
     }
 
-    /// What was shown since the last call, as the `outputs` of cell number `count`.
+    /// The content shown since the last call, as the `outputs` of cell number `count`.
     pub fn take(&self, count: usize, failure: Option<&Failure>) -> Vec<Value> {
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         let shown = kept.outputs.into_iter().map(|kind| match kind {
@@ -94,7 +95,7 @@ impl Front for Recorder {
 }
 
 impl Kept {
-    /// What would show the same again; none where too much was printed to be kept.
+    /// The events that would show the same again; none where too much was printed to be kept.
     pub(crate) fn events(&self) -> Option<Vec<Event>> {
         let event = |kind: &Kind| match kind {
             Kind::Stream(stream, bytes) => Event::Stream(*stream, bytes.clone()),

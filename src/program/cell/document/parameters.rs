@@ -22,7 +22,7 @@ impl Parameters {
     /// Reads `NAME=VALUE`, one a text.
     ///
     /// # Errors
-    /// Where one has no `=` or no name.
+    /// A parameter without `=` or without a name.
     pub fn parse(given: &[String]) -> Result<Self> {
         let parse = |text: &String| match text.split_once('=') {
             Some((name, value)) if !name.trim().is_empty() => {

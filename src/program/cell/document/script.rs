@@ -11,7 +11,7 @@ use crate::{
     syntax::Depth,
 };
 
-/// What stands between the cells of a `.rs` file, as Jupytext and editors know it.
+/// The line between the cells of a `.rs` file, as Jupytext and editors know it.
 const MARKER: &str = "// %%";
 
 /// The inputs of `text`, cut as a person would submit them: each is complete, and nothing that the
@@ -158,12 +158,12 @@ fn without_interpreter(text: &str) -> &str {
     }
 }
 
-/// Whether `input` holds nothing but remarks: they belong to what follows.
+/// True if `input` holds nothing but remarks: they belong to what follows.
 fn is_remark(input: &str) -> bool {
     input.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with("//"))
 }
 
-/// Whether `next` goes on with `input`: a method, the other branch, or an operand set further in.
+/// True if `next` goes on with `input`: a method, the other branch, or an operand set further in.
 fn goes_on_with(input: &str, next: &str) -> bool {
     if input.starts_with([':', '!']) {
         return false;

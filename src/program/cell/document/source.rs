@@ -5,11 +5,11 @@
 pub struct Source {
     /// Its place among all cells of a notebook.
     pub idx: usize,
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// Whether it is meant to fail: Jupyter's tag `raises-exception`.
+    /// True if it is meant to fail: Jupyter's tag `raises-exception`.
     pub may_fail: bool,
-    /// Whether its variables can be set from outside: papermill's tag `parameters`.
+    /// True if its variables can be set from outside: papermill's tag `parameters`.
     pub is_parameters: bool,
 }
 

@@ -11,7 +11,7 @@ use crate::cell::engine::{
     running::Running,
 };
 
-/// How often a cell is compiled again without a variable that it turned out to move.
+/// The number of times that a cell is compiled again without a variable that it turned out to move.
 const MAX_ATTEMPTS: usize = 6;
 
 /// The shared object with its program and what to tell the person; or why there is none, with the

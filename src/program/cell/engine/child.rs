@@ -6,7 +6,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::{
         net::{UnixListener, UnixStream},
-        process::{CommandExt, ExitStatusExt},
+        process::ExitStatusExt,
     },
     path::{Path, PathBuf},
     process::{Child as Process, Command, ExitStatus, Stdio},
@@ -24,15 +24,19 @@ use trialbook::{
     store::{STORE_ENV, Store},
 };
 
-use crate::cell::{
-    engine::{ask::ask, late::Late, owners::Owners},
-    front::Stream,
+use crate::{
+    cell::{
+        engine::{ask::ask, late::Late, owners::Owners},
+        front::Stream,
+    },
+    toolchain::GroupId,
 };
 
 /// The environment variable that tells the child which prelude to load.
 const PRELUDE_ENV: &str = "TRIALBOOK_CELL_PRELUDE";
 
-/// How long a child may take to load the prelude. It takes milliseconds; a cold disk takes more.
+/// The time that a child may take to load the prelude. It takes milliseconds; a cold disk takes
+/// more.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// One thing that the child did.
@@ -51,17 +55,18 @@ pub(crate) enum Happened {
 /// A running child.
 pub(crate) struct Child {
     process: Process,
+    group: GroupId,
     socket: UnixStream,
     happened: Receiver<Happened>,
-    /// What was taken from the queue between cells and is for the next one.
+    /// The events that were taken from the queue between cells and are for the next one.
     held_back: VecDeque<Happened>,
     late: Arc<Mutex<Option<Late>>>,
     owners: Owners,
     n_answers: u64,
 }
 
-/// When the process was started as a cell's child, runs cells until its interpreter goes and never
-/// returns. To be called first in `main`.
+/// Runs cells until the interpreter goes, when the process was started as a cell's child, and then
+/// never returns. To be called first in `main`.
 // Calling into the prelude, which the compiler of this program never sees, cannot be checked.
 #[allow(unsafe_code)]
 pub fn serve_if_child() {
@@ -114,7 +119,8 @@ impl Child {
         let search = std::env::join_paths(search).map_err(|source| {
             Error::invalid("a library folder's path holds a colon").with_source(source)
         })?;
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .env(PRELUDE_ENV, prelude)
             .env(SOCKET_ENV, &address)
             .env(STORE_ENV, std::path::absolute(store.root()).map_err(cannot)?)
@@ -122,15 +128,13 @@ impl Child {
             // It makes one of its own.
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A terminal's Ctrl-C is for the interpreter, which then asks the child.
-            .process_group(0)
-            .spawn()
-            .map_err(cannot)?;
+            .stderr(Stdio::piped());
+        // A terminal's Ctrl-C is for the interpreter, which then asks the child.
+        let (mut process, group) = GroupId::spawn(&mut command).map_err(cannot)?;
         let socket = match accept(&listener, &mut process) {
             Ok(socket) => socket,
             Err(error) => {
-                let _ = process.kill();
+                group.kill();
                 let mut said = String::new();
                 if let Some(mut stderr) = process.stderr.take() {
                     let _ = stderr.read_to_string(&mut said);
@@ -156,6 +160,7 @@ impl Child {
         let owners = Owners::default();
         Ok(Self {
             process,
+            group,
             socket,
             happened,
             held_back: VecDeque::new(),
@@ -187,12 +192,12 @@ impl Child {
         let _ = self.ask(&asked);
     }
 
-    /// How many answers it was given.
+    /// The number of answers it was given.
     pub(crate) fn n_answers(&self) -> u64 {
         self.n_answers
     }
 
-    /// Where what its cells print belongs.
+    /// The owners of what its cells print.
     pub(crate) fn owners(&self) -> &Owners {
         &self.owners
     }
@@ -221,7 +226,7 @@ impl Child {
         }
     }
 
-    /// What happens next, or nothing within `limit`.
+    /// The next event, or nothing within `limit`.
     pub(crate) fn next(&mut self, limit: Duration) -> Option<Happened> {
         if let Some(happened) = self.held_back.pop_front() {
             return Some(happened);
@@ -252,11 +257,8 @@ impl Child {
 
     /// Ends the child and whatever it started, at once.
     pub(crate) fn kill(&mut self) {
-        if let Some(group) =
-            i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw)
-        {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        self.group.kill();
+        // A cell may have left the group.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -4,36 +4,37 @@
 use std::{
     ffi::OsString,
     io::Read,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use rustix::process::Pid;
 use trialbook::error::{Error, ErrorKind, Result};
 
-use crate::cell::engine::{diagnostic::Errors, program::Program, running::Running};
+use crate::{
+    cell::engine::{diagnostic::Errors, program::Program, running::Running},
+    toolchain::GroupId,
+};
 
-/// How cells are compiled.
+/// The compiler of cells, with its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Compiler {
     /// The compiler.
     pub(crate) rustc: PathBuf,
     /// The prelude.
     pub(crate) prelude: PathBuf,
-    /// Where the crates are that the prelude is made of.
+    /// The folder of the crates that the prelude is made of.
     pub(crate) prelude_deps: PathBuf,
     /// The linker that comes with the compiler, where there is one.
     pub(crate) lld: Option<PathBuf>,
     /// The compiler's own helper routines, which a cell may need.
     pub(crate) builtins: Option<PathBuf>,
-    /// Where sources and cells are written.
+    /// The folder in which sources and cells are written.
     pub(crate) dir: PathBuf,
-    /// Whether a cell uses the generic functions that the prelude has already made.
+    /// True if a cell uses the generic functions that the prelude has already made.
     pub(crate) shares_generics: bool,
 }
 
-/// What differs between cells.
+/// The settings that differ between cells.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Settings {
     /// `-C opt-level`.
@@ -42,11 +43,11 @@ pub(crate) struct Settings {
     pub(crate) arguments: Vec<OsString>,
     /// More environment variables.
     pub(crate) environment: Vec<(String, String)>,
-    /// Whether rustc links the cell itself: it must, where the person's crates are linked in.
+    /// True if rustc links the cell itself: it must, where the person's crates are linked in.
     pub(crate) full_link: bool,
 }
 
-/// Why a program was not compiled.
+/// The reason why a program was not compiled.
 pub(crate) enum Refusal {
     /// It is wrong.
     Errors(Errors),
@@ -185,16 +186,9 @@ fn run(mut command: Command, running: &Running) -> Result<(), Refusal> {
     let cannot = |source: std::io::Error| {
         Error::new(ErrorKind::Unavailable, format!("cannot run {program}")).with_source(source)
     };
-    let mut process = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        // One signal then ends the compiler and the linker it started.
-        .process_group(0)
-        .spawn()
-        .map_err(cannot)?;
-    let group = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
-    let part = group.map(|leader| running.group(leader));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let (mut process, group) = GroupId::spawn(&mut command).map_err(cannot)?;
+    let part = running.group(group);
     let mut stderr = Vec::new();
     if let Some(mut pipe) = process.stderr.take() {
         pipe.read_to_end(&mut stderr).map_err(cannot)?;

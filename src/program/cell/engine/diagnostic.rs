@@ -13,7 +13,7 @@ use crate::cell::{
 /// One message of rustc. See <https://doc.rust-lang.org/rustc/json.html>.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Diagnostic {
-    /// What is wrong.
+    /// The fault.
     pub(crate) message: String,
     code: Option<Code>,
     level: String,
@@ -51,7 +51,7 @@ pub(crate) struct Errors {
     pub(crate) list: Vec<Diagnostic>,
     /// The compiler's own JSON.
     pub(crate) json: Vec<Value>,
-    /// What the compiler said that is not JSON: it crashed, or was not there.
+    /// The compiler's output that is not JSON: it crashed, or was not there.
     pub(crate) other: String,
 }
 
@@ -126,13 +126,13 @@ impl Diagnostic {
         self.message.starts_with("aborting due to") || self.message.starts_with("could not compile")
     }
 
-    /// What the generated code that the error touches is there for.
+    /// The roles of the generated code that the error touches.
     pub(crate) fn roles<'a>(&'a self, program: &'a Program, file: &'a str) -> Vec<&'a Role> {
         let role = |span: &Span| span.within(file).and_then(|range| program.role(&range));
         self.spans.iter().filter_map(role).collect()
     }
 
-    /// Whether the error is about the generated code of `role`, not only mentions it.
+    /// True if the error is about the generated code of `role`, not only mentions it.
     pub(crate) fn is_about(&self, role: &Role, program: &Program, file: &str) -> bool {
         self.spans
             .iter()

@@ -1,6 +1,6 @@
-//! What a macro makes, told by the compiler, which expands it: items live on and statements run once.
-//! The macros of crates that the person added show it in no other way, and statics that a macro makes
-//! are kept only where their text is known.
+//! The items and statements that a macro makes, told by the compiler, which expands it: items live
+//! on and statements run once. The macros of crates that the person added show it in no other way,
+//! and statics that a macro makes are kept only where their text is known.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const TO: &str = "const __TRIALBOOK_TO: () = ();";
 pub(super) struct Expanded {
     /// The Rust taken apart. The macros in `items` are not part of it.
     pub(super) source: Source,
-    /// What macros make that have statics, as if the cell spelled it out.
+    /// The items that macros make and that have statics, as if the cell spelled them out.
     pub(super) items: Vec<(Arc<CellText>, Source)>,
     /// The macros that `items` are of.
     pub(super) names: Vec<String>,
@@ -85,7 +85,7 @@ impl Engine {
         (!expanded.items.is_empty()).then_some(expanded)
     }
 
-    /// Whether `call` is of a macro of which only the compiler can tell what it makes.
+    /// True if `call` is of a macro of which only the compiler can tell what it makes.
     fn is_unknown(&self, call: &Call) -> bool {
         self.has_crates
             && !self.macros.contains_key(&call.path)

@@ -13,32 +13,32 @@ use crate::cell::engine::{
 pub(crate) struct Draft<'a> {
     /// The submitted text.
     pub(crate) cell: &'a Arc<CellText>,
-    /// Where the Rust begins in it, in bytes.
+    /// The beginning of the Rust in it, in bytes.
     pub(crate) offset: usize,
     /// The Rust itself.
     pub(crate) text: &'a str,
     /// The Rust taken apart.
     pub(crate) source: &'a Source,
-    /// What can be named, with what this cell adds.
+    /// The names in scope, with those that this cell adds.
     pub(crate) scope: &'a Scope,
-    /// How values and errors are shown.
+    /// The style in which values and errors are shown.
     pub(crate) style: &'a Style,
-    /// Whether the person has added the crate `tokio`.
+    /// True if the person has added the crate `tokio`.
     pub(crate) own_tokio: bool,
-    /// What every program begins with, for crates that are not linked in.
+    /// The beginning of every program, for crates that are not linked in.
     pub(crate) header: Option<&'a str>,
     /// Variables that are not put back, or not kept: the cell moves them, or they cannot live on.
     pub(crate) left_out: BTreeSet<Role>,
 }
 
-/// How values and errors are shown.
+/// The style in which values and errors are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Style {
-    /// What values without a look of their own are shown with: `{:?}`.
+    /// The format of values without a look of their own: `{:?}`.
     pub(crate) value: String,
-    /// What errors that a `?` meets are shown with: `{}`, `{:?}` or `{:#?}`.
+    /// The format of errors that a `?` meets: `{}`, `{:?}` or `{:#?}`.
     pub(crate) error: String,
-    /// Whether a value's type is shown too.
+    /// True if a value's type is shown too.
     pub(crate) types: bool,
 }
 
@@ -49,7 +49,7 @@ impl Default for Style {
 }
 
 impl Style {
-    /// What stands before and after an expression so that its value is shown.
+    /// The code before and after an expression that shows its value.
     fn around_value(&self) -> (String, &'static str) {
         let named = match self.value.as_str() {
             "{:?}" => "Debug",
@@ -87,7 +87,7 @@ impl Draft<'_> {
         declared.map(|declared| declared.name.as_str()).filter(is_kept)
     }
 
-    /// Whether its code may start threads or tasks that print when other cells run. A program that
+    /// True if its code may start threads or tasks that print when other cells run. A program that
     /// says which cell it is of can serve no other.
     pub(crate) fn spawns(&self) -> bool {
         self.text.contains("spawn") || self.scope.items_text().contains("spawn")

@@ -1,4 +1,4 @@
-//! What threads write between cells, for the front ends that their cells had.
+//! The output of threads between cells, for the front ends that their cells had.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ impl Late {
         self.owners.of(stream).unwrap_or_else(|| Arc::clone(&self.front)).event(event);
     }
 
-    /// What was held back for more is shown as it is: the next cell begins.
+    /// Shows what was held back for more as it is: the next cell begins.
     pub(crate) fn finish(&mut self) {
         for (stream, rest) in
             [(Stream::Stdout, self.stdout.rest()), (Stream::Stderr, self.stderr.rest())]
@@ -67,7 +67,7 @@ impl Late {
     }
 }
 
-/// Whether a form is a sign between us and the child, and no content.
+/// True if a form is a sign between us and the child, and no content.
 pub(super) fn is_ours(mime: &str) -> bool {
     mime == CLEAR_MIME || mime == ID_MIME
 }

@@ -1,12 +1,12 @@
-//! Which macros make items, told from their rules and from what they are called with. Items live on
-//! between cells; what a statement makes is gone with its cell. It expands nothing.
+//! The macros that make items, told from their rules and from what they are called with. Items live
+//! on between cells; what a statement makes is gone with its cell. It expands nothing.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Macros of the standard library and of much used crates that make items.
 const MAKE_ITEMS: [&str; 4] = ["bitflags", "lazy_static", "quick_error", "thread_local"];
 
-/// Whether the macro `name` is known to make items.
+/// True if the macro `name` is known to make items.
 pub(super) fn is_known(name: &str) -> bool {
     MAKE_ITEMS.contains(&name)
 }
@@ -46,7 +46,7 @@ const MAKE_VALUES: [&str; 31] = [
     "writeln",
 ];
 
-/// Whether the macro called by `path` is one of the standard library or of the prelude.
+/// True if the macro called by `path` is one of the standard library or of the prelude.
 pub(super) fn is_of_std(path: &str) -> bool {
     let root = path.split("::").find(|part| !part.is_empty()).unwrap_or_default();
     let is_plain = !path.contains("::");
@@ -67,7 +67,7 @@ pub(super) fn name(call: &syn::Macro) -> Option<String> {
     call.path.segments.last().map(|last| last.ident.to_string())
 }
 
-/// Whether the rules of a `macro_rules!` make items: one of them has an item's keyword where a
+/// True if the rules of a `macro_rules!` make items: one of them has an item's keyword where a
 /// statement could begin, and declares no variable there.
 pub(super) fn makes_items(rules: &TokenStream) -> bool {
     let tokens: Vec<TokenTree> = rules.clone().into_iter().collect();
@@ -106,7 +106,8 @@ fn is_of_items(rule: TokenStream) -> bool {
 const ITEM_WORDS: [&str; 10] =
     ["fn", "struct", "enum", "union", "trait", "impl", "static", "const", "mod", "type"];
 
-/// What a later item must share to take the place of those that a macro makes of `tokens`.
+/// The keys of the items that a macro makes of `tokens`: a later item that shares one takes their
+/// place.
 pub(super) fn keys(tokens: &TokenStream) -> Vec<String> {
     let mut keys = Vec::new();
     let mut kind = None;

@@ -1,6 +1,9 @@
 //! Rust, cell after cell: takes a cell apart, compiles it against the prelude with one call of
 //! rustc, runs it in a child process and keeps what it leaves. What evcxr's users know holds here:
 //! items and variables live on, the last expression is shown, `?` and `.await` work.
+//!
+//! evcxr's own engine builds a crate with cargo for every cell, and links the libraries anew in every
+//! session (`just bench cells`).
 
 mod ask;
 mod attempt;
@@ -63,9 +66,9 @@ pub(crate) struct Engine {
     style: Style,
     own_tokio: bool,
     header: Option<String>,
-    /// Whether the person has added crates.
+    /// True if the person has added crates.
     has_crates: bool,
-    /// Whether the macros of those crates make items, by the path by which they were called.
+    /// For each path by which a macro of those crates was called, true if it makes items.
     macros: BTreeMap<String, bool>,
     /// Those that the present cell calls and that do not seem to.
     undecided: Vec<String>,
@@ -84,29 +87,29 @@ pub(crate) struct Engine {
     dependency_dirs: Vec<PathBuf>,
     toolchain: Option<String>,
     late_front: Option<Arc<dyn Front>>,
-    /// Why a variable that once was is no more.
+    /// The reason why a variable that once was is no more.
     gone: BTreeMap<String, String>,
     // While it lives, nobody clears the prelude away.
     prelude: Prelude,
 }
 
-/// What an engine is made of.
+/// The parts of an engine.
 pub(crate) struct Parts {
     /// The compiler with its prelude.
     pub(crate) compiler: Compiler,
     /// The prelude that the compiler uses.
     pub(crate) prelude: Prelude,
-    /// Where the shared objects are that a child loads.
+    /// The folders of the shared objects that a child loads.
     pub(crate) library_dirs: Vec<PathBuf>,
     /// The store that cells open by default.
     pub(crate) store: Store,
-    /// How long a cell may take to stop when asked.
+    /// The time that a cell may take to stop when asked.
     pub(crate) grace: Duration,
-    /// Who else can ask it to stop.
+    /// The handle by which others can ask it to stop.
     pub(crate) running: Running,
 }
 
-/// What a cell leaves once it has run.
+/// The changes that a cell leaves once it has run.
 struct Prepared {
     scope: Scope,
     /// The variables whose types it redefines.
@@ -115,9 +118,9 @@ struct Prepared {
     hidden: Vec<String>,
     /// The statics that begin anew, since their types are redefined.
     renewed: Vec<String>,
-    /// What else the person should know.
+    /// Further notes for the person.
     notes: Vec<String>,
-    /// What is to run, where there are statements.
+    /// The program to run, where there are statements.
     compiled: Option<Compiled>,
 }
 
@@ -131,9 +134,9 @@ struct Compiled {
     not_restored: Vec<String>,
     /// The variables that it declares and does not keep, with why.
     gone: Vec<(String, String)>,
-    /// Whether what it prints is marked with its number.
+    /// True if what it prints is marked with its number.
     spawns: bool,
-    /// Whether it has statics that the loader binds to those of earlier cells.
+    /// True if it has statics that the loader binds to those of earlier cells.
     is_shared: bool,
     types: BTreeMap<String, TypeName>,
     notes: Vec<String>,
@@ -523,7 +526,7 @@ impl Engine {
         &self.prelude
     }
 
-    /// What can be named.
+    /// The names in scope.
     pub(crate) fn scope(&self) -> &Scope {
         &self.scope
     }

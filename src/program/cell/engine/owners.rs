@@ -7,7 +7,7 @@ use std::{
 
 use crate::cell::front::{Front, Stream};
 
-/// Where what is printed belongs: the cell that runs, unless a mark says that the code of an earlier
+/// The owner of what is printed: the cell that runs, unless a mark says that the code of an earlier
 /// one printed it. Both streams of a child share it, during its cells and between them.
 #[derive(Clone, Default)]
 pub(crate) struct Owners(Arc<Mutex<State>>);
@@ -25,7 +25,7 @@ impl Owners {
     /// This many cells are remembered; what the threads of older ones print goes where all else does.
     const MOST: usize = 64;
 
-    /// What the threads of cell `number` print goes to `front`, also once the cell is over.
+    /// Lets `front` have what the threads of cell `number` print, also once the cell is over.
     pub(crate) fn add(&self, number: u64, front: Arc<dyn Front>) {
         let mut state = self.state();
         state.fronts.insert(number, front);
@@ -39,7 +39,7 @@ impl Owners {
         self.state().running = cell;
     }
 
-    /// What comes next on the stream was printed by the code of cell `cell`.
+    /// Tells that the code of cell `cell` printed what comes next on the stream.
     pub(crate) fn turn_to(&self, stream: Stream, cell: u64) {
         self.state().now[usize::from(stream == Stream::Stderr)] = cell;
     }

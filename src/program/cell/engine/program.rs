@@ -15,13 +15,13 @@ pub(crate) struct CellText {
 /// A place in a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Which cell.
+    /// The cell.
     pub(crate) cell: Arc<CellText>,
-    /// Where in its text, in bytes.
+    /// The place in its text, in bytes.
     pub(crate) range: Range<usize>,
 }
 
-/// What generated code is there for.
+/// The purpose of generated code.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// Takes a variable out of the store.
@@ -100,7 +100,7 @@ impl Program {
         Some(Place { cell: Arc::clone(&place.cell), range: end..end })
     }
 
-    /// What the generated code at `range` is there for.
+    /// The purpose of the generated code at `range`.
     pub(crate) fn role(&self, range: &Range<usize>) -> Option<&Role> {
         let holds = |role: &Range<usize>| role.start <= range.start && range.start < role.end;
         self.roles.iter().find(|(role, _)| holds(role)).map(|(_, role)| role)

@@ -13,7 +13,7 @@ use crate::cell::{
     front::Front,
 };
 
-/// How a cell can be stopped without losing anything.
+/// The hint on stopping a cell without losing anything.
 const CHECKPOINT: &str = "  hint: `trialbook::checkpoint()?` in a long loop, or `.await` instead of \
                           a call that blocks, lets an interrupt keep the variables";
 

@@ -1,4 +1,4 @@
-//! What runs right now and how it is asked to stop, from any thread.
+//! The cell that runs right now, and the request that it stop, from any thread.
 
 use std::{
     os::unix::net::UnixStream,
@@ -6,10 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use trialbook::{progress::Interrupt, runtime::Ask};
 
-use crate::cell::engine::ask::ask;
+use crate::{cell::engine::ask::ask, toolchain::GroupId};
 
 /// The state that the running cell and those who interrupt it share.
 #[derive(Debug, Clone, Default)]
@@ -17,14 +16,14 @@ pub(crate) struct Running(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether a cell runs at all: an interrupt while idle is for nobody.
+    /// True while a cell runs: an interrupt while idle is for nobody.
     busy: bool,
-    /// When the person first asked for the stop of this cell.
+    /// The time when the person first asked for the stop of this cell.
     interrupted: Option<Instant>,
-    /// Whether it has to stop at once.
+    /// True if it has to stop at once.
     has_no_grace: bool,
     command: Option<Interrupt>,
-    groups: Vec<Pid>,
+    groups: Vec<GroupId>,
     child: Option<UnixStream>,
 }
 
@@ -47,8 +46,7 @@ impl Running {
             command.raise();
         }
         for group in &state.groups {
-            // It may have ended this very moment.
-            let _ = kill_process_group(*group, Signal::KILL);
+            group.kill();
         }
         if let Some(child) = &state.child {
             // A child that is gone has stopped already.
@@ -62,12 +60,12 @@ impl Running {
         self.state().has_no_grace = true;
     }
 
-    /// Whether the running cell was asked to stop.
+    /// True if the running cell was asked to stop.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.state().interrupted.is_some()
     }
 
-    /// How long ago the running cell was asked to stop.
+    /// The time since the running cell was asked to stop.
     pub(crate) fn interrupted_for(&self) -> Option<Duration> {
         let state = self.state();
         let since = state.interrupted.map(|when| when.elapsed());
@@ -85,12 +83,12 @@ impl Running {
     }
 
     /// A process group runs that an interrupt ends.
-    pub(crate) fn group(&self, leader: Pid) -> Part {
-        self.part(What::Group(leader), |state| {
+    pub(crate) fn group(&self, group: GroupId) -> Part {
+        self.part(What::Group(group), |state| {
             if state.interrupted.is_some() {
-                let _ = kill_process_group(leader, Signal::KILL);
+                group.kill();
             }
-            state.groups.push(leader);
+            state.groups.push(group);
         })
     }
 
@@ -134,7 +132,7 @@ pub(crate) struct Part {
 #[derive(Debug)]
 enum What {
     Command,
-    Group(Pid),
+    Group(GroupId),
     Child,
 }
 
@@ -143,7 +141,7 @@ impl Drop for Part {
         let mut state = self.running.state();
         match self.what {
             What::Command => state.command = None,
-            What::Group(leader) => state.groups.retain(|group| *group != leader),
+            What::Group(ended) => state.groups.retain(|group| *group != ended),
             What::Child => state.child = None,
         }
     }

@@ -1,4 +1,5 @@
-//! What earlier cells left for later ones: imports, items, variables. It knows no compiler.
+//! The names that earlier cells left for later ones: imports, items, variables. It knows no
+//! compiler.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -126,7 +127,7 @@ fn symbol(key: &str) -> String {
     format!("trialbook_static_{}", key.replace(':', "_"))
 }
 
-/// What the name of a type has in it whose values code can change through a shared reference.
+/// The parts of the name of a type whose values code can change through a shared reference.
 const CHANGEABLE: [&str; 12] = [
     "ArcSwap<",
     "Atomic",
@@ -151,7 +152,7 @@ impl ScopedItem {
         })
     }
 
-    /// Whether it says what the type `name` can do.
+    /// True if it is an implementation for the type `name`.
     fn implements(&self, name: &str) -> bool {
         self.keys.iter().any(|key| {
             let Some(what) = key.strip_prefix("impl ") else { return false };
@@ -164,7 +165,7 @@ impl ScopedItem {
 /// A variable between cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Variable {
-    /// Whether it was declared `mut`.
+    /// True if it was declared `mut`.
     pub(crate) is_mutable: bool,
     /// Its type as it can be written in a cell.
     pub(crate) type_name: String,
@@ -298,8 +299,8 @@ impl Scope {
         })
     }
 
-    /// Whether the loader binds a static of `item` to the one of the cell that had it first. Its type
-    /// must mean the same everywhere, and loaders elsewhere keep libraries apart.
+    /// True if the loader binds a static of `item` to the one of the cell that had it first. Its
+    /// type must mean the same everywhere, and loaders elsewhere keep libraries apart.
     fn is_exported(&self, item: &ScopedItem, places: &StaticPlaces) -> bool {
         let is_whole = item.statics.iter().any(|it| it.place.range == item.place.range);
         match places.kind {
@@ -319,12 +320,12 @@ impl Scope {
         source.imports.iter().filter(is_other).map(|import| import.name.clone()).collect()
     }
 
-    /// Whether the value of a `static` outlives its cell in another way than by being what it was.
+    /// True if the value of a `static` outlives its cell in another way than by being what it was.
     fn is_changeable(&self, item: &StaticPlaces) -> bool {
         item.kind != StaticKind::Plain || self.can_change(text(&item.type_name), &mut Vec::new())
     }
 
-    /// Whether code can change a value of the type `name` through a shared reference, as far as its
+    /// True if code can change a value of the type `name` through a shared reference, as far as its
     /// name and the definitions of this session tell.
     fn can_change<'a>(&'a self, name: &str, seen: &mut Vec<&'a str>) -> bool {
         let squeezed: String = name.split_whitespace().collect();
@@ -343,8 +344,8 @@ impl Scope {
 
     /// Writes what the person's own code must not do, before an item or a function of it.
     pub(crate) fn write_lints(&self, program: &mut Program) {
-        /// What holds of sound cells too: they use what later ones use, and restate what earlier ones
-        /// said.
+        /// The lints that hold of sound cells too: they use what later ones use, and restate what
+        /// earlier ones said.
         const OF_CELLS: &str = "dead_code, unreachable_code, unused_assignments, unused_imports, \
                                 unused_macros, unused_mut, unused_variables";
         for lint in &self.lints {
@@ -418,19 +419,19 @@ impl Scope {
         }
     }
 
-    /// Whether an item or an import of earlier cells is called `name`.
+    /// True if an item or an import of earlier cells is called `name`.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.items.iter().any(|item| item.has_name(name))
             || self.imports.iter().any(|import| import.name == name)
     }
 
-    /// Whether the macro called `name` was defined here.
+    /// True if the macro called `name` was defined here.
     pub(crate) fn has_macro(&self, name: &str) -> bool {
         let key = format!("macro {name}");
         self.items.iter().any(|item| item.keys.contains(&key))
     }
 
-    /// Whether the macro called `name` was defined here and makes items.
+    /// True if the macro called `name` was defined here and makes items.
     pub(crate) fn makes_items(&self, name: &str) -> bool {
         let key = format!("macro {name}");
         let found = self.items.iter().rev().find(|item| item.keys.contains(&key));

@@ -20,7 +20,7 @@ use crate::cell::{
     front::{Event, Front, InputRequest, Stream},
 };
 
-/// How the wait ended.
+/// The end of the wait.
 #[derive(Debug)]
 pub(crate) enum Finish {
     /// The cell is over; these variables are in the child.
@@ -31,13 +31,13 @@ pub(crate) enum Finish {
     Overdue,
 }
 
-/// How long content is held back for another form of the same.
+/// The time that content is held back for another form of the same.
 const TOGETHER: Duration = Duration::from_millis(10);
 
-/// How often an interrupt is looked for.
+/// The time between two looks for an interrupt.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long the marks that end the streams may take after the cell is over. They are written
+/// The time that the marks that end the streams may take after the cell is over. They are written
 /// before it says so: only a cell that closed its streams makes this wait.
 const END_LIMIT: Duration = Duration::from_millis(500);
 
@@ -328,7 +328,7 @@ impl<'a> Following<'a> {
         }
     }
 
-    /// What a child that is gone had still written.
+    /// Shows what a child that is gone had still written.
     fn drain(&mut self, child: &mut Child) {
         while !self.is_over() {
             match child.next(END_LIMIT) {

@@ -23,17 +23,17 @@ pub(crate) struct Source {
     pub(crate) attributes: Vec<Range<usize>>,
     /// `#![deny(…)]` and `#![forbid(…)]`: what the person's own code must not do.
     pub(crate) lints: Vec<Range<usize>>,
-    /// What `use` brings into scope.
+    /// The names that `use` brings into scope.
     pub(crate) imports: Vec<Import>,
     /// Functions, types, implementations.
     pub(crate) items: Vec<SourceItem>,
-    /// What runs, in order.
+    /// The statements that run, in order.
     pub(crate) statements: Vec<Range<usize>>,
     /// The last statement, where it is an expression whose value is shown.
     pub(crate) shown: Option<Range<usize>>,
     /// The variables that `let` declares, the last of each name.
     pub(crate) declared: Vec<Declared>,
-    /// Whether something is awaited outside of any `async`.
+    /// True if something is awaited outside of any `async`.
     pub(crate) awaits: bool,
     /// The crates that `extern crate` asks for.
     pub(crate) crates: Vec<String>,
@@ -53,26 +53,26 @@ pub(crate) struct Import {
 /// A macro that a statement calls, if the statement does nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// How it is called: `krate::make`.
+    /// The path by which it is called: `krate::make`.
     pub(crate) path: String,
     /// The last name of that.
     pub(crate) name: String,
     /// The statement.
     pub(crate) range: Range<usize>,
-    /// Whether an item would need a semicolon behind it.
+    /// True if an item would need a semicolon behind it.
     pub(crate) is_open: bool,
 }
 
 /// One item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SourceItem {
-    /// What a later item must share to take this one's place.
+    /// The keys of the item: a later item that shares one takes its place.
     pub(crate) keys: Vec<String>,
     /// The names of the types it defines.
     pub(crate) types: Vec<String>,
     /// Its text.
     pub(crate) range: Range<usize>,
-    /// Whether its semicolon is missing: the last item of a cell may go without.
+    /// True if its semicolon is missing: the last item of a cell may go without.
     pub(crate) is_open: bool,
     /// Every `static` in it, taken apart: one whose value can change is one for all cells.
     pub(crate) statics: Vec<ItemStatics>,
@@ -85,13 +85,13 @@ pub(crate) struct SourceItem {
 pub(crate) struct Declared {
     /// Its name.
     pub(crate) name: String,
-    /// Whether it is `mut`.
+    /// True if it is `mut`.
     pub(crate) is_mutable: bool,
-    /// Whether the name may be that of a constant, a unit struct or a variant instead.
+    /// True if the name may be that of a constant, a unit struct or a variant instead.
     pub(crate) may_be_constant: bool,
 }
 
-/// Whether a macro that is called by this path makes items, as far as is known before compiling.
+/// True if a macro that is called by this path makes items, as far as is known before compiling.
 pub(crate) type MakesItems<'a> = &'a dyn Fn(&str) -> bool;
 
 impl Source {
@@ -256,12 +256,12 @@ pub(super) fn macro_call(statement: &Stmt) -> Option<(&syn::Macro, bool)> {
     }
 }
 
-/// Whether an attribute says what code must not do.
+/// True if an attribute says what code must not do.
 fn is_lint(attribute: &&Attribute) -> bool {
     attribute.path().is_ident("deny") || attribute.path().is_ident("forbid")
 }
 
-/// Whether a name is written as the variants of enums are: `None`, not `N` and not `X_train`.
+/// True if a name is written as the variants of enums are: `None`, not `N` and not `X_train`.
 fn is_like_a_variant(name: &str) -> bool {
     !name.contains('_') && name.chars().nth(1).is_some_and(char::is_lowercase)
 }
@@ -343,7 +343,7 @@ fn flatten(tree: &UseTree, path: &str, place: &Range<usize>, imports: &mut Vec<I
     }
 }
 
-/// What a later item must share to replace this one, and the types it defines.
+/// The keys by which a later item replaces this one, and the types it defines.
 fn keys(item: &Item, text: &str) -> (Vec<String>, Vec<String>) {
     let kind =
         |kind: &str, name: &dyn std::fmt::Display| (vec![format!("{kind} {name}")], Vec::new());

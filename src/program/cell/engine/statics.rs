@@ -24,7 +24,7 @@ pub(crate) struct ItemStatics {
 /// A `static` in pieces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ItemStatic {
-    /// How it is declared.
+    /// The keyword of its declaration.
     pub(crate) kind: StaticKind,
     /// Its name.
     pub(crate) name: String,
@@ -32,11 +32,11 @@ pub(crate) struct ItemStatic {
     pub(crate) head: Range<usize>,
     /// Its type.
     pub(crate) type_name: Range<usize>,
-    /// What it begins with.
+    /// Its first value.
     pub(crate) value: Range<usize>,
 }
 
-/// How a `static` is declared.
+/// The keyword of a `static`'s declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StaticKind {
     /// `static`.
@@ -155,7 +155,7 @@ fn of_static(item: &syn::ItemStatic, range: Range<usize>, is_inside: bool) -> Op
     Some(ItemStatics { range, list })
 }
 
-/// What has attributes is meant for others than cells: a linker, a C library.
+/// True if it has no attributes: those are meant for others than cells, a linker or a C library.
 fn is_plain(attributes: &[Attribute]) -> bool {
     attributes.iter().all(|attribute| attribute.path().is_ident("doc"))
 }

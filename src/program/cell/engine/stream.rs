@@ -17,16 +17,16 @@ pub(crate) enum Piece {
     },
     /// A question.
     Input {
-        /// What is asked.
+        /// The question.
         prompt: String,
-        /// Whether the answer is secret.
+        /// True if the answer is secret.
         is_password: bool,
     },
-    /// What is shown from here on is the cell's value.
+    /// The cell's value follows.
     Result,
     /// The cell turns from one stream to the other, for the so-many-th time.
     Turn(u64),
-    /// What follows was printed by the code of this cell; 0 is the one that runs.
+    /// The output of the code of this cell follows; 0 is the one that runs.
     Of(u64),
     /// The cell is over.
     End,
@@ -71,7 +71,7 @@ impl Pieces {
         pieces
     }
 
-    /// What was held back when the stream ended.
+    /// The bytes that were held back when the stream ended.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }

@@ -7,7 +7,7 @@ use crate::cell::engine::{
     program::{Program, Role},
 };
 
-/// What the compiler says of a type.
+/// The compiler's name of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TypeName {
     /// It can be written like this.

@@ -1,5 +1,5 @@
-//! What each of evcxr's commands does and says. Words for people; the settings and the session do
-//! the work.
+//! The work and the answer of each of evcxr's commands. Words for people; the settings and the
+//! session do the work.
 
 use std::fmt::Write as _;
 

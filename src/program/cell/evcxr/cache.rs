@@ -11,7 +11,7 @@ use std::{
 
 use trialbook::error::{Error, Result};
 
-use crate::cell::evcxr::{Config, cargo::Artifact};
+use crate::{cell::evcxr::Config, toolchain::Artifact};
 
 /// The shared folder.
 #[derive(Debug)]
@@ -19,14 +19,14 @@ pub struct Cache {
     folder: PathBuf,
 }
 
-/// What lies in a cache.
+/// The content of a cache, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CacheStatistics {
-    /// How many crates, counted once for every way they were built.
+    /// The number of crates, counted once for every way they were built.
     pub n_entries: u64,
-    /// How much they take.
+    /// Their size.
     pub bytes: u64,
-    /// How often one needed not be built.
+    /// The number of times that one needed not be built.
     pub n_hits: u64,
 }
 
@@ -59,7 +59,7 @@ impl Cache {
         Ok(cache)
     }
 
-    /// Where cargo builds.
+    /// The folder in which cargo builds.
     pub(crate) fn target_dir(&self) -> PathBuf {
         self.folder.join("target")
     }
@@ -69,7 +69,7 @@ impl Cache {
         self.folder.join("uses")
     }
 
-    /// What lies in it.
+    /// Its content, in numbers.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -85,11 +85,13 @@ impl Cache {
     /// Remembers what a build used, and throws out the rest down to `limit_bytes`.
     pub(crate) fn used(&self, artifacts: &[Artifact], limit_bytes: u64) -> Result<()> {
         for artifact in artifacts {
-            let Some(hash) = artifact.files().iter().find_map(|file| hash(file)) else { continue };
+            let Some(hash) = artifact.filenames.iter().find_map(|file| hash(file)) else {
+                continue;
+            };
             let path = self.uses().join(hash);
             let hits: u64 =
                 fs::read_to_string(&path).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-            fs::write(&path, (hits + u64::from(artifact.is_fresh())).to_string())
+            fs::write(&path, (hits + u64::from(artifact.fresh)).to_string())
                 .map_err(|source| Error::io("write", &path, source))?;
         }
         self.shrink(limit_bytes).map(drop)

@@ -1,23 +1,19 @@
 //! Runs cargo on the session's one package: its words reach the watcher while it speaks, and an
-//! interrupt ends it with everything it started. It knows the shape of cargo's messages, and no
-//! cell.
+//! interrupt ends it with everything it started. It knows no cell.
 
 use std::{
     io::{BufRead, BufReader, Read},
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
     thread,
-    time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::{
     cell::evcxr::{Config, Watch},
-    toolchain::forget_outer_cargo,
+    toolchain::{Artifact, Group, Message, forget_outer_cargo},
 };
 
 /// One package folder and how it is built.
@@ -27,13 +23,13 @@ pub(crate) struct Cargo<'a> {
     pub(crate) config: &'a Config,
     /// The package's folder.
     pub(crate) folder: &'a Path,
-    /// Where builds go.
+    /// The folder of builds.
     pub(crate) target_dir: &'a Path,
-    /// Who looks on.
+    /// The watcher of the build.
     pub(crate) watch: &'a Watch,
 }
 
-/// Which crate stands behind each name of `[dependencies]`.
+/// The crate behind each name of `[dependencies]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Direct {
     /// The name that cells use.
@@ -42,55 +38,13 @@ pub(crate) struct Direct {
     pub(crate) package: String,
 }
 
-/// What cargo made of one target.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Artifact {
-    package_id: String,
-    target: Target,
-    filenames: Vec<PathBuf>,
-    fresh: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Target {
-    kind: Vec<String>,
-}
-
 /// Everything one build made and found.
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     /// In the order in which they were made.
     pub(crate) artifacts: Vec<Artifact>,
-    /// Where native libraries lie, as `-L` takes it.
+    /// The folders of native libraries, as `-L` takes them.
     pub(crate) native: Vec<String>,
-}
-
-impl Artifact {
-    /// The package it is of.
-    pub(crate) fn package(&self) -> &str {
-        &self.package_id
-    }
-
-    /// The files it consists of.
-    pub(crate) fn files(&self) -> &[PathBuf] {
-        &self.filenames
-    }
-
-    /// Whether it was there already.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.fresh
-    }
-
-    /// Whether other crates can name it: no build script, no program.
-    pub(crate) fn is_library(&self) -> bool {
-        const LIBRARIES: [&str; 5] = ["lib", "rlib", "dylib", "proc-macro", "cdylib"];
-        self.target.kind.iter().any(|kind| LIBRARIES.contains(&kind.as_str()))
-    }
-
-    /// Whether it runs inside the compiler.
-    pub(crate) fn is_proc_macro(&self) -> bool {
-        self.target.kind.iter().any(|kind| kind == "proc-macro")
-    }
 }
 
 impl Cargo<'_> {
@@ -192,16 +146,14 @@ impl Cargo<'_> {
     }
 
     fn run(&self, mut command: Command) -> Result<Finished> {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(no_toolchain)?;
-        let stdout = child.stdout.take();
-        let stderr = child.stderr.take();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut cargo = Group::spawn(&mut command).map_err(no_toolchain)?;
+        let stdout = cargo.stdout();
+        let stderr = cargo.stderr();
         thread::scope(|scope| {
+            // An interrupt leaves the closure, and so ends the group, before the readers are waited for: a
+            // compiler that outlived its cargo would keep the pipes open.
+            let mut cargo = cargo;
             let stdout = scope.spawn(move || {
                 let mut bytes = Vec::new();
                 // What was read before a failure is all there is to judge by.
@@ -218,69 +170,24 @@ impl Cargo<'_> {
                 }
                 said
             });
-            let status = self.wait(&mut child)?;
+            let status = cargo.wait(&self.watch.interrupt)?;
             let stdout = stdout.join().unwrap_or_default();
             let stderr = stderr.join().unwrap_or_default();
             self.watch.interrupt.check()?;
             Ok(Finished { status, stdout, stderr })
         })
     }
-
-    /// Waits for the child; asks its process group to end at an interrupt, and soon insists.
-    fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
-        const STEP: Duration = Duration::from_millis(10);
-        const GRACE: Duration = Duration::from_millis(500);
-        let group = Pid::from_child(child);
-        let mut asked: Option<Instant> = None;
-        loop {
-            let status = child.try_wait().map_err(|source| {
-                Error::new(ErrorKind::Io, "cannot wait for cargo").with_source(source)
-            })?;
-            if let Some(status) = status {
-                if asked.is_some() {
-                    // A compiler outlives its cargo and would keep the pipes open.
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                return Ok(status);
-            }
-            match asked {
-                None if self.watch.interrupt.is_raised() => {
-                    asked = Some(Instant::now());
-                    let _ = kill_process_group(group, Signal::TERM);
-                }
-                Some(since) if since.elapsed() > GRACE => {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                _ => {}
-            }
-            thread::sleep(STEP);
-        }
-    }
 }
 
 impl Made {
     fn read(messages: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Kind {
-            reason: String,
-        }
-        #[derive(Deserialize)]
-        struct Script {
-            linked_paths: Vec<String>,
-        }
         let mut made = Self::default();
         // Whatever a build script prints comes on the same stream.
-        for line in messages.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{")) {
-            let Ok(kind) = serde_json::from_slice::<Kind>(line) else { continue };
-            match kind.reason.as_str() {
-                "compiler-artifact" => {
-                    made.artifacts.push(serde_json::from_slice(line).map_err(unreadable)?);
-                }
-                "build-script-executed" => {
-                    let script: Script = serde_json::from_slice(line).map_err(unreadable)?;
-                    made.native.extend(script.linked_paths);
-                }
-                _ => {}
+        for line in messages.split(|byte| *byte == b'\n') {
+            match Message::read(line)? {
+                Message::Artifact(artifact) => made.artifacts.push(artifact),
+                Message::BuildScript(script) => made.native.extend(script.linked_paths),
+                Message::Diagnostic(_) | Message::Other => {}
             }
         }
         Ok(made)

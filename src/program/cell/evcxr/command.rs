@@ -4,7 +4,7 @@ use trialbook::{display::Content, error::Result};
 
 use crate::cell::evcxr::{Host, answer};
 
-/// What a command does to a session and answers.
+/// A command's work on a session, and its answer.
 type Run = fn(&mut dyn Host, Option<&str>) -> Result<Option<Content>>;
 
 /// One command as help and completion show it.
@@ -12,9 +12,9 @@ type Run = fn(&mut dyn Host, Option<&str>) -> Result<Option<Content>>;
 pub struct Meaning {
     /// Its name, without the colon.
     pub name: &'static str,
-    /// What may follow it, empty where nothing does.
+    /// The form of its argument, empty where it takes none.
     pub arguments: &'static str,
-    /// What it does, in one line.
+    /// Its help, in one line.
     pub help: &'static str,
     run: Run,
 }
@@ -143,7 +143,7 @@ impl EvcxrCommand {
         self.meaning.name
     }
 
-    /// What was typed after it.
+    /// The text typed after it.
     pub fn argument(&self) -> Option<&str> {
         self.argument.as_deref()
     }

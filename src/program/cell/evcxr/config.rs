@@ -1,5 +1,6 @@
-//! How cells and their dependencies are compiled and shown: what evcxr's commands set and the
-//! startup files preset. Plain data; a value that could not work is refused when it is set.
+//! The settings by which cells and their dependencies are compiled and shown: evcxr's commands set
+//! them, and startup files preset them. Plain data; a value that could not work is refused when it
+//! is set.
 
 use std::{
     collections::BTreeMap,
@@ -22,25 +23,26 @@ pub struct Config {
     toolchain: Option<Toolchain>,
     codegen_backend: Option<String>,
     sccache: Option<PathBuf>,
-    /// Whether the type is shown above a cell's value. Default false.
+    /// True if the type is shown above a cell's value. Default false.
     pub display_types: bool,
-    /// Whether variables survive a panic. Default true.
+    /// True if variables survive a panic. Default true.
     pub preserve_vars_on_panic: bool,
-    /// Whether a cell says how long it took. Default false.
+    /// True if a cell says the time that it took. Default false.
     pub timing: bool,
-    /// Whether rustc says how long its passes take; nightly only. Default false.
+    /// True if rustc says the time of its passes; nightly only. Default false.
     pub time_passes: bool,
-    /// Whether cargo stays away from the network. Default false.
+    /// True if cargo stays away from the network. Default false.
     pub offline: bool,
-    /// Whether dependencies are linked into each cell. Default true, as in evcxr; otherwise all
+    /// True if dependencies are linked into each cell. Default true, as in evcxr; otherwise all
     /// cells share one copy, statics included.
     pub allow_static_linking: bool,
-    /// How much built dependencies may take on disk to be shared between sessions, in bytes; 0
-    /// shares nothing. Default 0.
+    /// The space that built dependencies may take on disk to be shared between sessions, in bytes;
+    /// 0 shares nothing. Default 0.
     pub cache_bytes: u64,
-    /// Where they are kept then. Default: a folder of its own among the person's caches.
+    /// The folder in which they are kept then. Default: a folder of its own among the person's
+    /// caches.
     pub cache_folder: Option<PathBuf>,
-    /// Whether the session explains its own inner workings. Default false.
+    /// True if the session explains its own inner workings. Default false.
     pub debug: bool,
     /// Variables of the environment for rustc and cargo.
     pub build_env: BTreeMap<String, String>,
@@ -48,7 +50,7 @@ pub struct Config {
     pub env: BTreeMap<String, String>,
 }
 
-/// How an error that `?` returned is shown.
+/// The form in which an error that `?` returned is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ErrorFormat {
     /// `{}`
@@ -60,10 +62,10 @@ pub enum ErrorFormat {
     Pretty,
 }
 
-/// What links cells and dependencies.
+/// The linker of cells and dependencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Linker {
-    /// What rustc takes by itself.
+    /// The linker that rustc takes by itself.
     System,
     /// LLVM's.
     Lld,
@@ -84,7 +86,7 @@ const OPT_LEVELS: [&str; 6] = ["0", "1", "2", "3", "s", "z"];
 /// Cells call into a prelude that is optimised already: compiling them fast is what counts.
 const CELL_OPT_LEVEL: &str = "0";
 
-/// What evcxr builds dependencies with: they do the work and are built once.
+/// The optimisation with which evcxr builds dependencies: they do the work and are built once.
 const DEPENDENCY_OPT_LEVEL: &str = "2";
 
 impl Default for Config {
@@ -136,7 +138,7 @@ impl Config {
         Ok(())
     }
 
-    /// How a cell's value is written where it has no richer form. Default `{:?}`.
+    /// The format of a cell's value that has no richer form. Default `{:?}`.
     pub fn output_format(&self) -> &str {
         &self.output_format
     }
@@ -160,7 +162,7 @@ impl Config {
         Ok(())
     }
 
-    /// How an error that `?` returned is shown. Default `{}`.
+    /// The format of an error that `?` returned. Default `{}`.
     pub fn error_format(&self) -> ErrorFormat {
         self.error_format
     }
@@ -181,7 +183,7 @@ impl Config {
         Ok(())
     }
 
-    /// What links: what was chosen, else the fastest one installed.
+    /// The linker: the one that was chosen, else the fastest one installed.
     pub fn linker(&self) -> Linker {
         self.linker.unwrap_or_else(Linker::fastest)
     }
@@ -286,8 +288,9 @@ impl Config {
         Ok(())
     }
 
-    /// What these settings mean to rustc, for cells and dependencies alike. None as long as nothing
-    /// was chosen: cells then link in the fastest way there is, and crates hardly link at all.
+    /// The flags of rustc for these settings, for cells and dependencies alike. None as long as
+    /// nothing was chosen: cells then link in the fastest way there is, and crates hardly link at
+    /// all.
     pub fn rustc_flags(&self) -> Vec<String> {
         let linker = self.linker.and_then(Linker::flag);
         let mut flags: Vec<String> = linker.map(str::to_owned).into_iter().collect();
@@ -312,7 +315,7 @@ impl ErrorFormat {
         }
     }
 
-    /// What errors must implement to be shown so.
+    /// The trait that errors must implement to be shown so.
     pub fn trait_name(self) -> &'static str {
         match self {
             Self::Display => "std::fmt::Display",
@@ -334,7 +337,7 @@ impl Linker {
         }
     }
 
-    /// What makes rustc use it.
+    /// The flag by which rustc uses it.
     fn flag(self) -> Option<&'static str> {
         match self {
             Self::System => None,

@@ -1,5 +1,6 @@
-//! What `:dep` added to a session, built in one cargo package of the session's folder and handed
-//! to cells as arguments for rustc. A change that does not build leaves everything as it was.
+//! The dependencies that `:dep` added to a session, built in one cargo package of the session's
+//! folder and handed to cells as arguments for rustc. A change that does not build leaves
+//! everything as it was.
 
 use std::{
     collections::BTreeMap,
@@ -26,14 +27,14 @@ pub struct Dependencies {
     n_builds: u64,
 }
 
-/// What a cell's compile needs to use the dependencies.
+/// The parts of the dependencies that a cell's compile needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Built {
     /// Each crate's name and its file.
     pub externs: Vec<(String, PathBuf)>,
-    /// Where the crates that those need lie.
+    /// The folders of the crates that those need.
     pub folders: Vec<PathBuf>,
-    /// Where native libraries lie, as `-L` takes it: `native=/path`.
+    /// The folders of native libraries, as `-L` takes them: `native=/path`.
     pub native: Vec<String>,
     /// The shared object that holds them all, when static linking is not allowed. Its folder must
     /// be on the library path of the process that loads cells.
@@ -60,12 +61,12 @@ impl Dependencies {
         self.wanted.values()
     }
 
-    /// Whether cells can name `crate_name`.
+    /// True if cells can name `crate_name`.
     pub fn has(&self, crate_name: &str) -> bool {
         self.wanted.contains_key(crate_name)
     }
 
-    /// What cells need to use them.
+    /// The parts that cells need to use them.
     pub fn built(&self) -> &Built {
         &self.built
     }
@@ -152,12 +153,12 @@ impl Dependencies {
             let files = made
                 .artifacts
                 .iter()
-                .filter(|artifact| artifact.is_library() && artifact.package() == direct.package)
+                .filter(|artifact| artifact.is_library() && artifact.package_id == direct.package)
                 .filter(|artifact| {
                     artifact.is_proc_macro()
-                        || artifact.files().iter().any(|file| kept.is_for_cells(file))
+                        || artifact.filenames.iter().any(|file| kept.is_for_cells(file))
                 })
-                .flat_map(|artifact| artifact.files());
+                .flat_map(|artifact| &artifact.filenames);
             let file = files.clone().find(|file| has_extension(file, "rlib")).or_else(|| {
                 files.clone().find(|file| has_extension(file, std::env::consts::DLL_EXTENSION))
             });
@@ -169,7 +170,7 @@ impl Dependencies {
         built.shared = made
             .artifacts
             .iter()
-            .flat_map(|artifact| artifact.files())
+            .flat_map(|artifact| &artifact.filenames)
             .find(|file| {
                 let shared = format!("{}{name}", std::env::consts::DLL_PREFIX);
                 file.file_stem().is_some_and(|stem| stem == shared.as_str())
@@ -264,7 +265,7 @@ impl Built {
         args
     }
 
-    /// What every cell must begin with, for rustc to take the crates from the shared object.
+    /// The beginning of every cell by which rustc takes the crates from the shared object.
     pub fn header(&self) -> Option<String> {
         let shared = self.shared.as_ref()?;
         let (name, _) = self.externs.iter().find(|(_, path)| path == shared)?;
@@ -284,7 +285,7 @@ impl Built {
 /// The files of one build under the session's own roof: another session may rebuild or throw away
 /// what lies in a shared folder, and a rebuilt crate must not change under a running cell.
 struct Kept {
-    /// Where cargo puts what cells use.
+    /// The folder in which cargo puts what cells use.
     for_cells: PathBuf,
     cells: PathBuf,
     compiler: PathBuf,
@@ -304,7 +305,7 @@ impl Kept {
         vec![self.cells.clone(), self.compiler.clone()]
     }
 
-    /// Whether cargo made the file for cells, and not for the compiler and build scripts.
+    /// True if cargo made the file for cells, and not for the compiler and build scripts.
     fn is_for_cells(&self, file: &Path) -> bool {
         file.starts_with(&self.for_cells)
     }
@@ -316,7 +317,7 @@ impl Kept {
 
     fn take(&self, made: &Made) -> Result<()> {
         let libraries = made.artifacts.iter().filter(|artifact| artifact.is_library());
-        for file in libraries.flat_map(|artifact| artifact.files()) {
+        for file in libraries.flat_map(|artifact| &artifact.filenames) {
             let place = self.place(file);
             fs::hard_link(file, &place)
                 .or_else(ignore(AlreadyExists))

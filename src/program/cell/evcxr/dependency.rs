@@ -14,7 +14,7 @@ pub struct Dependency {
     wanted: Value,
 }
 
-/// What every cell can name without asking.
+/// The crates that every cell can name without asking.
 const BUILT_IN: [&str; 6] = ["alloc", "core", "proc_macro", "std", "test", "trialbook"];
 
 impl Dependency {
@@ -109,8 +109,8 @@ impl std::fmt::Display for Dependency {
     }
 }
 
-/// What the `extern crate` items of a cell ask for, as `:dep name` would; crates that are there
-/// anyway are left out. Code that does not parse asks for nothing.
+/// The dependencies that the `extern crate` items of a cell ask for, as `:dep name` would; crates
+/// that are there anyway are left out. Code that does not parse asks for nothing.
 pub fn extern_crates(code: &str) -> Vec<Dependency> {
     // Statements are welcome in cells and not in files.
     let items = match syn::parse_str::<File>(code) {

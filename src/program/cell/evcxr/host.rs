@@ -1,4 +1,4 @@
-//! What evcxr's commands ask of whoever runs cells.
+//! The trait that evcxr's commands ask of whoever runs cells.
 
 use std::path::PathBuf;
 
@@ -26,10 +26,10 @@ pub trait Host {
     /// The session's settings.
     fn config(&mut self) -> &mut Config;
 
-    /// What `:dep` added.
+    /// The dependencies that `:dep` added.
     fn dependencies(&mut self) -> &mut Dependencies;
 
-    /// Who watches the running cell.
+    /// The watcher of the running cell.
     fn watch(&self) -> Watch;
 
     /// The variables, in the order in which they should be listed.

@@ -1,4 +1,4 @@
-//! What evcxr's kernel understands and ours keeps: its 33 commands, its settings, `:dep`, and its
+//! The part of evcxr's kernel that ours keeps: its 33 commands, its settings, `:dep`, and its
 //! startup files. It compiles no cell and shows nothing; whoever runs cells implements [`Host`].
 
 mod answer;

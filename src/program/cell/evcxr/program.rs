@@ -8,7 +8,7 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Where the system keeps a person's settings: evcxr looks below it.
+/// The system's folder of a person's settings: evcxr looks below it.
 pub(crate) fn config_dir() -> Option<PathBuf> {
     if cfg!(target_os = "macos") {
         return home().map(|home| home.join("Library/Application Support"));
@@ -16,7 +16,7 @@ pub(crate) fn config_dir() -> Option<PathBuf> {
     absolute("XDG_CONFIG_HOME").or_else(|| home().map(|home| home.join(".config")))
 }
 
-/// Where the system keeps what can be made again.
+/// The system's folder of what can be made again.
 pub(crate) fn cache_dir() -> Option<PathBuf> {
     if cfg!(target_os = "macos") {
         return home().map(|home| home.join("Library/Caches"));

@@ -1,5 +1,5 @@
-//! What a session starts with: `evcxr.toml` of the working folder or of evcxr's own, and beside
-//! the latter `init.evcxr` (commands) and `prelude.rs` (Rust). It reads; the session runs them.
+//! The startup of a session: `evcxr.toml` of the working folder or of evcxr's own, and beside the
+//! latter `init.evcxr` (commands) and `prelude.rs` (Rust). It reads; the session runs them.
 
 use std::{
     env, fs,
@@ -12,7 +12,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::cell::evcxr::{Config, Dependency, program};
 
-/// What the startup files say.
+/// The content of the startup files.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Startup {
     /// The `evcxr.toml` that was read, where there is one.
@@ -21,7 +21,7 @@ pub struct Startup {
     pub commands: Option<String>,
     /// The Rust to run after them: the prelude of `evcxr.toml`, else `prelude.rs`.
     pub prelude: Option<String>,
-    /// Where the session's folder should be, from `evcxr.toml` or `EVCXR_TMPDIR`.
+    /// The session's folder, from `evcxr.toml` or `EVCXR_TMPDIR`.
     pub folder: Option<PathBuf>,
     settings: Settings,
 }
@@ -53,7 +53,7 @@ pub fn config_folder() -> Option<PathBuf> {
 }
 
 impl Startup {
-    /// What this process should start with.
+    /// The startup of this process.
     ///
     /// # Errors
     /// When a file is there and cannot be read or understood.
@@ -64,7 +64,7 @@ impl Startup {
         Ok(startup)
     }
 
-    /// What a session in the folder `working` starts with, beside the settings in `config`.
+    /// The startup of a session in the folder `working`, beside the settings in `config`.
     ///
     /// # Errors
     /// When a file is there and cannot be read or understood.

@@ -1,10 +1,10 @@
-//! Who looks on while cargo builds.
+//! The watcher of cargo's builds.
 
 use std::{fmt, sync::Arc};
 
 use trialbook::progress::Interrupt;
 
-/// Who watches a build and how it is stopped.
+/// The watcher of a build, who can stop it.
 #[derive(Clone)]
 pub struct Watch {
     /// Takes each line that cargo says, without its newline, as it says it.

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::serve::Limits;
 
-/// How a model is asked that answers many texts together faster than one after the other.
+/// The options for a model that answers many texts together faster than one after the other.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Batches of neural models")]
 pub(super) struct Batching {
@@ -23,7 +23,7 @@ pub(super) struct Batching {
     /// suits the model, on a CPU 4096 for a distilbert and 8192 for other nets, on a GPU 16384]
     #[arg(long, env = "TRIALBOOK_MODEL_BATCH_TOKENS", value_name = "TOKENS")]
     model_batch_tokens: Option<usize>,
-    /// How long the first text waits for others. Texts that arrive while the model is busy go
+    /// The time that the first text waits for others. Texts that arrive while the model is busy go
     /// together in any case
     #[arg(
         long,

@@ -5,12 +5,12 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::FalseyValueParser};
 
-use crate::serve::{Limits, Origin, RateLimit, Security, TlsFiles};
+use crate::serve::{AllowedHosts, Limits, Origin, RateLimit, Security, TlsFiles};
 
-/// What protects a server.
+/// The options that protect a server.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Security")]
-pub(super) struct Protection {
+pub(in crate::command) struct Protection {
     /// Let other machines connect although the store has no API key. Once it has keys, the server
     /// asks for one
     #[arg(long, env = "TRIALBOOK_NO_AUTH", value_parser = FalseyValueParser::new())]
@@ -35,6 +35,15 @@ pub(super) struct Protection {
         value_delimiter = ','
     )]
     cors_origins: Vec<Origin>,
+    /// Let clients of the tracking API know this server under this name (mlflow.example.org); may be given
+    /// several times, * stands for any characters. This machine's names and private addresses need none
+    #[arg(
+        long = "allowed-hosts",
+        env = "TRIALBOOK_ALLOWED_HOSTS",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    allowed_hosts: Vec<String>,
     /// Encrypt connections with this certificate (PEM, with its chain); read again when it changes
     #[arg(long, env = "TRIALBOOK_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -66,7 +75,8 @@ pub(super) struct Protection {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     max_connections: u32,
-    /// How long a client may take for the headers of a request, and a connection be idle
+    /// The time that a client may take for the headers of a request, and that a connection may be
+    /// idle
     #[arg(
         long,
         env = "TRIALBOOK_IDLE_TIMEOUT",
@@ -75,7 +85,7 @@ pub(super) struct Protection {
         value_parser = seconds()
     )]
     idle_timeout: u64,
-    /// How long a client may take for the body of a request
+    /// The time that a client may take for the body of a request
     #[arg(
         long,
         env = "TRIALBOOK_BODY_TIMEOUT",
@@ -92,8 +102,13 @@ fn seconds() -> clap::builder::RangedU64ValueParser<u64> {
 }
 
 impl Protection {
-    /// Who may ask, and how.
-    pub(super) fn security(&self) -> Security {
+    /// Under which names the tracking API is asked.
+    pub(in crate::command) fn allowed_hosts(&self) -> AllowedHosts {
+        AllowedHosts::new(&self.allowed_hosts)
+    }
+
+    /// The rules of access.
+    pub(in crate::command) fn security(&self) -> Security {
         let rate_limit = self.rate_limit.map(|per_second| RateLimit {
             per_second,
             burst: self.rate_burst.unwrap_or(per_second),
@@ -109,8 +124,8 @@ impl Protection {
         }
     }
 
-    /// How much is taken.
-    pub(super) fn limits(&self) -> Limits {
+    /// The limits of a request.
+    pub(in crate::command) fn limits(&self) -> Limits {
         Limits {
             batch_texts: self.max_batch,
             text_chars: self.max_text,

@@ -1,11 +1,11 @@
-//! What `train` asks for whatever is trained.
+//! The options of every `train`.
 
 use std::path::PathBuf;
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use trialbook::{book::TrainRequest, gate::Policy};
 
-/// What every architecture is asked.
+/// The options of every architecture.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// The dataset: the model is trained on its train split and measured on its test split

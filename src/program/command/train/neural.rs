@@ -19,7 +19,7 @@ use trialbook::{
 
 use super::{common::Common, tfidf::ClassWeights};
 
-/// What every net is asked.
+/// The options of every net.
 #[derive(Debug, Clone, Args)]
 struct Shared {
     #[command(flatten)]
@@ -75,7 +75,7 @@ struct Shared {
     device: Device,
 }
 
-/// What the nets that learn a vocabulary of words are asked.
+/// The options of the nets that learn a vocabulary of words.
 #[derive(Debug, Clone, Args)]
 struct Words {
     /// Words that occur fewer times than this in the train split count as unknown
@@ -195,7 +195,7 @@ impl Shared {
 
 /// One architecture's arguments as what they mean.
 pub(super) trait Architecture {
-    /// What every training is asked, and the configuration.
+    /// The options of every training, and the configuration.
     ///
     /// # Errors
     /// When what was said cannot be meant.

@@ -47,7 +47,7 @@ pub(crate) struct Tfidf {
     /// Inverse strength of regularisation: a larger value fits the train split closer
     #[arg(long, default_value_t = 10.0, allow_negative_numbers = true, value_name = "C")]
     c: f64,
-    /// How much an example of each class counts
+    /// The weight of an example of each class
     #[arg(long, value_enum, default_value = "uniform", value_name = "HOW")]
     class_weight: ClassWeights,
     /// The optimiser makes at most this many steps
@@ -84,7 +84,7 @@ impl From<ClassWeights> for ClassWeight {
 }
 
 impl Tfidf {
-    /// What every architecture is asked, and the baseline's own configuration.
+    /// The options of every architecture, and the baseline's own configuration.
     pub(super) fn parts(&self) -> (&Common, TfidfConfig) {
         let vectorizer = Vectorizer {
             ngram_min: self.ngram_min,

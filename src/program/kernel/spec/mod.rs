@@ -21,7 +21,7 @@ use trialbook::{
 
 use self::place::Place;
 
-/// What Jupyter's menus show.
+/// The name in Jupyter's menus.
 const DISPLAY_NAME: &str = "Rust (trialbook)";
 const LOGO: &str = include_str!("logo.svg");
 /// The sizes of the pictures that Jupyter looks for.
@@ -41,7 +41,7 @@ pub struct Uninstall {
     target: Target,
 }
 
-/// Which entry.
+/// The entry in Jupyter's list.
 #[derive(Debug, Clone, Args)]
 struct Target {
     /// For this user: the default

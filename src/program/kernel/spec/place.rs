@@ -1,4 +1,4 @@
-//! Where Jupyter keeps its data, by its own rules
+//! The folders in which Jupyter keeps its data, by its own rules
 //! (<https://docs.jupyter.org/en/latest/use/jupyter-directories.html>).
 
 use std::{ffi::OsString, path::PathBuf, process::Command};

@@ -1,5 +1,7 @@
 //! Connections: accepted as long as there is room, encrypted if that is asked for, and ended when
 //! their clients are too slow or the server stops. The one home of hyper.
+//!
+//! `axum::serve` has no limits for clients that are slow, and does not bound how many there are.
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 

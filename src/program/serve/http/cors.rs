@@ -1,6 +1,10 @@
 //! Pages of other sites: which ones a browser lets read answers, and what it is told when it asks
 //! before it sends (the Fetch standard's CORS protocol). Without listed origins nothing is said, and
 //! browsers keep other sites out.
+//!
+//! `CorsLayer` of tower-http answers every OPTIONS, for any origin and with 200: a path's own answer
+//! (405 with the methods it takes, 401 without a key) would be lost, as would the order in which this
+//! server looks at hosts, keys and rates.
 
 use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},

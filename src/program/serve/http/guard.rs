@@ -9,6 +9,7 @@ use std::{
 use axum::http::HeaderMap;
 use subtle::ConstantTimeEq as _;
 use trialbook::{
+    book::now_ms,
     error::{Error, Result},
     hint::Hint,
     registry::{ApiKey, Scope},
@@ -129,7 +130,7 @@ impl Guard {
     ) -> Result<Option<Arc<str>>, ApiError> {
         let Some(needed) = self.needed(access, headers) else { return Ok(None) };
         let keyring = self.keyring();
-        let key = if keyring.is_required { Some(keyring.find(&Shown::of(headers))) } else { None };
+        let key = (keyring.is_required).then(|| keyring.find(&Shown::of(headers), now_ms()));
         if let Some(rates) = &self.rates {
             // Also before a wrong key is refused: guessing is not free.
             let caller = match &key {
@@ -152,7 +153,7 @@ impl Guard {
     pub(crate) fn still_admits(&self, shown: &Shown) -> Result<(), ApiError> {
         let keyring = self.keyring();
         // Every scope covers predictions.
-        if keyring.is_required { keyring.find(shown).map(drop) } else { Ok(()) }
+        if keyring.is_required { keyring.find(shown, now_ms()).map(drop) } else { Ok(()) }
     }
 
     /// What a key must open for `access`, where keys are asked for; none for what is open.
@@ -174,14 +175,15 @@ impl Guard {
 }
 
 impl Keyring {
-    /// The key that was `shown`.
-    fn find(&self, shown: &Shown) -> Result<HeldKey, ApiError> {
+    /// The key that was `shown`, if it holds at `now_ms`.
+    fn find(&self, shown: &Shown, now_ms: i64) -> Result<HeldKey, ApiError> {
         let sha256 = shown.sha256().ok_or_else(ApiError::key_missing)?;
         // Every key is compared, and each to its last byte: the time tells nothing about any.
         let found = self.keys.iter().fold(None, |found, key| {
             if bool::from(key.sha256.ct_eq(&sha256)) { Some(key) } else { found }
         });
-        let now_ms = chrono::Utc::now().timestamp_millis();
+        // Who shows a name beside the key has to show the key's.
+        let found = found.filter(|key| shown.name().is_none_or(|name| name == &*key.name));
         found
             .filter(|key| key.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms))
             .cloned()
@@ -256,7 +258,7 @@ mod tests {
     fn revoked_and_expired_keys_open_nothing_and_keys_are_still_asked_for() {
         let guard = Guard::new(Security::default());
         let shown = headers(&[("x-api-key", SECRET)]);
-        let now_ms = chrono::Utc::now().timestamp_millis();
+        let now_ms = now_ms();
         for (expires_ms, revoked_ms, expected) in [
             (None, None, 200),
             (Some(now_ms + 60_000), None, 200),

@@ -1,6 +1,8 @@
 //! Bodies that are refused before they are read. A connection that is closed while bytes are still
 //! coming in is reset, and the reset may overtake the refusal: so what still comes is read and
 //! thrown away, for a while (RFC 9112, 9.6).
+//!
+//! hyper closes such a connection at once.
 
 use std::{
     future::poll_fn,

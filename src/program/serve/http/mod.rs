@@ -11,6 +11,7 @@ pub(super) mod connection;
 pub(super) mod cors;
 pub(super) mod error;
 pub(super) mod guard;
+pub(super) mod hosts;
 pub(super) mod limits;
 pub(super) mod lines;
 mod linger;

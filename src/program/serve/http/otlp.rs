@@ -3,6 +3,9 @@
 //!
 //! Spans go through a bounded queue to a thread of their own, as the log of predictions does: a
 //! collector that is slow or away costs spans, never a request, and never the end of a server.
+//!
+//! opentelemetry-otlp with its kit is some ten crates, for one message that is written here in fifty
+//! lines.
 
 use std::{
     convert::Infallible,

@@ -2,23 +2,52 @@
 //! business.
 
 use axum::http::{HeaderMap, HeaderName, header};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use trialbook::registry::digest;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const BEARER: &str = "bearer ";
+const BASIC: &str = "basic ";
 
 /// What a request showed to get in, for one that goes on for long: whether it still would.
-pub(crate) struct Shown(Option<[u8; 32]>);
+pub(crate) struct Shown {
+    sha256: Option<[u8; 32]>,
+    /// The key's name, where one was shown with it.
+    name: Option<String>,
+}
 
 impl Shown {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self(shown(headers).map(digest))
+        if let Some(key) = shown(headers) {
+            return Self { sha256: Some(digest(key)), name: None };
+        }
+        match basic(headers) {
+            Some((name, key)) => Self { sha256: Some(digest(&key)), name: Some(name) },
+            None => Self { sha256: None, name: None },
+        }
     }
 
     /// The SHA-256 of the key; none where none was shown.
     pub(crate) fn sha256(&self) -> Option<[u8; 32]> {
-        self.0
+        self.sha256
     }
+
+    /// The name that was shown with it, if one was.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}
+
+/// Name and key in `Authorization: Basic …`, as user and password (RFC 7617): MLflow's clients send them so.
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_at_checked(BASIC.len())?;
+    if !scheme.eq_ignore_ascii_case(BASIC) {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (name, key) = text.split_once(':')?;
+    (!key.is_empty()).then(|| (name.to_owned(), key.to_owned()))
 }
 
 /// The key in `Authorization: Bearer KEY`, else in `X-API-Key: KEY`.
@@ -41,6 +70,23 @@ mod tests {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn user_and_password_are_a_keys_name_and_the_key() {
+        // `web:abc:d`, `web:` and `web`.
+        for (value, expected) in [
+            ("Basic d2ViOmFiYzpk", Some(("web", "abc:d"))),
+            ("basic  d2ViOmFiYzpk", Some(("web", "abc:d"))),
+            ("Basic d2ViOg==", None),
+            ("Basic d2Vi", None),
+            ("Basic !!!", None),
+            ("Basic", None),
+        ] {
+            let found = basic(&headers(&[("authorization", value)]));
+            let expected = expected.map(|(name, key)| (name.to_owned(), key.to_owned()));
+            assert_eq!(found, expected, "{value}");
+        }
     }
 
     #[test]

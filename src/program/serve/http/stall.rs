@@ -1,4 +1,7 @@
 //! A connection that gives up on a client who does not take what it is sent.
+//!
+//! tower-http's timeouts are of handlers and of bodies: that a client takes nothing shows at the socket
+//! alone.
 
 use std::{
     io::{self, IoSlice},

@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use trialbook::{
+    book::now_ms,
     model::prediction::Prediction,
     monitor::{PredictionLog, PredictionRecord, Summary},
 };
@@ -62,7 +63,7 @@ impl ModelMonitor {
             }
         }
         let Some(log) = &self.log else { return };
-        let timestamp_ms = chrono::Utc::now().timestamp_millis();
+        let timestamp_ms = now_ms();
         let records = texts.iter().zip(predictions).map(|(text, prediction)| {
             let (kept, text_sha256) = log.kept(text);
             PredictionRecord {

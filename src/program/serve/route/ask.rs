@@ -1,5 +1,6 @@
-//! Asking the model for one request: how long its texts are, what they are predicted as, and who
-//! takes note of it. Handlers meet a model here, or in the queue of one that wants batches.
+//! The way from texts to answers, one for all requests: they are counted, predicted, at once or in the
+//! queue of a model that wants batches, and taken note of. Whether they stand or fall together is a
+//! value, the [`Policy`]. It knows neither bodies nor lines.
 
 use std::{
     borrow::Cow,
@@ -8,7 +9,6 @@ use std::{
     time::Instant,
 };
 
-use serde::Serialize;
 use trialbook::{
     error::Result,
     model::{
@@ -20,42 +20,70 @@ use trialbook::{
 use crate::serve::{
     http::error::{ApiError, FieldError},
     model::{
-        engine,
-        served::{ModelInfo, ServedModel},
+        engine::{self, Engine},
+        served::ServedModel,
         slot::ModelSlot,
     },
 };
 
-use super::body::{MAX_FAULTS, Question};
+use super::{
+    answers::{Answer, Answers, Refusals},
+    body::MAX_FAULTS,
+};
 
-/// One answer.
-#[derive(Serialize)]
-pub(crate) struct Answer<'a> {
-    #[serde(flatten)]
-    prediction: Prediction,
-    model: &'a ModelInfo,
-    /// Whether the model read only the beginning of the text.
-    truncated: bool,
-    request_id: &'a str,
-    /// From the texts received to the predictions made; of a batch, that of all its texts.
-    latency_ms: f64,
+/// Texts for one model, at least one.
+pub(crate) struct Texts<'t> {
+    pub(crate) texts: Vec<Cow<'t, str>>,
+    pub(crate) policy: Policy,
+    /// When they were received.
+    pub(crate) started: Instant,
 }
 
-/// One request's texts, read and counted.
-pub(crate) struct Queueable {
-    pub(crate) question: engine::Question,
-    /// Which of the texts the model reads only the beginning of.
-    pub(crate) truncated: Vec<bool>,
+/// How texts that are asked together depend on each other, and which of them may be cut.
+pub(crate) enum Policy {
+    /// All are answered or none: they are the `field` of one request.
+    All { field: TextField, truncate: bool },
+    /// Each is answered that can be, whatever becomes of the others.
+    Each { truncate: Vec<bool> },
 }
 
-/// One text of several that do not depend on each other, read and counted.
-pub(crate) struct QueueableText {
-    pub(crate) text: String,
-    /// Tokens that the model reads of it.
-    pub(crate) n_tokens: usize,
-    /// Whether the model reads only its beginning.
-    pub(crate) truncated: bool,
+/// Where texts stand in a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TextField {
+    /// In `text`.
+    One,
+    /// In `texts`.
+    Many,
 }
+
+/// How far texts come where they are read.
+pub(crate) enum Begun<T> {
+    Answered(T),
+    /// [`Asker::finish`] asks the model in its queue.
+    Waiting(Waiting),
+}
+
+/// Texts for a model that wants batches, counted.
+pub(crate) struct Waiting {
+    question: engine::Question,
+    policy: Policy,
+    counted: Counted,
+    started: Instant,
+}
+
+/// Which texts the model may be asked, and how long those are.
+#[derive(Default)]
+struct Counted {
+    refusals: Refusals,
+    /// Of each text that is not refused, whether the model reads only its beginning.
+    truncated: Vec<bool>,
+    /// Of each text that is not refused, how many tokens the model reads; nothing for a model that is
+    /// asked at once.
+    n_tokens: Vec<usize>,
+}
+
+/// The predictions for some texts, but for those that are refused.
+type Predicted = (Vec<Prediction>, Refusals);
 
 /// One request, and the version that answers it to its end.
 #[derive(Clone, Copy)]
@@ -67,199 +95,136 @@ pub(crate) struct Asker<'a> {
 }
 
 impl<'a> Asker<'a> {
-    /// Predicts all of `texts`, which are the request's field `field`, or none. Time counts from
-    /// `started`.
+    /// Counts texts, and asks the model unless it wants batches: all the work that grows with them.
     ///
     /// # Errors
-    /// 422 for texts that are longer than the model reads, where `truncate` does not let them be
-    /// cut; 500 when the model fails.
-    pub(crate) fn all(
-        self,
-        field: TextField,
-        texts: &[&str],
-        truncate: bool,
-        started: Instant,
-    ) -> Result<Vec<Answer<'a>>, ApiError> {
-        let counts = self.check(field, texts, truncate)?;
-        self.predict(texts, truncated(counts.as_ref(), 0..texts.len()), started)
-    }
-
-    /// How long `texts` are, which are the request's field `field`.
-    ///
-    /// # Errors
-    /// 422 for texts that are longer than the model reads, where `truncate` does not let them be
-    /// cut; 500 when the model fails.
-    fn check(
-        self,
-        field: TextField,
-        texts: &[&str],
-        truncate: bool,
-    ) -> Result<Option<TokenCounts>, ApiError> {
-        let counts = self.count(texts)?;
-        if let Some(counts) = counts.as_ref().filter(|_| !truncate) {
-            let faults = (0..texts.len()).filter(|idx| counts.is_cut(*idx)).take(MAX_FAULTS);
-            let faults: Vec<FieldError> =
-                faults.map(|text_idx| field.too_long(counts, text_idx)).collect();
-            if !faults.is_empty() {
-                return Err(ApiError::validation(faults));
-            }
-        }
-        Ok(counts)
-    }
-
-    /// What the queue of a model that wants batches takes: [`Asker::all`] up to where the model is
-    /// asked.
-    ///
-    /// # Errors
-    /// As [`Asker::all`].
-    pub(crate) fn queueable(
-        self,
-        field: TextField,
-        texts: Vec<Cow<'_, str>>,
-        truncate: bool,
-    ) -> Result<Queueable, ApiError> {
+    /// Under [`Policy::All`] 422 for texts that are longer than the model reads and may not be cut, and
+    /// 500 when the model fails.
+    pub(crate) fn begin(self, texts: Texts<'_>) -> Result<Begun<Answers<'a>>, ApiError> {
+        let Texts { texts, policy, started } = texts;
         let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
-        let counts = self.check(field, &borrowed, truncate)?;
-        let n_tokens = n_tokens(counts.as_ref(), &borrowed);
-        let truncated = truncated(counts.as_ref(), 0..borrowed.len());
-        let classifier = Arc::clone(&self.served.classifier);
-        let texts = texts.into_iter().map(Cow::into_owned).collect();
-        Ok(Queueable { question: engine::Question { classifier, texts, n_tokens }, truncated })
-    }
-
-    /// [`Asker::all`] from where the model has answered.
-    pub(crate) fn answered(
-        self,
-        texts: &[String],
-        predictions: Vec<Prediction>,
-        truncated: Vec<bool>,
-        started: Instant,
-    ) -> Vec<Answer<'a>> {
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        self.note(&texts, predictions, truncated, started)
-    }
-
-    /// Predicts each of `questions` that can be: one that fails leaves the others alone.
-    pub(crate) fn each(
-        self,
-        questions: &[&Question<'_>],
-        started: Instant,
-    ) -> Vec<Result<Answer<'a>, ApiError>> {
-        let together = self.predict_those_in_bounds(questions, started);
-        match (together, questions) {
-            (Ok(answers), _) => answers,
-            (Err(error), [_]) => vec![Err(error)],
-            // One of them is the culprit.
-            (Err(_), _) => {
-                let alone = questions.iter().map(|question| {
-                    self.all(TextField::One, &[&question.text], question.truncate, Instant::now())
-                });
-                alone.map(|outcome| outcome.map(|mut answers| answers.remove(0))).collect()
-            }
+        let mut counted = self.count(&borrowed, &policy)?;
+        if self.wants_batches() && !counted.truncated.is_empty() {
+            let texts = counted.refusals.kept(texts).into_iter().map(Cow::into_owned).collect();
+            let classifier = Arc::clone(&self.served.classifier);
+            let n_tokens = std::mem::take(&mut counted.n_tokens);
+            let question = engine::Question { classifier, texts, n_tokens };
+            return Ok(Begun::Waiting(Waiting { question, policy, counted, started }));
         }
+        let texts = counted.refusals.kept(borrowed);
+        let predicted = self.predict(&texts, &policy)?;
+        Ok(Begun::Answered(self.note(texts, counted, predicted, started)))
     }
 
-    fn predict_those_in_bounds(
+    /// Asks the model in its queue.
+    ///
+    /// # Errors
+    /// Under [`Policy::All`] 429 when the queue is full, 503 when it takes too long, and 422 and 500 as
+    /// the model says.
+    pub(crate) async fn finish(
         self,
-        questions: &[&Question<'_>],
-        started: Instant,
-    ) -> Result<Vec<Result<Answer<'a>, ApiError>>, ApiError> {
-        let texts: Vec<&str> = questions.iter().map(|question| &*question.text).collect();
-        let counts = self.count(&texts)?;
-        let refusals = refusals(questions, counts.as_ref());
-        let taken: Vec<usize> = (0..texts.len()).filter(|idx| refusals[*idx].is_none()).collect();
-        let taken_texts: Vec<&str> = taken.iter().map(|idx| texts[*idx]).collect();
-        let truncated = truncated(counts.as_ref(), taken.into_iter());
-        Ok(unless_refused(refusals, self.predict(&taken_texts, truncated, started)?))
-    }
-
-    /// What the queue of a model that wants batches takes of each of `questions`: [`Asker::each`] up
-    /// to where the model is asked.
-    pub(crate) fn queueable_each(
-        self,
-        questions: &[&Question<'_>],
-    ) -> Vec<Result<QueueableText, ApiError>> {
-        let texts: Vec<&str> = questions.iter().map(|question| &*question.text).collect();
-        let counts = match (self.count(&texts), questions) {
-            (Ok(counts), _) => counts,
-            (Err(error), [_]) => return vec![Err(error)],
-            // One of them is the culprit.
-            (Err(_), _) => {
-                return questions.iter().flat_map(|one| self.queueable_each(&[one])).collect();
-            }
+        waiting: Waiting,
+        engine: &Engine,
+    ) -> Result<Answers<'a>, ApiError> {
+        let Waiting { question, policy, counted, started } = waiting;
+        let texts = Arc::clone(&question.texts);
+        let predicted = match policy {
+            Policy::All { .. } => (engine.ask(question).await?, Refusals::default()),
+            Policy::Each { .. } => Refusals::split(engine.ask_each(question).await),
         };
-        let n_tokens = n_tokens(counts.as_ref(), &texts);
-        let truncated = truncated(counts.as_ref(), 0..texts.len());
-        let queueable =
-            texts.into_iter().zip(n_tokens).zip(truncated).map(|((text, n_tokens), truncated)| {
-                QueueableText { text: text.to_owned(), n_tokens, truncated }
-            });
-        let refusals = refusals(questions, counts.as_ref()).into_iter();
-        refusals.zip(queueable).map(|(refusal, text)| refusal.map_or(Ok(text), Err)).collect()
+        let texts = texts.iter().map(String::as_str).collect();
+        Ok(self.note(texts, counted, predicted, started))
     }
 
-    /// [`Asker::each`] from where the model has answered `texts`.
-    pub(crate) fn answered_each(
-        self,
-        texts: &[String],
-        outcomes: Vec<Result<Prediction, ApiError>>,
-        truncated: &[bool],
-        started: Instant,
-    ) -> Vec<Result<Answer<'a>, ApiError>> {
-        let (mut taken_texts, mut taken_truncated) = (Vec::new(), Vec::new());
-        let (mut predictions, mut refusals) = (Vec::new(), Vec::new());
-        for ((text, truncated), outcome) in texts.iter().zip(truncated).zip(outcomes) {
-            refusals.push(match outcome {
-                Ok(prediction) => {
-                    taken_texts.push(text.as_str());
-                    taken_truncated.push(*truncated);
-                    predictions.push(prediction);
-                    None
-                }
-                Err(refusal) => Some(refusal),
-            });
+    /// How long `texts` are, and which of them are refused for it.
+    ///
+    /// # Errors
+    /// As [`Asker::begin`].
+    fn count(self, texts: &[&str], policy: &Policy) -> Result<Counted, ApiError> {
+        let counts = match (self.guarded(|| self.served.classifier.count_tokens(texts)), policy) {
+            (Ok(counts), _) => counts,
+            (Err(error), Policy::All { .. }) => return Err(error),
+            (Err(error), Policy::Each { .. }) if texts.len() == 1 => {
+                let refusals = Refusals::of(1, |_| Some(error.clone()));
+                return Ok(Counted { refusals, ..Counted::default() });
+            }
+            // One of them is the culprit.
+            (Err(_), Policy::Each { truncate }) => return self.count_each(texts, truncate),
+        };
+        let refusals = policy.refusals(counts.as_ref())?;
+        let truncated = refusals.kept(prediction::truncated(counts.as_ref(), texts.len()));
+        let n_tokens = match self.wants_batches() {
+            true => refusals.kept(n_tokens(counts.as_ref(), texts)),
+            false => Vec::new(),
+        };
+        Ok(Counted { refusals, truncated, n_tokens })
+    }
+
+    /// As [`Asker::count`], one text after the other.
+    fn count_each(self, texts: &[&str], truncate: &[bool]) -> Result<Counted, ApiError> {
+        let (mut all, mut outcomes) = (Counted::default(), Vec::with_capacity(texts.len()));
+        for (text, truncate) in texts.iter().zip(truncate) {
+            let alone = self.count(&[text], &Policy::Each { truncate: vec![*truncate] })?;
+            all.truncated.extend(alone.truncated);
+            all.n_tokens.extend(alone.n_tokens);
+            outcomes.push(alone.refusals.first().map_or(Ok(()), Err));
         }
-        if predictions.is_empty() {
-            return unless_refused(refusals, Vec::new());
-        }
-        unless_refused(refusals, self.note(&taken_texts, predictions, taken_truncated, started))
+        (_, all.refusals) = Refusals::split(outcomes);
+        Ok(all)
     }
 
-    fn count(self, texts: &[&str]) -> Result<Option<TokenCounts>, ApiError> {
-        self.guarded(|| self.served.classifier.count_tokens(texts))
-    }
-
-    fn predict(
-        self,
-        texts: &[&str],
-        truncated: Vec<bool>,
-        started: Instant,
-    ) -> Result<Vec<Answer<'a>>, ApiError> {
+    /// Asks the model at once.
+    ///
+    /// # Errors
+    /// As [`Asker::begin`].
+    fn predict(self, texts: &[&str], policy: &Policy) -> Result<Predicted, ApiError> {
         if texts.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Predicted::default());
         }
-        let predictions =
-            self.guarded(|| prediction::predictions(&*self.served.classifier, texts))?;
-        Ok(self.note(texts, predictions, truncated, started))
+        let ask = |texts: &[&str]| {
+            self.guarded(|| prediction::predictions(&*self.served.classifier, texts))
+        };
+        match (ask(texts), policy) {
+            (Ok(predictions), _) => Ok((predictions, Refusals::default())),
+            (Err(error), Policy::All { .. }) => Err(error),
+            (Err(error), Policy::Each { .. }) if texts.len() == 1 => {
+                Ok(Refusals::split(vec![Err(error)]))
+            }
+            // One of them is the culprit.
+            (Err(_), Policy::Each { .. }) => {
+                let alone = |text: &&str| ask(&[text])?.pop().ok_or_else(ApiError::internal);
+                Ok(Refusals::split(texts.iter().map(alone).collect()))
+            }
+        }
     }
 
-    /// Takes note of predictions, and makes them answers.
+    /// Takes note of what is predicted for `texts`, those that were not refused before, and makes it
+    /// answers.
     fn note(
         self,
-        texts: &[&str],
-        predictions: Vec<Prediction>,
-        truncated: Vec<bool>,
+        texts: Vec<&str>,
+        counted: Counted,
+        (predictions, refusals): Predicted,
         started: Instant,
-    ) -> Vec<Answer<'a>> {
+    ) -> Answers<'a> {
+        let (texts, truncated) = (refusals.kept(texts), refusals.kept(counted.truncated));
+        let refusals = counted.refusals.and(refusals);
+        if predictions.is_empty() {
+            return Answers { answers: Vec::new(), refusals };
+        }
         let Self { slot, served, request_id } = self;
         let duration = started.elapsed();
         slot.metrics().predicted(&served.info, &predictions, duration);
-        slot.monitor().predicted(&served.info, request_id, texts, &predictions, duration);
+        slot.monitor().predicted(&served.info, request_id, &texts, &predictions, duration);
         let latency_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
         let answers = predictions.into_iter().zip(truncated).map(|(prediction, truncated)| {
             Answer { prediction, model: &served.info, truncated, request_id, latency_ms }
         });
-        answers.collect()
+        Answers { answers: answers.collect(), refusals }
+    }
+
+    fn wants_batches(self) -> bool {
+        self.served.classifier.batch_tokens().is_some()
     }
 
     /// A panicking model must not take the connection, and with it other requests, down.
@@ -270,11 +235,6 @@ impl<'a> Asker<'a> {
         })?;
         Ok(outcome?)
     }
-}
-
-/// Which of the texts `idxs` are longer than what the model reads.
-fn truncated(counts: Option<&TokenCounts>, idxs: impl Iterator<Item = usize>) -> Vec<bool> {
-    idxs.map(|idx| counts.is_some_and(|counts| counts.is_cut(idx))).collect()
 }
 
 /// Tokens that the model reads of each of `texts`.
@@ -288,37 +248,29 @@ fn n_tokens(counts: Option<&TokenCounts>, texts: &[&str]) -> Vec<usize> {
     }
 }
 
-/// Of each of `questions` why it cannot be asked, if it cannot: its text is longer than what the
-/// model reads, and may not be cut.
-fn refusals(questions: &[&Question<'_>], counts: Option<&TokenCounts>) -> Vec<Option<ApiError>> {
-    let refusal = |(idx, question): (usize, &&Question<'_>)| {
-        let counts = counts?;
-        (counts.is_cut(idx) && !question.truncate)
-            .then(|| ApiError::validation(vec![TextField::One.too_long(counts, idx)]))
-    };
-    questions.iter().enumerate().map(refusal).collect()
-}
-
-/// `answers` of what was not refused, and the refusals in their places.
-fn unless_refused<'a>(
-    refusals: Vec<Option<ApiError>>,
-    answers: Vec<Answer<'a>>,
-) -> Vec<Result<Answer<'a>, ApiError>> {
-    let mut answers = answers.into_iter();
-    let outcomes = refusals.into_iter().map(|refusal| match refusal {
-        Some(refusal) => Err(refusal),
-        None => answers.next().ok_or_else(ApiError::internal),
-    });
-    outcomes.collect()
-}
-
-/// Where texts stand in a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum TextField {
-    /// In `text`.
-    One,
-    /// In `texts`.
-    Many,
+impl Policy {
+    /// Refuses the texts that are longer than what the model reads and may not be cut.
+    fn refusals(&self, counts: Option<&TokenCounts>) -> Result<Refusals, ApiError> {
+        let Some(counts) = counts else { return Ok(Refusals::default()) };
+        let n_texts = counts.n_tokens.len();
+        match self {
+            Self::All { truncate: true, .. } => Ok(Refusals::default()),
+            Self::All { field, truncate: false } => {
+                let faults = (0..n_texts).filter(|idx| counts.is_cut(*idx)).take(MAX_FAULTS);
+                let faults: Vec<FieldError> =
+                    faults.map(|text_idx| field.too_long(counts, text_idx)).collect();
+                match faults.is_empty() {
+                    true => Ok(Refusals::default()),
+                    false => Err(ApiError::validation(faults)),
+                }
+            }
+            Self::Each { truncate } => Ok(Refusals::of(n_texts, |text_idx| {
+                let is_refused = counts.is_cut(text_idx) && !truncate[text_idx];
+                is_refused
+                    .then(|| ApiError::validation(vec![TextField::One.too_long(counts, text_idx)]))
+            })),
+        }
+    }
 }
 
 impl TextField {
@@ -334,3 +286,6 @@ impl TextField {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

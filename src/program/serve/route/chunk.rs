@@ -2,7 +2,7 @@
 //! answer at once are asked here, those that want batches in their queue: never on a thread that
 //! serves other clients.
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, time::Instant};
 
 use serde::Serialize;
 
@@ -11,12 +11,12 @@ use crate::serve::{
         error::{ApiError, ErrorBody},
         lines::Line,
     },
-    model::{engine, served::ServedModel},
     state::ServerState,
 };
 
 use super::{
-    ask::{Answer, Asker, QueueableText},
+    answers::Answer,
+    ask::{Asker, Begun, Policy, Texts, Waiting},
     body::{self, Id, LineQuestion, Question},
     target::{Target, Versions},
 };
@@ -44,45 +44,46 @@ pub(crate) struct Models {
     pub(crate) versions: Versions,
 }
 
-/// Lines of which some may still have to be asked in a queue.
-pub(crate) struct Begun {
-    /// What goes back for all lines but those.
+/// Lines that arrived together, some of which may wait in a queue.
+pub(crate) struct Chunk {
+    /// What goes back for the others.
     json: Vec<u8>,
     /// Of each line where its part of `json` ends.
     ends: Vec<usize>,
-    queueable: Vec<Queueable>,
+    waiting: Vec<WaitingLines>,
 }
 
 /// The lines that are for one model which wants batches.
-struct Queueable {
+struct WaitingLines {
     slot_idx: usize,
-    question: engine::Question,
-    lines: Vec<QueueableLine>,
-    started: Instant,
+    texts: Waiting,
+    lines: Vec<WaitingLine>,
 }
 
-struct QueueableLine {
+struct WaitingLine {
     /// Its place among those that arrived together.
     line_idx: usize,
     number: u64,
     id: Option<Id<'static>>,
-    truncated: bool,
 }
 
-/// One line's question, and the place of its model among the server's.
-struct Addressed<'a> {
-    slot_idx: usize,
-    question: Question<'a>,
+/// The texts of those lines that are for one model.
+#[derive(Default)]
+struct ModelTexts<'a> {
+    line_idxs: Vec<usize>,
+    texts: Vec<Cow<'a, str>>,
+    truncate: Vec<bool>,
 }
 
-/// Reads `lines` and answers those whose models answer at once: all the work that grows with them.
+/// Reads `lines`, whose time counts from `started`, and answers those whose models answer at once: all the
+/// work that grows with them.
 pub(crate) fn begin(
     state: &ServerState,
     models: &Models,
     request_id: &str,
     lines: &[Line],
-) -> Begun {
-    let started = Instant::now();
+    started: Instant,
+) -> Chunk {
     let (max_bytes, max_chars) = (state.limits().body_bytes, state.limits().text_chars);
     let (mut ids, questions): (Vec<_>, Vec<_>) = lines
         .iter()
@@ -90,13 +91,18 @@ pub(crate) fn begin(
             Some(content) => body::line(content, max_chars),
             None => LineQuestion { id: None, question: Err(ApiError::line_too_long(max_bytes)) },
         })
-        .map(|LineQuestion { id, question }| (id, models.address(state, question)))
+        .map(|LineQuestion { id, question }| (id, question))
         .unzip();
-    let (outcomes, mut queueable) = models.ask(state, request_id, &questions, started);
-    for line in queueable.iter_mut().flat_map(|queueable| &mut queueable.lines) {
-        line.number = lines[line.line_idx].number;
-        line.id = ids[line.line_idx].take().map(Id::into_owned);
-    }
+    let (outcomes, queued) = models.ask(state, request_id, questions, started);
+    let waiting = queued.into_iter().map(|Queued { slot_idx, texts, line_idxs }| {
+        let lines = line_idxs.into_iter().map(|line_idx| WaitingLine {
+            line_idx,
+            number: lines[line_idx].number,
+            id: ids[line_idx].take().map(Id::into_owned),
+        });
+        WaitingLines { slot_idx, texts, lines: lines.collect() }
+    });
+    let waiting = waiting.collect();
     let (mut json, mut ends) = (Vec::new(), Vec::with_capacity(lines.len()));
     for ((line, id), outcome) in lines.iter().zip(ids).zip(outcomes) {
         if let Some(outcome) = outcome {
@@ -104,10 +110,10 @@ pub(crate) fn begin(
         }
         ends.push(json.len());
     }
-    Begun { json, ends, queueable }
+    Chunk { json, ends, waiting }
 }
 
-impl Begun {
+impl Chunk {
     /// What goes back for all lines, in their order, once the models have answered that want
     /// batches.
     pub(crate) async fn finish(
@@ -116,13 +122,13 @@ impl Begun {
         models: &Models,
         request_id: &str,
     ) -> Vec<u8> {
-        let Self { json, ends, queueable } = self;
-        if queueable.is_empty() {
+        let Self { json, ends, waiting } = self;
+        if waiting.is_empty() {
             return json;
         }
         let mut late: Vec<Vec<u8>> = vec![Vec::new(); ends.len()];
-        for queueable in queueable {
-            for (line_idx, json) in queueable.ask(state, models, request_id).await {
+        for lines in waiting {
+            for (line_idx, json) in lines.finish(state, models, request_id).await {
                 late[line_idx] = json;
             }
         }
@@ -136,28 +142,24 @@ impl Begun {
     }
 }
 
-impl Queueable {
-    /// Of no line yet.
-    fn new(slot_idx: usize, served: &ServedModel, started: Instant) -> Self {
-        let classifier = Arc::clone(&served.classifier);
-        let question = engine::Question { classifier, texts: [].into(), n_tokens: Vec::new() };
-        Self { slot_idx, question, lines: Vec::new(), started }
-    }
-
+impl WaitingLines {
     /// What goes back for each of these lines, with its place.
-    async fn ask(
+    async fn finish(
         self,
         state: &ServerState,
         models: &Models,
         request_id: &str,
     ) -> Vec<(usize, Vec<u8>)> {
-        let Self { slot_idx, question, lines, started } = self;
-        let texts = Arc::clone(&question.texts);
-        let truncated: Vec<bool> = lines.iter().map(|line| line.truncated).collect();
-        let predictions = state.engine().ask_each(question).await;
-        let outcomes = match models.versions.get(state, slot_idx) {
-            Ok(served) => Asker { slot: &state.slots()[slot_idx], served, request_id }
-                .answered_each(&texts, predictions, &truncated, started),
+        let Self { slot_idx, texts, lines } = self;
+        let answers = match models.versions.get(state, slot_idx) {
+            Ok(served) => {
+                let asker = Asker { slot: &state.slots()[slot_idx], served, request_id };
+                asker.finish(texts, state.engine()).await
+            }
+            Err(error) => Err(error),
+        };
+        let outcomes = match answers {
+            Ok(answers) => answers.each(),
             Err(error) => lines.iter().map(|_| Err(error.clone())).collect(),
         };
         let answers = lines.into_iter().zip(outcomes).map(|(line, outcome)| {
@@ -205,18 +207,22 @@ impl LineAnswer<'_> {
 /// What is known of each line; nothing of one that is still to be asked.
 type Outcomes<'a> = Vec<Option<Result<Answer<'a>, ApiError>>>;
 
+/// Texts of one model that wait, and the places of their lines.
+struct Queued {
+    slot_idx: usize,
+    texts: Waiting,
+    line_idxs: Vec<usize>,
+}
+
 impl Models {
+    /// The place of the model that is to answer `question`.
+    ///
     /// # Errors
-    /// Those of the question itself; 404, 422 and 503 where no model answers it.
-    fn address<'a>(
-        &self,
-        state: &ServerState,
-        question: Result<Question<'a>, ApiError>,
-    ) -> Result<Addressed<'a>, ApiError> {
-        let question = question?;
+    /// 404, 422 and 503 where no model answers it.
+    fn slot_idx(&self, state: &ServerState, question: &Question<'_>) -> Result<usize, ApiError> {
         let slot_idx = self.target.slot_idx(state, question.model.as_deref())?;
         self.versions.get(state, slot_idx)?;
-        Ok(Addressed { slot_idx, question })
+        Ok(slot_idx)
     }
 
     /// The answers to those of `questions` that are questions; each model is asked its own together.
@@ -225,54 +231,54 @@ impl Models {
         &'a self,
         state: &'a ServerState,
         request_id: &'a str,
-        questions: &[Result<Addressed<'_>, ApiError>],
+        questions: Vec<Result<Question<'_>, ApiError>>,
         started: Instant,
-    ) -> (Outcomes<'a>, Vec<Queueable>) {
-        let unanswered = |question: &Result<Addressed<'_>, ApiError>| {
-            Some(Err(question.as_ref().err().cloned().unwrap_or_else(ApiError::internal)))
-        };
-        let mut outcomes: Outcomes<'a> = questions.iter().map(unanswered).collect();
-        let mut queueable = Vec::new();
-        for (slot_idx, slot) in state.slots().iter().enumerate() {
-            let own = questions.iter().enumerate().filter_map(|(line_idx, question)| {
-                let question = question.as_ref().ok()?;
-                (question.slot_idx == slot_idx).then_some((line_idx, &question.question))
+    ) -> (Outcomes<'a>, Vec<Queued>) {
+        let mut of_models: Vec<ModelTexts<'_>> =
+            state.slots().iter().map(|_| ModelTexts::default()).collect();
+        let mut outcomes: Outcomes<'a> = Vec::with_capacity(questions.len());
+        for (line_idx, question) in questions.into_iter().enumerate() {
+            let addressed = question.and_then(|question| {
+                let slot_idx = self.slot_idx(state, &question)?;
+                Ok((slot_idx, question))
             });
-            let (line_idxs, own): (Vec<usize>, Vec<&Question<'_>>) = own.unzip();
-            if own.is_empty() {
-                continue;
-            }
-            let Ok(served) = self.versions.get(state, slot_idx) else { continue };
-            let asker = Asker { slot, served, request_id };
-            if served.classifier.batch_tokens().is_none() {
-                for (line_idx, answer) in line_idxs.into_iter().zip(asker.each(&own, started)) {
-                    outcomes[line_idx] = Some(answer);
+            outcomes.push(match addressed {
+                Ok((slot_idx, question)) => {
+                    of_models[slot_idx].push(line_idx, question);
+                    None
                 }
-                continue;
-            }
-            let mut lines = Queueable::new(slot_idx, served, started);
-            let mut texts = Vec::with_capacity(own.len());
-            for (line_idx, text) in line_idxs.into_iter().zip(asker.queueable_each(&own)) {
-                match text {
-                    Ok(QueueableText { text, n_tokens, truncated }) => {
-                        outcomes[line_idx] = None;
-                        texts.push(text);
-                        lines.question.n_tokens.push(n_tokens);
-                        lines.lines.push(QueueableLine {
-                            line_idx,
-                            number: 0,
-                            id: None,
-                            truncated,
-                        });
+                Err(refusal) => Some(Err(refusal)),
+            });
+        }
+        let mut queued = Vec::new();
+        let asked = of_models.into_iter().enumerate().filter(|(_, own)| !own.texts.is_empty());
+        for (slot_idx, ModelTexts { line_idxs, texts, truncate }) in asked {
+            let texts = Texts { texts, policy: Policy::Each { truncate }, started };
+            let begun = self.versions.get(state, slot_idx).and_then(|served| {
+                Asker { slot: &state.slots()[slot_idx], served, request_id }.begin(texts)
+            });
+            match begun {
+                Ok(Begun::Answered(answers)) => {
+                    for (line_idx, outcome) in line_idxs.into_iter().zip(answers.each()) {
+                        outcomes[line_idx] = Some(outcome);
                     }
-                    Err(refusal) => outcomes[line_idx] = Some(Err(refusal)),
                 }
-            }
-            if !texts.is_empty() {
-                lines.question.texts = texts.into();
-                queueable.push(lines);
+                Ok(Begun::Waiting(texts)) => queued.push(Queued { slot_idx, texts, line_idxs }),
+                Err(error) => {
+                    for line_idx in line_idxs {
+                        outcomes[line_idx] = Some(Err(error.clone()));
+                    }
+                }
             }
         }
-        (outcomes, queueable)
+        (outcomes, queued)
+    }
+}
+
+impl<'a> ModelTexts<'a> {
+    fn push(&mut self, line_idx: usize, Question { text, truncate, .. }: Question<'a>) {
+        self.line_idxs.push(line_idx);
+        self.texts.push(text);
+        self.truncate.push(truncate);
     }
 }

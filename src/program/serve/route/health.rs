@@ -100,6 +100,8 @@ pub(crate) async fn health(
     let models: Vec<ModelHealth> = state.slots().iter().map(ModelHealth::of).collect();
     let ModelHealth { status, model, problem, monitoring, .. } = models[0].clone();
     let problem = problem.or_else(|| state.tls()?.problem());
+    // A server that only tracks is well without a model.
+    let status = if state.serves() { status } else { HealthStatus::Ok };
     let report =
         HealthReport { status, model, problem, uptime_s: state.uptime_s(), monitoring, models };
     let mut json = serde_json::to_value(&report).expect("a report has string keys, plain values");

@@ -2,6 +2,7 @@
 //! predict share. A handler reads a question, asks the state, and writes the answer; it refuses to
 //! decide who gets in or which version answers.
 
+mod answers;
 mod ask;
 mod body;
 mod chunk;

@@ -1,5 +1,8 @@
 //! The few fields of a JSON object that matter here, out of untrusted bytes: strings are borrowed
 //! where JSON allows it, and everything else is skipped unstored.
+//!
+//! It is serde's visitors, not a parser; a derived struct would store what nobody asked for, or stop at
+//! the first fault.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,7 +1,7 @@
 //! `POST /predict` and its batch: from the bytes of a body to the bytes of the answer. Short bodies
 //! are answered where they were read, long ones beside the async threads, a few at a time.
 
-use std::{borrow::Cow, sync::Arc, time::Instant};
+use std::{borrow::Cow, time::Instant};
 
 use axum::{
     Extension,
@@ -24,7 +24,8 @@ use crate::serve::{
 };
 
 use super::{
-    ask::{Answer, Asker, Queueable, TextField},
+    answers::Answer,
+    ask::{Asker, Begun, Policy, TextField, Texts},
     body, stream,
     target::Target,
     turn::{beside, turn},
@@ -99,17 +100,6 @@ async fn predict_batch(
     }
 }
 
-/// How far a request comes where its body is read.
-enum Begun {
-    Answered(Vec<u8>),
-    /// The model wants batches: it is asked in the queue of [`ServerState::engine`].
-    Queueable {
-        slot_idx: usize,
-        served: ServedModel,
-        queueable: Queueable,
-    },
-}
-
 async fn respond(
     state: ServerState,
     target: Target,
@@ -129,14 +119,13 @@ async fn respond(
         let (state, request_id) = (state.clone(), request_id.clone());
         move || begin(&state, target, request_id.as_str(), &body, shape, started)
     };
-    let json = match in_turn(&state, n_bytes, work).await? {
+    let (slot_idx, served, begun) = in_turn(&state, n_bytes, work).await?;
+    let json = match begun {
         Begun::Answered(json) => json,
-        Begun::Queueable { slot_idx, served, queueable: Queueable { question, truncated } } => {
-            let texts = Arc::clone(&question.texts);
-            let predictions = state.engine().ask(question).await?;
+        Begun::Waiting(waiting) => {
             let slot = &state.slots()[slot_idx];
             let asker = Asker { slot, served: &served, request_id: request_id.as_str() };
-            to_json(shape, &asker.answered(&texts, predictions, truncated, started))
+            to_json(shape, &asker.finish(waiting, state.engine()).await?.all())
         }
     };
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json)
@@ -177,7 +166,7 @@ async fn read(state: &ServerState, request: Request, max_bytes: usize) -> Result
 }
 
 /// Reads the question and finds its model; asks it and writes the answer, unless it wants batches:
-/// all the work that grows with the body.
+/// all the work that grows with the body. With it comes the place of the model and its version.
 fn begin(
     state: &ServerState,
     target: Target,
@@ -185,41 +174,37 @@ fn begin(
     body: &[u8],
     shape: Shape,
     started: Instant,
-) -> Result<Begun, ApiError> {
-    let Texts { field, texts, model, truncate } = texts(state, body, shape)?;
+) -> Result<(usize, ServedModel, Begun<Vec<u8>>), ApiError> {
+    let (texts, model) = texts(state, body, shape, started)?;
     let (slot_idx, served) = target.settle(state, model.as_deref())?;
     let asker = Asker { slot: &state.slots()[slot_idx], served: &served, request_id };
-    if served.classifier.batch_tokens().is_some() {
-        let queueable = asker.queueable(field, texts, truncate)?;
-        return Ok(Begun::Queueable { slot_idx, served, queueable });
-    }
-    let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
-    Ok(Begun::Answered(to_json(shape, &asker.all(field, &texts, truncate, started)?)))
+    let begun = match asker.begin(texts)? {
+        Begun::Answered(answers) => Begun::Answered(to_json(shape, &answers.all())),
+        Begun::Waiting(waiting) => Begun::Waiting(waiting),
+    };
+    Ok((slot_idx, served, begun))
 }
 
-/// What a body asks.
-struct Texts<'a> {
-    field: TextField,
-    texts: Vec<Cow<'a, str>>,
-    /// The model that it names.
-    model: Option<Cow<'a, str>>,
-    /// Whether the texts may be cut.
-    truncate: bool,
-}
-
-fn texts<'a>(state: &ServerState, body: &'a [u8], shape: Shape) -> Result<Texts<'a>, ApiError> {
+/// The texts of a body, and the model that it names.
+fn texts<'a>(
+    state: &ServerState,
+    body: &'a [u8],
+    shape: Shape,
+    started: Instant,
+) -> Result<(Texts<'a>, Option<Cow<'a, str>>), ApiError> {
     let max_chars = state.limits().text_chars;
-    match shape {
+    let (field, texts, model, truncate) = match shape {
         Shape::One => {
             let body::Question { text, model, truncate } = body::question(body, max_chars)?;
-            Ok(Texts { field: TextField::One, texts: vec![text], model, truncate })
+            (TextField::One, vec![text], model, truncate)
         }
         Shape::Many { max_texts } => {
             let body::BatchQuestion { texts, model, truncate } =
                 body::batch(body, max_texts, max_chars)?;
-            Ok(Texts { field: TextField::Many, texts, model, truncate })
+            (TextField::Many, texts, model, truncate)
         }
-    }
+    };
+    Ok((Texts { texts, policy: Policy::All { field, truncate }, started }, model))
 }
 
 fn to_json(shape: Shape, answers: &[Answer<'_>]) -> Vec<u8> {

@@ -4,7 +4,7 @@
 //! answers, nothing more is read of its questions. A line that cannot be answered costs its client
 //! that line alone.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Instant};
 
 use axum::{
     body::{Body, Bytes},
@@ -113,7 +113,7 @@ impl Stream {
         let work = {
             let (state, models) = (self.state.clone(), Arc::clone(&self.models));
             let request_id = self.request_id.clone();
-            move || chunk::begin(&state, &models, request_id.as_str(), &lines)
+            move || chunk::begin(&state, &models, request_id.as_str(), &lines, Instant::now())
         };
         let begun = if n_bytes <= self.state.limits().inline_body_bytes {
             work()

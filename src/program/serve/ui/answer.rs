@@ -1,8 +1,6 @@
 //! What a page is asked with, and the forms its answer can have: a page for browsers and, at the same URL,
 //! JSON for programs. By `Accept`, as the server's other pages have it.
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -35,8 +33,10 @@ pub(super) struct Asked {
     pub(super) form: Query,
     /// Whether JSON is wanted.
     pub(super) json: bool,
-    /// The key that let the request in; none where no key was asked for.
-    pub(super) key: Option<Arc<str>>,
+    /// Whether a key let the request in; else none was asked for.
+    pub(super) is_keyed: bool,
+    /// In whose name it acts: the key's, or else the address it comes from.
+    pub(super) who: String,
 }
 
 impl Asked {
@@ -112,7 +112,7 @@ fn html(status: StatusCode, asked: &Asked, page: &Page) -> Response {
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     ];
-    (status, headers, shell::document(page, asked.key.is_some()).into_string()).into_response()
+    (status, headers, shell::document(page, asked.is_keyed).into_string()).into_response()
 }
 
 fn json(status: StatusCode, value: &Value) -> Response {

@@ -20,12 +20,15 @@ use super::{
     run, runs, stages, version,
 };
 use crate::serve::{
-    http::{accept::wants_page, access::Access, admitted::Admitted, error::ApiError},
+    http::{
+        accept::wants_page, access::Access, admitted::Admitted, error::ApiError,
+        hosts::AllowedHosts, peer::Peer,
+    },
     state::ServerState,
 };
 
 /// What reading a page needs, where keys are asked for.
-const READ: Scope = Scope::Admin;
+const READ: Scope = Scope::Read;
 /// What changing something needs.
 const CHANGE: Scope = Scope::Admin;
 
@@ -117,7 +120,8 @@ pub(in crate::serve) fn refuse(request: &Refused, error: &ApiError) -> Option<Re
         query: Query::default(),
         form: Query::default(),
         json: false,
-        key: None,
+        is_keyed: false,
+        who: String::new(),
     };
     Some(respond(&asked, Err(failure)))
 }
@@ -140,6 +144,9 @@ impl Refused {
 fn shown(work: Work) -> MethodRouter<ServerState> {
     get(move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
         let asked = asked(&params, &request);
+        if let Err(failure) = check_host(&state, &request) {
+            return respond(&asked, Err(failure));
+        }
         run_page(state, asked, work).await
     })
 }
@@ -150,11 +157,27 @@ fn changed(work: Work) -> MethodRouter<ServerState> {
         if !entry::is_own(request.headers()) {
             return respond(&asked, Err(Failure::foreign()));
         }
+        if let Err(failure) = check_host(&state, &request) {
+            return respond(&asked, Err(failure));
+        }
         match form(request).await {
             Ok(form) => asked.form = form,
             Err(failure) => return respond(&asked, Err(failure)),
         }
         run_page(state, asked, work).await
+    })
+}
+
+/// Whether the request knows this server by one of its names, where no key let it in: a page of another
+/// site that makes its own name point here must not read or change anything.
+fn check_host(state: &ServerState, request: &Request) -> Result<(), Failure> {
+    if matches!(request.extensions().get(), Some(Admitted(Some(_)))) {
+        return Ok(());
+    }
+    let otherwise = AllowedHosts::default();
+    let hosts = state.allowed_hosts().unwrap_or(&otherwise);
+    hosts.check(request.method(), request.headers()).map_err(|message| {
+        Failure::new(StatusCode::FORBIDDEN, "invalid_host", message)
     })
 }
 
@@ -212,7 +235,12 @@ fn asked_of(params: Vec<(String, String)>, request: &Request) -> Asked {
         query: Query::of(request.uri().query().unwrap_or_default()),
         form: Query::default(),
         json: !wants_page(request.headers()),
-        key,
+        is_keyed: key.is_some(),
+        who: match (key, request.extensions().get::<Peer>()) {
+            (Some(key), _) => key.to_string(),
+            (None, Some(Peer(address))) => format!("anonymous@{}", address.to_canonical()),
+            (None, None) => "anonymous".to_owned(),
+        },
     }
 }
 
@@ -231,13 +259,7 @@ async fn form(request: Request) -> Result<Query, Failure> {
 async fn run_page(state: ServerState, asked: Asked, work: Work) -> Response {
     let done = tokio::task::spawn_blocking(move || {
         let outcome = match state.registry() {
-            Some(registry) => {
-                let registry = match &asked.key {
-                    Some(key) => registry.acting_as(key),
-                    None => registry.clone(),
-                };
-                work(&registry, &asked)
-            }
+            Some(registry) => work(&registry.acting_as(&asked.who), &asked),
             None => Err(Failure::without_store()),
         };
         respond(&asked, outcome)

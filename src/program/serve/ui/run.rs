@@ -7,7 +7,7 @@ use serde_json::json;
 use trialbook::{
     book::{measured_on, now_ms},
     figure::{self, short},
-    registry::{Artifact, Registry, Run, RunStatus, json_number},
+    registry::{Artifact, PARENT_RUN_TAG, Registry, Run, RunStatus, json_number},
 };
 
 use super::{
@@ -22,8 +22,6 @@ use super::{
 
 /// MLflow's tag of a run's note.
 const NOTE_TAG: &str = "mlflow.note.content";
-/// MLflow's tag of the run that a run belongs to.
-const PARENT_TAG: &str = "mlflow.parentRunId";
 /// Tags that say where a run came from.
 const ORIGIN: [&str; 3] = ["trialbook.", "mlflow.source.", "mlflow.user"];
 /// What else MLflow's own tags are for is for its clients.
@@ -97,9 +95,10 @@ fn summary(registry: &Registry, run: &Run, version: Option<&str>) -> Markup {
             }
             @if let Some(measured) = measured_on(run) { div { dt { "Measured on" } dd { (measured) } } }
             @if let Some(version) = version { div { dt { "Version" } dd { (reference_link(version)) } } }
-            @if let Some(parent) = run.tags.get(PARENT_TAG) {
+            @if let Some(parent) = run.tags.get(PARENT_RUN_TAG) {
                 div { dt { "Part of" } dd { (run_link(parent, short(parent))) } }
             }
+            @if !run.who().is_empty() { div { dt { "By" } dd { (run.who()) } } }
             div { dt { "Run id" } dd { code { (run.run_id) } } }
         }
         @if let Some(error) = run.tags.get("trialbook.error") {
@@ -128,6 +127,19 @@ fn lineage(registry: &Registry, run: &Run, version: Option<&str>) -> BTreeMap<St
     let of_run = run.tags.iter().filter(|(key, _)| shown(key));
     let mut lineage: BTreeMap<String, String> =
         of_run.map(|(key, value)| (key.clone(), value.clone())).collect();
+    for dataset in &run.flow.datasets {
+        let context = dataset.tags.get("mlflow.data.context").map_or("read", String::as_str);
+        let told = format!("{} (digest {}, {context})", dataset.name, dataset.digest);
+        let name = format!("dataset {}", dataset.name);
+        lineage.insert(name, told);
+    }
+    if !run.flow.model_inputs.is_empty() {
+        lineage.insert("models read".to_owned(), run.flow.model_inputs.join(", "));
+    }
+    let made: Vec<&str> = run.flow.model_outputs.iter().map(|(id, _)| id.as_str()).collect();
+    if !made.is_empty() {
+        lineage.insert("models made".to_owned(), made.join(", "));
+    }
     let version = version.and_then(|version| {
         let (name, number) = version.rsplit_once('/')?;
         registry.version(name, number.parse().ok()?).ok()

@@ -9,7 +9,7 @@ use trialbook::{
     error::ErrorKind,
     figure,
     hint::Spelling,
-    registry::{Experiment, Registry, Run, RunQuery, RunStatus},
+    registry::{Experiment, Listing, Registry, Run, RunQuery, RunStatus},
 };
 
 use super::{
@@ -160,15 +160,12 @@ fn find(registry: &Registry, query: &Query, is_grouped: bool) -> Result<Found, F
         experiment_ids: query.get("experiment").map(str::to_owned).into_iter().collect(),
         filter: query.get("filter").map(str::to_owned),
         order: order(query).into_iter().collect(),
-        limit: Some(skipped + n_shown + 1),
         ..RunQuery::default()
     };
-    match registry.search_runs(&wanted) {
-        Ok(mut runs) => {
-            runs.drain(..skipped.min(runs.len()));
-            let has_next = runs.len() > n_shown;
-            runs.truncate(n_shown);
-            Ok(Found { runs, has_next, problem: None })
+    let part = trialbook::registry::Page { limit: n_shown, after: None, skip: skipped };
+    match registry.search_runs_page(&wanted, &part) {
+        Ok(Listing { items, next }) => {
+            Ok(Found { runs: items, has_next: next.is_some(), problem: None })
         }
         Err(error) if error.kind() == ErrorKind::Invalid => {
             let said = error.to_string();

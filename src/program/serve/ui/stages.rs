@@ -4,7 +4,6 @@
 use maud::{Markup, html};
 use serde_json::json;
 use trialbook::{
-    book::Book,
     gate,
     registry::{ModelVersion, Registry, Stage},
 };
@@ -90,7 +89,7 @@ pub(super) fn promote(registry: &Registry, asked: &Asked) -> Result<Answer, Fail
         Stage::Production => reason.filter(|_| overrules),
         _ => reason,
     };
-    let done = gate::promote(registry, &version.model, version.version, to, force, &who(registry, asked))?;
+    let done = gate::promote(registry, &version.model, version.version, to, force, &asked.who)?;
     if asked.json {
         return Ok(Answer::Json(json!(done)));
     }
@@ -135,15 +134,9 @@ fn told(now: &ModelVersion) -> Markup {
 pub(super) fn roll_back(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
     let model = registry.model(asked.param("name"))?.name;
     let reason = asked.form.get("reason").unwrap_or_default();
-    let done = gate::rollback(registry, &model, &who(registry, asked), reason)?;
+    let done = gate::rollback(registry, &model, &asked.who, reason)?;
     if asked.json {
-        return Ok(Answer::Json(done.json().clone()));
+        return Ok(Answer::Json(json!(done)));
     }
     Ok(Answer::See { url: model_url(&model), cookie: None })
-}
-
-/// In whose name a version is moved: the key's, where one was asked for.
-fn who(registry: &Registry, asked: &Asked) -> String {
-    let local = || Book::with_store(registry.store().clone()).who().to_owned();
-    asked.key.as_deref().map_or_else(local, str::to_owned)
 }

@@ -1,5 +1,5 @@
-//! What a BERT has and a DistilBERT has not. With token type 0 everywhere, a BERT adds the same row
-//! to every token: the one to its position then holds both.
+//! The tensors of a BERT that a DistilBERT has not. With token type 0 everywhere, a BERT adds the
+//! same row to every token: the one to its position then holds both.
 
 use super::{
     config::EncoderConfig,

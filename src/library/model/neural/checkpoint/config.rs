@@ -43,7 +43,7 @@ pub enum Family {
     Bert,
 }
 
-/// What `config.json` says about an encoder and its classification head.
+/// The configuration of an encoder and its classification head in `config.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderConfig {
     /// Whose names the stored tensors have; what is written is always DistilBERT's.
@@ -77,8 +77,9 @@ pub struct EncoderConfig {
     /// The number format that the weights are said to have, such as `float16` (`dtype`, before
     /// Transformers 5 `torch_dtype`): what Transformers computes in. What is written says `float32`.
     pub dtype: Option<String>,
-    /// What the classifier's numbers are for, where it is said: one label of several, several at a
-    /// time, or a regression. What is written does not say it: it is always one of several.
+    /// The purpose of the classifier's numbers, where it is given: one label of several, several at
+    /// a time, or a regression. A file that is written does not give it: it is always one of
+    /// several.
     pub problem_type: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use crate::{
     model::neural::tensors::Tensors,
 };
 
-/// What a checkpoint without a classification head means.
+/// The treatment of a checkpoint without a classification head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
     /// An error: the checkpoint is to predict as it is.

@@ -1,4 +1,4 @@
-//! What the files of a checkpoint are called.
+//! The names of a checkpoint's files.
 
 /// The name of the file with sizes and labels.
 pub const CONFIG_FILE: &str = "config.json";

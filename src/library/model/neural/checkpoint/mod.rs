@@ -34,9 +34,9 @@ pub struct Checkpoint {
     pub config: EncoderConfig,
     /// The tensors of [`expected_tensors`] by DistilBERT's names, and nothing else.
     pub tensors: Tensors,
-    /// Whether `pre_classifier` and `classifier` are among them.
+    /// True if `pre_classifier` and `classifier` are among them.
     pub has_head: bool,
-    /// What was left aside.
+    /// The tensors left aside.
     pub report: LoadReport,
 }
 

@@ -2,7 +2,7 @@
 
 use super::config::Family;
 
-/// What a stored tensor is to this encoder.
+/// The part of this encoder that a stored tensor is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// A tensor under DistilBERT's name for it, or under its own when no rule knows it.

@@ -1,11 +1,12 @@
-//! What loading a checkpoint found: one error for everything that is wrong, notes for the rest.
+//! The findings of loading a checkpoint: one error for everything that is wrong, notes for the
+//! rest.
 
 use std::fmt::Write;
 
 use super::names::CLASSIFIER_HEAD;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What to do with an encoder whose head is not there, or not a DistilBERT's.
+/// The advice for an encoder whose head is not there, or not a DistilBERT's.
 pub(super) const FINE_TUNE: &str =
     "train a classification head for it: `train distilbert --checkpoint DIR`";
 
@@ -31,7 +32,7 @@ pub struct MisShaped {
     pub dtype: String,
 }
 
-/// What loading a checkpoint found.
+/// The findings of loading a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// Asked for and not there: an error, but for an optional head.

@@ -1,5 +1,5 @@
-//! Where a checkpoint's files lie: in the folder itself, or in the snapshot that a model's folder in
-//! the hub's cache calls its main one.
+//! The folder of a checkpoint's files: in the folder itself, or in the snapshot that a model's
+//! folder in the hub's cache calls its main one.
 
 use std::{
     fs, io,

@@ -20,7 +20,8 @@ pub fn write(dir: &Path, config: &EncoderConfig, tensors: &Tensors) -> Result<()
     tensors.save(&dir.join(WEIGHTS_FILE))
 }
 
-/// What is missing here would be a bug of the caller that the reader of the file pays for.
+/// Checks that nothing is missing. That would be a bug of the caller, which the reader of the file
+/// pays for.
 fn check(config: &EncoderConfig, tensors: &Tensors) -> Result<()> {
     let internal = |message: String| Err(Error::new(ErrorKind::Internal, message));
     let expected = expected_tensors(config);

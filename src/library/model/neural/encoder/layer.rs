@@ -190,8 +190,8 @@ fn project(arch: Arch, layer: &Packed, states: &Blocks) -> Blocks {
     out
 }
 
-/// How many blocks to carry through together, or nothing where splitting the blocks would read the
-/// weights too often or leave threads without work.
+/// The number of blocks to carry through together, or nothing where splitting the blocks would read
+/// the weights too often or leave threads without work.
 fn group_size(n_blocks: usize) -> Option<usize> {
     let n_threads = rayon::current_num_threads();
     let n_rounds = n_blocks.div_ceil(n_threads * MAX_GROUP);

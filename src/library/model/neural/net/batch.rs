@@ -79,7 +79,7 @@ impl Batch {
         &self.lengths
     }
 
-    /// Whether any row has padding.
+    /// True if any row has padding.
     pub fn is_padded(&self) -> bool {
         self.lengths.iter().any(|length| *length as usize != self.length)
     }
@@ -99,8 +99,8 @@ impl Batch {
     }
 }
 
-/// How many batches are shuffled together before they are sorted by length: wide enough that most
-/// padding disappears, narrow enough that an epoch's order stays random.
+/// The number of batches that are shuffled together before they are sorted by length: wide enough
+/// that most padding disappears, narrow enough that an epoch's order stays random.
 const WINDOW: usize = 50;
 
 /// The order of an epoch: indices of examples, a batch at a time, each batch sorted by length.
@@ -111,11 +111,11 @@ const WINDOW: usize = 50;
 /// so that no epoch runs from short to long. `seed` and `epoch` alone decide it: a resumed run sees
 /// the same batches.
 ///
-/// Where the classes' texts are of different lengths, batches of one length are batches of few
-/// classes, and the weights swing with them. On Reuters R8 in batches of 32 the share of the largest
-/// class has a standard deviation of 0.27 for `by_length` 1, 0.14 for 0.5 and 0.03 for 0, against
-/// 0.09 of random batches; the tokens with padding are 1.06, 1.59 and 2.23 times those without,
-/// against 4.3 times.
+/// The order of an epoch's batches. If the classes' texts are of different lengths, batches of one
+/// length are batches of few classes, and the weights swing with them. On Reuters R8 in batches of
+/// 32 the share of the largest class has a standard deviation of 0.27 for `by_length` 1, 0.14 for
+/// 0.5 and 0.03 for 0, against 0.09 of random batches; the tokens with padding are 1.06, 1.59 and
+/// 2.23 times those without, against 4.3 times.
 ///
 /// # Shapes
 /// `lengths`, `labels`: `[n]`; every index once.

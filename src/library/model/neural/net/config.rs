@@ -1,4 +1,4 @@
-//! Which net, and its sizes; refuses sizes that make no net before anything is allocated.
+//! The kind of a net, and its sizes; refuses sizes that make no net before anything is allocated.
 
 use serde::{Deserialize, Serialize};
 
@@ -75,8 +75,8 @@ impl NetConfig {
         }
     }
 
-    /// How far length decides which examples share a batch, see [`super::epoch_order`]: not at all
-    /// for nets whose arithmetic on the CPU passes padding over.
+    /// The extent to which length decides which examples share a batch, see [`super::epoch_order`]:
+    /// not at all for nets whose arithmetic on the CPU passes padding over.
     pub(crate) fn by_length(&self) -> f64 {
         match self {
             Self::AvgNet(_) | Self::Cnn(_) => 0.0,

@@ -18,7 +18,7 @@ use crate::model::neural::simd::{
     vector::{dispatch, n_vectors, vectors, vectors_mut},
 };
 
-/// Which texts the filters read, and how wide they are.
+/// The texts that the filters read, and the filters' width.
 #[derive(Debug, Clone)]
 pub(super) struct Convolution {
     /// Real tokens of each text.
@@ -33,7 +33,7 @@ pub(super) struct Convolution {
     pub(super) n_filters: usize,
 }
 
-/// What the filters found.
+/// The strongest values that the filters found.
 #[derive(Debug)]
 pub(super) struct Strongest {
     /// The largest response of each filter, `[n, widths · n_filters]`.
@@ -195,7 +195,7 @@ impl Convolution {
             .collect()
     }
 
-    /// Where a window's real tokens lie among the values of its text.
+    /// The place of a window's real tokens among the values of its text.
     fn window(&self, text: usize, group: usize, start: u32) -> std::ops::Range<usize> {
         let (start, real) = (start as usize, self.lengths[text] as usize);
         let end = (start + self.widths[group]).min(real);

@@ -1,5 +1,5 @@
-//! What the tests of this folder and of its neighbours read: PyTorch's weights, gradients and
-//! numbers, and one tiny net of each kind.
+//! Fixtures of this folder's tests and its neighbours': PyTorch's weights, gradients and numbers,
+//! and one tiny net of each kind.
 
 use std::path::PathBuf;
 

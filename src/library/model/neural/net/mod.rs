@@ -205,7 +205,7 @@ impl Net {
         }
     }
 
-    /// Whether the net can read `batch`.
+    /// Checks that the net can read `batch`.
     pub(crate) fn check(&self, batch: &Batch) -> Result<()> {
         let vocab_size = self.config.vocab_size();
         if batch.max_id() as usize >= vocab_size {

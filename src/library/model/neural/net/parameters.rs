@@ -20,7 +20,7 @@ use crate::{
 /// A tensor on a device that is chosen at run time.
 pub(crate) type Tensor<const D: usize> = BurnTensor<Dispatch, D>;
 
-/// How a parameter's matrix relates to PyTorch's tensor.
+/// The relation of a parameter's matrix to PyTorch's tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// The same order: embeddings, biases, norms.
@@ -31,7 +31,7 @@ pub(crate) enum Layout {
     Convolution,
 }
 
-/// What a new parameter holds.
+/// The first values of a new parameter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Init {
     /// One number everywhere.
@@ -42,7 +42,7 @@ pub(crate) enum Init {
     Uniform(f32),
 }
 
-/// Where a parameter stands in its net's list.
+/// The place of a parameter in its net's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key(usize);
 
@@ -78,7 +78,7 @@ impl Spec {
         self.shape.iter().product()
     }
 
-    /// Whether AdamW shrinks it: weights yes, biases and norms no. Those are all the vectors.
+    /// True if AdamW shrinks it: weights yes, biases and norms no. Those are all the vectors.
     pub(crate) fn decays(&self) -> bool {
         self.shape.len() > 1
     }

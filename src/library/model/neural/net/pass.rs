@@ -39,7 +39,7 @@ impl Precision {
     /// Names the format that models on a GPU predict in.
     pub const ENV: &str = "TRIALBOOK_PRECISION";
 
-    /// What [`Precision::ENV`] asks for, or f32.
+    /// The precision that [`Precision::ENV`] asks for, or f32.
     ///
     /// # Errors
     /// When it names no format.
@@ -89,13 +89,13 @@ pub(crate) struct Pass<'a> {
     values: &'a Values,
     device: &'a DispatchDevice,
     precision: Precision,
-    /// Whether our own arithmetic takes the steps that it knows.
+    /// True if our own arithmetic takes the steps that it knows.
     is_plain: bool,
     dropout: Option<Masks>,
     cuts: Vec<Cut>,
 }
 
-/// What Burn's way back leaves.
+/// The gradients that Burn's way back leaves.
 pub(crate) type Gradients = <Dispatch as AutodiffBackend>::Gradients;
 
 /// A step of a training pass that Burn did not record: it has its own derivative. What comes before
@@ -157,12 +157,12 @@ impl<'a> Pass<'a> {
         Self { dropout, ..Self::predict(values, device, precision) }
     }
 
-    /// Whether gradients are recorded.
+    /// True if gradients are recorded.
     pub(crate) fn trains(&self) -> bool {
         self.dropout.is_some()
     }
 
-    /// Whether the tensors are f32 in this machine's memory, where our own arithmetic reads them.
+    /// True if the tensors are f32 in this machine's memory, where our own arithmetic reads them.
     pub(crate) fn is_plain(&self) -> bool {
         self.is_plain
     }
@@ -308,7 +308,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Where dropout masks come from.
+/// The origin of dropout masks.
 enum Masks {
     /// Our own stream: Burn's generator on the CPU is one for the whole process, so that two runs
     /// side by side would disturb each other and neither could be resumed.
@@ -362,7 +362,7 @@ fn gelu_by_erf<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x * phi * 0.5
 }
 
-/// Whether the device computes in this machine's memory.
+/// True if the device computes in this machine's memory.
 pub(crate) fn is_host(device: &DispatchDevice) -> bool {
     match device {
         DispatchDevice::Autodiff(device) => is_host(device),

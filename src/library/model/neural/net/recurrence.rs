@@ -17,7 +17,7 @@ use crate::model::neural::simd::{
     vector::{dispatch, mul_add, n_vectors, vectors, vectors_mut},
 };
 
-/// Which texts a direction reads, and how.
+/// The texts that a direction reads, and the direction.
 #[derive(Debug, Clone)]
 pub(super) struct Recurrence {
     /// Real tokens of each text.
@@ -30,8 +30,8 @@ pub(super) struct Recurrence {
     pub(super) reversed: bool,
 }
 
-/// What the way back needs of the way there: each block's gates, `[length][4 · hidden]`, and cells,
-/// `[length][hidden]`, in the order of the steps.
+/// The values of the way there that the way back needs: each block's gates, `[length][4 · hidden]`,
+/// and cells, `[length][hidden]`, in the order of the steps.
 #[derive(Debug)]
 pub(super) struct Trace(Vec<BlockTrace>);
 
@@ -185,7 +185,7 @@ impl Recurrence {
         before
     }
 
-    /// Which token of a text of `real` tokens is read at `step`.
+    /// The token that is read at `step` of a text of `real` tokens.
     pub(super) fn position(&self, real: u32, step: usize) -> usize {
         if self.reversed { (real as usize).checked_sub(step + 1).unwrap_or(step) } else { step }
     }

@@ -35,9 +35,9 @@ pub(crate) struct BlockTask<'a> {
 /// A product to compute.
 pub(crate) struct Dense<'t, 'w, 'b> {
     pub(crate) weights: Weights<'w>,
-    /// Which outputs.
+    /// The outputs.
     pub(crate) panels: Range<usize>,
-    /// Which inputs are summed.
+    /// The inputs that are summed.
     pub(crate) inputs: Range<usize>,
     pub(crate) start: Start,
     pub(crate) function: Function,

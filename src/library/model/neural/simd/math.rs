@@ -8,7 +8,7 @@ use super::{
 };
 use crate::model::neural::checkpoint::Activation;
 
-/// What a dense layer does to its result.
+/// The function that a dense layer applies to its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Function {
     Identity,

@@ -5,6 +5,9 @@
 //! register, a sum over features needs no sum across a register, and no product needs its operands
 //! rearranged. Every number is computed by the same operations in the same order whatever lies in
 //! the columns beside it.
+//!
+//! Burn and ONNX Runtime have such operations; they are slower (`just bench distilbert`) and pad every
+//! text to the longest of its batch.
 
 pub(crate) mod blocks;
 pub(crate) mod dense;

@@ -13,14 +13,14 @@ use super::{
 /// 24 of the 32 registers, and 12 divides the sizes of all usual encoders.
 pub(crate) const PANEL: usize = 12;
 
-/// What a sum begins with.
+/// The beginning of a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     /// The bias.
     Bias,
     /// The bias and what the output holds: a residual connection.
     Residual,
-    /// What the output holds: an earlier part of the same sum.
+    /// The values of the output: an earlier part of the same sum.
     Continue,
 }
 

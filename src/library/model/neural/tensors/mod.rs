@@ -233,7 +233,7 @@ impl Tensor {
         }
     }
 
-    /// Whether [`Tensor::values`] can read it.
+    /// True if [`Tensor::values`] can read it.
     pub(super) fn is_float(&self) -> bool {
         match &self.data {
             Data::Mapped { dtype, .. } => matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16),

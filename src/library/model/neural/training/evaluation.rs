@@ -1,4 +1,4 @@
-//! How good a net is on labelled examples.
+//! The measurement of a net on labelled examples.
 
 use serde::{Deserialize, Serialize};
 

@@ -21,16 +21,16 @@ use crate::{
 /// Loss and learning rate are reported this often in an epoch.
 const REPORTS_PER_EPOCH: u64 = 50;
 
-/// What is trained on, and how.
+/// A training: its examples and its settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
-    /// How.
+    /// Its settings.
     pub settings: &'a TrainSettings,
-    /// What the weights are fitted to.
+    /// The examples that the weights are fitted to.
     pub train: &'a [Example],
-    /// What decides which epoch was best.
+    /// The examples that decide which epoch was best.
     pub valid: &'a [Example],
-    /// Where an earlier run of the same job stopped.
+    /// The state in which an earlier run of the same job stopped.
     pub resume: Option<&'a TrainState>,
 }
 
@@ -63,7 +63,7 @@ pub struct Outcome {
     pub epochs: Vec<EpochReport>,
     /// Steps taken.
     pub n_steps: u64,
-    /// Whether patience ended the run before its last epoch.
+    /// True if patience ended the run before its last epoch.
     pub stopped_early: bool,
 }
 
@@ -138,7 +138,7 @@ struct Run<'a> {
     schedule: Schedule,
     lengths: Vec<usize>,
     labels: Vec<usize>,
-    /// How much an example of each class counts.
+    /// The weight of an example of each class.
     class_weights: Vec<f64>,
     position: Position,
     steps_per_epoch: u64,

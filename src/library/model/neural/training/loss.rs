@@ -14,12 +14,12 @@ use crate::{
 /// Half precision loses gradients below 6e-8: they are computed this much larger.
 const F16_SCALE: f64 = 1024.0;
 
-/// What one batch is computed with.
+/// The loss of a batch, with what it is computed with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Objective<'a> {
     /// Share of each target spread over all classes.
     pub(super) label_smoothing: f64,
-    /// How much an example of each class counts.
+    /// The weight of an example of each class.
     pub(super) class_weights: &'a [f64],
     /// Number format of the products.
     pub(super) precision: Precision,

@@ -1,4 +1,4 @@
-//! Whether a run fits into memory, told before it starts.
+//! The memory that a run needs, compared with what there is before it starts.
 
 use super::{TrainSettings, shares::n_shares};
 use crate::{

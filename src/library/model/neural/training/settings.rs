@@ -1,4 +1,4 @@
-//! How a net is trained; refuses what cannot work before anything is loaded.
+//! The settings of a net's training; refuses what cannot work before anything is loaded.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// How a net is trained.
+/// The settings of the training of a net.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainSettings {
@@ -30,7 +30,7 @@ pub struct TrainSettings {
     pub accumulation: usize,
     /// Share of each target that is spread over all classes. Default 0.
     pub label_smoothing: f64,
-    /// How much an example of each class counts in the loss, by the training examples that are
+    /// The weight of an example of each class in the loss, by the training examples that are
     /// learnt. Default: every example the same.
     pub class_weight: ClassWeight,
     /// Epochs without a better F1 after which training stops; `None` never stops early. Default

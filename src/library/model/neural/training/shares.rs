@@ -16,7 +16,7 @@ use crate::{
 /// Each share has gradients of every parameter until they are summed.
 const MAX_SHARES: usize = 4;
 
-/// How many shares a batch of `n_texts` is computed in on the CPU: a power of two.
+/// The number of shares in which a batch of `n_texts` is computed on the CPU: a power of two.
 pub(super) fn n_shares(config: &NetConfig, n_texts: usize) -> usize {
     let mut n_shares = 1;
     while n_shares < MAX_SHARES && n_texts / (2 * n_shares) >= config.least_share() {

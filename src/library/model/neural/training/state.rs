@@ -33,7 +33,7 @@ pub struct Moments {
     pub square: Vec<f32>,
 }
 
-/// Where a run stands, between two steps.
+/// The state of a run between two steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainState {
     /// The numbers.
@@ -78,7 +78,7 @@ impl Position {
         )
     }
 
-    /// Whether a run of `config`, `settings` and `data` continues from here.
+    /// Checks that a run of `config`, `settings` and `data` continues from here.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] with what differs.

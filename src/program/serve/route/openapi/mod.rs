@@ -1,4 +1,7 @@
 //! `GET /openapi.json`: the endpoints as an OpenAPI document, made of the same table as the router.
+//!
+//! Crates such as utoipa and aide describe each handler beside it; here one table makes the router,
+//! `/info` and the document, which therefore agree.
 
 use serde_json::{Map, Value, json};
 

@@ -3,6 +3,8 @@
 //!
 //! A tensor is a view of a storage that others may share: transposed, as those converted from
 //! TensorFlow are, its strides say so and nothing else does.
+//!
+//! That is why the reader is our own: burn-store's takes the numbers of a tensor as they lie.
 
 mod pickle;
 
@@ -18,7 +20,7 @@ use crate::{
     model::neural::tensors::{MappedFile, Tensor, Tensors},
 };
 
-/// How the first pickle of the older format begins: its length and a number that means it.
+/// The beginning of the first pickle of the older format: its length and a number that means it.
 const LEGACY: [u8; 15] = *b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
 /// Maps the file. Floating-point tensors stay in it where their numbers lie row-major, and are
@@ -35,7 +37,7 @@ pub(super) fn read(path: &Path) -> Result<Tensors> {
     })
 }
 
-/// Where in the file the bytes of every storage are.
+/// The place in the file of the bytes of every storage.
 type Storages = HashMap<String, Range<usize>>;
 
 fn tensors(file: &Arc<MappedFile>) -> std::result::Result<Tensors, Cause> {
@@ -181,7 +183,7 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("as many bytes as a number has")
 }
 
-/// Whether the numbers lie without gaps in the order of their indices. Where there is but one index
+/// True if the numbers lie without gaps in the order of their indices. Where there is but one index
 /// its stride says nothing.
 fn is_row_major(shape: &[usize], strides: &[usize]) -> bool {
     let mut expected = 1;
@@ -192,7 +194,7 @@ fn is_row_major(shape: &[usize], strides: &[usize]) -> bool {
     })
 }
 
-/// Where the numbers lie, in the order of their indices.
+/// The places of the numbers, in the order of their indices.
 fn places(
     offset: usize,
     shape: &[usize],

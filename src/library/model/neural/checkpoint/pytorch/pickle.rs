@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, rc::Rc};
 
-/// Why a file cannot be read.
+/// The reason why a file cannot be read.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Cause>;
 
@@ -54,7 +54,7 @@ pub(super) struct Pickle {
     dicts: Vec<Vec<(Value, Value)>>,
     /// Every storage that was named.
     pub(super) storages: Vec<Rc<Storage>>,
-    /// How many of the bytes belong to it.
+    /// The number of the bytes that belong to it.
     pub(super) n_bytes: usize,
 }
 
@@ -111,7 +111,7 @@ impl Pickle {
         texts.collect()
     }
 
-    /// What the dict that it is says of `key`, yes or no.
+    /// The value of `key` in the dict that it is, yes or no.
     pub(super) fn flag(&self, key: &str) -> Option<bool> {
         let Value::Dict(dict) = self.root else { return None };
         self.dicts[dict].iter().find_map(|(name, value)| match (name, value) {
@@ -356,7 +356,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// What lies outside of the pickle: `("storage", class, key, device, number of elements)`.
+    /// The storage outside of the pickle: `("storage", class, key, device, number of elements)`.
     fn storage(&mut self, id: &Value) -> Result<Value> {
         let Value::Items(id) = id else { return Ok(Value::Other) };
         match &self.items[*id][..] {

@@ -1,0 +1,20 @@
+//! One call of an endpoint: what it says, on which registry, and in whose name.
+
+use serde_json::Value;
+use trialbook::registry::Registry;
+
+use super::{fields::Fields, wire::Refusal};
+
+/// The answer of an endpoint.
+pub(super) type Answer = Result<Value, Refusal>;
+
+/// A question to an endpoint.
+pub(super) struct Call {
+    /// Acts as whoever asks.
+    pub(super) registry: Registry,
+    pub(super) fields: Fields,
+    /// The parts of the path that stand in place of names in braces, in their order.
+    pub(super) path: Vec<String>,
+    /// Length of the body.
+    pub(super) n_body_bytes: usize,
+}

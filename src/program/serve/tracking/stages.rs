@@ -1,0 +1,54 @@
+//! `model-versions/transition-stage`: through the gate's door, as every move is.
+
+use serde_json::json;
+use trialbook::{
+    gate,
+    registry::{ModelVersion, Stage},
+};
+
+use super::{
+    call::{Answer, Call},
+    versions,
+    wire::{Code, Refusal},
+};
+
+/// The version's tag in which a client says why the gate is overruled: its request has no field for it.
+const REASON_TAG: &str = "trialbook.override_reason";
+
+pub(super) fn transition(call: &mut Call) -> Answer {
+    let (name, version) = (call.fields.required("name")?, versions::number(&call.fields)?);
+    let stage: Stage = call.fields.required("stage")?.parse()?;
+    let archives = call.fields.bool("archive_existing_versions")?.unwrap_or(false);
+    if archives && !matches!(stage, Stage::Staging | Stage::Production) {
+        return Err(Refusal::invalid(format!(
+            "archive_existing_versions goes with the stages Staging and Production, not with {stage}"
+        )));
+    }
+    let who = call.registry.who().to_owned();
+    let subject = call.registry.version(name, version)?;
+    let reason = subject.tags.get(REASON_TAG).map(String::as_str);
+    let reason = reason.filter(|_| stage == Stage::Production);
+    gate::promote(&call.registry, name, version, stage, reason, &who).map_err(|error| {
+        let refusal = Refusal::from(&error);
+        match refusal.code {
+            Code::Conflict => Refusal {
+                message: format!(
+                    "{}; or set the tag {REASON_TAG} of the version to the reason, and ask again",
+                    refusal.message
+                ),
+                ..refusal
+            },
+            _ => refusal,
+        }
+    })?;
+    // The former Production version is archived with the move itself.
+    if archives && stage == Stage::Staging {
+        let others = call.registry.versions(name)?.into_iter();
+        let in_stage = |other: &ModelVersion| other.stage == stage && other.version != version;
+        for other in others.filter(in_stage) {
+            gate::promote(&call.registry, name, other.version, Stage::Archived, None, &who)?;
+        }
+    }
+    let version = call.registry.version(name, version)?;
+    Ok(json!({ "model_version": versions::shape(call, &version)? }))
+}
