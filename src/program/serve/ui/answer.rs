@@ -6,14 +6,10 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use maud::Markup;
 use serde_json::Value;
 
-use super::{
-    failure::Failure,
-    query::Query,
-    shell::{self, Tab},
-};
+pub(super) use super::shell::Page;
+use super::{failure::Failure, query::Query, shell};
 
 /// What a page may do: load its own parts, ask this server, and send forms to it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -57,26 +53,6 @@ pub(super) enum Answer {
     File { content_type: &'static str, name: String, bytes: Vec<u8>, is_shown: bool },
 }
 
-/// A page for people.
-pub(super) struct Page {
-    pub(super) tab: Option<Tab>,
-    pub(super) title: String,
-    pub(super) body: Markup,
-    /// How often its live parts are asked for again.
-    pub(super) live_ms: Option<u32>,
-}
-
-impl Page {
-    pub(super) fn new(tab: Tab, title: impl Into<String>, body: Markup) -> Self {
-        Self { tab: Some(tab), title: title.into(), body, live_ms: None }
-    }
-
-    pub(super) fn live(mut self, every_ms: u32) -> Self {
-        self.live_ms = Some(every_ms);
-        self
-    }
-}
-
 /// `outcome` as a response.
 pub(super) fn respond(asked: &Asked, outcome: Result<Answer, Failure>) -> Response {
     match outcome {
@@ -109,6 +85,8 @@ fn html(status: StatusCode, asked: &Asked, page: &Page) -> Response {
         (header::VARY, "accept, cookie, authorization"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_FRAME_OPTIONS, "DENY"),
+        // Without a referrer browsers do not say where a form comes from.
+        (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     ];

@@ -108,11 +108,18 @@ fn details(details: &Value) -> Markup {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
+    let is_plain = |value: &Value| !value.is_null() && !value.is_object() && !value.is_array();
     html! {
         @match details.as_object() {
             Some(fields) => {
-                @for (name, value) in fields {
-                    @if !value.is_null() { span.pair { span.quiet { (name) } " " (text(value)) } " " }
+                @for (name, value) in fields.iter().filter(|(_, value)| is_plain(value)) {
+                    span.pair { span.quiet { (name) } " " (text(value)) } " "
+                }
+                @if fields.values().any(|value| value.is_object() || value.is_array()) {
+                    details {
+                        summary { "all of it" }
+                        pre { (serde_json::to_string_pretty(details).unwrap_or_default()) }
+                    }
                 }
             }
             None => (details),

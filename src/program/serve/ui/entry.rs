@@ -4,6 +4,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use maud::html;
+use trialbook::hint::{Hint, Spelling};
 
 use super::{
     answer::{Answer, Page},
@@ -42,6 +43,8 @@ pub(super) fn is_own(headers: &HeaderMap) -> bool {
 /// The form that asks for a key.
 pub(super) fn form(query: &Query, problem: Option<&str>) -> Page {
     let next = next(query);
+    let told = Hint::from("This server asks for a key of its store; ").run("keys add NAME").say(" makes one.");
+    let told = told.spelled(Spelling::Program);
     let body = html! {
         div.narrow {
             h1 { "Sign in" }
@@ -52,7 +55,7 @@ pub(super) fn form(query: &Query, problem: Option<&str>) -> Page {
                     spellcheck="false" required autofocus aria-invalid=[problem.map(|_| "true")]
                     aria-describedby="key-said";
                 p #key-said .hint.ill[problem.is_some()] {
-                    (problem.unwrap_or("This server asks for a key of its store. `trialbook keys add NAME` makes one."))
+                    (problem.unwrap_or(&told))
                 }
                 p.actions { button.main type="submit" { "Sign in" } }
             }

@@ -22,7 +22,12 @@ pub(super) fn duration(run: &Run, now_ms: i64) -> String {
         RunStatus::Running => now_ms,
         _ => run.end_ms.unwrap_or(run.start_ms),
     };
-    figure::seconds((end_ms - run.start_ms).max(0) as f64 / 1e3)
+    let span_ms = end_ms.saturating_sub(run.start_ms).max(0);
+    match span_ms / 3_600_000 {
+        0 => figure::seconds(span_ms as f64 / 1e3),
+        n_hours @ 1..48 => format!("{n_hours} h {:02} min", span_ms / 60_000 % 60),
+        n_hours => format!("{} days", figure::count((n_hours / 24).unsigned_abs())),
+    }
 }
 
 /// Where a run stands.

@@ -138,8 +138,8 @@ fn rate(records: &[PredictionRecord], stats: &PredictionStats) -> Chart {
     let bin_s = span_ms as f64 / N_BINS as f64 / 1e3;
     let points = counts.iter().enumerate().map(|(idx, n)| ((idx as f64 + 0.5) * bin_s, f64::from(*n)));
     Chart::lines(vec![Series::new("predictions", points.collect())])
-        .title("Rate")
-        .axes("seconds since the first", format!("predictions in {}", figure::seconds(bin_s)))
+        .title(format!("Rate: predictions in {}", figure::seconds(bin_s)))
+        .axes("seconds since the first", "predictions")
 }
 
 fn tables(records: &[PredictionRecord], stats: &PredictionStats) -> Markup {

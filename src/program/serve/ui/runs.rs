@@ -23,6 +23,8 @@ use super::{
 const PATH: &str = "/ui/runs";
 const PAGE_ROWS: usize = 100;
 const MAX_PAGE_ROWS: usize = 1_000;
+/// So few runs may lack columns that others have.
+const FEW_RUNS: usize = 20;
 /// The most runs that are grouped.
 const MAX_GROUPED: usize = 5_000;
 /// The most runs that are shown of a group.
@@ -64,6 +66,13 @@ impl Column {
     fn key(&self) -> &str {
         match self {
             Self::Param(key) | Self::Metric(key) => key,
+        }
+    }
+
+    fn is_missing(&self, run: &Run) -> bool {
+        match self {
+            Self::Param(key) => !run.params.contains_key(key),
+            Self::Metric(key) => !run.metrics.contains_key(key),
         }
     }
 
@@ -133,8 +142,10 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
                 }
             }
             div #rows-live data-part="" {
-                @if found.runs.is_empty() {
-                    (nothing(found.problem.is_some() || query.get("filter").is_some()))
+                @if found.problem.is_some() {
+                    p.quiet { "The filter has to be mended first." }
+                } @else if found.runs.is_empty() {
+                    (nothing(query.get("filter").is_some()))
                 } @else if let Some(group) = group.and_then(Column::parse) {
                     (groups(&view, &group, &found))
                 } @else {
@@ -194,15 +205,18 @@ fn order(query: &Query) -> Option<String> {
     Some(format!("{entity} {direction}"))
 }
 
-/// The columns there are: of the runs that are shown, and of the newest.
+/// The columns there are: of the runs that are shown and, where these are few, of the newest.
 fn known(registry: &Registry, shown: &[Run]) -> Result<BTreeSet<Column>, Failure> {
-    let newest = RunQuery { limit: Some(PAGE_ROWS), ..RunQuery::default() };
-    let newest = registry.search_runs(&newest)?;
     let of_run = |run: &Run| {
         let params = run.params.keys().cloned().map(Column::Param);
         params.chain(run.metrics.keys().cloned().map(Column::Metric)).collect::<Vec<_>>()
     };
-    Ok(shown.iter().chain(&newest).flat_map(of_run).collect())
+    let mut known: BTreeSet<Column> = shown.iter().flat_map(of_run).collect();
+    if shown.len() < FEW_RUNS {
+        let newest = RunQuery { limit: Some(PAGE_ROWS), ..RunQuery::default() };
+        known.extend(registry.search_runs(&newest)?.iter().flat_map(of_run));
+    }
+    Ok(known)
 }
 
 /// The columns that are shown: those that are picked, else what differs and what people look at first.
@@ -215,15 +229,18 @@ fn columns(query: &Query, known: &BTreeSet<Column>, runs: &[Run]) -> Vec<Column>
         let first = values.next().flatten();
         values.any(|value| value != first)
     };
-    let params = known.iter().filter(|column| match column {
-        Column::Param(key) => runs.len() < 2 || differs(key),
-        Column::Metric(_) => false,
-    });
+    // What most runs have comes before what few have.
+    let n_without = |column: &Column| {
+        runs.iter().filter(|run| column.is_missing(run)).count() * 10 / runs.len().max(1)
+    };
     let rank = |key: &str| FIRST.iter().position(|first| *first == key).unwrap_or(FIRST.len());
-    let mut metrics: Vec<&Column> =
-        known.iter().filter(|column| matches!(column, Column::Metric(_))).collect();
-    metrics.sort_by_key(|column| rank(column.key()));
-    params.take(N_PARAMS).chain(metrics.into_iter().take(N_METRICS)).cloned().collect()
+    let (mut params, mut metrics): (Vec<&Column>, Vec<&Column>) =
+        known.iter().partition(|column| matches!(column, Column::Param(_)));
+    params.retain(|column| runs.len() < 2 || differs(column.key()));
+    params.sort_by_key(|column| (n_without(column), column.key() != "model"));
+    metrics.sort_by_key(|column| (n_without(column), rank(column.key())));
+    let params = params.into_iter().take(N_PARAMS);
+    params.chain(metrics.into_iter().take(N_METRICS)).cloned().collect()
 }
 
 fn nothing(is_narrowed: bool) -> Markup {
@@ -389,7 +406,7 @@ impl View<'_> {
 fn table(view: &View<'_>, first: Option<&str>, rows: Markup) -> Markup {
     html! {
         div.scroll.tall tabindex="0" role="region" aria-label="Runs" {
-            table.grid {
+            table.grid.wide {
                 thead {
                     tr {
                         td.pick {}

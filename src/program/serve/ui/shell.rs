@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::{answer::Page, failure::Failure};
+use super::failure::Failure;
 
 /// The places that the navigation names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,26 @@ impl Tab {
             Self::Predictions => "/ui/predictions",
             Self::Audit => "/ui/audit",
         }
+    }
+}
+
+/// A page for people.
+pub(super) struct Page {
+    pub(super) tab: Option<Tab>,
+    pub(super) title: String,
+    pub(super) body: Markup,
+    /// How often its live parts are asked for again.
+    pub(super) live_ms: Option<u32>,
+}
+
+impl Page {
+    pub(super) fn new(tab: Tab, title: impl Into<String>, body: Markup) -> Self {
+        Self { tab: Some(tab), title: title.into(), body, live_ms: None }
+    }
+
+    pub(super) fn live(mut self, every_ms: u32) -> Self {
+        self.live_ms = Some(every_ms);
+        self
     }
 }
 

@@ -111,12 +111,15 @@ for (const form of document.querySelectorAll("form[data-auto]")) {
   });
 }
 
-// Empty fields are no part of a URL that people share.
+// Empty fields, and columns that nobody picked, are no part of a URL that people share.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "get") return;
+  const columns = [...form.querySelectorAll("input[name=col]")];
+  const isPicked = location.search.includes("col=") || columns.some((box) => box.checked !== box.defaultChecked);
   for (const field of form.elements) {
-    if (field.name && field.value === "" && !field.disabled) {
+    const isLeft = field.value === "" || (field.name === "col" && !isPicked);
+    if (field.name && isLeft && !field.disabled) {
       field.disabled = true;
       setTimeout(() => { field.disabled = false; });
     }
