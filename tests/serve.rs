@@ -10,6 +10,7 @@ mod models;
 mod security;
 mod sockets;
 mod stream;
+mod ui;
 mod tracking;
 
 use std::time::Duration;

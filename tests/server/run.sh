@@ -11,8 +11,9 @@ if [ -z "$chromium" ] && [ "$(id -u)" = 0 ]; then
 fi
 
 venv="${SERVER_VENV:-target/server-venv}"
-if ! [ -x "$venv/bin/openapi-python-client" ]; then
+if ! cmp --silent tests/server/requirements.txt "$venv/requirements.txt"; then
     "${PYTHON:-python3}" -m venv "$venv"
     "$venv/bin/pip" install --quiet -r tests/server/requirements.txt
+    cp tests/server/requirements.txt "$venv/requirements.txt"
 fi
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -p no:cacheprovider "${@:-tests/server}"

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader, ErrorKind as Cause},
+    io::{BufRead as _, BufReader, ErrorKind as Cause, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -73,6 +73,49 @@ pub fn read_predictions(dir: &Path) -> Result<LoggedPredictions> {
     Ok(found)
 }
 
+/// As [`read_predictions`], of the newest `max_bytes` of the log: what people watch.
+///
+/// # Errors
+/// As [`read_predictions`].
+pub fn read_latest_predictions(dir: &Path, max_bytes: u64) -> Result<LoggedPredictions> {
+    let mut parts = Vec::new();
+    let mut n_left = max_bytes;
+    for path in log_files(dir)?.into_iter().rev() {
+        let fail = |source| Error::io("read", &path, source);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(source) if source.kind() == Cause::NotFound => continue,
+            Err(source) => return Err(fail(source)),
+        };
+        let n_bytes = file.metadata().map_err(fail)?.len();
+        let skipped = n_bytes.saturating_sub(n_left);
+        // One byte before: it tells whether a line begins there.
+        file.seek(SeekFrom::Start(skipped.saturating_sub(1))).map_err(fail)?;
+        let mut found = LoggedPredictions::default();
+        for (idx, line) in BufReader::new(file).split(b'\n').enumerate() {
+            let line = line.map_err(fail)?;
+            if skipped > 0 && idx == 0 {
+                continue;
+            }
+            match serde_json::from_slice(&line) {
+                Ok(record) => found.records.push(record),
+                Err(_) => found.n_unreadable += 1,
+            }
+        }
+        parts.push(found);
+        n_left = n_left.saturating_sub(n_bytes);
+        if n_left == 0 {
+            break;
+        }
+    }
+    let mut latest = LoggedPredictions::default();
+    for part in parts.into_iter().rev() {
+        latest.records.extend(part.records);
+        latest.n_unreadable += part.n_unreadable;
+    }
+    Ok(latest)
+}
+
 /// The files of the log, oldest first: `predictions-TIME-….jsonl` after rotation, the one that is
 /// written last.
 ///
@@ -99,4 +142,44 @@ pub(super) fn log_files(dir: &Path) -> Result<Vec<PathBuf>> {
     rotated.sort();
     rotated.extend(current);
     Ok(rotated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_log_is_read_over_its_files_and_from_whole_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |n: i64| {
+            let record = PredictionRecord {
+                timestamp_ms: n,
+                request_id: "r".to_owned(),
+                model: "M".to_owned(),
+                version: 1,
+                label: "a".to_owned(),
+                confidence: 0.5,
+                probability: None,
+                latency_ms: 1.0,
+                n_chars: 1,
+                text: None,
+                text_sha256: None,
+            };
+            serde_json::to_string(&record).unwrap() + "\n"
+        };
+        let lines = |numbers: std::ops::Range<i64>| numbers.map(line).collect::<String>();
+        fs::write(folder.path().join("predictions-1.jsonl"), lines(10..14)).unwrap();
+        fs::write(folder.path().join(super::super::PREDICTIONS_FILE), lines(14..18)).unwrap();
+        let n_bytes = line(10).len() as u64;
+        let read = |max_bytes| -> Vec<i64> {
+            let found = read_latest_predictions(folder.path(), max_bytes).unwrap();
+            assert_eq!(found.n_unreadable, 0);
+            found.records.iter().map(|record| record.timestamp_ms).collect()
+        };
+        assert_eq!(read(u64::MAX), (10..18).collect::<Vec<_>>());
+        assert_eq!(read(n_bytes * 2), [16, 17]);
+        assert_eq!(read(n_bytes * 2 + 1), [16, 17]);
+        assert_eq!(read(n_bytes * 5), [13, 14, 15, 16, 17]);
+        assert_eq!(read(n_bytes - 1), Vec::<i64>::new());
+    }
 }

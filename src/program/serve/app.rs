@@ -2,7 +2,9 @@
 
 use axum::{Router, middleware};
 
-use super::{http::error::ApiError, middleware::wrap, route::table, state::ServerState, tracking};
+use super::{
+    http::error::ApiError, middleware::wrap, route::table, state::ServerState, tracking, ui,
+};
 
 /// The whole service, ready to be served or asked directly in tests.
 pub fn app(state: ServerState) -> Router {
@@ -12,7 +14,9 @@ pub fn app(state: ServerState) -> Router {
     };
     table::endpoints()
         .iter()
-        .fold(tracking, |router, endpoint| router.route(endpoint.path, (endpoint.handler)(&state)))
+        .fold(tracking.merge(ui::router()), |router, endpoint| {
+            router.route(endpoint.path, (endpoint.handler)(&state))
+        })
         .fallback(|| async { ApiError::not_found() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(middleware::from_fn_with_state(state.clone(), wrap))

@@ -28,6 +28,7 @@ use super::{
     route::table,
     state::ServerState,
     tracking,
+    ui,
 };
 
 /// What an answer that is no page may do in a browser: nothing.
@@ -58,6 +59,7 @@ pub(crate) async fn wrap(
         is_over: false,
     };
 
+    let refused = ui::Refused::of(&request);
     let granted = state.guard().cors().granted(request.headers());
     let is_encrypted = state.tls().is_some();
     let is_local_name = is_encrypted && is_local_name(request.headers());
@@ -69,7 +71,9 @@ pub(crate) async fn wrap(
             ApiError::invalid_host().into_response()
         } else {
             let route = exchange.route.as_ref().map(MatchedPath::as_str);
-            let access = tracking::access(&exchange.method, route);
+            ui::show_key(&exchange.path, request.headers_mut());
+            let access = tracking::access(&exchange.method, route)
+                .or_else(|| ui::access(&exchange.method, route));
             match state.guard().admit(
                 access.unwrap_or_else(|| table::access(route)),
                 request.headers(),
@@ -86,7 +90,10 @@ pub(crate) async fn wrap(
     drop(in_flight);
     let error = response.extensions_mut().remove::<ApiError>();
     let error_type = error.as_ref().map(ApiError::error_type);
-    if let Some(error) = error {
+    let page = refused.zip(error.as_ref()).and_then(|(refused, error)| ui::refuse(&refused, error));
+    if let Some(page) = page {
+        response = page;
+    } else if let Some(error) = error {
         let body = match exchange.is_tracking() {
             true => tracking::body_of(&error),
             false => error.body(exchange.request_id.as_str()),
@@ -193,5 +200,5 @@ fn secure(headers: &mut HeaderMap) {
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NOTHING);
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
 }

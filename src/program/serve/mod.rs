@@ -3,7 +3,8 @@
 //! of axum.
 //!
 //! Its floors, each of which uses those before it: `http`, then `model`, then `config` and `state`,
-//! then `route` and `tracking`, and on top `middleware`, `app`, `follow` and `server`. Nothing here is part of a circle.
+//! then `route`, `tracking` and `ui`, and on top `middleware`, `app`, `follow` and `server`. Nothing here is
+//! part of a circle.
 //!
 //! ```no_run
 //! use trialbook::store::Store;
@@ -26,6 +27,7 @@ mod server;
 mod shutdown;
 mod state;
 mod tracking;
+mod ui;
 
 pub use app::app;
 pub use config::ServeConfig;

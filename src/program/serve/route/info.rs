@@ -3,7 +3,7 @@
 use axum::{
     Json,
     http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use serde_json::{Value, json};
 
@@ -17,8 +17,12 @@ pub(crate) fn page_or_description(
     state: &ServerState,
     headers: &HeaderMap,
 ) -> Response {
-    let mut response =
-        if wants_page(headers) { page::html() } else { description(endpoints, state) };
+    let mut response = match wants_page(headers) {
+        // Without a model there is none to try. What follows a # goes along.
+        true if !state.serves() => Redirect::to("/ui/runs").into_response(),
+        true => page::html(),
+        false => description(endpoints, state),
+    };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
 }

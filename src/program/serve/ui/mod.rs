@@ -1,0 +1,31 @@
+//! The web interface: pages of the store's runs, models, data, predictions and audit trail, made on the
+//! server, with one small script where a page has to live. It decides nothing: what a promotion needs is
+//! the gate's business, what a run holds the registry's.
+//!
+//! Each page has its file; `routes` knows their paths, `answer` the forms an answer can have.
+
+mod answer;
+mod artifact;
+mod asset;
+mod audit;
+mod changed;
+mod chart;
+mod compare;
+mod data;
+mod entry;
+mod failure;
+mod history;
+mod markdown;
+mod models;
+mod parallel;
+mod part;
+mod predictions;
+mod query;
+mod routes;
+mod run;
+mod runs;
+mod shell;
+mod stages;
+mod version;
+
+pub(super) use routes::{Refused, access, refuse, router, show_key};

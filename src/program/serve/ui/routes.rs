@@ -1,0 +1,268 @@
+//! Where the pages are found, who may ask for them, and what each request goes through: a thread that may
+//! wait for the disk, and for what changes something, proof that a page of this server sent it.
+
+use axum::{
+    Router,
+    body::to_bytes,
+    extract::{RawPathParams, Request, State},
+    http::{HeaderMap, Method, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::{MethodRouter, get, post},
+};
+use trialbook::registry::{Registry, Scope};
+
+use super::{
+    answer::{Answer, Asked, respond, see},
+    artifact, asset, audit, compare, data, entry,
+    failure::Failure,
+    models, predictions,
+    query::{Query, coded},
+    run, runs, stages, version,
+};
+use crate::serve::{
+    http::{
+        accept::wants_page, access::Access, admitted::Admitted, error::ApiError,
+        hosts::AllowedHosts, peer::Peer,
+    },
+    state::ServerState,
+};
+
+/// What reading a page needs, where keys are asked for.
+const READ: Scope = Scope::Read;
+/// What changing something needs.
+const CHANGE: Scope = Scope::Admin;
+
+/// Longest form.
+const MAX_FORM_BYTES: usize = 64 * 1024;
+
+const ROOT: &str = "/ui";
+const LOGIN: &str = "/ui/login";
+const LOGOUT: &str = "/ui/logout";
+const ASSET: &str = "/ui/assets/{name}";
+
+/// What makes an answer of what was asked.
+type Work = fn(&Registry, &Asked) -> Result<Answer, Failure>;
+
+/// Pages that show something.
+const SHOWN: [(&str, Work); 15] = [
+    ("/ui/runs", runs::page),
+    ("/ui/runs/{id}", run::page),
+    ("/ui/runs/{id}/file", artifact::page),
+    ("/ui/runs/{id}/raw", artifact::raw),
+    ("/ui/compare", compare::page),
+    ("/ui/models", models::page),
+    ("/ui/models/{name}", models::model),
+    ("/ui/models/{name}/diff", version::diff),
+    ("/ui/models/{name}/rollback", stages::confirm_rollback),
+    ("/ui/models/{name}/{version}", version::page),
+    ("/ui/models/{name}/{version}/promote", stages::confirm_promotion),
+    ("/ui/data", data::page),
+    ("/ui/data/{name}", data::dataset),
+    ("/ui/predictions", predictions::page),
+    ("/ui/audit", audit::page),
+];
+
+/// Forms that change something.
+const CHANGED: [(&str, Work); 2] = [
+    ("/ui/models/{name}/rollback", stages::roll_back),
+    ("/ui/models/{name}/{version}/promote", stages::promote),
+];
+
+/// The pages as part of the server.
+pub(in crate::serve) fn router() -> Router<ServerState> {
+    let mut router = Router::new()
+        .route(ROOT, get(|| async { see("/ui/runs", None) }))
+        .route(ASSET, get(asset::asset))
+        .route(LOGIN, get(login).post(enter))
+        .route(LOGOUT, post(leave));
+    for (path, work) in SHOWN {
+        router = router.route(path, shown(work));
+    }
+    for (path, work) in CHANGED {
+        router = router.route(path, changed(work));
+    }
+    router
+}
+
+/// Who may ask for this path with this method; none for what is no page.
+pub(in crate::serve) fn access(method: &Method, route: Option<&str>) -> Option<Access> {
+    let route = route.filter(|route| is_ui(route))?;
+    Some(match route {
+        ROOT | ASSET | LOGIN | LOGOUT => Access::Open,
+        _ if *method == Method::POST => Access::Tracking(CHANGE),
+        _ => Access::Tracking(READ),
+    })
+}
+
+/// Whether the path is one of these.
+pub(in crate::serve) fn is_ui(path: &str) -> bool {
+    path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Takes the key of a browser out of its cookie, for these paths alone.
+pub(in crate::serve) fn show_key(path: &str, headers: &mut HeaderMap) {
+    if is_ui(path) {
+        entry::show_key(headers);
+    }
+}
+
+/// The answer to a request that was not let in, or leads nowhere.
+pub(in crate::serve) fn refuse(request: &Refused, error: &ApiError) -> Option<Response> {
+    if !request.wants_page {
+        return None;
+    }
+    if error.status() == StatusCode::UNAUTHORIZED {
+        return Some(see(&format!("{LOGIN}?next={}", coded(&request.url)), None));
+    }
+    let failure = Failure::new(error.status(), error.error_type(), error.sentence());
+    let asked = Asked {
+        params: Vec::new(),
+        query: Query::default(),
+        form: Query::default(),
+        json: false,
+        is_keyed: false,
+        who: String::new(),
+    };
+    Some(respond(&asked, Err(failure)))
+}
+
+/// What is remembered of a request for a page, should it be refused.
+pub(in crate::serve) struct Refused {
+    wants_page: bool,
+    url: String,
+}
+
+impl Refused {
+    pub(in crate::serve) fn of(request: &Request) -> Option<Self> {
+        is_ui(request.uri().path()).then(|| Self {
+            wants_page: wants_page(request.headers()),
+            url: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+        })
+    }
+}
+
+fn shown(work: Work) -> MethodRouter<ServerState> {
+    get(move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
+        let asked = asked(&params, &request);
+        if let Err(failure) = check_host(&state, &request) {
+            return respond(&asked, Err(failure));
+        }
+        run_page(state, asked, work).await
+    })
+}
+
+fn changed(work: Work) -> MethodRouter<ServerState> {
+    post(move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
+        let mut asked = asked(&params, &request);
+        if !entry::is_own(request.headers()) {
+            return respond(&asked, Err(Failure::foreign()));
+        }
+        if let Err(failure) = check_host(&state, &request) {
+            return respond(&asked, Err(failure));
+        }
+        match form(request).await {
+            Ok(form) => asked.form = form,
+            Err(failure) => return respond(&asked, Err(failure)),
+        }
+        run_page(state, asked, work).await
+    })
+}
+
+/// Whether the request knows this server by one of its names, where no key let it in: a page of another
+/// site that makes its own name point here must not read or change anything.
+fn check_host(state: &ServerState, request: &Request) -> Result<(), Failure> {
+    if matches!(request.extensions().get(), Some(Admitted(Some(_)))) {
+        return Ok(());
+    }
+    let otherwise = AllowedHosts::default();
+    let hosts = state.allowed_hosts().unwrap_or(&otherwise);
+    hosts.check(request.method(), request.headers()).map_err(|message| {
+        Failure::new(StatusCode::FORBIDDEN, "invalid_host", message)
+    })
+}
+
+async fn login(State(_): State<ServerState>, request: Request) -> Response {
+    let asked = asked_of(Vec::new(), &request);
+    let page = entry::form(&asked.query, None);
+    respond(&asked, Ok(Answer::Page(page)))
+}
+
+async fn enter(State(state): State<ServerState>, request: Request) -> Response {
+    let asked = asked_of(Vec::new(), &request);
+    if !entry::is_own(request.headers()) {
+        return respond(&asked, Err(Failure::foreign()));
+    }
+    let peer = request.extensions().get().copied();
+    let form = match form(request).await {
+        Ok(form) => form,
+        Err(failure) => return respond(&asked, Err(failure)),
+    };
+    let key = form.get("key").unwrap_or_default().trim();
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = key.parse() {
+        headers.insert("x-api-key", value);
+    }
+    let is_plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    match state.guard().admit(Access::Tracking(READ), &headers, peer) {
+        Ok(_) if is_plain => respond(&asked, Ok(entry::enter(key, &form, state.tls().is_some()))),
+        Ok(_) => respond(&asked, Ok(Answer::Page(entry::form(&form, Some("This is no API key."))))),
+        Err(error) => {
+            let page = entry::form(&form, Some(&error.sentence()));
+            let mut response = respond(&asked, Ok(Answer::Page(page)));
+            *response.status_mut() = error.status();
+            response
+        }
+    }
+}
+
+async fn leave(request: Request) -> Response {
+    let asked = asked_of(Vec::new(), &request);
+    match entry::is_own(request.headers()) {
+        true => respond(&asked, Ok(entry::leave())),
+        false => respond(&asked, Err(Failure::foreign())),
+    }
+}
+
+fn asked(params: &RawPathParams, request: &Request) -> Asked {
+    let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    asked_of(params.collect(), request)
+}
+
+fn asked_of(params: Vec<(String, String)>, request: &Request) -> Asked {
+    let Admitted(key) = request.extensions().get().cloned().unwrap_or(Admitted(None));
+    Asked {
+        params,
+        query: Query::of(request.uri().query().unwrap_or_default()),
+        form: Query::default(),
+        json: !wants_page(request.headers()),
+        is_keyed: key.is_some(),
+        who: match (key, request.extensions().get::<Peer>()) {
+            (Some(key), _) => key.to_string(),
+            (None, Some(Peer(address))) => format!("anonymous@{}", address.to_canonical()),
+            (None, None) => "anonymous".to_owned(),
+        },
+    }
+}
+
+async fn form(request: Request) -> Result<Query, Failure> {
+    let bytes = to_bytes(request.into_body(), MAX_FORM_BYTES).await.map_err(|_| {
+        Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            format!("the form is longer than {MAX_FORM_BYTES} bytes"),
+        )
+    })?;
+    Ok(Query::of(&String::from_utf8_lossy(&bytes)))
+}
+
+/// Runs `work` where it may wait for the disk.
+async fn run_page(state: ServerState, asked: Asked, work: Work) -> Response {
+    let done = tokio::task::spawn_blocking(move || {
+        let outcome = match state.registry() {
+            Some(registry) => work(&registry.acting_as(&asked.who), &asked),
+            None => Err(Failure::without_store()),
+        };
+        respond(&asked, outcome)
+    });
+    done.await.unwrap_or_else(|_| ApiError::internal().into_response())
+}

@@ -1,0 +1,118 @@
+//! What goes round every page: head, navigation, footer; and the page of a refusal.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::failure::Failure;
+
+/// The places that the navigation names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tab {
+    Runs,
+    Models,
+    Data,
+    Predictions,
+    Audit,
+}
+
+impl Tab {
+    const ALL: [Self; 5] = [Self::Runs, Self::Models, Self::Data, Self::Predictions, Self::Audit];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Runs => "Runs",
+            Self::Models => "Models",
+            Self::Data => "Data",
+            Self::Predictions => "Predictions",
+            Self::Audit => "Audit",
+        }
+    }
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Runs => "/ui/runs",
+            Self::Models => "/ui/models",
+            Self::Data => "/ui/data",
+            Self::Predictions => "/ui/predictions",
+            Self::Audit => "/ui/audit",
+        }
+    }
+}
+
+/// A page for people.
+pub(super) struct Page {
+    pub(super) tab: Option<Tab>,
+    pub(super) title: String,
+    pub(super) body: Markup,
+    /// How often its live parts are asked for again.
+    pub(super) live_ms: Option<u32>,
+}
+
+impl Page {
+    pub(super) fn new(tab: Tab, title: impl Into<String>, body: Markup) -> Self {
+        Self { tab: Some(tab), title: title.into(), body, live_ms: None }
+    }
+
+    pub(super) fn live(mut self, every_ms: u32) -> Self {
+        self.live_ms = Some(every_ms);
+        self
+    }
+}
+
+/// A whole document.
+pub(super) fn document(page: &Page, is_keyed: bool) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (page.title) " · trialbook" }
+                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                link rel="stylesheet" href="/ui/assets/ui.css";
+                script src="/ui/assets/links.js" {}
+                script src="/ui/assets/ui.js" defer {}
+            }
+            body {
+                a.skip href="#main" { "Skip to content" }
+                header.top {
+                    a.wordmark href="/ui/runs" {
+                        img src="/assets/icon.svg" alt="" width="22" height="22";
+                        "trialbook"
+                    }
+                    nav aria-label="Pages" {
+                        @for tab in Tab::ALL {
+                            a href=(tab.path()) aria-current=[(page.tab == Some(tab)).then_some("page")] {
+                                (tab.name())
+                            }
+                        }
+                    }
+                    div.side {
+                        a href="/" { "Try a model" }
+                        a href="/docs" { "API" }
+                        @if is_keyed {
+                            form method="post" action="/ui/logout" {
+                                button.link type="submit" { "Sign out" }
+                            }
+                        }
+                    }
+                }
+                main #main tabindex="-1" data-live=[page.live_ms] { (page.body) }
+                p.said #said role="status" {}
+            }
+        }
+    }
+}
+
+/// The page of a refusal.
+pub(super) fn failure(failure: &Failure) -> Page {
+    let body = html! {
+        h1 { (failure.status.canonical_reason().unwrap_or("Refused")) }
+        div.card.error role="alert" {
+            p { (failure.said) }
+            @if let Some(hint) = &failure.hint { p.hint { (hint) } }
+        }
+        p { a href="/ui/runs" { "All runs" } }
+    };
+    Page { tab: None, title: "Refused".to_owned(), body, live_ms: None }
+}

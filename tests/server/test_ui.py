@@ -1,0 +1,349 @@
+"""The web interface as people meet it: every page in the light and in the dark, on a desk and on a phone, with 10,000
+runs, by keyboard, and as assistive technology reads it (axe-core)."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import subprocess
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import PROGRAM, call, new_store, serving
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from test_pages import CHROMIUM, DESK, PICTURES, TALK, browser, fits, is_outside, scheme  # noqa: F401
+
+N_RUNS = int(os.environ.get("UI_RUNS", "10000"))
+HOSTILE = "<script>alert(1)</script>"
+# Milliseconds from asking for the table of all runs to seeing it; debug builds are given more.
+FIRST_PAINT_MS = 100 if "release" in str(PROGRAM) else 1000
+
+
+class Client:
+    """Tracks as MLflow's clients do, from many threads at once."""
+
+    def __init__(self, url: str) -> None:
+        self.host = urllib.parse.urlsplit(url).netloc
+        self.local = threading.local()
+
+    def post(self, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
+        if not hasattr(self.local, "connection"):
+            self.local.connection = http.client.HTTPConnection(self.host)
+        connection = self.local.connection
+        headers = {"content-type": "application/json"}
+        try:
+            connection.request("POST", f"/api/2.0/mlflow/{endpoint}", json.dumps(body), headers)
+        except OSError:
+            # The server closes connections that lie idle.
+            connection.close()
+            connection.request("POST", f"/api/2.0/mlflow/{endpoint}", json.dumps(body), headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        assert answer.status == 200, content
+        return json.loads(content)
+
+    def run(self, name: str, params: dict[str, Any], metrics: dict[str, float], **more: Any) -> str:
+        idx = more.get("idx", 0)
+        tags = {"mlflow.runName": name, **more.get("tags", {})}
+        made = self.post(
+            "runs/create",
+            {
+                "experiment_id": more.get("experiment", "0"),
+                "start_time": 1_760_000_000_000 + idx * 60_000,
+                "tags": [{"key": key, "value": value} for key, value in tags.items()],
+            },
+        )
+        run_id = made["run"]["info"]["run_id"]
+        steps = more.get("steps", 1)
+        points = [
+            {"key": key, "value": value * (1 - 0.6 ** (step + 1) if steps > 1 else 1), "timestamp": 1_760_000_000_000 + step * 900, "step": step}
+            for key, value in metrics.items()
+            for step in range(steps)
+        ]
+        params_sent = [{"key": key, "value": str(value)} for key, value in params.items()]
+        self.post("runs/log-batch", {"run_id": run_id, "metrics": points, "params": params_sent})
+        if not more.get("goes_on"):
+            end = 1_760_000_000_000 + idx * 60_000 + 48_000
+            self.post("runs/update", {"run_id": run_id, "status": "FINISHED", "end_time": end})
+        return run_id
+
+
+def many(client: Client, n_runs: int) -> None:
+    def make(idx: int) -> None:
+        model = ("tfidf", "cnn", "lstm", "distilbert")[idx % 4]
+        params = {"model": model, "lr": 10 ** -(2 + idx % 3), "epochs": 2 + idx % 5, "seed": idx}
+        metrics = {"f1": 0.6 + (idx * 7919 % 300) / 1000, "accuracy": 0.62 + (idx * 104729 % 300) / 1000}
+        client.run(f"{model}-{idx:05}", params, {**metrics, "loss": 1.3 - metrics["f1"]}, idx=idx)
+
+    with concurrent.futures.ThreadPoolExecutor(64) as pool:
+        list(pool.map(make, range(n_runs)))
+
+
+class Shown:
+    """A server with all that pages show."""
+
+    def __init__(self, store: str, url: str) -> None:
+        self.store, self.url, self.client = store, url, Client(url)
+        many(self.client, N_RUNS)
+        tags = {"mlflow.note.content": f"# Why\n\nA *try*, with {HOSTILE}.\n\n- one\n- two\n"}
+        latest = {"experiment": "0", "tags": tags}
+        self.curves = [
+            self.client.run(name, {"model": name, "lr": lr, "same": 1}, {"f1": f1, "loss": 1.0}, steps=40, idx=N_RUNS + n, **latest)
+            for n, (name, lr, f1) in enumerate([("calm-otter", 0.1, 0.83), ("swift-heron", 0.01, 0.88), ("late-finch", 0.001, 0.9)])
+        ]
+        self.hostile = self.client.run(HOSTILE, {"hostile": HOSTILE}, {"f1": 0.9}, idx=N_RUNS + 5, tags={"hostile": HOSTILE})
+        self.live = self.client.run("goes-on", {"model": "cnn"}, {"f1": 0.4}, idx=N_RUNS + 6, goes_on=True)
+        for seed in ("1", "2"):
+            call(store, "train", "tfidf", "--data", "sample", "--model", "Reviews", "--seed", seed)
+        call(store, "gate", "Reviews", "1", "--min", "0.1")
+        call(store, "promote", "Reviews", "1")
+        self.trained = [version["run_id"] for version in call(store, "models", "show", "Reviews")["versions"]]
+        with serving(store, "--model=Reviews") as predicting:
+            texts = ["A wonderful film.", "A dull waste of time.", "It was long.", "A joy."]
+            for text in texts * 20:
+                body = json.dumps({"text": text})
+                connection = http.client.HTTPConnection(urllib.parse.urlsplit(predicting).netloc)
+                connection.request("POST", "/predict", body, {"content-type": "application/json"})
+                connection.getresponse().read()
+
+    def pages(self) -> dict[str, str]:
+        runs = "&".join(f"run={run}" for run in self.curves)
+        trained = "&".join(f"run={run}" for run in self.trained)
+        return {
+            "runs": "/ui/runs",
+            "runs-grouped": "/ui/runs?group=params.model",
+            "runs-mistake": "/ui/runs?filter=metrics.f1+%3E%3E+1",
+            "run": f"/ui/runs/{self.curves[0]}",
+            "run-trained": f"/ui/runs/{self.trained[0]}",
+            "run-hostile": f"/ui/runs/{self.hostile}",
+            "file-json": f"/ui/runs/{self.trained[0]}/file?path=metrics.json",
+            "file-svg": f"/ui/runs/{self.trained[0]}/file?path=confusion_matrix.svg",
+            "compare": f"/ui/compare?{runs}",
+            "compare-trained": f"/ui/compare?{trained}&changed=1",
+            "models": "/ui/models",
+            "model": "/ui/models/Reviews",
+            "version": "/ui/models/Reviews/1",
+            "promote": "/ui/models/Reviews/2/promote",
+            "rollback": "/ui/models/Reviews/rollback",
+            "diff": "/ui/models/Reviews/diff?a=1&b=2",
+            "data": "/ui/data",
+            "dataset": "/ui/data/sample",
+            "rows": "/ui/data/sample?q=film&split=test",
+            "predictions": "/ui/predictions",
+            "audit": "/ui/audit",
+            "nothing": "/ui/runs/ffffffffffffffffffffffffffffffff",
+        }
+
+
+@contextlib.contextmanager
+def tracking(store: str) -> Iterator[str]:
+    process = subprocess.Popen(
+        [PROGRAM, "--store", store, "--json", "ui", "--port", "0", "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def shown() -> Iterator[Shown]:
+    with new_store() as store, tracking(store) as url:
+        yield Shown(store, url)
+
+
+@contextlib.contextmanager
+def watched(browser: Browser, url: str, allowed: tuple[int, ...] = (), **more: Any) -> Iterator[Page]:
+    """A page whose every complaint fails the test, those about its security policy included."""
+    context: BrowserContext = browser.new_context(base_url=url, **more)
+    page = context.new_page()
+    complaints: list[str] = []
+
+    def heard(message: Any) -> None:
+        is_expected = any(f"status of {status}" in message.text for status in allowed)
+        if message.type not in TALK and not is_expected:
+            complaints.append(message.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}"))
+    page.on("request", lambda sent: complaints.append(sent.url) if is_outside(sent.url, url) else None)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def desk(browser: Browser, shown: Shown) -> Iterator[Page]:  # noqa: F811
+    with watched(browser, shown.url, viewport=DESK) as page:
+        yield page
+
+
+@pytest.mark.parametrize("size", [DESK, {"width": 375, "height": 740}], ids=["desk", "phone"])
+def test_every_page_fits_and_has_no_serious_fault(browser: Browser, shown: Shown, scheme: str, size: dict) -> None:  # noqa: F811
+    faults = []
+    with watched(browser, shown.url, (404,), viewport=size, color_scheme=scheme) as page:
+        for name, path in shown.pages().items():
+            page.goto(path)
+            page.wait_for_load_state("load")
+            if not fits(page):
+                faults.append(f"{name} is wider than the window")
+            found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+            serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
+            faults += [f"{name}: {fault['id']} {fault['nodes'][0]['html'][:160]}" for fault in serious]
+            if PICTURES:
+                picture = f"ui-{name}-{'desk' if size is DESK else 'phone'}-{scheme}.png"
+                page.screenshot(path=pathlib.Path(PICTURES, picture))
+    assert faults == []
+
+
+def test_the_table_of_all_runs_is_seen_at_once(desk: Page) -> None:
+    desk.goto("/ui/runs")
+    desk.goto("/ui/runs")
+    paints = []
+    for _ in range(5):
+        desk.goto("/ui/models")
+        desk.goto("/ui/runs")
+        paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+        desk.wait_for_function(paint)
+        paints.append(desk.evaluate(paint))
+    print(f"first paint with {N_RUNS} runs: {sorted(paints)} ms")
+    assert sorted(paints)[2] < FIRST_PAINT_MS, paints
+    expect(desk.locator("#rows-live tbody tr")).to_have_count(100)
+    desk.get_by_role("link", name="Next →").click()
+    expect(desk.locator(".pager span")).to_have_text("page 2")
+    assert "page=2" in desk.url
+
+
+def test_runs_are_filtered_sorted_grouped_and_picked_by_the_url(desk: Page) -> None:
+    desk.goto("/ui/runs")
+    field = desk.locator("#filter")
+    field.focus()
+    desk.keyboard.type("metrics.f1 > 0.89 and params.mo")
+    expect(desk.locator("#filter-words li").first).to_have_text("params.model")
+    desk.keyboard.press("ArrowDown")
+    desk.keyboard.press("Enter")
+    desk.keyboard.type("= 'cnn'")
+    desk.keyboard.press("Enter")
+    desk.wait_for_url("**/ui/runs?filter=*")
+    names = desk.locator("#rows-live tbody th").all_inner_texts()
+    assert names and all(name.startswith("cnn") for name in names), names
+    desk.locator("#rows-live thead").get_by_role("link", name="f1").click()
+    desk.wait_for_url("**sort=metrics.f1**")
+    expect(desk.locator("th[aria-sort=descending]")).to_contain_text("f1")
+    assert "filter=" in desk.url
+    desk.get_by_text("Columns").click()
+    desk.locator("input[name=col][value='params.lr']").check()
+    desk.locator("input[name=col][value='metrics.loss']").uncheck()
+    desk.get_by_role("button", name="Show").click()
+    desk.wait_for_url("**col=**")
+    expect(desk.locator("#rows-live thead")).not_to_contain_text("loss")
+    shared = desk.url
+    desk.goto(shared)
+    assert desk.locator("#rows-live thead").inner_text().count("lr") == 1
+    desk.goto("/ui/runs?group=params.model")
+    expect(desk.locator("tr.group").first).to_contain_text("model = ")
+    desk.goto("/ui/runs?filter=metrics.f1+%3E%3E+1")
+    expect(desk.locator("#filter-said mark")).to_have_text(">> 1")
+    expect(desk.locator("#filter")).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_live_run_is_followed_without_losing_what_is_selected(desk: Page, shown: Shown) -> None:
+    desk.goto("/ui/runs?sort=start_time&dir=desc")
+    row = desk.locator("tr", has_text="goes-on")
+    expect(row).to_contain_text("running")
+    row.locator("input").check()
+    metric = {"key": "f1", "value": 0.987654, "timestamp": int(time.time() * 1000), "step": 1}
+    shown.client.post("runs/log-batch", {"run_id": shown.live, "metrics": [metric]})
+    expect(row).to_contain_text("0.9877", timeout=8000)
+    expect(row.locator("input")).to_be_checked()
+    expect(desk.locator("#picked")).to_have_text("1 selected")
+
+
+def test_runs_are_compared_by_keyboard(desk: Page) -> None:
+    desk.goto("/ui/runs?filter=params.same+%3D+%271%27")
+    button = desk.get_by_role("button", name="Compare")
+    expect(button).to_be_disabled()
+    for box in desk.locator("#rows-live input[name=run]").all():
+        box.focus()
+        desk.keyboard.press("Space")
+    expect(button).to_be_enabled()
+    button.focus()
+    desk.keyboard.press("Enter")
+    desk.wait_for_url("**/ui/compare?run=*")
+    expect(desk.locator("h1")).to_have_text("Compare 3 runs")
+    expect(desk.locator(".chart polyline").first).to_be_visible()
+    expect(desk.locator("svg.parallel polyline")).to_have_count(3)
+    before = desk.locator(".chart").first.inner_html()
+    desk.get_by_label("Log scale").check()
+    desk.wait_for_url("**log=1**")
+    expect(desk.locator(".chart").first).to_contain_text("log10")
+    assert desk.locator(".chart").first.inner_html() != before
+    desk.get_by_label("Over").select_option("time")
+    expect(desk.locator(".chart").first).to_contain_text("seconds")
+
+
+def test_deep_links_of_mlflow_lead_to_the_right_page(desk: Page, shown: Shown) -> None:
+    run = shown.curves[0]
+    for link, expected in [
+        (f"/#/experiments/0/runs/{run}", f"/ui/runs/{run}"),
+        (f"/#/experiments/0/runs/{run}/artifacts/model", f"/ui/runs/{run}"),
+        ("/#/experiments/0", "/ui/runs?experiment=0"),
+        ("/#/models/Reviews/versions/1", "/ui/models/Reviews/1"),
+        ("/#/models/Reviews", "/ui/models/Reviews"),
+        ("/#/models", "/ui/models"),
+        (f"/#/compare-runs?runs=%5B%22{run}%22%5D&experiments=%5B%220%22%5D", f"/ui/compare?run={run}"),
+    ]:
+        desk.goto("about:blank")
+        desk.goto(f"{shown.url}{link}")
+        desk.wait_for_url(f"{shown.url}{expected}")
+
+
+def test_a_version_is_moved_and_rolled_back_from_the_page(desk: Page, shown: Shown) -> None:
+    desk.goto("/ui/models/Reviews/2")
+    desk.get_by_role("link", name="Promote…").click()
+    expect(desk.locator("#objection")).to_contain_text("never gated")
+    desk.get_by_label("Overrule the gate, with a reason").check()
+    desk.get_by_label("Reason").fill("a try")
+    desk.get_by_role("button", name="Move it").click()
+    desk.wait_for_url("**/ui/models/Reviews/2")
+    expect(desk.locator(".facts")).to_contain_text("Production")
+    desk.goto("/ui/models/Reviews")
+    desk.get_by_role("link", name="Roll back…").click()
+    expect(desk.locator("form.card")).to_contain_text("Version 2 is in Production")
+    desk.get_by_role("button", name="Roll back").click()
+    desk.wait_for_url("**/ui/models/Reviews")
+    expect(desk.locator("tr", has_text="Version 1")).to_contain_text("Production")
+    desk.goto("/ui/audit?q=Reviews")
+    expect(desk.locator("tbody tr").first).to_contain_text("rollback")
+
+
+def test_whoever_has_a_key_signs_in_once(browser: Browser) -> None:  # noqa: F811
+    with new_store() as store:
+        key = call(store, "keys", "add", "reader", "--scope", "read")["key"]
+        with tracking(store) as url, watched(browser, url, (401,), viewport=DESK) as page:
+            page.goto("/ui/data")
+            page.wait_for_url("**/ui/login?next=*")
+            page.get_by_label("API key").fill("tbk_wrong")
+            page.keyboard.press("Enter")
+            expect(page.locator("#key-said")).to_contain_text("unknown, revoked or expired")
+            page.get_by_label("API key").fill(key)
+            page.keyboard.press("Enter")
+            page.wait_for_url("**/ui/data")
+            assert page.evaluate("document.cookie") == ""
+            page.get_by_role("button", name="Sign out").click()
+            page.wait_for_url("**/ui/login")
+            page.goto("/ui/data")
+            page.wait_for_url("**/ui/login?next=*")
