@@ -39,7 +39,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(url, process, seconds=120):
+def wait_for(url, process, seconds=400):
     for _ in range(seconds * 10):
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"{url}/version", timeout=2).read()
@@ -167,15 +167,20 @@ class Work:
         from mlflow.entities import Metric
         from sklearn.linear_model import LogisticRegression
 
-        mlflow.set_tracking_uri(url)
-        mlflow.set_registry_uri(url)
+        self.mlflow, self.url = mlflow, url
+        self.use()
         mlflow.set_experiment(experiment_id=experiment_id)
-        self.mlflow, self.client, self.experiment_id = mlflow, MlflowClient(url, url), experiment_id
+        self.client, self.experiment_id = MlflowClient(url, url), experiment_id
         self.run_id = self.client.create_run(experiment_id).info.run_id
         self.batch = [Metric(f"m{n % 10}", n / 7, 1_700_000_000_000 + n, n) for n in range(1000)]
         self.file = Path(folder, "artifact.bin")
         self.model = LogisticRegression().fit(np.arange(20).reshape(-1, 1), [0] * 10 + [1] * 10)
         self.n = 0
+
+    def use(self):
+        """What the fluent calls that follow talk to."""
+        self.mlflow.set_tracking_uri(self.url)
+        self.mlflow.set_registry_uri(self.url)
 
     def create_run(self):
         self.client.create_run(self.experiment_id, run_name="measured")
@@ -224,32 +229,29 @@ def timed(step):
     return time.perf_counter() - start if inner is None else inner
 
 
-def measured(url, experiment_id, folder, n_times):
-    """Seconds of each work, `n_times` or fewer for what takes long; and the answers of one time."""
-    with recorded() as told:
-        work = Work(url, experiment_id, folder)
-    times, answers = {}, {"setup": told}
-    for name in NAMES:
-        step = getattr(work, name)
-        timed(step)
-        with recorded() as told:
-            timed(step)
-        answers[name] = told
-        times[name] = [timed(step) for _ in range(max(3, int(n_times * REPEATS.get(name, 1))))]
-    return times, answers
-
-
-def client_alone(answers, experiment_id, folder, n_times):
-    """The same against a server that repeats."""
+def measured(our_url, peer_url, folder, n_times):
+    """Seconds of each work against our server, MLflow's, and one that only repeats ours, in turn, so that a machine
+    whose speed drifts slows all of them."""
+    with recorded() as setup:
+        ours = Work(our_url, "0", folder)
+    servers = [ours, Work(peer_url, "0", folder)]
     times = {}
     for name in NAMES:
-        everything = {key: body for told in answers.values() for key, body in told.items()}
-        everything |= answers[name]
-        with repeating(everything) as url:
-            work = Work(url, experiment_id, folder)
-            step = getattr(work, name)
-            timed(step)
-            times[name] = [timed(step) for _ in range(max(3, int(n_times * REPEATS.get(name, 1))))]
+        ours.use()
+        timed(getattr(ours, name))
+        with recorded() as told:
+            timed(getattr(ours, name))
+        with repeating({**setup, **told}) as url:
+            works = [*servers, Work(url, "0", folder)]
+            rounds = []
+            for _ in range(1 + max(3, int(n_times * REPEATS.get(name, 1)))):
+                taken = []
+                for work in works:
+                    work.use()
+                    taken.append(timed(getattr(work, name)))
+                rounds.append(taken)
+        # The first round warms up.
+        times[name] = [list(column) for column in zip(*rounds[1:])]
     return times
 
 
@@ -347,16 +349,14 @@ def compare(program, n_times, n_stored, n_requests):
         with ours(program, store) as (our_url, our_pid), peer(folder) as (peer_url, peer_pid):
             fill_ours(our_url, n_stored)
             fill_peer(f"{folder}/mlflow.db", n_stored)
-            our_times, answers = measured(our_url, "0", folder, n_times)
-            peer_times, _ = measured(peer_url, "0", folder, n_times)
-            alone = client_alone(answers, "0", folder, n_times)
+            times = measured(our_url, peer_url, folder, n_times)
             crowd = {"trialbook": together(our_url, n_requests), "MLflow": together(peer_url, n_requests // 10)}
             memory = resident_mb(our_pid), resident_mb(peer_pid)
     rows = []
     for name, title in NAMES.items():
-        our, other, client = (statistics.median(times[name]) * 1e3 for times in (our_times, peer_times, alone))
+        our, other, client = (statistics.median(column) * 1e3 for column in times[name])
         # A difference below what the clock tells says only that it is small.
         our_server, peer_server = max(our - client, 0.05), max(other - client, 0.05)
-        ratio = f"{peer_server / our_server:.0f}x"
+        ratio = f"{peer_server / our_server:.1f}x"
         rows.append([title.format(stored=n_stored), f"{our_server:.2f}", f"{peer_server:.2f}", ratio, f"{our:.1f}", f"{other:.1f}", f"{client:.1f}"])
     return rows, crowd, memory, mlflow.__version__

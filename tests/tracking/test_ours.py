@@ -39,6 +39,8 @@ def trained() -> Iterator[tuple[str, str]]:
 def asked(trained: tuple[str, str], tracked: None) -> None:
     mlflow.set_tracking_uri(trained[1])
     mlflow.set_registry_uri(trained[1])
+    # Another test's experiment is none of this server's.
+    mlflow.set_experiment(experiment_id="0")
 
 
 def test_our_runs_are_found_with_their_artifacts(trained: tuple[str, str]) -> None:

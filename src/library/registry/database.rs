@@ -263,7 +263,7 @@ fn connect(path: &Path) -> Result<Handle> {
             Access::ReadOnly(_) => {
                 let copy = copy_to_read(path)?;
                 copy.migrate()?;
-                let identity = handle.identity.clone();
+                let identity = handle.identity;
                 return Ok(Handle { access: Some(Access::Copy(Box::new(copy))), identity });
             }
         }

@@ -22,6 +22,19 @@ const MAX_SOURCE_CHARS: usize = 65_535;
 const MAX_SCHEMA_CHARS: usize = 1_048_575;
 const MAX_PROFILE_CHARS: usize = 16_777_215;
 
+/// A dataset as runs of an experiment used it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetUse {
+    /// The experiment of the runs.
+    pub experiment_id: String,
+    /// The dataset's name.
+    pub name: String,
+    /// The digest by which its content is known.
+    pub digest: String,
+    /// The use that was made of it, such as `training`.
+    pub context: Option<String>,
+}
+
 impl Registry {
     /// Adds datasets, each with the tags that say what it was read for, and logged models to what a
     /// run read. What was told before stays as it is.
@@ -107,16 +120,12 @@ impl Registry {
         })
     }
 
-    /// The datasets that the runs of experiments have read: experiment id, name, digest and context of
-    /// each, without repetition.
+    /// The datasets that the runs of experiments have read, each use once.
     ///
     /// # Errors
     /// When the registry cannot be read.
-    pub fn datasets_read_in(
-        &self,
-        experiment_ids: &[String],
-    ) -> Result<Vec<(String, String, String, Option<String>)>> {
-        let mut found = Vec::new();
+    pub fn datasets_read_in(&self, experiment_ids: &[String]) -> Result<Vec<DatasetUse>> {
+        let mut found: Vec<DatasetUse> = Vec::new();
         self.database.read(|txn| {
             for (_, run) in txn.all::<StoredRun>(RUNS, &[])? {
                 let experiment_id = run.experiment.to_string();
@@ -125,7 +134,8 @@ impl Registry {
                 }
                 for RunDataset { name, digest, mut tags } in run.flow.datasets {
                     let context = tags.remove(CONTEXT_TAG);
-                    let read = (experiment_id.clone(), name, digest, context);
+                    let experiment_id = experiment_id.clone();
+                    let read = DatasetUse { experiment_id, name, digest, context };
                     if !found.contains(&read) {
                         found.push(read);
                     }

@@ -59,6 +59,7 @@ pub use folders::{
     ARTIFACT_SCHEME, ArtifactOwner, Entry, Folder, experiment_artifact_uri, model_artifact_uri,
     run_artifact_uri,
 };
+pub use inputs::DatasetUse;
 pub use keys::{ApiKey, KeyState, MadeKey, NewKey, Scope, digest};
 pub use logged_model::{LoggedMetric, LoggedModel, ModelStatus};
 pub use logged_models::NewLoggedModel;

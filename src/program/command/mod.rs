@@ -18,6 +18,7 @@ mod pipeline;
 mod plot;
 mod predict;
 mod prelude;
+mod protection;
 mod runs;
 mod serve;
 mod session;

@@ -319,6 +319,9 @@ impl Export {
         let mut names = Vec::new();
         for (name, path) in files.iter() {
             let target = folder.join(name);
+            // A model may have folders of its own.
+            let made = target.parent().map_or(Ok(()), fs::create_dir_all);
+            made.map_err(|source| Error::io("create the folder of", &target, source))?;
             fs::copy(path, &target).map_err(|source| Error::io("write", &target, source))?;
             names.push(name);
         }

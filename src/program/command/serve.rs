@@ -10,11 +10,10 @@ use trialbook::{
     registry::{ModelReference, Stage, VersionSelector},
 };
 
-use super::{Interim, Servers, Session};
+use super::{Interim, Servers, Session, protection};
 use crate::serve::{self, ServeConfig, Server, ServerState};
 
 mod batching;
-pub(super) mod protection;
 
 /// `serve --port 8000`
 #[derive(Debug, Clone, Args)]

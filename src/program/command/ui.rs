@@ -9,7 +9,7 @@ use trialbook::{
     output::Output,
 };
 
-use super::{Interim, Session, serve::protection};
+use super::{Interim, Session, protection};
 use crate::serve::{self, ServeConfig};
 
 /// Programs that open a page in the user's browser, by system.
@@ -37,7 +37,7 @@ impl Ui {
             return Err(Error::invalid(
                 "ui serves until Ctrl-C, and this session would wait for it",
             )
-            .with_hint("run `trialbook ui` in a terminal of its own"));
+            .with_hint("run it in a terminal of its own"));
         }
         let config = ServeConfig {
             host: self.host.clone(),

@@ -1,7 +1,7 @@
 //! `experiments/…`: made, found, renamed, tagged, deleted and restored.
 
 use serde_json::{Value, json};
-use trialbook::registry::{Experiment, Lifecycle, NewExperiment, Query};
+use trialbook::registry::{DatasetUse, Experiment, Lifecycle, NewExperiment, Query};
 
 use super::{
     call::{Answer, Call},
@@ -108,7 +108,6 @@ pub(super) fn update(call: &mut Call) -> Answer {
 }
 
 pub(super) fn set_tag(call: &mut Call) -> Answer {
-    let Fields { .. } = &call.fields;
     let (id, key) = (call.fields.required("experiment_id")?, call.fields.required("key")?);
     call.registry.tag_experiment(id, key, Some(call.fields.required_text("value")?))?;
     Ok(json!({}))
@@ -126,7 +125,8 @@ pub(super) fn delete_tag(call: &mut Call) -> Answer {
 /// The datasets that runs of experiments have read.
 pub(super) fn search_datasets(call: &mut Call) -> Answer {
     let found = call.registry.datasets_read_in(&call.fields.texts("experiment_ids")?)?;
-    let summaries = found.into_iter().map(|(experiment_id, name, digest, context)| {
+    let summaries = found.into_iter().map(|read| {
+        let DatasetUse { experiment_id, name, digest, context } = read;
         let mut summary = json!({"experiment_id": experiment_id, "name": name, "digest": digest});
         if let Some(context) = context {
             summary["context"] = context.into();

@@ -34,7 +34,7 @@ pub(super) fn get_history(call: &mut Call) -> Answer {
     let page =
         token::page(call.fields.text("page_token")?, limit.min(MAX_POINTS.max(points.len())))?;
     let (from, to) = (page.skip.min(points.len()), (page.skip + page.limit).min(points.len()));
-    let next = (to < points.len()).then(|| Page { skip: to, ..page });
+    let next = (to < points.len()).then_some(Page { skip: to, ..page });
     let points = points[from..to].iter().map(|point| shapes::metric(point, None)).collect();
     Ok(listing("metrics", points, token::of(next)))
 }

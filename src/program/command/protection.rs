@@ -1,4 +1,4 @@
-//! The flags of `serve` that protect a server: keys, rates, other sites, encryption, limits. Each one
+//! The flags of `serve` and `ui` that protect a server: keys, rates, other sites, encryption, limits. Each one
 //! is an environment variable as well.
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
@@ -10,7 +10,7 @@ use crate::serve::{AllowedHosts, Limits, Origin, RateLimit, Security, TlsFiles};
 /// The options that protect a server.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Security")]
-pub(in crate::command) struct Protection {
+pub(super) struct Protection {
     /// Let other machines connect although the store has no API key. Once it has keys, the server
     /// asks for one
     #[arg(long, env = "TRIALBOOK_NO_AUTH", value_parser = FalseyValueParser::new())]
@@ -103,12 +103,12 @@ fn seconds() -> clap::builder::RangedU64ValueParser<u64> {
 
 impl Protection {
     /// Under which names the tracking API is asked.
-    pub(in crate::command) fn allowed_hosts(&self) -> AllowedHosts {
+    pub(super) fn allowed_hosts(&self) -> AllowedHosts {
         AllowedHosts::new(&self.allowed_hosts)
     }
 
     /// The rules of access.
-    pub(in crate::command) fn security(&self) -> Security {
+    pub(super) fn security(&self) -> Security {
         let rate_limit = self.rate_limit.map(|per_second| RateLimit {
             per_second,
             burst: self.rate_burst.unwrap_or(per_second),
@@ -125,7 +125,7 @@ impl Protection {
     }
 
     /// The limits of a request.
-    pub(in crate::command) fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         Limits {
             batch_texts: self.max_batch,
             text_chars: self.max_text,
