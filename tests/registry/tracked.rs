@@ -57,7 +57,7 @@ pub(crate) fn write_fixture(file: &Path) {
         profile: None,
     };
     let context = map(&[("mlflow.data.context", "test")]);
-    registry.log_inputs(&run, &[(dataset, context)], &[model.clone()]).unwrap();
+    registry.log_inputs(&run, &[(dataset, context)], std::slice::from_ref(&model)).unwrap();
     registry.log_outputs(&run, &[(model.clone(), 3)]).unwrap();
     let metric = Metric { key: "f1".into(), value: f64::INFINITY, step: 3, timestamp_ms: 5 };
     let measured = LoggedMetric {
