@@ -8,7 +8,7 @@ use std::{
 use maud::{Markup, html};
 use serde_json::json;
 use trialbook::{
-    data::{Dataset, Datasets, LabelConflicts, Profile},
+    data::{Dataset, DatasetProfile, Datasets, LabelConflicts},
     figure::{self, short},
     registry::Registry,
 };
@@ -28,7 +28,8 @@ const MAX_CHARS: usize = 600;
 const MAX_PROFILES: usize = 32;
 
 /// Profiles by what they are of: the store, the dataset, and what its splits contain.
-static PROFILES: LazyLock<Mutex<BTreeMap<String, Arc<Profile>>>> = LazyLock::new(Mutex::default);
+static PROFILES: LazyLock<Mutex<BTreeMap<String, Arc<DatasetProfile>>>> =
+    LazyLock::new(Mutex::default);
 
 /// `GET /ui/data`.
 pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
@@ -119,7 +120,7 @@ fn profile(
     registry: &Registry,
     datasets: &Datasets,
     dataset: &Dataset,
-) -> Result<Arc<Profile>, Failure> {
+) -> Result<Arc<DatasetProfile>, Failure> {
     let mut key = format!("{}\n{}", registry.store().root().display(), dataset.name);
     for split in &dataset.splits {
         key.push_str(&split.fingerprint.sha256);
@@ -137,7 +138,7 @@ fn profile(
     Ok(made)
 }
 
-fn profile_parts(profile: &Profile) -> Markup {
+fn profile_parts(profile: &DatasetProfile) -> Markup {
     html! {
         section {
             h2 { "Profile" }
@@ -227,10 +228,13 @@ fn rows(datasets: &Datasets, dataset: &Dataset, query: &Query) -> Result<Rows, F
     let split = datasets.split(&dataset.name, wanted)?;
     let searched = query.get("q").map(str::to_lowercase);
     let label = query.get("label");
-    let class = |idx: usize| split.classes.get(split.labels[idx] as usize).map_or("", String::as_str);
+    let class =
+        |idx: usize| split.classes.get(split.labels[idx] as usize).map_or("", String::as_str);
     let fits = |idx: &usize| {
         label.is_none_or(|label| label == class(*idx))
-            && searched.as_ref().is_none_or(|words| split.texts[*idx].to_lowercase().contains(words))
+            && searched
+                .as_ref()
+                .is_none_or(|words| split.texts[*idx].to_lowercase().contains(words))
     };
     let matching: Vec<usize> = (0..split.texts.len()).filter(fits).collect();
     let page = query.number("page", 1, 1_000_000).max(1);
