@@ -10,8 +10,8 @@ mod models;
 mod security;
 mod sockets;
 mod stream;
-mod ui;
 mod tracking;
+mod ui;
 
 use std::time::Duration;
 

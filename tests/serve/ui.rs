@@ -238,9 +238,14 @@ async fn the_url_says_which_runs_in_which_order() {
         ("?filter=metrics.f1+%3E+9", vec![]),
     ] {
         let json = shown.json(&format!("/ui/runs{query}")).await.json();
-        let found: Vec<&str> =
-            json["runs"].as_array().unwrap().iter().map(|run| run["run_id"].as_str().unwrap()).collect();
-        let expected: Vec<&str> = expected.into_iter().map(|idx| shown.runs[idx].as_str()).collect();
+        let found: Vec<&str> = json["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|run| run["run_id"].as_str().unwrap())
+            .collect();
+        let expected: Vec<&str> =
+            expected.into_iter().map(|idx| shown.runs[idx].as_str()).collect();
         assert_eq!(found, expected, "{query}");
     }
 }
@@ -305,7 +310,11 @@ async fn keys_open_the_pages_by_a_cookie_that_no_script_reads() {
         keys.insert(scope, shown.registry.add_key(new).unwrap());
     }
     let secret = |scope: Scope| keys[&scope].secret.clone();
-    let config = ServeConfig { serves: false, log: None, ..ServeConfig::new(shown.registry.store().clone()) };
+    let config = ServeConfig {
+        serves: false,
+        log: None,
+        ..ServeConfig::new(shown.registry.store().clone())
+    };
     shown.state = config.load().unwrap();
     let shown = shown;
     let turned_away = shown.page("/ui/runs?filter=a%20b").await;
@@ -328,7 +337,11 @@ async fn keys_open_the_pages_by_a_cookie_that_no_script_reads() {
     }
     let with = |scope: Scope, path: &str| {
         let cookie = format!("trialbook_key={}", secret(scope));
-        Request::get(path).header("accept", BROWSER).header("cookie", cookie).body(Body::empty()).unwrap()
+        Request::get(path)
+            .header("accept", BROWSER)
+            .header("cookie", cookie)
+            .body(Body::empty())
+            .unwrap()
     };
     assert_eq!(shown.ask(with(Scope::Read, "/ui/runs")).await.status, 200);
     assert_eq!(shown.ask(with(Scope::Predict, "/ui/runs")).await.status, 403);

@@ -27,8 +27,7 @@ use super::{
     },
     route::table,
     state::ServerState,
-    tracking,
-    ui,
+    tracking, ui,
 };
 
 /// What an answer that is no page may do in a browser: nothing.

@@ -48,9 +48,17 @@ pub(super) enum Answer {
     Page(Page),
     Json(Value),
     /// Another page, after something was changed.
-    See { url: String, cookie: Option<String> },
+    See {
+        url: String,
+        cookie: Option<String>,
+    },
     /// A stored file.
-    File { content_type: &'static str, name: String, bytes: Vec<u8>, is_shown: bool },
+    File {
+        content_type: &'static str,
+        name: String,
+        bytes: Vec<u8>,
+        is_shown: bool,
+    },
 }
 
 /// `outcome` as a response.

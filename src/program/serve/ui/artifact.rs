@@ -52,8 +52,8 @@ impl Kind {
             "json" => Self::Json,
             "csv" | "tsv" | "parquet" => Self::Table,
             "md" => Self::Markdown,
-            "txt" | "log" | "yaml" | "yml" | "toml" | "py" | "rs" | "sh" | "cfg" | "ini" | "html"
-            | "xml" | "jsonl" | "css" | "js" => Self::Text,
+            "txt" | "log" | "yaml" | "yml" | "toml" | "py" | "rs" | "sh" | "cfg" | "ini"
+            | "html" | "xml" | "jsonl" | "css" | "js" => Self::Text,
             "" => Self::Text,
             _ => Self::Other,
         }

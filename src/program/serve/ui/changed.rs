@@ -4,8 +4,7 @@
 use maud::{Markup, html};
 use trialbook::{
     data::Datasets,
-    figure,
-    model,
+    figure, model,
     registry::{ModelVersion, Registry, Run},
 };
 
@@ -27,13 +26,10 @@ struct Changed {
 }
 
 /// The section of a comparison; a button where it was not asked for, since asking takes a while.
-pub(super) fn section(
-    registry: &Registry,
-    query: &Query,
-    runs: &[Run],
-) -> Result<Markup, Failure> {
+pub(super) fn section(registry: &Registry, query: &Query, runs: &[Run]) -> Result<Markup, Failure> {
     let [before, after, ..] = runs else { return Ok(html! {}) };
-    let (Some(first), Some(second)) = (version(registry, before)?, version(registry, after)?) else {
+    let (Some(first), Some(second)) = (version(registry, before)?, version(registry, after)?)
+    else {
         return Ok(html! {});
     };
     let print = &first.lineage.test_fingerprint;
@@ -76,10 +72,14 @@ fn answers(
 ) -> Result<Markup, Failure> {
     let split = Datasets::new(registry.store()).split(&first.lineage.dataset, "test")?;
     if split.fingerprint.sha256 != first.lineage.test_fingerprint {
-        return Ok(html! { p { "The dataset " (first.lineage.dataset) " has changed since: its test split is another one." } });
+        return Ok(
+            html! { p { "The dataset " (first.lineage.dataset) " has changed since: its test split is another one." } },
+        );
     }
     if split.texts.len() > MAX_EXAMPLES {
-        return Ok(html! { p { "The test split has more than " (figure::count(MAX_EXAMPLES)) " examples." } });
+        return Ok(
+            html! { p { "The test split has more than " (figure::count(MAX_EXAMPLES)) " examples." } },
+        );
     }
     let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
     let labels = |version: &ModelVersion| -> Result<Vec<String>, Failure> {
@@ -88,7 +88,8 @@ fn answers(
         Ok(predicted.into_iter().map(|prediction| prediction.label).collect())
     };
     let (before, after) = (labels(first)?, labels(second)?);
-    let truth = |idx: usize| split.classes.get(split.labels[idx] as usize).cloned().unwrap_or_default();
+    let truth =
+        |idx: usize| split.classes.get(split.labels[idx] as usize).cloned().unwrap_or_default();
     let changed: Vec<Changed> = (0..texts.len())
         .filter(|idx| before[*idx] != after[*idx])
         .map(|idx| Changed {

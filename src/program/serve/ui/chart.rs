@@ -81,7 +81,8 @@ mod tests {
     fn every_role_of_a_picture_has_its_colour_in_the_style_sheet() {
         let lines = (0..6).map(|idx| Series::new(idx.to_string(), vec![(0.0, 1.0), (1.0, 2.0)]));
         let svg = Chart::lines(lines.collect()).title("t").draw().svg;
-        let classes: Vec<&str> = svg.split(" .").skip(1).filter_map(|c| c.split(' ').next()).collect();
+        let classes: Vec<&str> =
+            svg.split(" .").skip(1).filter_map(|c| c.split(' ').next()).collect();
         assert!(classes.len() >= 24, "{classes:?}");
         for class in classes {
             assert!(CSS.contains(&format!(".{class} ")), "{class}");

@@ -227,10 +227,13 @@ fn rows(datasets: &Datasets, dataset: &Dataset, query: &Query) -> Result<Rows, F
     let split = datasets.split(&dataset.name, wanted)?;
     let searched = query.get("q").map(str::to_lowercase);
     let label = query.get("label");
-    let class = |idx: usize| split.classes.get(split.labels[idx] as usize).map_or("", String::as_str);
+    let class =
+        |idx: usize| split.classes.get(split.labels[idx] as usize).map_or("", String::as_str);
     let fits = |idx: &usize| {
         label.is_none_or(|label| label == class(*idx))
-            && searched.as_ref().is_none_or(|words| split.texts[*idx].to_lowercase().contains(words))
+            && searched
+                .as_ref()
+                .is_none_or(|words| split.texts[*idx].to_lowercase().contains(words))
     };
     let matching: Vec<usize> = (0..split.texts.len()).filter(fits).collect();
     let page = query.number("page", 1, 1_000_000).max(1);

@@ -33,7 +33,8 @@ pub(super) fn show_key(headers: &mut HeaderMap) {
 /// that shows its key itself is no browser that was made to.
 pub(super) fn is_own(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let site = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, site)| site);
+    let site =
+        text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, site)| site);
     match (site, text(header::HOST)) {
         (Some(site), Some(host)) => site.eq_ignore_ascii_case(host),
         _ => false,
@@ -43,7 +44,9 @@ pub(super) fn is_own(headers: &HeaderMap) -> bool {
 /// The form that asks for a key.
 pub(super) fn form(query: &Query, problem: Option<&str>) -> Page {
     let next = next(query);
-    let told = Hint::from("This server asks for a key of its store; ").run("keys add NAME").say(" makes one.");
+    let told = Hint::from("This server asks for a key of its store; ")
+        .run("keys add NAME")
+        .say(" makes one.");
     let told = told.spelled(Spelling::Program);
     let body = html! {
         div.narrow {
@@ -117,7 +120,8 @@ mod tests {
         let mut asked = headers(&[("cookie", "a=b; trialbook_key=tbk_1; c=d")]);
         show_key(&mut asked);
         assert_eq!(asked["authorization"], "Bearer tbk_1");
-        let mut asked = headers(&[("cookie", "trialbook_key=tbk_1"), ("authorization", "Bearer x")]);
+        let mut asked =
+            headers(&[("cookie", "trialbook_key=tbk_1"), ("authorization", "Bearer x")]);
         show_key(&mut asked);
         assert_eq!(asked["authorization"], "Bearer x");
     }

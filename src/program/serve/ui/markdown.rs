@@ -112,7 +112,10 @@ mod tests {
     #[test]
     fn a_note_is_markup_and_never_what_it_writes_as_html() {
         for (note, expected) in [
-            ("# A\n\n*b* **c** `d<e>`", "<h3>A</h3><p><em>b</em> <strong>c</strong> <code>d&lt;e&gt;</code></p>"),
+            (
+                "# A\n\n*b* **c** `d<e>`",
+                "<h3>A</h3><p><em>b</em> <strong>c</strong> <code>d&lt;e&gt;</code></p>",
+            ),
             ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
             ("a <img src=x onerror=alert(1)>", "<p>a &lt;img src=x onerror=alert(1)&gt;</p>"),
             ("[x](javascript:alert(1))", "<p>x</p>"),

@@ -136,7 +136,8 @@ fn rate(records: &[PredictionRecord], stats: &PredictionStats) -> Chart {
         counts[idx] += 1;
     }
     let bin_s = span_ms as f64 / N_BINS as f64 / 1e3;
-    let points = counts.iter().enumerate().map(|(idx, n)| ((idx as f64 + 0.5) * bin_s, f64::from(*n)));
+    let points =
+        counts.iter().enumerate().map(|(idx, n)| ((idx as f64 + 0.5) * bin_s, f64::from(*n)));
     Chart::lines(vec![Series::new("predictions", points.collect())])
         .title(format!("Rate: predictions in {}", figure::seconds(bin_s)))
         .axes("seconds since the first", "predictions")

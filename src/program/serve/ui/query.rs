@@ -65,9 +65,10 @@ impl Query {
 
     /// Names and values that are not blank, but for those under `names`.
     pub(super) fn but<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let pairs = self.0.iter().filter(|(name, value)| {
-            !names.contains(&name.as_str()) && !value.trim().is_empty()
-        });
+        let pairs = self
+            .0
+            .iter()
+            .filter(|(name, value)| !names.contains(&name.as_str()) && !value.trim().is_empty());
         pairs.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 

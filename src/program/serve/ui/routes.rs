@@ -142,30 +142,34 @@ impl Refused {
 }
 
 fn shown(work: Work) -> MethodRouter<ServerState> {
-    get(move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
-        let asked = asked(&params, &request);
-        if let Err(failure) = check_host(&state, &request) {
-            return respond(&asked, Err(failure));
-        }
-        run_page(state, asked, work).await
-    })
+    get(
+        move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
+            let asked = asked(&params, &request);
+            if let Err(failure) = check_host(&state, &request) {
+                return respond(&asked, Err(failure));
+            }
+            run_page(state, asked, work).await
+        },
+    )
 }
 
 fn changed(work: Work) -> MethodRouter<ServerState> {
-    post(move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
-        let mut asked = asked(&params, &request);
-        if !entry::is_own(request.headers()) {
-            return respond(&asked, Err(Failure::foreign()));
-        }
-        if let Err(failure) = check_host(&state, &request) {
-            return respond(&asked, Err(failure));
-        }
-        match form(request).await {
-            Ok(form) => asked.form = form,
-            Err(failure) => return respond(&asked, Err(failure)),
-        }
-        run_page(state, asked, work).await
-    })
+    post(
+        move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
+            let mut asked = asked(&params, &request);
+            if !entry::is_own(request.headers()) {
+                return respond(&asked, Err(Failure::foreign()));
+            }
+            if let Err(failure) = check_host(&state, &request) {
+                return respond(&asked, Err(failure));
+            }
+            match form(request).await {
+                Ok(form) => asked.form = form,
+                Err(failure) => return respond(&asked, Err(failure)),
+            }
+            run_page(state, asked, work).await
+        },
+    )
 }
 
 /// Whether the request knows this server by one of its names, where no key let it in: a page of another
@@ -176,9 +180,9 @@ fn check_host(state: &ServerState, request: &Request) -> Result<(), Failure> {
     }
     let otherwise = AllowedHosts::default();
     let hosts = state.allowed_hosts().unwrap_or(&otherwise);
-    hosts.check(request.method(), request.headers()).map_err(|message| {
-        Failure::new(StatusCode::FORBIDDEN, "invalid_host", message)
-    })
+    hosts
+        .check(request.method(), request.headers())
+        .map_err(|message| Failure::new(StatusCode::FORBIDDEN, "invalid_host", message))
 }
 
 async fn login(State(_): State<ServerState>, request: Request) -> Response {

@@ -162,7 +162,8 @@ fn lineage(registry: &Registry, run: &Run, version: Option<&str>) -> BTreeMap<St
 }
 
 fn free_tags(run: &Run) -> BTreeMap<String, String> {
-    let is_hidden = |key: &str| key.starts_with(HIDDEN) || ORIGIN.iter().any(|o| key.starts_with(o));
+    let is_hidden =
+        |key: &str| key.starts_with(HIDDEN) || ORIGIN.iter().any(|o| key.starts_with(o));
     let free = run.tags.iter().filter(|(key, _)| !is_hidden(key));
     free.map(|(key, value)| (key.clone(), value.clone())).collect()
 }

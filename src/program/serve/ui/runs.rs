@@ -130,7 +130,8 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
     let is_busy = found.runs.iter().any(|run| run.status == RunStatus::Running);
     let experiments = registry.experiments()?;
     let registered = registry.versions_by_run()?;
-    let view = View { query, columns: &columns, registered: &registered, experiments: &experiments };
+    let view =
+        View { query, columns: &columns, registered: &registered, experiments: &experiments };
     let body = html! {
         h1 { "Runs" }
         (tools(&view, &known, found.problem.as_ref()))
@@ -180,9 +181,10 @@ fn find(registry: &Registry, query: &Query, is_grouped: bool) -> Result<Found, F
         }
         Err(error) if error.kind() == ErrorKind::Invalid => {
             let said = error.to_string();
-            let position = said.split(" at position ").nth(1).and_then(|rest| {
-                rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-            });
+            let position = said
+                .split(" at position ")
+                .nth(1)
+                .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
             let hint = error.hint().map(|hint| hint.spelled(Spelling::Program));
             let problem = Some(Problem { said, hint, position });
             Ok(Found { runs: Vec::new(), has_next: false, problem })
@@ -326,7 +328,8 @@ fn tools(view: &View<'_>, known: &BTreeSet<Column>, problem: Option<&Problem>) -
 
 /// The filter with the place from which on it could not be read.
 fn mark(filter: &str, position: usize) -> Markup {
-    let at = filter.char_indices().nth(position.saturating_sub(1)).map_or(filter.len(), |(at, _)| at);
+    let at =
+        filter.char_indices().nth(position.saturating_sub(1)).map_or(filter.len(), |(at, _)| at);
     let (before, rest) = filter.split_at(at);
     html! { (before) mark { (if rest.is_empty() { " " } else { rest }) } }
 }
@@ -370,7 +373,13 @@ impl View<'_> {
         let next = match (is_sorted, is_ascending) {
             (true, true) => "desc",
             (true, false) => "asc",
-            (false, _) => if is_number { "desc" } else { "asc" },
+            (false, _) => {
+                if is_number {
+                    "desc"
+                } else {
+                    "asc"
+                }
+            }
         };
         let url = self.query.without("page").with("sort", sort).with("dir", next).on(PATH);
         let order = is_sorted.then_some(if is_ascending { "ascending" } else { "descending" });
@@ -441,7 +450,8 @@ fn groups(view: &View<'_>, by: &Column, found: &Found) -> Markup {
     }
     let mean = |column: &Column, runs: &[&Run]| {
         let Column::Metric(key) = column else { return None };
-        let values: Vec<f64> = runs.iter().filter_map(|run| run.metrics.get(key).copied()).collect();
+        let values: Vec<f64> =
+            runs.iter().filter_map(|run| run.metrics.get(key).copied()).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
     let rows = html! {

@@ -101,7 +101,8 @@ pub(super) fn confirm_rollback(registry: &Registry, asked: &Asked) -> Result<Ans
     let model = registry.model(asked.param("name"))?;
     let production = registry.production(&model.name)?;
     if asked.json {
-        let json = json!({"model": model.name, "production": production.map(|found| found.version)});
+        let json =
+            json!({"model": model.name, "production": production.map(|found| found.version)});
         return Ok(Answer::Json(json));
     }
     let url = model_url(&model.name);

@@ -178,7 +178,8 @@ pub(super) fn diff(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
             .iter()
             .map(|(title, left, right)| {
                 let rows = rows(left, right).into_iter().filter(|(_, left, right)| left != right);
-                let rows: BTreeMap<_, _> = rows.map(|(key, a, b)| (key, json!({"a": a, "b": b}))).collect();
+                let rows: BTreeMap<_, _> =
+                    rows.map(|(key, a, b)| (key, json!({"a": a, "b": b}))).collect();
                 (*title, rows)
             })
             .collect();
@@ -216,7 +217,8 @@ fn head(what: &str, a: &ModelVersion, b: &ModelVersion) -> Markup {
 
 fn metrics(a: &ModelVersion, b: &ModelVersion) -> Markup {
     let keys: BTreeSet<&String> = a.metrics.keys().chain(b.metrics.keys()).collect();
-    let cell = |value: Option<&f64>| value.map_or_else(|| "–".to_owned(), |value| figure::metric(*value));
+    let cell =
+        |value: Option<&f64>| value.map_or_else(|| "–".to_owned(), |value| figure::metric(*value));
     html! {
         div.scroll tabindex="0" role="region" aria-label="Metrics" {
             table.grid {
