@@ -123,7 +123,10 @@ mod tests {
             ("[x](/ui/runs)", "<p><a rel=\"noreferrer nofollow\" href=\"/ui/runs\">x</a></p>"),
             ("![alt](http://evil.test/x.png)", "<p><em>alt</em></p>"),
             ("2. a\n3. b", "<ol start=\"2\"><li>a</li><li>b</li></ol>"),
-            ("[x](http://a.test/\"onclick=\"b)", "<p>[x](http://a.test/&quot;onclick=&quot;b)</p>"),
+            (
+                "[x](http://a.test/\"onclick=\"b)",
+                "<p><a rel=\"noreferrer nofollow\" href=\"http://a.test/&quot;onclick=&quot;b\">x</a></p>",
+            ),
         ] {
             let found = markdown(note).into_string();
             assert_eq!(found, format!("<div class=\"note\">{expected}</div>"), "{note}");

@@ -19,10 +19,13 @@ pub(super) struct Axis {
     pub(super) values: Vec<Option<String>>,
 }
 
+/// The place of each value on an axis, from 0 to 1, and the labels with theirs.
+type Places = (Vec<Option<f64>>, Vec<(f64, String)>);
+
 /// The picture of `runs`, by their names, on `axes`.
 pub(super) fn picture(runs: &[String], axes: &[Axis]) -> Markup {
     let width = 2.0 * SIDE + GAP * axes.len().saturating_sub(1) as f64;
-    let places: Vec<(Vec<Option<f64>>, Vec<(f64, String)>)> = axes.iter().map(place).collect();
+    let places: Vec<Places> = axes.iter().map(place).collect();
     let x = |idx: usize| SIDE + GAP * idx as f64;
     let y = |share: f64| HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM);
     html! {
@@ -49,16 +52,12 @@ pub(super) fn picture(runs: &[String], axes: &[Axis]) -> Markup {
     }
 }
 
-fn points(
-    places: &[(Vec<Option<f64>>, Vec<(f64, String)>)],
-    run_idx: usize,
-) -> impl Iterator<Item = (usize, f64)> {
+fn points(places: &[Places], run_idx: usize) -> impl Iterator<Item = (usize, f64)> {
     let found = places.iter().enumerate();
     found.filter_map(move |(idx, (shares, _))| Some((idx, (*shares.get(run_idx)?)?)))
 }
 
-/// Where each value lies, from 0 to 1, and what is written at the axis.
-fn place(axis: &Axis) -> (Vec<Option<f64>>, Vec<(f64, String)>) {
+fn place(axis: &Axis) -> Places {
     let numbers: Option<Vec<Option<f64>>> = axis.values.iter().map(number).collect();
     if let Some(numbers) = numbers {
         let known = || numbers.iter().flatten().copied();
