@@ -16,7 +16,11 @@ const SHARED: [(&str, &str, &str); 13] = [
     ("src/library", "Read", "how `registry/run_view` and `registry/stored` read an entity"),
     ("src/library", "Rollback", "the gate's, and the `registry`'s record of one"),
     ("src/library", "Table", "a block of output, and a table of the `registry`'s database"),
-    ("src/program", "Answer", "what `serve`'s client gets, and what a route gives"),
+    (
+        "src/program",
+        "Answer",
+        "what `serve`'s client gets, and what a route, a call or a page gives",
+    ),
     ("src/program", "Engine", "what compiles cells, and `serve`'s thread of batches"),
     ("src/program", "Item", "Rust's, and an element of JSON in `serve`"),
     ("src/program", "Line", "a line of commands, and one of a body in `serve`"),

@@ -7,8 +7,8 @@ use trialbook::{
     ErrorKind,
     registry::{
         ArtifactOwner, DatasetRecord, Folder, Lifecycle, LoggedMetric, Metric, ModelStatus,
-        NewExperiment, NewLoggedModel, NewRun, Page, Query, Registering, Registration, Registry,
-        RunBatch, RunQuery, RunStatus, RunUpdate, restore,
+        NewExperiment, NewLoggedModel, NewRegistration, NewRun, Page, Query, Registration,
+        Registry, RunBatch, RunQuery, RunStatus, RunUpdate, restore,
     },
     store::Store,
 };
@@ -78,7 +78,7 @@ pub(crate) fn write_fixture(file: &Path) {
     registry.update_run(&run, scheduled).unwrap();
     registry.create_described_model("Clients", "theirs", &map(&[("k", "v")])).unwrap();
     registry
-        .register(Registering {
+        .register(NewRegistration {
             model: "Clients".into(),
             run_id: run,
             files: registry.owned_artifacts(&ArtifactOwner::Model(model.clone())).unwrap(),
@@ -91,7 +91,7 @@ pub(crate) fn write_fixture(file: &Path) {
                 user: "ada".into(),
                 updated_ms: 0,
             },
-            ..Registering::default()
+            ..NewRegistration::default()
         })
         .unwrap();
     registry.backup(file).unwrap();

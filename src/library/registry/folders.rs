@@ -33,7 +33,7 @@ pub enum ArtifactOwner {
 
 /// A file or a folder in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct FolderEntry {
     /// From the owner's folder on, such as `model/weights.bin`.
     pub path: String,
     /// The file's length; none for a folder.
@@ -44,7 +44,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folder {
     /// A folder with what is directly in it, by name; empty where nothing lies.
-    Entries(Vec<Entry>),
+    Entries(Vec<FolderEntry>),
     /// A file.
     File(Artifact),
 }
@@ -64,7 +64,8 @@ impl Folder {
                 None => entries.insert(file.path.clone(), Some(file.size_bytes)),
             };
         }
-        let entries = entries.into_iter().map(|(path, size_bytes)| Entry { path, size_bytes });
+        let entries =
+            entries.into_iter().map(|(path, size_bytes)| FolderEntry { path, size_bytes });
         Self::Entries(entries.collect())
     }
 }

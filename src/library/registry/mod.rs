@@ -56,8 +56,8 @@ pub use defaults::DefaultNames;
 pub use experiments::NewExperiment;
 pub use flow::{DatasetRecord, RunDataset, RunFlow};
 pub use folders::{
-    ARTIFACT_SCHEME, ArtifactOwner, Entry, Folder, experiment_artifact_uri, model_artifact_uri,
-    run_artifact_uri,
+    ARTIFACT_SCHEME, ArtifactOwner, Folder, FolderEntry, experiment_artifact_uri,
+    model_artifact_uri, run_artifact_uri,
 };
 pub use inputs::DatasetUse;
 pub use keys::{ApiKey, KeyState, MadeKey, NewKey, Scope, digest};
@@ -68,7 +68,7 @@ pub use names::check_model_name;
 pub use page::{Listing, Page};
 pub use record::*;
 pub use reference::{ModelReference, VersionSelector};
-pub use registering::Registering;
+pub use registering::NewRegistration;
 pub use registration::Registration;
 pub use restore::restore;
 pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};

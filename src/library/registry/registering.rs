@@ -34,7 +34,7 @@ const F1_NAMES: [&str; 3] = ["f1_score", "test_f1", "test_f1_score"];
 
 /// A version that a client registers.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Registering {
+pub struct NewRegistration {
     /// The registered model, which must be there.
     pub model: String,
     /// The run that made it; empty where none is known.
@@ -145,8 +145,8 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::create_version`], and [`ErrorKind::NotFound`] if there is no such model.
-    pub fn register(&self, new: Registering) -> Result<ModelVersion> {
-        let Registering { model, run_id, files, metrics, lineage, tags, registration } = new;
+    pub fn register(&self, new: NewRegistration) -> Result<ModelVersion> {
+        let NewRegistration { model, run_id, files, metrics, lineage, tags, registration } = new;
         tags.iter().try_for_each(|(key, value)| names::check_model_tag(key, value))?;
         let Registration { description, .. } = &registration;
         names::check_text("the description", description, MAX_DESCRIPTION_CHARS)?;

@@ -35,13 +35,13 @@ struct State<K> {
 struct Open<K> {
     txn: WriteTxn,
     n_members: usize,
-    ended: Arc<Ended>,
+    ended: Arc<WriteEnd>,
     /// Dropped after the transaction.
     _kept: K,
 }
 
 /// The end of a transaction, for its members: the error that undid it, if one did.
-type Ended = OnceLock<Option<Error>>;
+type WriteEnd = OnceLock<Option<Error>>;
 
 impl<K> Default for WriterGroup<K> {
     fn default() -> Self {
@@ -134,7 +134,7 @@ impl<K> State<K> {
         begin: impl FnOnce() -> Result<(WriteTxn, K)>,
         work: impl FnOnce(&WriteTxn) -> Result<T, Fault>,
         guarded: &impl Fn(&mut dyn FnMut() -> Result<(), Fault>) -> Result<()>,
-    ) -> Result<(T, Arc<Ended>)> {
+    ) -> Result<(T, Arc<WriteEnd>)> {
         if self.open.is_none() {
             let (txn, kept) = begin()?;
             self.open = Some(Open { txn, n_members: 0, ended: Arc::default(), _kept: kept });

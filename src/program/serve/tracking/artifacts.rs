@@ -1,18 +1,18 @@
 //! `artifacts/list` and `get-artifact`: artifacts by their run or version, for clients that know no proxy.
 
 use serde_json::{Value, json};
-use trialbook::registry::{Artifact, ArtifactOwner, Entry, Folder, Registry};
+use trialbook::registry::{Artifact, ArtifactOwner, Folder, FolderEntry, Registry};
 
 use super::{
-    call::{Answer, Call},
+    call::{Answer, RestCall},
     fields::Fields,
     paths::climbs,
-    place::Place,
+    place::ArtifactPlace,
     shapes::Locations,
-    wire::Refusal,
+    wire::WireRefusal,
 };
 
-pub(super) fn list(call: &mut Call) -> Answer {
+pub(super) fn list(call: &mut RestCall) -> Answer {
     let run = call.registry.run_by_id(call.fields.run_id()?)?;
     let path = path_of(&call.fields)?;
     let files = call.registry.owned_artifacts(&ArtifactOwner::Run(run.run_id.clone()))?;
@@ -20,10 +20,10 @@ pub(super) fn list(call: &mut Call) -> Answer {
     Ok(listed(&root_uri, &Folder::of(&files, path)))
 }
 
-fn path_of(fields: &Fields) -> Result<&str, Refusal> {
+fn path_of(fields: &Fields) -> Result<&str, WireRefusal> {
     let path = fields.filled("path")?.unwrap_or_default();
     if climbs(path) || path.starts_with('/') {
-        return Err(Refusal::invalid(format!(
+        return Err(WireRefusal::invalid(format!(
             "Invalid path: {path:?} has to stay below the run's artifacts"
         )));
     }
@@ -42,7 +42,7 @@ pub(super) fn listed(root_uri: &str, folder: &Folder) -> Value {
 }
 
 /// A file or folder under the name `path`.
-pub(super) fn file_info(path: &str, entry: &Entry) -> Value {
+pub(super) fn file_info(path: &str, entry: &FolderEntry) -> Value {
     match entry.size_bytes {
         Some(size_bytes) => json!({"path": path, "is_dir": false, "file_size": size_bytes}),
         None => json!({"path": path, "is_dir": true}),
@@ -50,16 +50,16 @@ pub(super) fn file_info(path: &str, entry: &Entry) -> Value {
 }
 
 /// The file that `get-artifact` asks for.
-pub(super) fn of_run(registry: &Registry, fields: &Fields) -> Result<Artifact, Refusal> {
+pub(super) fn of_run(registry: &Registry, fields: &Fields) -> Result<Artifact, WireRefusal> {
     let owner = ArtifactOwner::Run(fields.run_id()?.to_owned());
     fields.required("path")?;
-    Place::Owned { owner, path: path_of(fields)?.to_owned() }.file(registry)
+    ArtifactPlace::Owned { owner, path: path_of(fields)?.to_owned() }.file(registry)
 }
 
 /// The file that `model-versions/get-artifact` asks for.
-pub(super) fn of_version(registry: &Registry, fields: &Fields) -> Result<Artifact, Refusal> {
+pub(super) fn of_version(registry: &Registry, fields: &Fields) -> Result<Artifact, WireRefusal> {
     let version = super::versions::number(fields)?;
     let model = fields.required("name")?.to_owned();
     fields.required("path")?;
-    Place::Registered { model, version, path: path_of(fields)?.to_owned() }.file(registry)
+    ArtifactPlace::Registered { model, version, path: path_of(fields)?.to_owned() }.file(registry)
 }

@@ -3,13 +3,13 @@
 use serde_json::Value;
 use trialbook::registry::Registry;
 
-use super::{fields::Fields, wire::Refusal};
+use super::{fields::Fields, wire::WireRefusal};
 
 /// The answer of an endpoint.
-pub(super) type Answer = Result<Value, Refusal>;
+pub(super) type Answer = Result<Value, WireRefusal>;
 
 /// A question to an endpoint.
-pub(super) struct Call {
+pub(super) struct RestCall {
     /// Acts as whoever asks.
     pub(super) registry: Registry,
     pub(super) fields: Fields,

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use trialbook::registry::{DatasetUse, Experiment, Lifecycle, NewExperiment, Query};
 
 use super::{
-    call::{Answer, Call},
+    call::{Answer, RestCall},
     fields::Fields,
     paths::climbs,
     shapes, token,
-    wire::{Code, Refusal},
+    wire::{Code, WireRefusal},
 };
 
 /// MLflow's name of experiment 0, which here is named after sentiment.
@@ -17,7 +17,7 @@ const DEFAULT_ID: &str = "0";
 
 pub(super) const MAX_RESULTS: usize = 50_000;
 
-pub(super) fn create(call: &mut Call) -> Answer {
+pub(super) fn create(call: &mut RestCall) -> Answer {
     let new = NewExperiment {
         name: call.fields.required("name")?.to_owned(),
         artifact_location: call.fields.filled("artifact_location")?.map(str::to_owned),
@@ -28,14 +28,15 @@ pub(super) fn create(call: &mut Call) -> Answer {
     }
     if new.name == DEFAULT_NAME {
         let message = "experiment \"Default\" exists already: it is the one with id 0";
-        return Err(Refusal::new(Code::AlreadyExists, message));
+        return Err(WireRefusal::new(Code::AlreadyExists, message));
     }
-    let made = call.registry.create_experiment(new).map_err(|error| Refusal::of_making(&error))?;
+    let made =
+        call.registry.create_experiment(new).map_err(|error| WireRefusal::of_making(&error))?;
     Ok(json!({ "experiment_id": made.experiment_id }))
 }
 
 /// A location is a URI without a way out of itself.
-fn check_location(location: &str) -> Result<(), Refusal> {
+fn check_location(location: &str) -> Result<(), WireRefusal> {
     let is_uri = location.split_once(":/").is_some_and(|(scheme, _)| {
         !scheme.is_empty()
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
@@ -47,23 +48,23 @@ fn check_location(location: &str) -> Result<(), Refusal> {
     {
         return Ok(());
     }
-    Err(Refusal::invalid(format!(
+    Err(WireRefusal::invalid(format!(
         "artifact_location {location:?} is no place for artifacts: leave it out to keep them in this \
          store, or give the URI of a remote one such as s3://bucket/path"
     )))
 }
 
-pub(super) fn get(call: &mut Call) -> Answer {
+pub(super) fn get(call: &mut RestCall) -> Answer {
     let found = call.registry.experiment_by_id(call.fields.required("experiment_id")?)?;
     Ok(one(&found))
 }
 
-pub(super) fn get_by_name(call: &mut Call) -> Answer {
+pub(super) fn get_by_name(call: &mut RestCall) -> Answer {
     let name = call.fields.required("experiment_name")?;
     match call.registry.named_experiment(name)? {
         Some(found) => Ok(one(&found)),
         None if name == DEFAULT_NAME => Ok(one(&call.registry.experiment_by_id(DEFAULT_ID)?)),
-        None => Err(Refusal::missing(format!("Could not find experiment with name '{name}'"))),
+        None => Err(WireRefusal::missing(format!("Could not find experiment with name '{name}'"))),
     }
 }
 
@@ -71,7 +72,7 @@ fn one(experiment: &Experiment) -> Value {
     json!({ "experiment": shapes::experiment(experiment) })
 }
 
-pub(super) fn search(call: &mut Call) -> Answer {
+pub(super) fn search(call: &mut RestCall) -> Answer {
     let query = query(&call.fields)?;
     let limit = call.fields.max_results(None, MAX_RESULTS)?;
     let page = token::page(call.fields.text("page_token")?, limit)?;
@@ -81,49 +82,49 @@ pub(super) fn search(call: &mut Call) -> Answer {
     Ok(listing("experiments", experiments, token::of(found.next)))
 }
 
-pub(super) fn delete(call: &mut Call) -> Answer {
+pub(super) fn delete(call: &mut RestCall) -> Answer {
     set_deleted(call, true)
 }
 
-pub(super) fn restore(call: &mut Call) -> Answer {
+pub(super) fn restore(call: &mut RestCall) -> Answer {
     set_deleted(call, false)
 }
 
-fn set_deleted(call: &Call, deleted: bool) -> Answer {
+fn set_deleted(call: &RestCall, deleted: bool) -> Answer {
     let experiment_id = call.fields.required("experiment_id")?;
     call.registry.set_experiment_deleted(experiment_id, deleted)?;
     Ok(json!({}))
 }
 
-pub(super) fn update(call: &mut Call) -> Answer {
+pub(super) fn update(call: &mut RestCall) -> Answer {
     let experiment_id = call.fields.required("experiment_id")?;
     if let Some(name) = call.fields.filled("new_name")? {
         let renamed = call.registry.rename_experiment(experiment_id, name);
         renamed.map_err(|error| match call.registry.named_experiment(name) {
-            Ok(Some(_)) => Refusal::of_making(&error),
+            Ok(Some(_)) => WireRefusal::of_making(&error),
             _ => error.into(),
         })?;
     }
     Ok(json!({}))
 }
 
-pub(super) fn set_tag(call: &mut Call) -> Answer {
+pub(super) fn set_tag(call: &mut RestCall) -> Answer {
     let (id, key) = (call.fields.required("experiment_id")?, call.fields.required("key")?);
     call.registry.tag_experiment(id, key, Some(call.fields.required_text("value")?))?;
     Ok(json!({}))
 }
 
-pub(super) fn delete_tag(call: &mut Call) -> Answer {
+pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
     let (id, key) = (call.fields.required("experiment_id")?, call.fields.required("key")?);
     if !call.registry.experiment_by_id(id)?.tags.contains_key(key) {
-        return Err(Refusal::missing(format!("experiment {id:?} has no tag {key:?}")));
+        return Err(WireRefusal::missing(format!("experiment {id:?} has no tag {key:?}")));
     }
     call.registry.tag_experiment(id, key, None)?;
     Ok(json!({}))
 }
 
 /// The datasets that runs of experiments have read.
-pub(super) fn search_datasets(call: &mut Call) -> Answer {
+pub(super) fn search_datasets(call: &mut RestCall) -> Answer {
     let found = call.registry.datasets_read_in(&call.fields.texts("experiment_ids")?)?;
     let summaries = found.into_iter().map(|read| {
         let DatasetUse { experiment_id, name, digest, context } = read;
@@ -137,7 +138,7 @@ pub(super) fn search_datasets(call: &mut Call) -> Answer {
 }
 
 /// Filter and orders of a search.
-pub(super) fn query(fields: &Fields) -> Result<Query, Refusal> {
+pub(super) fn query(fields: &Fields) -> Result<Query, WireRefusal> {
     Ok(Query {
         filter: fields.filled("filter")?.map(str::to_owned),
         order: fields.texts("order_by")?,
@@ -145,12 +146,12 @@ pub(super) fn query(fields: &Fields) -> Result<Query, Refusal> {
 }
 
 /// The lifecycle that a search wants in its field `name`.
-pub(super) fn lifecycle(fields: &Fields, name: &str) -> Result<Lifecycle, Refusal> {
+pub(super) fn lifecycle(fields: &Fields, name: &str) -> Result<Lifecycle, WireRefusal> {
     match fields.filled(name)? {
         None | Some("ACTIVE_ONLY") => Ok(Lifecycle::Live),
         Some("DELETED_ONLY") => Ok(Lifecycle::Deleted),
         Some("ALL") => Ok(Lifecycle::Any),
-        Some(other) => Err(Refusal::invalid(format!(
+        Some(other) => Err(WireRefusal::invalid(format!(
             "Invalid value {other:?} for parameter '{name}' supplied: one of ACTIVE_ONLY, \
              DELETED_ONLY, ALL"
         ))),

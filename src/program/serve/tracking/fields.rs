@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::wire::{Code, Refusal};
+use super::wire::{Code, WireRefusal};
 
 const SEE: &str = " See the API docs for more information about request parameters.";
 
@@ -16,7 +16,7 @@ pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
     /// Of a JSON body; an empty one says nothing.
-    pub(super) fn of_body(body: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn of_body(body: &[u8]) -> Result<Self, WireRefusal> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
@@ -28,7 +28,7 @@ impl Fields {
                 _ => Err(not_an_object()),
             },
             Ok(_) => Err(not_an_object()),
-            Err(error) => Err(Refusal::new(
+            Err(error) => Err(WireRefusal::new(
                 Code::BadRequest,
                 format!("the request body is malformed JSON: {error}"),
             )),
@@ -55,7 +55,7 @@ impl Fields {
     }
 
     /// A text that may be missing.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, WireRefusal> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -64,22 +64,22 @@ impl Fields {
     }
 
     /// A text that is missing where it is empty.
-    pub(super) fn filled(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub(super) fn filled(&self, name: &str) -> Result<Option<&str>, WireRefusal> {
         Ok(self.text(name)?.filter(|text| !text.is_empty()))
     }
 
     /// A text that must be there and not be empty.
-    pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
+    pub(super) fn required(&self, name: &str) -> Result<&str, WireRefusal> {
         self.filled(name)?.ok_or_else(|| missing(name))
     }
 
     /// A text that must be there and may be empty.
-    pub(super) fn required_text(&self, name: &str) -> Result<&str, Refusal> {
+    pub(super) fn required_text(&self, name: &str) -> Result<&str, WireRefusal> {
         self.text(name)?.ok_or_else(|| missing(name))
     }
 
     /// The id of a run under either of its names.
-    pub(super) fn run_id(&self) -> Result<&str, Refusal> {
+    pub(super) fn run_id(&self) -> Result<&str, WireRefusal> {
         match self.filled("run_id")? {
             Some(run_id) => Ok(run_id),
             None => self.filled("run_uuid")?.ok_or_else(|| missing("run_id")),
@@ -87,7 +87,7 @@ impl Fields {
     }
 
     /// A whole number, also as a text.
-    pub(super) fn int(&self, name: &str) -> Result<Option<i64>, Refusal> {
+    pub(super) fn int(&self, name: &str) -> Result<Option<i64>, WireRefusal> {
         let found = self.get(name).map(|value| match value {
             Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
             Value::String(text) => text.parse().ok(),
@@ -101,7 +101,7 @@ impl Fields {
     }
 
     /// A number, also as a text, which NaN and the infinities are.
-    pub(super) fn number(&self, name: &str) -> Result<Option<f64>, Refusal> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<f64>, WireRefusal> {
         let found = self.get(name).map(|value| match value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => match text.as_str() {
@@ -119,7 +119,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn bool(&self, name: &str) -> Result<Option<bool>, Refusal> {
+    pub(super) fn bool(&self, name: &str) -> Result<Option<bool>, WireRefusal> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(*value)),
@@ -130,7 +130,7 @@ impl Fields {
     }
 
     /// Texts; one that stands alone is a list of one.
-    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, Refusal> {
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, WireRefusal> {
         let one = |value: &Value| match value {
             Value::String(text) => Ok(text.clone()),
             other => Err(wrong_type(name, other)),
@@ -143,7 +143,7 @@ impl Fields {
     }
 
     /// An object in it.
-    pub(super) fn object(&self, name: &str) -> Result<Option<Self>, Refusal> {
+    pub(super) fn object(&self, name: &str) -> Result<Option<Self>, WireRefusal> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Object(fields)) => Ok(Some(Self(fields.clone()))),
@@ -152,7 +152,7 @@ impl Fields {
     }
 
     /// The objects of a list in it, which is taken out.
-    pub(super) fn take_objects(&mut self, name: &str) -> Result<Vec<Self>, Refusal> {
+    pub(super) fn take_objects(&mut self, name: &str) -> Result<Vec<Self>, WireRefusal> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(values)) => {
@@ -167,7 +167,7 @@ impl Fields {
     }
 
     /// The `key` and `value` of each object of a list, in their order.
-    pub(super) fn pairs(&mut self, name: &str) -> Result<Vec<(String, String)>, Refusal> {
+    pub(super) fn pairs(&mut self, name: &str) -> Result<Vec<(String, String)>, WireRefusal> {
         let objects = self.take_objects(name)?;
         let pair = |fields: &Self| {
             let value = fields.text("value")?.unwrap_or_default();
@@ -177,11 +177,11 @@ impl Fields {
     }
 
     /// As [`Fields::pairs`], where a key may come several times with one value only.
-    pub(super) fn map(&mut self, name: &str) -> Result<BTreeMap<String, String>, Refusal> {
+    pub(super) fn map(&mut self, name: &str) -> Result<BTreeMap<String, String>, WireRefusal> {
         let mut map = BTreeMap::new();
         for (key, value) in self.pairs(name)? {
             if let Some(other) = map.get(&key).filter(|other| **other != value) {
-                return Err(Refusal::invalid(format!(
+                return Err(WireRefusal::invalid(format!(
                     "{name} has {key:?} twice, as {other:?} and as {value:?}"
                 )));
             }
@@ -195,13 +195,13 @@ impl Fields {
         &self,
         default: Option<usize>,
         most: usize,
-    ) -> Result<usize, Refusal> {
+    ) -> Result<usize, WireRefusal> {
         let Some(number) = self.int("max_results")? else {
             return default.ok_or_else(|| missing("max_results"));
         };
         match usize::try_from(number) {
             Ok(wanted) if (1..=most).contains(&wanted) => Ok(wanted),
-            _ => Err(Refusal::invalid(format!(
+            _ => Err(WireRefusal::invalid(format!(
                 "Invalid value {number} for parameter 'max_results' supplied: it must be between 1 \
                  and {most}"
             ))),
@@ -219,11 +219,11 @@ fn whole(number: f64) -> Option<i64> {
     exact.then_some(number as i64)
 }
 
-pub(super) fn missing(name: &str) -> Refusal {
-    Refusal::invalid(format!("Missing value for required parameter '{name}'.{SEE}"))
+pub(super) fn missing(name: &str) -> WireRefusal {
+    WireRefusal::invalid(format!("Missing value for required parameter '{name}'.{SEE}"))
 }
 
-fn wrong_type(name: &str, value: &Value) -> Refusal {
+fn wrong_type(name: &str, value: &Value) -> WireRefusal {
     let kind = match value {
         Value::Null => "NoneType",
         Value::Bool(_) => "bool",
@@ -234,13 +234,13 @@ fn wrong_type(name: &str, value: &Value) -> Refusal {
         Value::Object(_) => "dict",
     };
     let shown: String = value.to_string().chars().take(100).collect();
-    Refusal::invalid(format!(
+    WireRefusal::invalid(format!(
         "Invalid value {shown} for parameter '{name}' supplied:  Hint: Value was of type '{kind}'.{SEE}"
     ))
 }
 
-fn not_an_object() -> Refusal {
-    Refusal::new(
+fn not_an_object() -> WireRefusal {
+    WireRefusal::new(
         Code::BadRequest,
         "the request body is JSON, and no object: send {\"name\": value}",
     )
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn faults_name_the_field_and_what_was_found() {
         let fields = Fields::of_body(br#"{"run_id": 31, "n": 1.5, "tags": [7]}"#).unwrap();
-        let message = |refusal: Refusal| refusal.message;
+        let message = |refusal: WireRefusal| refusal.message;
         assert_eq!(
             message(fields.run_id().unwrap_err()),
             format!(

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use trialbook::registry::{Metric, Page};
 
 use super::{
-    call::{Answer, Call},
+    call::{Answer, RestCall},
     experiments::listing,
     fields::missing,
     shapes, token,
-    wire::Refusal,
+    wire::WireRefusal,
 };
 
 /// Points of one answer at most.
@@ -19,7 +19,7 @@ const MAX_BULK_RUNS: usize = 100;
 const MAX_INTERVAL_POINTS: usize = 2_500;
 
 /// The points of a run's metric; one that was sent twice counts once.
-fn history(call: &Call, run_id: &str, key: &str) -> Result<Vec<Metric>, Refusal> {
+fn history(call: &RestCall, run_id: &str, key: &str) -> Result<Vec<Metric>, WireRefusal> {
     let mut points = call.registry.metric_history(run_id, key)?;
     points.dedup_by(|a, b| {
         (a.step, a.timestamp_ms, a.value.to_bits()) == (b.step, b.timestamp_ms, b.value.to_bits())
@@ -27,7 +27,7 @@ fn history(call: &Call, run_id: &str, key: &str) -> Result<Vec<Metric>, Refusal>
     Ok(points)
 }
 
-pub(super) fn get_history(call: &mut Call) -> Answer {
+pub(super) fn get_history(call: &mut RestCall) -> Answer {
     let run_id = call.fields.run_id()?;
     let points = history(call, run_id, call.fields.required("metric_key")?)?;
     let limit = call.fields.max_results(Some(usize::MAX), usize::MAX)?;
@@ -39,13 +39,13 @@ pub(super) fn get_history(call: &mut Call) -> Answer {
     Ok(listing("metrics", points, token::of(next)))
 }
 
-fn run_ids(call: &Call, name: &str) -> Result<Vec<String>, Refusal> {
+fn run_ids(call: &RestCall, name: &str) -> Result<Vec<String>, WireRefusal> {
     let run_ids = call.fields.texts(name)?;
     if run_ids.is_empty() {
         return Err(missing(name));
     }
     if run_ids.len() > MAX_BULK_RUNS {
-        return Err(Refusal::invalid(format!(
+        return Err(WireRefusal::invalid(format!(
             "{} runs: at most {MAX_BULK_RUNS} are answered together",
             run_ids.len()
         )));
@@ -53,7 +53,7 @@ fn run_ids(call: &Call, name: &str) -> Result<Vec<String>, Refusal> {
     Ok(run_ids)
 }
 
-pub(super) fn get_history_bulk(call: &mut Call) -> Answer {
+pub(super) fn get_history_bulk(call: &mut RestCall) -> Answer {
     let key = call.fields.required("metric_key")?;
     let limit = call.fields.max_results(Some(MAX_POINTS), MAX_POINTS)?;
     let mut points: Vec<Value> = Vec::new();
@@ -67,16 +67,16 @@ pub(super) fn get_history_bulk(call: &mut Call) -> Answer {
     Ok(json!({ "metrics": points }))
 }
 
-pub(super) fn get_history_bulk_interval(call: &mut Call) -> Answer {
+pub(super) fn get_history_bulk_interval(call: &mut RestCall) -> Answer {
     let key = call.fields.required("metric_key")?;
     let wanted = call.fields.max_results(Some(MAX_INTERVAL_POINTS), MAX_INTERVAL_POINTS)?;
     let (first, last) = (call.fields.int("start_step")?, call.fields.int("end_step")?);
     if first.is_some() != last.is_some() {
-        return Err(Refusal::invalid("start_step and end_step come together, or neither does"));
+        return Err(WireRefusal::invalid("start_step and end_step come together, or neither does"));
     }
     let (first, last) = (first.unwrap_or(i64::MIN), last.unwrap_or(i64::MAX));
     if first > last {
-        return Err(Refusal::invalid(format!(
+        return Err(WireRefusal::invalid(format!(
             "end_step must be greater than or equal to start_step. Found start_step={first} and \
              end_step={last}"
         )));

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use trialbook::registry::{ModelVersion, Registry, Stage};
 
 use super::{
-    call::{Answer, Call},
+    call::{Answer, RestCall},
     experiments::{listing, query},
     shapes, token, versions,
-    wire::Refusal,
+    wire::WireRefusal,
 };
 
 const DEFAULT_RESULTS: usize = 100;
@@ -20,7 +20,7 @@ fn latest(
     registry: &Registry,
     model: &str,
     stages: &[Stage],
-) -> Result<Vec<ModelVersion>, Refusal> {
+) -> Result<Vec<ModelVersion>, WireRefusal> {
     let mut of_stages: BTreeMap<&str, ModelVersion> = BTreeMap::new();
     for version in registry.versions(model)? {
         if stages.is_empty() || stages.contains(&version.stage) {
@@ -30,27 +30,27 @@ fn latest(
     Ok(of_stages.into_values().collect())
 }
 
-fn shape(registry: &Registry, name: &str) -> Result<Value, Refusal> {
+fn shape(registry: &Registry, name: &str) -> Result<Value, WireRefusal> {
     let model = registry.model(name)?;
     Ok(shapes::model(&model, &latest(registry, name, &[])?))
 }
 
-pub(super) fn create(call: &mut Call) -> Answer {
+pub(super) fn create(call: &mut RestCall) -> Answer {
     let tags = call.fields.map("tags")?;
     let name = call.fields.required("name")?;
     let description = call.fields.text("description")?.unwrap_or_default();
     let made = call.registry.create_described_model(name, description, &tags);
-    let model = made.map_err(|error| Refusal::of_making(&error))?;
+    let model = made.map_err(|error| WireRefusal::of_making(&error))?;
     Ok(json!({ "registered_model": shapes::model(&model, &[]) }))
 }
 
-pub(super) fn rename(call: &mut Call) -> Answer {
+pub(super) fn rename(call: &mut RestCall) -> Answer {
     let (name, new_name) = (call.fields.required("name")?, call.fields.required("new_name")?);
-    call.registry.rename_model(name, new_name).map_err(|error| Refusal::of_making(&error))?;
+    call.registry.rename_model(name, new_name).map_err(|error| WireRefusal::of_making(&error))?;
     Ok(json!({ "registered_model": shape(&call.registry, new_name)? }))
 }
 
-pub(super) fn update(call: &mut Call) -> Answer {
+pub(super) fn update(call: &mut RestCall) -> Answer {
     let name = call.fields.required("name")?;
     if let Some(description) = call.fields.text("description")? {
         call.registry.describe_model(name, None, description)?;
@@ -58,16 +58,16 @@ pub(super) fn update(call: &mut Call) -> Answer {
     Ok(json!({ "registered_model": shape(&call.registry, name)? }))
 }
 
-pub(super) fn delete(call: &mut Call) -> Answer {
+pub(super) fn delete(call: &mut RestCall) -> Answer {
     call.registry.delete_model(call.fields.required("name")?, None)?;
     Ok(json!({}))
 }
 
-pub(super) fn get(call: &mut Call) -> Answer {
+pub(super) fn get(call: &mut RestCall) -> Answer {
     Ok(json!({ "registered_model": shape(&call.registry, call.fields.required("name")?)? }))
 }
 
-pub(super) fn search(call: &mut Call) -> Answer {
+pub(super) fn search(call: &mut RestCall) -> Answer {
     let query = query(&call.fields)?;
     let limit = call.fields.max_results(Some(DEFAULT_RESULTS), MAX_RESULTS)?;
     let page = token::page(call.fields.text("page_token")?, limit)?;
@@ -79,7 +79,7 @@ pub(super) fn search(call: &mut Call) -> Answer {
     Ok(listing("registered_models", models, token::of(found.next)))
 }
 
-pub(super) fn get_latest_versions(call: &mut Call) -> Answer {
+pub(super) fn get_latest_versions(call: &mut RestCall) -> Answer {
     let name = call.fields.required("name")?;
     let stages = call.fields.texts("stages")?;
     let stages = stages.iter().map(|stage| stage.parse()).collect::<trialbook::Result<Vec<_>>>()?;
@@ -88,27 +88,27 @@ pub(super) fn get_latest_versions(call: &mut Call) -> Answer {
     Ok(listing("model_versions", versions, None))
 }
 
-pub(super) fn set_tag(call: &mut Call) -> Answer {
+pub(super) fn set_tag(call: &mut RestCall) -> Answer {
     let value = call.fields.text("value")?.unwrap_or_default();
     let (name, key) = (call.fields.required("name")?, call.fields.required("key")?);
     call.registry.tag_model(name, None, key, Some(value))?;
     Ok(json!({}))
 }
 
-pub(super) fn delete_tag(call: &mut Call) -> Answer {
+pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
     let (name, key) = (call.fields.required("name")?, call.fields.required("key")?);
     call.registry.tag_model(name, None, key, None)?;
     Ok(json!({}))
 }
 
-pub(super) fn set_alias(call: &mut Call) -> Answer {
+pub(super) fn set_alias(call: &mut RestCall) -> Answer {
     let (name, alias) = (call.fields.required("name")?, call.fields.required("alias")?);
     let version = versions::number(&call.fields)?;
     call.registry.set_alias(name, alias, Some(version))?;
     Ok(json!({}))
 }
 
-pub(super) fn delete_alias(call: &mut Call) -> Answer {
+pub(super) fn delete_alias(call: &mut RestCall) -> Answer {
     let (name, alias) = (call.fields.required("name")?, call.fields.required("alias")?);
     // Removing what is not there is no error in MLflow.
     if call.registry.model(name)?.aliases.contains_key(alias) {
@@ -117,11 +117,11 @@ pub(super) fn delete_alias(call: &mut Call) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn get_by_alias(call: &mut Call) -> Answer {
+pub(super) fn get_by_alias(call: &mut RestCall) -> Answer {
     let (name, alias) = (call.fields.required("name")?, call.fields.required("alias")?);
     let model = call.registry.model(name)?;
     let Some(number) = model.aliases.get(alias) else {
-        return Err(Refusal::invalid(format!(
+        return Err(WireRefusal::invalid(format!(
             "Registered model alias {alias} not found: model {name:?} has {}",
             match model.aliases.is_empty() {
                 true => "none".to_owned(),

@@ -6,14 +6,14 @@ use trialbook::registry::{ARTIFACT_SCHEME, Artifact, ArtifactOwner, Folder, Regi
 use super::{
     paths::{REGISTERED, climbs, without_host},
     shapes::Locations,
-    wire::Refusal,
+    wire::WireRefusal,
 };
 
 const ARTIFACTS: &str = "artifacts";
 
 /// The place that a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ArtifactPlace {
     /// Below the artifacts of a run or a logged model.
     Owned {
         owner: ArtifactOwner,
@@ -26,12 +26,12 @@ pub(super) enum Place {
     Above,
 }
 
-impl Place {
+impl ArtifactPlace {
     /// The place that `path` leads to; its percent signs are decoded.
     ///
     /// # Errors
     /// For one that leaves its root, and one that is no run's, model's or version's.
-    pub(super) fn of(registry: &Registry, path: &str) -> Result<Self, Refusal> {
+    pub(super) fn of(registry: &Registry, path: &str) -> Result<Self, WireRefusal> {
         if climbs(path) || path.starts_with('/') {
             return Err(invalid(path));
         }
@@ -49,7 +49,7 @@ impl Place {
         let Some((owner, n_root)) = owned else { return Ok(Self::Above) };
         let root = format!("{ARTIFACT_SCHEME}{}", parts[..n_root].join("/"));
         if without_host(&uri(registry, &owner)?) != root {
-            return Err(Refusal::missing(format!(
+            return Err(WireRefusal::missing(format!(
                 "there are no artifacts of {} at {root:?}",
                 owner.id()
             )));
@@ -58,7 +58,7 @@ impl Place {
     }
 
     /// The files there are, each by its path from here on.
-    pub(super) fn folder(&self, registry: &Registry) -> Result<Folder, Refusal> {
+    pub(super) fn folder(&self, registry: &Registry) -> Result<Folder, WireRefusal> {
         Ok(match self {
             Self::Owned { owner, path } => Folder::of(&registry.owned_artifacts(owner)?, path),
             Self::Registered { model, version, path } => {
@@ -69,13 +69,13 @@ impl Place {
     }
 
     /// The file there is.
-    pub(super) fn file(&self, registry: &Registry) -> Result<Artifact, Refusal> {
+    pub(super) fn file(&self, registry: &Registry) -> Result<Artifact, WireRefusal> {
         match (self, self.folder(registry)?) {
             (_, Folder::File(file)) => Ok(file),
             (Self::Owned { path, .. } | Self::Registered { path, .. }, Folder::Entries(_)) => {
-                Err(Refusal::missing(format!("there is no artifact at {path:?}")))
+                Err(WireRefusal::missing(format!("there is no artifact at {path:?}")))
             }
-            (Self::Above, _) => Err(Refusal::missing("there is no artifact at this path")),
+            (Self::Above, _) => Err(WireRefusal::missing("there is no artifact at this path")),
         }
     }
 }
@@ -92,7 +92,7 @@ fn owner(part: &str) -> Option<ArtifactOwner> {
 }
 
 /// The URI of an owner's artifacts.
-pub(super) fn uri(registry: &Registry, owner: &ArtifactOwner) -> Result<String, Refusal> {
+pub(super) fn uri(registry: &Registry, owner: &ArtifactOwner) -> Result<String, WireRefusal> {
     let locations = Locations::of(registry)?;
     Ok(match owner {
         ArtifactOwner::Run(run_id) => locations.run_uri(&registry.run_by_id(run_id)?),
@@ -100,8 +100,8 @@ pub(super) fn uri(registry: &Registry, owner: &ArtifactOwner) -> Result<String, 
     })
 }
 
-fn invalid(path: &str) -> Refusal {
-    Refusal::invalid(format!(
+fn invalid(path: &str) -> WireRefusal {
+    WireRefusal::invalid(format!(
         "Invalid path: {path:?} has to stay below the artifacts of a run or a model"
     ))
 }

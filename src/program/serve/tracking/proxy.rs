@@ -19,8 +19,8 @@ use crate::serve::{
 
 use super::{
     artifacts::file_info,
-    place::Place,
-    wire::{Code, Refusal, answer},
+    place::ArtifactPlace,
+    wire::{Code, WireRefusal, answer},
 };
 
 /// Bytes that are read of a file at a time.
@@ -34,17 +34,20 @@ pub(super) async fn serve(
     path: String,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Response, Refusal> {
+) -> Result<Response, WireRefusal> {
     match *method {
         Method::PUT => upload(state, registry, path, headers, body).await,
         Method::DELETE => delete(registry, path).await,
-        _ => download(registry, move |registry| Place::of(registry, &path)?.file(registry)).await,
+        _ => {
+            download(registry, move |registry| ArtifactPlace::of(registry, &path)?.file(registry))
+                .await
+        }
     }
 }
 
 /// The things directly in the folder `path`, by names relative to it; of a file nothing, as in MLflow.
-pub(super) fn list(registry: &Registry, path: &str) -> Result<Response, Refusal> {
-    let place = Place::of(registry, path)?;
+pub(super) fn list(registry: &Registry, path: &str) -> Result<Response, WireRefusal> {
+    let place = ArtifactPlace::of(registry, path)?;
     let Folder::Entries(entries) = place.folder(registry)? else { return Ok(answer(&json!({}))) };
     if entries.is_empty() {
         return Ok(answer(&json!({})));
@@ -62,18 +65,18 @@ async fn upload(
     path: String,
     headers: &HeaderMap,
     mut body: Body,
-) -> Result<Response, Refusal> {
+) -> Result<Response, WireRefusal> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced: Option<u64> = announced.and_then(|length| length.parse().ok());
     let beginning = registry.clone();
-    let mut upload = beside(move || match Place::of(&beginning, &path)? {
-        Place::Owned { owner, path } if !path.is_empty() => {
+    let mut upload = beside(move || match ArtifactPlace::of(&beginning, &path)? {
+        ArtifactPlace::Owned { owner, path } if !path.is_empty() => {
             Ok(beginning.begin_upload(owner, &path)?)
         }
-        Place::Registered { .. } => {
-            Err(Refusal::invalid("the files of a registered version do not change"))
+        ArtifactPlace::Registered { .. } => {
+            Err(WireRefusal::invalid("the files of a registered version do not change"))
         }
-        Place::Owned { .. } | Place::Above => Err(Refusal::invalid(format!(
+        ArtifactPlace::Owned { .. } | ArtifactPlace::Above => Err(WireRefusal::invalid(format!(
             "Invalid path: {path:?} names no file in the artifacts of a run or a model"
         ))),
     })
@@ -87,7 +90,7 @@ async fn upload(
             Ok(Some(Ok(piece))) => Some(piece.into_data().unwrap_or_default()),
             Ok(Some(Err(_))) => return Err(broken_off(n_bytes, announced)),
             Err(_) => {
-                return Err(Refusal::new(
+                return Err(WireRefusal::new(
                     Code::BadRequest,
                     format!(
                         "the upload paused for too long after {n_bytes} bytes: nothing was kept"
@@ -123,21 +126,21 @@ async fn upload(
     Ok(answer(&json!({})))
 }
 
-fn broken_off(n_bytes: u64, announced: Option<u64>) -> Refusal {
+fn broken_off(n_bytes: u64, announced: Option<u64>) -> WireRefusal {
     let of = announced.map_or_else(String::new, |announced| format!(" of {announced}"));
     let message = format!("the upload broke off after {n_bytes}{of} bytes: nothing was kept");
-    Refusal::new(Code::BadRequest, message)
+    WireRefusal::new(Code::BadRequest, message)
 }
 
-async fn delete(registry: Registry, path: String) -> Result<Response, Refusal> {
+async fn delete(registry: Registry, path: String) -> Result<Response, WireRefusal> {
     beside(move || {
-        let Place::Owned { owner, path } = Place::of(&registry, &path)? else {
-            return Err(Refusal::invalid(format!(
+        let ArtifactPlace::Owned { owner, path } = ArtifactPlace::of(&registry, &path)? else {
+            return Err(WireRefusal::invalid(format!(
                 "Invalid path: {path:?} is in no run's and no logged model's artifacts"
             )));
         };
         if path.is_empty() {
-            return Err(Refusal::invalid(
+            return Err(WireRefusal::invalid(
                 "delete the run or the model to remove all its artifacts",
             ));
         }
@@ -150,8 +153,8 @@ async fn delete(registry: Registry, path: String) -> Result<Response, Refusal> {
 /// Sends the file that `find` finds, once its checksum was proved.
 pub(super) async fn download(
     registry: Registry,
-    find: impl FnOnce(&Registry) -> Result<Artifact, Refusal> + Send + 'static,
-) -> Result<Response, Refusal> {
+    find: impl FnOnce(&Registry) -> Result<Artifact, WireRefusal> + Send + 'static,
+) -> Result<Response, WireRefusal> {
     let (artifact, path) = beside(move || {
         let artifact = find(&registry)?;
         let path = registry.artifact_path(&artifact)?;
@@ -226,9 +229,9 @@ fn media_type(name: &str) -> &'static str {
 
 /// Does `work` on a thread that may wait.
 pub(super) async fn beside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
+    work: impl FnOnce() -> Result<T, WireRefusal> + Send + 'static,
+) -> Result<T, WireRefusal> {
     spawn_blocking(work).await.unwrap_or_else(|_| {
-        Err(Refusal::new(Code::InternalError, "the request failed: the server's log says why"))
+        Err(WireRefusal::new(Code::InternalError, "the request failed: the server's log says why"))
     })
 }

@@ -23,11 +23,11 @@ use crate::serve::{
 
 use super::{
     MLFLOW_VERSION, artifacts,
-    call::Call,
+    call::RestCall,
     fields::Fields,
     proxy,
-    table::{ENDPOINTS, Endpoint},
-    wire::{Code, Refusal, answer},
+    table::{ENDPOINTS, TrackingEndpoint},
+    wire::{Code, WireRefusal, answer},
 };
 
 /// The places where MLflow's clients and its pages look for an endpoint.
@@ -102,7 +102,7 @@ pub(in crate::serve) fn access(method: &Method, path: Option<&str>) -> Option<Ac
 }
 
 /// The endpoint at a path that the router writes so.
-fn endpoint(method: &Method, path: &str) -> Option<(&'static Endpoint, &'static str)> {
+fn endpoint(method: &Method, path: &str) -> Option<(&'static TrackingEndpoint, &'static str)> {
     let (prefix, rest) =
         PREFIXES.iter().find_map(|prefix| Some((*prefix, path.strip_prefix(prefix)?)))?;
     // What GET answers, HEAD does.
@@ -118,14 +118,14 @@ async fn check_host(State(state): State<ServerState>, request: Request, next: Ne
     };
     match checked {
         Ok(()) => next.run(request).await,
-        Err(message) => Refusal::new(Code::PermissionDenied, message).into_response(),
+        Err(message) => WireRefusal::new(Code::PermissionDenied, message).into_response(),
     }
 }
 
 /// The registry in the name of who asks: the key's, or else the address that a request comes from.
-fn registry_of(state: &ServerState, request: &Request) -> Result<Registry, Refusal> {
+fn registry_of(state: &ServerState, request: &Request) -> Result<Registry, WireRefusal> {
     let Some(registry) = state.registry() else {
-        return Err(Refusal::new(Code::NotImplemented, "this server has no store to track in"));
+        return Err(WireRefusal::new(Code::NotImplemented, "this server has no store to track in"));
     };
     let key = request.extensions().get::<Admitted>().and_then(|Admitted(key)| key.clone());
     let actor = match (key, request.extensions().get::<Peer>()) {
@@ -146,9 +146,9 @@ async fn respond(
     path: MatchedPath,
     params: RawPathParams,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, WireRefusal> {
     let Some((endpoint, _)) = endpoint(request.method(), path.as_str()) else {
-        return Err(Refusal::no_endpoint(request.method().as_str(), request.uri().path()));
+        return Err(WireRefusal::no_endpoint(request.method().as_str(), request.uri().path()));
     };
     let registry = registry_of(&state, &request)?;
     let path = params.iter().map(|(_, value)| value.to_owned()).collect();
@@ -163,17 +163,17 @@ async fn respond(
         }
     };
     let answered = endpoint.answer;
-    let mut call = Call { registry, fields, path, n_body_bytes };
+    let mut call = RestCall { registry, fields, path, n_body_bytes };
     proxy::beside(move || Ok(answer(&answered(&mut call)?))).await
 }
 
 /// A form that a page of another site sends has no JSON type (and needs no permission to be sent).
-fn check_media_type(request: &Request) -> Result<(), Refusal> {
+fn check_media_type(request: &Request) -> Result<(), WireRefusal> {
     let found = request.headers().get(header::CONTENT_TYPE);
     let Some(found) = found.and_then(|value| value.to_str().ok()) else {
         if *request.method() == Method::POST {
             let message = "Bad Request. Content-Type header is missing.";
-            return Err(Refusal::new(Code::BadRequest, message));
+            return Err(WireRefusal::new(Code::BadRequest, message));
         }
         return Ok(());
     };
@@ -181,14 +181,14 @@ fn check_media_type(request: &Request) -> Result<(), Refusal> {
     if media_type.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Refusal::new(
+    Err(WireRefusal::new(
         Code::BadRequest,
         format!("Bad Request. Content-Type {found:?} should be application/json"),
     ))
 }
 
 /// The whole body, if it is short enough and quick enough.
-async fn read(state: &ServerState, mut body: Body) -> Result<Vec<u8>, Refusal> {
+async fn read(state: &ServerState, mut body: Body) -> Result<Vec<u8>, WireRefusal> {
     let mut bytes = Vec::new();
     loop {
         match timeout(state.limits().body_wait, frame(&mut body)).await {
@@ -196,7 +196,7 @@ async fn read(state: &ServerState, mut body: Body) -> Result<Vec<u8>, Refusal> {
             Ok(Some(Ok(piece))) => {
                 let piece = piece.into_data().unwrap_or_default();
                 if bytes.len() + piece.len() > MAX_BODY_BYTES {
-                    return Err(Refusal::invalid(format!(
+                    return Err(WireRefusal::invalid(format!(
                         "the request body is longer than {MAX_BODY_BYTES} bytes: send less at once"
                     )));
                 }
@@ -204,11 +204,11 @@ async fn read(state: &ServerState, mut body: Body) -> Result<Vec<u8>, Refusal> {
             }
             Ok(Some(Err(_))) => {
                 let message = "the request body broke off: nothing was written";
-                return Err(Refusal::new(Code::BadRequest, message));
+                return Err(WireRefusal::new(Code::BadRequest, message));
             }
             Err(_) => {
                 let message = "the request body did not arrive in time: nothing was written";
-                return Err(Refusal::new(Code::BadRequest, message));
+                return Err(WireRefusal::new(Code::BadRequest, message));
             }
         }
     }
@@ -218,7 +218,7 @@ async fn artifact(
     State(state): State<ServerState>,
     params: RawPathParams,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, WireRefusal> {
     let registry = registry_of(&state, &request)?;
     let path = params.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
     let (parts, body) = request.into_parts();
@@ -228,7 +228,7 @@ async fn artifact(
 async fn list_artifacts(
     State(state): State<ServerState>,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, WireRefusal> {
     let registry = registry_of(&state, &request)?;
     let fields = Fields::of_query(request.uri().query().unwrap_or_default());
     proxy::beside(move || {
@@ -240,7 +240,7 @@ async fn list_artifacts(
 async fn get_artifact(
     State(state): State<ServerState>,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, WireRefusal> {
     let registry = registry_of(&state, &request)?;
     let fields = Fields::of_query(request.uri().query().unwrap_or_default());
     proxy::download(registry, move |registry| artifacts::of_run(registry, &fields)).await
@@ -249,20 +249,20 @@ async fn get_artifact(
 async fn get_version_artifact(
     State(state): State<ServerState>,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, WireRefusal> {
     let registry = registry_of(&state, &request)?;
     let fields = Fields::of_query(request.uri().query().unwrap_or_default());
     proxy::download(registry, move |registry| artifacts::of_version(registry, &fields)).await
 }
 
-async fn nowhere(request: Request) -> Refusal {
-    Refusal::no_endpoint(request.method().as_str(), request.uri().path())
+async fn nowhere(request: Request) -> WireRefusal {
+    WireRefusal::no_endpoint(request.method().as_str(), request.uri().path())
 }
 
-async fn not_implemented() -> Refusal {
+async fn not_implemented() -> WireRefusal {
     let message = "uploads in parts and presigned URLs are not offered, as server-info says: send \
                    the file as one PUT, of any length";
-    Refusal::new(Code::NotImplemented, message)
+    WireRefusal::new(Code::NotImplemented, message)
 }
 
 fn version() -> Response {

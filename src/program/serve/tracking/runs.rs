@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use trialbook::registry::{LoggedMetric, Metric, NewRun, RunBatch, RunQuery, RunStatus, RunUpdate};
 
 use super::{
-    call::{Answer, Call},
+    call::{Answer, RestCall},
     experiments::{lifecycle, listing},
     fields::{Fields, missing},
     shapes, token,
-    wire::{Code, Refusal},
+    wire::{Code, WireRefusal},
 };
 
 /// Limits of one batch, MLflow's.
@@ -26,7 +26,7 @@ const MAX_RESULTS: usize = 50_000;
 /// The tag in which 2.x clients find the models that a run logged.
 const MODELS_TAG: &str = "mlflow.log-model.history";
 
-pub(super) fn create(call: &mut Call) -> Answer {
+pub(super) fn create(call: &mut RestCall) -> Answer {
     let tags = call.fields.map("tags")?;
     let new = NewRun {
         // As in MLflow, without an experiment it is the first one.
@@ -44,7 +44,7 @@ pub(super) fn create(call: &mut Call) -> Answer {
     if let (Some(name), Some(tag)) = (&new.name, named)
         && name != tag
     {
-        return Err(Refusal::invalid(format!(
+        return Err(WireRefusal::invalid(format!(
             "run_name is {name:?} and the tag mlflow.runName is {tag:?}: give one of them, or the \
              same name"
         )));
@@ -57,7 +57,7 @@ fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
-pub(super) fn update(call: &mut Call) -> Answer {
+pub(super) fn update(call: &mut RestCall) -> Answer {
     let run_id = call.fields.run_id()?;
     let status = call.fields.filled("status")?.map(|status| match status {
         // As numbers, the enum's values.
@@ -78,7 +78,7 @@ pub(super) fn update(call: &mut Call) -> Answer {
     Ok(json!({ "run_info": shapes::run_info(&shapes::Locations::of(&call.registry)?, &run) }))
 }
 
-pub(super) fn delete(call: &mut Call) -> Answer {
+pub(super) fn delete(call: &mut RestCall) -> Answer {
     let run_id = call.fields.run_id()?;
     // Deleting twice is no error in MLflow.
     if !call.registry.run_by_id(run_id)?.deleted {
@@ -87,7 +87,7 @@ pub(super) fn delete(call: &mut Call) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn restore(call: &mut Call) -> Answer {
+pub(super) fn restore(call: &mut RestCall) -> Answer {
     let run_id = call.fields.run_id()?;
     if call.registry.run_by_id(run_id)?.deleted {
         call.registry.restore_run(run_id)?;
@@ -95,12 +95,12 @@ pub(super) fn restore(call: &mut Call) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn get(call: &mut Call) -> Answer {
+pub(super) fn get(call: &mut RestCall) -> Answer {
     let run = call.registry.run_by_id(call.fields.run_id()?)?;
     Ok(json!({ "run": shapes::runs(&call.registry, &[run])?.remove(0) }))
 }
 
-pub(super) fn search(call: &mut Call) -> Answer {
+pub(super) fn search(call: &mut RestCall) -> Answer {
     let mut experiment_ids = call.fields.texts("experiment_ids")?;
     if experiment_ids.is_empty() {
         return Ok(json!({}));
@@ -120,38 +120,38 @@ pub(super) fn search(call: &mut Call) -> Answer {
     Ok(listing("runs", runs, token::of(found.next)))
 }
 
-pub(super) fn log_metric(call: &mut Call) -> Answer {
+pub(super) fn log_metric(call: &mut RestCall) -> Answer {
     let run_id = call.fields.run_id()?.to_owned();
-    let point = Point::of(&call.fields)?;
+    let point = MetricPoint::of(&call.fields)?;
     log(call, &run_id, vec![point], RunBatch::default())
 }
 
-pub(super) fn log_param(call: &mut Call) -> Answer {
+pub(super) fn log_param(call: &mut RestCall) -> Answer {
     let run_id = call.fields.run_id()?.to_owned();
     let value = call.fields.text("value")?.unwrap_or_default();
     let params = vec![(call.fields.required("key")?.to_owned(), value.to_owned())];
     log(call, &run_id, Vec::new(), RunBatch { params, ..RunBatch::default() })
 }
 
-pub(super) fn set_tag(call: &mut Call) -> Answer {
+pub(super) fn set_tag(call: &mut RestCall) -> Answer {
     let run_id = call.fields.run_id()?.to_owned();
     let value = call.fields.text("value")?.unwrap_or_default();
     let tags = vec![(call.fields.required("key")?.to_owned(), value.to_owned())];
     log(call, &run_id, Vec::new(), RunBatch { tags, ..RunBatch::default() })
 }
 
-pub(super) fn delete_tag(call: &mut Call) -> Answer {
+pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
     let (run_id, key) = (call.fields.run_id()?, call.fields.required("key")?);
     if !call.registry.run_by_id(run_id)?.tags.contains_key(key) {
-        return Err(Refusal::missing(format!("run {run_id:?} has no tag {key:?}")));
+        return Err(WireRefusal::missing(format!("run {run_id:?} has no tag {key:?}")));
     }
     call.registry.delete_run_tag(run_id, key).map_err(|error| of_write(run_id, call, error))?;
     Ok(json!({}))
 }
 
-pub(super) fn log_batch(call: &mut Call) -> Answer {
+pub(super) fn log_batch(call: &mut RestCall) -> Answer {
     if call.n_body_bytes > MAX_BATCH_BYTES {
-        return Err(Refusal::invalid(format!(
+        return Err(WireRefusal::invalid(format!(
             "a batch of {} bytes: at most {MAX_BATCH_BYTES} are allowed, send it in parts",
             call.n_body_bytes
         )));
@@ -168,24 +168,24 @@ pub(super) fn log_batch(call: &mut Call) -> Answer {
         ("metrics, params and tags", n_metrics + n_params + n_tags, MAX_ITEMS),
     ] {
         if n_items > most {
-            return Err(Refusal::invalid(format!(
+            return Err(WireRefusal::invalid(format!(
                 "a batch of {n_items} {what}: at most {most} are allowed, send it in parts"
             )));
         }
     }
-    let points = metrics.iter().map(Point::of).collect::<Result<Vec<_>, _>>()?;
+    let points = metrics.iter().map(MetricPoint::of).collect::<Result<Vec<_>, _>>()?;
     log(call, &run_id, points, RunBatch { metrics: Vec::new(), params, tags })
 }
 
 /// One measured value as a request has it.
-struct Point {
+struct MetricPoint {
     metric: Metric,
     model_id: Option<String>,
     dataset: Option<(String, String)>,
 }
 
-impl Point {
-    fn of(fields: &Fields) -> Result<Self, Refusal> {
+impl MetricPoint {
+    fn of(fields: &Fields) -> Result<Self, WireRefusal> {
         let metric = Metric {
             key: fields.required("key")?.to_owned(),
             value: fields.number("value")?.ok_or_else(|| missing("value"))?,
@@ -202,9 +202,9 @@ impl Point {
 }
 
 /// Logs all of it, or nothing.
-fn log(call: &Call, run_id: &str, points: Vec<Point>, mut batch: RunBatch) -> Answer {
+fn log(call: &RestCall, run_id: &str, points: Vec<MetricPoint>, mut batch: RunBatch) -> Answer {
     let mut of_models: BTreeMap<String, Vec<LoggedMetric>> = BTreeMap::new();
-    for Point { metric, model_id, dataset } in points {
+    for MetricPoint { metric, model_id, dataset } in points {
         if let Some(model_id) = model_id {
             let Metric { key, value, step, timestamp_ms } = metric.clone();
             let run_id = run_id.to_owned();
@@ -219,8 +219,8 @@ fn log(call: &Call, run_id: &str, points: Vec<Point>, mut batch: RunBatch) -> An
 }
 
 /// A refused write in MLflow's words where clients look for them.
-fn of_write(run_id: &str, call: &Call, error: trialbook::Error) -> Refusal {
-    let refusal = Refusal::from(error);
+fn of_write(run_id: &str, call: &RestCall, error: trialbook::Error) -> WireRefusal {
+    let refusal = WireRefusal::from(error);
     if refusal.code == Code::InvalidParameterValue
         && call.registry.run_by_id(run_id).is_ok_and(|run| run.deleted)
     {
@@ -228,21 +228,21 @@ fn of_write(run_id: &str, call: &Call, error: trialbook::Error) -> Refusal {
             "The run {run_id} must be in the 'active' state. Current state is deleted: restore it, or \
              start another run"
         );
-        return Refusal { message, ..refusal };
+        return WireRefusal { message, ..refusal };
     }
     if refusal.message.contains("it cannot become") {
         let message = format!("Changing param values is not allowed. {}", refusal.message);
-        return Refusal { message, ..refusal };
+        return WireRefusal { message, ..refusal };
     }
     refusal
 }
 
 /// 2.x clients tell of a logged model in the run's tag.
-pub(super) fn log_model(call: &mut Call) -> Answer {
+pub(super) fn log_model(call: &mut RestCall) -> Answer {
     let run_id = call.fields.run_id()?;
     let model_json = call.fields.required("model_json")?;
     let model: Value = serde_json::from_str(model_json).map_err(|error| {
-        Refusal::invalid(format!(
+        WireRefusal::invalid(format!(
             "Malformed model info. \n {model_json} \n is malformed JSON: {error}"
         ))
     })?;
@@ -251,7 +251,7 @@ pub(super) fn log_model(call: &mut Call) -> Answer {
         .filter(|field| model.get(field).is_none())
         .collect();
     if !lacking.is_empty() {
-        return Err(Refusal::invalid(format!(
+        return Err(WireRefusal::invalid(format!(
             "Model json is missing mandatory fields: {}",
             lacking.join(", ")
         )));

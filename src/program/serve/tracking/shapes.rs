@@ -9,7 +9,7 @@ use trialbook::registry::{
     experiment_artifact_uri, json_number, model_artifact_uri, run_artifact_uri,
 };
 
-use super::{paths::version_uri, wire::Refusal};
+use super::{paths::version_uri, wire::WireRefusal};
 
 /// An object without its fields that are null.
 fn object(fields: Value) -> Value {
@@ -52,7 +52,7 @@ pub(super) fn experiment(experiment: &Experiment) -> Value {
 pub(super) struct Locations(BTreeMap<String, String>);
 
 impl Locations {
-    pub(super) fn of(registry: &Registry) -> Result<Self, Refusal> {
+    pub(super) fn of(registry: &Registry) -> Result<Self, WireRefusal> {
         let all = registry.experiments_among(trialbook::registry::Lifecycle::Any)?;
         let located = all.into_iter().filter_map(|experiment| {
             experiment.artifact_location.map(|location| (experiment.experiment_id, location))
@@ -75,7 +75,7 @@ impl Locations {
 }
 
 /// Runs with all that was logged to them, in their order.
-pub(super) fn runs(registry: &Registry, runs: &[Run]) -> Result<Vec<Value>, Refusal> {
+pub(super) fn runs(registry: &Registry, runs: &[Run]) -> Result<Vec<Value>, WireRefusal> {
     let locations = Locations::of(registry)?;
     let flows: Vec<_> = runs.iter().map(|run| (run.experiment_id.as_str(), &run.flow)).collect();
     let datasets = registry.datasets_of(&flows)?;

@@ -8,13 +8,13 @@ use trialbook::registry::{
 
 use super::{
     paths::{climbs, without_host},
-    place::Place,
-    wire::Refusal,
+    place::ArtifactPlace,
+    wire::WireRefusal,
 };
 
 /// The origin of a version's files.
 #[derive(Debug, Default)]
-pub(super) struct Source {
+pub(super) struct SourceUri {
     /// Those that this store has, by their names inside the folder.
     pub(super) files: Vec<Artifact>,
     /// The run that they belong to, if one is known.
@@ -27,7 +27,7 @@ pub(super) struct Source {
     pub(super) lineage: Option<trialbook::registry::Lineage>,
 }
 
-impl Source {
+impl SourceUri {
     /// The meaning of `uri` to a client that says `run_id` of it.
     ///
     /// # Errors
@@ -36,20 +36,20 @@ impl Source {
         registry: &Registry,
         uri: &str,
         run_id: Option<&str>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, WireRefusal> {
         if climbs(uri) {
-            return Err(Refusal::invalid(format!(
+            return Err(WireRefusal::invalid(format!(
                 "Invalid model version source: {uri:?} must not contain `..`"
             )));
         }
         let uri = without_host(uri);
         if let Some(path) = uri.strip_prefix(ARTIFACT_SCHEME) {
-            return Self::of_place(registry, &Place::of(registry, path)?, run_id, &uri);
+            return Self::of_place(registry, &ArtifactPlace::of(registry, path)?, run_id, &uri);
         }
         if let Some(rest) = uri.strip_prefix("runs:/") {
             let (run, path) = rest.trim_start_matches('/').split_once('/').unwrap_or((rest, ""));
             let owner = ArtifactOwner::Run(run.to_owned());
-            let place = Place::Owned { owner, path: path.trim_end_matches('/').to_owned() };
+            let place = ArtifactPlace::Owned { owner, path: path.trim_end_matches('/').to_owned() };
             return Self::of_place(registry, &place, run_id, &uri);
         }
         if let Some(rest) = uri.strip_prefix("models:/") {
@@ -57,7 +57,8 @@ impl Source {
             if rest.starts_with("m-") && !rest.contains('@') {
                 let (model_id, path) = rest.split_once('/').unwrap_or((rest, ""));
                 let owner = ArtifactOwner::Model(model_id.to_owned());
-                let place = Place::Owned { owner, path: path.trim_end_matches('/').to_owned() };
+                let place =
+                    ArtifactPlace::Owned { owner, path: path.trim_end_matches('/').to_owned() };
                 return Self::of_place(registry, &place, run_id, &uri);
             }
             let version = registry.resolve(&rest.parse::<ModelReference>()?)?;
@@ -68,7 +69,7 @@ impl Source {
         if is_remote {
             return Ok(Self { run_id: run_id.map(str::to_owned), ..Self::default() });
         }
-        Err(Refusal::invalid(format!(
+        Err(WireRefusal::invalid(format!(
             "Invalid model version source: {uri:?}. It has to be a folder of a run's or a logged \
              model's artifacts, or the URI of a remote one"
         )))
@@ -87,17 +88,17 @@ impl Source {
 
     fn of_place(
         registry: &Registry,
-        place: &Place,
+        place: &ArtifactPlace,
         run_id: Option<&str>,
         uri: &str,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, WireRefusal> {
         let (owner, path) = match place {
-            Place::Registered { model, version, .. } => {
+            ArtifactPlace::Registered { model, version, .. } => {
                 return Ok(Self::of_version(registry.version(model, *version)?, run_id));
             }
-            Place::Owned { owner, path } => (owner, path),
-            Place::Above => {
-                return Err(Refusal::invalid(format!(
+            ArtifactPlace::Owned { owner, path } => (owner, path),
+            ArtifactPlace::Above => {
+                return Err(WireRefusal::invalid(format!(
                     "Invalid model version source: {uri:?} is in no run's and no logged model's \
                      artifacts"
                 )));
@@ -113,7 +114,7 @@ impl Source {
         let is_others =
             matches!(owner, ArtifactOwner::Run(own) if run_id.is_some_and(|id| id != own));
         if is_others {
-            return Err(Refusal::invalid(format!(
+            return Err(WireRefusal::invalid(format!(
                 "Invalid model version source: {uri:?} is not in the artifacts of run {:?}",
                 run_id.unwrap_or_default()
             )));

@@ -7,20 +7,20 @@ use trialbook::{
 };
 
 use super::{
-    call::{Answer, Call},
+    call::{Answer, RestCall},
     versions,
-    wire::{Code, Refusal},
+    wire::{Code, WireRefusal},
 };
 
 /// The version's tag in which a client says why the gate is overruled: its request has no field for it.
 const REASON_TAG: &str = "trialbook.override_reason";
 
-pub(super) fn transition(call: &mut Call) -> Answer {
+pub(super) fn transition(call: &mut RestCall) -> Answer {
     let (name, version) = (call.fields.required("name")?, versions::number(&call.fields)?);
     let stage: Stage = call.fields.required("stage")?.parse()?;
     let archives = call.fields.bool("archive_existing_versions")?.unwrap_or(false);
     if archives && !matches!(stage, Stage::Staging | Stage::Production) {
-        return Err(Refusal::invalid(format!(
+        return Err(WireRefusal::invalid(format!(
             "archive_existing_versions goes with the stages Staging and Production, not with {stage}"
         )));
     }
@@ -29,9 +29,9 @@ pub(super) fn transition(call: &mut Call) -> Answer {
     let reason = subject.tags.get(REASON_TAG).map(String::as_str);
     let reason = reason.filter(|_| stage == Stage::Production);
     gate::promote(&call.registry, name, version, stage, reason, &who).map_err(|error| {
-        let refusal = Refusal::from(&error);
+        let refusal = WireRefusal::from(&error);
         match refusal.code {
-            Code::Conflict => Refusal {
+            Code::Conflict => WireRefusal {
                 message: format!(
                     "{}; or set the tag {REASON_TAG} of the version to the reason, and ask again",
                     refusal.message

@@ -6,29 +6,41 @@ use trialbook::registry::Scope;
 
 use super::{
     artifacts,
-    call::{Answer, Call},
+    call::{Answer, RestCall},
     experiments, inputs, logged_models, metrics, models, runs, stages, versions,
 };
 
 /// One endpoint. Paths have the form of axum's.
-pub(super) struct Endpoint {
+pub(super) struct TrackingEndpoint {
     pub(super) method: Method,
     pub(super) path: &'static str,
     pub(super) scope: Scope,
-    pub(super) answer: fn(&mut Call) -> Answer,
+    pub(super) answer: fn(&mut RestCall) -> Answer,
 }
 
-const fn read(method: Method, path: &'static str, answer: fn(&mut Call) -> Answer) -> Endpoint {
-    Endpoint { method, path, scope: Scope::Read, answer }
+const fn read(
+    method: Method,
+    path: &'static str,
+    answer: fn(&mut RestCall) -> Answer,
+) -> TrackingEndpoint {
+    TrackingEndpoint { method, path, scope: Scope::Read, answer }
 }
 
-const fn write(method: Method, path: &'static str, answer: fn(&mut Call) -> Answer) -> Endpoint {
-    Endpoint { method, path, scope: Scope::Write, answer }
+const fn write(
+    method: Method,
+    path: &'static str,
+    answer: fn(&mut RestCall) -> Answer,
+) -> TrackingEndpoint {
+    TrackingEndpoint { method, path, scope: Scope::Write, answer }
 }
 
 /// An endpoint that changes which version serves, or removes one.
-const fn admin(method: Method, path: &'static str, answer: fn(&mut Call) -> Answer) -> Endpoint {
-    Endpoint { method, path, scope: Scope::Admin, answer }
+const fn admin(
+    method: Method,
+    path: &'static str,
+    answer: fn(&mut RestCall) -> Answer,
+) -> TrackingEndpoint {
+    TrackingEndpoint { method, path, scope: Scope::Admin, answer }
 }
 
 const GET: Method = Method::GET;
@@ -37,7 +49,7 @@ const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
 /// All of them.
-pub(super) const ENDPOINTS: &[Endpoint] = &[
+pub(super) const ENDPOINTS: &[TrackingEndpoint] = &[
     write(POST, "/experiments/create", experiments::create),
     read(GET, "/experiments/get", experiments::get),
     read(GET, "/experiments/get-by-name", experiments::get_by_name),

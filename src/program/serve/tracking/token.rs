@@ -4,24 +4,24 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use trialbook::registry::Page;
 
-use super::wire::Refusal;
+use super::wire::WireRefusal;
 
 #[derive(Serialize, Deserialize)]
-struct Token {
+struct PageToken {
     after: Option<String>,
     skip: usize,
 }
 
 /// The page of `limit` items that `token` leads to; the first one without.
-pub(super) fn page(token: Option<&str>, limit: usize) -> Result<Page, Refusal> {
+pub(super) fn page(token: Option<&str>, limit: usize) -> Result<Page, WireRefusal> {
     let Some(token) = token.filter(|token| !token.is_empty()) else {
         return Ok(Page { limit, ..Page::default() });
     };
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-    let read = bytes.and_then(|bytes| serde_json::from_slice::<Token>(&bytes).ok());
+    let read = bytes.and_then(|bytes| serde_json::from_slice::<PageToken>(&bytes).ok());
     match read {
-        Some(Token { after, skip }) => Ok(Page { limit, after, skip }),
-        None => Err(Refusal::invalid(format!(
+        Some(PageToken { after, skip }) => Ok(Page { limit, after, skip }),
+        None => Err(WireRefusal::invalid(format!(
             "page_token {token:?} is not one that this server made: take next_page_token as it comes"
         ))),
     }
@@ -30,7 +30,7 @@ pub(super) fn page(token: Option<&str>, limit: usize) -> Result<Page, Refusal> {
 /// The token that leads to `page`; empty for none.
 pub(super) fn of(page: Option<Page>) -> Option<String> {
     let Page { after, skip, .. } = page?;
-    let json = serde_json::to_vec(&Token { after, skip }).expect("texts and numbers serialise");
+    let json = serde_json::to_vec(&PageToken { after, skip }).expect("texts and numbers serialise");
     Some(URL_SAFE_NO_PAD.encode(json))
 }
 

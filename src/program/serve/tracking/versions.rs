@@ -3,57 +3,59 @@
 use serde_json::{Value, json};
 use trialbook::{
     error::ErrorKind,
-    registry::{ModelVersion, Registering, Registration},
+    registry::{ModelVersion, NewRegistration, Registration},
 };
 
 use super::{
-    call::{Answer, Call},
+    call::{Answer, RestCall},
     experiments::{listing, query},
     fields::Fields,
     paths::version_uri,
     shapes,
-    source::Source,
+    source::SourceUri,
     token,
-    wire::Refusal,
+    wire::WireRefusal,
 };
 
 const DEFAULT_RESULTS: usize = 10_000;
 const MAX_RESULTS: usize = 200_000;
 
 /// The number of a version that a request names.
-pub(super) fn number(fields: &Fields) -> Result<u32, Refusal> {
+pub(super) fn number(fields: &Fields) -> Result<u32, WireRefusal> {
     let number = match fields.int("version")? {
         Some(number) => u32::try_from(number).ok().filter(|number| *number > 0),
         None => return Err(super::fields::missing("version")),
     };
     number.ok_or_else(|| {
-        Refusal::invalid("Invalid value for parameter 'version' supplied: a version is 1, 2, 3, …")
+        WireRefusal::invalid(
+            "Invalid value for parameter 'version' supplied: a version is 1, 2, 3, …",
+        )
     })
 }
 
 /// A version with its aliases.
-pub(super) fn shape(call: &Call, version: &ModelVersion) -> Result<Value, Refusal> {
+pub(super) fn shape(call: &RestCall, version: &ModelVersion) -> Result<Value, WireRefusal> {
     let model = call.registry.model(&version.model)?;
     Ok(shapes::version(version, model.aliases_of(version.version).collect()))
 }
 
-fn one(call: &Call, version: &ModelVersion) -> Answer {
+fn one(call: &RestCall, version: &ModelVersion) -> Answer {
     Ok(json!({ "model_version": shape(call, version)? }))
 }
 
-fn asked(call: &Call) -> Result<ModelVersion, Refusal> {
+fn asked(call: &RestCall) -> Result<ModelVersion, WireRefusal> {
     let found = call.registry.version(call.fields.required("name")?, number(&call.fields)?);
     Ok(found?)
 }
 
-pub(super) fn create(call: &mut Call) -> Answer {
+pub(super) fn create(call: &mut RestCall) -> Answer {
     let tags = call.fields.map("tags")?;
     let uri = call.fields.required("source")?;
     let run_id = call.fields.filled("run_id")?;
     let model = call.fields.required("name")?;
     // Said before anything is read.
     call.registry.model(model)?;
-    let source = Source::of(&call.registry, uri, run_id)?;
+    let source = SourceUri::of(&call.registry, uri, run_id)?;
     // A run that was removed for good leaves its models' files.
     let run = match &source.run_id {
         Some(run_id) => match call.registry.run_by_id(run_id) {
@@ -75,7 +77,7 @@ pub(super) fn create(call: &mut Call) -> Answer {
         user: run.as_ref().map(|run| run.who().to_owned()).unwrap_or_default(),
         updated_ms: 0,
     };
-    let version = call.registry.register(Registering {
+    let version = call.registry.register(NewRegistration {
         model: model.to_owned(),
         run_id: run.map(|run| run.run_id).unwrap_or_default(),
         files: source.files,
@@ -87,12 +89,12 @@ pub(super) fn create(call: &mut Call) -> Answer {
     one(call, &version)
 }
 
-pub(super) fn get(call: &mut Call) -> Answer {
+pub(super) fn get(call: &mut RestCall) -> Answer {
     let version = asked(call)?;
     one(call, &version)
 }
 
-pub(super) fn update(call: &mut Call) -> Answer {
+pub(super) fn update(call: &mut RestCall) -> Answer {
     let version = asked(call)?;
     if let Some(description) = call.fields.text("description")? {
         call.registry.describe_model(&version.model, Some(version.version), description)?;
@@ -100,13 +102,13 @@ pub(super) fn update(call: &mut Call) -> Answer {
     get(call)
 }
 
-pub(super) fn delete(call: &mut Call) -> Answer {
+pub(super) fn delete(call: &mut RestCall) -> Answer {
     let (name, version) = (call.fields.required("name")?, number(&call.fields)?);
     call.registry.delete_model(name, Some(version))?;
     Ok(json!({}))
 }
 
-pub(super) fn search(call: &mut Call) -> Answer {
+pub(super) fn search(call: &mut RestCall) -> Answer {
     let query = query(&call.fields)?;
     let limit = call.fields.max_results(Some(DEFAULT_RESULTS), MAX_RESULTS)?;
     let page = token::page(call.fields.text("page_token")?, limit)?;
@@ -116,7 +118,7 @@ pub(super) fn search(call: &mut Call) -> Answer {
 }
 
 /// The URI of the version's files: those that this store has do not change with their source.
-pub(super) fn get_download_uri(call: &mut Call) -> Answer {
+pub(super) fn get_download_uri(call: &mut RestCall) -> Answer {
     let version = asked(call)?;
     let source = version.registration.as_ref().map(|said| said.source.clone());
     let uri = match source {
@@ -126,7 +128,7 @@ pub(super) fn get_download_uri(call: &mut Call) -> Answer {
     Ok(json!({ "artifact_uri": uri }))
 }
 
-pub(super) fn set_tag(call: &mut Call) -> Answer {
+pub(super) fn set_tag(call: &mut RestCall) -> Answer {
     let version = asked(call)?;
     let value = call.fields.text("value")?.unwrap_or_default();
     let key = call.fields.required("key")?;
@@ -134,7 +136,7 @@ pub(super) fn set_tag(call: &mut Call) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn delete_tag(call: &mut Call) -> Answer {
+pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
     let version = asked(call)?;
     let key = call.fields.required("key")?;
     call.registry.tag_model(&version.model, Some(version.version), key, None)?;

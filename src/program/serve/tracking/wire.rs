@@ -74,12 +74,12 @@ impl Code {
 
 /// The reason for not answering a request as asked.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Refusal {
+pub(super) struct WireRefusal {
     pub(super) code: Code,
     pub(super) message: String,
 }
 
-impl Refusal {
+impl WireRefusal {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -114,13 +114,13 @@ impl Refusal {
     }
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for WireRefusal {
     fn from(error: Error) -> Self {
         Self::from(&error)
     }
 }
 
-impl From<&Error> for Refusal {
+impl From<&Error> for WireRefusal {
     fn from(error: &Error) -> Self {
         let code = match error.kind() {
             ErrorKind::Invalid | ErrorKind::Conflict => Code::InvalidParameterValue,
@@ -159,7 +159,7 @@ fn is_full(error: &Error) -> bool {
     false
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for WireRefusal {
     fn into_response(self) -> Response {
         json_response(self.code.status(), self.body())
     }

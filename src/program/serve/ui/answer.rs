@@ -8,8 +8,8 @@ use axum::{
 };
 use serde_json::Value;
 
-pub(super) use super::shell::Page;
-use super::{failure::Failure, query::Query, shell};
+pub(super) use super::shell::PageFrame;
+use super::{failure::PageFailure, query::Query, shell};
 
 /// What a page may do: load its own parts, ask this server, and send forms to it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -21,7 +21,7 @@ const FILE_POLICY: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 
 /// One request for a page.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct PageRequest {
     /// The parts of the path that stand for names.
     pub(super) params: Vec<(String, String)>,
     pub(super) query: Query,
@@ -35,7 +35,7 @@ pub(super) struct Asked {
     pub(super) who: String,
 }
 
-impl Asked {
+impl PageRequest {
     /// The part of the path that is called `name`.
     pub(super) fn param(&self, name: &str) -> &str {
         let found = self.params.iter().find(|(found, _)| found == name);
@@ -45,7 +45,7 @@ impl Asked {
 
 /// An answer.
 pub(super) enum Answer {
-    Page(Page),
+    Page(PageFrame),
     Json(Value),
     /// Another page, after something was changed.
     See {
@@ -62,7 +62,7 @@ pub(super) enum Answer {
 }
 
 /// `outcome` as a response.
-pub(super) fn respond(asked: &Asked, outcome: Result<Answer, Failure>) -> Response {
+pub(super) fn respond(asked: &PageRequest, outcome: Result<Answer, PageFailure>) -> Response {
     match outcome {
         Ok(Answer::Page(page)) => html(StatusCode::OK, asked, &page),
         Ok(Answer::Json(value)) => json(StatusCode::OK, &value),
@@ -86,7 +86,7 @@ pub(super) fn see(url: &str, cookie: Option<&str>) -> Response {
     response
 }
 
-fn html(status: StatusCode, asked: &Asked, page: &Page) -> Response {
+fn html(status: StatusCode, asked: &PageRequest, page: &PageFrame) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),

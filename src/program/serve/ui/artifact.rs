@@ -12,8 +12,8 @@ use trialbook::{
 };
 
 use super::{
-    answer::{Answer, Asked, Page},
-    failure::Failure,
+    answer::{Answer, PageFrame, PageRequest},
+    failure::PageFailure,
     markdown::markdown,
     part::run_link,
     query::coded,
@@ -60,7 +60,7 @@ impl Kind {
     }
 }
 
-pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let (run, artifact) = find(registry, asked)?;
     if asked.json {
         return Ok(Answer::Json(json!({"run_id": run.run_id, "artifact": artifact})));
@@ -75,11 +75,11 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
         }
         (preview(registry, &artifact, &raw)?)
     };
-    Ok(Answer::Page(Page::new(Tab::Runs, artifact.path.clone(), body)))
+    Ok(Answer::Page(PageFrame::new(Tab::Runs, artifact.path.clone(), body)))
 }
 
 /// The file itself.
-pub(super) fn raw(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn raw(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let (_, artifact) = find(registry, asked)?;
     let bytes = registry.read_artifact(&artifact)?;
     let name = artifact.path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -90,14 +90,14 @@ pub(super) fn raw(registry: &Registry, asked: &Asked) -> Result<Answer, Failure>
     Ok(Answer::File { content_type, name, bytes, is_shown })
 }
 
-fn find(registry: &Registry, asked: &Asked) -> Result<(Run, Artifact), Failure> {
+fn find(registry: &Registry, asked: &PageRequest) -> Result<(Run, Artifact), PageFailure> {
     let run = registry.run(asked.param("id"))?;
     let path = asked.query.get("path").ok_or_else(|| {
-        Failure::invalid("the query names no file").hint("add ?path= and the artifact's path")
+        PageFailure::invalid("the query names no file").hint("add ?path= and the artifact's path")
     })?;
     let found = registry.artifacts(&run.run_id)?.into_iter().find(|found| found.path == path);
     let artifact = found.ok_or_else(|| {
-        Failure::new(
+        PageFailure::new(
             axum::http::StatusCode::NOT_FOUND,
             "not_found",
             format!("run {} has no artifact {path:?}", run.name),
@@ -106,7 +106,7 @@ fn find(registry: &Registry, asked: &Asked) -> Result<(Run, Artifact), Failure> 
     Ok((run, artifact))
 }
 
-fn preview(registry: &Registry, artifact: &Artifact, raw: &str) -> Result<Markup, Failure> {
+fn preview(registry: &Registry, artifact: &Artifact, raw: &str) -> Result<Markup, PageFailure> {
     let kind = Kind::of(&artifact.path);
     if let Kind::Picture(_) = kind {
         return Ok(html! { p { img.whole src=(raw) alt=(artifact.path); } });
@@ -142,11 +142,11 @@ fn shown_text(text: &str) -> Markup {
 }
 
 /// The first rows of a table.
-fn rows(registry: &Registry, artifact: &Artifact) -> Result<Markup, Failure> {
+fn rows(registry: &Registry, artifact: &Artifact) -> Result<Markup, PageFailure> {
     // Readers know a file's format by its ending, which a stored file does not have.
     let bytes = registry.read_artifact(artifact)?;
     let ending = Path::new(&artifact.path).extension().and_then(|e| e.to_str()).unwrap_or("csv");
-    let failed = |_| Failure::invalid("the table cannot be read");
+    let failed = |_| PageFailure::invalid("the table cannot be read");
     let file = tempfile::Builder::new().suffix(&format!(".{ending}")).tempfile().map_err(failed)?;
     std::fs::write(file.path(), bytes).map_err(failed)?;
     let name = file.path().display().to_string().replace('\'', "''");

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use trialbook::registry::{AuditAction, AuditEvent, AuditQuery, Registry};
 
 use super::{
-    answer::{Answer, Asked, Page},
-    failure::Failure,
+    answer::{Answer, PageFrame, PageRequest},
+    failure::PageFailure,
     part::{kept, pager, time},
     query::coded,
     shell::Tab,
@@ -17,7 +17,7 @@ const PAGE_ROWS: usize = 100;
 /// The newest events that a search looks through.
 const MAX_SEARCHED: usize = 20_000;
 
-pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let query = &asked.query;
     let action = query.get("action").map(str::parse::<AuditAction>).transpose()?;
     let searched = query.get("q").map(str::to_lowercase);
@@ -75,7 +75,7 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
             (pager(query, PATH, page, has_next))
         }
     };
-    Ok(Answer::Page(Page::new(Tab::Audit, "Audit", body).live(10_000)))
+    Ok(Answer::Page(PageFrame::new(Tab::Audit, "Audit", body).live(10_000)))
 }
 
 fn row(event: &AuditEvent) -> Markup {

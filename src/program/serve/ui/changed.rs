@@ -8,7 +8,7 @@ use trialbook::{
     registry::{ModelVersion, Registry, Run},
 };
 
-use super::{failure::Failure, part::kept, query::Query};
+use super::{failure::PageFailure, part::kept, query::Query};
 
 /// The most examples that are asked about.
 const MAX_EXAMPLES: usize = 50_000;
@@ -26,7 +26,11 @@ struct Changed {
 }
 
 /// The section of a comparison; a button where it was not asked for, since asking takes a while.
-pub(super) fn section(registry: &Registry, query: &Query, runs: &[Run]) -> Result<Markup, Failure> {
+pub(super) fn section(
+    registry: &Registry,
+    query: &Query,
+    runs: &[Run],
+) -> Result<Markup, PageFailure> {
     let [before, after, ..] = runs else { return Ok(html! {}) };
     let (Some(first), Some(second)) = (version(registry, before)?, version(registry, after)?)
     else {
@@ -54,7 +58,7 @@ pub(super) fn section(registry: &Registry, query: &Query, runs: &[Run]) -> Resul
     })
 }
 
-fn version(registry: &Registry, run: &Run) -> Result<Option<ModelVersion>, Failure> {
+fn version(registry: &Registry, run: &Run) -> Result<Option<ModelVersion>, PageFailure> {
     let named = registry.versions_by_run()?.remove(&run.run_id);
     let Some((model, number)) = named.as_deref().and_then(|named| named.rsplit_once('/')) else {
         return Ok(None);
@@ -69,7 +73,7 @@ fn answers(
     registry: &Registry,
     first: &ModelVersion,
     second: &ModelVersion,
-) -> Result<Markup, Failure> {
+) -> Result<Markup, PageFailure> {
     let split = Datasets::new(registry.store()).split(&first.lineage.dataset, "test")?;
     if split.fingerprint.sha256 != first.lineage.test_fingerprint {
         return Ok(
@@ -82,7 +86,7 @@ fn answers(
         );
     }
     let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
-    let labels = |version: &ModelVersion| -> Result<Vec<String>, Failure> {
+    let labels = |version: &ModelVersion| -> Result<Vec<String>, PageFailure> {
         let classifier = model::load(&registry.model_files(version)?)?;
         let predicted = model::prediction::predictions(classifier.as_ref(), &texts)?;
         Ok(predicted.into_iter().map(|prediction| prediction.label).collect())

@@ -10,9 +10,9 @@ use trialbook::{
 };
 
 use super::{
-    answer::{Answer, Asked, Page},
+    answer::{Answer, PageFrame, PageRequest},
     changed,
-    failure::Failure,
+    failure::PageFailure,
     history,
     parallel::{self, Axis},
     part::{named, run_link, status},
@@ -36,12 +36,12 @@ const PICTURES: [(&str, &str); 4] = [
 /// A row of a table: what it is called and each run's value.
 type Row = (String, Vec<Option<String>>);
 
-pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let mut known = BTreeSet::new();
     let ids = asked.query.all("run").filter(|id| known.insert(*id)).take(MAX_RUNS);
     let runs = ids.map(|id| registry.run(id)).collect::<Result<Vec<Run>, _>>()?;
     if runs.is_empty() {
-        return Err(Failure::invalid("no runs to compare")
+        return Err(PageFailure::invalid("no runs to compare")
             .hint("select two runs or more in the table of runs"));
     }
     let params = param_rows(&runs);
@@ -95,7 +95,7 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
         (pictures(registry, &runs)?)
         (changed::section(registry, &asked.query, &runs)?)
     };
-    Ok(Answer::Page(Page::new(Tab::Runs, "Compare runs", body)))
+    Ok(Answer::Page(PageFrame::new(Tab::Runs, "Compare runs", body)))
 }
 
 fn param_rows(runs: &[Run]) -> Vec<Row> {
@@ -177,7 +177,7 @@ fn axes(runs: &[Run], differing: &[&Row], metrics: &BTreeSet<String>) -> Vec<Axi
     params.chain(metrics.iter().map(of_metric)).take(MAX_AXES).collect()
 }
 
-fn pictures(registry: &Registry, runs: &[Run]) -> Result<Markup, Failure> {
+fn pictures(registry: &Registry, runs: &[Run]) -> Result<Markup, PageFailure> {
     let mut found = Vec::new();
     for run in runs {
         found.push(registry.artifacts(&run.run_id)?);

@@ -14,8 +14,8 @@ use trialbook::{
 };
 
 use super::{
-    answer::{Answer, Asked, Page},
-    failure::Failure,
+    answer::{Answer, PageFrame, PageRequest},
+    failure::PageFailure,
     part::{kept, pager, time},
     query::{Query, coded},
     shell::Tab,
@@ -32,7 +32,7 @@ static PROFILES: LazyLock<Mutex<BTreeMap<String, Arc<DatasetProfile>>>> =
     LazyLock::new(Mutex::default);
 
 /// `GET /ui/data`.
-pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let datasets = Datasets::new(registry.store()).list()?;
     if asked.json {
         return Ok(Answer::Json(json!({"datasets": datasets})));
@@ -68,7 +68,7 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
             }
         }
     };
-    Ok(Answer::Page(Page::new(Tab::Data, "Data", body)))
+    Ok(Answer::Page(PageFrame::new(Tab::Data, "Data", body)))
 }
 
 fn url(name: &str) -> String {
@@ -81,7 +81,7 @@ fn n_rows(dataset: &Dataset, split: &str) -> String {
 }
 
 /// `GET /ui/data/{name}`.
-pub(super) fn dataset(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn dataset(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let datasets = Datasets::new(registry.store());
     let dataset = datasets.get(asked.param("name"))?;
     let query = &asked.query;
@@ -113,14 +113,14 @@ pub(super) fn dataset(registry: &Registry, asked: &Asked) -> Result<Answer, Fail
         }
         (row_section(&dataset, query, &rows))
     };
-    Ok(Answer::Page(Page::new(Tab::Data, dataset.name.clone(), body)))
+    Ok(Answer::Page(PageFrame::new(Tab::Data, dataset.name.clone(), body)))
 }
 
 fn profile(
     registry: &Registry,
     datasets: &Datasets,
     dataset: &Dataset,
-) -> Result<Arc<DatasetProfile>, Failure> {
+) -> Result<Arc<DatasetProfile>, PageFailure> {
     let mut key = format!("{}\n{}", registry.store().root().display(), dataset.name);
     for split in &dataset.splits {
         key.push_str(&split.fingerprint.sha256);
@@ -218,11 +218,11 @@ struct Rows {
     n_matching: usize,
 }
 
-fn rows(datasets: &Datasets, dataset: &Dataset, query: &Query) -> Result<Rows, Failure> {
+fn rows(datasets: &Datasets, dataset: &Dataset, query: &Query) -> Result<Rows, PageFailure> {
     let names = || dataset.splits.iter().map(|split| split.name.as_str());
     let wanted = query.get("split").or_else(|| names().next()).unwrap_or("train");
     if !names().any(|name| name == wanted) {
-        return Err(Failure::invalid(format!("{} has no split {wanted:?}", dataset.name))
+        return Err(PageFailure::invalid(format!("{} has no split {wanted:?}", dataset.name))
             .hint(format!("it has {}", names().collect::<Vec<_>>().join(", "))));
     }
     let split = datasets.split(&dataset.name, wanted)?;

@@ -7,7 +7,7 @@ use maud::html;
 use trialbook::hint::{Hint, Spelling};
 
 use super::{
-    answer::{Answer, Page},
+    answer::{Answer, PageFrame},
     query::Query,
 };
 
@@ -42,7 +42,7 @@ pub(super) fn is_own(headers: &HeaderMap) -> bool {
 }
 
 /// The form that asks for a key.
-pub(super) fn form(query: &Query, problem: Option<&str>) -> Page {
+pub(super) fn form(query: &Query, problem: Option<&str>) -> PageFrame {
     let next = next(query);
     let told = Hint::from("This server asks for a key of its store; ")
         .run("keys add NAME")
@@ -64,7 +64,7 @@ pub(super) fn form(query: &Query, problem: Option<&str>) -> Page {
             }
         }
     };
-    Page { tab: None, title: "Sign in".to_owned(), body, live_ms: None }
+    PageFrame { tab: None, title: "Sign in".to_owned(), body, live_ms: None }
 }
 
 /// Keeps a key that opens the pages.

@@ -9,14 +9,14 @@ use trialbook::{
 
 /// A refusal, for people and for programs.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Failure {
+pub(super) struct PageFailure {
     pub(super) status: StatusCode,
     pub(super) kind: &'static str,
     pub(super) said: String,
     pub(super) hint: Option<String>,
 }
 
-impl Failure {
+impl PageFailure {
     pub(super) fn new(status: StatusCode, kind: &'static str, said: impl Into<String>) -> Self {
         Self { status, kind, said: said.into(), hint: None }
     }
@@ -53,7 +53,7 @@ impl Failure {
 
 /// What the user can do something about is told in the library's words; what may name files of this
 /// machine goes to the log.
-impl From<Error> for Failure {
+impl From<Error> for PageFailure {
     fn from(error: Error) -> Self {
         let status = match error.kind() {
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,

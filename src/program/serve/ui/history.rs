@@ -7,7 +7,7 @@ use trialbook::registry::{Metric, Registry, Run};
 
 use super::{
     chart::{Drawing, Point, chart, curves},
-    failure::Failure,
+    failure::PageFailure,
     part::{kept, named},
     query::Query,
 };
@@ -22,7 +22,7 @@ pub(super) type Curves = Vec<(String, Vec<Point>)>;
 pub(super) fn of_runs(
     registry: &Registry,
     runs: &[Run],
-) -> Result<BTreeMap<String, Curves>, Failure> {
+) -> Result<BTreeMap<String, Curves>, PageFailure> {
     let mut by_metric: BTreeMap<String, Curves> = BTreeMap::new();
     for run in runs {
         let mut of_run: BTreeMap<String, Vec<Point>> = BTreeMap::new();

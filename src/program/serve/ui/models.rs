@@ -9,8 +9,8 @@ use trialbook::{
 };
 
 use super::{
-    answer::{Answer, Asked, Page},
-    failure::Failure,
+    answer::{Answer, PageFrame, PageRequest},
+    failure::PageFailure,
     part::{model_url, pairs, run_link, stage, time, version_url},
     query::Query,
     shell::Tab,
@@ -20,7 +20,7 @@ use super::{
 const SHOWN: [&str; 3] = ["f1", "accuracy", "roc_auc"];
 
 /// `GET /ui/models`.
-pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let models = registry.models()?;
     let mut rows = Vec::new();
     for model in models {
@@ -65,7 +65,7 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
             }
         }
     };
-    Ok(Answer::Page(Page::new(Tab::Models, "Models", body).live(10_000)))
+    Ok(Answer::Page(PageFrame::new(Tab::Models, "Models", body).live(10_000)))
 }
 
 fn in_stage(versions: &[ModelVersion], wanted: Stage) -> Markup {
@@ -86,7 +86,7 @@ fn aliases(model: &RegisteredModel) -> Markup {
 }
 
 /// `GET /ui/models/{name}`.
-pub(super) fn model(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn model(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let model = registry.model(asked.param("name"))?;
     let mut versions = registry.versions(&model.name)?;
     versions.sort_by_key(|version| std::cmp::Reverse(version.version));
@@ -116,7 +116,7 @@ pub(super) fn model(registry: &Registry, asked: &Asked) -> Result<Answer, Failur
         }
         @if !model.tags.is_empty() { h2 { "Tags" } (pairs("tags", &model.tags)) }
     };
-    Ok(Answer::Page(Page::new(Tab::Models, model.name.clone(), body)))
+    Ok(Answer::Page(PageFrame::new(Tab::Models, model.name.clone(), body)))
 }
 
 fn row(model: &RegisteredModel, version: &ModelVersion) -> Markup {
@@ -176,10 +176,10 @@ pub(super) fn asked_version(
     model: &str,
     query: &Query,
     name: &str,
-) -> Result<ModelVersion, Failure> {
+) -> Result<ModelVersion, PageFailure> {
     let text = query.get(name).unwrap_or_default();
     let number = text.parse().map_err(|_| {
-        Failure::invalid(format!("{text:?} is no version number"))
+        PageFailure::invalid(format!("{text:?} is no version number"))
             .hint(format!("the query names a version under {name}, such as ?{name}=1"))
     })?;
     Ok(registry.version(model, number)?)

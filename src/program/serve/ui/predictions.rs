@@ -11,9 +11,9 @@ use trialbook::{
 };
 
 use super::{
-    answer::{Answer, Asked, Page},
+    answer::{Answer, PageFrame, PageRequest},
     chart::chart,
-    failure::Failure,
+    failure::PageFailure,
     part::{kept, reference_link, time},
     shell::Tab,
 };
@@ -34,7 +34,7 @@ const WINDOWS: [(&str, &str, i64); 4] = [
     ("7d", "last 7 days", 7 * 24 * 60 * 60_000),
 ];
 
-pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let query = &asked.query;
     let latest = read_latest_predictions(&registry.store().logs_dir(), MAX_LOG_BYTES)?;
     let window = WINDOWS.iter().find(|(name, _, _)| query.get("window") == Some(*name));
@@ -85,7 +85,7 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
         }
         p.quiet { "From the end of the log; SQL sees all of it: " code { "select * from predictions" } }
     };
-    Ok(Answer::Page(Page::new(Tab::Predictions, "Predictions", body).live(LIVE_MS)))
+    Ok(Answer::Page(PageFrame::new(Tab::Predictions, "Predictions", body).live(LIVE_MS)))
 }
 
 fn figures(stats: &PredictionStats) -> Markup {

@@ -12,9 +12,9 @@ use axum::{
 use trialbook::registry::{Registry, Scope};
 
 use super::{
-    answer::{Answer, Asked, respond, see},
+    answer::{Answer, PageRequest, respond, see},
     artifact, asset, audit, compare, data, entry,
-    failure::Failure,
+    failure::PageFailure,
     models, predictions,
     query::{Query, coded},
     run, runs, stages, version,
@@ -41,7 +41,7 @@ const LOGOUT: &str = "/ui/logout";
 const ASSET: &str = "/ui/assets/{name}";
 
 /// What makes an answer of what was asked.
-type Work = fn(&Registry, &Asked) -> Result<Answer, Failure>;
+type Work = fn(&Registry, &PageRequest) -> Result<Answer, PageFailure>;
 
 /// Pages that show something.
 const SHOWN: [(&str, Work); 15] = [
@@ -114,8 +114,8 @@ pub(in crate::serve) fn refuse(request: &Refused, error: &ApiError) -> Option<Re
     if error.status() == StatusCode::UNAUTHORIZED {
         return Some(see(&format!("{LOGIN}?next={}", coded(&request.url)), None));
     }
-    let failure = Failure::new(error.status(), error.error_type(), error.sentence());
-    let asked = Asked {
+    let failure = PageFailure::new(error.status(), error.error_type(), error.sentence());
+    let asked = PageRequest {
         params: Vec::new(),
         query: Query::default(),
         form: Query::default(),
@@ -158,7 +158,7 @@ fn changed(work: Work) -> MethodRouter<ServerState> {
         move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
             let mut asked = asked(&params, &request);
             if !entry::is_own(request.headers()) {
-                return respond(&asked, Err(Failure::foreign()));
+                return respond(&asked, Err(PageFailure::foreign()));
             }
             if let Err(failure) = check_host(&state, &request) {
                 return respond(&asked, Err(failure));
@@ -174,7 +174,7 @@ fn changed(work: Work) -> MethodRouter<ServerState> {
 
 /// Whether the request knows this server by one of its names, where no key let it in: a page of another
 /// site that makes its own name point here must not read or change anything.
-fn check_host(state: &ServerState, request: &Request) -> Result<(), Failure> {
+fn check_host(state: &ServerState, request: &Request) -> Result<(), PageFailure> {
     if matches!(request.extensions().get(), Some(Admitted(Some(_)))) {
         return Ok(());
     }
@@ -182,7 +182,7 @@ fn check_host(state: &ServerState, request: &Request) -> Result<(), Failure> {
     let hosts = state.allowed_hosts().unwrap_or(&otherwise);
     hosts
         .check(request.method(), request.headers())
-        .map_err(|message| Failure::new(StatusCode::FORBIDDEN, "invalid_host", message))
+        .map_err(|message| PageFailure::new(StatusCode::FORBIDDEN, "invalid_host", message))
 }
 
 async fn login(State(_): State<ServerState>, request: Request) -> Response {
@@ -194,7 +194,7 @@ async fn login(State(_): State<ServerState>, request: Request) -> Response {
 async fn enter(State(state): State<ServerState>, request: Request) -> Response {
     let asked = asked_of(Vec::new(), &request);
     if !entry::is_own(request.headers()) {
-        return respond(&asked, Err(Failure::foreign()));
+        return respond(&asked, Err(PageFailure::foreign()));
     }
     let peer = request.extensions().get().copied();
     let form = match form(request).await {
@@ -223,18 +223,18 @@ async fn leave(request: Request) -> Response {
     let asked = asked_of(Vec::new(), &request);
     match entry::is_own(request.headers()) {
         true => respond(&asked, Ok(entry::leave())),
-        false => respond(&asked, Err(Failure::foreign())),
+        false => respond(&asked, Err(PageFailure::foreign())),
     }
 }
 
-fn asked(params: &RawPathParams, request: &Request) -> Asked {
+fn asked(params: &RawPathParams, request: &Request) -> PageRequest {
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     asked_of(params.collect(), request)
 }
 
-fn asked_of(params: Vec<(String, String)>, request: &Request) -> Asked {
+fn asked_of(params: Vec<(String, String)>, request: &Request) -> PageRequest {
     let Admitted(key) = request.extensions().get().cloned().unwrap_or(Admitted(None));
-    Asked {
+    PageRequest {
         params,
         query: Query::of(request.uri().query().unwrap_or_default()),
         form: Query::default(),
@@ -248,9 +248,9 @@ fn asked_of(params: Vec<(String, String)>, request: &Request) -> Asked {
     }
 }
 
-async fn form(request: Request) -> Result<Query, Failure> {
+async fn form(request: Request) -> Result<Query, PageFailure> {
     let bytes = to_bytes(request.into_body(), MAX_FORM_BYTES).await.map_err(|_| {
-        Failure::new(
+        PageFailure::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "payload_too_large",
             format!("the form is longer than {MAX_FORM_BYTES} bytes"),
@@ -260,11 +260,11 @@ async fn form(request: Request) -> Result<Query, Failure> {
 }
 
 /// Runs `work` where it may wait for the disk.
-async fn run_page(state: ServerState, asked: Asked, work: Work) -> Response {
+async fn run_page(state: ServerState, asked: PageRequest, work: Work) -> Response {
     let done = tokio::task::spawn_blocking(move || {
         let outcome = match state.registry() {
             Some(registry) => work(&registry.acting_as(&asked.who), &asked),
-            None => Err(Failure::without_store()),
+            None => Err(PageFailure::without_store()),
         };
         respond(&asked, outcome)
     });

@@ -11,8 +11,8 @@ use trialbook::{
 };
 
 use super::{
-    answer::{Answer, Asked, Page},
-    failure::Failure,
+    answer::{Answer, PageFrame, PageRequest},
+    failure::PageFailure,
     history,
     markdown::markdown,
     part::{duration, pairs, reference_link, run_link, status, time},
@@ -27,7 +27,7 @@ const ORIGIN: [&str; 3] = ["trialbook.", "mlflow.source.", "mlflow.user"];
 /// What else MLflow's own tags are for is for its clients.
 const HIDDEN: &str = "mlflow.";
 
-pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let run = registry.run(asked.param("id"))?;
     let artifacts = registry.artifacts(&run.run_id)?;
     if asked.json {
@@ -77,7 +77,7 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
             div #artifacts-live data-part="" { (files(&run, &artifacts)) }
         }
     };
-    let page = Page::new(Tab::Runs, run.name.clone(), body);
+    let page = PageFrame::new(Tab::Runs, run.name.clone(), body);
     Ok(Answer::Page(if run.status == RunStatus::Running { page.live(2_000) } else { page }))
 }
 

@@ -13,8 +13,8 @@ use trialbook::{
 };
 
 use super::{
-    answer::{Answer, Asked, Page},
-    failure::Failure,
+    answer::{Answer, PageFrame, PageRequest},
+    failure::PageFailure,
     part::{duration, kept, pager, reference_link, run_link, status, time},
     query::Query,
     shell::Tab,
@@ -95,7 +95,7 @@ impl Column {
 }
 
 /// What was found.
-struct Found {
+struct FoundRuns {
     runs: Vec<Run>,
     has_next: bool,
     /// Why the filter or the order cannot be read.
@@ -109,14 +109,14 @@ struct Problem {
     position: Option<usize>,
 }
 
-pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let query = &asked.query;
     let group = query.get("group");
     let found = find(registry, query, group.is_some())?;
     if asked.json {
         return match found.problem {
             Some(Problem { said, hint, .. }) => {
-                let failure = Failure::invalid(said);
+                let failure = PageFailure::invalid(said);
                 Err(match hint {
                     Some(hint) => failure.hint(hint),
                     None => failure,
@@ -157,14 +157,14 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
         }
     };
     let every_ms = if is_busy { BUSY_MS } else { IDLE_MS };
-    Ok(Answer::Page(Page::new(Tab::Runs, "Runs", body).live(every_ms)))
+    Ok(Answer::Page(PageFrame::new(Tab::Runs, "Runs", body).live(every_ms)))
 }
 
 fn page_number(query: &Query) -> usize {
     query.number("page", 1, 100_000).max(1)
 }
 
-fn find(registry: &Registry, query: &Query, is_grouped: bool) -> Result<Found, Failure> {
+fn find(registry: &Registry, query: &Query, is_grouped: bool) -> Result<FoundRuns, PageFailure> {
     let n_rows = query.number("rows", PAGE_ROWS, MAX_PAGE_ROWS).max(1);
     let skipped = if is_grouped { 0 } else { (page_number(query) - 1) * n_rows };
     let n_shown = if is_grouped { MAX_GROUPED } else { n_rows };
@@ -177,7 +177,7 @@ fn find(registry: &Registry, query: &Query, is_grouped: bool) -> Result<Found, F
     let part = trialbook::registry::Page { limit: n_shown, after: None, skip: skipped };
     match registry.search_runs_page(&wanted, &part) {
         Ok(Listing { items, next }) => {
-            Ok(Found { runs: items, has_next: next.is_some(), problem: None })
+            Ok(FoundRuns { runs: items, has_next: next.is_some(), problem: None })
         }
         Err(error) if error.kind() == ErrorKind::Invalid => {
             let said = error.to_string();
@@ -187,7 +187,7 @@ fn find(registry: &Registry, query: &Query, is_grouped: bool) -> Result<Found, F
                 .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
             let hint = error.hint().map(|hint| hint.spelled(Spelling::Program));
             let problem = Some(Problem { said, hint, position });
-            Ok(Found { runs: Vec::new(), has_next: false, problem })
+            Ok(FoundRuns { runs: Vec::new(), has_next: false, problem })
         }
         Err(error) => Err(error.into()),
     }
@@ -208,7 +208,7 @@ fn order(query: &Query) -> Option<String> {
 }
 
 /// The columns there are: of the runs that are shown and, where these are few, of the newest.
-fn known(registry: &Registry, shown: &[Run]) -> Result<BTreeSet<Column>, Failure> {
+fn known(registry: &Registry, shown: &[Run]) -> Result<BTreeSet<Column>, PageFailure> {
     let of_run = |run: &Run| {
         let params = run.params.keys().cloned().map(Column::Param);
         params.chain(run.metrics.keys().cloned().map(Column::Metric)).collect::<Vec<_>>()
@@ -437,7 +437,7 @@ fn table(view: &View<'_>, first: Option<&str>, rows: Markup) -> Markup {
 }
 
 /// The runs in groups of one value of `by`: how many, the best and the mean of each metric.
-fn groups(view: &View<'_>, by: &Column, found: &Found) -> Markup {
+fn groups(view: &View<'_>, by: &Column, found: &FoundRuns) -> Markup {
     let mut order: Vec<Option<&String>> = Vec::new();
     let mut of_value: BTreeMap<Option<&String>, Vec<&Run>> = BTreeMap::new();
     for run in &found.runs {

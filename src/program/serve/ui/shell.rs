@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::failure::Failure;
+use super::failure::PageFailure;
 
 /// The places that the navigation names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Tab {
 }
 
 /// A page for people.
-pub(super) struct Page {
+pub(super) struct PageFrame {
     pub(super) tab: Option<Tab>,
     pub(super) title: String,
     pub(super) body: Markup,
@@ -47,7 +47,7 @@ pub(super) struct Page {
     pub(super) live_ms: Option<u32>,
 }
 
-impl Page {
+impl PageFrame {
     pub(super) fn new(tab: Tab, title: impl Into<String>, body: Markup) -> Self {
         Self { tab: Some(tab), title: title.into(), body, live_ms: None }
     }
@@ -59,7 +59,7 @@ impl Page {
 }
 
 /// A whole document.
-pub(super) fn document(page: &Page, is_keyed: bool) -> Markup {
+pub(super) fn document(page: &PageFrame, is_keyed: bool) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -105,7 +105,7 @@ pub(super) fn document(page: &Page, is_keyed: bool) -> Markup {
 }
 
 /// The page of a refusal.
-pub(super) fn failure(failure: &Failure) -> Page {
+pub(super) fn failure(failure: &PageFailure) -> PageFrame {
     let body = html! {
         h1 { (failure.status.canonical_reason().unwrap_or("Refused")) }
         div.card.error role="alert" {
@@ -114,5 +114,5 @@ pub(super) fn failure(failure: &Failure) -> Page {
         }
         p { a href="/ui/runs" { "All runs" } }
     };
-    Page { tab: None, title: "Refused".to_owned(), body, live_ms: None }
+    PageFrame { tab: None, title: "Refused".to_owned(), body, live_ms: None }
 }

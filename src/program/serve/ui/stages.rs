@@ -9,8 +9,8 @@ use trialbook::{
 };
 
 use super::{
-    answer::{Answer, Asked, Page},
-    failure::Failure,
+    answer::{Answer, PageFrame, PageRequest},
+    failure::PageFailure,
     models::verdict_state,
     part::{model_url, stage, version_url},
     shell::Tab,
@@ -21,7 +21,10 @@ use super::{
 const STAGES: [Stage; 3] = [Stage::Production, Stage::Staging, Stage::Archived];
 
 /// `GET …/promote`: what a promotion would do.
-pub(super) fn confirm_promotion(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn confirm_promotion(
+    registry: &Registry,
+    asked: &PageRequest,
+) -> Result<Answer, PageFailure> {
     let version = find(registry, asked)?;
     let production = registry.production(&version.model)?;
     let refused = gate::permit(&version, production.as_ref()).err();
@@ -59,7 +62,7 @@ pub(super) fn confirm_promotion(registry: &Registry, asked: &Asked) -> Result<An
         }
         (verdict(&version))
     };
-    Ok(Answer::Page(Page::new(Tab::Models, "Promote", body)))
+    Ok(Answer::Page(PageFrame::new(Tab::Models, "Promote", body)))
 }
 
 /// What moving a version there does.
@@ -76,13 +79,13 @@ fn effect(to: Stage, production: Option<&ModelVersion>) -> String {
 }
 
 /// `POST …/promote`.
-pub(super) fn promote(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn promote(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let version = find(registry, asked)?;
     let to: Stage = asked.form.get("stage").unwrap_or_default().parse()?;
     let reason = asked.form.get("reason").map(str::trim).filter(|reason| !reason.is_empty());
     let overrules = asked.form.get("force").is_some();
     if overrules && reason.is_none() && to == Stage::Production {
-        return Err(Failure::invalid("overruling the gate needs a reason")
+        return Err(PageFailure::invalid("overruling the gate needs a reason")
             .hint("go back and write why the gate is overruled"));
     }
     let force = match to {
@@ -97,7 +100,10 @@ pub(super) fn promote(registry: &Registry, asked: &Asked) -> Result<Answer, Fail
 }
 
 /// `GET …/rollback`: what a rollback would do.
-pub(super) fn confirm_rollback(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn confirm_rollback(
+    registry: &Registry,
+    asked: &PageRequest,
+) -> Result<Answer, PageFailure> {
     let model = registry.model(asked.param("name"))?;
     let production = registry.production(&model.name)?;
     if asked.json {
@@ -121,7 +127,7 @@ pub(super) fn confirm_rollback(registry: &Registry, asked: &Asked) -> Result<Ans
             None => p { "No version is in Production: there is nothing to take back." }
         }
     };
-    Ok(Answer::Page(Page::new(Tab::Models, "Roll back", body)))
+    Ok(Answer::Page(PageFrame::new(Tab::Models, "Roll back", body)))
 }
 
 fn told(now: &ModelVersion) -> Markup {
@@ -132,7 +138,7 @@ fn told(now: &ModelVersion) -> Markup {
 }
 
 /// `POST …/rollback`.
-pub(super) fn roll_back(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn roll_back(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let model = registry.model(asked.param("name"))?.name;
     let reason = asked.form.get("reason").unwrap_or_default();
     let done = gate::rollback(registry, &model, &asked.who, reason)?;

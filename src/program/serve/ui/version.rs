@@ -11,19 +11,19 @@ use trialbook::{
 };
 
 use super::{
-    answer::{Answer, Asked, Page},
-    failure::Failure,
+    answer::{Answer, PageFrame, PageRequest},
+    failure::PageFailure,
     models::{asked_version, verdict_state},
     part::{model_url, pairs, run_link, stage, time, version_url},
     shell::Tab,
 };
 
 /// The version that the path names.
-pub(super) fn find(registry: &Registry, asked: &Asked) -> Result<ModelVersion, Failure> {
+pub(super) fn find(registry: &Registry, asked: &PageRequest) -> Result<ModelVersion, PageFailure> {
     let (name, text) = (asked.param("name"), asked.param("version"));
     let number = text.parse().map_err(|_| {
-        registry.model(name).map_or_else(Failure::from, |_| {
-            Failure::new(
+        registry.model(name).map_or_else(PageFailure::from, |_| {
+            PageFailure::new(
                 axum::http::StatusCode::NOT_FOUND,
                 "not_found",
                 format!("{text:?} is no version of model {name:?}"),
@@ -35,7 +35,7 @@ pub(super) fn find(registry: &Registry, asked: &Asked) -> Result<ModelVersion, F
 }
 
 /// `GET /ui/models/{name}/{version}`.
-pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let version = find(registry, asked)?;
     if asked.json {
         return Ok(Answer::Json(json!(version)));
@@ -102,7 +102,7 @@ pub(super) fn page(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
         }
         @if !version.tags.is_empty() { h2 { "Tags" } (pairs("tags", &version.tags)) }
     };
-    Ok(Answer::Page(Page::new(Tab::Models, title, body)))
+    Ok(Answer::Page(PageFrame::new(Tab::Models, title, body)))
 }
 
 /// What the gate said, with its numbers.
@@ -156,7 +156,7 @@ fn lineage(version: &ModelVersion) -> BTreeMap<String, String> {
 }
 
 /// `GET /ui/models/{name}/diff?a=1&b=2`.
-pub(super) fn diff(registry: &Registry, asked: &Asked) -> Result<Answer, Failure> {
+pub(super) fn diff(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let name = registry.model(asked.param("name"))?.name;
     let a = asked_version(registry, &name, &asked.query, "a")?;
     let b = asked_version(registry, &name, &asked.query, "b")?;
@@ -195,7 +195,7 @@ pub(super) fn diff(registry: &Registry, asked: &Asked) -> Result<Answer, Failure
             section { h2 { (title) } (differences(&a, &b, left, right)) }
         }
     };
-    Ok(Answer::Page(Page::new(Tab::Models, "Compare versions", body)))
+    Ok(Answer::Page(PageFrame::new(Tab::Models, "Compare versions", body)))
 }
 
 fn rows<'a>(
