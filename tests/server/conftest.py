@@ -44,10 +44,10 @@ def new_store() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def serving(store: str, *args: str) -> Iterator[str]:
+def serving(store: str, *args: str, verb: str = "serve") -> Iterator[str]:
     """The address of a server of `store`."""
     process = subprocess.Popen(
-        [PROGRAM, "--store", store, "serve", "--port", "0", "--json", *args],
+        [PROGRAM, "--store", store, verb, "--port", "0", "--json", *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

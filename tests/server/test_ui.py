@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import pathlib
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -145,18 +144,9 @@ class Shown:
         }
 
 
-@contextlib.contextmanager
-def tracking(store: str) -> Iterator[str]:
-    process = subprocess.Popen(
-        [PROGRAM, "--store", store, "--json", "ui", "--port", "0", "--no-browser"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+def tracking(store: str) -> contextlib.AbstractContextManager[str]:
+    """The address of `trialbook ui` on `store`."""
+    return serving(store, "--no-browser", verb="ui")
 
 
 @pytest.fixture(scope="module")

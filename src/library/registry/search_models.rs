@@ -179,12 +179,6 @@ fn tag_of<'a>(tags: &'a BTreeMap<String, String>, key: &str) -> Option<Cow<'a, s
 type Read<T> = Result<Option<T>, Malformed>;
 
 impl Subject for Experiment {
-    fn metric(&self, _: &str) -> Read<f64> {
-        Ok(None)
-    }
-    fn param(&self, _: &str) -> Read<Cow<'_, str>> {
-        Ok(None)
-    }
     fn tag(&self, key: &str) -> Read<Cow<'_, str>> {
         Ok(text(&self.tags, key))
     }
@@ -200,12 +194,6 @@ impl Subject for Experiment {
 }
 
 impl Subject for RegisteredModel {
-    fn metric(&self, _: &str) -> Read<f64> {
-        Ok(None)
-    }
-    fn param(&self, _: &str) -> Read<Cow<'_, str>> {
-        Ok(None)
-    }
     fn tag(&self, key: &str) -> Read<Cow<'_, str>> {
         Ok(tag_of(&self.tags, key))
     }
@@ -222,9 +210,6 @@ impl Subject for RegisteredModel {
 impl Subject for ModelVersion {
     fn metric(&self, key: &str) -> Read<f64> {
         Ok(self.metrics.get(key).copied())
-    }
-    fn param(&self, _: &str) -> Read<Cow<'_, str>> {
-        Ok(None)
     }
     fn tag(&self, key: &str) -> Read<Cow<'_, str>> {
         Ok(tag_of(&self.tags, key))

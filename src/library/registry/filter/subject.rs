@@ -13,8 +13,16 @@ use super::super::{
 
 /// Something that a filter is asked of.
 pub(in super::super) trait Subject {
-    fn metric(&self, key: &str) -> Result<Option<f64>, Malformed>;
-    fn param(&self, key: &str) -> Result<Option<Cow<'_, str>>, Malformed>;
+    /// A metric's value; only what is measured has some.
+    fn metric(&self, _key: &str) -> Result<Option<f64>, Malformed> {
+        Ok(None)
+    }
+
+    /// A param's value; only what is computed has some.
+    fn param(&self, _key: &str) -> Result<Option<Cow<'_, str>>, Malformed> {
+        Ok(None)
+    }
+
     fn tag(&self, key: &str) -> Result<Option<Cow<'_, str>>, Malformed>;
     /// The value of one of its vocabulary's attributes.
     fn attribute(&self, name: &str) -> Result<Option<Found<'_>>, Malformed>;
