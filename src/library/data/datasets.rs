@@ -29,14 +29,14 @@ use crate::{
 /// ```
 /// # use trialbook_library as trialbook;
 /// use trialbook::{
-///     data::{AddRequest, Datasets, ExtraTables, Source},
+///     data::{AddRequest, DatasetSource, Datasets, ExtraTables},
 ///     progress::Monitor,
 ///     store::Store,
 /// };
 ///
 /// let dir = tempfile::tempdir()?;
 /// let datasets = Datasets::new(&Store::new(dir.path()));
-/// let request = AddRequest::new(Source::Sample { seed: 42 });
+/// let request = AddRequest::new(DatasetSource::Sample { seed: 42 });
 /// datasets.add("sample", &request, &Monitor::silent())?;
 /// let train = datasets.split("sample", "train")?;
 /// assert_eq!((train.texts.len(), train.classes.len()), (2_000, 2));
