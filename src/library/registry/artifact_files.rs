@@ -41,7 +41,7 @@ pub(super) struct Stored {
 /// A file that arrived whole and has no lasting name yet.
 pub(super) struct Received {
     file: NamedTempFile,
-    /// Whether its content was in the store before.
+    /// True if its content was in the store before.
     is_there: bool,
 }
 

@@ -40,7 +40,7 @@ macro_rules! from_redb {
 
 from_redb!(CommitError, DatabaseError, StorageError, TableError, TransactionError);
 
-/// How damage is found and mended.
+/// The way to find and mend damage.
 pub(super) fn restoring() -> Hint {
     Hint::from("run ")
         .run("store verify")

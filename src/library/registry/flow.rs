@@ -1,4 +1,4 @@
-//! What went into a run and what came out of it: datasets, models that it read, models that it made.
+//! The inputs and outputs of a run: datasets, models that it read, models that it made.
 //! A dataset's long texts lie in a row of their own, once for an experiment.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What a run read and made, told while it runs: datasets, logged models.
+//! The inputs and outputs of a run, told while it runs: datasets, logged models.
 
 use std::collections::BTreeMap;
 

@@ -137,7 +137,7 @@ impl Registry {
         Self { actor: actor.into(), ..self.clone() }
     }
 
-    /// Who acts in its audit trail.
+    /// The name of who acts in its audit trail.
     pub fn who(&self) -> &str {
         &self.actor
     }

@@ -28,7 +28,7 @@ pub struct Experiment {
     pub name: String,
     /// Milliseconds since the Unix epoch.
     pub created_ms: i64,
-    /// When it was last renamed, deleted or restored: milliseconds since the Unix epoch.
+    /// The moment at which it was last renamed, deleted or restored: milliseconds since the Unix epoch.
     #[serde(default)]
     pub updated_ms: i64,
     /// Deleted experiments are kept and can be restored.
@@ -74,7 +74,7 @@ impl RunStatus {
         }
     }
 
-    /// Whether it says that the run is over.
+    /// True if it says that the run is over.
     pub fn is_end(self) -> bool {
         matches!(self, Self::Finished | Self::Failed | Self::Killed)
     }
@@ -107,7 +107,7 @@ pub struct NewRun {
     pub tags: BTreeMap<String, String>,
     /// Hyperparameters, written once.
     pub params: BTreeMap<String, String>,
-    /// Who runs it, if that is known.
+    /// The user who runs it, if that is known.
     pub user: String,
 }
 
@@ -135,10 +135,10 @@ pub struct Run {
     pub metrics: BTreeMap<String, f64>,
     /// Free key-value pairs.
     pub tags: BTreeMap<String, String>,
-    /// Who runs it; empty where nobody said so.
+    /// The user who runs it; empty where nobody said so.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
-    /// When each of the newest metrics was measured, in the order of `metrics`.
+    /// The moments at which the newest metrics were measured, in the order of `metrics`.
     #[serde(skip)]
     pub measured_at: Vec<Moment>,
     /// The datasets and models that it read and the models that it made.
@@ -147,14 +147,14 @@ pub struct Run {
 }
 
 impl Run {
-    /// Who runs it, by whatever recorded it; empty where nobody said so.
+    /// The user who runs it, by whatever recorded it; empty where nobody said so.
     pub fn who(&self) -> &str {
         let told = if self.user.is_empty() { self.tags.get(USER_TAG) } else { None };
         told.map_or(self.user.as_str(), String::as_str)
     }
 }
 
-/// When something was measured.
+/// The moment of a measurement.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moment {
     /// Epoch or iteration.
@@ -213,13 +213,13 @@ pub struct RunQuery {
     pub lifecycle: Lifecycle,
 }
 
-/// Whether something is looked for among what is live or among what was deleted.
+/// The side of a search: among what is live, or among what was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// What was not deleted.
+    /// Everything that was not deleted.
     #[default]
     Live,
-    /// What was deleted and can be restored.
+    /// Everything that was deleted and can be restored.
     Deleted,
     /// Both.
     Any,
@@ -306,7 +306,7 @@ pub(super) fn one_of<T: Copy, const N: usize>(
 pub struct RegisteredModel {
     /// Unique.
     pub name: String,
-    /// What it is for, in its users' words.
+    /// Its purpose, in its users' words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Milliseconds since the Unix epoch.
@@ -398,7 +398,7 @@ pub struct ModelVersion {
     pub verdict: Option<Value>,
     /// Every change of stage, oldest first.
     pub history: Vec<StageChange>,
-    /// What whoever registered it said of it; none where `train` did.
+    /// The account of whoever registered it; none where `train` did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Registration>,
 }

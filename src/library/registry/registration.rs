@@ -1,4 +1,4 @@
-//! What is said of a model version by whoever registered it from outside, such as a client of MLflow's.
+//! The account of a model version by whoever registered it from outside, such as a client of MLflow's.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub struct Registration {
     /// The user who registered it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
-    /// When its description or stage last changed: milliseconds since the Unix epoch.
+    /// The moment of the last change of its description or stage: milliseconds since the Unix epoch.
     pub updated_ms: i64,
 }
 

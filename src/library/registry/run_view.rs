@@ -43,7 +43,7 @@ impl<'a> RunView<'a> {
         Ok(input.section(Latest::read)?.get(key)?.map(|latest| latest.value))
     }
 
-    /// Who runs it; empty where nobody said so.
+    /// The user who runs it; empty where nobody said so.
     pub(super) fn user(&self) -> Read<&'a str> {
         let mut input = self.after_sections()?;
         let user = if input.is_empty() { "" } else { input.text()? };
@@ -53,7 +53,7 @@ impl<'a> RunView<'a> {
         }
     }
 
-    /// What it read and made.
+    /// Its inputs and outputs.
     pub(super) fn flow(&self) -> Read<RunFlow> {
         let mut input = self.after_sections()?;
         if input.is_empty() {
@@ -63,7 +63,7 @@ impl<'a> RunView<'a> {
         RunFlow::read(&mut input)
     }
 
-    /// What a row of the first layout does not have.
+    /// The part that a row of the first layout lacks.
     fn after_sections(&self) -> Read<Reader<'a>> {
         let mut input = self.sections;
         for _ in 0..3 {

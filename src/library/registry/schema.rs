@@ -16,7 +16,7 @@ use crate::error::Error;
 /// datasets of runs, which an older build would leave out of a backup.
 pub(super) const NEWEST: u64 = 4;
 
-/// What a marker says: the schema with which registries got their present name.
+/// The content of a marker: the schema with which registries got their present name.
 const MARKED: u64 = 3;
 
 /// Its name in the `meta` table.

@@ -130,7 +130,7 @@ impl Registry {
 }
 
 impl ModelVersion {
-    /// When its stage or description last changed, or else when it was made: milliseconds since the
+    /// The moment of the last change of its stage or description, or else of its making: milliseconds since the
     /// Unix epoch.
     pub fn updated_ms(&self) -> i64 {
         let moved_ms = self.history.last().map(|change| change.at_ms);

@@ -21,7 +21,7 @@ pub(super) struct ReadTxn(pub(super) redb::ReadTransaction);
 /// The one write under way.
 pub(super) struct WriteTxn {
     pub(super) inner: redb::WriteTransaction,
-    /// What the work under way has replaced, in a transaction that several pieces of work share.
+    /// The values that the work under way has replaced, in a transaction that several pieces of work share.
     replaced: Option<RefCell<Vec<Replaced>>>,
 }
 

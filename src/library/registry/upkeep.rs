@@ -1,4 +1,4 @@
-//! What checking, cleaning and backing up a store tells. Plain data.
+//! The results of checking, cleaning and backing up a store. Plain data.
 
 use serde::Serialize;
 

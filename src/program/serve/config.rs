@@ -1,11 +1,11 @@
-//! What a server is told when it starts: what to serve, and where. It reads nothing and checks nothing;
+//! A server's settings when it starts: what to serve, and where. It reads nothing and checks nothing;
 //! the state does when it is loaded.
 
 use trialbook::{monitor::LogConfig, store::Store};
 
 use super::http::{hosts::AllowedHosts, limits::Limits, security::Security};
 
-/// What to serve, and where.
+/// The models to serve, and the address.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
     /// The address or name to listen on. Default 127.0.0.1: this machine only.
@@ -21,13 +21,13 @@ pub struct ServeConfig {
     pub pin: Option<u32>,
     /// The store that holds them.
     pub store: Store,
-    /// How predictions are logged in the store's folder of logs; none keeps no log.
+    /// The log of predictions in the store's folder of logs; none keeps no log.
     pub log: Option<LogConfig>,
-    /// How much is taken.
+    /// The bounds on what is taken.
     pub limits: Limits,
-    /// Who may ask, and how.
+    /// The settings of who may ask, and how.
     pub security: Security,
-    /// Whether a model answers. Without one the server tracks and registers only.
+    /// True if a model answers. Without one the server tracks and registers only.
     pub serves: bool,
     /// The names under which clients may know the tracking API, beside this machine's and private
     /// addresses; none where it is left out.

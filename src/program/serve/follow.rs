@@ -18,9 +18,9 @@ use super::{
     state::ServerState,
 };
 
-/// How often the registry is asked. One look costs some ten microseconds.
+/// The time between two looks at the registry. One look costs some ten microseconds.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How long a version that could not be loaded is left alone before it is tried again.
+/// The time that a version that could not be loaded is left alone before it is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 /// The threads that follow. They end when this is dropped, each after what it is at.
 pub(crate) struct Followers {

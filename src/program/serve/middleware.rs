@@ -1,4 +1,4 @@
-//! What goes round every answer: who may ask at all, the request's id, the security headers, errors
+//! The layers round every answer: who may ask at all, the request's id, the security headers, errors
 //! as JSON, and one line in the log. The log gets no text of the user: no bodies, no query strings.
 
 use std::{
@@ -30,10 +30,10 @@ use super::{
     tracking, ui,
 };
 
-/// What an answer that is no page may do in a browser: nothing.
+/// The rights of an answer that is no page in a browser: none.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// How long a browser comes back encrypted only.
+/// The time that a browser comes back encrypted only.
 const FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Wraps every route and fallback.
@@ -131,7 +131,7 @@ impl Exchange<'_> {
     /// Of a request whose client did not wait for the answer, as nginx has it.
     const CLIENT_LEFT: u16 = 499;
 
-    /// Whether its client speaks MLflow's protocol.
+    /// True if its client speaks MLflow's protocol.
     fn is_tracking(&self) -> bool {
         let route = self.route.as_ref().map(MatchedPath::as_str);
         self.state.allowed_hosts().is_some() && route.is_some_and(tracking::is_tracking)
@@ -179,14 +179,14 @@ impl Drop for Exchange<'_> {
     }
 }
 
-/// Whether the request names its host as it has to (RFC 9112, 3.2).
+/// True if the request names its host as it has to (RFC 9112, 3.2).
 fn names_one_host(request: &Request) -> bool {
     let mut named = request.headers().get_all(header::HOST).iter();
     let is_named = named.next().is_some() || request.version() < Version::HTTP_11;
     is_named && named.next().is_none()
 }
 
-/// Whether the client knows this server as `localhost`: a browser that is told to come back encrypted
+/// True if the client knows this server as `localhost`: a browser that is told to come back encrypted
 /// would keep to it on every port of the machine.
 fn is_local_name(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -143,12 +143,12 @@ impl Server {
         Ok(Self { addr, url, shutdown: Some(shutdown), thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where it listens, as `http://HOST:PORT`, or `https://` where connections are encrypted.
+    /// The address that it listens on, as `http://HOST:PORT`, or `https://` where connections are encrypted.
     pub fn url(&self) -> String {
         self.url.clone()
     }

@@ -1,4 +1,4 @@
-//! When a server stops: on the first SIGINT or SIGTERM it takes no more requests and finishes those
+//! The end of a server: on the first SIGINT or SIGTERM it takes no more requests and finishes those
 //! in flight, on the second it waits no longer.
 
 use trialbook::error::{Error, ErrorKind, Result};

@@ -1,4 +1,4 @@
-//! What a running server knows: its models, since when it runs, and within which bounds. A request
+//! The state of a running server: its models, its start, and its bounds. A request
 //! asks once which version answers, and keeps it to its end.
 
 use std::{
@@ -55,7 +55,7 @@ struct Inner {
     exporter: Option<SpanExporter>,
     /// None where the tracking API is left out.
     tracking: Option<AllowedHosts>,
-    /// Whether a model is to answer.
+    /// True if a model is to answer.
     serves: bool,
     started: Instant,
 }
@@ -75,7 +75,7 @@ struct Unloaded {
     error: Error,
 }
 
-/// What a state has besides its models.
+/// The parts of a state besides its models.
 struct Supply {
     registry: Option<Registry>,
     log: Option<PredictionLog>,
@@ -163,7 +163,7 @@ impl ServerState {
         }))
     }
 
-    /// Which version of the default model answers, if there is one.
+    /// The version of the default model that answers, if there is one.
     pub fn model_info(&self) -> Option<Arc<ModelInfo>> {
         self.default_slot().info()
     }
@@ -201,7 +201,7 @@ impl ServerState {
         })
     }
 
-    /// Where the models come from; none for models that were handed over.
+    /// The registry that the models come from; none for models that were handed over.
     pub(crate) fn registry(&self) -> Option<&Registry> {
         self.0.registry.as_ref()
     }
@@ -211,7 +211,7 @@ impl ServerState {
         self.0.log.as_ref().map_or(0, |log| log.n_lost())
     }
 
-    /// Who gets in.
+    /// The guard that lets callers in.
     pub(crate) fn guard(&self) -> &Guard {
         &self.0.guard
     }
@@ -221,7 +221,7 @@ impl ServerState {
         self.0.tracking.as_ref()
     }
 
-    /// Whether a model is to answer; else the server tracks and registers only.
+    /// True if a model is to answer; else the server tracks and registers only.
     pub(crate) fn serves(&self) -> bool {
         self.0.serves
     }
@@ -253,13 +253,13 @@ impl ServerState {
         self.0.places.try_acquire().ok()
     }
 
-    /// Where models are asked that want batches.
+    /// The engine that asks models that want batches.
     pub(crate) fn engine(&self) -> &Engine {
         let Inner { engine, limits, metrics, .. } = &*self.0;
         engine.get_or_init(|| Engine::start(limits, Arc::clone(metrics)))
     }
 
-    /// Where spans go, if anywhere.
+    /// The exporter that spans go to, if there is one.
     pub(crate) fn exporter(&self) -> Option<&SpanExporter> {
         self.0.exporter.as_ref()
     }

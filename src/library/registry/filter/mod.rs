@@ -46,7 +46,7 @@ enum Test {
         negated: bool,
         values: Vec<String>,
     },
-    /// Whether it is there: `IS NULL`, `IS NOT NULL`.
+    /// Its presence: `IS NULL`, `IS NOT NULL`.
     Missing {
         negated: bool,
     },

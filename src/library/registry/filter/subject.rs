@@ -1,4 +1,4 @@
-//! What can be searched: something with metrics, params, tags, datasets and attributes; and a run as one,
+//! The subject of a search: something with metrics, params, tags, datasets and attributes; and a run as one,
 //! read in place.
 
 use std::borrow::Cow;

@@ -1,14 +1,14 @@
-//! What a client wants to be answered with: a page or JSON, by its `Accept`.
+//! The form in which a client wants its answer: a page or JSON, by its `Accept`.
 
 use axum::http::{HeaderMap, header};
 
-/// Whether a client that sends `headers` gets the page.
+/// True if a client that sends `headers` gets the page.
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     prefers_html(accept.unwrap_or_default())
 }
 
-/// Whether `accept` gives HTML a higher quality than JSON (RFC 9110, section 12.5.1). Programs that
+/// True if `accept` gives HTML a higher quality than JSON (RFC 9110, section 12.5.1). Programs that
 /// say nothing, or `*/*`, get JSON.
 fn prefers_html(accept: &str) -> bool {
     quality(accept, "text", "html") > quality(accept, "application", "json")

@@ -1,9 +1,9 @@
-//! What a path asks of who asks it, where keys are asked for: each endpoint says so of its own path, and
+//! The access that a path asks for, where keys are asked for: each endpoint says so of its own path, and
 //! the guard holds requests to it.
 
 use trialbook::registry::Scope;
 
-/// Who may ask an endpoint of a server whose store has API keys.
+/// The callers that may ask an endpoint of a server whose store has API keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Everybody: it tells nothing of this server's own.

@@ -13,10 +13,10 @@ use ureq::unversioned::{
 
 use super::pinned::{self, PinnedConnector};
 
-/// How long an answer may take in all.
+/// The time that an answer may take in all.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What a client shows a server, and a server has to show its client.
+/// The credentials that a client shows a server, and those that the server has to show.
 #[derive(Clone, Default)]
 pub struct Credentials {
     /// The API key, for a server that asks for one.

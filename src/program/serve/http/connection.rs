@@ -23,12 +23,12 @@ use super::{limits::Limits, linger::Lingering, peer::Peer, stall::Stalling, tls:
 
 /// Open files that are no connections: the store, the log, a model that is loaded.
 const OTHER_FILES: u64 = 64;
-/// How long nothing is accepted after the system refused to, mostly for want of file descriptors.
+/// The time that nothing is accepted after the system refused to, mostly for want of file descriptors.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest head of a request, and longest line in it. Browsers send some hundred bytes.
 const HEAD_BYTES: usize = 32 << 10;
 
-/// What every connection gets.
+/// The parts that every connection gets.
 #[derive(Clone)]
 pub(crate) struct Terms {
     /// Answers the requests.
@@ -62,7 +62,7 @@ pub(crate) async fn serve(listener: TcpListener, terms: Terms, shutdown: impl Fu
     let _ = slots.acquire_many(n_slots).await;
 }
 
-/// How many connections there may be: as many as are `wanted`, or as this process may open files.
+/// The number of connections that there may be: as many as are `wanted`, or as this process may open files.
 fn n_slots(wanted: u32) -> u32 {
     let mut files = getrlimit(Resource::Nofile);
     if files.current != files.maximum {

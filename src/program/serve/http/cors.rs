@@ -13,13 +13,13 @@ use axum::{
 
 use super::security::Origin;
 
-/// What pages may send; a browser adds its own.
+/// The headers that pages may send; a browser adds its own.
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, x-api-key, x-request-id");
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
-/// What pages may read besides the few headers that all may.
+/// The headers that pages may read besides the few that all may.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("retry-after, x-request-id");
-/// How long a browser need not ask again: 10 minutes.
+/// The time that a browser need not ask again: 10 minutes.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// The listed origins.
@@ -66,7 +66,7 @@ impl Cors {
     }
 }
 
-/// Whether a browser asks whether it may send something.
+/// True if a browser asks for leave to send something.
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }

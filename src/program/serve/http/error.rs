@@ -12,7 +12,7 @@ use trialbook::{
     registry::Scope,
 };
 
-/// What a 401 asks for (RFC 6750).
+/// The challenge of a 401 (RFC 6750).
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"trialbook\"");
 
 /// Characters that are shown of a name that a client made up.
@@ -29,7 +29,7 @@ pub(crate) struct ApiError {
     retry_after_s: Option<u32>,
 }
 
-/// What exactly is wrong, or what to do: a list for a body that does not validate, else a sentence.
+/// The exact fault, or the way out: a list for a body that does not validate, else a sentence.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 enum Detail {
@@ -312,7 +312,7 @@ impl ApiError {
         serde_json::to_vec(&self.fields(request_id)).expect("texts and numbers serialise")
     }
 
-    /// What the JSON body consists of.
+    /// The fields of the JSON body.
     pub(crate) fn fields<'a>(&'a self, request_id: &'a str) -> ErrorBody<'a> {
         let Self { error, error_type, detail, .. } = self;
         ErrorBody { error, error_type, detail, request_id }

@@ -1,4 +1,4 @@
-//! Who gets in: asked once for every request, before any handler. Keys are those of the store, as the
+//! The decision who gets in: asked once for every request, before any handler. Keys are those of the store, as the
 //! follower last read them; while the store is away they stay in force.
 
 use std::{
@@ -37,7 +37,7 @@ pub(crate) struct Guard {
 /// The store's keys at one moment.
 #[derive(Debug, Default, PartialEq)]
 struct Keyring {
-    /// Whether keys are asked for: from the first that was ever made on.
+    /// True if keys are asked for: from the first that was ever made on.
     is_required: bool,
     /// Those that are not revoked.
     keys: Vec<HeldKey>,
@@ -97,7 +97,7 @@ impl Guard {
         &self.cors
     }
 
-    /// Whether a server may listen on `addr`: where other machines reach it, it needs a key or the
+    /// Checks that a server may listen on `addr`: where other machines reach it, it needs a key or the
     /// word that it is to go without.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl Guard {
         Ok(Some(Arc::clone(&key.name)))
     }
 
-    /// Whether a prediction that began with `shown` may go on.
+    /// Checks that a prediction that began with `shown` may go on.
     ///
     /// # Errors
     /// 401 once the key is revoked or over, or keys are asked for and there was none.
@@ -156,7 +156,7 @@ impl Guard {
         if keyring.is_required { keyring.find(shown, now_ms()).map(drop) } else { Ok(()) }
     }
 
-    /// What a key must open for `access`, where keys are asked for; none for what is open.
+    /// The scope that a key needs for `access`, where keys are asked for; none for open paths.
     fn needed(&self, access: Access, headers: &HeaderMap) -> Option<Scope> {
         match access {
             Access::Open => None,

@@ -1,4 +1,4 @@
-//! Which names of this server and which other sites browsers may use, as MLflow has had it since 3.5: a
+//! The names of this server and the other sites that browsers may use, as MLflow has had it since 3.5: a
 //! page that makes its own name point here (DNS rebinding) reads nothing, and no other site's page
 //! changes anything.
 

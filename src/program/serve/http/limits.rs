@@ -1,4 +1,4 @@
-//! How much a server takes and how long it waits: every bound in one place.
+//! The bounds of a server, on amounts and on waiting, in one place.
 
 use std::time::Duration;
 
@@ -32,25 +32,25 @@ pub struct Limits {
     /// Texts that wait for a model that is asked in batches; further ones are refused at once.
     /// A request counts as one batch at most, since others get in between. Default 1,024.
     pub queue_texts: usize,
-    /// How long a request waits for its turn before it is turned away. Default 5 s.
+    /// The time that a request waits for its turn before it is turned away. Default 5 s.
     pub queue_wait: Duration,
     /// Texts that such a model is asked together at most. Default 32.
     pub model_batch_texts: usize,
     /// Tokens of those texts, but for a text that has more by itself. Default: as many as the model
     /// wants.
     pub model_batch_tokens: Option<usize>,
-    /// How long the first text waits for others. Default none: what arrives while the model is busy
+    /// The time that the first text waits for others. Default none: what arrives while the model is busy
     /// is the next batch anyway, and a lone text waits for nobody.
     pub model_batch_wait: Duration,
-    /// How long a client may take to send its body; of a stream, until it sends more or takes an
+    /// The time that a client may take to send its body; of a stream, until it sends more or takes an
     /// answer. Default 10 s.
     pub body_wait: Duration,
-    /// How long a connection lasts on which no request arrives whole up to its body: how long a
-    /// client may take for the headers, and how long it may stay idle. Default 30 s.
+    /// The time that a connection lasts on which no request arrives whole up to its body: the time that a
+    /// client may take for the headers, and may stay idle. Default 30 s.
     pub idle_wait: Duration,
-    /// How long a client may take none of an answer. Default 10 s.
+    /// The time that a client may take none of an answer. Default 10 s.
     pub write_wait: Duration,
-    /// How long a stopping server waits for requests in flight. Default 8 s: container engines
+    /// The time that a stopping server waits for requests in flight. Default 8 s: container engines
     /// kill after 10.
     pub grace: Duration,
 }

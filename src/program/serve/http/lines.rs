@@ -1,5 +1,5 @@
 //! Cutting a stream of bytes into lines, each with its number, none of them longer than allowed.
-//! What is held in between is at most one line, however the bytes arrive.
+//! At most one line is held in between, however the bytes arrive.
 
 use bytes::{Buf as _, Bytes};
 
@@ -12,14 +12,14 @@ pub(crate) struct Line {
     pub(crate) content: Option<Bytes>,
 }
 
-/// Where a stream stands.
+/// The state of a stream.
 pub(crate) struct Lines {
     max_bytes: usize,
     /// Number of the line that comes next or is being read.
     number: u64,
     /// The beginning of a line whose end has not come yet.
     begun: Vec<u8>,
-    /// Whether what was begun is too long already.
+    /// True if the line that was begun is too long already.
     is_too_long: bool,
 }
 

@@ -14,9 +14,9 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 use tokio::{runtime::Handle, time::timeout};
 
-/// How long what nobody wants is read.
+/// The time for which unwanted bytes are read.
 const LINGER: Duration = Duration::from_secs(5);
-/// How long a client may pause meanwhile.
+/// The time that a client may pause meanwhile.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A body whose rest is read when it is dropped before its end.
@@ -27,7 +27,7 @@ pub(super) struct Lingering<B: Unread> {
     is_held_back: bool,
 }
 
-/// What can be read by a task of its own.
+/// A body that can be read by a task of its own.
 pub(super) trait Unread: Body<Data: Send, Error: Send> + Send + Unpin + 'static {}
 
 impl<B: Body<Data: Send, Error: Send> + Send + Unpin + 'static> Unread for B {}

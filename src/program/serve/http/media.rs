@@ -1,9 +1,9 @@
-//! What a request says its body is. Only what the bodies are read as is taken: JSON or lines of
+//! The type that a request gives its body. The types that are read are taken: JSON or lines of
 //! JSON, in UTF-8, not compressed.
 
 use axum::http::{HeaderMap, header};
 
-/// How a body holds what is asked.
+/// The form of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MediaType {
     /// One JSON value: `application/json`, `application/*+json`.
@@ -15,11 +15,11 @@ pub(crate) enum MediaType {
 /// Of answers in lines of JSON.
 pub(crate) const JSON_LINES: &str = "application/x-ndjson";
 
-/// What else lines of JSON are called.
+/// The other names of lines of JSON.
 const JSON_LINES_NAMES: [&str; 4] = ["x-ndjson", "ndjson", "jsonl", "x-jsonlines"];
 
 impl MediaType {
-    /// What the headers announce; none for anything that is not read.
+    /// The form that the headers announce; none for anything that is not read.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         if headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity") {
             return None;

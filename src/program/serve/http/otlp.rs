@@ -26,9 +26,9 @@ use super::{client, trace::TraceContext};
 const QUEUE: usize = 8_192;
 /// Spans of one message.
 const MESSAGE: usize = 512;
-/// How long a span waits for others.
+/// The time that a span waits for others.
 const FLUSH: Duration = Duration::from_secs(2);
-/// How long the end waits for what is queued to be sent.
+/// The time that the end waits for queued spans to be sent.
 const LAST: Duration = Duration::from_secs(1);
 
 /// One answered request.

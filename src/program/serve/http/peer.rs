@@ -3,6 +3,6 @@
 
 use std::net::IpAddr;
 
-/// Where a request comes from, as its connection knows it.
+/// The sender of a request, as its connection knows it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);

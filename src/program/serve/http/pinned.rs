@@ -118,7 +118,7 @@ impl Transport for Encrypted {
     }
 }
 
-/// Whether `error` says that the server showed another certificate.
+/// True if `error` says that the server showed another certificate.
 pub(super) fn is_another_certificate(error: &ureq::Error) -> bool {
     let ureq::Error::Io(error) = error else { return false };
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());

@@ -1,4 +1,4 @@
-//! How often each caller asks: a bucket a caller, which fills at a steady rate (GCRA, as the governor
+//! The rate at which each caller asks: a bucket a caller, which fills at a steady rate (GCRA, as the governor
 //! crate does it). Callers that are silent are forgotten, so that memory stays with those who ask.
 
 use std::{net::IpAddr, sync::Arc};
@@ -11,7 +11,7 @@ use governor::{
 
 use super::{error::ApiError, peer::Peer, security::RateLimit};
 
-/// Who asks, as far as it is counted.
+/// A caller, as far as it is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Caller {
     Key(Arc<str>),

@@ -1,4 +1,4 @@
-//! What a request is called in its answer, in errors, in the log and in its trace.
+//! The name of a request in its answer, in errors, in the log and in its trace.
 
 use axum::http::{HeaderMap, HeaderName};
 

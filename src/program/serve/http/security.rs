@@ -1,4 +1,4 @@
-//! What a server is told about its clients: who must show a key, how often one may ask, which pages
+//! A server's settings about its clients: who must show a key, how often one may ask, which pages
 //! of other sites may, and how connections are encrypted. All of it is off by default, on an address
 //! that only this machine reaches.
 
@@ -16,7 +16,7 @@ pub struct Security {
     pub auth_health: bool,
     /// `/metrics` needs an admin key, where keys are needed.
     pub auth_metrics: bool,
-    /// How often one caller may ask; none for as often as it likes.
+    /// The rate at which one caller may ask; none for any rate.
     pub rate_limit: Option<RateLimit>,
     /// Sites whose pages may ask from a browser.
     pub cors_origins: Vec<Origin>,
@@ -24,7 +24,7 @@ pub struct Security {
     pub tls: Option<TlsFiles>,
 }
 
-/// How often one caller may ask: a key, or an address that shows none.
+/// The rate at which one caller may ask: a key, or an address that shows none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     /// Requests a second, in the long run.

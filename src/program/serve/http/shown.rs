@@ -9,7 +9,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const BEARER: &str = "bearer ";
 const BASIC: &str = "basic ";
 
-/// What a request showed to get in, for one that goes on for long: whether it still would.
+/// The key that a request showed to get in, kept by one that goes on for long, to ask if it still would.
 pub(crate) struct Shown {
     sha256: Option<[u8; 32]>,
     /// The key's name, where one was shown with it.

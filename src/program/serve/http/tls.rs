@@ -27,7 +27,7 @@ pub(crate) struct Tls {
     seen: Mutex<Seen>,
 }
 
-/// How the files were when they were last read.
+/// The state of the files when they were last read.
 struct Seen {
     stamps: Stamps,
     /// Why they could not be used.
@@ -53,7 +53,7 @@ impl Tls {
         })
     }
 
-    /// What new connections are to use.
+    /// The configuration for new connections.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }

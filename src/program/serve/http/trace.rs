@@ -1,4 +1,4 @@
-//! Where a request stands in a trace that began elsewhere: W3C Trace Context
+//! The place of a request in a trace that began elsewhere: W3C Trace Context
 //! (<https://www.w3.org/TR/trace-context/>), so that log lines and exported spans of several services
 //! are found together.
 
@@ -17,13 +17,13 @@ pub(crate) struct TraceContext {
     pub(crate) parent_id: Option<String>,
     /// 16 hexadecimal digits.
     pub(crate) span_id: String,
-    /// Whether whoever began the trace keeps it; a trace that begins here is kept.
+    /// True if the beginner of the trace keeps it; a trace that begins here is kept.
     pub(crate) is_sampled: bool,
 }
 
 impl TraceContext {
     /// Goes on with the trace that `headers` name; one that is malformed, or named twice, is none.
-    /// Where there is none, `begins` says whether one begins here.
+    /// If there is none, `begins` says whether one begins here.
     pub(crate) fn of(headers: &HeaderMap, begins: bool) -> Option<Self> {
         let mut named = headers.get_all(TRACEPARENT).iter();
         let parent = match (named.next(), named.next()) {

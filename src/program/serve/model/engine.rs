@@ -138,7 +138,7 @@ impl Drop for Engine {
 }
 
 impl Shared {
-    /// What a thread that panicked left behind is whole: nothing panics while it holds the lock.
+    /// Locks past a thread that panicked: the queue is whole, since nothing panics while it holds the lock.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -250,7 +250,7 @@ impl Shared {
 /// Clients that were answered together just now, and may ask again.
 struct Returning {
     n_clients: usize,
-    /// When whoever has not come back is waited for no longer.
+    /// The moment at which clients that have not come back are waited for no longer.
     until: Instant,
 }
 
@@ -271,7 +271,7 @@ impl Returning {
         Self { n_clients: n_jobs, until: now + patience }
     }
 
-    /// How long to wait at `now` when `n_jobs` are there. A client that was alone is not waited for: nobody
+    /// The time to wait at `now` when `n_jobs` are there. A client that was alone is not waited for: nobody
     /// else is there who would gain by it.
     fn patience(&self, n_jobs: usize, now: Instant) -> Duration {
         if self.n_clients < 2 || n_jobs >= self.n_clients {

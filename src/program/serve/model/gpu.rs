@@ -1,4 +1,4 @@
-//! How much of their memory the GPUs have in use, as NVIDIA's management library (NVML) tells it at
+//! The memory that the GPUs have in use, as NVIDIA's management library (NVML) tells it at
 //! every scrape. The library is loaded at run time: where there is none, no series is shown.
 
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ impl GpuCollector {
     pub(super) fn load() -> Option<Self> {
         use trialbook::model::Device;
 
-        /// What the driver brings; a name without the number is there for developers alone.
+        /// The file that the driver brings; a name without the number is there for developers alone.
         const LIBRARY: &str = "libnvidia-ml.so.1";
 
         let may_be_used = matches!(Device::from_env(), Ok(Device::Auto | Device::Cuda(_)));

@@ -1,4 +1,4 @@
-//! What a server remembers of a model's predictions: the log in the store, which all of its models
+//! A server's memory of a model's predictions: the log in the store, which all of its models
 //! share, and the latest for `/health`.
 
 use std::{
@@ -19,7 +19,7 @@ use super::served::ModelInfo;
 /// Predictions whose confidences are remembered.
 const N_LATEST: usize = 10_000;
 
-/// What is remembered of one model's predictions.
+/// The memory of one model's predictions.
 pub(crate) struct ModelMonitor {
     log: Option<Arc<PredictionLog>>,
     latest: Mutex<Latest>,

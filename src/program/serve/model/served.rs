@@ -9,14 +9,14 @@ use trialbook::{
     registry::{ModelVersion, Stage},
 };
 
-/// Which model version answers.
+/// The model version that answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
     /// The registered model's name.
     pub name: String,
     /// 1, 2, 3…
     pub version: u32,
-    /// Where the version stands.
+    /// The stage that the version is in.
     pub stage: Stage,
     /// The run that made it.
     pub run_id: String,
@@ -34,7 +34,7 @@ impl From<&ModelVersion> for ModelInfo {
 }
 
 impl ModelInfo {
-    /// Whether this is `version`, wherever that stands by now. A name that was deleted and made
+    /// True if this is `version`, in whichever stage that is by now. A name that was deleted and made
     /// again counts its versions from 1 again: the run tells them apart.
     pub(crate) fn is_version(&self, version: &ModelVersion) -> bool {
         self.version == version.version && self.run_id == version.run_id

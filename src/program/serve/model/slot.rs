@@ -53,7 +53,7 @@ impl ModelSlot {
         &self.name
     }
 
-    /// Which version answers, if there is one.
+    /// The version that answers, if there is one.
     pub(crate) fn info(&self) -> Option<Arc<ModelInfo>> {
         read(&self.served).as_ref().map(|served| Arc::clone(&served.info))
     }
@@ -132,7 +132,7 @@ impl ModelSlot {
     }
 }
 
-/// What a thread that panicked left behind is whole: nothing panics while it writes.
+/// Reads past a thread that panicked: its data is whole, since nothing panics while it writes.
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Where the versions of one model come from: which of them the registry wants to answer, and that one
+//! The source of one model's versions: the one that the registry wants to answer, and that one
 //! loaded and warmed up. When to look again is the follower's business.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,10 +11,10 @@ use trialbook::{
 
 use super::served::{ModelInfo, ServedModel};
 
-/// What a new model predicts before anyone asks it: first calls touch weights and start threads.
+/// The text that a new model predicts before anyone asks it: first calls touch weights and start threads.
 const WARM_UP: &str = "An utterly wonderful film, and a waste of an evening.";
 
-/// Where the versions of one model come from.
+/// The source of one model's versions.
 pub(crate) struct Source {
     registry: Registry,
     model: String,

@@ -1,4 +1,4 @@
-//! What goes back for texts: an answer each, or why there is none.
+//! The answers to texts: one each, or the reason why there is none.
 
 use serde::Serialize;
 use trialbook::model::prediction::Prediction;
@@ -11,7 +11,7 @@ pub(crate) struct Answer<'a> {
     #[serde(flatten)]
     pub(super) prediction: Prediction,
     pub(super) model: &'a ModelInfo,
-    /// Whether the model read only the beginning of the text.
+    /// True if the model read only the beginning of the text.
     pub(super) truncated: bool,
     pub(super) request_id: &'a str,
     /// From the texts received to the predictions made; of a batch, that of all its texts.
@@ -31,7 +31,7 @@ impl<'a> Answers<'a> {
         self.answers
     }
 
-    /// What became of each text.
+    /// The outcome of each text.
     pub(crate) fn each(self) -> Vec<Result<Answer<'a>, ApiError>> {
         let Self { answers, refusals: Refusals(refusals) } = self;
         if refusals.is_empty() {
@@ -108,7 +108,7 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    /// What became of four texts.
+    /// The outcomes of four texts.
     fn kinds(refusals: Refusals) -> Vec<Option<&'static str>> {
         refusals.0.iter().map(|refusal| refusal.as_ref().map(ApiError::error_type)).collect()
     }

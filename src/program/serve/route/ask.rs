@@ -35,11 +35,11 @@ use super::{
 pub(crate) struct Texts<'t> {
     pub(crate) texts: Vec<Cow<'t, str>>,
     pub(crate) policy: Policy,
-    /// When they were received.
+    /// The moment at which they were received.
     pub(crate) started: Instant,
 }
 
-/// How texts that are asked together depend on each other, and which of them may be cut.
+/// The way in which texts that are asked together depend on each other, and the texts that may be cut.
 pub(crate) enum Policy {
     /// All are answered or none: they are the `field` of one request.
     All { field: TextField, truncate: bool },
@@ -47,7 +47,7 @@ pub(crate) enum Policy {
     Each { truncate: Vec<bool> },
 }
 
-/// Where texts stand in a request.
+/// The place of texts in a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum TextField {
     /// In `text`.
@@ -56,7 +56,7 @@ pub(crate) enum TextField {
     Many,
 }
 
-/// How far texts come where they are read.
+/// The state of texts where they are read.
 pub(crate) enum Begun<T> {
     Answered(T),
     /// [`Asker::finish`] asks the model in its queue.
@@ -71,7 +71,7 @@ pub(crate) struct Waiting {
     started: Instant,
 }
 
-/// Which texts the model may be asked, and how long those are.
+/// The texts that the model may be asked, and their lengths.
 #[derive(Default)]
 struct Counted {
     refusals: Refusals,
@@ -136,7 +136,7 @@ impl<'a> Asker<'a> {
         Ok(self.note(texts, counted, predicted, started))
     }
 
-    /// How long `texts` are, and which of them are refused for it.
+    /// The lengths of `texts`, and those that are refused for theirs.
     ///
     /// # Errors
     /// As [`Asker::begin`].

@@ -19,7 +19,7 @@ pub(crate) struct Question<'a> {
     pub(crate) text: Cow<'a, str>,
     /// The model that it is for, if it says so.
     pub(crate) model: Option<Cow<'a, str>>,
-    /// Whether a text that is longer than the model reads may be cut; it may unless told otherwise.
+    /// True if a text that is longer than the model reads may be cut, which is the default.
     pub(crate) truncate: bool,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct BatchQuestion<'a> {
 /// One line of a stream.
 #[derive(Debug)]
 pub(crate) struct LineQuestion<'a> {
-    /// What the client calls the line, if it does, whatever else is wrong with the line.
+    /// The client's name for the line, if it has one, whatever else is wrong with the line.
     pub(crate) id: Option<Id<'a>>,
     pub(crate) question: Result<Question<'a>, ApiError>,
 }
@@ -398,7 +398,7 @@ mod tests {
         }
     }
 
-    /// What a class sends that is made from the OpenAPI document: each field, null or not.
+    /// The body that a class sends that is made from the OpenAPI document: each field, null or not.
     #[test]
     fn an_optional_field_that_is_null_is_as_if_left_out() {
         for nulls in [

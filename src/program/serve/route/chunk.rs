@@ -21,7 +21,7 @@ use super::{
     target::{Target, Versions},
 };
 
-/// What goes back for one line.
+/// The answer to one line.
 #[derive(Serialize)]
 struct LineAnswer<'a> {
     line: u64,
@@ -38,7 +38,7 @@ enum Outcome<'a> {
     Error(ErrorBody<'a>),
 }
 
-/// Which models answer one stream.
+/// The models that answer one stream.
 pub(crate) struct Models {
     pub(crate) target: Target,
     pub(crate) versions: Versions,
@@ -46,7 +46,7 @@ pub(crate) struct Models {
 
 /// Lines that arrived together, some of which may wait in a queue.
 pub(crate) struct Chunk {
-    /// What goes back for the others.
+    /// The answers to the others.
     json: Vec<u8>,
     /// Of each line where its part of `json` ends.
     ends: Vec<usize>,
@@ -114,7 +114,7 @@ pub(crate) fn begin(
 }
 
 impl Chunk {
-    /// What goes back for all lines, in their order, once the models have answered that want
+    /// The answers to all lines, in their order, once the models have answered that want
     /// batches.
     pub(crate) async fn finish(
         self,
@@ -143,7 +143,7 @@ impl Chunk {
 }
 
 impl WaitingLines {
-    /// What goes back for each of these lines, with its place.
+    /// The answer to each of these lines, with its place.
     async fn finish(
         self,
         state: &ServerState,
@@ -204,7 +204,7 @@ impl LineAnswer<'_> {
     }
 }
 
-/// What is known of each line; nothing of one that is still to be asked.
+/// The outcome of each line; none of one that is still to be asked.
 type Outcomes<'a> = Vec<Option<Result<Answer<'a>, ApiError>>>;
 
 /// Texts of one model that wait, and the places of their lines.

@@ -1,4 +1,4 @@
-//! What is said of a path: how it is asked, what it takes, and what it answers. Which paths there are is
+//! The description of a path: its method, its body, and its answers. The list of paths is
 //! the table's business.
 
 use axum::routing::MethodRouter;
@@ -13,21 +13,21 @@ pub(crate) struct Endpoint {
     pub(crate) path: &'static str,
     /// In a few words.
     pub(crate) does: &'static str,
-    /// What else there is to know.
+    /// Everything else there is to know.
     pub(crate) detail: &'static str,
     pub(crate) parameter: Option<Parameter>,
     /// Bodies it takes; none for a question that is all in its path.
     pub(crate) takes: &'static [Content],
-    /// What it answers when all is well, or as well as `/health` finds it.
+    /// Its answers when all is well, or as well as `/health` finds it.
     pub(crate) answers: &'static [(u16, &'static [Content])],
     /// The statuses of its refusals.
     pub(crate) refuses: &'static [u16],
-    /// Who may ask, where keys are asked for.
+    /// The callers that may ask, where keys are asked for.
     pub(crate) access: Access,
     pub(crate) handler: fn(&ServerState) -> MethodRouter<ServerState>,
 }
 
-/// What stands in a path in place of a name in braces.
+/// The part of a path that takes the place of a name in braces.
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) does: &'static str,
@@ -35,7 +35,7 @@ pub(crate) struct Parameter {
     pub(crate) values: fn() -> Vec<&'static str>,
 }
 
-/// What the path is asked with. `HEAD` works wherever `GET` does.
+/// The method and the body that the path is asked with. `HEAD` works wherever `GET` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {
     Get,

@@ -24,13 +24,13 @@ use crate::serve::{
 /// Far more than a health report has, of however many models.
 const MAX_REPORT_BYTES: u64 = 1 << 20;
 
-/// What a server says about itself. What is said of one model is said of the default one; all of them
+/// A server's account of itself. The fields of one model are the default one's; all of them
 /// are in `models`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HealthReport {
     /// `ok`, or `unavailable` when there is no version of the default model to ask.
     pub status: HealthStatus,
-    /// Which model version answers.
+    /// The model version that answers.
     pub model: Option<ModelInfo>,
     /// Why another version answers than the registry wants, such as one that cannot be loaded, or why
     /// it wants none: there is no such model; or another certificate is shown than the one in its
@@ -39,8 +39,8 @@ pub struct HealthReport {
     pub problem: Option<String>,
     /// Seconds since the server started.
     pub uptime_s: f64,
-    /// What it predicted since then: how many texts, the labels' counts, the confidences of the
-    /// latest 10,000, and how many the log had to leave out.
+    /// Its predictions since then: the number of texts, the labels' counts, the confidences of the
+    /// latest 10,000, and the number that the log had to leave out.
     #[serde(default)]
     pub monitoring: Value,
     /// Every model, the default one first.
@@ -48,12 +48,12 @@ pub struct HealthReport {
     pub models: Vec<ModelHealth>,
 }
 
-/// What a server says about one of its models.
+/// A server's account of one of its models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelHealth {
     /// The registered model's name.
     pub name: String,
-    /// Whether its questions are answered.
+    /// `ok` if its questions are answered.
     pub status: HealthStatus,
     /// As [`HealthReport::model`], of this model.
     pub model: Option<ModelInfo>,
@@ -82,7 +82,7 @@ impl ModelHealth {
     }
 }
 
-/// Whether predictions are answered.
+/// The state of a server or of one of its models: are predictions answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {

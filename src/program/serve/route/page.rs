@@ -15,7 +15,7 @@ use crate::serve::http::error::ApiError;
 const HTML: &str = include_str!("page/index.html");
 const DOCS_HTML: &str = include_str!("page/docs.html");
 
-/// What the page may do: load its own parts and ask this server.
+/// The rights of the page: load its own parts and ask this server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
@@ -34,7 +34,7 @@ struct Asset {
     caching: Caching,
 }
 
-/// How long a browser keeps a part.
+/// The time that a browser keeps a part.
 #[derive(Clone, Copy)]
 enum Caching {
     /// Asks each time whether its own is still the one: a newer program has newer parts under the
@@ -106,7 +106,7 @@ pub(crate) async fn asset(uri: Uri, headers: HeaderMap) -> Result<Response, ApiE
     Ok(response)
 }
 
-/// What tells each asset's content from any other.
+/// The tag that tells each asset's content from any other.
 static TAGS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
     let tags = ASSETS.iter().map(|asset| {
         let tag = format!("\"{}\"", &hex(&Sha256::digest(asset.content))[..32]);
@@ -115,7 +115,7 @@ static TAGS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
     tags.collect()
 });
 
-/// Whether the client says that it has what `tag` stands for (RFC 9110, section 13.1.2).
+/// True if the client says that it has the content of `tag` (RFC 9110, section 13.1.2).
 fn holds(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let held = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|held| held.to_str().ok());
     held.flat_map(|held| held.split(','))

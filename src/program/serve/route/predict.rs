@@ -31,7 +31,7 @@ use super::{
     turn::{beside, turn},
 };
 
-/// How many texts a body holds, and so how many answers there are.
+/// The number of texts in a body, and so of answers.
 #[derive(Clone, Copy)]
 enum Shape {
     One,
@@ -48,7 +48,7 @@ pub(crate) fn batch(state: &ServerState) -> MethodRouter<ServerState> {
     post(predict_batch).layer(DefaultBodyLimit::max(state.limits().batch_body_bytes))
 }
 
-/// What a path has in place of its parameter, where it has one.
+/// The text in place of a path's parameter, where it has one.
 type Params = Result<RawPathParams, RawPathParamsRejection>;
 
 /// The model that a request is for, as far as its path tells.

@@ -1,6 +1,6 @@
 //! A batch as lines of JSON, without end if need be: answers go out while questions still come in.
 //!
-//! What is held is one line and what the client sent with it. While the client does not take its
+//! One line is held, and what the client sent with it. While the client does not take its
 //! answers, nothing more is read of its questions. A line that cannot be answered costs its client
 //! that line alone.
 
@@ -36,7 +36,7 @@ struct Stream {
     state: ServerState,
     models: Arc<Models>,
     request_id: RequestId,
-    /// What let the client in: it may be revoked before the stream ends.
+    /// The key that let the client in: it may be revoked before the stream ends.
     shown: Shown,
     answers: mpsc::Sender<io::Result<Bytes>>,
 }

@@ -35,7 +35,7 @@ const fn text(media_type: &'static str) -> Content {
 const HTML: Content = text("text/html");
 const LINES: Content = Content { media_type: JSON_LINES, schema: "LineQuestions", example: None };
 
-/// What every endpoint has that says nothing else.
+/// The defaults of every endpoint.
 const PLAIN: Endpoint = Endpoint {
     method: Method::Get,
     path: "",
@@ -246,7 +246,7 @@ pub(crate) fn endpoints() -> &'static [Endpoint] {
     ENDPOINTS
 }
 
-/// What the path that the router writes so asks of who asks it. A path that leads nowhere asks for a
+/// The access that the path asks for, written as the router writes it. A path that leads nowhere asks for a
 /// key, as most do: without one nobody learns which paths there are.
 pub(crate) fn access(path: Option<&str>) -> Access {
     let endpoint = path.and_then(|path| ENDPOINTS.iter().find(|endpoint| endpoint.path == path));

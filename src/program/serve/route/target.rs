@@ -1,4 +1,4 @@
-//! Which model a question is for: the one that its path names, else the one that its body names, else
+//! The model that a question is for: the one that its path names, else the one that its body names, else
 //! the server's first. A server of one model is the case of one.
 
 use std::sync::OnceLock;
@@ -9,12 +9,12 @@ use crate::serve::{
     state::ServerState,
 };
 
-/// What a request's path says about that, and the version that answers unless its body names another
+/// The model that a request's path names, and the version that answers unless its body names another
 /// model.
 pub(crate) struct Target {
     /// The model that the path names, else the first.
     slot_idx: usize,
-    /// Whether the path names it: then a body may name no other.
+    /// True if the path names it: then a body may name no other.
     is_named: bool,
     served: Option<ServedModel>,
 }

@@ -1,4 +1,4 @@
-//! What a request says, field by field, with MLflow's words for what is missing or of another type.
+//! The fields of a request, one by one, with MLflow's words for what is missing or of another type.
 //! Fields that nobody asks for are ignored, as in MLflow.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Which artifacts a path of the proxy means: those of a run, of a logged model, or of a registered
+//! The artifacts that a path of the proxy means: those of a run, of a logged model, or of a registered
 //! version, which nobody can change.
 
 use trialbook::registry::{ARTIFACT_SCHEME, Artifact, ArtifactOwner, Folder, Registry};

@@ -1,4 +1,4 @@
-//! Where the endpoints are found, and what each request goes through: the host's name, the body, a thread
+//! The way from a path to its endpoint, and what each request goes through: the host's name, the body, a thread
 //! that may wait for the disk. What leads nowhere is MLflow's error, never a page.
 
 use std::net::IpAddr;

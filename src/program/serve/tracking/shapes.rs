@@ -1,4 +1,4 @@
-//! How records of the registry read in MLflow's JSON. Whole numbers are JSON numbers; what is not there
+//! Records of the registry in MLflow's JSON. Whole numbers are JSON numbers; what is not there
 //! is left out.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What a version's source means: the folder that its files come from.
+//! The meaning of a version's source: the folder that its files come from.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Where the next page begins, as a text that clients hand back unread.
+//! The beginning of the next page, as a text that clients hand back unread.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! How answers and refusals read: MLflow's JSON, its error codes and their statuses.
+//! The form of answers and refusals: MLflow's JSON, its error codes and their statuses.
 
 use axum::{
     body::Body,

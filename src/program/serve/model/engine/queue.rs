@@ -22,10 +22,10 @@ pub(crate) struct Question {
     pub(crate) n_tokens: Vec<usize>,
 }
 
-/// What becomes of a question.
+/// The outcome of a question.
 pub(super) type Outcome = Result<Vec<Prediction>, ApiError>;
 
-/// What a batch and the queue hold at most.
+/// The most that a batch and the queue hold.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) queue_texts: usize,
@@ -37,7 +37,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// What a question holds of the queue of whose texts no batch took `n_texts` yet.
+    /// The room in the queue that a question takes while no batch has taken `n_texts` of its texts.
     pub(super) fn held(self, n_texts: usize) -> usize {
         n_texts.min(self.batch_texts.max(1))
     }
@@ -62,12 +62,12 @@ pub(super) struct Job {
     pub(super) predictions: Vec<Prediction>,
     pub(super) n_taken: usize,
     pub(super) arrived: Instant,
-    /// How long it may wait for its first batch.
+    /// The time that it may wait for its first batch.
     pub(super) patience: Duration,
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
-/// What is asked together: some jobs, each with the number of its texts that take part.
+/// Questions that are asked together: some jobs, each with the number of its texts that take part.
 pub(super) type Batch = Vec<(Job, usize)>;
 
 impl Queue {
@@ -130,7 +130,7 @@ impl Queue {
 }
 
 impl Job {
-    /// How long it has been there at `now`.
+    /// The time that it has been there at `now`.
     pub(super) fn waited(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.arrived)
     }

@@ -13,7 +13,7 @@ use trialbook::{
     model::Probabilities,
 };
 
-/// What [`Gated`] wants.
+/// The batch that [`Gated`] wants.
 const BATCH_TOKENS: usize = 100;
 
 /// A model that says which texts it was asked together, and answers when it is let.

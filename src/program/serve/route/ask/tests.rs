@@ -76,7 +76,7 @@ fn state(wants_batches: bool) -> ServerState {
     ServerState::of_models(vec![("M".to_owned(), Some(served))], Limits::default()).unwrap()
 }
 
-/// What became of each text: its label, with `…` where the text was cut, or the type of the error. One for
+/// The outcome of each text: its label, with `…` where the text was cut, or the type of the error. One for
 /// all under [`Policy::All`].
 async fn outcomes(state: &ServerState, texts: &[&str], policy: Policy) -> Vec<String> {
     let (slot, started) = (&state.slots()[0], Instant::now());

@@ -9,10 +9,10 @@ use crate::serve::http::{access::Access, limits::Limits};
 
 use super::endpoint::{Content, Endpoint};
 
-/// What bodies consist of, as JSON Schema 2020-12.
+/// The parts of bodies, as JSON Schema 2020-12.
 const SCHEMAS: &str = include_str!("schemas.json");
 
-/// What each refusal's status means and which kinds of error have it.
+/// The meaning of each refusal's status, and the kinds of error that have it.
 const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (
         400,
