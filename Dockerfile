@@ -35,7 +35,7 @@ COPY src src
 # Cargo compares times: sources older than the stand-ins would not be compiled.
 RUN touch src/main.rs src/lib.rs src/*/lib.rs \
     && cargo build --release --locked --features cuda \
-    && install -D --mode 755 target/release/trialbook /image/usr/local/bin/trialbook \
+    && install -D --strip --mode 755 target/release/trialbook /image/usr/local/bin/trialbook \
     && install -d --mode 755 /image/store
 
 
@@ -86,7 +86,7 @@ ENV TRIALBOOK_PRELUDE=/image/opt/trialbook/prelude
 RUN touch src/main.rs src/lib.rs src/*/lib.rs \
     && cargo build --release --locked \
     && target/release/trialbook prelude build \
-    && install -D --mode 755 target/release/trialbook /image/usr/local/bin/trialbook
+    && install -D --strip --mode 755 target/release/trialbook /image/usr/local/bin/trialbook
 
 
 # The compiler that the prelude was built with, and no other, can compile cells against it.
@@ -134,7 +134,7 @@ RUN cargo build --release --locked
 COPY src src
 RUN touch src/main.rs src/lib.rs src/*/lib.rs \
     && cargo build --release --locked \
-    && install -D --mode 755 target/release/trialbook /image/usr/local/bin/trialbook \
+    && install -D --strip --mode 755 target/release/trialbook /image/usr/local/bin/trialbook \
     && install -d --mode 755 /image/store
 
 
