@@ -7,6 +7,7 @@ usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
        compare.py distilbert [--runs N] [--device cpu|cuda:0] [--precision bf16]
        compare.py nets [--runs N]
        compare.py tracking [--runs N] [--stored RUNS]
+       compare.py sweep [--rows N]
 
 Needs the release build (`just build`) and a Python that has the peer: `just bench-setup` makes one
 in target/bench-venv, `just bench-setup-distilbert` adds PyTorch to it, and `just bench-setup-cells`
@@ -121,6 +122,51 @@ def tfidf(args):
     print(f"Once, before: `data add` copied and fingerprinted the corpus in {add_s:.2f} s.")
     steps = ours[-1][0]["timings"]
     print("Steps of the last run: " + ", ".join(f"{name} {seconds:.3f}" for name, seconds in steps.items()))
+
+
+def sweep(args):
+    """24 settings by 5 folds, each of both once: the peer takes minutes."""
+    grid = ["--ngram", "1,2", "--min-df", "1,2,5", "--c", "0.1,1,10,100"]
+    train, test = imdb()
+    with tempfile.TemporaryDirectory() as folder:
+        store, folds = Path(folder, "store"), Path(folder, "folds.txt")
+        if args.rows:
+            import pyarrow.parquet
+
+            whole = pyarrow.parquet.read_table(train)
+            train = Path(folder, "train.parquet")
+            step = max(1, whole.num_rows // args.rows)
+            pyarrow.parquet.write_table(whole.take(list(range(0, whole.num_rows, step))), train)
+        measure([PROGRAM, "--store", store, "--json", "data", "add", "imdb", "--train", train, "--test", test])
+        subprocess.run([args.python, PEERS / "sklearn_sweep.py", train, folds, "--only-folds", "5"], check=True)
+        ours, our_s, our_mb = measure(
+            [PROGRAM, "--store", store, "--json", "sweep", "tfidf", "--data", "imdb", "--sublinear", "--keep-html"]
+            + ["--folds", folds, "--fresh", *grid]
+        )
+        print(f"trialbook {our_s:.1f} s", flush=True)
+        peer, peer_s, _ = measure([args.python, PEERS / "sklearn_sweep.py", train, folds, *grid])
+        print(f"{peer['peer']} {peer_s:.1f} s", flush=True)
+
+    def by_setting(pairs):
+        return {(int(given["ngram"]), float(given["min-df"]), float(given["c"])): score for given, score in pairs}
+
+    our_scores = by_setting((given, one["mean"]["f1"]) for given, one in zip(ours["varied"], ours["settings"]))
+    peer_scores = by_setting((one, one["f1"]) for one in peer["settings"])
+    if our_scores.keys() != peer_scores.keys():
+        fail("both searched other settings", "see the options of both")
+    best = max(our_scores, key=our_scores.get), max(peer_scores, key=peer_scores.get)
+    largest = max(abs(our_scores[one] - peer_scores[one]) for one in our_scores)
+    print(f"\n{len(our_scores)} settings by 5 folds: TF-IDF (sublinear) + logistic regression on the train split of IMDB")
+    print(f"{machine()}; once each; GridSearchCV(n_jobs=2) over a Pipeline with memory, without its last fit\n")
+    named = ["ngram {}, min_df {:g}, C {:g}".format(*one) for one in best]
+    rows = [
+        ["whole process (s)", f"{our_s:.1f}", f"{peer_s:.1f}", f"{peer_s / our_s:.1f}x"],
+        ["peak memory (MB)", f"{our_mb:.0f}", f"{peer['peak_mb']}", f"{peer['peak_mb'] / our_mb:.1f}x"],
+        ["best f1", f"{our_scores[best[0]]:.4f}", f"{peer_scores[best[1]]:.4f}", ""],
+        ["best setting", *named, ""],
+    ]
+    table(["", "trialbook", "scikit-learn", "ratio"], rows)
+    print(f"\nThe largest difference between both scores of a setting: {largest:.1e}.")
 
 
 def criterion_medians():
@@ -380,9 +426,10 @@ def serve(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=["tfidf", "registry", "cells", "serve", "distilbert", "nets", "tracking"])
+    parser.add_argument("work", choices=["tfidf", "registry", "cells", "serve", "distilbert", "nets", "tracking", "sweep"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--stored", type=int, default=10_000)
+    parser.add_argument("--rows", type=int)
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--program", type=Path)
     parser.add_argument("--ngram", type=int, default=2)
@@ -398,7 +445,7 @@ def main():
     if not PROGRAM.exists():
         fail(f"{PROGRAM} does not exist", "build it with `just build`")
     works = {"tfidf": tfidf, "registry": registry, "cells": cells, "serve": serve, "tracking": tracking}
-    works |= {"distilbert": distilbert, "nets": nets}
+    works |= {"distilbert": distilbert, "nets": nets, "sweep": sweep}
     works[args.work](args)
 
 

@@ -97,7 +97,7 @@ fn of_fold(whole: &NewRun, parent: &Run, fold: usize) -> NewRun {
 
 impl CrossValidation {
     /// Mean and deviation of the metrics that every fold has.
-    fn of(folds: Vec<BTreeMap<String, f64>>, runs: Vec<Run>) -> Self {
+    pub(super) fn of(folds: Vec<BTreeMap<String, f64>>, runs: Vec<Run>) -> Self {
         let mut mean = BTreeMap::new();
         let mut std = BTreeMap::new();
         let n_folds = folds.len() as f64;

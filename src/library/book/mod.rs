@@ -12,6 +12,7 @@ mod python_flavour;
 mod registering;
 mod request;
 mod resume;
+pub mod sweep;
 mod tables;
 mod train;
 mod unfinished;

@@ -338,7 +338,7 @@ pub(super) fn fingerprint_tag(split: &str) -> String {
 }
 
 /// True if `process`, a `PID@HOST`, ran on this machine and runs no more. Unknown counts as alive.
-fn is_dead(process: &str) -> bool {
+pub(super) fn is_dead(process: &str) -> bool {
     let proc = std::path::Path::new("/proc");
     process.split_once('@').is_some_and(|(pid, host)| {
         host == actor::host()

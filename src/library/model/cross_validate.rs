@@ -51,18 +51,40 @@ pub(crate) struct FoldRows {
     own: Vec<usize>,
 }
 
+impl FoldRows {
+    /// The rows of every fold where `fold_of` has the fold of each example, from 0 to `n_folds - 1`.
+    pub(crate) fn of(fold_of: &[usize], n_folds: usize) -> Vec<Self> {
+        let rows = |fold_idx| {
+            let (own, others) =
+                (0..fold_of.len()).partition(|row: &usize| fold_of[*row] == fold_idx);
+            Self { others, own }
+        };
+        (0..n_folds).map(rows).collect()
+    }
+
+    /// Rows to be learnt, ascending.
+    pub(crate) fn others(&self) -> &[usize] {
+        &self.others
+    }
+
+    /// Rows to be predicted, ascending.
+    pub(crate) fn own(&self) -> &[usize] {
+        &self.own
+    }
+
+    /// The same with those rows to be learnt that `is_kept` keeps.
+    pub(crate) fn learning(&self, is_kept: impl Fn(usize) -> bool) -> Self {
+        let others = self.others.iter().copied().filter(|row| is_kept(*row)).collect();
+        Self { others, own: self.own.clone() }
+    }
+}
+
 /// The rows of every fold, as [`cross_validate`] draws them.
 ///
 /// # Errors
 /// Fewer than 2 folds, and a class with fewer examples than folds.
 pub(crate) fn fold_rows(split: &Split, n_folds: usize, seed: u64) -> Result<Vec<FoldRows>> {
-    let fold_of = stratify(split, n_folds, seed)?;
-    let rows = |fold_idx| {
-        let (own, others) =
-            (0..split.labels.len()).partition(|row: &usize| fold_of[*row] == fold_idx);
-        FoldRows { others, own }
-    };
-    Ok((0..n_folds).map(rows).collect())
+    Ok(FoldRows::of(&stratify(split, n_folds, seed)?, n_folds))
 }
 
 /// Trains on the other folds, logging to `log`, and predicts this one.

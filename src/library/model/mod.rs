@@ -1,6 +1,7 @@
 //! Classifiers: one trait to fit, one to predict, and how a model is saved and loaded. No front
 //! end and no later stage asks which model it is.
 
+mod candidate;
 mod cholesky;
 mod class_weight;
 mod cross_validate;
@@ -25,9 +26,11 @@ mod tfidf_config;
 mod tfidf_files;
 
 pub use crate::confusion::{Averages, ConfusionMatrix};
+pub use candidate::Candidate;
+pub(crate) use candidate::fit_together;
 pub use class_weight::ClassWeight;
 pub use cross_validate::{Fold, cross_validate};
-pub(crate) use cross_validate::{fit_fold, fold_rows};
+pub(crate) use cross_validate::{FoldRows, fit_fold, fold_rows};
 pub use device::Device;
 pub(crate) use holdout::{Holdout, check_validation_size};
 pub use load::{load, load_on};

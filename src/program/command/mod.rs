@@ -24,6 +24,7 @@ mod serve;
 mod session;
 mod sql;
 mod store;
+mod sweep;
 mod train;
 mod ui;
 
@@ -48,6 +49,8 @@ pub enum Command {
     Plot(plot::Plot),
     /// Train a classifier, measure it on the test split and register it
     Train(train::Train),
+    /// Try many settings of a model by cross-validation on the same folds, and rank them
+    Sweep(sweep::Sweep),
     /// Measure a model version on a dataset's split
     Evaluate(evaluate::Evaluate),
     /// Classify texts, or every row of a file, with a model version
@@ -100,6 +103,7 @@ impl Command {
             _ => matches!(
                 self,
                 Self::Train(_)
+                    | Self::Sweep(_)
                     | Self::Serve(_)
                     | Self::Ui(_)
                     | Self::Demo(_)
@@ -119,6 +123,7 @@ impl Command {
             Self::Sql(command) => command.run(session),
             Self::Plot(command) => command.run(session),
             Self::Train(command) => command.run(session),
+            Self::Sweep(command) => command.run(session),
             Self::Evaluate(command) => command.run(session),
             Self::Predict(command) => command.run(session),
             Self::Runs(command) => command.run(session),

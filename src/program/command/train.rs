@@ -11,7 +11,7 @@ use trialbook::{
     figure::{count, counted, metric, seconds, short},
     gate::{Policy, Verdict},
     hint::{CommandLine, Hint},
-    model::Fit,
+    model::{Candidate, Fit},
     output::{Align, Output, Table},
     registry::{ModelVersion, Run, Stage},
     store::write_atomically,
@@ -60,6 +60,11 @@ pub(crate) enum Model {
 }
 
 impl Train {
+    /// The architecture with its options, unless a run is to be continued.
+    pub(super) fn model(&self) -> Option<&Model> {
+        self.model.as_ref()
+    }
+
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         match (&self.model, &self.resume) {
             (Some(model), _) => model.run(session),
@@ -71,14 +76,23 @@ impl Train {
 
 impl Model {
     fn run(&self, session: &Session) -> Result<Output> {
-        let neural = |architecture: &dyn neural::NetArguments| {
+        let (common, candidate) = self.parts()?;
+        common.run(session, candidate.fit())
+    }
+
+    /// The options of every architecture, and the training that all options together set.
+    ///
+    /// # Errors
+    /// When what was said cannot be meant.
+    pub(super) fn parts(&self) -> Result<(&Common, Candidate)> {
+        fn neural(architecture: &dyn neural::NetArguments) -> Result<(&Common, Candidate)> {
             let (common, config) = architecture.parts()?;
-            common.run(session, &config)
-        };
+            Ok((common, Candidate::Other(Box::new(config))))
+        }
         match self {
             Self::Tfidf(tfidf) => {
                 let (common, config) = tfidf.parts();
-                common.run(session, &config)
+                Ok((common, Candidate::Tfidf(config)))
             }
             Self::Avgnet(avgnet) => neural(avgnet.as_ref()),
             Self::Cnn(cnn) => neural(cnn.as_ref()),
@@ -89,7 +103,7 @@ impl Model {
 }
 
 impl Common {
-    fn run(&self, session: &Session, fit: &dyn Fit) -> Result<Output> {
+    pub(super) fn run(&self, session: &Session, fit: &dyn Fit) -> Result<Output> {
         whole(&self.data)?;
         let policy = policy(self.min_f1)?;
         let request = self.request();

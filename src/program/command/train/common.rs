@@ -61,7 +61,15 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    pub(super) fn request(&self) -> TrainRequest {
+    /// The same with one more tag of the run.
+    #[must_use]
+    pub(crate) fn with_tag(&self, key: &str, value: &str) -> Self {
+        let mut common = self.clone();
+        common.tags.push((key.to_owned(), value.to_owned()));
+        common
+    }
+
+    pub(crate) fn request(&self) -> TrainRequest {
         TrainRequest {
             dataset: self.data.clone(),
             experiment: self.experiment.clone().unwrap_or_default(),
