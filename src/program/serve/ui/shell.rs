@@ -8,6 +8,7 @@ use super::failure::PageFailure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tab {
     Runs,
+    Experiments,
     Models,
     Data,
     Predictions,
@@ -15,11 +16,13 @@ pub(super) enum Tab {
 }
 
 impl Tab {
-    const ALL: [Self; 5] = [Self::Runs, Self::Models, Self::Data, Self::Predictions, Self::Audit];
+    const ALL: [Self; 6] =
+        [Self::Runs, Self::Experiments, Self::Models, Self::Data, Self::Predictions, Self::Audit];
 
     fn name(self) -> &'static str {
         match self {
             Self::Runs => "Runs",
+            Self::Experiments => "Experiments",
             Self::Models => "Models",
             Self::Data => "Data",
             Self::Predictions => "Predictions",
@@ -30,6 +33,7 @@ impl Tab {
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Runs => "/ui/runs",
+            Self::Experiments => "/ui/experiments",
             Self::Models => "/ui/models",
             Self::Data => "/ui/data",
             Self::Predictions => "/ui/predictions",
@@ -70,7 +74,7 @@ pub(super) fn document(page: &PageFrame, is_keyed: bool) -> Markup {
                 title { (page.title) " · trialbook" }
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/ui/assets/ui.css";
-                script src="/ui/assets/links.js" {}
+                script src="/ui/assets/links.js" defer {}
                 script src="/ui/assets/ui.js" defer {}
             }
             body {
