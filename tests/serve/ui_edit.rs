@@ -33,7 +33,8 @@ fn forms(shown: &Shown) -> Vec<(String, String)> {
 
 /// What forms could have changed.
 fn state(shown: &Shown) -> String {
-    let runs: Vec<_> = shown.runs.iter().map(|run| shown.registry.run_by_id(run).unwrap()).collect();
+    let runs: Vec<_> =
+        shown.runs.iter().map(|run| shown.registry.run_by_id(run).unwrap()).collect();
     let experiments = shown.registry.experiments_among(Lifecycle::Any).unwrap();
     format!("{runs:?} {experiments:?}")
 }
@@ -97,7 +98,8 @@ async fn a_run_gets_a_note_a_name_and_tags() {
     let seen = field(&page, "name=\"seen\" value=\"");
 
     let note = "%23+Why%0D%0A%0D%0A%3Cscript%3Ealert%281%29%3C%2Fscript%3E";
-    let answer = shown.post(&format!("{url}/note"), &OWN, &format!("note={note}&seen={seen}")).await;
+    let answer =
+        shown.post(&format!("{url}/note"), &OWN, &format!("note={note}&seen={seen}")).await;
     assert_eq!((answer.status, answer.header("location")), (303, url.as_str()));
     assert_eq!(stored().tags["mlflow.note.content"], format!("# Why\n\n{HOSTILE}"));
     let page = shown.page(&url).await.body;

@@ -30,6 +30,14 @@ const FIRST: [&str; 8] = [
     "val_loss",
 ];
 
+/// The most characters that a column is made wide for.
+pub(super) const MAX_CHARS: usize = 28;
+
+/// Whether a text is longer than its column is wide.
+pub(super) fn is_long(text: &str) -> bool {
+    text.chars().nth(MAX_CHARS).is_some()
+}
+
 /// A column: `params.KEY` or `metrics.KEY`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Column {
@@ -69,7 +77,10 @@ impl Column {
 
     pub(super) fn cell(&self, run: &Run) -> Markup {
         match self {
-            Self::Param(key) => html! { td { (run.params.get(key).map_or("", String::as_str)) } },
+            Self::Param(key) => {
+                let value = run.params.get(key).map_or("", String::as_str);
+                html! { td .cut[is_long(value)] title=[is_long(value).then_some(value)] { (value) } }
+            }
             Self::Metric(key) => {
                 html! { td.number { (run.metrics.get(key).map(|v| figure::metric(*v)).unwrap_or_default()) } }
             }

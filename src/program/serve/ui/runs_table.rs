@@ -10,7 +10,7 @@ use trialbook::{
 };
 
 use super::{
-    column::Column,
+    column::{Column, MAX_CHARS, is_long},
     part::{duration, reference_link, run_link, status, time},
     query::Query,
 };
@@ -22,13 +22,11 @@ const GROUP_ROWS: usize = 20;
 /// Widths of columns, in the pixels of a browser: of what stands on both sides of a cell, of a character,
 /// and of what has the same length in every row.
 const PAD: usize = 24;
-const CHAR: usize = 8;
+const CHAR: usize = 9;
 const PICK: usize = 34;
 const STATUS: usize = 112;
 const STARTED: usize = 164;
 const DURATION: usize = 112;
-/// The most characters that a column is made wide for.
-const MAX_CHARS: usize = 28;
 /// The most rows that are looked at for the widths.
 const MAX_MEASURED: usize = 200;
 
@@ -75,7 +73,9 @@ impl View<'_> {
                     input type="checkbox" name="run" value=(run.run_id)
                         aria-label=(format!("Select {}", run.name));
                 }
-                th scope="row" { (run_link(&run.run_id, &run.name)) }
+                th scope="row" .cut[is_long(&run.name)] title=[is_long(&run.name).then_some(&run.name)] {
+                    (run_link(&run.run_id, &run.name))
+                }
                 td { (status(run.status)) }
                 td.nowrap { (time(run.start_ms)) }
                 td.number { (duration(run, now_ms())) }

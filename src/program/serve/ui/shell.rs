@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::failure::PageFailure;
+use super::{asset, failure::PageFailure};
 
 /// The places that the navigation names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +73,9 @@ pub(super) fn document(page: &PageFrame, is_keyed: bool) -> Markup {
                 meta name="color-scheme" content="light dark";
                 title { (page.title) " · trialbook" }
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
-                link rel="stylesheet" href="/ui/assets/ui.css";
-                script src="/ui/assets/links.js" defer {}
-                script src="/ui/assets/ui.js" defer {}
+                link rel="stylesheet" href=(asset::url("ui.css"));
+                script src=(asset::url("links.js")) defer {}
+                script src=(asset::url("ui.js")) defer {}
             }
             body {
                 a.skip href="#main" { "Skip to content" }
