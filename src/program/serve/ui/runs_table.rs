@@ -79,8 +79,9 @@ impl View<'_> {
                 td { (status(run.status)) }
                 td.nowrap { (time(run.start_ms)) }
                 td.number { (duration(run, now_ms())) }
-                td {
-                    @if let Some(version) = self.registered.get(&run.run_id) { (reference_link(version)) }
+                @match self.registered.get(&run.run_id) {
+                    Some(version) => td .cut[is_long(version)] { (reference_link(version)) },
+                    None => td {},
                 }
                 @for column in self.columns { (column.cell(run)) }
             }
