@@ -105,7 +105,7 @@ fn effect(deletes: bool, n_registered: usize) -> Markup {
 
 fn table(runs: &[&Run]) -> Markup {
     html! {
-        h2 { "What it is about" }
+        h2 { "The runs" }
         div.scroll.tall tabindex="0" role="region" aria-label="Runs" {
             table.grid {
                 thead { tr { th scope="col" { "Run" } th scope="col" { "Status" } th scope="col" { "Started (UTC)" } } }

@@ -87,7 +87,7 @@ fn new_form() -> Markup {
             form.card method="post" action=(PATH) {
                 label for="new-name" { "Name" }
                 input #new-name type="text" name="name" required maxlength="500" autocomplete="off";
-                p.actions { button.main type="submit" { "Make it" } }
+                p.actions { button.main type="submit" { "Create" } }
             }
         }
     }

@@ -79,6 +79,9 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
                 span.quiet #picked data-none="Select two runs or more to compare them." {
                     "Select two runs or more to compare them."
                 }
+                span.quiet.end #total data-part="" {
+                    @if found.problem.is_none() && group.is_none() { (shown(query, &found)) }
+                }
             }
             div #rows-live data-part="" {
                 @if found.problem.is_some() {
@@ -96,7 +99,6 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
                 } @else {
                     (table(&view, None, &found.runs,
                         html! { tbody { @for run in &found.runs { (view.row(run)) } } }))
-                    p.quiet #total { (shown(query, &found)) }
                     (pager(query, PATH, page_number(query), found.has_next))
                 }
             }
@@ -111,7 +113,7 @@ fn shown(query: &Query, found: &FoundRuns) -> Markup {
     let first = (page_number(query) - 1) * n_rows(query) + 1;
     let last = first + found.runs.len().saturating_sub(1);
     html! {
-        @if found.runs.len() == found.n_runs { (figure::counted(found.n_runs, "run")) }
+        @if found.runs.is_empty() || found.runs.len() == found.n_runs { (figure::counted(found.n_runs, "run")) }
         @else {
             (figure::count(first)) " to " (figure::count(last)) " of "
             (figure::counted(found.n_runs, "run"))

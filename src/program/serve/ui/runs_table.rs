@@ -24,9 +24,9 @@ const GROUP_ROWS: usize = 20;
 const PAD: usize = 24;
 const CHAR: usize = 9;
 const PICK: usize = 34;
-const STATUS: usize = 112;
-const STARTED: usize = 164;
-const DURATION: usize = 112;
+const STATUS: usize = 108;
+const STARTED: usize = 172;
+const DURATION: usize = 104;
 /// The most rows that are looked at for the widths.
 const MAX_MEASURED: usize = 200;
 
