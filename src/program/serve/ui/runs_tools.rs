@@ -45,7 +45,7 @@ pub(super) fn tools(
 ) -> Markup {
     let View { query, columns, .. } = view;
     let filter = query.get("filter").unwrap_or_default();
-    let names: Vec<String> = known.iter().map(|column| quoted(column)).collect();
+    let names: Vec<String> = known.iter().map(quoted).collect();
     html! {
         form.bar #tools method="get" action=(PATH) {
             (kept(query, &["filter", "experiment", "col", "group", "page", "rows", "show"]))
