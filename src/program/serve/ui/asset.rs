@@ -25,8 +25,8 @@ const FILES: [(&str, &str, &str); 3] = [
 static TAGS: LazyLock<[String; 3]> =
     LazyLock::new(|| FILES.map(|(_, _, content)| hex(&Sha256::digest(content))[..32].to_owned()));
 
-/// The URL of a file's present content, which a browser may keep for good: asking whether it is still the
-/// same costs a page that is painted in 100 ms some ten of them.
+/// The URL of a file's present content, which a browser may keep for good: asking each time whether it is
+/// still the same would hold the first paint up.
 pub(super) fn url(name: &str) -> String {
     match FILES.iter().position(|(found, _, _)| *found == name) {
         Some(idx) => format!("{FOLDER}{name}?v={}", TAGS[idx]),

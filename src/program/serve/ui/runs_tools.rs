@@ -13,7 +13,7 @@ use super::{
     runs_table::{PATH, View},
 };
 
-/// Rows where none are asked for: so many that a browser paints them within 100 ms.
+/// Rows where none are asked for: as many as a window shows. A browser paints 100 in twice the time.
 pub(super) const PAGE_ROWS: usize = 25;
 /// Numbers of rows that are offered.
 const ROWS: [usize; 4] = [PAGE_ROWS, 50, 100, 500];
