@@ -12,6 +12,7 @@ mod sockets;
 mod stream;
 mod tracking;
 mod ui;
+mod ui_edit;
 
 use std::time::Duration;
 

@@ -13,35 +13,37 @@ use tower::ServiceExt;
 use trialbook::{
     gate,
     registry::{
-        Lineage, Metric, NewKey, NewRun, NewVersion, Registry, RunBatch, RunStatus, Scope, Stage,
+        ArtifactOwner, Lineage, LoggedMetric, Metric, NewKey, NewLoggedModel, NewRun, NewVersion,
+        Registry, RunBatch, RunStatus, Scope, Stage,
     },
     store::Store,
 };
 use trialbook_program::serve::{self, ServeConfig, ServerState};
 
-const HOSTILE: &str = "<script>alert(1)</script>";
-const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
+pub(super) const HOSTILE: &str = "<script>alert(1)</script>";
+pub(super) const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
 
 /// A store with runs whose every text is hostile, and a model of two versions.
-struct Shown {
+pub(super) struct Shown {
     _folder: TempDir,
-    registry: Registry,
-    state: ServerState,
-    runs: Vec<String>,
+    pub(super) registry: Registry,
+    pub(super) state: ServerState,
+    pub(super) runs: Vec<String>,
+    pub(super) logged: String,
 }
 
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub(super) status: u16,
     headers: HeaderMap,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
@@ -76,7 +78,38 @@ fn run(registry: &Registry, idx: i64) -> String {
     run_id
 }
 
-fn shown() -> Shown {
+/// A logged model whose every text is hostile.
+fn logged(registry: &Registry, run_id: &str) -> String {
+    let pairs = BTreeMap::from([("k".to_owned(), HOSTILE.to_owned())]);
+    let experiment_id = registry.run(run_id).unwrap().experiment_id;
+    let new = NewLoggedModel {
+        experiment_id: experiment_id.clone(),
+        name: Some("<b>logged<b>".to_owned()),
+        model_type: Some(HOSTILE.to_owned()),
+        source_run_id: Some(run_id.to_owned()),
+        params: pairs.clone(),
+        tags: pairs,
+    };
+    let model_id = registry.create_logged_model(new).unwrap().model_id;
+    let measured = LoggedMetric {
+        key: "f1".to_owned(),
+        value: f64::NAN,
+        step: 0,
+        timestamp_ms: 1,
+        run_id: run_id.to_owned(),
+        dataset: Some((HOSTILE.to_owned(), "d".to_owned())),
+    };
+    let of_models = BTreeMap::from([(model_id.clone(), vec![measured])]);
+    registry.log_measured(run_id, &RunBatch::default(), &of_models).unwrap();
+    let owner = ArtifactOwner::Model(model_id.clone());
+    let mut upload = registry.begin_upload(owner, "model/a.html").unwrap();
+    upload.write(HOSTILE.as_bytes()).unwrap();
+    registry.finish_upload(upload).unwrap();
+    registry.tag_experiment(&experiment_id, "mlflow.note.content", Some(HOSTILE)).unwrap();
+    model_id
+}
+
+pub(super) fn shown() -> Shown {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
     let registry = Registry::open(&store).unwrap();
@@ -93,8 +126,9 @@ fn shown() -> Shown {
         };
         registry.create_version(new).unwrap();
     }
+    let logged = logged(&registry, &runs[0]);
     let config = ServeConfig { serves: false, log: None, ..ServeConfig::new(store) };
-    Shown { _folder: folder, registry, state: config.load().unwrap(), runs }
+    Shown { _folder: folder, registry, state: config.load().unwrap(), runs, logged }
 }
 
 impl Shown {
@@ -106,15 +140,15 @@ impl Shown {
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
-    async fn page(&self, path: &str) -> Answer {
+    pub(super) async fn page(&self, path: &str) -> Answer {
         self.ask(Request::get(path).header("accept", BROWSER).body(Body::empty()).unwrap()).await
     }
 
-    async fn json(&self, path: &str) -> Answer {
+    pub(super) async fn json(&self, path: &str) -> Answer {
         self.ask(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    async fn post(&self, path: &str, headers: &[(&str, &str)], form: &str) -> Answer {
+    pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)], form: &str) -> Answer {
         let mut request = Request::post(path)
             .header("accept", BROWSER)
             .header("content-type", "application/x-www-form-urlencoded");
@@ -129,6 +163,14 @@ impl Shown {
         let mut paths: Vec<String> = [
             "/ui/runs",
             "/ui/runs?group=params.k&col=metrics.f1&sort=metrics.f1",
+            "/ui/runs?show=deleted",
+            "/ui/experiments",
+            "/ui/experiments?show=deleted",
+            "/ui/experiments/0",
+            "/ui/experiments/0/delete",
+            "/ui/experiments/0/restore",
+            "/ui/logged-models",
+            "/ui/logged-models?experiment=0",
             "/ui/models",
             "/ui/models/Reviews",
             "/ui/models/Reviews/1",
@@ -144,6 +186,10 @@ impl Shown {
         paths.push(format!("/ui/runs/{a}"));
         paths.push(format!("/ui/runs/{a}?x=time&smooth=0.5&log=1"));
         paths.push(format!("/ui/compare?run={a}&run={b}"));
+        paths.push(format!("/ui/delete?run={a}&run={b}"));
+        paths.push(format!("/ui/restore?run={a}"));
+        paths.push(format!("/ui/logged-models/{}", self.logged));
+        paths.push(format!("/ui/logged-models/{}/file?path=model%2Fa.html", self.logged));
         for file in ["a.json", "b.svg", "c.html", "d.csv", "e.md"] {
             paths.push(format!("/ui/runs/{a}/file?path={file}"));
         }
@@ -206,6 +252,12 @@ async fn what_is_not_there_or_cannot_be_read_says_so() {
         ("/ui/models/Reviews/diff?a=1".to_owned(), 400, "is no version number"),
         ("/ui/data/nope".to_owned(), 404, "nope"),
         ("/ui/audit?action=nope".to_owned(), 400, "nope"),
+        ("/ui/delete".to_owned(), 400, "no run is named"),
+        ("/ui/restore?run=abc".to_owned(), 400, "abc"),
+        ("/ui/experiments/77".to_owned(), 404, "77"),
+        ("/ui/experiments/x".to_owned(), 400, "not a decimal number"),
+        ("/ui/logged-models/m-1".to_owned(), 400, "m-1"),
+        (format!("/ui/logged-models/m-{run}"), 404, run.as_str()),
         ("/ui/nowhere".to_owned(), 404, "nothing at this path"),
     ] {
         let page = shown.page(&path).await;

@@ -53,9 +53,9 @@ pub enum AuditAction {
     Create,
     /// A version was registered by a client.
     Register,
-    /// An experiment or a registered model got another name.
+    /// An experiment, a run or a registered model got another name.
     Rename,
-    /// A description, a tag or an alias of an experiment, a model or a version was changed.
+    /// A description, a tag or an alias of an experiment, a run, a model or a version was changed.
     Update,
 }
 

@@ -20,6 +20,8 @@ pub struct Listing<T> {
     pub items: Vec<T>,
     /// The page after it, if there is one.
     pub next: Option<Page>,
+    /// The number of items on all pages together.
+    pub n_items: usize,
 }
 
 impl Page {
@@ -48,9 +50,10 @@ impl Page {
 
     /// This page of all `items`.
     pub(super) fn of<T>(&self, mut items: Vec<T>, name: impl Fn(&T) -> String) -> Listing<T> {
-        let (range, next) = self.range(items.len(), |idx| name(&items[idx]));
+        let n_items = items.len();
+        let (range, next) = self.range(n_items, |idx| name(&items[idx]));
         items.truncate(range.end);
-        Listing { items: items.split_off(range.start), next }
+        Listing { items: items.split_off(range.start), next, n_items }
     }
 }
 
@@ -60,7 +63,9 @@ mod tests {
 
     fn page(items: &[&str], page: &Page) -> (Vec<String>, Option<Page>) {
         let items: Vec<String> = items.iter().map(|item| (*item).to_owned()).collect();
-        let Listing { items, next } = page.of(items, Clone::clone);
+        let n_given = items.len();
+        let Listing { items, next, n_items } = page.of(items, Clone::clone);
+        assert_eq!(n_items, n_given);
         (items, next)
     }
 

@@ -11,7 +11,7 @@ use super::{
     filter::{Filter, Order, RUNS as ATTRIBUTES, RunSubject, SortKey},
     folders::run_artifact_uri,
     page::{Listing, Page},
-    record::{Run, RunQuery},
+    record::{Lifecycle, Run, RunQuery},
     run_view::RunView,
     stored::{StoredExperiment, StoredRun},
     tables::{EXPERIMENTS, RUNS, RunKey},
@@ -61,22 +61,43 @@ impl Registry {
             orders: orders.collect::<Result<Vec<_>>>()?,
             experiments: experiments.collect::<Result<BTreeSet<u64>>>()?,
         };
-        let (hits, next) = self.database.read(|txn| {
+        let (hits, next, n_items) = self.database.read(|txn| {
             let mut hits = search.hits(txn, query)?;
             search.sort(&mut hits);
-            let (range, next) = page.range(hits.len(), |idx| hex(&hits[idx].key));
+            let n_items = hits.len();
+            let (range, next) = page.range(n_items, |idx| hex(&hits[idx].key));
             let rows = hits[range].iter().map(|hit| {
                 let row = txn.get_raw(RUNS, &hit.key)?;
                 Ok((hit.key, row.ok_or_else(|| codec::damaged("run", &hit.key))?))
             });
-            Ok((rows.collect::<Result<Vec<_>, Fault>>()?, next))
+            Ok((rows.collect::<Result<Vec<_>, Fault>>()?, next, n_items))
         })?;
         // Building a run allocates some thirty texts: worth all cores when there are thousands.
         let runs = hits.into_par_iter().with_min_len(MIN_RUNS_PER_TASK).map(|(key, row)| {
             let run: StoredRun = codec::unseal(&key, &row)?;
             Ok(run.into_run(hex(&key)))
         });
-        Ok(Listing { items: runs.collect::<Result<Vec<_>>>()?, next })
+        Ok(Listing { items: runs.collect::<Result<Vec<_>>>()?, next, n_items })
+    }
+
+    /// The number of runs in each experiment that has some, by its id, among those of a lifecycle.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub fn run_counts(&self, lifecycle: Lifecycle) -> Result<BTreeMap<String, usize>> {
+        let counts = self.database.read(|txn| {
+            let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+            txn.scan(RUNS, &[], |key, bytes| {
+                let (_, content) = codec::content::<StoredRun>(key, bytes)?;
+                let view = RunView::read(content).map_err(|_| codec::damaged("run", key))?;
+                if lifecycle.fits(view.head.deleted) {
+                    *counts.entry(view.head.experiment).or_default() += 1;
+                }
+                Ok(())
+            })?;
+            Ok(counts)
+        })?;
+        Ok(counts.into_iter().map(|(number, n_runs)| (number.to_string(), n_runs)).collect())
     }
 }
 

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use trialbook::{
     data::Datasets,
     figure,
-    registry::{Artifact, Registry, Run},
+    registry::{Artifact, ArtifactOwner, Registry},
 };
 
 use super::{
     answer::{Answer, PageFrame, PageRequest},
     failure::PageFailure,
     markdown::markdown,
-    part::run_link,
+    part::{logged_url, named},
     query::coded,
     shell::Tab,
 };
@@ -60,14 +60,52 @@ impl Kind {
     }
 }
 
-pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
-    let (run, artifact) = find(registry, asked)?;
-    if asked.json {
-        return Ok(Answer::Json(json!({"run_id": run.run_id, "artifact": artifact})));
+/// The run or the logged model that a file belongs to.
+struct Owner {
+    id: ArtifactOwner,
+    name: String,
+    url: String,
+}
+
+impl Owner {
+    fn of(registry: &Registry, asked: &PageRequest) -> Result<Self, PageFailure> {
+        Ok(match asked.param("model") {
+            "" => {
+                let run = registry.run(asked.param("id"))?;
+                let url = format!("/ui/runs/{}", run.run_id);
+                let name = named(&run.run_id, &run.name).to_owned();
+                Self { url, name, id: ArtifactOwner::Run(run.run_id) }
+            }
+            id => {
+                let model = registry.logged_model(id)?;
+                let url = logged_url(&model.model_id);
+                Self { url, name: model.name, id: ArtifactOwner::Model(model.model_id) }
+            }
+        })
     }
-    let raw = format!("/ui/runs/{}/raw?path={}", run.run_id, coded(&artifact.path));
+
+    fn crumbs(&self) -> Markup {
+        html! {
+            p.crumbs {
+                @match &self.id {
+                    ArtifactOwner::Run(_) => a href="/ui/runs" { "Runs" },
+                    ArtifactOwner::Model(_) => a href="/ui/logged-models" { "Logged models" },
+                }
+                " / " a href=(self.url) { (self.name) }
+            }
+        }
+    }
+}
+
+pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
+    let (owner, artifact) = find(registry, asked)?;
+    if asked.json {
+        let key = if matches!(owner.id, ArtifactOwner::Run(_)) { "run_id" } else { "model_id" };
+        return Ok(Answer::Json(json!({key: owner.id.id(), "artifact": artifact})));
+    }
+    let raw = format!("{}/raw?path={}", owner.url, coded(&artifact.path));
     let body = html! {
-        p.crumbs { a href="/ui/runs" { "Runs" } " / " (run_link(&run.run_id, &run.name)) }
+        (owner.crumbs())
         h1 { (artifact.path) }
         p.quiet {
             (figure::bytes(artifact.size_bytes)) " · SHA-256 " code.hash { (artifact.sha256) } " · "
@@ -75,7 +113,8 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
         }
         (preview(registry, &artifact, &raw)?)
     };
-    Ok(Answer::Page(PageFrame::new(Tab::Runs, artifact.path.clone(), body)))
+    let tab = if matches!(owner.id, ArtifactOwner::Run(_)) { Tab::Runs } else { Tab::Models };
+    Ok(Answer::Page(PageFrame::new(tab, artifact.path.clone(), body)))
 }
 
 /// The file itself.
@@ -90,20 +129,20 @@ pub(super) fn raw(registry: &Registry, asked: &PageRequest) -> Result<Answer, Pa
     Ok(Answer::File { content_type, name, bytes, is_shown })
 }
 
-fn find(registry: &Registry, asked: &PageRequest) -> Result<(Run, Artifact), PageFailure> {
-    let run = registry.run(asked.param("id"))?;
+fn find(registry: &Registry, asked: &PageRequest) -> Result<(Owner, Artifact), PageFailure> {
+    let owner = Owner::of(registry, asked)?;
     let path = asked.query.get("path").ok_or_else(|| {
         PageFailure::invalid("the query names no file").hint("add ?path= and the artifact's path")
     })?;
-    let found = registry.artifacts(&run.run_id)?.into_iter().find(|found| found.path == path);
+    let found = registry.owned_artifacts(&owner.id)?.into_iter().find(|found| found.path == path);
     let artifact = found.ok_or_else(|| {
         PageFailure::new(
             axum::http::StatusCode::NOT_FOUND,
             "not_found",
-            format!("run {} has no artifact {path:?}", run.name),
+            format!("{} has no artifact {path:?}", owner.name),
         )
     })?;
-    Ok((run, artifact))
+    Ok((owner, artifact))
 }
 
 fn preview(registry: &Registry, artifact: &Artifact, raw: &str) -> Result<Markup, PageFailure> {

@@ -7,7 +7,7 @@ use trialbook::registry::{AuditAction, AuditEvent, AuditQuery, Registry};
 use super::{
     answer::{Answer, PageFrame, PageRequest},
     failure::PageFailure,
-    part::{kept, pager, time},
+    part::{kept, logged_url, pager, time},
     query::coded,
     shell::Tab,
 };
@@ -99,6 +99,8 @@ fn subject(subject: &str) -> Markup {
         @if is_run { a href=(format!("/ui/runs/{subject}")) { (trialbook::figure::short(subject)) } }
         @else if let Some((name, number)) = version {
             a href=(format!("/ui/models/{}/{number}", coded(name))) { (subject) }
+        } @else if subject.starts_with("m-") && subject.len() == 34 {
+            a href=(logged_url(subject)) { (subject) }
         } @else { (subject) }
     }
 }

@@ -17,6 +17,7 @@ use super::{
     parallel::{self, Axis},
     part::{named, run_link, status},
     query::coded,
+    roc,
     shell::Tab,
 };
 
@@ -46,13 +47,16 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
     }
     let params = param_rows(&runs);
     let metrics = metric_keys(&runs);
+    let roc = roc::of_runs(registry, &runs)?;
     if asked.json {
         let differing: BTreeMap<&String, &Vec<Option<String>>> = params
             .iter()
             .filter(|(_, values)| differ(values))
             .map(|(key, values)| (key, values))
             .collect();
-        return Ok(Answer::Json(json!({"runs": runs, "params_that_differ": differing})));
+        return Ok(Answer::Json(
+            json!({"runs": runs, "params_that_differ": differing, "roc": roc::json(&roc)}),
+        ));
     }
     let by_metric = history::of_runs(registry, &runs)?;
     let (differing, same): (Vec<&Row>, Vec<&Row>) =
@@ -92,6 +96,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
                 (parallel::picture(&names, &axes))
             }
         }
+        (roc::section(&roc))
         (pictures(registry, &runs)?)
         (changed::section(registry, &asked.query, &runs)?)
     };

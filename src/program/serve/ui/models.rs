@@ -11,6 +11,7 @@ use trialbook::{
 use super::{
     answer::{Answer, PageFrame, PageRequest},
     failure::PageFailure,
+    logged,
     part::{model_url, pairs, run_link, stage, time, version_url},
     query::Query,
     shell::Tab,
@@ -36,6 +37,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
     }
     let body = html! {
         h1 { "Models" }
+        p.crumbs { a href=(logged::PATH) { "Logged models" } }
         @if rows.is_empty() {
             div.card.empty {
                 p { "No registered models yet. Train one that goes into production:" }

@@ -60,6 +60,16 @@ pub(super) fn version_url(name: &str, version: u32) -> String {
     format!("{}/{version}", model_url(name))
 }
 
+/// The URL of an experiment.
+pub(super) fn experiment_url(experiment_id: &str) -> String {
+    format!("/ui/experiments/{}", coded(experiment_id))
+}
+
+/// The URL of a logged model.
+pub(super) fn logged_url(model_id: &str) -> String {
+    format!("/ui/logged-models/{}", coded(model_id))
+}
+
 /// A link to a version by its name, such as `Reviews/3`.
 pub(super) fn reference_link(reference: &str) -> Markup {
     match reference.rsplit_once('/') {

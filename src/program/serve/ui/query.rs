@@ -16,15 +16,22 @@ pub(super) struct Query(Vec<(String, String)>);
 impl Query {
     /// As `application/x-www-form-urlencoded` spells it.
     pub(super) fn of(text: &str) -> Self {
-        let decode = |text: &str| {
-            percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
-        };
-        let text = text.get(..MAX_CHARS).unwrap_or(text);
-        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        });
-        Self(pairs.collect())
+        Self(pairs(text.get(..MAX_CHARS).unwrap_or(text)))
+    }
+
+    /// The fields of a form, all of them: how long a form may be is known where it is received.
+    pub(super) fn of_form(text: &str) -> Self {
+        Self(pairs(text))
+    }
+
+    /// Every name with its value, blank ones too.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The first value under `name`, as it is.
+    pub(super) fn raw(&self, name: &str) -> Option<&str> {
+        self.pairs().find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
     /// The first value under `name` that is not blank.
@@ -85,6 +92,16 @@ impl Query {
     }
 }
 
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let decode =
+        |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name), decode(value))
+    });
+    pairs.collect()
+}
+
 /// `text` as one part of a URL.
 pub(super) fn coded(text: &str) -> String {
     utf8_percent_encode(text, CODED).to_string()
@@ -104,6 +121,9 @@ mod tests {
         assert_eq!(url, "/ui/runs?col=a&col=b%26c&page=2");
         assert_eq!(Query::of("x=%ff&x=ä").all("x").collect::<Vec<_>>(), ["\u{fffd}", "ä"]);
         assert_eq!(Query::of(&"é=1&".repeat(20_000)).number("é", 0, 9), 1);
+        let form = Query::of_form(&format!("note={}&blank=", "x".repeat(2 * MAX_CHARS)));
+        assert_eq!(form.raw("note").map(str::len), Some(2 * MAX_CHARS));
+        assert_eq!((form.raw("blank"), form.raw("no")), (Some(""), None));
         assert_eq!(coded("a/b?<é>"), "a%2Fb%3F%3C%C3%A9%3E");
     }
 }

@@ -13,9 +13,9 @@ use trialbook::registry::{Registry, Scope};
 
 use super::{
     answer::{Answer, PageRequest, respond, see},
-    artifact, asset, audit, compare, data, entry,
+    artifact, asset, audit, compare, data, deletion, edit, entry, experiment_edit, experiments,
     failure::PageFailure,
-    models, predictions,
+    logged, models, predictions,
     query::{Query, coded},
     run, runs, stages, version,
 };
@@ -32,8 +32,9 @@ const READ: Scope = Scope::Read;
 /// What changing something needs.
 const CHANGE: Scope = Scope::Admin;
 
-/// Longest form.
+/// Longest form, and longest one with a note or tags in it.
 const MAX_FORM_BYTES: usize = 64 * 1024;
+const MAX_TEXT_FORM_BYTES: usize = 512 * 1024;
 
 const ROOT: &str = "/ui";
 const LOGIN: &str = "/ui/login";
@@ -44,12 +45,22 @@ const ASSET: &str = "/ui/assets/{name}";
 type Work = fn(&Registry, &PageRequest) -> Result<Answer, PageFailure>;
 
 /// Pages that show something.
-const SHOWN: [(&str, Work); 15] = [
+const SHOWN: [(&str, Work); 25] = [
     ("/ui/runs", runs::page),
     ("/ui/runs/{id}", run::page),
     ("/ui/runs/{id}/file", artifact::page),
     ("/ui/runs/{id}/raw", artifact::raw),
     ("/ui/compare", compare::page),
+    ("/ui/delete", deletion::confirm_delete),
+    ("/ui/restore", deletion::confirm_restore),
+    ("/ui/experiments", experiments::page),
+    ("/ui/experiments/{id}", experiments::experiment),
+    ("/ui/experiments/{id}/delete", experiment_edit::confirm_delete),
+    ("/ui/experiments/{id}/restore", experiment_edit::confirm_restore),
+    ("/ui/logged-models", logged::page),
+    ("/ui/logged-models/{model}", logged::model),
+    ("/ui/logged-models/{model}/file", artifact::page),
+    ("/ui/logged-models/{model}/raw", artifact::raw),
     ("/ui/models", models::page),
     ("/ui/models/{name}", models::model),
     ("/ui/models/{name}/diff", version::diff),
@@ -62,10 +73,20 @@ const SHOWN: [(&str, Work); 15] = [
     ("/ui/audit", audit::page),
 ];
 
-/// Forms that change something.
-const CHANGED: [(&str, Work); 2] = [
-    ("/ui/models/{name}/rollback", stages::roll_back),
-    ("/ui/models/{name}/{version}/promote", stages::promote),
+/// Forms that change something, and how long each may be.
+const CHANGED: [(&str, usize, Work); 12] = [
+    ("/ui/runs/{id}/name", MAX_FORM_BYTES, edit::set_name),
+    ("/ui/runs/{id}/note", MAX_TEXT_FORM_BYTES, edit::set_note),
+    ("/ui/runs/{id}/tags", MAX_TEXT_FORM_BYTES, edit::set_tags),
+    ("/ui/delete", MAX_FORM_BYTES, deletion::delete),
+    ("/ui/restore", MAX_FORM_BYTES, deletion::restore),
+    ("/ui/experiments", MAX_FORM_BYTES, experiment_edit::create),
+    ("/ui/experiments/{id}/name", MAX_FORM_BYTES, experiment_edit::set_name),
+    ("/ui/experiments/{id}/note", MAX_TEXT_FORM_BYTES, experiment_edit::set_note),
+    ("/ui/experiments/{id}/delete", MAX_FORM_BYTES, experiment_edit::delete),
+    ("/ui/experiments/{id}/restore", MAX_FORM_BYTES, experiment_edit::restore),
+    ("/ui/models/{name}/rollback", MAX_FORM_BYTES, stages::roll_back),
+    ("/ui/models/{name}/{version}/promote", MAX_FORM_BYTES, stages::promote),
 ];
 
 /// The pages as part of the server.
@@ -78,8 +99,8 @@ pub(in crate::serve) fn router() -> Router<ServerState> {
     for (path, work) in SHOWN {
         router = router.route(path, shown(work));
     }
-    for (path, work) in CHANGED {
-        router = router.route(path, changed(work));
+    for (path, max_bytes, work) in CHANGED {
+        router = router.route(path, changed(max_bytes, work));
     }
     router
 }
@@ -153,7 +174,7 @@ fn shown(work: Work) -> MethodRouter<ServerState> {
     )
 }
 
-fn changed(work: Work) -> MethodRouter<ServerState> {
+fn changed(max_bytes: usize, work: Work) -> MethodRouter<ServerState> {
     post(
         move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
             let mut asked = asked(&params, &request);
@@ -163,7 +184,7 @@ fn changed(work: Work) -> MethodRouter<ServerState> {
             if let Err(failure) = check_host(&state, &request) {
                 return respond(&asked, Err(failure));
             }
-            match form(request).await {
+            match form(request, max_bytes).await {
                 Ok(form) => asked.form = form,
                 Err(failure) => return respond(&asked, Err(failure)),
             }
@@ -197,7 +218,7 @@ async fn enter(State(state): State<ServerState>, request: Request) -> Response {
         return respond(&asked, Err(PageFailure::foreign()));
     }
     let peer = request.extensions().get().copied();
-    let form = match form(request).await {
+    let form = match form(request, MAX_FORM_BYTES).await {
         Ok(form) => form,
         Err(failure) => return respond(&asked, Err(failure)),
     };
@@ -248,15 +269,15 @@ fn asked_of(params: Vec<(String, String)>, request: &Request) -> PageRequest {
     }
 }
 
-async fn form(request: Request) -> Result<Query, PageFailure> {
-    let bytes = to_bytes(request.into_body(), MAX_FORM_BYTES).await.map_err(|_| {
+async fn form(request: Request, max_bytes: usize) -> Result<Query, PageFailure> {
+    let bytes = to_bytes(request.into_body(), max_bytes).await.map_err(|_| {
         PageFailure::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "payload_too_large",
-            format!("the form is longer than {MAX_FORM_BYTES} bytes"),
+            format!("the form is longer than {max_bytes} bytes"),
         )
     })?;
-    Ok(Query::of(&String::from_utf8_lossy(&bytes)))
+    Ok(Query::of_form(&String::from_utf8_lossy(&bytes)))
 }
 
 /// Runs `work` where it may wait for the disk.

@@ -12,16 +12,14 @@ use trialbook::{
 
 use super::{
     answer::{Answer, PageFrame, PageRequest},
+    edit::{self, NOTE_TAG},
     failure::PageFailure,
     history,
-    markdown::markdown,
-    part::{duration, pairs, reference_link, run_link, status, time},
-    query::coded,
+    part::{duration, experiment_url, logged_url, pairs, reference_link, run_link, status, time},
+    query::{Query, coded},
     shell::Tab,
 };
 
-/// MLflow's tag of a run's note.
-const NOTE_TAG: &str = "mlflow.note.content";
 /// Tags that say where a run came from.
 const ORIGIN: [&str; 3] = ["trialbook.", "mlflow.source.", "mlflow.user"];
 /// What else MLflow's own tags are for is for its clients.
@@ -44,13 +42,18 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
     let by_metric = history::of_runs(registry, std::slice::from_ref(&run))?;
     let version = registry.versions_by_run()?.remove(&run.run_id);
     let url = format!("/ui/runs/{}", run.run_id);
+    let of_run = |page: &str| Query::default().with("run", &run.run_id).on(page);
+    let free = free_tags(&run);
     let body = html! {
         p.crumbs { a href="/ui/runs" { "Runs" } }
         h1 { (run.name) }
         div #summary-live data-part="" { (summary(registry, &run, version.as_deref())) }
-        @if let Some(note) = run.tags.get(NOTE_TAG) {
-            section.card aria-label="Note" { (markdown(note)) }
+        p.actions {
+            @if run.deleted { a.button.main href=(of_run("/ui/restore")) { "Restore…" } }
+            @else { a.button href=(of_run("/ui/delete")) { "Delete…" } }
         }
+        @if !run.deleted { (edit::rename(&url, &run.name)) }
+        (edit::note(&url, run.tags.get(NOTE_TAG).map(String::as_str), !run.deleted))
         div.columns {
             section aria-labelledby="metrics" {
                 h2 #metrics { "Metrics" }
@@ -66,10 +69,12 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
             section aria-labelledby="lineage" {
                 h2 #lineage { "Environment and lineage" }
                 (pairs("lineage", &lineage(registry, &run, version.as_deref())))
+                (models(&run))
             }
             section aria-labelledby="tags" {
                 h2 #tags { "Tags" }
-                (pairs("tags", &free_tags(&run)))
+                (pairs("tags", &free))
+                @if !run.deleted { (edit::tags(&run, &free)) }
             }
         }
         section aria-labelledby="artifacts" {
@@ -82,7 +87,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
 }
 
 fn summary(registry: &Registry, run: &Run, version: Option<&str>) -> Markup {
-    let experiment = registry.find_experiment(&run.experiment_id).ok();
+    let experiment = registry.experiment_by_id(&run.experiment_id).ok();
     html! {
         dl.facts {
             div { dt { "Status" } dd { (status(run.status)) @if run.deleted { " deleted" } } }
@@ -90,7 +95,7 @@ fn summary(registry: &Registry, run: &Run, version: Option<&str>) -> Markup {
             div { dt { "Duration" } dd { (duration(run, now_ms())) } }
             @if let Some(experiment) = experiment {
                 div { dt { "Experiment" }
-                    dd { a href=(format!("/ui/runs?experiment={}", coded(&run.experiment_id))) { (experiment.name) } }
+                    dd { a href=(experiment_url(&run.experiment_id)) { (experiment.name) } }
                 }
             }
             @if let Some(measured) = measured_on(run) { div { dt { "Measured on" } dd { (measured) } } }
@@ -133,13 +138,6 @@ fn lineage(registry: &Registry, run: &Run, version: Option<&str>) -> BTreeMap<St
         let name = format!("dataset {}", dataset.name);
         lineage.insert(name, told);
     }
-    if !run.flow.model_inputs.is_empty() {
-        lineage.insert("models read".to_owned(), run.flow.model_inputs.join(", "));
-    }
-    let made: Vec<&str> = run.flow.model_outputs.iter().map(|(id, _)| id.as_str()).collect();
-    if !made.is_empty() {
-        lineage.insert("models made".to_owned(), made.join(", "));
-    }
     let version = version.and_then(|version| {
         let (name, number) = version.rsplit_once('/')?;
         registry.version(name, number.parse().ok()?).ok()
@@ -159,6 +157,20 @@ fn lineage(registry: &Registry, run: &Run, version: Option<&str>) -> BTreeMap<St
         }
     }
     lineage
+}
+
+/// The logged models that the run read and made.
+fn models(run: &Run) -> Markup {
+    let read: Vec<&str> = run.flow.model_inputs.iter().map(String::as_str).collect();
+    let made: Vec<&str> = run.flow.model_outputs.iter().map(|(id, _)| id.as_str()).collect();
+    html! {
+        @for (title, ids) in [("Models read", read), ("Models made", made)] {
+            @if !ids.is_empty() {
+                h3 { (title) }
+                ul { @for id in ids { li { a href=(logged_url(id)) { code { (id) } } } } }
+            }
+        }
+    }
 }
 
 fn free_tags(run: &Run) -> BTreeMap<String, String> {

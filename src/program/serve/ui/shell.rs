@@ -2,12 +2,13 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::failure::PageFailure;
+use super::{asset, failure::PageFailure};
 
 /// The places that the navigation names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tab {
     Runs,
+    Experiments,
     Models,
     Data,
     Predictions,
@@ -15,11 +16,13 @@ pub(super) enum Tab {
 }
 
 impl Tab {
-    const ALL: [Self; 5] = [Self::Runs, Self::Models, Self::Data, Self::Predictions, Self::Audit];
+    const ALL: [Self; 6] =
+        [Self::Runs, Self::Experiments, Self::Models, Self::Data, Self::Predictions, Self::Audit];
 
     fn name(self) -> &'static str {
         match self {
             Self::Runs => "Runs",
+            Self::Experiments => "Experiments",
             Self::Models => "Models",
             Self::Data => "Data",
             Self::Predictions => "Predictions",
@@ -30,6 +33,7 @@ impl Tab {
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Runs => "/ui/runs",
+            Self::Experiments => "/ui/experiments",
             Self::Models => "/ui/models",
             Self::Data => "/ui/data",
             Self::Predictions => "/ui/predictions",
@@ -69,9 +73,9 @@ pub(super) fn document(page: &PageFrame, is_keyed: bool) -> Markup {
                 meta name="color-scheme" content="light dark";
                 title { (page.title) " · trialbook" }
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
-                link rel="stylesheet" href="/ui/assets/ui.css";
-                script src="/ui/assets/links.js" {}
-                script src="/ui/assets/ui.js" defer {}
+                link rel="stylesheet" href=(asset::url("ui.css"));
+                script src=(asset::url("links.js")) defer {}
+                script src=(asset::url("ui.js")) defer {}
             }
             body {
                 a.skip href="#main" { "Skip to content" }

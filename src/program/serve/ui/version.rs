@@ -14,7 +14,7 @@ use super::{
     answer::{Answer, PageFrame, PageRequest},
     failure::PageFailure,
     models::{asked_version, verdict_state},
-    part::{model_url, pairs, run_link, stage, time, version_url},
+    part::{logged_url, model_url, pairs, run_link, stage, time, version_url},
     shell::Tab,
 };
 
@@ -54,6 +54,9 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
             div { dt { "Verdict" } dd { (verdict_state(&version)) } }
             div { dt { "Registered (UTC)" } dd { (time(version.created_ms)) } }
             div { dt { "Run" } dd { (run_link(&version.run_id, short(&version.run_id))) } }
+            @if let Some(id) = version.registration.as_ref().and_then(|told| told.model_id.as_deref()) {
+                div { dt { "Logged model" } dd { a href=(logged_url(id)) { (short(id)) } } }
+            }
             @for (alias, _) in aliases { div { dt { "Alias" } dd { span.tag { "@" (alias) } } } }
         }
         div.bar {

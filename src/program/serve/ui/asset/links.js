@@ -21,9 +21,11 @@
       } else if (words[0] === "experiments" || words[0] === "runs") {
         const run = at("runs");
         const experiment = at("experiments");
-        if (run !== null) url = "/ui/runs/" + part(run);
-        else if (experiment !== null) url = "/ui/runs?experiment=" + part(experiment);
-        else url = "/ui/runs";
+        const model = at("models");
+        if (model !== null) url = "/ui/logged-models/" + part(model);
+        else if (run !== null) url = "/ui/runs/" + part(run);
+        else if (experiment !== null) url = "/ui/experiments/" + part(experiment);
+        else url = words[0] === "experiments" ? "/ui/experiments" : "/ui/runs";
       } else if (words[0] === "models") {
         const model = at("models");
         const version = at("versions");

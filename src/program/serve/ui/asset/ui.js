@@ -79,8 +79,9 @@ function count() {
   const n = form.querySelectorAll("input[name=run]:checked").length;
   const told = document.getElementById("picked");
   told.textContent = n === 0 ? told.dataset.none : `${n} selected`;
-  const button = form.querySelector("[data-needs]");
-  button.disabled = n < Number(button.dataset.needs);
+  for (const button of form.querySelectorAll("[data-needs]")) {
+    button.disabled = n < Number(button.dataset.needs);
+  }
 }
 
 main.addEventListener("change", (event) => {
