@@ -24,8 +24,8 @@ pub const STORE_ARTIFACTS_ENV: &str = "TRIALBOOK_ARTIFACTS";
 /// The environment variable that bounds the copies of artifacts that lie elsewhere, such as `2 GB`.
 pub const ARTIFACT_CACHE_ENV: &str = "TRIALBOOK_ARTIFACT_CACHE";
 
-/// The bound where none is given: some ten nets.
-const ARTIFACT_CACHE_BYTES: u64 = 2_000_000_000;
+/// That bound where none is given: room for some seven nets.
+pub const DEFAULT_ARTIFACT_CACHE_BYTES: u64 = 2_000_000_000;
 
 /// The beginning of the names of temporary files and folders, wherever the store makes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
@@ -47,7 +47,7 @@ impl Store {
         Self {
             root: root.into(),
             artifacts: None,
-            artifact_cache_bytes: ARTIFACT_CACHE_BYTES,
+            artifact_cache_bytes: DEFAULT_ARTIFACT_CACHE_BYTES,
         }
     }
 
@@ -127,7 +127,7 @@ impl Store {
     }
 
     /// The place that the artifacts are to have, if it was said.
-    pub(crate) fn wanted_artifacts(&self) -> Option<&S3Url> {
+    pub fn wanted_artifacts(&self) -> Option<&S3Url> {
         self.artifacts.as_ref()
     }
 
@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// The bytes that these copies may take.
-    pub(crate) fn artifact_cache_bytes(&self) -> u64 {
+    pub fn artifact_cache_bytes(&self) -> u64 {
         self.artifact_cache_bytes
     }
 

@@ -24,7 +24,9 @@ use trialbook::{
     output::{Outcome, Output},
     progress::{Interrupt, Monitor, Progress, Silent},
     s3::S3Url,
-    store::{ARTIFACT_CACHE_ENV, STORE_ARTIFACTS_ENV, STORE_ENV, Store},
+    store::{
+        ARTIFACT_CACHE_ENV, DEFAULT_ARTIFACT_CACHE_BYTES, STORE_ARTIFACTS_ENV, STORE_ENV, Store,
+    },
 };
 
 use crate::{
@@ -129,7 +131,10 @@ fn artifacts_url(text: &str) -> std::result::Result<ArtifactsUrl, String> {
 }
 
 fn cache_size(text: &str) -> std::result::Result<u64, String> {
-    parse_bytes(text).ok_or_else(|| "expected a size such as 500MB or 2GB".to_owned())
+    match text {
+        "" => Ok(DEFAULT_ARTIFACT_CACHE_BYTES),
+        text => parse_bytes(text).ok_or_else(|| "expected a size such as 500MB or 2GB".to_owned()),
+    }
 }
 
 impl Cli {

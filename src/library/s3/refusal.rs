@@ -9,7 +9,9 @@ use super::S3Url;
 use crate::error::{Error, ErrorKind};
 
 const CREDENTIALS: &str =
-    "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary ones, AWS_SESSION_TOKEN";
+    "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary ones, AWS_SESSION_TOKEN";
+/// The beginning of the addresses at which machines and containers of AWS are told their roles.
+const METADATA: &str = "169.254.";
 const RIGHTS: &str = "give the credentials s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject, \
                       s3:DeleteObject and s3:AbortMultipartUpload on what is in it";
 const REGION: &str = "set AWS_REGION to the bucket's region";
@@ -25,7 +27,8 @@ struct Answer {
 
 /// The error for `error`, met while doing `action` (such as `read`) at `url`.
 pub(super) fn refused(action: &str, url: &S3Url, error: &object_store::Error) -> Error {
-    let answer = Answer::of(&chain(error));
+    let text = chain(error);
+    let answer = Answer::of(&text);
     let code = answer.code.as_deref().unwrap_or_default();
     let (kind, found, hint) = match error {
         _ if code == "NoSuchBucket" => (ErrorKind::NotFound, "no such bucket", Some(BUCKET)),
@@ -37,6 +40,10 @@ pub(super) fn refused(action: &str, url: &S3Url, error: &object_store::Error) ->
         }
         _ if is_of_credentials(code) => {
             (ErrorKind::Invalid, "the credentials are not accepted", Some(CREDENTIALS))
+        }
+        // A machine's own role was asked for, which it has not.
+        _ if text.contains(METADATA) => {
+            (ErrorKind::Invalid, "no credentials", Some(CREDENTIALS))
         }
         _ if code == "RequestTimeTooSkewed" => {
             (ErrorKind::Io, "the clock is wrong", Some("set this machine's clock"))
@@ -166,6 +173,7 @@ mod tests {
             ("<Code>NoSuchBucket</Code>", ErrorKind::NotFound, "no such bucket"),
             ("<Code>PermanentRedirect</Code>", ErrorKind::Invalid, "another region"),
             ("status code: 503 Slow: <Code>SlowDown</Code>", ErrorKind::Unavailable, "SlowDown"),
+            ("PUT http://169.254.169.254/latest/api/token", ErrorKind::Invalid, "no credentials"),
             ("a page", ErrorKind::Io, "the server refused"),
         ] {
             let error = refused("read", &url, &generic(text));
