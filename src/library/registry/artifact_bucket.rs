@@ -156,3 +156,73 @@ fn name(sha256: &str) -> String {
     // A name that is too short comes only from a damaged row; it then names no object.
     format!("{}/{sha256}", sha256.get(..2).unwrap_or("-"))
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::{error::ErrorKind, store::Store};
+
+    /// The artifacts of the store in `folder`, in a bucket that lies in memory.
+    fn opened(folder: &Path, objects: &Arc<InMemory>) -> ArtifactBucket {
+        let url = "s3://models/team".parse().unwrap();
+        let bucket = Bucket::of(&url, Arc::clone(objects) as _);
+        let location = ArtifactLocation::settled(&Store::new(folder), &url, |_| Ok(bucket.clone()));
+        let cache = ArtifactCache::new(folder.join("cache"), 1_000);
+        let opened = ArtifactBucket::new(location.unwrap(), cache);
+        opened.bucket.set(bucket).unwrap();
+        opened
+    }
+
+    #[test]
+    fn what_was_put_is_proved_listed_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = opened(folder.path(), &Arc::default());
+        let stored = files.put(&mut &b"weights"[..]).unwrap();
+        let absent = Stored { sha256: "0".repeat(64), size_bytes: 7 };
+        let longer = Stored { size_bytes: 8, ..stored.clone() };
+        let wanted = [stored.clone(), absent, longer];
+        assert_eq!(files.contain(&wanted).unwrap(), [true, false, false]);
+        std::fs::remove_dir_all(folder.path().join("cache")).unwrap();
+        let copy = files.prove(&stored.sha256, 7).unwrap();
+        assert_eq!(std::fs::read(&copy).unwrap(), b"weights");
+        assert_eq!(files.list().unwrap(), [stored.clone()], "the mark is none");
+        drop(copy);
+        files.remove(std::slice::from_ref(&stored)).unwrap();
+        assert!(files.list().unwrap().is_empty());
+        let error = files.prove(&stored.sha256, 7).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("s3://models/team/"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_object_never_becomes_a_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = opened(folder.path(), &Arc::default());
+        let stored = files.put(&mut &b"weights"[..]).unwrap();
+        files.bucket().unwrap().send(&name(&stored.sha256), &mut &b"weighty"[..], 7).unwrap();
+        assert!(files.prove(&stored.sha256, 7).is_ok(), "the copy that was made on the way");
+        assert_eq!(files.inspect(&stored.sha256, 7).unwrap_err().kind(), ErrorKind::Corrupt);
+        std::fs::remove_dir_all(folder.path().join("cache")).unwrap();
+        assert_eq!(files.prove(&stored.sha256, 7).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert!(files.cache.get(&stored.sha256, 7).is_none());
+        // Written again, it is whole again.
+        files.put(&mut &b"weights"[..]).unwrap();
+        files.inspect(&stored.sha256, 7).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_removed_beside_the_mark_of_another_store() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let objects = Arc::new(InMemory::new());
+        let files = opened(folder.path(), &objects);
+        let stored = files.put(&mut &b"weights"[..]).unwrap();
+        // As if the prefix had been handed on to another store by removing the mark.
+        files.bucket().unwrap().remove(&["store.json".to_owned()]).unwrap();
+        opened(other.path(), &objects);
+        let error = files.remove(&[stored]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(files.list().unwrap().len(), 1);
+    }
+}

@@ -46,15 +46,24 @@ impl ArtifactLocation {
     /// [`ErrorKind::Conflict`] if they lie elsewhere already, or another store's lie there; when the
     /// storage refuses. Then the store is as it was.
     pub(super) fn of(store: &Store) -> Result<Option<Self>> {
+        match store.wanted_artifacts() {
+            None => Self::read(&store.artifacts_dir()),
+            Some(wanted) => Self::settled(store, wanted, Bucket::connect).map(Some),
+        }
+    }
+
+    /// The place `wanted`, which becomes the store's unless it has another one; `connect` is how it is
+    /// reached.
+    pub(super) fn settled(
+        store: &Store,
+        wanted: &S3Url,
+        connect: impl FnOnce(&S3Url) -> Result<Bucket>,
+    ) -> Result<Self> {
         let path = store.artifacts_dir();
-        let found = Self::read(&path)?;
-        let Some(wanted) = store.wanted_artifacts() else { return Ok(found) };
         let wanted = wanted.without_slash();
-        match found {
-            Some(found) if found.url()? == wanted => return Ok(Some(found)),
-            Some(found) => {
-                return Err(elsewhere(store, &wanted, &found.url));
-            }
+        match Self::read(&path)? {
+            Some(found) if found.url()? == wanted => return Ok(found),
+            Some(found) => return Err(elsewhere(store, &wanted, &found.url)),
             None => {}
         }
         let made = Self {
@@ -66,17 +75,17 @@ impl ArtifactLocation {
         if !made.write(store, &path)? {
             // Another process was faster.
             return match Self::read(&path)? {
-                Some(found) if found.url()? == wanted => Ok(Some(found)),
+                Some(found) if found.url()? == wanted => Ok(found),
                 Some(found) => Err(elsewhere(store, &wanted, &found.url)),
                 None => Err(elsewhere(store, &wanted, "the folder `artifacts`")),
             };
         }
-        if let Err(error) = Bucket::connect(&wanted).and_then(|bucket| made.claim(&bucket)) {
+        if let Err(error) = connect(&wanted).and_then(|bucket| made.claim(&bucket)) {
             // The storage was not reached or is another store's: what was there before is there again.
             let _ = fs::remove_file(&path);
             return Err(error);
         }
-        Ok(Some(made))
+        Ok(made)
     }
 
     /// The URL below which the artifacts lie.
