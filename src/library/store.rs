@@ -81,7 +81,8 @@ impl Store {
         })?;
         let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(url) = said(STORE_ARTIFACTS_ENV) {
-            let url = url.parse().map_err(|error: Error| error.with_context(STORE_ARTIFACTS_ENV))?;
+            let url =
+                url.parse().map_err(|error: Error| error.with_context(STORE_ARTIFACTS_ENV))?;
             store.artifacts = Some(url);
         }
         if let Some(size) = said(ARTIFACT_CACHE_ENV) {

@@ -126,7 +126,10 @@ struct ArtifactsUrl(Option<S3Url>);
 fn artifacts_url(text: &str) -> std::result::Result<ArtifactsUrl, String> {
     match text {
         "" => Ok(ArtifactsUrl(None)),
-        text => text.parse().map(|url| ArtifactsUrl(Some(url))).map_err(|error: Error| error.to_string()),
+        text => text
+            .parse()
+            .map(|url| ArtifactsUrl(Some(url)))
+            .map_err(|error: Error| error.to_string()),
     }
 }
 
@@ -141,9 +144,7 @@ impl Cli {
     /// The store that is asked for.
     fn store(&self) -> Store {
         let artifacts = self.artifacts.clone().and_then(|ArtifactsUrl(url)| url);
-        Store::new(&self.store)
-            .with_artifacts(artifacts)
-            .with_artifact_cache(self.artifact_cache)
+        Store::new(&self.store).with_artifacts(artifacts).with_artifact_cache(self.artifact_cache)
     }
 }
 

@@ -282,6 +282,31 @@ def test_a_process_killed_in_the_middle_of_an_upload_leaves_no_row_without_its_a
         assert call(store, "store", "verify")["n_valid"] == 2
 
 
+def test_a_training_killed_while_it_sends_its_artifacts_leaves_a_sound_store(storage: Storage) -> None:
+    with new_store() as store:
+        call(store, "data", "sample", "reviews")
+        args = ["--store", store, "--artifacts", f"s3://{BUCKET}/training", "train", "tfidf", "--data", "reviews"]
+        for n_bytes in (20_000, 80_000, 160_000):
+            process = subprocess.Popen([PROGRAM, *args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            storage.wire.watch(up=n_bytes, then=lambda: process.send_signal(signal.SIGKILL))
+            assert process.wait(timeout=120) == -signal.SIGKILL
+            verified = call(store, "store", "verify")
+            assert verified["missing"] == [] and verified["corrupt"] == []
+            assert call(store, "models", "list") == []
+        storage.wire.mend()
+        call(store, "store", "gc")
+        subprocess.run([PROGRAM, *args], check=True, capture_output=True)
+        assert call(store, "predict", "A dull film.")["label"] == "negative"
+
+
+def test_a_loaded_model_serves_while_the_storage_is_away(storage: Storage, trained: str) -> None:
+    with serving(trained, "serve") as url:
+        body = {"text": "A dull film."}
+        answer = requests.post(f"{url}/predict", json=body, timeout=20).json()
+        storage.wire.cut()
+        assert requests.post(f"{url}/predict", json=body, timeout=20).json()["scores"] == answer["scores"]
+
+
 def test_a_download_that_is_cut_leaves_nothing_and_goes_on_where_it_can(storage: Storage) -> None:
     content = random_bytes(30 * MEGABYTE)
     with new_store() as store, tracking(store, "cut") as tracked:

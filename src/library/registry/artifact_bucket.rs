@@ -144,12 +144,10 @@ impl ArtifactBucket {
             return Ok(bucket);
         }
         let url = self.location.url()?;
-        let connected = Bucket::connect(&url).map_err(|error| {
-            error.with_context(format!("the store's artifacts lie in {url}"))
-        })?;
+        let connected = Bucket::connect(&url)
+            .map_err(|error| error.with_context(format!("the store's artifacts lie in {url}")))?;
         Ok(self.bucket.get_or_init(|| connected))
     }
-
 }
 
 fn name(sha256: &str) -> String {

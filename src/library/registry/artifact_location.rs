@@ -33,7 +33,7 @@ pub(super) struct ArtifactLocation {
 
 /// The content of the mark.
 #[derive(Debug, Serialize, Deserialize)]
-struct Mark {
+struct StoreMark {
     schema_version: u32,
     store: String,
 }
@@ -98,14 +98,14 @@ impl ArtifactLocation {
     /// # Errors
     /// [`ErrorKind::Conflict`] if it is another store's; when the storage refuses.
     pub(super) fn claim(&self, bucket: &Bucket) -> Result<()> {
-        let mark = Mark { schema_version: SCHEMA_VERSION, store: self.store.clone() };
+        let mark = StoreMark { schema_version: SCHEMA_VERSION, store: self.store.clone() };
         let json = serde_json::to_vec(&mark).expect("plain values");
         let found = match bucket.small(MARK)? {
             Some(found) => found,
             None if bucket.create_small(MARK, &json)? => return Ok(()),
             None => bucket.small(MARK)?.unwrap_or_default(),
         };
-        let found: Option<Mark> = serde_json::from_slice(&found).ok();
+        let found: Option<StoreMark> = serde_json::from_slice(&found).ok();
         if found.is_some_and(|found| found.store == self.store) {
             return Ok(());
         }
@@ -127,8 +127,11 @@ impl ArtifactLocation {
             Err(error) => return Err(Error::io("read", path, error)),
         };
         let damaged = |what: String| {
-            Error::new(ErrorKind::Corrupt, format!("{path:?} does not say where artifacts lie: {what}"))
-                .with_hint("bring the file back from a copy of the store's folder")
+            Error::new(
+                ErrorKind::Corrupt,
+                format!("{path:?} does not say where artifacts lie: {what}"),
+            )
+            .with_hint("bring the file back from a copy of the store's folder")
         };
         let found: Self =
             serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;

@@ -238,10 +238,9 @@ impl Registry {
 
     /// The first of `files` that is not in the store with its length.
     pub(super) fn absent<'a>(&self, files: &'a [Artifact]) -> Result<Option<&'a Artifact>> {
-        let wanted = files.iter().map(|file| Stored {
-            sha256: file.sha256.clone(),
-            size_bytes: file.size_bytes,
-        });
+        let wanted = files
+            .iter()
+            .map(|file| Stored { sha256: file.sha256.clone(), size_bytes: file.size_bytes });
         let are_there = self.files.contain(&wanted.collect::<Vec<_>>())?;
         Ok(files.iter().zip(are_there).find(|(_, is_there)| !is_there).map(|(file, _)| file))
     }

@@ -204,12 +204,9 @@ impl Bucket {
             }
             for piece in pieces {
                 output.write_all(&piece).map_err(|source| {
-                    Error::new(
-                        ErrorKind::Io,
-                        format!("cannot keep what {} holds", self.url(name)),
-                    )
-                    .with_source(source)
-                    .with_hint("free some space; nothing was changed")
+                    Error::new(ErrorKind::Io, format!("cannot keep what {} holds", self.url(name)))
+                        .with_source(source)
+                        .with_hint("free some space; nothing was changed")
                 })?;
             }
         }

@@ -9,9 +9,7 @@ use std::{
     time::Duration,
 };
 
-use object_store::{
-    BackoffConfig, ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder,
-};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder};
 
 use super::S3Url;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,7 +30,8 @@ pub(super) fn connect(url: &S3Url) -> Result<Arc<dyn ObjectStore>> {
     check_credentials(url)?;
     let endpoint = said("AWS_ENDPOINT_URL_S3").or_else(|| said("AWS_ENDPOINT_URL"));
     let endpoint = endpoint.or_else(|| said("AWS_ENDPOINT"));
-    let allows_http = said("AWS_ALLOW_HTTP").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let allows_http =
+        said("AWS_ALLOW_HTTP").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     if let Some(endpoint) = &endpoint {
         check_endpoint(endpoint, allows_http)?;
     }

@@ -42,9 +42,7 @@ pub(super) fn refused(action: &str, url: &S3Url, error: &object_store::Error) ->
             (ErrorKind::Invalid, "the credentials are not accepted", Some(CREDENTIALS))
         }
         // A machine's own role was asked for, which it has not.
-        _ if text.contains(METADATA) => {
-            (ErrorKind::Invalid, "no credentials", Some(CREDENTIALS))
-        }
+        _ if text.contains(METADATA) => (ErrorKind::Invalid, "no credentials", Some(CREDENTIALS)),
         _ if code == "RequestTimeTooSkewed" => {
             (ErrorKind::Io, "the clock is wrong", Some("set this machine's clock"))
         }

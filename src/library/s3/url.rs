@@ -72,7 +72,8 @@ impl FromStr for S3Url {
             Error::invalid(format!("{text:?} is no place in S3: {what}"))
                 .with_hint("write it as s3://BUCKET/PREFIX")
         };
-        let rest = text.strip_prefix(SCHEME).ok_or_else(|| refused("it does not begin with s3://"))?;
+        let rest =
+            text.strip_prefix(SCHEME).ok_or_else(|| refused("it does not begin with s3://"))?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let is_plain = |char: char| char.is_ascii_alphanumeric() || ".-_".contains(char);
         if bucket.is_empty() || !bucket.chars().all(is_plain) {
@@ -115,8 +116,17 @@ mod tests {
     #[test]
     fn what_is_no_url_is_refused_with_its_form() {
         for text in [
-            "", "models", "https://models/a", "s3:/models", "s3://", "s3:///a", "s3://a b/c",
-            "s3://user:key@host/a", "s3://models//a", "s3://models/../a", "s3://models/a\nb",
+            "",
+            "models",
+            "https://models/a",
+            "s3:/models",
+            "s3://",
+            "s3:///a",
+            "s3://a b/c",
+            "s3://user:key@host/a",
+            "s3://models//a",
+            "s3://models/../a",
+            "s3://models/a\nb",
             "s3://models/./a",
         ] {
             let error = text.parse::<S3Url>().unwrap_err();

@@ -17,9 +17,7 @@ const N_THREADS: usize = 2;
 ///
 /// # Errors
 /// When the system gives no threads, or the work panics.
-pub(super) fn wait<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> Result<T> {
+pub(super) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T> {
     let (done, result) = mpsc::sync_channel(1);
     runtime()?.spawn(async move {
         // Nobody waits any more once the thread is gone.
