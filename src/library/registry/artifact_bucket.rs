@@ -38,7 +38,7 @@ impl ArtifactBucket {
     /// Sends what `input` holds.
     pub(super) fn put(&self, input: &mut dyn Read) -> Result<Stored> {
         let mut copy = self.temporary()?;
-        let fail = |error| Error::io("write an artifact on its way, at", self.dir(), error);
+        let fail = |error| Error::io("write an artifact on its way, at", self.cache.dir(), error);
         let (sha256, size_bytes) = copy_hashed(input, copy.as_file_mut()).map_err(fail)?;
         let stored = Stored { sha256, size_bytes };
         self.send(&mut copy, &stored)?;
@@ -120,9 +120,9 @@ impl ArtifactBucket {
         self.bucket()?.send(&name(&stored.sha256), &mut input, stored.size_bytes)
     }
 
-    /// The folder of copies.
-    pub(super) fn dir(&self) -> &Path {
-        self.cache.dir()
+    /// Removes copies whose processes died while they made them.
+    pub(super) fn sweep(&self) -> Result<()> {
+        self.cache.sweep()
     }
 
     fn receive(&self, sha256: &str, size_bytes: u64, output: &mut dyn io::Write) -> Result<()> {

@@ -4,21 +4,26 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tempfile::NamedTempFile;
 
 use super::{
     artifact_file::ArtifactFile,
-    artifact_files::{ArtifactFiles, Stored, stale_in},
+    artifact_files::{ArtifactFiles, Stored, remove_path, stale_in},
 };
 use crate::error::{Error, Result};
 
 /// Where the file system has no locks, a copy that was used so lately counts as in use.
 const RECENT: Duration = Duration::from_secs(10 * 60);
+
+/// So long what was seen of the folder is taken for what is in it: other processes add to it.
+const SEEN: Duration = Duration::from_secs(1);
 
 /// The copies.
 #[derive(Debug, Clone)]
@@ -26,11 +31,19 @@ pub(super) struct ArtifactCache {
     dir: PathBuf,
     files: ArtifactFiles,
     max_bytes: u64,
+    listed: Arc<Mutex<Option<Listed>>>,
+}
+
+/// The size of the folder, as far as this process knows.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    at: Instant,
+    n_bytes: u64,
 }
 
 impl ArtifactCache {
     pub(super) fn new(dir: PathBuf, max_bytes: u64) -> Self {
-        Self { files: ArtifactFiles::new(dir.clone()), dir, max_bytes }
+        Self { files: ArtifactFiles::new(dir.clone()), dir, max_bytes, listed: Arc::default() }
     }
 
     /// The folder.
@@ -63,17 +76,31 @@ impl ArtifactCache {
         let file = self.files.temporary().map_err(|error| {
             error.with_hint("the store's folder `cache` has to be writable: copies lie there")
         })?;
+        // Nobody takes it for one whose process died, however long it is on its way.
+        let _ = file.as_file().lock_shared();
         self.prune(size_bytes);
         Ok(file)
     }
 
-    /// Gives a copy its name, and holds it.
+    /// Gives a copy its name, and holds it. One that others may hold already keeps the name.
     pub(super) fn keep(&self, copy: NamedTempFile, stored: &Stored) -> Result<ArtifactFile> {
-        let _ = copy.as_file().lock_shared();
-        let path = self.files.path(&stored.sha256);
+        let Stored { sha256, size_bytes } = stored;
+        let path = self.files.path(sha256);
         let fail = |error| Error::io("keep a copy of an artifact as", &path, error);
         fs::create_dir_all(path.parent().unwrap_or(&self.dir)).map_err(fail)?;
-        let file = copy.persist(&path).map_err(|error| fail(error.error))?;
+        let file = match copy.persist_noclobber(&path) {
+            Ok(file) => file,
+            Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => {
+                if let Some(found) = self.get(sha256, *size_bytes) {
+                    return Ok(found);
+                }
+                taken.file.persist(&path).map_err(|error| fail(error.error))?
+            }
+            Err(error) => return Err(fail(error.error)),
+        };
+        if let Some(listed) = self.listed().as_mut() {
+            listed.n_bytes += size_bytes;
+        }
         self.prune(0);
         Ok(ArtifactFile::held(path, file))
     }
@@ -86,12 +113,21 @@ impl ArtifactCache {
         }
     }
 
+    /// Removes what processes left behind that died while they copied.
+    pub(super) fn sweep(&self) -> Result<()> {
+        let stale = stale_in(&self.dir, SystemTime::now())?;
+        stale.iter().filter(|path| is_free(path)).try_for_each(|path| remove_path(path))
+    }
+
     /// Removes what was used longest ago until `n_bytes` more would fit. What cannot be removed stays:
     /// a cache that is too large is no reason to fail.
     fn prune(&self, n_bytes: u64) {
-        for stale in stale_in(&self.dir, SystemTime::now()).unwrap_or_default() {
-            let _ = fs::remove_file(stale);
+        let mut listed = self.listed();
+        let fits = |found: u64| found.saturating_add(n_bytes) <= self.max_bytes;
+        if listed.is_some_and(|seen| seen.at.elapsed() < SEEN && fits(seen.n_bytes)) {
+            return;
         }
+        let _ = self.sweep();
         let mut copies: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for Stored { sha256, .. } in self.files.list().unwrap_or_default() {
             let path = self.files.path(&sha256);
@@ -103,13 +139,18 @@ impl ArtifactCache {
         copies.sort();
         let mut total: u64 = copies.iter().map(|(_, size_bytes, _)| size_bytes).sum();
         for (_, size_bytes, path) in copies {
-            if total.saturating_add(n_bytes) <= self.max_bytes {
-                return;
+            if fits(total) {
+                break;
             }
             if is_free(&path) && fs::remove_file(&path).is_ok() {
                 total -= size_bytes;
             }
         }
+        *listed = Some(Listed { at: Instant::now(), n_bytes: total });
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Option<Listed>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,6 +222,32 @@ mod tests {
         drop(file);
         assert!(cache.get(&stored.sha256, 5).is_none());
         assert!(!cache.files.path(&stored.sha256).exists(), "it would be in the way");
+    }
+
+    #[test]
+    fn a_copy_that_is_in_use_keeps_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = ArtifactCache::new(folder.path().to_owned(), 50);
+        let (stored, first) = kept(&cache, b"whole");
+        drop(kept(&cache, b"whole"));
+        drop(kept(&cache, &[1; 48]));
+        assert!(first.is_file(), "nobody put another file in its place, which nothing would hold");
+        assert!(cache.get(&stored.sha256, 5).is_some());
+    }
+
+    #[test]
+    fn a_copy_on_its_way_is_not_swept_however_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = ArtifactCache::new(folder.path().to_owned(), 50);
+        let copy = cache.begin(5).unwrap();
+        let old = SystemTime::now() - Duration::from_secs(100_000);
+        copy.as_file().set_modified(old).unwrap();
+        cache.sweep().unwrap();
+        assert!(copy.path().exists());
+        let (file, path) = copy.keep().unwrap();
+        drop(file);
+        cache.sweep().unwrap();
+        assert!(!path.exists(), "its process is gone");
     }
 
     #[test]

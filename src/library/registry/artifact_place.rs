@@ -185,10 +185,12 @@ impl ArtifactPlace {
 
     /// Removes what processes left behind that died while they wrote.
     pub(super) fn sweep(&self) -> Result<()> {
-        let dir = match self {
-            Self::Folder(files) => files.dir(),
-            Self::Bucket(bucket) => bucket.dir(),
-        };
-        stale_in(dir, SystemTime::now())?.iter().try_for_each(|path| remove_path(path))
+        match self {
+            Self::Folder(files) => {
+                let stale = stale_in(files.dir(), SystemTime::now())?;
+                stale.iter().try_for_each(|path| remove_path(path))
+            }
+            Self::Bucket(bucket) => bucket.sweep(),
+        }
     }
 }
