@@ -65,6 +65,23 @@ pub fn time(at_ms: i64) -> String {
         .map_or_else(|| at_ms.to_string(), |at| at.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
+/// The bytes that `text` says: `500 MB`, `2GB`, `1000`; the inverse of [`bytes`].
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        _ => return None,
+    };
+    let n_bytes = number.parse::<f64>().ok()? * factor;
+    (n_bytes < 2_f64.powi(63)).then_some(n_bytes as u64)
+}
+
 /// Bytes: `812 B`, `3.4 MB`.
 pub fn bytes(n_bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
@@ -95,6 +112,25 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_as_they_are_written() {
+        for (text, n_bytes) in [
+            ("1000", Some(1_000)),
+            ("500 MB", Some(500_000_000)),
+            ("2GB", Some(2_000_000_000)),
+            ("1.5 kb", Some(1_500)),
+            ("0", Some(0)),
+            ("", None),
+            ("MB", None),
+            ("2 GiB", None),
+            ("-1", None),
+            ("1.2.3", None),
+            ("99999999999 TB", None),
+        ] {
+            assert_eq!(parse_bytes(text), n_bytes, "{text:?}");
+        }
+    }
 
     #[test]
     fn one_is_no_plural() {

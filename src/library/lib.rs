@@ -15,6 +15,7 @@ pub mod output;
 pub mod progress;
 mod random;
 pub mod reserved;
+pub mod s3;
 pub mod store;
 #[cfg(test)]
 mod stub_library;

@@ -9,41 +9,88 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    figure::parse_bytes,
+    s3::S3Url,
+};
 
 /// The environment variable that names the store's folder.
 pub const STORE_ENV: &str = "TRIALBOOK_STORE";
+
+/// The environment variable that names the storage of a store's artifacts, `s3://BUCKET/PREFIX`.
+pub const STORE_ARTIFACTS_ENV: &str = "TRIALBOOK_ARTIFACTS";
+
+/// The environment variable that bounds the copies of artifacts that lie elsewhere, such as `2 GB`.
+pub const ARTIFACT_CACHE_ENV: &str = "TRIALBOOK_ARTIFACT_CACHE";
+
+/// That bound where none is given: room for some seven nets.
+pub const DEFAULT_ARTIFACT_CACHE_BYTES: u64 = 2_000_000_000;
 
 /// The beginning of the names of temporary files and folders, wherever the store makes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 
 /// One store: a folder that holds `registry-v3.redb`, `artifacts/`, `data/`, `checkpoints/` and
-/// `logs/`, and for older versions of this program `registry.redb`, which tells them so.
+/// `logs/`, `cache/` where artifacts lie elsewhere, and for older versions of this program `registry.redb`, which tells them so.
 /// Cheap to clone; any number of processes use the same folder at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     root: PathBuf,
+    /// The place that its artifacts are to have; none for the one they have.
+    artifacts: Option<S3Url>,
+    artifact_cache_bytes: u64,
 }
 
 impl Store {
     /// The store in `root`. Creates nothing: each part is made when it is first written.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            artifacts: None,
+            artifact_cache_bytes: DEFAULT_ARTIFACT_CACHE_BYTES,
+        }
     }
 
-    /// The folder that `TRIALBOOK_STORE` names, or `store` below the current folder. An empty
-    /// variable counts as none.
+    /// The same store, whose artifacts lie at `url` once its registry is opened: from then on for every
+    /// process, also without saying so again. One whose artifacts lie elsewhere already is not opened.
+    #[must_use]
+    pub fn with_artifacts(mut self, url: Option<S3Url>) -> Self {
+        self.artifacts = url;
+        self
+    }
+
+    /// The same store with at most `n_bytes` of copies of artifacts that lie elsewhere; default 2 GB.
+    #[must_use]
+    pub fn with_artifact_cache(mut self, n_bytes: u64) -> Self {
+        self.artifact_cache_bytes = n_bytes;
+        self
+    }
+
+    /// The folder that `TRIALBOOK_STORE` names, or `store` below the current folder, with the artifacts
+    /// that `TRIALBOOK_ARTIFACTS` and `TRIALBOOK_ARTIFACT_CACHE` say. An empty variable counts as none.
     ///
     /// # Errors
-    /// When what is named is there and is no folder.
+    /// When what is named is there and is no folder, and for a variable of another form.
     pub fn from_env() -> Result<Self> {
         let named = std::env::var_os(STORE_ENV).filter(|named| !named.is_empty());
-        let store = Self::new(named.map_or_else(|| PathBuf::from("store"), PathBuf::from));
+        let mut store = Self::new(named.map_or_else(|| PathBuf::from("store"), PathBuf::from));
         store.check().map_err(|error| {
             error.with_hint(format!(
                 "set {STORE_ENV} to a folder; it is created if it does not exist"
             ))
         })?;
+        let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(url) = said(STORE_ARTIFACTS_ENV) {
+            let url =
+                url.parse().map_err(|error: Error| error.with_context(STORE_ARTIFACTS_ENV))?;
+            store.artifacts = Some(url);
+        }
+        if let Some(size) = said(ARTIFACT_CACHE_ENV) {
+            store.artifact_cache_bytes = parse_bytes(&size).ok_or_else(|| {
+                Error::invalid(format!("{ARTIFACT_CACHE_ENV} is {size:?}, expected a size"))
+                    .with_hint("write it as 500 MB or 2 GB")
+            })?;
+        }
         Ok(store)
     }
 
@@ -75,9 +122,24 @@ impl Store {
         self.root.join("registry.redb")
     }
 
-    /// The folder of artifacts, named by their SHA-256.
+    /// The folder of artifacts, named by their SHA-256; a file that says where they lie instead.
     pub fn artifacts_dir(&self) -> PathBuf {
         self.root.join("artifacts")
+    }
+
+    /// The place that the artifacts are to have, if it was said.
+    pub fn wanted_artifacts(&self) -> Option<&S3Url> {
+        self.artifacts.as_ref()
+    }
+
+    /// The folder of copies of artifacts that lie elsewhere.
+    pub(crate) fn artifact_cache_dir(&self) -> PathBuf {
+        self.root.join("cache").join("artifacts")
+    }
+
+    /// The bytes that these copies may take.
+    pub fn artifact_cache_bytes(&self) -> u64 {
+        self.artifact_cache_bytes
     }
 
     /// The folder of datasets, a folder each.

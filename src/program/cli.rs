@@ -19,10 +19,14 @@ use trialbook::{
     book::Book,
     data::own_standard_streams,
     error::{Error, ErrorKind, Result},
+    figure::parse_bytes,
     hint::{Hint, Spelling},
     output::{Outcome, Output},
     progress::{Interrupt, Monitor, Progress, Silent},
-    store::{STORE_ENV, Store},
+    s3::S3Url,
+    store::{
+        ARTIFACT_CACHE_ENV, DEFAULT_ARTIFACT_CACHE_BYTES, STORE_ARTIFACTS_ENV, STORE_ENV, Store,
+    },
 };
 
 use crate::{
@@ -55,6 +59,31 @@ struct Cli {
         help_heading = GLOBAL
     )]
     store: PathBuf,
+    /// The storage of the store's artifacts: s3://BUCKET/PREFIX, with endpoint, region and credentials from
+    /// AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Said once, the store keeps
+    /// it
+    #[arg(
+        long,
+        global = true,
+        env = STORE_ARTIFACTS_ENV,
+        value_name = "URL",
+        value_parser = artifacts_url,
+        overrides_with = "artifacts",
+        help_heading = GLOBAL
+    )]
+    artifacts: Option<ArtifactsUrl>,
+    /// The most that copies of artifacts from S3 take in the store's folder, such as 500MB
+    #[arg(
+        long,
+        global = true,
+        env = ARTIFACT_CACHE_ENV,
+        default_value = "2GB",
+        value_name = "SIZE",
+        value_parser = cache_size,
+        overrides_with = "artifact_cache",
+        help_heading = GLOBAL
+    )]
+    artifact_cache: u64,
     /// The configuration file, with values for options that are not given; without it, trialbook.toml in
     /// the current folder, if it exists
     #[arg(
@@ -88,6 +117,35 @@ struct Cli {
     cells: Vec<String>,
     #[command(subcommand)]
     verb: Option<ProgramVerb>,
+}
+
+/// The value of `--artifacts`. An empty one, as an environment may have it, says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ArtifactsUrl(Option<S3Url>);
+
+fn artifacts_url(text: &str) -> std::result::Result<ArtifactsUrl, String> {
+    match text {
+        "" => Ok(ArtifactsUrl(None)),
+        text => text
+            .parse()
+            .map(|url| ArtifactsUrl(Some(url)))
+            .map_err(|error: Error| error.to_string()),
+    }
+}
+
+fn cache_size(text: &str) -> std::result::Result<u64, String> {
+    match text {
+        "" => Ok(DEFAULT_ARTIFACT_CACHE_BYTES),
+        text => parse_bytes(text).ok_or_else(|| "expected a size such as 500MB or 2GB".to_owned()),
+    }
+}
+
+impl Cli {
+    /// The store that is asked for.
+    fn store(&self) -> Store {
+        let artifacts = self.artifacts.clone().and_then(|ArtifactsUrl(url)| url);
+        Store::new(&self.store).with_artifacts(artifacts).with_artifact_cache(self.artifact_cache)
+    }
 }
 
 /// A request to the program.
@@ -152,6 +210,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error, form),
     };
     let log_format = cli.log_format;
+    let store = cli.store();
     match cli.verb {
         Some(_) if !cli.cells.is_empty() => {
             let message = "a cell and a command exclude each other";
@@ -166,21 +225,19 @@ pub fn main() -> ExitCode {
             // One command has them to itself; cells share them.
             own_standard_streams();
             let heeds = command.heeds_interrupts();
-            let store = Store::new(cli.store);
             answer(store, cli.json, cli.quiet, heeds, |session| command.run(session))
         }
         Some(ProgramVerb::Kernel(kernel)) => {
             start_logging("warn", log_format);
-            let store = Store::new(cli.store);
             answer(store, cli.json, cli.quiet, false, |session| kernel.run(session.book.store()))
         }
         Some(ProgramVerb::Run(run)) => {
             start_logging("warn", log_format);
-            run_cells(Some(&run), &[], Store::new(cli.store), cli.json, cli.quiet)
+            run_cells(Some(&run), &[], store, cli.json, cli.quiet)
         }
         None => {
             start_logging("warn", log_format);
-            run_cells(None, &cli.cells, Store::new(cli.store), cli.json, cli.quiet)
+            run_cells(None, &cli.cells, store, cli.json, cli.quiet)
         }
     }
 }

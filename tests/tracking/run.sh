@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # MLflow's own clients track into, register in and read from servers of PROGRAM: the present one, the last
 # 2.x and the skinny one, each in a Python of its own below target/ unless TRACKING_VENVS names another folder.
+# The present one's also has moto, the S3 server that keeps artifacts and data.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

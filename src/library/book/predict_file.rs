@@ -22,6 +22,7 @@ use crate::{
     },
     progress::Monitor,
     registry::{ModelReference, ModelVersion},
+    s3::{self, S3Url},
 };
 
 /// A file to predict, and the file to write.
@@ -30,10 +31,11 @@ pub struct PredictFileRequest {
     /// The version.
     pub model: ModelReference,
     /// Rows: a file of CSV, TSV, JSON, Parquet or Arrow, as its content and name say, a folder of
-    /// them, or a pattern such as `new/*.csv`. On the command line `-` is standard input.
+    /// them, or a pattern such as `new/*.csv`, here or as `s3://BUCKET/KEY`. On the command line `-` is
+    /// standard input.
     pub input: PathBuf,
-    /// The file to write: CSV, TSV, JSON lines or Parquet, as its extension says. On the command line
-    /// `-` is standard output, which gets the format of the input.
+    /// The file or object `s3://BUCKET/KEY` to write: CSV, TSV, JSON lines or Parquet, as its extension
+    /// says. On the command line `-` is standard output, which gets the format of the input.
     pub output: PathBuf,
     /// The dialect of the input's text, as far as it is given; the rest is guessed.
     pub dialect: Dialect,
@@ -90,21 +92,24 @@ impl Book {
                 return Err(Error::invalid(format!("{output:?} is the input itself"))
                     .with_hint("write to another file"));
             }
-            if !replace && output.exists() {
-                return Err(exists(output));
-            }
+            refuse_taken(output, *replace)?;
         }
+        let object = S3Url::of_path(output)?;
         let mut reader = RowsReader::open(input, dialect, request.text_column.as_deref())?;
-        // Standard output gets the whole file or nothing, like a name.
-        let scratch = is_stdout.then(|| StdoutFile::new(reader.extension())).transpose()?;
-        let (output, replace) = match &scratch {
-            Some(scratch) => (&scratch.file, &true),
-            None => (output, replace),
+        // Standard output and an object get the whole file or nothing, like a name.
+        let extension = match &object {
+            Some(_) => output.extension().map(|extension| extension.to_string_lossy().into_owned()),
+            None => is_stdout.then(|| reader.extension().to_owned()),
+        };
+        let scratch = extension.map(|extension| ScratchFile::new(&extension)).transpose()?;
+        let (file, replace_file) = match &scratch {
+            Some(scratch) => (&scratch.file, true),
+            None => (output, *replace),
         };
         let model = self.registry()?.resolve(&request.model)?;
         let classifier = self.load(&model)?;
         let none = added(classifier.as_ref(), prefix, &[]);
-        let mut writer = RowsWriter::create(output, &reader, &none, &monitor.interrupt)?;
+        let mut writer = RowsWriter::create(file, &reader, &none, &monitor.interrupt)?;
         let mut done = PredictedFile {
             model,
             text_column: reader.text_column().to_owned(),
@@ -127,9 +132,14 @@ impl Book {
             Ok(())
         })?;
         monitor.interrupt.check()?;
-        writer.finish(*replace)?;
-        if let Some(scratch) = &scratch {
-            scratch.print()?;
+        writer.finish(replace_file)?;
+        match (&scratch, &object) {
+            (Some(scratch), Some(object)) => {
+                refuse_taken(output, *replace)?;
+                s3::send(&scratch.file, object)?;
+            }
+            (Some(scratch), None) => scratch.print()?,
+            (None, _) => {}
         }
         Ok(done)
     }
@@ -185,14 +195,14 @@ fn added(
     columns
 }
 
-/// A file that goes to standard output when it is whole.
-struct StdoutFile {
+/// A file that goes to standard output, or becomes an object in S3, when it is whole.
+struct ScratchFile {
     /// Takes the file with it.
     _folder: tempfile::TempDir,
     file: PathBuf,
 }
 
-impl StdoutFile {
+impl ScratchFile {
     fn new(extension: &str) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|source| {
             Error::io("make a folder in", &std::env::temp_dir(), source)
@@ -217,8 +227,23 @@ impl StdoutFile {
     }
 }
 
-/// True if both paths lead to one file.
+/// Refuses an output that is there already, unless it may be replaced.
+fn refuse_taken(output: &Path, replace: bool) -> Result<()> {
+    let is_there = || match S3Url::of_path(output)? {
+        Some(object) => s3::occupied(&object),
+        None => Ok(output.exists()),
+    };
+    match !replace && is_there()? {
+        true => Err(exists(output)),
+        false => Ok(()),
+    }
+}
+
+/// True if both paths lead to one file or object.
 fn is_same(input: &Path, output: &Path) -> bool {
+    if input == output && S3Url::is_one(input) {
+        return true;
+    }
     match (input.canonicalize(), output.canonicalize()) {
         (Ok(input), Ok(output)) => input == output,
         _ => false,

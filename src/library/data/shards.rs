@@ -12,7 +12,10 @@ use super::{
     dialect::{Dialect, FileFormat},
     input::{STANDARD, unpacked_name},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    s3::{self, S3Url},
+};
 
 /// The depth to which folders are looked into: `data/train/0000.parquet`.
 const MAX_DEPTH: usize = 3;
@@ -154,6 +157,14 @@ pub(super) fn files(path: &Path, dialect: &Dialect) -> Result<Files> {
     let whole = path.to_owned();
     let paths = if path == Path::new(STANDARD) {
         vec![whole.clone()]
+    } else if let Some(url) = S3Url::of_path(path)? {
+        let objects = s3::listed(&url)?;
+        let is_folder = url.key().is_empty() || url.key().ends_with('/');
+        let objects = objects.iter().map(|url| PathBuf::from(url.to_string()));
+        match is_folder {
+            true => tables(objects.filter(|path| is_readable(path, dialect)).collect()),
+            false => objects.collect(),
+        }
     } else if path.is_dir() {
         let mut found = Vec::new();
         list(path, MAX_DEPTH, dialect, &mut found)?;
@@ -277,22 +288,29 @@ fn list(dir: &Path, depth: usize, dialect: &Dialect, found: &mut Vec<PathBuf>) -
     }
     entries.sort();
     for path in entries {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // `_SUCCESS`, `.cache`: what programs leave for themselves.
-        if name.starts_with(['.', '_']) {
+        if is_programs_own(&path) {
             continue;
         }
         if path.is_dir() {
             if depth > 1 {
                 list(&path, depth - 1, dialect, found)?;
             }
-        } else if format_of(&path)
-            .is_some_and(|format| dialect.format.is_none_or(|it| it == format))
-        {
+        } else if is_readable(&path, dialect) {
             found.push(path);
         }
     }
     Ok(())
+}
+
+/// True for `_SUCCESS`, `.cache`: what programs leave for themselves.
+fn is_programs_own(path: &Path) -> bool {
+    path.file_name().unwrap_or_default().to_string_lossy().starts_with(['.', '_'])
+}
+
+/// True if the name says a format of rows, and the one that is asked for.
+fn is_readable(path: &Path, dialect: &Dialect) -> bool {
+    !is_programs_own(path)
+        && format_of(path).is_some_and(|format| dialect.format.is_none_or(|it| it == format))
 }
 
 /// `found` without what only describes a data set.

@@ -42,7 +42,9 @@ pub use tfidf_config::TfidfConfig;
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::Serialize;
@@ -281,13 +283,23 @@ pub fn predicted_label(row: &[f64]) -> usize {
 }
 
 /// A saved model's files: the name inside the model folder and where the bytes lie.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ModelFiles(BTreeMap<String, PathBuf>);
+#[derive(Debug, Clone, Default)]
+pub struct ModelFiles {
+    files: BTreeMap<String, PathBuf>,
+    /// The locks of those that may be removed once nobody reads them.
+    _locks: Vec<Arc<File>>,
+}
 
 impl ModelFiles {
     /// Files by their names.
     pub fn new(files: BTreeMap<String, PathBuf>) -> Self {
-        Self(files)
+        Self { files, _locks: Vec::new() }
+    }
+
+    /// The same files, with the locks that keep them while this is there.
+    #[must_use]
+    pub(crate) fn kept_by(self, locks: Vec<Arc<File>>) -> Self {
+        Self { _locks: locks, ..self }
     }
 
     /// All files directly in `dir`, and what links there lead to: Hugging Face's cache is made of
@@ -304,7 +316,7 @@ impl ModelFiles {
                 files.insert(entry.file_name().to_string_lossy().into_owned(), entry.path());
             }
         }
-        Ok(Self(files))
+        Ok(Self::new(files))
     }
 
     /// The path of the file called `name`.
@@ -312,8 +324,8 @@ impl ModelFiles {
     /// # Errors
     /// [`ErrorKind::NotFound`] with the names there are.
     pub fn path(&self, name: &str) -> Result<&Path> {
-        self.0.get(name).map(PathBuf::as_path).ok_or_else(|| {
-            let found: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        self.files.get(name).map(PathBuf::as_path).ok_or_else(|| {
+            let found: Vec<&str> = self.files.keys().map(String::as_str).collect();
             Error::new(
                 ErrorKind::NotFound,
                 format!("model file {name:?} is missing: found {}", found.join(", ")),
@@ -323,6 +335,6 @@ impl ModelFiles {
 
     /// Every file, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.0.iter().map(|(name, path)| (name.as_str(), path.as_path()))
+        self.files.iter().map(|(name, path)| (name.as_str(), path.as_path()))
     }
 }

@@ -56,6 +56,18 @@ impl ArtifactFiles {
         self.dir.join(sha256.get(..2).unwrap_or("")).join(sha256)
     }
 
+    /// The folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// An empty file on the way to its place.
+    pub(super) fn temporary(&self) -> Result<NamedTempFile> {
+        let fail = |error| Error::io("write an artifact below", &self.dir, error);
+        fs::create_dir_all(&self.dir).map_err(fail)?;
+        temporary_file(&self.dir).map_err(fail)
+    }
+
     /// Stores `bytes`. A file that is there already, and whole, is left alone.
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Stored> {
         let sha256 = hex(&Sha256::digest(bytes));
@@ -151,10 +163,9 @@ impl ArtifactFiles {
 
     /// Copies `input` into a temporary file on the way to its place.
     fn copy(&self, input: &mut dyn Read) -> Result<(NamedTempFile, Stored)> {
-        let fail = |error| Error::io("write an artifact below", &self.dir, error);
-        fs::create_dir_all(&self.dir).map_err(fail)?;
-        let mut temporary = temporary_file(&self.dir).map_err(fail)?;
-        let (sha256, size_bytes) = copy_hashed(input, temporary.as_file_mut()).map_err(fail)?;
+        let mut temporary = self.temporary()?;
+        let (sha256, size_bytes) = copy_hashed(input, temporary.as_file_mut())
+            .map_err(|error| Error::io("write an artifact below", &self.dir, error))?;
         Ok((temporary, Stored { sha256, size_bytes }))
     }
 
@@ -228,12 +239,44 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
+/// A writer that hashes and counts what passes through it.
+pub(super) struct HashedWriter<W> {
+    inner: W,
+    hasher: Sha256,
+    n_bytes: u64,
+}
+
+impl<W: io::Write> HashedWriter<W> {
+    pub(super) fn new(inner: W) -> Self {
+        Self { inner, hasher: Sha256::new(), n_bytes: 0 }
+    }
+
+    /// SHA-256 and number of the bytes that were written.
+    pub(super) fn finish(self) -> (String, u64) {
+        (hex(&self.hasher.finalize()), self.n_bytes)
+    }
+}
+
+impl<W: io::Write> io::Write for HashedWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n_written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..n_written]);
+        self.n_bytes += n_written as u64;
+        Ok(n_written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 /// True if `name` is a SHA-256 as artifacts are named.
 pub(super) fn is_sha256(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn check(sha256: &str, size_bytes: u64, found: &str, n_bytes: u64) -> Result<()> {
+/// That an artifact with this SHA-256 and length is the one that was written.
+pub(super) fn check(sha256: &str, size_bytes: u64, found: &str, n_bytes: u64) -> Result<()> {
     if n_bytes != size_bytes {
         return Err(corrupt(format!(
             "artifact {sha256} has {n_bytes} bytes, expected {size_bytes}"
@@ -247,9 +290,25 @@ fn check(sha256: &str, size_bytes: u64, found: &str, n_bytes: u64) -> Result<()>
 
 fn unreadable(path: &Path, sha256: &str, error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::NotFound {
-        return corrupt(format!("artifact {sha256} is missing from the store"));
+        return missing(sha256);
     }
     Error::io("read the artifact", path, error)
+}
+
+/// The error for an artifact that is named and not there.
+pub(super) fn missing(sha256: &str) -> Error {
+    corrupt(format!("artifact {sha256} is missing from the store"))
+}
+
+/// Removes a file or a folder; one that is gone counts as removed.
+pub(super) fn remove_path(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("remove", path, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn corrupt(message: String) -> Error {

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Registry,
+    artifact_file::ArtifactFile,
     artifact_files::Stored,
     fault::Fault,
     names,
@@ -75,11 +76,12 @@ impl Registry {
             .map_err(|error| error.with_context(&artifact.path))
     }
 
-    /// The file that holds the artifact, after its checksum was proved.
+    /// The file that holds the artifact, after its checksum was proved: a copy where artifacts lie in
+    /// other storage, which stays as long as this is kept.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if its bytes are not those that were written, or not there.
-    pub fn artifact_path(&self, artifact: &Artifact) -> Result<PathBuf> {
+    pub fn artifact_path(&self, artifact: &Artifact) -> Result<ArtifactFile> {
         self.files
             .prove(&artifact.sha256, artifact.size_bytes)
             .map_err(|error| error.with_context(&artifact.path))
@@ -102,10 +104,13 @@ impl Registry {
         self.database.write(|txn| {
             runs::live(txn, &key)?;
             let mut artifacts = Vec::with_capacity(sources.len());
-            for ((path, source), Stored { sha256, size_bytes }) in sources.iter().zip(stored) {
-                // `store gc` in another process may have taken the file for an orphan. It removes
-                // files only while it holds the write transaction, which is ours now.
-                if !self.files.contains(&sha256, size_bytes) {
+            // `store gc` in another process may have taken a file for an orphan. It removes files only
+            // while it holds the write transaction, which is ours now.
+            let are_there = self.files.contain(&stored)?;
+            for (((path, source), Stored { sha256, size_bytes }), is_there) in
+                sources.iter().zip(stored).zip(are_there)
+            {
+                if !is_there {
                     put(*source)?;
                 }
                 let artifact = Artifact { path: path.clone(), sha256, size_bytes };

@@ -5,13 +5,13 @@
 //! whether it is still there, and writes it again if not. Temporary files are left alone for an
 //! hour, far longer than writing one takes.
 
-use std::{collections::BTreeSet, fs, io, path::Path, time::SystemTime};
+use std::{collections::BTreeSet, time::SystemTime};
 
 use serde_json::json;
 
 use super::{
     Registry,
-    artifact_files::{Stored, stale_in},
+    artifact_files::{Stored, remove_path, stale_in},
     audit::{self, AuditAction, STORE},
     clock,
     fault::Fault,
@@ -23,10 +23,7 @@ use super::{
     upkeep::Collection,
     verify::{Named, named_artifacts},
 };
-use crate::{
-    error::{Error, Result},
-    figure::hex,
-};
+use crate::{error::Result, figure::hex};
 
 impl Registry {
     /// Removes deleted runs, with their metrics and artifacts, and artifact files that nothing
@@ -72,12 +69,10 @@ impl Registry {
         })?;
         self.database.write(|txn| {
             let files = unnamed(named_artifacts(txn, &BTreeSet::new())?);
-            for stored in &files {
-                remove(&self.files.path(&stored.sha256))?;
-            }
-            for dir in [self.store().root(), &self.store().artifacts_dir()] {
-                stale_in(dir, SystemTime::now())?.iter().try_for_each(|path| remove(path))?;
-            }
+            self.files.remove(&files)?;
+            self.files.sweep()?;
+            let stale = stale_in(self.store().root(), SystemTime::now())?;
+            stale.iter().try_for_each(|path| remove_path(path))?;
             Ok(summary(n_runs, &files))
         })
     }
@@ -107,15 +102,5 @@ fn summary(n_runs: usize, files: &[Stored]) -> Collection {
         n_runs,
         n_artifacts: files.len(),
         n_bytes: files.iter().map(|stored| stored.size_bytes).sum(),
-    }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io("remove", path, error))
-        }
-        _ => Ok(()),
     }
 }

@@ -2,7 +2,12 @@
 //! versions and stages, with MLflow's names and meaning. The one home of redb; many processes use
 //! the same file at once. It stores verdicts as opaque JSON and leaves policies to the gate.
 
+mod artifact_bucket;
+mod artifact_cache;
+mod artifact_file;
 mod artifact_files;
+mod artifact_location;
+mod artifact_place;
 mod artifacts;
 mod audit;
 mod backup;
@@ -52,6 +57,7 @@ mod writer_group;
 
 use std::sync::Arc;
 
+pub use artifact_file::ArtifactFile;
 pub use audit::{AuditAction, AuditEvent, AuditQuery};
 pub use defaults::DefaultNames;
 pub use experiments::NewExperiment;
@@ -79,7 +85,7 @@ pub(crate) use stages::Grounds;
 pub use upkeep::{BackupSummary, Collection, Verification};
 pub use upload::Upload;
 
-use self::{artifact_files::ArtifactFiles, database::Database};
+use self::{artifact_place::ArtifactPlace, database::Database};
 use serde_json::Value;
 
 use crate::{actor, clock, error::Result, store::Store};
@@ -111,7 +117,7 @@ use crate::{actor, clock, error::Result, store::Store};
 pub struct Registry {
     store: Store,
     database: Arc<Database>,
-    files: ArtifactFiles,
+    files: ArtifactPlace,
     /// The actor, for the audit trail.
     actor: Arc<str>,
 }
@@ -122,13 +128,14 @@ impl Registry {
     /// kept beside it. A store on a read-only file system can be read.
     ///
     /// # Errors
-    /// When the system refuses, when the file is damaged, or when a newer build wrote it.
+    /// When the system refuses, when the file is damaged, or when a newer build wrote it; when the
+    /// artifacts lie elsewhere than the store is to have them, or their storage refuses.
     pub fn open(store: &Store) -> Result<Self> {
         store.check()?;
         Ok(Self {
             store: store.clone(),
             database: Database::open(store, clock::now_ms())?,
-            files: ArtifactFiles::new(store.artifacts_dir()),
+            files: ArtifactPlace::open(store)?,
             actor: local_actor().into(),
         })
     }

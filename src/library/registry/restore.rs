@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::{
     Registry,
     artifact_files::{Hashed, is_sha256},
+    artifact_place::ArtifactPlace,
     audit::{self, AuditAction, STORE},
     backup::{
         ARTIFACTS_DIR, DATA_DIR, Entry, MANIFEST, MANIFEST_SHA256, Manifest, ROWS, SCHEMA_VERSION,
@@ -32,7 +33,8 @@ use crate::{
 };
 
 /// Puts a backup's content into an empty or absent store folder. Files that are none of the
-/// store's, such as a README, may lie there.
+/// store's, such as a README, may lie there. The artifacts go where this store is to have them, which
+/// may be another place than the one they came from.
 ///
 /// # Errors
 /// [`ErrorKind::Conflict`] if the store holds anything, [`ErrorKind::Corrupt`] if any byte of the
@@ -44,7 +46,8 @@ pub fn restore(store: &Store, file: &Path) -> Result<BackupSummary> {
     refuse_unless_empty(store)?;
     let was_there = store.root().exists();
     store.make_dir(store.root())?;
-    let outcome = unpack_into(store, file, backup);
+    // Before the work: a place that cannot be had is no reason to unpack anything.
+    let outcome = ArtifactPlace::open(store).and_then(|_| unpack_into(store, file, backup));
     if outcome.is_err() && !was_there {
         // Nothing of ours is left in it; a folder that is not empty stays.
         let _ = fs::remove_dir(store.root());
@@ -88,14 +91,20 @@ impl Registry {
 fn install(store: &Store, staged: &Store, staging: &TempDir) -> Result<()> {
     refuse_unless_empty(store)?;
     let mut moved: Vec<PathBuf> = Vec::new();
+    // Objects that nothing names do no harm, if a later step fails; their place is known already.
+    let place = ArtifactPlace::open(store)?;
+    place.take_in(&staged.artifacts_dir())?;
+    let artifacts = match place {
+        ArtifactPlace::Folder(_) => Some((staged.artifacts_dir(), store.artifacts_dir())),
+        ArtifactPlace::Bucket(_) => None,
+    };
     let moves = [
-        (staged.artifacts_dir(), store.artifacts_dir()),
         (staged.data_dir(), store.data_dir()),
         // Without it an older build would begin a registry of its own beside this one.
         (staged.older_registry_path(), store.older_registry_path()),
         (staged.registry_path(), store.registry_path()),
     ];
-    for (from, to) in moves.into_iter().filter(|(from, _)| from.exists()) {
+    for (from, to) in artifacts.into_iter().chain(moves).filter(|(from, _)| from.exists()) {
         // An empty folder may be in the way: renaming onto it replaces it.
         if let Err(error) = fs::rename(&from, &to) {
             for path in &moved {

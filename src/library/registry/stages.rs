@@ -135,11 +135,11 @@ impl Registry {
 
     /// A version that is about to serve must have its files.
     fn check_servable(&self, version: &ModelVersion, stage: Stage) -> Result<(), Fault> {
-        let serves = matches!(stage, Stage::Staging | Stage::Production);
-        let gone =
-            |file: &&super::record::Artifact| !self.files.contains(&file.sha256, file.size_bytes);
-        match version.files.iter().find(gone) {
-            Some(file) if serves => Err(Fault::Ours(
+        if !matches!(stage, Stage::Staging | Stage::Production) {
+            return Ok(());
+        }
+        match self.absent(&version.files)? {
+            Some(file) => Err(Fault::Ours(
                 Error::new(
                     ErrorKind::Corrupt,
                     format!(

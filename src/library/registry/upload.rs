@@ -18,7 +18,6 @@ use super::{
 use crate::{
     error::{Error, Result},
     figure::hex,
-    store::temporary_file,
 };
 
 /// An artifact on its way. Dropped before [`Registry::finish_upload`], it was never there.
@@ -58,10 +57,7 @@ impl Registry {
             owner.check_live(txn)?;
             forbid_nesting(txn, &key, path)
         })?;
-        let dir = self.store().artifacts_dir();
-        let fail = |error| Error::io("write an artifact below", &dir, error);
-        std::fs::create_dir_all(&dir).map_err(fail)?;
-        let file = temporary_file(&dir).map_err(fail)?;
+        let file = self.files.temporary()?;
         Ok(Upload { owner, path: path.to_owned(), file, hasher: Sha256::new(), size_bytes: 0 })
     }
 
@@ -74,13 +70,13 @@ impl Registry {
         let stored = Stored { sha256: hex(&hasher.finalize()), size_bytes };
         let key = owner.key()?;
         let artifact = Artifact { path, sha256: stored.sha256.clone(), size_bytes };
-        let received = self.files.receive(file, &stored)?;
+        let arrived = self.files.receive(file, &stored)?;
         self.database.write(|txn| {
             owner.check_live(txn)?;
             forbid_nesting(txn, &key, &artifact.path)?;
             // `store gc` of another process removes files only while it holds the write transaction,
             // which is ours now.
-            self.files.place(received, &stored)?;
+            self.files.place(arrived, &stored)?;
             txn.put(ARTIFACTS, &artifact_key(&key, &artifact.path), &artifact)?;
             Ok(artifact)
         })

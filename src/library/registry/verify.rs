@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     Registry,
+    artifact_place::Condition,
     audit::StoredEvent,
     codec::{self, Record},
     fault::Fault,
@@ -62,14 +63,9 @@ impl Registry {
         let checked: Vec<(String, Condition)> = named
             .par_iter()
             .map(|(sha256, size_bytes)| {
-                let condition = match self.files.prove(sha256, *size_bytes) {
-                    Ok(_) => Condition::Valid,
-                    Err(_) if !self.files.path(sha256).exists() => Condition::Missing,
-                    Err(_) => Condition::Corrupt,
-                };
-                (sha256.clone(), condition)
+                Ok((sha256.clone(), self.files.inspect(sha256, *size_bytes)?))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let with = |wanted: Condition| {
             let found = checked.iter().filter(move |(_, condition)| *condition == wanted);
             found.map(|(sha256, _)| sha256.clone())
@@ -84,13 +80,6 @@ impl Registry {
             problems,
         })
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
-    Valid,
-    Corrupt,
-    Missing,
 }
 
 /// Every artifact that a run (unless `leave_out` holds it) or a model version names.

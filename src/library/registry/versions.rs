@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Registry,
+    artifact_files::Stored,
     audit::{self, AuditAction},
     clock,
     fault::Fault,
@@ -59,9 +60,7 @@ impl Registry {
                     take_from_run(&mut new.metrics, &mut new.lineage, &stored);
                 }
             }
-            if let Some(file) =
-                new.files.iter().find(|file| !self.files.contains(&file.sha256, file.size_bytes))
-            {
+            if let Some(file) = self.absent(&new.files)? {
                 return Err(Fault::Ours(Error::new(
                     ErrorKind::Corrupt,
                     format!("{}: artifact {} is missing from the store", file.path, file.sha256),
@@ -225,11 +224,25 @@ impl Registry {
     /// # Errors
     /// [`ErrorKind::Corrupt`] if a file's bytes are not those that were written, or not there.
     pub fn model_files(&self, version: &ModelVersion) -> Result<ModelFiles> {
-        let prove = |file: &Artifact| Ok((file.path.clone(), self.artifact_path(file)?));
-        let files = version.files.iter().map(prove).collect::<Result<BTreeMap<_, _>>>();
-        files.map(ModelFiles::new).map_err(|error| {
-            error.with_context(format!("model {:?} version {}", version.model, version.version))
-        })
+        let (mut files, mut locks) = (BTreeMap::new(), Vec::new());
+        for file in &version.files {
+            let found = self.artifact_path(file).map_err(|error| {
+                error.with_context(format!("model {:?} version {}", version.model, version.version))
+            })?;
+            let (path, lock) = found.into_parts();
+            files.insert(file.path.clone(), path);
+            locks.extend(lock);
+        }
+        Ok(ModelFiles::new(files).kept_by(locks))
+    }
+
+    /// The first of `files` that is not in the store with its length.
+    pub(super) fn absent<'a>(&self, files: &'a [Artifact]) -> Result<Option<&'a Artifact>> {
+        let wanted = files
+            .iter()
+            .map(|file| Stored { sha256: file.sha256.clone(), size_bytes: file.size_bytes });
+        let are_there = self.files.contain(&wanted.collect::<Vec<_>>())?;
+        Ok(files.iter().zip(are_there).find(|(_, is_there)| !is_there).map(|(file, _)| file))
     }
 }
 

@@ -43,15 +43,15 @@ pub struct AddDataset {
     /// The name to give it
     name: String,
     /// A file, which is split into train and test, or a folder with both. Several files: a folder,
-    /// or a pattern in quotes, 'data/*.parquet'. - is standard input. Files may be packed (.gz,
-    /// .zst). Columns of CSV without a name are called "Unnamed: 2" (counted from 0), repeated ones
+    /// or a pattern in quotes, 'data/*.parquet'. - is standard input; s3://BUCKET/KEY is an object, with a
+    /// slash at its end all below it. Files may be packed (.gz, .zst). Columns of CSV without a name are called "Unnamed: 2" (counted from 0), repeated ones
     /// text.1, text.2
     #[arg(required_unless_present_all = ["train", "test"], conflicts_with_all = ["train", "test"])]
     path: Option<PathBuf>,
-    /// The file or files of the train split
+    /// The file or files of the train split, also as s3://BUCKET/KEY
     #[arg(long, value_name = "FILE", requires = "test")]
     train: Option<PathBuf>,
-    /// The file or files of the test split
+    /// The file or files of the test split, also as s3://BUCKET/KEY
     #[arg(long, value_name = "FILE", requires = "train")]
     test: Option<PathBuf>,
     /// The column that holds the text; guessed when obvious

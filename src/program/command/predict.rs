@@ -29,7 +29,7 @@ pub struct Predict {
     texts: Vec<String>,
     /// Predict every row of this file: .csv, .tsv, .jsonl, .json, .parquet or .arrow; the text formats
     /// also packed, as .gz or .zst. A folder, or a pattern in quotes, stands for all its files; - is
-    /// standard input
+    /// standard input; s3://BUCKET/KEY is an object
     #[arg(
         long = "in",
         value_name = "FILE",
@@ -38,7 +38,8 @@ pub struct Predict {
     )]
     input: Option<PathBuf>,
     /// Write the columns of the input, and label, confidence and score_CLASS, to this file: .csv, .tsv,
-    /// .jsonl or .parquet; - is standard output, in the format of the input
+    /// .jsonl or .parquet; - is standard output, in the format of the input; s3://BUCKET/KEY is an object,
+    /// which appears whole or not at all
     #[arg(long = "out", value_name = "FILE", value_hint = ValueHint::FilePath, requires = "input")]
     output: Option<PathBuf>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The sources of rows: a file, a pipe or standard input, packed or not, in any encoding. An
+//! The sources of rows: a file, an object in S3, a pipe or standard input, packed or not, in any encoding. An
 //! [`Input`] can be read from its beginning any number of times; what cannot is kept in a temporary
 //! file first.
 
@@ -26,7 +26,10 @@ use super::{
     dialect::Dialect,
     encoding::{self, TextEncoding},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    s3::{self, S3Url},
+};
 
 /// The path that means standard input or output.
 pub const STANDARD: &str = "-";
@@ -186,6 +189,9 @@ fn found(path: &Path) -> Result<(PathBuf, InputBytes)> {
         let origin = spool(&name, io::stdin().lock(), Compression::None)?;
         return Ok((name, origin));
     }
+    if let Some(url) = S3Url::of_path(path)? {
+        return Ok((path.to_owned(), fetched(&url)?));
+    }
     let metadata = fs::metadata(path).map_err(|source| Error::io("read", path, source))?;
     // A pipe, such as `<(sort reviews.csv)`, is there once.
     if !metadata.is_file() && !metadata.is_dir() {
@@ -197,19 +203,34 @@ fn found(path: &Path) -> Result<(PathBuf, InputBytes)> {
     Ok((path.to_owned(), origin))
 }
 
+/// Keeps a copy of the object at `url`.
+fn fetched(url: &S3Url) -> Result<InputBytes> {
+    let mut kept = spool_file()?;
+    s3::fetch(url, kept.as_file_mut())?;
+    Ok(spooled(kept))
+}
+
 /// Keeps what `reader` gives in a temporary file.
 fn spool(name: &Path, mut reader: impl Read, packing: Compression) -> Result<InputBytes> {
-    let mut kept = NamedTempFile::new().map_err(|source| {
-        Error::io("make a file", &std::env::temp_dir(), source)
-            .with_hint("set TMPDIR to a folder with room for the data")
-    })?;
+    let mut kept = spool_file()?;
     io::copy(&mut reader, kept.as_file_mut()).map_err(|source| match packing {
         Compression::None => Error::io("read", name, source),
         packing => packing.broken(name, source),
     })?;
-    Ok(InputBytes {
+    Ok(spooled(kept))
+}
+
+fn spool_file() -> Result<NamedTempFile> {
+    NamedTempFile::new().map_err(|source| {
+        Error::io("make a file", &std::env::temp_dir(), source)
+            .with_hint("set TMPDIR to a folder with room for the data")
+    })
+}
+
+fn spooled(kept: NamedTempFile) -> InputBytes {
+    InputBytes {
         path: kept.path().to_owned(),
         spooled: Some(Arc::new(kept)),
         compression: Compression::None,
-    })
+    }
 }

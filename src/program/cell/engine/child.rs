@@ -21,7 +21,7 @@ use trialbook::{
     error::{Error, ErrorKind, Result},
     hint::Hint,
     runtime::{Ask, RUNTIME_SYMBOL, SOCKET_ENV, Tell},
-    store::{STORE_ENV, Store},
+    store::{ARTIFACT_CACHE_ENV, STORE_ARTIFACTS_ENV, STORE_ENV, Store},
 };
 
 use crate::{
@@ -119,11 +119,14 @@ impl CellProcess {
         let search = std::env::join_paths(search).map_err(|source| {
             Error::invalid("a library folder's path holds a colon").with_source(source)
         })?;
+        let artifacts = store.wanted_artifacts().map(ToString::to_string).unwrap_or_default();
         let mut command = Command::new(program);
         command
             .env(PRELUDE_ENV, prelude)
             .env(SOCKET_ENV, &address)
             .env(STORE_ENV, std::path::absolute(store.root()).map_err(cannot)?)
+            .env(STORE_ARTIFACTS_ENV, artifacts)
+            .env(ARTIFACT_CACHE_ENV, store.artifact_cache_bytes().to_string())
             .env("LD_LIBRARY_PATH", search)
             // It makes one of its own.
             .stdin(Stdio::null())

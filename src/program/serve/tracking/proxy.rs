@@ -1,7 +1,7 @@
 //! The artifact proxy: files up and down in pieces, never held whole; folders listed; files removed. A
 //! file that breaks off on its way up leaves nothing, and one that is damaged is not sent.
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use axum::{
     body::{Body, Bytes},
@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::json;
 use tokio::{io::AsyncReadExt as _, task::spawn_blocking, time::timeout};
-use trialbook::registry::{Artifact, Folder, Registry};
+use trialbook::registry::{Artifact, ArtifactFile, Folder, Registry};
 
 use crate::serve::{
     http::channel::{channel, frame},
@@ -155,10 +155,10 @@ pub(super) async fn download(
     registry: Registry,
     find: impl FnOnce(&Registry) -> Result<Artifact, WireRefusal> + Send + 'static,
 ) -> Result<Response, WireRefusal> {
-    let (artifact, path) = beside(move || {
+    let (artifact, file) = beside(move || {
         let artifact = find(&registry)?;
-        let path = registry.artifact_path(&artifact)?;
-        Ok((artifact, path))
+        let file = registry.artifact_path(&artifact)?;
+        Ok((artifact, file))
     })
     .await?;
     let name = artifact.path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -168,15 +168,15 @@ pub(super) async fn download(
         (header::CONTENT_DISPOSITION, attachment(&name)),
         (header::ETAG, quoted(&artifact.sha256)),
     ];
-    Ok((StatusCode::OK, headers, file_body(path, artifact.size_bytes)).into_response())
+    Ok((StatusCode::OK, headers, file_body(file, artifact.size_bytes)).into_response())
 }
 
-/// The file at `path`, read as its client takes it.
-fn file_body(path: PathBuf, size_bytes: u64) -> Body {
+/// The bytes of `artifact`, read as its client takes them.
+fn file_body(artifact: ArtifactFile, size_bytes: u64) -> Body {
     let (pieces, body) = channel(2);
     tokio::spawn(async move {
         let sent = async {
-            let mut file = tokio::fs::File::open(&path).await?;
+            let mut file = tokio::fs::File::open(&*artifact).await?;
             let mut rest = size_bytes;
             while rest > 0 {
                 let mut piece =
