@@ -43,7 +43,7 @@ use crate::{
         self, Classifier,
         prediction::{BatchPrediction, Prediction},
     },
-    registry::{ModelVersion, Registry, Stage, check_model_name},
+    registry::{ModelVersion, Registry, Stage, Tracker, check_model_name},
     store::Store,
 };
 
@@ -165,11 +165,19 @@ impl Book {
         Ok(self.registry.get_or_init(|| opened))
     }
 
+    /// The registry that the steps of the lifecycle use: runs, versions and their stages.
+    ///
+    /// # Errors
+    /// As [`Book::registry`].
+    pub fn tracker(&self) -> Result<&dyn Tracker> {
+        Ok(self.registry()?)
+    }
+
     /// Checks the name of the model that is to get a version. One that is there keeps the name that it
     /// got when more of them were allowed.
     pub(super) fn check_model_name(&self, name: &str) -> Result<()> {
         let Err(refused) = check_model_name(name) else { return Ok(()) };
-        let is_there = self.registry().is_ok_and(|registry| registry.model(name).is_ok());
+        let is_there = self.tracker().is_ok_and(|registry| registry.model(name).is_ok());
         if is_there { Ok(()) } else { Err(refused) }
     }
 
@@ -178,7 +186,7 @@ impl Book {
     /// # Errors
     /// Missing or damaged files, with the version's name.
     pub fn load(&self, version: &ModelVersion) -> Result<Box<dyn Classifier>> {
-        let files = self.registry()?.model_files(version)?;
+        let files = self.tracker()?.model_files(version)?;
         model::load(&files).map_err(|error| error.with_context(version.reference().to_string()))
     }
 
@@ -189,7 +197,7 @@ impl Book {
     /// # Errors
     /// A text of another form, and [`ErrorKind::NotFound`] with what there is instead.
     pub fn version(&self, reference: &str) -> Result<ModelVersion> {
-        self.registry()?.resolve(&reference.parse()?)
+        self.tracker()?.resolve(&reference.parse()?)
     }
 
     /// The predictions of one version for each text; `reference` is as for [`Book::version`].
@@ -233,7 +241,7 @@ impl Book {
             let split = self.datasets().split(&candidate.lineage.dataset, "test")?;
             gate::measure(self.load(production)?.as_ref(), candidate, &split)
         };
-        gate::run(self.registry()?, model, version, policy, &mut reevaluate, now_ms, &self.who)
+        gate::run(self.tracker()?, model, version, policy, &mut reevaluate, now_ms, &self.who)
     }
 
     /// Moves a version to `stage`; to Production only with a passing verdict or a reason to force.
@@ -247,7 +255,7 @@ impl Book {
         stage: Stage,
         force: Option<&str>,
     ) -> Result<Promotion> {
-        gate::promote(self.registry()?, model, version, stage, force, &self.who)
+        gate::promote(self.tracker()?, model, version, stage, force, &self.who)
     }
 
     /// Brings the previous Production version back.
@@ -255,6 +263,6 @@ impl Book {
     /// # Errors
     /// [`ErrorKind::Conflict`] when there is none.
     pub fn rollback(&self, model: &str, reason: &str) -> Result<Rollback> {
-        gate::rollback(self.registry()?, model, &self.who, reason)
+        gate::rollback(self.tracker()?, model, &self.who, reason)
     }
 }

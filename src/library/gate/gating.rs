@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    registry::{ModelVersion, Registry},
+    registry::{GateSeal, ModelVersion, Tracker},
 };
 
 /// Measures the Production version (first) on the test split of the candidate (second) and hands
@@ -24,7 +24,7 @@ pub type Reevaluate<'a> =
 /// An unknown version, a policy that makes no sense, and whatever `reevaluate` and the registry
 /// return; then nothing is stored.
 pub fn run(
-    registry: &Registry,
+    registry: &dyn Tracker,
     model: &str,
     version: u32,
     policy: &Policy,
@@ -46,7 +46,7 @@ pub fn run(
     let stored = serde_json::to_value(&verdict).map_err(|source| {
         Error::new(ErrorKind::Internal, "a verdict cannot be written as JSON").with_source(source)
     })?;
-    registry.set_verdict(model, version, stored)?;
+    registry.set_verdict(model, version, stored, GateSeal::new())?;
     tracing::info!(model, version, passed = verdict.passed, "gated");
     Ok(verdict)
 }

@@ -22,8 +22,9 @@ use crate::{
     hint::{CommandLine, Hint},
 };
 
-/// The reasons for a move, which are kept.
-pub(crate) struct Grounds {
+/// The reasons for a move, which are kept; only the gate gives them.
+#[derive(Debug)]
+pub struct Grounds {
     /// The person and the reason, for the version's history.
     pub(crate) note: String,
     /// The objection that was overruled.
