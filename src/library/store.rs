@@ -1,5 +1,6 @@
 //! The store's folder: where its parts lie, and how a file or folder is put there whole or not at
-//! all. It knows paths and bytes, not what they mean; the registry and the datasets do.
+//! all; and which server keeps its registry, where the folder does not. It knows paths and bytes, not
+//! what they mean; the registry and the datasets do.
 
 use std::{
     fs::{self, File},
@@ -9,7 +10,10 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::error::{Error, Result};
+use crate::{
+    address::RegistryAddress,
+    error::{Error, Result},
+};
 
 /// The environment variable that names the store's folder.
 pub const STORE_ENV: &str = "TRIALBOOK_STORE";
@@ -23,19 +27,32 @@ pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     root: PathBuf,
+    /// The server that keeps the registry, where the folder does not.
+    registry: Option<RegistryAddress>,
 }
 
 impl Store {
     /// The store in `root`. Creates nothing: each part is made when it is first written.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), registry: None }
+    }
+
+    /// The same store with the registry that the server at `address` keeps; without one, with its own.
+    #[must_use]
+    pub fn with_registry(self, address: Option<RegistryAddress>) -> Self {
+        Self { registry: address, ..self }
+    }
+
+    /// The server that keeps the registry; none where the folder does.
+    pub fn registry_address(&self) -> Option<&RegistryAddress> {
+        self.registry.as_ref()
     }
 
     /// The folder that `TRIALBOOK_STORE` names, or `store` below the current folder. An empty
-    /// variable counts as none.
+    /// variable counts as none. Its registry is the one that `TRIALBOOK_REGISTRY` names, or its own.
     ///
     /// # Errors
-    /// When what is named is there and is no folder.
+    /// When what is named is there and is no folder, or no server.
     pub fn from_env() -> Result<Self> {
         let named = std::env::var_os(STORE_ENV).filter(|named| !named.is_empty());
         let store = Self::new(named.map_or_else(|| PathBuf::from("store"), PathBuf::from));
@@ -44,7 +61,7 @@ impl Store {
                 "set {STORE_ENV} to a folder; it is created if it does not exist"
             ))
         })?;
-        Ok(store)
+        Ok(store.with_registry(RegistryAddress::from_env()?))
     }
 
     /// Checks that the store can be one. A folder that is not there can.
@@ -88,6 +105,11 @@ impl Store {
     /// The folder of what unfinished trainings are continued from, a folder a run.
     pub fn checkpoints_dir(&self) -> PathBuf {
         self.root.join("checkpoints")
+    }
+
+    /// The folder of what was downloaded from a registry elsewhere. It can be deleted at any time.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.root.join("cache")
     }
 
     /// The folder of logs.

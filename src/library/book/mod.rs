@@ -16,7 +16,11 @@ mod tables;
 mod train;
 mod unfinished;
 
-use std::{collections::BTreeMap, path::Path, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use polars::prelude::DataFrame;
 use serde::Serialize;
@@ -43,7 +47,7 @@ use crate::{
         self, Classifier,
         prediction::{BatchPrediction, Prediction},
     },
-    registry::{ModelVersion, Registry, Stage, Tracker, check_model_name},
+    registry::{self, ModelVersion, Registry, Stage, Tracker, check_model_name},
     store::Store,
 };
 
@@ -65,6 +69,8 @@ pub const CODE_VERSION: &str = concat!("trialbook ", env!("CARGO_PKG_VERSION"));
 pub struct Book {
     store: Store,
     registry: OnceLock<Registry>,
+    /// The registry of a server, where the store does not use its own.
+    elsewhere: OnceLock<Arc<dyn Tracker>>,
     who: String,
 }
 
@@ -95,7 +101,7 @@ impl Book {
 
     /// An already located store.
     pub fn with_store(store: Store) -> Self {
-        Self { store, registry: OnceLock::new(), who: actor::user() }
+        Self { store, registry: OnceLock::new(), elsewhere: OnceLock::new(), who: actor::user() }
     }
 
     /// The folder.
@@ -121,6 +127,9 @@ impl Book {
     /// [`ErrorKind::NotFound`] when there is none; when the system or the registry refuses.
     pub fn remove_dataset(&self, name: &str) -> Result<()> {
         let datasets = self.datasets();
+        if self.store.registry_address().is_some() {
+            return datasets.remove(name);
+        }
         // One whose manifest cannot be read is removed all the same.
         let splits = datasets.get(name).map(|dataset| dataset.splits).unwrap_or_default();
         let splits: BTreeMap<String, String> =
@@ -140,12 +149,18 @@ impl Book {
         })
     }
 
-    /// The registry, opened on first use.
+    /// The store's own registry, opened on first use. Steps of the lifecycle use [`Book::tracker`].
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the store's folder does not exist, and when the database cannot
-    /// be opened or made.
+    /// [`ErrorKind::Invalid`] when the store uses the registry of a server, [`ErrorKind::NotFound`]
+    /// when the store's folder does not exist, and when the database cannot be opened or made.
     pub fn registry(&self) -> Result<&Registry> {
+        if let Some(address) = self.store.registry_address() {
+            return Err(Error::invalid(format!(
+                "this takes a registry of a store, and the registry in use is at {address}"
+            ))
+            .with_hint("leave --registry and TRIALBOOK_REGISTRY out to use the store's own"));
+        }
         if let Some(registry) = self.registry.get() {
             return Ok(registry);
         }
@@ -168,9 +183,16 @@ impl Book {
     /// The registry that the steps of the lifecycle use: runs, versions and their stages.
     ///
     /// # Errors
-    /// As [`Book::registry`].
+    /// As [`Book::registry`], for the store's own; one that a server keeps is not asked yet.
     pub fn tracker(&self) -> Result<&dyn Tracker> {
-        Ok(self.registry()?)
+        if self.store.registry_address().is_none() {
+            return Ok(self.registry()?);
+        }
+        if let Some(elsewhere) = self.elsewhere.get() {
+            return Ok(elsewhere.as_ref());
+        }
+        let opened = registry::tracker(&self.store)?;
+        Ok(self.elsewhere.get_or_init(|| opened).as_ref())
     }
 
     /// Checks the name of the model that is to get a version. One that is there keeps the name that it

@@ -25,6 +25,7 @@ mod logged_models;
 mod metrics;
 mod models;
 mod names;
+mod open;
 mod page;
 mod private_copy;
 mod record;
@@ -32,6 +33,7 @@ mod reference;
 mod registered;
 mod registering;
 mod registration;
+mod remote;
 mod restore;
 mod retired;
 mod run_view;
@@ -67,11 +69,16 @@ pub use logged_model::{LoggedMetric, LoggedModel, ModelStatus};
 pub use logged_models::NewLoggedModel;
 pub use names::check_known_model_name;
 pub use names::check_model_name;
+pub use open::tracker;
 pub use page::{Listing, Page};
 pub use record::*;
 pub use reference::{ModelReference, VersionSelector};
 pub use registering::NewRegistration;
 pub use registration::Registration;
+pub use remote::{
+    FILES_TAG, FORMER_TAG, HISTORY_TAG, LINEAGE_TAG, METRICS_TAG, VERDICT_TAG, is_record_tag,
+    record_tags, take_record_tags,
+};
 pub use restore::restore;
 pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};
 pub use search_models::Query;
