@@ -77,7 +77,7 @@ pub use registering::NewRegistration;
 pub use registration::Registration;
 pub use remote::{
     FILES_TAG, FORMER_TAG, HISTORY_TAG, LINEAGE_TAG, METRICS_TAG, VERDICT_TAG, is_record_tag,
-    record_tags, take_record_tags,
+    metrics_of, record_tags, take_record_tags,
 };
 pub use restore::restore;
 pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};

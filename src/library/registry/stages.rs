@@ -134,6 +134,29 @@ impl Registry {
         })
     }
 
+    /// The versions that were in Production, oldest first: what rollbacks go back to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the model does not exist.
+    pub fn former_production(&self, model: &str) -> Result<Vec<u32>> {
+        self.database.read(|txn| Ok(existing_model(txn, model)?.former_production))
+    }
+
+    /// The version that a rollback would bring back, if there is one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the model does not exist.
+    pub fn rollback_target(&self, model: &str) -> Result<Option<u32>> {
+        self.database.read(|txn| {
+            let stored = existing_model(txn, model)?;
+            let present = newest_in(txn, model, Stage::Production)?;
+            Ok(present.and_then(|present| {
+                let mut former = stored.former_production.into_iter().rev();
+                former.find(|number| *number != present.version)
+            }))
+        })
+    }
+
     /// A version that is about to serve must have its files.
     fn check_servable(&self, version: &ModelVersion, stage: Stage) -> Result<(), Fault> {
         let serves = matches!(stage, Stage::Staging | Stage::Production);

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use tags::{
     FILES_TAG, FORMER_TAG, HISTORY_TAG, LINEAGE_TAG, METRICS_TAG, VERDICT_TAG, is_record_tag,
-    record_tags, take_record_tags,
+    metrics_of, record_tags, take_record_tags,
 };
 
 use self::client::Client;

@@ -71,6 +71,11 @@ pub(super) fn history_text(history: &[StageChange]) -> String {
     text(&&history[history.len().saturating_sub(MAX_CHANGES)..])
 }
 
+/// Metrics as their tag writes them; none for another text.
+pub fn metrics_of(text: &str) -> Option<BTreeMap<String, f64>> {
+    serde_json::from_str::<Measured>(text).ok().map(|Measured(metrics)| metrics)
+}
+
 /// Moves what `tags` say of a version's record into it; other tags stay.
 ///
 /// # Errors
