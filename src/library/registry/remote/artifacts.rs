@@ -298,6 +298,40 @@ fn changed(path: &str, expected: &str, found: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        address::RegistryAddress,
+        registry::{Lineage, Registration},
+        store::Store,
+    };
+
+    #[test]
+    fn the_version_in_production_is_remembered_for_its_registry_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |url: &str| {
+            let address = RegistryAddress::parse(url).unwrap().unwrap();
+            RemoteRegistry::new(&address, &Store::new(folder.path()))
+        };
+        let version = ModelVersion {
+            model: "M".to_owned(),
+            version: 3,
+            stage: Stage::Production,
+            run_id: "a".to_owned(),
+            created_ms: 1,
+            files: vec![Artifact { path: "w".into(), sha256: "ab".into(), size_bytes: 1 }],
+            lineage: Lineage::default(),
+            metrics: BTreeMap::from([("loss".to_owned(), f64::INFINITY)]),
+            tags: BTreeMap::new(),
+            verdict: None,
+            history: Vec::new(),
+            registration: Some(Registration { source: "s".into(), ..Registration::default() }),
+        };
+        let registry = of("http://127.0.0.1:1");
+        assert_eq!(registry.remembered("M"), None);
+        registry.remember(&version);
+        assert_eq!(registry.remembered("M"), Some(version));
+        assert_eq!(registry.remembered("N"), None);
+        assert_eq!(of("http://127.0.0.1:2").remembered("M"), None);
+    }
 
     #[test]
     fn the_proxy_s_artifacts_are_told_from_others() {

@@ -199,3 +199,161 @@ impl RemoteRegistry {
         self.tag(&version.model, Some(version.version), HISTORY_TAG, Some(&text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Read as _, Write as _},
+        net::TcpListener,
+        sync::{Arc, Mutex},
+        thread,
+    };
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{address::RegistryAddress, registry::Grounds, store::Store};
+
+    /// A server that knows versions with their stages and tags, and a model with tags.
+    #[derive(Default)]
+    struct Stub {
+        stages: Vec<&'static str>,
+        tags: Vec<(Value, String, String)>,
+        /// Somebody else's move, made together with the next one.
+        meanwhile: Option<(usize, &'static str)>,
+    }
+
+    impl Stub {
+        fn answer(&mut self, path: &str, body: &Value) -> Value {
+            let number = |value: &Value| value.as_str().unwrap().parse::<usize>().unwrap();
+            let tags_of = |stub: &Self, of: &Value| -> Vec<Value> {
+                let of_it = stub.tags.iter().filter(|(version, ..)| version == of);
+                of_it.map(|(_, key, value)| json!({"key": key, "value": value})).collect()
+            };
+            if path.contains("/model-versions/search") {
+                let version = |(idx, stage): (usize, &&str)| {
+                    let number = json!((idx + 1).to_string());
+                    let tags = tags_of(self, &number);
+                    json!({"name": "M", "version": number, "current_stage": stage, "tags": tags})
+                };
+                json!({"model_versions": self.stages.iter().enumerate().map(version).collect::<Vec<_>>()})
+            } else if path.contains("/registered-models/get") {
+                json!({"registered_model": {"name": "M", "tags": tags_of(self, &Value::Null)}})
+            } else if path.ends_with("/transition-stage") {
+                let to = number(&body["version"]) - 1;
+                if body["archive_existing_versions"] == true {
+                    let serving = self.stages.iter_mut().filter(|stage| **stage == "Production");
+                    serving.for_each(|stage| *stage = "Archived");
+                }
+                let stages = ["None", "Staging", "Production", "Archived"];
+                self.stages[to] = stages.into_iter().find(|stage| body["stage"] == *stage).unwrap();
+                if let Some((idx, stage)) = self.meanwhile.take() {
+                    self.stages[idx] = stage;
+                }
+                json!({"model_version": {}})
+            } else {
+                let key = body["key"].as_str().unwrap();
+                self.tags.retain(|(of, known, _)| *of != body["version"] || known != key);
+                let value = body["value"].as_str().unwrap().to_owned();
+                self.tags.push((body["version"].clone(), key.to_owned(), value));
+                json!({})
+            }
+        }
+    }
+
+    /// The registry of a stub, which answers as long as the test runs.
+    fn registry(stub: &Arc<Mutex<Stub>>, folder: &std::path::Path) -> RemoteRegistry {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stub = Arc::clone(stub);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let (mut line, mut n_body) = (String::new(), 0);
+                stream.read_line(&mut line).unwrap();
+                let path = line.split(' ').nth(1).unwrap().to_owned();
+                while line.trim() != "" {
+                    line.clear();
+                    stream.read_line(&mut line).unwrap();
+                    if let Some(length) = line.to_lowercase().strip_prefix("content-length:") {
+                        n_body = length.trim().parse().unwrap();
+                    }
+                }
+                let mut body = vec![0; n_body];
+                stream.read_exact(&mut body).unwrap();
+                let body = serde_json::from_slice(&body).unwrap_or_default();
+                let answer = stub.lock().unwrap().answer(&path, &body).to_string();
+                let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
+                let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        RemoteRegistry::new(&RegistryAddress::parse(&url).unwrap().unwrap(), &Store::new(folder))
+    }
+
+    fn grounds(note: &str) -> Grounds {
+        Grounds { note: note.to_owned(), overruled: None }
+    }
+
+    #[test]
+    fn a_server_without_history_gets_it_as_tags_and_rollbacks_go_back_by_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let stub = Arc::new(Mutex::new(Stub { stages: vec!["None"; 3], ..Stub::default() }));
+        let registry = registry(&stub, folder.path());
+        for number in 1..=3 {
+            let mut permit = |_: &ModelVersion, production: Option<&ModelVersion>| {
+                assert_eq!(production.map_or(0, |production| production.version), number - 1);
+                Ok(grounds("ada"))
+            };
+            registry.move_version("M", number, Stage::Production, &mut permit).unwrap();
+        }
+        assert_eq!(stub.lock().unwrap().stages, ["Archived", "Archived", "Production"]);
+        assert_eq!(registry.take_back("M", "ada: bad").unwrap(), (3, 2));
+        assert_eq!(registry.take_back("M", "ada: bad").unwrap(), (2, 1));
+        assert_eq!(registry.take_back("M", "ada: bad").unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(stub.lock().unwrap().stages, ["Production", "Archived", "Archived"]);
+        let versions = registry.versions_of("M").unwrap();
+        let of = |idx: usize| -> Vec<(Stage, Stage)> {
+            versions[idx].history.iter().map(|change| (change.from, change.to)).collect()
+        };
+        let (production, archived) = (Stage::Production, Stage::Archived);
+        assert_eq!(
+            of(0),
+            [(Stage::None, production), (production, archived), (archived, production)]
+        );
+        assert_eq!(of(2), [(Stage::None, production), (production, archived)]);
+        assert_eq!(versions[2].history[1].note, "rolled back to version 2: ada: bad");
+        assert_eq!(versions[0].history[1].note, "version 2 took its place: ada");
+    }
+
+    #[test]
+    fn who_moves_a_version_is_told_that_somebody_else_did_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let stub = Stub {
+            stages: vec!["Production", "None", "None"],
+            meanwhile: Some((2, "Production")),
+            ..Stub::default()
+        };
+        let stub = Arc::new(Mutex::new(stub));
+        let registry = registry(&stub, folder.path());
+        let moved =
+            registry.move_version("M", 2, Stage::Production, &mut |_, _| Ok(grounds("ada")));
+        let error = moved.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().ends_with("version 3 is in Production"), "{error}");
+        assert!(stub.lock().unwrap().tags.is_empty(), "no history of what is not so");
+    }
+
+    #[test]
+    fn a_move_that_the_gate_refuses_asks_the_server_for_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let stub = Arc::new(Mutex::new(Stub { stages: vec!["None"], ..Stub::default() }));
+        let registry = registry(&stub, folder.path());
+        let moved = registry.move_version("M", 1, Stage::Production, &mut |_, _| {
+            Err(Error::new(ErrorKind::Blocked, "no"))
+        });
+        assert_eq!(moved.unwrap_err().kind(), ErrorKind::Blocked);
+        assert_eq!(stub.lock().unwrap().stages, ["None"]);
+        assert!(stub.lock().unwrap().tags.is_empty());
+    }
+}
