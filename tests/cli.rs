@@ -45,6 +45,7 @@ impl Trialbook {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trialbook"));
         command.arg("--store").arg(self.store.path()).env_remove("TRIALBOOK_STORE");
+        command.env_remove("TRIALBOOK_REGISTRY");
         command
     }
 

@@ -7,6 +7,7 @@ mod double;
 mod follow;
 mod hostile;
 mod models;
+mod remote;
 mod security;
 mod sockets;
 mod stream;

@@ -10,6 +10,8 @@ pub mod figure;
 pub mod hint;
 
 pub mod error;
+
+pub mod address;
 mod markup;
 pub mod output;
 pub mod progress;

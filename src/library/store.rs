@@ -1,5 +1,6 @@
 //! The store's folder: where its parts lie, and how a file or folder is put there whole or not at
-//! all. It knows paths and bytes, not what they mean; the registry and the datasets do.
+//! all; and which server keeps its registry, where the folder does not. It knows paths and bytes, not
+//! what they mean; the registry and the datasets do.
 
 use std::{
     fs::{self, File},
@@ -10,6 +11,7 @@ use std::{
 use tempfile::NamedTempFile;
 
 use crate::{
+    address::RegistryAddress,
     error::{Error, Result},
     figure::parse_bytes,
     s3::S3Url,
@@ -39,6 +41,8 @@ pub struct Store {
     /// The place that its artifacts are to have; none for the one they have.
     artifacts: Option<S3Url>,
     artifact_cache_bytes: u64,
+    /// The server that keeps the registry, where the folder does not.
+    registry: Option<RegistryAddress>,
 }
 
 impl Store {
@@ -48,6 +52,7 @@ impl Store {
             root: root.into(),
             artifacts: None,
             artifact_cache_bytes: DEFAULT_ARTIFACT_CACHE_BYTES,
+            registry: None,
         }
     }
 
@@ -66,11 +71,23 @@ impl Store {
         self
     }
 
+    /// The same store with the registry that the server at `address` keeps; without one, with its own.
+    #[must_use]
+    pub fn with_registry(self, address: Option<RegistryAddress>) -> Self {
+        Self { registry: address, ..self }
+    }
+
+    /// The server that keeps the registry; none where the folder does.
+    pub fn registry_address(&self) -> Option<&RegistryAddress> {
+        self.registry.as_ref()
+    }
+
     /// The folder that `TRIALBOOK_STORE` names, or `store` below the current folder, with the artifacts
     /// that `TRIALBOOK_ARTIFACTS` and `TRIALBOOK_ARTIFACT_CACHE` say. An empty variable counts as none.
+    /// Its registry is the one that `TRIALBOOK_REGISTRY` names, or its own.
     ///
     /// # Errors
-    /// When what is named is there and is no folder, and for a variable of another form.
+    /// When what is named is there and is no folder, or no server, and for a variable of another form.
     pub fn from_env() -> Result<Self> {
         let named = std::env::var_os(STORE_ENV).filter(|named| !named.is_empty());
         let mut store = Self::new(named.map_or_else(|| PathBuf::from("store"), PathBuf::from));
@@ -91,7 +108,7 @@ impl Store {
                     .with_hint("write it as 500 MB or 2 GB")
             })?;
         }
-        Ok(store)
+        Ok(store.with_registry(RegistryAddress::from_env()?))
     }
 
     /// Checks that the store can be one. A folder that is not there can.
@@ -150,6 +167,11 @@ impl Store {
     /// The folder of what unfinished trainings are continued from, a folder a run.
     pub fn checkpoints_dir(&self) -> PathBuf {
         self.root.join("checkpoints")
+    }
+
+    /// The folder of what was downloaded from a registry elsewhere. It can be deleted at any time.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.root.join("cache")
     }
 
     /// The folder of logs.

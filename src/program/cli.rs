@@ -16,6 +16,7 @@ use std::{
 use clap::{Args, CommandFactory, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use trialbook::{
+    address::{REGISTRY_ENV, RegistryAddress},
     book::Book,
     data::own_standard_streams,
     error::{Error, ErrorKind, Result},
@@ -84,6 +85,21 @@ struct Cli {
         help_heading = GLOBAL
     )]
     artifact_cache: u64,
+    /// The server that keeps runs, models and their files, an MLflow server or `trialbook serve`:
+    /// http://HOST:5000, or mlflow for the one that MLFLOW_TRACKING_URI names; without it, the store
+    /// keeps them itself
+    #[arg(
+        long,
+        global = true,
+        env = REGISTRY_ENV,
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "URL",
+        overrides_with = "registry",
+        help_heading = GLOBAL
+    )]
+    registry: String,
     /// The configuration file, with values for options that are not given; without it, trialbook.toml in
     /// the current folder, if it exists
     #[arg(
@@ -210,7 +226,14 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error, form),
     };
     let log_format = cli.log_format;
-    let store = cli.store();
+    // Not the parser's: its refusal would show a password in the address.
+    let store = match RegistryAddress::parse(&cli.registry) {
+        Ok(address) => cli.store().with_registry(address),
+        Err(error) => {
+            complain(&error, form);
+            return ExitCode::from(2);
+        }
+    };
     match cli.verb {
         Some(_) if !cli.cells.is_empty() => {
             let message = "a cell and a command exclude each other";

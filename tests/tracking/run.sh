@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # MLflow's own clients track into, register in and read from servers of PROGRAM: the present one, the last
 # 2.x and the skinny one, each in a Python of its own below target/ unless TRACKING_VENVS names another folder.
-# The present one's also has moto, the S3 server that keeps artifacts and data.
+# The present one's also has moto, the S3 server that keeps artifacts and data; and PROGRAM keeps its registry in
+# MLflow's own server, on SQLite and on PostgreSQL.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -20,6 +21,13 @@ python_of() {
     # Whatever was added since the folder was made.
     "$venv/bin/pip" install --quiet -r "tests/tracking/$requirements"
 }
+
+# A registry on PostgreSQL is tested with Debian's package; its test says so where it is missing.
+if ! compgen -G "/usr/lib/postgresql/*/bin/initdb" > /dev/null && command -v apt-get > /dev/null; then
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
+    "${as_root[@]}" apt-get install -y -qq postgresql > /dev/null || echo "PostgreSQL could not be installed" >&2
+fi
 
 python_of tracking-venv requirements.txt
 python_of tracking2-venv requirements-2.txt

@@ -58,7 +58,7 @@ impl Book {
         whole.params.insert(CV_PARAM.to_owned(), n_folds.to_string());
         let run = self.begin(whole.clone())?;
         self.in_run(&run, || {
-            let registry = self.registry()?;
+            let registry = self.tracker()?;
             let train = self.datasets().split(&request.dataset, "train")?;
             let (mut runs, mut folds) = (Vec::new(), Vec::new());
             for (fold_idx, rows) in fold_rows(&train, n_folds, request.seed)?.iter().enumerate() {

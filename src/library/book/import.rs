@@ -86,7 +86,7 @@ impl Book {
             },
         };
         self.store().make_dir(self.store().root())?;
-        let registry = self.registry()?;
+        let registry = self.tracker()?;
         let experiment = registry.experiment(&experiment)?;
         let folder = snapshot.display().to_string();
         let mut params = BTreeMap::from([

@@ -17,7 +17,11 @@ mod tables;
 mod train;
 mod unfinished;
 
-use std::{collections::BTreeMap, path::Path, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use polars::prelude::DataFrame;
 use serde::Serialize;
@@ -44,7 +48,7 @@ use crate::{
         self, Classifier,
         prediction::{BatchPrediction, Prediction},
     },
-    registry::{ModelVersion, Registry, Stage, check_model_name},
+    registry::{self, ModelVersion, Registry, Stage, Tracker, check_model_name},
     store::Store,
 };
 
@@ -66,6 +70,8 @@ pub const CODE_VERSION: &str = concat!("trialbook ", env!("CARGO_PKG_VERSION"));
 pub struct Book {
     store: Store,
     registry: OnceLock<Registry>,
+    /// The registry of a server, where the store does not use its own.
+    elsewhere: OnceLock<Arc<dyn Tracker>>,
     who: String,
 }
 
@@ -96,7 +102,7 @@ impl Book {
 
     /// An already located store.
     pub fn with_store(store: Store) -> Self {
-        Self { store, registry: OnceLock::new(), who: actor::user() }
+        Self { store, registry: OnceLock::new(), elsewhere: OnceLock::new(), who: actor::user() }
     }
 
     /// The folder.
@@ -122,6 +128,9 @@ impl Book {
     /// [`ErrorKind::NotFound`] when there is none; when the system or the registry refuses.
     pub fn remove_dataset(&self, name: &str) -> Result<()> {
         let datasets = self.datasets();
+        if self.store.registry_address().is_some() {
+            return datasets.remove(name);
+        }
         // One whose manifest cannot be read is removed all the same.
         let splits = datasets.get(name).map(|dataset| dataset.splits).unwrap_or_default();
         let splits: BTreeMap<String, String> =
@@ -141,12 +150,18 @@ impl Book {
         })
     }
 
-    /// The registry, opened on first use.
+    /// The store's own registry, opened on first use. Steps of the lifecycle use [`Book::tracker`].
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the store's folder does not exist, and when the database cannot
-    /// be opened or made.
+    /// [`ErrorKind::Invalid`] when the store uses the registry of a server, [`ErrorKind::NotFound`]
+    /// when the store's folder does not exist, and when the database cannot be opened or made.
     pub fn registry(&self) -> Result<&Registry> {
+        if let Some(address) = self.store.registry_address() {
+            return Err(Error::invalid(format!(
+                "this takes a registry of a store, and the registry in use is at {address}"
+            ))
+            .with_hint("leave --registry and TRIALBOOK_REGISTRY out to use the store's own"));
+        }
         if let Some(registry) = self.registry.get() {
             return Ok(registry);
         }
@@ -166,11 +181,26 @@ impl Book {
         Ok(self.registry.get_or_init(|| opened))
     }
 
+    /// The registry that the steps of the lifecycle use: runs, versions and their stages.
+    ///
+    /// # Errors
+    /// As [`Book::registry`], for the store's own; one that a server keeps is not asked yet.
+    pub fn tracker(&self) -> Result<&dyn Tracker> {
+        if self.store.registry_address().is_none() {
+            return Ok(self.registry()?);
+        }
+        if let Some(elsewhere) = self.elsewhere.get() {
+            return Ok(elsewhere.as_ref());
+        }
+        let opened = registry::tracker(&self.store)?;
+        Ok(self.elsewhere.get_or_init(|| opened).as_ref())
+    }
+
     /// Checks the name of the model that is to get a version. One that is there keeps the name that it
     /// got when more of them were allowed.
     pub(super) fn check_model_name(&self, name: &str) -> Result<()> {
         let Err(refused) = check_model_name(name) else { return Ok(()) };
-        let is_there = self.registry().is_ok_and(|registry| registry.model(name).is_ok());
+        let is_there = self.tracker().is_ok_and(|registry| registry.model(name).is_ok());
         if is_there { Ok(()) } else { Err(refused) }
     }
 
@@ -179,7 +209,7 @@ impl Book {
     /// # Errors
     /// Missing or damaged files, with the version's name.
     pub fn load(&self, version: &ModelVersion) -> Result<Box<dyn Classifier>> {
-        let files = self.registry()?.model_files(version)?;
+        let files = self.tracker()?.model_files(version)?;
         model::load(&files).map_err(|error| error.with_context(version.reference().to_string()))
     }
 
@@ -190,7 +220,7 @@ impl Book {
     /// # Errors
     /// A text of another form, and [`ErrorKind::NotFound`] with what there is instead.
     pub fn version(&self, reference: &str) -> Result<ModelVersion> {
-        self.registry()?.resolve(&reference.parse()?)
+        self.tracker()?.resolve(&reference.parse()?)
     }
 
     /// The predictions of one version for each text; `reference` is as for [`Book::version`].
@@ -234,7 +264,7 @@ impl Book {
             let split = self.datasets().split(&candidate.lineage.dataset, "test")?;
             gate::measure(self.load(production)?.as_ref(), candidate, &split)
         };
-        gate::run(self.registry()?, model, version, policy, &mut reevaluate, now_ms, &self.who)
+        gate::run(self.tracker()?, model, version, policy, &mut reevaluate, now_ms, &self.who)
     }
 
     /// Moves a version to `stage`; to Production only with a passing verdict or a reason to force.
@@ -248,7 +278,7 @@ impl Book {
         stage: Stage,
         force: Option<&str>,
     ) -> Result<Promotion> {
-        gate::promote(self.registry()?, model, version, stage, force, &self.who)
+        gate::promote(self.tracker()?, model, version, stage, force, &self.who)
     }
 
     /// Brings the previous Production version back.
@@ -256,6 +286,6 @@ impl Book {
     /// # Errors
     /// [`ErrorKind::Conflict`] when there is none.
     pub fn rollback(&self, model: &str, reason: &str) -> Result<Rollback> {
-        gate::rollback(self.registry()?, model, &self.who, reason)
+        gate::rollback(self.tracker()?, model, &self.who, reason)
     }
 }

@@ -106,7 +106,7 @@ impl Book {
             Some(scratch) => (&scratch.file, true),
             None => (output, *replace),
         };
-        let model = self.registry()?.resolve(&request.model)?;
+        let model = self.tracker()?.resolve(&request.model)?;
         let classifier = self.load(&model)?;
         let none = added(classifier.as_ref(), prefix, &[]);
         let mut writer = RowsWriter::create(file, &reader, &none, &monitor.interrupt)?;

@@ -49,13 +49,13 @@ impl Book {
             .map_err(|source| Error::io("create in", &std::env::temp_dir(), source))?;
         classifier.save(folder.path())?;
         python_flavour::write(folder.path(), classifier, &run.run_id, now_ms())?;
-        self.registry()?.log_artifacts(&run.run_id, folder.path(), MODEL_DIR)
+        self.tracker()?.log_artifacts(&run.run_id, folder.path(), MODEL_DIR)
     }
 
     /// Keeps the rest of a classifier with its run, and registers a version where one is wanted.
     pub(super) fn keep(&self, keeping: Keeping<'_>) -> Result<Option<ModelVersion>> {
         let Keeping { run, files, evaluation, place, metrics, version } = keeping;
-        let registry = self.registry()?;
+        let registry = self.tracker()?;
         for (name, bytes) in evaluation.map(evaluate::artifacts).unwrap_or_default() {
             registry.log_artifact(&run.run_id, &format!("{place}{name}"), &bytes)?;
         }

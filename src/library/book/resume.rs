@@ -25,7 +25,7 @@ impl Book {
     /// still at work, or of a model that keeps no checkpoints; then as [`Book::train`].
     pub fn resume(&self, run: &str, monitor: &Monitor) -> Result<Trained> {
         self.settle_dead_runs()?;
-        let registry = self.registry()?;
+        let registry = self.tracker()?;
         let run = registry.run(run)?;
         let conflict = |what: &str, hint: &str| {
             let name = short(&run.run_id);

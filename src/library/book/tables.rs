@@ -35,7 +35,10 @@ impl Book {
 
     /// One of [`OWN_TABLES`], built only when a query names it.
     fn own_table(&self, name: &str) -> Result<Columns> {
-        let registry = || self.registry();
+        let registry = || {
+            self.registry()
+                .map_err(|error| error.with_context(format!("the table {name:?} of SQL")))
+        };
         Ok(match name {
             "runs" => table(&RUNS, &runs(registry()?)?),
             "metrics" => table(&METRICS, &metrics(registry()?)?),

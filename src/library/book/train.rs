@@ -26,8 +26,8 @@ use crate::{
     model::{Fit, Holdout, check_validation_size},
     progress::Monitor,
     registry::{
-        DefaultNames, Lineage, Metric, ModelVersion, NewRun, PROCESS_TAG, Registry, Run, RunBatch,
-        RunQuery, RunStatus, RunUpdate,
+        DefaultNames, Lineage, Metric, ModelVersion, NewRun, PROCESS_TAG, Run, RunBatch, RunQuery,
+        RunStatus, RunUpdate, Tracker,
     },
 };
 
@@ -105,7 +105,7 @@ impl Book {
     /// # Errors
     /// When the registry cannot be read or written.
     pub fn settle_dead_runs(&self) -> Result<usize> {
-        let registry = self.registry()?;
+        let registry = self.tracker()?;
         let running = RunQuery {
             filter: Some("attributes.status = 'RUNNING'".to_owned()),
             ..RunQuery::default()
@@ -130,7 +130,7 @@ impl Book {
 
     /// Lets `work` fill an open run and closes it by how the work ended.
     pub(super) fn in_run<T>(&self, run: &Run, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let registry = self.registry()?;
+        let registry = self.tracker()?;
         // A bug in a model must not leave a run that seems to go on for ever.
         let outcome = panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Internal, "training panicked")
@@ -186,7 +186,7 @@ impl Book {
             tags.insert(fingerprint_tag(&split.name), split.fingerprint.sha256.clone());
         }
         Ok(NewRun {
-            experiment_id: self.registry()?.experiment(&request.experiment)?.experiment_id,
+            experiment_id: self.tracker()?.experiment(&request.experiment)?.experiment_id,
             name: request.run_name.clone(),
             start_ms: now_ms(),
             tags,
@@ -197,7 +197,7 @@ impl Book {
 
     /// Opens a run now.
     pub(super) fn begin(&self, run: NewRun) -> Result<Run> {
-        self.registry()?.create_run(NewRun { start_ms: now_ms(), ..run })
+        self.tracker()?.create_run(NewRun { start_ms: now_ms(), ..run })
     }
 
     pub(super) fn train_in(
@@ -208,7 +208,7 @@ impl Book {
         unfinished: Option<&Unfinished>,
         monitor: &Monitor,
     ) -> Result<Trained> {
-        let registry = self.registry()?;
+        let registry = self.tracker()?;
         let started = Instant::now();
         let mut timings = Timings::default();
 
@@ -313,7 +313,7 @@ fn held_out(train: Split, request: &TrainRequest) -> Result<(Split, Option<Split
 
 /// Logs what a model says of itself while it learns.
 pub(super) fn training_log<'a>(
-    registry: &'a Registry,
+    registry: &'a dyn Tracker,
     run: &'a Run,
 ) -> impl FnMut(&str, f64, u64) -> Result<()> + 'a {
     |key: &str, value: f64, step: u64| {

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{
-    Baseline, Candidate, Policy, Verdict,
+    Baseline, Candidate, Judgement, Policy, Verdict,
     judgement::{is_same_class, is_same_split, judge, usable},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    registry::{ModelVersion, Registry},
+    registry::{GateSeal, ModelVersion, Tracker},
 };
 
 /// Measures the Production version (first) on the test split of the candidate (second) and hands
@@ -24,7 +26,7 @@ pub type Reevaluate<'a> =
 /// An unknown version, a policy that makes no sense, and whatever `reevaluate` and the registry
 /// return; then nothing is stored.
 pub fn run(
-    registry: &Registry,
+    registry: &dyn Tracker,
     model: &str,
     version: u32,
     policy: &Policy,
@@ -46,8 +48,42 @@ pub fn run(
     let stored = serde_json::to_value(&verdict).map_err(|source| {
         Error::new(ErrorKind::Internal, "a verdict cannot be written as JSON").with_source(source)
     })?;
-    registry.set_verdict(model, version, stored)?;
+    registry.set_verdict(model, version, stored, GateSeal::new())?;
     tracing::info!(model, version, passed = verdict.passed, "gated");
+    Ok(verdict)
+}
+
+/// Stores the verdict of another trialbook that judged `subject` from the same registry, in JSON. Its
+/// evidence is judged again: what it says itself about passing does not count.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for what is no verdict on this version.
+pub fn adopt(
+    registry: &dyn Tracker,
+    subject: &ModelVersion,
+    verdict: &str,
+    who: &str,
+) -> Result<Verdict> {
+    let refuse =
+        |why: &str| Error::invalid(format!("this is no verdict on {}: {why}", subject.reference()));
+    let told: Value = serde_json::from_str(verdict).map_err(|_| refuse("it is not JSON"))?;
+    let told = Verdict::of(&ModelVersion { verdict: Some(told), ..subject.clone() })
+        .map_err(|error| refuse(&error.to_string()))?;
+    let told = told.ok_or_else(|| refuse("it is empty"))?;
+    if told.model != subject.model || told.version != subject.version {
+        return Err(refuse("it judges another version"));
+    }
+    told.policy.check()?;
+    let Verdict { policy, candidate, baseline, reasons, at_ms, .. } = told;
+    let judgement = judge(&policy, &candidate, baseline.as_ref());
+    let is_same = judgement.passed == told.passed;
+    let judgement = if is_same { Judgement { reasons, ..judgement } } else { judgement };
+    let model = &subject.model;
+    let verdict = Verdict::new(model, &policy, (candidate, baseline), judgement, at_ms, who);
+    let stored = serde_json::to_value(&verdict).map_err(|source| {
+        Error::new(ErrorKind::Internal, "a verdict cannot be written as JSON").with_source(source)
+    })?;
+    registry.set_verdict(model, subject.version, stored, GateSeal::new())?;
     Ok(verdict)
 }
 

@@ -10,7 +10,7 @@ mod promotion;
 mod rollback;
 mod verdict;
 
-pub use gating::{Reevaluate, run};
+pub use gating::{Reevaluate, adopt, run};
 pub use judgement::{Baseline, Candidate, Check, Judgement, judge};
 pub use measurement::measure;
 pub use policy::{METRIC, Policy};

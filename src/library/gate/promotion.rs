@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hint::{CommandLine, Hint},
     output::Output,
-    registry::{Grounds, ModelVersion, Registry, Stage},
+    registry::{GateSeal, Grounds, ModelVersion, Stage, Tracker},
 };
 
 /// The result of a promotion.
@@ -40,7 +40,7 @@ pub struct Promotion {
 /// [`ErrorKind::Blocked`] without such a verdict, [`ErrorKind::Invalid`] for an empty reason,
 /// [`ErrorKind::NotFound`] for an unknown version.
 pub fn promote(
-    registry: &Registry,
+    registry: &dyn Tracker,
     model: &str,
     version: u32,
     stage: Stage,
@@ -53,13 +53,14 @@ pub fn promote(
     }
     let mut promotion = None;
     // Judged inside the transaction that moves it: another promotion cannot slip in between.
-    registry.set_stage(model, version, stage, |subject, production| {
+    let mut permit = |subject: &ModelVersion, production: Option<&ModelVersion>| {
         let plan = plan(subject, production, stage, force, who)?;
         let note = plan.note.unwrap_or_else(|| who.to_owned());
         let overruled = plan.promotion.overruled.clone();
         promotion = Some(plan.promotion);
         Ok(Grounds { note, overruled })
-    })?;
+    };
+    registry.set_stage(model, version, stage, &mut permit, GateSeal::new())?;
     let promotion = promotion.expect("a stage is set only after its plan was made");
     tracing::info!(model, version, ?stage, forced = promotion.overruled.is_some(), "moved");
     Ok(promotion)

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     error::Result,
     output::Output,
-    registry::{Registry, Stage},
+    registry::{GateSeal, Stage, Tracker},
 };
 
 /// A rollback that was done.
@@ -26,13 +26,12 @@ pub struct Rollback {
 ///
 /// # Errors
 /// Whatever the registry returns: an unknown model, or no former Production version.
-pub fn rollback(registry: &Registry, model: &str, who: &str, reason: &str) -> Result<Rollback> {
+pub fn rollback(registry: &dyn Tracker, model: &str, who: &str, reason: &str) -> Result<Rollback> {
     let note = match reason.trim() {
         "" => format!("{who}: rollback"),
         reason => format!("{who}: rollback, {reason}"),
     };
-    let moved = registry.rollback(model, &note)?;
-    let (from, to) = (moved.from.version, moved.to.version);
+    let (from, to) = registry.rollback(model, &note, GateSeal::new())?;
     tracing::info!(model, from, to, "rolled back");
     Ok(Rollback { model: model.to_owned(), from, to, note })
 }

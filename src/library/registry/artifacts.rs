@@ -147,7 +147,11 @@ pub(super) fn forbid_nesting(txn: &impl Rows, run: &RunKey, path: &str) -> Resul
 }
 
 /// Names and paths of all plain files below `dir`, by name.
-fn plain_files(dir: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) -> Result<()> {
+pub(super) fn plain_files(
+    dir: &Path,
+    name: &str,
+    files: &mut Vec<(String, PathBuf)>,
+) -> Result<()> {
     let fail = |source| Error::io("read the folder", dir, source);
     let mut entries = fs::read_dir(dir)
         .and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>())

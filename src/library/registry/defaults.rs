@@ -2,11 +2,10 @@
 //! and the model that is meant where none is named.
 
 use super::{
-    Registry,
+    Registry, Tracker,
     record::{DEFAULT_EXPERIMENT, DEFAULT_MODEL},
 };
-use crate::error::{Error, ErrorKind, Result};
-use crate::hint::Hint;
+use crate::error::Result;
 
 /// The classes of sentiment, whatever their case.
 const SENTIMENT: [&str; 2] = ["negative", "positive"];
@@ -41,36 +40,12 @@ impl DefaultNames {
 }
 
 impl Registry {
-    /// The model that is meant where none is named: the only one with a Production version or, while
-    /// nothing is in production, the only one there is.
+    /// The model that is meant where none is named, as [`Tracker::default_model`] finds it.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] with their names if there are several, [`ErrorKind::NotFound`] if
-    /// there is none.
+    /// As there.
     pub fn default_model(&self) -> Result<String> {
-        let names: Vec<String> = self.models()?.into_iter().map(|model| model.name).collect();
-        let mut in_production = Vec::new();
-        for name in &names {
-            if self.production(name)?.is_some() {
-                in_production.push(name.clone());
-            }
-        }
-        let (candidates, fault) = match in_production.is_empty() {
-            true => (names, "several models exist, and none is in production"),
-            false => (in_production, "several models are in production"),
-        };
-        match candidates.as_slice() {
-            [only] => Ok(only.clone()),
-            [] => Err(Error::new(ErrorKind::NotFound, "there is no model yet").with_hint(
-                Hint::from("train one: ")
-                    .run("train tfidf --data NAME --deploy")
-                    .say(" also puts it in production"),
-            )),
-            [first, ..] => {
-                Err(Error::new(ErrorKind::Conflict, format!("{fault}: {}", candidates.join(", ")))
-                    .with_hint(format!("name the model, for example {first}")))
-            }
-        }
+        Tracker::default_model(self)
     }
 }
 

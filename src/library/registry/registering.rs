@@ -10,7 +10,7 @@ use super::{
     audit::{self, AuditAction},
     clock,
     fault::Fault,
-    flow::CONTEXT_TAG,
+    flow::{CONTEXT_TAG, RunFlow},
     models::new_model,
     names,
     record::{Artifact, Lineage, ModelVersion, NewVersion, RegisteredModel},
@@ -189,18 +189,30 @@ impl ModelVersion {
     }
 }
 
-/// Takes over the metrics of a run, and the dataset that they were measured on as far as the run tells.
+/// Takes over the metrics of a stored run, and the dataset that they were measured on as far as it
+/// tells.
 pub(super) fn take_from_run(
     metrics: &mut BTreeMap<String, f64>,
     lineage: &mut Lineage,
     run: &StoredRun,
 ) {
-    metrics.extend(run.metrics.iter().map(|(key, latest)| (key.clone(), latest.value)));
-    let other_name = F1_NAMES.iter().find_map(|name| run.metrics.get(*name));
-    if let (false, Some(f1)) = (run.metrics.contains_key(F1), other_name) {
-        metrics.insert(F1.to_owned(), f1.value);
+    let measured = run.metrics.iter().map(|(key, latest)| (key.clone(), latest.value)).collect();
+    take_measured(metrics, lineage, &measured, &run.flow);
+}
+
+/// Takes over what a run measured, and the dataset that it was measured on as far as its inputs tell.
+pub(super) fn take_measured(
+    metrics: &mut BTreeMap<String, f64>,
+    lineage: &mut Lineage,
+    measured: &BTreeMap<String, f64>,
+    flow: &RunFlow,
+) {
+    metrics.extend(measured.iter().map(|(key, value)| (key.clone(), *value)));
+    let other_name = F1_NAMES.iter().find_map(|name| measured.get(*name));
+    if let (false, Some(f1)) = (measured.contains_key(F1), other_name) {
+        metrics.insert(F1.to_owned(), *f1);
     }
-    let measured_on = run.flow.datasets.iter().find(|dataset| {
+    let measured_on = flow.datasets.iter().find(|dataset| {
         let context = dataset.tags.get(CONTEXT_TAG).map(|context| context.to_ascii_lowercase());
         context.is_some_and(|context| TEST_CONTEXTS.contains(&context.as_str()))
     });

@@ -6,6 +6,7 @@ use super::codec::{Malformed, Reader, Writer};
 
 /// The words with which a version was registered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Registration {
     /// The URI of the folder that the model's files came from.
     pub source: String,

@@ -22,8 +22,9 @@ use crate::{
     hint::{CommandLine, Hint},
 };
 
-/// The reasons for a move, which are kept.
-pub(crate) struct Grounds {
+/// The reasons for a move, which are kept; only the gate gives them.
+#[derive(Debug)]
+pub struct Grounds {
     /// The person and the reason, for the version's history.
     pub(crate) note: String,
     /// The objection that was overruled.
@@ -130,6 +131,29 @@ impl Registry {
                 from: self.shift(txn, present, Stage::Archived, at_ms, (archive, left))?,
                 to: self.shift(txn, target, Stage::Production, at_ms, (rollback, back))?,
             })
+        })
+    }
+
+    /// The versions that were in Production, oldest first: what rollbacks go back to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the model does not exist.
+    pub fn former_production(&self, model: &str) -> Result<Vec<u32>> {
+        self.database.read(|txn| Ok(existing_model(txn, model)?.former_production))
+    }
+
+    /// The version that a rollback would bring back, if there is one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the model does not exist.
+    pub fn rollback_target(&self, model: &str) -> Result<Option<u32>> {
+        self.database.read(|txn| {
+            let stored = existing_model(txn, model)?;
+            let present = newest_in(txn, model, Stage::Production)?;
+            Ok(present.and_then(|present| {
+                let mut former = stored.former_production.into_iter().rev();
+                former.find(|number| *number != present.version)
+            }))
         })
     }
 

@@ -41,7 +41,7 @@ impl Evaluate {
             Some(model) => reference(session, model, self.version.as_ref())?,
             None => model_or_default(session, None)?,
         };
-        let version = session.book.registry()?.resolve(&reference)?;
+        let version = session.book.tracker()?.resolve(&reference)?;
         let named = self.split.join(&self.data)?;
         let (data, split) = named.split_once('.').unwrap_or((&named, "test"));
         let evaluation = session.book.evaluate(&version, data, split)?;

@@ -104,7 +104,7 @@ impl Gate {
         if let Some(name) = &self.name {
             return version(session, name, self.version.as_ref());
         }
-        let registry = session.book.registry()?;
+        let registry = session.book.tracker()?;
         let model = registry.default_model()?;
         let newest =
             registry.resolve(&ModelReference { model, version: VersionSelector::Latest })?;
@@ -173,7 +173,7 @@ impl Rollback {
             None => model_or_default(session, None)?,
         };
         if !reference.is_bare() {
-            let named = session.book.registry()?.resolve(&reference)?;
+            let named = session.book.tracker()?.resolve(&reference)?;
             if named.stage != Stage::Production {
                 return Err(Error::new(
                     ErrorKind::Conflict,

@@ -113,11 +113,32 @@ impl Command {
         }
     }
 
+    /// The words of a command that takes a store's own registry, and what to do where a server keeps it.
+    fn of_stores(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Audit(_) => Some(("audit", "each version's history is kept with the version")),
+            Self::Keys(_) => Some(("keys", "make the keys of that server where it runs")),
+            Self::Ui(_) => Some(("ui", "open that server's own pages")),
+            Self::Store(command) => {
+                Some((command.words(), "do it where that server keeps its data"))
+            }
+            _ => None,
+        }
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
     /// Whatever the verb can fail with, as one clear error.
     pub fn run(&self, session: &Session) -> Result<Output> {
+        if let (Some(address), Some((words, instead))) =
+            (session.book.store().registry_address(), self.of_stores())
+        {
+            return Err(Error::invalid(format!(
+                "{words} is for the registry of a store, and the one in use is at {address}"
+            ))
+            .with_hint(format!("{instead}; or leave --registry and TRIALBOOK_REGISTRY out")));
+        }
         match self {
             Self::Data(command) => command.run(session),
             Self::Sql(command) => command.run(session),

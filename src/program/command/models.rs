@@ -11,7 +11,7 @@ use trialbook::{
     figure,
     hint::{CommandLine, Hint},
     output::{Align, Output, Table},
-    registry::{RegisteredModel, Registry, VersionSelector},
+    registry::{RegisteredModel, Tracker, VersionSelector},
 };
 
 use super::{
@@ -114,7 +114,7 @@ pub struct Export {
 impl Models {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         // Opened by the verb: an import may be the first thing that a store holds.
-        let registry = || session.book.registry();
+        let registry = || session.book.tracker();
         match self {
             Self::List => list(registry()?),
             Self::Show(show) => show.run(session),
@@ -151,7 +151,7 @@ fn spelt(name: &str, version: Option<u32>) -> String {
     version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"))
 }
 
-fn list(registry: &Registry) -> Result<Output> {
+fn list(registry: &dyn Tracker) -> Result<Output> {
     let mut table = Table::new([
         ("model", Align::Left),
         ("versions", Align::Right),
@@ -198,7 +198,7 @@ fn aliases(model: &RegisteredModel) -> String {
 
 impl ShowModel {
     fn run(&self, session: &Session) -> Result<Output> {
-        let registry = session.book.registry()?;
+        let registry = session.book.tracker()?;
         let reference = named::reference(session, &self.reference, self.version.as_ref())?;
         if !reference.is_bare() {
             let version = registry.resolve(&reference)?;
@@ -230,7 +230,7 @@ impl Tag {
             Some((key, value)) => (key, Some(value)),
             None => (tag, None),
         };
-        session.book.registry()?.tag_model(&name, version, key, value)?;
+        session.book.tracker()?.tag_model(&name, version, key, value)?;
         let subject = spelt(&name, version);
         let said = match value {
             Some(value) => format!("{subject}: tag {key} = {value}"),
@@ -270,7 +270,7 @@ impl Alias {
                 (name, alias, Some(version))
             }
         };
-        session.book.registry()?.set_alias(&name, alias, version)?;
+        session.book.tracker()?.set_alias(&name, alias, version)?;
         let said = match version {
             Some(version) => format!("{name}@{alias} is version {version}"),
             None => format!("{name}@{alias} removed"),
@@ -305,7 +305,7 @@ impl Export {
             [folder] => (None, folder),
             _ => return Err(Error::invalid("no folder to write")),
         };
-        let registry = session.book.registry()?;
+        let registry = session.book.tracker()?;
         let reference = named::reference(session, &self.reference, word.as_ref())?;
         let version = registry.resolve(&reference)?;
         let files = registry.model_files(&version)?;

@@ -47,7 +47,7 @@ pub(super) fn model_or_default(
 ) -> Result<ModelReference> {
     match given {
         Some(given) => reference(session, given, None),
-        None => session.book.registry()?.default_model().map(ModelReference::new),
+        None => session.book.tracker()?.default_model().map(ModelReference::new),
     }
 }
 
@@ -120,7 +120,7 @@ pub(super) fn reference(
     if version.is_none()
         && let Ok(number) = name.parse::<u32>()
     {
-        let registry = session.book.registry()?;
+        let registry = session.book.tracker()?;
         if registry.model(name).is_err() {
             return Ok(ModelReference::numbered(registry.default_model()?, number));
         }
@@ -151,7 +151,7 @@ pub(super) fn version(
         }
         VersionSelector::Number(number) => Ok((reference.model, number)),
         _ => {
-            let found = session.book.registry()?.resolve(&reference)?;
+            let found = session.book.tracker()?.resolve(&reference)?;
             Ok((found.model, found.version))
         }
     }

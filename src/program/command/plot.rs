@@ -16,7 +16,7 @@ use trialbook::{
     figure::short,
     output::{self, Output},
     plot::{Chart, Plotter, Series, plot},
-    registry::{Registry, Run},
+    registry::{Run, Tracker},
 };
 
 use super::{Session, named::SplitFlag};
@@ -89,10 +89,10 @@ impl Plot {
         }
         let picture = match self.subject.as_str() {
             "sql" => self.sql(session)?.draw(),
-            "run" => self.metrics(session.book.registry()?)?.draw(),
-            "compare" => self.compare(session.book.registry()?)?.draw(),
+            "run" => self.metrics(session.book.tracker()?)?.draw(),
+            "compare" => self.compare(session.book.tracker()?)?.draw(),
             "roc" | "pr" | "calibration" | "confusion" => {
-                self.evaluation(session.book.registry()?)?
+                self.evaluation(session.book.tracker()?)?
             }
             dataset => self.columns(session, &self.split.join(dataset)?)?.draw(),
         };
@@ -167,7 +167,7 @@ impl Plot {
     }
 
     /// Metrics of one run over its steps.
-    fn metrics(&self, registry: &Registry) -> Result<Chart> {
+    fn metrics(&self, registry: &dyn Tracker) -> Result<Chart> {
         let [reference, keys @ ..] = &self.of[..] else {
             return Err(Error::invalid("no run to plot")
                 .with_hint("name a run, then its metrics: `plot run RUN loss`"));
@@ -216,7 +216,7 @@ impl Plot {
     }
 
     /// A picture of what was kept of a run's evaluation.
-    fn evaluation(&self, registry: &Registry) -> Result<output::Plot> {
+    fn evaluation(&self, registry: &dyn Tracker) -> Result<output::Plot> {
         let [reference] = &self.of[..] else {
             return Err(Error::invalid(format!(
                 "{} runs for a {} plot: expected one",
@@ -255,7 +255,7 @@ impl Plot {
     }
 
     /// Metrics of several runs side by side.
-    fn compare(&self, registry: &Registry) -> Result<Chart> {
+    fn compare(&self, registry: &dyn Tracker) -> Result<Chart> {
         if self.of.len() < 2 {
             return Err(Error::invalid(format!("{} runs to compare", self.of.len()))
                 .with_hint("name two or more: `plot compare RUN RUN`"));
@@ -344,7 +344,7 @@ fn chart(plotter: Plotter<'_>, columns: &[&str], kind: Option<ChartKind>) -> Res
 }
 
 /// The artifact that the run keeps under `name`, read from JSON.
-fn kept<T: DeserializeOwned>(registry: &Registry, run: &Run, name: &str) -> Result<T> {
+fn kept<T: DeserializeOwned>(registry: &dyn Tracker, run: &Run, name: &str) -> Result<T> {
     let artifacts = registry.artifacts(&run.run_id)?;
     let is_it = |path: &str| path.rsplit('/').next() == Some(name);
     let Some(artifact) = artifacts.iter().find(|artifact| is_it(&artifact.path)) else {
@@ -354,7 +354,7 @@ fn kept<T: DeserializeOwned>(registry: &Registry, run: &Run, name: &str) -> Resu
         )
         .with_hint("runs that trained and measured a model keep one; a curve needs every class in the test split"));
     };
-    serde_json::from_slice(&registry.read_artifact(artifact)?).map_err(|source| {
+    serde_json::from_slice(&registry.read_artifact(&run.run_id, artifact)?).map_err(|source| {
         Error::invalid(format!(
             "run {}: {} is not what a curve looks like",
             run.name, artifact.path

@@ -11,7 +11,7 @@ use trialbook::{
     figure::{self, short},
     hint::{CommandLine, Hint},
     output::{Align, Output, Table},
-    registry::{Lifecycle, Registry, Run, RunQuery, json_number},
+    registry::{Lifecycle, Run, RunQuery, Tracker, json_number},
 };
 
 use super::Session;
@@ -72,7 +72,7 @@ pub struct Compare {
 
 impl Runs {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let registry = session.book.registry()?;
+        let registry = session.book.tracker()?;
         match self {
             Self::List(list) => list.run(registry),
             Self::Show(one) => one.show(registry),
@@ -101,7 +101,7 @@ impl Runs {
 }
 
 impl ListRuns {
-    fn run(&self, registry: &Registry) -> Result<Output> {
+    fn run(&self, registry: &dyn Tracker) -> Result<Output> {
         let experiment_ids = match &self.experiment {
             Some(name) => vec![registry.find_experiment(name)?.experiment_id],
             None => Vec::new(),
@@ -127,7 +127,7 @@ impl ListRuns {
 }
 
 impl One {
-    fn show(&self, registry: &Registry) -> Result<Output> {
+    fn show(&self, registry: &dyn Tracker) -> Result<Output> {
         let run = registry.run(&self.run)?;
         let artifacts = registry.artifacts(&run.run_id)?;
         let mut histories = serde_json::Map::new();
@@ -183,7 +183,7 @@ impl One {
 }
 
 impl Compare {
-    fn run(&self, registry: &Registry) -> Result<Output> {
+    fn run(&self, registry: &dyn Tracker) -> Result<Output> {
         let runs = self.runs.iter().map(|run| registry.run(run)).collect::<Result<Vec<Run>>>()?;
         let heads: Vec<&str> = runs.iter().map(|run| short(&run.run_id)).collect();
         let mut params = Table::new(

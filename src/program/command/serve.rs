@@ -146,7 +146,7 @@ fn serving(state: &ServerState, session: &Session) -> Result<String> {
 /// The reason why the model `name` answers nothing: a name that is mistyped reads otherwise than a
 /// model that waits for a promotion, or one that cannot be loaded.
 fn unserved(name: &str, problem: Option<String>, session: &Session) -> Result<String> {
-    let models = session.book.registry()?.models()?;
+    let models = session.book.tracker()?.models()?;
     let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
     let what = match problem {
         Some(problem) if names.contains(&name) => {

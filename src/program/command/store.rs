@@ -58,6 +58,16 @@ pub struct BackupFile {
 }
 
 impl StoreCommand {
+    /// As it is typed.
+    pub(super) fn words(&self) -> &'static str {
+        match self {
+            Self::Verify => "store verify",
+            Self::Gc(_) => "store gc",
+            Self::Backup(_) => "store backup",
+            Self::Restore(_) => "store restore",
+        }
+    }
+
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         match self {
             Self::Verify => verify(session),

@@ -146,7 +146,7 @@ fn deploy(
 ) -> Result<(Verdict, ModelVersion)> {
     let (verdict, _) =
         gate_and_promote(session, &version.model, version.version, Stage::Production, policy)?;
-    let version = session.book.registry()?.version(&version.model, version.version)?;
+    let version = session.book.tracker()?.version(&version.model, version.version)?;
     Ok((verdict, version))
 }
 

@@ -14,11 +14,14 @@ use std::{
 use trialbook::error::{Error, ErrorKind, Result};
 
 use super::{
-    model::{served::ModelInfo, slot::ModelSlot},
+    model::{
+        served::ModelInfo,
+        slot::{AWAY, ModelSlot},
+    },
     state::ServerState,
 };
 
-/// The time between two looks at the registry. One look costs some ten microseconds.
+/// The time between two looks at keys and the certificate. One look costs some ten microseconds.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// The time that a version that could not be loaded is left alone before it is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -35,12 +38,13 @@ pub(crate) struct Followers {
 pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
     let mut stops = Vec::new();
     if state.registry().is_some() || state.tls().is_some() {
-        stops.push(repeat(state, look_at_guard)?);
+        stops.push(repeat(state, INTERVAL, look_at_guard)?);
     }
     for (slot_idx, slot) in state.slots().iter().enumerate() {
-        if slot.source().is_some() {
+        if let Some(source) = slot.source() {
             let mut failure = None;
-            stops.push(repeat(state, move |state| look(&state.slots()[slot_idx], &mut failure))?);
+            let look = move |state: &ServerState| look(&state.slots()[slot_idx], &mut failure);
+            stops.push(repeat(state, source.interval(), look)?);
         }
     }
     Ok(Followers { _stops: stops })
@@ -53,12 +57,13 @@ pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
 /// When the system refuses a thread.
 fn repeat(
     state: &ServerState,
+    interval: Duration,
     mut look: impl FnMut(&ServerState) + Send + 'static,
 ) -> Result<mpsc::Sender<Infallible>> {
     let (stop, stopped) = mpsc::channel();
     let state = state.downgrade();
     let watch = move || {
-        while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
             let Some(state) = state.upgrade() else { return };
             look(&state);
         }
@@ -92,13 +97,21 @@ struct Failure {
 fn look(slot: &ModelSlot, failure: &mut Option<Failure>) {
     let Some(source) = slot.source() else { return };
     let wanted = match source.wanted() {
-        Ok(wanted) => wanted,
+        Ok(wanted) => {
+            slot.metrics().registry_answers(true);
+            if slot.problem().as_deref() == Some(AWAY) {
+                tracing::info!(model = slot.name(), "the registry answers again");
+            }
+            wanted
+        }
         Err(error) => {
+            slot.metrics().registry_answers(error.kind() == ErrorKind::NotFound);
             let problem = match source.pin() {
                 // Nothing else is looked for by name there.
                 Some(version) if error.kind() == ErrorKind::NotFound => {
                     format!("the pinned version {version} was deleted")
                 }
+                _ if error.kind() == ErrorKind::Unavailable => AWAY.to_owned(),
                 _ => "the registry cannot be read".to_owned(),
             };
             if slot.set_problem(Some(problem.clone())) {

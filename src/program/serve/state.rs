@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use trialbook::{
     error::{Error, ErrorKind, Result},
     monitor::PredictionLog,
-    registry::{DEFAULT_MODEL, Registry, check_known_model_name},
+    registry::{DEFAULT_MODEL, Registry, Tracker, check_known_model_name, tracker},
 };
 
 use super::{
@@ -26,7 +26,7 @@ use super::{
         metrics::Metrics,
         monitor::ModelMonitor,
         served::{ModelInfo, ServedModel},
-        slot::ModelSlot,
+        slot::{AWAY, ModelSlot},
         source::Source,
     },
 };
@@ -67,6 +67,15 @@ struct Hosted {
     source: Option<Source>,
     /// Why there is no version although the registry has one.
     unloaded: Option<Unloaded>,
+    /// Why what is served may not be what the registry wants.
+    problem: Option<&'static str>,
+}
+
+impl Hosted {
+    /// A model without a version and without a place where versions come from.
+    fn empty(name: &str) -> Self {
+        Self { name: name.to_owned(), served: None, source: None, unloaded: None, problem: None }
+    }
 }
 
 /// A version that could not be loaded.
@@ -127,9 +136,8 @@ impl ServerState {
             limits,
         };
         let models = models.into_iter();
-        let hosted = models
-            .map(|(name, served)| Hosted { name, served, source: None, unloaded: None })
-            .collect();
+        let hosted =
+            models.map(|(name, served)| Hosted { served, ..Hosted::empty(&name) }).collect();
         Self::with_supply(hosted, supply)
     }
 
@@ -137,11 +145,15 @@ impl ServerState {
         let Supply { registry, log, guard, tls, exporter, tracking, serves, limits } = supply;
         let metrics = Metrics::new();
         let log = log.map(Arc::new);
-        let slots = models.into_iter().map(|Hosted { name, served, source, unloaded }| {
+        let slots = models.into_iter().map(|Hosted { name, served, source, unloaded, problem }| {
             let (metrics, monitor) = (metrics.of_model(&name), ModelMonitor::new(log.clone()));
             let slot = ModelSlot::new(name, served, source, metrics, monitor);
             if let Some(Unloaded { version, error }) = unloaded {
                 slot.not_loaded(version, &error);
+            }
+            if let Some(problem) = problem {
+                slot.set_problem(Some(problem.to_owned()));
+                slot.metrics().registry_answers(false);
             }
             slot
         });
@@ -201,7 +213,7 @@ impl ServerState {
         })
     }
 
-    /// The registry that the models come from; none for models that were handed over.
+    /// The store's own registry, with its keys; none for models that were handed over.
     pub(crate) fn registry(&self) -> Option<&Registry> {
         self.0.registry.as_ref()
     }
@@ -319,14 +331,19 @@ impl ServeConfig {
         let registry = Registry::open(store)?;
         let guard = Guard::new(security.clone());
         guard.take_keys(&registry.keys()?);
+        let is_remote = store.registry_address().is_some();
+        let versions: Arc<dyn Tracker> = match is_remote {
+            true => tracker(store)?,
+            false => Arc::new(registry.clone()),
+        };
         let models = match models.is_empty() {
-            true if *serves => vec![only_model(&registry)?],
+            true if *serves => vec![only_model(versions.as_ref())?],
             true => vec![DEFAULT_MODEL.to_owned()],
             false => models.clone(),
         };
         let host = |name: &String| match serves {
-            true => host(Source::new(registry.clone(), name, *pin), name),
-            false => Ok(Hosted { name: name.clone(), served: None, source: None, unloaded: None }),
+            true => host(Source::new(Arc::clone(&versions), is_remote, name, *pin), name),
+            false => Ok(Hosted::empty(name)),
         };
         let mut hosted = models.iter().map(host).collect::<Result<Vec<_>>>()?;
         // One that cannot be loaded leaves the others alone. Where it alone would answer, whoever
@@ -344,7 +361,8 @@ impl ServeConfig {
             guard,
             tls,
             exporter,
-            tracking: tracking.clone(),
+            // Runs are tracked where they are kept.
+            tracking: tracking.clone().filter(|_| !is_remote),
             serves: *serves,
             limits,
         };
@@ -361,7 +379,27 @@ impl ServeConfig {
 
 /// The model called `name` with the version that `source` wants, loaded, if there is one that can be.
 fn host(source: Source, name: &str) -> Result<Hosted> {
-    let loaded = source.wanted()?.map(|version| (version.version, source.load(&version)));
+    let (wanted, problem) = match source.wanted() {
+        Ok(wanted) => (wanted, None),
+        Err(error) if error.kind() == ErrorKind::Unavailable => match source.remembered() {
+            Some(version) => {
+                tracing::warn!(
+                    error = error.chain(),
+                    model = name,
+                    version = version.version,
+                    "the registry does not answer: starting with the copy of the last Production version"
+                );
+                (Some(version), Some(AWAY))
+            }
+            None => {
+                return Err(error.with_hint(format!(
+                    "start the registry: there is no copy here of a version of {name} to start with"
+                )));
+            }
+        },
+        Err(error) => return Err(error),
+    };
+    let loaded = wanted.map(|version| (version.version, source.load(&version)));
     let (served, unloaded) = match loaded {
         Some((_, Ok(served))) => {
             let ModelInfo { version, run_id, .. } = &*served.info;
@@ -374,13 +412,17 @@ fn host(source: Source, name: &str) -> Result<Hosted> {
             (None, None)
         }
     };
-    Ok(Hosted { name: name.to_owned(), served, source: Some(source), unloaded })
+    Ok(Hosted { served, source: Some(source), unloaded, problem, ..Hosted::empty(name) })
 }
 
 /// The model of a server that was told none. An empty store's may wait for its first version.
-fn only_model(registry: &Registry) -> Result<String> {
+fn only_model(registry: &dyn Tracker) -> Result<String> {
     match registry.default_model() {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(DEFAULT_MODEL.to_owned()),
+        Err(error) if error.kind() == ErrorKind::Unavailable => Err(error.with_hint(
+            "start the registry, or name the model with --model NAME: one that was served before is \
+             served from its copy here",
+        )),
         outcome => outcome,
     }
 }

@@ -74,8 +74,10 @@ impl Names {
             }
             NameKind::Datasets => self.datasets(false),
             NameKind::Splits => self.datasets(true),
-            // Opening a registry makes one.
-            _ if !self.0.registry_path().exists() => Ok(Vec::new()),
+            // Opening a registry makes one, and a server would be asked at every key.
+            _ if self.0.registry_address().is_some() || !self.0.registry_path().exists() => {
+                Ok(Vec::new())
+            }
             _ => registered(&Registry::open(&self.0)?, wanted),
         }
     }

@@ -18,6 +18,7 @@ use std::{
 };
 
 use trialbook::{
+    address::{REGISTRY_ENV, RegistryAddress},
     error::{Error, ErrorKind, Result},
     hint::Hint,
     runtime::{Ask, RUNTIME_SYMBOL, SOCKET_ENV, Tell},
@@ -127,6 +128,8 @@ impl CellProcess {
             .env(STORE_ENV, std::path::absolute(store.root()).map_err(cannot)?)
             .env(STORE_ARTIFACTS_ENV, artifacts)
             .env(ARTIFACT_CACHE_ENV, store.artifact_cache_bytes().to_string())
+            .env(REGISTRY_ENV, "")
+            .envs(store.registry_address().map(RegistryAddress::environment).unwrap_or_default())
             .env("LD_LIBRARY_PATH", search)
             // It makes one of its own.
             .stdin(Stdio::null())

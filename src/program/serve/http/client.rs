@@ -61,9 +61,15 @@ impl Credentials {
             .max_redirects_will_error(false)
             .proxy(None)
             .build();
-        let Some(cert) = &self.tls_cert else { return Ok(config.into()) };
-        let connector = ().chain(TcpConnector::default()).chain(PinnedConnector::of(cert)?);
-        Ok(ureq::Agent::with_parts(config, connector, DefaultResolver::default()))
+        // Only with the certificate that was named: no authority of the web vouches for a server here.
+        let (plain, resolver) = (().chain(TcpConnector::default()), DefaultResolver::default());
+        Ok(match &self.tls_cert {
+            Some(cert) => {
+                let connector = plain.chain(PinnedConnector::of(cert)?);
+                ureq::Agent::with_parts(config, connector, resolver)
+            }
+            None => ureq::Agent::with_parts(config, plain, resolver),
+        })
     }
 }
 

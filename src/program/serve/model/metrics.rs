@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry, TextEncoder, core::Collector,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
 use trialbook::model::prediction::Prediction;
 
@@ -39,6 +39,7 @@ pub(crate) struct Metrics {
     model_info: GaugeVec,
     swaps: IntCounterVec,
     load_failures: IntCounterVec,
+    registry_up: IntGaugeVec,
     log_lost: IntGauge,
     uptime: Gauge,
 }
@@ -53,6 +54,7 @@ pub(crate) struct ModelMetrics {
     batch_size: Histogram,
     swaps: IntCounter,
     load_failures: IntCounter,
+    registry_up: IntGauge,
 }
 
 impl Metrics {
@@ -159,6 +161,17 @@ impl Metrics {
                 "Versions that could not be loaded; the earlier version kept answering.",
                 of_model,
             ),
+            registry_up: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "model_registry_up",
+                        "1 while the registry answers which version is to serve, 0 while it does not.",
+                    ),
+                    of_model,
+                )
+                .expect(VALID),
+            ),
             log_lost: gauge(
                 &registry,
                 "model_predictions_not_logged",
@@ -184,6 +197,11 @@ impl Metrics {
             batch_size: self.batch_size.with_label_values(of_model),
             swaps: self.swaps.with_label_values(of_model),
             load_failures: self.load_failures.with_label_values(of_model),
+            registry_up: {
+                let up = self.registry_up.with_label_values(of_model);
+                up.set(1);
+                up
+            },
         }
     }
 
@@ -269,6 +287,11 @@ impl ModelMetrics {
 
     pub(crate) fn swapped(&self) {
         self.swaps.inc();
+    }
+
+    /// Whether the registry answered when it was last asked.
+    pub(crate) fn registry_answers(&self, answers: bool) {
+        self.registry_up.set(i64::from(answers));
     }
 
     pub(crate) fn load_failed(&self) {

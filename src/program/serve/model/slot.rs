@@ -14,6 +14,11 @@ use super::{
     source::Source,
 };
 
+/// The problem of a model whose registry is away. Everyone may ask for a server's health: it names no
+/// address.
+pub(crate) const AWAY: &str =
+    "the registry does not answer: the version that is loaded goes on answering";
+
 /// A registered model and the version of it that answers now.
 pub(crate) struct ModelSlot {
     name: String,

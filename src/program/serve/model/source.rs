@@ -1,12 +1,16 @@
 //! The source of one model's versions: the one that the registry wants to answer, and that one
 //! loaded and warmed up. When to look again is the follower's business.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use trialbook::{
     error::{Error, ErrorKind, Result},
     model,
-    registry::{ModelVersion, Registry},
+    registry::{ModelVersion, Tracker},
 };
 
 use super::served::{ModelInfo, ServedModel};
@@ -14,17 +18,43 @@ use super::served::{ModelInfo, ServedModel};
 /// The text that a new model predicts before anyone asks it: first calls touch weights and start threads.
 const WARM_UP: &str = "An utterly wonderful film, and a waste of an evening.";
 
+/// The time between two looks at the store's own registry. One look costs some ten microseconds.
+const OWN_INTERVAL: Duration = Duration::from_millis(500);
+/// The time between two looks at a registry that a server keeps: a promotion there is followed after at most this
+/// and the time of one answer.
+const SERVER_INTERVAL: Duration = Duration::from_secs(2);
+
 /// The source of one model's versions.
 pub(crate) struct Source {
-    registry: Registry,
+    registry: Arc<dyn Tracker>,
     model: String,
+    interval: Duration,
     /// Stays with this version, whatever is in production.
     pin: Option<u32>,
 }
 
 impl Source {
-    pub(crate) fn new(registry: Registry, model: &str, pin: Option<u32>) -> Self {
-        Self { registry, model: model.to_owned(), pin }
+    /// The model of `registry`, which is a server's if it `is_remote`.
+    pub(crate) fn new(
+        registry: Arc<dyn Tracker>,
+        is_remote: bool,
+        model: &str,
+        pin: Option<u32>,
+    ) -> Self {
+        let interval = if is_remote { SERVER_INTERVAL } else { OWN_INTERVAL };
+        Self { registry, model: model.to_owned(), interval, pin }
+    }
+
+    /// How long to wait between two looks.
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// The version that was in Production when the registry was last asked, for a start while it is
+    /// away.
+    pub(crate) fn remembered(&self) -> Option<ModelVersion> {
+        let remembered = self.registry.remembered_production(&self.model)?;
+        self.pin.is_none_or(|pin| pin == remembered.version).then_some(remembered)
     }
 
     /// The version that it stays with, if it stays with one.

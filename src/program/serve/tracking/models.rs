@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use trialbook::registry::{ModelVersion, Registry, Stage};
+use trialbook::registry::{FORMER_TAG, ModelVersion, Registry, Stage};
 
 use super::{
     call::{Answer, RestCall},
@@ -32,7 +32,7 @@ fn latest(
 
 fn shape(registry: &Registry, name: &str) -> Result<Value, WireRefusal> {
     let model = registry.model(name)?;
-    Ok(shapes::model(&model, &latest(registry, name, &[])?))
+    Ok(shapes::model(&model, &latest(registry, name, &[])?, &registry.former_production(name)?))
 }
 
 pub(super) fn create(call: &mut RestCall) -> Answer {
@@ -41,7 +41,7 @@ pub(super) fn create(call: &mut RestCall) -> Answer {
     let description = call.fields.text("description")?.unwrap_or_default();
     let made = call.registry.create_described_model(name, description, &tags);
     let model = made.map_err(|error| WireRefusal::of_making(&error))?;
-    Ok(json!({ "registered_model": shapes::model(&model, &[]) }))
+    Ok(json!({ "registered_model": shapes::model(&model, &[], &[]) }))
 }
 
 pub(super) fn rename(call: &mut RestCall) -> Answer {
@@ -74,7 +74,8 @@ pub(super) fn search(call: &mut RestCall) -> Answer {
     let found = call.registry.search_models(&query, &page)?;
     let mut models = Vec::new();
     for model in &found.items {
-        models.push(shapes::model(model, &latest(&call.registry, &model.name, &[])?));
+        let former = call.registry.former_production(&model.name)?;
+        models.push(shapes::model(model, &latest(&call.registry, &model.name, &[])?, &former));
     }
     Ok(listing("registered_models", models, token::of(found.next)))
 }
@@ -91,6 +92,11 @@ pub(super) fn get_latest_versions(call: &mut RestCall) -> Answer {
 pub(super) fn set_tag(call: &mut RestCall) -> Answer {
     let value = call.fields.text("value")?.unwrap_or_default();
     let (name, key) = (call.fields.required("name")?, call.fields.required("key")?);
+    if key == FORMER_TAG {
+        return Err(WireRefusal::invalid(format!(
+            "the tag {key} is this server's own record of the model and cannot be set"
+        )));
+    }
     call.registry.tag_model(name, None, key, Some(value))?;
     Ok(json!({}))
 }

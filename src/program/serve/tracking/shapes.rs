@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use trialbook::registry::{
-    DatasetRecord, Experiment, LoggedModel, Metric, ModelVersion, RegisteredModel, Registry, Run,
-    experiment_artifact_uri, json_number, model_artifact_uri, run_artifact_uri,
+    DatasetRecord, Experiment, FORMER_TAG, LoggedModel, Metric, ModelVersion, RegisteredModel,
+    Registry, Run, experiment_artifact_uri, json_number, model_artifact_uri, record_tags,
+    run_artifact_uri,
 };
 
 use super::{paths::version_uri, wire::WireRefusal};
@@ -205,25 +206,37 @@ pub(super) fn version(version: &ModelVersion, aliases: Vec<&str>) -> Value {
         "status": "READY",
         "run_link": said.and_then(|said| said.run_link.as_deref()),
         "model_id": said.and_then(|said| said.model_id.as_deref()),
-        "tags": pairs(&version.tags),
+        "tags": tags_of(version),
         "aliases": aliases,
     }))
 }
 
-/// A registered model with the newest version in each stage.
-pub(super) fn model(model: &RegisteredModel, latest: &[ModelVersion]) -> Value {
+/// The tags of a version, with those that tell other trialbooks what its record says.
+fn tags_of(version: &ModelVersion) -> Vec<Value> {
+    let told = record_tags(version).into_iter();
+    let mut tags = pairs(&version.tags);
+    tags.extend(told.map(|(key, value)| json!({"key": key, "value": value})));
+    tags
+}
+
+/// A registered model with the newest version in each stage, and the versions that were in Production.
+pub(super) fn model(model: &RegisteredModel, latest: &[ModelVersion], former: &[u32]) -> Value {
     let aliases = model
         .aliases
         .iter()
         .map(|(alias, version)| json!({"alias": alias, "version": version.to_string()}));
     let latest = latest.iter().map(|one| version(one, Vec::new()));
+    let mut tags = pairs(&model.tags);
+    if !former.is_empty() {
+        tags.push(json!({"key": FORMER_TAG, "value": json!(former).to_string()}));
+    }
     object(json!({
         "name": model.name,
         "creation_timestamp": model.created_ms,
         "last_updated_timestamp": model.updated_ms,
         "description": filled(&model.description),
         "latest_versions": latest.collect::<Vec<_>>(),
-        "tags": pairs(&model.tags),
+        "tags": tags,
         "aliases": aliases.collect::<Vec<_>>(),
     }))
 }

@@ -1,9 +1,15 @@
 //! `model-versions/…`: registered, described, tagged, found and deleted.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use trialbook::{
     error::ErrorKind,
-    registry::{ModelVersion, NewRegistration, Registration},
+    gate,
+    registry::{
+        LINEAGE_TAG, Lineage, METRICS_TAG, ModelVersion, NewRegistration, Registration,
+        VERDICT_TAG, is_record_tag, metrics_of,
+    },
 };
 
 use super::{
@@ -49,13 +55,14 @@ fn asked(call: &RestCall) -> Result<ModelVersion, WireRefusal> {
 }
 
 pub(super) fn create(call: &mut RestCall) -> Answer {
-    let tags = call.fields.map("tags")?;
+    let mut tags = call.fields.map("tags")?;
     let uri = call.fields.required("source")?;
     let run_id = call.fields.filled("run_id")?;
     let model = call.fields.required("name")?;
     // Said before anything is read.
     call.registry.model(model)?;
-    let source = SourceUri::of(&call.registry, uri, run_id)?;
+    let mut source = SourceUri::of(&call.registry, uri, run_id)?;
+    take_record(&mut source, &mut tags);
     // A run that was removed for good leaves its models' files.
     let run = match &source.run_id {
         Some(run_id) => match call.registry.run_by_id(run_id) {
@@ -87,6 +94,20 @@ pub(super) fn create(call: &mut RestCall) -> Answer {
         registration,
     })?;
     one(call, &version)
+}
+
+/// Moves what another trialbook says of a version's origin from the tags to where it belongs: the files
+/// have to be those that the source has here. What cannot be read stays a tag of its client's, but
+/// for its name.
+fn take_record(source: &mut SourceUri, tags: &mut BTreeMap<String, String>) {
+    let lineage = tags.remove(LINEAGE_TAG);
+    let lineage = lineage.and_then(|text| serde_json::from_str::<Lineage>(&text).ok());
+    if let Some(lineage) = lineage.filter(|lineage| !lineage.code_version.is_empty()) {
+        source.lineage = Some(lineage);
+        let metrics = tags.remove(METRICS_TAG);
+        source.metrics.extend(metrics.and_then(|text| metrics_of(&text)).unwrap_or_default());
+    }
+    tags.retain(|key, _| !is_record_tag(key));
 }
 
 pub(super) fn get(call: &mut RestCall) -> Answer {
@@ -132,6 +153,16 @@ pub(super) fn set_tag(call: &mut RestCall) -> Answer {
     let version = asked(call)?;
     let value = call.fields.text("value")?.unwrap_or_default();
     let key = call.fields.required("key")?;
+    if key == VERDICT_TAG {
+        let who = call.registry.who().to_owned();
+        gate::adopt(&call.registry, &version, value, &who)?;
+        return Ok(json!({}));
+    }
+    if is_record_tag(key) {
+        return Err(WireRefusal::invalid(format!(
+            "the tag {key} is this server's own record of the version and cannot be set"
+        )));
+    }
     call.registry.tag_model(&version.model, Some(version.version), key, Some(value))?;
     Ok(json!({}))
 }
