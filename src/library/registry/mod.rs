@@ -43,6 +43,8 @@ mod stored;
 mod succession;
 mod tables;
 mod transaction;
+mod transfer;
+mod transfer_models;
 mod upkeep;
 mod upload;
 mod verify;
@@ -74,6 +76,8 @@ pub use restore::restore;
 pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};
 pub use search_models::Query;
 pub(crate) use stages::Grounds;
+pub(crate) use transfer::{WholeRun, check_run_id};
+pub(crate) use transfer_models::{TakenModel, WholeModel};
 pub use upkeep::{BackupSummary, Collection, Verification};
 pub use upload::Upload;
 
