@@ -23,7 +23,7 @@ pub use report::{ExchangeCounts, ExchangeReport, LeftOut};
 
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The place of a tracking store.
 #[derive(Debug, Clone, PartialEq, Eq)]

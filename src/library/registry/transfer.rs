@@ -154,6 +154,7 @@ impl Registry {
             };
             if takes_name {
                 from.name.clone_into(&mut stored.name);
+                (stored.created_ms, stored.updated_ms) = (from.created_ms, from.updated_ms);
             }
             let before = stored.tags.len();
             for (key, value) in &from.tags {

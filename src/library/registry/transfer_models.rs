@@ -150,7 +150,9 @@ impl Registry {
         version.stage = Stage::None;
         version.history = Vec::new();
         if stage != Stage::None {
-            move_to(&mut version, stage, origin, now_ms);
+            // The time of the move is not kept there: no later than the last change.
+            let moved_ms = version.updated_ms();
+            move_to(&mut version, stage, origin, moved_ms);
         }
         txn.put(VERSIONS, &version_key(&version.model, version.version), &version)?;
         taken.versions.push(version.version);

@@ -55,7 +55,11 @@ impl Import {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let Self::Mlflow(ImportMlflow { place, artifacts }) = self;
         let place = StorePlace::parse(place)?;
+        place.check()?;
         let options = ImportOptions { artifacts: artifacts.clone() };
+        // It may be the first thing that a store holds.
+        let store = session.book.store();
+        store.make_dir(store.root())?;
         let registry = session.book.registry()?;
         Ok(said("took over", &exchange::import(registry, &place, &options, &session.monitor)?))
     }
