@@ -58,6 +58,20 @@ impl StorePlace {
                 "name a folder mlruns, a file mlflow.db, sqlite:///FILE or http://HOST:PORT",
             ))
     }
+
+    /// Checks that there is something at a place of this machine.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is nothing.
+    pub fn check(&self) -> Result<()> {
+        let (Self::Folder(path) | Self::Sqlite(path)) = self else { return Ok(()) };
+        if path.exists() {
+            return Ok(());
+        }
+        let message = format!("{} is no folder and no database", path.display());
+        Err(Error::new(ErrorKind::NotFound, message)
+            .with_hint("name a folder mlruns, a file mlflow.db or http://HOST:PORT"))
+    }
 }
 
 #[cfg(test)]
