@@ -22,7 +22,6 @@ import pytest
 from conftest import PROGRAM, call, new_store, serving
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
-from mlflow.exceptions import MlflowException
 
 HERE = pathlib.Path(__file__).resolve().parent
 VENVS = pathlib.Path(os.environ.get("TRACKING_VENVS", HERE.parents[1] / "target"))
@@ -120,6 +119,8 @@ def run_as_told(client: MlflowClient, run: object, keeps_ids: bool) -> dict:
             if metric.key != "hole" and metric.step == 3
         }
         tags = own_left_out(dict(model.tags))
+        # MLflow's server adds it, its file store does not.
+        tags.pop("mlflow.modelVersions", None)
         models.append((model.name, str(model.status), model.model_type, dict(model.params), tags, sorted(metrics), output.step))
     told["models"] = models
     if keeps_ids:
@@ -268,7 +269,7 @@ def test_one_of_our_servers_is_taken_over(folder: pathlib.Path) -> None:
             same(as_told(url), expected)
 
 
-def killed_and_resumed(command: list[str], n_present: Callable[[], int], done: Callable[[], dict]) -> None:
+def killed_and_resumed(command: list[str], check: Callable[[], None], done: Callable[[], dict]) -> None:
     """Kills the command at growing delays until it gets through; what is there is complete each time."""
     delay, n_killed = 0.01, 0
     for _ in range(200):
@@ -281,7 +282,7 @@ def killed_and_resumed(command: list[str], n_present: Callable[[], int], done: C
             process.wait()
             n_killed += 1
             delay += 0.01
-            n_present()
+            check()
     assert n_killed > 2
     report = done()
     assert report["left_out"] == [] and not any(report["moved"].values()), report
@@ -294,10 +295,14 @@ def test_what_is_killed_leaves_complete_runs_and_goes_on(folder: pathlib.Path) -
     with new_store() as store:
         source = ["--store", store, "import", "mlflow", str(folder / "mlruns")]
 
-        def check() -> int:
-            runs = call(store, "sql", "SELECT run_id FROM runs")
-            assert {run["run_id"] for run in runs["rows"]} <= set(complete) if "rows" in runs else True
-            return 0
+        def check() -> None:
+            if not (pathlib.Path(store) / "registry-v3.redb").exists():
+                return
+            for run in call(store, "runs", "list"):
+                whole = complete[run["run_id"]]
+                shown = call(store, "runs", "show", run["run_id"])
+                assert len(shown["artifacts"]) == len(whole["artifacts"]), shown
+                assert set(shown["params"]) == set(whole["params"])
 
         killed_and_resumed(source, check, lambda: call(store, "import", "mlflow", str(folder / "mlruns")))
         call(store, "store", "verify")
@@ -306,12 +311,11 @@ def test_what_is_killed_leaves_complete_runs_and_goes_on(folder: pathlib.Path) -
         target = folder / "out" / "mlruns"
         target.parent.mkdir()
 
-        def check_folder() -> int:
+        def check_folder() -> None:
             for meta in target.glob("*/*/meta.yaml"):
                 run = meta.parent
                 if len(run.name) == 32 and run.parent.name != "models":
                     assert (run / "artifacts").is_dir() and (run / "tags" / "mlflow.runName").is_file()
-            return 0
 
         command = ["--store", store, "export", "mlflow", str(target)]
         killed_and_resumed(command, check_folder, lambda: call(store, "export", "mlflow", str(target)))

@@ -11,7 +11,7 @@ use std::{
 use super::{
     artifact_place::{files_below, is_remote, local_path, open},
     source::{
-        DELETED_STAGE, ForeignFiles, ForeignFolder, ForeignLoggedModel, ForeignRun, Source,
+        DELETED_STAGE, ForeignFiles, ForeignFolder, ForeignLoggedModel, ForeignRun, ForeignStore,
         malformed, model_status_of_number, status_of_number,
     },
     yaml::MetaFile,
@@ -99,7 +99,7 @@ impl FileStore {
     }
 }
 
-impl Source for FileStore {
+impl ForeignStore for FileStore {
     fn origin(&self) -> &str {
         &self.origin
     }

@@ -12,7 +12,7 @@ use super::{
     report::ExchangeReport,
     rest::RestClient,
     rest_source::RestStore,
-    source::{ForeignFiles, ForeignFolder, PROMPT_TAG, RUN_NAME_TAG, Source},
+    source::{ForeignFiles, ForeignFolder, ForeignStore, PROMPT_TAG, RUN_NAME_TAG},
     sqlite::SqliteStore,
 };
 use crate::{
@@ -47,7 +47,7 @@ pub fn import(
     options: &ImportOptions,
     monitor: &Monitor,
 ) -> Result<ExchangeReport> {
-    let source: Box<dyn Source> = match place {
+    let source: Box<dyn ForeignStore> = match place {
         StorePlace::Folder(root) => Box::new(FileStore::open(root)?),
         StorePlace::Sqlite(path) => {
             Box::new(SqliteStore::open(path, options.artifacts.as_deref())?)
@@ -74,7 +74,7 @@ pub fn import(
 /// An import under way.
 struct Import<'a> {
     registry: &'a Registry,
-    source: &'a dyn Source,
+    source: &'a dyn ForeignStore,
     monitor: &'a Monitor,
     report: ExchangeReport,
     /// Runs that are complete and not written yet.

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::{
     artifact_place::{encoded, proxy_path},
     rest::RestClient,
-    source::{ForeignFiles, ForeignFolder, ForeignLoggedModel, ForeignRun, Source, malformed},
+    source::{
+        ForeignFiles, ForeignFolder, ForeignLoggedModel, ForeignRun, ForeignStore, malformed,
+    },
 };
 use crate::{
     error::{Error, Result},
@@ -190,7 +192,7 @@ impl RestStore {
     }
 }
 
-impl Source for RestStore {
+impl ForeignStore for RestStore {
     fn origin(&self) -> &str {
         self.client.url()
     }

@@ -56,7 +56,7 @@ pub(super) enum ForeignFiles {
 }
 
 /// A store that is read.
-pub(super) trait Source {
+pub(super) trait ForeignStore {
     /// Its place, as people write it.
     fn origin(&self) -> &str;
 

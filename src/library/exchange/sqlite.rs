@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, Row, types::ValueRef};
 use super::{
     artifact_place::{files_below, is_remote, local_path, open, proxy_path},
     source::{
-        DELETED_STAGE, ForeignFiles, ForeignFolder, ForeignLoggedModel, ForeignRun, Source,
+        DELETED_STAGE, ForeignFiles, ForeignFolder, ForeignLoggedModel, ForeignRun, ForeignStore,
         malformed, model_status_of_number,
     },
 };
@@ -161,7 +161,7 @@ impl SqliteStore {
     }
 }
 
-impl Source for SqliteStore {
+impl ForeignStore for SqliteStore {
     fn origin(&self) -> &str {
         &self.origin
     }

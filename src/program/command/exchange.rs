@@ -19,14 +19,14 @@ const N_SHOWN: usize = 50;
 
 /// The kinds of stores that can be taken over.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Import {
+pub enum ImportStore {
     /// Take over an mlruns folder, an mlflow.db or a running server; what is here already stays as it is
     Mlflow(ImportMlflow),
 }
 
 /// The kinds of stores that can be written.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Export {
+pub enum ExportStore {
     /// Write an mlruns folder or into a running server; what is there already stays as it is
     Mlflow(ExportMlflow),
 }
@@ -51,7 +51,7 @@ pub struct ExportMlflow {
     place: String,
 }
 
-impl Import {
+impl ImportStore {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let Self::Mlflow(ImportMlflow { place, artifacts }) = self;
         let place = StorePlace::parse(place)?;
@@ -65,7 +65,7 @@ impl Import {
     }
 }
 
-impl Export {
+impl ExportStore {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let Self::Mlflow(ExportMlflow { place }) = self;
         let place = StorePlace::parse(place)?;

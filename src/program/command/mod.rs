@@ -87,10 +87,10 @@ pub enum Command {
     Prelude(prelude::Prelude),
     /// Take over another tracking store: runs, artifacts, models
     #[command(subcommand)]
-    Import(exchange::Import),
+    Import(exchange::ImportStore),
     /// Write runs, artifacts and models into another tracking store
     #[command(subcommand)]
-    Export(exchange::Export),
+    Export(exchange::ExportStore),
     /// Check, clean, back up and restore the store
     #[command(subcommand)]
     Store(store::StoreCommand),
