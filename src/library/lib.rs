@@ -37,6 +37,8 @@ pub mod registry;
 pub mod gate;
 pub mod monitor;
 
+pub mod exchange;
+
 pub mod book;
 pub mod display;
 pub mod prelude;

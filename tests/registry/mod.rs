@@ -5,6 +5,7 @@
 mod audit;
 mod child;
 mod damage;
+mod exchange;
 mod formats;
 mod models;
 #[cfg(unix)]

@@ -84,7 +84,12 @@ impl ArtifactFiles {
     /// Stores the content of `file`.
     pub(super) fn put_file(&self, file: &Path) -> Result<Stored> {
         let mut input = File::open(file).map_err(|e| Error::io("read", file, e))?;
-        let (temporary, stored) = self.copy(&mut input)?;
+        self.put_from(&mut input)
+    }
+
+    /// Stores what `input` reads.
+    pub(super) fn put_from(&self, input: &mut dyn Read) -> Result<Stored> {
+        let (temporary, stored) = self.copy(input)?;
         if self.prove(&stored.sha256, stored.size_bytes).is_err() {
             self.keep(temporary, &stored)?;
         } else {

@@ -57,11 +57,13 @@ pub enum AuditAction {
     Rename,
     /// A description, a tag or an alias of an experiment, a run, a model or a version was changed.
     Update,
+    /// An experiment, a run, a model or a version was taken over from another tracking store.
+    Import,
 }
 
 impl AuditAction {
     /// Every action. Its place here, from 0, is its code in the database: new ones come last.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Promote,
         Self::Force,
         Self::Archive,
@@ -79,6 +81,7 @@ impl AuditAction {
         Self::Register,
         Self::Rename,
         Self::Update,
+        Self::Import,
     ];
 
     /// Its name, such as `add_key`.
@@ -101,6 +104,7 @@ impl AuditAction {
             Self::Register => "register",
             Self::Rename => "rename",
             Self::Update => "update",
+            Self::Import => "import",
         }
     }
 }

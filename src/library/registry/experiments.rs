@@ -226,7 +226,7 @@ fn insert(txn: &WriteTxn, stored: StoredExperiment) -> Result<Experiment, Fault>
     Ok(stored.into_experiment(number))
 }
 
-fn named(txn: &impl Rows, name: &str) -> Result<Option<Experiment>, Fault> {
+pub(super) fn named(txn: &impl Rows, name: &str) -> Result<Option<Experiment>, Fault> {
     Ok(all(txn)?.into_iter().find(|experiment| experiment.name == name))
 }
 

@@ -49,6 +49,24 @@ pub enum Folder {
     File(Artifact),
 }
 
+impl Artifact {
+    /// Those of `files` that lie in the folder `path`, by their names in it; a file alone has its own
+    /// name.
+    pub fn below(files: Vec<Self>, path: &str) -> Vec<Self> {
+        let path = path.trim_end_matches('/');
+        if let Folder::File(file) = Folder::of(&files, path) {
+            let name = file.path.rsplit('/').next().unwrap_or_default().to_owned();
+            return vec![Self { path: name, ..file }];
+        }
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let below = files.into_iter().filter_map(|file| {
+            let path = file.path.strip_prefix(&prefix)?.to_owned();
+            Some(Self { path, ..file })
+        });
+        below.collect()
+    }
+}
+
 impl Folder {
     /// The thing that lies at `path` (empty for the whole folder) among `files`.
     pub fn of(files: &[Artifact], path: &str) -> Self {
@@ -212,5 +230,12 @@ mod tests {
         assert_eq!(names("model"), [entry("model/MLmodel", Some(13)), entry("model/code", None)]);
         assert_eq!(names("model/code/x.py"), [entry("file model/code/x.py", Some(15))]);
         assert_eq!(names("nowhere"), []);
+        let below = |path: &str| -> Vec<String> {
+            Artifact::below(files.to_vec(), path).into_iter().map(|file| file.path).collect()
+        };
+        assert_eq!(below("model"), ["MLmodel", "code/x.py"]);
+        assert_eq!(below("model/"), ["MLmodel", "code/x.py"]);
+        assert_eq!(below("model/code/x.py"), ["x.py"]);
+        assert_eq!(below("").len(), 4);
     }
 }

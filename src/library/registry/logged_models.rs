@@ -182,8 +182,19 @@ pub(super) fn append_metrics(
     metrics: &[LoggedMetric],
 ) -> Result<(), Fault> {
     let mut model = live_model(txn, model_id)?;
-    for metric in metrics {
-        let same = model.metrics.iter_mut().find(|other| {
+    metrics.iter().for_each(|metric| model.keep_newest(metric));
+    put(txn, &model)
+}
+
+impl LoggedModel {
+    /// Keeps of each metric, run and dataset the newest value.
+    pub(crate) fn keep_newest_metrics(&mut self) {
+        let metrics = std::mem::take(&mut self.metrics);
+        metrics.iter().for_each(|metric| self.keep_newest(metric));
+    }
+
+    fn keep_newest(&mut self, metric: &LoggedMetric) {
+        let same = self.metrics.iter_mut().find(|other| {
             (&other.key, &other.run_id, &other.dataset)
                 == (&metric.key, &metric.run_id, &metric.dataset)
         });
@@ -194,10 +205,9 @@ pub(super) fn append_metrics(
                 *other = metric.clone();
             }
             Some(_) => {}
-            None => model.metrics.push(metric.clone()),
+            None => self.metrics.push(metric.clone()),
         }
     }
-    put(txn, &model)
 }
 
 /// The key of a logged model: the 16 bytes that its id spells after `m-`.

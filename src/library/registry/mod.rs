@@ -53,6 +53,8 @@ mod succession;
 mod tables;
 mod tracker;
 mod transaction;
+mod transfer;
+mod transfer_models;
 mod upkeep;
 mod upload;
 mod verify;
@@ -92,6 +94,8 @@ pub use runs::{PARENT_RUN_TAG, PROCESS_TAG};
 pub use search_models::Query;
 pub use stages::Grounds;
 pub use tracker::{GateSeal, Permit, Tracker};
+pub(crate) use transfer::{WholeRun, check_run_id};
+pub(crate) use transfer_models::{TakenModel, WholeModel};
 pub use upkeep::{BackupSummary, Collection, Verification};
 pub use upload::Upload;
 

@@ -341,7 +341,7 @@ fn apply(txn: &WriteTxn, key: &RunKey, run: &mut StoredRun, batch: &RunBatch) ->
 }
 
 /// Appends to a run's histories and keeps its newest values; the caller writes the run.
-fn append(
+pub(super) fn append(
     txn: &WriteTxn,
     key: &RunKey,
     run: &mut StoredRun,

@@ -113,6 +113,7 @@ fn details(event: &AuditEvent) -> String {
         }
         AuditAction::Rename => format!("{} → {}", text("from"), text("to")),
         AuditAction::Register => format!("from {}", text("source")),
+        AuditAction::Import => format!("from {}", text("from")),
         AuditAction::Restore => text("backup").to_owned(),
         AuditAction::Create
         | AuditAction::Update

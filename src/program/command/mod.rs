@@ -7,6 +7,7 @@ mod data;
 mod demo;
 mod dialect;
 mod evaluate;
+mod exchange;
 mod gate;
 mod health;
 mod keys;
@@ -87,6 +88,12 @@ pub enum Command {
     /// Build the library that Rust cells are compiled against, or show its state
     #[command(subcommand)]
     Prelude(prelude::Prelude),
+    /// Take over another tracking store: runs, artifacts, models
+    #[command(subcommand)]
+    Import(exchange::ImportStore),
+    /// Write runs, artifacts and models into another tracking store
+    #[command(subcommand)]
+    Export(exchange::ExportStore),
     /// Check, clean, back up and restore the store
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -108,6 +115,8 @@ impl Command {
                     | Self::Ui(_)
                     | Self::Demo(_)
                     | Self::Data(_)
+                    | Self::Import(_)
+                    | Self::Export(_)
                     | Self::Prelude(_)
             ),
         }
@@ -160,6 +169,8 @@ impl Command {
             Self::Pipeline(command) => command.run(session),
             Self::Health(command) => command.run(session),
             Self::Prelude(command) => command.run(session),
+            Self::Import(command) => command.run(session),
+            Self::Export(command) => command.run(session),
             Self::Store(command) => command.run(session),
             Self::Demo(command) => {
                 command.run(session, |words, session| parse(words)?.run(session))

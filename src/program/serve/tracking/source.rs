@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use trialbook::registry::{
-    ARTIFACT_SCHEME, Artifact, ArtifactOwner, Folder, ModelReference, ModelVersion, Registry,
+    ARTIFACT_SCHEME, Artifact, ArtifactOwner, ModelReference, ModelVersion, Registry,
 };
 
 use super::{
@@ -104,7 +104,7 @@ impl SourceUri {
                 )));
             }
         };
-        let files = files_below(registry.owned_artifacts(owner)?, path);
+        let files = Artifact::below(registry.owned_artifacts(owner)?, path);
         let (of_owner, model_id) = match owner {
             ArtifactOwner::Run(run_id) => (Some(run_id.clone()), None),
             ArtifactOwner::Model(model_id) => {
@@ -125,37 +125,5 @@ impl SourceUri {
             model_id,
             ..Self::default()
         })
-    }
-}
-
-/// The files below the folder `path`, by their names in it; a file alone has its own name.
-fn files_below(files: Vec<Artifact>, path: &str) -> Vec<Artifact> {
-    if let Folder::File(file) = Folder::of(&files, path) {
-        let name = file.path.rsplit('/').next().unwrap_or_default().to_owned();
-        return vec![Artifact { path: name, ..file }];
-    }
-    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-    let below = files.into_iter().filter_map(|file| {
-        let path = file.path.strip_prefix(&prefix)?.to_owned();
-        Some(Artifact { path, ..file })
-    });
-    below.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_s_files_are_named_from_there_on() {
-        let file =
-            |path: &str| Artifact { path: path.to_owned(), sha256: String::new(), size_bytes: 0 };
-        let files = ["model/MLmodel", "model/code/x.py", "models/y"].map(file);
-        let names = |path| -> Vec<String> {
-            files_below(files.to_vec(), path).into_iter().map(|file| file.path).collect()
-        };
-        assert_eq!(names("model"), ["MLmodel", "code/x.py"]);
-        assert_eq!(names("model/code/x.py"), ["x.py"]);
-        assert_eq!(names("").len(), 3);
     }
 }
