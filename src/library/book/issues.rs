@@ -37,7 +37,7 @@ impl Default for IssuesRequest {
 }
 
 /// A split that is looked at, and the collected issues.
-struct Search<'a> {
+struct IssueSearch<'a> {
     dataset: &'a Dataset,
     splits: Vec<Split>,
     /// The places in `splits` of those whose rows are reported.
@@ -104,7 +104,7 @@ impl Book {
         let splits = order.map(|name| datasets.split(&dataset.name, name));
         let splits = splits.into_iter().collect::<Result<Vec<Split>>>()?;
         let asked = if split.is_some() { vec![1] } else { vec![1, 0] };
-        let mut search = Search { dataset: &dataset, splits, asked, issues: Vec::new() };
+        let mut search = IssueSearch { dataset: &dataset, splits, asked, issues: Vec::new() };
         if is_wanted(&[IssueKind::Label]) {
             search.labels(request, monitor)?;
         }
@@ -124,7 +124,7 @@ impl Book {
             monitor.stage("leakage", None, || search.leakage(self, monitor))?;
         }
         let n_rows = search.asked.iter().map(|split| search.splits[*split].texts.len()).sum();
-        let Search { mut issues, .. } = search;
+        let IssueSearch { mut issues, .. } = search;
         issues.retain(|issue| kinds.contains(&issue.kind));
         let mut found = DataIssues { data: reference.to_owned(), n_rows, kinds, issues };
         found.sort();
@@ -132,7 +132,7 @@ impl Book {
     }
 }
 
-impl Search<'_> {
+impl IssueSearch<'_> {
     fn labels(&mut self, request: &IssuesRequest, monitor: &Monitor) -> Result<()> {
         for split_idx in self.asked.clone() {
             let split = &self.splits[split_idx];

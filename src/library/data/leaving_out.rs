@@ -49,7 +49,7 @@ struct ListedIssue {
 }
 
 /// Rows by split and place, each with the first kind that named it.
-type Rows = BTreeMap<String, BTreeMap<usize, IssueKind>>;
+type RowsToDrop = BTreeMap<String, BTreeMap<usize, IssueKind>>;
 
 impl Datasets {
     /// Makes the dataset `request.name` of all rows of `request.dataset` that no issue in the file
@@ -186,12 +186,16 @@ fn read(path: &Path) -> Result<Vec<ListedIssue>> {
 ///
 /// # Errors
 /// Issues of other examples, and no row at all.
-fn chosen(issues: &[ListedIssue], dataset: &Dataset, kinds: &[IssueKind]) -> Result<(Rows, usize)> {
+fn chosen(
+    issues: &[ListedIssue],
+    dataset: &Dataset,
+    kinds: &[IssueKind],
+) -> Result<(RowsToDrop, usize)> {
     let again = |reference: String| {
         Hint::from("look for issues again: ")
             .run(crate::hint::CommandLine::new("data issues").arg(reference).written("--out FILE"))
     };
-    let (mut rows, mut n_leaks) = (Rows::new(), 0);
+    let (mut rows, mut n_leaks) = (RowsToDrop::new(), 0);
     for (idx, issue) in issues.iter().enumerate() {
         let split = dataset
             .split(&issue.split)
@@ -236,7 +240,7 @@ fn chosen(issues: &[ListedIssue], dataset: &Dataset, kinds: &[IssueKind]) -> Res
 }
 
 /// What was left out of each split and why.
-fn notes(rows: &Rows) -> Vec<String> {
+fn notes(rows: &RowsToDrop) -> Vec<String> {
     let note = |(split, rows): (&String, &BTreeMap<usize, IssueKind>)| {
         let mut counts: BTreeMap<IssueKind, usize> = BTreeMap::new();
         rows.values().for_each(|kind| *counts.entry(*kind).or_insert(0) += 1);

@@ -32,6 +32,9 @@ const MIN_LETTER_SHARE: f64 = 0.5;
 /// words at all.
 const MAX_WORD_CHARS: usize = 40;
 
+/// Marks that often stand in for a space: `one...two`.
+const ENDS_PARTS: [char; 6] = ['.', ',', ';', '!', '?', '*'];
+
 /// A language other than that of most rows is named from so many of its words on, if they are twice
 /// those of most rows' language and one in [`WORDS_A_HIT`] words of the text.
 const MIN_HITS: u32 = 3;
@@ -136,7 +139,7 @@ fn most<T: Copy + Eq + std::hash::Hash + Ord>(items: impl Iterator<Item = T>) ->
 fn no_text(text: &str) -> Option<(IssueKind, f64, String)> {
     let (mut n_chars, mut n_letters, mut n_lost, mut n_in_long, mut n_in_run) = (0, 0, 0, 0, 0);
     let mut runs_on = |char: Option<char>, n_in_long: &mut usize| match char {
-        Some(char) if char.is_ascii() => n_in_run += 1,
+        Some(char) if char.is_ascii() && !ENDS_PARTS.contains(&char) => n_in_run += 1,
         _ => {
             if n_in_run > MAX_WORD_CHARS {
                 *n_in_long += n_in_run;
@@ -228,6 +231,10 @@ mod tests {
             (
                 "Der Film ist sehr langweilig und die Musik ist auch nicht besonders gut.",
                 Some(IssueKind::OtherLanguage),
+            ),
+            (
+                "Well.....that is it.....no more of it.....and nothing else.....please.....thanks",
+                None,
             ),
             ("Ciao Москва, a film by Иван with the best of casts", None),
             ("The die is cast: Das Boot and Der Untergang are the best of films.", None),
