@@ -3,6 +3,7 @@
 mod arrival;
 mod bad_input;
 mod columns;
+mod issues;
 mod lab;
 mod labels;
 mod sources;

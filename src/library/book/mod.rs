@@ -5,6 +5,7 @@
 mod cross_validate;
 #[cfg(feature = "neural")]
 mod import;
+mod issues;
 mod measured;
 mod measurements;
 mod predict_file;
@@ -31,6 +32,7 @@ pub use crate::clock::now_ms;
 pub use cross_validate::CrossValidation;
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
+pub use issues::IssuesRequest;
 pub use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
 pub use predict_file::{PredictFileRequest, PredictedFile};
 pub use request::TrainRequest;

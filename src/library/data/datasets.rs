@@ -235,7 +235,7 @@ impl Datasets {
         }
     }
 
-    fn find(&self, name: &str) -> Result<Option<Dataset>> {
+    pub(super) fn find(&self, name: &str) -> Result<Option<Dataset>> {
         // A name that no dataset can have must not become a path.
         if check_known_name(name).is_err() {
             return Ok(None);
@@ -248,7 +248,7 @@ impl Datasets {
         }
     }
 
-    fn load(&self, dataset: &Dataset, split: &str) -> Result<Split> {
+    pub(super) fn load(&self, dataset: &Dataset, split: &str) -> Result<Split> {
         let entry = dataset.split(check_split(&dataset.name, split)?)?;
         let path = self.dir(&dataset.name).join(&entry.file);
         let (texts, labels) = stored::read(&path, &entry.file_sha256, dataset.classes.len(), None)?;
@@ -300,7 +300,7 @@ impl Datasets {
         })
     }
 
-    fn manifest(&self, name: &str, gathered: &CheckedSplits) -> Dataset {
+    pub(super) fn manifest(&self, name: &str, gathered: &CheckedSplits) -> Dataset {
         let entry = |split: &str, examples: &Examples| SplitEntry {
             name: split.into(),
             fingerprint: Fingerprint::of(&examples.texts, &examples.labels, &gathered.classes),
@@ -324,10 +324,11 @@ impl Datasets {
                     dtype: column.dtype().to_string(),
                 })
                 .collect(),
+            lineage: None,
         }
     }
 
-    fn write(&self, mut dataset: Dataset, gathered: CheckedSplits) -> Result<Added> {
+    pub(super) fn write(&self, mut dataset: Dataset, gathered: CheckedSplits) -> Result<Added> {
         let data_dir = self.store.data_dir();
         self.store.make_dir(&data_dir)?;
         let temporary =
@@ -388,7 +389,7 @@ impl Datasets {
 
 /// Two adds under one name: the same examples are fine, others are a conflict, and so is another
 /// positive class. Kept columns do not count, but one is told when others are there.
-fn settle(existing: Dataset, asked: &Dataset, gathered: CheckedSplits) -> Result<Added> {
+pub(super) fn settle(existing: Dataset, asked: &Dataset, gathered: CheckedSplits) -> Result<Added> {
     let CheckedSplits { dropped, notes, .. } = gathered;
     let mut notes: Vec<Hint> = notes.into_iter().map(Hint::from).collect();
     let is_same = existing.splits.len() == asked.splits.len()

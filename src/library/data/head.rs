@@ -37,7 +37,7 @@ impl DatasetHead {
 }
 
 /// `text` with its white space collapsed, cut to `max_chars` with an ellipsis.
-pub(super) fn on_one_line(text: &str, max_chars: usize) -> String {
+pub(crate) fn on_one_line(text: &str, max_chars: usize) -> String {
     let mut line = String::new();
     let words = text.split_whitespace().enumerate();
     let chars =

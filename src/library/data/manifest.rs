@@ -37,6 +37,42 @@ pub struct Dataset {
     /// were added before there were such columns have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<KeptColumn>,
+    /// The dataset that it was made of; none of a dataset that was added from a source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<DatasetLineage>,
+}
+
+/// The dataset that another one was made of by leaving rows out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetLineage {
+    /// The dataset's name.
+    pub dataset: String,
+    /// Its splits, `train` first.
+    pub splits: Vec<LeftOutRows>,
+}
+
+/// The rows of one split that were left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutRows {
+    /// `train` or `test`.
+    pub name: String,
+    /// The fingerprint of the split that they were left out of.
+    pub sha256: String,
+    /// Their places in it, from 0, ascending.
+    pub rows: Vec<usize>,
+}
+
+impl DatasetLineage {
+    /// What was left out in one line for people.
+    fn line(&self) -> String {
+        let left_out: Vec<String> = self
+            .splits
+            .iter()
+            .filter(|split| !split.rows.is_empty())
+            .map(|split| format!("{} of {}", figure::counted(split.rows.len(), "row"), split.name))
+            .collect();
+        format!("made of {} without {}", self.dataset, left_out.join(" and "))
+    }
 }
 
 /// A column of a stored dataset besides text, label and target.
@@ -193,6 +229,9 @@ impl Dataset {
         if !self.columns.is_empty() {
             output = output.text(format!("kept columns: {}", KeptColumn::listed(&self.columns)));
         }
+        if let Some(lineage) = &self.lineage {
+            output = output.text(lineage.line());
+        }
         output
     }
 
@@ -276,6 +315,25 @@ mod tests {
         let text = dataset.to_output().to_text(None);
         assert!(text.ends_with("kept columns: stars (i64), country (str)"), "{text}");
         assert!(text.contains("positive class: positive"), "{text}");
+    }
+
+    #[test]
+    fn what_was_left_out_is_part_of_the_layout_and_may_be_missing() {
+        let mut dataset = Dataset::parse(V1.as_bytes()).unwrap();
+        assert_eq!(dataset.lineage, None);
+        let left_out = |name: &str, rows: &[usize]| LeftOutRows {
+            name: name.into(),
+            sha256: "ab".into(),
+            rows: rows.to_vec(),
+        };
+        dataset.lineage = Some(DatasetLineage {
+            dataset: "all".into(),
+            splits: vec![left_out("train", &[0, 7]), left_out("test", &[])],
+        });
+        let written = serde_json::to_vec(&dataset).unwrap();
+        assert_eq!(Dataset::parse(&written).unwrap(), dataset);
+        let text = dataset.to_output().to_text(None);
+        assert!(text.ends_with("made of all without 2 rows of train"), "{text}");
     }
 
     #[test]

@@ -40,26 +40,53 @@ const HTML_PERCENT: usize = 25;
 
 /// The training and test reviews of `seed`, half of each positive, no text twice.
 pub(super) fn generate(seed: u64) -> (RawRows, RawRows) {
+    let rows = |written: Vec<Written>| {
+        let (texts, labels) = written
+            .into_iter()
+            .map(|Written { text, is_positive, .. }| {
+                let label = if is_positive { "positive" } else { "negative" };
+                (Some(text), Some(label.to_owned()))
+            })
+            .unzip();
+        RawRows::new(texts, labels, Places::Generated)
+    };
+    let [train, test] = write(seed);
+    (rows(train), rows(test))
+}
+
+/// For each training review of `seed` whether it contradicts its label.
+#[cfg(test)]
+pub(crate) fn contradicted(seed: u64) -> Vec<bool> {
+    let [train, _] = write(seed);
+    train.iter().map(|review| review.is_positive != review.says_positive).collect()
+}
+
+/// A review with its label and its opinion.
+struct Written {
+    text: String,
+    is_positive: bool,
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests ask which labels are wrong"))]
+    says_positive: bool,
+}
+
+/// The training and the test reviews of `seed`.
+fn write(seed: u64) -> [Vec<Written>; 2] {
     let mut random = Random::new(seed);
     let mut written = HashSet::new();
-    let mut split = |n_rows: usize| {
+    [TRAIN_N_ROWS, TEST_N_ROWS].map(|n_rows| {
         let mut positive: Vec<bool> = (0..n_rows).map(|row| row % 2 == 0).collect();
         random.shuffle(&mut positive);
-        let texts = positive.iter().map(|&is_positive| {
+        let review = |is_positive: bool| {
             let says_positive = is_positive != random.chance(NOISE_PERCENT);
             loop {
                 let text = Review::new(&mut random, says_positive).write();
                 if written.insert(text.clone()) {
-                    return Some(text);
+                    return Written { text, is_positive, says_positive };
                 }
             }
-        });
-        let labels = positive
-            .iter()
-            .map(|&is_positive| Some(if is_positive { "positive" } else { "negative" }.into()));
-        RawRows::new(texts.collect(), labels.collect(), Places::Generated)
-    };
-    (split(TRAIN_N_ROWS), split(TEST_N_ROWS))
+        };
+        positive.into_iter().map(review).collect()
+    })
 }
 
 /// One review in the making. What it speaks of stays the same throughout, and no pattern, part of

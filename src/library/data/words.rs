@@ -43,6 +43,11 @@ impl WordCounts {
             .reduce(empty, Self::merge)
     }
 
+    /// Every word with the number of examples of each class that contain it, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u32])> {
+        self.counts.iter().map(|(word, count)| (&**word, &*count.by_class))
+    }
+
     /// Number of distinct words.
     pub(super) fn len(&self) -> usize {
         self.counts.len()
@@ -148,7 +153,7 @@ fn n_words_of_part(part: &str) -> usize {
     })
 }
 
-fn for_each_word(text: &str, mut visit: impl FnMut(&str)) {
+pub(super) fn for_each_word(text: &str, mut visit: impl FnMut(&str)) {
     let mut word = String::new();
     let mut n_chars = 0usize;
     for part in text_parts(text) {
@@ -171,7 +176,7 @@ fn for_each_word(text: &str, mut visit: impl FnMut(&str)) {
 }
 
 /// The text between HTML line breaks, in all their spellings: `<br>`, `<br/>`, `<br />`.
-fn text_parts(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn text_parts(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;

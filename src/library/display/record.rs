@@ -7,13 +7,16 @@ use serde_json::json;
 use super::{Content, Show};
 use crate::{
     book::{Trained, listed_metric, measured_on},
-    data::{Dataset, DatasetHead, DatasetProfile, QueryResult},
+    data::{DataIssues, Dataset, DatasetHead, DatasetProfile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
     figure::{self, short},
     gate::{Promotion, Rollback, Verdict},
     output::{Align, Output, Table},
     registry::{ModelVersion, Run, RunStatus},
 };
+
+/// Issues of each kind that a cell shows.
+const N_SHOWN_ISSUES: usize = 20;
 
 impl Show for Run {
     fn content(&self) -> Content {
@@ -100,6 +103,12 @@ impl Show for Dataset {
 impl Show for DatasetProfile {
     fn content(&self) -> Content {
         self.to_output().content()
+    }
+}
+
+impl Show for DataIssues {
+    fn content(&self) -> Content {
+        self.to_output(N_SHOWN_ISSUES).content()
     }
 }
 

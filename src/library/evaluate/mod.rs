@@ -9,6 +9,7 @@
 mod artifact;
 mod calibration;
 mod classifier;
+mod confident;
 mod evaluation;
 mod paired;
 mod plot;
@@ -18,6 +19,7 @@ mod score;
 pub use artifact::artifacts;
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
 pub use classifier::evaluate_on;
+pub use confident::{ConfidentLearning, LabelDoubt, confident_learning};
 pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
 pub(crate) use paired::quantile;
 pub use paired::{F1Difference, McNemar, f1_difference, mcnemar};

@@ -84,7 +84,7 @@ impl FoldRows {
 /// # Errors
 /// Fewer than 2 folds, and a class with fewer examples than folds.
 pub(crate) fn fold_rows(split: &Split, n_folds: usize, seed: u64) -> Result<Vec<FoldRows>> {
-    Ok(FoldRows::of(&stratify(split, n_folds, seed)?, n_folds))
+    Ok(FoldRows::of(&stratify(&split.labels, &split.classes, n_folds, seed)?, n_folds))
 }
 
 /// Trains on the other folds, logging to `log`, and predicts this one.
@@ -107,23 +107,27 @@ pub(crate) fn fit_fold(
 
 /// The fold of every example: each class is shuffled and dealt out in turn, every class going on
 /// where the one before stopped, so that folds differ by one example at most.
-fn stratify(split: &Split, n_folds: usize, seed: u64) -> Result<Vec<usize>> {
+pub(super) fn stratify(
+    labels: &[u32],
+    classes: &[String],
+    n_folds: usize,
+    seed: u64,
+) -> Result<Vec<usize>> {
     if n_folds < 2 {
         return Err(Error::invalid(format!("cross-validation needs 2 folds or more: {n_folds}")));
     }
-    if let Some(label) = split.labels.iter().find(|label| **label as usize >= split.classes.len()) {
+    if let Some(label) = labels.iter().find(|label| **label as usize >= classes.len()) {
         return Err(Error::invalid(format!(
             "label {label} found, expected one below {}",
-            split.classes.len()
+            classes.len()
         )));
     }
-    let mut fold_of = vec![0; split.labels.len()];
+    let mut fold_of = vec![0; labels.len()];
     let mut n_dealt = 0;
     let mut random = Random::new(seed);
-    for (class_idx, class) in split.classes.iter().enumerate() {
-        let mut rows: Vec<usize> = (0..split.labels.len())
-            .filter(|row| split.labels[*row] as usize == class_idx)
-            .collect();
+    for (class_idx, class) in classes.iter().enumerate() {
+        let mut rows: Vec<usize> =
+            (0..labels.len()).filter(|row| labels[*row] as usize == class_idx).collect();
         if rows.len() < n_folds {
             return Err(Error::invalid(format!(
                 "class {class:?} has {}, fewer than {n_folds} folds",

@@ -1,4 +1,6 @@
-//! `data add|sample|list|show|head|counts|describe|remove`: datasets.
+//! `data add|sample|list|show|head|counts|describe|issues|drop|remove`: datasets.
+
+mod issues;
 
 use std::path::PathBuf;
 
@@ -33,6 +35,10 @@ pub enum Data {
     Counts(Counts),
     /// Describe a dataset: balance, lengths, telling words, duplicates, overlap
     Describe(DatasetName),
+    /// Find what may be wrong: labels, near-duplicates, flawed texts, leakage
+    Issues(issues::FindIssues),
+    /// Make a new dataset without the rows of listed issues
+    Drop(issues::DropIssues),
     /// Remove a dataset from the store; runs and models that used it stay
     Remove(DatasetName),
 }
@@ -145,6 +151,8 @@ impl Data {
                 Ok(datasets.value_counts(&split.join(name)?, column)?.to_output(*n))
             }
             Self::Describe(named) => Ok(datasets.describe(whole(&named.name)?)?.to_output()),
+            Self::Issues(find) => find.run(session),
+            Self::Drop(drop) => drop.run(session),
             Self::Remove(named) => {
                 session.book.remove_dataset(whole(&named.name)?)?;
                 Ok(Output::new(json!({"name": named.name, "removed": true}))

@@ -41,7 +41,7 @@ pub use session::{Interim, Servers, Session};
 /// Every verb of the program.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Add, list and look at datasets
+    /// Add, list, look at and question datasets
     #[command(subcommand)]
     Data(data::Data),
     /// Ask in SQL: datasets (imdb, imdb.train, imdb.test) and runs, metrics, params, models, versions, predictions, audit

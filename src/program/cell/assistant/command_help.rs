@@ -252,14 +252,14 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<NameKin
         // The name of something that is not there yet.
         ("add" | "sample", _) => None,
         ("revoke", "name") => Some(NameKind::Keys),
-        ("head" | "counts", "name") | ("plot", "subject") | ("evaluate", "data") => {
+        ("head" | "counts" | "issues", "name") | ("plot", "subject") | ("evaluate", "data") => {
             Some(NameKind::Splits)
         }
         ("plot", "of") => match positionals.first() {
             Some(subject) if PLOT_SUBJECTS[1..].contains(subject) => Some(NameKind::Runs),
             _ => None,
         },
-        ("show" | "describe" | "remove", "name") | (_, "data") => Some(NameKind::Datasets),
+        ("show" | "describe" | "drop" | "remove", "name") | (_, "data") => Some(NameKind::Datasets),
         (_, "run" | "runs") => Some(NameKind::Runs),
         (_, "reference")
         | ("evaluate" | "predict" | "serve", "model" | "models")
