@@ -6,28 +6,28 @@ use trialbook::evaluate::{mcnemar, paired_bootstrap};
 
 /// Two models and a test split.
 #[derive(Debug, Clone, Copy)]
-pub struct SyntheticPair {
+pub(crate) struct SyntheticPair {
     /// Number of test examples.
-    pub n_examples: usize,
+    pub(crate) n_examples: usize,
     /// Number of classes, the first with half of the examples.
-    pub n_classes: u32,
+    pub(crate) n_classes: u32,
     /// How often candidate and Production are right.
-    pub accuracies: [f64; 2],
+    pub(crate) accuracies: [f64; 2],
     /// The share of examples for which both have the same luck.
-    pub together: f64,
+    pub(crate) together: f64,
 }
 
 /// How often each thing happened, as a share of the pairs.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SimulatedRates {
+pub(crate) struct SimulatedRates {
     /// The 95 % interval holds the true difference in F1.
-    pub covered: f64,
+    pub(crate) covered: f64,
     /// The default rule passes the candidate.
-    pub strict: f64,
+    pub(crate) strict: f64,
     /// The lower end of the interval lies above minus the margin.
-    pub non_inferior: f64,
+    pub(crate) non_inferior: f64,
     /// The candidate is better by McNemar's test at 0.05.
-    pub significant: f64,
+    pub(crate) significant: f64,
 }
 
 /// SplitMix64 (Steele et al. 2014): the same pairs on every machine.
@@ -54,7 +54,7 @@ impl SplitMix {
 
 impl SyntheticPair {
     /// The true difference in F1, from the shares of all (label, prediction).
-    pub fn difference(&self) -> f64 {
+    pub(crate) fn difference(&self) -> f64 {
         let [first, second] = self.accuracies.map(|accuracy| self.f1(accuracy));
         first - second
     }
@@ -77,7 +77,7 @@ impl SyntheticPair {
     }
 
     /// What happens in `n_pairs` test splits; `margin` is that of non-inferiority.
-    pub fn simulate(&self, n_pairs: usize, n_resamples: usize, margin: f64) -> SimulatedRates {
+    pub(crate) fn simulate(&self, n_pairs: usize, n_resamples: usize, margin: f64) -> SimulatedRates {
         let mut random = SplitMix(42);
         let mut counts = SimulatedRates::default();
         let count = |rate: &mut f64, happened: bool| *rate += f64::from(u8::from(happened));
