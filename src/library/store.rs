@@ -17,8 +17,8 @@ pub const STORE_ENV: &str = "TRIALBOOK_STORE";
 /// The beginning of the names of temporary files and folders, wherever the store makes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 
-/// One store: a folder that holds `registry-v3.redb`, `artifacts/`, `data/`, `checkpoints/` and
-/// `logs/`, and for older versions of this program `registry.redb`, which tells them so.
+/// One store: a folder that holds `registry-v3.redb`, `artifacts/`, `data/`, `policies/`,
+/// `checkpoints/` and `logs/`, and for older versions of this program `registry.redb`, which tells them so.
 /// Cheap to clone; any number of processes use the same folder at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -88,6 +88,11 @@ impl Store {
     /// The folder of what unfinished trainings are continued from, a folder a run.
     pub fn checkpoints_dir(&self) -> PathBuf {
         self.root.join("checkpoints")
+    }
+
+    /// The folder of the gate's policies, named by their SHA-256.
+    pub fn policies_dir(&self) -> PathBuf {
+        self.root.join("policies")
     }
 
     /// The folder of logs.
