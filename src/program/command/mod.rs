@@ -8,6 +8,7 @@ mod demo;
 mod dialect;
 mod evaluate;
 mod gate;
+mod gate_policy;
 mod health;
 mod keys;
 mod models;
