@@ -55,6 +55,10 @@ test-stock-evcxr:
 bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}
 
+# what the gate's statistics promise, by 10,000 pairs of models whose difference is known (minutes)
+simulate:
+    cargo bench --locked --bench simulate
+
 # show the files in deploy/, the Dockerfile and the workflows to the tools that read them
 check-deploy:
     cargo build --locked

@@ -8,6 +8,7 @@ mod compat; // evcxr's commands, :dep, startup files
 mod data; // sources, errors, the store's layout, SQL
 mod evaluate; // metrics and curves against scikit-learn
 mod gate; // gate, promotion and rollback on a real registry
+mod gate_policy; // evidence, reports and policies, by the program
 mod house; // which rooms and files use each other, and what types are called
 mod kernel; // Jupyter's messages, as a front end sends and sees them
 mod model; // the baseline from texts to saved files

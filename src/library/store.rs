@@ -32,8 +32,9 @@ pub const DEFAULT_ARTIFACT_CACHE_BYTES: u64 = 2_000_000_000;
 /// The beginning of the names of temporary files and folders, wherever the store makes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 
-/// One store: a folder that holds `registry-v3.redb`, `artifacts/`, `data/`, `checkpoints/` and
-/// `logs/`, `cache/` where artifacts lie elsewhere, and for older versions of this program `registry.redb`, which tells them so.
+/// One store: a folder that holds `registry-v3.redb`, `artifacts/`, `data/`, `policies/`, `checkpoints/`
+/// and `logs/`, `cache/` where artifacts or the registry lie elsewhere, and for older versions of this
+/// program `registry.redb`, which tells them so.
 /// Cheap to clone; any number of processes use the same folder at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -172,6 +173,11 @@ impl Store {
     /// The folder of what was downloaded from a registry elsewhere. It can be deleted at any time.
     pub fn cache_dir(&self) -> PathBuf {
         self.root.join("cache")
+    }
+
+    /// The folder of the gate's policies, named by their SHA-256.
+    pub fn policies_dir(&self) -> PathBuf {
+        self.root.join("policies")
     }
 
     /// The folder of logs.

@@ -44,7 +44,10 @@ use crate::{
     data::Datasets,
     error::{Error, ErrorKind, Result},
     evaluate::{Evaluation, evaluate_on},
-    gate::{self, Policy, Promotion, Rollback, Verdict},
+    gate::{
+        self, Examination, Gating, Leakage, Policy, Promotion, Question, Rollback, Rule,
+        StoredPolicy, Verdict,
+    },
     hint::Hint,
     model::{
         self, Classifier,
@@ -256,17 +259,54 @@ impl Book {
         evaluate_on(classifier.as_ref(), &split)
     }
 
-    /// Judges a version by `policy` and keeps the verdict with it. When the Production version was
-    /// measured on another test split, it is measured again on the candidate's.
+    /// Judges a version and keeps the verdict with it: by the policy that was set in the store, else
+    /// by `policy`, the default rule. Both it and the Production version are measured on its test
+    /// split, so that the verdict says how sure it is.
     ///
     /// # Errors
-    /// Unknown version, or a test split that is no longer in the store.
+    /// Unknown version, or a Production version that was measured on another test split and cannot be
+    /// measured on this one.
     pub fn gate(&self, model: &str, version: u32, policy: &Policy, now_ms: i64) -> Result<Verdict> {
+        let stored = StoredPolicy::current(&self.store)?;
+        let rule = stored.as_ref().map_or(Rule::Default(policy), Rule::Checks);
         let mut reevaluate = |production: &ModelVersion, candidate: &ModelVersion| {
             let split = self.datasets().split(&candidate.lineage.dataset, "test")?;
-            gate::measure(self.load(production)?.as_ref(), candidate, &split)
+            Ok(gate::measure(self.load(production)?.as_ref(), candidate, &split)?.metrics)
         };
-        gate::run(self.tracker()?, model, version, policy, &mut reevaluate, now_ms, &self.who)
+        let mut examine =
+            |candidate: &ModelVersion, production: Option<&ModelVersion>, question: &Question| {
+                self.examine(candidate, production, question)
+            };
+        let gating = Gating { registry: self.tracker()?, rule, now_ms, who: &self.who };
+        gating.run(model, version, &mut reevaluate, Some(&mut examine))
+    }
+
+    /// Both versions on the candidate's test split, one model in memory at a time.
+    fn examine(
+        &self,
+        candidate: &ModelVersion,
+        production: Option<&ModelVersion>,
+        question: &Question,
+    ) -> Result<Examination> {
+        let (datasets, lineage) = (self.datasets(), &candidate.lineage);
+        let split = datasets.split(&lineage.dataset, "test")?;
+        let measure =
+            |version: &ModelVersion| gate::measure(self.load(version)?.as_ref(), candidate, &split);
+        let own = measure(candidate)?;
+        let other = production.map(|production| {
+            if production.is_from_outside() {
+                return Err(Error::invalid("Production was logged by an MLflow client"));
+            }
+            measure(production)
+        });
+        let mut examination = Examination::of(&split, own, other, question.margin)?;
+        if question.leakage {
+            let train = datasets.split(&lineage.dataset, "train");
+            let known =
+                train.and_then(|train| Leakage::of(&train, &split, &lineage.train_fingerprint));
+            examination.leakage = Some(known.map_err(|error| error.to_string()));
+        }
+        Ok(examination)
     }
 
     /// Moves a version to `stage`; to Production only with a passing verdict or a reason to force.

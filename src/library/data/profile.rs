@@ -109,6 +109,27 @@ pub struct TellingWord {
     pub n_in_others: u32,
 }
 
+impl Overlap {
+    /// The texts that both splits have.
+    pub(crate) fn of(train: &Split, test: &Split) -> Self {
+        let train_texts = text_digests(&train.texts).into_iter().collect();
+        let test_digests = text_digests(&test.texts);
+        let test_texts = test_digests.iter().copied().collect();
+        Self::counted(&train_texts, &test_texts, &test_digests)
+    }
+
+    fn counted(
+        train_texts: &HashSet<TextDigest>,
+        test_texts: &HashSet<TextDigest>,
+        test_digests: &[TextDigest],
+    ) -> Self {
+        Self {
+            n_texts: test_texts.intersection(train_texts).count(),
+            n_test_rows: test_digests.iter().filter(|text| train_texts.contains(*text)).count(),
+        }
+    }
+}
+
 impl DatasetProfile {
     /// The profile of the dataset `name` with these splits.
     pub(super) fn of(name: &str, train: &Split, test: &Split) -> Self {
@@ -128,13 +149,11 @@ impl DatasetProfile {
             .collect();
         let train_texts: HashSet<TextDigest> = train_digests.iter().copied().collect();
         let test_texts: HashSet<TextDigest> = test_digests.iter().copied().collect();
+        let overlap = Overlap::counted(&train_texts, &test_texts, &test_digests);
         Self {
             dataset: name.to_owned(),
             classes: train.classes.clone(),
-            overlap: Overlap {
-                n_texts: test_texts.intersection(&train_texts).count(),
-                n_test_rows: test_digests.iter().filter(|text| train_texts.contains(*text)).count(),
-            },
+            overlap,
             label_conflicts: LabelConflicts::of((train, &train_digests), (test, &test_digests)),
             splits: vec![
                 SplitProfile::of(train, &train_words, train_texts.len()),

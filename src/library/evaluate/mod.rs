@@ -7,23 +7,27 @@
 //! tests it is an oracle where it agrees.
 
 mod artifact;
+mod bootstrap;
 mod calibration;
 mod classifier;
 mod confident;
 mod evaluation;
 mod paired;
 mod plot;
+mod power;
 mod ranking;
 mod score;
 
 pub use artifact::artifacts;
+pub use bootstrap::{PairedBootstrap, PairedDifference, paired_bootstrap};
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
-pub use classifier::evaluate_on;
+pub use classifier::{evaluate_on, predict_on};
 pub use confident::{ConfidentLearning, LabelDoubt, confident_learning};
 pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
 pub(crate) use paired::quantile;
-pub use paired::{F1Difference, McNemar, f1_difference, mcnemar};
+pub use paired::{McNemar, agreement, mcnemar};
 pub use plot::{calibration_plot, confusion_plot, precision_recall_plot, roc_plot};
+pub use power::{n_to_tell, tellable_difference};
 pub use ranking::{PrecisionRecallCurve, Ranking, RocCurve};
 pub use score::{brier, log_loss};
 

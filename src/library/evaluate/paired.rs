@@ -1,16 +1,12 @@
-//! Tests of two models on the same examples, for a difference that is more than chance: McNemar's
-//! test on who is right where the other is wrong, and a bootstrap interval of the difference in F1.
+//! McNemar's test of two models on the same examples, and how often they agree. The interval of their
+//! difference is the bootstrap's.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::ConfusionMatrix;
-use crate::{
-    error::{Error, Result},
-    random::Random,
-};
+use crate::error::{Error, Result};
 
 /// McNemar's exact test of two models on the same examples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
     /// Examples only the first model gets right.
     pub n_only_first: usize,
@@ -18,19 +14,6 @@ pub struct McNemar {
     pub n_only_second: usize,
     /// The probability of a split at least this uneven if both were equally good, two-sided.
     pub p_value: f64,
-}
-
-/// The difference in F1 of two models on the same examples, with its bootstrap interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct F1Difference {
-    /// First minus second.
-    pub difference: f64,
-    /// 2.5th percentile of the resampled differences.
-    pub lower: f64,
-    /// 97.5th percentile of the resampled differences.
-    pub upper: f64,
-    /// Number of resamples.
-    pub n_resamples: usize,
 }
 
 /// McNemar's test, exact at every size: under the null the examples that exactly one model gets
@@ -55,55 +38,20 @@ pub fn mcnemar(labels: &[u32], first: &[u32], second: &[u32]) -> Result<McNemar>
     Ok(McNemar { n_only_first, n_only_second, p_value })
 }
 
-/// F1 of the first model minus F1 of the second (of the positive class; of more than two classes
-/// the macro average), with a 95 % percentile interval over `n_resamples` draws of the examples
-/// with replacement. The same seed gives the same interval on every machine.
+/// The share of examples for which both models predict the same class.
 ///
 /// # Shapes
-/// `labels`, `first` and `second` are `[n]`, class indices.
+/// `first` and `second` are `[n]`, class indices.
 ///
 /// # Errors
-/// Different lengths, no examples, no resamples, or an index without a class.
-pub fn f1_difference(
-    labels: &[u32],
-    first: &[u32],
-    second: &[u32],
-    classes: &[String],
-    n_resamples: usize,
-    seed: u64,
-) -> Result<F1Difference> {
-    check_lengths(labels, first, second)?;
-    if labels.is_empty() || n_resamples == 0 {
-        return Err(Error::invalid(format!(
-            "{} examples, {n_resamples} resamples: both must be >= 1",
-            labels.len()
-        )));
+/// Different lengths, or no examples.
+pub fn agreement(first: &[u32], second: &[u32]) -> Result<f64> {
+    check_lengths(first, first, second)?;
+    if first.is_empty() {
+        return Err(Error::invalid("0 predictions: agreement needs at least 1"));
     }
-    let f1 = |predicted: &[u32], rows: &[u32]| -> Result<f64> {
-        Ok(ConfusionMatrix::count(rows, predicted, classes)?.headline().f1)
-    };
-    let difference = f1(first, labels)? - f1(second, labels)?;
-
-    let n_examples = labels.len();
-    let mut random = Random::new(seed);
-    let mut differences = Vec::with_capacity(n_resamples);
-    let mut drawn = (vec![0; n_examples], vec![0; n_examples], vec![0; n_examples]);
-    for _ in 0..n_resamples {
-        for slot_idx in 0..n_examples {
-            let example_idx = random.below(n_examples);
-            drawn.0[slot_idx] = labels[example_idx];
-            drawn.1[slot_idx] = first[example_idx];
-            drawn.2[slot_idx] = second[example_idx];
-        }
-        differences.push(f1(&drawn.1, &drawn.0)? - f1(&drawn.2, &drawn.0)?);
-    }
-    differences.sort_unstable_by(f64::total_cmp);
-    Ok(F1Difference {
-        difference,
-        lower: quantile(&differences, 0.025),
-        upper: quantile(&differences, 0.975),
-        n_resamples,
-    })
+    let n_same = first.iter().zip(second).filter(|(first, second)| first == second).count();
+    Ok(n_same as f64 / first.len() as f64)
 }
 
 impl McNemar {
@@ -113,14 +61,7 @@ impl McNemar {
     }
 }
 
-impl F1Difference {
-    /// True if the interval leaves out 0.
-    pub fn is_significant(&self) -> bool {
-        self.lower > 0.0 || self.upper < 0.0
-    }
-}
-
-fn check_lengths(labels: &[u32], first: &[u32], second: &[u32]) -> Result<()> {
+pub(super) fn check_lengths(labels: &[u32], first: &[u32], second: &[u32]) -> Result<()> {
     if labels.len() == first.len() && labels.len() == second.len() {
         return Ok(());
     }
@@ -162,10 +103,6 @@ mod tests {
 
     use super::*;
 
-    fn classes() -> Vec<String> {
-        vec!["neg".to_owned(), "pos".to_owned()]
-    }
-
     #[test]
     fn mcnemar_by_hand() {
         // Only the first is right in 1 example, only the second in 5:
@@ -182,9 +119,8 @@ mod tests {
     #[test]
     fn models_that_never_differ_are_equal() {
         assert_eq!(mcnemar(&[1, 0], &[1, 1], &[1, 1]).unwrap().p_value, 1.0);
-        let difference = f1_difference(&[1, 0], &[1, 1], &[1, 1], &classes(), 50, 1).unwrap();
-        assert_eq!((difference.lower, difference.upper), (0.0, 0.0));
-        assert!(!difference.is_significant());
+        assert_eq!(agreement(&[1, 1, 2], &[1, 1, 2]).unwrap(), 1.0);
+        assert_eq!(agreement(&[1, 0, 2, 0], &[1, 1, 2, 2]).unwrap(), 0.5);
     }
 
     #[test]
@@ -203,24 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_is_the_same_for_the_same_seed() {
-        let labels: Vec<u32> = (0..200).map(|idx| idx % 2).collect();
-        let first: Vec<u32> = (0..200).map(|idx| if idx % 11 == 0 { 1 } else { idx % 2 }).collect();
-        let second: Vec<u32> = (0..200).map(|idx| if idx % 3 == 0 { 1 } else { idx % 2 }).collect();
-        let run = |seed| f1_difference(&labels, &first, &second, &classes(), 200, seed).unwrap();
-        assert_eq!(run(7), run(7));
-        assert_ne!(run(7), run(8));
-        let found = run(7);
-        assert!(found.lower <= found.difference && found.difference <= found.upper, "{found:?}");
-        assert!(found.is_significant() && found.difference > 0.0, "{found:?}");
-    }
-
-    #[test]
     fn unusable_input_is_refused() {
         assert!(mcnemar(&[1], &[1, 0], &[1]).is_err());
-        assert!(f1_difference(&[], &[], &[], &classes(), 10, 1).is_err());
-        assert!(f1_difference(&[1], &[1], &[1], &classes(), 0, 1).is_err());
-        assert!(f1_difference(&[1], &[3], &[1], &classes(), 10, 1).is_err());
+        assert!(agreement(&[], &[]).is_err());
+        assert!(agreement(&[1], &[1, 0]).is_err());
     }
 
     proptest! {
@@ -236,10 +158,6 @@ mod tests {
             prop_assert_eq!(one.p_value, other.p_value);
             prop_assert!(one.p_value > 0.0 && one.p_value <= 1.0);
             prop_assert_eq!(one.n_only_first, other.n_only_second);
-            let one = f1_difference(&labels, &first, &second, &classes(), 20, 3).unwrap();
-            let other = f1_difference(&labels, &second, &first, &classes(), 20, 3).unwrap();
-            prop_assert_eq!(one.difference, -other.difference);
-            prop_assert!((one.lower + other.upper).abs() < 1e-12);
         }
     }
 }

@@ -1,17 +1,23 @@
-//! Gating a registered version: read it and Production, measure Production anew where their test
-//! splits differ, judge, store the verdict with the version.
+//! Gating a registered version: read it and Production, ask both models on the candidate's test split,
+//! judge, store the verdict with the version.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::{
-    Baseline, Candidate, Judgement, Policy, Verdict,
-    judgement::{is_same_class, is_same_split, judge, usable},
+    Baseline, Candidate, Policy, Verdict,
+    approval::approvals,
+    assessment::{VersionFacts, assess},
+    checks::PolicyChecks,
+    examination::Examination,
+    judgement::{Judgement, is_same_class, is_same_split, judge, usable},
+    stored_policy::StoredPolicy,
+    verdict::Judged,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    registry::{GateSeal, ModelVersion, Tracker},
+    registry::{AuditAction, AuditQuery, GateSeal, ModelVersion, Registry, Tracker},
 };
 
 /// Measures the Production version (first) on the test split of the candidate (second) and hands
@@ -19,12 +25,47 @@ use crate::{
 pub type Reevaluate<'a> =
     dyn FnMut(&ModelVersion, &ModelVersion) -> Result<BTreeMap<String, f64>> + 'a;
 
-/// Gates `version` of `model` by `policy` and stores the verdict with it; the newest one counts.
-/// A no is a verdict like a yes, not an error.
+/// Asks both models on the candidate's test split: the candidate, and the Production version where
+/// that is another one.
+pub type Examine<'a> =
+    dyn FnMut(&ModelVersion, Option<&ModelVersion>, &Question) -> Result<Examination> + 'a;
+
+/// What is asked of the models beside what they predict.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Question {
+    /// The difference in accuracy that counts.
+    pub margin: f64,
+    /// True if test rows that the training split has too are to be counted.
+    pub leakage: bool,
+}
+
+/// The rule by which a version is judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rule<'a> {
+    /// The default: F1 at least that of Production, else at least a minimum.
+    Default(&'a Policy),
+    /// A policy's checks.
+    Checks(&'a StoredPolicy),
+}
+
+/// A gate to be asked: where, by which rule, when, and by whom.
+#[derive(Clone, Copy)]
+pub struct Gating<'a> {
+    /// The registry that has the version.
+    pub registry: &'a dyn Tracker,
+    /// The rule.
+    pub rule: Rule<'a>,
+    /// Milliseconds since the Unix epoch.
+    pub now_ms: i64,
+    /// The person who asks.
+    pub who: &'a str,
+}
+
+/// Gates `version` of `model` by `policy` without asking the models themselves, so that the verdict
+/// has no evidence beside its numbers; [`Gating::run`] asks them.
 ///
 /// # Errors
-/// An unknown version, a policy that makes no sense, and whatever `reevaluate` and the registry
-/// return; then nothing is stored.
+/// As [`Gating::run`].
 pub fn run(
     registry: &dyn Tracker,
     model: &str,
@@ -34,23 +75,170 @@ pub fn run(
     now_ms: i64,
     who: &str,
 ) -> Result<Verdict> {
-    policy.check()?;
-    let subject = registry.refresh_registered(model, version)?;
-    let production = registry.production(model)?;
-    let candidate = Candidate::of(&subject);
-    let baseline = production
-        .as_ref()
-        .map(|production| baseline(production, &subject, reevaluate))
-        .transpose()?;
-    let mut judgement = judge(policy, &candidate, baseline.as_ref());
-    judgement.reasons.extend(outside(&subject, production.as_ref()));
-    let verdict = Verdict::new(model, policy, (candidate, baseline), judgement, now_ms, who);
-    let stored = serde_json::to_value(&verdict).map_err(|source| {
-        Error::new(ErrorKind::Internal, "a verdict cannot be written as JSON").with_source(source)
-    })?;
-    registry.set_verdict(model, version, stored, GateSeal::new())?;
-    tracing::info!(model, version, passed = verdict.passed, "gated");
-    Ok(verdict)
+    let gating = Gating { registry, rule: Rule::Default(policy), now_ms, who };
+    gating.run(model, version, reevaluate, None)
+}
+
+impl Gating<'_> {
+    /// Gates `version` of `model` and stores the verdict with it; the newest one counts. A no is a
+    /// verdict like a yes, not an error. Models that cannot be asked leave the verdict without
+    /// evidence, and it says why.
+    ///
+    /// # Errors
+    /// An unknown version, a policy that makes no sense, and whatever `reevaluate` and the registry
+    /// return; then nothing is stored.
+    pub fn run(
+        &self,
+        model: &str,
+        version: u32,
+        reevaluate: &mut Reevaluate<'_>,
+        examine: Option<&mut Examine<'_>>,
+    ) -> Result<Verdict> {
+        let registry = self.registry;
+        let policy = self.rule.policy();
+        policy.check()?;
+        let subject = registry.refresh_registered(model, version)?;
+        let production = registry.production(model)?;
+        let candidate = Candidate::of(&subject);
+        let examination = self.examine(&subject, production.as_ref(), examine);
+        let mut known = known_of_production(&examination);
+        let mut measure = |production: &ModelVersion, subject: &ModelVersion| {
+            known.take().map_or_else(|| reevaluate(production, subject), Ok)
+        };
+        let baseline = production
+            .as_ref()
+            .map(|production| baseline(production, &subject, &mut measure))
+            .transpose()?;
+        let (mut judgement, record) = match self.rule {
+            Rule::Default(policy) => (judge(policy, &candidate, baseline.as_ref()), None),
+            Rule::Checks(policy) => {
+                let found = (&candidate, baseline.as_ref());
+                (self.assess(&policy.checks, &subject, found, &examination)?, Some(policy.record()))
+            }
+        };
+        judgement.reasons.extend(outside(&subject, production.as_ref()));
+        let (evidence, no_evidence) = match examination {
+            Ok(examination) => told(examination, production.as_ref(), &subject),
+            Err(why) => (None, Some(why)),
+        };
+        let judged = Judged { candidate, baseline, judgement, record, evidence, no_evidence };
+        let verdict = Verdict::new(model, &policy, judged, self.now_ms, self.who);
+        let stored = serde_json::to_value(&verdict).map_err(|source| {
+            Error::new(ErrorKind::Internal, "a verdict cannot be written as JSON")
+                .with_source(source)
+        })?;
+        registry.set_verdict(model, version, stored, GateSeal::new())?;
+        tracing::info!(model, version, passed = verdict.passed, "gated");
+        Ok(verdict)
+    }
+
+    /// What the models themselves say, or why they were not asked.
+    fn examine(
+        &self,
+        subject: &ModelVersion,
+        production: Option<&ModelVersion>,
+        examine: Option<&mut Examine<'_>>,
+    ) -> Result<Examination, String> {
+        let Some(examine) = examine else { return Err("the models were not asked".to_owned()) };
+        if subject.is_from_outside() {
+            return Err("it was logged by an MLflow client".to_owned());
+        }
+        // What cannot pass is not worth asking.
+        usable(&subject.metrics, subject.version)?;
+        let rival = production.filter(|production| production.version != subject.version);
+        examine(subject, rival, &self.rule.question()).map_err(|error| error.to_string())
+    }
+
+    /// The store's own registry, which the check `name` needs.
+    fn own(&self, name: &str) -> Result<&Registry> {
+        self.registry.own().ok_or_else(|| {
+            let place = self.registry.place();
+            Error::invalid(format!(
+                "the policy's check {name:?} needs the audit trail, which the registry at {place} has none of"
+            ))
+            .with_hint("take the check out of the policy, or keep the registry in the store")
+        })
+    }
+
+    fn assess(
+        &self,
+        checks: &PolicyChecks,
+        subject: &ModelVersion,
+        (candidate, production): (&Candidate, Option<&Baseline>),
+        examination: &Result<Examination, String>,
+    ) -> Result<Judgement> {
+        let n_verdicts = match checks.verdicts {
+            Some(_) => 1 + n_verdicts(self.own("verdicts")?, &candidate.test_fingerprint)?,
+            None => 1,
+        };
+        let approvals = match checks.approval {
+            Some(_) => approvals(self.own("approval")?, subject, self.now_ms)?,
+            None => Vec::new(),
+        };
+        let facts = VersionFacts {
+            candidate,
+            production,
+            examination: examination.as_ref().map_err(String::as_str),
+            n_bytes: subject.files.iter().map(|file| file.size_bytes).sum(),
+            n_verdicts,
+            approvals: &approvals,
+        };
+        Ok(assess(checks, &facts))
+    }
+}
+
+impl Rule<'_> {
+    /// The minimum that holds while there is no Production version.
+    fn policy(&self) -> Policy {
+        match self {
+            Self::Default(policy) => **policy,
+            Self::Checks(policy) => Policy { min_f1: policy.checks.min_f1 },
+        }
+    }
+
+    fn question(&self) -> Question {
+        match self {
+            Self::Default(_) => {
+                Question { margin: PolicyChecks::default().margin(), leakage: false }
+            }
+            Self::Checks(StoredPolicy { checks, .. }) => {
+                Question { margin: checks.margin(), leakage: checks.leakage.is_some() }
+            }
+        }
+    }
+}
+
+/// Production's metrics on the candidate's test split, where the examination has them.
+fn known_of_production(examination: &Result<Examination, String>) -> Option<BTreeMap<String, f64>> {
+    examination.as_ref().ok()?.production.as_ref()?.as_ref().ok().cloned()
+}
+
+/// The evidence of an examination, or why there is none.
+fn told(
+    examination: Examination,
+    production: Option<&ModelVersion>,
+    subject: &ModelVersion,
+) -> (Option<super::Evidence>, Option<String>) {
+    let why = match (examination.production, production) {
+        (Some(Err(why)), _) => Some(why),
+        (_, Some(production)) if production.version == subject.version => {
+            Some("it is the Production version itself".to_owned())
+        }
+        (_, None) => Some("no Production version to compare with".to_owned()),
+        _ => None,
+    };
+    (examination.evidence, why)
+}
+
+/// The number of verdicts that were asked of a test split, by the audit trail.
+fn n_verdicts(registry: &Registry, test_fingerprint: &str) -> Result<u64> {
+    let events = registry.audit(&AuditQuery::default())?;
+    let n_asked = events
+        .iter()
+        .filter(|event| event.action == AuditAction::Gate)
+        .filter(|event| event.details["candidate"]["test_fingerprint"] == test_fingerprint)
+        .count();
+    Ok(n_asked as u64)
 }
 
 /// Stores the verdict of another trialbook that judged `subject` from the same registry, in JSON. Its
@@ -74,12 +262,18 @@ pub fn adopt(
         return Err(refuse("it judges another version"));
     }
     told.policy.check()?;
-    let Verdict { policy, candidate, baseline, reasons, at_ms, .. } = told;
+    if told.policy_record.is_some() {
+        return Err(refuse(
+            "it was judged by a policy's checks, which cannot be judged again without the models",
+        ));
+    }
+    let Verdict { policy, candidate, baseline, reasons, evidence, no_evidence, at_ms, .. } = told;
     let judgement = judge(&policy, &candidate, baseline.as_ref());
     let is_same = judgement.passed == told.passed;
     let judgement = if is_same { Judgement { reasons, ..judgement } } else { judgement };
     let model = &subject.model;
-    let verdict = Verdict::new(model, &policy, (candidate, baseline), judgement, at_ms, who);
+    let judged = Judged { candidate, baseline, judgement, record: None, evidence, no_evidence };
+    let verdict = Verdict::new(model, &policy, judged, at_ms, who);
     let stored = serde_json::to_value(&verdict).map_err(|source| {
         Error::new(ErrorKind::Internal, "a verdict cannot be written as JSON").with_source(source)
     })?;

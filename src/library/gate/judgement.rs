@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{METRIC, Policy};
+use super::{METRIC, Policy, checks::Level};
 use crate::registry::ModelVersion;
 
 /// The version to judge, as it was measured on its own test split.
@@ -45,12 +45,51 @@ pub struct Check {
     pub required: Option<f64>,
     /// True if it is met.
     pub passed: bool,
+    /// What follows when it is not.
+    #[serde(default, skip_serializing_if = "Level::is_block")]
+    pub level: Level,
+    /// What was found, in a sentence; absent where the verdict's reasons have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// It is met.
+    Passed,
+    /// It is not met, which the verdict says.
+    Warned,
+    /// It is not met, and the version is blocked.
+    Blocked,
+}
+
+impl Check {
+    /// How it came out.
+    pub fn outcome(&self) -> CheckOutcome {
+        match (self.passed, self.level) {
+            (true, _) => CheckOutcome::Passed,
+            (false, Level::Warn) => CheckOutcome::Warned,
+            (false, Level::Block) => CheckOutcome::Blocked,
+        }
+    }
+}
+
+impl CheckOutcome {
+    /// A word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Warned => "WARNING",
+            Self::Blocked => "BLOCKED",
+        }
+    }
 }
 
 /// The gate's yes or no.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// True if every check passed.
+    /// True if no check blocks.
     pub passed: bool,
     /// The checks made.
     pub checks: Vec<Check>,
@@ -131,7 +170,8 @@ pub fn judge(policy: &Policy, candidate: &Candidate, production: Option<&Baselin
                 .to_owned(),
         ),
     }
-    let check = Check { name, candidate: found.ok(), required: required.ok(), passed };
+    let (candidate, required) = (found.ok(), required.ok());
+    let check = Check { name, candidate, required, passed, level: Level::default(), reason: None };
     Judgement { passed, checks: vec![check], reasons }
 }
 

@@ -6,12 +6,21 @@ use std::collections::BTreeMap;
 use crate::{
     data::Split,
     error::{Error, ErrorKind, Result},
-    evaluate::evaluate_on,
-    model::Classifier,
+    evaluate::{evaluate, predict_on},
+    model::{Classifier, predicted_label},
     registry::ModelVersion,
 };
 
-/// The metrics of `classifier` on `split`, which must be the very test split that `candidate` was
+/// What was measured of one version on one split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// The metrics, `f1` among them.
+    pub metrics: BTreeMap<String, f64>,
+    /// The predicted class of each example, by its index among the split's classes.
+    pub predicted: Vec<u32>,
+}
+
+/// The metrics and predictions of `classifier` on `split`, which must be the very test split that `candidate` was
 /// measured on.
 ///
 /// ```no_run
@@ -22,7 +31,7 @@ use crate::{
 /// let mut reevaluate = |production: &ModelVersion, candidate: &ModelVersion| {
 ///     let split = test_split(&candidate.lineage.dataset)?;
 ///     let classifier = model::load(&registry.model_files(production)?)?;
-///     gate::measure(&*classifier, candidate, &split)
+///     Ok(gate::measure(&*classifier, candidate, &split)?.metrics)
 /// };
 /// gate::run(registry, "SentimentClassifier", 2, &gate::Policy::default(), &mut reevaluate, 0, "ada")?;
 /// # Ok(())
@@ -31,12 +40,12 @@ use crate::{
 ///
 /// # Errors
 /// [`ErrorKind::Conflict`] when the split is another one, or the candidate's is unknown; and
-/// whatever [`evaluate_on`] returns.
+/// whatever [`predict_on`] and [`evaluate`] return.
 pub fn measure(
     classifier: &dyn Classifier,
     candidate: &ModelVersion,
     split: &Split,
-) -> Result<BTreeMap<String, f64>> {
+) -> Result<Measurement> {
     let (expected, found) = (&candidate.lineage.test_fingerprint, &split.fingerprint.sha256);
     if expected.is_empty() || expected != found {
         let expected = if expected.is_empty() { "an unknown split" } else { expected.as_str() };
@@ -49,7 +58,13 @@ pub fn measure(
         )
         .with_hint("train the candidate again on the dataset as it is now"));
     }
-    Ok(evaluate_on(classifier, split)?.metrics().into_iter().collect())
+    let probabilities = predict_on(classifier, split)?;
+    let evaluation = evaluate(&split.labels, &probabilities, &split.classes)?;
+    let rows = probabilities.chunks_exact(split.classes.len());
+    Ok(Measurement {
+        metrics: evaluation.metrics().into_iter().collect(),
+        predicted: rows.map(|row| predicted_label(row) as u32).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -80,7 +95,7 @@ mod tests {
         }
     }
 
-    fn measured(sha256: &str, expected: &str) -> Result<BTreeMap<String, f64>> {
+    fn measured(sha256: &str, expected: &str) -> Result<Measurement> {
         let classes = vec!["neg".to_owned(), "pos".to_owned()];
         let split = Split {
             name: "test".to_owned(),
@@ -100,7 +115,8 @@ mod tests {
 
     #[test]
     fn the_candidates_own_split_gives_metrics() {
-        assert_eq!(measured("aa", "aa").unwrap()["f1"], 2.0 / 3.0);
+        let found = measured("aa", "aa").unwrap();
+        assert_eq!((found.metrics["f1"], found.predicted), (2.0 / 3.0, vec![1, 1]));
     }
 
     #[test]

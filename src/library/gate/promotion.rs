@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Verdict, verdict::OVERRULED};
+use super::{Verdict, stored_policy::StoredPolicy, verdict::OVERRULED};
 use crate::{
     error::{Error, ErrorKind, Result},
+    figure::short,
     hint::{CommandLine, Hint},
     output::Output,
     registry::{GateSeal, Grounds, ModelVersion, Stage, Tracker},
@@ -49,12 +50,13 @@ pub fn promote(
 ) -> Result<Promotion> {
     let subject = registry.version(model, version)?;
     if subject.stage == stage {
-        return Ok(plan(&subject, None, stage, force, who)?.promotion);
+        return Ok(plan(&subject, (None, None), stage, force, who)?.promotion);
     }
     let mut promotion = None;
     // Judged inside the transaction that moves it: another promotion cannot slip in between.
     let mut permit = |subject: &ModelVersion, production: Option<&ModelVersion>| {
-        let plan = plan(subject, production, stage, force, who)?;
+        let policy = StoredPolicy::current_sha256(registry.store())?;
+        let plan = plan(subject, (production, policy.as_deref()), stage, force, who)?;
         let note = plan.note.unwrap_or_else(|| who.to_owned());
         let overruled = plan.promotion.overruled.clone();
         promotion = Some(plan.promotion);
@@ -66,12 +68,18 @@ pub fn promote(
     Ok(promotion)
 }
 
-/// The verdict that lets `version` become Production, given the present Production version.
+/// The verdict that lets `version` become Production, given the present Production version and the
+/// SHA-256 of the policy that holds, which is [`StoredPolicy::current_sha256`].
 ///
 /// # Errors
 /// [`ErrorKind::Blocked`] when it was never gated, was blocked, or the verdict does not hold any
-/// more: Production is another version, or numbers changed since. The message is the reason alone.
-pub fn permit(version: &ModelVersion, production: Option<&ModelVersion>) -> Result<Verdict> {
+/// more: Production or the policy is another one, or numbers changed since. The message is the reason
+/// alone.
+pub fn permit(
+    version: &ModelVersion,
+    production: Option<&ModelVersion>,
+    policy: Option<&str>,
+) -> Result<Verdict> {
     let refuse = |reason: String| Err(Error::new(ErrorKind::Blocked, reason));
     let Some(verdict) = Verdict::of(version)? else {
         return refuse("it was never gated".to_owned());
@@ -95,6 +103,17 @@ pub fn permit(version: &ModelVersion, production: Option<&ModelVersion>) -> Resu
             "its verdict is stale: Production was {} then and is {} now",
             name(then),
             name(now)
+        ));
+    }
+    let then = verdict.policy_record.as_ref().map(|record| record.sha256.as_str());
+    if then != policy {
+        let name = |sha256: Option<&str>| {
+            sha256.map_or_else(|| "the default rule".to_owned(), |sha256| short(sha256).to_owned())
+        };
+        return refuse(format!(
+            "its verdict is stale: the policy was {} then and is {} now",
+            name(then),
+            name(policy)
         ));
     }
     if verdict.candidate.test_fingerprint != version.lineage.test_fingerprint
@@ -148,9 +167,10 @@ struct Plan {
     note: Option<String>,
 }
 
+/// The second argument is the present Production version, and the digest of the policy that holds.
 fn plan(
     subject: &ModelVersion,
-    production: Option<&ModelVersion>,
+    (production, policy): (Option<&ModelVersion>, Option<&str>),
     stage: Stage,
     force: Option<&str>,
     who: &str,
@@ -176,7 +196,7 @@ fn plan(
         let note = reason.map_or_else(|| who.to_owned(), |reason| format!("{who}: {reason}"));
         return Ok(Plan { promotion, note: Some(note) });
     }
-    let (overruled, note) = match (permit(subject, production), reason) {
+    let (overruled, note) = match (permit(subject, production, policy), reason) {
         (Ok(verdict), None) => {
             (None, format!("{who}: gate passed, {}", verdict.reasons.join("; ")))
         }
@@ -232,7 +252,7 @@ mod tests {
     }
 
     fn objection(subject: &ModelVersion, production: Option<&ModelVersion>) -> String {
-        let error = permit(subject, production).unwrap_err();
+        let error = permit(subject, production, None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Blocked, "{error}");
         error.to_string()
     }
@@ -240,12 +260,12 @@ mod tests {
     #[test]
     fn a_fresh_passing_verdict_permits() {
         let production = version(1, 0.9, Stage::Production);
-        assert!(permit(&gated(0.9, Some(&production)), Some(&production)).is_ok());
-        assert!(permit(&gated(0.85, None), None).is_ok());
+        assert!(permit(&gated(0.9, Some(&production)), Some(&production), None).is_ok());
+        assert!(permit(&gated(0.85, None), None, None).is_ok());
         let mut odd = version(2, 0.9, Stage::None);
         odd.metrics.insert("loss".to_owned(), f64::NAN);
         odd.verdict = Some(serde_json::to_value(verdict(&odd, None)).unwrap());
-        assert!(permit(&odd, None).is_ok(), "NaN equals itself here");
+        assert!(permit(&odd, None, None).is_ok(), "NaN equals itself here");
     }
 
     #[test]
@@ -274,6 +294,16 @@ mod tests {
     }
 
     #[test]
+    fn a_verdict_does_not_outlive_the_policy_it_was_judged_by() {
+        let subject = gated(0.9, None);
+        let error = permit(&subject, None, Some("0123456789")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Blocked);
+        let expected =
+            "its verdict is stale: the policy was the default rule then and is 01234567 now";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
     fn a_verdict_does_not_outlive_its_numbers() {
         let production = version(1, 0.8, Stage::Production);
         let mut changed = gated(0.9, Some(&production));
@@ -293,7 +323,7 @@ mod tests {
     #[test]
     fn a_refusal_says_how_to_gate_and_how_to_overrule() {
         let subject = version(2, 0.9, Stage::None);
-        let error = plan(&subject, None, Stage::Production, None, "ada").unwrap_err();
+        let error = plan(&subject, (None, None), Stage::Production, None, "ada").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Blocked);
         assert_eq!(error.to_string(), "M version 2 cannot become Production: it was never gated");
         let hint = error.hint().unwrap().to_string();
@@ -306,11 +336,13 @@ mod tests {
     #[test]
     fn force_is_recorded_with_its_reason_and_what_it_overruled() {
         let subject = version(2, 0.9, Stage::None);
-        let forced = plan(&subject, None, Stage::Production, Some(" demo "), "ada").unwrap();
+        let forced =
+            plan(&subject, (None, None), Stage::Production, Some(" demo "), "ada").unwrap();
         assert_eq!(forced.note.unwrap(), "ada: forced, demo (overruled: it was never gated)");
         assert_eq!(forced.promotion.overruled.as_deref(), Some("it was never gated"));
         for reason in ["", "  "] {
-            let error = plan(&subject, None, Stage::Production, Some(reason), "ada").unwrap_err();
+            let error =
+                plan(&subject, (None, None), Stage::Production, Some(reason), "ada").unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
         }
     }
@@ -319,15 +351,17 @@ mod tests {
     fn force_overrules_even_a_verdict_that_cannot_be_read() {
         let mut subject = version(2, 0.9, Stage::None);
         subject.verdict = Some(serde_json::json!({ "schema_version": 99 }));
-        assert!(plan(&subject, None, Stage::Production, None, "ada").is_err());
-        let forced = plan(&subject, None, Stage::Production, Some("urgent"), "ada").unwrap();
+        assert!(plan(&subject, (None, None), Stage::Production, None, "ada").is_err());
+        let forced =
+            plan(&subject, (None, None), Stage::Production, Some("urgent"), "ada").unwrap();
         assert!(forced.promotion.overruled.unwrap().contains("schema 99"));
     }
 
     #[test]
     fn force_is_no_overruling_where_the_gate_agrees() {
         let passed =
-            plan(&gated(0.9, None), None, Stage::Production, Some("friday"), "ada").unwrap();
+            plan(&gated(0.9, None), (None, None), Stage::Production, Some("friday"), "ada")
+                .unwrap();
         assert_eq!(passed.promotion.overruled, None);
         let note = passed.note.unwrap();
         assert!(note.starts_with("ada: gate passed, f1 0.9000") && note.ends_with("; friday"));
@@ -336,18 +370,21 @@ mod tests {
     #[test]
     fn other_stages_need_no_verdict() {
         for stage in [Stage::Staging, Stage::Archived] {
-            let plan = plan(&version(2, 0.1, Stage::None), None, stage, None, "ada").unwrap();
+            let plan =
+                plan(&version(2, 0.1, Stage::None), (None, None), stage, None, "ada").unwrap();
             assert_eq!((plan.note.as_deref(), plan.promotion.changed), (Some("ada"), true));
         }
         let retired = version(2, 0.1, Stage::Production);
-        let plan = plan(&retired, Some(&retired), Stage::None, Some("broken"), "ada").unwrap();
+        let plan =
+            plan(&retired, (Some(&retired), None), Stage::None, Some("broken"), "ada").unwrap();
         assert_eq!((plan.note.as_deref(), plan.promotion.archived), (Some("ada: broken"), None));
     }
 
     #[test]
     fn a_stage_it_has_already_changes_nothing_and_says_so() {
         let production = version(2, 0.9, Stage::Production);
-        let plan = plan(&production, Some(&production), Stage::Production, None, "ada").unwrap();
+        let plan =
+            plan(&production, (Some(&production), None), Stage::Production, None, "ada").unwrap();
         assert_eq!(plan.note, None);
         let text = plan.promotion.to_output().to_text(None);
         assert_eq!(text, "M version 2 is Production already: nothing changed");
@@ -357,7 +394,8 @@ mod tests {
     fn the_output_names_every_version_that_moved() {
         let production = version(1, 0.9, Stage::Production);
         let subject = gated(0.95, Some(&production));
-        let plan = plan(&subject, Some(&production), Stage::Production, None, "ada").unwrap();
+        let plan =
+            plan(&subject, (Some(&production), None), Stage::Production, None, "ada").unwrap();
         let expected = "M version 2: None → Production\nM version 1: Production → Archived\nundo \
                         with `trialbook rollback M`";
         assert_eq!(plan.promotion.to_output().to_text(None), expected);

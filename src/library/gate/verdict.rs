@@ -3,9 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Baseline, Candidate, Check, Judgement, METRIC, Policy, judgement::metric_title};
+use super::{
+    Baseline, Candidate, Check, Judgement, METRIC, Policy, evidence::Evidence,
+    judgement::metric_title, stored_policy::PolicyRecord,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
+    figure,
     hint::{CommandLine, Hint},
     output::{Align, Output, Table},
     registry::ModelVersion,
@@ -14,8 +18,9 @@ use crate::{
 /// The flags by which a promotion overrules the gate.
 pub(super) const OVERRULED: &str = "--force --reason \"…\"";
 
-/// The newest verdict layout this build reads and the one it writes.
-pub const SCHEMA_VERSION: u32 = 1;
+/// The newest verdict layout this build reads. Verdicts by the default rule are written as 1, which
+/// older builds read; those by a policy as 2, since older builds could not hold a promotion to it.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// A gate's decision, its evidence, its time, and who asked for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,8 +33,11 @@ pub struct Verdict {
     pub version: u32,
     /// True if it may become Production.
     pub passed: bool,
-    /// The rule.
+    /// The default rule, or the minimum that a policy names.
     pub policy: Policy,
+    /// The policy it was judged by; none is the default rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_record: Option<PolicyRecord>,
     /// The version's numbers.
     pub candidate: Candidate,
     /// The numbers of the Production version at that time, where there was one.
@@ -38,33 +46,47 @@ pub struct Verdict {
     pub checks: Vec<Check>,
     /// The reasons, in sentences.
     pub reasons: Vec<String>,
+    /// How sure the comparison with Production is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// Why there is no evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_evidence: Option<String>,
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// The person who asked.
     pub who: String,
 }
 
+/// What was judged, and how.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) candidate: Candidate,
+    pub(super) baseline: Option<Baseline>,
+    pub(super) judgement: Judgement,
+    pub(super) record: Option<PolicyRecord>,
+    pub(super) evidence: Option<Evidence>,
+    pub(super) no_evidence: Option<String>,
+}
+
 impl Verdict {
     /// The judgement with its evidence.
-    pub(super) fn new(
-        model: &str,
-        policy: &Policy,
-        (candidate, baseline): (Candidate, Option<Baseline>),
-        judgement: Judgement,
-        at_ms: i64,
-        who: &str,
-    ) -> Self {
+    pub(super) fn new(model: &str, policy: &Policy, judged: Judged, at_ms: i64, who: &str) -> Self {
+        let Judged { candidate, baseline, judgement, record, evidence, no_evidence } = judged;
         let Judgement { passed, checks, reasons } = judgement;
         Self {
-            schema_version: SCHEMA_VERSION,
+            schema_version: if record.is_some() { SCHEMA_VERSION } else { 1 },
             model: model.to_owned(),
             version: candidate.version,
             passed,
             policy: *policy,
+            policy_record: record,
             candidate,
             baseline,
             checks,
             reasons,
+            evidence,
+            no_evidence,
             at_ms,
             who: who.to_owned(),
         }
@@ -110,37 +132,77 @@ impl Verdict {
         }
     }
 
-    /// The verdict alone: headline, checks and reasons.
+    /// The verdict alone: headline, checks, reasons and evidence.
     pub fn evidence(&self) -> Output {
-        let word = |passed: bool| if passed { "passed" } else { "BLOCKED" };
-        let number = |value: Option<f64>| {
-            value.map_or_else(|| "—".to_owned(), |value| format!("{value:.4}"))
-        };
+        let reasons: Vec<String> =
+            self.reasons.iter().map(|reason| format!("because {reason}")).collect();
+        let output = Output::new(self).text(self.headline()).table(self.table()).text(
+            reasons.iter().cloned().chain(self.evidence_lines()).collect::<Vec<_>>().join("\n"),
+        );
+        if self.passed { output } else { output.blocked() }
+    }
+
+    /// The verdict in one line.
+    pub fn headline(&self) -> String {
+        let word = if self.passed { "passed" } else { "BLOCKED" };
+        format!("{} version {}: gate {word}", self.model, self.version)
+    }
+
+    /// The checks with their numbers.
+    pub fn table(&self) -> Table {
         let mut table = Table::new([
             ("check", Align::Left),
             ("candidate", Align::Right),
             ("required", Align::Right),
             ("verdict", Align::Left),
         ]);
-        let title = metric_title(&self.candidate.metrics);
         for check in &self.checks {
-            let name = match check.name.strip_prefix(METRIC) {
-                Some(rest) => format!("{title}{rest}"),
-                None => check.name.clone(),
-            };
             table.push([
-                name,
+                self.check_title(check),
                 number(check.candidate),
                 number(check.required),
-                word(check.passed).to_owned(),
+                check.outcome().as_str().to_owned(),
             ]);
         }
-        let headline =
-            format!("{} version {}: gate {}", self.model, self.version, word(self.passed));
-        let reasons: Vec<String> =
-            self.reasons.iter().map(|reason| format!("because {reason}")).collect();
-        let output = Output::new(self).text(headline).table(table).text(reasons.join("\n"));
-        if self.passed { output } else { output.blocked() }
+        table
+    }
+
+    /// The requirement for people: it says of which class the deciding metric is.
+    pub fn check_title(&self, check: &Check) -> String {
+        match check.name.strip_prefix(METRIC) {
+            Some(rest) if rest.starts_with(' ') && self.policy_record.is_none() => {
+                format!("{}{rest}", self.metric())
+            }
+            _ => check.name.clone(),
+        }
+    }
+
+    /// The deciding metric as people read it.
+    pub fn metric(&self) -> String {
+        metric_title(&self.candidate.metrics)
+    }
+
+    /// How sure the comparison is, in lines; where there is nothing to compare with, none.
+    pub fn evidence_lines(&self) -> Vec<String> {
+        let Some(baseline) = &self.baseline else { return Vec::new() };
+        match (&self.evidence, &self.no_evidence) {
+            (Some(evidence), _) => evidence.lines(&self.metric(), baseline.version),
+            (None, Some(why)) if baseline.version != self.version => {
+                vec![format!("no evidence beside the numbers: {why}")]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A number of a check, where there is one.
+pub(super) fn number(value: Option<f64>) -> String {
+    match value {
+        None => "—".to_owned(),
+        Some(value) if value.fract() == 0.0 && (2.0..1e15).contains(&value) => {
+            figure::count(value as u64)
+        }
+        Some(value) => figure::metric(value),
     }
 }
 
@@ -180,7 +242,9 @@ pub(super) mod tests {
     ) -> Verdict {
         let (candidate, baseline) = (Candidate::of(subject), production.map(Baseline::of));
         let judgement = judge(&Policy::default(), &candidate, baseline.as_ref());
-        Verdict::new("M", &Policy::default(), (candidate, baseline), judgement, 17, "ada")
+        let (record, evidence, no_evidence) = (None, None, None);
+        let judged = Judged { candidate, baseline, judgement, record, evidence, no_evidence };
+        Verdict::new("M", &Policy::default(), judged, 17, "ada")
     }
 
     #[test]
@@ -229,10 +293,10 @@ train a better one, or overrule with `trialbook promote M 2 --force --reason \"�
         let read = Verdict::of(&subject).unwrap().unwrap();
         assert!(read.passed && read.baseline.is_some_and(|baseline| baseline.reevaluated));
 
-        subject.verdict = Some(serde_json::json!({ "schema_version": 2, "passed": true }));
+        subject.verdict = Some(serde_json::json!({ "schema_version": 3, "passed": true }));
         let error = Verdict::of(&subject).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.to_string().contains("schema 2, this build reads up to 1"), "{error}");
+        assert!(error.to_string().contains("schema 3, this build reads up to 2"), "{error}");
 
         subject.verdict = Some(serde_json::json!({ "passed": true }));
         assert_eq!(Verdict::of(&subject).unwrap_err().kind(), ErrorKind::Corrupt);

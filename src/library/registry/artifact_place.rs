@@ -1,7 +1,7 @@
 //! Where the artifacts of a store lie, for all who write, read, check and remove them: its own folder,
 //! or S3-compatible storage.
 
-use std::{fs::File, path::Path, time::SystemTime};
+use std::{fs::File, io::Read, path::Path, time::SystemTime};
 
 use tempfile::NamedTempFile;
 
@@ -70,6 +70,14 @@ impl ArtifactPlace {
                 let mut input = File::open(file).map_err(|e| Error::io("read", file, e))?;
                 bucket.put(&mut input)
             }
+        }
+    }
+
+    /// Stores what `input` reads.
+    pub(super) fn put_from(&self, mut input: &mut dyn Read) -> Result<Stored> {
+        match self {
+            Self::Folder(files) => files.put_from(input),
+            Self::Bucket(bucket) => bucket.put(&mut input),
         }
     }
 

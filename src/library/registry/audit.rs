@@ -55,7 +55,8 @@ pub enum AuditAction {
     Register,
     /// An experiment, a run or a registered model got another name.
     Rename,
-    /// A description, a tag or an alias of an experiment, a run, a model or a version was changed.
+    /// A description, a tag or an alias of an experiment, a run, a model or a version was changed, a
+    /// version was approved, or the gate got another policy.
     Update,
     /// An experiment, a run, a model or a version was taken over from another tracking store.
     Import,
@@ -189,7 +190,31 @@ impl Registry {
         details: Value,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        let event = self.event(AuditAction::Delete, subject, clock::now_ms(), details);
+        self.act_outside(AuditAction::Delete, subject, details, work)
+    }
+
+    /// Does `work`, which changes `subject` outside the database, as [`Registry::delete_outside`] does:
+    /// no other change of the registry happens meanwhile.
+    ///
+    /// # Errors
+    /// As [`Registry::delete_outside`].
+    pub(crate) fn update_outside<T>(
+        &self,
+        subject: &str,
+        details: Value,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.act_outside(AuditAction::Update, subject, details, work)
+    }
+
+    fn act_outside<T>(
+        &self,
+        action: AuditAction,
+        subject: &str,
+        details: Value,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let event = self.event(action, subject, clock::now_ms(), details);
         self.database.write(|txn| {
             append(txn, &event)?;
             Ok(work()?)

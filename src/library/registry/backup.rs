@@ -1,7 +1,8 @@
 //! `store backup`: one tar file that holds a consistent copy of the whole store, made while others
 //! write. First every table's rows out of one read transaction (`registry.rows`), then each artifact
-//! they name, then the datasets, then `manifest.json` with the length and SHA-256 of everything
-//! before it, last the manifest's own SHA-256, without which a backup was cut short.
+//! they name, then the datasets and the gate's policies, then `manifest.json` with the length and
+//! SHA-256 of everything before it, last the manifest's own SHA-256, without which a backup was cut
+//! short.
 //!
 //! Rows, not the database file: they do not depend on redb's page layout, and free pages take no room.
 
@@ -37,6 +38,7 @@ pub(super) const MANIFEST_SHA256: &str = "manifest.sha256";
 pub(super) const ROWS: &str = "registry.rows";
 pub(super) const ARTIFACTS_DIR: &str = "artifacts";
 pub(super) const DATA_DIR: &str = "data";
+pub(super) const POLICIES_DIR: &str = "policies";
 
 /// So often a backup starts again when `store gc` removes what it is about to copy.
 const MAX_TRIES: usize = 3;
@@ -74,7 +76,7 @@ impl Manifest {
 }
 
 impl Registry {
-    /// A consistent copy of registry, artifacts and datasets as one file, while others write. The
+    /// A consistent copy of registry, artifacts, datasets and policies as one file, while others write. The
     /// file appears whole or not at all; an older one of that name is replaced.
     ///
     /// # Errors
@@ -131,6 +133,11 @@ impl Registry {
         let mut data = Vec::new();
         plain_files(&self.store().data_dir(), DATA_DIR, &mut data)?;
         for (name, path) in &data {
+            archive.add_file(name, path)?;
+        }
+        let mut policies = Vec::new();
+        plain_files(&self.store().policies_dir(), POLICIES_DIR, &mut policies)?;
+        for (name, path) in &policies {
             archive.add_file(name, path)?;
         }
         let datasets = data.iter().filter_map(|(name, _)| name.split('/').nth(1));

@@ -13,11 +13,19 @@ use super::{
     reference::ModelReference,
     tracker::{GateSeal, Permit, Tracker},
 };
-use crate::{error::Result, model::ModelFiles};
+use crate::{error::Result, model::ModelFiles, store::Store};
 
 impl Tracker for Registry {
     fn place(&self) -> String {
         self.store.root().display().to_string()
+    }
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn own(&self) -> Option<&Registry> {
+        Some(self)
     }
 
     fn experiment(&self, name: &str) -> Result<Experiment> {

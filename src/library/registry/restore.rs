@@ -17,7 +17,8 @@ use super::{
     artifact_place::ArtifactPlace,
     audit::{self, AuditAction, STORE},
     backup::{
-        ARTIFACTS_DIR, DATA_DIR, Entry, MANIFEST, MANIFEST_SHA256, Manifest, ROWS, SCHEMA_VERSION,
+        ARTIFACTS_DIR, DATA_DIR, Entry, MANIFEST, MANIFEST_SHA256, Manifest, POLICIES_DIR, ROWS,
+        SCHEMA_VERSION,
     },
     clock,
     codec::{Malformed, Reader},
@@ -100,6 +101,7 @@ fn install(store: &Store, staged: &Store, staging: &TempDir) -> Result<()> {
     };
     let moves = [
         (staged.data_dir(), store.data_dir()),
+        (staged.policies_dir(), store.policies_dir()),
         // Without it an older build would begin a registry of its own beside this one.
         (staged.older_registry_path(), store.older_registry_path()),
         (staged.registry_path(), store.registry_path()),
@@ -122,7 +124,8 @@ fn install(store: &Store, staged: &Store, staging: &TempDir) -> Result<()> {
 fn refuse_unless_empty(store: &Store) -> Result<()> {
     let holds = |dir: PathBuf| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     let has_registry = store.registry_path().exists() || store.older_registry_path().exists();
-    if has_registry || holds(store.artifacts_dir()) || holds(store.data_dir()) {
+    let dirs = [store.artifacts_dir(), store.data_dir(), store.policies_dir()];
+    if has_registry || dirs.into_iter().any(holds) {
         return Err(Error::new(
             ErrorKind::Conflict,
             format!("the store {:?} is not empty", store.root()),
@@ -230,7 +233,7 @@ fn is_expected(name: &str) -> bool {
     match parts.as_slice() {
         [only] => [ROWS, MANIFEST, MANIFEST_SHA256].contains(only),
         [ARTIFACTS_DIR, shard, sha256] => is_sha256(sha256) && sha256.starts_with(shard),
-        [DATA_DIR, ..] => true,
+        [DATA_DIR, ..] | [POLICIES_DIR, _] => true,
         _ => false,
     }
 }

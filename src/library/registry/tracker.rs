@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde_json::Value;
 
 use super::{
+    Registry,
     record::{
         Artifact, Experiment, Metric, ModelVersion, NewRun, NewVersion, RegisteredModel, Run,
         RunBatch, RunQuery, RunStatus, RunUpdate, Stage,
@@ -18,6 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hint::Hint,
     model::ModelFiles,
+    store::Store,
 };
 
 /// Decides about a move to a stage, given the version and the present Production version: the grounds
@@ -39,6 +41,14 @@ impl GateSeal {
 pub trait Tracker: Send + Sync {
     /// Where it is, for people: the store's folder or a server's address.
     fn place(&self) -> String;
+
+    /// The store that it is used from.
+    fn store(&self) -> &Store;
+
+    /// The store's own registry, if this is it: that alone has keys and an audit trail.
+    fn own(&self) -> Option<&Registry> {
+        None
+    }
 
     /// The live experiment called `name`, which is made if it is not there.
     ///

@@ -250,10 +250,11 @@ impl Registry {
 
     /// Refuses an artifact whose file another process has removed since it was stored.
     pub(super) fn require_file(&self, artifact: &Artifact) -> Result<()> {
-        if self.files.contains(&artifact.sha256, artifact.size_bytes) {
+        let Artifact { path, sha256, size_bytes } = artifact;
+        let wanted = Stored { sha256: sha256.clone(), size_bytes: *size_bytes };
+        if self.files.contain(std::slice::from_ref(&wanted))? == [true] {
             return Ok(());
         }
-        let Artifact { path, sha256, .. } = artifact;
         let message = format!("{path}: artifact {sha256} is missing from the store");
         Err(Error::new(ErrorKind::Corrupt, message).with_hint("import again"))
     }

@@ -111,6 +111,12 @@ fn details(event: &AuditEvent) -> String {
         {
             format!("experiment {}", text("experiment"))
         }
+        AuditAction::Update if details["policy"].is_string() => {
+            format!("policy {}", figure::short(text("policy")))
+        }
+        AuditAction::Update if details["approved_with"].is_string() => {
+            format!("approved with the key {}", text("approved_with"))
+        }
         AuditAction::Rename => format!("{} → {}", text("from"), text("to")),
         AuditAction::Register => format!("from {}", text("source")),
         AuditAction::Import => format!("from {}", text("from")),

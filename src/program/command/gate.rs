@@ -1,11 +1,12 @@
 //! `gate`, `promote`, `rollback`: how a version comes into production and leaves it.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use trialbook::{
     book::now_ms,
+    display::Show as _,
     error::{Error, ErrorKind, Result},
-    gate::{Policy, Promotion, Verdict},
+    gate::{self, Policy, Promotion, StoredPolicy, Verdict},
     hint::{CommandLine, Hint},
     output::Output,
     registry::{ModelReference, Stage, VersionSelector},
@@ -13,12 +14,16 @@ use trialbook::{
 
 use super::{
     Session,
+    gate_policy::GateCommand,
     named::{model_forms, model_or_default, reference, version, version_forms, version_word},
 };
 
 /// `gate NAME VERSION`
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Gate {
+    #[command(subcommand)]
+    command: Option<GateCommand>,
     #[arg(help = model_forms!("; without it the newest version of the one model in production"))]
     name: Option<String>,
     #[arg(value_parser = version_word, help = version_forms!(""))]
@@ -26,6 +31,21 @@ pub struct Gate {
     /// The F1 that is enough while there is no Production version
     #[arg(long = "min", value_name = "F1", default_value_t = Policy::default().min_f1)]
     min_f1: f64,
+    /// Show the verdict as a report: what decided, both versions beside each other, how sure that is,
+    /// and what it would take to tell; =markdown for a pull request, =html for a page
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    explain: Option<ReportForm>,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ReportForm {
+    /// For people.
+    Text,
+    /// For a pull request.
+    Markdown,
+    /// For a page.
+    Html,
 }
 
 /// `promote NAME VERSION`
@@ -112,17 +132,45 @@ impl Gate {
     }
 
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let policy = policy(self.min_f1)?;
+        if let Some(command) = &self.command {
+            return command.run(session);
+        }
+        let policy = policy(session, self.min_f1)?;
         let (name, version) = self.find(session)?;
         let verdict = session.book.gate(&name, version, &policy, now_ms())?;
-        Ok(verdict.to_output())
+        Ok(match self.explain {
+            None => verdict.to_output(),
+            Some(ReportForm::Text) => verdict.report(),
+            Some(ReportForm::Markdown) => written(&verdict, gate::markdown(&verdict)),
+            Some(ReportForm::Html) => {
+                let content = verdict.report().content();
+                let html = content.data["text/html"].as_str().unwrap_or_default();
+                written(&verdict, html.to_owned())
+            }
+        })
     }
 }
 
-/// The policy with this minimum.
-pub(super) fn policy(min_f1: f64) -> Result<Policy> {
+/// A verdict whose report is `text` already.
+fn written(verdict: &Verdict, text: String) -> Output {
+    let output = Output::new(verdict).text(text);
+    if verdict.passed { output } else { output.blocked() }
+}
+
+/// The default rule with this minimum. A policy of the store has a minimum of its own.
+///
+/// # Errors
+/// A minimum that is no share, and one beside a policy of the store.
+pub(super) fn policy(session: &Session, min_f1: f64) -> Result<Policy> {
     let policy = Policy { min_f1 };
     policy.check()?;
+    if policy != Policy::default() && StoredPolicy::current_sha256(session.book.store())?.is_some()
+    {
+        let message = format!("--min {min_f1}: the store has a policy, whose min_f1 counts");
+        return Err(
+            Error::invalid(message).with_hint(Hint::new().run("gate policy show").say(" shows it"))
+        );
+    }
     Ok(policy)
 }
 
@@ -154,7 +202,7 @@ impl Promote {
     }
 
     fn run_gated(&self, session: &Session) -> Result<Output> {
-        let policy = policy(self.min_f1)?;
+        let policy = policy(session, self.min_f1)?;
         let (name, version, stage) = self.find(session)?;
         let (verdict, promotion) = gate_and_promote(session, &name, version, stage, &policy)?;
         let output = Output::new(json!({"verdict": verdict, "promotion": promotion}))

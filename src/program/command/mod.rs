@@ -9,6 +9,7 @@ mod dialect;
 mod evaluate;
 mod exchange;
 mod gate;
+mod gate_policy;
 mod health;
 mod keys;
 mod models;

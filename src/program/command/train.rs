@@ -105,7 +105,7 @@ impl Model {
 impl Common {
     pub(super) fn run(&self, session: &Session, fit: &dyn Fit) -> Result<Output> {
         whole(&self.data)?;
-        let policy = policy(self.min_f1)?;
+        let policy = policy(session, self.min_f1)?;
         let request = self.request();
         if let Some(n_folds) = self.cv {
             if n_folds < 2 {

@@ -54,6 +54,10 @@ impl Tracker for RemoteRegistry {
         self.client.place().to_owned()
     }
 
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
     fn experiment(&self, name: &str) -> Result<Experiment> {
         self.named_or_new_experiment(name)
     }

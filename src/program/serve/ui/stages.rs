@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use serde_json::json;
 use trialbook::{
-    gate,
+    gate::{self, StoredPolicy},
     registry::{ModelVersion, Registry, Stage},
 };
 
@@ -27,7 +27,8 @@ pub(super) fn confirm_promotion(
 ) -> Result<Answer, PageFailure> {
     let version = find(registry, asked)?;
     let production = registry.production(&version.model)?;
-    let refused = gate::permit(&version, production.as_ref()).err();
+    let policy = StoredPolicy::current_sha256(registry.store())?;
+    let refused = gate::permit(&version, production.as_ref(), policy.as_deref()).err();
     if asked.json {
         let json = json!({"version": version.version, "stage": version.stage,
             "production": production.map(|version| version.version),

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::json;
 use trialbook::{
     figure::{self, short},
-    gate::Verdict,
+    gate::{CheckOutcome, Verdict},
     registry::{ModelVersion, Registry, Stage},
 };
 
@@ -127,6 +127,7 @@ pub(super) fn verdict(version: &ModelVersion) -> Markup {
         section {
             h2 { "Verdict" }
             p { (verdict_state(version)) " at " (time(verdict.at_ms)) " UTC, asked for by " (verdict.who) }
+            @if let Some(record) = &verdict.policy_record { p.quiet { "Judged by policy " code { (short(&record.sha256)) } } }
             ul { @for reason in &verdict.reasons { li { (reason) } } }
             div.scroll tabindex="0" role="region" aria-label="Checks" {
                 table.grid {
@@ -136,12 +137,20 @@ pub(super) fn verdict(version: &ModelVersion) -> Markup {
                             tr {
                                 th scope="row" { (check.name) }
                                 td.number { (number(check.candidate)) } td.number { (number(check.required)) }
-                                td { @if check.passed { span.well { "yes" } } @else { span.ill { "no" } } }
+                                td {
+                                    @match check.outcome() {
+                                        CheckOutcome::Passed => span.well { "yes" },
+                                        CheckOutcome::Warned => span { "no: a warning" },
+                                        CheckOutcome::Blocked => span.ill { "no" },
+                                    }
+                                }
                             }
                         }
                     }
                 }
             }
+            @let lines = verdict.evidence_lines();
+            @if !lines.is_empty() { ul { @for line in lines { li { (line) } } } }
         }
     }
 }

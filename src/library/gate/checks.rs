@@ -1,0 +1,433 @@
+//! The checks of a policy, as its file says them: which there are, their bounds, and whether one that
+//! is not met blocks or warns. It reads text and judges nothing.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use toml::{Table, Value};
+
+use super::{Policy, evidence::MARGIN};
+use crate::error::{Error, Result};
+
+/// The weight of a check that is not met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The version is blocked.
+    #[default]
+    Block,
+    /// The verdict says so, and the version passes.
+    Warn,
+}
+
+impl Level {
+    /// True for what verdicts of old knew alone.
+    pub(super) fn is_block(&self) -> bool {
+        *self == Self::Block
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Block => "block",
+            Self::Warn => "warn",
+        })
+    }
+}
+
+/// The checks of a policy; those that are absent are not made.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct PolicyChecks {
+    /// The F1 that is enough while there is no Production version.
+    pub min_f1: f64,
+    /// F1 at least that of Production.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<StrictCheck>,
+    /// F1 surely not worse than Production's by more than a margin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub non_inferior: Option<NonInferiorCheck>,
+    /// Right more often than Production, by more than chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub significant: Option<SignificantCheck>,
+    /// A least value for every class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_floor: Option<ClassFloorCheck>,
+    /// Calibration not worse than Production's by more than a bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationCheck>,
+    /// The size of the model's files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<SizeCheck>,
+    /// Test rows that the training split has too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leakage: Option<LeakageCheck>,
+    /// The share of test rows for which both versions predict the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<AgreementCheck>,
+    /// The stored artifact gives the stored metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reproducible: Option<ReproducibleCheck>,
+    /// How often the test split was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdicts: Option<VerdictsCheck>,
+    /// Somebody's approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalCheck>,
+}
+
+/// `[strict]`: F1 at least that of Production, on the same test split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrictCheck {
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// `[non_inferior]`: the lower end of the interval of the difference in F1 lies above `-margin`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NonInferiorCheck {
+    /// The loss that does not matter. Default 0.002.
+    #[serde(default = "margin")]
+    pub margin: f64,
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// `[significant]`: right more often than Production with McNemar's exact p below `alpha`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignificantCheck {
+    /// The level of the test. Default 0.05.
+    #[serde(default = "alpha")]
+    pub alpha: f64,
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// `[class_floor]`: a least recall, precision or F1 of every class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassFloorCheck {
+    /// `recall`, `precision` or `f1`. Default `recall`.
+    #[serde(default)]
+    pub metric: ClassMetric,
+    /// The least value of every class that `classes` does not name.
+    pub min: f64,
+    /// Other least values for single classes.
+    #[serde(default)]
+    pub classes: BTreeMap<String, f64>,
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// A metric of a single class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassMetric {
+    /// The share of the class's examples that are found.
+    #[default]
+    Recall,
+    /// The share of predictions of the class that are right.
+    Precision,
+    /// The harmonic mean of both.
+    F1,
+}
+
+impl ClassMetric {
+    /// Its name, such as `recall`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recall => "recall",
+            Self::Precision => "precision",
+            Self::F1 => "f1",
+        }
+    }
+}
+
+/// `[calibration]`: expected calibration error and Brier score not worse than Production's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationCheck {
+    /// The most by which the expected calibration error may rise. Default 0.01.
+    #[serde(default = "rise")]
+    pub max_ece_rise: f64,
+    /// The most by which the Brier score may rise. Default 0.01.
+    #[serde(default = "rise")]
+    pub max_brier_rise: f64,
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// `[size]`: all files of the model together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SizeCheck {
+    /// The most bytes.
+    pub max_bytes: u64,
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// `[leakage]`: test rows whose text, white space aside, the training split has too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeakageCheck {
+    /// The largest share of test rows. Default 0.
+    #[serde(default)]
+    pub max_share: f64,
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// `[agreement]`: the share of test rows for which candidate and Production predict the same class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgreementCheck {
+    /// The least share.
+    pub min: f64,
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// `[reproducible]`: the stored artifact, measured again, gives the stored metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReproducibleCheck {
+    /// The largest difference of any metric. Default 1e-9.
+    #[serde(default = "tolerance")]
+    pub tolerance: f64,
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// `[verdicts]`: the number of verdicts asked of this test split, this one included. A split that is
+/// asked often is fitted to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictsCheck {
+    /// The most verdicts.
+    pub max: u64,
+    /// What follows when it is not met. Default `warn`.
+    #[serde(default = "warn")]
+    pub level: Level,
+}
+
+/// `[approval]`: the holder of one of these API keys approved the version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalCheck {
+    /// Names of API keys; one of them is enough.
+    pub keys: Vec<String>,
+    /// What follows when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+fn margin() -> f64 {
+    MARGIN
+}
+
+fn alpha() -> f64 {
+    0.05
+}
+
+fn rise() -> f64 {
+    0.01
+}
+
+fn tolerance() -> f64 {
+    1e-9
+}
+
+fn warn() -> Level {
+    Level::Warn
+}
+
+/// The names that a policy may have at its root.
+const NAMES: &str = "min_f1, strict, non_inferior, significant, class_floor, calibration, size, \
+                     leakage, agreement, reproducible, verdicts, approval";
+
+impl PolicyChecks {
+    /// The checks that `text` says, in TOML: a table for each check.
+    ///
+    /// # Errors
+    /// Text that is no TOML, a check or a setting that is unknown, one that is missing or out of
+    /// range, and a policy without a check.
+    pub fn parse(text: &str) -> Result<Self> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| 1 + newlines(text, span.start));
+            Error::invalid(format!("line {line} is no TOML: {}", one_line(error.message())))
+        })?;
+        let mut checks = Self { min_f1: Policy::default().min_f1, ..Self::default() };
+        for (name, value) in table {
+            match name.as_str() {
+                "min_f1" => checks.min_f1 = read(&name, value)?,
+                "strict" => checks.strict = Some(read(&name, value)?),
+                "non_inferior" => checks.non_inferior = Some(read(&name, value)?),
+                "significant" => checks.significant = Some(read(&name, value)?),
+                "class_floor" => checks.class_floor = Some(read(&name, value)?),
+                "calibration" => checks.calibration = Some(read(&name, value)?),
+                "size" => checks.size = Some(read(&name, value)?),
+                "leakage" => checks.leakage = Some(read(&name, value)?),
+                "agreement" => checks.agreement = Some(read(&name, value)?),
+                "reproducible" => checks.reproducible = Some(read(&name, value)?),
+                "verdicts" => checks.verdicts = Some(read(&name, value)?),
+                "approval" => checks.approval = Some(read(&name, value)?),
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "unknown check {name:?}: expected one of {NAMES}"
+                    )));
+                }
+            }
+        }
+        checks.check()?;
+        Ok(checks)
+    }
+
+    /// The difference that counts: that of `[non_inferior]`, else 0.2 points.
+    pub fn margin(&self) -> f64 {
+        // A margin of 0 would take a test split without end.
+        let margin = self.non_inferior.as_ref().map_or(MARGIN, |check| check.margin);
+        if margin > 0.0 { margin } else { MARGIN }
+    }
+
+    fn check(&self) -> Result<()> {
+        within("min_f1", self.min_f1, 0.0..=1.0)?;
+        if let Some(check) = &self.non_inferior {
+            within("non_inferior.margin", check.margin, 0.0..=1.0)?;
+        }
+        if let Some(check) = &self.significant {
+            within("significant.alpha", check.alpha, f64::MIN_POSITIVE..=0.5)?;
+        }
+        if let Some(check) = &self.class_floor {
+            within("class_floor.min", check.min, 0.0..=1.0)?;
+            for (class, min) in &check.classes {
+                within(&format!("class_floor.classes.{class}"), *min, 0.0..=1.0)?;
+            }
+        }
+        if let Some(check) = &self.calibration {
+            within("calibration.max_ece_rise", check.max_ece_rise, 0.0..=1.0)?;
+            within("calibration.max_brier_rise", check.max_brier_rise, 0.0..=2.0)?;
+        }
+        if let Some(SizeCheck { max_bytes: 0, .. }) = self.size {
+            return Err(Error::invalid("size.max_bytes is 0: must be >= 1"));
+        }
+        if let Some(check) = &self.leakage {
+            within("leakage.max_share", check.max_share, 0.0..=1.0)?;
+        }
+        if let Some(check) = &self.agreement {
+            within("agreement.min", check.min, 0.0..=1.0)?;
+        }
+        if let Some(check) = &self.reproducible {
+            within("reproducible.tolerance", check.tolerance, 0.0..=1.0)?;
+        }
+        if let Some(VerdictsCheck { max: 0, .. }) = self.verdicts {
+            return Err(Error::invalid("verdicts.max is 0: must be >= 1, this verdict counts too"));
+        }
+        if self.approval.as_ref().is_some_and(|check| check.keys.is_empty()) {
+            return Err(Error::invalid("approval.keys is empty: expected the name of an API key"));
+        }
+        let has_none = Self { min_f1: self.min_f1, ..Self::default() } == *self;
+        if has_none {
+            return Err(Error::invalid(format!("it has no check: expected one of {NAMES}"))
+                .with_hint("the default rule alone is `[strict]`"));
+        }
+        Ok(())
+    }
+}
+
+fn read<T: DeserializeOwned>(name: &str, value: Value) -> Result<T> {
+    value.try_into().map_err(|error: toml::de::Error| {
+        Error::invalid(format!("{name}: {}", one_line(error.message())))
+    })
+}
+
+fn within(name: &str, found: f64, range: std::ops::RangeInclusive<f64>) -> Result<()> {
+    if range.contains(&found) {
+        return Ok(());
+    }
+    let (least, most) = (*range.start(), *range.end());
+    let expected = match least == f64::MIN_POSITIVE {
+        true => format!("must be above 0 and at most {most}"),
+        false => format!("must lie between {least} and {most}"),
+    };
+    Err(Error::invalid(format!("{name} is {found}: {expected}")))
+}
+
+fn newlines(text: &str, end: usize) -> usize {
+    text.bytes().take(end).filter(|byte| *byte == b'\n').count()
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_are_left_out_have_their_defaults() {
+        let text = "[strict]\nlevel = \"warn\"\n[non_inferior]\n[verdicts]\nmax = 20\n[class_floor]\n\
+                    min = 0.8\nclasses = { spam = 0.9 }\n";
+        let checks = PolicyChecks::parse(text).unwrap();
+        assert_eq!(checks.min_f1, 0.85);
+        assert_eq!(checks.strict, Some(StrictCheck { level: Level::Warn }));
+        let expected = NonInferiorCheck { margin: 0.002, level: Level::Block };
+        assert_eq!(checks.non_inferior, Some(expected));
+        assert_eq!(checks.verdicts, Some(VerdictsCheck { max: 20, level: Level::Warn }));
+        let floor = checks.class_floor.unwrap();
+        assert_eq!((floor.metric, floor.classes["spam"]), (ClassMetric::Recall, 0.9));
+        assert_eq!(checks.approval, None);
+    }
+
+    #[test]
+    fn what_is_no_policy_is_refused_in_one_sentence() {
+        for (text, expected) in [
+            ("", "it has no check: expected one of min_f1, strict"),
+            ("min_f1 = 0.9", "it has no check"),
+            ("[stict]", "unknown check \"stict\": expected one of min_f1, strict, non_inferior"),
+            ("strict = true", "strict: invalid type: boolean `true`"),
+            (
+                "[strict]\nlevel = \"stop\"",
+                "strict: unknown variant `stop`, expected `block` or `warn`",
+            ),
+            ("[size]", "size: missing field `max_bytes`"),
+            ("[size]\nmax_bytes = -5", "size: invalid value"),
+            ("[size]\nmax_bytes = 0", "size.max_bytes is 0: must be >= 1"),
+            (
+                "[non_inferior]\neps = 0.1",
+                "non_inferior: unknown field `eps`, expected `margin` or `level`",
+            ),
+            ("[non_inferior]\nmargin = 2.0", "non_inferior.margin is 2: must lie between 0 and 1"),
+            (
+                "[non_inferior]\nmargin = nan",
+                "non_inferior.margin is NaN: must lie between 0 and 1",
+            ),
+            (
+                "[significant]\nalpha = 0.0",
+                "significant.alpha is 0: must be above 0 and at most 0.5",
+            ),
+            ("min_f1 = 85.0\n[strict]", "min_f1 is 85: must lie between 0 and 1"),
+            ("[class_floor]\nmin = 0.1\nclasses = { a = 7.0 }", "class_floor.classes.a is 7"),
+            ("[verdicts]\nmax = 0", "verdicts.max is 0"),
+            ("[approval]\nkeys = []", "approval.keys is empty: expected the name of an API key"),
+            ("[strict]\nlevel = ", "line 2 is no TOML: "),
+        ] {
+            let error = PolicyChecks::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{text:?}: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+}
