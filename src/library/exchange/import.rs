@@ -19,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     progress::Monitor,
     registry::{
-        Artifact, ArtifactOwner, Experiment, Registry, WholeModel, WholeRun, model_artifact_uri,
+        Artifact, ArtifactOwner, Experiment, Registry, WholeRun, model_artifact_uri,
         run_artifact_uri,
     },
 };
@@ -275,7 +275,7 @@ impl Import<'_> {
         whole.versions = kept;
         let n_versions = whole.versions.len();
         let taken = self.registry.take_model(&whole, self.source.origin())?;
-        self.count_model(&whole, taken.is_new);
+        self.count_model(taken.is_new);
         self.report.moved.n_versions += taken.versions.len();
         self.report.present.n_versions += n_versions - taken.versions.len().min(n_versions);
         for (what, why) in taken.left {
@@ -284,7 +284,7 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn count_model(&mut self, _whole: &WholeModel, is_new: bool) {
+    fn count_model(&mut self, is_new: bool) {
         if is_new {
             self.report.moved.n_models += 1;
         } else {

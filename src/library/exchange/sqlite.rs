@@ -70,7 +70,7 @@ impl SqliteStore {
     fn rows(&self, sql: &str, given: &str) -> Result<Vec<Fields>> {
         let fail = |error| unreadable(&self.origin, error);
         let mut statement = self.database.prepare(sql).map_err(fail)?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let n_given = statement.parameter_count();
         let mut found = match n_given {
             0 => statement.query([]),

@@ -76,7 +76,7 @@ fn check_credentials(url: &S3Url) -> Result<()> {
     if with_keys || is_anonymous || by_role.into_iter().any(|name| said(name).is_some()) {
         return Ok(());
     }
-    let may_ask = !said("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value == "true");
+    let may_ask = said("AWS_EC2_METADATA_DISABLED").is_none_or(|value| value != "true");
     if may_ask && TcpStream::connect_timeout(&METADATA, Duration::from_secs(1)).is_ok() {
         return Ok(());
     }
