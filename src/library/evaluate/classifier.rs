@@ -13,15 +13,26 @@ use crate::{
 /// # Errors
 /// Other classes, whatever the model's prediction returns, and what [`evaluate`] refuses.
 pub fn evaluate_on(classifier: &dyn Classifier, split: &Split) -> Result<Evaluation> {
+    let probabilities = predict_on(classifier, split)?;
+    evaluate(&split.labels, &probabilities, &split.classes)
+}
+
+/// What `classifier` predicts for `split`.
+///
+/// # Shapes
+/// `[n_examples, n_classes]`, row-major, with the classes in the split's order.
+///
+/// # Errors
+/// Other classes, and whatever the model's prediction returns.
+pub(crate) fn predict_on(classifier: &dyn Classifier, split: &Split) -> Result<Vec<f64>> {
     let columns = columns(classifier.classes(), &split.classes)?;
     let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
     let probabilities = classifier.predict(&texts)?;
     if columns.is_sorted() {
-        return evaluate(&split.labels, probabilities.values(), &split.classes);
+        return Ok(probabilities.values().to_vec());
     }
-    let values: Vec<f64> =
-        probabilities.rows().flat_map(|row| columns.iter().map(|column| row[*column])).collect();
-    evaluate(&split.labels, &values, &split.classes)
+    let rows = probabilities.rows();
+    Ok(rows.flat_map(|row| columns.iter().map(|column| row[*column])).collect())
 }
 
 /// For each of the split's classes the model's column.
