@@ -57,6 +57,8 @@ struct Inner {
     tracking: Option<AllowedHosts>,
     /// Whether a model is to answer.
     serves: bool,
+    /// Whether it also says why.
+    explains: bool,
     started: Instant,
 }
 
@@ -84,6 +86,7 @@ struct Supply {
     exporter: Option<SpanExporter>,
     tracking: Option<AllowedHosts>,
     serves: bool,
+    explains: bool,
     limits: Limits,
 }
 
@@ -124,6 +127,7 @@ impl ServerState {
             exporter: None,
             tracking: None,
             serves: true,
+            explains: false,
             limits,
         };
         let models = models.into_iter();
@@ -134,7 +138,8 @@ impl ServerState {
     }
 
     fn with_supply(models: Vec<Hosted>, supply: Supply) -> Self {
-        let Supply { registry, log, guard, tls, exporter, tracking, serves, limits } = supply;
+        let Supply { registry, log, guard, tls, exporter, tracking, serves, explains, limits } =
+            supply;
         let metrics = Metrics::new();
         let log = log.map(Arc::new);
         let slots = models.into_iter().map(|Hosted { name, served, source, unloaded }| {
@@ -158,6 +163,7 @@ impl ServerState {
             exporter,
             tracking,
             serves,
+            explains,
             limits,
             started: Instant::now(),
         }))
@@ -224,6 +230,11 @@ impl ServerState {
     /// Whether a model is to answer; else the server tracks and registers only.
     pub(crate) fn serves(&self) -> bool {
         self.0.serves
+    }
+
+    /// Whether answers are explained to those who ask.
+    pub(crate) fn explains(&self) -> bool {
+        self.0.explains
     }
 
     pub(crate) fn tls(&self) -> Option<&Arc<Tls>> {
@@ -346,6 +357,7 @@ impl ServeConfig {
             exporter,
             tracking: tracking.clone(),
             serves: *serves,
+            explains: self.explains,
             limits,
         };
         let state = ServerState::with_supply(hosted, supply);
