@@ -390,7 +390,9 @@ fn a_text_without_a_known_term_gets_the_intercepts_probability() {
         assert!((row[1] - expected).abs() < 1e-12);
     }
     assert_eq!(model.predict(&[]).unwrap().n_texts(), 0);
-    assert!(model.explain("zzz", 5).unwrap().is_empty());
+    let explanation = model.explain("zzz", None, 5).unwrap().unwrap();
+    assert!(explanation.terms.is_empty());
+    assert_eq!(explanation.decision, model.logistic().intercepts()[0]);
 }
 
 #[test]
@@ -398,13 +400,21 @@ fn an_explanation_adds_up_to_the_margin() {
     let model = train(&bigrams(), &reviews(600, &["neg", "pos"], 1));
     let text = "the film was superb and the acting was not dull";
     let probability = model.predict(&[text]).unwrap().values()[1];
-    let contributions = model.explain(text, usize::MAX).unwrap();
+    let explanation = model.explain(text, None, usize::MAX).unwrap().unwrap();
+    let contributions = explanation.terms;
     let margin = model.logistic().intercepts()[0]
         + contributions.iter().map(|contribution| contribution.weight).sum::<f64>();
     assert!((1.0 / (1.0 + (-margin).exp()) - probability).abs() < 1e-12);
+    assert!((explanation.decision - (probability / (1.0 - probability)).ln()).abs() < 1e-9);
     assert!(contributions.is_sorted_by(|one, next| one.weight.abs() >= next.weight.abs()));
-    let strongest: Vec<String> =
-        model.explain(text, 2).unwrap().into_iter().map(|one| one.term).collect();
+    let strongest: Vec<String> = model
+        .explain(text, None, 2)
+        .unwrap()
+        .unwrap()
+        .terms
+        .into_iter()
+        .map(|one| one.term)
+        .collect();
     assert!(strongest.contains(&"superb".to_owned()), "{strongest:?}");
 }
 
@@ -457,7 +467,8 @@ fn a_saved_model_comes_back_byte_for_byte() {
         assert_eq!(loaded.describe(), model.describe());
         let texts = texts(&split);
         assert_eq!(loaded.predict(&texts).unwrap(), model.predict(&texts).unwrap());
-        assert_eq!(loaded.explain(texts[0], 9).unwrap(), model.explain(texts[0], 9).unwrap());
+        let explained = |model: &dyn Classifier| model.explain(texts[0], None, 9).unwrap().unwrap();
+        assert_eq!(explained(&*loaded), explained(&model));
     }
 }
 

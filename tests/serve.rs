@@ -4,6 +4,7 @@
 
 mod documented;
 mod double;
+mod explain;
 mod follow;
 mod hostile;
 mod models;

@@ -3,6 +3,7 @@
 
 mod align;
 mod fit;
+mod weighed;
 
 use std::{fmt, sync::Arc};
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use align::Align;
+pub use weighed::WeighedText;
 
 use crate::hint::{Hint, Spelling};
 
@@ -43,6 +45,17 @@ pub enum Block {
     Table(Table),
     /// A finished picture.
     Plot(Plot),
+    /// A text whose words weigh something.
+    Weighed(WeighedText),
+}
+
+/// Whether text may have colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ink {
+    /// Letters alone.
+    Plain,
+    /// ANSI sequences too.
+    Coloured,
 }
 
 /// A finished picture in every form that a front end may want.
@@ -134,6 +147,13 @@ impl Output {
         self
     }
 
+    /// Appends a text whose words weigh something.
+    #[must_use]
+    pub fn weighed(mut self, text: WeighedText) -> Self {
+        self.blocks.push(Block::Weighed(text));
+        self
+    }
+
     /// Marks the answer as a gate's no.
     #[must_use]
     pub fn blocked(mut self) -> Self {
@@ -148,7 +168,7 @@ impl Output {
             match block {
                 Block::Hint(hint) => *block = Block::Text(hint.spelled(spelling)),
                 Block::Table(table) => table.spell(spelling),
-                Block::Text(_) | Block::Plot(_) => {}
+                Block::Text(_) | Block::Plot(_) | Block::Weighed(_) => {}
             }
         }
         self
@@ -171,6 +191,11 @@ impl Output {
 
     /// All blocks as plain text no wider than `width` columns where tables can be wrapped.
     pub fn to_text(&self, width: Option<u16>) -> String {
+        self.to_text_in(width, Ink::Plain)
+    }
+
+    /// As [`Output::to_text`], coloured where `ink` allows it.
+    pub fn to_text_in(&self, width: Option<u16>, ink: Ink) -> String {
         let parts: Vec<String> = self
             .blocks
             .iter()
@@ -179,6 +204,10 @@ impl Output {
                 Block::Hint(hint) => hint.to_string(),
                 Block::Table(table) => table.to_text(width),
                 Block::Plot(plot) => plot.text(width),
+                Block::Weighed(text) => match ink {
+                    Ink::Plain => text.to_plain(),
+                    Ink::Coloured => text.to_coloured(),
+                },
             })
             .collect();
         parts.join("\n")

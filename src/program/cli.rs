@@ -22,7 +22,7 @@ use trialbook::{
     error::{Error, ErrorKind, Result},
     figure::parse_bytes,
     hint::{Hint, Spelling},
-    output::{Outcome, Output},
+    output::{Ink, Outcome, Output},
     progress::{Interrupt, Monitor, Progress, Silent},
     s3::S3Url,
     store::{
@@ -460,7 +460,10 @@ fn start_logging(default: &str, format: LogFormat) {
 
 fn show(output: &Output, form: OutputFormat) -> Result<()> {
     let text = match form {
-        OutputFormat::Text => output.to_text(Terminal::width()),
+        OutputFormat::Text => {
+            let ink = if Terminal::of_process().colours { Ink::Coloured } else { Ink::Plain };
+            output.to_text_in(Terminal::width(), ink)
+        }
         OutputFormat::Json => format!("{:#}", output.json()),
         OutputFormat::JsonLine => output.json().to_string(),
     };

@@ -7,14 +7,19 @@ use axum::{
 };
 use serde_json::Value;
 use tower::ServiceExt;
-use trialbook_program::serve;
+use trialbook_program::serve::{self, ServerState};
 
 use super::double::no_model;
 
 /// The document that the server hands out.
 pub(crate) async fn document() -> Value {
+    document_of(no_model()).await
+}
+
+/// The document that the server of `state` hands out.
+pub(crate) async fn document_of(state: ServerState) -> Value {
     let request = Request::get("/openapi.json").body(axum::body::Body::empty()).unwrap();
-    let body = serve::app(no_model()).oneshot(request).await.unwrap().into_body();
+    let body = serve::app(state).oneshot(request).await.unwrap().into_body();
     serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap()
 }
 

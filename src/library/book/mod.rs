@@ -3,6 +3,8 @@
 //! arguments: that is the command layer's work.
 
 mod cross_validate;
+mod errors;
+mod explain;
 #[cfg(feature = "neural")]
 mod import;
 mod issues;
@@ -30,6 +32,8 @@ use serde_json::json;
 
 pub use crate::clock::now_ms;
 pub use cross_validate::CrossValidation;
+pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
+pub use explain::{ExplainBase, Explained, ModelTerms};
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
 pub use issues::IssuesRequest;
@@ -233,10 +237,7 @@ impl Book {
     /// # Errors
     /// No such version, an empty text, or a model that cannot be loaded.
     pub fn predict(&self, reference: &str, texts: &[&str]) -> Result<Predicted> {
-        if let Some(idx) = texts.iter().position(|text| text.trim().is_empty()) {
-            return Err(Error::invalid(format!("text {} is empty", idx + 1))
-                .with_hint("give every text at least one word"));
-        }
+        check_texts(texts)?;
         let model = self.version(reference)?;
         let classifier = self.load(&model)?;
         let BatchPrediction { predictions, truncated } =
@@ -329,5 +330,14 @@ impl Book {
     /// [`ErrorKind::Conflict`] when there is none.
     pub fn rollback(&self, model: &str, reason: &str) -> Result<Rollback> {
         gate::rollback(self.tracker()?, model, &self.who, reason)
+    }
+}
+
+/// That there is something to predict in each of `texts`.
+fn check_texts(texts: &[&str]) -> Result<()> {
+    match texts.iter().position(|text| text.trim().is_empty()) {
+        Some(idx) => Err(Error::invalid(format!("text {} is empty", idx + 1))
+            .with_hint("give every text at least one word")),
+        None => Ok(()),
     }
 }

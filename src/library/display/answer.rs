@@ -2,7 +2,7 @@
 
 use super::{Content, Show, html};
 use crate::{
-    output::{Align, Block, Output, Plot, Table},
+    output::{Align, Block, Output, Plot, Table, WeighedText},
     plot::Chart,
 };
 
@@ -35,6 +35,12 @@ impl Show for Table {
     }
 }
 
+impl Show for WeighedText {
+    fn content(&self) -> Content {
+        Content::text(self.to_plain()).with("text/html", html::weighed(self))
+    }
+}
+
 impl Show for Output {
     fn content(&self) -> Content {
         Content::stacked(&contents(self, None))
@@ -42,7 +48,8 @@ impl Show for Output {
 }
 
 /// The content of each part of `output`: a picture by itself, text and tables between pictures
-/// together. Plain tables are no wider than `width` columns where they can be wrapped.
+/// together. Plain tables are no wider than `width` columns where they can be wrapped. A `width` is that
+/// of a terminal, for which texts that weigh are coloured; one without colours takes them out.
 pub fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
     let mut contents = Vec::new();
     let mut together: Vec<Content> = Vec::new();
@@ -53,6 +60,10 @@ pub fn contents(output: &Output, width: Option<u16>) -> Vec<Content> {
             Block::Table(table) => {
                 together.push(table.content().with("text/plain", table.to_text(width)))
             }
+            Block::Weighed(text) => together.push(match width {
+                Some(_) => text.content().with("text/plain", text.to_coloured()),
+                None => text.content(),
+            }),
             Block::Plot(plot) => {
                 if !together.is_empty() {
                     contents.push(Content::stacked(&std::mem::take(&mut together)));
@@ -94,6 +105,22 @@ mod tests {
         assert_eq!(kinds[1], ["text/plain", VEGA_LITE, "image/svg+xml"]);
         assert_eq!(kinds[2], ["text/plain"]);
         assert_eq!(parts[1].data[VEGA_LITE]["title"]["text"], "curve");
+    }
+
+    #[test]
+    fn a_text_that_weighs_is_coloured_in_its_own_way_by_each_front_end() {
+        let pieces = vec![("<good>".to_owned(), 2.0), (" dull".to_owned(), -1.0)];
+        let output = Output::new(()).weighed(WeighedText::new("<pos>", pieces));
+        let in_page = contents(&output, None).remove(0);
+        assert_eq!(in_page.plain(), "<good> dull");
+        let html = in_page.data["text/html"].as_str().unwrap();
+        assert!(
+            html.contains(">&lt;good&gt;</span>") && html.contains("for &lt;pos&gt;"),
+            "{html}"
+        );
+        assert!(!html.contains("<good>"), "{html}");
+        let in_terminal = contents(&output, Some(80)).remove(0);
+        assert!(in_terminal.plain().starts_with("\u{1b}[1;32m<good>"), "{}", in_terminal.plain());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::markup::escape;
+use crate::{markup::escape, output::WeighedText};
 
 /// The colours are JupyterLab's own where it names them; elsewhere the page's ink at different
 /// strengths, which fits whatever it lies on.
@@ -78,6 +78,35 @@ fn side(is_number: bool) -> &'static str {
         true => " class=\"tb-n\" style=\"text-align:right\"",
         false => " style=\"text-align:left\"",
     }
+}
+
+/// A text with its words on blue where they speak for something and on orange where against it: colours
+/// that are told apart by those who see no red or green, and so thin that the page's ink stays readable
+/// on light and on dark pages.
+pub(super) fn weighed(text: &WeighedText) -> String {
+    let mut body = String::new();
+    for (piece, strength) in text.pieces() {
+        let piece = escape(piece);
+        let _ = match strength == 0.0 {
+            true => write!(body, "{piece}"),
+            false => write!(body, "<span style=\"{}\">{piece}</span>", ground(strength)),
+        };
+    }
+    format!(
+        "<div style=\"white-space:pre-wrap;line-height:1.7\">{body}</div>\n\
+         <div style=\"font-size:12px\"><span style=\"{}\">for {}</span> \
+         <span style=\"{}\">against it</span></div>",
+        ground(0.5),
+        escape(text.towards()),
+        ground(-0.5)
+    )
+}
+
+/// What lies behind a word.
+fn ground(strength: f64) -> String {
+    let colour = if strength > 0.0 { "38,139,210" } else { "225,110,20" };
+    let alpha = 0.1 + 0.45 * strength.abs().min(1.0);
+    format!("background-color:rgba({colour},{alpha:.2})")
 }
 
 /// An SVG document as an image; `title` is what is said of it.

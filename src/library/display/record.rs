@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Content, Show};
 use crate::{
-    book::{Trained, listed_metric, measured_on},
+    book::{ErrorAnalysis, Explained, ModelTerms, Trained, listed_metric, measured_on},
     data::{DataIssues, Dataset, DatasetHead, DatasetProfile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
     figure::{self, short},
@@ -68,6 +68,24 @@ impl Show for Rollback {
 impl Show for Evaluation {
     fn content(&self) -> Content {
         measured(Output::new(json!(null)), self).content()
+    }
+}
+
+impl Show for ErrorAnalysis {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
+impl Show for Explained {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
+impl Show for ModelTerms {
+    fn content(&self) -> Content {
+        self.to_output().content()
     }
 }
 

@@ -4,8 +4,8 @@
 use serde::{Serialize, Serializer};
 
 use super::{
-    Averages, CalibrationCurve, ConfusionMatrix, Forecast, N_BINS, PrecisionRecallCurve, Ranking,
-    RocCurve, brier, calibration_error, log_loss,
+    CalibrationCurve, ConfusionMatrix, Forecast, N_BINS, PrecisionRecallCurve, Ranking, RocCurve,
+    brier, calibration_error, log_loss,
 };
 use crate::{
     error::{Error, Result},
@@ -172,24 +172,6 @@ impl Evaluation {
         }
         table
     }
-
-    /// Precision, recall, F1 and number of examples (support) of each class, then their plain and
-    /// their weighted mean, as scikit-learn's `classification_report` has them.
-    pub fn report(&self) -> Table {
-        let heads = ["precision", "recall", "f1", "support"].map(|head| (head, Align::Right));
-        let mut table = Table::new([("class", Align::Left)].into_iter().chain(heads));
-        let mut push = |name: String, averages: Averages, support: usize| {
-            let rates = [averages.precision, averages.recall, averages.f1].map(figure::metric);
-            table.push([name].into_iter().chain(rates).chain([figure::count(support)]));
-        };
-        let confusion = &self.confusion;
-        for (class_idx, class) in confusion.classes().iter().enumerate() {
-            push(class.clone(), confusion.of_class(class_idx), confusion.support(class_idx));
-        }
-        push("macro average".into(), confusion.macro_average(), self.n_examples);
-        push("weighted average".into(), confusion.weighted_average(), self.n_examples);
-        table
-    }
 }
 
 /// Longest metric name; the registry takes 250 bytes, and a character may have four of them.
@@ -307,24 +289,6 @@ mod tests {
         assert_eq!(evaluation.metric("f1"), evaluation.metric("macro_f1"));
         assert_eq!(evaluation.roc().len(), 3);
         assert_eq!(evaluation.calibration().forecast, Forecast::Confidence);
-    }
-
-    /// The rows are those of scikit-learn 1.7's `classification_report(labels, predicted, digits=4)`.
-    #[test]
-    fn the_report_has_every_class_and_both_averages() {
-        let row = |class: usize| [0, 1, 2].map(|other| if other == class { 0.8 } else { 0.1 });
-        let labels = [0, 0, 0, 1, 1, 2];
-        let rows: Vec<f64> = [0, 0, 1, 1, 1, 2].into_iter().flat_map(row).collect();
-        let report = evaluate(&labels, &rows, &names(&["a", "b", "c"])).unwrap().report();
-        let expected = "\
-class             precision  recall      f1  support
-────────────────────────────────────────────────────
-a                    1.0000  0.6667  0.8000        3
-b                    0.6667  1.0000  0.8000        2
-c                    1.0000  1.0000  1.0000        1
-macro average        0.8889  0.8889  0.8667        6
-weighted average     0.8889  0.8333  0.8333        6";
-        assert_eq!(report.to_text(Some(80)), expected);
     }
 
     #[test]

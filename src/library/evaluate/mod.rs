@@ -12,10 +12,12 @@ mod calibration;
 mod classifier;
 mod confident;
 mod evaluation;
+mod mistake;
 mod paired;
 mod plot;
 mod power;
 mod ranking;
+mod report;
 mod score;
 
 pub use artifact::artifacts;
@@ -24,6 +26,7 @@ pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibr
 pub use classifier::{evaluate_on, predict_on};
 pub use confident::{ConfidentLearning, LabelDoubt, confident_learning};
 pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
+pub use mistake::{Confusion, Mistake, confusions, mistakes};
 pub(crate) use paired::quantile;
 pub use paired::{McNemar, agreement, mcnemar};
 pub use plot::{calibration_plot, confusion_plot, precision_recall_plot, roc_plot};

@@ -10,9 +10,11 @@ mod device;
 mod directions;
 mod doubting;
 mod dual;
+mod explanation;
 mod format;
 mod header;
 mod holdout;
+mod linear_explainer;
 mod load;
 mod logistic;
 mod loss;
@@ -34,6 +36,9 @@ pub use cross_validate::{Fold, cross_validate};
 pub(crate) use cross_validate::{FoldRows, fit_fold, fold_rows};
 pub use device::Device;
 pub(crate) use doubting::held_out_probabilities;
+pub use explanation::{
+    Background, ClassTerms, Contribution, Explanation, StrongTerm, StrongTerms, WordWeight, excerpt,
+};
 pub(crate) use holdout::{Holdout, check_validation_size};
 pub use load::{load, load_on};
 pub use logistic::{FitReport, Logistic, LogisticParams, LogisticValidParams};
@@ -49,7 +54,6 @@ use std::{
     sync::Arc,
 };
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -172,13 +176,33 @@ pub trait Classifier: Send + Sync {
         None
     }
 
-    /// The terms of `text` that weigh most in its prediction, the strongest first; none for a
-    /// model that cannot tell.
+    /// Why the model answers `text` as it does, by its `n_terms` strongest terms; none for a model that
+    /// cannot tell. With a `background` of the same model, what a term adds is counted from the mean of
+    /// its texts.
     ///
     /// # Errors
     /// When the model cannot run on this input.
-    fn explain(&self, _text: &str, _n_terms: usize) -> Result<Vec<Contribution>> {
-        Ok(Vec::new())
+    fn explain(
+        &self,
+        _text: &str,
+        _background: Option<&Background>,
+        _n_terms: usize,
+    ) -> Result<Option<Explanation>> {
+        Ok(None)
+    }
+
+    /// What `texts` are to the model in the mean; none for a model that is explained without.
+    ///
+    /// # Errors
+    /// When the model cannot run on this input.
+    fn background(&self, _texts: &[&str]) -> Result<Option<Background>> {
+        Ok(None)
+    }
+
+    /// The `n_terms` terms that speak most for each class, with how often they occurred in training;
+    /// none for a model that cannot tell.
+    fn strong_terms(&self, _n_terms: usize) -> Option<StrongTerms> {
+        None
     }
 
     /// Writes the model's files into the existing folder `dir`.
@@ -216,16 +240,6 @@ impl TokenCounts {
     pub fn is_cut(&self, text_idx: usize) -> bool {
         self.n_tokens[text_idx] > self.max_tokens
     }
-}
-
-/// The part of a prediction that one term adds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Contribution {
-    /// The word or words.
-    pub term: String,
-    /// Log-odds: above 0 for the positive class, or with more than two classes for the predicted
-    /// one; below 0 against it.
-    pub weight: f64,
 }
 
 /// A row of class probabilities for each text.

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Answers, Classifier, Contribution, Fit, FitReport, Logistic, LogisticParams, ModelFiles,
-    Probabilities, flatten, predicted_label,
+    Answers, Background, Classifier, Explanation, Fit, FitReport, Logistic, LogisticParams,
+    ModelFiles, Probabilities, StrongTerms, flatten,
+    linear_explainer::LinearExplainer,
     tfidf_config::{NAME, TfidfConfig},
     tfidf_files::{self, StoredTfidf},
 };
@@ -146,6 +147,11 @@ impl Tfidf {
         &self.logistic
     }
 
+    fn explainer(&self) -> LinearExplainer<'_> {
+        let Self { classes, vectorizer, logistic, .. } = self;
+        LinearExplainer { classes, vectorizer, logistic }
+    }
+
     /// Appends the class probabilities of one text. Returns the share of its words that is known.
     fn predict_into(&self, text: &str, probabilities: &mut Vec<f64>) -> f64 {
         BUFFERS.with_borrow_mut(|(scratch, counter)| {
@@ -224,32 +230,21 @@ impl Classifier for Tfidf {
         })
     }
 
-    fn explain(&self, text: &str, n_terms: usize) -> Result<Vec<Contribution>> {
-        let mut probabilities = Vec::new();
-        self.predict_into(text, &mut probabilities);
-        let n_outputs = self.logistic.n_outputs();
-        let output = if n_outputs == 1 { 0 } else { predicted_label(&probabilities) };
-        let mut weights: Vec<(u32, f64)> = BUFFERS.with_borrow_mut(|(scratch, counter)| {
-            self.vectorizer.count(text, scratch, counter);
-            let tf = self.vectorizer.tf();
-            let weigh = |(feature, count): &(u32, u32)| {
-                (*feature, tf.of(*count) * self.vectorizer.idf()[*feature as usize])
-            };
-            counter.counts().iter().map(weigh).collect()
-        });
-        let scale = inverse_length(weights.iter().map(|(_, weight)| weight * weight).sum());
-        for (feature, weight) in &mut weights {
-            *weight *= scale * self.logistic.coefficients()[*feature as usize * n_outputs + output];
-        }
-        weights.sort_by(|(_, one), (_, other)| other.abs().total_cmp(&one.abs()));
-        weights.truncate(n_terms);
-        let is_wanted = |feature| weights.iter().any(|(wanted, _)| *wanted == feature);
-        let terms = self.vectorizer.vocabulary().terms_of(is_wanted);
-        let spell = |(feature, weight): &(u32, f64)| {
-            let term_idx = terms.binary_search_by_key(feature, |(feature, _)| *feature).ok()?;
-            Some(Contribution { term: terms[term_idx].1.clone(), weight: *weight })
-        };
-        Ok(weights.iter().filter_map(spell).collect())
+    fn explain(
+        &self,
+        text: &str,
+        background: Option<&Background>,
+        n_terms: usize,
+    ) -> Result<Option<Explanation>> {
+        Ok(Some(self.explainer().explain(text, background, n_terms)))
+    }
+
+    fn background(&self, texts: &[&str]) -> Result<Option<Background>> {
+        Ok(Some(self.explainer().background(texts)))
+    }
+
+    fn strong_terms(&self, n_terms: usize) -> Option<StrongTerms> {
+        Some(self.explainer().strongest(n_terms))
     }
 
     fn save(&self, dir: &Path) -> Result<()> {

@@ -39,4 +39,4 @@ pub(crate) use counter::FeatureCounter;
 pub(crate) use known::KnownTokens;
 pub(crate) use matrix::column_blocks;
 pub(crate) use term_frequency::TermFrequency;
-pub(crate) use vocabulary::{LookupBuffers, VocabularyEntry, VocabularyParts};
+pub(crate) use vocabulary::{LocatedText, LookupBuffers, VocabularyEntry, VocabularyParts};

@@ -2,6 +2,8 @@
 //! lower-cased text. It owns what a word character is and refuses to allocate for a token: plain
 //! ASCII, nearly all of English, is classified eight bytes at a time.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
@@ -75,6 +77,58 @@ impl Tokenizer {
             tokens.push(String::from_utf8(bytes).expect("a token is cut between characters"));
         });
         tokens
+    }
+
+    /// Where the words of `text` stand in it, in bytes: one range for each of [`Tokenizer::tokens`].
+    pub(crate) fn spans(&self, text: &str) -> Vec<Range<usize>> {
+        let bytes = text.as_bytes();
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
+        let mut spans = Vec::new();
+        let mut next = 0;
+        while let Some(gap) = bytes[next..].iter().position(is_part) {
+            let start = next + gap;
+            let length = bytes[start..].iter().position(|byte| !is_part(byte));
+            let end = length.map_or(bytes.len(), |length| start + length);
+            if !bytes[start..end].is_ascii() {
+                self.push_spans(text, start..end, &mut spans);
+            } else if end - start >= 2
+                && !(self.html == Html::Strip && is_line_break(bytes, start, end))
+            {
+                spans.push(start..end);
+            }
+            next = end;
+        }
+        spans
+    }
+
+    /// The words of a run with characters beyond ASCII, as [`Tokenizer::mixed_run`] cuts them: a lower
+    /// case may have more characters than the letter it is of.
+    fn push_spans(&self, text: &str, run: Range<usize>, spans: &mut Vec<Range<usize>>) {
+        let (mut word, mut n_chars) = (run.start..run.start, 0);
+        let mut take = |word: &mut Range<usize>, place: Range<usize>, character: char| {
+            if is_word(character) {
+                word.start = if n_chars == 0 { place.start } else { word.start };
+                word.end = place.end;
+                n_chars += 1;
+                return;
+            }
+            if n_chars >= 2 {
+                spans.push(word.clone());
+            }
+            n_chars = 0;
+        };
+        for (offset, character) in text[run.clone()].char_indices() {
+            let start = run.start + offset;
+            let place = start..start + character.len_utf8();
+            match self.casing {
+                Casing::Lower => character
+                    .to_lowercase()
+                    .for_each(|lowered| take(&mut word, place.clone(), lowered)),
+                Casing::Keep => take(&mut word, place, character),
+            }
+        }
+        // What is no part of a word ends the last one.
+        take(&mut word, run.end..run.end, ' ');
     }
 
     /// Calls `sink` with every word of `text` in order.
@@ -312,7 +366,35 @@ mod tests {
             .collect()
     }
 
+    #[test]
+    fn words_are_found_where_they_stand() {
+        for (text, expected) in [
+            ("I am it", vec!["am", "it"]),
+            ("good<br />BR", vec!["good", "BR"]),
+            ("Amélie À voir", vec!["Amélie", "voir"]),
+            ("İstanbul aİ Σας", vec!["stanbul", "aİ", "Σας"]),
+            ("東京 x² ½", vec!["東京", "x²"]),
+        ] {
+            let spans = Tokenizer::default().spans(text).into_iter();
+            assert_eq!(spans.map(|span| &text[span]).collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn every_word_has_its_place(text in "([ -~]|\\PC|<br/>|Σ|İ){0,60}") {
+            let casings = [Casing::Lower, Casing::Keep];
+            for casing in casings {
+                let tokenizer = Tokenizer { casing, ..Tokenizer::default() };
+                let (tokens, spans) = (tokenizer.tokens(&text), tokenizer.spans(&text));
+                prop_assert_eq!(tokens.len(), spans.len());
+                // Σ alone is lower-cased otherwise than among its neighbours.
+                for (token, span) in tokens.iter().zip(spans).filter(|_| !text.contains('Σ')) {
+                    prop_assert_eq!(&tokenizer.tokens(&text[span]), std::slice::from_ref(token));
+                }
+            }
+        }
+
         #[test]
         fn any_text_gives_what_the_definition_gives(text in "\\PC{0,200}") {
             let keep_html = Tokenizer { html: Html::Keep, ..Tokenizer::default() };

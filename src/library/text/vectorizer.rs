@@ -15,7 +15,7 @@ use super::{
     term_frequency::TermFrequency,
     text_frequency::TextFrequency,
     token::{Casing, Html, Tokenizer},
-    vocabulary::{LookupBuffers, Vocabulary},
+    vocabulary::{LocatedText, LookupBuffers, Vocabulary},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -283,6 +283,11 @@ impl FittedVectorizer {
             [] => KnownTokens { n_known: 0, ..known },
             _ => known,
         }
+    }
+
+    /// The words of `text` and every place where a known term stands. Slower than a count.
+    pub(crate) fn locate(&self, text: &str) -> LocatedText {
+        self.vocabulary.locate(text, self.settings.tokenizer())
     }
 
     /// Weighs the known terms of `texts`; unknown ones are passed over.

@@ -1,6 +1,10 @@
 //! The terms a vectoriser knows: words by number and, for each length, the n-grams as sorted number
 //! pairs. It finds the features of a text without building a string.
 
+mod locate;
+
+pub(crate) use locate::LocatedText;
+
 use super::{
     intern::{Interner, NO_TOKEN, TokenBatch, mix},
     known::KnownTokens,

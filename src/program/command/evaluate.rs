@@ -59,6 +59,7 @@ impl Evaluate {
             "dataset": data,
             "split": split,
             "metrics": metrics,
+            "report": evaluation.report_json(),
         }))
         .text(format!("{} on {data}.{split}\n", version.reference()))
         .table(evaluation.table())

@@ -6,8 +6,10 @@ mod audit;
 mod data;
 mod demo;
 mod dialect;
+mod errors;
 mod evaluate;
 mod exchange;
+mod explain;
 mod gate;
 mod gate_policy;
 mod health;
@@ -55,6 +57,10 @@ pub enum Command {
     Sweep(sweep::Sweep),
     /// Measure a model version on a dataset's split
     Evaluate(evaluate::Evaluate),
+    /// Show the rows that a version predicts wrong, most confident first, with the words that decided
+    Errors(errors::ErrorsCommand),
+    /// Explain an answer by what each word adds to it, or a version by its strongest terms
+    Explain(explain::Explain),
     /// Classify texts, or every row of a file, with a model version
     Predict(predict::Predict),
     /// List, show, compare, delete and restore runs
@@ -156,6 +162,8 @@ impl Command {
             Self::Train(command) => command.run(session),
             Self::Sweep(command) => command.run(session),
             Self::Evaluate(command) => command.run(session),
+            Self::Errors(command) => command.run(session),
+            Self::Explain(command) => command.run(session),
             Self::Predict(command) => command.run(session),
             Self::Runs(command) => command.run(session),
             Self::Models(command) => command.run(session),

@@ -42,6 +42,10 @@ pub struct Serve {
     /// Leave MLflow's tracking API out: a replica that only predicts
     #[arg(long, env = "TRIALBOOK_NO_TRACKING", value_parser = FalseyValueParser::new())]
     no_tracking: bool,
+    /// Also answer POST /explain, which says what each word adds to an answer; it costs more than a
+    /// prediction
+    #[arg(long, env = "TRIALBOOK_EXPLAIN", value_parser = FalseyValueParser::new())]
+    explain: bool,
     /// Serve in the background of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
     background: bool,
@@ -103,6 +107,7 @@ impl Serve {
             limits: self.batching.limits(self.protection.limits()),
             otlp_endpoint: self.otlp_endpoint.clone(),
             security: self.protection.security(),
+            explains: self.explain,
             tracking: (!self.no_tracking).then(|| self.protection.allowed_hosts()),
             ..ServeConfig::new(session.book.store().clone())
         };

@@ -12,8 +12,7 @@ pub fn app(state: ServerState) -> Router {
         Some(_) => tracking::router(&state),
         None => Router::new(),
     };
-    table::endpoints()
-        .iter()
+    table::offered(&state)
         .fold(tracking.merge(ui::router()), |router, endpoint| {
             router.route(endpoint.path, (endpoint.handler)(&state))
         })

@@ -29,6 +29,8 @@ pub struct ServeConfig {
     pub security: Security,
     /// True if a model answers. Without one the server tracks and registers only.
     pub serves: bool,
+    /// Whether `POST /explain` is answered. Default no: it costs more than a prediction.
+    pub explains: bool,
     /// The names under which clients may know the tracking API, beside this machine's and private
     /// addresses; none where it is left out.
     pub tracking: Option<AllowedHosts>,
@@ -48,6 +50,7 @@ impl ServeConfig {
             store,
             log: Some(LogConfig::default()),
             serves: true,
+            explains: false,
             tracking: Some(AllowedHosts::default()),
             limits: Limits::default(),
             security: Security::default(),

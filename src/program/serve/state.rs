@@ -57,6 +57,8 @@ struct Inner {
     tracking: Option<AllowedHosts>,
     /// True if a model is to answer.
     serves: bool,
+    /// Whether it also says why.
+    explains: bool,
     started: Instant,
 }
 
@@ -93,6 +95,7 @@ struct Supply {
     exporter: Option<SpanExporter>,
     tracking: Option<AllowedHosts>,
     serves: bool,
+    explains: bool,
     limits: Limits,
 }
 
@@ -133,6 +136,7 @@ impl ServerState {
             exporter: None,
             tracking: None,
             serves: true,
+            explains: false,
             limits,
         };
         let models = models.into_iter();
@@ -142,7 +146,8 @@ impl ServerState {
     }
 
     fn with_supply(models: Vec<Hosted>, supply: Supply) -> Self {
-        let Supply { registry, log, guard, tls, exporter, tracking, serves, limits } = supply;
+        let Supply { registry, log, guard, tls, exporter, tracking, serves, explains, limits } =
+            supply;
         let metrics = Metrics::new();
         let log = log.map(Arc::new);
         let slots = models.into_iter().map(|Hosted { name, served, source, unloaded, problem }| {
@@ -170,6 +175,7 @@ impl ServerState {
             exporter,
             tracking,
             serves,
+            explains,
             limits,
             started: Instant::now(),
         }))
@@ -236,6 +242,11 @@ impl ServerState {
     /// True if a model is to answer; else the server tracks and registers only.
     pub(crate) fn serves(&self) -> bool {
         self.0.serves
+    }
+
+    /// Whether answers are explained to those who ask.
+    pub(crate) fn explains(&self) -> bool {
+        self.0.explains
     }
 
     pub(crate) fn tls(&self) -> Option<&Arc<Tls>> {
@@ -364,6 +375,7 @@ impl ServeConfig {
             // Runs are tracked where they are kept.
             tracking: tracking.clone().filter(|_| !is_remote),
             serves: *serves,
+            explains: self.explains,
             limits,
         };
         let state = ServerState::with_supply(hosted, supply);

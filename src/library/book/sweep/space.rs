@@ -38,7 +38,8 @@ pub type Setting = Vec<String>;
 
 impl Values {
     /// Reads `1,2,5`, `0.1..100:log` (one point a decade), `0.1..100:log:7` (7 points), `1..5` (5 points
-    /// at equal distances, of whole numbers each of them) or a mixture.
+    /// at equal distances) or a mixture. A range between whole numbers has whole numbers alone, and without
+    /// a scale each of them.
     ///
     /// # Errors
     /// An empty value, and a range that is none.
@@ -146,7 +147,7 @@ impl Range {
             self.low + (self.high - self.low) * share
         };
         let value = value.clamp(self.low, self.high);
-        if self.is_whole && !self.is_log || self.is_whole && self.high / self.low > 50.0 {
+        if self.is_whole {
             return (value.round() as i64).to_string();
         }
         short(value)

@@ -59,12 +59,13 @@ impl RowsWriter {
         Self::with_columns(path, columns, added)
     }
 
-    /// Writes the rows of `frame` into a new file, spelt as everywhere.
+    /// Writes the rows of `frame` into a file, spelt as everywhere; over another one of that name only if
+    /// `replace` says so.
     ///
     /// # Errors
     /// When the folder cannot be written, the format has no form for a column, and
     /// [`ErrorKind::Conflict`] when the file is there already.
-    pub(crate) fn write_frame(path: &Path, frame: DataFrame) -> Result<()> {
+    pub(crate) fn write_frame(path: &Path, frame: DataFrame, replace: bool) -> Result<()> {
         let mut writer = Self::with_columns(path, KnownColumns::Frame(frame.clear()), &[])?;
         for begin in (0..frame.height()).step_by(FRAME_N_ROWS) {
             let cells = frame.slice(begin as i64, FRAME_N_ROWS);
@@ -72,7 +73,7 @@ impl RowsWriter {
             let texts = vec![None; cells.height()];
             writer.write(RowChunk { texts, cells: Cells::Frame(cells) }, &[])?;
         }
-        writer.finish(false)
+        writer.finish(replace)
     }
 
     /// # Errors

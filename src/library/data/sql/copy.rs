@@ -82,7 +82,7 @@ impl Copy {
     /// When the file cannot be written, or its format has no form for a column.
     pub(super) fn write(&self, answer: QueryResult) -> Result<QueryResult> {
         let n_rows = answer.n_rows() as u64;
-        RowsWriter::write_frame(&self.path, answer.into_dataframe()).map_err(taken)?;
+        RowsWriter::write_frame(&self.path, answer.into_dataframe(), false).map_err(taken)?;
         let columns = vec![
             Series::new("rows".into(), [n_rows]).into(),
             Series::new("file".into(), [self.path.to_string_lossy()]).into(),

@@ -252,9 +252,9 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<NameKin
         // The name of something that is not there yet.
         ("add" | "sample", _) => None,
         ("revoke", "name") => Some(NameKind::Keys),
-        ("head" | "counts" | "issues", "name") | ("plot", "subject") | ("evaluate", "data") => {
-            Some(NameKind::Splits)
-        }
+        ("head" | "counts" | "issues", "name")
+        | ("plot", "subject")
+        | ("evaluate" | "errors", "data") => Some(NameKind::Splits),
         ("plot", "of") => match positionals.first() {
             Some(subject) if PLOT_SUBJECTS[1..].contains(subject) => Some(NameKind::Runs),
             _ => None,
@@ -262,7 +262,7 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<NameKin
         ("show" | "describe" | "drop" | "remove", "name") | (_, "data") => Some(NameKind::Datasets),
         (_, "run" | "runs") => Some(NameKind::Runs),
         (_, "reference")
-        | ("evaluate" | "predict" | "serve", "model" | "models")
+        | ("evaluate" | "errors" | "explain" | "predict" | "serve", "model" | "models")
         | ("gate" | "promote" | "rollback", "name") => Some(NameKind::References),
         (_, "name" | "model") => Some(NameKind::Models),
         (_, "version") => model().map(NameKind::Versions),

@@ -228,7 +228,7 @@ impl<'a> Asker<'a> {
     }
 
     /// A panicking model must not take the connection, and with it other requests, down.
-    fn guarded<T>(self, work: impl FnOnce() -> Result<T>) -> Result<T, ApiError> {
+    pub(super) fn guarded<T>(self, work: impl FnOnce() -> Result<T>) -> Result<T, ApiError> {
         let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
             tracing::error!(request_id = self.request_id, "the model panicked");
             ApiError::internal()

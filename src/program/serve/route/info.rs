@@ -13,7 +13,7 @@ use super::{endpoint::Endpoint, page};
 
 /// The answer: the page when `Accept` likes HTML better than JSON.
 pub(crate) fn page_or_description(
-    endpoints: &[Endpoint],
+    endpoints: impl Iterator<Item = &'static Endpoint>,
     state: &ServerState,
     headers: &HeaderMap,
 ) -> Response {
@@ -28,18 +28,21 @@ pub(crate) fn page_or_description(
 }
 
 /// `GET /info`: the JSON, whoever asks.
-pub(crate) fn description(endpoints: &[Endpoint], state: &ServerState) -> Response {
+pub(crate) fn description(
+    endpoints: impl Iterator<Item = &'static Endpoint>,
+    state: &ServerState,
+) -> Response {
     Json(describe(endpoints, state)).into_response()
 }
 
-fn describe(endpoints: &[Endpoint], state: &ServerState) -> Value {
+fn describe(endpoints: impl Iterator<Item = &'static Endpoint>, state: &ServerState) -> Value {
     json!({
         "name": crate::NAME,
         "version": env!("CARGO_PKG_VERSION"),
         "description": env!("CARGO_PKG_DESCRIPTION"),
         "model": state.model_info().as_deref(),
         "models": state.models().map(|(name, _)| name).collect::<Vec<_>>(),
-        "endpoints": endpoints.iter().map(Endpoint::describe).collect::<Vec<_>>(),
+        "endpoints": endpoints.map(Endpoint::describe).collect::<Vec<_>>(),
         "limits": {
             "body_bytes": state.limits().body_bytes,
             "batch_body_bytes": state.limits().batch_body_bytes,

@@ -7,6 +7,7 @@ mod ask;
 mod body;
 mod chunk;
 mod endpoint;
+mod explain;
 pub(super) mod health;
 mod info;
 mod metrics;

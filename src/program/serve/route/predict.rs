@@ -49,13 +49,13 @@ pub(crate) fn batch(state: &ServerState) -> MethodRouter<ServerState> {
 }
 
 /// The text in place of a path's parameter, where it has one.
-type Params = Result<RawPathParams, RawPathParamsRejection>;
+pub(super) type Params = Result<RawPathParams, RawPathParamsRejection>;
 
 /// The model that a request is for, as far as its path tells.
 ///
 /// # Errors
 /// As [`Target::of`]; 404 for a name that is no UTF-8.
-fn target(state: &ServerState, params: Params) -> Result<Target, ApiError> {
+pub(super) fn target(state: &ServerState, params: Params) -> Result<Target, ApiError> {
     let params = params.map_err(|_| ApiError::not_found())?;
     let name = params.iter().next().map(|(_, name)| name);
     Target::of(state, name)
@@ -108,10 +108,6 @@ async fn respond(
     shape: Shape,
     max_bytes: usize,
 ) -> Result<Response, ApiError> {
-    // Before anything of it is read, or a client is told to go on that waits for that.
-    if request.body().size_hint().lower() > max_bytes as u64 {
-        return Err(ApiError::payload_too_large(max_bytes));
-    }
     let body = read(&state, request, max_bytes).await?;
     let started = Instant::now();
     let n_bytes = body.len();
@@ -138,7 +134,7 @@ async fn respond(
 /// # Errors
 /// 429 at once where too many wait already, 503 when its turn did not come in time; those of the
 /// work.
-async fn in_turn<T: Send + 'static>(
+pub(super) async fn in_turn<T: Send + 'static>(
     state: &ServerState,
     n_bytes: usize,
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
@@ -154,7 +150,15 @@ async fn in_turn<T: Send + 'static>(
 }
 
 /// The whole body, if it is short enough and quick enough.
-async fn read(state: &ServerState, request: Request, max_bytes: usize) -> Result<Bytes, ApiError> {
+pub(super) async fn read(
+    state: &ServerState,
+    request: Request,
+    max_bytes: usize,
+) -> Result<Bytes, ApiError> {
+    // Before anything of it is read, or a client is told to go on that waits for that.
+    if request.body().size_hint().lower() > max_bytes as u64 {
+        return Err(ApiError::payload_too_large(max_bytes));
+    }
     match timeout(state.limits().body_wait, Bytes::from_request(request, state)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(refusal)) if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE => {

@@ -17,6 +17,7 @@ use crate::serve::{
 
 use super::{
     endpoint::{Content, Endpoint, Method, Parameter},
+    explain,
     health::{health, live, ready},
     info,
     metrics::metrics,
@@ -46,6 +47,7 @@ const PLAIN: Endpoint = Endpoint {
     answers: &[],
     refuses: &[],
     access: Access::Predict,
+    offered: |_| true,
     handler: |_| MethodRouter::new(),
 };
 
@@ -123,6 +125,18 @@ const BATCH_OF_MODEL: Endpoint = Endpoint {
     ..BATCH
 };
 
+const EXPLAIN: Endpoint = Endpoint {
+    path: "/explain",
+    does: "predicts one text and says what each word adds to the answer",
+    detail: "Only a server that was started with --explain has this path. Base, terms and rest add up to the \
+             decision: of two classes the log-odds of the positive one, of more the score of the predicted \
+             class before softmax. The answer is neither counted nor logged as a prediction.",
+    answers: &[(200, &[json_of("ExplainedPrediction")])],
+    offered: ServerState::explains,
+    handler: explain::explain,
+    ..PREDICT
+};
+
 /// All of them.
 const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
@@ -154,6 +168,18 @@ const ENDPOINTS: &[Endpoint] = &[
             example: Some(r#"{"text":"An utterly wonderful film."}"#),
         }],
         ..PREDICT
+    },
+    EXPLAIN,
+    Endpoint {
+        path: "/models/{model}/explain",
+        does: "the same as /explain, by this model",
+        parameter: MODEL,
+        takes: &[Content {
+            media_type: "application/json",
+            schema: "QuestionToModel",
+            example: Some(r#"{"text":"An utterly wonderful film."}"#),
+        }],
+        ..EXPLAIN
     },
     BATCH_OF_MODEL,
     Endpoint {
@@ -246,6 +272,11 @@ pub(crate) fn endpoints() -> &'static [Endpoint] {
     ENDPOINTS
 }
 
+/// Those that the server of `state` has.
+pub(crate) fn offered(state: &ServerState) -> impl Iterator<Item = &'static Endpoint> {
+    endpoints().iter().filter(|endpoint| (endpoint.offered)(state))
+}
+
 /// The access that the path asks for, written as the router writes it. A path that leads nowhere asks for a
 /// key, as most do: without one nobody learns which paths there are.
 pub(crate) fn access(path: Option<&str>) -> Access {
@@ -256,15 +287,15 @@ pub(crate) fn access(path: Option<&str>) -> Access {
 // Those that describe the table are handed it: they stand below it.
 
 async fn page_or_description(State(state): State<ServerState>, headers: HeaderMap) -> Response {
-    info::page_or_description(endpoints(), &state, &headers)
+    info::page_or_description(offered(&state), &state, &headers)
 }
 
 async fn description(State(state): State<ServerState>) -> Response {
-    info::description(endpoints(), &state)
+    info::description(offered(&state), &state)
 }
 
 async fn document(State(state): State<ServerState>) -> Json<Value> {
-    Json(openapi::document(endpoints(), state.limits()))
+    Json(openapi::document(offered(&state), state.limits()))
 }
 
 #[cfg(test)]

@@ -52,13 +52,16 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
 ];
 
 /// The document of a server that has these `endpoints` and `limits`.
-pub(crate) fn document(endpoints: &[Endpoint], limits: &Limits) -> Value {
+pub(crate) fn document(
+    endpoints: impl IntoIterator<Item = &'static Endpoint>,
+    limits: &Limits,
+) -> Value {
     let mut schemas: Value =
         serde_json::from_str(SCHEMAS).expect("schemas.json is JSON: a test reads it");
     schemas["QuestionTexts"]["maxItems"] = limits.batch_texts.into();
     schemas["QuestionText"]["maxLength"] = limits.text_chars.into();
     let paths: Map<String, Value> = endpoints
-        .iter()
+        .into_iter()
         .map(|endpoint| {
             let method = endpoint.method.name().to_ascii_lowercase();
             (endpoint.path.to_owned(), json!({ method: operation(endpoint) }))
