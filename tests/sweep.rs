@@ -16,7 +16,7 @@ use trialbook::{
     },
     data::{AddRequest, DatasetSource},
     error::{Error, ErrorKind},
-    model::{Candidate, TfidfConfig},
+    model::{FitCandidate, TfidfConfig},
     progress::Monitor,
     registry::{RunQuery, RunStatus},
     text::{TextFrequency, Vectorizer},
@@ -32,13 +32,13 @@ fn sampled(store: &Path) -> Book {
     book
 }
 
-fn candidates() -> Vec<Candidate> {
+fn candidates() -> Vec<FitCandidate> {
     let mut candidates = Vec::new();
     for ngram_max in [1, 2] {
         for c in [0.1, 1.0, 10.0] {
             let vectorizer =
                 Vectorizer { ngram_max, min_df: TextFrequency::Count(2), ..Vectorizer::default() };
-            candidates.push(Candidate::Tfidf(TfidfConfig {
+            candidates.push(FitCandidate::Tfidf(TfidfConfig {
                 vectorizer,
                 c,
                 ..TfidfConfig::default()

@@ -12,14 +12,14 @@ use super::{
 use crate::{data::Split, error::Result, progress::Monitor, text::TermMatrix};
 
 /// One setting among those that are compared.
-pub enum Candidate {
+pub enum FitCandidate {
     /// The baseline's.
     Tfidf(TfidfConfig),
     /// Another model's.
     Other(Box<dyn Fit + Send + Sync>),
 }
 
-impl Candidate {
+impl FitCandidate {
     /// The training that it sets.
     pub fn fit(&self) -> &dyn Fit {
         match self {
@@ -51,7 +51,7 @@ pub(crate) struct CandidateFold {
 /// # Errors
 /// Those of training and predicting, and an interrupt.
 pub(crate) fn fit_together(
-    candidates: &[&Candidate],
+    candidates: &[&FitCandidate],
     split: &Split,
     rows: &FoldRows,
     monitor: &Monitor,
@@ -59,8 +59,8 @@ pub(crate) fn fit_together(
     let mut configs = Vec::new();
     for candidate in candidates {
         match candidate {
-            Candidate::Tfidf(config) => configs.push(config),
-            Candidate::Other(fit) => {
+            FitCandidate::Tfidf(config) => configs.push(config),
+            FitCandidate::Other(fit) => {
                 // What shares its work with nothing comes alone.
                 let fold = fit_fold(fit.as_ref(), split, rows, monitor, &mut |_, _, _| Ok(()))?;
                 monitor.progress.advance(1);

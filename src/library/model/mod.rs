@@ -29,7 +29,7 @@ mod tfidf_config;
 mod tfidf_files;
 
 pub use crate::confusion::{Averages, ConfusionMatrix};
-pub use candidate::Candidate;
+pub use candidate::FitCandidate;
 pub(crate) use candidate::fit_together;
 pub use class_weight::ClassWeight;
 pub use cross_validate::{Fold, cross_validate};

@@ -34,7 +34,7 @@ mod ui;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use trialbook::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     hint::Hint,
     output::Output,
 };
@@ -160,7 +160,10 @@ impl Command {
             Self::Sql(command) => command.run(session),
             Self::Plot(command) => command.run(session),
             Self::Train(command) => command.run(session),
-            Self::Sweep(command) => command.run(session),
+            Self::Sweep(command) => command.run(session, |words| match parse(words)? {
+                Self::Train(train) => Ok(train),
+                _ => Err(Error::new(ErrorKind::Internal, "a setting is no training")),
+            }),
             Self::Evaluate(command) => command.run(session),
             Self::Errors(command) => command.run(session),
             Self::Explain(command) => command.run(session),

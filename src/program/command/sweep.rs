@@ -9,17 +9,20 @@ use serde_json::json;
 use trialbook::{
     book::sweep::{
         SweepFolds, SweepRequest, Swept, SweptSetting,
-        space::{self, Setting, Values},
+        space::{self, ParameterValues, Setting},
     },
     error::{Error, Result},
     figure::{counted, metric, seconds, short},
     hint::{CommandLine, Hint},
-    model::Candidate,
+    model::FitCandidate,
     output::{Align, Output, Table},
     registry::PARENT_RUN_TAG,
 };
 
-use super::{Interim, Session, train::Model};
+use super::{
+    Interim, Session,
+    train::{Model, Train},
+};
 
 /// The probabilities of the baseline's candidates are within 1e-3 of the optimum's: that moves no metric
 /// by more, and takes two thirds of the time.
@@ -182,7 +185,12 @@ impl FromArgMatches for Sweep {
 }
 
 impl Sweep {
-    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+    /// `read` makes a training of the words of its line.
+    pub(super) fn run(
+        &self,
+        session: &Session,
+        read: impl Fn(&[&str]) -> Result<Train>,
+    ) -> Result<Output> {
         for (id, why) in REFUSED {
             if let Some(given) = self.given.iter().find(|given| given.id == id) {
                 return Err(Error::invalid(format!("{}: {why}", given.flag)));
@@ -198,19 +206,20 @@ impl Sweep {
             ))
             .with_hint("add --register"));
         }
-        let (flags, spaces): (Vec<&str>, Vec<Values>) = self.varying()?.into_iter().unzip();
+        let (flags, spaces): (Vec<&str>, Vec<ParameterValues>) =
+            self.varying()?.into_iter().unzip();
         let settings = match self.options.random {
             Some(n_settings) => space::random(&spaces, n_settings, self.seed()?)?,
             None => space::grid(&spaces)?,
         };
         // The training of a setting, as its line would set it.
-        let read = |setting: &Setting| -> Result<super::Command> {
-            super::parse(
-                &self.line(&flags, setting, false).iter().map(String::as_str).collect::<Vec<_>>(),
-            )
+        let read = |setting: &Setting, is_winner: bool| -> Result<Train> {
+            let words = self.line(&flags, setting, is_winner);
+            read(&words.iter().map(String::as_str).collect::<Vec<_>>())
         };
-        let lines = settings.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let mut candidates: Vec<Candidate> = Vec::new();
+        let lines =
+            settings.iter().map(|setting| read(setting, false)).collect::<Result<Vec<_>>>()?;
+        let mut candidates: Vec<FitCandidate> = Vec::new();
         let mut request = None;
         for line in &lines {
             let (common, candidate) = model_of(line)?.parts()?;
@@ -257,8 +266,7 @@ impl Sweep {
             session.show(&output, Interim::Remark)?;
         }
         let setting = &settings[swept.settings[chosen].setting];
-        let words = self.line(&flags, setting, true);
-        let line = super::parse(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let line = read(setting, true)?;
         let (common, candidate) = model_of(&line)?.parts()?;
         let nested = common.with_tag(PARENT_RUN_TAG, &swept.run.run_id);
         let trained = nested.run(session, candidate.fit())?;
@@ -266,14 +274,14 @@ impl Sweep {
     }
 
     /// The options whose values make the settings, with those values.
-    fn varying(&self) -> Result<Vec<(&str, Values)>> {
+    fn varying(&self) -> Result<Vec<(&str, ParameterValues)>> {
         let mut varying = Vec::new();
         for Given { id, flag, values } in &self.given {
             if FIXED.contains(&id.as_str()) {
                 continue;
             }
             let Some(values) = values else { continue };
-            let parsed = Values::parse(&values.join(","))
+            let parsed = ParameterValues::parse(&values.join(","))
                 .map_err(|error| error.with_context(flag.clone()))?;
             varying.push((flag.as_str(), parsed));
         }
@@ -427,11 +435,8 @@ impl Sweep {
 }
 
 /// The architecture of a line that trains.
-fn model_of(line: &super::Command) -> Result<&Model> {
-    let super::Command::Train(train) = line else {
-        return Err(Error::invalid("a setting is no training"));
-    };
-    train.model().ok_or_else(|| Error::invalid("a setting names no model"))
+fn model_of(line: &Train) -> Result<&Model> {
+    line.model().ok_or_else(|| Error::invalid("a setting names no model"))
 }
 
 /// `ngram 2, c 10`

@@ -11,7 +11,7 @@ use trialbook::{
     figure::{count, counted, metric, seconds, short},
     gate::{Policy, Verdict},
     hint::{CommandLine, Hint},
-    model::{Candidate, Fit},
+    model::{Fit, FitCandidate},
     output::{Align, Output, Table},
     registry::{ModelVersion, Run, Stage},
     store::write_atomically,
@@ -84,15 +84,15 @@ impl Model {
     ///
     /// # Errors
     /// When what was said cannot be meant.
-    pub(super) fn parts(&self) -> Result<(&Common, Candidate)> {
-        fn neural(architecture: &dyn neural::NetArguments) -> Result<(&Common, Candidate)> {
+    pub(super) fn parts(&self) -> Result<(&Common, FitCandidate)> {
+        fn neural(architecture: &dyn neural::NetArguments) -> Result<(&Common, FitCandidate)> {
             let (common, config) = architecture.parts()?;
-            Ok((common, Candidate::Other(Box::new(config))))
+            Ok((common, FitCandidate::Other(Box::new(config))))
         }
         match self {
             Self::Tfidf(tfidf) => {
                 let (common, config) = tfidf.parts();
-                Ok((common, Candidate::Tfidf(config)))
+                Ok((common, FitCandidate::Tfidf(config)))
             }
             Self::Avgnet(avgnet) => neural(avgnet.as_ref()),
             Self::Cnn(cnn) => neural(cnn.as_ref()),

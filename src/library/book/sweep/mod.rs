@@ -27,7 +27,7 @@ use crate::{
     data::Split,
     error::{Error, Result},
     evaluate::evaluate,
-    model::{Candidate, FoldRows, fit_together, fold_rows},
+    model::{FitCandidate, FoldRows, fit_together, fold_rows},
     progress::Monitor,
     random::Random,
     registry::{
@@ -164,7 +164,7 @@ impl SweepFolds {
 /// What stays the same while a sweep runs.
 struct Sweep<'a> {
     book: &'a Book,
-    candidates: &'a [Candidate],
+    candidates: &'a [FitCandidate],
     request: &'a SweepRequest,
     /// With its names filled in.
     train_request: TrainRequest,
@@ -190,7 +190,7 @@ impl Book {
     /// that is at work in another process.
     pub fn sweep(
         &self,
-        candidates: &[Candidate],
+        candidates: &[FitCandidate],
         request: &SweepRequest,
         monitor: &Monitor,
         on_setting: &mut dyn FnMut(&SweptSetting) -> Result<()>,
@@ -284,7 +284,7 @@ impl Book {
 
 /// A digest of all that decides what a sweep measures.
 fn digest(
-    candidates: &[Candidate],
+    candidates: &[FitCandidate],
     request: &SweepRequest,
     train: &Split,
     n_folds: usize,
@@ -450,7 +450,7 @@ impl Sweep<'_> {
         folds: &[FoldRows],
         is_first: bool,
     ) -> Result<Option<Vec<Outcome>>> {
-        let candidates: Vec<&Candidate> =
+        let candidates: Vec<&FitCandidate> =
             group.iter().map(|setting| &self.candidates[*setting]).collect();
         let mut outcomes: Vec<Outcome> = group.iter().map(|_| Outcome::default()).collect();
         for (fold_idx, rows) in folds.iter().enumerate() {

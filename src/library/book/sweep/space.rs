@@ -15,10 +15,10 @@ const LINEAR_POINTS: usize = 5;
 
 /// The values that one parameter may take.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Values(Vec<Piece>);
+pub struct ParameterValues(Vec<ValuePiece>);
 
 #[derive(Debug, Clone, PartialEq)]
-enum Piece {
+enum ValuePiece {
     One(String),
     Range(Range),
 }
@@ -36,7 +36,7 @@ struct Range {
 /// One setting: a value for each parameter, in the order of the space's parameters.
 pub type Setting = Vec<String>;
 
-impl Values {
+impl ParameterValues {
     /// Reads `1,2,5`, `0.1..100:log` (one point a decade), `0.1..100:log:7` (7 points), `1..5` (5 points
     /// at equal distances) or a mixture. A range between whole numbers has whole numbers alone, and without
     /// a scale each of them.
@@ -44,26 +44,26 @@ impl Values {
     /// # Errors
     /// An empty value, and a range that is none.
     pub fn parse(text: &str) -> Result<Self> {
-        let pieces = text.split(',').map(|piece| Piece::parse(piece.trim(), text));
+        let pieces = text.split(',').map(|piece| ValuePiece::parse(piece.trim(), text));
         Ok(Self(pieces.collect::<Result<_>>()?))
     }
 
     /// One value, whatever its text.
     pub fn one(text: &str) -> Self {
-        Self(vec![Piece::One(text.to_owned())])
+        Self(vec![ValuePiece::One(text.to_owned())])
     }
 
     /// True if a parameter with these values varies.
     pub fn varies(&self) -> bool {
-        !matches!(self.0.as_slice(), [Piece::One(_)])
+        !matches!(self.0.as_slice(), [ValuePiece::One(_)])
     }
 
     /// The points that a grid has of them, each once.
     fn points(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
         let all = self.0.iter().flat_map(|piece| match piece {
-            Piece::One(value) => vec![value.clone()],
-            Piece::Range(range) => range.points(),
+            ValuePiece::One(value) => vec![value.clone()],
+            ValuePiece::Range(range) => range.points(),
         });
         all.filter(|value| seen.insert(value.clone())).collect()
     }
@@ -71,13 +71,13 @@ impl Values {
     /// One of them, each piece equally likely, and within a range each point of its scale.
     fn draw(&self, random: &mut Random) -> String {
         match &self.0[random.below(self.0.len())] {
-            Piece::One(value) => value.clone(),
-            Piece::Range(range) => range.at(random.next_u64() as f64 / u64::MAX as f64),
+            ValuePiece::One(value) => value.clone(),
+            ValuePiece::Range(range) => range.at(random.next_u64() as f64 / u64::MAX as f64),
         }
     }
 }
 
-impl Piece {
+impl ValuePiece {
     fn parse(piece: &str, whole: &str) -> Result<Self> {
         let refuse = |why: &str| {
             Err(Error::invalid(format!("values {whole:?}: {why}"))
@@ -170,8 +170,8 @@ fn short(value: f64) -> String {
 ///
 /// # Errors
 /// More than 10,000 of them.
-pub fn grid(parameters: &[Values]) -> Result<Vec<Setting>> {
-    let points: Vec<Vec<String>> = parameters.iter().map(Values::points).collect();
+pub fn grid(parameters: &[ParameterValues]) -> Result<Vec<Setting>> {
+    let points: Vec<Vec<String>> = parameters.iter().map(ParameterValues::points).collect();
     let n_settings = points.iter().try_fold(1usize, |n, values| n.checked_mul(values.len()));
     if n_settings.is_none_or(|n_settings| n_settings > MAX_SETTINGS) {
         return Err(Error::invalid(format!(
@@ -200,7 +200,11 @@ pub fn grid(parameters: &[Values]) -> Result<Vec<Setting>> {
 ///
 /// # Errors
 /// None or more than 10,000 are asked for.
-pub fn random(parameters: &[Values], n_settings: usize, seed: u64) -> Result<Vec<Setting>> {
+pub fn random(
+    parameters: &[ParameterValues],
+    n_settings: usize,
+    seed: u64,
+) -> Result<Vec<Setting>> {
     if !(1..=MAX_SETTINGS).contains(&n_settings) {
         return Err(Error::invalid(format!(
             "{n_settings} random settings: expected 1 to {MAX_SETTINGS}"
@@ -228,7 +232,7 @@ mod tests {
     use super::*;
 
     fn points(text: &str) -> String {
-        Values::parse(text)
+        ParameterValues::parse(text)
             .map(|values| values.points().join(" "))
             .unwrap_or_else(|error| format!("error: {error}"))
     }
@@ -264,9 +268,9 @@ mod tests {
     #[test]
     fn a_grid_has_every_combination_once_and_random_settings_differ() {
         let space = [
-            Values::parse("1,2").unwrap(),
-            Values::one("x,y"),
-            Values::parse("0.1..10:log").unwrap(),
+            ParameterValues::parse("1,2").unwrap(),
+            ParameterValues::one("x,y"),
+            ParameterValues::parse("0.1..10:log").unwrap(),
         ];
         let settings = grid(&space).unwrap();
         assert_eq!(settings.len(), 6);
@@ -283,8 +287,8 @@ mod tests {
         let n_low = values.iter().filter(|value| **value < 1.0).count();
         assert!((10..=30).contains(&n_low), "log-uniform: {n_low} of 40 below 1");
 
-        assert_eq!(random(&[Values::parse("1,2,3").unwrap()], 40, 7).unwrap().len(), 3);
-        assert!(grid(&[Values::parse("1..20000").unwrap()]).is_err());
+        assert_eq!(random(&[ParameterValues::parse("1,2,3").unwrap()], 40, 7).unwrap().len(), 3);
+        assert!(grid(&[ParameterValues::parse("1..20000").unwrap()]).is_err());
         assert!(random(&space, 0, 7).is_err());
     }
 }
