@@ -135,7 +135,7 @@ fn a_killed_sweep_goes_on_and_its_best_setting_is_registered() {
         "--data",
         "sample",
         "--ngram",
-        "1,2,3",
+        "1,2",
         "--min-df",
         "1,2,3,4",
         "--c",

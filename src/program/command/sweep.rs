@@ -9,7 +9,7 @@ use serde_json::json;
 use trialbook::{
     book::sweep::{
         SweepFolds, SweepRequest, Swept, SweptSetting,
-        space::{self, ParameterValues, Setting},
+        space::{self, Setting, ValueList},
     },
     error::{Error, Result},
     figure::{counted, metric, seconds, short},
@@ -206,8 +206,7 @@ impl Sweep {
             ))
             .with_hint("add --register"));
         }
-        let (flags, spaces): (Vec<&str>, Vec<ParameterValues>) =
-            self.varying()?.into_iter().unzip();
+        let (flags, spaces): (Vec<&str>, Vec<ValueList>) = self.varying()?.into_iter().unzip();
         let settings = match self.options.random {
             Some(n_settings) => space::random(&spaces, n_settings, self.seed()?)?,
             None => space::grid(&spaces)?,
@@ -274,14 +273,14 @@ impl Sweep {
     }
 
     /// The options whose values make the settings, with those values.
-    fn varying(&self) -> Result<Vec<(&str, ParameterValues)>> {
+    fn varying(&self) -> Result<Vec<(&str, ValueList)>> {
         let mut varying = Vec::new();
         for Given { id, flag, values } in &self.given {
             if FIXED.contains(&id.as_str()) {
                 continue;
             }
             let Some(values) = values else { continue };
-            let parsed = ParameterValues::parse(&values.join(","))
+            let parsed = ValueList::parse(&values.join(","))
                 .map_err(|error| error.with_context(flag.clone()))?;
             varying.push((flag.as_str(), parsed));
         }

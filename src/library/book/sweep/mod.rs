@@ -449,10 +449,11 @@ impl Sweep<'_> {
         group: &[usize],
         folds: &[FoldRows],
         is_first: bool,
-    ) -> Result<Option<Vec<Outcome>>> {
+    ) -> Result<Option<Vec<FoldOutcomes>>> {
         let candidates: Vec<&FitCandidate> =
             group.iter().map(|setting| &self.candidates[*setting]).collect();
-        let mut outcomes: Vec<Outcome> = group.iter().map(|_| Outcome::default()).collect();
+        let mut outcomes: Vec<FoldOutcomes> =
+            group.iter().map(|_| FoldOutcomes::default()).collect();
         for (fold_idx, rows) in folds.iter().enumerate() {
             self.monitor.interrupt.check()?;
             if fold_idx > 0 && !is_first && self.is_out_of_time() {
@@ -490,7 +491,7 @@ impl Sweep<'_> {
         &self,
         setting: usize,
         share: f64,
-        outcome: Outcome,
+        outcome: FoldOutcomes,
         seconds: f64,
     ) -> Result<SweptSetting> {
         let registry = self.book.registry()?;
@@ -598,7 +599,7 @@ impl Sweep<'_> {
 
 /// What was measured of a setting.
 #[derive(Default)]
-struct Outcome {
+struct FoldOutcomes {
     folds: Vec<BTreeMap<String, f64>>,
     n_features: Vec<f64>,
 }

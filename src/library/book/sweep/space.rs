@@ -15,7 +15,7 @@ const LINEAR_POINTS: usize = 5;
 
 /// The values that one parameter may take.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ParameterValues(Vec<ValuePiece>);
+pub struct ValueList(Vec<ValuePiece>);
 
 #[derive(Debug, Clone, PartialEq)]
 enum ValuePiece {
@@ -36,7 +36,7 @@ struct Range {
 /// One setting: a value for each parameter, in the order of the space's parameters.
 pub type Setting = Vec<String>;
 
-impl ParameterValues {
+impl ValueList {
     /// Reads `1,2,5`, `0.1..100:log` (one point a decade), `0.1..100:log:7` (7 points), `1..5` (5 points
     /// at equal distances) or a mixture. A range between whole numbers has whole numbers alone, and without
     /// a scale each of them.
@@ -170,8 +170,8 @@ fn short(value: f64) -> String {
 ///
 /// # Errors
 /// More than 10,000 of them.
-pub fn grid(parameters: &[ParameterValues]) -> Result<Vec<Setting>> {
-    let points: Vec<Vec<String>> = parameters.iter().map(ParameterValues::points).collect();
+pub fn grid(parameters: &[ValueList]) -> Result<Vec<Setting>> {
+    let points: Vec<Vec<String>> = parameters.iter().map(ValueList::points).collect();
     let n_settings = points.iter().try_fold(1usize, |n, values| n.checked_mul(values.len()));
     if n_settings.is_none_or(|n_settings| n_settings > MAX_SETTINGS) {
         return Err(Error::invalid(format!(
@@ -200,11 +200,7 @@ pub fn grid(parameters: &[ParameterValues]) -> Result<Vec<Setting>> {
 ///
 /// # Errors
 /// None or more than 10,000 are asked for.
-pub fn random(
-    parameters: &[ParameterValues],
-    n_settings: usize,
-    seed: u64,
-) -> Result<Vec<Setting>> {
+pub fn random(parameters: &[ValueList], n_settings: usize, seed: u64) -> Result<Vec<Setting>> {
     if !(1..=MAX_SETTINGS).contains(&n_settings) {
         return Err(Error::invalid(format!(
             "{n_settings} random settings: expected 1 to {MAX_SETTINGS}"
@@ -232,7 +228,7 @@ mod tests {
     use super::*;
 
     fn points(text: &str) -> String {
-        ParameterValues::parse(text)
+        ValueList::parse(text)
             .map(|values| values.points().join(" "))
             .unwrap_or_else(|error| format!("error: {error}"))
     }
@@ -268,9 +264,9 @@ mod tests {
     #[test]
     fn a_grid_has_every_combination_once_and_random_settings_differ() {
         let space = [
-            ParameterValues::parse("1,2").unwrap(),
-            ParameterValues::one("x,y"),
-            ParameterValues::parse("0.1..10:log").unwrap(),
+            ValueList::parse("1,2").unwrap(),
+            ValueList::one("x,y"),
+            ValueList::parse("0.1..10:log").unwrap(),
         ];
         let settings = grid(&space).unwrap();
         assert_eq!(settings.len(), 6);
@@ -287,8 +283,8 @@ mod tests {
         let n_low = values.iter().filter(|value| **value < 1.0).count();
         assert!((10..=30).contains(&n_low), "log-uniform: {n_low} of 40 below 1");
 
-        assert_eq!(random(&[ParameterValues::parse("1,2,3").unwrap()], 40, 7).unwrap().len(), 3);
-        assert!(grid(&[ParameterValues::parse("1..20000").unwrap()]).is_err());
+        assert_eq!(random(&[ValueList::parse("1,2,3").unwrap()], 40, 7).unwrap().len(), 3);
+        assert!(grid(&[ValueList::parse("1..20000").unwrap()]).is_err());
         assert!(random(&space, 0, 7).is_err());
     }
 }
