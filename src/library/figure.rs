@@ -65,7 +65,7 @@ pub fn time(at_ms: i64) -> String {
         .map_or_else(|| at_ms.to_string(), |at| at.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-/// The bytes that `text` says: `500 MB`, `2GB`, `1000`; the inverse of [`bytes`].
+/// The bytes that `text` says: `500 MB`, `2GB`, `1000`; the inverse of [`bytes()`].
 pub fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(text.len());

@@ -41,7 +41,7 @@ impl StorePlace {
     /// a file is a database.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for other schemes.
+    /// [`ErrorKind::Invalid`] for other schemes.
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(path) = text.strip_prefix("sqlite:///") {
             return Ok(Self::Sqlite(PathBuf::from(path)));
