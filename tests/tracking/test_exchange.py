@@ -233,6 +233,16 @@ def test_a_database_is_taken_over_and_handed_back(folder: pathlib.Path) -> None:
     assert database.read_bytes() == before, "it is only read"
 
 
+def test_a_database_of_mlflow_2_is_taken_over_as_it_is(folder: pathlib.Path) -> None:
+    uri = f"sqlite:///{folder}/mlflow.db"
+    write_store(VENVS / "tracking2-venv/bin/python", uri, folder)
+    as_it_was = folder / "as it was.db"
+    shutil.copy(folder / "mlflow.db", as_it_was)
+    # The present client reads it once its schema is the present one.
+    subprocess.run([sys.executable, "-m", "mlflow", "db", "upgrade", uri], check=True, capture_output=True)
+    taken_over(str(as_it_was), folder, as_told(uri))
+
+
 def test_a_server_is_taken_over_and_its_database_too(folder: pathlib.Path) -> None:
     with mlflow_server(folder) as url:
         write_store(sys.executable, url, folder)
