@@ -24,10 +24,6 @@ use super::{
     train::{Model, Train},
 };
 
-/// The probabilities of the baseline's candidates are within 1e-3 of the optimum's: that moves no metric
-/// by more, and takes two thirds of the time.
-const TOLERANCE: &str = "1e-5";
-
 /// Options of `train` that have one value in a sweep, whatever is in it.
 const FIXED: [&str; 13] = [
     "data",
@@ -141,10 +137,13 @@ fn with_several_values(architecture: Command) -> Command {
             arg.get_value_names().and_then(<[_]>::first).map_or("VALUE", |name| name.as_str());
         let several = format!("{name},…");
         let arg = arg.value_parser(clap::builder::NonEmptyStringValueParser::new());
-        let arg = arg.value_name(several);
-        if id == "tol" { arg.default_value(TOLERANCE) } else { arg }
+        arg.value_name(several)
     });
+    // Adding options would replace what the architecture says of itself.
+    let about = varied.get_about().cloned().unwrap_or_default();
     SweepOptions::augment_args(varied)
+        .about(about)
+        .long_about(None)
         .after_help(
             "Several values: 1,2,5 or a range: 0.1..100:log (one point a decade), 0.1..100:log:7 (7 points), \
              1..5. With --random, ranges are drawn from evenly, on their scale.",
@@ -301,9 +300,6 @@ impl Sweep {
         }
         let chosen = flags.iter().zip(setting).map(|(flag, value)| format!("{flag}={value}"));
         words.extend(chosen);
-        if !is_winner && self.architecture == "tfidf" && !flags.contains(&"--tol") {
-            words.push(format!("--tol={TOLERANCE}"));
-        }
         words
     }
 
@@ -502,7 +498,7 @@ mod tests {
         let setting = vec!["2".to_owned(), "10".to_owned()];
         assert_eq!(
             sweep.line(&flags, &setting, false).join(" "),
-            "train tfidf --data=imdb --sublinear --ngram=2 --c=10 --tol=1e-5"
+            "train tfidf --data=imdb --sublinear --ngram=2 --c=10"
         );
         assert_eq!(
             sweep.line(&flags, &setting, true).join(" "),
@@ -527,6 +523,7 @@ mod tests {
             let help = super::super::request(&["sweep", one.get_name(), "--help"]);
             let Ok(super::super::CommandRequest::Help(help)) = help else { panic!("{help:?}") };
             assert!(help.contains("--random") && help.contains("--class-weight"), "{help}");
+            assert!(!help.contains("The options of every sweep"), "{help}");
             assert!(!help.contains("--no-register") && !help.contains("cv-of-train"), "{help}");
         }
     }
