@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use crate::error::{Error, Result};
 
 /// The environment variable that names the server of the registry.
@@ -24,9 +26,9 @@ pub struct RegistryAddress {
     credentials: Option<Credential>,
 }
 
-/// What a server wants to be shown.
+/// The credentials that a server wants to be shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Credential {
+enum Credential {
     /// Name and password, for HTTP's Basic.
     Basic(String, String),
     /// A token, for HTTP's Bearer.
@@ -68,7 +70,11 @@ impl RegistryAddress {
         Self::parse(&variable(REGISTRY_ENV).unwrap_or_default())
     }
 
-    fn of_url(text: &str, what: &str) -> Result<Self> {
+    /// The server at the URL `text`, which errors call `what`.
+    ///
+    /// # Errors
+    /// As [`RegistryAddress::parse`].
+    pub(crate) fn of_url(text: &str, what: &str) -> Result<Self> {
         // The text itself is not repeated where it may hold a password.
         let refuse = |why: &str| Error::invalid(format!("{what} {why}")).with_hint(HINT);
         let (scheme, rest) = match text.split_once("://") {
@@ -114,8 +120,14 @@ impl RegistryAddress {
         &self.url
     }
 
-    pub(crate) fn credentials(&self) -> Option<&Credential> {
-        self.credentials.as_ref()
+    /// The header `authorization` of a request to the server, where it wants one.
+    pub(crate) fn authorization(&self) -> Option<String> {
+        self.credentials.as_ref().map(|credential| match credential {
+            Credential::Basic(name, password) => {
+                format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+            }
+            Credential::Bearer(token) => format!("Bearer {token}"),
+        })
     }
 
     /// The variables that tell a child process of it, secrets included.

@@ -1,5 +1,5 @@
-//! Asking a server that speaks MLflow's REST API: JSON there and back, files as streams. Its address may
-//! hold a name and a password; otherwise the variables count that MLflow's own client reads.
+//! Asking a server that speaks MLflow's REST API: JSON there and back, files as streams. A request that
+//! fails ends the move, which goes on where it was when it is asked for again: nothing is tried twice here.
 
 use std::{io::Read, time::Duration};
 
@@ -7,7 +7,10 @@ use serde_json::Value;
 use ureq::http::Response;
 
 use super::artifact_place::encoded;
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    address::RegistryAddress,
+    error::{Error, ErrorKind, Result},
+};
 
 const API: &str = "/api/2.0/mlflow";
 /// Larger than any answer that is JSON.
@@ -26,26 +29,19 @@ impl RestClient {
     /// A client of the server at `url`. Nothing is asked yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an encrypted address.
+    /// [`ErrorKind::Invalid`] for what is no address of a server.
     pub(super) fn new(url: &str) -> Result<Self> {
-        let Some(rest) = url.strip_prefix("http://") else {
-            return Err(Error::invalid(format!("{url:?} is an encrypted address"))
-                .with_hint("encrypted servers are not asked yet: go through a tunnel to http://"));
-        };
-        let (user, host) = match rest.rsplit_once('@') {
-            Some((user, host)) => (Some(user.to_owned()), host),
-            None => (None, rest),
-        };
+        let address = RegistryAddress::of_url(url, "the server")
+            .map_err(|error| error.with_hint("write it like http://HOST:5000"))?;
         let config = ureq::Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_recv_response(Some(ANSWER_TIMEOUT))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(None)
             .build();
-        let authorization = user.map(|user| basic(&user)).or_else(from_environment);
-        Ok(Self { agent: config.into(), url: format!("http://{host}"), authorization })
+        let url = address.url().to_owned();
+        Ok(Self { agent: config.into(), url, authorization: address.authorization() })
     }
 
     /// The server's address, without a password.
@@ -184,48 +180,19 @@ fn query_of(query: &[(&str, &str)]) -> String {
     if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
 }
 
-fn from_environment() -> Option<String> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(user) = set("MLFLOW_TRACKING_USERNAME") {
-        let password = set("MLFLOW_TRACKING_PASSWORD").unwrap_or_default();
-        return Some(basic(&format!("{user}:{password}")));
-    }
-    set("MLFLOW_TRACKING_TOKEN").map(|token| format!("Bearer {token}"))
-}
-
-/// The header of HTTP's basic authentication. Eight lines of base64 are less than a crate.
-fn basic(user_and_password: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::from("Basic ");
-    for chunk in user_and_password.as_bytes().chunks(3) {
-        let bits = (0..3).fold(0u32, |bits, idx| {
-            (bits << 8) | u32::from(chunk.get(idx).copied().unwrap_or_default())
-        });
-        for idx in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * idx)) as usize & 63];
-            text.push(if idx <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_name_and_a_password_are_sent_as_browsers_send_them() {
+    fn an_address_shows_no_password_and_may_be_encrypted() {
+        let client = RestClient::new("https://Aladdin:open%20sesame@h:5000/base/").unwrap();
+        assert_eq!(client.url(), "https://h:5000/base");
         // RFC 7617, section 2.
-        assert_eq!(basic("Aladdin:open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        assert_eq!(basic("ab:c"), "Basic YWI6Yw==");
-        assert_eq!(basic("a:b"), "Basic YTpi");
-        assert_eq!(basic("a:bc"), "Basic YTpiYw==");
-    }
-
-    #[test]
-    fn an_address_keeps_no_password_and_is_not_encrypted() {
-        assert_eq!(RestClient::new("http://a:b@h:5000").unwrap().url(), "http://h:5000");
-        assert_eq!(RestClient::new("https://h").err().unwrap().kind(), ErrorKind::Invalid);
+        let expected = "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==";
+        assert_eq!(client.authorization.as_deref(), Some(expected));
+        let refused = RestClient::new("ftp://h").err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
     }
 
     #[test]

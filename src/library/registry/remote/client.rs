@@ -9,21 +9,20 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::{Agent, Body, SendBody, http::Response};
 
 use crate::{
-    address::{Credential, RegistryAddress},
+    address::RegistryAddress,
     error::{Error, ErrorKind, Result},
 };
 
-/// How long a connection may take.
+/// The time that a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long an answer in JSON may take in all.
+/// The time that an answer in JSON may take in all.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the pieces of a file may let wait for each other.
+/// The time between two pieces of a file.
 const PIECE: Duration = Duration::from_secs(60);
 /// Pauses before what may be asked again is asked again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
@@ -46,7 +45,7 @@ pub(super) struct Client {
     authorization: Option<String>,
 }
 
-/// Whether asking twice does what asking once does.
+/// The effect of asking twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
     /// It does: it is asked again where no answer came.
@@ -68,12 +67,7 @@ impl Client {
             .max_redirects_will_error(false)
             .user_agent(concat!("trialbook/", env!("CARGO_PKG_VERSION")))
             .build();
-        let authorization = address.credentials().map(|credential| match credential {
-            Credential::Basic(name, password) => {
-                format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
-            }
-            Credential::Bearer(token) => format!("Bearer {token}"),
-        });
+        let authorization = address.authorization();
         Self { agent: config.into(), base: address.url().to_owned(), authorization }
     }
 
