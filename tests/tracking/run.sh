@@ -26,7 +26,9 @@ python_of() {
 if ! compgen -G "/usr/lib/postgresql/*/bin/initdb" > /dev/null && command -v apt-get > /dev/null; then
     as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
-    "${as_root[@]}" apt-get install -y -qq postgresql > /dev/null || echo "PostgreSQL could not be installed" >&2
+    "${as_root[@]}" apt-get update -qq \
+        && DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -qq --yes --no-install-recommends postgresql > /dev/null \
+        || echo "PostgreSQL could not be installed" >&2
 fi
 
 python_of tracking-venv requirements.txt
