@@ -4,7 +4,6 @@
 use super::{
     METRIC, Verdict,
     evidence::{Evidence, percent, points, signed},
-    verdict::number,
 };
 use crate::{
     evaluate::PairedDifference,
@@ -41,7 +40,7 @@ impl Verdict {
         if self.passed { output } else { output.blocked() }
     }
 
-    /// Who asked when, and by which rule.
+    /// The person who asked, the time, and the rule.
     fn asked(&self) -> String {
         let rule = match &self.policy_record {
             Some(record) => format!("by policy {}", short(&record.sha256)),
@@ -62,25 +61,9 @@ impl Verdict {
     }
 
     fn decision(&self) -> ReportSection {
-        let mut table = Table::new([
-            ("check", Align::Left),
-            ("candidate", Align::Right),
-            ("required", Align::Right),
-            ("verdict", Align::Left),
-            ("found", Align::Left),
-        ]);
-        for check in &self.checks {
-            table.push([
-                self.check_title(check),
-                number(check.candidate),
-                number(check.required),
-                check.outcome().as_str().to_owned(),
-                check.reason.clone().unwrap_or_default(),
-            ]);
-        }
         // The default rule has one check, whose reason stands below.
         let has_reasons = self.checks.iter().any(|check| check.reason.is_some());
-        let table = if has_reasons { table } else { self.table() };
+        let table = self.checks_table(has_reasons);
         let sentences = self.reasons.iter().map(|reason| format!("because {reason}")).collect();
         ReportSection { title: "Decision", table: Some(table), sentences }
     }
@@ -150,7 +133,7 @@ pub fn markdown(verdict: &Verdict) -> String {
     verdict.to_markdown()
 }
 
-/// How sure the comparison is.
+/// The certainty of the comparison.
 fn told(evidence: &Evidence) -> ReportSection {
     let mut table = Table::new([
         ("difference in", Align::Left),

@@ -46,7 +46,7 @@ pub struct Verdict {
     pub checks: Vec<Check>,
     /// The reasons, in sentences.
     pub reasons: Vec<String>,
-    /// How sure the comparison with Production is.
+    /// The certainty of the comparison with Production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
     /// Why there is no evidence.
@@ -58,7 +58,7 @@ pub struct Verdict {
     pub who: String,
 }
 
-/// What was judged, and how.
+/// The subject of a judgement and its result.
 #[derive(Debug)]
 pub(super) struct Judged {
     pub(super) candidate: Candidate,
@@ -150,19 +150,28 @@ impl Verdict {
 
     /// The checks with their numbers.
     pub fn table(&self) -> Table {
-        let mut table = Table::new([
+        self.checks_table(false)
+    }
+
+    /// The checks with their numbers and, if they are wanted, what each of them found.
+    pub(super) fn checks_table(&self, with_reasons: bool) -> Table {
+        let mut heads = vec![
             ("check", Align::Left),
             ("candidate", Align::Right),
             ("required", Align::Right),
             ("verdict", Align::Left),
-        ]);
+        ];
+        heads.extend(with_reasons.then_some(("found", Align::Left)));
+        let mut table = Table::new(heads);
         for check in &self.checks {
-            table.push([
+            let mut cells = vec![
                 self.check_title(check),
                 number(check.candidate),
                 number(check.required),
                 check.outcome().as_str().to_owned(),
-            ]);
+            ];
+            cells.extend(with_reasons.then(|| check.reason.clone().unwrap_or_default()));
+            table.push(cells);
         }
         table
     }
@@ -182,7 +191,7 @@ impl Verdict {
         metric_title(&self.candidate.metrics)
     }
 
-    /// How sure the comparison is, in lines; where there is nothing to compare with, none.
+    /// The certainty of the comparison, in lines; where there is nothing to compare with, none.
     pub fn evidence_lines(&self) -> Vec<String> {
         let Some(baseline) = &self.baseline else { return Vec::new() };
         match (&self.evidence, &self.no_evidence) {
@@ -196,7 +205,7 @@ impl Verdict {
 }
 
 /// A number of a check, where there is one.
-pub(super) fn number(value: Option<f64>) -> String {
+fn number(value: Option<f64>) -> String {
     match value {
         None => "—".to_owned(),
         Some(value) if value.fract() == 0.0 && (2.0..1e15).contains(&value) => {
