@@ -11,13 +11,13 @@ pub(crate) struct SyntheticPair {
     pub(crate) n_examples: usize,
     /// Number of classes, the first with half of the examples.
     pub(crate) n_classes: u32,
-    /// How often candidate and Production are right.
+    /// The share of examples that candidate and Production get right.
     pub(crate) accuracies: [f64; 2],
     /// The share of examples for which both have the same luck.
     pub(crate) together: f64,
 }
 
-/// How often each thing happened, as a share of the pairs.
+/// The frequency of each outcome, as a share of the pairs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SimulatedRates {
     /// The 95 % interval holds the true difference in F1.
@@ -76,7 +76,7 @@ impl SyntheticPair {
         if class == 0 { 0.5 } else { 0.5 / f64::from(self.n_classes - 1) }
     }
 
-    /// What happens in `n_pairs` test splits; `margin` is that of non-inferiority.
+    /// The outcomes in `n_pairs` test splits; `margin` is that of non-inferiority.
     pub(crate) fn simulate(
         &self,
         n_pairs: usize,

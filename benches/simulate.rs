@@ -1,4 +1,4 @@
-//! What the gate's statistics promise, by simulation: 10,000 pairs of models whose true difference is
+//! The promises of the gate's statistics, by simulation: 10,000 pairs of models whose true difference is
 //! known. `just simulate` runs it; a fast machine takes minutes.
 
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program that prints a table")]

@@ -1,4 +1,4 @@
-//! What a version gets wrong and why: on the command line, in files and as values of the library.
+//! A version's errors and their reasons: on the command line, in files and as values of the library.
 
 use std::fs;
 

@@ -49,7 +49,7 @@ pub enum Block {
     Weighed(WeighedText),
 }
 
-/// Whether text may have colours.
+/// True if text may have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ink {
     /// Letters alone.

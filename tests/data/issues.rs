@@ -1,4 +1,4 @@
-//! What may be wrong with a dataset, and a dataset without it, through the program and the library.
+//! The issues of a dataset, and a dataset without them, through the program and the library.
 
 use std::{collections::BTreeSet, fs};
 

@@ -1,4 +1,4 @@
-//! What people change from the pages: notes, names and tags, runs and experiments deleted and restored. By
+//! Changes from the pages: notes, names and tags, runs and experiments deleted and restored. By
 //! forms of this server's pages alone, each with an event of it.
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ fn forms(shown: &Shown) -> Vec<(String, String)> {
     forms
 }
 
-/// What forms could have changed.
+/// The things that forms could have changed.
 fn state(shown: &Shown) -> String {
     let runs: Vec<_> =
         shown.runs.iter().map(|run| shown.registry.run_by_id(run).unwrap()).collect();

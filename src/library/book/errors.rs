@@ -227,7 +227,7 @@ fn class_idx(split: &Split, dataset: &str, class: &str) -> Result<usize> {
     })
 }
 
-/// What tells of a mistake why it was made.
+/// The reason of a mistake.
 #[derive(Clone, Copy)]
 struct Explainer<'a> {
     classifier: &'a dyn Classifier,

@@ -15,7 +15,7 @@ use crate::{
     registry::ModelVersion,
 };
 
-/// What the weights of an explanation are counted from.
+/// The origin that the weights of an explanation are counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ExplainBase {
     /// A text without a known term: the model's intercept.
@@ -40,7 +40,7 @@ pub struct Explained {
     pub n_background: Option<usize>,
 }
 
-/// What a version goes by.
+/// The terms that a version goes by.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModelTerms {
     /// The version.

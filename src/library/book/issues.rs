@@ -1,4 +1,4 @@
-//! What may be wrong with a dataset, all kinds together: labels that the baseline does not believe,
+//! The issues of a dataset, all kinds together: labels that the baseline does not believe,
 //! and what the data room finds in texts and columns. Each finding becomes an issue with its row.
 
 use super::Book;
@@ -19,7 +19,7 @@ const NEAR: f64 = 0.8;
 /// Characters of a text in an issue.
 const TEXT_CHARS: usize = 160;
 
-/// What [`Book::data_issues`] looks for, and how.
+/// The settings of [`Book::data_issues`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuesRequest {
     /// The kinds to look for; all of them if none is named.
@@ -46,7 +46,7 @@ struct IssueSearch<'a> {
 }
 
 impl Book {
-    /// What may be wrong with the rows of `imdb`, or of one split such as `imdb.train`:
+    /// The issues of the rows of `imdb`, or of one split such as `imdb.train`:
     ///
     /// - labels, by confident learning on the probabilities of the TF-IDF baseline, cross-validated
     ///   in each split on its own;
@@ -285,7 +285,7 @@ impl IssueSearch<'_> {
     }
 }
 
-/// What keeps the labels of a split from being doubted keeps no other kind from being found.
+/// A split whose labels cannot be doubted still has its other issues found.
 fn of_labels(error: Error, reference: &str) -> Error {
     match error.kind() {
         ErrorKind::Invalid => error

@@ -39,7 +39,7 @@ pub struct DropRequest {
     pub name: String,
 }
 
-/// What is read of an issue.
+/// The fields that are read of an issue.
 #[derive(Debug, Deserialize)]
 struct ListedIssue {
     row: usize,
@@ -239,7 +239,7 @@ fn chosen(
     Ok((rows, n_leaks))
 }
 
-/// What was left out of each split and why.
+/// The rows left out of each split, and the reasons.
 fn notes(rows: &RowsToDrop) -> Vec<String> {
     let note = |(split, rows): (&String, &BTreeMap<usize, IssueKind>)| {
         let mut counts: BTreeMap<IssueKind, usize> = BTreeMap::new();

@@ -63,7 +63,7 @@ pub struct LeftOutRows {
 }
 
 impl DatasetLineage {
-    /// What was left out in one line for people.
+    /// The rows left out, in one line for people.
     fn line(&self) -> String {
         let left_out: Vec<String> = self
             .splits

@@ -102,7 +102,7 @@ pub(super) fn weighed(text: &WeighedText) -> String {
     )
 }
 
-/// What lies behind a word.
+/// The colour behind a word.
 fn ground(strength: f64) -> String {
     let colour = if strength > 0.0 { "38,139,210" } else { "225,110,20" };
     let alpha = 0.1 + 0.45 * strength.abs().min(1.0);

@@ -2,7 +2,7 @@
 //! are drawn with replacement, and both models are measured on what was drawn (Efron and Tibshirani
 //! 1993, "An Introduction to the Bootstrap", chapter 13: percentile intervals).
 //!
-//! What is drawn is counted, not copied: an example matters only by its label and the two predictions,
+//! Draws are counted, not copied: an example matters only by its label and the two predictions,
 //! and few such triples occur.
 
 use std::collections::HashMap;

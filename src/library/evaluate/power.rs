@@ -1,4 +1,4 @@
-//! How many test examples it takes to tell two models apart: the power of McNemar's test, after
+//! The number of test examples that it takes to tell two models apart: the power of McNemar's test, after
 //! Connor 1987, "Sample Size for Testing Differences in Proportions for the Paired-Sample Design",
 //! Biometrics 43, 207–211 (equation 3).
 

@@ -28,7 +28,7 @@ use crate::{
 const RUNS_PER_WRITE: usize = 50;
 const METRICS_PER_WRITE: usize = 20_000;
 
-/// What an import may be told beside its place.
+/// The options of an import beside its place.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
     /// The folder in which the server of a database kept its artifacts.

@@ -1,4 +1,4 @@
-//! What only this registry knows of a thing, as tags for other stores: `trialbook.audit`,
+//! The knowledge of a thing that only this registry has, as tags for other stores: `trialbook.audit`,
 //! `trialbook.history`, `trialbook.verdict`, `trialbook.lineage`, `trialbook.metrics`. Lineage and
 //! metrics are read back; a verdict is not, since whoever writes such a tag is no gate.
 

@@ -37,11 +37,11 @@ pub struct ExchangeReport {
     pub from: String,
     /// The store that was written.
     pub to: String,
-    /// What was moved.
+    /// The things that were moved.
     pub moved: ExchangeCounts,
-    /// What was there already; metrics and artifacts are not counted.
+    /// The things that were there already; metrics and artifacts are not counted.
     pub present: ExchangeCounts,
-    /// What was left.
+    /// The things that were left.
     pub left_out: Vec<LeftOut>,
 }
 

@@ -116,7 +116,7 @@ pub(super) fn model_status_of_number(number: i64) -> Option<ModelStatus> {
     usize::try_from(number).ok().and_then(|number| ModelStatus::ALL.get(number).copied())
 }
 
-/// What is said of `what`, which is not as MLflow writes it.
+/// The error about `what`, which is not as MLflow writes it.
 pub(super) fn malformed(what: &str, found: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Corrupt, format!("{what}: {found}"))
 }

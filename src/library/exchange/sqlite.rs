@@ -28,7 +28,7 @@ use crate::{
 pub(super) struct SqliteStore {
     database: Connection,
     origin: String,
-    /// Where `mlflow-artifacts:/` leads.
+    /// The folders that `mlflow-artifacts:/` leads to.
     artifacts: Vec<PathBuf>,
 }
 

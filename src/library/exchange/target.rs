@@ -12,7 +12,7 @@ pub(super) struct OutgoingRun<'a> {
     pub(super) whole: WholeRun,
     /// The logged models that it made, with their files.
     pub(super) made: Vec<OutgoingModel<'a>>,
-    /// What it measured of logged models, each by its id.
+    /// Its measurements of logged models, each by its id.
     pub(super) measured: Vec<(&'a str, &'a LoggedMetric)>,
 }
 

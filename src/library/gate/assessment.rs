@@ -20,7 +20,7 @@ pub(super) struct VersionFacts<'a> {
     pub(super) candidate: &'a Candidate,
     /// Production's, where there is one.
     pub(super) production: Option<&'a Baseline>,
-    /// What the models themselves were asked; or why they were not.
+    /// The answers of the models themselves, or the reason why they were not asked.
     pub(super) examination: Result<&'a Examination, &'a str>,
     /// The size of the version's files.
     pub(super) n_bytes: u64,
@@ -30,7 +30,7 @@ pub(super) struct VersionFacts<'a> {
     pub(super) approvals: &'a [String],
 }
 
-/// What one check found.
+/// The finding of one check.
 struct Finding {
     name: String,
     candidate: Option<f64>,

@@ -68,7 +68,7 @@ pub struct PolicyChecks {
     /// The stored artifact gives the stored metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reproducible: Option<ReproducibleCheck>,
-    /// How often the test split was asked.
+    /// The number of times that the test split was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdicts: Option<VerdictsCheck>,
     /// Somebody's approval.
@@ -80,7 +80,7 @@ pub struct PolicyChecks {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StrictCheck {
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }
@@ -92,7 +92,7 @@ pub struct NonInferiorCheck {
     /// The loss that does not matter. Default 0.002.
     #[serde(default = "margin")]
     pub margin: f64,
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }
@@ -104,7 +104,7 @@ pub struct SignificantCheck {
     /// The level of the test. Default 0.05.
     #[serde(default = "alpha")]
     pub alpha: f64,
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }
@@ -121,7 +121,7 @@ pub struct ClassFloorCheck {
     /// Other least values for single classes.
     #[serde(default)]
     pub classes: BTreeMap<String, f64>,
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }
@@ -160,7 +160,7 @@ pub struct CalibrationCheck {
     /// The most by which the Brier score may rise. Default 0.01.
     #[serde(default = "rise")]
     pub max_brier_rise: f64,
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }
@@ -171,7 +171,7 @@ pub struct CalibrationCheck {
 pub struct SizeCheck {
     /// The most bytes.
     pub max_bytes: u64,
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }
@@ -183,7 +183,7 @@ pub struct LeakageCheck {
     /// The largest share of test rows. Default 0.
     #[serde(default)]
     pub max_share: f64,
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }
@@ -194,7 +194,7 @@ pub struct LeakageCheck {
 pub struct AgreementCheck {
     /// The least share.
     pub min: f64,
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }
@@ -206,7 +206,7 @@ pub struct ReproducibleCheck {
     /// The largest difference of any metric. Default 1e-9.
     #[serde(default = "tolerance")]
     pub tolerance: f64,
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }
@@ -218,7 +218,7 @@ pub struct ReproducibleCheck {
 pub struct VerdictsCheck {
     /// The most verdicts.
     pub max: u64,
-    /// What follows when it is not met. Default `warn`.
+    /// The consequence when it is not met. Default `warn`.
     #[serde(default = "warn")]
     pub level: Level,
 }
@@ -229,7 +229,7 @@ pub struct VerdictsCheck {
 pub struct ApprovalCheck {
     /// Names of API keys; one of them is enough.
     pub keys: Vec<String>,
-    /// What follows when it is not met.
+    /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
 }

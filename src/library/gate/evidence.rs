@@ -1,4 +1,4 @@
-//! How sure a comparison is: candidate and Production on the same test examples, as numbers that are
+//! The certainty of a comparison: candidate and Production on the same test examples, as numbers that are
 //! kept with the verdict. Pure: what was predicted is handed in.
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub struct Evidence {
     pub mcnemar: McNemar,
     /// The share of examples for which both predict the same class.
     pub agreement: f64,
-    /// What test split it takes to tell.
+    /// The size of the test split that it takes to tell.
     pub power: Power,
 }
 
@@ -111,7 +111,7 @@ impl Evidence {
         ]
     }
 
-    /// What McNemar's test says, in words.
+    /// The result of McNemar's test, in words.
     pub fn told(&self) -> &'static str {
         let McNemar { n_only_first, n_only_second, .. } = self.mcnemar;
         match (self.mcnemar.is_significant(), n_only_first > n_only_second) {
@@ -123,7 +123,7 @@ impl Evidence {
 }
 
 impl Power {
-    /// What test split it takes, in words.
+    /// The size of the test split that it takes, in words.
     pub fn told(&self) -> String {
         let rows = |n: usize| format!("about {} test rows", figure::count(rounded(n)));
         let for_margin = self.n_for_margin.map(|n| {

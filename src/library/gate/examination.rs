@@ -1,4 +1,4 @@
-//! What a gate learns by asking the models themselves: both versions' predictions on the candidate's
+//! The examination of the models themselves for a gate: both versions' predictions on the candidate's
 //! test split. Loading models and splits is the caller's business.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub struct Examination {
     /// Production's metrics on the same split, where there is another version in Production; or why
     /// there are none.
     pub production: Option<Result<BTreeMap<String, f64>, String>>,
-    /// How sure the comparison is, where there is one.
+    /// The certainty of the comparison, where there is one.
     pub evidence: Option<Evidence>,
     /// Test rows that the training split has too, where that was asked.
     pub leakage: Option<Result<Leakage, String>>,

@@ -30,7 +30,7 @@ pub type Reevaluate<'a> =
 pub type Examine<'a> =
     dyn FnMut(&ModelVersion, Option<&ModelVersion>, &Question) -> Result<Examination> + 'a;
 
-/// What is asked of the models beside what they predict.
+/// The questions to the models beside their predictions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Question {
     /// The difference in accuracy that counts.
@@ -132,7 +132,7 @@ impl Gating<'_> {
         Ok(verdict)
     }
 
-    /// What the models themselves say, or why they were not asked.
+    /// The answers of the models themselves, or the reason why they were not asked.
     fn examine(
         &self,
         subject: &ModelVersion,

@@ -45,15 +45,15 @@ pub struct Check {
     pub required: Option<f64>,
     /// True if it is met.
     pub passed: bool,
-    /// What follows when it is not.
+    /// The consequence when it is not.
     #[serde(default, skip_serializing_if = "Level::is_block")]
     pub level: Level,
-    /// What was found, in a sentence; absent where the verdict's reasons have it.
+    /// The finding, in a sentence; absent where the verdict's reasons have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// How a check came out.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckOutcome {
     /// It is met.
@@ -65,7 +65,7 @@ pub enum CheckOutcome {
 }
 
 impl Check {
-    /// How it came out.
+    /// Its outcome.
     pub fn outcome(&self) -> CheckOutcome {
         match (self.passed, self.level) {
             (true, _) => CheckOutcome::Passed,

@@ -11,7 +11,7 @@ use crate::{
     registry::ModelVersion,
 };
 
-/// What was measured of one version on one split.
+/// The measurements of one version on one split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
     /// The metrics, `f1` among them.

@@ -29,7 +29,7 @@ pub struct StoredPolicy {
     pub sha256: String,
     /// The file's text.
     pub text: String,
-    /// What it says.
+    /// Its checks.
     pub checks: PolicyChecks,
 }
 
@@ -110,7 +110,7 @@ impl StoredPolicy {
         Self::parse(&text).map_err(|error| error.with_context(format!("policy {path:?}")))
     }
 
-    /// What a verdict keeps of it.
+    /// The part of it that a verdict keeps.
     pub(super) fn record(&self) -> PolicyRecord {
         PolicyRecord { sha256: self.sha256.clone() }
     }

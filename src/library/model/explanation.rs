@@ -52,7 +52,7 @@ pub struct Explanation {
     pub words: Vec<WordWeight>,
 }
 
-/// What texts are to a model in the mean, to explain another one against them.
+/// The mean of texts as a model sees them, to explain another text against it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Background {
     /// The mean of each feature.

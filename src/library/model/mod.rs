@@ -191,7 +191,7 @@ pub trait Classifier: Send + Sync {
         Ok(None)
     }
 
-    /// What `texts` are to the model in the mean; none for a model that is explained without.
+    /// The mean of `texts` as the model sees them; none for a model that is explained without.
     ///
     /// # Errors
     /// When the model cannot run on this input.

@@ -25,7 +25,7 @@ impl WeighedText {
         Self { towards: towards.into(), pieces: pieces.collect() }
     }
 
-    /// What the pieces above 0 speak for.
+    /// The class that pieces above 0 speak for.
     pub fn towards(&self) -> &str {
         &self.towards
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Where the file system has no locks, a copy that was used so lately counts as in use.
+/// On a file system without locks, a copy that was used so lately counts as in use.
 const RECENT: Duration = Duration::from_secs(10 * 60);
 
 /// So long what was seen of the folder is taken for what is in it: other processes add to it.

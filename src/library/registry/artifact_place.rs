@@ -1,4 +1,4 @@
-//! Where the artifacts of a store lie, for all who write, read, check and remove them: its own folder,
+//! The place of a store's artifacts, for all who write, read, check and remove them: its own folder,
 //! or S3-compatible storage.
 
 use std::{fs::File, io::Read, path::Path, time::SystemTime};

@@ -1,4 +1,4 @@
-//! Which registry a store's steps use: its own, or one that a server keeps.
+//! The choice of the registry that a store's steps use: its own, or one that a server keeps.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What people change of a run once it is there: its name and its tags, each with an event in the audit
+//! Changes of a run by people: its name and its tags, each with an event in the audit
 //! trail. What a program logs to its own run is `runs`' business.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What a model's lifecycle needs of a registry, wherever that lies: runs, versions, their files and
+//! The needs of a model's lifecycle from a registry, wherever that lies: runs, versions, their files and
 //! their stages. The store's own registry and one that a server keeps both do it. It refuses to know
 //! what only a store has: keys, backups, the audit trail.
 
@@ -39,7 +39,7 @@ impl GateSeal {
 /// A registry for the steps of a model's lifecycle. [`Registry`](super::Registry) is the store's own;
 /// [`tracker`](super::tracker) gives the one that a store says it uses.
 pub trait Tracker: Send + Sync {
-    /// Where it is, for people: the store's folder or a server's address.
+    /// Its place, for people: the store's folder or a server's address.
     fn place(&self) -> String;
 
     /// The store that it is used from.

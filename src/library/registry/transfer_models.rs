@@ -39,7 +39,7 @@ pub(crate) struct TakenModel {
     pub(crate) is_new: bool,
     /// The numbers of the versions that were not here.
     pub(crate) versions: Vec<u32>,
-    /// What was not taken: the thing, and the reason.
+    /// A thing that was not taken, and the reason.
     pub(crate) left: Vec<(String, String)>,
 }
 

@@ -79,7 +79,7 @@ impl Tokenizer {
         tokens
     }
 
-    /// Where the words of `text` stand in it, in bytes: one range for each of [`Tokenizer::tokens`].
+    /// The places of the words of `text` in it, in bytes: one range for each of [`Tokenizer::tokens`].
     pub(crate) fn spans(&self, text: &str) -> Vec<Range<usize>> {
         let bytes = text.as_bytes();
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();

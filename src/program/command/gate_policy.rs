@@ -20,7 +20,7 @@ use super::{
     named::{model_forms, version, version_forms, version_word},
 };
 
-/// What there is to do about a gate beside asking it.
+/// The commands about a gate beside asking it.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum GateCommand {
     /// Show, set and check the policy by which versions are judged

@@ -29,7 +29,7 @@ pub struct ServeConfig {
     pub security: Security,
     /// True if a model answers. Without one the server tracks and registers only.
     pub serves: bool,
-    /// Whether `POST /explain` is answered. Default no: it costs more than a prediction.
+    /// True if `POST /explain` is answered. Default no: it costs more than a prediction.
     pub explains: bool,
     /// The names under which clients may know the tracking API, beside this machine's and private
     /// addresses; none where it is left out.

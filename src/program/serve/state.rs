@@ -57,7 +57,7 @@ struct Inner {
     tracking: Option<AllowedHosts>,
     /// True if a model is to answer.
     serves: bool,
-    /// Whether it also says why.
+    /// True if it also says why.
     explains: bool,
     started: Instant,
 }
@@ -244,7 +244,7 @@ impl ServerState {
         self.0.serves
     }
 
-    /// Whether answers are explained to those who ask.
+    /// True if answers are explained to those who ask.
     pub(crate) fn explains(&self) -> bool {
         self.0.explains
     }

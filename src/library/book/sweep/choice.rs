@@ -1,4 +1,4 @@
-//! Which setting is best: by the mean of a metric over the folds, or the plainest of those within one
+//! The choice of the best setting: by the mean of a metric over the folds, or the plainest of those within one
 //! standard error of it (Breiman and others, Classification and Regression Trees, 1984, section 3.4.3).
 
 use std::cmp::Ordering;
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Metrics of which less is better.
 const LOSSES: [&str; 3] = ["log_loss", "brier", "ece"];
 
-/// What is known of a setting when it is compared.
+/// The measures by which a setting is compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Score {
     /// Mean of the metric over the folds.

@@ -161,7 +161,7 @@ impl SweepFolds {
     }
 }
 
-/// What stays the same while a sweep runs.
+/// The parts of a sweep that stay the same while it runs.
 struct Sweep<'a> {
     book: &'a Book,
     candidates: &'a [FitCandidate],
@@ -597,7 +597,7 @@ impl Sweep<'_> {
     }
 }
 
-/// What was measured of a setting.
+/// The measurements of a setting.
 #[derive(Default)]
 struct FoldOutcomes {
     folds: Vec<BTreeMap<String, f64>>,

@@ -43,7 +43,7 @@ const WORDS_A_HIT: u32 = 8;
 /// Letters that a text in another script has to have: fewer may be a name.
 const MIN_LETTERS: usize = 8;
 
-/// What is known of one text.
+/// The facts about one text.
 struct Seen {
     n_words: usize,
     script: Option<(Script, usize, usize)>,

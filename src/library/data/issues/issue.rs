@@ -35,9 +35,9 @@ pub struct Issue {
     pub row: usize,
     /// `train` or `test`.
     pub split: String,
-    /// What may be wrong.
+    /// The kind of fault.
     pub kind: IssueKind,
-    /// How much speaks for it, from 0 to 1. Of a label: the probability that it is wrong by the
+    /// The strength of the evidence, from 0 to 1. Of a label: the probability that it is wrong by the
     /// model's word. Of a duplicate: the share of three-word sequences in common.
     pub score: f64,
     /// The reason in one sentence.
@@ -96,7 +96,7 @@ impl IssueKind {
         }
     }
 
-    /// What an issue of this kind is, for people.
+    /// The description of the kind, for people.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Label => "label probably wrong",

@@ -1,4 +1,4 @@
-//! What alone gives the label away: a word, a value of a column, or a whole column. Such a thing is
+//! Leakage, which alone gives the label away: a word, a value of a column, or a whole column. Such a thing is
 //! rarely there when a text arrives whose label nobody knows. Pure functions on slices.
 
 use super::super::words::{WordCounts, for_each_word};
@@ -11,7 +11,7 @@ const MIN_COVERAGE: f64 = 0.3;
 /// The share of rows in which the guess has to be right.
 const MIN_PRECISION: f64 = 0.99;
 
-/// How much rarer than without it a wrong guess has to be: where nearly all rows are of one class,
+/// The factor by which a wrong guess has to be rarer than without it: where nearly all rows are of one class,
 /// any word seems to give it away.
 const ERROR_SHARE: f64 = 0.1;
 
@@ -82,7 +82,7 @@ pub(crate) fn token_leaks(texts: &[String], labels: &[u32], classes: &[String]) 
     found.into_iter().filter_map(leak).collect()
 }
 
-/// What `column` gives away: the label of every row, or one class by one value.
+/// The labels that `column` gives away: the label of every row, or one class by one value.
 pub(crate) fn column_leak(
     column: &ColumnCodes,
     labels: &[u32],

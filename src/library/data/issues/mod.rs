@@ -1,4 +1,4 @@
-//! What may be wrong with the examples of a dataset: near-duplicates, flawed rows, words and columns
+//! The issues of a dataset's examples: near-duplicates, flawed rows, words and columns
 //! that give the label away, and how all of that is listed. Wrong labels are found elsewhere: that
 //! takes a model.
 

@@ -46,7 +46,7 @@ struct Hashes {
     factors: [(u64, u64); N_BANDS * BAND_N_HASHES],
 }
 
-/// What is known of each text.
+/// The facts about each text.
 struct Sketch {
     /// Equal exactly if the sequences are, but for chance in 2¹²⁸; none without words.
     digest: Option<(u64, u64)>,

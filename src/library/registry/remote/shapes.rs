@@ -24,7 +24,7 @@ const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
 /// A run with what only its server has to know.
 pub(super) struct RemoteRun {
     pub(super) run: Run,
-    /// Where its artifacts lie.
+    /// The place of its artifacts.
     pub(super) artifact_uri: String,
     /// The SHA-256 of its artifacts, by path.
     pub(super) sha256: BTreeMap<String, String>,

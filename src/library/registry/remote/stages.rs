@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// What a server of ours is told beside MLflow's own fields, which others pass over: the reason why its
+/// The fields that a server of ours is told beside MLflow's own, which others pass over: the reason why its
 /// gate is overruled, and that the move is a rollback.
 const REASON_FIELD: &str = "trialbook_override_reason";
 const ROLLBACK_FIELD: &str = "trialbook_rollback";

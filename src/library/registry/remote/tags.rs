@@ -40,7 +40,7 @@ pub fn is_record_tag(key: &str) -> bool {
     OF_VERSIONS.contains(&key)
 }
 
-/// What a store knows of a version, as the tags that say it elsewhere. Of one that a client registered
+/// A store's record of a version, as the tags that say it elsewhere. Of one that a client registered
 /// without them there is only what happened since.
 pub fn record_tags(version: &ModelVersion) -> Vec<(&'static str, String)> {
     let mut tags = Vec::new();

@@ -1,4 +1,4 @@
-//! Where the known terms of a text stand in it, for people who want to see them there. Predicting
+//! The places of the known terms in a text, for people who want to see them there. Predicting
 //! counts without places, which is faster.
 
 use std::ops::Range;

@@ -289,7 +289,7 @@ impl ModelMetrics {
         self.swaps.inc();
     }
 
-    /// Whether the registry answered when it was last asked.
+    /// True if the registry answered when it was last asked.
     pub(crate) fn registry_answers(&self, answers: bool) {
         self.registry_up.set(i64::from(answers));
     }

@@ -45,7 +45,7 @@ impl Source {
         Self { registry, model: model.to_owned(), interval, pin }
     }
 
-    /// How long to wait between two looks.
+    /// The time to wait between two looks.
     pub(crate) fn interval(&self) -> Duration {
         self.interval
     }

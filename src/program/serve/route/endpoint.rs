@@ -24,7 +24,7 @@ pub(crate) struct Endpoint {
     pub(crate) refuses: &'static [u16],
     /// The callers that may ask, where keys are asked for.
     pub(crate) access: Access,
-    /// Whether the server has it: some paths are asked for when it starts.
+    /// True if the server has it: some paths are asked for when it starts.
     pub(crate) offered: fn(&ServerState) -> bool,
     pub(crate) handler: fn(&ServerState) -> MethodRouter<ServerState>,
 }

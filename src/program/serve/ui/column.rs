@@ -33,7 +33,7 @@ const FIRST: [&str; 8] = [
 /// The most characters that a column is made wide for.
 pub(super) const MAX_CHARS: usize = 28;
 
-/// Whether a text is longer than its column is wide.
+/// True if a text is longer than its column is wide.
 pub(super) fn is_long(text: &str) -> bool {
     text.chars().nth(MAX_CHARS).is_some()
 }

@@ -90,7 +90,7 @@ fn confirm(registry: &Registry, asked: &PageRequest, deletes: bool) -> Result<An
     Ok(Answer::Page(PageFrame::new(Tab::Runs, format!("{verb} runs"), body)))
 }
 
-/// What will happen.
+/// The effect, in words.
 fn effect(deletes: bool, n_registered: usize) -> Markup {
     html! {
         @if deletes {

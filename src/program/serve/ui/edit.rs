@@ -1,4 +1,4 @@
-//! What people write about a run: its note, its name and its tags, changed in place by forms that work
+//! Edits of a run by people: its note, its name and its tags, changed in place by forms that work
 //! without a script. Each form says what it was filled with, so that nobody overwrites what he has not seen.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use super::{
 /// MLflow's tag of a note.
 pub(super) const NOTE_TAG: &str = "mlflow.note.content";
 
-/// What the fields of a tag are called: before its key.
+/// The beginning of the names of a tag's fields, before its key.
 const TAG: &str = "tag.";
 const SEEN: &str = "seen.";
 
@@ -50,7 +50,7 @@ pub(super) fn note(url: &str, note: Option<&str>, is_live: bool) -> Markup {
     }
 }
 
-/// What tells one note from another.
+/// The digest that tells one note from another.
 fn mark(text: &str) -> String {
     hex(&Sha256::digest(plain(text)))[..16].to_owned()
 }
@@ -126,7 +126,7 @@ pub(super) fn tags(run: &Run, shown: &BTreeMap<String, String>) -> Markup {
     }
 }
 
-/// What a form changes of tags: what differs from what it was filled with.
+/// The tags that a form changes: those that differ from what it was filled with.
 fn sent_tags(form: &Query) -> BTreeMap<String, TagEdit> {
     let mut edits = BTreeMap::new();
     for (name, value) in form.pairs() {

@@ -93,7 +93,7 @@ fn new_form() -> Markup {
     }
 }
 
-/// What a note begins with.
+/// The beginning of a note.
 fn first_line(experiment: &Experiment) -> String {
     let note = experiment.tags.get(NOTE_TAG).map_or("", String::as_str);
     let line = note.lines().map(|line| line.trim_start_matches(['#', ' '])).find(|l| !l.is_empty());

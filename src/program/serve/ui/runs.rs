@@ -108,7 +108,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
     Ok(Answer::Page(PageFrame::new(Tab::Runs, "Runs", body).live(every_ms)))
 }
 
-/// Which of how many runs are shown.
+/// The runs that are shown, and the number of all.
 fn shown(query: &Query, found: &FoundRuns) -> Markup {
     let first = (page_number(query) - 1) * n_rows(query) + 1;
     let last = first + found.runs.len().saturating_sub(1);

@@ -15,7 +15,7 @@ use super::{
     query::Query,
 };
 
-/// Where the table lies.
+/// The address of the table.
 pub(super) const PATH: &str = "/ui/runs";
 /// The most runs that are shown of a group.
 const GROUP_ROWS: usize = 20;
@@ -30,7 +30,7 @@ const DURATION: usize = 104;
 /// The most rows that are looked at for the widths.
 const MAX_MEASURED: usize = 200;
 
-/// What every row of a table needs.
+/// The parts that every row of a table needs.
 pub(super) struct View<'a> {
     pub(super) query: &'a Query,
     pub(super) columns: &'a [Column],

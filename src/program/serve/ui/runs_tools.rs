@@ -1,4 +1,4 @@
-//! What is above the table of runs: a form that says which runs, which columns, which groups and how many
+//! The tools above the table of runs: a form that says which runs, which columns, which groups and how many
 //! rows. All of it goes into the URL.
 
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ pub(super) struct Problem {
     pub(super) position: Option<usize>,
 }
 
-/// Which runs the query is about: those that are there, or those that were deleted.
+/// The runs that the query is about: those that are there, or those that were deleted.
 pub(super) fn lifecycle(query: &Query) -> Lifecycle {
     if query.get("show") == Some("deleted") { Lifecycle::Deleted } else { Lifecycle::Live }
 }
