@@ -22,6 +22,7 @@ pub mod store;
 #[cfg(test)]
 mod stub_library;
 pub mod syntax;
+mod trust;
 
 pub mod data;
 pub mod text;

@@ -240,3 +240,73 @@ def test_a_promotion_from_python_is_followed(keeper: Keeper) -> None:
         assert call(store, "--registry", keeper.url, "models", "show", "Promoted/Production")["version"] == 2
         client.set_registered_model_alias("Promoted", "champion", "1")
         assert call(store, "--registry", keeper.url, "models", "show", "Promoted@champion")["version"] == 1
+
+
+def certificate(folder: pathlib.Path) -> None:
+    """An authority of our own, and a certificate of it for this machine, as `ca.pem`, `tls.crt` and `tls.key`."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    now = datetime.datetime.now(datetime.UTC)
+
+    def made(name: str, signed_by: tuple | None) -> tuple:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        issuer, issuer_key = signed_by or (subject, key)
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
+        builder = builder.serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=2))
+        builder = builder.add_extension(x509.BasicConstraints(ca=signed_by is None, path_length=None), critical=True)
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), key, subject
+
+    authority, authority_key, issuer = made("our authority", None)
+    own, own_key, _ = made("localhost", (issuer, authority_key))
+    (folder / "ca.pem").write_bytes(authority)
+    (folder / "tls.crt").write_bytes(own)
+    private = own_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "tls.key").write_bytes(private)
+
+
+def test_an_encrypted_server_is_trusted_by_its_authority_alone(tmp_path: pathlib.Path) -> None:
+    certificate(tmp_path)
+    with new_store() as store:
+        call(store, "data", "sample")
+        pathlib.Path(store, "central").mkdir()
+        central = [PROGRAM, "--store", f"{store}/central", "--json"]
+        key = json.loads(subprocess.run([*central, "keys", "add", "team", "--scope", "admin"], check=True, capture_output=True).stdout)["key"]
+        command = [*central, "ui", "--no-browser", "--port", "0", "--tls-cert", tmp_path / "tls.crt", "--tls-key", tmp_path / "tls.key"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            url = json.loads(process.stdout.readline())["url"]
+            assert url.startswith("https://")
+
+            def ask(*args: str, **variables: str) -> subprocess.CompletedProcess:
+                named = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+                env = {name: value for name, value in os.environ.items() if name not in named}
+                env |= {"MLFLOW_TRACKING_TOKEN": key, **variables}
+                return subprocess.run([PROGRAM, "--store", store, "--json", *args], capture_output=True, text=True, env=env)
+
+            train = ("--registry", url, "train", "tfidf", "--data", "sample", "--deploy")
+            refused = ask(*train)
+            assert refused.returncode == 1 and "is not trusted" in refused.stderr and "SSL_CERT_FILE" in refused.stderr, refused.stderr
+            for variable in ("MLFLOW_TRACKING_SERVER_CERT_PATH", "SSL_CERT_FILE"):
+                done = ask(*train, **{variable: str(tmp_path / "ca.pem")})
+                assert done.returncode == 0, done.stderr
+            listed = ask("--registry", url, "models", "list", SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+            assert json.loads(listed.stdout)[0]["name"] == MODEL, listed.stdout
+            moved = ask("export", "mlflow", url, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+            assert moved.returncode == 0, moved.stderr
+            wrong = ask("--registry", url, "models", "list", SSL_CERT_FILE=str(tmp_path / "tls.key"))
+            assert wrong.returncode == 1 and "SSL_CERT_FILE" in wrong.stderr, wrong.stderr
+        finally:
+            process.terminate()
+            process.wait(timeout=20)

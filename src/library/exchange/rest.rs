@@ -10,6 +10,7 @@ use super::artifact_place::encoded;
 use crate::{
     address::RegistryAddress,
     error::{Error, ErrorKind, Result},
+    trust,
 };
 
 const API: &str = "/api/2.0/mlflow";
@@ -39,6 +40,7 @@ impl RestClient {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            .tls_config(trust::tls()?)
             .build();
         let url = address.url().to_owned();
         Ok(Self { agent: config.into(), url, authorization: address.authorization() })
@@ -163,6 +165,9 @@ fn nonsense(url: &str, found: &str) -> Error {
 }
 
 fn unanswered(url: &str, error: ureq::Error) -> Error {
+    if let Some(refusal) = trust::refusal(without_query(url), &error) {
+        return refusal;
+    }
     let message = format!("{} does not answer: {error}", without_query(url));
     Error::new(ErrorKind::Unavailable, message)
         .with_source(error)

@@ -11,7 +11,7 @@ use crate::{error::Result, store::Store};
 /// As [`Registry::open`], for the store's own.
 pub fn tracker(store: &Store) -> Result<Arc<dyn Tracker>> {
     Ok(match store.registry_address() {
-        Some(address) => Arc::new(RemoteRegistry::new(address, store)),
+        Some(address) => Arc::new(RemoteRegistry::new(address, store)?),
         None => Arc::new(Registry::open(store)?),
     })
 }

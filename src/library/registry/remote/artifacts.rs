@@ -309,7 +309,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let of = |url: &str| {
             let address = RegistryAddress::parse(url).unwrap().unwrap();
-            RemoteRegistry::new(&address, &Store::new(folder.path()))
+            RemoteRegistry::new(&address, &Store::new(folder.path())).unwrap()
         };
         let version = ModelVersion {
             model: "M".to_owned(),

@@ -16,6 +16,7 @@ use ureq::{Agent, Body, SendBody, http::Response};
 use crate::{
     address::RegistryAddress,
     error::{Error, ErrorKind, Result},
+    trust,
 };
 
 /// The time that a connection may take.
@@ -55,7 +56,9 @@ pub(super) enum Repeat {
 }
 
 impl Client {
-    pub(super) fn new(address: &RegistryAddress) -> Self {
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where the environment names certificates that cannot be read.
+    pub(super) fn new(address: &RegistryAddress) -> Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT))
@@ -65,10 +68,11 @@ impl Client {
             // A redirect would lead the credentials elsewhere.
             .max_redirects(0)
             .max_redirects_will_error(false)
+            .tls_config(trust::tls()?)
             .user_agent(concat!("trialbook/", env!("CARGO_PKG_VERSION")))
             .build();
         let authorization = address.authorization();
-        Self { agent: config.into(), base: address.url().to_owned(), authorization }
+        Ok(Self { agent: config.into(), base: address.url().to_owned(), authorization })
     }
 
     /// The server, for people.
@@ -202,6 +206,9 @@ impl Client {
     fn silent(&self, error: ureq::Error) -> Error {
         let (base, hint) =
             (&self.base, "check --registry or TRIALBOOK_REGISTRY, and that the server runs");
+        if let Some(refusal) = trust::refusal(base, &error) {
+            return refusal;
+        }
         match error {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
                 Error::invalid(format!("{base} is not the address of a registry")).with_hint(hint)

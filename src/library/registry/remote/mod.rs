@@ -40,12 +40,12 @@ pub(super) struct RemoteRegistry {
 }
 
 impl RemoteRegistry {
-    pub(super) fn new(address: &RegistryAddress, store: &Store) -> Self {
-        Self {
-            client: Client::new(address),
+    pub(super) fn new(address: &RegistryAddress, store: &Store) -> Result<Self> {
+        Ok(Self {
+            client: Client::new(address)?,
             store: store.clone(),
             cache: ArtifactFiles::new(store.cache_dir().join("artifacts")),
-        }
+        })
     }
 }
 

@@ -289,6 +289,7 @@ mod tests {
             }
         });
         RemoteRegistry::new(&RegistryAddress::parse(&url).unwrap().unwrap(), &Store::new(folder))
+            .unwrap()
     }
 
     fn grounds(note: &str) -> Grounds {
