@@ -26,3 +26,4 @@ pub(super) mod shown;
 mod stall;
 pub(super) mod tls;
 pub(super) mod trace;
+pub(super) mod waiting;

@@ -9,11 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use tokio::{io::AsyncReadExt as _, task::spawn_blocking, time::timeout};
+use tokio::{io::AsyncReadExt as _, time::timeout};
 use trialbook::registry::{Artifact, ArtifactFile, Folder, Registry};
 
 use crate::serve::{
-    http::channel::{channel, frame},
+    http::{
+        channel::{channel, frame},
+        waiting::waiting,
+    },
     state::ServerState,
 };
 
@@ -227,11 +230,11 @@ fn media_type(name: &str) -> &'static str {
     }
 }
 
-/// Does `work` on a thread that may wait.
+/// Does `work`, which may wait for the disk.
 pub(super) async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, WireRefusal> + Send + 'static,
 ) -> Result<T, WireRefusal> {
-    spawn_blocking(work).await.unwrap_or_else(|_| {
+    waiting(work).await.unwrap_or_else(|_| {
         Err(WireRefusal::new(Code::InternalError, "the request failed: the server's log says why"))
     })
 }
