@@ -4,6 +4,7 @@
 
 mod documented;
 mod double;
+mod events;
 mod explain;
 mod follow;
 mod hostile;

@@ -152,6 +152,21 @@ def test_a_live_run_is_followed_without_losing_what_is_selected(desk: Page, show
     expect(desk.locator("#picked")).to_have_text("1 selected")
 
 
+def test_a_page_is_told_of_changes_and_asks_for_nothing_meanwhile(desk: Page, shown: Shown) -> None:
+    asked = []
+    desk.goto("/ui/experiments/0")
+    desk.on("request", lambda sent: asked.append(sent.url) if sent.url.endswith("/ui/experiments/0") else None)
+    desk.wait_for_timeout(1500)
+    asked.clear()
+    name = f"told {time.time_ns()}"
+    begun = time.monotonic()
+    shown.client.run(name, {}, {"f1": 0.5}, idx=N_RUNS + 9)
+    # A page that only asks again does so after ten seconds.
+    expect(desk.get_by_text(name)).to_be_visible(timeout=6000)
+    assert time.monotonic() - begun < 6
+    assert 1 <= len(asked) <= 6, asked
+
+
 def test_runs_are_compared_by_keyboard(desk: Page) -> None:
     desk.goto("/ui/runs?filter=params.same+%3D+%271%27")
     button = desk.get_by_role("button", name="Compare")

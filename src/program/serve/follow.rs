@@ -1,7 +1,7 @@
 //! Following the registry while serving: a version that becomes Production is loaded and warmed up
 //! beside the one that answers, then takes its place. Requests in flight keep the version they
-//! began with, which goes when the last of them ends. API keys and the certificate are followed the
-//! same way. Each model has a thread of its own, and so have the keys: what one waits for, such as a
+//! began with, which goes when the last of them ends. API keys, the certificate and
+//! the news that pages wait for are followed the same way. Each model has a thread of its own, and so have the keys: what one waits for, such as a
 //! large model that is loaded, the others do not.
 
 use std::{
@@ -23,6 +23,8 @@ use super::{
 
 /// The time between two looks at keys and the certificate. One look costs some ten microseconds.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// The time between two looks for changes, while somebody listens for them.
+const NEWS_INTERVAL: Duration = Duration::from_millis(200);
 /// The time that a version that could not be loaded is left alone before it is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 /// The threads that follow. They end when this is dropped, each after what it is at.
@@ -39,6 +41,9 @@ pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
     let mut stops = Vec::new();
     if state.registry().is_some() || state.tls().is_some() {
         stops.push(repeat(state, INTERVAL, look_at_guard)?);
+    }
+    if state.registry().is_some() {
+        stops.push(repeat(state, NEWS_INTERVAL, |state| state.changes().look())?);
     }
     for (slot_idx, slot) in state.slots().iter().enumerate() {
         if let Some(source) = slot.source() {

@@ -17,6 +17,7 @@
 //! ```
 
 mod app;
+mod changes;
 mod config;
 mod follow;
 mod http;

@@ -186,6 +186,12 @@ async fn serve(
     hurry: impl Future<Output = ()>,
 ) -> Result<()> {
     let _followers = follow(&state)?;
+    let ending = state.clone();
+    let shutdown = async move {
+        shutdown.await;
+        // They would go on until the grace is over.
+        ending.changes().end();
+    };
     let terms = connection::Terms {
         tls: state.tls().cloned(),
         limits: state.limits().clone(),

@@ -16,6 +16,7 @@ use trialbook::{
 };
 
 use super::{
+    changes::Changes,
     config::ServeConfig,
     http::{
         error::ApiError, guard::Guard, hosts::AllowedHosts, limits::Limits, otlp::SpanExporter,
@@ -40,6 +41,7 @@ struct Inner {
     slots: Box<[ModelSlot]>,
     /// None for models that were handed over.
     registry: Option<Registry>,
+    changes: Changes,
     /// None where predictions are not logged.
     log: Option<Arc<PredictionLog>>,
     guard: Guard,
@@ -164,6 +166,9 @@ impl ServerState {
         });
         Self(Arc::new(Inner {
             slots: slots.collect(),
+            changes: Changes::new(
+                registry.as_ref().map(|registry| registry.store().registry_path()),
+            ),
             registry,
             log,
             guard,
@@ -222,6 +227,11 @@ impl ServerState {
     /// The store's own registry, with its keys; none for models that were handed over.
     pub(crate) fn registry(&self) -> Option<&Registry> {
         self.0.registry.as_ref()
+    }
+
+    /// The news of that registry.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.0.changes
     }
 
     /// Predictions that the log had to leave out since the server started.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 pub(super) use super::shell::PageFrame;
 use super::{failure::PageFailure, query::Query, shell};
+use crate::serve::changes::FileMark;
 
 /// What a page may do: load its own parts, ask this server, and send forms to it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -33,6 +34,8 @@ pub(super) struct PageRequest {
     pub(super) is_keyed: bool,
     /// In whose name it acts: the key's, or else the address it comes from.
     pub(super) who: String,
+    /// The state of the registry before it was read, by which a page knows of a newer one.
+    pub(super) mark: Option<FileMark>,
 }
 
 impl PageRequest {
@@ -98,7 +101,8 @@ fn html(status: StatusCode, asked: &PageRequest, page: &PageFrame) -> Response {
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     ];
-    (status, headers, shell::document(page, asked.is_keyed).into_string()).into_response()
+    (status, headers, shell::document(page, asked.is_keyed, asked.mark).into_string())
+        .into_response()
 }
 
 fn json(status: StatusCode, value: &Value) -> Response {

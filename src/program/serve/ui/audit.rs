@@ -75,7 +75,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
             (pager(query, PATH, page, has_next))
         }
     };
-    Ok(Answer::Page(PageFrame::new(Tab::Audit, "Audit", body).live(10_000)))
+    Ok(Answer::Page(PageFrame::new(Tab::Audit, "Audit", body).told(10_000)))
 }
 
 fn row(event: &AuditEvent) -> Markup {

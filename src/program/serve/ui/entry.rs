@@ -64,7 +64,7 @@ pub(super) fn form(query: &Query, problem: Option<&str>) -> PageFrame {
             }
         }
     };
-    PageFrame { tab: None, title: "Sign in".to_owned(), body, live_ms: None }
+    PageFrame { tab: None, title: "Sign in".to_owned(), body, live_ms: None, is_told: false }
 }
 
 /// Keeps a key that opens the pages.

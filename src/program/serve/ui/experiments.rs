@@ -153,7 +153,7 @@ pub(super) fn experiment(registry: &Registry, asked: &PageRequest) -> Result<Ans
         }
         @if !tags.is_empty() { section { h2 { "Tags" } (pairs("tags", &tags)) } }
     };
-    Ok(Answer::Page(PageFrame::new(Tab::Experiments, found.name.clone(), body).live(10_000)))
+    Ok(Answer::Page(PageFrame::new(Tab::Experiments, found.name.clone(), body).told(10_000)))
 }
 
 fn facts(experiment: &Experiment) -> Markup {

@@ -16,6 +16,7 @@ mod data;
 mod deletion;
 mod edit;
 mod entry;
+mod events;
 mod experiment_edit;
 mod experiments;
 mod failure;

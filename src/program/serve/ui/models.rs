@@ -67,7 +67,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
             }
         }
     };
-    Ok(Answer::Page(PageFrame::new(Tab::Models, "Models", body).live(10_000)))
+    Ok(Answer::Page(PageFrame::new(Tab::Models, "Models", body).told(10_000)))
 }
 
 fn in_stage(versions: &[ModelVersion], wanted: Stage) -> Markup {

@@ -13,16 +13,19 @@ use trialbook::registry::{Registry, Scope};
 
 use super::{
     answer::{Answer, PageRequest, respond, see},
-    artifact, asset, audit, compare, data, deletion, edit, entry, experiment_edit, experiments,
+    artifact, asset, audit, compare, data, deletion, edit, entry, events, experiment_edit,
+    experiments,
     failure::PageFailure,
     logged, models, predictions,
     query::{Query, coded},
-    run, runs, stages, version,
+    run, runs,
+    shell::EVENTS,
+    stages, version,
 };
 use crate::serve::{
     http::{
         accept::wants_page, access::Access, admitted::Admitted, error::ApiError,
-        hosts::AllowedHosts, peer::Peer,
+        hosts::AllowedHosts, peer::Peer, shown::Shown, waiting::waiting,
     },
     state::ServerState,
 };
@@ -94,6 +97,7 @@ pub(in crate::serve) fn router() -> Router<ServerState> {
     let mut router = Router::new()
         .route(ROOT, get(|| async { see("/ui/runs", None) }))
         .route(ASSET, get(asset::asset))
+        .route(EVENTS, get(follow))
         .route(LOGIN, get(login).post(enter))
         .route(LOGOUT, post(leave));
     for (path, work) in SHOWN {
@@ -143,6 +147,7 @@ pub(in crate::serve) fn refuse(request: &Refused, error: &ApiError) -> Option<Re
         json: false,
         is_keyed: false,
         who: String::new(),
+        mark: None,
     };
     Some(respond(&asked, Err(failure)))
 }
@@ -206,6 +211,13 @@ fn check_host(state: &ServerState, request: &Request) -> Result<(), PageFailure>
         .map_err(|message| PageFailure::new(StatusCode::FORBIDDEN, "invalid_host", message))
 }
 
+/// `GET /ui/events`.
+async fn follow(State(state): State<ServerState>, request: Request) -> Response {
+    let begun = check_host(&state, &request)
+        .and_then(|()| events::respond(&state, Shown::of(request.headers())));
+    begun.unwrap_or_else(|failure| respond(&asked_of(Vec::new(), &request), Err(failure)))
+}
+
 async fn login(State(_): State<ServerState>, request: Request) -> Response {
     let asked = asked_of(Vec::new(), &request);
     let page = entry::form(&asked.query, None);
@@ -266,6 +278,7 @@ fn asked_of(params: Vec<(String, String)>, request: &Request) -> PageRequest {
             (None, Some(Peer(address))) => format!("anonymous@{}", address.to_canonical()),
             (None, None) => "anonymous".to_owned(),
         },
+        mark: None,
     }
 }
 
@@ -281,8 +294,9 @@ async fn form(request: Request, max_bytes: usize) -> Result<Query, PageFailure> 
 }
 
 /// Runs `work` where it may wait for the disk.
-async fn run_page(state: ServerState, asked: PageRequest, work: Work) -> Response {
-    let done = tokio::task::spawn_blocking(move || {
+async fn run_page(state: ServerState, mut asked: PageRequest, work: Work) -> Response {
+    let done = waiting(move || {
+        asked.mark = state.changes().mark();
         let outcome = match state.registry() {
             Some(registry) => work(&registry.acting_as(&asked.who), &asked),
             None => Err(PageFailure::without_store()),

@@ -83,7 +83,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
         }
     };
     let page = PageFrame::new(Tab::Runs, run.name.clone(), body);
-    Ok(Answer::Page(if run.status == RunStatus::Running { page.live(2_000) } else { page }))
+    Ok(Answer::Page(if run.status == RunStatus::Running { page.told(2_000) } else { page }))
 }
 
 fn summary(registry: &Registry, run: &Run, version: Option<&str>) -> Markup {

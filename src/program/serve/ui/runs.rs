@@ -105,7 +105,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
         }
     };
     let every_ms = if is_busy { BUSY_MS } else { IDLE_MS };
-    Ok(Answer::Page(PageFrame::new(Tab::Runs, "Runs", body).live(every_ms)))
+    Ok(Answer::Page(PageFrame::new(Tab::Runs, "Runs", body).told(every_ms)))
 }
 
 /// The runs that are shown, and the number of all.

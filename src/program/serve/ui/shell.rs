@@ -3,6 +3,10 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::{asset, failure::PageFailure};
+use crate::serve::changes::FileMark;
+
+/// The URL at which changes are told.
+pub(super) const EVENTS: &str = "/ui/events";
 
 /// The places that the navigation names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,21 +53,30 @@ pub(super) struct PageFrame {
     pub(super) body: Markup,
     /// How often its live parts are asked for again.
     pub(super) live_ms: Option<u32>,
+    /// True if it shows the registry alone, whose changes are told of.
+    pub(super) is_told: bool,
 }
 
 impl PageFrame {
     pub(super) fn new(tab: Tab, title: impl Into<String>, body: Markup) -> Self {
-        Self { tab: Some(tab), title: title.into(), body, live_ms: None }
+        Self { tab: Some(tab), title: title.into(), body, live_ms: None, is_told: false }
     }
 
+    /// A page whose live parts are asked for again at that interval.
     pub(super) fn live(mut self, every_ms: u32) -> Self {
         self.live_ms = Some(every_ms);
         self
     }
+
+    /// A page that is told when it has to ask again, and asks at that interval where nobody tells it.
+    pub(super) fn told(mut self, every_ms: u32) -> Self {
+        self.is_told = true;
+        self.live(every_ms)
+    }
 }
 
 /// A whole document.
-pub(super) fn document(page: &PageFrame, is_keyed: bool) -> Markup {
+pub(super) fn document(page: &PageFrame, is_keyed: bool, mark: Option<FileMark>) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -101,7 +114,8 @@ pub(super) fn document(page: &PageFrame, is_keyed: bool) -> Markup {
                         }
                     }
                 }
-                main #main tabindex="-1" data-live=[page.live_ms] { (page.body) }
+                main #main tabindex="-1" data-live=[page.live_ms] data-mark=[mark.filter(|_| page.is_told)]
+                    data-events=[(page.is_told && mark.is_some()).then_some(EVENTS)] { (page.body) }
                 p.said #said role="status" {}
             }
         }
@@ -118,5 +132,5 @@ pub(super) fn failure(failure: &PageFailure) -> PageFrame {
         }
         p { a href="/ui/runs" { "All runs" } }
     };
-    PageFrame { tab: None, title: "Refused".to_owned(), body, live_ms: None }
+    PageFrame { tab: None, title: "Refused".to_owned(), body, live_ms: None, is_told: false }
 }

@@ -50,15 +50,58 @@ async function refresh(url) {
     if (found) renew(part, document.importNode(found, true));
   }
   main.dataset.live = newer.dataset.live ?? "";
+  main.dataset.mark = newer.dataset.mark ?? "";
   return true;
 }
+
+/** Hears from the server that the registry is in another state than the page shows. */
+const news = (() => {
+  let source = null;
+  let wake = null;
+  let state = null;
+  const isOpen = () => source !== null && source.readyState === EventSource.OPEN;
+  const close = () => {
+    source?.close();
+    source = null;
+  };
+  const open = () => {
+    if (source !== null || !main.dataset.events || document.hidden) return;
+    source = new EventSource(main.dataset.events);
+    source.addEventListener("change", (event) => {
+      state = event.data;
+      if (state !== main.dataset.mark) wake?.();
+    });
+  };
+  // A browser has few connections to one server: only what is looked at holds one.
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  return {
+    close,
+    /** Waits until there is news; without a server that tells them, `every_ms`. */
+    async wait(every_ms, least_ms) {
+      open();
+      if (source?.readyState === EventSource.CLOSED) close();
+      await new Promise((done) => setTimeout(done, least_ms));
+      if (isOpen() && state !== null && state !== main.dataset.mark) return;
+      await new Promise((done) => {
+        const timer = setTimeout(done, (isOpen() ? Math.max(every_ms, 10_000) : every_ms) - least_ms);
+        wake = () => {
+          clearTimeout(timer);
+          done();
+        };
+      });
+      wake = null;
+    },
+  };
+})();
 
 async function live() {
   let n_failed = 0;
   for (;;) {
     const every_ms = Number(main.dataset.live);
-    if (!(every_ms > 0)) return;
-    await new Promise((done) => setTimeout(done, every_ms * Math.min(1 + n_failed, 15)));
+    if (!(every_ms > 0)) return news.close();
+    await news.wait(every_ms * Math.min(1 + n_failed, 15), n_failed > 0 ? every_ms : 400);
     if (document.hidden || !getSelection().isCollapsed) continue;
     try {
       n_failed = (await refresh(location.href)) ? 0 : n_failed + 1;
