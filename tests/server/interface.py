@@ -96,6 +96,8 @@ class Shown:
             call(store, "train", "tfidf", "--data", "sample", "--model", "Reviews", "--seed", seed)
         call(store, "gate", "Reviews", "1", "--min", "0.1")
         call(store, "promote", "Reviews", "1")
+        sweep = ("sweep", "tfidf", "--data", "sample", "--c", "0.1,1,10", "--ngram", "1,2", "--cv", "2")
+        self.swept = call(store, *sweep)["run_id"]
         self.logged = self.logged_model(self.curves[0])
         self.gone = self.client.run("gone", {"model": "cnn"}, {"f1": 0.1}, idx=N_RUNS + 7)
         self.client.post("runs/delete", {"run_id": self.gone})
@@ -138,6 +140,12 @@ class Shown:
             "run": f"/ui/runs/{self.curves[0]}",
             "run-trained": f"/ui/runs/{self.trained[0]}",
             "run-hostile": f"/ui/runs/{self.hostile}",
+            "run-swept": f"/ui/runs/{self.swept}",
+            "errors": "/ui/models/Reviews/1/errors?class=negative",
+            "explain": "/ui/models/Reviews/1/explain?text=Not+a+good+film%2C+but+the+cast+is+wonderful.",
+            "explain-terms": "/ui/models/Reviews/1/explain",
+            "issues": "/ui/data/sample/issues",
+            "issues-found": "/ui/data/sample/issues?ask=1",
             "file-json": f"/ui/runs/{self.trained[0]}/file?path=metrics.json",
             "file-svg": f"/ui/runs/{self.trained[0]}/file?path=confusion_matrix.svg",
             "compare": f"/ui/compare?{runs}",

@@ -9,7 +9,12 @@ pub(super) type Point = (i64, i64, f64);
 
 /// The chart as part of a page.
 pub(super) fn chart(chart: &Chart) -> Markup {
-    html! { div.chart { (PreEscaped(without_style(&chart.draw().svg))) } }
+    svg(&chart.draw().svg)
+}
+
+/// A picture that the library drew, as part of a page.
+pub(super) fn svg(svg: &str) -> Markup {
+    html! { div.chart { (PreEscaped(without_style(svg))) } }
 }
 
 /// `svg` without its style sheet.

@@ -109,6 +109,7 @@ pub(super) fn dataset(registry: &Registry, asked: &PageRequest) -> Result<Answer
         @if searches {
             p { a href=(url(&dataset.name)) { "Show the profile" } }
         } @else {
+            p { a.button href=(format!("{}/issues", url(&dataset.name))) { "Issues" } }
             (profile_parts(&*profile(registry, &datasets, &dataset)?))
         }
         (row_section(&dataset, query, &rows))

@@ -4,6 +4,7 @@
 //!
 //! Each page has its file; `routes` knows their paths, `answer` the forms an answer can have.
 
+mod analysis;
 mod answer;
 mod artifact;
 mod asset;
@@ -24,6 +25,7 @@ mod history;
 mod logged;
 mod markdown;
 mod models;
+mod nested;
 mod parallel;
 mod part;
 mod predictions;
@@ -36,6 +38,7 @@ mod runs_table;
 mod runs_tools;
 mod shell;
 mod stages;
+mod told;
 mod version;
 
 pub(super) use routes::{Refused, access, refuse, router, show_key};

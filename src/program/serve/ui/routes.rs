@@ -12,6 +12,7 @@ use axum::{
 use trialbook::registry::{Registry, Scope};
 
 use super::{
+    analysis,
     answer::{Answer, PageRequest, respond, see},
     artifact, asset, audit, compare, data, deletion, edit, entry, events, experiment_edit,
     experiments,
@@ -48,7 +49,7 @@ const ASSET: &str = "/ui/assets/{name}";
 type Work = fn(&Registry, &PageRequest) -> Result<Answer, PageFailure>;
 
 /// Pages that show something.
-const SHOWN: [(&str, Work); 25] = [
+const SHOWN: [(&str, Work); 28] = [
     ("/ui/runs", runs::page),
     ("/ui/runs/{id}", run::page),
     ("/ui/runs/{id}/file", artifact::page),
@@ -70,8 +71,11 @@ const SHOWN: [(&str, Work); 25] = [
     ("/ui/models/{name}/rollback", stages::confirm_rollback),
     ("/ui/models/{name}/{version}", version::page),
     ("/ui/models/{name}/{version}/promote", stages::confirm_promotion),
+    ("/ui/models/{name}/{version}/errors", analysis::errors),
+    ("/ui/models/{name}/{version}/explain", analysis::explain),
     ("/ui/data", data::page),
     ("/ui/data/{name}", data::dataset),
+    ("/ui/data/{name}/issues", analysis::issues),
     ("/ui/predictions", predictions::page),
     ("/ui/audit", audit::page),
 ];

@@ -14,7 +14,7 @@ use super::{
     answer::{Answer, PageFrame, PageRequest},
     edit::{self, NOTE_TAG},
     failure::PageFailure,
-    history,
+    history, nested,
     part::{duration, experiment_url, logged_url, pairs, reference_link, run_link, status, time},
     query::{Query, coded},
     shell::Tab,
@@ -64,6 +64,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
                 (pairs("params", &run.params))
             }
         }
+        div #nested-live data-part="" { (nested::section(registry, &run)?) }
         (history::section(&asked.query, &url, &by_metric))
         div.columns {
             section aria-labelledby="lineage" {

@@ -65,6 +65,10 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
             } @else {
                 a.button href=(format!("{}/rollback", model_url(&version.model))) { "Roll back…" }
             }
+            @if !version.lineage.dataset.is_empty() {
+                a.button href=(format!("{url}/errors")) { "Errors" }
+                a.button href=(format!("{url}/explain")) { "Explain" }
+            }
         }
         (verdict(&version))
         div.columns {
