@@ -19,6 +19,7 @@ mod power;
 mod ranking;
 mod report;
 mod score;
+mod share;
 
 pub use artifact::artifacts;
 pub use bootstrap::{PairedBootstrap, PairedDifference, paired_bootstrap};
@@ -33,5 +34,6 @@ pub use plot::{calibration_plot, confusion_plot, precision_recall_plot, roc_plot
 pub use power::{n_to_tell, tellable_difference};
 pub use ranking::{PrecisionRecallCurve, Ranking, RocCurve};
 pub use score::{brier, log_loss};
+pub use share::{RightAnswers, false_discovery_rates};
 
 pub use crate::model::{Averages, ConfusionMatrix};
