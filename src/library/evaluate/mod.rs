@@ -20,6 +20,7 @@ mod ranking;
 mod report;
 mod score;
 mod share;
+mod slice;
 
 pub use artifact::artifacts;
 pub use bootstrap::{PairedBootstrap, PairedDifference, paired_bootstrap};
@@ -35,5 +36,6 @@ pub use power::{n_to_tell, tellable_difference};
 pub use ranking::{PrecisionRecallCurve, Ranking, RocCurve};
 pub use score::{brier, log_loss};
 pub use share::{RightAnswers, false_discovery_rates};
+pub use slice::{RowFeatures, Slice};
 
 pub use crate::model::{Averages, ConfusionMatrix};
