@@ -32,16 +32,16 @@ pub(super) enum SliceTest {
     /// The text has a match.
     Matches(TextPattern),
     /// A number lies in a quarter of the split's numbers, from 1.
-    Quarter(Subject, u8),
+    Quarter(RowValue, u8),
     /// A number compares so with another one.
-    Compares(Subject, Relation, f64),
+    Compares(RowValue, Relation, f64),
     /// A value is this one; none where there is no value.
-    Equals(Subject, Option<String>),
+    Equals(RowValue, Option<String>),
 }
 
 /// What of a row is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(super) enum RowValue {
     /// The number of words of its text.
     Length,
     /// The share of tokens of its text that the model does not know.
@@ -83,7 +83,7 @@ impl Slice {
     pub fn columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = Vec::new();
         for condition in &self.conditions {
-            if let Some(Subject::Column(name)) = condition.test.subject()
+            if let Some(RowValue::Column(name)) = condition.test.subject()
                 && !columns.contains(&name.as_str())
             {
                 columns.push(name);
@@ -94,12 +94,12 @@ impl Slice {
 
     /// True if it asks for the share of unknown tokens, which takes a model with a vocabulary.
     pub fn needs_vocabulary(&self) -> bool {
-        self.conditions.iter().any(|condition| condition.test.subject() == Some(&Subject::Unknown))
+        self.conditions.iter().any(|condition| condition.test.subject() == Some(&RowValue::Unknown))
     }
 }
 
 impl SliceTest {
-    pub(super) fn subject(&self) -> Option<&Subject> {
+    pub(super) fn subject(&self) -> Option<&RowValue> {
         match self {
             Self::Negation | Self::Matches(_) => None,
             Self::Quarter(subject, _) | Self::Compares(subject, ..) | Self::Equals(subject, _) => {
@@ -180,7 +180,7 @@ impl fmt::Display for SliceCondition {
     }
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for RowValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length => f.write_str("length"),

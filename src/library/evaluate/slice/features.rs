@@ -2,7 +2,7 @@
 //! predictions.
 
 use super::{
-    expression::{Slice, SliceCondition, SliceTest, Subject, quoted_name},
+    expression::{RowValue, Slice, SliceCondition, SliceTest, quoted_name},
     negation::has_negation,
     parse::parse_number,
 };
@@ -59,7 +59,8 @@ impl<'a> RowFeatures<'a> {
         Ok(Self {
             texts,
             lengths: texts.iter().map(|text| n_words(text) as f64).collect(),
-            unknown: known_shares.map(|shares| shares.iter().map(|share| 1.0 - share).collect()),
+            unknown: known_shares
+                .map(|shares| shares.iter().map(|share| unknown(*share)).collect()),
             negations: texts.iter().map(|text| has_negation(text)).collect(),
             columns,
         })
@@ -119,8 +120,8 @@ impl<'a> RowFeatures<'a> {
         }
     }
 
-    fn equals(&self, subject: &Subject, value: Option<&str>) -> Result<Vec<bool>> {
-        if let Subject::Column(name) = subject
+    fn equals(&self, subject: &RowValue, value: Option<&str>) -> Result<Vec<bool>> {
+        if let RowValue::Column(name) = subject
             && let CellValues::Texts(texts) = &self.column(name)?.values
         {
             return Ok(texts.iter().map(|text| text.as_deref() == value).collect());
@@ -136,14 +137,14 @@ impl<'a> RowFeatures<'a> {
     }
 
     /// The numbers of `subject`.
-    pub(super) fn numbers(&self, subject: &Subject) -> Result<RowNumbers<'_>> {
+    pub(super) fn numbers(&self, subject: &RowValue) -> Result<RowNumbers<'_>> {
         match subject {
-            Subject::Length => Ok(RowNumbers::Whole(&self.lengths)),
-            Subject::Unknown => self.unknown.as_deref().map(RowNumbers::Whole).ok_or_else(|| {
+            RowValue::Length => Ok(RowNumbers::Whole(&self.lengths)),
+            RowValue::Unknown => self.unknown.as_deref().map(RowNumbers::Whole).ok_or_else(|| {
                 Error::invalid("unknown words cannot be told: the model has no vocabulary")
                     .with_hint("use another feature, such as length:q4")
             }),
-            Subject::Column(name) => match &self.column(name)?.values {
+            RowValue::Column(name) => match &self.column(name)?.values {
                 CellValues::Numbers(numbers) => Ok(RowNumbers::Gaps(numbers)),
                 CellValues::Texts(_) => Err(Error::invalid(format!(
                     "the column {name:?} holds text, which has neither order nor quarters"
@@ -168,6 +169,12 @@ impl<'a> RowFeatures<'a> {
     pub(super) fn negations(&self) -> &[bool] {
         &self.negations
     }
+}
+
+/// The share that is not known, without the last digits of a subtraction: 0.3 and not
+/// 0.30000000000000004, so that a slice means what it says.
+fn unknown(known_share: f64) -> f64 {
+    ((1.0 - known_share) * 1e9).round() / 1e9
 }
 
 impl RowNumbers<'_> {
@@ -276,5 +283,6 @@ pub(super) mod tests {
         let error = features.rows(&"a=1".parse().unwrap()).unwrap_err().to_string();
         assert_eq!(error, "no column \"a\" of numbers or text: found none");
         assert!(RowFeatures::new(&texts, Some(&[0.5]), Vec::new()).is_err());
+        assert!(1.0 - 0.7 > 0.3 && unknown(0.7) == 0.3);
     }
 }

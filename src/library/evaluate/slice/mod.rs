@@ -3,8 +3,14 @@
 
 mod expression;
 mod features;
+mod group;
+mod measure;
 mod negation;
 mod parse;
+mod search;
 
 pub use expression::Slice;
 pub use features::RowFeatures;
+pub use group::SliceFeature;
+pub use measure::{SliceMetrics, SliceVerdict, SlicedPredictions, control_discoveries};
+pub use search::{FoundSlice, find_slices};

@@ -19,7 +19,7 @@ use regex::RegexBuilder;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::expression::{
-    Relation, Slice, SliceCondition, SliceTest, Subject, TextPattern, is_bare,
+    Relation, RowValue, Slice, SliceCondition, SliceTest, TextPattern, is_bare,
 };
 use crate::error::{Error, Result};
 
@@ -74,13 +74,13 @@ impl<'a> SliceReader<'a> {
         }
         let start = self.at;
         let subject = match self.quoted()? {
-            Some(column) => Subject::Column(column),
+            Some(column) => RowValue::Column(column),
             None => match self.bare() {
                 "" | "and" => return Err(self.expected(start, BEGINNINGS)),
                 "negation" => return Ok(SliceTest::Negation.holds()),
-                "length" => Subject::Length,
-                "unknown" => Subject::Unknown,
-                column => Subject::Column(column.to_owned()),
+                "length" => RowValue::Length,
+                "unknown" => RowValue::Unknown,
+                column => RowValue::Column(column.to_owned()),
             },
         };
         self.skip_blanks();
@@ -88,7 +88,7 @@ impl<'a> SliceReader<'a> {
     }
 
     /// What is asked of `subject`.
-    fn question(&mut self, subject: Subject) -> Result<SliceCondition> {
+    fn question(&mut self, subject: RowValue) -> Result<SliceCondition> {
         // The longer ones first.
         for (sign, relation) in [
             ("<=", Relation::AtMost),
@@ -122,7 +122,7 @@ impl<'a> SliceReader<'a> {
         Err(self.expected(self.at, &format!("one of = != < <= > >= : after {subject}")))
     }
 
-    fn value(&mut self, subject: Subject) -> Result<SliceTest> {
+    fn value(&mut self, subject: RowValue) -> Result<SliceTest> {
         self.skip_blanks();
         let start = self.at;
         let value = match self.quoted()? {
@@ -137,7 +137,7 @@ impl<'a> SliceReader<'a> {
                 value => Some(value.to_owned()),
             },
         };
-        let is_own = !matches!(subject, Subject::Column(_));
+        let is_own = !matches!(subject, RowValue::Column(_));
         if is_own && value.as_ref().is_none_or(|value| parse_number(value).is_none()) {
             return Err(self.expected(start, "a number"));
         }
@@ -342,7 +342,7 @@ mod tests {
 
         #[test]
         fn every_name_and_value_can_be_said(name in "\\PC{1,8}", value in "\\PC{0,8}") {
-            let slice = Slice::of(SliceTest::Equals(Subject::Column(name), Some(value)).fails());
+            let slice = Slice::of(SliceTest::Equals(RowValue::Column(name), Some(value)).fails());
             prop_assert_eq!(slice.to_string().parse::<Slice>().unwrap(), slice);
         }
     }
