@@ -2,8 +2,10 @@
 //! the steps of the lifecycle that need several rooms at once. It refuses to print and to parse
 //! arguments: that is the command layer's work.
 
+mod asked_split;
 mod cross_validate;
 mod errors;
+mod errors_output;
 mod explain;
 #[cfg(feature = "neural")]
 mod import;
@@ -15,6 +17,7 @@ mod python_flavour;
 mod registering;
 mod request;
 mod resume;
+mod slices;
 pub mod sweep;
 mod tables;
 mod train;
@@ -40,6 +43,7 @@ pub use issues::IssuesRequest;
 pub use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
 pub use predict_file::{PredictFileRequest, PredictedFile};
 pub use request::TrainRequest;
+pub use slices::{SliceAnalysis, SlicesRequest};
 pub use tables::OWN_TABLES;
 pub use train::{HeldOut, Timings, Trained};
 

@@ -26,6 +26,7 @@ mod protection;
 mod runs;
 mod serve;
 mod session;
+mod slices;
 mod sql;
 mod store;
 mod sweep;
@@ -59,6 +60,8 @@ pub enum Command {
     Evaluate(evaluate::Evaluate),
     /// Show the rows that a version predicts wrong, most confident first, with the words that decided
     Errors(errors::ErrorsCommand),
+    /// Measure a version on slices of a split, and find the ones on which it is worst
+    Slices(slices::SlicesCommand),
     /// Explain an answer by what each word adds to it, or a version by its strongest terms
     Explain(explain::Explain),
     /// Classify texts, or every row of a file, with a model version
@@ -166,6 +169,7 @@ impl Command {
             }),
             Self::Evaluate(command) => command.run(session),
             Self::Errors(command) => command.run(session),
+            Self::Slices(command) => command.run(session),
             Self::Explain(command) => command.run(session),
             Self::Predict(command) => command.run(session),
             Self::Runs(command) => command.run(session),
