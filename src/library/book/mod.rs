@@ -3,6 +3,7 @@
 //! arguments: that is the command layer's work.
 
 mod asked_split;
+mod compare;
 mod cross_validate;
 mod errors;
 mod errors_output;
@@ -34,6 +35,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use crate::clock::now_ms;
+pub use compare::{CompareRequest, ComparedRow, ModelComparison};
 pub use cross_validate::CrossValidation;
 pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
 pub use explain::{ExplainBase, Explained, ModelTerms};

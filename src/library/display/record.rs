@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Content, Show};
 use crate::{
     book::{
-        ErrorAnalysis, Explained, ModelTerms, SliceAnalysis, Trained,
+        ErrorAnalysis, Explained, ModelComparison, ModelTerms, SliceAnalysis, Trained,
         listed_metric, measured_on,
     },
     data::{DataIssues, Dataset, DatasetHead, DatasetProfile, QueryResult},
@@ -81,6 +81,12 @@ impl Show for ErrorAnalysis {
 }
 
 impl Show for SliceAnalysis {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
+impl Show for ModelComparison {
     fn content(&self) -> Content {
         self.to_output().content()
     }

@@ -3,6 +3,7 @@
 //! below is where parser, help and completion come from.
 
 mod audit;
+mod compare;
 mod data;
 mod demo;
 mod dialect;
@@ -62,6 +63,8 @@ pub enum Command {
     Errors(errors::ErrorsCommand),
     /// Measure a version on slices of a split, and find the ones on which it is worst
     Slices(slices::SlicesCommand),
+    /// Compare two versions row by row: who is right where the other is wrong, and how sure that is
+    Compare(compare::CompareCommand),
     /// Explain an answer by what each word adds to it, or a version by its strongest terms
     Explain(explain::Explain),
     /// Classify texts, or every row of a file, with a model version
@@ -170,6 +173,7 @@ impl Command {
             Self::Evaluate(command) => command.run(session),
             Self::Errors(command) => command.run(session),
             Self::Slices(command) => command.run(session),
+            Self::Compare(command) => command.run(session),
             Self::Explain(command) => command.run(session),
             Self::Predict(command) => command.run(session),
             Self::Runs(command) => command.run(session),
