@@ -18,6 +18,7 @@ mod python_flavour;
 mod registering;
 mod request;
 mod resume;
+mod slice_floor;
 mod slices;
 pub mod sweep;
 mod tables;
@@ -300,6 +301,10 @@ impl Book {
         let measure =
             |version: &ModelVersion| gate::measure(self.load(version)?.as_ref(), candidate, &split);
         let own = measure(candidate)?;
+        let slices = question.slices.as_ref().map(|check| {
+            let measured = self.floor_slices(candidate, &split, &own.predicted, check);
+            measured.map_err(|error| error.to_string())
+        });
         let other = production.map(|production| {
             if production.is_from_outside() {
                 return Err(Error::invalid("Production was logged by an MLflow client"));
@@ -307,6 +312,7 @@ impl Book {
             measure(production)
         });
         let mut examination = Examination::of(&split, own, other, question.margin)?;
+        examination.slices = slices;
         if question.leakage {
             let train = datasets.split(&lineage.dataset, "train");
             let known =
