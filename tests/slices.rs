@@ -1,7 +1,7 @@
 //! Slices of a test split, two versions beside each other, and the gate's floors for slices: the numbers
 //! against SciPy and statsmodels (`fixtures/make_slices.py` wrote them), the rest as a script sees it.
 
-use std::fs;
+use std::{fs, io::Write as _, process::Stdio};
 
 use serde_json::{Value, json};
 use trialbook::{
@@ -11,7 +11,7 @@ use trialbook::{
     evaluate::{RightAnswers, SliceFeature, false_discovery_rates},
 };
 
-use crate::cli::Trialbook;
+use crate::cli::{Answer, Trialbook};
 
 fn fixture() -> Value {
     serde_json::from_str(include_str!("fixtures/slices_expected.json")).unwrap()
@@ -134,8 +134,9 @@ fn the_worst_slice_is_measured_and_found_without_being_named() {
         named(&found["slices"], expected);
     }
     // Tags differ in every row.
-    assert!(found["notes"].to_string().contains("left out: 50"), "{}", found["notes"]);
-    assert!(found["notes"].to_string().contains("all rows of side=positive are labelled positive"));
+    let notes = found["notes"].to_string();
+    assert!(notes.contains("left out: 50"), "{notes}");
+    assert!(notes.contains("rows of one class have no F1: side="), "{notes}");
     assert_eq!(named(&found["slices"], "side=positive")["f1"], Value::Null);
 
     let by_search = found["found"].as_array().unwrap();
@@ -218,7 +219,7 @@ fn what_is_no_slice_is_refused_in_one_sentence() {
         ),
         (&["slices", "M/1", "--slice", "genre>3"], "the column \"genre\" holds text"),
         (&["slices", "M/1", "--min-rows", "0"], "the smallest slice has 0 rows"),
-        (&["slices", "M/1", "--split", "holdout"], "has no split \"holdout\": found train, test"),
+        (&["slices", "M/1", "--split", "holdout"], "has no split \"holdout\""),
         (&["slices", "Nobody"], "Nobody"),
         (&["compare", "M/1", "M/Production"], "M/1 and M/Production are the same version, M/1"),
         (&["compare", "M/1", "M/9"], "9"),
@@ -354,4 +355,32 @@ fn the_library_has_slices_and_comparisons_as_values_that_show_themselves() {
     assert_eq!(comparison.only_first.len(), 10);
     let html = comparison.content().data["text/html"].as_str().unwrap().to_owned();
     assert!(html.contains("Only M/2 is right"), "{html}");
+}
+
+#[test]
+fn cells_have_the_same_commands() {
+    let book = films();
+    let cells = ":compare M/1 M/2 -n 1\n:slices M/1 --by genre --slice \"genre=war and length>3\"\n\
+                 :errors M/1 --slice genre=opera\n";
+    let mut child = book
+        .command()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(cells.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let answer = Answer {
+        code: output.status.code().unwrap_or(-1),
+        stdout: told(output.stdout),
+        stderr: told(output.stderr),
+    };
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    for expected in ["Only M/1 is right", "genre=western", "WORSE", "genre=war and length>3"] {
+        assert!(answer.stdout.contains(expected), "{expected}: {}", answer.stdout);
+    }
+    let refused = "no row of films.test is in the slice genre=opera";
+    assert!(answer.stderr.contains(refused), "{}", answer.stderr);
 }

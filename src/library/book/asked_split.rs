@@ -118,3 +118,17 @@ pub(super) fn named_columns<'a>(
         }
     }
 }
+
+/// That none of the columns `named` is among those whose values cannot be compared.
+///
+/// # Errors
+/// The first one that is.
+pub(super) fn check_usable(unusable: &[String], named: &[&str]) -> Result<()> {
+    match unusable.iter().find(|column| named.contains(&column.as_str())) {
+        None => Ok(()),
+        Some(column) => Err(Error::invalid(format!(
+            "the column {column:?} makes no slices: its values are neither numbers nor text"
+        ))
+        .with_hint("name another column, or another feature")),
+    }
+}

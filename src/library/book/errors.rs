@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     Book,
-    asked_split::{AskedSplit, named_columns},
+    asked_split::{AskedSplit, check_usable, named_columns},
 };
 use crate::{
     data::{RowsFormat, RowsWriter, Split, exists},
@@ -225,7 +225,8 @@ impl Book {
             false => (predict_on(classifier, split)?, None),
         };
         let known_shares = known_shares.as_deref();
-        let (features, _) = self.row_features(dataset, split, known_shares, &columns)?;
+        let (features, unusable) = self.row_features(dataset, split, known_shares, &columns)?;
+        check_usable(&unusable, &columns)?;
         let rows = features.rows(slice)?;
         if !rows.contains(&true) {
             let reference = asked.reference();

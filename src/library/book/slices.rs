@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Book,
-    asked_split::{AskedSplit, named_columns},
+    asked_split::{AskedSplit, check_usable, named_columns},
     errors_output::percent,
 };
 use crate::{
@@ -123,11 +123,7 @@ impl Book {
             answers.probabilities.rows().map(|row| predicted_label(row) as u32).collect();
         let known_shares = answers.known_shares.as_deref();
         let (features, unusable) = self.row_features(dataset, split, known_shares, &columns)?;
-        if let Some(column) = unusable.iter().find(|column| named.contains(&column.as_str())) {
-            return Err(Error::invalid(format!(
-                "the values of column {column:?} cannot be compared: they are neither numbers nor text"
-            )));
-        }
+        check_usable(&unusable, &named)?;
         let by = match request.by.is_empty() {
             true => SliceFeature::all(&features),
             false => request.by.clone(),
@@ -167,7 +163,11 @@ impl SliceAnalysis {
         named: &[Slice],
         asked: &AskedSplit,
     ) -> Result<()> {
-        let (mut slices, n_left_out) = predictions.measure_by(by, features, self.min_rows)?;
+        let (mut slices, mut n_left_out) = predictions.measure_by(by, features, self.min_rows)?;
+        let n_measured = slices.len();
+        // Nearly all rows beside a few others are no slice to look at.
+        slices.retain(|metrics| features.n_rows() - metrics.n_rows >= self.min_rows);
+        n_left_out += n_measured - slices.len();
         for slice in named {
             let measured =
                 predictions.measure(slice, features).map_err(|error| match error.kind() {
@@ -201,14 +201,19 @@ impl SliceAnalysis {
         proposed.sort_by(|one, other| {
             difference(&one.held_out).total_cmp(&difference(&other.held_out))
         });
-        self.notes.extend(slices.iter().filter_map(|metrics| {
-            let class = metrics.only_class.as_ref()?;
-            Some(format!("all rows of {} are labelled {class}: it has no F1", metrics.slice))
-        }));
+        let single: Vec<String> = slices
+            .iter()
+            .filter_map(|metrics| {
+                Some(format!("{} ({})", metrics.slice, metrics.only_class.as_ref()?))
+            })
+            .collect();
+        if !single.is_empty() {
+            self.notes.push(format!("rows of one class have no F1: {}", single.join(", ")));
+        }
         if n_left_out > 0 {
             self.notes.push(format!(
-                "left out: {} that fewer than {} have",
-                figure::counted(n_left_out, "value"),
+                "left out: {} of fewer than {}, or with fewer beside them",
+                figure::counted(n_left_out, "slice"),
                 figure::counted(self.min_rows, "row")
             ));
         }
