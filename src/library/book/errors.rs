@@ -5,21 +5,25 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::{Column, DataFrame};
 use serde::Serialize;
-use serde_json::json;
 
-use super::Book;
+use super::{
+    Book,
+    asked_split::{AskedSplit, check_usable, named_columns},
+};
 use crate::{
     data::{RowsFormat, RowsWriter, Split, exists},
     error::{Error, ErrorKind, Result},
-    evaluate::{Confusion, Evaluation, Mistake, confusions, evaluate, mistakes, predict_on},
+    evaluate::{
+        Confusion, Evaluation, Mistake, Slice, answer_on, confusions, evaluate, mistakes,
+        predict_on,
+    },
     figure,
     model::{Classifier, Contribution, excerpt},
-    output::{Align, Output, Table},
     registry::ModelVersion,
 };
 
 /// Characters of a text that a table shows.
-const EXCERPT_CHARS: usize = 120;
+pub(super) const EXCERPT_CHARS: usize = 120;
 /// Words that a row names, at most.
 const MAX_TERMS: usize = 4;
 /// Confusions that are listed, at most, and examples of each.
@@ -37,6 +41,8 @@ pub struct ErrorsRequest {
     pub split: String,
     /// Only rows of this class, as they are labelled; none for all.
     pub class: Option<String>,
+    /// Only rows of this slice; none for all.
+    pub slice: Option<Slice>,
     /// Errors that are listed, at most. Default 20.
     pub n_errors: usize,
     /// A file for all of them: CSV, TSV, JSON lines or Parquet, as its extension says.
@@ -56,9 +62,11 @@ pub struct ErrorAnalysis {
     pub split: String,
     /// The class that the rows are of, if not all.
     pub class: Option<String>,
-    /// The quality on the whole split.
+    /// The slice that the rows are of, if not all.
+    pub slice: Option<Slice>,
+    /// The quality on the slice, or on the whole split.
     pub evaluation: Evaluation,
-    /// Rows that were asked about: those of the class, or all.
+    /// Rows that were asked about: those of class and slice, or all.
     pub n_rows: usize,
     /// Those that are predicted wrong.
     pub n_errors: usize,
@@ -113,6 +121,7 @@ impl ErrorsRequest {
             dataset: None,
             split: "test".to_owned(),
             class: None,
+            slice: None,
             n_errors: 20,
             output: None,
             replace: false,
@@ -124,27 +133,25 @@ impl Book {
     /// The rows that a version predicts wrong, the most confident first.
     ///
     /// # Errors
-    /// Unknown version, dataset, split or class, other classes than the model's, and an output that
-    /// cannot be written.
+    /// Unknown version, dataset, split, class or column of a slice, a slice without a row, other
+    /// classes than the model's, and an output that cannot be written.
     pub fn errors(&self, request: &ErrorsRequest) -> Result<ErrorAnalysis> {
         if let Some(path) = &request.output {
             check_output(path, request.replace)?;
         }
         let model = self.version(&request.model)?;
-        let dataset = match &request.dataset {
-            Some(dataset) => dataset.clone(),
-            None => trained_on(&model)?.to_owned(),
-        };
-        let split = self.datasets().split(&dataset, &request.split)?;
-        let class_idx = request.class.as_deref().map(|class| class_idx(&split, &dataset, class));
+        let asked = self.asked_split(&model, request.dataset.as_deref(), &request.split)?;
+        let AskedSplit { dataset, split } = &asked;
+        let class_idx = request.class.as_deref().map(|class| class_idx(split, dataset, class));
         let class_idx = class_idx.transpose()?;
         let classifier = self.load(&model)?;
-        let probabilities = predict_on(classifier.as_ref(), &split)?;
-        let evaluation = evaluate(&split.labels, &probabilities, &split.classes)?;
+        let (probabilities, rows) =
+            self.asked_rows(classifier.as_ref(), &asked, request.slice.as_ref())?;
+        let evaluation = evaluate_rows(split, &probabilities, &rows)?;
         let is_asked = |label: usize| class_idx.is_none_or(|class_idx| class_idx == label);
         let mut wrong = mistakes(&split.labels, &probabilities, split.classes.len());
-        wrong.retain(|mistake| is_asked(mistake.label));
-        let explainer = Explainer { classifier: classifier.as_ref(), split: &split };
+        wrong.retain(|mistake| is_asked(mistake.label) && rows[mistake.row]);
+        let explainer = Explainer { classifier: classifier.as_ref(), split };
         let mut notes = Vec::new();
         if let Some(path) = &request.output {
             let errors = explainer.rows(wrong.iter())?;
@@ -169,13 +176,10 @@ impl Book {
                 classifier.name()
             ));
         }
-        let expected = &model.lineage.test_fingerprint;
-        if request.dataset.is_none()
-            && request.split == "test"
-            && split.fingerprint.sha256 != *expected
-        {
-            notes.push(format!("the test split of {dataset} is another one than at the training"));
+        if request.dataset.is_none() {
+            notes.extend(asked.note(&model));
         }
+        notes.extend(single_class(&evaluation).filter(|_| request.slice.is_some()));
         let confused = confusions(evaluation.confusion()).into_iter();
         let confused = confused.filter(|confusion| is_asked(confusion.label)).take(MAX_CONFUSIONS);
         let confusions: Result<Vec<_>> =
@@ -183,14 +187,15 @@ impl Book {
         Ok(ErrorAnalysis {
             n_rows: match class_idx {
                 Some(class_idx) => evaluation.confusion().support(class_idx),
-                None => split.texts.len(),
+                None => evaluation.n_examples(),
             },
             n_errors: wrong.len(),
             class: request.class.clone(),
+            slice: request.slice.clone(),
             split: request.split.clone(),
             confusions: confusions?,
             model,
-            dataset,
+            dataset: dataset.clone(),
             evaluation,
             errors,
             notes,
@@ -198,22 +203,64 @@ impl Book {
     }
 }
 
-/// The dataset that a version was trained on.
-///
-/// # Errors
-/// For one that was imported or logged by another program: it names none.
-pub(super) fn trained_on(model: &ModelVersion) -> Result<&str> {
-    match model.lineage.dataset.as_str() {
-        "" => Err(Error::invalid(format!(
-            "{} names no dataset that it was trained on",
-            model.reference()
-        ))
-        .with_hint("name one with --data")),
-        dataset => Ok(dataset),
+impl Book {
+    /// The probabilities of all rows, and for each row whether it is in `slice`.
+    fn asked_rows(
+        &self,
+        classifier: &dyn Classifier,
+        asked: &AskedSplit,
+        slice: Option<&Slice>,
+    ) -> Result<(Vec<f64>, Vec<bool>)> {
+        let AskedSplit { dataset, split } = asked;
+        let Some(slice) = slice else {
+            return Ok((predict_on(classifier, split)?, vec![true; split.texts.len()]));
+        };
+        let manifest = self.datasets().get(dataset)?;
+        let columns = named_columns(&manifest, std::slice::from_ref(slice), &[])?;
+        let (probabilities, known_shares) = match slice.needs_vocabulary() {
+            true => {
+                let answers = answer_on(classifier, split)?;
+                (answers.probabilities.values().to_vec(), answers.known_shares)
+            }
+            false => (predict_on(classifier, split)?, None),
+        };
+        let known_shares = known_shares.as_deref();
+        let (features, unusable) = self.row_features(dataset, split, known_shares, &columns)?;
+        check_usable(&unusable, &columns)?;
+        let rows = features.rows(slice)?;
+        if !rows.contains(&true) {
+            let reference = asked.reference();
+            return Err(Error::invalid(format!("no row of {reference} is in the slice {slice}"))
+                .with_hint("look for another value, or for a wider one"));
+        }
+        Ok((probabilities, rows))
     }
 }
 
-fn check_output(path: &Path, replace: bool) -> Result<()> {
+/// The quality on those rows of `split` that are asked about.
+fn evaluate_rows(split: &Split, probabilities: &[f64], rows: &[bool]) -> Result<Evaluation> {
+    let of_row = probabilities.chunks_exact(split.classes.len());
+    let asked = split.labels.iter().zip(of_row).zip(rows).filter(|(_, is_asked)| **is_asked);
+    let (labels, probabilities): (Vec<u32>, Vec<&[f64]>) =
+        asked.map(|((label, row), _)| (*label, row)).unzip();
+    evaluate(&labels, &probabilities.concat(), &split.classes)
+}
+
+/// That all rows are of one class, so that the numbers of the others say nothing.
+fn single_class(evaluation: &Evaluation) -> Option<String> {
+    let confusion = evaluation.confusion();
+    let found = confusion.classes().iter().enumerate();
+    let mut found = found.filter(|(class_idx, _)| confusion.support(*class_idx) > 0);
+    match (found.next(), found.next()) {
+        (Some((_, class)), None) => Some(format!(
+            "all rows of the slice are labelled {class}: accuracy and its recall are the same, and the \
+             numbers of other classes say nothing"
+        )),
+        _ => None,
+    }
+}
+
+pub(super) fn check_output(path: &Path, replace: bool) -> Result<()> {
     RowsFormat::of_output(path)?;
     if !replace && path.exists() { Err(exists(path)) } else { Ok(()) }
 }
@@ -295,111 +342,8 @@ fn frame(errors: &[PredictionError]) -> Result<DataFrame> {
 }
 
 /// The words that decided, each with its weight.
-fn told(error: &PredictionError) -> String {
+pub(super) fn told(error: &PredictionError) -> String {
     let terms = error.terms.iter().flatten();
     let terms = terms.map(|term| format!("{} {:+.2}", term.term, term.weight));
     terms.collect::<Vec<_>>().join(", ")
-}
-
-impl ErrorAnalysis {
-    /// As commands and notebooks show it.
-    pub fn to_output(&self) -> Output {
-        let Self { model, dataset, split, evaluation, errors, confusions, .. } = self;
-        let json = json!({
-            "model": model.model,
-            "version": model.version,
-            "dataset": dataset,
-            "split": split,
-            "class": self.class,
-            "n_rows": self.n_rows,
-            "n_errors": self.n_errors,
-            "errors": errors,
-            "confusions": confusions,
-            "report": evaluation.report_json(),
-            "notes": self.notes,
-        });
-        let mut output = Output::new(json).text(self.headline());
-        if !errors.is_empty() {
-            output = output.table(errors_table(errors)).text("");
-        }
-        if !confusions.is_empty() {
-            output = output.table(confusions_table(confusions)).text("");
-        }
-        output = output.table(evaluation.report());
-        match self.notes.is_empty() {
-            true => output,
-            false => output.text(format!("\n{}", self.notes.join("\n"))),
-        }
-    }
-
-    fn headline(&self) -> String {
-        let Self { model, dataset, split, n_rows, n_errors, .. } = self;
-        let of_class =
-            self.class.as_ref().map(|class| format!(" labelled {class}")).unwrap_or_default();
-        let rows = format!("{}{of_class}", figure::counted(*n_rows as u64, "row"));
-        let what = match (*n_rows, *n_errors) {
-            (0, _) => format!("there are no rows{of_class}"),
-            (_, 0) => format!("{rows}, and none is predicted wrong"),
-            _ => format!(
-                "{} of {rows} predicted wrong ({:.1} %)",
-                figure::count(*n_errors as u64),
-                100.0 * *n_errors as f64 / *n_rows as f64
-            ),
-        };
-        format!("{} on {dataset}.{split}: {what}\n", model.reference())
-    }
-}
-
-fn errors_table(errors: &[PredictionError]) -> Table {
-    let has_terms = errors.iter().any(|error| error.terms.is_some());
-    let mut heads = vec![
-        ("row", Align::Right),
-        ("label", Align::Left),
-        ("predicted", Align::Left),
-        ("confidence", Align::Right),
-        ("text", Align::Left),
-    ];
-    if has_terms {
-        heads.insert(4, ("words that decided", Align::Left));
-    }
-    let mut table = Table::new(heads);
-    for error in errors {
-        let mut row = vec![
-            error.row.to_string(),
-            error.label.clone(),
-            error.predicted.clone(),
-            percent(error.confidence),
-            error.excerpt.clone(),
-        ];
-        if has_terms {
-            row.insert(4, told(error));
-        }
-        table.push(row);
-    }
-    table
-}
-
-fn confusions_table(confusions: &[ConfusedClasses]) -> Table {
-    let mut table = Table::new([
-        ("label", Align::Left),
-        ("predicted as", Align::Left),
-        ("rows", Align::Right),
-        ("of the label", Align::Right),
-        ("for example", Align::Left),
-    ])
-    .with_title("Largest confusions");
-    for confusion in confusions {
-        table.push([
-            confusion.label.clone(),
-            confusion.predicted.clone(),
-            figure::count(confusion.n_rows as u64),
-            percent(confusion.share),
-            confusion.examples.first().map(|error| error.excerpt.clone()).unwrap_or_default(),
-        ]);
-    }
-    table
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Book, check_texts, errors::trained_on};
+use super::{Book, asked_split::trained_on, check_texts};
 use crate::{
     error::{Error, ErrorKind, Result},
     figure,

@@ -2,8 +2,11 @@
 //! the steps of the lifecycle that need several rooms at once. It refuses to print and to parse
 //! arguments: that is the command layer's work.
 
+mod asked_split;
+mod compare;
 mod cross_validate;
 mod errors;
+mod errors_output;
 mod explain;
 #[cfg(feature = "neural")]
 mod import;
@@ -15,6 +18,8 @@ mod python_flavour;
 mod registering;
 mod request;
 mod resume;
+mod slice_floor;
+mod slices;
 pub mod sweep;
 mod tables;
 mod train;
@@ -31,6 +36,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use crate::clock::now_ms;
+pub use compare::{CompareRequest, ComparedRow, ModelComparison};
 pub use cross_validate::CrossValidation;
 pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
 pub use explain::{ExplainBase, Explained, ModelTerms};
@@ -40,6 +46,7 @@ pub use issues::IssuesRequest;
 pub use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
 pub use predict_file::{PredictFileRequest, PredictedFile};
 pub use request::TrainRequest;
+pub use slices::{SliceAnalysis, SlicesRequest};
 pub use tables::OWN_TABLES;
 pub use train::{HeldOut, Timings, Trained};
 
@@ -294,6 +301,10 @@ impl Book {
         let measure =
             |version: &ModelVersion| gate::measure(self.load(version)?.as_ref(), candidate, &split);
         let own = measure(candidate)?;
+        let slices = question.slices.as_ref().map(|check| {
+            let measured = self.floor_slices(candidate, &split, &own.predicted, check);
+            measured.map_err(|error| error.to_string())
+        });
         let other = production.map(|production| {
             if production.is_from_outside() {
                 return Err(Error::invalid("Production was logged by an MLflow client"));
@@ -301,6 +312,7 @@ impl Book {
             measure(production)
         });
         let mut examination = Examination::of(&split, own, other, question.margin)?;
+        examination.slices = slices;
         if question.leakage {
             let train = datasets.split(&lineage.dataset, "train");
             let known =

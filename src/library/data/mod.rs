@@ -2,6 +2,7 @@
 //! home of polars.
 
 mod add;
+mod cells;
 mod checked_splits;
 mod class_names;
 mod classes;
@@ -49,6 +50,7 @@ mod types;
 mod words;
 
 pub use add::{AddOutcome, AddRequest, Added, DatasetSource, Dropped, KeepColumns};
+pub use cells::{CellValues, ColumnCells};
 pub use conflicts::{ConflictCount, ConflictExample, LabelConflicts};
 pub use datasets::Datasets;
 pub(crate) use datum::{Datum, float_cell};

@@ -6,7 +6,10 @@ use serde_json::json;
 
 use super::{Content, Show};
 use crate::{
-    book::{ErrorAnalysis, Explained, ModelTerms, Trained, listed_metric, measured_on},
+    book::{
+        ErrorAnalysis, Explained, ModelComparison, ModelTerms, SliceAnalysis, Trained,
+        listed_metric, measured_on,
+    },
     data::{DataIssues, Dataset, DatasetHead, DatasetProfile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
     figure::{self, short},
@@ -72,6 +75,18 @@ impl Show for Evaluation {
 }
 
 impl Show for ErrorAnalysis {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
+impl Show for SliceAnalysis {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
+impl Show for ModelComparison {
     fn content(&self) -> Content {
         self.to_output().content()
     }

@@ -4,7 +4,7 @@ use super::{Evaluation, evaluate};
 use crate::{
     data::Split,
     error::{Error, Result},
-    model::Classifier,
+    model::{Answers, Classifier, Probabilities},
 };
 
 /// Evaluates `classifier` on `split`. Their classes must be the same but may be in another order;
@@ -26,11 +26,27 @@ pub fn evaluate_on(classifier: &dyn Classifier, split: &Split) -> Result<Evaluat
 pub fn predict_on(classifier: &dyn Classifier, split: &Split) -> Result<Vec<f64>> {
     let columns = columns(classifier.classes(), &split.classes)?;
     let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
-    let probabilities = classifier.predict(&texts)?;
+    Ok(in_order(&classifier.predict(&texts)?, &columns))
+}
+
+/// As [`predict_on`], with how much of each text the model knows, where it can tell.
+///
+/// # Errors
+/// As [`predict_on`].
+pub fn answer_on(classifier: &dyn Classifier, split: &Split) -> Result<Answers> {
+    let columns = columns(classifier.classes(), &split.classes)?;
+    let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
+    let answers = classifier.answer(&texts)?;
+    let probabilities = in_order(&answers.probabilities, &columns);
+    Ok(Answers { probabilities: Probabilities::new(probabilities, columns.len()), ..answers })
+}
+
+/// The values of `probabilities`, row-major, with their columns in this order.
+fn in_order(probabilities: &Probabilities, columns: &[usize]) -> Vec<f64> {
     if columns.is_sorted() {
-        return Ok(probabilities.values().to_vec());
+        return probabilities.values().to_vec();
     }
-    Ok(probabilities.rows().flat_map(|row| columns.iter().map(|column| row[*column])).collect())
+    probabilities.rows().flat_map(|row| columns.iter().map(|column| row[*column])).collect()
 }
 
 /// For each of the split's classes the model's column.
@@ -103,6 +119,9 @@ mod tests {
         assert_eq!(straight.metric("accuracy"), Some(0.75));
         let turned = evaluate_on(&Reader(names(&["c", "a", "b"])), &split()).unwrap();
         assert_eq!(straight, turned);
+        let answers = answer_on(&Reader(names(&["c", "a", "b"])), &split()).unwrap();
+        let straight = predict_on(&Reader(names(&["a", "b", "c"])), &split()).unwrap();
+        assert_eq!((answers.probabilities.values(), answers.known_shares), (&straight[..], None));
     }
 
     #[test]

@@ -19,11 +19,13 @@ mod power;
 mod ranking;
 mod report;
 mod score;
+mod share;
+mod slice;
 
 pub use artifact::artifacts;
 pub use bootstrap::{PairedBootstrap, PairedDifference, paired_bootstrap};
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
-pub use classifier::{evaluate_on, predict_on};
+pub use classifier::{answer_on, evaluate_on, predict_on};
 pub use confident::{ConfidentLearning, LabelDoubt, confident_learning};
 pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
 pub use mistake::{Confusion, Mistake, confusions, mistakes};
@@ -33,5 +35,10 @@ pub use plot::{calibration_plot, confusion_plot, precision_recall_plot, roc_plot
 pub use power::{n_to_tell, tellable_difference};
 pub use ranking::{PrecisionRecallCurve, Ranking, RocCurve};
 pub use score::{brier, log_loss};
+pub use share::{RightAnswers, false_discovery_rates};
+pub use slice::{
+    FoundSlice, RowFeatures, Slice, SliceFeature, SliceMetrics, SliceVerdict, SlicedPredictions,
+    control_discoveries, find_slices,
+};
 
 pub use crate::model::{Averages, ConfusionMatrix};

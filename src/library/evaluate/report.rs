@@ -32,8 +32,8 @@ impl Evaluation {
         table
     }
 
-    /// [`Evaluation::report`] for programs: `classes` in label order, `accuracy` (which is the micro
-    /// average), `macro_average` and `weighted_average`.
+    /// [`Evaluation::report`] for programs: `classes` in label order, `accuracy`, `micro_average` (which
+    /// is the accuracy three times), `macro_average` and `weighted_average`.
     pub fn report_json(&self) -> Value {
         let confusion = self.confusion();
         let classes = confusion.classes().iter().enumerate().map(|(class_idx, class)| {
@@ -43,9 +43,11 @@ impl Evaluation {
                 "class": class, "precision": precision, "recall": recall, "f1": f1, "support": support,
             })
         });
+        let accuracy = confusion.accuracy();
         json!({
             "classes": classes.collect::<Vec<_>>(),
-            "accuracy": confusion.accuracy(),
+            "accuracy": accuracy,
+            "micro_average": Averages { precision: accuracy, recall: accuracy, f1: accuracy },
             "macro_average": confusion.macro_average(),
             "weighted_average": confusion.weighted_average(),
             "support": self.n_examples(),
@@ -77,6 +79,7 @@ weighted average     0.8889  0.8333  0.8333        6";
         let json = report.report_json();
         assert_eq!(json["classes"][1]["support"], 2);
         assert_eq!(json["accuracy"], 5.0 / 6.0);
+        assert_eq!(json["micro_average"]["f1"], json["accuracy"]);
         assert_eq!(json["weighted_average"]["recall"], json["accuracy"]);
     }
 }

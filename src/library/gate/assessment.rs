@@ -10,6 +10,7 @@ use super::{
     evidence::{Evidence, percent, signed},
     examination::Examination,
     judgement::{Baseline, Candidate, Check, CheckOutcome, Judgement, is_same_split, judge},
+    slice_floor::{FloorSlice, slice_floors},
 };
 use crate::figure;
 
@@ -42,6 +43,9 @@ struct Finding {
 /// Judges by every check that `policy` has.
 pub(super) fn assess(policy: &PolicyChecks, facts: &VersionFacts<'_>) -> Judgement {
     let mut checks = comparisons(policy, facts);
+    if let Some(check) = &policy.slice_floor {
+        checks.extend(slice_floors(check, facts.slices()));
+    }
     let mut push = |level: Level, finding: Finding| checks.push(finding.into_check(level));
     if let Some(check) = &policy.class_floor {
         class_floors(check, facts).into_iter().for_each(|finding| push(check.level, finding));
@@ -331,6 +335,15 @@ impl<'a> VersionFacts<'a> {
     /// Production, unless that is the version itself.
     fn rival(&self) -> Option<&'a Baseline> {
         self.production.filter(|production| production.version != self.candidate.version)
+    }
+
+    /// The candidate on slices, or why it was not measured on them.
+    fn slices(&self) -> Result<&'a [FloorSlice], &'a str> {
+        match &self.examination?.slices {
+            Some(Ok(slices)) => Ok(slices),
+            Some(Err(why)) => Err(why),
+            None => Err("the candidate was not measured on slices"),
+        }
     }
 
     fn evidence(&self) -> Result<&'a Evidence, String> {

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
 use super::{Policy, evidence::MARGIN};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    evaluate::{Slice, SliceFeature},
+};
 
 /// The weight of a check that is not met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,6 +56,9 @@ pub struct PolicyChecks {
     /// A least value for every class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_floor: Option<ClassFloorCheck>,
+    /// A least value for slices of the test split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice_floor: Option<SliceFloorCheck>,
     /// Calibration not worse than Production's by more than a bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationCheck>,
@@ -145,6 +151,51 @@ impl ClassMetric {
         match self {
             Self::Recall => "recall",
             Self::Precision => "precision",
+            Self::F1 => "f1",
+        }
+    }
+}
+
+/// `[slice_floor]`: a least accuracy or F1 on slices of the candidate's test split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SliceFloorCheck {
+    /// `accuracy` or `f1`. Default `accuracy`.
+    #[serde(default)]
+    pub metric: SliceMetric,
+    /// The least value on every slice.
+    pub min: f64,
+    /// Rows that a slice has at least: a value of a feature in fewer rows is passed over, a slice that is
+    /// named and has fewer cannot be judged. Default 50.
+    #[serde(default = "min_rows")]
+    pub min_rows: usize,
+    /// Slices, such as `genre=drama and length:q4`.
+    #[serde(default)]
+    pub slices: Vec<Slice>,
+    /// Features whose slices are judged: `length`, `unknown`, `negation` or columns of the dataset.
+    #[serde(default)]
+    pub by: Vec<SliceFeature>,
+    /// The consequence when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// A metric of a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SliceMetric {
+    /// The share of right predictions.
+    #[default]
+    Accuracy,
+    /// Of the positive class, of more than two classes the macro average.
+    F1,
+}
+
+impl SliceMetric {
+    /// Its name, such as `accuracy`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
             Self::F1 => "f1",
         }
     }
@@ -250,13 +301,17 @@ fn tolerance() -> f64 {
     1e-9
 }
 
+fn min_rows() -> usize {
+    50
+}
+
 fn warn() -> Level {
     Level::Warn
 }
 
 /// The names that a policy may have at its root.
-const NAMES: &str = "min_f1, strict, non_inferior, significant, class_floor, calibration, size, \
-                     leakage, agreement, reproducible, verdicts, approval";
+const NAMES: &str = "min_f1, strict, non_inferior, significant, class_floor, slice_floor, calibration, \
+                     size, leakage, agreement, reproducible, verdicts, approval";
 
 impl PolicyChecks {
     /// The checks that `text` says, in TOML: a table for each check.
@@ -277,6 +332,7 @@ impl PolicyChecks {
                 "non_inferior" => checks.non_inferior = Some(read(&name, value)?),
                 "significant" => checks.significant = Some(read(&name, value)?),
                 "class_floor" => checks.class_floor = Some(read(&name, value)?),
+                "slice_floor" => checks.slice_floor = Some(read(&name, value)?),
                 "calibration" => checks.calibration = Some(read(&name, value)?),
                 "size" => checks.size = Some(read(&name, value)?),
                 "leakage" => checks.leakage = Some(read(&name, value)?),
@@ -314,6 +370,16 @@ impl PolicyChecks {
             within("class_floor.min", check.min, 0.0..=1.0)?;
             for (class, min) in &check.classes {
                 within(&format!("class_floor.classes.{class}"), *min, 0.0..=1.0)?;
+            }
+        }
+        if let Some(check) = &self.slice_floor {
+            within("slice_floor.min", check.min, 0.0..=1.0)?;
+            if check.min_rows == 0 {
+                return Err(Error::invalid("slice_floor.min_rows is 0: must be >= 1"));
+            }
+            if check.slices.is_empty() && check.by.is_empty() {
+                return Err(Error::invalid("slice_floor names no slice: expected slices or by")
+                    .with_hint("such as by = [\"length\"] or slices = [\"negation\"]"));
             }
         }
         if let Some(check) = &self.calibration {
@@ -421,6 +487,23 @@ mod tests {
             ),
             ("min_f1 = 85.0\n[strict]", "min_f1 is 85: must lie between 0 and 1"),
             ("[class_floor]\nmin = 0.1\nclasses = { a = 7.0 }", "class_floor.classes.a is 7"),
+            ("[slice_floor]\nmin = 0.8", "slice_floor names no slice: expected slices or by"),
+            (
+                "[slice_floor]\nmin = 0.8\nmin_rows = 0\nby = [\"length\"]",
+                "slice_floor.min_rows is 0",
+            ),
+            (
+                "[slice_floor]\nmin = 80\nby = [\"length\"]",
+                "slice_floor.min is 80: must lie between",
+            ),
+            (
+                "[slice_floor]\nmin = 0.8\nslices = [\"length:q5\"]",
+                "slice_floor: slice \"length:q5\", character 8: found \"q5\", expected a quarter",
+            ),
+            (
+                "[slice_floor]\nmin = 0.8\nmetric = \"recall\"",
+                "slice_floor: unknown variant `recall`",
+            ),
             ("[verdicts]\nmax = 0", "verdicts.max is 0"),
             ("[approval]\nkeys = []", "approval.keys is empty: expected the name of an API key"),
             ("[strict]\nlevel = ", "line 2 is no TOML: "),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{evidence::Evidence, measurement::Measurement};
+use super::{evidence::Evidence, measurement::Measurement, slice_floor::FloorSlice};
 use crate::{
     data::{Overlap, Split},
     error::{Error, ErrorKind, Result},
@@ -23,6 +23,8 @@ pub struct Examination {
     pub evidence: Option<Evidence>,
     /// Test rows that the training split has too, where that was asked.
     pub leakage: Option<Result<Leakage, String>>,
+    /// The candidate on slices of the split, where that was asked; or why it was not measured.
+    pub slices: Option<Result<Vec<FloorSlice>, String>>,
 }
 
 /// Test rows whose text, white space aside, the training split has too.
@@ -57,7 +59,7 @@ impl Examination {
         };
         let production = production
             .map(|measured| measured.map(|found| found.metrics).map_err(|error| error.to_string()));
-        Ok(Self { candidate: candidate.metrics, production, evidence, leakage: None })
+        Ok(Self { candidate: candidate.metrics, production, evidence, leakage: None, slices: None })
     }
 }
 

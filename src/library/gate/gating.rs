@@ -9,7 +9,7 @@ use super::{
     Baseline, Candidate, Policy, Verdict,
     approval::approvals,
     assessment::{VersionFacts, assess},
-    checks::PolicyChecks,
+    checks::{PolicyChecks, SliceFloorCheck},
     examination::Examination,
     judgement::{Judgement, is_same_class, is_same_split, judge, usable},
     stored_policy::StoredPolicy,
@@ -31,12 +31,14 @@ pub type Examine<'a> =
     dyn FnMut(&ModelVersion, Option<&ModelVersion>, &Question) -> Result<Examination> + 'a;
 
 /// The questions to the models beside their predictions.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// The difference in accuracy that counts.
     pub margin: f64,
     /// True if test rows that the training split has too are to be counted.
     pub leakage: bool,
+    /// The slices that the candidate is to be measured on.
+    pub slices: Option<SliceFloorCheck>,
 }
 
 /// The rule by which a version is judged.
@@ -199,11 +201,14 @@ impl Rule<'_> {
     fn question(&self) -> Question {
         match self {
             Self::Default(_) => {
-                Question { margin: PolicyChecks::default().margin(), leakage: false }
+                let margin = PolicyChecks::default().margin();
+                Question { margin, leakage: false, slices: None }
             }
-            Self::Checks(StoredPolicy { checks, .. }) => {
-                Question { margin: checks.margin(), leakage: checks.leakage.is_some() }
-            }
+            Self::Checks(StoredPolicy { checks, .. }) => Question {
+                margin: checks.margin(),
+                leakage: checks.leakage.is_some(),
+                slices: checks.slice_floor.clone(),
+            },
         }
     }
 }

@@ -14,6 +14,7 @@ mod policy;
 mod promotion;
 mod report;
 mod rollback;
+mod slice_floor;
 mod stored_policy;
 mod verdict;
 
@@ -21,7 +22,7 @@ pub use approval::approve;
 pub use checks::{
     AgreementCheck, ApprovalCheck, CalibrationCheck, ClassFloorCheck, ClassMetric, LeakageCheck,
     Level, NonInferiorCheck, PolicyChecks, ReproducibleCheck, SignificantCheck, SizeCheck,
-    StrictCheck, VerdictsCheck,
+    SliceFloorCheck, SliceMetric, StrictCheck, VerdictsCheck,
 };
 pub use evidence::{Evidence, MARGIN, Power};
 pub use examination::{Examination, Leakage};
@@ -32,5 +33,6 @@ pub use policy::{METRIC, Policy};
 pub use promotion::{Promotion, permit, promote};
 pub use report::markdown;
 pub use rollback::{Rollback, rollback};
+pub use slice_floor::{FloorSlice, floor_slices};
 pub use stored_policy::{PolicyRecord, StoredPolicy};
 pub use verdict::{SCHEMA_VERSION, Verdict};

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use trialbook::{book::ErrorsRequest, error::Result, output::Output, registry::VersionSelector};
+use trialbook::{
+    book::ErrorsRequest, error::Result, evaluate::Slice, output::Output, registry::VersionSelector,
+};
 
 use super::{
     Session,
@@ -26,6 +28,10 @@ pub struct ErrorsCommand {
     /// Only rows that are labelled with this class
     #[arg(long, value_name = "CLASS")]
     class: Option<String>,
+    /// Only rows of this slice, such as length:q4, "unknown>0.2", negation, genre=drama, "/regex/" or
+    /// several joined by " and "
+    #[arg(long, value_name = "SLICE")]
+    slice: Option<Slice>,
     /// The number of errors to list
     #[arg(short, value_name = "COUNT", default_value_t = 20)]
     n: usize,
@@ -40,21 +46,16 @@ pub struct ErrorsCommand {
 impl ErrorsCommand {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let model = reference(session, &self.model, self.version.as_ref())?;
-        let default = ErrorsRequest::new(model.to_string());
-        // A split may be named without its dataset.
-        let named = self.split.join(self.data.as_deref().unwrap_or_default())?;
-        let (dataset, split) = match named.split_once('.') {
-            Some((dataset, split)) => (dataset, split.to_owned()),
-            None => (named.as_str(), default.split.clone()),
-        };
+        let (dataset, split) = self.split.apart(self.data.as_deref())?;
         let request = ErrorsRequest {
-            dataset: (!dataset.is_empty()).then(|| dataset.to_owned()),
+            dataset,
             split,
             class: self.class.clone(),
+            slice: self.slice.clone(),
             n_errors: self.n,
             output: self.out.clone(),
             replace: self.force,
-            ..default
+            ..ErrorsRequest::new(model.to_string())
         };
         Ok(session.book.errors(&request)?.to_output())
     }

@@ -3,6 +3,7 @@
 //! below is where parser, help and completion come from.
 
 mod audit;
+mod compare;
 mod data;
 mod demo;
 mod dialect;
@@ -26,6 +27,7 @@ mod protection;
 mod runs;
 mod serve;
 mod session;
+mod slices;
 mod sql;
 mod store;
 mod sweep;
@@ -59,6 +61,10 @@ pub enum Command {
     Evaluate(evaluate::Evaluate),
     /// Show the rows that a version predicts wrong, most confident first, with the words that decided
     Errors(errors::ErrorsCommand),
+    /// Measure a version on slices of a split, and find the ones on which it is worst
+    Slices(slices::SlicesCommand),
+    /// Compare two versions row by row: who is right where the other is wrong, and how sure that is
+    Compare(compare::CompareCommand),
     /// Explain an answer by what each word adds to it, or a version by its strongest terms
     Explain(explain::Explain),
     /// Classify texts, or every row of a file, with a model version
@@ -166,6 +172,8 @@ impl Command {
             }),
             Self::Evaluate(command) => command.run(session),
             Self::Errors(command) => command.run(session),
+            Self::Slices(command) => command.run(session),
+            Self::Compare(command) => command.run(session),
             Self::Explain(command) => command.run(session),
             Self::Predict(command) => command.run(session),
             Self::Runs(command) => command.run(session),

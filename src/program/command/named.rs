@@ -75,6 +75,17 @@ impl SplitFlag {
             }
         }
     }
+
+    /// The dataset that `name` names, if it does, and the split: `test` where neither says it. A split
+    /// may be named without its dataset.
+    ///
+    /// # Errors
+    /// As [`SplitFlag::join`].
+    pub(super) fn apart(&self, name: Option<&str>) -> Result<(Option<String>, String)> {
+        let named = self.join(name.unwrap_or_default())?;
+        let (dataset, split) = named.split_once('.').unwrap_or((&named, "test"));
+        Ok(((!dataset.is_empty()).then(|| dataset.to_owned()), split.to_owned()))
+    }
 }
 
 /// The name of a dataset that is meant as a whole.
@@ -207,6 +218,16 @@ mod tests {
         ] {
             assert_eq!(join(name, split).as_deref(), expected, "{name} {split:?}");
         }
+        let apart = |name: Option<&str>, split: Option<&str>| {
+            let (dataset, split) =
+                SplitFlag { split: split.map(str::to_owned) }.apart(name).unwrap();
+            (dataset.unwrap_or_default(), split)
+        };
+        let owned = |dataset: &str, split: &str| (dataset.to_owned(), split.to_owned());
+        assert_eq!(apart(None, None), owned("", "test"));
+        assert_eq!(apart(None, Some("train")), owned("", "train"));
+        assert_eq!(apart(Some("imdb"), None), owned("imdb", "test"));
+        assert_eq!(apart(Some("imdb.train"), None), owned("imdb", "train"));
         assert_eq!(whole("imdb").unwrap(), "imdb");
         assert_eq!(whole("imdb.test").unwrap_err().hint().unwrap(), &"write imdb");
     }

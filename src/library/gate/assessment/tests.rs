@@ -32,6 +32,7 @@ fn examined() -> (Candidate, Baseline, Examination) {
         production: Some(Ok(baseline.metrics.clone())),
         evidence: Some(evidence),
         leakage: Some(Ok(Leakage { n_leaked: 3, n_test: 1000 })),
+        slices: None,
     };
     (candidate, baseline, examination)
 }
@@ -114,9 +115,14 @@ fn approvals_and_metrics_that_changed_are_seen() {
 
 #[test]
 fn without_the_models_what_needs_them_is_not_met() {
-    for text in
-        ["[non_inferior]", "[significant]", "[agreement]\nmin = 0.1", "[leakage]", "[reproducible]"]
-    {
+    for text in [
+        "[non_inferior]",
+        "[significant]",
+        "[agreement]\nmin = 0.1",
+        "[leakage]",
+        "[reproducible]",
+        "[slice_floor]\nmin = 0.1\nby = [\"length\"]",
+    ] {
         let (found, reason) = outcome(text, |facts| facts.examination = Err("no such dataset"));
         assert_eq!(found, CheckOutcome::Blocked, "{text}");
         assert!(reason.ends_with("cannot be judged: no such dataset"), "{text}: {reason}");

@@ -254,7 +254,7 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<NameKin
         ("revoke", "name") => Some(NameKind::Keys),
         ("head" | "counts" | "issues", "name")
         | ("plot", "subject")
-        | ("evaluate" | "errors", "data") => Some(NameKind::Splits),
+        | ("evaluate" | "errors" | "slices" | "compare", "data") => Some(NameKind::Splits),
         ("plot", "of") => match positionals.first() {
             Some(subject) if PLOT_SUBJECTS[1..].contains(subject) => Some(NameKind::Runs),
             _ => None,
@@ -262,7 +262,11 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<NameKin
         ("show" | "describe" | "drop" | "remove", "name") | (_, "data") => Some(NameKind::Datasets),
         (_, "run" | "runs") => Some(NameKind::Runs),
         (_, "reference")
-        | ("evaluate" | "errors" | "explain" | "predict" | "serve", "model" | "models")
+        | (
+            "evaluate" | "errors" | "slices" | "explain" | "predict" | "serve",
+            "model" | "models",
+        )
+        | ("compare", "first" | "second")
         | ("gate" | "promote" | "rollback", "name") => Some(NameKind::References),
         (_, "name" | "model") => Some(NameKind::Models),
         (_, "version") => model().map(NameKind::Versions),
