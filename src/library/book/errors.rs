@@ -261,7 +261,10 @@ struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    fn rows<'m>(&self, mistakes: impl Iterator<Item = &'m Mistake>) -> Result<Vec<PredictionError>> {
+    fn rows<'m>(
+        &self,
+        mistakes: impl Iterator<Item = &'m Mistake>,
+    ) -> Result<Vec<PredictionError>> {
         mistakes.map(|mistake| self.row(mistake)).collect()
     }
 

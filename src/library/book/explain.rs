@@ -132,8 +132,10 @@ fn unexplained(name: &str) -> Error {
 }
 
 fn without_background(name: &str) -> Error {
-    Error::invalid(format!("a {name} is counted from a baseline of its own and takes no background"))
-        .with_hint("leave --background out")
+    Error::invalid(format!(
+        "a {name} is counted from a baseline of its own and takes no background"
+    ))
+    .with_hint("leave --background out")
 }
 
 fn without_terms(name: &str, reference: &str) -> Error {

@@ -2,6 +2,7 @@
 //! the steps of the lifecycle that need several rooms at once. It refuses to print and to parse
 //! arguments: that is the command layer's work.
 
+mod behaviour;
 mod cross_validate;
 mod errors;
 mod explain;
@@ -31,6 +32,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use crate::clock::now_ms;
+pub use behaviour::{BehaviourOrigin, BehaviourRun, BehaviourSource};
 pub use cross_validate::CrossValidation;
 pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
 pub use explain::{ExplainBase, Explained, ModelTerms};
@@ -306,6 +308,10 @@ impl Book {
             let known =
                 train.and_then(|train| Leakage::of(&train, &split, &lineage.train_fingerprint));
             examination.leakage = Some(known.map_err(|error| error.to_string()));
+        }
+        if question.behaviour {
+            let found = self.behaviour_for_gate(candidate);
+            examination.behaviour = Some(found.map_err(|error| error.to_string()));
         }
         Ok(examination)
     }

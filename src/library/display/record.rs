@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::{Content, Show};
 use crate::{
-    book::{ErrorAnalysis, Explained, ModelTerms, Trained, listed_metric, measured_on},
+    book::{
+        BehaviourRun, ErrorAnalysis, Explained, ModelTerms, Trained, listed_metric, measured_on,
+    },
     data::{DataIssues, Dataset, DatasetHead, DatasetProfile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
     figure::{self, short},
@@ -68,6 +70,12 @@ impl Show for Rollback {
 impl Show for Evaluation {
     fn content(&self) -> Content {
         measured(Output::new(json!(null)), self).content()
+    }
+}
+
+impl Show for BehaviourRun {
+    fn content(&self) -> Content {
+        self.to_output().content()
     }
 }
 

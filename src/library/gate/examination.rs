@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{evidence::Evidence, measurement::Measurement};
+use super::{behaviour_check::BehaviourExamination, evidence::Evidence, measurement::Measurement};
 use crate::{
     data::{Overlap, Split},
     error::{Error, ErrorKind, Result},
@@ -23,6 +23,8 @@ pub struct Examination {
     pub evidence: Option<Evidence>,
     /// Test rows that the training split has too, where that was asked.
     pub leakage: Option<Result<Leakage, String>>,
+    /// The candidate's behaviour tests, where that was asked.
+    pub behaviour: Option<Result<BehaviourExamination, String>>,
 }
 
 /// Test rows whose text, white space aside, the training split has too.
@@ -57,7 +59,8 @@ impl Examination {
         };
         let production = production
             .map(|measured| measured.map(|found| found.metrics).map_err(|error| error.to_string()));
-        Ok(Self { candidate: candidate.metrics, production, evidence, leakage: None })
+        let candidate = candidate.metrics;
+        Ok(Self { candidate, production, evidence, leakage: None, behaviour: None })
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Question {
     pub margin: f64,
     /// True if test rows that the training split has too are to be counted.
     pub leakage: bool,
+    /// True if the candidate is to be asked the behaviour tests of its dataset.
+    pub behaviour: bool,
 }
 
 /// The rule by which a version is judged.
@@ -199,11 +201,14 @@ impl Rule<'_> {
     fn question(&self) -> Question {
         match self {
             Self::Default(_) => {
-                Question { margin: PolicyChecks::default().margin(), leakage: false }
+                let margin = PolicyChecks::default().margin();
+                Question { margin, leakage: false, behaviour: false }
             }
-            Self::Checks(StoredPolicy { checks, .. }) => {
-                Question { margin: checks.margin(), leakage: checks.leakage.is_some() }
-            }
+            Self::Checks(StoredPolicy { checks, .. }) => Question {
+                margin: checks.margin(),
+                leakage: checks.leakage.is_some(),
+                behaviour: checks.behaviour.is_some(),
+            },
         }
     }
 }

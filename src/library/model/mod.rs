@@ -37,8 +37,8 @@ pub(crate) use cross_validate::{FoldRows, fit_fold, fold_rows};
 pub use device::Device;
 pub(crate) use doubting::held_out_probabilities;
 pub use explanation::{
-    Background, ClassTerms, Contribution, Explanation, Integration, IntegrationBaseline, StrongTerm,
-    StrongTerms, WordWeight, excerpt,
+    Background, ClassTerms, Contribution, Explanation, Integration, IntegrationBaseline,
+    StrongTerm, StrongTerms, WordWeight, excerpt,
 };
 pub(crate) use holdout::{Holdout, check_validation_size};
 pub use load::{load, load_on};

@@ -50,9 +50,10 @@ pub fn basic_english(text: &str, mut found: impl FnMut(&str)) {
 fn located(text: &str) -> Vec<(String, Range<usize>)> {
     // A small letter may have more characters than the large one, and what a letter becomes may
     // depend on its neighbours, but never how many characters it becomes.
-    let places = text.chars().enumerate().flat_map(|(place, letter)| {
-        std::iter::repeat_n(place, letter.to_lowercase().count())
-    });
+    let places = text
+        .chars()
+        .enumerate()
+        .flat_map(|(place, letter)| std::iter::repeat_n(place, letter.to_lowercase().count()));
     let lowered = text.to_lowercase();
     let mut letters: Vec<(char, usize)> = lowered.chars().zip(places).collect();
     let starts: HashMap<usize, usize> =

@@ -32,6 +32,7 @@ fn examined() -> (Candidate, Baseline, Examination) {
         production: Some(Ok(baseline.metrics.clone())),
         evidence: Some(evidence),
         leakage: Some(Ok(Leakage { n_leaked: 3, n_test: 1000 })),
+        behaviour: None,
     };
     (candidate, baseline, examination)
 }

@@ -27,14 +27,14 @@ const MOST_PASS_STEPS: usize = 64;
 
 /// The decision that is explained: a sum of logits, one factor a class.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Target(Vec<f32>);
+pub(super) struct DecisionTarget(Vec<f32>);
 
 /// The text and the baseline that its tokens are counted from, as embeddings.
 ///
 /// # Shapes
 /// Both `[n_tokens, width]`, row-major.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Path {
+pub(super) struct StraightPath {
     pub(super) baseline: Vec<f32>,
     pub(super) text: Vec<f32>,
     pub(super) n_tokens: usize,
@@ -53,7 +53,7 @@ pub(super) struct Attribution {
     pub(super) n_steps: usize,
 }
 
-impl Target {
+impl DecisionTarget {
     /// Of two classes the log-odds of the second, of more the logit of the largest.
     pub(super) fn of(logits: &[f32]) -> (usize, Self) {
         if logits.len() == 2 {
@@ -68,7 +68,11 @@ impl Target {
     }
 
     fn decision(&self, logits: &[f32]) -> f64 {
-        self.0.iter().zip(logits).map(|(factor, logit)| f64::from(*factor) * f64::from(*logit)).sum()
+        self.0
+            .iter()
+            .zip(logits)
+            .map(|(factor, logit)| f64::from(*factor) * f64::from(*logit))
+            .sum()
     }
 }
 
@@ -90,7 +94,11 @@ impl Attribution {
 /// # Errors
 /// [`ErrorKind::Corrupt`] for a net whose decisions or gradients are not numbers, and what the net
 /// cannot read.
-pub(super) fn attribute(net: &Net, path: &Path, target: &Target) -> Result<Attribution> {
+pub(super) fn attribute(
+    net: &Net,
+    path: &StraightPath,
+    target: &DecisionTarget,
+) -> Result<Attribution> {
     let most = MOST_STEPS[usize::from(net.config().max_length().is_some())];
     let mut n_steps = LEAST_STEPS;
     loop {
@@ -108,8 +116,8 @@ pub(super) fn attribute(net: &Net, path: &Path, target: &Target) -> Result<Attri
 /// As [`attribute`].
 pub(super) fn integrate(
     net: &Net,
-    path: &Path,
-    target: &Target,
+    path: &StraightPath,
+    target: &DecisionTarget,
     n_steps: usize,
 ) -> Result<Attribution> {
     let ends = [path.baseline.as_slice(), &path.text].concat();
@@ -138,14 +146,17 @@ pub(super) fn integrate(
     }
     let found = Attribution { weights, decision, base, n_steps };
     if !(found.gap() + found.decision).is_finite() {
-        let what = format!("the {} cannot be explained: its gradients are not numbers", net.config().name());
+        let what = format!(
+            "the {} cannot be explained: its gradients are not numbers",
+            net.config().name()
+        );
         return Err(Error::new(ErrorKind::Corrupt, what)
             .with_hint("train it again with a smaller learning rate, or import it again"));
     }
     Ok(found)
 }
 
-impl Path {
+impl StraightPath {
     /// The baseline's and the text's row of each token.
     fn rows(&self, width: usize) -> impl Iterator<Item = (&[f32], &[f32])> + Clone {
         self.baseline.chunks_exact(width).zip(self.text.chunks_exact(width))
@@ -169,7 +180,12 @@ fn reader(net: &Net, rows: Vec<f32>, n_tokens: usize) -> Result<(Net, Batch)> {
 ///
 /// # Shapes
 /// `[n_steps · n_tokens, width]`, row-major.
-fn gradients(net: &Net, path: &Path, target: &Target, steps: &[(f64, f64)]) -> Result<Vec<f32>> {
+fn gradients(
+    net: &Net,
+    path: &StraightPath,
+    target: &DecisionTarget,
+    steps: &[(f64, f64)],
+) -> Result<Vec<f32>> {
     let row = |(place, _): &(f64, f64)| {
         let place = *place as f32;
         let pairs = path.baseline.iter().zip(&path.text);

@@ -17,7 +17,8 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{
-        Answers, Background, Classifier, Device, Explanation, Probabilities, TokenCounts, loss::softmax,
+        Answers, Background, Classifier, Device, Explanation, Probabilities, TokenCounts,
+        loss::softmax,
     },
 };
 

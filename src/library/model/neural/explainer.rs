@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    attribution::{Attribution, Path, Target, attribute},
+    attribution::{Attribution, DecisionTarget, StraightPath, attribute},
     net::{Batch, Net, Precision, pass::Pass},
 };
 use crate::{
@@ -27,9 +27,14 @@ impl NetExplainer<'_> {
     ///
     /// # Errors
     /// As [`attribute`].
-    pub(super) fn explain(self, text: &str, read: &ReadText, n_terms: usize) -> Result<Explanation> {
+    pub(super) fn explain(
+        self,
+        text: &str,
+        read: &ReadText,
+        n_terms: usize,
+    ) -> Result<Explanation> {
         let logits = self.net.forward(&Batch::new(&[&read.ids], 0)?)?;
-        let (class_idx, target) = Target::of(&logits);
+        let (class_idx, target) = DecisionTarget::of(&logits);
         let (path, baseline) = self.path(read);
         let found = attribute(self.net, &path, &target)?;
         let words = words(text, read, &found);
@@ -59,20 +64,20 @@ impl NetExplainer<'_> {
     /// Sundararajan et al. have it, are the text of such a net that says nothing. A pretrained encoder
     /// has positions and norms, to which zeros are no embedding of anything: padding in its place, with
     /// `[CLS]` and `[SEP]` where they are, is captum's convention for BERT.
-    fn path(self, read: &ReadText) -> (Path, IntegrationBaseline) {
+    fn path(self, read: &ReadText) -> (StraightPath, IntegrationBaseline) {
         let pass = Pass::predict(self.net.values(), self.net.device().burn(), Precision::F32);
         let rows = |ids: &[u32]| pass.peek_embedded(self.net.embedding(), ids);
         let text = rows(&read.ids);
         let n_tokens = read.ids.len();
         let Some(padding_id) = self.padding_id else {
             let baseline = vec![0.0; text.len()];
-            return (Path { baseline, text, n_tokens }, IntegrationBaseline::Zeros);
+            return (StraightPath { baseline, text, n_tokens }, IntegrationBaseline::Zeros);
         };
         let mut ids = read.ids.clone();
         for word in &read.words {
             ids[word.tokens.clone()].fill(padding_id);
         }
-        (Path { baseline: rows(&ids), text, n_tokens }, IntegrationBaseline::Padding)
+        (StraightPath { baseline: rows(&ids), text, n_tokens }, IntegrationBaseline::Padding)
     }
 }
 
@@ -123,7 +128,8 @@ mod tests {
         let told: Vec<(&str, usize, f64)> =
             words.iter().map(|word| (word.word.as_str(), word.start, word.weight)).collect();
         assert_eq!(told, [("Très", 0, 0.25), ("Bad", 5, -1.0), (",", 8, 0.0), ("bad", 10, -2.0)]);
-        let term = |term: &str, count, weight| Contribution { term: term.to_owned(), count, weight };
+        let term =
+            |term: &str, count, weight| Contribution { term: term.to_owned(), count, weight };
         assert_eq!(terms(&words), [term("bad", 2, -3.0), term("très", 1, 0.25)]);
     }
 }

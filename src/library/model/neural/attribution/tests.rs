@@ -4,7 +4,7 @@ use super::*;
 use crate::model::neural::net::{NetConfig, fixtures::*};
 
 /// The embeddings of `ids`, from a baseline of zeros, or of the id `padding` where a token may change.
-fn path(net: &Net, ids: &[u32], padding: Option<u32>) -> Path {
+fn path(net: &Net, ids: &[u32], padding: Option<u32>) -> StraightPath {
     let width = net.values().get(net.embedding()).dims()[1];
     let rows = |ids: &[u32]| -> Vec<f32> {
         let device = net.device().burn();
@@ -22,11 +22,11 @@ fn path(net: &Net, ids: &[u32], padding: Option<u32>) -> Path {
             rows(&ids)
         }
     };
-    Path { baseline, text: rows(ids), n_tokens: ids.len() }
+    StraightPath { baseline, text: rows(ids), n_tokens: ids.len() }
 }
 
-fn target(net: &Net, ids: &[u32]) -> (usize, Target) {
-    Target::of(&net.forward(&Batch::new(&[ids], 0).unwrap()).unwrap())
+fn target(net: &Net, ids: &[u32]) -> (usize, DecisionTarget) {
+    DecisionTarget::of(&net.forward(&Batch::new(&[ids], 0).unwrap()).unwrap())
 }
 
 #[test]
@@ -62,7 +62,10 @@ fn weights_are_captums() {
                 let weights = floats(&case["weights"]);
                 let close = |found: f64, expected: f64, tolerance: f64, what: &str| {
                     let difference = (found - expected).abs();
-                    assert!(difference <= tolerance, "{device} {name} {ids:?} {what}: {found} {expected}");
+                    assert!(
+                        difference <= tolerance,
+                        "{device} {name} {ids:?} {what}: {found} {expected}"
+                    );
                 };
                 close(found.decision, case["decision"].as_f64().unwrap(), 1e-4, "decision");
                 close(found.base, case["base"].as_f64().unwrap(), 1e-4, "base");
@@ -108,7 +111,7 @@ fn a_net_of_no_numbers_is_refused() {
     let ids = [3, 4, 5];
     let mut path = path(&net, &ids, None);
     path.text[4] = f32::NAN;
-    let error = attribute(&net, &path, &Target(vec![-1.0, 1.0])).unwrap_err();
+    let error = attribute(&net, &path, &DecisionTarget(vec![-1.0, 1.0])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("its gradients are not numbers"), "{error}");
 }
