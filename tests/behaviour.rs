@@ -225,6 +225,14 @@ fn what_is_no_file_of_tests_is_refused_in_a_sentence_and_changes_nothing() {
     for (args, expected) in [
         (&["evaluate", "Tickets/1", "--behaviour", "/nowhere.toml"][..], "/nowhere.toml"),
         (&["evaluate", "Nobody", "--behaviour"], "Nobody"),
+        (
+            &["evaluate", "Tickets/1", "--behaviour", "/nowhere.toml", "--data", "tickets"],
+            "a file of behaviour tests is named, and --data tickets beside it",
+        ),
+        (
+            &["evaluate", "Tickets/1", "--data", "tickets", "--split", "train", "--behaviour"],
+            "\"tickets.train\" is one split, and this command takes a dataset",
+        ),
         (&["evaluate", "Tickets/1", "--behaviour", "--data", "nowhere"], "nowhere"),
         (&["data", "behaviour", "show", "nowhere"], "nowhere"),
         (&["data", "behaviour", "set", "nowhere", "/nowhere.toml"], "nowhere"),

@@ -83,10 +83,17 @@ impl Evaluate {
         reference: &ModelReference,
         file: Option<PathBuf>,
     ) -> Result<Output> {
-        let source = match (file, &self.data) {
-            (Some(file), _) => BehaviourSource::File(file),
-            (None, Some(data)) => BehaviourSource::Dataset(whole(data)?.to_owned()),
-            (None, None) => BehaviourSource::TrainedOn,
+        let named = self.split.join(self.data.as_deref().unwrap_or_default())?;
+        let source = match (file, whole(&named)?) {
+            (None, "") => BehaviourSource::TrainedOn,
+            (None, data) => BehaviourSource::Dataset(data.to_owned()),
+            (Some(file), "") => BehaviourSource::File(file),
+            (Some(_), data) => {
+                return Err(Error::invalid(format!(
+                    "a file of behaviour tests is named, and --data {data} beside it"
+                ))
+                .with_hint("leave one of them out"));
+            }
         };
         let output = session.book.behaviour(&reference.to_string(), &source)?.to_output();
         if let Some(dir) = &self.out {

@@ -14,8 +14,10 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The steps that are tried first. They are doubled until the sum is complete.
 const LEAST_STEPS: usize = 16;
-/// The most steps of nets of words, and of encoders, whose steps cost a hundred times as much.
-const MOST_STEPS: [usize; 2] = [1024, 256];
+/// The most steps: as many as multiply this many weights with tokens, between these two. A DistilBERT of
+/// the usual size takes 256 for a text of 30 tokens, and a tiny one as many as there may be.
+const MOST_PRODUCTS: f64 = 4e11;
+const MOST_STEPS: (usize, usize) = (128, 4096);
 /// The part of the difference that may be missing from the sum.
 const TOLERANCE: f64 = 0.01;
 /// A gap in the decision that nobody sees: less than 0.03 points of a probability.
@@ -99,15 +101,23 @@ pub(super) fn attribute(
     path: &StraightPath,
     target: &DecisionTarget,
 ) -> Result<Attribution> {
-    let most = MOST_STEPS[usize::from(net.config().max_length().is_some())];
+    let most = most_steps(net, path.n_tokens);
     let mut n_steps = LEAST_STEPS;
     loop {
         let found = integrate(net, path, target, n_steps)?;
-        if found.is_complete() || n_steps >= most {
+        if found.is_complete() || 2 * n_steps > most {
             return Ok(found);
         }
         n_steps *= 2;
     }
+}
+
+/// The most steps that a text of `n_tokens` is worth.
+fn most_steps(net: &Net, n_tokens: usize) -> usize {
+    let [n_rows, width] = net.values().get(net.embedding()).dims();
+    let n_weights = net.n_parameters().saturating_sub(n_rows * width).max(1);
+    let per_step = n_weights as f64 * n_tokens as f64;
+    ((MOST_PRODUCTS / per_step) as usize).clamp(MOST_STEPS.0, MOST_STEPS.1)
 }
 
 /// What each token adds, with `n_steps` steps.

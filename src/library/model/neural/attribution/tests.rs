@@ -1,7 +1,7 @@
 //! The weights of tokens beside captum's, and what completeness promises, for each kind of net.
 
 use super::*;
-use crate::model::neural::net::{NetConfig, fixtures::*};
+use crate::model::neural::net::{AvgNetConfig, NetConfig, fixtures::*};
 
 /// The embeddings of `ids`, from a baseline of zeros, or of the id `padding` where a token may change.
 fn path(net: &Net, ids: &[u32], padding: Option<u32>) -> StraightPath {
@@ -102,6 +102,20 @@ fn a_sum_is_complete_for_every_net_whatever_the_pass_holds() {
             assert!(found.weights.iter().any(|weight| *weight != 0.0));
         }
     }
+}
+
+#[test]
+fn a_large_net_and_a_long_text_are_worth_fewer_steps() {
+    let [_, _, _, tiny] = tiny_configs(40, 2);
+    let tiny = Net::new(tiny, 5, &cpu()).unwrap();
+    assert_eq!(most_steps(&tiny, 30), 4096);
+    let sizes =
+        AvgNetConfig { vocab_size: 3, embedding_dim: 8000, hidden_dim: 1000, ..Default::default() };
+    let large = Net::new(NetConfig::AvgNet(sizes), 5, &cpu()).unwrap();
+    let steps = [30, 100, 512].map(|n_tokens| most_steps(&large, n_tokens));
+    assert!(steps.is_sorted_by(|one, next| one > next || *next == 128), "{steps:?}");
+    assert!((1600..1700).contains(&steps[0]), "{steps:?}");
+    assert_eq!(most_steps(&large, 1_000_000), 128);
 }
 
 #[test]
