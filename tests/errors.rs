@@ -7,6 +7,9 @@ use trialbook::{Book, book::ErrorsRequest, display::Show as _};
 
 use crate::cli::Trialbook;
 
+/// A checkpoint with random weights, of a few kB.
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-distilbert");
+
 /// A store with a version of the sample.
 pub(crate) fn shelf() -> Trialbook {
     let book = Trialbook::new();
@@ -201,18 +204,116 @@ fn what_cannot_be_answered_says_so_in_a_sentence() {
 }
 
 #[test]
-fn a_net_says_that_it_cannot_be_explained_yet() {
+fn a_nets_answer_adds_up_to_a_hundredth_and_shows_every_word() {
     let book = Trialbook::new();
     book.json(&["data", "sample"]);
-    book.json(&["train", "avgnet", "--data", "sample", "--epochs", "1", "--model", "Net"]);
-    let found = book.json(&["errors", "Net", "-n", "1"]);
-    assert!(found["errors"][0].get("terms").is_none(), "{found}");
-    let notes = found["notes"].to_string();
-    assert!(notes.contains("a avgnet cannot be explained yet"), "{notes}");
-    for args in [&["explain", "Net", "a film"][..], &["explain", "Net"]] {
-        let refused = book.fails(1, args);
-        assert!(refused.contains("a avgnet cannot be explained"), "{refused}");
+    let sizes: [&[&str]; 4] = [
+        &["avgnet", "--epochs", "2"],
+        &["cnn", "--epochs", "1", "--widths", "2,3", "--filters", "8", "--embedding", "12"],
+        &["lstm", "--epochs", "1", "--hidden", "8", "--layers", "1", "--embedding", "12"],
+        &["distilbert", "--epochs", "1", "--checkpoint", TINY],
+    ];
+    let text = "Not a WONDERFUL film, but the cast is dull & <b>qqq</b>.";
+    for more in sizes {
+        let train = [&["train"], more, &["--data", "sample", "--max-len", "24", "--model", "Net"]];
+        book.json(&train.concat());
+        let name = more[0];
+        let found = book.json(&["explain", "Net/latest", text, "-n", "3"]);
+        let explanation = &found["explanation"];
+        let of = |key: &str| number(&explanation[key]);
+        let terms = explanation["terms"].as_array().unwrap();
+        assert!(terms.len() <= 3 && !terms.is_empty(), "{name}: {found}");
+        let listed: f64 = terms.iter().map(|term| number(&term["weight"])).sum();
+        let gap = number(&explanation["integration"]["gap"]);
+        let difference = of("decision") - of("base");
+        assert!((listed + of("rest") + gap - difference).abs() < 1e-9, "{name}: {found}");
+        assert!(gap.abs() <= (0.01 * difference.abs()).max(1e-3), "{name}: {found}");
+        assert_eq!(explanation["integration"]["is_complete"], true, "{name}: {found}");
+        let probability = number(&found["probability"]);
+        let log_odds = (probability / (1.0 - probability)).ln();
+        assert!((of("decision") - log_odds).abs() < 1e-4, "{name}: {found}");
+        // Words and not pieces of them, where they stand.
+        let words = explanation["words"].as_array().unwrap();
+        let letters: Vec<char> = text.chars().collect();
+        for word in words {
+            let at = |key: &str| word[key].as_u64().unwrap() as usize;
+            let stands: String = letters[at("start")..at("end")].iter().collect();
+            assert_eq!(word["word"], stands, "{name}");
+        }
+        assert!(words.iter().any(|word| word["word"] == "WONDERFUL"), "{name}: {found}");
+        let summed: f64 = words.iter().map(|word| number(&word["weight"])).sum();
+        assert!((summed - listed - of("rest")).abs() < 1e-9, "{name}: {found}");
+        let baseline = if name == "distilbert" { "padding" } else { "zeros" };
+        assert_eq!(explanation["integration"]["baseline"], baseline, "{name}");
     }
+    let shown = book.call(&["explain", "Net", text]).stdout;
+    for expected in ["([PAD] for every token)", "(left out by ", "log-odds of positive"] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+
+    let refused = book.fails(1, &["explain", "Net"]);
+    assert!(refused.contains("a distilbert has no list of strongest terms"), "{refused}");
+    assert!(refused.contains("explains the answer to a text"), "{refused}");
+    let refused = book.fails(1, &["explain", "Net", text, "--background"]);
+    assert!(refused.contains("a distilbert is counted from a baseline of its own"), "{refused}");
+}
+
+#[test]
+fn a_nets_errors_have_words_as_far_as_somebody_looks_at_them() {
+    let book = Trialbook::new();
+    tickets(&book);
+    book.json(&["train", "avgnet", "--data", "tickets", "--epochs", "20", "--model", "Net"]);
+    let explained = |rows: &Value| -> usize {
+        rows.as_array().unwrap().iter().filter(|row| row.get("terms").is_some()).count()
+    };
+    let found = book.json(&["errors", "Net", "-n", "4"]);
+    assert!(found["n_errors"].as_u64().unwrap() >= 5, "{found}");
+    assert_eq!(explained(&found["errors"]), 4, "{found}");
+    for error in found["errors"].as_array().unwrap() {
+        assert!(number(&error["terms"][0]["weight"]) > 0.0, "{error}");
+    }
+    let path = book.store().join("errors.jsonl");
+    let out = path.to_str().unwrap();
+    let found = book.json(&["errors", "Net", "-n", "4", "--explain", "2", "--out", out]);
+    assert_eq!(explained(&found["errors"]), 2, "{found}");
+    assert!(found["notes"].to_string().contains("the file has the words of 2 rows"), "{found}");
+    let lines = fs::read_to_string(&path).unwrap();
+    let rows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len() as u64, found["n_errors"].as_u64().unwrap());
+    let told: Vec<bool> = rows.iter().map(|row| row["terms"] != "").collect();
+    assert!(told[..2].iter().all(|told| *told) && !told[2..].contains(&true), "{lines}");
+    let none = book.json(&["errors", "Net", "-n", "4", "--explain", "0"]);
+    assert_eq!((explained(&none["errors"]), &none["notes"]), (0, &json!([])), "{none}");
+}
+
+#[test]
+fn an_encoder_without_gradients_is_listed_without_words_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(TINY).unwrap().flatten() {
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let config = folder.path().join("config.json");
+    let told = fs::read_to_string(&config).unwrap().replace("\"gelu\"", "\"relu\"");
+    fs::write(&config, told).unwrap();
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    book.json(&["models", "import", folder.path().to_str().unwrap(), "--name", "relu"]);
+    book.json(&["models", "import", TINY, "--name", "gelu"]);
+    let refused = book.fails(1, &["explain", "relu", "a superb film"]);
+    assert!(refused.contains("this distilbert cannot be explained"), "{refused}");
+    let errors = ["--data", "sample", "-n", "1"];
+    let found = book.json(&[&["errors", "relu"], &errors[..]].concat());
+    assert!(found["errors"][0].get("terms").is_none(), "{found}");
+    assert!(found["notes"].to_string().contains("this distilbert cannot be explained"), "{found}");
+    // Pieces of a word are one word.
+    let found = book.json(&["explain", "gelu", "A superb film, watched wonderfully!"]);
+    let words: Vec<&str> = found["explanation"]["words"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word["word"].as_str().unwrap())
+        .collect();
+    assert_eq!(words, ["A", "superb", "film", ",", "watched", "wonderfully", "!"]);
 }
 
 #[test]

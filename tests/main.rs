@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod behaviour; // behaviour tests, by hand and by the gate
 mod checkpoints; // Hugging Face checkpoints as they come
 mod cli; // the program as a script sees it
 mod compat; // evcxr's commands, :dep, startup files

@@ -114,17 +114,36 @@ async fn what_predict_refuses_is_refused_alike() {
 }
 
 #[tokio::test]
-async fn a_model_that_cannot_be_explained_says_so() {
+async fn a_net_is_explained_and_an_encoder_without_gradients_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-distilbert");
+    for entry in std::fs::read_dir(fixture).unwrap().flatten() {
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let config = folder.path().join("config.json");
+    let told = std::fs::read_to_string(&config).unwrap().replace("\"gelu\"", "\"relu\"");
+    std::fs::write(&config, told).unwrap();
     let book = Trialbook::new();
     book.json(&["data", "sample"]);
-    book.json(&["train", "avgnet", "--data", "sample", "--epochs", "1", "--model", "Net"]);
-    let config = ServeConfig {
-        models: vec!["Net".to_owned()],
-        pin: Some(1),
-        log: None,
-        explains: true,
-        ..ServeConfig::new(Store::new(book.store()))
-    };
-    let answer = explained(&config.load().unwrap(), json!({"text": "wonderful"})).await;
-    assert_eq!((answer.status, &answer.json["detail"][0]["type"]), (422, &json!("unexplained")));
+    let relu = folder.path().to_str().unwrap();
+    for (checkpoint, status) in [(fixture, 200), (relu, 422)] {
+        book.json(&["models", "import", checkpoint, "--name", "Net"]);
+        let config = ServeConfig {
+            models: vec!["Net".to_owned()],
+            pin: Some(if status == 200 { 1 } else { 2 }),
+            log: None,
+            explains: true,
+            ..ServeConfig::new(Store::new(book.store()))
+        };
+        let text = json!({"text": "a wonderfully superb film"});
+        let answer = explained(&config.load().unwrap(), text).await;
+        assert_eq!(answer.status, status, "{}", answer.json);
+        if status == 200 {
+            let explanation = &answer.json["explanation"];
+            assert_eq!(explanation["words"].as_array().unwrap().len(), 4, "{explanation}");
+            assert_eq!(explanation["integration"]["baseline"], "padding", "{explanation}");
+        } else {
+            assert_eq!(answer.json["detail"][0]["type"], "unexplained");
+        }
+    }
 }

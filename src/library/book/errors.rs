@@ -1,7 +1,11 @@
 //! The rows of a split that a version predicts wrong, with the words that decided: shown, and written
 //! to a file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use polars::prelude::{Column, DataFrame};
 use serde::Serialize;
@@ -18,7 +22,7 @@ use crate::{
         predict_on,
     },
     figure,
-    model::{Classifier, Contribution, excerpt},
+    model::{Classifier, Contribution, Explanation, excerpt},
     registry::ModelVersion,
 };
 
@@ -45,6 +49,9 @@ pub struct ErrorsRequest {
     pub slice: Option<Slice>,
     /// Errors that are listed, at most. Default 20.
     pub n_errors: usize,
+    /// Listed errors whose words are looked for, at most; none for all of them. A file has the words of
+    /// the other rows too where the model tells them at once: a net does not.
+    pub n_explained: Option<usize>,
     /// A file for all of them: CSV, TSV, JSON lines or Parquet, as its extension says.
     pub output: Option<PathBuf>,
     /// True if the file may take the place of another one.
@@ -89,7 +96,8 @@ pub struct PredictionError {
     pub predicted: String,
     /// The probability of the predicted class.
     pub confidence: f64,
-    /// The terms that speak most for the predicted class; none for a model that cannot tell.
+    /// The terms that speak most for the predicted class; none where they were not looked for, and for
+    /// a model that cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms: Option<Vec<Contribution>>,
     /// The part of the text that weighs most, on one line.
@@ -123,6 +131,7 @@ impl ErrorsRequest {
             class: None,
             slice: None,
             n_errors: 20,
+            n_explained: None,
             output: None,
             replace: false,
         }
@@ -151,7 +160,15 @@ impl Book {
         let is_asked = |label: usize| class_idx.is_none_or(|class_idx| class_idx == label);
         let mut wrong = mistakes(&split.labels, &probabilities, split.classes.len());
         wrong.retain(|mistake| is_asked(mistake.label) && rows[mistake.row]);
-        let explainer = Explainer { classifier: classifier.as_ref(), split };
+        let n_explained = request.n_explained.unwrap_or(usize::MAX).min(request.n_errors);
+        let explained = wrong.iter().take(n_explained).map(|mistake| mistake.row).collect();
+        let explains_at_once = classifier.explains_at_once() && request.n_explained.is_none();
+        let explainer = Explainer {
+            classifier: classifier.as_ref(),
+            split,
+            explained: (!explains_at_once).then_some(&explained),
+            found: RefCell::default(),
+        };
         let mut notes = Vec::new();
         if let Some(path) = &request.output {
             let errors = explainer.rows(wrong.iter())?;
@@ -170,10 +187,16 @@ impl Book {
                 figure::counted(request.n_errors as u64, "error")
             ));
         }
-        if errors.iter().any(|error| error.terms.is_none()) {
+        let n_told = errors.iter().filter(|error| error.terms.is_some()).count();
+        if n_told < errors.len().min(n_explained) {
             notes.push(format!(
-                "the words that decided are not told: a {} cannot be explained yet",
+                "the words that decided are not told: this {} cannot be explained",
                 classifier.name()
+            ));
+        } else if request.output.is_some() && !explains_at_once && n_told < wrong.len() {
+            notes.push(format!(
+                "the file has the words of {}: -n and --explain look for more",
+                figure::counted(n_told as u64, "row")
             ));
         }
         if request.dataset.is_none() {
@@ -275,21 +298,27 @@ fn class_idx(split: &Split, dataset: &str, class: &str) -> Result<usize> {
 }
 
 /// The reason of a mistake.
-#[derive(Clone, Copy)]
 struct Explainer<'a> {
     classifier: &'a dyn Classifier,
     split: &'a Split,
+    /// The rows that are explained; none for all.
+    explained: Option<&'a BTreeSet<usize>>,
+    /// What was found of them: a row may be in a list, in a file and an example.
+    found: RefCell<BTreeMap<usize, Option<Explanation>>>,
 }
 
 impl Explainer<'_> {
-    fn rows<'m>(self, mistakes: impl Iterator<Item = &'m Mistake>) -> Result<Vec<PredictionError>> {
+    fn rows<'m>(
+        &self,
+        mistakes: impl Iterator<Item = &'m Mistake>,
+    ) -> Result<Vec<PredictionError>> {
         mistakes.map(|mistake| self.row(mistake)).collect()
     }
 
-    fn row(self, mistake: &Mistake) -> Result<PredictionError> {
+    fn row(&self, mistake: &Mistake) -> Result<PredictionError> {
         let text = &self.split.texts[mistake.row];
         let predicted = &self.split.classes[mistake.predicted];
-        let explanation = self.classifier.explain(text, None, usize::MAX)?;
+        let explanation = self.explanation(mistake.row, text)?;
         let words = explanation.as_ref().map_or(&[][..], |explanation| &explanation.words);
         Ok(PredictionError {
             row: mistake.row,
@@ -304,8 +333,22 @@ impl Explainer<'_> {
         })
     }
 
+    fn explanation(&self, row: usize, text: &str) -> Result<Option<Explanation>> {
+        match self.explained {
+            None => return self.classifier.explain(text, None, usize::MAX),
+            Some(explained) if !explained.contains(&row) => return Ok(None),
+            Some(_) => {}
+        }
+        if let Some(found) = self.found.borrow().get(&row) {
+            return Ok(found.clone());
+        }
+        let found = self.classifier.explain(text, None, usize::MAX)?;
+        self.found.borrow_mut().insert(row, found.clone());
+        Ok(found)
+    }
+
     /// `confusion` with the first of `mistakes` that are of its kind.
-    fn confusion(self, confusion: &Confusion, mistakes: &[Mistake]) -> Result<ConfusedClasses> {
+    fn confusion(&self, confusion: &Confusion, mistakes: &[Mistake]) -> Result<ConfusedClasses> {
         let Confusion { label, predicted, n_examples, share } = *confusion;
         let is_of_kind =
             |mistake: &&Mistake| (mistake.label, mistake.predicted) == (label, predicted);

@@ -7,8 +7,9 @@ use super::{Book, asked_split::trained_on, check_texts};
 use crate::{
     error::{Error, ErrorKind, Result},
     figure,
+    hint::{CommandLine, Hint},
     model::{
-        Background, Classifier, Explanation, StrongTerms,
+        Background, Classifier, Explanation, Integration, StrongTerms,
         prediction::{Prediction, predictions},
     },
     output::{Align, Output, Table, WeighedText},
@@ -55,8 +56,8 @@ impl Book {
     /// as for [`Book::version`].
     ///
     /// # Errors
-    /// No such version, an empty text, a model that cannot be explained, and a background that is not
-    /// in the store as it was learnt.
+    /// No such version, an empty text, a model that cannot be explained, one that has a baseline of its
+    /// own where a background is asked for, and a background that is not in the store as it was learnt.
     pub fn explain(
         &self,
         reference: &str,
@@ -72,7 +73,10 @@ impl Book {
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the model gave no answer"))?;
         let background = match base {
             ExplainBase::Intercept => None,
-            ExplainBase::TrainingMean => self.background(&model, classifier.as_ref())?,
+            ExplainBase::TrainingMean => Some(
+                self.background(&model, classifier.as_ref())?
+                    .ok_or_else(|| without_background(classifier.name()))?,
+            ),
         };
         let explanation = classifier
             .explain(text, background.as_ref(), n_terms)?
@@ -88,8 +92,9 @@ impl Book {
     pub fn strong_terms(&self, reference: &str, n_terms: usize) -> Result<ModelTerms> {
         let model = self.version(reference)?;
         let classifier = self.load(&model)?;
-        let terms =
-            classifier.strong_terms(n_terms).ok_or_else(|| unexplained(classifier.name()))?;
+        let terms = classifier
+            .strong_terms(n_terms)
+            .ok_or_else(|| without_terms(classifier.name(), reference))?;
         Ok(ModelTerms { model, terms })
     }
 
@@ -120,9 +125,26 @@ fn unexplained(name: &str) -> Error {
     Error::new(
         ErrorKind::Unavailable,
         format!(
-            "a {name} cannot be explained: what its words weigh is not built yet, only for a tfidf"
+            "this {name} cannot be explained: its activation or its layer norms have no gradients here"
         ),
     )
+    .with_hint("a distilbert with the activation \"gelu\" and a layer_norm_eps of 1e-12 can")
+}
+
+fn without_background(name: &str) -> Error {
+    Error::invalid(format!(
+        "a {name} is counted from a baseline of its own and takes no background"
+    ))
+    .with_hint("leave --background out")
+}
+
+fn without_terms(name: &str, reference: &str) -> Error {
+    let question = CommandLine::new("explain").arg(reference).written("\"…\"");
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("a {name} has no list of strongest terms: what a word adds depends on its text"),
+    )
+    .with_hint(Hint::new().run(question).say(" explains the answer to a text"))
 }
 
 impl Explained {
@@ -145,10 +167,13 @@ impl Explained {
             .weighed(weighed)
             .text("")
             .table(self.table());
-        match prediction.warning() {
-            Some(warning) => output.text(format!("\nwarning: {warning}")),
-            None => output,
-        }
+        let warnings: Vec<String> = prediction
+            .warning()
+            .into_iter()
+            .chain(explanation.integration.as_ref().and_then(incomplete))
+            .map(|warning| format!("\nwarning: {warning}"))
+            .collect();
+        if warnings.is_empty() { output } else { output.text(warnings.concat()) }
     }
 
     /// The sum: what each term adds, and what comes out.
@@ -164,9 +189,15 @@ impl Explained {
             let others = format!("({})", figure::counted(n_others as u64, "more term"));
             table.push([others, String::new(), weight(*rest)]);
         }
-        let from = match self.n_background {
-            None => "(intercept)".to_owned(),
-            Some(n_texts) => {
+        let integration = self.explanation.integration.as_ref();
+        if let Some(Integration { n_steps, gap, .. }) = integration {
+            let told = format!("(left out by {})", figure::counted(*n_steps as u64, "step"));
+            table.push([told, String::new(), weight(*gap)]);
+        }
+        let from = match (self.n_background, integration) {
+            (None, Some(Integration { baseline, .. })) => format!("({})", baseline.meaning()),
+            (None, None) => "(intercept)".to_owned(),
+            (Some(n_texts), _) => {
                 format!("(mean of {} to learn from)", figure::counted(n_texts as u64, "text"))
             }
         };
@@ -211,6 +242,18 @@ impl ModelTerms {
         }
         output
     }
+}
+
+/// What to know of an integration that stopped before it was complete.
+fn incomplete(integration: &Integration) -> Option<String> {
+    let Integration { n_steps, gap, is_complete, .. } = integration;
+    (!is_complete).then(|| {
+        format!(
+            "after {} the weights still leave {} of the decision out",
+            figure::counted(*n_steps as u64, "step"),
+            weight(*gap)
+        )
+    })
 }
 
 fn weight(weight: f64) -> String {

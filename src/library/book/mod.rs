@@ -3,6 +3,7 @@
 //! arguments: that is the command layer's work.
 
 mod asked_split;
+mod behaviour;
 mod compare;
 mod cross_validate;
 mod errors;
@@ -36,6 +37,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use crate::clock::now_ms;
+pub use behaviour::{BehaviourOrigin, BehaviourRun, BehaviourSource};
 pub use compare::{CompareRequest, ComparedRow, ModelComparison};
 pub use cross_validate::CrossValidation;
 pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
@@ -318,6 +320,10 @@ impl Book {
             let known =
                 train.and_then(|train| Leakage::of(&train, &split, &lineage.train_fingerprint));
             examination.leakage = Some(known.map_err(|error| error.to_string()));
+        }
+        if question.behaviour {
+            let found = self.behaviour_for_gate(candidate);
+            examination.behaviour = Some(found.map_err(|error| error.to_string()));
         }
         Ok(examination)
     }

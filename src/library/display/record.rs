@@ -7,8 +7,8 @@ use serde_json::json;
 use super::{Content, Show};
 use crate::{
     book::{
-        ErrorAnalysis, Explained, ModelComparison, ModelTerms, SliceAnalysis, Trained,
-        listed_metric, measured_on,
+        BehaviourRun, ErrorAnalysis, Explained, ModelComparison, ModelTerms, SliceAnalysis,
+        Trained, listed_metric, measured_on,
     },
     data::{DataIssues, Dataset, DatasetHead, DatasetProfile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
@@ -71,6 +71,12 @@ impl Show for Rollback {
 impl Show for Evaluation {
     fn content(&self) -> Content {
         measured(Output::new(json!(null)), self).content()
+    }
+}
+
+impl Show for BehaviourRun {
+    fn content(&self) -> Content {
+        self.to_output().content()
     }
 }
 

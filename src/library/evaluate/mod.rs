@@ -7,6 +7,7 @@
 //! tests it is an oracle where it agrees.
 
 mod artifact;
+mod behaviour;
 mod bootstrap;
 mod calibration;
 mod classifier;
@@ -23,6 +24,10 @@ mod share;
 mod slice;
 
 pub use artifact::artifacts;
+pub use behaviour::{
+    BehaviourAnswer, BehaviourCase, BehaviourExpectation, BehaviourFailure, BehaviourKind,
+    BehaviourReport, BehaviourResult, BehaviourSuite, BehaviourTest, run_behaviour,
+};
 pub use bootstrap::{PairedBootstrap, PairedDifference, paired_bootstrap};
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
 pub use classifier::{answer_on, evaluate_on, predict_on};

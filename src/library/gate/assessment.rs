@@ -3,6 +3,7 @@
 
 use super::{
     METRIC, Policy,
+    behaviour_check::judge_behaviour,
     checks::{
         ApprovalCheck, CalibrationCheck, ClassFloorCheck, LeakageCheck, Level, PolicyChecks,
         ReproducibleCheck, SizeCheck, VerdictsCheck,
@@ -70,6 +71,13 @@ pub(super) fn assess(policy: &PolicyChecks, facts: &VersionFacts<'_>) -> Judgeme
     }
     if let Some(check) = &policy.approval {
         push(check.level, approval(check, facts));
+    }
+    if let Some(check) = &policy.behaviour {
+        let found = facts.examination.and_then(|examination| match &examination.behaviour {
+            None => Err("the behaviour tests were not asked"),
+            Some(found) => found.as_ref().map_err(String::as_str),
+        });
+        checks.extend(judge_behaviour(check, found));
     }
     Judgement {
         passed: checks.iter().all(|check| check.outcome() != CheckOutcome::Blocked),

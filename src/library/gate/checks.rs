@@ -80,6 +80,9 @@ pub struct PolicyChecks {
     /// Somebody's approval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalCheck>,
+    /// The pass rates of behaviour tests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behaviour: Option<BehaviourCheck>,
 }
 
 /// `[strict]`: F1 at least that of Production, on the same test split.
@@ -285,6 +288,23 @@ pub struct ApprovalCheck {
     pub level: Level,
 }
 
+/// `[behaviour]`: the share of the dataset's behaviour tests that pass, by cases.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BehaviourCheck {
+    /// The least share of all cases.
+    pub min: f64,
+    /// The least share of each test that `tests` does not name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_test: Option<f64>,
+    /// Other least values for single tests.
+    #[serde(default)]
+    pub tests: BTreeMap<String, f64>,
+    /// The consequence when it is not met.
+    #[serde(default)]
+    pub level: Level,
+}
+
 fn margin() -> f64 {
     MARGIN
 }
@@ -311,7 +331,7 @@ fn warn() -> Level {
 
 /// The names that a policy may have at its root.
 const NAMES: &str = "min_f1, strict, non_inferior, significant, class_floor, slice_floor, calibration, \
-                     size, leakage, agreement, reproducible, verdicts, approval";
+                     size, leakage, agreement, reproducible, verdicts, approval, behaviour";
 
 impl PolicyChecks {
     /// The checks that `text` says, in TOML: a table for each check.
@@ -340,6 +360,7 @@ impl PolicyChecks {
                 "reproducible" => checks.reproducible = Some(read(&name, value)?),
                 "verdicts" => checks.verdicts = Some(read(&name, value)?),
                 "approval" => checks.approval = Some(read(&name, value)?),
+                "behaviour" => checks.behaviour = Some(read(&name, value)?),
                 _ => {
                     return Err(Error::invalid(format!(
                         "unknown check {name:?}: expected one of {NAMES}"
@@ -403,6 +424,13 @@ impl PolicyChecks {
         }
         if self.approval.as_ref().is_some_and(|check| check.keys.is_empty()) {
             return Err(Error::invalid("approval.keys is empty: expected the name of an API key"));
+        }
+        if let Some(check) = &self.behaviour {
+            within("behaviour.min", check.min, 0.0..=1.0)?;
+            check.min_test.map_or(Ok(()), |min| within("behaviour.min_test", min, 0.0..=1.0))?;
+            for (test, min) in &check.tests {
+                within(&format!("behaviour.tests.{test}"), *min, 0.0..=1.0)?;
+            }
         }
         let has_none = Self { min_f1: self.min_f1, ..Self::default() } == *self;
         if has_none {
@@ -506,6 +534,9 @@ mod tests {
             ),
             ("[verdicts]\nmax = 0", "verdicts.max is 0"),
             ("[approval]\nkeys = []", "approval.keys is empty: expected the name of an API key"),
+            ("[behaviour]", "behaviour: missing field `min`"),
+            ("[behaviour]\nmin = 0.9\nmin_test = 2.0", "behaviour.min_test is 2: must lie"),
+            ("[behaviour]\nmin = 0.9\ntests = { a = -1.0 }", "behaviour.tests.a is -1: must lie"),
             ("[strict]\nlevel = ", "line 2 is no TOML: "),
         ] {
             let error = PolicyChecks::parse(text).unwrap_err().to_string();

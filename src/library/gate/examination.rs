@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{evidence::Evidence, measurement::Measurement, slice_floor::FloorSlice};
+use super::{
+    behaviour_check::BehaviourExamination, evidence::Evidence, measurement::Measurement,
+    slice_floor::FloorSlice,
+};
 use crate::{
     data::{Overlap, Split},
     error::{Error, ErrorKind, Result},
@@ -25,6 +28,8 @@ pub struct Examination {
     pub leakage: Option<Result<Leakage, String>>,
     /// The candidate on slices of the split, where that was asked; or why it was not measured.
     pub slices: Option<Result<Vec<FloorSlice>, String>>,
+    /// The candidate's behaviour tests, where that was asked.
+    pub behaviour: Option<Result<BehaviourExamination, String>>,
 }
 
 /// Test rows whose text, white space aside, the training split has too.
@@ -59,7 +64,8 @@ impl Examination {
         };
         let production = production
             .map(|measured| measured.map(|found| found.metrics).map_err(|error| error.to_string()));
-        Ok(Self { candidate: candidate.metrics, production, evidence, leakage: None, slices: None })
+        let candidate = candidate.metrics;
+        Ok(Self { candidate, production, evidence, leakage: None, slices: None, behaviour: None })
     }
 }
 

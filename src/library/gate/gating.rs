@@ -39,6 +39,8 @@ pub struct Question {
     pub leakage: bool,
     /// The slices that the candidate is to be measured on.
     pub slices: Option<SliceFloorCheck>,
+    /// True if the candidate is to be asked the behaviour tests of its dataset.
+    pub behaviour: bool,
 }
 
 /// The rule by which a version is judged.
@@ -202,12 +204,13 @@ impl Rule<'_> {
         match self {
             Self::Default(_) => {
                 let margin = PolicyChecks::default().margin();
-                Question { margin, leakage: false, slices: None }
+                Question { margin, leakage: false, slices: None, behaviour: false }
             }
             Self::Checks(StoredPolicy { checks, .. }) => Question {
                 margin: checks.margin(),
                 leakage: checks.leakage.is_some(),
                 slices: checks.slice_floor.clone(),
+                behaviour: checks.behaviour.is_some(),
             },
         }
     }

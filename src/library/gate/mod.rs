@@ -1,9 +1,10 @@
 //! The gate before Production: a policy and two measured versions give a verdict with its evidence,
-//! and promotion obeys it. Judging is pure; only [`Gating`], [`promote`], [`rollback`], [`approve`] and
-//! [`StoredPolicy`] touch the store.
+//! and promotion obeys it. Judging is pure; only [`Gating`], [`promote`], [`rollback`], [`approve`],
+//! [`StoredPolicy`] and [`StoredBehaviour`] touch the store.
 
 mod approval;
 mod assessment;
+mod behaviour_check;
 mod checks;
 mod evidence;
 mod examination;
@@ -15,14 +16,17 @@ mod promotion;
 mod report;
 mod rollback;
 mod slice_floor;
+mod stored_behaviour;
 mod stored_policy;
+mod text_shelf;
 mod verdict;
 
 pub use approval::approve;
+pub use behaviour_check::BehaviourExamination;
 pub use checks::{
-    AgreementCheck, ApprovalCheck, CalibrationCheck, ClassFloorCheck, ClassMetric, LeakageCheck,
-    Level, NonInferiorCheck, PolicyChecks, ReproducibleCheck, SignificantCheck, SizeCheck,
-    SliceFloorCheck, SliceMetric, StrictCheck, VerdictsCheck,
+    AgreementCheck, ApprovalCheck, BehaviourCheck, CalibrationCheck, ClassFloorCheck, ClassMetric,
+    LeakageCheck, Level, NonInferiorCheck, PolicyChecks, ReproducibleCheck, SignificantCheck,
+    SizeCheck, SliceFloorCheck, SliceMetric, StrictCheck, VerdictsCheck,
 };
 pub use evidence::{Evidence, MARGIN, Power};
 pub use examination::{Examination, Leakage};
@@ -34,5 +38,6 @@ pub use promotion::{Promotion, permit, promote};
 pub use report::markdown;
 pub use rollback::{Rollback, rollback};
 pub use slice_floor::{FloorSlice, floor_slices};
+pub use stored_behaviour::StoredBehaviour;
 pub use stored_policy::{PolicyRecord, StoredPolicy};
 pub use verdict::{SCHEMA_VERSION, Verdict};

@@ -2,25 +2,29 @@
 //! `policies/current` names the one that holds. Setting one is in the audit trail, in the transaction
 //! that promotions wait for.
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
-use super::checks::PolicyChecks;
+use super::{
+    checks::PolicyChecks,
+    text_shelf::{TextShelf, digest},
+};
 use crate::{
-    error::{Error, ErrorKind, Result},
-    figure::{hex, short},
-    hint::Hint,
+    error::{Error, Result},
     registry::Registry,
-    store::{Store, write_atomically},
+    store::Store,
 };
 
-/// The largest policy that is read.
-const MAX_BYTES: u64 = 64 << 10;
-/// The audit trail's name of what is changed.
-const SUBJECT: &str = "gate policy";
+/// Where policies are kept.
+fn shelf() -> TextShelf {
+    TextShelf {
+        what: "policy",
+        current: "current".to_owned(),
+        subject: "gate policy".to_owned(),
+        setter: "gate policy set FILE",
+    }
+}
 
 /// A policy out of a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,7 +51,7 @@ impl StoredPolicy {
     /// As [`PolicyChecks::parse`].
     pub fn parse(text: &str) -> Result<Self> {
         let checks = PolicyChecks::parse(text)?;
-        Ok(Self { sha256: hex(&Sha256::digest(text.as_bytes())), text: text.to_owned(), checks })
+        Ok(Self { sha256: digest(text), text: text.to_owned(), checks })
     }
 
     /// The policy in a file.
@@ -56,13 +60,13 @@ impl StoredPolicy {
     /// A file that cannot be read, is too large or no text, and what [`PolicyChecks::parse`] refuses.
     pub fn read(path: &Path) -> Result<Self> {
         let context = |error: Error| error.with_context(format!("policy {path:?}"));
-        Self::parse(&read_text(path)?).map_err(context)
+        Self::parse(&shelf().read_text(path)?).map_err(context)
     }
 
     /// The policy that holds in `store`; none is the default rule.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] when it is not there or not what was set, and when the system refuses.
+    /// [`crate::error::ErrorKind::Corrupt`] when it is not there or not what was set, and when the system refuses.
     pub fn current(store: &Store) -> Result<Option<Self>> {
         let Some(sha256) = Self::current_sha256(store)? else { return Ok(None) };
         Self::kept(store, &sha256).map(Some)
@@ -71,43 +75,18 @@ impl StoredPolicy {
     /// The digest of the policy that holds in `store`.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] for a name that is none, and when the system refuses.
+    /// [`crate::error::ErrorKind::Corrupt`] for a name that is none, and when the system refuses.
     pub fn current_sha256(store: &Store) -> Result<Option<String>> {
-        let path = store.policies_dir().join("current");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read", &path, error)),
-        };
-        let sha256 = text.trim_end();
-        if is_digest(sha256) {
-            return Ok(Some(sha256.to_owned()));
-        }
-        Err(damaged(&path, "it names no policy"))
+        shelf().current_sha256(store)
     }
 
     /// The policy of this digest, as it was set once.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] for a digest that was never set, [`ErrorKind::Corrupt`] for a file that
-    /// is not what was set.
+    /// [`crate::error::ErrorKind::NotFound`] for a digest that was never set,
+    /// [`crate::error::ErrorKind::Corrupt`] for a file that is not what was set.
     pub fn kept(store: &Store, sha256: &str) -> Result<Self> {
-        let unknown = || {
-            Error::new(ErrorKind::NotFound, format!("no policy {sha256:?} was ever set"))
-                .with_hint(Hint::new().run("audit").say(" lists every change of the policy"))
-        };
-        if !is_digest(sha256) {
-            return Err(unknown());
-        }
-        let path = store.policies_dir().join(format!("{sha256}.toml"));
-        if !path.exists() {
-            return Err(unknown());
-        }
-        let text = read_text(&path)?;
-        if hex(&Sha256::digest(text.as_bytes())) != sha256 {
-            return Err(damaged(&path, "its text is another one than was set"));
-        }
-        Self::parse(&text).map_err(|error| error.with_context(format!("policy {path:?}")))
+        shelf().kept(store, sha256, Self::parse)
     }
 
     /// The part of it that a verdict keeps.
@@ -120,49 +99,18 @@ impl StoredPolicy {
     /// # Errors
     /// When the system or the registry refuses; then the former policy holds.
     pub fn set(&self, registry: &Registry) -> Result<bool> {
-        let store = registry.store();
-        let former = Self::current_sha256(store)?;
-        if former.as_deref() == Some(&self.sha256) {
-            return Ok(false);
-        }
-        let dir = store.policies_dir();
-        store.make_dir(&dir)?;
-        write_atomically(&dir.join(format!("{}.toml", self.sha256)), self.text.as_bytes())?;
-        let details = json!({"policy": self.sha256, "former": former});
-        registry.update_outside(SUBJECT, details, || {
-            write_atomically(&dir.join("current"), self.sha256.as_bytes())
-        })?;
-        tracing::info!(policy = short(&self.sha256), "policy of the gate set");
-        Ok(true)
+        shelf().set(registry, &self.sha256, &self.text)
     }
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    let fail = |source| Error::io("read the policy", path, source);
-    let n_bytes = fs::metadata(path).map_err(fail)?.len();
-    if n_bytes > MAX_BYTES {
-        return Err(Error::invalid(format!(
-            "policy {path:?} has {n_bytes} bytes: at most {MAX_BYTES} are read"
-        )));
-    }
-    let bytes = fs::read(path).map_err(fail)?;
-    String::from_utf8(bytes)
-        .map_err(|_| Error::invalid(format!("policy {path:?} is no UTF-8 text")))
-}
-
-fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn damaged(path: &Path, what: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("policy {path:?} is damaged: {what}"))
-        .with_hint(Hint::new().run("gate policy set FILE").say(" sets one anew"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
     use super::*;
-    use crate::registry::AuditQuery;
+    use crate::{error::ErrorKind, registry::AuditQuery};
 
     fn registry() -> (tempfile::TempDir, Registry) {
         let folder = tempfile::tempdir().unwrap();

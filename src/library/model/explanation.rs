@@ -31,7 +31,8 @@ pub struct WordWeight {
     pub weight: f64,
 }
 
-/// Why a model answers one text as it does: `decision = base + Σ terms + rest`.
+/// Why a model answers one text as it does: `decision = base + Σ terms + rest`, and for one whose
+/// weights are integrated, `+ integration.gap`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
     /// The class that the weights are for: the positive one of two, else the predicted one.
@@ -39,8 +40,8 @@ pub struct Explanation {
     /// The decision function at this text, as scikit-learn calls it. Of two classes it is the log-odds
     /// of the positive one, `ln(p / (1 - p))`; of more it is the score of the class before softmax.
     pub decision: f64,
-    /// The decision without any term: the intercept, or with a background the mean decision of its
-    /// texts.
+    /// The decision without any term: the intercept, with a background the mean decision of its
+    /// texts, and for integrated weights the decision at their baseline.
     pub base: f64,
     /// The strongest terms first, as many as were asked for.
     pub terms: Vec<Contribution>,
@@ -48,8 +49,46 @@ pub struct Explanation {
     pub n_terms: usize,
     /// The sum of those that are not in `terms`.
     pub rest: f64,
-    /// Every word that the model reads, in the order of the text; those that it does not know weigh 0.
+    /// Every word that the model reads, in the order of the text; those that it does not know weigh 0,
+    /// but for a net, which has learnt what an unknown word means.
     pub words: Vec<WordWeight>,
+    /// How the weights were found, where they are no exact sum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integration: Option<Integration>,
+}
+
+/// The integration of gradients on the way from a baseline to the text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Integration {
+    /// The baseline.
+    pub baseline: IntegrationBaseline,
+    /// Number of steps.
+    pub n_steps: usize,
+    /// The part of the decision that the weights leave out.
+    pub gap: f64,
+    /// True if that is at most a hundredth of the difference between decision and base, or less than
+    /// 0.001.
+    pub is_complete: bool,
+}
+
+/// The text that says nothing, from which a net's weights are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IntegrationBaseline {
+    /// As many tokens whose embeddings are 0.
+    Zeros,
+    /// `[PAD]` in the place of every token but those that the tokenizer adds.
+    Padding,
+}
+
+impl IntegrationBaseline {
+    /// What it is, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Zeros => "embeddings of zeros",
+            Self::Padding => "[PAD] for every token",
+        }
+    }
 }
 
 /// The mean of texts as a model sees them, to explain another text against it.
@@ -235,6 +274,7 @@ mod tests {
             n_terms: 0,
             rest: 0.0,
             words: words(text, |word| word.len() as f64),
+            integration: None,
         };
         let pieces = explanation.pieces(text);
         let joined: String = pieces.iter().map(|(piece, _)| piece.as_str()).collect();
@@ -254,6 +294,7 @@ mod tests {
             n_terms: 3,
             rest: 0.0,
             words: Vec::new(),
+            integration: None,
         };
         assert_eq!(explanation.terms_for("pos"), [term("good", 1.0)]);
         assert_eq!(explanation.terms_for("neg"), [term("dull", 2.0), term("bad", 0.5)]);

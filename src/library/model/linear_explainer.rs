@@ -87,6 +87,7 @@ impl LinearExplainer<'_> {
                 row.get(&feature)
                     .map_or(0.0, |entry| weight(feature, entry.value) / f64::from(entry.count))
             }),
+            integration: None,
         }
     }
 

@@ -37,7 +37,8 @@ pub(crate) use cross_validate::{FoldRows, fit_fold, fold_rows};
 pub use device::Device;
 pub(crate) use doubting::held_out_probabilities;
 pub use explanation::{
-    Background, ClassTerms, Contribution, Explanation, StrongTerm, StrongTerms, WordWeight, excerpt,
+    Background, ClassTerms, Contribution, Explanation, Integration, IntegrationBaseline,
+    StrongTerm, StrongTerms, WordWeight, excerpt,
 };
 pub(crate) use holdout::{Holdout, check_validation_size};
 pub use load::{load, load_on};
@@ -189,6 +190,12 @@ pub trait Classifier: Send + Sync {
         _n_terms: usize,
     ) -> Result<Option<Explanation>> {
         Ok(None)
+    }
+
+    /// True if an explanation costs about as much as an answer; false for one that costs a hundred
+    /// times as much, which only texts that somebody looks at are worth.
+    fn explains_at_once(&self) -> bool {
+        true
     }
 
     /// The mean of `texts` as the model sees them; none for a model that is explained without.

@@ -1,11 +1,14 @@
 //! Words as torchtext's `basic_english` tokenizer finds them, and a vocabulary that numbers them:
 //! what the nets without a pretrained vocabulary read.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use rayon::prelude::*;
 
-use super::known::KnownTokens;
+use super::{
+    known::KnownTokens,
+    read_text::{ReadText, ReadWord},
+};
 use crate::error::{Error, Result};
 
 /// The id of what fills a row up to the longest of its batch.
@@ -41,6 +44,43 @@ pub fn basic_english(text: &str, mut found: impl FnMut(&str)) {
     if !token.is_empty() {
         found(&token);
     }
+}
+
+/// The tokens that [`basic_english`] finds, each with its characters in `text`.
+fn located(text: &str) -> Vec<(String, Range<usize>)> {
+    // A small letter may have more characters than the large one, and what a letter becomes may
+    // depend on its neighbours, but never how many characters it becomes.
+    let places = text
+        .chars()
+        .enumerate()
+        .flat_map(|(place, letter)| std::iter::repeat_n(place, letter.to_lowercase().count()));
+    let lowered = text.to_lowercase();
+    let mut letters: Vec<(char, usize)> = lowered.chars().zip(places).collect();
+    let starts: HashMap<usize, usize> =
+        lowered.char_indices().enumerate().map(|(idx, (byte, _))| (byte, idx)).collect();
+    for (byte, found) in lowered.match_indices("<br />") {
+        letters[starts[&byte]..][..found.len()].iter_mut().for_each(|(letter, _)| *letter = ' ');
+    }
+    let mut tokens: Vec<(String, Range<usize>)> = Vec::new();
+    let mut token: Option<(String, Range<usize>)> = None;
+    for (letter, place) in letters {
+        let is_mark = matches!(letter, '.' | ',' | '(' | ')' | '!' | '?' | '\'');
+        if letter == '"' {
+            continue;
+        }
+        if !is_mark && !matches!(letter, ';' | ':') && !letter.is_whitespace() {
+            let (word, chars) = token.get_or_insert_with(|| (String::new(), place..place));
+            word.push(letter);
+            chars.end = place + 1;
+            continue;
+        }
+        tokens.extend(token.take());
+        if is_mark {
+            tokens.push((letter.to_string(), place..place + 1));
+        }
+    }
+    tokens.extend(token);
+    tokens
 }
 
 /// Words with their numbers: 0 is padding, 1 every unknown word, then the others by frequency.
@@ -113,6 +153,15 @@ impl WordIds {
             ids.push(UNKNOWN_ID);
         }
         ids
+    }
+
+    /// The ids of [`WordIds::encode`] with the places of their words; a text without any has an id
+    /// and no word.
+    pub(crate) fn read(&self, text: &str, max_length: usize) -> ReadText {
+        let ids = self.encode(text, max_length);
+        let words = located(text).into_iter().take(ids.len()).enumerate();
+        let words = words.map(|(idx, (_, chars))| ReadWord { tokens: idx..idx + 1, chars });
+        ReadText { words: words.collect(), ids }
     }
 
     /// Number of tokens of `text`, at least one, as [`WordIds::encode`] would give uncut.
@@ -198,7 +247,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_word_is_read_where_it_stands() {
+        let words = WordIds::fit(&["good film good film".to_owned()], 1, 100);
+        let text = "A \"GOOD\" İ film<br />(film)";
+        let read = words.read(text, 5);
+        assert_eq!(read.ids, words.encode(text, 5));
+        let letters: Vec<char> = text.chars().collect();
+        let found: Vec<String> =
+            read.words.iter().map(|word| letters[word.chars.clone()].iter().collect()).collect();
+        assert_eq!(found, ["A", "GOOD", "İ", "film", "("]);
+        let nothing = words.read(" ; ", 5);
+        assert_eq!((nothing.ids.len(), nothing.words.len()), (1, 0));
+    }
+
     proptest! {
+        #[test]
+        fn what_is_located_is_what_is_found(text in "[ -~A-Zİß Σ\"]{0,40}(<br />)?[ -~Σ]{0,9}") {
+            let found: Vec<String> = located(&text).into_iter().map(|(token, _)| token).collect();
+            prop_assert_eq!(found, tokens(&text));
+        }
+
         #[test]
         fn a_vocabulary_comes_back_as_it_was(texts in proptest::collection::vec(".{0,40}", 0..8)) {
             let words = WordIds::fit(&texts, 1, 1000);

@@ -16,6 +16,8 @@ mod merges;
 mod ngram;
 mod occurrence;
 mod radix;
+#[cfg(feature = "neural")]
+mod read_text;
 pub mod stop_words;
 mod term_frequency;
 mod text_frequency;
@@ -38,5 +40,7 @@ pub use wordpiece::{Cleaning, TruncationSide, WordPiece};
 pub(crate) use counter::FeatureCounter;
 pub(crate) use known::KnownTokens;
 pub(crate) use matrix::column_blocks;
+#[cfg(feature = "neural")]
+pub(crate) use read_text::{ReadText, ReadWord};
 pub(crate) use term_frequency::TermFrequency;
 pub(crate) use vocabulary::{LocatedText, LookupBuffers, VocabularyEntry, VocabularyParts};

@@ -13,7 +13,11 @@ use tokenizers::{
     processors::bert::BertProcessing,
 };
 
-use super::{known::KnownTokens, merges};
+use super::{
+    known::KnownTokens,
+    merges,
+    read_text::{ReadText, ReadWord},
+};
 use crate::error::{BoxError, Error, ErrorKind, Result};
 
 const PADDING: &str = "[PAD]";
@@ -229,6 +233,40 @@ impl WordPiece {
             .encode_fast(text, true)
             .map_err(|source| unusable("it cannot read this text", source))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The ids of [`WordPiece::encode`] with the places of the words that they are pieces of;
+    /// `[CLS]` and `[SEP]` are of none.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on the text.
+    pub(crate) fn read(&self, text: &str) -> Result<ReadText> {
+        let encoding = self
+            .tokenizer
+            .encode_char_offsets(text, true)
+            .map_err(|source| unusable("it cannot read this text", source))?;
+        let mut words: Vec<(u32, ReadWord)> = Vec::new();
+        let pieces = encoding.get_word_ids().iter().zip(encoding.get_offsets());
+        for (token, (word_id, (start, end))) in pieces.enumerate() {
+            let Some(word_id) = word_id else { continue };
+            match words.last_mut() {
+                Some((last, word)) if last == word_id && word.tokens.end == token => {
+                    word.tokens.end = token + 1;
+                    word.chars.end = word.chars.end.max(*end);
+                }
+                _ => {
+                    let word = ReadWord { tokens: token..token + 1, chars: *start..*end };
+                    words.push((*word_id, word));
+                }
+            }
+        }
+        let words = words.into_iter().map(|(_, word)| word).collect();
+        Ok(ReadText { ids: encoding.get_ids().to_vec(), words })
+    }
+
+    /// The id of `[PAD]`, where there is one.
+    pub(crate) fn padding_id(&self) -> Option<u32> {
+        self.tokenizer.token_to_id(PADDING)
     }
 
     /// Number of tokens of `text`, with `[CLS]` and `[SEP]`, before it is cut.

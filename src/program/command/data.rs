@@ -1,5 +1,6 @@
-//! `data add|sample|list|show|head|counts|describe|issues|drop|remove`: datasets.
+//! `data add|sample|list|show|head|counts|describe|issues|drop|behaviour|remove`: datasets.
 
+mod behaviour;
 mod issues;
 
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ pub enum Data {
     Issues(issues::FindIssues),
     /// Make a new dataset without the rows of listed issues
     Drop(issues::DropIssues),
+    /// Show, set and check the behaviour tests of a dataset
+    #[command(subcommand)]
+    Behaviour(behaviour::BehaviourCommand),
     /// Remove a dataset from the store; runs and models that used it stay
     Remove(DatasetName),
 }
@@ -153,6 +157,7 @@ impl Data {
             Self::Describe(named) => Ok(datasets.describe(whole(&named.name)?)?.to_output()),
             Self::Issues(find) => find.run(session),
             Self::Drop(drop) => drop.run(session),
+            Self::Behaviour(verb) => verb.run(session),
             Self::Remove(named) => {
                 session.book.remove_dataset(whole(&named.name)?)?;
                 Ok(Output::new(json!({"name": named.name, "removed": true}))

@@ -35,6 +35,10 @@ pub struct ErrorsCommand {
     /// The number of errors to list
     #[arg(short, value_name = "COUNT", default_value_t = 20)]
     n: usize,
+    /// The number of listed errors whose deciding words are looked for; without it all of them. A net
+    /// takes as long for one as for a hundred answers
+    #[arg(long, value_name = "COUNT")]
+    explain: Option<usize>,
     /// Write all of them, however many are listed, to this file: .csv, .tsv, .jsonl or .parquet
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
@@ -53,6 +57,7 @@ impl ErrorsCommand {
             class: self.class.clone(),
             slice: self.slice.clone(),
             n_errors: self.n,
+            n_explained: self.explain,
             output: self.out.clone(),
             replace: self.force,
             ..ErrorsRequest::new(model.to_string())

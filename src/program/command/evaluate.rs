@@ -1,13 +1,15 @@
-//! `evaluate MODEL --data NAME`: a version measured on any split.
+//! `evaluate MODEL --data NAME`: a version measured on any split; `evaluate MODEL --behaviour`: asked
+//! behaviour tests.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde_json::json;
 use trialbook::{
+    book::BehaviourSource,
     error::{Error, Result},
     output::Output,
-    registry::VersionSelector,
+    registry::{ModelReference, VersionSelector},
     store::write_atomically,
 };
 
@@ -15,6 +17,7 @@ use super::{
     Session,
     named::{
         SplitFlag, model_or_default, reference, version_forms, version_read_forms, version_word,
+        whole,
     },
 };
 
@@ -26,13 +29,17 @@ pub struct Evaluate {
     #[arg(value_parser = version_word, help = version_forms!(""))]
     version: Option<VersionSelector>,
     /// The dataset, or one split of it: NAME.train; without a split NAME.test
-    #[arg(long, value_name = "NAME")]
-    data: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "behaviour")]
+    data: Option<String>,
     #[command(flatten)]
     split: SplitFlag,
-    /// Also write metrics.json, curves and pictures into this folder
+    /// Ask the behaviour tests of a file (TOML) and measure nothing else; without a file those of the
+    /// dataset that --data names or that the version was trained on, or the built-in ones for sentiment
+    #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
+    behaviour: Option<Option<PathBuf>>,
+    /// Also write metrics.json, curves and pictures into this folder, or behaviour.json
     #[arg(long, value_name = "DIR")]
-    out: Option<std::path::PathBuf>,
+    out: Option<PathBuf>,
 }
 
 impl Evaluate {
@@ -41,8 +48,11 @@ impl Evaluate {
             Some(model) => reference(session, model, self.version.as_ref())?,
             None => model_or_default(session, None)?,
         };
+        if let Some(file) = &self.behaviour {
+            return self.ask_behaviour(session, &reference, file.clone());
+        }
         let version = session.book.tracker()?.resolve(&reference)?;
-        let named = self.split.join(&self.data)?;
+        let named = self.split.join(self.data.as_deref().unwrap_or_default())?;
         let (data, split) = named.split_once('.').unwrap_or((&named, "test"));
         let evaluation = session.book.evaluate(&version, data, split)?;
         if let Some(dir) = &self.out {
@@ -65,5 +75,34 @@ impl Evaluate {
         .table(evaluation.table())
         .text("")
         .table(evaluation.report()))
+    }
+
+    fn ask_behaviour(
+        &self,
+        session: &Session,
+        reference: &ModelReference,
+        file: Option<PathBuf>,
+    ) -> Result<Output> {
+        let named = self.split.join(self.data.as_deref().unwrap_or_default())?;
+        let source = match (file, whole(&named)?) {
+            (None, "") => BehaviourSource::TrainedOn,
+            (None, data) => BehaviourSource::Dataset(data.to_owned()),
+            (Some(file), "") => BehaviourSource::File(file),
+            (Some(_), data) => {
+                return Err(Error::invalid(format!(
+                    "a file of behaviour tests is named, and --data {data} beside it"
+                ))
+                .with_hint("leave one of them out"));
+            }
+        };
+        let output = session.book.behaviour(&reference.to_string(), &source)?.to_output();
+        if let Some(dir) = &self.out {
+            std::fs::create_dir_all(dir)
+                .map_err(|source| Error::io("create the folder", dir, source))?;
+            let json =
+                serde_json::to_vec_pretty(output.json()).expect("texts and numbers serialise");
+            write_atomically(&dir.join("behaviour.json"), &json)?;
+        }
+        Ok(output)
     }
 }

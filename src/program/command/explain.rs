@@ -17,7 +17,8 @@ use super::{
 pub struct Explain {
     #[arg(help = version_read_forms!(""))]
     model: String,
-    /// The text, in quotes; without it the strongest terms of each class, with how often they occur
+    /// The text, in quotes; without it the strongest terms of each class, with how often they occur,
+    /// which nets do not have
     text: Option<String>,
     /// The number of terms to list
     #[arg(short, value_name = "COUNT", default_value_t = 20)]

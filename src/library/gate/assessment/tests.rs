@@ -33,6 +33,7 @@ fn examined() -> (Candidate, Baseline, Examination) {
         evidence: Some(evidence),
         leakage: Some(Ok(Leakage { n_leaked: 3, n_test: 1000 })),
         slices: None,
+        behaviour: None,
     };
     (candidate, baseline, examination)
 }

@@ -1,13 +1,14 @@
 //! A trained net: what the rest of the program calls a classifier.
 
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 
 use serde_json::{Value, json};
 
 use super::{
-    checkpoint::WEIGHTS_FILE,
+    checkpoint::{Activation, EncoderConfig, WEIGHTS_FILE},
     config::NeuralConfig,
     engine::NetArithmetic,
+    explainer::NetExplainer,
     header::{Fitted, NeuralHeader},
     hugging_face,
     net::{Net, NetConfig},
@@ -15,7 +16,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::{Answers, Classifier, Probabilities, TokenCounts, loss::softmax},
+    model::{
+        Answers, Background, Classifier, Device, Explanation, Probabilities, TokenCounts,
+        loss::softmax,
+    },
 };
 
 /// Tokens that the encoder is asked at once: more need memory and gain nothing. Batches of a quarter
@@ -33,6 +37,9 @@ pub struct Neural {
     header: NeuralHeader,
     tokenizer: NetTokenizer,
     engine: NetArithmetic,
+    /// The net of an encoder's weights, from when it is first explained: its own path on the CPU has
+    /// no gradients.
+    differentiable: OnceLock<Box<Net>>,
 }
 
 impl Neural {
@@ -42,7 +49,7 @@ impl Neural {
         tokenizer: NetTokenizer,
         engine: NetArithmetic,
     ) -> Self {
-        Self { header, tokenizer, engine }
+        Self { header, tokenizer, engine, differentiable: OnceLock::new() }
     }
 
     /// The classifier that training ended with.
@@ -63,7 +70,7 @@ impl Neural {
         } else {
             NetArithmetic::Net(Box::new(net))
         };
-        Ok(Self { header, tokenizer, engine })
+        Ok(Self::new(header, tokenizer, engine))
     }
 
     /// The same model, whose classes have other names, in the same order.
@@ -77,6 +84,24 @@ impl Neural {
         }
         self.header.rename(classes);
         self
+    }
+
+    /// The net with gradients; none for an encoder that nets can only predict like.
+    fn differentiable(&self) -> Result<Option<&Net>> {
+        let checkpoint = match &self.engine {
+            NetArithmetic::Net(net) => return Ok(Some(net)),
+            NetArithmetic::Encoder(_, checkpoint) => checkpoint,
+        };
+        if checkpoint.config.activation != Activation::Gelu
+            || checkpoint.config.layer_norm_eps != EncoderConfig::DISTILBERT_EPS
+        {
+            return Ok(None);
+        }
+        if let Some(net) = self.differentiable.get() {
+            return Ok(Some(net));
+        }
+        let net = hugging_face::net_of_checkpoint(checkpoint, &Device::Cpu.resolve()?)?;
+        Ok(Some(self.differentiable.get_or_init(|| Box::new(net))))
     }
 
     /// Number of trained values.
@@ -153,6 +178,22 @@ impl Classifier for Neural {
     fn count_tokens(&self, texts: &[&str]) -> Result<Option<TokenCounts>> {
         let n_tokens = self.tokenizer.n_tokens(texts)?;
         Ok(Some(TokenCounts { n_tokens, max_tokens: self.max_length() }))
+    }
+
+    fn explain(
+        &self,
+        text: &str,
+        _background: Option<&Background>,
+        n_terms: usize,
+    ) -> Result<Option<Explanation>> {
+        let Some(net) = self.differentiable()? else { return Ok(None) };
+        let explainer =
+            NetExplainer { net, classes: self.classes(), padding_id: self.tokenizer.padding_id() };
+        explainer.explain(text, &self.tokenizer.read(text)?, n_terms).map(Some)
+    }
+
+    fn explains_at_once(&self) -> bool {
+        false
     }
 
     fn batch_tokens(&self) -> Option<usize> {

@@ -2,6 +2,7 @@
 //! room; outside it they are a [`Fit`](super::Fit) and a [`Classifier`](super::Classifier) like any
 //! other.
 
+mod attribution;
 pub mod checkpoint;
 mod classifier;
 mod config;
@@ -10,6 +11,7 @@ mod cuda_driver;
 pub mod device;
 pub mod encoder;
 mod engine;
+mod explainer;
 mod files;
 mod fit;
 mod header;

@@ -8,7 +8,7 @@ use super::tokenizer_config::{self, TOKENIZER_FILE, TokenizerConfig};
 use crate::{
     error::{Error, Result},
     model::{ModelFiles, format::corrupt},
-    text::{KnownTokens, WordIds, WordPiece},
+    text::{KnownTokens, ReadText, WordIds, WordPiece},
 };
 
 /// Hugging Face's own name, beside or instead of the other.
@@ -95,6 +95,22 @@ impl NetTokenizer {
         match texts {
             [text] => Ok(vec![encode(text)?]),
             _ => texts.par_iter().map(encode).collect(),
+        }
+    }
+
+    /// The ids of [`NetTokenizer::encode`] with the places of their words in `text`.
+    pub(super) fn read(&self, text: &str) -> Result<ReadText> {
+        match self {
+            Self::WordPiece(pieces) => pieces.read(text),
+            Self::Words { words, max_length } => Ok(words.read(text, *max_length)),
+        }
+    }
+
+    /// The id that fills a text up, of a vocabulary of sub-words.
+    pub(super) fn padding_id(&self) -> Option<u32> {
+        match self {
+            Self::WordPiece(pieces) => pieces.padding_id(),
+            Self::Words { .. } => None,
         }
     }
 

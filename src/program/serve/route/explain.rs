@@ -85,7 +85,10 @@ fn answer(
         Ok((predictions(&**classifier, &[text.as_ref()])?.pop(), explanation))
     })?;
     let Some(explanation) = explanation else {
-        let msg = format!("A {} cannot be explained yet: ask a tfidf", classifier.name());
+        let msg = format!(
+            "This {} cannot be explained: its activation or its layer norms have no gradients here",
+            classifier.name()
+        );
         return Err(ApiError::validation(vec![FieldError::of_field("model", "unexplained", msg)]));
     };
     let answer = Answer {

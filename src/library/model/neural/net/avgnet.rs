@@ -35,7 +35,7 @@ impl Default for AvgNetConfig {
 /// The net's parameters by role.
 #[derive(Debug, Clone)]
 pub(crate) struct AvgNet {
-    embedding: Key,
+    pub(super) embedding: Key,
     dense1: [Key; 2],
     dense2: [Key; 2],
 }

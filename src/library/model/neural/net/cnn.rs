@@ -48,7 +48,7 @@ impl Default for CnnConfig {
 /// The net's parameters by role.
 #[derive(Debug, Clone)]
 pub(crate) struct Cnn {
-    embedding: Key,
+    pub(super) embedding: Key,
     convs: Vec<[Key; 2]>,
     dense: [Key; 2],
 }

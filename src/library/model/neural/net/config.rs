@@ -64,6 +64,23 @@ impl NetConfig {
         }
     }
 
+    /// The same net for prediction with another vocabulary: without dropout.
+    pub(crate) fn reading(&self, n_rows: usize) -> Self {
+        let mut config = self.clone();
+        match &mut config {
+            Self::DistilBert(config) => {
+                config.vocab_size = n_rows;
+                config.dropout = 0.0;
+                config.attention_dropout = 0.0;
+                config.seq_classif_dropout = 0.0;
+            }
+            Self::AvgNet(config) => (config.vocab_size, config.dropout) = (n_rows, 0.0),
+            Self::Cnn(config) => (config.vocab_size, config.dropout) = (n_rows, 0.0),
+            Self::Lstm(config) => (config.vocab_size, config.dropout) = (n_rows, 0.0),
+        }
+        config
+    }
+
     /// Texts from which on a share of a batch, with gradients of its own, gains more than it costs
     /// when another thread trains on it.
     pub(crate) fn least_share(&self) -> usize {

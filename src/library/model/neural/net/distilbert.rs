@@ -64,7 +64,7 @@ impl Default for DistilBertConfig {
 /// The net's parameters by role.
 #[derive(Debug, Clone)]
 pub(crate) struct DistilBert {
-    words: Key,
+    pub(super) words: Key,
     positions: Key,
     norm: [Key; 2],
     layers: Vec<TransformerLayer>,

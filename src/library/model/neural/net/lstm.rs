@@ -49,7 +49,7 @@ impl Default for LstmConfig {
 /// The net's parameters by role.
 #[derive(Debug, Clone)]
 pub(crate) struct Lstm {
-    embedding: Key,
+    pub(super) embedding: Key,
     layers: Vec<[LstmDirection; 2]>,
     dense: [Key; 2],
 }

@@ -25,7 +25,7 @@ use rayon::prelude::*;
 
 use self::{
     batch::by_length,
-    parameters::{DeviceTensor, ParameterValues, Specs, host},
+    parameters::{DeviceTensor, Key, ParameterValues, Specs, host},
     pass::Pass,
 };
 use super::{device::Resolved, tensors::Tensors};
@@ -110,6 +110,29 @@ impl Net {
         config.check()?;
         let (_, specs) = Architecture::new(config);
         Ok(specs.iter().map(|spec| (spec.name.clone(), spec.shape.clone())).collect())
+    }
+
+    /// The table of the tokens' embeddings.
+    pub(crate) fn embedding(&self) -> Key {
+        match &self.architecture {
+            Architecture::DistilBert(net) => net.words,
+            Architecture::AvgNet(net) => net.embedding,
+            Architecture::Cnn(net) => net.embedding,
+            Architecture::Lstm(net) => net.embedding,
+        }
+    }
+
+    /// The same net for prediction in f32, whose tokens are the rows of `table` and no words.
+    ///
+    /// # Shapes
+    /// `table`: `[n_rows, width]`, with the width of the net's own embeddings.
+    pub(crate) fn reading(&self, table: DeviceTensor<2>) -> Self {
+        Self {
+            config: self.config.reading(table.dims()[0]),
+            values: self.values.with(self.embedding(), table),
+            precision: Precision::F32,
+            ..self.clone()
+        }
     }
 
     /// The net's sizes.

@@ -294,6 +294,22 @@ impl ParameterValues {
         self.0.into_iter()
     }
 
+    /// The same values, but for that of `key`.
+    pub(crate) fn with(&self, key: Key, value: DeviceTensor<2>) -> Self {
+        let mut values = self.clone();
+        values.0[key.0] = value;
+        values
+    }
+
+    /// The same values in a new gradient graph, of which the one of `key` is the only leaf.
+    pub(crate) fn leaf(&self, key: Key) -> Self {
+        let value = |(idx, value): (usize, &DeviceTensor<2>)| {
+            let value = DeviceTensor::from_inner(value.clone());
+            if idx == key.0 { value.require_grad() } else { value }
+        };
+        Self(self.0.iter().enumerate().map(value).collect())
+    }
+
     /// The same values as the leaves of a new gradient graph.
     pub(crate) fn leaves(&self) -> Self {
         Self(
