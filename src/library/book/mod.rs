@@ -2,6 +2,7 @@
 //! the steps of the lifecycle that need several rooms at once. It refuses to print and to parse
 //! arguments: that is the command layer's work.
 
+mod costs;
 mod cross_validate;
 mod errors;
 mod explain;
@@ -303,12 +304,17 @@ impl Book {
         let mut examination = Examination::of(&split, own, other, question.margin)?;
         if question.leakage {
             let train = datasets.split(&lineage.dataset, "train");
-            let known =
-                train.and_then(|train| Leakage::of(&train, &split, &lineage.train_fingerprint));
+            let known = train.and_then(|train| {
+                Leakage::of(&train, &split, &lineage.train_fingerprint, question.near)
+            });
             examination.leakage = Some(known.map_err(|error| error.to_string()));
         }
         Ok(examination)
     }
+        if question.latency || question.memory {
+            let costs = self.costs(candidate, production, &split, question.latency);
+            examination.costs = Some(costs.map_err(|error| error.to_string()));
+        }
 
     /// Moves a version to `stage`; to Production only with a passing verdict or a reason to force.
     ///

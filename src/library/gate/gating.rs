@@ -37,6 +37,13 @@ pub struct Question {
     pub margin: f64,
     /// True if test rows that the training split has too are to be counted.
     pub leakage: bool,
+    /// The share of three-word sequences from which such a row counts without being equal; none for
+    /// equal ones alone.
+    pub near: Option<f64>,
+    /// True if the time that one text takes is to be measured.
+    pub latency: bool,
+    /// True if the memory of the loaded model is to be known.
+    pub memory: bool,
 }
 
 /// The rule by which a version is judged.
@@ -197,13 +204,17 @@ impl Rule<'_> {
     }
 
     fn question(&self) -> Question {
-        match self {
-            Self::Default(_) => {
-                Question { margin: PolicyChecks::default().margin(), leakage: false }
-            }
-            Self::Checks(StoredPolicy { checks, .. }) => {
-                Question { margin: checks.margin(), leakage: checks.leakage.is_some() }
-            }
+        let default = PolicyChecks::default();
+        let checks = match self {
+            Self::Default(_) => &default,
+            Self::Checks(StoredPolicy { checks, .. }) => checks,
+        };
+        Question {
+            margin: checks.margin(),
+            leakage: checks.leakage.is_some(),
+            near: checks.leakage.as_ref().and_then(|check| check.near),
+            latency: checks.latency.is_some(),
+            memory: checks.memory.is_some(),
         }
     }
 }

@@ -5,10 +5,13 @@
 mod approval;
 mod assessment;
 mod checks;
+mod cost_checks;
+mod costs;
 mod evidence;
 mod examination;
 mod gating;
 mod judgement;
+mod level;
 mod measurement;
 mod policy;
 mod promotion;
@@ -23,6 +26,8 @@ pub use checks::{
     Level, NonInferiorCheck, PolicyChecks, ReproducibleCheck, SignificantCheck, SizeCheck,
     StrictCheck, VerdictsCheck,
 };
+pub use cost_checks::{LatencyCheck, MemoryCheck};
+pub use costs::{Costs, Latency, LatencyPair, MemoryPair};
 pub use evidence::{Evidence, MARGIN, Power};
 pub use examination::{Examination, Leakage};
 pub use gating::{Examine, Gating, Question, Reevaluate, Rule, adopt, run};

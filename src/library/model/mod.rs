@@ -18,6 +18,7 @@ mod linear_explainer;
 mod load;
 mod logistic;
 mod loss;
+mod memory_use;
 #[cfg(feature = "neural")]
 pub mod neural;
 pub mod prediction;
@@ -42,6 +43,7 @@ pub use explanation::{
 pub(crate) use holdout::{Holdout, check_validation_size};
 pub use load::{load, load_on};
 pub use logistic::{FitReport, Logistic, LogisticParams, LogisticValidParams};
+pub use memory_use::MemoryUse;
 pub use recipe::from_recipe;
 pub use sparse::SparseRows;
 pub use tfidf::Tfidf;
@@ -173,6 +175,12 @@ pub trait Classifier: Send + Sync {
     /// more than a thread that also talks to clients should spend: how many tokens it wants to be
     /// asked at once. More would gain nothing, and keep those waiting who could have been answered.
     fn batch_tokens(&self) -> Option<usize> {
+        None
+    }
+
+    /// What the loaded model takes of the memory, without what an answer takes for a moment; none for a model
+    /// that cannot tell.
+    fn memory_use(&self) -> Option<MemoryUse> {
         None
     }
 

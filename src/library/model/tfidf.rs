@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answers, Background, Classifier, Explanation, Fit, FitReport, Logistic, LogisticParams,
-    ModelFiles, Probabilities, StrongTerms, flatten,
+    MemoryUse, ModelFiles, Probabilities, StrongTerms, flatten,
     linear_explainer::LinearExplainer,
     tfidf_config::{NAME, TfidfConfig},
     tfidf_files::{self, StoredTfidf},
@@ -227,6 +227,13 @@ impl Classifier for Tfidf {
         Ok(Answers {
             probabilities: Probabilities::new(values, n_classes),
             known_shares: Some(known_shares),
+        })
+    }
+
+    fn memory_use(&self) -> Option<MemoryUse> {
+        Some(MemoryUse {
+            n_bytes: self.vectorizer.n_bytes() + self.logistic.n_bytes(),
+            counted: "its vocabulary, frequencies and coefficients".to_owned(),
         })
     }
 

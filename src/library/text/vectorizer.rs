@@ -210,6 +210,13 @@ impl Vectorizer {
 }
 
 impl FittedVectorizer {
+    /// Bytes of its tables.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        let n_others =
+            self.text_counts.capacity() * size_of::<u32>() + self.idf.capacity() * size_of::<f64>();
+        (self.vocabulary.n_bytes() + n_others) as u64
+    }
+
     /// Puts stored parts together.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::{Answers, Classifier, Probabilities, TokenCounts, loss::softmax},
+    model::{Answers, Classifier, MemoryUse, Probabilities, TokenCounts, loss::softmax},
 };
 
 /// Tokens that the encoder is asked at once: more need memory and gain nothing. Batches of a quarter
@@ -161,6 +161,11 @@ impl Classifier for Neural {
             NetArithmetic::Net(net) if net.device().is_cpu() => NET_TOKENS,
             NetArithmetic::Net(_) => DEVICE_TOKENS,
         })
+    }
+
+    fn memory_use(&self) -> Option<MemoryUse> {
+        let n_bytes = 4 * self.n_parameters() as u64;
+        Some(MemoryUse { n_bytes, counted: "its parameters, 4 bytes each".to_owned() })
     }
 
     fn save(&self, dir: &Path) -> Result<()> {
