@@ -12,6 +12,7 @@ mod gate; // gate, promotion and rollback on a real registry
 mod gate_policy; // evidence, reports and policies, by the program
 mod house; // which rooms and files use each other, and what types are called
 mod kernel; // Jupyter's messages, as a front end sends and sees them
+mod learning_curve; // what more training data would bring
 mod model; // the baseline from texts to saved files
 mod neural; // the neural nets, their checkpoints and continued trainings
 mod pipeline; // the Kubeflow pipeline, run here step by step

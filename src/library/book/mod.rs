@@ -9,6 +9,7 @@ mod explain;
 #[cfg(feature = "neural")]
 mod import;
 mod issues;
+mod learning_curve;
 mod measured;
 mod measurements;
 mod predict_file;
@@ -38,6 +39,7 @@ pub use explain::{ExplainBase, Explained, ModelTerms};
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
 pub use issues::IssuesRequest;
+pub use learning_curve::{CURVE_ARTIFACT, LearningCurveRequest};
 pub use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
 pub use predict_file::{PredictFileRequest, PredictedFile};
 pub use request::TrainRequest;
@@ -309,12 +311,12 @@ impl Book {
             });
             examination.leakage = Some(known.map_err(|error| error.to_string()));
         }
-        Ok(examination)
-    }
         if question.latency || question.memory {
             let costs = self.costs(candidate, production, &split, question.latency);
             examination.costs = Some(costs.map_err(|error| error.to_string()));
         }
+        Ok(examination)
+    }
 
     /// Moves a version to `stage`; to Production only with a passing verdict or a reason to force.
     ///

@@ -41,7 +41,7 @@ const FIXED: [&str; 13] = [
     "precision",
 ];
 /// Those that a sweep has no use for, and why.
-const REFUSED: [(&str, &str); 2] = [
+const REFUSED: [(&str, &str); 3] = [
     ("no_register", "a sweep registers nothing unless --register is given"),
     ("validation_size", "a sweep chooses by cross-validation"),
 ];
@@ -51,6 +51,7 @@ const OF_WINNER: [&str; 4] = ["model", "version_file", "deploy", "min_f1"];
 /// `sweep tfidf --data imdb --ngram 1,2 --c 0.1..100:log --register`
 #[derive(Debug, Clone)]
 pub struct Sweep {
+    ("learning_curve", "a sweep compares settings, and a learning curve is of one"),
     architecture: String,
     options: SweepOptions,
     /// The options of `train` that were given.
