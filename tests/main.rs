@@ -21,5 +21,6 @@ mod predict_file; // every row of a file into another one
 mod prelude; // building and finding what cells are compiled against
 mod registry; // the tracking store, with crashes and damage
 mod serve; // the HTTP server, asked directly and over real sockets
-mod shell;
-mod sweep; // settings compared on the same folds, stopped and continued // cells from pipes, files and a person at a terminal
+mod shell; // cells from pipes, files and a person at a terminal
+mod sweep; // settings compared on the same folds, stopped and continued
+mod sweep_compile; // sweeps as Katib and Kubeflow run them
