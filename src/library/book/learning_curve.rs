@@ -96,7 +96,9 @@ impl Book {
         let orders: Vec<LearningOrder> = repeats
             .iter()
             .zip(0..)
-            .map(|(rows, repeat)| LearningOrder::new(&train, rows, train_request.seed + repeat))
+            .map(|(rows, repeat)| {
+                LearningOrder::new(&train, rows, train_request.seed.wrapping_add(repeat))
+            })
             .collect();
         let shares: Vec<f64> = request
             .shares

@@ -126,3 +126,71 @@ impl SweepPlan {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> SweepPlan {
+        SweepPlan {
+            image: "trialbook:latest".to_owned(),
+            registry: "http://registry.example.org:5000".to_owned(),
+            words: vec!["train".to_owned(), "tfidf".to_owned(), "--data=reviews".to_owned()],
+            parameters: vec![PlanParameter {
+                flag: "--min-df".to_owned(),
+                values: ValueList::parse("1,2").unwrap(),
+            }],
+            settings: vec![vec!["1".to_owned()], vec!["2".to_owned()]],
+            is_random: false,
+            seed: 42,
+            metric: "log_loss".to_owned(),
+            is_loss: true,
+            n_parallel: 4,
+        }
+    }
+
+    #[test]
+    fn names_are_what_a_cluster_takes() {
+        for (dataset, expected) in [
+            ("reviews", "sweep-tfidf-reviews"),
+            ("My Reviews_2", "sweep-tfidf-my-reviews-2"),
+            ("größe", "sweep-tfidf-gr--e"),
+            ("é", "sweep-tfidf"),
+            (&"x".repeat(100), "sweep-tfidf-xxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+        ] {
+            assert_eq!(plan().name("tfidf", dataset), expected);
+        }
+        assert_eq!(plan().parameters[0].name(), "min_df");
+    }
+
+    #[test]
+    fn runs_of_a_sweep_are_listed_with_the_best_first() {
+        let words = plan().ranking("sweep-tfidf-reviews");
+        let expected = "tags.sweep = 'sweep-tfidf-reviews' and metrics.std_log_loss >= 0";
+        assert_eq!((words[3].as_str(), words[5].as_str()), (expected, "metrics.log_loss asc"));
+        assert_eq!(plan().tagged("s").last().map(String::as_str), Some("--tag=sweep=s"));
+    }
+
+    #[test]
+    fn what_an_engine_takes_for_something_else_is_refused() {
+        assert!(plan().check().is_ok());
+        let refused = |change: fn(&mut SweepPlan)| {
+            let mut plan = plan();
+            change(&mut plan);
+            plan.check().unwrap_err().to_string()
+        };
+        assert!(refused(|plan| plan.parameters.clear()).starts_with("no option varies"));
+        assert!(refused(|plan| plan.metric = "f1 $x".to_owned()).contains("digits and _ alone"));
+        for value in ["", "a b", "'", "$(x)", "{{x}}"] {
+            let mut plan = plan();
+            plan.settings[1][0] = value.to_owned();
+            let error = plan.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("value {value:?}")), "{error}");
+        }
+        for word in ["--tag=a={{$.x}}", "--tag=a=${trialParameters.c}"] {
+            let mut plan = plan();
+            plan.words.push(word.to_owned());
+            assert!(plan.check().unwrap_err().to_string().contains("fill in values"));
+        }
+    }
+}
