@@ -16,14 +16,14 @@ use crate::pipeline::{KatibExperiment, SweepPlan, sweep_pipeline};
 
 /// An engine that runs sweeps on a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Engine {
+pub(super) enum ClusterEngine {
     /// Katib: an Experiment, for kubectl
     Katib,
     /// Kubeflow Pipelines 2: a pipeline with a loop over the settings
     Kubeflow,
 }
 
-impl Engine {
+impl ClusterEngine {
     /// The sweep called `name` as this engine reads it, in `file` where there is one.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use trialbook::{
     error::{Error, Result},
 };
 
-use super::compile::Engine;
+use super::compile::ClusterEngine;
 
 /// The options of every sweep.
 #[derive(Debug, Clone, Args)]
@@ -58,7 +58,7 @@ pub(super) struct SweepOptions {
         conflicts_with_all = ["halving", "folds", "budget", "fresh", "register", "one_se"],
         help_heading = "Sweep"
     )]
-    pub(super) compile: Option<Engine>,
+    pub(super) compile: Option<ClusterEngine>,
     /// With --compile: the image of this program
     #[arg(
         long,
