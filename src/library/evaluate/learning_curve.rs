@@ -90,10 +90,11 @@ impl LearningCurve {
     /// number of rows; the interval is that of fits to means drawn anew with it, each time with another variance, as
     /// few repeats leave it uncertain.
     pub fn of(metric: &str, points: Vec<CurvePoint>, n_rows: usize, seed: u64) -> Self {
-        let (extrapolation, untold) = match extrapolate(metric, &points, n_rows as f64, seed) {
-            Ok(extrapolation) => (Some(extrapolation), None),
-            Err(why) => (None, Some(why)),
-        };
+        let (extrapolation, untold) =
+            match extrapolate(metric, &points, n_rows as f64, (seed, N_RESAMPLES)) {
+                Ok(extrapolation) => (Some(extrapolation), None),
+                Err(why) => (None, Some(why)),
+            };
         Self { metric: metric.to_owned(), points, extrapolation, untold }
     }
 
@@ -132,7 +133,7 @@ fn extrapolate(
     metric: &str,
     points: &[CurvePoint],
     n_rows: f64,
-    seed: u64,
+    (seed, n_resamples): (u64, usize),
 ) -> Result<Extrapolation, String> {
     let n_sizes = points.len();
     if n_sizes < MIN_SIZES {
@@ -164,7 +165,7 @@ fn extrapolate(
         ));
     }
     let gain = |law: &PowerLaw| back(law.at(2.0 * n_rows)) - back(law.at(n_rows));
-    let mut gains = residuals.gains(&law, &fit, &sizes, seed, &gain);
+    let mut gains = residuals.gains((&law, &fit, &sizes), (seed, n_resamples), &gain);
     gains.sort_by(f64::total_cmp);
     let last = 2.0 * n_rows;
     let drawn = |idx: usize| {
@@ -180,7 +181,7 @@ fn extrapolate(
         upper: quantile(&gains, 0.975),
         limit: back(law.a),
         exponent: law.c,
-        n_resamples: N_RESAMPLES,
+        n_resamples,
         law: (0..N_DRAWN).map(drawn).collect(),
     })
 }
@@ -248,15 +249,13 @@ impl Residuals {
     /// The gains of laws fitted to means that are drawn anew.
     fn gains(
         &self,
-        law: &PowerLaw,
-        fit: &PowerLawFit,
-        sizes: &[f64],
-        seed: u64,
+        (law, fit, sizes): (&PowerLaw, &PowerLawFit, &[f64]),
+        (seed, n_resamples): (u64, usize),
         gain: &dyn Fn(&PowerLaw) -> f64,
     ) -> Vec<f64> {
         let mut normal = Normal::new(seed);
         let centre: Vec<f64> = sizes.iter().map(|n| law.at(*n)).collect();
-        (0..N_RESAMPLES)
+        (0..n_resamples)
             .map(|_| {
                 let chi_square: f64 = (0..self.degrees).map(|_| normal.draw().powi(2)).sum();
                 let variance = self.variance * self.degrees as f64 / chi_square;
@@ -299,27 +298,26 @@ mod tests {
             .collect()
     }
 
-    /// Of 300 curves with a known law the interval has to cover about 95 of 100: a binomial count lies within
-    /// these bounds 999 times of 1,000 where the truth is 0.92 to 0.985.
+    /// Of 200 curves with a known law the interval has to cover about 95 of 100: what it really covers lies
+    /// between 0.92 and 0.985, and of so many curves these bounds hold 999 times of 1,000.
     #[test]
     fn the_interval_covers_the_truth_about_as_often_as_it_says() {
         for (a, b, c, noise, n_repeats) in
             [(0.08, 1.5, 0.35, 0.003, 5), (0.05, 3.0, 0.5, 0.004, 3), (0.1, 20.0, 0.7, 0.003, 5)]
         {
             let law = |n: f64| a + b * n.powf(-c);
-            let n_rows = 25_000;
-            let truth = law(n_rows as f64) - law(2.0 * n_rows as f64);
+            let n_rows = 25_000.0;
+            let truth = law(n_rows) - law(2.0 * n_rows);
             let (mut n_covered, mut n_told) = (0, 0);
-            for seed in 0..300 {
+            for seed in 0..200 {
                 let points = points(law, n_repeats, noise, seed);
-                let curve = LearningCurve::of("f1", points, n_rows, seed);
-                let Some(found) = curve.extrapolation else { continue };
+                let Ok(found) = extrapolate("f1", &points, n_rows, (seed, 300)) else { continue };
                 n_told += 1;
-                n_covered += usize::from((found.lower..=found.upper).contains(&truth));
+                n_covered += i32::from((found.lower..=found.upper).contains(&truth));
             }
-            assert!(n_told >= 295, "{n_told} of 300 told");
-            let share = f64::from(n_covered as u32) / f64::from(n_told);
-            assert!((0.88..=0.998).contains(&share), "{share} for {a} + {b} n^-{c}");
+            assert!(n_told >= 197, "{n_told} of 200 told");
+            let share = f64::from(n_covered) / f64::from(n_told);
+            assert!((0.87..=0.999).contains(&share), "{share} for {a} + {b} n^-{c}");
         }
     }
 

@@ -72,6 +72,14 @@ pub trait Fit {
     /// Every hyperparameter by name, as it is logged with the run.
     fn params(&self) -> Vec<(String, String)>;
 
+    /// Checks what can be told without data, so that nothing is begun in vain.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    fn check_settings(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Trains on `train`. Reports stages to `monitor` and metrics (key, value, step) to `log`.
     ///
     /// # Errors

@@ -195,6 +195,7 @@ impl Sweep {
             request.get_or_insert_with(|| common.request());
         }
         if let Some(engine) = self.options.compile {
+            candidates.iter().try_for_each(|candidate| candidate.fit().check_settings())?;
             let plan = self.plan(session, (&flags, &spaces), settings)?;
             let dataset = request.map(|train| train.dataset).unwrap_or_default();
             let name = plan.name(&self.architecture, &dataset);

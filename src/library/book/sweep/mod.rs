@@ -80,6 +80,8 @@ impl Book {
         {
             return Err(Error::invalid(format!("halving by {factor}: expected 2 or more")));
         }
+        // One that cannot work is known before the others are measured.
+        candidates.iter().try_for_each(|candidate| candidate.fit().check_settings())?;
         let train_request = TrainRequest { model: None, ..self.named(&request.train)? };
         let train = self.datasets().split(&train_request.dataset, "train")?;
         let folds = request.folds.rows(&train, train_request.seed)?;
