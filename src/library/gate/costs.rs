@@ -106,14 +106,14 @@ impl LatencyPair {
             if text_idx >= MIN_TEXTS && begun.elapsed() > MAX_TIME {
                 break;
             }
-            let mut times = vec![[0.0; N_ROUNDS]; models.len()];
+            let mut times: Vec<Vec<f64>> = vec![Vec::new(); models.len()];
             for round in 0..N_ROUNDS {
                 for turn in 0..models.len() {
                     // Each is the first one every other time.
                     let model_idx = (turn + text_idx + round) % models.len();
                     let clock = Instant::now();
                     models[model_idx].predict(&[text])?;
-                    times[model_idx][round] = clock.elapsed().as_secs_f64() * 1e3;
+                    times[model_idx].push(clock.elapsed().as_secs_f64() * 1e3);
                 }
             }
             for (medians, times) in medians.iter_mut().zip(&mut times) {
