@@ -1,9 +1,10 @@
 # syntax=docker/dockerfile:1
-# Three images of one program; none runs as root.
+# Four images of one program; none runs as root.
 #
 #   docker build --tag trialbook .                              the server: one binary, no shell
 #   docker build --tag trialbook:cuda --target cuda .           the same for NVIDIA GPUs
 #   docker build --tag trialbook:notebook --target notebook .   JupyterLab, the shell and a Rust toolchain
+#   docker build --tag trialbook:trial --target trial .         the server's program beside sh, for Katib's trials
 #
 #   docker run --rm --volume trialbook-store:/store trialbook keys add NAME
 #   docker run --publish 8000:8000 --volume trialbook-store:/store trialbook
@@ -136,6 +137,35 @@ RUN touch src/main.rs src/lib.rs src/*/lib.rs \
     && cargo build --release --locked \
     && install -D --strip --mode 755 target/release/trialbook /image/usr/local/bin/trialbook \
     && install -d --mode 755 /image/store
+
+
+# Katib wraps the command of a trial into `sh -c`, which the server's image has not.
+FROM debian:bookworm-slim AS trial
+
+# A registry behind TLS is known by these.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/*
+
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="trialbook" \
+      org.opencontainers.image.description="The whole life of a text classifier in one program, for the trials of a sweep" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+COPY --from=build-server /image/usr/local/bin/trialbook /usr/local/bin/trialbook
+COPY --from=build-server --chown=65532:65532 /image/store /store
+
+USER 65532:65532
+WORKDIR /store
+ENV TRIALBOOK_STORE=/store
+VOLUME ["/store"]
+# A trial ends by itself: there is nothing to ask whether it is well.
+HEALTHCHECK NONE
+ENTRYPOINT ["/usr/local/bin/trialbook"]
 
 
 # Last, and so what is built when no target is named.

@@ -21,10 +21,12 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
 # Anew when the pinned versions change, so that a second run installs nothing.
-if ! cmp --quiet deploy/requirements.txt "$venv/installed.txt"; then
+if ! cat deploy/requirements.txt deploy/requirements-katib.txt | cmp --quiet - "$venv/installed.txt"; then
     "${PYTHON:-python3}" -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement deploy/requirements.txt
-    cp deploy/requirements.txt "$venv/installed.txt"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$venv/katib" \
+        --requirement deploy/requirements-katib.txt
+    cat deploy/requirements.txt deploy/requirements-katib.txt > "$venv/installed.txt"
 fi
 promtool="$(command -v promtool || echo "$PWD/target/deploy-promtool/usr/bin/promtool")"
 if ! [ -x "$promtool" ]; then
@@ -83,3 +85,17 @@ fi
 says "Kubeflow: its SDK"
 "$program" pipeline compile --image ghcr.io/acme/trialbook:main-1 --out "$work/pipeline.yaml" --json > "$work/pipeline.json"
 "$venv/bin/python" -W ignore deploy/check_pipeline.py "$work/pipeline.yaml" "$work/pipeline.json"
+
+says "sweeps on a cluster: Katib's models, Kubernetes' schemas and Kubeflow's SDK"
+swept=(--registry http://registry.example.org:5000 sweep tfidf --data reviews --ngram "1,2" --stop-words "none,english"
+    --sublinear --c 0.1..100:log --image ghcr.io/acme/trialbook:trial-1 --tag "team=a b'c")
+"$program" --store "$work/store" data sample > "$work/log"
+"$program" --store "$work/store" train tfidf --data sample --cv 2 > "$work/trial.log" 2>&1
+for how in --grid "--random=40"; do
+    "$program" "${swept[@]}" "$how" --compile katib --out "$work/experiment.yaml" --json > "$work/experiment.json"
+    "$venv/bin/python" deploy/check_katib.py "$work/experiment.yaml" "$work/experiment.json" "$work/trial.yaml" "$venv/katib" \
+        "$work/trial.log"
+    "$venv/bin/kubernetes-validate" --strict --quiet "$work/trial.yaml"
+    "$program" "${swept[@]}" "$how" --compile kubeflow --out "$work/sweep.yaml" --json > "$work/sweep.json"
+    "$venv/bin/python" -W ignore deploy/check_pipeline_sweep.py "$work/sweep.yaml" "$work/sweep.json"
+done

@@ -256,3 +256,47 @@ fn several_classes_have_evidence_and_floors_too() {
         "warning: f1 of rain cannot be judged: the version has no such class"
     );
 }
+
+#[test]
+fn the_time_of_a_text_and_the_memory_of_a_model_are_measured_beside_production() {
+    let book = with_two_versions();
+    // Bounds that no machine misses, then some that none meets.
+    set(
+        &book,
+        "[latency]\nmax_ms = 10000\nmax_ratio = 10000\n[memory]\nmax_bytes = 1_000_000_000\n\
+                max_ratio = 100\n",
+    );
+    let (code, verdict) = judged(&book);
+    assert_eq!(code, 0, "{verdict:#}");
+    let time = reason(&verdict, "time of one text <= 10000 ms");
+    assert!(time.contains("200 test texts, one at a time"), "{time}");
+    assert!(reason(&verdict, "10000 × Production's").contains("in turns on 200 test texts"));
+    let memory = reason(&verdict, "bytes in memory <= 100 ×");
+    assert!(memory.contains("its vocabulary, frequencies and coefficients"), "{memory}");
+    let checks = verdict["checks"].as_array().unwrap();
+    assert!(checks.iter().all(|check| check["candidate"].as_f64().unwrap() > 0.0), "{checks:#?}");
+    let report = book.call(&["gate", NAME, "2", "--explain"]).stdout;
+    assert!(report.contains("bytes in memory <= 1000000000"), "{report}");
+
+    set(
+        &book,
+        "[latency]\nmax_ms = 0.000001\nmax_ratio = 0.000001\nlevel = \"warn\"\n[memory]\n\
+                max_bytes = 1000\nmax_ratio = 1.0\n",
+    );
+    let (code, verdict) = judged(&book);
+    assert_eq!(code, 3, "{verdict:#}");
+    // Words in pairs take more than words alone.
+    assert!(reason(&verdict, "bytes in memory <= 1 ×").contains(" times, computed for"));
+    let passed =
+        verdict["checks"].as_array().unwrap().iter().filter(|check| check["passed"] == true);
+    assert_eq!(passed.count(), 0, "{verdict:#}");
+    let warned = verdict["reasons"].as_array().unwrap().iter();
+    assert_eq!(warned.filter(|why| why.as_str().unwrap().starts_with("warning: ")).count(), 2);
+
+    book.json(&["data", "remove", "sample"]);
+    let (_, verdict) = judged(&book);
+    assert!(
+        reason(&verdict, "time of one text <= 0").contains("cannot be judged: "),
+        "{verdict:#}"
+    );
+}

@@ -13,6 +13,7 @@ mod gate; // gate, promotion and rollback on a real registry
 mod gate_policy; // evidence, reports and policies, by the program
 mod house; // which rooms and files use each other, and what types are called
 mod kernel; // Jupyter's messages, as a front end sends and sees them
+mod learning_curve; // what more training data would bring
 mod model; // the baseline from texts to saved files
 mod neural; // the neural nets, their checkpoints and continued trainings
 mod pipeline; // the Kubeflow pipeline, run here step by step
@@ -24,3 +25,4 @@ mod serve; // the HTTP server, asked directly and over real sockets
 mod shell; // cells from pipes, files and a person at a terminal
 mod slices; // slices of a split, two versions beside each other, floors for slices
 mod sweep; // settings compared on the same folds, stopped and continued
+mod sweep_compile; // sweeps as Katib and Kubeflow run them

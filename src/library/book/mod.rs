@@ -5,6 +5,7 @@
 mod asked_split;
 mod behaviour;
 mod compare;
+mod costs;
 mod cross_validate;
 mod errors;
 mod errors_output;
@@ -12,6 +13,7 @@ mod explain;
 #[cfg(feature = "neural")]
 mod import;
 mod issues;
+mod learning_curve;
 mod measured;
 mod measurements;
 mod predict_file;
@@ -45,6 +47,7 @@ pub use explain::{ExplainBase, Explained, ModelTerms};
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
 pub use issues::IssuesRequest;
+pub use learning_curve::{CURVE_ARTIFACT, LearningCurveRequest};
 pub use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
 pub use predict_file::{PredictFileRequest, PredictedFile};
 pub use request::TrainRequest;
@@ -317,13 +320,18 @@ impl Book {
         examination.slices = slices;
         if question.leakage {
             let train = datasets.split(&lineage.dataset, "train");
-            let known =
-                train.and_then(|train| Leakage::of(&train, &split, &lineage.train_fingerprint));
+            let known = train.and_then(|train| {
+                Leakage::of(&train, &split, &lineage.train_fingerprint, question.near)
+            });
             examination.leakage = Some(known.map_err(|error| error.to_string()));
         }
         if question.behaviour {
             let found = self.behaviour_for_gate(candidate);
             examination.behaviour = Some(found.map_err(|error| error.to_string()));
+        }
+        if question.latency || question.memory {
+            let costs = self.costs(candidate, production, &split, question.latency);
+            examination.costs = Some(costs.map_err(|error| error.to_string()));
         }
         Ok(examination)
     }

@@ -13,10 +13,13 @@ mod calibration;
 mod classifier;
 mod confident;
 mod evaluation;
+mod learning_curve;
 mod mistake;
+mod normal;
 mod paired;
 mod plot;
 mod power;
+mod power_law;
 mod ranking;
 mod report;
 mod score;
@@ -33,13 +36,16 @@ pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibr
 pub use classifier::{answer_on, evaluate_on, predict_on};
 pub use confident::{ConfidentLearning, LabelDoubt, confident_learning};
 pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
+pub use learning_curve::{CurvePoint, Extrapolation, LearningCurve};
 pub use mistake::{Confusion, Mistake, confusions, mistakes};
 pub(crate) use paired::quantile;
 pub use paired::{McNemar, agreement, mcnemar};
-pub use plot::{calibration_plot, confusion_plot, precision_recall_plot, roc_plot};
+pub use plot::{
+    calibration_plot, confusion_plot, learning_curve_plot, precision_recall_plot, roc_plot,
+};
 pub use power::{n_to_tell, tellable_difference};
 pub use ranking::{PrecisionRecallCurve, Ranking, RocCurve};
-pub use score::{brier, log_loss};
+pub use score::{brier, is_loss, log_loss};
 pub use share::{RightAnswers, false_discovery_rates};
 pub use slice::{
     FoundSlice, RowFeatures, Slice, SliceFeature, SliceMetrics, SliceVerdict, SlicedPredictions,

@@ -1,6 +1,14 @@
 //! Scores of probabilities themselves: log-loss and Brier score. Both are proper: telling the true
 //! probability is the best one can do.
 
+/// Metrics of which less is better.
+const LOSSES: [&str; 3] = ["log_loss", "brier", "ece"];
+
+/// True for a metric of which less is better.
+pub fn is_loss(metric: &str) -> bool {
+    LOSSES.contains(&metric)
+}
+
 /// Mean of `-ln p` over the examples, `p` being the probability of the true class, clipped to
 /// `[eps, 1 - eps]` with the `f64` machine epsilon, as scikit-learn does.
 ///

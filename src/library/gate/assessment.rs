@@ -8,6 +8,7 @@ use super::{
         ApprovalCheck, CalibrationCheck, ClassFloorCheck, LeakageCheck, Level, PolicyChecks,
         ReproducibleCheck, SizeCheck, VerdictsCheck,
     },
+    cost_checks::CostFacts,
     evidence::{Evidence, percent, signed},
     examination::Examination,
     judgement::{Baseline, Candidate, Check, CheckOutcome, Judgement, is_same_split, judge},
@@ -78,6 +79,12 @@ pub(super) fn assess(policy: &PolicyChecks, facts: &VersionFacts<'_>) -> Judgeme
             Some(found) => found.as_ref().map_err(String::as_str),
         });
         checks.extend(judge_behaviour(check, found));
+    }
+    if let Some(check) = &policy.latency {
+        checks.extend(check.judge(facts.costs()));
+    }
+    if let Some(check) = &policy.memory {
+        checks.extend(check.judge(facts.costs()));
     }
     Judgement {
         passed: checks.iter().all(|check| check.outcome() != CheckOutcome::Blocked),
@@ -252,7 +259,12 @@ fn agreement(min: f64, facts: &VersionFacts<'_>) -> Finding {
 }
 
 fn leakage(check: &LeakageCheck, facts: &VersionFacts<'_>) -> Finding {
-    let name = format!("share of test rows that are in train <= {}", check.max_share);
+    let name = match check.near {
+        None => format!("share of test rows that are in train <= {}", check.max_share),
+        Some(near) => {
+            format!("share of test rows that are in train or {near} alike <= {}", check.max_share)
+        }
+    };
     let leakage = match facts.examination.map(|examination| &examination.leakage) {
         Err(why) => return Finding::unknown(name, why),
         Ok(None) => return Finding::unknown(name, "the training split was not looked at"),
@@ -264,11 +276,19 @@ fn leakage(check: &LeakageCheck, facts: &VersionFacts<'_>) -> Finding {
         candidate: Some(leakage.share()),
         required: Some(check.max_share),
         passed: leakage.share() <= check.max_share,
-        reason: format!(
-            "{} of {} are in the training split too",
-            figure::count(leakage.n_leaked),
-            figure::counted(leakage.n_test, "test row")
-        ),
+        reason: match leakage.n_near {
+            None => format!(
+                "{} of {} are in the training split too",
+                figure::count(leakage.n_leaked),
+                figure::counted(leakage.n_test, "test row")
+            ),
+            Some(n_near) => format!(
+                "{} of {} are in the training split too, and {} more are nearly the same as a row there",
+                figure::count(leakage.n_leaked),
+                figure::counted(leakage.n_test, "test row"),
+                figure::count(n_near - leakage.n_leaked)
+            ),
+        },
     }
 }
 
@@ -352,6 +372,13 @@ impl<'a> VersionFacts<'a> {
             Some(Err(why)) => Err(why),
             None => Err("the candidate was not measured on slices"),
         }
+    }
+    fn costs(&self) -> CostFacts<'a> {
+        let costs = self.examination.and_then(|examination| match &examination.costs {
+            Some(costs) => costs.as_ref().map_err(String::as_str),
+            None => Err("the models were not asked for it"),
+        });
+        CostFacts { costs, has_rival: self.rival().is_some() }
     }
 
     fn evidence(&self) -> Result<&'a Evidence, String> {

@@ -1,43 +1,21 @@
 //! The checks of a policy, as its file says them: which there are, their bounds, and whether one that
 //! is not met blocks or warns. It reads text and judges nothing.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
-use super::{Policy, evidence::MARGIN};
+pub use super::level::Level;
+use super::{
+    Policy,
+    cost_checks::{LatencyCheck, MemoryCheck},
+    evidence::MARGIN,
+};
 use crate::{
     error::{Error, Result},
     evaluate::{Slice, SliceFeature},
 };
-
-/// The weight of a check that is not met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// The version is blocked.
-    #[default]
-    Block,
-    /// The verdict says so, and the version passes.
-    Warn,
-}
-
-impl Level {
-    /// True for what verdicts of old knew alone.
-    pub(super) fn is_block(&self) -> bool {
-        *self == Self::Block
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Block => "block",
-            Self::Warn => "warn",
-        })
-    }
-}
 
 /// The checks of a policy; those that are absent are not made.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -83,6 +61,12 @@ pub struct PolicyChecks {
     /// The pass rates of behaviour tests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behaviour: Option<BehaviourCheck>,
+    /// The time that one text takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyCheck>,
+    /// The memory that the loaded model takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryCheck>,
 }
 
 /// `[strict]`: F1 at least that of Production, on the same test split.
@@ -230,13 +214,17 @@ pub struct SizeCheck {
     pub level: Level,
 }
 
-/// `[leakage]`: test rows whose text, white space aside, the training split has too.
+/// `[leakage]`: test rows whose text, white space aside, the training split has too, or nearly so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeakageCheck {
     /// The largest share of test rows. Default 0.
     #[serde(default)]
     pub max_share: f64,
+    /// The share of its three-word sequences that a row has in common with one of the training split to
+    /// count as well. Default: only equal rows count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<f64>,
     /// The consequence when it is not met.
     #[serde(default)]
     pub level: Level,
@@ -331,7 +319,7 @@ fn warn() -> Level {
 
 /// The names that a policy may have at its root.
 const NAMES: &str = "min_f1, strict, non_inferior, significant, class_floor, slice_floor, calibration, \
-                     size, leakage, agreement, reproducible, verdicts, approval, behaviour";
+                     size, leakage, agreement, reproducible, verdicts, approval, behaviour, latency, memory";
 
 impl PolicyChecks {
     /// The checks that `text` says, in TOML: a table for each check.
@@ -361,6 +349,8 @@ impl PolicyChecks {
                 "verdicts" => checks.verdicts = Some(read(&name, value)?),
                 "approval" => checks.approval = Some(read(&name, value)?),
                 "behaviour" => checks.behaviour = Some(read(&name, value)?),
+                "latency" => checks.latency = Some(read(&name, value)?),
+                "memory" => checks.memory = Some(read(&name, value)?),
                 _ => {
                     return Err(Error::invalid(format!(
                         "unknown check {name:?}: expected one of {NAMES}"
@@ -412,6 +402,8 @@ impl PolicyChecks {
         }
         if let Some(check) = &self.leakage {
             within("leakage.max_share", check.max_share, 0.0..=1.0)?;
+            // Texts that share little are found by chance alone.
+            check.near.map_or(Ok(()), |near| within("leakage.near", near, 0.5..=1.0))?;
         }
         if let Some(check) = &self.agreement {
             within("agreement.min", check.min, 0.0..=1.0)?;
@@ -432,6 +424,8 @@ impl PolicyChecks {
                 within(&format!("behaviour.tests.{test}"), *min, 0.0..=1.0)?;
             }
         }
+        self.latency.as_ref().map_or(Ok(()), LatencyCheck::check)?;
+        self.memory.as_ref().map_or(Ok(()), MemoryCheck::check)?;
         let has_none = Self { min_f1: self.min_f1, ..Self::default() } == *self;
         if has_none {
             return Err(Error::invalid(format!("it has no check: expected one of {NAMES}"))
@@ -533,6 +527,11 @@ mod tests {
                 "slice_floor: unknown variant `recall`",
             ),
             ("[verdicts]\nmax = 0", "verdicts.max is 0"),
+            ("[leakage]\nnear = 0.1", "leakage.near is 0.1: must lie between 0.5 and 1"),
+            ("[latency]", "latency has no bound: expected max_ms, max_ratio or both"),
+            ("[latency]\nmax_ms = 0", "latency.max_ms is 0: must be a number above 0"),
+            ("[memory]\nmax_bytes = 0", "memory.max_bytes is 0"),
+            ("[memory]\nmax_mb = 1", "memory: unknown field `max_mb`, expected one of `max_bytes`"),
             ("[approval]\nkeys = []", "approval.keys is empty: expected the name of an API key"),
             ("[behaviour]", "behaviour: missing field `min`"),
             ("[behaviour]\nmin = 0.9\nmin_test = 2.0", "behaviour.min_test is 2: must lie"),

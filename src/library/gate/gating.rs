@@ -41,6 +41,13 @@ pub struct Question {
     pub slices: Option<SliceFloorCheck>,
     /// True if the candidate is to be asked the behaviour tests of its dataset.
     pub behaviour: bool,
+    /// The share of three-word sequences from which such a row counts without being equal; none for
+    /// equal ones alone.
+    pub near: Option<f64>,
+    /// True if the time that one text takes is to be measured.
+    pub latency: bool,
+    /// True if the memory of the loaded model is to be known.
+    pub memory: bool,
 }
 
 /// The rule by which a version is judged.
@@ -201,17 +208,19 @@ impl Rule<'_> {
     }
 
     fn question(&self) -> Question {
-        match self {
-            Self::Default(_) => {
-                let margin = PolicyChecks::default().margin();
-                Question { margin, leakage: false, slices: None, behaviour: false }
-            }
-            Self::Checks(StoredPolicy { checks, .. }) => Question {
-                margin: checks.margin(),
-                leakage: checks.leakage.is_some(),
-                slices: checks.slice_floor.clone(),
-                behaviour: checks.behaviour.is_some(),
-            },
+        let default = PolicyChecks::default();
+        let checks = match self {
+            Self::Default(_) => &default,
+            Self::Checks(StoredPolicy { checks, .. }) => checks,
+        };
+        Question {
+            margin: checks.margin(),
+            leakage: checks.leakage.is_some(),
+            near: checks.leakage.as_ref().and_then(|check| check.near),
+            slices: checks.slice_floor.clone(),
+            behaviour: checks.behaviour.is_some(),
+            latency: checks.latency.is_some(),
+            memory: checks.memory.is_some(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{METRIC, Policy, checks::Level};
+use super::{METRIC, Policy, level::Level};
 use crate::registry::ModelVersion;
 
 /// The version to judge, as it was measured on its own test split.

@@ -6,10 +6,13 @@ mod approval;
 mod assessment;
 mod behaviour_check;
 mod checks;
+mod cost_checks;
+mod costs;
 mod evidence;
 mod examination;
 mod gating;
 mod judgement;
+mod level;
 mod measurement;
 mod policy;
 mod promotion;
@@ -28,6 +31,8 @@ pub use checks::{
     LeakageCheck, Level, NonInferiorCheck, PolicyChecks, ReproducibleCheck, SignificantCheck,
     SizeCheck, SliceFloorCheck, SliceMetric, StrictCheck, VerdictsCheck,
 };
+pub use cost_checks::{LatencyCheck, MemoryCheck};
+pub use costs::{Costs, Latency, LatencyPair, MemoryPair};
 pub use evidence::{Evidence, MARGIN, Power};
 pub use examination::{Examination, Leakage};
 pub use gating::{Examine, Gating, Question, Reevaluate, Rule, adopt, run};

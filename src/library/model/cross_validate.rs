@@ -52,6 +52,11 @@ pub(crate) struct FoldRows {
 }
 
 impl FoldRows {
+    /// Rows to be learnt and rows to be predicted, both ascending.
+    pub(crate) fn new(others: Vec<usize>, own: Vec<usize>) -> Self {
+        Self { others, own }
+    }
+
     /// The rows of every fold where `fold_of` has the fold of each example, from 0 to `n_folds - 1`.
     pub(crate) fn of(fold_of: &[usize], n_folds: usize) -> Vec<Self> {
         let rows = |fold_idx| {

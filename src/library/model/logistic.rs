@@ -16,6 +16,7 @@ use super::{
     class_weight::ClassWeight,
     design::Design,
     loss::{Loss, sigmoid, softmax},
+    memory_use::bytes_of,
     sparse::SparseRows,
     subspace::Problem,
 };
@@ -271,6 +272,11 @@ impl PredictInplace<SparseRows, Array1<usize>> for Logistic {
 }
 
 impl Logistic {
+    /// Bytes of its tables.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        bytes_of(&self.coefficients) + bytes_of(&self.intercepts)
+    }
+
     /// Puts stored parts together.
     pub(super) fn new(n_classes: usize, coefficients: Vec<f64>, intercepts: Vec<f64>) -> Self {
         Self { n_classes, coefficients, intercepts }

@@ -18,6 +18,7 @@ mod linear_explainer;
 mod load;
 mod logistic;
 mod loss;
+mod memory_use;
 #[cfg(feature = "neural")]
 pub mod neural;
 pub mod prediction;
@@ -43,6 +44,7 @@ pub use explanation::{
 pub(crate) use holdout::{Holdout, check_validation_size};
 pub use load::{load, load_on};
 pub use logistic::{FitReport, Logistic, LogisticParams, LogisticValidParams};
+pub use memory_use::MemoryUse;
 pub use recipe::from_recipe;
 pub use sparse::SparseRows;
 pub use tfidf::Tfidf;
@@ -70,6 +72,14 @@ pub trait Fit {
 
     /// Every hyperparameter by name, as it is logged with the run.
     fn params(&self) -> Vec<(String, String)>;
+
+    /// Checks what can be told without data, so that nothing is begun in vain.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    fn check_settings(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Trains on `train`. Reports stages to `monitor` and metrics (key, value, step) to `log`.
     ///
@@ -174,6 +184,12 @@ pub trait Classifier: Send + Sync {
     /// more than a thread that also talks to clients should spend: how many tokens it wants to be
     /// asked at once. More would gain nothing, and keep those waiting who could have been answered.
     fn batch_tokens(&self) -> Option<usize> {
+        None
+    }
+
+    /// What the loaded model takes of the memory, without what an answer takes for a moment; none for a model
+    /// that cannot tell.
+    fn memory_use(&self) -> Option<MemoryUse> {
         None
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answers, Background, Classifier, Explanation, Fit, FitReport, Logistic, LogisticParams,
-    ModelFiles, Probabilities, StrongTerms, flatten,
+    LogisticValidParams, MemoryUse, ModelFiles, Probabilities, StrongTerms, flatten,
     linear_explainer::LinearExplainer,
     tfidf_config::{NAME, TfidfConfig},
     tfidf_files::{self, StoredTfidf},
@@ -42,12 +42,7 @@ impl TfidfConfig {
         monitor: &Monitor,
         log: &mut dyn FnMut(&str, f64, u64) -> Result<()>,
     ) -> Result<Tfidf> {
-        let params = LogisticParams::default()
-            .c(self.c)
-            .class_weight(self.class_weight.clone())
-            .max_iter(self.max_iter)
-            .tolerance(self.tol)
-            .check()?;
+        let params = self.logistic_params()?;
         params.check_labels(&train.labels, train.classes.len())?;
         let n_steps = self.vectorizer.n_steps(train.texts.len());
         let (vectorizer, matrix) = monitor.stage("vectorise", Some(n_steps), || {
@@ -90,9 +85,25 @@ impl TfidfConfig {
     }
 }
 
+impl TfidfConfig {
+    fn logistic_params(&self) -> Result<LogisticValidParams> {
+        LogisticParams::default()
+            .c(self.c)
+            .class_weight(self.class_weight.clone())
+            .max_iter(self.max_iter)
+            .tolerance(self.tol)
+            .check()
+    }
+}
+
 impl Fit for TfidfConfig {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn check_settings(&self) -> Result<()> {
+        self.logistic_params()?;
+        self.vectorizer.check_settings()
     }
 
     fn params(&self) -> Vec<(String, String)> {
@@ -227,6 +238,13 @@ impl Classifier for Tfidf {
         Ok(Answers {
             probabilities: Probabilities::new(values, n_classes),
             known_shares: Some(known_shares),
+        })
+    }
+
+    fn memory_use(&self) -> Option<MemoryUse> {
+        Some(MemoryUse {
+            n_bytes: self.vectorizer.n_bytes() + self.logistic.n_bytes(),
+            counted: "its vocabulary, frequencies and coefficients".to_owned(),
         })
     }
 

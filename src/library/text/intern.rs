@@ -39,6 +39,13 @@ impl<V: Copy + Default> Interner<V> {
         }
     }
 
+    /// Bytes of its tables.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<HashSlot<V>>()
+            + self.text.capacity()
+            + self.ends.capacity() * size_of::<usize>()
+    }
+
     /// The number of words.
     pub(crate) fn len(&self) -> usize {
         self.n_tokens

@@ -154,8 +154,11 @@ impl Vectorizer {
         Ok((fitted, matrix))
     }
 
-    /// Checks the settings; returns the bounds on the number of texts.
-    fn check(&self, n_texts: usize) -> Result<(f64, f64)> {
+    /// Checks what can be told without texts.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    pub(crate) fn check_settings(&self) -> Result<()> {
         let Self { ngram_min, ngram_max, .. } = *self;
         if ngram_min < 1 || ngram_min > ngram_max || ngram_max > Self::MAX_NGRAM {
             return Err(Error::invalid(format!(
@@ -177,6 +180,12 @@ impl Vectorizer {
                 )));
             }
         }
+        Ok(())
+    }
+
+    /// Checks the settings; returns the bounds on the number of texts.
+    fn check(&self, n_texts: usize) -> Result<(f64, f64)> {
+        self.check_settings()?;
         if n_texts == 0 {
             return Err(Error::invalid("no texts to learn terms from"));
         }
@@ -210,6 +219,13 @@ impl Vectorizer {
 }
 
 impl FittedVectorizer {
+    /// Bytes of its tables.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        let n_others =
+            self.text_counts.capacity() * size_of::<u32>() + self.idf.capacity() * size_of::<f64>();
+        (self.vocabulary.n_bytes() + n_others) as u64
+    }
+
     /// Puts stored parts together.
     ///
     /// # Errors

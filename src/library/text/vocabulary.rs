@@ -67,6 +67,18 @@ pub(crate) struct LookupBuffers {
 }
 
 impl Vocabulary {
+    /// Bytes of its tables.
+    pub(crate) fn n_bytes(&self) -> usize {
+        let of_level = |level: &VocabularyLevel| {
+            level.entries.capacity() * size_of::<VocabularyEntry>()
+                + level.index.slots.capacity() * size_of::<LookupSlot>()
+        };
+        self.words.n_bytes()
+            + self.stop_words.n_bytes()
+            + self.word_features.capacity() * size_of::<u32>()
+            + self.levels.iter().map(of_level).sum::<usize>()
+    }
+
     /// Checks and indexes `parts`.
     ///
     /// # Errors

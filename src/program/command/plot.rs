@@ -7,11 +7,11 @@ use polars::prelude::col;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use trialbook::{
-    book::{listed_metric, measured_on},
+    book::{CURVE_ARTIFACT, listed_metric, measured_on},
     error::{Error, ErrorKind, Result},
     evaluate::{
-        CalibrationCurve, ConfusionMatrix, PrecisionRecallCurve, RocCurve, calibration_plot,
-        confusion_plot, precision_recall_plot, roc_plot,
+        CalibrationCurve, ConfusionMatrix, LearningCurve, PrecisionRecallCurve, RocCurve,
+        calibration_plot, confusion_plot, learning_curve_plot, precision_recall_plot, roc_plot,
     },
     figure::short,
     output::{self, Output},
@@ -28,14 +28,14 @@ Examples:
   plot imdb.train words --by label   how long the reviews of each label are
   plot sql \"select label, count(*) as n from imdb group by label\" --kind bar
   plot run RUN loss f1               metrics over the steps of a run
-  plot roc RUN                       curves kept with a run: roc, pr, calibration, confusion
+  plot roc RUN                       curves kept with a run: roc, pr, calibration, confusion, learning-curve
   plot compare RUN RUN               metrics of runs side by side";
 
 /// `plot imdb.train words`
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Plot {
-    /// A dataset or split such as imdb.train, or sql, run, roc, pr, calibration, confusion, compare
+    /// A dataset or split such as imdb.train, or sql, run, roc, pr, calibration, confusion, learning-curve, compare
     subject: String,
     /// Columns of the dataset; the query; the run and its metrics; the runs
     #[arg(value_name = "OF")]
@@ -78,8 +78,9 @@ const LEARNING_RATE: &str = "learning_rate";
 
 impl Plot {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let is_of_runs = ["run", "compare", "roc", "pr", "calibration", "confusion"]
-            .contains(&self.subject.as_str());
+        let is_of_runs =
+            ["run", "compare", "roc", "pr", "calibration", "confusion", "learning-curve"]
+                .contains(&self.subject.as_str());
         if let (Some(by), true) = (&self.by, is_of_runs) {
             return Err(Error::invalid(format!(
                 "--by {by} does not go with `plot {}`",
@@ -91,7 +92,7 @@ impl Plot {
             "sql" => self.sql(session)?.draw(),
             "run" => self.metrics(session.book.tracker()?)?.draw(),
             "compare" => self.compare(session.book.tracker()?)?.draw(),
-            "roc" | "pr" | "calibration" | "confusion" => {
+            "roc" | "pr" | "calibration" | "confusion" | "learning-curve" => {
                 self.evaluation(session.book.tracker()?)?
             }
             dataset => self.columns(session, &self.split.join(dataset)?)?.draw(),
@@ -116,7 +117,7 @@ impl Plot {
             // A mistyped subject looks like a dataset that is not there.
             match error.kind() {
                 ErrorKind::NotFound => error
-                    .with_hint("name a dataset (`data list` shows them), or one of sql, run, roc, pr, calibration, confusion, compare"),
+                    .with_hint("name a dataset (`data list` shows them), or one of sql, run, roc, pr, calibration, confusion, learning-curve, compare"),
                 _ => error,
             }
         })?;
@@ -246,6 +247,10 @@ impl Plot {
                 let positive = confusion.classes().get(1).map_or("", String::as_str);
                 let ece = listed_metric(&run, "ece").unwrap_or(f64::NAN);
                 Ok(calibration_plot(&curve, positive, ece).draw())
+            }
+            "learning-curve" => {
+                let curve: LearningCurve = kept(registry, &run, CURVE_ARTIFACT)?;
+                Ok(learning_curve_plot(&curve).draw())
             }
             _ => {
                 let confusion = kept(registry, &run, "confusion_matrix.json")?;

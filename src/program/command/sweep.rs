@@ -2,27 +2,34 @@
 //! combinations or in some drawn at random. What a setting means, `train` says: each combination is read
 //! by its parser.
 
-use std::{fs, path::PathBuf, time::Duration};
-
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand, parser::ValueSource};
 use serde_json::json;
 use trialbook::{
     book::sweep::{
-        SweepFolds, SweepRequest, Swept, SweptSetting,
+        SweepRequest,
         space::{self, Setting, ValueList},
     },
     error::{Error, Result},
-    figure::{counted, metric, seconds, short},
-    hint::{CommandLine, Hint},
+    evaluate::is_loss,
     model::FitCandidate,
-    output::{Align, Output, Table},
+    output::Output,
     registry::PARENT_RUN_TAG,
 };
 
+use self::{
+    answer::{Ranking, joined, plus_minus, spelled},
+    options::SweepOptions,
+};
 use super::{
     Interim, Session,
     train::{Model, Train},
 };
+
+use crate::pipeline::{PlanParameter, SweepPlan};
+
+mod answer;
+mod compile;
+mod options;
 
 /// Options of `train` that have one value in a sweep, whatever is in it.
 const FIXED: [&str; 13] = [
@@ -41,10 +48,13 @@ const FIXED: [&str; 13] = [
     "precision",
 ];
 /// Those that a sweep has no use for, and why.
-const REFUSED: [(&str, &str); 2] = [
+const REFUSED: [(&str, &str); 3] = [
     ("no_register", "a sweep registers nothing unless --register is given"),
     ("validation_size", "a sweep chooses by cross-validation"),
+    ("learning_curve", "a sweep compares settings, and a learning curve is of one"),
 ];
+/// Trainings of a cluster that run at once, unless `--jobs` says otherwise.
+const N_PARALLEL: usize = 4;
 /// Those that concern what is registered in the end.
 const OF_WINNER: [&str; 4] = ["model", "version_file", "deploy", "min_f1"];
 
@@ -65,46 +75,6 @@ struct Given {
     flag: String,
     /// None of a flag that takes no value.
     values: Option<Vec<String>>,
-}
-
-/// The options of every sweep.
-#[derive(Debug, Clone, Args)]
-struct SweepOptions {
-    /// Try all combinations, which is the default
-    #[arg(long, conflicts_with_all = ["random", "halving"], help_heading = "Sweep")]
-    grid: bool,
-    /// Draw so many different combinations at random
-    #[arg(long, value_name = "N", help_heading = "Sweep")]
-    random: Option<usize>,
-    /// Successive halving: begin with few rows, and give the best third three times the rows, until the
-    /// last ones learn all of them
-    #[arg(long, help_heading = "Sweep")]
-    halving: bool,
-    /// The metric to rank by, as a run has it: f1, accuracy, macro_f1, log_loss …
-    #[arg(long, value_name = "NAME", default_value = "f1", help_heading = "Sweep")]
-    metric: String,
-    /// The folds of the cross-validation [default: 5]
-    #[arg(long = "cv", value_name = "K", allow_negative_numbers = true, help_heading = "Sweep")]
-    n_folds: Option<usize>,
-    /// Use these folds: a text file with one number for each row of the train split, from 0
-    #[arg(long, value_name = "FILE", conflicts_with = "n_folds", help_heading = "Sweep")]
-    folds: Option<PathBuf>,
-    /// The number of threads [default: one for each core]
-    #[arg(long, value_name = "N", help_heading = "Sweep")]
-    jobs: Option<usize>,
-    /// Begin no new setting after this time: 90s, 10m, 2h
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Sweep")]
-    budget: Option<Duration>,
-    /// Begin anew although the same sweep was stopped before; without this flag it goes on
-    #[arg(long, help_heading = "Sweep")]
-    fresh: bool,
-    /// Train the best setting on the whole train split and register it
-    #[arg(long, help_heading = "Sweep")]
-    register: bool,
-    /// Choose the plainest setting within one standard error of the best: the fewest terms, then the
-    /// smallest c
-    #[arg(long, help_heading = "Sweep")]
-    one_se: bool,
 }
 
 impl Args for Sweep {
@@ -224,10 +194,17 @@ impl Sweep {
             candidates.push(candidate);
             request.get_or_insert_with(|| common.request());
         }
+        if let Some(engine) = self.options.compile {
+            candidates.iter().try_for_each(|candidate| candidate.fit().check_settings())?;
+            let plan = self.plan(session, (&flags, &spaces), settings)?;
+            let dataset = request.map(|train| train.dataset).unwrap_or_default();
+            let name = plan.name(&self.architecture, &dataset);
+            return engine.compile(&plan, &name, self.options.out.as_deref());
+        }
         let Some(train) = request else { return Err(Error::invalid("no settings to compare")) };
         let request = SweepRequest {
             train,
-            folds: self.folds()?,
+            folds: self.options.folds()?,
             metric: self.options.metric.clone(),
             halving: self.options.halving.then_some(3),
             budget: self.options.budget,
@@ -256,7 +233,14 @@ impl Sweep {
             session.show(&Output::new(json!(null)).text(line), Interim::Remark)
         })?;
         let chosen = if self.options.one_se { swept.plainest } else { 0 };
-        let output = self.answer(&swept, chosen, &varied, &settings);
+        let ranking = Ranking {
+            swept: &swept,
+            chosen,
+            varied: &varied,
+            settings: &settings,
+            is_registered: self.options.register,
+        };
+        let output = ranking.answer();
         if !self.options.register {
             return Ok(output);
         }
@@ -286,6 +270,50 @@ impl Sweep {
         Ok(varying)
     }
 
+    /// The sweep for an engine of a cluster: what does not vary is in every training's words.
+    fn plan(
+        &self,
+        session: &Session,
+        (flags, spaces): (&[&str], &[ValueList]),
+        settings: Vec<Setting>,
+    ) -> Result<SweepPlan> {
+        let Some(registry) = session.book.store().registry_address() else {
+            return Err(Error::invalid(
+                "trainings on other machines need a registry that all of them reach, and none is named",
+            )
+            .with_hint("put --registry http://HOST:5000 in front of `sweep`, or set TRIALBOOK_REGISTRY"));
+        };
+        let mut parameters = Vec::new();
+        let mut places = Vec::new();
+        let mut words = self.line(flags, &Vec::new(), false);
+        words.retain(|word| !word.starts_with("--run-name="));
+        for (place, (flag, values)) in flags.iter().zip(spaces).enumerate() {
+            match (values.varies(), settings.first()) {
+                (false, Some(setting)) => words.push(format!("{flag}={}", setting[place])),
+                _ => {
+                    parameters
+                        .push(PlanParameter { flag: (*flag).to_owned(), values: values.clone() });
+                    places.push(place);
+                }
+            }
+        }
+        words.push(format!("--cv={}", self.options.n_folds.unwrap_or(5)));
+        let varied =
+            |setting: &Setting| places.iter().map(|place| setting[*place].clone()).collect();
+        Ok(SweepPlan {
+            image: self.options.image.clone(),
+            registry: registry.to_string(),
+            words,
+            parameters,
+            settings: settings.iter().map(varied).collect(),
+            is_random: self.options.random.is_some(),
+            seed: self.seed()?,
+            is_loss: is_loss(&self.options.metric),
+            metric: self.options.metric.clone(),
+            n_parallel: self.options.jobs.unwrap_or(N_PARALLEL).max(1),
+        })
+    }
+
     /// The line of `train` for a setting; without `is_winner` it registers nothing.
     fn line(&self, flags: &[&str], setting: &Setting, is_winner: bool) -> Vec<String> {
         let mut words = vec!["train".to_owned(), self.architecture.clone()];
@@ -309,167 +337,11 @@ impl Sweep {
         seed.parse()
             .map_err(|_| Error::invalid(format!("--seed {seed:?}: expected a whole number")))
     }
-
-    fn folds(&self) -> Result<SweepFolds> {
-        let Some(path) = &self.options.folds else {
-            return Ok(SweepFolds::Stratified(self.options.n_folds.unwrap_or(5)));
-        };
-        let text = fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
-        let folds = text.lines().enumerate().map(|(line_idx, line)| {
-            line.trim().parse().map_err(|_| {
-                Error::invalid(format!(
-                    "{}, line {}: {line:?} found, expected the number of a fold, from 0",
-                    path.display(),
-                    line_idx + 1
-                ))
-            })
-        });
-        Ok(SweepFolds::Given(folds.collect::<Result<_>>()?))
-    }
-
-    fn answer(
-        &self,
-        swept: &Swept,
-        chosen: usize,
-        varied: &[(usize, &str)],
-        settings: &[Setting],
-    ) -> Output {
-        let by = &swept.metric;
-        let has_rounds = swept.settings.iter().any(|one| one.train_share < 1.0);
-        let has_terms = swept.settings.iter().any(|one| one.n_features.is_some());
-        let mut heads = vec![("rank", Align::Right)];
-        heads.extend(varied.iter().map(|(_, flag)| (flag.trim_start_matches('-'), Align::Right)));
-        heads.extend([(by.as_str(), Align::Right), ("std", Align::Right)]);
-        heads.extend(has_terms.then_some(("terms", Align::Right)));
-        heads.extend(has_rounds.then_some(("rows", Align::Right)));
-        heads.extend([("time", Align::Right), ("run", Align::Left)]);
-        let mut table = Table::new(heads);
-        for (place, one) in swept.settings.iter().enumerate() {
-            let setting = &settings[one.setting];
-            let mut cells = vec![(place + 1).to_string()];
-            cells.extend(varied.iter().map(|(at, _)| setting[*at].clone()));
-            cells.push(metric(one.value(by)));
-            cells.push(one.std.get(by).map_or_else(String::new, |std| metric(*std)));
-            if has_terms {
-                cells.push(one.n_features.map_or_else(String::new, |n| format!("{n:.0}")));
-            }
-            if has_rounds {
-                cells.push(format!("{:.0} %", one.train_share * 100.0));
-            }
-            cells.extend([seconds(one.seconds), short(&one.run_id).to_owned()]);
-            table.push(cells);
-        }
-        let params: Vec<_> = swept
-            .settings
-            .iter()
-            .map(|one| {
-                let setting = &settings[one.setting];
-                varied
-                    .iter()
-                    .map(|(at, flag)| {
-                        (flag.trim_start_matches('-').to_owned(), setting[*at].clone().into())
-                    })
-                    .collect::<serde_json::Map<_, _>>()
-            })
-            .collect();
-        let best = &swept.settings[chosen];
-        let json = json!({
-            "run_id": swept.run.run_id,
-            "run_name": swept.run.name,
-            "metric": by,
-            "n_folds": swept.n_folds,
-            "best": params[chosen],
-            "score": best.value(by),
-            "settings": swept.settings,
-            "varied": params,
-            "within_one_standard_error": params[swept.plainest],
-            "n_continued": swept.n_continued,
-            "n_left": swept.n_left,
-        });
-        let mut output = Output::new(json)
-            .text(format!(
-                "run {} ({}): {} by {} folds\n",
-                swept.run.name,
-                short(&swept.run.run_id),
-                counted(swept.settings.len() as u64, "setting"),
-                swept.n_folds
-            ))
-            .table(table);
-        if swept.n_continued > 0 {
-            output = output.text(format!(
-                "\nwent on where it was stopped: {} had been measured",
-                counted(swept.n_continued as u64, "setting")
-            ));
-        }
-        if swept.n_left > 0 {
-            output = output.text(format!(
-                "\nthe budget left {} unmeasured; the same line without it measures all",
-                counted(swept.n_left as u64, "setting")
-            ));
-        }
-        if swept.plainest != 0 {
-            let plainest = &swept.settings[swept.plainest];
-            output = output.text(format!(
-                "\nwithin one standard error of the best and plainest (--one-se): {}  {by} {}",
-                spelled(varied, &settings[plainest.setting]),
-                plus_minus(plainest, by)
-            ));
-        }
-        if self.options.register {
-            output
-        } else {
-            let mut next = CommandLine::new("runs compare");
-            next =
-                swept.settings.iter().take(2).fold(next, |next, one| next.arg(short(&one.run_id)));
-            output.hint(
-                Hint::from("add --register to train and register the best; what differs: ")
-                    .run(next),
-            )
-        }
-    }
 }
 
 /// The architecture of a line that trains.
 fn model_of(line: &Train) -> Result<&Model> {
     line.model().ok_or_else(|| Error::invalid("a setting names no model"))
-}
-
-/// `ngram 2, c 10`
-fn spelled(varied: &[(usize, &str)], setting: &Setting) -> String {
-    let parts: Vec<String> = varied
-        .iter()
-        .map(|(place, flag)| format!("{} {}", flag.trim_start_matches('-'), setting[*place]))
-        .collect();
-    if parts.is_empty() { "the one setting".to_owned() } else { parts.join(", ") }
-}
-
-fn plus_minus(swept: &SweptSetting, by: &str) -> String {
-    let std = swept.std.get(by).copied().unwrap_or(0.0);
-    format!("{} ± {}", metric(swept.value(by)), metric(std))
-}
-
-/// Both answers: the ranking, and the training of the best.
-fn joined(sweep: Output, trained: Output) -> Output {
-    let blocked = trained.outcome() == trialbook::output::Outcome::Blocked;
-    let mut json = sweep.json().clone();
-    json["trained"] = trained.json().clone();
-    let text = (sweep.to_text(None), trained.to_text(None));
-    let output = Output::new(json).text(text.0).text("").text(text.1);
-    if blocked { output.blocked() } else { output }
-}
-
-/// `90s`, `10m`, `2h`
-fn duration(text: &str) -> Result<Duration, String> {
-    let refuse = || "expected a time such as 90s, 10m or 2h".to_owned();
-    let unit = text.chars().last().ok_or_else(refuse)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        _ => return Err(refuse()),
-    };
-    let n: u64 = text[..text.len() - 1].parse().map_err(|_| refuse())?;
-    n.checked_mul(seconds).filter(|n| *n > 0).map(Duration::from_secs).ok_or_else(refuse)
 }
 
 #[cfg(test)]
@@ -525,15 +397,6 @@ mod tests {
             assert!(help.contains("--random") && help.contains("--class-weight"), "{help}");
             assert!(!help.contains("The options of every sweep"), "{help}");
             assert!(!help.contains("--no-register") && !help.contains("cv-of-train"), "{help}");
-        }
-    }
-
-    #[test]
-    fn times_are_read_with_their_unit() {
-        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        for text in ["", "10", "m", "-1m", "0s", "ten m", "10 д"] {
-            assert!(duration(text).is_err(), "{text}");
         }
     }
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use trialbook::{
-    book::{CrossValidation, HeldOut, Trained, VALIDATION_PREFIX, measured_on},
+    book::{
+        CrossValidation, HeldOut, LearningCurveRequest, Trained, VALIDATION_PREFIX, measured_on,
+    },
     error::{Error, Result},
     figure::{count, counted, metric, seconds, short},
     gate::{Policy, Verdict},
@@ -24,6 +26,7 @@ use super::{
 };
 
 mod common;
+mod learning_curve;
 mod neural;
 mod tfidf;
 
@@ -107,11 +110,20 @@ impl Common {
         whole(&self.data)?;
         let policy = policy(session, self.min_f1)?;
         let request = self.request();
+        if let Some(n_folds) = self.cv.filter(|n_folds| *n_folds < 2) {
+            return Err(Error::invalid(format!("--cv {n_folds}: expected at least 2 folds"))
+                .with_hint("--cv 5 is usual"));
+        }
+        if self.learning_curve {
+            let asked = LearningCurveRequest {
+                n_folds: self.cv.unwrap_or(5),
+                ..LearningCurveRequest::new(&self.data)
+            };
+            let asked = LearningCurveRequest { train: request, ..asked };
+            let (run, curve) = session.book.learning_curve(fit, &asked, &session.monitor)?;
+            return Ok(learning_curve::answer(&run, &curve));
+        }
         if let Some(n_folds) = self.cv {
-            if n_folds < 2 {
-                return Err(Error::invalid(format!("--cv {n_folds}: expected at least 2 folds"))
-                    .with_hint("--cv 5 is usual"));
-            }
             let (run, folds) =
                 session.book.cross_validate(fit, &request, n_folds, &session.monitor)?;
             return Ok(cross_validated(&run, &folds));

@@ -18,10 +18,13 @@ const ABOUT: &str =
     "Preprocess, train, evaluate and deploy a text classifier; a blocked version fails the run";
 
 /// The version of Kubeflow's schema.
-const SCHEMA_VERSION: &str = "2.1.0";
+pub(super) const SCHEMA_VERSION: &str = "2.1.0";
+
+/// The name of this compiler in a spec.
+pub(super) const SDK_VERSION: &str = concat!("trialbook-", env!("CARGO_PKG_VERSION"));
 
 /// The program's path in the image.
-const PROGRAM: &str = "/usr/local/bin/trialbook";
+pub(super) const PROGRAM: &str = "/usr/local/bin/trialbook";
 
 /// A compiled pipeline.
 #[derive(Debug)]
@@ -48,22 +51,25 @@ impl PipelineSpec {
                 "dag": {"tasks": tasks()},
             },
             "schemaVersion": SCHEMA_VERSION,
-            "sdkVersion": concat!("trialbook-", env!("CARGO_PKG_VERSION")),
+            "sdkVersion": SDK_VERSION,
         });
-        let mount = json!({
-            "pvcMount": [{
-                "mountPath": MOUNT,
-                "pvcNameParameter": {"componentInputParameter": CLAIM},
-                // What older releases of Kubeflow know alone.
-                "componentInputParameter": CLAIM,
-            }],
-        });
+        let mount = json!({"pvcMount": [Self::mount()]});
         let platform = json!({
             "platforms": {"kubernetes": {"deploymentSpec": {
                 "executors": each(|step| (executor(step), mount.clone())),
             }}},
         });
         Ok(Self { pipeline, platform })
+    }
+
+    /// The volume of a step, whose claim is an input of what the step is in.
+    pub(super) fn mount() -> Value {
+        json!({
+            "mountPath": MOUNT,
+            "pvcNameParameter": {"componentInputParameter": CLAIM},
+            // What older releases of Kubeflow know alone.
+            "componentInputParameter": CLAIM,
+        })
     }
 
     /// The names of its steps, in their order.
@@ -78,7 +84,7 @@ impl PipelineSpec {
 }
 
 /// A reference such as `ghcr.io/acme/trialbook:latest` has no other characters than these.
-fn check_image(image: &str) -> Result<()> {
+pub(super) fn check_image(image: &str) -> Result<()> {
     let allowed = |char: char| char.is_ascii_alphanumeric() || "._-/:@".contains(char);
     if image.starts_with(|first: char| first.is_ascii_alphanumeric()) && image.chars().all(allowed)
     {

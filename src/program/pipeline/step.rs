@@ -13,6 +13,9 @@ pub(super) const MOUNT: &str = "/store";
 /// The parameter that names the volume. No command line holds it: it is mounted before one runs.
 pub(super) const CLAIM: &str = "store_claim";
 
+/// The claim where nothing else is said.
+pub(super) const CLAIM_DEFAULT: &str = "trialbook-store";
+
 /// The kind of a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ParameterType {
@@ -64,7 +67,7 @@ pub(super) fn parameters() -> Vec<PipelineParameter> {
         text("store", MOUNT, "The store's folder on the volume"),
         text(
             CLAIM,
-            "trialbook-store",
+            CLAIM_DEFAULT,
             "The volume claim in the namespace of the run that is mounted at /store",
         ),
     ]

@@ -3,10 +3,10 @@
 
 use std::cmp::Ordering;
 
-use crate::error::{Error, Result};
-
-/// Metrics of which less is better.
-const LOSSES: [&str; 3] = ["log_loss", "brier", "ece"];
+use crate::{
+    error::{Error, Result},
+    evaluate::is_loss,
+};
 
 /// The measures by which a setting is compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,7 +22,7 @@ pub(super) struct Score {
 /// The order of two means: the better one first.
 pub(super) fn better(metric: &str, one: f64, other: f64) -> Ordering {
     // What could not be measured is the worst.
-    let sign = if LOSSES.contains(&metric) { -1.0 } else { 1.0 };
+    let sign = if is_loss(metric) { -1.0 } else { 1.0 };
     let worth = |value: f64| if value.is_nan() { f64::NEG_INFINITY } else { sign * value };
     worth(other).total_cmp(&worth(one))
 }

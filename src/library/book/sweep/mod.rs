@@ -3,163 +3,39 @@
 //! part of their work share it. A sweep that was stopped or killed goes on where it was.
 
 mod choice;
+mod request;
+mod runs;
 pub mod space;
+mod swept;
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::{cmp::Ordering, collections::BTreeMap, time::Instant};
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use self::choice::{Score, better, choose};
+use self::{
+    choice::{Score, better, choose},
+    runs::{FoldOutcomes, SWEEP_TAG, SweepRuns},
+};
+pub use self::{
+    request::{SweepFolds, SweepRequest},
+    swept::{Swept, SweptSetting},
+};
 use super::{
     Book, TrainRequest,
-    cross_validate::CrossValidation,
     measured::{CV_PARAM, STD_PREFIX},
     now_ms,
-    registering::{logged, this_process},
-    train::{is_dead, prefixed},
+    registering::logged,
+    train::prefixed,
 };
 use crate::{
     data::Split,
     error::{Error, Result},
     evaluate::evaluate,
-    model::{FitCandidate, FoldRows, fit_together, fold_rows},
+    model::{FitCandidate, FoldRows, fit_together},
     progress::Monitor,
     random::Random,
-    registry::{
-        Metric, NewRun, PARENT_RUN_TAG, PROCESS_TAG, Run, RunBatch, RunQuery, RunStatus, RunUpdate,
-    },
+    registry::{Run, RunBatch, RunStatus},
 };
-
-/// The tag by which a stopped sweep is known again: a digest of its settings, folds and rows.
-const SWEEP_TAG: &str = "trialbook.sweep";
-/// The tag of a setting's run: its index among the settings.
-const SETTING_TAG: &str = "trialbook.sweep.setting";
-/// The param of a setting's run that learnt a part of each fold's rows.
-const SHARE_PARAM: &str = "train_share";
-/// The metric with the number of terms that a setting learnt, the mean over the folds.
-const FEATURES_METRIC: &str = "n_features";
-/// In front of a metric of one fold; its step is the fold, from 1.
-const FOLD_PREFIX: &str = "fold_";
-/// The metric with a setting's share of the work, in seconds.
-const SECONDS_METRIC: &str = "seconds";
-
-/// The folds that all settings are measured on.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SweepFolds {
-    /// So many, drawn by the seed with the classes in the split's proportions.
-    Stratified(usize),
-    /// The fold of each row of the train split, from 0.
-    Given(Vec<usize>),
-}
-
-/// A sweep that is asked for.
-#[derive(Debug, Clone)]
-pub struct SweepRequest {
-    /// Its data, experiment, name, tags and seed; nothing is registered.
-    pub train: TrainRequest,
-    /// The folds. Default 5.
-    pub folds: SweepFolds,
-    /// The metric that settings are compared by. Default `f1`.
-    pub metric: String,
-    /// Successive halving: the first round learns a small part of the rows, and of each round the best
-    /// 1 in so many go on to the next one, with so many times the rows. Default: none, all settings
-    /// learn all rows.
-    pub halving: Option<usize>,
-    /// No new work is begun after this time. Default: none.
-    pub budget: Option<Duration>,
-    /// Threads. Default: one for each core.
-    pub n_jobs: Option<usize>,
-    /// True to leave a stopped sweep of the same settings alone. Default: it goes on.
-    pub is_fresh: bool,
-}
-
-/// A setting that was measured.
-#[derive(Debug, Clone, Serialize)]
-pub struct SweptSetting {
-    /// Its index among the settings, from 0.
-    pub setting: usize,
-    /// Every hyperparameter.
-    pub params: BTreeMap<String, String>,
-    /// Mean of each metric over the folds.
-    pub mean: BTreeMap<String, f64>,
-    /// Standard deviation over the folds (n - 1 in the denominator).
-    pub std: BTreeMap<String, f64>,
-    /// Terms learnt, the mean over the folds; none for a net.
-    pub n_features: Option<f64>,
-    /// The share of each fold's rows that was learnt: below 1 in an early round of halving.
-    pub train_share: f64,
-    /// Seconds of wall time; shared work is divided equally.
-    pub seconds: f64,
-    /// Its run.
-    pub run_id: String,
-}
-
-/// The result of a sweep.
-#[derive(Debug, Clone, Serialize)]
-pub struct Swept {
-    /// The run of the whole.
-    #[serde(skip)]
-    pub run: Run,
-    /// The metric that settings were compared by.
-    pub metric: String,
-    /// The number of folds.
-    pub n_folds: usize,
-    /// All settings, the best first: those of a later round of halving before those of an earlier one.
-    pub settings: Vec<SweptSetting>,
-    /// The place among `settings` of the plainest one within one standard error of the best: the fewest
-    /// terms, then the smallest `c`.
-    pub plainest: usize,
-    /// The number of settings that an earlier, stopped process had measured.
-    pub n_continued: usize,
-    /// The number of settings that the budget left unmeasured.
-    pub n_left: usize,
-}
-
-impl SweepRequest {
-    /// A sweep on `dataset` with every default.
-    pub fn new(dataset: &str) -> Self {
-        Self {
-            train: TrainRequest::new(dataset),
-            folds: SweepFolds::Stratified(5),
-            metric: "f1".to_owned(),
-            halving: None,
-            budget: None,
-            n_jobs: None,
-            is_fresh: false,
-        }
-    }
-}
-
-impl SweepFolds {
-    fn rows(&self, train: &Split, seed: u64) -> Result<Vec<FoldRows>> {
-        match self {
-            Self::Stratified(n_folds) => fold_rows(train, *n_folds, seed),
-            Self::Given(fold_of) => {
-                let n_rows = train.labels.len();
-                if fold_of.len() != n_rows {
-                    return Err(Error::invalid(format!(
-                        "{} folds are given for the {n_rows} rows of the train split: expected one for \
-                         each row",
-                        fold_of.len()
-                    )));
-                }
-                let used: BTreeSet<usize> = fold_of.iter().copied().collect();
-                let n_folds = used.len();
-                if n_folds < 2 || used.last() != Some(&(n_folds - 1)) {
-                    return Err(Error::invalid(format!(
-                        "the given folds are {used:?}: expected 0, 1 and so on, each of them used"
-                    )));
-                }
-                Ok(FoldRows::of(fold_of, n_folds))
-            }
-        }
-    }
-}
 
 /// The parts of a sweep that stay the same while it runs.
 struct Sweep<'a> {
@@ -204,6 +80,8 @@ impl Book {
         {
             return Err(Error::invalid(format!("halving by {factor}: expected 2 or more")));
         }
+        // One that cannot work is known before the others are measured.
+        candidates.iter().try_for_each(|candidate| candidate.fit().check_settings())?;
         let train_request = TrainRequest { model: None, ..self.named(&request.train)? };
         let train = self.datasets().split(&train_request.dataset, "train")?;
         let folds = request.folds.rows(&train, train_request.seed)?;
@@ -240,45 +118,9 @@ impl Book {
                 monitor,
                 started,
             };
-            let known = if stopped.is_some() { sweep.known()? } else { Vec::new() };
+            let known = if stopped.is_some() { sweep.runs().known()? } else { Vec::new() };
             sweep.run(known, on_setting)
         })
-    }
-
-    /// The newest sweep with this digest that began and did not end.
-    fn stopped_sweep(&self, digest: &str) -> Result<Option<Run>> {
-        let query = RunQuery {
-            filter: Some(format!(
-                "tags.`{SWEEP_TAG}` = '{digest}' and attributes.status != 'FINISHED'"
-            )),
-            limit: Some(1),
-            ..RunQuery::default()
-        };
-        let Some(run) = self.registry()?.search_runs(&query)?.pop() else { return Ok(None) };
-        let is_at_work = run.status == RunStatus::Running
-            && run
-                .tags
-                .get(PROCESS_TAG)
-                .is_some_and(|process| *process != this_process() && !is_dead(process));
-        if is_at_work {
-            return Err(Error::invalid(format!(
-                "the same sweep is at work as run {} ({})",
-                run.name,
-                run.tags.get(PROCESS_TAG).map_or("", String::as_str)
-            ))
-            .with_hint("wait for it, or begin another one with --fresh"));
-        }
-        Ok(Some(run))
-    }
-
-    /// A stopped sweep's run, now this process's.
-    fn continued(&self, run: &Run) -> Result<Run> {
-        let registry = self.registry()?;
-        let running = RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() };
-        registry.update_run(&run.run_id, running)?;
-        let tags = vec![(PROCESS_TAG.to_owned(), this_process())];
-        registry.log(&run.run_id, &RunBatch { tags, ..RunBatch::default() })?;
-        registry.run(&run.run_id)
     }
 }
 
@@ -313,6 +155,16 @@ struct Round {
 }
 
 impl Sweep<'_> {
+    fn runs(&self) -> SweepRuns<'_> {
+        SweepRuns {
+            book: self.book,
+            run: &self.run,
+            train_request: &self.train_request,
+            n_folds: self.folds.len(),
+            candidates: self.candidates,
+        }
+    }
+
     /// Measures round after round and ranks what was measured.
     fn run(
         self,
@@ -432,7 +284,7 @@ impl Sweep<'_> {
                 };
                 let seconds = clock.elapsed().as_secs_f64() / group.len() as f64;
                 for (setting, outcome) in group.iter().zip(by_fold) {
-                    let swept = self.keep(*setting, round.share, outcome, seconds)?;
+                    let swept = self.runs().keep(*setting, round.share, outcome, seconds)?;
                     self.note_best(measured, &swept);
                     on_setting(&swept)?;
                     measured.push(swept);
@@ -486,92 +338,6 @@ impl Sweep<'_> {
         Ok(Some(outcomes))
     }
 
-    /// Keeps a measured setting as a finished run.
-    fn keep(
-        &self,
-        setting: usize,
-        share: f64,
-        outcome: FoldOutcomes,
-        seconds: f64,
-    ) -> Result<SweptSetting> {
-        let registry = self.book.registry()?;
-        let fit = self.candidates[setting].fit();
-        let mut new: NewRun = self.book.new_run(fit, &self.train_request)?;
-        new.name = Some(format!("{}-{}", self.run.name, setting + 1));
-        new.params.insert(CV_PARAM.to_owned(), self.folds.len().to_string());
-        if share < 1.0 {
-            new.params.insert(SHARE_PARAM.to_owned(), share.to_string());
-        }
-        new.tags.insert(PARENT_RUN_TAG.to_owned(), self.run.run_id.clone());
-        new.tags.insert(SETTING_TAG.to_owned(), setting.to_string());
-        // Its part of the work is over already.
-        new.start_ms = now_ms() - (seconds * 1e3) as i64;
-        let child = registry.create_run(new)?;
-        let n_features = (!outcome.n_features.is_empty())
-            .then(|| outcome.n_features.iter().sum::<f64>() / outcome.n_features.len() as f64);
-        let of_folds = fold_history(&outcome.folds);
-        let CrossValidation { mean, std, .. } = CrossValidation::of(outcome.folds, Vec::new());
-        let mut all = mean.clone();
-        all.extend(prefixed(STD_PREFIX, &std));
-        all.extend(n_features.map(|n_features| (FEATURES_METRIC.to_owned(), n_features)));
-        all.insert(SECONDS_METRIC.to_owned(), seconds);
-        let mut batch = logged(&all, 0);
-        batch.metrics.extend(of_folds);
-        registry.log(&child.run_id, &batch)?;
-        registry.finish_run(&child.run_id, RunStatus::Finished, now_ms())?;
-        Ok(SweptSetting {
-            setting,
-            params: fit.params().into_iter().collect(),
-            mean,
-            std,
-            n_features,
-            train_share: share,
-            seconds,
-            run_id: child.run_id,
-        })
-    }
-
-    /// The settings that an earlier process measured for this sweep.
-    fn known(&self) -> Result<Vec<SweptSetting>> {
-        let query = RunQuery {
-            filter: Some(format!(
-                "tags.`{PARENT_RUN_TAG}` = '{}' and attributes.status = 'FINISHED'",
-                self.run.run_id
-            )),
-            ..RunQuery::default()
-        };
-        let runs = self.book.registry()?.search_runs(&query)?;
-        let read = |run: &Run| -> Option<SweptSetting> {
-            let setting: usize = run.tags.get(SETTING_TAG)?.parse().ok()?;
-            let fit = self.candidates.get(setting)?.fit();
-            let own = |key: &str| {
-                key.starts_with(FOLD_PREFIX) || key == FEATURES_METRIC || key == SECONDS_METRIC
-            };
-            let (mut mean, mut std) = (BTreeMap::new(), BTreeMap::new());
-            for (key, value) in &run.metrics {
-                match key.strip_prefix(STD_PREFIX) {
-                    Some(name) => std.insert(name.to_owned(), *value),
-                    None if own(key) => None,
-                    None => mean.insert(key.clone(), *value),
-                };
-            }
-            Some(SweptSetting {
-                setting,
-                params: fit.params().into_iter().collect(),
-                mean,
-                std,
-                n_features: run.metrics.get(FEATURES_METRIC).copied(),
-                train_share: match run.params.get(SHARE_PARAM) {
-                    Some(share) => share.parse().ok()?,
-                    None => 1.0,
-                },
-                seconds: run.metrics.get(SECONDS_METRIC).copied().unwrap_or(0.0),
-                run_id: run.run_id.clone(),
-            })
-        };
-        Ok(runs.iter().filter_map(read).collect())
-    }
-
     /// The folds whose models learn this share of their rows: a larger share has those of a smaller one.
     fn folds_learning(&self, share: f64) -> Vec<FoldRows> {
         let n_rows = self.train.labels.len();
@@ -597,21 +363,6 @@ impl Sweep<'_> {
     }
 }
 
-/// The measurements of a setting.
-#[derive(Default)]
-struct FoldOutcomes {
-    folds: Vec<BTreeMap<String, f64>>,
-    n_features: Vec<f64>,
-}
-
-/// Each fold's metrics, with the fold as their step.
-fn fold_history(folds: &[BTreeMap<String, f64>]) -> Vec<Metric> {
-    let of_fold = |(fold_idx, metrics): (usize, &BTreeMap<String, f64>)| {
-        logged(&prefixed(FOLD_PREFIX, metrics), fold_idx as i64 + 1).metrics
-    };
-    folds.iter().enumerate().flat_map(of_fold).collect()
-}
-
 /// The shares of the rows that the rounds learn, the last one all of them.
 fn shares(n_settings: usize, halving: Option<usize>) -> Vec<f64> {
     let Some(factor) = halving else { return vec![1.0] };
@@ -630,16 +381,4 @@ fn compare(metric: &str, one: &SweptSetting, other: &SweptSetting) -> Ordering {
         .total_cmp(&one.train_share)
         .then_with(|| better(metric, one.value(metric), other.value(metric)))
         .then_with(|| one.setting.cmp(&other.setting))
-}
-
-impl SweptSetting {
-    /// The mean of `metric`; of one that is not there, not a number.
-    pub fn value(&self, metric: &str) -> f64 {
-        self.mean.get(metric).copied().unwrap_or(f64::NAN)
-    }
-
-    fn complexity(&self) -> [f64; 2] {
-        let c = self.params.get("c").and_then(|c| c.parse().ok()).unwrap_or(0.0);
-        [self.n_features.unwrap_or(0.0), c]
-    }
 }

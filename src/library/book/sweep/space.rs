@@ -20,17 +20,22 @@ pub struct ValueList(Vec<ValuePiece>);
 #[derive(Debug, Clone, PartialEq)]
 enum ValuePiece {
     One(String),
-    Range(Range),
+    Range(ValueRange),
 }
 
 /// `LOW..HIGH`, on a scale.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Range {
-    low: f64,
-    high: f64,
-    is_log: bool,
-    is_whole: bool,
-    n_points: Option<usize>,
+pub struct ValueRange {
+    /// The least value.
+    pub low: f64,
+    /// The largest value.
+    pub high: f64,
+    /// True if the scale is logarithmic.
+    pub is_log: bool,
+    /// True if its values are whole numbers.
+    pub is_whole: bool,
+    /// The points of a grid, where their number was said.
+    pub n_points: Option<usize>,
 }
 
 /// One setting: a value for each parameter, in the order of the space's parameters.
@@ -58,8 +63,16 @@ impl ValueList {
         !matches!(self.0.as_slice(), [ValuePiece::One(_)])
     }
 
+    /// The range that they are, if they are one and nothing else.
+    pub fn range(&self) -> Option<ValueRange> {
+        match self.0.as_slice() {
+            [ValuePiece::Range(range)] => Some(*range),
+            _ => None,
+        }
+    }
+
     /// The points that a grid has of them, each once.
-    fn points(&self) -> Vec<String> {
+    pub fn points(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
         let all = self.0.iter().flat_map(|piece| match piece {
             ValuePiece::One(value) => vec![value.clone()],
@@ -94,7 +107,7 @@ impl ValuePiece {
         let (Ok(low_value), Ok(high_value)) = (low.parse::<f64>(), high.parse::<f64>()) else {
             return refuse(&format!("{piece:?} is a range of something else than numbers"));
         };
-        let mut range = Range {
+        let mut range = ValueRange {
             low: low_value,
             high: high_value,
             is_log: false,
@@ -125,7 +138,7 @@ impl ValuePiece {
     }
 }
 
-impl Range {
+impl ValueRange {
     fn points(&self) -> Vec<String> {
         let n_points = self.n_points.unwrap_or_else(|| {
             if self.is_log {

@@ -2,9 +2,11 @@
 
 mod confusion;
 mod curve;
+mod learning_curve;
 
 pub use confusion::confusion_plot;
 pub use curve::{calibration_plot, precision_recall_plot, roc_plot};
+pub use learning_curve::learning_curve_plot;
 
 use super::Evaluation;
 use crate::{output::Plot, plot::Chart};

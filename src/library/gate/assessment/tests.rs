@@ -31,7 +31,8 @@ fn examined() -> (Candidate, Baseline, Examination) {
         candidate: own(),
         production: Some(Ok(baseline.metrics.clone())),
         evidence: Some(evidence),
-        leakage: Some(Ok(Leakage { n_leaked: 3, n_test: 1000 })),
+        leakage: Some(Ok(Leakage { n_leaked: 3, n_test: 1000, n_near: None })),
+        costs: None,
         slices: None,
         behaviour: None,
     };
@@ -112,6 +113,29 @@ fn approvals_and_metrics_that_changed_are_seen() {
         let found = reproducible(&check, &facts).into_check(check.level);
         assert_eq!(found.outcome(), expected, "{value}: {found:?}");
     }
+}
+
+#[test]
+fn rows_that_are_nearly_the_same_count_where_that_is_asked() {
+    let near = |max_share: &str| {
+        let text = format!("[leakage]\nmax_share = {max_share}\nnear = 0.8");
+        let (candidate, _, mut examination) = examined();
+        examination.leakage = Some(Ok(Leakage { n_leaked: 3, n_test: 1000, n_near: Some(8) }));
+        let facts = VersionFacts {
+            candidate: &candidate,
+            production: None,
+            examination: Ok(&examination),
+            n_bytes: 0,
+            n_verdicts: 1,
+            approvals: &[],
+        };
+        assess(&PolicyChecks::parse(&text).unwrap(), &facts).checks.remove(0)
+    };
+    let found = near("0.008");
+    assert!(found.passed, "{found:?}");
+    let expected = "3 of 1,000 test rows are in the training split too, and 5 more are nearly the same as a row there";
+    assert_eq!(found.reason.as_deref(), Some(expected));
+    assert!(!near("0.007").passed);
 }
 
 #[test]

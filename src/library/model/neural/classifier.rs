@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{
-        Answers, Background, Classifier, Device, Explanation, Probabilities, TokenCounts,
-        loss::softmax,
+        Answers, Background, Classifier, Device, Explanation, MemoryUse, Probabilities,
+        TokenCounts, loss::softmax,
     },
 };
 
@@ -202,6 +202,11 @@ impl Classifier for Neural {
             NetArithmetic::Net(net) if net.device().is_cpu() => NET_TOKENS,
             NetArithmetic::Net(_) => DEVICE_TOKENS,
         })
+    }
+
+    fn memory_use(&self) -> Option<MemoryUse> {
+        let n_bytes = 4 * self.n_parameters() as u64;
+        Some(MemoryUse { n_bytes, counted: "its parameters, 4 bytes each".to_owned() })
     }
 
     fn save(&self, dir: &Path) -> Result<()> {

@@ -32,6 +32,10 @@ impl Fit for NeuralConfig {
         self.net.name()
     }
 
+    fn check_settings(&self) -> Result<()> {
+        self.check()
+    }
+
     fn params(&self) -> Vec<(String, String)> {
         let mut params = Vec::new();
         let mut value = serde_json::to_value(self).expect("settings are plain values");

@@ -243,7 +243,8 @@ fn positionals<'a>(words: &[&str], given: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The subjects of `plot` besides datasets; all but the first are about runs.
-const PLOT_SUBJECTS: [&str; 7] = ["sql", "run", "compare", "roc", "pr", "calibration", "confusion"];
+const PLOT_SUBJECTS: [&str; 8] =
+    ["sql", "run", "compare", "roc", "pr", "calibration", "confusion", "learning-curve"];
 
 /// The names that `argument` of the command called `command` takes.
 fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<NameKind> {

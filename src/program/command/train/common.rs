@@ -52,6 +52,12 @@ pub(crate) struct Common {
         conflicts_with = "cv"
     )]
     pub(super) validation_size: Option<f64>,
+    /// Measure how much more training data would bring: train on 1/16, 1/8, 1/4, 1/2 and all of the
+    /// rows that can be learnt, extrapolate F1 to twice the train split, and register no model. Each
+    /// share is measured by cross-validation (--cv K, 5 folds unless said) or, with
+    /// --validation-size, on rows that are held out, five times other ones
+    #[arg(long, conflicts_with_all = ["deploy", "version_file"])]
+    pub(super) learning_curve: bool,
     /// Then gate the version, and promote it to Production if it passes
     #[arg(long)]
     pub(super) deploy: bool,
@@ -73,7 +79,7 @@ impl Common {
         TrainRequest {
             dataset: self.data.clone(),
             experiment: self.experiment.clone().unwrap_or_default(),
-            model: (!self.no_register && self.cv.is_none())
+            model: (!self.no_register && self.cv.is_none() && !self.learning_curve)
                 .then(|| self.model.clone().unwrap_or_default()),
             run_name: self.run_name.clone(),
             tags: self.tags.iter().cloned().collect(),
