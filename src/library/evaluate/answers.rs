@@ -1,0 +1,14 @@
+//! Predictions for the rows of a split: probabilities and the labels that a model makes of them.
+
+/// Answers of one model to the rows of a split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SplitAnswers {
+    /// The probability of every class for every row, in the order of the split's classes:
+    /// `[n, n_classes]`, row-major.
+    pub probabilities: Vec<f64>,
+    /// The index of the class that each row is labelled with: `[n]`.
+    pub predicted: Vec<u32>,
+    /// The probability of the model's positive class from which on it is predicted; none for more than
+    /// two classes.
+    pub threshold: Option<f64>,
+}
