@@ -11,7 +11,9 @@ use super::Book;
 use crate::{
     data::{RowsFormat, RowsWriter, Split, exists},
     error::{Error, ErrorKind, Result},
-    evaluate::{Confusion, Evaluation, Mistake, confusions, evaluate, mistakes, predict_on},
+    evaluate::{
+        Confusion, Evaluation, Mistake, confusions, evaluate_answers, mistakes, predict_on,
+    },
     figure,
     model::{Classifier, Contribution, excerpt},
     output::{Align, Output, Table},
@@ -139,10 +141,10 @@ impl Book {
         let class_idx = request.class.as_deref().map(|class| class_idx(&split, &dataset, class));
         let class_idx = class_idx.transpose()?;
         let classifier = self.load(&model)?;
-        let probabilities = predict_on(classifier.as_ref(), &split)?;
-        let evaluation = evaluate(&split.labels, &probabilities, &split.classes)?;
+        let answers = predict_on(classifier.as_ref(), &split)?;
+        let evaluation = evaluate_answers(&split.labels, &answers, &split.classes)?;
         let is_asked = |label: usize| class_idx.is_none_or(|class_idx| class_idx == label);
-        let mut wrong = mistakes(&split.labels, &probabilities, split.classes.len());
+        let mut wrong = mistakes(&split.labels, &answers, split.classes.len());
         wrong.retain(|mistake| is_asked(mistake.label));
         let explainer = Explainer { classifier: classifier.as_ref(), split: &split };
         let mut notes = Vec::new();
@@ -313,6 +315,7 @@ impl ErrorAnalysis {
             "class": self.class,
             "n_rows": self.n_rows,
             "n_errors": self.n_errors,
+            "threshold": evaluation.threshold(),
             "errors": errors,
             "confusions": confusions,
             "report": evaluation.report_json(),
@@ -336,6 +339,8 @@ impl ErrorAnalysis {
         let Self { model, dataset, split, n_rows, n_errors, .. } = self;
         let of_class =
             self.class.as_ref().map(|class| format!(" labelled {class}")).unwrap_or_default();
+        let own = self.evaluation.own_threshold();
+        let own = own.map(|said| format!(", {said}")).unwrap_or_default();
         let rows = format!("{}{of_class}", figure::counted(*n_rows as u64, "row"));
         let what = match (*n_rows, *n_errors) {
             (0, _) => format!("there are no rows{of_class}"),
@@ -346,7 +351,7 @@ impl ErrorAnalysis {
                 100.0 * *n_errors as f64 / *n_rows as f64
             ),
         };
-        format!("{} on {dataset}.{split}: {what}\n", model.reference())
+        format!("{} on {dataset}.{split}{own}: {what}\n", model.reference())
     }
 }
 

@@ -1,10 +1,10 @@
 //! Evaluating a trained model on a split: predict every text, compare with its label.
 
-use super::{Evaluation, evaluate};
+use super::{Evaluation, SplitAnswers, evaluate_answers};
 use crate::{
     data::Split,
     error::{Error, Result},
-    model::Classifier,
+    model::{Classifier, predicted_label},
 };
 
 /// Evaluates `classifier` on `split`. Their classes must be the same but may be in another order;
@@ -13,24 +13,30 @@ use crate::{
 /// # Errors
 /// Other classes, whatever the model's prediction returns, and what [`evaluate`] refuses.
 pub fn evaluate_on(classifier: &dyn Classifier, split: &Split) -> Result<Evaluation> {
-    evaluate(&split.labels, &predict_on(classifier, split)?, &split.classes)
+    evaluate_answers(&split.labels, &predict_on(classifier, split)?, &split.classes)
 }
 
-/// The probabilities of `classifier` for each text of `split`, in the order of the split's classes.
-///
-/// # Shapes
-/// `[n, n_classes]`, row-major.
+/// The answers of `classifier` to each text of `split`, in the order of the split's classes. The labels
+/// are those of the model's own threshold.
 ///
 /// # Errors
 /// Other classes, and whatever the model's prediction returns.
-pub fn predict_on(classifier: &dyn Classifier, split: &Split) -> Result<Vec<f64>> {
+pub fn predict_on(classifier: &dyn Classifier, split: &Split) -> Result<SplitAnswers> {
     let columns = columns(classifier.classes(), &split.classes)?;
     let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
     let probabilities = classifier.predict(&texts)?;
-    if columns.is_sorted() {
-        return Ok(probabilities.values().to_vec());
-    }
-    Ok(probabilities.rows().flat_map(|row| columns.iter().map(|column| row[*column])).collect())
+    let threshold = classifier.decision().threshold();
+    // In the model's order: the threshold is that of its positive class.
+    let labels = probabilities.rows().map(|row| predicted_label(row, threshold));
+    let place = |label: usize| columns.iter().position(|column| *column == label).unwrap_or(label);
+    let predicted = labels.map(|label| place(label) as u32).collect();
+    let rows = probabilities.rows();
+    let probabilities = match columns.is_sorted() {
+        true => probabilities.values().to_vec(),
+        false => rows.flat_map(|row| columns.iter().map(|column| row[*column])).collect(),
+    };
+    let threshold = (columns.len() == 2).then_some(threshold);
+    Ok(SplitAnswers { probabilities, predicted, threshold })
 }
 
 /// For each of the split's classes the model's column.
@@ -103,6 +109,35 @@ mod tests {
         assert_eq!(straight.metric("accuracy"), Some(0.75));
         let turned = evaluate_on(&Reader(names(&["c", "a", "b"])), &split()).unwrap();
         assert_eq!(straight, turned);
+    }
+
+    #[test]
+    fn a_tie_is_decided_by_the_models_own_positive_class() {
+        /// Undecided, whatever the text.
+        struct Undecided(Vec<String>);
+        impl Classifier for Undecided {
+            fn name(&self) -> &'static str {
+                "undecided"
+            }
+            fn classes(&self) -> &[String] {
+                &self.0
+            }
+            fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
+                Ok(Probabilities::new([0.5, 0.5].repeat(texts.len()), 2))
+            }
+            fn save(&self, _dir: &Path) -> Result<()> {
+                Ok(())
+            }
+            fn describe(&self) -> serde_json::Value {
+                serde_json::Value::Null
+            }
+        }
+        let split = Split { labels: vec![1, 0, 1, 0], classes: names(&["a", "b"]), ..split() };
+        for (classes, expected) in [(["a", "b"], [1; 4]), (["b", "a"], [0; 4])] {
+            let answers = predict_on(&Undecided(names(&classes)), &split).unwrap();
+            assert_eq!(answers.predicted, expected, "{classes:?}");
+            assert_eq!(answers.threshold, Some(0.5));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::{Answers, Classifier, Probabilities, TokenCounts, loss::softmax},
+    model::{Answers, Classifier, Decision, Probabilities, TokenCounts, loss::softmax},
 };
 
 /// Tokens that the encoder is asked at once: more need memory and gain nothing. Batches of a quarter
@@ -96,8 +96,8 @@ impl Neural {
         self.header.max_length()
     }
 
-    /// The logits of every text, `[n_texts, n_classes]` row-major: what the probabilities are the
-    /// softmax of.
+    /// The logits of every text, `[n_texts, n_classes]` row-major: what the probabilities, before they
+    /// are calibrated, are the softmax of.
     ///
     /// # Errors
     /// When the model cannot run on this input.
@@ -130,6 +130,15 @@ impl Classifier for Neural {
         self.header.classes()
     }
 
+    fn decision(&self) -> &Decision {
+        self.header.decision()
+    }
+
+    fn with_decision(mut self: Box<Self>, decision: Decision) -> Result<Box<dyn Classifier>> {
+        self.header.decide(decision)?;
+        Ok(self)
+    }
+
     fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
         self.answer(texts).map(|answers| answers.probabilities)
     }
@@ -144,6 +153,7 @@ impl Classifier for Neural {
         {
             softmax(row, probabilities);
         }
+        self.header.decision().calibrate(&mut values, n_classes);
         Ok(Answers {
             probabilities: Probabilities::new(values, n_classes),
             known_shares: Some(self.tokenizer.known_shares(&ids)),
