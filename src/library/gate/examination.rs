@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{evidence::Evidence, measurement::Measurement};
+use super::{
+    evidence::{Evidence, Thresholds},
+    measurement::Measurement,
+};
 use crate::{
     data::{Overlap, Split},
     error::{Error, ErrorKind, Result},
@@ -16,6 +19,8 @@ use crate::{
 pub struct Examination {
     /// The candidate's metrics, measured again with the stored artifact.
     pub candidate: BTreeMap<String, f64>,
+    /// The threshold that the candidate's labels follow; none for more than two classes.
+    pub threshold: Option<f64>,
     /// Production's metrics on the same split, where there is another version in Production; or why
     /// there are none.
     pub production: Option<Result<BTreeMap<String, f64>, String>>,
@@ -46,18 +51,27 @@ impl Examination {
         margin: f64,
     ) -> Result<Self> {
         let evidence = match &production {
-            Some(Ok(production)) => Some(Evidence::of(
-                &split.labels,
-                &candidate.predicted,
-                &production.predicted,
-                split.classes.len(),
-                margin,
-            )?),
+            Some(Ok(production)) => Some(Evidence {
+                thresholds: Thresholds::of(candidate.threshold, production.threshold),
+                ..Evidence::of(
+                    &split.labels,
+                    &candidate.predicted,
+                    &production.predicted,
+                    split.classes.len(),
+                    margin,
+                )?
+            }),
             _ => None,
         };
         let production = production
             .map(|measured| measured.map(|found| found.metrics).map_err(|error| error.to_string()));
-        Ok(Self { candidate: candidate.metrics, production, evidence, leakage: None })
+        Ok(Self {
+            candidate: candidate.metrics,
+            threshold: candidate.threshold,
+            production,
+            evidence,
+            leakage: None,
+        })
     }
 }
 

@@ -23,7 +23,7 @@ pub use checks::{
     Level, NonInferiorCheck, PolicyChecks, ReproducibleCheck, SignificantCheck, SizeCheck,
     StrictCheck, VerdictsCheck,
 };
-pub use evidence::{Evidence, MARGIN, Power};
+pub use evidence::{Evidence, MARGIN, Power, Thresholds};
 pub use examination::{Examination, Leakage};
 pub use gating::{Examine, Gating, Question, Reevaluate, Rule, adopt, run};
 pub use judgement::{Baseline, Candidate, Check, CheckOutcome, Judgement, judge};
