@@ -3,6 +3,8 @@
 //! arguments: that is the command layer's work.
 
 mod cross_validate;
+mod decision;
+mod derive;
 mod errors;
 mod explain;
 #[cfg(feature = "neural")]
@@ -32,6 +34,8 @@ use serde_json::json;
 
 pub use crate::clock::now_ms;
 pub use cross_validate::CrossValidation;
+pub use decision::{CalibrationEffect, MadeDecision};
+pub use derive::{DeriveRequest, Derived};
 pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
 pub use explain::{ExplainBase, Explained, ModelTerms};
 #[cfg(feature = "neural")]

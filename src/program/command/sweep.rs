@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Options of `train` that have one value in a sweep, whatever is in it.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 15] = [
     "data",
     "model",
     "experiment",
@@ -35,6 +35,8 @@ const FIXED: [&str; 13] = [
     "version_file",
     "deploy",
     "min_f1",
+    "threshold",
+    "calibrate",
     "device",
     "checkpoint",
     "widths",
@@ -46,7 +48,8 @@ const REFUSED: [(&str, &str); 2] = [
     ("validation_size", "a sweep chooses by cross-validation"),
 ];
 /// Those that concern what is registered in the end.
-const OF_WINNER: [&str; 4] = ["model", "version_file", "deploy", "min_f1"];
+const OF_WINNER: [&str; 6] =
+    ["model", "version_file", "deploy", "min_f1", "threshold", "calibrate"];
 
 /// `sweep tfidf --data imdb --ngram 1,2 --c 0.1..100:log --register`
 #[derive(Debug, Clone)]

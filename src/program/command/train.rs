@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use trialbook::{
-    book::{CrossValidation, HeldOut, Trained, VALIDATION_PREFIX, measured_on},
+    book::{CrossValidation, HeldOut, MadeDecision, Trained, VALIDATION_PREFIX, measured_on},
     error::{Error, Result},
     figure::{count, counted, metric, seconds, short},
     gate::{Policy, Verdict},
@@ -174,6 +174,7 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
         "measured_on": measured_on(&trained.run),
         "held_out": trained.held_out,
         "classifier": trained.model,
+        "decision": trained.made.as_ref().map(MadeDecision::to_json),
         "timings": timings,
         "verdict": deployed.as_ref().map(|(verdict, _)| verdict),
     });
@@ -213,6 +214,9 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
                 version.model, version.version
             ));
         }
+    }
+    if let Some(made) = &trained.made {
+        output = output.text(format!("\n{}", made.lines().join("\n")));
     }
     let sizes = &trained.model["sizes"];
     if let Some(features) = sizes["n_features"].as_u64() {
