@@ -22,3 +22,4 @@ mod registry; // the tracking store, with crashes and damage
 mod serve; // the HTTP server, asked directly and over real sockets
 mod shell;
 mod sweep; // settings compared on the same folds, stopped and continued // cells from pipes, files and a person at a terminal
+mod threshold; // thresholds and calibration, kept with versions and followed everywhere

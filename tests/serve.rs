@@ -12,6 +12,7 @@ mod remote;
 mod security;
 mod sockets;
 mod stream;
+mod threshold;
 mod tracking;
 mod ui;
 mod ui_edit;
