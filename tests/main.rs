@@ -26,3 +26,4 @@ mod shell; // cells from pipes, files and a person at a terminal
 mod slices; // slices of a split, two versions beside each other, floors for slices
 mod sweep; // settings compared on the same folds, stopped and continued
 mod sweep_compile; // sweeps as Katib and Kubeflow run them
+mod threshold; // thresholds and calibration, kept with versions and followed everywhere

@@ -16,8 +16,8 @@ use trialbook::{
     ErrorKind,
     data::{Fingerprint, Split},
     model::{
-        ClassWeight, Classifier, Fit, Logistic, LogisticParams, ModelFiles, Probabilities,
-        SparseRows, Tfidf, TfidfConfig, cross_validate, load, predicted_label,
+        ClassWeight, Classifier, DEFAULT_THRESHOLD, Fit, Logistic, LogisticParams, ModelFiles,
+        Probabilities, SparseRows, Tfidf, TfidfConfig, cross_validate, load, predicted_label,
     },
     progress::Monitor,
     text::{Casing, Html, StopWords, TermMatrix, TextFrequency, Vectorizer},
@@ -359,7 +359,8 @@ fn texts(split: &Split) -> Vec<&str> {
 }
 
 fn accuracy(probabilities: &Probabilities, labels: &[u32]) -> f64 {
-    let is_right = |(row, label): &(&[f64], &u32)| predicted_label(row) == **label as usize;
+    let is_right =
+        |(row, label): &(&[f64], &u32)| predicted_label(row, DEFAULT_THRESHOLD) == **label as usize;
     let n_right = probabilities.rows().zip(labels).filter(is_right).count();
     n_right as f64 / labels.len() as f64
 }

@@ -13,6 +13,7 @@ mod remote;
 mod security;
 mod sockets;
 mod stream;
+mod threshold;
 mod tracking;
 mod ui;
 mod ui_edit;
@@ -80,7 +81,7 @@ async fn one_text_gets_one_prediction() {
     let request_id = fields.remove("request_id").unwrap();
     assert_eq!(answer.headers["x-request-id"], *request_id.as_str().unwrap());
     let expected = json!({
-        "sentiment": "pos", "confidence": 0.75, "probability": 0.75, "label": "pos",
+        "sentiment": "pos", "confidence": 0.75, "probability": 0.75, "threshold": 0.5, "label": "pos",
         "scores": { "neg": 0.25, "pos": 0.75 },
         "known_share": 1.0,
         "model": {

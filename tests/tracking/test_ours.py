@@ -21,7 +21,7 @@ TEXTS = ["An utterly wonderful film.", "A waste of<br />an evening", "the", "", 
 
 @pytest.fixture(scope="module")
 def trained() -> Iterator[tuple[str, str]]:
-    """A store with versions of three shapes, and the address of its server."""
+    """A store with versions of five shapes, and the address of its server."""
     with new_store() as store:
         call(store, "data", "sample")
         call(store, "train", "tfidf", "--data", "sample", "--deploy")
@@ -31,6 +31,9 @@ def trained() -> Iterator[tuple[str, str]]:
         file.write_text("\n".join(["text,label", *rows]))
         call(store, "data", "add", "tickets", str(file))
         call(store, "train", "tfidf", "--data", "tickets", "--model", "Tickets")
+        decided = ["train", "tfidf", "--data", "sample", "--c", "1000", "--threshold", "precision=0.97"]
+        call(store, *decided, "--model", "Curved", "--calibrate", "isotonic")
+        call(store, *decided, "--model", "Cooled", "--calibrate", "temperature")
         with serving(store) as url:
             yield store, url
 
@@ -46,7 +49,7 @@ def asked(trained: tuple[str, str], tracked: None) -> None:
 def test_our_runs_are_found_with_their_artifacts(trained: tuple[str, str]) -> None:
     store, _ = trained
     runs = mlflow.search_runs(search_all_experiments=True, filter_string="params.model = 'tfidf'")
-    assert len(runs) == 3 and set(runs["status"]) == {"FINISHED"}
+    assert len(runs) == 5 and set(runs["status"]) == {"FINISHED"}
     told = {run["run_id"]: run for run in call(store, "runs", "list")}
     for _, run in runs.iterrows():
         assert run["metrics.f1"] == told[run["run_id"]]["metrics"]["f1"]
@@ -55,7 +58,7 @@ def test_our_runs_are_found_with_their_artifacts(trained: tuple[str, str]) -> No
     assert {"model/MLmodel", "model/model.json", "model/requirements.txt"} <= set(names)
 
 
-@pytest.mark.parametrize("model", ["SentimentClassifier/Production", "Grams/1", "Tickets/1"])
+@pytest.mark.parametrize("model", ["SentimentClassifier/Production", "Grams/1", "Tickets/1", "Curved/1", "Cooled/1"])
 def test_our_versions_answer_the_same_in_python(trained: tuple[str, str], model: str) -> None:
     store, _ = trained
     loaded = mlflow.pyfunc.load_model(f"models:/{model}")
@@ -70,6 +73,22 @@ def test_our_versions_answer_the_same_in_python(trained: tuple[str, str], model:
             for name, probability in answer["scores"].items():
                 assert row[f"probability_{name}"] == pytest.approx(probability, abs=1e-6)
     assert loaded.metadata.signature is not None
+
+
+@pytest.mark.parametrize("model", ["Curved/1", "Cooled/1"])
+def test_labels_follow_the_threshold_in_python(trained: tuple[str, str], model: str, tmp_path: pathlib.Path) -> None:
+    store, _ = trained
+    asked, answered = tmp_path / "asked.jsonl", tmp_path / "answered.jsonl"
+    rows = call(store, "sql", "select text from sample.test limit 500")
+    asked.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = call(store, "predict", "--in", str(asked), "--out", str(answered), "--model", model)
+    expected = [json.loads(line) for line in answered.read_text().splitlines()]
+    frame = mlflow.pyfunc.load_model(f"models:/{model}").predict([row["text"] for row in rows])
+    assert list(frame["label"]) == [row["label"] for row in expected]
+    between = [row for row in expected if 0.5 <= row["score_positive"] < told["threshold"]]
+    assert between and {row["label"] for row in between} == {"negative"}
+    for found, row in zip(frame["probability_positive"], expected):
+        assert found == pytest.approx(row["score_positive"], abs=1e-6)
 
 
 def test_mlflows_own_scoring_server_answers_every_text(trained: tuple[str, str], tmp_path: pathlib.Path) -> None:

@@ -16,10 +16,10 @@ use super::{
 use crate::{
     data::{RowsWriter, Split},
     error::{Error, ErrorKind, Result},
-    evaluate::{PairedDifference, predict_on},
+    evaluate::{PairedDifference, SplitAnswers, predict_on},
     figure,
     gate::{Evidence, MARGIN},
-    model::{excerpt, predicted_label},
+    model::excerpt,
     output::{Align, Output, Table},
     registry::ModelVersion,
 };
@@ -185,11 +185,10 @@ impl Book {
 
     fn sure_answers(&self, version: &ModelVersion, split: &Split) -> Result<SureAnswers> {
         let classifier = self.load(version)?;
-        let probabilities = predict_on(classifier.as_ref(), split)
+        let SplitAnswers { probabilities, predicted, .. } = predict_on(classifier.as_ref(), split)
             .map_err(|error| error.with_context(version.reference().to_string()))?;
-        let rows = || probabilities.chunks_exact(split.classes.len());
-        let predicted: Vec<u32> = rows().map(|row| predicted_label(row) as u32).collect();
-        let confidences = rows().zip(&predicted).map(|(row, class)| row[*class as usize]);
+        let rows = probabilities.chunks_exact(split.classes.len());
+        let confidences = rows.zip(&predicted).map(|(row, class)| row[*class as usize]);
         Ok(SureAnswers { confidences: confidences.collect(), predicted })
     }
 }

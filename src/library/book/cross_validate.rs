@@ -13,7 +13,7 @@ use super::{
     train::{prefixed, training_log},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     evaluate::evaluate,
     model::{Fit, Fold, fit_fold, fold_rows},
     progress::Monitor,
@@ -53,6 +53,12 @@ impl Book {
         n_folds: usize,
         monitor: &Monitor,
     ) -> Result<(Run, CrossValidation)> {
+        if !request.decision.is_empty() {
+            return Err(Error::invalid(
+                "cross-validation registers no model that could have a threshold or a calibration",
+            )
+            .with_hint("leave them out, or train without --cv"));
+        }
         let request = self.named(request)?;
         let mut whole = self.new_run(fit, &request)?;
         whole.params.insert(CV_PARAM.to_owned(), n_folds.to_string());

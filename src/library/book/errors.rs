@@ -18,8 +18,8 @@ use crate::{
     data::{RowsFormat, RowsWriter, Split, exists},
     error::{Error, ErrorKind, Result},
     evaluate::{
-        Confusion, Evaluation, Mistake, Slice, answer_on, confusions, evaluate, mistakes,
-        predict_on,
+        Confusion, Evaluation, Mistake, Slice, SplitAnswers, answer_on, confusions,
+        evaluate_answers, mistakes, predict_on,
     },
     figure,
     model::{Classifier, Contribution, Explanation, excerpt},
@@ -154,11 +154,11 @@ impl Book {
         let class_idx = request.class.as_deref().map(|class| class_idx(split, dataset, class));
         let class_idx = class_idx.transpose()?;
         let classifier = self.load(&model)?;
-        let (probabilities, rows) =
+        let (answers, rows) =
             self.asked_rows(classifier.as_ref(), &asked, request.slice.as_ref())?;
-        let evaluation = evaluate_rows(split, &probabilities, &rows)?;
+        let evaluation = evaluate_rows(split, &answers, &rows)?;
         let is_asked = |label: usize| class_idx.is_none_or(|class_idx| class_idx == label);
-        let mut wrong = mistakes(&split.labels, &probabilities, split.classes.len());
+        let mut wrong = mistakes(&split.labels, &answers, split.classes.len());
         wrong.retain(|mistake| is_asked(mistake.label) && rows[mistake.row]);
         let n_explained = request.n_explained.unwrap_or(usize::MAX).min(request.n_errors);
         let explained = wrong.iter().take(n_explained).map(|mistake| mistake.row).collect();
@@ -233,18 +233,15 @@ impl Book {
         classifier: &dyn Classifier,
         asked: &AskedSplit,
         slice: Option<&Slice>,
-    ) -> Result<(Vec<f64>, Vec<bool>)> {
+    ) -> Result<(SplitAnswers, Vec<bool>)> {
         let AskedSplit { dataset, split } = asked;
         let Some(slice) = slice else {
             return Ok((predict_on(classifier, split)?, vec![true; split.texts.len()]));
         };
         let manifest = self.datasets().get(dataset)?;
         let columns = named_columns(&manifest, std::slice::from_ref(slice), &[])?;
-        let (probabilities, known_shares) = match slice.needs_vocabulary() {
-            true => {
-                let answers = answer_on(classifier, split)?;
-                (answers.probabilities.values().to_vec(), answers.known_shares)
-            }
+        let (answers, known_shares) = match slice.needs_vocabulary() {
+            true => answer_on(classifier, split)?,
             false => (predict_on(classifier, split)?, None),
         };
         let known_shares = known_shares.as_deref();
@@ -256,17 +253,15 @@ impl Book {
             return Err(Error::invalid(format!("no row of {reference} is in the slice {slice}"))
                 .with_hint("look for another value, or for a wider one"));
         }
-        Ok((probabilities, rows))
+        Ok((answers, rows))
     }
 }
 
 /// The quality on those rows of `split` that are asked about.
-fn evaluate_rows(split: &Split, probabilities: &[f64], rows: &[bool]) -> Result<Evaluation> {
-    let of_row = probabilities.chunks_exact(split.classes.len());
-    let asked = split.labels.iter().zip(of_row).zip(rows).filter(|(_, is_asked)| **is_asked);
-    let (labels, probabilities): (Vec<u32>, Vec<&[f64]>) =
-        asked.map(|((label, row), _)| (*label, row)).unzip();
-    evaluate(&labels, &probabilities.concat(), &split.classes)
+fn evaluate_rows(split: &Split, answers: &SplitAnswers, rows: &[bool]) -> Result<Evaluation> {
+    let asked = split.labels.iter().zip(rows).filter(|(_, is_asked)| **is_asked);
+    let labels: Vec<u32> = asked.map(|(label, _)| *label).collect();
+    evaluate_answers(&labels, &answers.of_rows(rows, split.classes.len()), &split.classes)
 }
 
 /// That all rows are of one class, so that the numbers of the others say nothing.

@@ -21,6 +21,7 @@ impl ErrorAnalysis {
             "slice": self.slice,
             "n_rows": self.n_rows,
             "n_errors": self.n_errors,
+            "threshold": evaluation.threshold(),
             "errors": errors,
             "confusions": confusions,
             "report": evaluation.report_json(),
@@ -57,7 +58,9 @@ impl ErrorAnalysis {
                 100.0 * *n_errors as f64 / *n_rows as f64
             ),
         };
-        format!("{} on {dataset}.{split}: {what}\n", model.reference())
+        let own = self.evaluation.own_threshold();
+        let own = own.map(|said| format!(", {said}")).unwrap_or_default();
+        format!("{} on {dataset}.{split}{own}: {what}\n", model.reference())
     }
 }
 

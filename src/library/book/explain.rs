@@ -9,7 +9,7 @@ use crate::{
     figure,
     hint::{CommandLine, Hint},
     model::{
-        Background, Classifier, Explanation, Integration, StrongTerms,
+        Background, CalibrationMethod, Classifier, Explanation, Integration, StrongTerms,
         prediction::{Prediction, predictions},
     },
     output::{Align, Output, Table, WeighedText},
@@ -39,6 +39,8 @@ pub struct Explained {
     pub explanation: Explanation,
     /// Texts of the background, if there is one.
     pub n_background: Option<usize>,
+    /// How the answer's probabilities are calibrated; the explanation is of the model before that.
+    pub calibration: Option<CalibrationMethod>,
 }
 
 /// The terms that a version goes by.
@@ -82,7 +84,10 @@ impl Book {
             .explain(text, background.as_ref(), n_terms)?
             .ok_or_else(|| unexplained(classifier.name()))?;
         let n_background = background.map(|background| background.n_texts());
-        Ok(Explained { model, text: text.to_owned(), prediction, explanation, n_background })
+        let calibration = classifier.decision().calibration.as_ref();
+        let calibration = calibration.map(|calibration| calibration.method());
+        let text = text.to_owned();
+        Ok(Explained { model, text, prediction, explanation, n_background, calibration })
     }
 
     /// The `n_terms` terms that speak most for each class, whatever the text.
@@ -156,10 +161,12 @@ impl Explained {
         json["text"] = json!(text);
         json["explanation"] = json!(explanation);
         json["n_background"] = json!(self.n_background);
+        json["calibration"] = json!(self.calibration);
+        let own = prediction.own_threshold().map(|said| format!(", {said}")).unwrap_or_default();
         let weighed = WeighedText::new(&explanation.class, explanation.pieces(text));
         let output = Output::new(json)
             .text(format!(
-                "{} ({:.1} %) by {}\n",
+                "{} ({:.1} %) by {}{own}\n",
                 prediction.label,
                 prediction.confidence * 100.0,
                 model.reference()
@@ -205,6 +212,10 @@ impl Explained {
         let what = match self.prediction.scores.len() {
             2 => format!("log-odds of {class}"),
             _ => format!("score of {class} before softmax"),
+        };
+        let what = match self.calibration {
+            Some(_) => format!("{what}, not calibrated"),
+            None => what,
         };
         table.push([what, String::new(), weight(*decision)]);
         table

@@ -7,6 +7,8 @@ mod behaviour;
 mod compare;
 mod costs;
 mod cross_validate;
+mod decision;
+mod derive;
 mod errors;
 mod errors_output;
 mod explain;
@@ -42,6 +44,8 @@ pub use crate::clock::now_ms;
 pub use behaviour::{BehaviourOrigin, BehaviourRun, BehaviourSource};
 pub use compare::{CompareRequest, ComparedRow, ModelComparison};
 pub use cross_validate::CrossValidation;
+pub use decision::{CalibrationEffect, MadeDecision};
+pub use derive::{DeriveRequest, Derived};
 pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
 pub use explain::{ExplainBase, Explained, ModelTerms};
 #[cfg(feature = "neural")]

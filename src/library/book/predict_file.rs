@@ -62,6 +62,8 @@ pub struct PredictedFile {
     pub n_truncated: u64,
     /// Texts of which the model knows no word: their predictions say nothing about them.
     pub n_unknown: u64,
+    /// The probability of the positive class from which on it is predicted; none for more than two classes.
+    pub threshold: Option<f64>,
     /// The number of rows that each label was predicted for.
     pub labels: BTreeMap<String, u64>,
     /// The guesses made on the way.
@@ -117,6 +119,7 @@ impl Book {
             n_without_text: 0,
             n_truncated: 0,
             n_unknown: 0,
+            threshold: (classifier.classes().len() == 2).then(|| classifier.decision().threshold()),
             labels: BTreeMap::new(),
             notes: reader.notes().to_vec(),
         };

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::DecisionRequest;
+
 /// A training that is asked for: its data, and the place of its result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainRequest {
@@ -28,6 +30,10 @@ pub struct TrainRequest {
     /// test split.
     #[serde(default)]
     pub validation_size: Option<f64>,
+    /// The calibration and the threshold of the model, made by rows that it does not learn: those held out,
+    /// and for a baseline that holds none out five folds of the train split. Default: none.
+    #[serde(default, skip_serializing_if = "DecisionRequest::is_empty")]
+    pub decision: DecisionRequest,
 }
 
 impl TrainRequest {
@@ -41,6 +47,7 @@ impl TrainRequest {
             tags: BTreeMap::new(),
             seed: 42,
             validation_size: None,
+            decision: DecisionRequest::default(),
         }
     }
 }

@@ -27,7 +27,7 @@ impl Book {
         let needs_vocabulary = check.slices.iter().any(Slice::needs_vocabulary)
             || check.by.contains(&SliceFeature::Unknown);
         let known_shares = match needs_vocabulary {
-            true => answer_on(self.load(candidate)?.as_ref(), split)?.known_shares,
+            true => answer_on(self.load(candidate)?.as_ref(), split)?.1,
             false => None,
         };
         let (features, _) =

@@ -12,10 +12,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     evaluate::{
         Evaluation, FoundSlice, RowFeatures, Slice, SliceFeature, SliceMetrics, SliceVerdict,
-        SlicedPredictions, answer_on, control_discoveries, evaluate, find_slices,
+        SlicedPredictions, answer_on, control_discoveries, evaluate_answers, find_slices,
     },
     figure,
-    model::predicted_label,
     output::{Align, Output, Table},
     registry::ModelVersion,
 };
@@ -116,13 +115,10 @@ impl Book {
             false => named.clone(),
         };
         let classifier = self.load(&model)?;
-        let answers = answer_on(classifier.as_ref(), split)?;
-        let probabilities = answers.probabilities.values();
-        let evaluation = evaluate(&split.labels, probabilities, &split.classes)?;
-        let predicted: Vec<u32> =
-            answers.probabilities.rows().map(|row| predicted_label(row) as u32).collect();
-        let known_shares = answers.known_shares.as_deref();
-        let (features, unusable) = self.row_features(dataset, split, known_shares, &columns)?;
+        let (answers, known_shares) = answer_on(classifier.as_ref(), split)?;
+        let evaluation = evaluate_answers(&split.labels, &answers, &split.classes)?;
+        let (features, unusable) =
+            self.row_features(dataset, split, known_shares.as_deref(), &columns)?;
         check_usable(&unusable, &named)?;
         let by = match request.by.is_empty() {
             true => SliceFeature::all(&features),
@@ -137,7 +133,8 @@ impl Book {
             let name = classifier.name();
             notes.push(format!("unknown words cannot be told: a {name} has no vocabulary"));
         }
-        let predictions = SlicedPredictions::new(&split.labels, &predicted, &split.classes)?;
+        let predictions =
+            SlicedPredictions::new(&split.labels, &answers.predicted, &split.classes)?;
         let mut analysis = SliceAnalysis {
             dataset: dataset.clone(),
             split: split.name.clone(),

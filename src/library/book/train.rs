@@ -11,7 +11,8 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Book, CODE_VERSION, TrainRequest,
+    Book, CODE_VERSION, MadeDecision, TrainRequest,
+    decision::{CALIBRATION_PARAM, RULE_PARAM, Unlearnt, decide},
     measured::VALIDATION_PREFIX,
     measurements::Measurements,
     now_ms,
@@ -23,7 +24,7 @@ use crate::{
     data::Split,
     error::{Error, ErrorKind, Result},
     evaluate::Evaluation,
-    model::{Fit, Holdout, check_validation_size},
+    model::{Classifier, Decision, Fit, Holdout, check_validation_size},
     progress::Monitor,
     registry::{
         DefaultNames, Lineage, Metric, ModelVersion, NewRun, PROCESS_TAG, Run, RunBatch, RunQuery,
@@ -36,7 +37,7 @@ use crate::{
 pub struct Timings {
     /// Reading both splits.
     pub read_s: f64,
-    /// Vectorising and fitting.
+    /// Vectorising and fitting, and making the decision.
     pub fit_s: f64,
     /// Predicting the test split and measuring the answers.
     pub evaluate_s: f64,
@@ -72,6 +73,8 @@ pub struct Trained {
     pub evaluation: Evaluation,
     /// The rows held out to choose by.
     pub held_out: Option<HeldOut>,
+    /// The calibration and the threshold that were asked for.
+    pub made: Option<MadeDecision>,
     /// A description of the model.
     pub model: serde_json::Value,
     /// The time of each step.
@@ -174,12 +177,17 @@ impl Book {
             check_validation_size(share)?;
         }
         let dataset = self.datasets().get(&request.dataset)?;
+        request.decision.check_classes(&dataset.classes)?;
         let mut params: BTreeMap<String, String> = fit.params().into_iter().collect();
         params.insert("model".to_owned(), fit.name().to_owned());
         params.insert("dataset".to_owned(), dataset.name.clone());
         params.insert("seed".to_owned(), request.seed.to_string());
         let share = request.validation_size;
         params.extend(share.map(|share| ("validation_size".to_owned(), share.to_string())));
+        let rule = request.decision.threshold.map(|rule| (RULE_PARAM, rule.to_string()));
+        let method = request.decision.calibrate.map(|how| (CALIBRATION_PARAM, how.to_string()));
+        let asked = rule.into_iter().chain(method);
+        params.extend(asked.map(|(key, value)| (key.to_owned(), value)));
         let mut tags = request.tags.clone();
         tags.extend(self.own_tags());
         for split in &dataset.splits {
@@ -226,6 +234,12 @@ impl Book {
             n_train: train.texts.len(),
             n_validation: validation.texts.len(),
         });
+        let unlearnt = match request.decision.needs_rows() {
+            true => Some(Unlearnt::by(fit, &train, validation.as_ref())?),
+            false => None,
+        };
+        // Known before anything is learnt, so said before.
+        unlearnt.as_ref().map_or(Ok(()), |rows| rows.check(&request.decision, &train))?;
         let mut log = training_log(registry, run);
         let folder = unfinished.map(Unfinished::folder);
         let classifier = match (&validation, folder) {
@@ -235,6 +249,10 @@ impl Book {
             (None, Some(folder)) => fit.fit_resumable(&train, monitor, &mut log, folder)?,
             (None, None) => fit.fit(&train, monitor, &mut log)?,
         };
+        let (classifier, made) =
+            decided(classifier, fit, unlearnt.as_ref(), &train, request, monitor)?;
+        drop(unlearnt);
+        made.as_ref().map_or(Ok(()), |made| made.log(registry, run))?;
         timings.fit_s = clock.elapsed().as_secs_f64();
         // The training texts are the largest thing in memory; the test split takes their place.
         drop(train);
@@ -298,10 +316,31 @@ impl Book {
             experiment: request.experiment.clone(),
             evaluation,
             held_out,
+            made,
             model: classifier.describe(),
             timings,
         })
     }
+}
+
+/// The trained model with the decision that was asked for.
+fn decided(
+    classifier: Box<dyn Classifier>,
+    fit: &dyn Fit,
+    unlearnt: Option<&Unlearnt>,
+    train: &Split,
+    request: &TrainRequest,
+    monitor: &Monitor,
+) -> Result<(Box<dyn Classifier>, Option<MadeDecision>)> {
+    if request.decision.is_empty() {
+        return Ok((classifier, None));
+    }
+    let answers =
+        unlearnt.map(|rows| rows.answers(classifier.as_ref(), fit, train, request.seed, monitor));
+    let answers = answers.transpose()?;
+    let (wanted, classes) = (&request.decision, classifier.classes());
+    let made = decide(wanted, &Decision::default(), classes, answers.as_ref(), request.seed)?;
+    Ok((classifier.with_decision(made.decision.clone())?, Some(made)))
 }
 
 /// The train split in two: what is learnt, and what is held out to choose by, if that is wanted.

@@ -20,8 +20,9 @@ use crate::{
 /// The file with the request, in the folder of a run.
 pub(super) const JOB_FILE: &str = "job.json";
 const LOCK_FILE: &str = "lock";
-/// The newest layout this build reads and the one it writes.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+/// The newest layout this build reads. A training without a decision is written as 1, which older builds
+/// continue; they would leave a threshold out, so one with a decision is 2.
+pub(super) const SCHEMA_VERSION: u32 = 2;
 
 /// A request, as a later process needs it.
 #[derive(Serialize, Deserialize)]
@@ -73,7 +74,8 @@ impl Unfinished {
         let Some(recipe) = fit.recipe() else { return Ok(None) };
         let folder = folder_of(book, run);
         book.store().make_dir(&folder)?;
-        let job = ResumableJob { schema_version: SCHEMA_VERSION, recipe, request: request.clone() };
+        let schema_version = if request.decision.is_empty() { 1 } else { SCHEMA_VERSION };
+        let job = ResumableJob { schema_version, recipe, request: request.clone() };
         let bytes = serde_json::to_vec_pretty(&job).expect("plain values");
         // The lock first: a folder with a job and without a holder is one whose process is gone.
         let lock = match lock(&folder)? {

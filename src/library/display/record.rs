@@ -7,8 +7,8 @@ use serde_json::json;
 use super::{Content, Show};
 use crate::{
     book::{
-        BehaviourRun, ErrorAnalysis, Explained, ModelComparison, ModelTerms, SliceAnalysis,
-        Trained, listed_metric, measured_on,
+        BehaviourRun, Derived, ErrorAnalysis, Explained, ModelComparison, ModelTerms,
+        SliceAnalysis, Trained, listed_metric, measured_on,
     },
     data::{DataIssues, Dataset, DatasetHead, DatasetProfile, QueryResult},
     evaluate::{ConfusionMatrix, Evaluation, confusion_plot},
@@ -98,6 +98,12 @@ impl Show for ModelComparison {
     }
 }
 
+impl Show for Derived {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
 impl Show for Explained {
     fn content(&self) -> Content {
         self.to_output().content()
@@ -124,7 +130,10 @@ impl Show for Trained {
         let held_out = self.held_out.map_or_else(String::new, |held_out| {
             format!("measured on {} held-out rows\n", figure::count(held_out.n_validation))
         });
-        let output = Output::new(json!(null)).text(headline(&self.run) + &registered + &held_out);
+        let made =
+            self.made.as_ref().map_or_else(String::new, |made| made.lines().join("\n") + "\n");
+        let said = headline(&self.run) + &registered + &held_out + &made;
+        let output = Output::new(json!(null)).text(said);
         measured(output, &self.evaluation).content()
     }
 }

@@ -1,10 +1,10 @@
 //! Evaluating a trained model on a split: predict every text, compare with its label.
 
-use super::{Evaluation, evaluate};
+use super::{Evaluation, SplitAnswers, evaluate_answers};
 use crate::{
     data::Split,
     error::{Error, Result},
-    model::{Answers, Classifier, Probabilities},
+    model::{Answers, Classifier, Probabilities, predicted_label},
 };
 
 /// Evaluates `classifier` on `split`. Their classes must be the same but may be in another order;
@@ -13,40 +13,52 @@ use crate::{
 /// # Errors
 /// Other classes, whatever the model's prediction returns, and what [`evaluate`] refuses.
 pub fn evaluate_on(classifier: &dyn Classifier, split: &Split) -> Result<Evaluation> {
-    evaluate(&split.labels, &predict_on(classifier, split)?, &split.classes)
+    evaluate_answers(&split.labels, &predict_on(classifier, split)?, &split.classes)
 }
 
-/// The probabilities of `classifier` for each text of `split`, in the order of the split's classes.
-///
-/// # Shapes
-/// `[n, n_classes]`, row-major.
+/// The answers of `classifier` to each text of `split`, in the order of the split's classes. The labels
+/// are those of the model's own threshold.
 ///
 /// # Errors
 /// Other classes, and whatever the model's prediction returns.
-pub fn predict_on(classifier: &dyn Classifier, split: &Split) -> Result<Vec<f64>> {
+pub fn predict_on(classifier: &dyn Classifier, split: &Split) -> Result<SplitAnswers> {
     let columns = columns(classifier.classes(), &split.classes)?;
     let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
-    Ok(in_order(&classifier.predict(&texts)?, &columns))
+    Ok(in_order(classifier, &classifier.predict(&texts)?, &columns))
 }
 
 /// As [`predict_on`], with how much of each text the model knows, where it can tell.
 ///
 /// # Errors
 /// As [`predict_on`].
-pub fn answer_on(classifier: &dyn Classifier, split: &Split) -> Result<Answers> {
+pub fn answer_on(
+    classifier: &dyn Classifier,
+    split: &Split,
+) -> Result<(SplitAnswers, Option<Vec<f64>>)> {
     let columns = columns(classifier.classes(), &split.classes)?;
     let texts: Vec<&str> = split.texts.iter().map(String::as_str).collect();
-    let answers = classifier.answer(&texts)?;
-    let probabilities = in_order(&answers.probabilities, &columns);
-    Ok(Answers { probabilities: Probabilities::new(probabilities, columns.len()), ..answers })
+    let Answers { probabilities, known_shares } = classifier.answer(&texts)?;
+    Ok((in_order(classifier, &probabilities, &columns), known_shares))
 }
 
-/// The values of `probabilities`, row-major, with their columns in this order.
-fn in_order(probabilities: &Probabilities, columns: &[usize]) -> Vec<f64> {
-    if columns.is_sorted() {
-        return probabilities.values().to_vec();
-    }
-    probabilities.rows().flat_map(|row| columns.iter().map(|column| row[*column])).collect()
+/// The answers of `classifier` with its `columns` in this order.
+fn in_order(
+    classifier: &dyn Classifier,
+    probabilities: &Probabilities,
+    columns: &[usize],
+) -> SplitAnswers {
+    let threshold = classifier.decision().threshold();
+    // In the model's order: the threshold is that of its positive class.
+    let labels = probabilities.rows().map(|row| predicted_label(row, threshold));
+    let place = |label: usize| columns.iter().position(|column| *column == label).unwrap_or(label);
+    let predicted = labels.map(|label| place(label) as u32).collect();
+    let rows = probabilities.rows();
+    let probabilities = match columns.is_sorted() {
+        true => probabilities.values().to_vec(),
+        false => rows.flat_map(|row| columns.iter().map(|column| row[*column])).collect(),
+    };
+    let threshold = (columns.len() == 2).then_some(threshold);
+    SplitAnswers { probabilities, predicted, threshold }
 }
 
 /// For each of the split's classes the model's column.
@@ -121,7 +133,36 @@ mod tests {
         assert_eq!(straight, turned);
         let answers = answer_on(&Reader(names(&["c", "a", "b"])), &split()).unwrap();
         let straight = predict_on(&Reader(names(&["a", "b", "c"])), &split()).unwrap();
-        assert_eq!((answers.probabilities.values(), answers.known_shares), (&straight[..], None));
+        assert_eq!(answers, (straight, None));
+    }
+
+    #[test]
+    fn a_tie_is_decided_by_the_models_own_positive_class() {
+        /// Undecided, whatever the text.
+        struct Undecided(Vec<String>);
+        impl Classifier for Undecided {
+            fn name(&self) -> &'static str {
+                "undecided"
+            }
+            fn classes(&self) -> &[String] {
+                &self.0
+            }
+            fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
+                Ok(Probabilities::new([0.5, 0.5].repeat(texts.len()), 2))
+            }
+            fn save(&self, _dir: &Path) -> Result<()> {
+                Ok(())
+            }
+            fn describe(&self) -> serde_json::Value {
+                serde_json::Value::Null
+            }
+        }
+        let split = Split { labels: vec![1, 0, 1, 0], classes: names(&["a", "b"]), ..split() };
+        for (classes, expected) in [(["a", "b"], [1; 4]), (["b", "a"], [0; 4])] {
+            let answers = predict_on(&Undecided(names(&classes)), &split).unwrap();
+            assert_eq!(answers.predicted, expected, "{classes:?}");
+            assert_eq!(answers.threshold, Some(0.5));
+        }
     }
 
     #[test]

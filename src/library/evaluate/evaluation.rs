@@ -5,12 +5,12 @@ use serde::{Serialize, Serializer};
 
 use super::{
     CalibrationCurve, ConfusionMatrix, Forecast, N_BINS, PrecisionRecallCurve, Ranking, RocCurve,
-    brier, calibration_error, log_loss,
+    SplitAnswers, brier, calibration_error, log_loss,
 };
 use crate::{
     error::{Error, Result},
     figure,
-    model::predicted_label,
+    model::{DEFAULT_THRESHOLD, predicted_label},
     output::{Align, Table},
 };
 
@@ -34,10 +34,12 @@ pub struct Evaluation {
     roc: Vec<RocCurve>,
     precision_recall: Vec<PrecisionRecallCurve>,
     calibration: CalibrationCurve,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f64>,
 }
 
 /// Evaluates predictions against the true labels; the predicted class is that of
-/// [`predicted_label`].
+/// [`predicted_label`] at 0.5.
 ///
 /// # Shapes
 /// `labels` is `[n]`, `probabilities` is `[n, n_classes]`, row-major, every row summing to 1.
@@ -47,15 +49,35 @@ pub struct Evaluation {
 /// that is no probability distribution.
 pub fn evaluate(labels: &[u32], probabilities: &[f64], classes: &[String]) -> Result<Evaluation> {
     check(labels, probabilities, classes)?;
-    let n_classes = classes.len();
-    let rows = || probabilities.chunks_exact(n_classes);
-    let predicted: Vec<u32> = rows().map(|row| predicted_label(row) as u32).collect();
-    let correct: Vec<bool> =
-        labels.iter().zip(&predicted).map(|(label, guess)| label == guess).collect();
-    let confidences: Vec<f64> =
-        rows().zip(&predicted).map(|(row, &guess)| row[guess as usize].clamp(0.0, 1.0)).collect();
+    let rows = probabilities.chunks_exact(classes.len());
+    let answers = SplitAnswers {
+        predicted: rows.map(|row| predicted_label(row, DEFAULT_THRESHOLD) as u32).collect(),
+        probabilities: probabilities.to_vec(),
+        threshold: (classes.len() == 2).then_some(DEFAULT_THRESHOLD),
+    };
+    evaluate_answers(labels, &answers, classes)
+}
 
-    let confusion = ConfusionMatrix::count(labels, &predicted, classes)?;
+/// As [`evaluate`], with the labels that a model made of its probabilities.
+///
+/// # Errors
+/// As [`evaluate`], and a predicted label without a class.
+pub fn evaluate_answers(
+    labels: &[u32],
+    answers: &SplitAnswers,
+    classes: &[String],
+) -> Result<Evaluation> {
+    let SplitAnswers { probabilities, predicted, threshold } = answers;
+    check(labels, probabilities, classes)?;
+    let n_classes = classes.len();
+    // Lengths and labels are checked with the counts, before they are used as indices.
+    let confusion = ConfusionMatrix::count(labels, predicted, classes)?;
+    let rows = || probabilities.chunks_exact(n_classes);
+    let correct: Vec<bool> =
+        labels.iter().zip(predicted).map(|(label, guess)| label == guess).collect();
+    let confidences: Vec<f64> =
+        rows().zip(predicted).map(|(row, &guess)| row[guess as usize].clamp(0.0, 1.0)).collect();
+
     // One ranking of the positive class, or one of each class against the rest.
     let ranked_classes = if n_classes == 2 { 1..2 } else { 0..n_classes };
     let mut rankings = Vec::with_capacity(ranked_classes.len());
@@ -107,6 +129,7 @@ pub fn evaluate(labels: &[u32], probabilities: &[f64], classes: &[String]) -> Re
         roc: roc.map(|curve| curve.thinned(MAX_CURVE_POINTS)).collect(),
         precision_recall: precision_recall.map(|curve| curve.thinned(MAX_CURVE_POINTS)).collect(),
         calibration,
+        threshold: *threshold,
     })
 }
 
@@ -162,6 +185,19 @@ impl Evaluation {
     /// Of two classes the calibration of the positive probability, of more that of the confidence.
     pub fn calibration(&self) -> &CalibrationCurve {
         &self.calibration
+    }
+
+    /// The probability of the positive class from which on a row was labelled with it; none for more than
+    /// two classes.
+    pub fn threshold(&self) -> Option<f64> {
+        self.threshold
+    }
+
+    /// `positive from 0.37 on`, where that is not from 0.5.
+    pub fn own_threshold(&self) -> Option<String> {
+        let threshold = self.threshold.filter(|threshold| *threshold != DEFAULT_THRESHOLD)?;
+        let positive = self.confusion.classes().get(1)?;
+        Some(format!("{positive} from {threshold} on"))
     }
 
     /// The metrics of the whole split as a table; [`Evaluation::report`] has those of each class.
@@ -280,6 +316,31 @@ mod tests {
         assert_eq!(evaluation.metric("f1"), evaluation.metric("f1_pos"));
         assert_eq!(evaluation.metric("roc_auc"), Some(0.75));
         assert_eq!(evaluation.calibration().forecast, Forecast::PositiveProbability);
+    }
+
+    #[test]
+    fn the_labels_that_a_model_made_count() {
+        let labels = [0, 1, 1, 0];
+        let positive = [0.2, 0.9, 0.5, 0.6];
+        let answers = |threshold: f64| SplitAnswers {
+            probabilities: positive.iter().flat_map(|p| [1.0 - p, *p]).collect(),
+            predicted: positive.iter().map(|p| u32::from(*p >= threshold)).collect(),
+            threshold: Some(threshold),
+        };
+        let classes = names(&["neg", "pos"]);
+        let usual = evaluate_answers(&labels, &answers(0.5), &classes).unwrap();
+        assert_eq!(usual, binary(&labels, &positive).unwrap());
+        assert_eq!(usual.own_threshold(), None);
+        let own = evaluate_answers(&labels, &answers(0.7), &classes).unwrap();
+        assert_eq!(own.metric("precision"), Some(1.0));
+        assert_eq!(own.metric("recall"), Some(0.5));
+        assert_eq!(own.own_threshold().as_deref(), Some("pos from 0.7 on"));
+        assert_eq!(own.metric("roc_auc"), usual.metric("roc_auc"));
+        let mut broken = answers(0.5);
+        broken.predicted[1] = 2;
+        assert!(evaluate_answers(&labels, &broken, &classes).is_err());
+        broken.predicted.pop();
+        assert!(evaluate_answers(&labels, &broken, &classes).is_err());
     }
 
     #[test]

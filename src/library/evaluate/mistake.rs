@@ -3,8 +3,7 @@
 
 use serde::Serialize;
 
-use super::ConfusionMatrix;
-use crate::model::predicted_label;
+use super::{ConfusionMatrix, SplitAnswers};
 
 /// An example that is predicted as another class than its own.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -35,14 +34,16 @@ pub struct Confusion {
 /// The mistakes in predictions, the most confident first; of equals the first in order.
 ///
 /// # Shapes
-/// `labels` is `[n]`, `probabilities` is `[n, n_classes]`, row-major.
+/// `labels` is `[n]`; `answers` are of the same rows and of `n_classes` classes.
 ///
 /// # Panics
-/// If `n_classes` is 0.
-pub fn mistakes(labels: &[u32], probabilities: &[f64], n_classes: usize) -> Vec<Mistake> {
-    let rows = labels.iter().zip(probabilities.chunks_exact(n_classes)).enumerate();
-    let wrong = rows.filter_map(|(row, (label, probabilities))| {
-        let (label, predicted) = (*label as usize, predicted_label(probabilities));
+/// If `n_classes` is 0 or a predicted label is not below it.
+pub fn mistakes(labels: &[u32], answers: &SplitAnswers, n_classes: usize) -> Vec<Mistake> {
+    let SplitAnswers { probabilities, predicted, .. } = answers;
+    let rows = probabilities.chunks_exact(n_classes).zip(predicted);
+    let wrong = labels.iter().zip(rows).enumerate().filter_map(|(row, (label, answer))| {
+        let (probabilities, predicted) = answer;
+        let (label, predicted) = (*label as usize, *predicted as usize);
         let confidence = probabilities[predicted];
         (label != predicted).then_some(Mistake { row, label, predicted, confidence })
     });
@@ -70,22 +71,35 @@ pub fn confusions(matrix: &ConfusionMatrix) -> Vec<Confusion> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::predicted_label;
+
+    fn answers(rows: &[f64], threshold: f64) -> SplitAnswers {
+        let predicted = rows.chunks_exact(2).map(|row| predicted_label(row, threshold) as u32);
+        SplitAnswers {
+            probabilities: rows.to_vec(),
+            predicted: predicted.collect(),
+            threshold: Some(threshold),
+        }
+    }
 
     #[test]
     fn mistakes_come_by_falling_confidence() {
         let rows = [0.4, 0.6, 0.1, 0.9, 0.8, 0.2, 0.5, 0.5, 0.4, 0.6];
-        let found = mistakes(&[0, 0, 1, 0, 1], &rows, 2);
+        let found = mistakes(&[0, 0, 1, 0, 1], &answers(&rows, 0.5), 2);
         let shown: Vec<(usize, usize, f64)> =
             found.iter().map(|one| (one.row, one.predicted, one.confidence)).collect();
         // 0.5 counts as positive.
         assert_eq!(shown, [(1, 1, 0.9), (2, 0, 0.8), (0, 1, 0.6), (3, 1, 0.5)]);
-        assert!(mistakes(&[1], &[0.0, 1.0], 2).is_empty());
-        assert!(mistakes(&[], &[], 3).is_empty());
+        assert!(mistakes(&[1], &answers(&[0.0, 1.0], 0.5), 2).is_empty());
+        assert!(mistakes(&[], &answers(&[], 0.5), 3).is_empty());
+        // Confidence is that of the predicted class, below a half where the threshold is above it.
+        let found = mistakes(&[1], &answers(&[0.4, 0.6], 0.7), 2);
+        assert_eq!((found[0].predicted, found[0].confidence), (0, 0.4));
     }
 
     #[test]
     fn equally_confident_mistakes_keep_their_order() {
-        let found = mistakes(&[1, 0, 1], &[0.7, 0.3, 0.3, 0.7, 0.7, 0.3], 2);
+        let found = mistakes(&[1, 0, 1], &answers(&[0.7, 0.3, 0.3, 0.7, 0.7, 0.3], 0.5), 2);
         assert_eq!(found.iter().map(|one| one.row).collect::<Vec<_>>(), [0, 1, 2]);
     }
 

@@ -6,6 +6,7 @@
 //! are exchanged, its macro F1 is not the mean of the classes' F1, and it divides by zero. In the
 //! tests it is an oracle where it agrees.
 
+mod answers;
 mod artifact;
 mod behaviour;
 mod bootstrap;
@@ -25,7 +26,9 @@ mod report;
 mod score;
 mod share;
 mod slice;
+mod threshold;
 
+pub use answers::SplitAnswers;
 pub use artifact::artifacts;
 pub use behaviour::{
     BehaviourAnswer, BehaviourCase, BehaviourExpectation, BehaviourFailure, BehaviourKind,
@@ -35,7 +38,7 @@ pub use bootstrap::{PairedBootstrap, PairedDifference, paired_bootstrap};
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
 pub use classifier::{answer_on, evaluate_on, predict_on};
 pub use confident::{ConfidentLearning, LabelDoubt, confident_learning};
-pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate};
+pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate, evaluate_answers};
 pub use learning_curve::{CurvePoint, Extrapolation, LearningCurve};
 pub use mistake::{Confusion, Mistake, confusions, mistakes};
 pub(crate) use paired::quantile;
@@ -51,5 +54,6 @@ pub use slice::{
     FoundSlice, RowFeatures, Slice, SliceFeature, SliceMetrics, SliceVerdict, SlicedPredictions,
     control_discoveries, find_slices,
 };
+pub use threshold::choose_threshold;
 
 pub use crate::model::{Averages, ConfusionMatrix};

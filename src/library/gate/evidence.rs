@@ -10,6 +10,7 @@ use crate::{
         tellable_difference,
     },
     figure,
+    model::DEFAULT_THRESHOLD,
 };
 
 /// The difference that counts where a policy names no other: 0.2 points.
@@ -34,6 +35,18 @@ pub struct Evidence {
     pub agreement: f64,
     /// The size of the test split that it takes to tell.
     pub power: Power,
+    /// The thresholds that the labels of both follow, where one of them has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
+}
+
+/// The probabilities of the positive class from which on two versions predict it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// The candidate's.
+    pub candidate: f64,
+    /// Production's.
+    pub production: f64,
 }
 
 /// The test split that McNemar's test at level 0.05 needs to tell the two apart by their accuracy in
@@ -85,13 +98,13 @@ impl Evidence {
             tellable: tellable_difference(discordant, n_examples),
         };
         let agreement = agreement(candidate, production)?;
-        Ok(Self { n_examples, bootstrap, mcnemar, agreement, power })
+        Ok(Self { n_examples, bootstrap, mcnemar, agreement, power, thresholds: None })
     }
 
     /// The evidence in a few lines; `metric` is the deciding metric as people read it.
     pub fn lines(&self, metric: &str, production: u32) -> Vec<String> {
         let (f1, mcnemar) = (self.bootstrap.f1, self.mcnemar);
-        vec![
+        let mut lines = vec![
             format!(
                 "evidence on {}: {metric} differs from that of Production version {production} by {}, \
                  95 % interval {} to {}",
@@ -108,7 +121,9 @@ impl Evidence {
                 self.told()
             ),
             format!("the two agree on {}; {}", percent(self.agreement), self.power.told()),
-        ]
+        ];
+        lines.extend(self.thresholds.map(Thresholds::told));
+        lines
     }
 
     /// The result of McNemar's test, in words.
@@ -119,6 +134,23 @@ impl Evidence {
             (true, true) => "more than chance, for this version",
             (true, false) => "more than chance, for Production",
         }
+    }
+}
+
+impl Thresholds {
+    /// Of both, where one of them is not the usual one.
+    pub(super) fn of(candidate: Option<f64>, production: Option<f64>) -> Option<Self> {
+        let thresholds = Self { candidate: candidate?, production: production? };
+        let usual = Self { candidate: DEFAULT_THRESHOLD, production: DEFAULT_THRESHOLD };
+        (thresholds != usual).then_some(thresholds)
+    }
+
+    /// The thresholds, in words.
+    pub(super) fn told(self) -> String {
+        format!(
+            "each is judged by its own threshold: {} for this version, {} for Production",
+            self.candidate, self.production
+        )
     }
 }
 
@@ -191,6 +223,23 @@ mod tests {
         let lines = evidence.lines("f1", 1);
         assert!(lines[1].ends_with("p = 1.0000: chance alone may explain that"), "{lines:?}");
         assert_eq!(lines[2], "the two agree on 100.0 %; both are right in the same rows");
+    }
+
+    #[test]
+    fn thresholds_are_told_where_one_is_not_the_usual_one() {
+        assert_eq!(Thresholds::of(Some(0.5), Some(0.5)), None);
+        assert_eq!(Thresholds::of(None, None), None);
+        let labels = [0, 1, 0, 1];
+        let thresholds = Thresholds::of(Some(0.37), Some(0.5));
+        let evidence =
+            Evidence { thresholds, ..Evidence::of(&labels, &labels, &labels, 2, MARGIN).unwrap() };
+        let said = "each is judged by its own threshold: 0.37 for this version, 0.5 for Production";
+        assert_eq!(evidence.lines("f1", 1).last().unwrap(), said);
+        let json = serde_json::to_value(evidence).unwrap();
+        assert_eq!(serde_json::from_value::<Evidence>(json.clone()).unwrap(), evidence);
+        let mut older = json;
+        older.as_object_mut().unwrap().remove("thresholds");
+        assert_eq!(serde_json::from_value::<Evidence>(older).unwrap().thresholds, None);
     }
 
     #[test]

@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    behaviour_check::BehaviourExamination, costs::Costs, evidence::Evidence,
-    measurement::Measurement, slice_floor::FloorSlice,
+    behaviour_check::BehaviourExamination,
+    costs::Costs,
+    evidence::{Evidence, Thresholds},
+    measurement::Measurement,
+    slice_floor::FloorSlice,
 };
 use crate::{
     data::{Overlap, Split, near_duplicates},
@@ -23,6 +26,8 @@ const SEED: u64 = 42;
 pub struct Examination {
     /// The candidate's metrics, measured again with the stored artifact.
     pub candidate: BTreeMap<String, f64>,
+    /// The threshold that the candidate's labels follow; none for more than two classes.
+    pub threshold: Option<f64>,
     /// Production's metrics on the same split, where there is another version in Production; or why
     /// there are none.
     pub production: Option<Result<BTreeMap<String, f64>, String>>,
@@ -62,19 +67,23 @@ impl Examination {
         margin: f64,
     ) -> Result<Self> {
         let evidence = match &production {
-            Some(Ok(production)) => Some(Evidence::of(
-                &split.labels,
-                &candidate.predicted,
-                &production.predicted,
-                split.classes.len(),
-                margin,
-            )?),
+            Some(Ok(production)) => Some(Evidence {
+                thresholds: Thresholds::of(candidate.threshold, production.threshold),
+                ..Evidence::of(
+                    &split.labels,
+                    &candidate.predicted,
+                    &production.predicted,
+                    split.classes.len(),
+                    margin,
+                )?
+            }),
             _ => None,
         };
         let production = production
             .map(|measured| measured.map(|found| found.metrics).map_err(|error| error.to_string()));
         Ok(Self {
             candidate: candidate.metrics,
+            threshold: candidate.threshold,
             production,
             evidence,
             leakage: None,

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    model::DEFAULT_THRESHOLD,
     registry::{AuditAction, AuditQuery, GateSeal, ModelVersion, Registry, Tracker},
 };
 
@@ -128,6 +129,7 @@ impl Gating<'_> {
             }
         };
         judgement.reasons.extend(outside(&subject, production.as_ref()));
+        judgement.reasons.extend(own_threshold(&examination));
         let (evidence, no_evidence) = match examination {
             Ok(examination) => told(examination, production.as_ref(), &subject),
             Err(why) => (None, Some(why)),
@@ -223,6 +225,13 @@ impl Rule<'_> {
             memory: checks.memory.is_some(),
         }
     }
+}
+
+/// That the candidate has a threshold of its own, where it has.
+fn own_threshold(examination: &Result<Examination, String>) -> Option<String> {
+    let threshold = examination.as_ref().ok()?.threshold?;
+    (threshold != DEFAULT_THRESHOLD)
+        .then(|| format!("its labels follow its own threshold of {threshold}"))
 }
 
 /// Production's metrics on the candidate's test split, where the examination has them.

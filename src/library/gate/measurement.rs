@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::{
     data::Split,
     error::{Error, ErrorKind, Result},
-    evaluate::{evaluate, predict_on},
-    model::{Classifier, predicted_label},
+    evaluate::{evaluate_answers, predict_on},
+    model::Classifier,
     registry::ModelVersion,
 };
 
@@ -18,6 +18,8 @@ pub struct Measurement {
     pub metrics: BTreeMap<String, f64>,
     /// The predicted class of each example, by its index among the split's classes.
     pub predicted: Vec<u32>,
+    /// The threshold that those follow; none for more than two classes.
+    pub threshold: Option<f64>,
 }
 
 /// The metrics and predictions of `classifier` on `split`, which must be the very test split that `candidate` was
@@ -40,7 +42,7 @@ pub struct Measurement {
 ///
 /// # Errors
 /// [`ErrorKind::Conflict`] when the split is another one, or the candidate's is unknown; and
-/// whatever [`predict_on`] and [`evaluate`] return.
+/// whatever [`predict_on`] and [`evaluate_answers`] return.
 pub fn measure(
     classifier: &dyn Classifier,
     candidate: &ModelVersion,
@@ -58,12 +60,12 @@ pub fn measure(
         )
         .with_hint("train the candidate again on the dataset as it is now"));
     }
-    let probabilities = predict_on(classifier, split)?;
-    let evaluation = evaluate(&split.labels, &probabilities, &split.classes)?;
-    let rows = probabilities.chunks_exact(split.classes.len());
+    let answers = predict_on(classifier, split)?;
+    let evaluation = evaluate_answers(&split.labels, &answers, &split.classes)?;
     Ok(Measurement {
         metrics: evaluation.metrics().into_iter().collect(),
-        predicted: rows.map(|row| predicted_label(row) as u32).collect(),
+        predicted: answers.predicted,
+        threshold: answers.threshold,
     })
 }
 

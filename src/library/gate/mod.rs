@@ -33,7 +33,7 @@ pub use checks::{
 };
 pub use cost_checks::{LatencyCheck, MemoryCheck};
 pub use costs::{Costs, Latency, LatencyPair, MemoryPair};
-pub use evidence::{Evidence, MARGIN, Power};
+pub use evidence::{Evidence, MARGIN, Power, Thresholds};
 pub use examination::{Examination, Leakage};
 pub use gating::{Examine, Gating, Question, Reevaluate, Rule, adopt, run};
 pub use judgement::{Baseline, Candidate, Check, CheckOutcome, Judgement, judge};

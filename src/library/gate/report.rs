@@ -168,6 +168,9 @@ fn told(evidence: &Evidence) -> ReportSection {
             points(tellable)
         ));
     }
+    sentences.extend(
+        evidence.thresholds.map(|thresholds| format!("{}.", capitalised(&thresholds.told()))),
+    );
     sentences.push(format!(
         "Intervals: percentiles of {} paired bootstrap resamples, seed {}. Sizes: McNemar's test at 0.05 \
          with power 0.8, after Connor 1987.",

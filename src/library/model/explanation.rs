@@ -38,7 +38,8 @@ pub struct Explanation {
     /// The class that the weights are for: the positive one of two, else the predicted one.
     pub class: String,
     /// The decision function at this text, as scikit-learn calls it. Of two classes it is the log-odds
-    /// of the positive one, `ln(p / (1 - p))`; of more it is the score of the class before softmax.
+    /// of the positive one, `ln(p / (1 - p))`; of more it is the score of the class before softmax. Of a
+    /// calibrated model it is that before calibration.
     pub decision: f64,
     /// The decision without any term: the intercept, with a background the mean decision of its
     /// texts, and for integrated weights the decision at their baseline.

@@ -48,6 +48,7 @@ pub fn load_on(files: &ModelFiles, device: Device) -> Result<Box<dyn Classifier>
         ))
         .with_hint("use the version of trialbook that trained it, or a newer one"));
     }
+    header.check()?;
     match header.model.as_str() {
         NAME => Ok(Box::new(Tfidf::load(files, text)?)),
         #[cfg(feature = "neural")]

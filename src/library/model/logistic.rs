@@ -262,7 +262,7 @@ impl PredictInplace<SparseRows, Array1<usize>> for Logistic {
     fn predict_inplace(&self, rows: &SparseRows, labels: &mut Array1<usize>) {
         let probabilities = self.probabilities(rows.matrix());
         for (label, row) in labels.iter_mut().zip(probabilities.chunks_exact(self.n_classes)) {
-            *label = super::predicted_label(row);
+            *label = super::predicted_label(row, super::DEFAULT_THRESHOLD);
         }
     }
 

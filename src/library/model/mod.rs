@@ -1,10 +1,12 @@
 //! Classifiers: one trait to fit, one to predict, and how a model is saved and loaded. No front
 //! end and no later stage asks which model it is.
 
+mod calibration;
 mod candidate;
 mod cholesky;
 mod class_weight;
 mod cross_validate;
+mod decision;
 mod design;
 mod device;
 mod directions;
@@ -14,6 +16,7 @@ mod explanation;
 mod format;
 mod header;
 mod holdout;
+mod isotonic;
 mod linear_explainer;
 mod load;
 mod logistic;
@@ -28,13 +31,16 @@ mod subspace;
 mod tfidf;
 mod tfidf_config;
 mod tfidf_files;
+mod threshold;
 
 pub use crate::confusion::{Averages, ConfusionMatrix};
+pub use calibration::{Calibration, CalibrationMethod};
 pub use candidate::FitCandidate;
 pub(crate) use candidate::fit_together;
 pub use class_weight::ClassWeight;
 pub use cross_validate::{Fold, cross_validate};
 pub(crate) use cross_validate::{FoldRows, fit_fold, fold_rows};
+pub use decision::{Decision, DecisionRequest};
 pub use device::Device;
 pub(crate) use doubting::held_out_probabilities;
 pub use explanation::{
@@ -49,6 +55,7 @@ pub use recipe::from_recipe;
 pub use sparse::SparseRows;
 pub use tfidf::Tfidf;
 pub use tfidf_config::TfidfConfig;
+pub use threshold::{DEFAULT_THRESHOLD, Threshold, ThresholdRows, ThresholdRule, predicted_label};
 
 use std::{
     collections::BTreeMap,
@@ -128,6 +135,12 @@ pub trait Fit {
         }
     }
 
+    /// The share of each class that it holds out of `train` itself to choose by, and the seed that draws
+    /// it, for one that is trained epoch by epoch.
+    fn own_holdout(&self) -> Option<(f64, u64)> {
+        None
+    }
+
     /// The settings of which [`from_recipe`] makes the same training, for one that can be
     /// continued.
     fn recipe(&self) -> Option<Value> {
@@ -157,7 +170,30 @@ pub trait Classifier: Send + Sync {
     /// Class names in label order. With two classes, index 1 is the positive one.
     fn classes(&self) -> &[String];
 
-    /// Probabilities of every class for every text.
+    /// What becomes of the probabilities: how they are calibrated, and from which one on the positive of
+    /// two classes is predicted.
+    fn decision(&self) -> &Decision {
+        &decision::PLAIN
+    }
+
+    /// The same model with another decision.
+    ///
+    /// # Errors
+    /// One that does not fit the classes, and a model that keeps none.
+    fn with_decision(self: Box<Self>, _decision: Decision) -> Result<Box<dyn Classifier>> {
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("a {} keeps neither threshold nor calibration", self.name()),
+        ))
+    }
+
+    /// The training that made the model, for one that is done again in seconds: so its answers to what it
+    /// has learnt can be had from models that have not.
+    fn training(&self) -> Option<Box<dyn Fit>> {
+        None
+    }
+
+    /// Probabilities of every class for every text, calibrated.
     ///
     /// # Errors
     /// When the model cannot run on this input.
@@ -304,21 +340,6 @@ impl Probabilities {
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
         self.values.chunks_exact(self.n_classes)
     }
-}
-
-/// The class index of the largest probability in `row`; the lowest index wins a tie, but for two
-/// classes 0.5 counts as positive, as a threshold of `probability >= 0.5` says.
-pub fn predicted_label(row: &[f64]) -> usize {
-    if let [_, positive] = row {
-        return usize::from(*positive >= 0.5);
-    }
-    let mut best = 0;
-    for (class_idx, probability) in row.iter().enumerate() {
-        if *probability > row[best] {
-            best = class_idx;
-        }
-    }
-    best
 }
 
 /// A saved model's files: the name inside the model folder and where the bytes lie.

@@ -3,23 +3,28 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Answers, Classifier, TokenCounts, predicted_label};
+use super::{Answers, Classifier, DEFAULT_THRESHOLD, TokenCounts, predicted_label};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The answer for one text.
 ///
-/// With two classes, `sentiment` repeats the label and `probability` is that of the positive class
-/// (index 1); with more classes both are absent, from the JSON too.
+/// With two classes, `sentiment` repeats the label, `probability` is that of the positive class
+/// (index 1), and `threshold` is the one from which on it is predicted; with more classes all three are
+/// absent, from the JSON too.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// The predicted class of a two-class model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentiment: Option<String>,
-    /// The probability of the predicted label.
+    /// The probability of the predicted label. Of two classes it is below a half where the threshold lies
+    /// between a half and the probability.
     pub confidence: f64,
     /// The probability of the positive label of a two-class model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
+    /// The probability of the positive label from which on a two-class model predicts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
     /// The predicted class.
     pub label: String,
     /// Every class with its probability, in label order; an object in JSON.
@@ -55,18 +60,26 @@ impl Prediction {
         }
     }
 
+    /// `positive from 0.37 on`, where that is not from 0.5.
+    pub fn own_threshold(&self) -> Option<String> {
+        let (positive, _) = self.scores.get(1)?;
+        let threshold = self.threshold.filter(|threshold| *threshold != DEFAULT_THRESHOLD)?;
+        Some(format!("{positive} from {threshold} on"))
+    }
+
     /// True if a model of two classes predicted the positive one; none for more classes.
     pub fn is_positive(&self) -> Option<bool> {
         let (positive, _) = self.scores.get(1)?;
         self.probability.map(|_| self.label == *positive)
     }
 
-    /// Reads one `row` of probabilities, one value a class, as [`predicted_label`] decides it.
+    /// Reads one `row` of probabilities, one value a class, as [`predicted_label`] decides it by
+    /// `threshold`.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when the row has another length than `classes` or holds something
     /// that is no probability: a broken model must not look like an answer.
-    pub fn from_row(classes: &[String], row: &[f64]) -> Result<Self> {
+    pub fn from_row(classes: &[String], row: &[f64], threshold: f64) -> Result<Self> {
         if row.is_empty() || row.len() != classes.len() {
             return Err(Error::new(
                 ErrorKind::Internal,
@@ -84,7 +97,7 @@ impl Prediction {
                 format!("the model gave the probability {found}, expected 0 to 1"),
             ));
         }
-        let label_idx = predicted_label(row);
+        let label_idx = predicted_label(row, threshold);
         let label = &classes[label_idx];
         let positive = match row {
             [_, positive] => Some(*positive),
@@ -94,6 +107,7 @@ impl Prediction {
             sentiment: positive.map(|_| label.clone()),
             confidence: row[label_idx],
             probability: positive,
+            threshold: positive.map(|_| threshold),
             label: label.clone(),
             scores: classes.iter().cloned().zip(row.iter().copied()).collect(),
             known_share: None,
@@ -117,10 +131,10 @@ pub fn predictions(classifier: &dyn Classifier, texts: &[&str]) -> Result<Vec<Pr
             ),
         ));
     }
-    let classes = classifier.classes();
+    let (classes, threshold) = (classifier.classes(), classifier.decision().threshold());
     let predictions = probabilities.rows().enumerate().map(|(text_idx, row)| {
         let known_share = known_shares.as_ref().and_then(|shares| shares.get(text_idx).copied());
-        Ok(Prediction { known_share, ..Prediction::from_row(classes, row)? })
+        Ok(Prediction { known_share, ..Prediction::from_row(classes, row, threshold)? })
     });
     predictions.collect()
 }
@@ -163,15 +177,19 @@ mod tests {
     use super::*;
 
     fn prediction(classes: &[&str], row: &[f64]) -> Result<Prediction> {
+        thresholded(classes, row, 0.5)
+    }
+
+    fn thresholded(classes: &[&str], row: &[f64], threshold: f64) -> Result<Prediction> {
         let classes: Vec<String> = classes.iter().map(|&class| class.to_owned()).collect();
-        Prediction::from_row(&classes, row)
+        Prediction::from_row(&classes, row, threshold)
     }
 
     #[test]
     fn two_classes_give_sentiment_and_the_positive_probability() {
         let negative = prediction(&["neg", "pos"], &[0.75, 0.25]).unwrap();
         let expected = json!({
-            "sentiment": "neg", "confidence": 0.75, "probability": 0.25, "label": "neg",
+            "sentiment": "neg", "confidence": 0.75, "probability": 0.25, "threshold": 0.5, "label": "neg",
             "scores": { "neg": 0.75, "pos": 0.25 },
         });
         assert_eq!(serde_json::to_value(negative).unwrap(), expected);
@@ -199,6 +217,18 @@ mod tests {
     fn one_half_counts_as_positive() {
         let even = prediction(&["neg", "pos"], &[0.5, 0.5]).unwrap();
         assert_eq!((even.label.as_str(), even.confidence), ("pos", 0.5));
+    }
+
+    #[test]
+    fn the_threshold_decides_and_confidence_is_of_what_it_decided() {
+        for (threshold, label, confidence) in [(0.6, "pos", 0.6), (0.7, "neg", 0.4)] {
+            let found = thresholded(&["neg", "pos"], &[0.4, 0.6], threshold).unwrap();
+            assert_eq!((found.label.as_str(), found.confidence), (label, confidence));
+            assert_eq!((found.threshold, found.probability), (Some(threshold), Some(0.6)));
+            assert_eq!(found.is_positive(), Some(label == "pos"));
+            assert_eq!(found.own_threshold(), Some(format!("pos from {threshold} on")));
+        }
+        assert_eq!(thresholded(&["a", "b", "c"], &[0.2, 0.5, 0.3], 0.9).unwrap().threshold, None);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Answers, Background, Classifier, Explanation, Fit, FitReport, Logistic, LogisticParams,
-    LogisticValidParams, MemoryUse, ModelFiles, Probabilities, StrongTerms, flatten,
+    Answers, Background, Classifier, Decision, Explanation, Fit, FitReport, Logistic,
+    LogisticParams, LogisticValidParams, MemoryUse, ModelFiles, Probabilities, StrongTerms,
+    flatten,
     linear_explainer::LinearExplainer,
     tfidf_config::{NAME, TfidfConfig},
     tfidf_files::{self, StoredTfidf},
@@ -25,6 +26,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Tfidf {
     classes: Vec<String>,
+    decision: Decision,
     vectorizer: FittedVectorizer,
     logistic: Logistic,
     /// The text of `model.json`, kept so that saving a loaded model gives the same bytes.
@@ -139,13 +141,14 @@ impl Tfidf {
         report: &FitReport,
     ) -> Self {
         let header = tfidf_files::header(config, &classes, &vectorizer, report);
-        Self { classes, vectorizer, logistic, header }
+        Self { classes, decision: Decision::default(), vectorizer, logistic, header }
     }
 
     /// The baseline in these files, of which `header` is the first.
     pub(super) fn load(files: &ModelFiles, header: String) -> Result<Self> {
-        let StoredTfidf { classes, vectorizer, logistic } = tfidf_files::load(files, &header)?;
-        Ok(Self { classes, vectorizer, logistic, header })
+        let StoredTfidf { classes, decision, vectorizer, logistic } =
+            tfidf_files::load(files, &header)?;
+        Ok(Self { classes, decision, vectorizer, logistic, header })
     }
 
     /// The vectoriser.
@@ -215,6 +218,21 @@ impl Classifier for Tfidf {
         &self.classes
     }
 
+    fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    fn with_decision(mut self: Box<Self>, decision: Decision) -> Result<Box<dyn Classifier>> {
+        self.header = tfidf_files::decided(&self.header, decision.clone())?;
+        self.decision = decision;
+        Ok(self)
+    }
+
+    fn training(&self) -> Option<Box<dyn Fit>> {
+        let config = tfidf_files::settings(&self.header).ok()?;
+        Some(Box::new(config))
+    }
+
     fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
         self.answer(texts).map(|answers| answers.probabilities)
     }
@@ -228,13 +246,14 @@ impl Classifier for Tfidf {
             let shares: Vec<f64> = shares.collect();
             (values, shares)
         };
-        let (values, known_shares) = match texts {
+        let (mut values, known_shares) = match texts {
             [_] => several(texts),
             _ => {
                 let chunks: (Vec<_>, Vec<_>) = texts.par_chunks(64).map(several).unzip();
                 (chunks.0.concat(), chunks.1.concat())
             }
         };
+        self.decision.calibrate(&mut values, n_classes);
         Ok(Answers {
             probabilities: Probabilities::new(values, n_classes),
             known_shares: Some(known_shares),
@@ -278,6 +297,7 @@ impl Classifier for Tfidf {
             "params": field("params"),
             "sizes": field("sizes"),
             "fit": field("fit"),
+            "decision": self.decision.describe(),
         })
     }
 }

@@ -7,9 +7,9 @@ use std::{fs, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FitReport, Logistic, ModelFiles,
+    Decision, FitReport, Logistic, ModelFiles,
     format::{NumberReader, NumberWriter, checksum, corrupt},
-    header::{FORMAT, HEADER_FILE, ModelHeader, SCHEMA_VERSION},
+    header::{HEADER_FILE, ModelHeader},
     tfidf_config::{NAME, TfidfConfig},
 };
 use crate::{
@@ -43,6 +43,7 @@ struct TfidfSizes {
 /// The content of the files besides the text of the first; their sizes fit together.
 pub(super) struct StoredTfidf {
     pub(super) classes: Vec<String>,
+    pub(super) decision: Decision,
     pub(super) vectorizer: FittedVectorizer,
     pub(super) logistic: Logistic,
 }
@@ -55,12 +56,7 @@ pub(super) fn header(
     report: &FitReport,
 ) -> String {
     let header = TfidfHeader {
-        common: ModelHeader {
-            format: FORMAT.to_owned(),
-            schema_version: SCHEMA_VERSION,
-            model: NAME.to_owned(),
-            classes: classes.to_vec(),
-        },
+        common: ModelHeader::new(NAME, classes.to_vec()),
         params: config.clone(),
         sizes: TfidfSizes {
             n_texts: vectorizer.n_texts(),
@@ -69,8 +65,32 @@ pub(super) fn header(
         },
         fit: *report,
     };
-    serde_json::to_string_pretty(&header).expect("the header has string keys and plain values")
+    text_of(&header)
+}
+
+fn text_of(header: &TfidfHeader) -> String {
+    serde_json::to_string_pretty(header).expect("the header has string keys and plain values")
         + "\n"
+}
+
+/// The text of `model.json` with another decision.
+///
+/// # Errors
+/// A decision that does not fit the classes.
+pub(super) fn decided(header: &str, decision: Decision) -> Result<String> {
+    let mut parsed = parsed(header)?;
+    parsed.common.decide(decision)?;
+    Ok(text_of(&parsed))
+}
+
+/// The settings of the training.
+pub(super) fn settings(header: &str) -> Result<TfidfConfig> {
+    parsed(header).map(|header| header.params)
+}
+
+fn parsed(header: &str) -> Result<TfidfHeader> {
+    serde_json::from_str(header)
+        .map_err(|source| corrupt(HEADER_FILE, "it is no tfidf header").with_source(source))
 }
 
 /// Writes the three files, of which `header` is the first.
@@ -113,9 +133,7 @@ fn vocabulary_bytes(vectorizer: &FittedVectorizer) -> Vec<u8> {
 
 /// Reads the three files, of which `header` is the first.
 pub(super) fn load(files: &ModelFiles, header: &str) -> Result<StoredTfidf> {
-    let parsed: TfidfHeader = serde_json::from_str(header)
-        .map_err(|source| corrupt(HEADER_FILE, "it is no tfidf header").with_source(source))?;
-    let TfidfHeader { common, params, sizes, .. } = parsed;
+    let TfidfHeader { common, params, sizes, .. } = parsed(header)?;
     let read = |name: &str| {
         let path = files.path(name)?;
         fs::read(path).map_err(|source| Error::io("read", path, source))
@@ -151,7 +169,7 @@ pub(super) fn load(files: &ModelFiles, header: &str) -> Result<StoredTfidf> {
     let vectorizer = FittedVectorizer::new(params.vectorizer, parts, sizes.n_texts, text_counts)
         .map_err(|reason| corrupt(VOCABULARY_FILE, reason))?;
     let logistic = Logistic::new(n_classes, coefficients, intercepts);
-    Ok(StoredTfidf { classes: common.classes, vectorizer, logistic })
+    Ok(StoredTfidf { classes: common.classes, decision: common.decision, vectorizer, logistic })
 }
 
 fn read_vocabulary(bytes: &[u8]) -> Result<(VocabularyParts, Vec<u32>)> {

@@ -63,15 +63,17 @@ impl Evaluate {
             }
         }
         let metrics: BTreeMap<String, f64> = evaluation.metrics().into_iter().collect();
+        let labels = evaluation.own_threshold().map(|said| format!(", {said}")).unwrap_or_default();
         Ok(Output::new(json!({
             "model": version.model,
             "version": version.version,
             "dataset": data,
             "split": split,
+            "threshold": evaluation.threshold(),
             "metrics": metrics,
             "report": evaluation.report_json(),
         }))
-        .text(format!("{} on {data}.{split}\n", version.reference()))
+        .text(format!("{} on {data}.{split}{labels}\n", version.reference()))
         .table(evaluation.table())
         .text("")
         .table(evaluation.report()))

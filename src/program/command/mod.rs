@@ -72,7 +72,7 @@ pub enum Command {
     /// List, show, compare, delete and restore runs
     #[command(subcommand)]
     Runs(runs::Runs),
-    /// List, show, tag, alias and delete registered models and their versions
+    /// List, show, tag, alias and delete registered models and their versions; set a threshold, calibrate
     #[command(subcommand)]
     Models(models::Models),
     /// Judge a version against the Production version; exits with 3 when it is blocked
@@ -120,6 +120,7 @@ impl Command {
     pub fn heeds_interrupts(&self) -> bool {
         match self {
             Self::Predict(predict) => predict.is_long(),
+            Self::Models(models) => models.is_long(),
             _ => matches!(
                 self,
                 Self::Train(_)

@@ -1,4 +1,4 @@
-//! `models list|show|tag|alias|delete|import|export`: registered models and their versions.
+//! `models list|show|threshold|calibrate|tag|alias|delete|import|export`: registered models and their versions.
 
 use std::{fs, path::PathBuf};
 
@@ -14,6 +14,9 @@ use trialbook::{
     registry::{RegisteredModel, Tracker, VersionSelector},
 };
 
+mod decision;
+
+use self::decision::{Calibrate, SetThreshold};
 use super::{
     Session,
     named::{self, model_forms, version_forms, version_read_forms, version_word},
@@ -26,6 +29,10 @@ pub enum Models {
     List,
     /// Show a model with its versions, or one version
     Show(ShowModel),
+    /// Register a version with another threshold as a new version, for two classes
+    Threshold(SetThreshold),
+    /// Register a version with calibrated probabilities as a new version
+    Calibrate(Calibrate),
     /// Set or remove a tag of a model or of one version
     Tag(Tag),
     /// Give a version an alias, NAME@alias, or remove the alias
@@ -112,12 +119,19 @@ pub struct Export {
 }
 
 impl Models {
+    /// True if it may train, which takes its time.
+    pub(super) fn is_long(&self) -> bool {
+        matches!(self, Self::Threshold(_) | Self::Calibrate(_))
+    }
+
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         // Opened by the verb: an import may be the first thing that a store holds.
         let registry = || session.book.tracker();
         match self {
             Self::List => list(registry()?),
             Self::Show(show) => show.run(session),
+            Self::Threshold(threshold) => threshold.run(session),
+            Self::Calibrate(calibrate) => calibrate.run(session),
             Self::Tag(tag) => tag.run(session),
             Self::Alias(alias) => alias.run(session),
             Self::Delete(delete) => {
@@ -204,7 +218,8 @@ impl ShowModel {
             let version = registry.resolve(&reference)?;
             let model = registry.model(&version.model)?;
             let aliases: Vec<&str> = model.aliases_of(version.version).collect();
-            return Ok(version_output(&version, &aliases).field("aliases", &aliases));
+            let output = version_output(&version, &aliases).field("aliases", &aliases);
+            return Ok(decision::shown(registry, &version, output));
         }
         let model = registry.model(&reference.model)?;
         let versions = registry.versions(&model.name)?;

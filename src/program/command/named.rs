@@ -60,6 +60,11 @@ pub(super) struct SplitFlag {
 }
 
 impl SplitFlag {
+    /// True if a split is named.
+    pub(super) fn is_given(&self) -> bool {
+        self.split.is_some()
+    }
+
     /// `NAME.SPLIT`, or `NAME` alone where no split is named.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use trialbook::{
     data::STANDARD,
     error::{Error, Result},
     figure,
+    model::{DEFAULT_THRESHOLD, prediction::Prediction},
     output::{Align, Output, Table},
     registry::ModelVersion,
 };
@@ -112,6 +113,9 @@ impl Predict {
                 false => format!("{output:?}"),
             },
         );
+        if let Some(threshold) = done.threshold.filter(|own| *own != DEFAULT_THRESHOLD) {
+            text.push_str(&format!("\nlabels follow the threshold {threshold} of the version"));
+        }
         for (n_rows, of_one, of_many) in [
             (
                 done.n_without_text,
@@ -142,6 +146,7 @@ impl Predict {
             "n_without_text": done.n_without_text,
             "n_truncated": done.n_truncated,
             "n_unknown": done.n_unknown,
+            "threshold": done.threshold,
             "labels": done.labels,
             "notes": done.notes,
             "model": summary(&done.model),
@@ -184,8 +189,10 @@ impl Predict {
             Some(format!("\nwarning: {:?}: {}", excerpt(text), prediction.warning()?))
         });
         let warnings: String = warnings.collect();
+        let own = predicted.predictions.first().and_then(Prediction::own_threshold);
+        let own = own.map(|said| format!(", {said}")).unwrap_or_default();
         Ok(Output::new(json).table(table).text(format!(
-            "\n{} ({}){warnings}",
+            "\n{} ({}){own}{warnings}",
             version.reference(),
             version.stage
         )))

@@ -32,7 +32,7 @@ mod compile;
 mod options;
 
 /// Options of `train` that have one value in a sweep, whatever is in it.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 15] = [
     "data",
     "model",
     "experiment",
@@ -42,6 +42,8 @@ const FIXED: [&str; 13] = [
     "version_file",
     "deploy",
     "min_f1",
+    "threshold",
+    "calibrate",
     "device",
     "checkpoint",
     "widths",
@@ -56,7 +58,8 @@ const REFUSED: [(&str, &str); 3] = [
 /// Trainings of a cluster that run at once, unless `--jobs` says otherwise.
 const N_PARALLEL: usize = 4;
 /// Those that concern what is registered in the end.
-const OF_WINNER: [&str; 4] = ["model", "version_file", "deploy", "min_f1"];
+const OF_WINNER: [&str; 6] =
+    ["model", "version_file", "deploy", "min_f1", "threshold", "calibrate"];
 
 /// `sweep tfidf --data imdb --ngram 1,2 --c 0.1..100:log --register`
 #[derive(Debug, Clone)]

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use trialbook::{
     book::{
-        CrossValidation, HeldOut, LearningCurveRequest, Trained, VALIDATION_PREFIX, measured_on,
+        CrossValidation, HeldOut, LearningCurveRequest, MadeDecision, Trained, VALIDATION_PREFIX,
+        measured_on,
     },
     error::{Error, Result},
     figure::{count, counted, metric, seconds, short},
@@ -186,6 +187,7 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
         "measured_on": measured_on(&trained.run),
         "held_out": trained.held_out,
         "classifier": trained.model,
+        "decision": trained.made.as_ref().map(MadeDecision::to_json),
         "timings": timings,
         "verdict": deployed.as_ref().map(|(verdict, _)| verdict),
     });
@@ -225,6 +227,9 @@ fn answer(trained: &Trained, deployed: Option<(Verdict, ModelVersion)>) -> Outpu
                 version.model, version.version
             ));
         }
+    }
+    if let Some(made) = &trained.made {
+        output = output.text(format!("\n{}", made.lines().join("\n")));
     }
     let sizes = &trained.model["sizes"];
     if let Some(features) = sizes["n_features"].as_u64() {

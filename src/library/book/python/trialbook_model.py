@@ -9,6 +9,8 @@ import re
 
 import numpy as np
 
+# The newest layout of model.json that this reads.
+SCHEMA_VERSION = 2
 # What stands in a file where a term is no feature itself.
 NO_FEATURE = 2**32 - 1
 # As trialbook does, and scikit-learn does not: HTML line breaks are spaces.
@@ -131,6 +133,31 @@ class Encoder:
         return np.concatenate(answers)
 
 
+class Decision:
+    """What becomes of a model's probabilities: calibration, and of two classes the threshold."""
+
+    def __init__(self, header):
+        decision = header.get("decision", {})
+        self.calibration = decision.get("calibration")
+        self.threshold = (decision.get("threshold") or {}).get("value", 0.5)
+
+    def calibrated(self, probabilities):
+        if self.calibration is None:
+            return probabilities
+        if self.calibration["method"] == "isotonic":
+            positive = np.interp(probabilities[:, 1], self.calibration["x"], self.calibration["y"])
+            return np.stack([1 - positive, positive], axis=1)
+        logits = np.log(np.maximum(probabilities, np.finfo(np.float64).eps)) / self.calibration["temperature"]
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def labels(self, probabilities):
+        """The index of the class that each row is labelled with."""
+        if probabilities.shape[1] == 2:
+            return (probabilities[:, 1] >= self.threshold).astype(int)
+        return probabilities.argmax(axis=1)
+
+
 def texts_of(asked):
     """One text for each row of a frame, a series, an array or a list."""
     if isinstance(asked, str):
@@ -149,7 +176,10 @@ class Model:
     def __init__(self, folder):
         folder = pathlib.Path(folder)
         header = json.loads((folder / "model.json").read_text())
+        if header["schema_version"] > SCHEMA_VERSION:
+            raise ValueError(f"model.json has schema {header['schema_version']}, this reads up to {SCHEMA_VERSION}")
         self.model = {"tfidf": Tfidf, "distilbert": Encoder}[header["model"]](folder, header)
+        self.decision = Decision(header)
 
     def predict(self, model_input, params=None):
         """A row for each text: its label, and the probability of every class."""
@@ -158,7 +188,8 @@ class Model:
         texts = texts_of(model_input)
         classes = self.model.classes
         probabilities = self.model.probabilities(texts) if texts else np.empty((0, len(classes)))
-        answer = {"label": [classes[idx] for idx in probabilities.argmax(axis=1)]}
+        probabilities = self.decision.calibrated(probabilities)
+        answer = {"label": [classes[idx] for idx in self.decision.labels(probabilities)]}
         answer.update((f"probability_{name}", probabilities[:, idx]) for idx, name in enumerate(classes))
         return pd.DataFrame(answer)
 

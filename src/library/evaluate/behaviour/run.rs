@@ -31,6 +31,8 @@ fn run_test(classifier: &dyn Classifier, test: &BehaviourTest) -> Result<Behavio
     let texts: Vec<String> = test.cases.iter().flat_map(forms).collect();
     let asked: Vec<&str> = texts.iter().map(String::as_str).collect();
     let probabilities = classifier.predict(&asked)?;
+    let threshold = classifier.decision().threshold();
+    let predicted = |row: &[f64]| predicted_label(row, threshold);
     let mut rows = probabilities.rows();
     let class_idx =
         test.expectation.class().and_then(|class| classes.iter().position(|known| known == class));
@@ -38,7 +40,8 @@ fn run_test(classifier: &dyn Classifier, test: &BehaviourTest) -> Result<Behavio
     for case in &test.cases {
         let row = rows.next().unwrap_or_default();
         let changed = case.changed.as_ref().map(|_| rows.next().unwrap_or_default());
-        if passes(&test.expectation, class_idx, row, changed) {
+        let labels = (predicted(row), changed.map(predicted));
+        if passes(&test.expectation, class_idx, row, changed, labels) {
             n_passed += 1;
             continue;
         }
@@ -46,7 +49,7 @@ fn run_test(classifier: &dyn Classifier, test: &BehaviourTest) -> Result<Behavio
             continue;
         }
         let answer = |text: &str, row: &[f64]| {
-            let label = predicted_label(row);
+            let label = predicted(row);
             let of_class = class_idx.map(|class_idx| row[class_idx]);
             BehaviourAnswer {
                 text: text.to_owned(),
@@ -64,14 +67,14 @@ fn run_test(classifier: &dyn Classifier, test: &BehaviourTest) -> Result<Behavio
 }
 
 /// Whether a case comes to what is expected: `row` are the probabilities of its text, `changed` those
-/// of the changed one, `class_idx` the class that the expectation names.
+/// of the changed one, `class_idx` the class that the expectation names, and then the labels of both.
 fn passes(
     expectation: &BehaviourExpectation,
     class_idx: Option<usize>,
     row: &[f64],
     changed: Option<&[f64]>,
+    (before, after): (usize, Option<usize>),
 ) -> bool {
-    let (before, after) = (predicted_label(row), changed.map(predicted_label));
     match expectation {
         BehaviourExpectation::MinimumFunctionality { .. } => Some(before) == class_idx,
         BehaviourExpectation::Invariance => after == Some(before),
@@ -95,6 +98,17 @@ mod tests {
         BehaviourExpectation::Directional { toward: Some("b".to_owned()), min_rise, flip }
     }
 
+    /// With the labels of a model whose threshold is 0.5.
+    fn holds(
+        expectation: &BehaviourExpectation,
+        class_idx: Option<usize>,
+        row: &[f64],
+        changed: Option<&[f64]>,
+    ) -> bool {
+        let label = |row: &[f64]| predicted_label(row, crate::model::DEFAULT_THRESHOLD);
+        passes(expectation, class_idx, row, changed, (label(row), changed.map(label)))
+    }
+
     #[test]
     fn a_case_passes_when_the_answer_is_kept_moved_or_flipped_as_expected() {
         let functional = BehaviourExpectation::MinimumFunctionality { expected: "b".to_owned() };
@@ -103,11 +117,11 @@ mod tests {
         let rows = [[0.6, 0.4], [0.4, 0.6], [0.3, 0.7]];
         let check = |expectation: &BehaviourExpectation, before: usize, after: usize, expected| {
             let class_idx = expectation.class().map(|_| 1);
-            let found = passes(expectation, class_idx, &rows[before], Some(&rows[after]));
+            let found = holds(expectation, class_idx, &rows[before], Some(&rows[after]));
             assert_eq!(found, expected, "{expectation:?} {before} {after}");
         };
-        assert!(passes(&functional, Some(1), &rows[1], None));
-        assert!(!passes(&functional, Some(1), &rows[0], None));
+        assert!(holds(&functional, Some(1), &rows[1], None));
+        assert!(!holds(&functional, Some(1), &rows[0], None));
         check(&BehaviourExpectation::Invariance, 1, 2, true);
         check(&BehaviourExpectation::Invariance, 0, 1, false);
         // Without a least rise it has to rise, however little.

@@ -28,6 +28,7 @@ fn examined() -> (Candidate, Baseline, Examination) {
     };
     let evidence = Evidence::of(&labels, &wrong(0..50), &wrong(40..100), 2, 0.002).unwrap();
     let examination = Examination {
+        threshold: Some(0.5),
         candidate: own(),
         production: Some(Ok(baseline.metrics.clone())),
         evidence: Some(evidence),

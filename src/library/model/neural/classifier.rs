@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{
-        Answers, Background, Classifier, Device, Explanation, MemoryUse, Probabilities,
+        Answers, Background, Classifier, Decision, Device, Explanation, MemoryUse, Probabilities,
         TokenCounts, loss::softmax,
     },
 };
@@ -121,8 +121,8 @@ impl Neural {
         self.header.max_length()
     }
 
-    /// The logits of every text, `[n_texts, n_classes]` row-major: what the probabilities are the
-    /// softmax of.
+    /// The logits of every text, `[n_texts, n_classes]` row-major: what the probabilities, before they
+    /// are calibrated, are the softmax of.
     ///
     /// # Errors
     /// When the model cannot run on this input.
@@ -155,6 +155,15 @@ impl Classifier for Neural {
         self.header.classes()
     }
 
+    fn decision(&self) -> &Decision {
+        self.header.decision()
+    }
+
+    fn with_decision(mut self: Box<Self>, decision: Decision) -> Result<Box<dyn Classifier>> {
+        self.header.decide(decision)?;
+        Ok(self)
+    }
+
     fn predict(&self, texts: &[&str]) -> Result<Probabilities> {
         self.answer(texts).map(|answers| answers.probabilities)
     }
@@ -169,6 +178,7 @@ impl Classifier for Neural {
         {
             softmax(row, probabilities);
         }
+        self.header.decision().calibrate(&mut values, n_classes);
         Ok(Answers {
             probabilities: Probabilities::new(values, n_classes),
             known_shares: Some(self.tokenizer.known_shares(&ids)),

@@ -74,6 +74,10 @@ impl Fit for NeuralConfig {
         Ok(Box::new(self.train_by(train, Some(validation), monitor, log, folder)?))
     }
 
+    fn own_holdout(&self) -> Option<(f64, u64)> {
+        Some((self.validation, self.training.seed))
+    }
+
     fn recipe(&self) -> Option<serde_json::Value> {
         Some(serde_json::to_value(self).expect("settings are plain values"))
     }

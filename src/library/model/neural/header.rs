@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use super::{net::NetConfig, training::TrainSettings};
 use crate::{
     error::{Error, Result},
-    model::header::{FORMAT, HEADER_FILE, ModelHeader, SCHEMA_VERSION},
+    model::{
+        Decision,
+        header::{HEADER_FILE, ModelHeader},
+    },
 };
 
 /// The content of a net's `model.json`.
@@ -48,12 +51,7 @@ pub(super) struct Fitted {
 
 impl NeuralHeader {
     pub(super) fn new(net: NetConfig, classes: Vec<String>, max_length: usize) -> Self {
-        let common = ModelHeader {
-            format: FORMAT.to_owned(),
-            schema_version: SCHEMA_VERSION,
-            model: net.name().to_owned(),
-            classes,
-        };
+        let common = ModelHeader::new(net.name(), classes);
         Self { common, net, max_length, training: None, fit: None }
     }
 
@@ -67,6 +65,16 @@ impl NeuralHeader {
 
     pub(super) fn rename(&mut self, classes: Vec<String>) {
         self.common.classes = classes;
+    }
+
+    pub(super) fn decision(&self) -> &Decision {
+        &self.common.decision
+    }
+
+    /// # Errors
+    /// A decision that does not fit the classes.
+    pub(super) fn decide(&mut self, decision: Decision) -> Result<()> {
+        self.common.decide(decision)
     }
 
     pub(super) fn net(&self) -> &NetConfig {
@@ -92,6 +100,7 @@ impl NeuralHeader {
             "net": self.net,
             "params": self.training,
             "fit": self.fit,
+            "decision": self.common.decision.describe(),
         })
     }
 }

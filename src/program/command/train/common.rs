@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, builder::NonEmptyStringValueParser};
-use trialbook::{book::TrainRequest, gate::Policy};
+use trialbook::{
+    book::TrainRequest,
+    gate::Policy,
+    model::{CalibrationMethod, DecisionRequest, ThresholdRule},
+};
 
 /// The options of every architecture.
 #[derive(Debug, Clone, Args)]
@@ -58,6 +62,21 @@ pub(crate) struct Common {
     /// --validation-size, on rows that are held out, five times other ones
     #[arg(long, conflicts_with_all = ["deploy", "version_file"])]
     pub(super) learning_curve: bool,
+    /// Of two classes: the probability from which on the positive one is predicted. best-f1,
+    /// precision=P, recall=R and cost=FP:FN choose it on rows that the model has not learnt: those
+    /// that are held out (--validation-size; nets hold out 0.1), for tfidf without them 5 folds of
+    /// the train split [default: 0.5]
+    #[arg(
+        long,
+        value_name = "RULE|PROBABILITY",
+        allow_negative_numbers = true,
+        conflicts_with = "cv"
+    )]
+    pub(super) threshold: Option<ThresholdRule>,
+    /// Calibrate the probabilities on the same rows: temperature for any number of classes, isotonic
+    /// for two
+    #[arg(long, value_name = "temperature|isotonic", conflicts_with = "cv")]
+    pub(super) calibrate: Option<CalibrationMethod>,
     /// Then gate the version, and promote it to Production if it passes
     #[arg(long)]
     pub(super) deploy: bool,
@@ -85,6 +104,7 @@ impl Common {
             tags: self.tags.iter().cloned().collect(),
             seed: self.seed,
             validation_size: self.validation_size,
+            decision: DecisionRequest { calibrate: self.calibrate, threshold: self.threshold },
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Result,
     model::{
-        ConfusionMatrix,
+        ConfusionMatrix, DEFAULT_THRESHOLD,
         loss::softmax_loss,
         neural::net::{EncodedExample, Net},
         predicted_label,
@@ -45,7 +45,7 @@ pub fn evaluate(
         let row: Vec<f64> = row.iter().copied().map(f64::from).collect();
         loss += softmax_loss(&row, example.label, &mut probabilities);
         labels.push(example.label as u32);
-        predicted.push(predicted_label(&probabilities) as u32);
+        predicted.push(predicted_label(&probabilities, DEFAULT_THRESHOLD) as u32);
     }
     // Nobody sees this matrix: its classes need no names of their own.
     let classes: Vec<String> = (0..n_classes).map(|class| class.to_string()).collect();

@@ -111,11 +111,17 @@ function showWarning(id, message) {
   byId(id).hidden = !message;
 }
 
+/// From which probability on the second of two classes is predicted, where that is not a half.
+function ownThreshold({ threshold, scores }) {
+  if (threshold === undefined || threshold === 0.5) return "";
+  return ` (${Object.keys(scores)[1]} from ${percent(threshold)} on)`;
+}
+
 function showAnswer(answer) {
   problem.hidden = true;
   byId("label").textContent = answer.label;
   const cut = answer.truncated ? ", of the beginning: the text is longer than the model reads" : "";
-  byId("confidence").textContent = `with ${percent(answer.confidence)} confidence${cut}`;
+  byId("confidence").textContent = `with ${percent(answer.confidence)} confidence${ownThreshold(answer)}${cut}`;
   showWarning("warning", warning(answer));
   const scores = Object.entries(answer.scores);
   // Two classes keep their places from one text to the next; more are ranked.
