@@ -206,7 +206,8 @@ class Work:
         return time.perf_counter() - start
 
     def log_model(self):
-        with self.mlflow.start_run(run_id=self.run_id):
+        # A run of its own: the client copies every metric of the run to the model, by a request each.
+        with self.mlflow.start_run(experiment_id=self.experiment_id):
             start = time.perf_counter()
             self.mlflow.sklearn.log_model(self.model, name="model", pip_requirements=["scikit-learn"])
             return time.perf_counter() - start

@@ -143,6 +143,8 @@ class Shown:
             "run-swept": f"/ui/runs/{self.swept}",
             "errors": "/ui/models/Reviews/1/errors?class=negative",
             "explain": "/ui/models/Reviews/1/explain?text=Not+a+good+film%2C+but+the+cast+is+wonderful.",
+            "slices": "/ui/models/Reviews/1/slices",
+            "compare-versions": "/ui/models/Reviews/1/compare?with=Reviews%2F2",
             "explain-terms": "/ui/models/Reviews/1/explain",
             "issues": "/ui/data/sample/issues",
             "issues-found": "/ui/data/sample/issues?ask=1",

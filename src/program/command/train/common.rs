@@ -60,7 +60,10 @@ pub(crate) struct Common {
     /// rows that can be learnt, extrapolate F1 to twice the train split, and register no model. Each
     /// share is measured by cross-validation (--cv K, 5 folds unless said) or, with
     /// --validation-size, on rows that are held out, five times other ones
-    #[arg(long, conflicts_with_all = ["deploy", "version_file"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["deploy", "version_file", "threshold", "calibrate"]
+    )]
     pub(super) learning_curve: bool,
     /// Of two classes: the probability from which on the positive one is predicted. best-f1,
     /// precision=P, recall=R and cost=FP:FN choose it on rows that the model has not learnt: those

@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use maud::{Markup, html};
 use trialbook::{
-    book::{Book, ErrorsRequest, ExplainBase, IssuesRequest},
+    book::{Book, CompareRequest, ErrorsRequest, ExplainBase, IssuesRequest, SlicesRequest},
     data::Datasets,
+    error::Error,
+    evaluate::Slice,
     figure,
     output::Output,
     progress::Monitor,
@@ -25,6 +27,8 @@ use super::{
 /// The most rows that a page asks a model about, or doubts; more is work for a terminal.
 const MAX_ROWS: usize = 100_000;
 const N_ERRORS: usize = 50;
+/// The most of them whose words a net is asked for.
+const N_EXPLAINED: usize = 5;
 const N_TERMS: usize = 20;
 const N_ISSUES: usize = 20;
 /// The longest text that is explained. URLs hold it, so that an explanation can be shared.
@@ -41,66 +45,133 @@ fn book(registry: &Registry) -> Book {
     Book::with_store(registry.store().clone())
 }
 
+/// A question about the test split that a version was trained with.
+struct SplitQuestion<'a> {
+    /// The last part of the page's path.
+    page: &'static str,
+    title: String,
+    /// Fields above the answer; the classes are those of the dataset.
+    fields: &'a dyn Fn(&[String]) -> Markup,
+    ask: &'a dyn Fn(&Book) -> Result<Output, Error>,
+}
+
+/// The page of a question. A model that takes long is asked once a button is pressed.
+fn split_page(
+    registry: &Registry,
+    asked: &PageRequest,
+    version: &ModelVersion,
+    question: &SplitQuestion<'_>,
+) -> Result<Answer, PageFailure> {
+    let is_quick = is_baseline(registry, version);
+    let dataset = Datasets::new(registry.store()).get(&version.lineage.dataset)?;
+    let asks = asked.json || is_quick || asked.query.get("ask").is_some();
+    let output = match asks {
+        false => None,
+        true => {
+            check_rows(dataset.split("test")?.fingerprint.n_rows)?;
+            let _turn = turn();
+            Some((question.ask)(&book(registry))?)
+        }
+    };
+    if let Some(output) = output.as_ref().filter(|_| asked.json) {
+        return Ok(Answer::Json(output.json().clone()));
+    }
+    let url = format!("{}/{}", version_url(&version.model, version.version), question.page);
+    let fields = (question.fields)(&dataset.classes);
+    let body = html! {
+        (crumbs(version))
+        h1 { (question.title) }
+        @if output.is_none() {
+            p { "The test split of " (dataset.name) " is asked about again, which takes a while for a net." }
+        }
+        @if output.is_none() || !fields.0.is_empty() {
+            form.bar method="get" action=(url) {
+                @if !is_quick { input type="hidden" name="ask" value="1"; }
+                (fields)
+                button type="submit" { @if output.is_some() { "Show" } @else { "Ask it" } }
+            }
+        }
+        @if let Some(output) = &output { (told::output(output)) }
+        (links(version))
+    };
+    Ok(Answer::Page(PageFrame::new(Tab::Models, question.title.clone(), body)))
+}
+
+/// The other questions that the version can be asked.
+fn links(version: &ModelVersion) -> Markup {
+    let url = version_url(&version.model, version.version);
+    html! {
+        p.actions {
+            @for (page, title) in [("errors", "Errors"), ("slices", "Slices"), ("explain", "Explain")] {
+                a.button href=(format!("{url}/{page}")) { (title) }
+            }
+        }
+    }
+}
+
 /// `GET /ui/models/{name}/{version}/errors`.
 pub(super) fn errors(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let version = version::find(registry, asked)?;
-    let dataset = &version.lineage.dataset;
-    let is_quick = is_baseline(registry, &version);
-    let class = asked.query.get("class");
-    let asks = asked.json || is_quick || asked.query.get("ask").is_some();
-    let found = match asks {
-        false => None,
-        true => {
-            let dataset = Datasets::new(registry.store()).get(dataset)?;
-            check_rows(dataset.split("test")?.fingerprint.n_rows)?;
-            let request = ErrorsRequest {
-                class: class.map(str::to_owned),
-                n_errors: N_ERRORS,
-                ..ErrorsRequest::new(version.reference().to_string())
-            };
-            let _turn = turn();
-            Some((book(registry).errors(&request)?.to_output(), dataset.classes))
-        }
+    let (class, slice) = (asked.query.get("class"), asked.query.get("slice"));
+    let request = ErrorsRequest {
+        class: class.map(str::to_owned),
+        slice: slice.map(str::parse::<Slice>).transpose()?,
+        n_errors: N_ERRORS,
+        n_explained: (!is_baseline(registry, &version)).then_some(N_EXPLAINED),
+        ..ErrorsRequest::new(version.reference().to_string())
     };
-    if let Some((output, _)) = found.as_ref().filter(|_| asked.json) {
-        return Ok(Answer::Json(output.json().clone()));
-    }
-    let url = format!("{}/errors", version_url(&version.model, version.version));
-    let body = html! {
-        (crumbs(&version))
-        h1 { "Errors of " (version.reference()) }
-        @match &found {
-            None => {
-                p { "The test split of " (dataset) " is asked about again, which takes a while for a net." }
-                form method="get" action=(url) {
-                    (kept(&asked.query, &["ask"]))
-                    input type="hidden" name="ask" value="1";
-                    button type="submit" { "Ask it" }
-                }
-            }
-            Some((output, classes)) => {
-                form.bar method="get" action=(url) {
-                    @if !is_quick { input type="hidden" name="ask" value="1"; }
-                    label { "Labelled"
-                        select name="class" {
-                            option value="" { "all classes" }
-                            @for name in classes {
-                                option value=(name) selected[class == Some(name)] { (name) }
-                            }
-                        }
+    let fields = |classes: &[String]| {
+        html! {
+            label { "Labelled"
+                select name="class" {
+                    option value="" { "all classes" }
+                    @for name in classes {
+                        option value=(name) selected[class == Some(name)] { (name) }
                     }
-                    button type="submit" { "Show" }
                 }
-                (told::output(output))
+            }
+            label { "Slice"
+                input type="text" name="slice" value=(slice.unwrap_or_default()) placeholder="length:q4 and negation" autocomplete="off";
             }
         }
-        p { a href=(format!("{}/explain", version_url(&version.model, version.version))) { "Why does it answer so?" } }
     };
-    Ok(Answer::Page(PageFrame::new(
-        Tab::Models,
-        format!("Errors of {}", version.reference()),
-        body,
-    )))
+    let question = SplitQuestion {
+        page: "errors",
+        title: format!("Errors of {}", version.reference()),
+        fields: &fields,
+        ask: &|book| Ok(book.errors(&request)?.to_output()),
+    };
+    split_page(registry, asked, &version, &question)
+}
+
+/// `GET /ui/models/{name}/{version}/slices`.
+pub(super) fn slices(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
+    let version = version::find(registry, asked)?;
+    let request = SlicesRequest::new(version.reference().to_string());
+    let question = SplitQuestion {
+        page: "slices",
+        title: format!("Where {} is worst", version.reference()),
+        fields: &|_| html! {},
+        ask: &|book| Ok(book.slices(&request)?.to_output()),
+    };
+    split_page(registry, asked, &version, &question)
+}
+
+/// `GET /ui/models/{name}/{version}/compare?with=NAME/2`.
+pub(super) fn compare(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
+    let version = version::find(registry, asked)?;
+    let other = asked.query.get("with").ok_or_else(|| {
+        PageFailure::invalid("no version to compare with")
+            .hint("name it in the address: ?with=NAME/2")
+    })?;
+    let request = CompareRequest::new(version.reference().to_string(), other);
+    let question = SplitQuestion {
+        page: "compare",
+        title: format!("{} and {other}: who is right", version.reference()),
+        fields: &|_| kept(&asked.query, &["ask"]),
+        ask: &|book| Ok(book.compare(&request)?.to_output()),
+    };
+    split_page(registry, asked, &version, &question)
 }
 
 /// `GET /ui/models/{name}/{version}/explain?text=…`.
@@ -142,6 +213,7 @@ pub(super) fn explain(registry: &Registry, asked: &PageRequest) -> Result<Answer
         }
         @if let Some(problem) = problem { p.quiet { (problem) } }
         (told::output(&output))
+        (links(&version))
     };
     Ok(Answer::Page(PageFrame::new(Tab::Models, format!("Why {reference} answers so"), body)))
 }

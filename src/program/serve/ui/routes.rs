@@ -49,7 +49,7 @@ const ASSET: &str = "/ui/assets/{name}";
 type Work = fn(&Registry, &PageRequest) -> Result<Answer, PageFailure>;
 
 /// Pages that show something.
-const SHOWN: [(&str, Work); 28] = [
+const SHOWN: [(&str, Work); 30] = [
     ("/ui/runs", runs::page),
     ("/ui/runs/{id}", run::page),
     ("/ui/runs/{id}/file", artifact::page),
@@ -73,6 +73,8 @@ const SHOWN: [(&str, Work); 28] = [
     ("/ui/models/{name}/{version}/promote", stages::confirm_promotion),
     ("/ui/models/{name}/{version}/errors", analysis::errors),
     ("/ui/models/{name}/{version}/explain", analysis::explain),
+    ("/ui/models/{name}/{version}/slices", analysis::slices),
+    ("/ui/models/{name}/{version}/compare", analysis::compare),
     ("/ui/data", data::page),
     ("/ui/data/{name}", data::dataset),
     ("/ui/data/{name}/issues", analysis::issues),

@@ -15,6 +15,7 @@ use super::{
     failure::PageFailure,
     models::{asked_version, verdict_state},
     part::{logged_url, model_url, pairs, run_link, stage, time, version_url},
+    query::Query,
     shell::Tab,
 };
 
@@ -67,6 +68,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
             }
             @if !version.lineage.dataset.is_empty() {
                 a.button href=(format!("{url}/errors")) { "Errors" }
+                a.button href=(format!("{url}/slices")) { "Slices" }
                 a.button href=(format!("{url}/explain")) { "Explain" }
             }
         }
@@ -206,6 +208,10 @@ pub(super) fn diff(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
     let body = html! {
         p.crumbs { a href="/ui/models" { "Models" } " / " a href=(model_url(&name)) { (name) } }
         h1 { "Version " (a.version) " and version " (b.version) }
+        @if a.version != b.version && !a.lineage.dataset.is_empty() {
+            @let compare = Query::default().with("with", b.reference());
+            p.actions { a.button href=(compare.on(&format!("{}/compare", version_url(&a.model, a.version)))) { "Who is right where the other is wrong" } }
+        }
         section { h2 { "Metrics" } (metrics(&a, &b)) }
         @for (title, left, right) in &texts {
             section { h2 { (title) } (differences(&a, &b, left, right)) }
