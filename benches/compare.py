@@ -7,7 +7,7 @@ usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
        compare.py distilbert [--runs N] [--device cpu|cuda:0] [--precision bf16]
        compare.py nets [--runs N]
        compare.py tracking [--runs N] [--stored RUNS]
-       compare.py sweep [--rows N]
+       compare.py sweep [--rows N] [--tol TOL]
 
 Needs the release build (`just build`) and a Python that has the peer: `just bench-setup` makes one
 in target/bench-venv, `just bench-setup-distilbert` adds PyTorch to it, and `just bench-setup-cells`
@@ -144,7 +144,7 @@ def sweep(args):
             + ["--folds", folds, "--fresh", *grid]
         )
         print(f"trialbook {our_s:.1f} s", flush=True)
-        peer, peer_s, _ = measure([args.python, PEERS / "sklearn_sweep.py", train, folds, *grid])
+        peer, peer_s, _ = measure([args.python, PEERS / "sklearn_sweep.py", train, folds, *grid, "--tol", str(args.tol)])
         print(f"{peer['peer']} {peer_s:.1f} s", flush=True)
 
     def by_setting(pairs):
@@ -157,7 +157,7 @@ def sweep(args):
     best = max(our_scores, key=our_scores.get), max(peer_scores, key=peer_scores.get)
     largest = max(abs(our_scores[one] - peer_scores[one]) for one in our_scores)
     print(f"\n{len(our_scores)} settings by 5 folds: TF-IDF (sublinear) + logistic regression on the train split of IMDB")
-    print(f"{machine()}; once each; GridSearchCV(n_jobs=2) over a Pipeline with memory, without its last fit\n")
+    print(f"{machine()}; once each; GridSearchCV(n_jobs=2) over a Pipeline with memory, tol={args.tol:g}, without its last fit\n")
     named = ["ngram {}, min_df {:g}, C {:g}".format(*one) for one in best]
     rows = [
         ["whole process (s)", f"{our_s:.1f}", f"{peer_s:.1f}", f"{peer_s / our_s:.1f}x"],
@@ -430,6 +430,7 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--stored", type=int, default=10_000)
     parser.add_argument("--rows", type=int)
+    parser.add_argument("--tol", type=float, default=1e-6)
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--program", type=Path)
     parser.add_argument("--ngram", type=int, default=2)
