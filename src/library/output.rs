@@ -5,7 +5,7 @@ mod align;
 mod fit;
 mod weighed;
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -354,12 +354,12 @@ impl Table {
         drawn.set_style(comfy_table::TableComponent::MiddleHeaderIntersections, '─');
         // The cells are wrapped by then: its own way breaks words wherever a line ends.
         drawn.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
-        drawn.set_header(shown.iter().map(|idx| &self.columns[*idx].0));
+        drawn.set_header(shown.iter().map(|idx| visible(&self.columns[*idx].0)));
         for row in &self.rows {
-            let cells = shown.iter().map(|idx| &row[*idx]);
+            let cells = shown.iter().map(|idx| visible(&row[*idx]));
             match widths {
                 Some(widths) => {
-                    drawn.add_row(cells.zip(widths).map(|(cell, width)| fit::wrap(cell, *width)))
+                    drawn.add_row(cells.zip(widths).map(|(cell, width)| fit::wrap(&cell, *width)))
                 }
                 None => drawn.add_row(cells),
             };
@@ -380,6 +380,22 @@ impl Table {
     }
 }
 
+/// `cell` without characters that a terminal obeys, and on one line: what a user wrote into a name or a value
+/// must not move the cursor or break the table. Line breaks of ours stay.
+fn visible(cell: &str) -> Cow<'_, str> {
+    match cell.contains(|letter: char| letter.is_control() && letter != '\n') {
+        false => Cow::Borrowed(cell),
+        true => Cow::Owned(
+            cell.chars()
+                .map(|letter| match letter.is_control() && letter != '\n' {
+                    true => '\u{fffd}',
+                    false => letter,
+                })
+                .collect(),
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,6 +407,15 @@ mod tests {
         table.push(["sample", "2,000"]);
         let expected = "name      rows\n──────────────\nimdb    25,000\nsample   2,000";
         assert_eq!(table.to_text(None), expected);
+    }
+
+    #[test]
+    fn a_table_says_nothing_to_the_terminal() {
+        let mut table = Table::new([("na\u{1b}[31mme", Align::Left)]);
+        table.push(["a\u{7}b\tc\u{9b}d"]);
+        let text = table.to_text(None);
+        assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'), "{text:?}");
+        assert!(text.contains("a\u{fffd}b\u{fffd}c\u{fffd}d"), "{text:?}");
     }
 
     #[test]

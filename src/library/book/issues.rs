@@ -190,9 +190,15 @@ impl IssueSearch<'_> {
             let (split, label) = (&self.splits[other.0], self.label(other));
             let why = match (kind, pair.similarity >= 1.0) {
                 (IssueKind::ContradictingDuplicate, true) => {
-                    format!("row {} of {} has the same words and is {label}", other.1, split.name)
+                    format!(
+                        "row {} of {} has the same words of two letters or more and is {label}",
+                        other.1, split.name
+                    )
                 }
-                (_, true) => format!("row {} of {} has the same words", other.1, split.name),
+                (_, true) => format!(
+                    "row {} of {} has the same words of two letters or more",
+                    other.1, split.name
+                ),
                 (IssueKind::ContradictingDuplicate, false) => format!(
                     "row {} of {} shares {:.0} % of its three-word sequences and is {label}",
                     other.1,

@@ -73,10 +73,12 @@ pub fn evaluate_answers(
     // Lengths and labels are checked with the counts, before they are used as indices.
     let confusion = ConfusionMatrix::count(labels, predicted, classes)?;
     let rows = || probabilities.chunks_exact(n_classes);
+    // How far probabilities can be believed does not depend on the threshold that labels are made by.
+    let likeliest: Vec<usize> = rows().map(|row| predicted_label(row, DEFAULT_THRESHOLD)).collect();
     let correct: Vec<bool> =
-        labels.iter().zip(predicted).map(|(label, guess)| label == guess).collect();
+        labels.iter().zip(&likeliest).map(|(label, guess)| *label as usize == *guess).collect();
     let confidences: Vec<f64> =
-        rows().zip(predicted).map(|(row, &guess)| row[guess as usize].clamp(0.0, 1.0)).collect();
+        rows().zip(&likeliest).map(|(row, guess)| row[*guess].clamp(0.0, 1.0)).collect();
 
     // One ranking of the positive class, or one of each class against the rest.
     let ranked_classes = if n_classes == 2 { 1..2 } else { 0..n_classes };
@@ -335,7 +337,9 @@ mod tests {
         assert_eq!(own.metric("precision"), Some(1.0));
         assert_eq!(own.metric("recall"), Some(0.5));
         assert_eq!(own.own_threshold().as_deref(), Some("pos from 0.7 on"));
-        assert_eq!(own.metric("roc_auc"), usual.metric("roc_auc"));
+        for of_probabilities in ["roc_auc", "log_loss", "brier", "ece"] {
+            assert_eq!(own.metric(of_probabilities), usual.metric(of_probabilities));
+        }
         let mut broken = answers(0.5);
         broken.predicted[1] = 2;
         assert!(evaluate_answers(&labels, &broken, &classes).is_err());

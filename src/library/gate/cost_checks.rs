@@ -196,7 +196,10 @@ fn alone(name: String, level: Level) -> Check {
 }
 
 fn ms(milliseconds: f64) -> String {
-    format!("{milliseconds:.2} ms")
+    match milliseconds < 0.1 {
+        true => format!("{:.1} µs", milliseconds * 1e3),
+        false => format!("{milliseconds:.2} ms"),
+    }
 }
 
 #[cfg(test)]

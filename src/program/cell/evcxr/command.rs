@@ -110,6 +110,9 @@ pub static COMMANDS: [CommandHelp; 33] = [
     meaning("version", "", "Show which evcxr this session speaks for", answer::version),
 ];
 
+/// Names that evcxr gives to commands without arguments and trialbook to others that need some.
+const OURS_WITH_ARGUMENTS: [&str; 1] = ["explain"];
+
 fn help(_: &mut dyn Host, _: Option<&str>) -> Result<Option<Content>> {
     let rows = COMMANDS.iter().map(|meaning| {
         let usage = format!(":{} {}", meaning.name, meaning.arguments);
@@ -126,7 +129,8 @@ pub struct EvcxrCommand {
 }
 
 impl EvcxrCommand {
-    /// The command that a line such as `:opt 2` spells; none when the name is not evcxr's.
+    /// The command that a line such as `:opt 2` spells; none when the name is not evcxr's, or is with
+    /// what follows it a command of trialbook's.
     pub fn parse(line: &str) -> Option<Self> {
         let line = line.trim().strip_prefix(':')?;
         let (name, argument) = match line.split_once(char::is_whitespace) {
@@ -135,6 +139,9 @@ impl EvcxrCommand {
         };
         let meaning = COMMANDS.iter().find(|meaning| meaning.name == name)?;
         let argument = argument.filter(|argument| !argument.is_empty()).map(str::to_owned);
+        if argument.is_some() && OURS_WITH_ARGUMENTS.contains(&name) {
+            return None;
+        }
         Some(Self { meaning, argument })
     }
 
@@ -172,7 +179,10 @@ mod tests {
         assert_eq!(parsed(":t x"), Some(("t", Some("x".to_owned()))));
         let dep = Some(("dep", Some("a = { path = \".\" }".to_owned())));
         assert_eq!(parsed(":dep a = { path = \".\" }"), dep);
-        for other in ["", ":", "opt", ":optimise", ":runs list", "::std"] {
+        assert_eq!(parsed(":explain "), Some(("explain", None)));
+        for other in
+            [":explain Reviews/1 \"good\"", "", ":", "opt", ":optimise", ":runs list", "::std"]
+        {
             assert_eq!(parsed(other), None, "{other:?}");
         }
     }
