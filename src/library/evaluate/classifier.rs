@@ -11,7 +11,7 @@ use crate::{
 /// the split's order counts.
 ///
 /// # Errors
-/// Other classes, whatever the model's prediction returns, and what [`evaluate`] refuses.
+/// Other classes, whatever the model's prediction returns, and what [`evaluate`](super::evaluate) refuses.
 pub fn evaluate_on(classifier: &dyn Classifier, split: &Split) -> Result<Evaluation> {
     evaluate_answers(&split.labels, &predict_on(classifier, split)?, &split.classes)
 }
