@@ -201,6 +201,12 @@ fn another_threshold_is_another_version_that_names_where_it_comes_from() {
         report.contains(&format!("{threshold} for this version, 0.5 for Production")),
         "{report}"
     );
+    // So does a comparison, which names both.
+    let compare = ["compare", "SentimentClassifier/2", "SentimentClassifier/1"];
+    assert_eq!(book.json(&compare)["evidence"]["thresholds"], verdict["evidence"]["thresholds"]);
+    let said = format!("{threshold} for SentimentClassifier/2, 0.5 for SentimentClassifier/1");
+    let told = book.call(&compare).stdout;
+    assert!(told.contains(&said), "{told}");
     // A threshold of a version with one comes from the same rows again.
     let again = book.json(&["models", "threshold", NAME, "2", "best-f1"]);
     assert_eq!(again["decision"]["threshold"], derived["decision"]["threshold"]);
