@@ -201,6 +201,12 @@ fn another_threshold_is_another_version_that_names_where_it_comes_from() {
         report.contains(&format!("{threshold} for this version, 0.5 for Production")),
         "{report}"
     );
+    // So does a comparison, which names both.
+    let compare = ["compare", "SentimentClassifier/2", "SentimentClassifier/1"];
+    assert_eq!(book.json(&compare)["evidence"]["thresholds"], verdict["evidence"]["thresholds"]);
+    let said = format!("{threshold} for SentimentClassifier/2, 0.5 for SentimentClassifier/1");
+    let told = book.call(&compare).stdout;
+    assert!(told.contains(&said), "{told}");
     // A threshold of a version with one comes from the same rows again.
     let again = book.json(&["models", "threshold", NAME, "2", "best-f1"]);
     assert_eq!(again["decision"]["threshold"], derived["decision"]["threshold"]);
@@ -220,29 +226,55 @@ fn rows_that_were_held_out_choose_the_threshold() {
     train(&book, &held_out);
     let later = book.json(&["models", "threshold", NAME, "2", "best-f1"]);
     assert_eq!(later["decision"]["threshold"], *chosen);
-    // Rows of another dataset do as well, but for those of the test split under another name.
+    // Rows of another dataset do as well, but for those of its own splits under another name.
     let test = Book::open(book.store()).datasets().split("sample", "test").unwrap();
-    let rows = |range: std::ops::Range<usize>| -> String {
+    let rows = |range: std::ops::Range<usize>, addition: &str| -> String {
         let row = |row: usize| {
             let label = &test.classes[test.labels[row] as usize];
-            json!({ "text": test.texts[row], "label": label }).to_string() + "\n"
+            let text = format!("{}{addition}", test.texts[row]);
+            json!({ "text": text, "label": label }).to_string() + "\n"
         };
         range.map(row).collect()
     };
-    let add = |name: &str, test: &str| {
+    let add = |name: &str, train: &str, test: &str| {
         let path = |split: &str| book.store().join(format!("{name}-{split}.jsonl"));
-        fs::write(path("train"), rows(0..200)).unwrap();
+        fs::write(path("train"), train).unwrap();
         fs::write(path("test"), test).unwrap();
         let (train, test) = (path("train"), path("test"));
         let files = ["--train", train.to_str().unwrap(), "--test", test.to_str().unwrap()];
         book.json(&[&["data", "add", name][..], &files].concat());
     };
-    add("other", &rows(200..600));
-    add("again", &rows(0..test.texts.len()));
+    let (first, new) = (rows(0..200, ""), rows(200..600, " (seen again)"));
+    add("other", &first, &new);
+    add("again", &first, &rows(0..test.texts.len(), ""));
+    let learnt = &Book::open(book.store()).datasets().split("sample", "train").unwrap();
+    let learnt = json!({ "text": format!("  {}", learnt.texts[0]), "label": "negative" });
+    add("mixed", &rows(200..400, ""), &format!("{new}{learnt}\n"));
     let choose = ["models", "threshold", NAME, "2", "best-f1", "--data"];
     let other = book.json(&[&choose[..], &["other"]].concat());
     assert_eq!(other["decision"]["threshold"]["chosen_on"]["rows"], "rows of other.test");
     assert_eq!(other["decision"]["threshold"]["chosen_on"]["n_rows"], 400);
+    assert_eq!(other["decision"]["warnings"], json!([]));
+    let shown = book.call(&["models", "show", NAME, &other["version"].to_string()]).stdout;
+    assert!(
+        shown.contains("threshold rows") && shown.contains("400 rows of other.test"),
+        "{shown}"
+    );
+    let shown = book.json(&["models", "show", NAME, &other["version"].to_string()]);
+    assert_eq!(shown["threshold_rows"], "400 rows of other.test");
+    // The same texts in a dataset of their own are the same rows, some of them or one.
+    let n_before = n_versions(&book, NAME);
+    for (data, expected) in [
+        ("other.train", "has 200 of its 200 rows in the test split that SentimentClassifier/2"),
+        ("mixed.train", "has 200 of its 200 rows in the test split that SentimentClassifier/2"),
+        ("mixed.test", "has 1 of its 401 rows in what SentimentClassifier/2 has learnt"),
+    ] {
+        let refused = book.fails(1, &[&choose[..], &[data]].concat());
+        assert!(refused.contains(expected), "{data}: {refused}");
+        let calibrate = ["models", "calibrate", NAME, "2", "temperature", "--data", data];
+        assert!(book.fails(1, &calibrate).contains(expected), "{data}");
+    }
+    assert_eq!(n_versions(&book, NAME), n_before, "none was registered");
     let refused = book.fails(1, &[&choose[..], &["again.test"]].concat());
     assert!(
         refused.contains("is the test split that SentimentClassifier/2 is judged by"),
@@ -300,6 +332,50 @@ fn what_cannot_be_chosen_is_one_sentence_and_no_version() {
     book.json(&["data", "remove", "sample"]);
     check(&["models", "threshold", version, "best-f1"], "sample");
     assert_eq!(n_versions(&book, NAME), 1, "none was registered");
+}
+
+#[test]
+fn a_decision_by_few_rows_or_for_the_worse_is_warned_of() {
+    let book = Trialbook::new();
+    undecided(&book);
+    let choose = ["models", "threshold", "Undecided/1", "best-f1"];
+    let expected = "decided by 80 training rows (5 folds), 40 of them";
+    let warnings = book.json(&choose)["decision"]["warnings"].clone();
+    assert!(warnings[0].as_str().unwrap().starts_with(expected), "{warnings}");
+    let told = book.call(&choose).stdout;
+    assert!(told.contains(&format!("warning: {expected}")), "{told}");
+    let given = book.json(&["models", "threshold", "Undecided/1", "0.4"]);
+    assert_eq!(given["decision"]["warnings"], json!([]), "no rows chose it");
+
+    // Labels that no word tells: half and half is right, and a curve sees what is not there.
+    let mut rows = String::from("text,label\n");
+    let mut state = 7_u64;
+    let mut random = |n: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % n
+    };
+    for idx in 0..300 {
+        let label = ["negative", "positive"][random(2) as usize];
+        let words = [(); 4].map(|()| format!("word{}", random(40)));
+        rows.push_str(&format!("{} case{idx},{label}\n", words.join(" ")));
+    }
+    let file = book.store().join("noise.csv");
+    fs::write(&file, rows).unwrap();
+    book.json(&["data", "add", "noise", file.to_str().unwrap(), "--test-size", "0.2"]);
+    let train = ["train", "tfidf", "--data", "noise", "--c", "0.001", "--model", "Noise"];
+    let calibrate = [&train[..], &["--calibrate", "isotonic"]].concat();
+    let trained = book.json(&calibrate);
+    let made = &trained["decision"];
+    let loss = |when: &str| number(&made["effect"][when]["log_loss"]);
+    assert!(loss("after") > loss("before"), "{made}");
+    let warnings = made["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1, "240 rows are enough: {made}");
+    let expected =
+        "the calibration makes probabilities worse on rows that it has not seen: log_loss";
+    assert!(warnings[0].as_str().unwrap().starts_with(expected), "{made}");
+    assert!(book.call(&calibrate).stdout.contains(&format!("warning: {expected}")));
+    let shown = book.json(&["models", "show", "Noise", "1"]);
+    assert_eq!(shown["calibration_rows"], "240 training rows (5 folds)");
 }
 
 /// A model of films that are good in three of five reviews if they are called so, and in two if not.

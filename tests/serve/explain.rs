@@ -136,9 +136,22 @@ async fn a_net_is_explained_and_an_encoder_without_gradients_says_so() {
             ..ServeConfig::new(Store::new(book.store()))
         };
         let text = json!({"text": "a wonderfully superb film"});
-        let answer = explained(&config.load().unwrap(), text).await;
+        let state = config.load().unwrap();
+        let answer = explained(&state, text).await;
         assert_eq!(answer.status, status, "{}", answer.json);
         if status == 200 {
+            // A text that is longer than the net reads is cut, and said to be, as it is predicted.
+            let long = "a film ".repeat(600);
+            for (text, cut) in [("a wonderfully superb film", false), (long.as_str(), true)] {
+                let body = json!({ "text": text });
+                let found = explained(&state, body.clone()).await.json["truncated"].clone();
+                let plain = ask(&state, post("/predict", body.to_string())).await.json;
+                assert_eq!((&found, &plain["truncated"]), (&json!(cut), &json!(cut)), "{text}");
+                assert_eq!(book.json(&["explain", "Net/1", text])["truncated"], json!(cut));
+                let told = book.call(&["explain", "Net/1", text]).stdout;
+                let warning = "warning: the text is longer than the model reads";
+                assert_eq!(told.contains(warning), cut, "{told}");
+            }
             let explanation = &answer.json["explanation"];
             assert_eq!(explanation["words"].as_array().unwrap().len(), 4, "{explanation}");
             assert_eq!(explanation["integration"]["baseline"], "padding", "{explanation}");

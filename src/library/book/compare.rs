@@ -18,7 +18,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     evaluate::{PairedDifference, SplitAnswers, predict_on},
     figure,
-    gate::{Evidence, MARGIN},
+    gate::{Evidence, MARGIN, Thresholds},
     model::excerpt,
     output::{Align, Output, Table},
     registry::ModelVersion,
@@ -95,6 +95,8 @@ pub struct ComparedRow {
 struct SureAnswers {
     predicted: Vec<u32>,
     confidences: Vec<f64>,
+    /// None for more than two classes.
+    threshold: Option<f64>,
 }
 
 impl CompareRequest {
@@ -136,13 +138,16 @@ impl Book {
         let asked = self.asked_split(&first, request.dataset.as_deref(), &request.split)?;
         let AskedSplit { dataset, split } = &asked;
         let [own, other] = [self.sure_answers(&first, split)?, self.sure_answers(&second, split)?];
-        let evidence = Evidence::of(
-            &split.labels,
-            &own.predicted,
-            &other.predicted,
-            split.classes.len(),
-            MARGIN,
-        )?;
+        let evidence = Evidence {
+            thresholds: Thresholds::of(own.threshold, other.threshold),
+            ..Evidence::of(
+                &split.labels,
+                &own.predicted,
+                &other.predicted,
+                split.classes.len(),
+                MARGIN,
+            )?
+        };
         let (only_first, only_second) =
             (only_right(split, [&own, &other], 0), only_right(split, [&own, &other], 1));
         let n_both_right = n_right(split, &own) - only_first.len();
@@ -189,7 +194,8 @@ impl Book {
             .map_err(|error| error.with_context(version.reference().to_string()))?;
         let rows = probabilities.chunks_exact(split.classes.len());
         let confidences = rows.zip(&predicted).map(|(row, class)| row[*class as usize]);
-        Ok(SureAnswers { confidences: confidences.collect(), predicted })
+        let threshold = (split.classes.len() == 2).then(|| classifier.decision().threshold());
+        Ok(SureAnswers { confidences: confidences.collect(), predicted, threshold })
     }
 }
 
@@ -322,7 +328,7 @@ impl ModelComparison {
     }
 
     fn sentences(&self, names: &[String; 2]) -> Vec<String> {
-        let Evidence { bootstrap, mcnemar, agreement, power, .. } = &self.evidence;
+        let Evidence { bootstrap, mcnemar, agreement, power, thresholds, .. } = &self.evidence;
         let told = |name: &str, found: &PairedDifference| {
             let PairedDifference { difference, lower, upper } = found;
             format!("{name} {difference:+.4}, 95 % interval {lower:+.4} to {upper:+.4}")
@@ -334,7 +340,7 @@ impl ModelComparison {
                 format!("more than chance, for {}", names[usize::from(!is_first)])
             }
         };
-        vec![
+        let mut sentences = vec![
             format!(
                 "{} minus {}: {}; {}",
                 names[0],
@@ -344,7 +350,9 @@ impl ModelComparison {
             ),
             format!("McNemar's exact p = {}: {meaning}", figure::metric(mcnemar.p_value)),
             format!("the two agree on {}; {}", percent(*agreement), power.told()),
-        ]
+        ];
+        sentences.extend(thresholds.map(|thresholds| thresholds.told_of(&names[0], &names[1])));
+        sentences
     }
 }
 

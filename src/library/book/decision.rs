@@ -31,9 +31,22 @@ pub(super) const RULE_PARAM: &str = "threshold_rule";
 /// The param with the kind of calibration.
 pub(super) const CALIBRATION_PARAM: &str = "calibration";
 const TEMPERATURE_PARAM: &str = "temperature";
+/// The params with the rows that chose the threshold and that the calibration was fitted on.
+const THRESHOLD_ROWS_PARAM: &str = "threshold_rows";
+const CALIBRATION_ROWS_PARAM: &str = "calibration_rows";
 /// All of them: a version with another decision has its own.
-pub(super) const DECISION_PARAMS: [&str; 4] =
-    [THRESHOLD_PARAM, RULE_PARAM, CALIBRATION_PARAM, TEMPERATURE_PARAM];
+pub(super) const DECISION_PARAMS: [&str; 6] = [
+    THRESHOLD_PARAM,
+    RULE_PARAM,
+    THRESHOLD_ROWS_PARAM,
+    CALIBRATION_PARAM,
+    CALIBRATION_ROWS_PARAM,
+    TEMPERATURE_PARAM,
+];
+
+/// Below so many rows, or so many of a class, a decision is mostly chance.
+const FEW_ROWS: usize = 100;
+const FEW_OF_A_CLASS: usize = 10;
 
 /// Metrics of probabilities, which calibration is there for.
 const OF_PROBABILITIES: [&str; 3] = ["ece", "brier", "log_loss"];
@@ -56,6 +69,8 @@ pub struct MadeDecision {
     pub class: String,
     /// What a new calibration brings.
     pub calibrated: Option<CalibrationEffect>,
+    /// What speaks against it, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Probabilities before and after calibration, on the same rows.
@@ -211,7 +226,39 @@ pub(super) fn decide(
         decision.threshold = Some(choose_threshold(rule, labels, &positive, class, rows)?);
     }
     let class = positive_class.cloned().unwrap_or_default();
-    Ok(MadeDecision { decision, class, calibrated })
+    let few = answers.and_then(|answers| few_rows(answers, classes));
+    let warnings = few.into_iter().chain(calibrated.as_ref().and_then(worse)).collect();
+    Ok(MadeDecision { decision, class, calibrated, warnings })
+}
+
+/// What to know of a decision by few rows, or by few of a class.
+fn few_rows(answers: &HeldOutAnswers, classes: &[String]) -> Option<String> {
+    let HeldOutAnswers { rows, labels, .. } = answers;
+    let mut counts = vec![0; classes.len()];
+    labels.iter().for_each(|label| counts[*label as usize] += 1);
+    let (n_of_class, class) = counts.iter().zip(classes).min()?;
+    (labels.len() < FEW_ROWS || *n_of_class < FEW_OF_A_CLASS).then(|| {
+        format!(
+            "decided by {} {rows}, {} of them {class}: with fewer than {FEW_ROWS}, or than \
+             {FEW_OF_A_CLASS} of a class, it is mostly chance; choose by more rows",
+            figure::count(labels.len()),
+            figure::count(*n_of_class)
+        )
+    })
+}
+
+/// What to know of a calibration that makes probabilities worse.
+fn worse(effect: &CalibrationEffect) -> Option<String> {
+    let CalibrationEffect { before, after, .. } = effect;
+    let (before, after) = (before.metric("log_loss")?, after.metric("log_loss")?);
+    (after > before).then(|| {
+        format!(
+            "the calibration makes probabilities worse on rows that it has not seen: log_loss {} to {}; \
+             leave it out, or fit it on more rows",
+            figure::metric(before),
+            figure::metric(after)
+        )
+    })
 }
 
 fn effect(
@@ -262,6 +309,13 @@ impl MadeDecision {
         let mut add = |key: &str, value: String| params.push((key.to_owned(), value));
         if let Some(threshold) = &self.decision.threshold {
             add(THRESHOLD_PARAM, threshold.value.to_string());
+            if let Some(chosen_on) = &threshold.chosen_on {
+                let n_rows = figure::count(chosen_on.n_rows);
+                add(THRESHOLD_ROWS_PARAM, format!("{n_rows} {}", chosen_on.rows));
+            }
+        }
+        if let Some(calibration) = &self.decision.calibration {
+            add(CALIBRATION_ROWS_PARAM, calibration.fitted_on().to_owned());
         }
         if let Some(Calibration::Temperature { temperature, .. }) = &self.decision.calibration {
             add(TEMPERATURE_PARAM, temperature.to_string());
@@ -290,7 +344,7 @@ impl MadeDecision {
         metrics
     }
 
-    /// What was decided, a sentence each.
+    /// What was decided, and what speaks against it, a sentence each.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let (Some(calibration), Some(effect)) = (&self.decision.calibration, &self.calibrated) {
@@ -331,12 +385,14 @@ impl MadeDecision {
             );
             lines.push(format!("threshold: {} from {} on{on}", self.class, threshold.value));
         }
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines
     }
 
     /// It for programs: the decision, and the metrics before and after a new calibration.
     pub fn to_json(&self) -> Value {
         let mut json = self.decision.describe();
+        json["warnings"] = json!(self.warnings);
         json["effect"] = match &self.calibrated {
             None => Value::Null,
             Some(CalibrationEffect { rows, before, after }) => {

@@ -14,7 +14,7 @@ use super::{
     train::fingerprint_tag,
 };
 use crate::{
-    data::Split,
+    data::{Overlap, Split},
     error::{Error, ErrorKind, Result},
     evaluate::{Evaluation, evaluate_on},
     figure,
@@ -219,7 +219,8 @@ impl Book {
     /// Rows that were named.
     ///
     /// # Errors
-    /// Those of the test split, which the gate judges by, and those that were learnt.
+    /// Those of the test split, which the gate judges by, and those that were learnt: by the texts, whatever
+    /// dataset they are in.
     fn named_rows(&self, from: &ModelVersion, dataset: &str, split: &str) -> Result<Split> {
         let rows = self.datasets().split(dataset, split)?;
         let Lineage { dataset: own, train_fingerprint, test_fingerprint, .. } = &from.lineage;
@@ -234,6 +235,28 @@ impl Book {
         }
         if found == train_fingerprint || (dataset == own && split == "train") {
             return refuse(&format!("is what {} has learnt", from.reference()));
+        }
+        if own.is_empty() {
+            return Ok(rows);
+        }
+        let reference = from.reference();
+        for (own_split, fingerprint, what) in [
+            ("test", None, format!("the test split that {reference} is judged by")),
+            ("train", Some(train_fingerprint), format!("what {reference} has learnt")),
+        ] {
+            let own = self.datasets().split(own, own_split)?;
+            // Another train split is not what it has learnt; another test split judges from now on.
+            if fingerprint.is_some_and(|fingerprint| *fingerprint != own.fingerprint.sha256) {
+                continue;
+            }
+            let n_shared = Overlap::of(&own, &rows).n_test_rows;
+            if n_shared > 0 {
+                let n_rows = figure::counted(rows.texts.len(), "row");
+                return refuse(&format!(
+                    "has {} of its {n_rows} in {what}",
+                    figure::count(n_shared)
+                ));
+            }
         }
         Ok(rows)
     }

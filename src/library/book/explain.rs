@@ -10,7 +10,7 @@ use crate::{
     hint::{CommandLine, Hint},
     model::{
         Background, CalibrationMethod, Classifier, Explanation, Integration, StrongTerms,
-        prediction::{Prediction, predictions},
+        prediction::{BatchPrediction, Prediction},
     },
     output::{Align, Output, Table, WeighedText},
     registry::ModelVersion,
@@ -35,6 +35,8 @@ pub struct Explained {
     pub text: String,
     /// The answer.
     pub prediction: Prediction,
+    /// True if the model reads only the beginning of the text.
+    pub truncated: bool,
     /// The reasons.
     pub explanation: Explanation,
     /// Texts of the background, if there is one.
@@ -70,9 +72,12 @@ impl Book {
         check_texts(&[text])?;
         let model = self.version(reference)?;
         let classifier = self.load(&model)?;
-        let prediction = predictions(classifier.as_ref(), &[text])?
+        let BatchPrediction { mut predictions, truncated } =
+            BatchPrediction::of(classifier.as_ref(), &[text])?;
+        let prediction = predictions
             .pop()
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the model gave no answer"))?;
+        let truncated = truncated.contains(&true);
         let background = match base {
             ExplainBase::Intercept => None,
             ExplainBase::TrainingMean => Some(
@@ -87,7 +92,7 @@ impl Book {
         let calibration = classifier.decision().calibration.as_ref();
         let calibration = calibration.map(|calibration| calibration.method());
         let text = text.to_owned();
-        Ok(Explained { model, text, prediction, explanation, n_background, calibration })
+        Ok(Explained { model, text, prediction, truncated, explanation, n_background, calibration })
     }
 
     /// The `n_terms` terms that speak most for each class, whatever the text.
@@ -159,6 +164,7 @@ impl Explained {
         let mut json = json!(prediction);
         json["model"] = summary(model);
         json["text"] = json!(text);
+        json["truncated"] = json!(self.truncated);
         json["explanation"] = json!(explanation);
         json["n_background"] = json!(self.n_background);
         json["calibration"] = json!(self.calibration);
@@ -174,9 +180,13 @@ impl Explained {
             .weighed(weighed)
             .text("")
             .table(self.table());
+        let cut = self.truncated.then(|| {
+            "the text is longer than the model reads: a part of it was explained".to_owned()
+        });
         let warnings: Vec<String> = prediction
             .warning()
             .into_iter()
+            .chain(cut)
             .chain(explanation.integration.as_ref().and_then(incomplete))
             .map(|warning| format!("\nwarning: {warning}"))
             .collect();

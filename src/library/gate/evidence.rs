@@ -139,7 +139,7 @@ impl Evidence {
 
 impl Thresholds {
     /// Of both, where one of them is not the usual one.
-    pub(super) fn of(candidate: Option<f64>, production: Option<f64>) -> Option<Self> {
+    pub(crate) fn of(candidate: Option<f64>, production: Option<f64>) -> Option<Self> {
         let thresholds = Self { candidate: candidate?, production: production? };
         let usual = Self { candidate: DEFAULT_THRESHOLD, production: DEFAULT_THRESHOLD };
         (thresholds != usual).then_some(thresholds)
@@ -147,8 +147,13 @@ impl Thresholds {
 
     /// The thresholds, in words.
     pub(super) fn told(self) -> String {
+        self.told_of("this version", "Production")
+    }
+
+    /// The thresholds of two versions with names, in words.
+    pub(crate) fn told_of(self, candidate: &str, production: &str) -> String {
         format!(
-            "each is judged by its own threshold: {} for this version, {} for Production",
+            "each is judged by its own threshold: {} for {candidate}, {} for {production}",
             self.candidate, self.production
         )
     }

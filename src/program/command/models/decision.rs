@@ -115,7 +115,15 @@ pub(super) fn shown(registry: &dyn Tracker, version: &ModelVersion, output: Outp
     let Ok(run) = registry.run(&version.run_id) else { return output };
     let mut output = output;
     let mut table = Table::new([("decision", Align::Left), ("value", Align::Left)]);
-    for key in ["threshold", "threshold_rule", "calibration", "temperature", "derived_from"] {
+    for key in [
+        "threshold",
+        "threshold_rule",
+        "threshold_rows",
+        "calibration",
+        "calibration_rows",
+        "temperature",
+        "derived_from",
+    ] {
         let Some(value) = run.params.get(key) else { continue };
         table.push([key.replace('_', " "), value.clone()]);
         output = match value.parse::<f64>() {

@@ -11,7 +11,7 @@ use axum::{
     routing::{MethodRouter, post},
 };
 use serde::Serialize;
-use trialbook::model::{Explanation, prediction::predictions};
+use trialbook::model::{Explanation, prediction::BatchPrediction};
 
 use crate::serve::{
     http::{
@@ -75,14 +75,14 @@ fn answer(
     body: &[u8],
     started: Instant,
 ) -> Result<Vec<u8>, ApiError> {
-    // Whatever is explained is read to its end: nothing is cut.
+    // What a model does not read is not explained: the answer says so, as a prediction does.
     let body::Question { text, model, .. } = body::question(body, state.limits().text_chars)?;
     let (slot_idx, served) = target.settle(state, model.as_deref())?;
     let asker = Asker { slot: &state.slots()[slot_idx], served: &served, request_id };
     let classifier = &served.classifier;
-    let (prediction, explanation) = asker.guarded(|| {
+    let (BatchPrediction { mut predictions, truncated }, explanation) = asker.guarded(|| {
         let explanation = classifier.explain(&text, None, MAX_TERMS)?;
-        Ok((predictions(&**classifier, &[text.as_ref()])?.pop(), explanation))
+        Ok((BatchPrediction::of(&**classifier, &[text.as_ref()])?, explanation))
     })?;
     let Some(explanation) = explanation else {
         let msg = format!(
@@ -92,9 +92,9 @@ fn answer(
         return Err(ApiError::validation(vec![FieldError::of_field("model", "unexplained", msg)]));
     };
     let answer = Answer {
-        prediction: prediction.ok_or_else(ApiError::internal)?,
+        prediction: predictions.pop().ok_or_else(ApiError::internal)?,
         model: &served.info,
-        truncated: false,
+        truncated: truncated.contains(&true),
         request_id,
         latency_ms: (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
     };
