@@ -317,7 +317,14 @@ fn names_follow_the_dataset_and_the_only_model_in_production_is_meant() {
     assert!(trained.stdout.contains("registered tickets/1"), "{}", trained.stdout);
     let newest = book.json(&["predict", "the printer jams"])["model"].clone();
     assert_eq!((&newest["version"], &newest["stage"]), (&json!(1), &json!("None")));
-    assert_eq!(book.json(&["evaluate", "--data", "tickets"])["model"], "tickets");
+    let named = book.json(&["evaluate", "--data", "tickets"]);
+    assert_eq!(named["model"], "tickets");
+    assert_eq!(book.json(&["evaluate", "tickets/1"]), named, "the dataset that it was trained on");
+    assert_eq!(book.json(&["evaluate", "--split", "train"])["split"], "train");
+    for verb in ["explain", "compare"] {
+        let help = book.call(&[verb, "--help"]).stdout;
+        assert!(help.contains("NAME/2") && !help.contains("NAME 2 is"), "{help}");
+    }
     assert_eq!(book.json(&["gate"])["model"], "tickets");
     assert_eq!(book.json(&["promote", "1"])["to"], "Production");
     assert_eq!(book.json(&["predict", "the printer jams"])["model"]["name"], "tickets");

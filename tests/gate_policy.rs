@@ -144,6 +144,7 @@ fn a_policy_is_checked_set_kept_and_audited() {
     let sha256 = first["sha256"].as_str().unwrap();
     let kept = book.call(&["gate", "policy", "show", sha256]).stdout;
     assert!(kept.contains("# the seed rule"), "{kept}");
+    assert_eq!(book.call(&["gate", "policy", "show", &sha256[..8]]).stdout, kept);
     assert_eq!(book.json(&["gate", "policy", "show"])["sha256"], second["sha256"]);
     let audit = book.call(&["audit"]).stdout;
     assert_eq!(audit.matches("gate policy").count(), 2, "{audit}");

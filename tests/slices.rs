@@ -358,6 +358,21 @@ fn the_library_has_slices_and_comparisons_as_values_that_show_themselves() {
 }
 
 #[test]
+fn a_named_slice_without_a_row_leaves_the_others_their_lines() {
+    let book = films();
+    let args = ["slices", "M/1", "--slice", "genre=opera", "--slice", "genre=war and length>3"];
+    let told = book.json(&args);
+    let notes = told["notes"].to_string();
+    assert!(notes.contains("no row of films.test is in the slice genre=opera"), "{notes}");
+    let slices: Vec<_> =
+        told["slices"].as_array().unwrap().iter().map(|one| &one["slice"]).collect();
+    assert!(slices.contains(&&json!("genre=war and length>3")), "{slices:?}");
+    assert!(!slices.contains(&&json!("genre=opera")), "{slices:?}");
+    let shown = book.call(&args).stdout;
+    assert!(shown.contains("no row of films.test is in the slice genre=opera"), "{shown}");
+}
+
+#[test]
 fn cells_have_the_same_commands() {
     let book = films();
     let cells = ":compare M/1 M/2 -n 1\n:slices M/1 --by genre --slice \"genre=war and length>3\"\n\

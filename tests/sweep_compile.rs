@@ -130,6 +130,13 @@ fn a_loop_of_kubeflow_trains_each_setting_and_ranks_them() {
     let answer =
         compiled(&book, &url, "kubeflow", &["--jobs", "7", "--out", file.to_str().unwrap()]);
     let text = fs::read_to_string(&file).unwrap();
+    let again = ["--registry", &url, "sweep", "tfidf", "--data", "sample", "--c", "1,2"];
+    let again = [&again[..], &["--compile", "kubeflow", "--out", file.to_str().unwrap()]].concat();
+    let refused = book.fails(1, &again);
+    assert!(refused.contains("exists already") && refused.contains("--force"), "{refused}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "what is refused changes nothing");
+    book.json(&[&again[..], &["--force"]].concat());
+    assert_ne!(fs::read_to_string(&file).unwrap(), text);
     assert_eq!(text.matches("image: trialbook:latest\n").count(), 2, "{text}");
     let spec = &answer["pipeline_spec"];
     let tasks = &spec["root"]["dag"]["tasks"];

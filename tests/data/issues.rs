@@ -128,7 +128,11 @@ fn a_dataset_without_the_listed_rows_remembers_what_was_left_out() {
     let (book, folder) = reviews(&[("Fine", "neg", "site9"), ("Bad", "neg", "site8")], &[]);
     let file = folder.path().join("issues.json");
     let path = file.to_str().unwrap();
-    let issues = book.json(&["data", "issues", "reviews", "--out", path]);
+    std::fs::write(path, "mine").unwrap();
+    let refused = book.fails(1, &["data", "issues", "reviews", "--out", path]);
+    assert!(refused.contains("exists already") && refused.contains("--force"), "{refused}");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "mine", "what is refused changes nothing");
+    let issues = book.json(&["data", "issues", "reviews", "--out", path, "--force"]);
     let written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(written, issues, "the file is what --json says");
     let drop = ["data", "drop", "reviews", "--issues", path, "--as", "clean", "--kinds", "short"];
@@ -211,7 +215,12 @@ fn what_cannot_be_doubted_is_one_sentence() {
         (&["missing"], "dataset \"missing\" does not exist"),
         (&["reviews.train"], "class \"odd\" has 1 example, fewer than 5 folds"),
         (&["reviews.train", "--folds", "2"], "class \"odd\" has 1 example, fewer than 2 folds"),
+        (
+            &["reviews.train", "--folds", "2"],
+            "hint: each class needs at least 2 examples, one for each of 2 folds; or look for other kinds",
+        ),
         (&["reviews.test", "--folds", "1"], "needs 2 folds or more: 1"),
+        (&["reviews.test", "--folds", "1"], "hint: use 2 folds or more; or look for other kinds"),
         (&["reviews.test", "--folds", "99"], "fewer than 99 folds"),
         (&["reviews", "--kinds", "odd"], "invalid value 'odd'"),
     ] {

@@ -73,7 +73,7 @@ impl Book {
 ///
 /// # Errors
 /// For one that was imported or logged by another program: it names none.
-pub(super) fn trained_on(model: &ModelVersion) -> Result<&str> {
+pub fn trained_on(model: &ModelVersion) -> Result<&str> {
     match model.lineage.dataset.as_str() {
         "" => Err(Error::invalid(format!(
             "{} names no dataset that it was trained on",

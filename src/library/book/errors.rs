@@ -15,7 +15,7 @@ use super::{
     asked_split::{AskedSplit, check_usable, named_columns},
 };
 use crate::{
-    data::{RowsFormat, RowsWriter, Split, exists},
+    data::{RowsFormat, RowsWriter, Split, check_new},
     error::{Error, ErrorKind, Result},
     evaluate::{
         Confusion, Evaluation, Mistake, Slice, SplitAnswers, answer_on, confusions,
@@ -280,7 +280,7 @@ fn single_class(evaluation: &Evaluation) -> Option<String> {
 
 pub(super) fn check_output(path: &Path, replace: bool) -> Result<()> {
     RowsFormat::of_output(path)?;
-    if !replace && path.exists() { Err(exists(path)) } else { Ok(()) }
+    check_new(path, replace)
 }
 
 fn class_idx(split: &Split, dataset: &str, class: &str) -> Result<usize> {

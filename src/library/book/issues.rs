@@ -9,6 +9,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     evaluate::confident_learning,
+    hint::Hint,
     model::held_out_probabilities,
     progress::Monitor,
 };
@@ -294,9 +295,14 @@ impl IssueSearch<'_> {
 /// A split whose labels cannot be doubted still has its other issues found.
 fn of_labels(error: Error, reference: &str) -> Error {
     match error.kind() {
-        ErrorKind::Invalid => error
-            .with_context(format!("doubting the labels of {reference}"))
-            .with_hint("use fewer folds (--folds 2), or look for other kinds alone (--kinds)"),
+        ErrorKind::Invalid => {
+            let kinds = "look for other kinds alone (--kinds)";
+            let hint = match error.hint() {
+                Some(hint) => hint.clone().say(format!("; or {kinds}")),
+                None => Hint::from(kinds),
+            };
+            error.with_context(format!("doubting the labels of {reference}")).with_hint(hint)
+        }
         _ => error,
     }
 }

@@ -41,6 +41,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use crate::clock::now_ms;
+pub use asked_split::trained_on;
 pub use behaviour::{BehaviourOrigin, BehaviourRun, BehaviourSource};
 pub use compare::{CompareRequest, ComparedRow, ModelComparison};
 pub use cross_validate::CrossValidation;

@@ -84,8 +84,8 @@ impl Book {
     /// their number.
     ///
     /// # Errors
-    /// Unknown version, dataset, split or column, a named slice without a row, other classes than the
-    /// model's, and a smallest slice of no rows.
+    /// Unknown version, dataset, split or column, other classes than the model's, and a smallest slice of
+    /// no rows. A named slice without a row is in the notes.
     ///
     /// ```no_run
     /// # use trialbook_library as trialbook;
@@ -166,6 +166,11 @@ impl SliceAnalysis {
         slices.retain(|metrics| features.n_rows() - metrics.n_rows >= self.min_rows);
         n_left_out += n_measured - slices.len();
         for slice in named {
+            if !features.rows(slice)?.contains(&true) {
+                let reference = asked.reference();
+                self.notes.push(format!("no row of {reference} is in the slice {slice}"));
+                continue;
+            }
             let measured =
                 predictions.measure(slice, features).map_err(|error| match error.kind() {
                     ErrorKind::Invalid => error.with_context(asked.reference()),

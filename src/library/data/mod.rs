@@ -68,8 +68,8 @@ pub use manifest::{Dataset, DatasetLineage, KeptColumn, LeftOutRows, SCHEMA_VERS
 pub use name::RESERVED_NAMES;
 pub use profile::{ClassWords, DatasetProfile, Distribution, Overlap, SplitProfile, TellingWord};
 pub use query::QueryResult;
-pub use rows::exists;
 pub(crate) use rows::{AddedColumn, AddedValues, RowChunk, RowsFormat, RowsReader, RowsWriter};
+pub use rows::{check_new, exists};
 #[cfg(test)]
 pub(crate) use sample::contradicted;
 pub use sql::{Column, Columns, ExtraTables};

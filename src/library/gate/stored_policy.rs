@@ -89,6 +89,14 @@ impl StoredPolicy {
         shelf().kept(store, sha256, Self::parse)
     }
 
+    /// The policy of this digest, or of the one digest that begins with `reference`, at least 4 characters.
+    ///
+    /// # Errors
+    /// As [`StoredPolicy::kept`], and [`crate::error::ErrorKind::Conflict`] when several begin with it.
+    pub fn find(store: &Store, reference: &str) -> Result<Self> {
+        Self::kept(store, &shelf().whole_digest(store, reference)?)
+    }
+
     /// The part of it that a verdict keeps.
     pub(super) fn record(&self) -> PolicyRecord {
         PolicyRecord { sha256: self.sha256.clone() }
@@ -130,6 +138,19 @@ mod tests {
         assert!(second.set(&registry).unwrap());
         assert_eq!(StoredPolicy::current(store).unwrap(), Some(second.clone()));
         assert_eq!(StoredPolicy::kept(store, &first.sha256).unwrap(), first);
+        for n_chars in [4, 8, 64] {
+            assert_eq!(StoredPolicy::find(store, &first.sha256[..n_chars]).unwrap(), first);
+        }
+        for reference in ["", &first.sha256[..3], "00000000"] {
+            let error = StoredPolicy::find(store, reference).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        }
+        let twin = format!("{}{}", &first.sha256[..8], "0".repeat(56));
+        let twin = store.policies_dir().join(format!("{twin}.toml"));
+        fs::write(&twin, "[strict]").unwrap();
+        let error = StoredPolicy::find(store, &first.sha256[..8]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        fs::remove_file(twin).unwrap();
         let events = registry.audit(&AuditQuery::default()).unwrap();
         let told: Vec<_> =
             events.iter().map(|event| (event.subject.as_str(), &event.details["former"])).collect();

@@ -17,6 +17,9 @@ use crate::{
 /// The largest text that is read.
 const MAX_BYTES: u64 = 256 << 10;
 
+/// A shorter prefix of a digest would too often fit several texts.
+const MIN_PREFIX_CHARS: usize = 4;
+
 /// The texts of one purpose.
 #[derive(Debug, Clone)]
 pub(super) struct TextShelf {
@@ -52,6 +55,44 @@ impl TextShelf {
             return Ok(Some(sha256.to_owned()));
         }
         Err(self.damaged(&path, &format!("it names no {}", self.what)))
+    }
+
+    /// The digest that `reference` is, or that it alone begins; `reference` itself where none does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when several begin with it, and when the system refuses.
+    pub(super) fn whole_digest(&self, store: &Store, reference: &str) -> Result<String> {
+        if reference.len() < MIN_PREFIX_CHARS || is_digest(reference) {
+            return Ok(reference.to_owned());
+        }
+        let dir = store.policies_dir();
+        let fail = |source| Error::io("read", &dir, source);
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(reference.to_owned());
+            }
+            Err(error) => return Err(fail(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(fail)?.file_name();
+            let digest = name.to_str().and_then(|name| name.strip_suffix(".toml"));
+            found.extend(
+                digest
+                    .filter(|digest| is_digest(digest) && digest.starts_with(reference))
+                    .map(str::to_owned),
+            );
+        }
+        found.sort_unstable();
+        if found.len() > 1 {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("{reference:?} matches {}: {}", found.len(), found.join(", ")),
+            )
+            .with_hint("give more characters of the SHA-256"));
+        }
+        Ok(found.pop().unwrap_or_else(|| reference.to_owned()))
     }
 
     /// The text of this digest, as it was set once, with its file's name in what `read` refuses.

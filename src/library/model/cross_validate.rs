@@ -119,7 +119,8 @@ pub(super) fn stratify(
     seed: u64,
 ) -> Result<Vec<usize>> {
     if n_folds < 2 {
-        return Err(Error::invalid(format!("cross-validation needs 2 folds or more: {n_folds}")));
+        return Err(Error::invalid(format!("cross-validation needs 2 folds or more: {n_folds}"))
+            .with_hint("use 2 folds or more"));
     }
     if let Some(label) = labels.iter().find(|label| **label as usize >= classes.len()) {
         return Err(Error::invalid(format!(
@@ -138,7 +139,12 @@ pub(super) fn stratify(
                 "class {class:?} has {}, fewer than {n_folds} folds",
                 figure::counted(rows.len(), "example")
             ))
-            .with_hint("use fewer folds"));
+            .with_hint(match rows.len() {
+                0 | 1 => "each class needs at least 2 examples, one for each of 2 folds".to_owned(),
+                most => format!(
+                    "use at most {most} folds, or give each class at least {n_folds} examples"
+                ),
+            }));
         }
         random.shuffle(&mut rows);
         for row in rows {

@@ -7,13 +7,13 @@ use trialbook::{book::CompareRequest, error::Result, output::Output};
 
 use super::{
     Session,
-    named::{SplitFlag, reference, version_read_forms},
+    named::{SplitFlag, reference, version_word_forms},
 };
 
 /// `compare SentimentClassifier/1 SentimentClassifier/2`
 #[derive(Debug, Clone, Args)]
 pub struct CompareCommand {
-    #[arg(value_name = "A", help = version_read_forms!(""))]
+    #[arg(value_name = "A", help = version_word_forms!(""))]
     first: String,
     /// The model to set beside it, named in the same way
     #[arg(value_name = "B")]

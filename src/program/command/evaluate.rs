@@ -1,13 +1,17 @@
-//! `evaluate MODEL --data NAME`: a version measured on any split; `evaluate MODEL --behaviour`: asked
+//! `evaluate MODEL`: a version measured on a split of its dataset or of any other; `evaluate MODEL --behaviour`: asked
 //! behaviour tests.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueHint};
 use serde_json::json;
 use trialbook::{
-    book::BehaviourSource,
-    error::{Error, Result},
+    book::{BehaviourSource, trained_on},
+    error::{Error, ErrorKind, Result},
+    hint::{CommandLine, Hint},
     output::Output,
     registry::{ModelReference, VersionSelector},
     store::write_atomically,
@@ -28,8 +32,9 @@ pub struct Evaluate {
     model: Option<String>,
     #[arg(value_parser = version_word, help = version_forms!(""))]
     version: Option<VersionSelector>,
-    /// The dataset, or one split of it: NAME.train; without a split NAME.test
-    #[arg(long, value_name = "NAME", required_unless_present = "behaviour")]
+    /// The dataset, or one split of it: NAME.train; without a split NAME.test; without this option the
+    /// dataset that the version was trained on
+    #[arg(long, value_name = "NAME")]
     data: Option<String>,
     #[command(flatten)]
     split: SplitFlag,
@@ -44,6 +49,11 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        if self.model.is_none()
+            && let Some(Some(file)) = &self.behaviour
+        {
+            check_is_no_model(file)?;
+        }
         let reference = match &self.model {
             Some(model) => reference(session, model, self.version.as_ref())?,
             None => model_or_default(session, None)?,
@@ -52,9 +62,9 @@ impl Evaluate {
             return self.ask_behaviour(session, &reference, file.clone());
         }
         let version = session.book.tracker()?.resolve(&reference)?;
-        let named = self.split.join(self.data.as_deref().unwrap_or_default())?;
-        let (data, split) = named.split_once('.').unwrap_or((&named, "test"));
-        let evaluation = session.book.evaluate(&version, data, split)?;
+        let (data, split) = self.split.apart(self.data.as_deref())?;
+        let data = data.as_deref().map_or_else(|| trained_on(&version), Ok)?;
+        let evaluation = session.book.evaluate(&version, data, &split)?;
         if let Some(dir) = &self.out {
             std::fs::create_dir_all(dir)
                 .map_err(|source| Error::io("create the folder", dir, source))?;
@@ -85,8 +95,13 @@ impl Evaluate {
         reference: &ModelReference,
         file: Option<PathBuf>,
     ) -> Result<Output> {
-        let named = self.split.join(self.data.as_deref().unwrap_or_default())?;
-        let source = match (file, whole(&named)?) {
+        if let Some(split) = self.split.named() {
+            return Err(Error::invalid(format!(
+                "--split {split} does not go with --behaviour: its tests are texts of their own, of no split"
+            ))
+            .with_hint("leave one of them out"));
+        }
+        let source = match (file, whole(self.data.as_deref().unwrap_or_default())?) {
             (None, "") => BehaviourSource::TrainedOn,
             (None, data) => BehaviourSource::Dataset(data.to_owned()),
             (Some(file), "") => BehaviourSource::File(file),
@@ -106,5 +121,25 @@ impl Evaluate {
             write_atomically(&dir.join("behaviour.json"), &json)?;
         }
         Ok(output)
+    }
+}
+
+/// `--behaviour` takes the word behind it as its file, also where that is the model.
+///
+/// # Errors
+/// When `file` is not there and names a version of a model.
+fn check_is_no_model(file: &Path) -> Result<()> {
+    let reference: Option<ModelReference> = file.to_str().and_then(|word| word.parse().ok());
+    match reference {
+        Some(reference) if file.extension().is_none() && !file.exists() => Err(Error::new(
+            ErrorKind::NotFound,
+            format!("--behaviour {file:?}: there is no such file"),
+        )
+        .with_hint(
+            Hint::from("if it is the model, it comes first: ")
+                .run(CommandLine::new("evaluate").arg(reference).written("--behaviour"))
+                .say("; a file may also be written --behaviour=FILE"),
+        )),
+        _ => Ok(()),
     }
 }

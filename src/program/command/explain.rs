@@ -9,13 +9,13 @@ use trialbook::{
 
 use super::{
     Session,
-    named::{reference, version_read_forms},
+    named::{reference, version_word_forms},
 };
 
 /// `explain SentimentClassifier/1 "Not a good film."`
 #[derive(Debug, Clone, Args)]
 pub struct Explain {
-    #[arg(help = version_read_forms!(""))]
+    #[arg(help = version_word_forms!(""))]
     model: String,
     /// The text, in quotes; without it the strongest terms of each class, with how often they occur,
     /// which nets do not have

@@ -44,8 +44,8 @@ pub(super) enum PolicyCommand {
 /// `gate policy show`
 #[derive(Debug, Clone, Args)]
 pub(super) struct ShowPolicy {
-    /// The SHA-256 of a policy that was set once, as verdicts and the audit trail have it; without it
-    /// the one that holds
+    /// The SHA-256 of a policy that was set once, or its first characters, as verdicts and the audit
+    /// trail have it; without it the one that holds
     sha256: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl ShowPolicy {
     fn run(&self, session: &Session) -> Result<Output> {
         let store = session.book.store();
         let policy = match &self.sha256 {
-            Some(sha256) => Some(StoredPolicy::kept(store, sha256)?),
+            Some(sha256) => Some(StoredPolicy::find(store, sha256)?),
             None => StoredPolicy::current(store)?,
         };
         Ok(match policy {

@@ -21,7 +21,18 @@ macro_rules! model_forms {
         )
     };
 }
-/// The help of a version to read: what NAME alone means.
+/// The help of a version to read in one word: what NAME alone means.
+macro_rules! version_word_forms {
+    ($more:literal) => {
+        concat!(
+            "The model: NAME (its Production version, or the newest if none is in Production), NAME/2, \
+             NAME/Staging, NAME/latest or NAME@alias, also with models:/ in front; 2 alone is version 2 of \
+             the one model in production",
+            $more
+        )
+    };
+}
+/// The same where the version may be a word of its own.
 macro_rules! version_read_forms {
     ($more:literal) => {
         concat!(
@@ -38,7 +49,7 @@ macro_rules! version_forms {
         concat!("The version, if the word before it does not name one: 2, Staging, latest", $more)
     };
 }
-pub(super) use {model_forms, version_forms, version_read_forms};
+pub(super) use {model_forms, version_forms, version_read_forms, version_word_forms};
 
 /// The model that `given` names or, where nothing does, the one that is meant then.
 pub(super) fn model_or_default(
@@ -63,6 +74,11 @@ impl SplitFlag {
     /// True if a split is named.
     pub(super) fn is_given(&self) -> bool {
         self.split.is_some()
+    }
+
+    /// The split that the flag names.
+    pub(super) fn named(&self) -> Option<&str> {
+        self.split.as_deref()
     }
 
     /// `NAME.SPLIT`, or `NAME` alone where no split is named.
@@ -99,6 +115,10 @@ impl SplitFlag {
 /// When it names one split.
 pub(super) fn whole(name: &str) -> Result<&str> {
     match name.split_once('.') {
+        Some(("", "train" | "test")) => {
+            Err(Error::invalid(format!("{name:?} names a split, and no dataset"))
+                .with_hint("write the name of a dataset"))
+        }
         Some((dataset, "train" | "test")) => {
             Err(Error::invalid(format!("{name:?} is one split, and this command takes a dataset"))
                 .with_hint(format!("write {dataset}")))
@@ -235,5 +255,7 @@ mod tests {
         assert_eq!(apart(Some("imdb.train"), None), owned("imdb", "train"));
         assert_eq!(whole("imdb").unwrap(), "imdb");
         assert_eq!(whole("imdb.test").unwrap_err().hint().unwrap(), &"write imdb");
+        let nameless = whole(".test").unwrap_err();
+        assert_eq!(nameless.hint().unwrap(), &"write the name of a dataset");
     }
 }

@@ -17,7 +17,7 @@ use trialbook::{
 use super::{
     Interim, Session,
     dialect::DialectArgs,
-    named::{model_or_default, version_read_forms},
+    named::{model_or_default, version_word_forms},
 };
 
 /// `predict "An utterly wonderful film."`
@@ -63,7 +63,7 @@ pub struct Predict {
     #[arg(
         long,
         value_name = "MODEL",
-        help = version_read_forms!("; without it the one model in production")
+        help = version_word_forms!("; without it the one model in production")
     )]
     model: Option<String>,
 }

@@ -9,6 +9,7 @@ use trialbook::{
         SweepRequest,
         space::{self, Setting, ValueList},
     },
+    data::check_new,
     error::{Error, Result},
     evaluate::is_loss,
     model::FitCandidate,
@@ -198,6 +199,9 @@ impl Sweep {
             request.get_or_insert_with(|| common.request());
         }
         if let Some(engine) = self.options.compile {
+            if let Some(file) = &self.options.out {
+                check_new(file, self.options.force)?;
+            }
             candidates.iter().try_for_each(|candidate| candidate.fit().check_settings())?;
             let plan = self.plan(session, (&flags, &spaces), settings)?;
             let dataset = request.map(|train| train.dataset).unwrap_or_default();

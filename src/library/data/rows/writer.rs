@@ -304,6 +304,14 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// That an output may be written: nothing is there, or it may be replaced.
+///
+/// # Errors
+/// [`exists`].
+pub fn check_new(path: &Path, replace: bool) -> Result<()> {
+    if !replace && path.exists() { Err(exists(path)) } else { Ok(()) }
+}
+
 /// The error for an output that is there already.
 pub fn exists(path: &Path) -> Error {
     Error::new(ErrorKind::Conflict, format!("{path:?} exists already"))

@@ -8,7 +8,7 @@ use clap::{
 };
 use trialbook::{
     book::IssuesRequest,
-    data::{DropRequest, IssueKind},
+    data::{DropRequest, IssueKind, check_new},
     error::Result,
     output::Output,
 };
@@ -40,6 +40,9 @@ pub struct FindIssues {
     /// Also write the list into this JSON file, for `data drop`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
+    /// Overwrite the output file if it exists
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 /// `data drop imdb --issues issues.json --as imdb_clean`
@@ -61,7 +64,10 @@ pub struct DropIssues {
 
 impl FindIssues {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let Self { name, split, n, kinds, folds, seed, out } = self;
+        let Self { name, split, n, kinds, folds, seed, out, force } = self;
+        if let Some(path) = out {
+            check_new(path, *force)?;
+        }
         let request = IssuesRequest { kinds: kinds.clone(), n_folds: *folds, seed: *seed };
         let found = session.book.data_issues(&split.join(name)?, &request, &session.monitor)?;
         let output = found.to_output(*n);

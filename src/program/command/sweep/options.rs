@@ -71,6 +71,9 @@ pub(super) struct SweepOptions {
     /// With --compile: the file to write; without it the answer has the text
     #[arg(long, value_name = "FILE", requires = "compile", help_heading = "Sweep")]
     pub(super) out: Option<PathBuf>,
+    /// Overwrite the output file if it exists
+    #[arg(long, requires = "out", help_heading = "Sweep")]
+    pub(super) force: bool,
 }
 
 impl SweepOptions {
