@@ -214,8 +214,8 @@ fn what_is_no_slice_is_refused_in_one_sentence() {
         (&["slices", "M/1", "--slice", "length:q1 and gendre=war"], has),
         (&["slices", "M/1", "--by", "gendre"], has),
         (
-            &["slices", "M/1", "--slice", "genre=opera"],
-            "films.test: no row is in the slice genre=opera",
+            &["errors", "M/1", "--slice", "genre=opera"],
+            "no row of films.test is in the slice genre=opera",
         ),
         (&["slices", "M/1", "--slice", "genre>3"], "the column \"genre\" holds text"),
         (&["slices", "M/1", "--min-rows", "0"], "the smallest slice has 0 rows"),

@@ -248,8 +248,14 @@ fn rows_that_were_held_out_choose_the_threshold() {
     add("other", &first, &new);
     add("again", &first, &rows(0..test.texts.len(), ""));
     let learnt = &Book::open(book.store()).datasets().split("sample", "train").unwrap();
-    let learnt = json!({ "text": format!("  {}", learnt.texts[0]), "label": "negative" });
-    add("mixed", &rows(200..400, ""), &format!("{new}{learnt}\n"));
+    let learnt = |n_rows: usize| -> String {
+        let line = |text: &String| {
+            format!("{}\n", json!({ "text": format!("  {text}"), "label": "negative" }))
+        };
+        learnt.texts[..n_rows].iter().map(line).collect()
+    };
+    add("mixed", &rows(200..400, ""), &format!("{new}{}", learnt(5)));
+    add("chance", &rows(200..400, ""), &format!("{new}{}", learnt(1)));
     let choose = ["models", "threshold", NAME, "2", "best-f1", "--data"];
     let other = book.json(&[&choose[..], &["other"]].concat());
     assert_eq!(other["decision"]["threshold"]["chosen_on"]["rows"], "rows of other.test");
@@ -262,12 +268,15 @@ fn rows_that_were_held_out_choose_the_threshold() {
     );
     let shown = book.json(&["models", "show", NAME, &other["version"].to_string()]);
     assert_eq!(shown["threshold_rows"], "400 rows of other.test");
-    // The same texts in a dataset of their own are the same rows, some of them or one.
+    // A text in a hundred may be there by chance.
+    let chance = book.json(&[&choose[..], &["chance"]].concat());
+    assert_eq!(chance["decision"]["threshold"]["chosen_on"]["n_rows"], 401);
+    // The same texts in a dataset of their own are the same rows, some of them or all.
     let n_before = n_versions(&book, NAME);
     for (data, expected) in [
         ("other.train", "has 200 of its 200 rows in the test split that SentimentClassifier/2"),
         ("mixed.train", "has 200 of its 200 rows in the test split that SentimentClassifier/2"),
-        ("mixed.test", "has 1 of its 401 rows in what SentimentClassifier/2 has learnt"),
+        ("mixed.test", "has 5 of its 405 rows in what SentimentClassifier/2 has learnt"),
     ] {
         let refused = book.fails(1, &[&choose[..], &[data]].concat());
         assert!(refused.contains(expected), "{data}: {refused}");
