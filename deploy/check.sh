@@ -92,10 +92,10 @@ swept=(--registry http://registry.example.org:5000 sweep tfidf --data reviews --
 "$program" --store "$work/store" data sample > "$work/log"
 "$program" --store "$work/store" train tfidf --data sample --cv 2 > "$work/trial.log" 2>&1
 for how in --grid "--random=40"; do
-    "$program" "${swept[@]}" "$how" --compile katib --out "$work/experiment.yaml" --json > "$work/experiment.json"
+    "$program" "${swept[@]}" "$how" --compile katib --out "$work/experiment.yaml" --force --json > "$work/experiment.json"
     "$venv/bin/python" deploy/check_katib.py "$work/experiment.yaml" "$work/experiment.json" "$work/trial.yaml" "$venv/katib" \
         "$work/trial.log"
     "$venv/bin/kubernetes-validate" --strict --quiet "$work/trial.yaml"
-    "$program" "${swept[@]}" "$how" --compile kubeflow --out "$work/sweep.yaml" --json > "$work/sweep.json"
+    "$program" "${swept[@]}" "$how" --compile kubeflow --out "$work/sweep.yaml" --force --json > "$work/sweep.json"
     "$venv/bin/python" -W ignore deploy/check_pipeline_sweep.py "$work/sweep.yaml" "$work/sweep.json"
 done
