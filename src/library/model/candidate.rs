@@ -6,8 +6,8 @@ use linfa::ParamGuard;
 use rayon::prelude::*;
 
 use super::{
-    Fit, FitReport, Fold, FoldRows, Logistic, LogisticParams, LogisticValidParams, Probabilities,
-    TfidfConfig, fit_fold,
+    Fit, Fold, FoldRows, Logistic, LogisticParams, LogisticValidParams, Probabilities, TfidfConfig,
+    fit_fold,
 };
 use crate::{data::Split, error::Result, progress::Monitor, text::TermMatrix};
 
@@ -103,15 +103,15 @@ fn fit_on_one_matrix(
     let (vectorizer, matrix) = first.vectorizer.fit_transform(&texts(rows.others()), &quiet)?;
     let own: TermMatrix = vectorizer.transform(&texts(rows.own()));
     let n_features = matrix.cols();
-    let params: Vec<&LogisticValidParams> = params.iter().collect();
-    let mut check = |_: usize, _: f64, _: f64| monitor.interrupt.check();
-    let fitted =
-        LogisticValidParams::fit_together(&params, &matrix, &learnt_labels, n_classes, &mut check)?;
-    let answer = |(logistic, _): &(Logistic, FitReport)| {
+    let fit = |params: &LogisticValidParams| -> Result<CandidateFold> {
+        let (logistic, _): (Logistic, _) =
+            params.fit_rows(&matrix, &learnt_labels, n_classes, &mut |_, _, _| {
+                monitor.interrupt.check()
+            })?;
         let probabilities = Probabilities::new(logistic.probabilities(&own), n_classes);
         monitor.progress.advance(1);
         let fold = Fold { rows: rows.own().to_vec(), labels: own_labels.clone(), probabilities };
-        CandidateFold { fold, n_features: Some(n_features) }
+        Ok(CandidateFold { fold, n_features: Some(n_features) })
     };
-    Ok(fitted.par_iter().map(answer).collect())
+    params.par_iter().map(fit).collect()
 }

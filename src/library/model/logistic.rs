@@ -18,10 +18,10 @@ use super::{
     loss::{Loss, sigmoid, softmax},
     memory_use::bytes_of,
     sparse::SparseRows,
-    subspace::{Problem, SearchMemory},
+    subspace::Problem,
 };
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     text::TermMatrix,
 };
 
@@ -167,25 +167,7 @@ impl LogisticValidParams {
         n_classes: usize,
         on_round: &mut dyn FnMut(usize, f64, f64) -> Result<()>,
     ) -> Result<(Logistic, FitReport)> {
-        let fitted = Self::fit_together(&[self], matrix, labels, n_classes, on_round)?.pop();
-        fitted.ok_or_else(|| Error::new(ErrorKind::Internal, "one fit was asked for"))
-    }
-
-    /// As [`LogisticValidParams::fit_rows`], with several `settings`, from the smallest C to the largest:
-    /// each search begins where the one before ended, and with what that one learnt of the matrix.
-    ///
-    /// # Errors
-    /// As [`LogisticValidParams::fit_rows`].
-    pub(super) fn fit_together(
-        settings: &[&Self],
-        matrix: &TermMatrix,
-        labels: &[u32],
-        n_classes: usize,
-        on_round: &mut dyn FnMut(usize, f64, f64) -> Result<()>,
-    ) -> Result<Vec<(Logistic, FitReport)>> {
-        for setting in settings {
-            setting.check_labels(labels, n_classes)?;
-        }
+        let weights = self.class_weights(labels, n_classes)?;
         if matrix.rows() != labels.len() {
             return Err(Error::invalid(format!(
                 "{} rows but {} labels",
@@ -193,6 +175,10 @@ impl LogisticValidParams {
                 labels.len()
             )));
         }
+        let weights: Vec<f64> =
+            labels.iter().map(|label| self.c * weights[*label as usize]).collect();
+        // The gradient's scale; C times the sum of all example weights.
+        let scale: f64 = weights.iter().sum();
         let n_outputs = if n_classes == 2 { 1 } else { n_classes };
         let by_columns;
         let matrix = if matrix.is_csc() {
@@ -201,43 +187,14 @@ impl LogisticValidParams {
             by_columns = matrix.to_csc();
             &by_columns
         };
-        let design = Design::new(matrix, n_outputs);
-        let mut memory = SearchMemory::default();
-        let mut order: Vec<usize> = (0..settings.len()).collect();
-        order.sort_by(|one, other| settings[*one].c.total_cmp(&settings[*other].c));
-        let mut fitted = Vec::new();
-        for place in order {
-            let found =
-                settings[place].fit_on(&design, labels, n_classes, &mut memory, on_round)?;
-            fitted.push((place, found));
-        }
-        fitted.sort_by_key(|(place, _)| *place);
-        Ok(fitted.into_iter().map(|(_, found)| found).collect())
-    }
-
-    /// The fit on a prepared matrix, from where `memory` left off.
-    fn fit_on(
-        &self,
-        design: &Design<'_>,
-        labels: &[u32],
-        n_classes: usize,
-        memory: &mut SearchMemory,
-        on_round: &mut dyn FnMut(usize, f64, f64) -> Result<()>,
-    ) -> Result<(Logistic, FitReport)> {
-        let n_outputs = if n_classes == 2 { 1 } else { n_classes };
-        let weights = self.class_weights(labels, n_classes)?;
-        let weights: Vec<f64> =
-            labels.iter().map(|label| self.c * weights[*label as usize]).collect();
-        // The gradient's scale; C times the sum of all example weights.
-        let scale: f64 = weights.iter().sum();
         let problem = Problem {
-            design,
+            design: Design::new(matrix, n_outputs),
             loss: Loss::new(labels, weights, n_outputs),
             tolerance: self.tolerance * ERROR_SCALE,
             max_rounds: self.max_iter,
             max_directions: max_directions(labels.len() * n_outputs),
         };
-        let minimum = problem.minimise(memory, on_round)?;
+        let minimum = problem.minimise(on_round)?;
         let report = FitReport {
             n_iter: minimum.n_rounds,
             has_converged: minimum.has_converged,

@@ -41,7 +41,7 @@ const FIRST_REACH: f64 = 2.0;
 /// The function to minimise, and the tolerance at which to stop.
 pub(super) struct Problem<'a> {
     /// X.
-    pub(super) design: &'a Design<'a>,
+    pub(super) design: Design<'a>,
     /// The losses of the margins.
     pub(super) loss: Loss<'a>,
     /// No probability may be farther from the minimum's.
@@ -50,15 +50,6 @@ pub(super) struct Problem<'a> {
     pub(super) max_rounds: usize,
     /// Directions that are kept, at most; at least 4.
     pub(super) max_directions: usize,
-}
-
-/// What a search leaves to the next one on the same X, whatever its losses: directions with what they
-/// do to the margins, which is what products with X tell, and the point among them where it ended.
-#[derive(Default)]
-pub(super) struct SearchMemory {
-    subspace: Subspace,
-    coordinates: Vec<f64>,
-    intercepts: Vec<f64>,
 }
 
 /// The point where the search ended.
@@ -81,34 +72,27 @@ pub(super) struct Minimum {
 }
 
 impl Problem<'_> {
-    /// Searches from where the search ended that left `memory`, and leaves its own; from zero where
-    /// there was none. `on_round` hears the objective and the probabilities' error of every round and
-    /// may stop the search.
+    /// Searches from zero. `on_round` hears the objective and the probabilities' error of every
+    /// round and may stop the search.
     ///
     /// # Errors
-    /// Those of `on_round`; then `memory` is empty.
+    /// Those of `on_round`.
     pub(super) fn minimise(
         &self,
-        memory: &mut SearchMemory,
         on_round: &mut dyn FnMut(usize, f64, f64) -> Result<()>,
     ) -> Result<Minimum> {
-        let SearchMemory { mut subspace, coordinates, intercepts } = std::mem::take(memory);
-        let mut point = self.point_in(&subspace, coordinates, intercepts);
-        let mut state = self.loss.evaluate(&point.margins);
-        let mut alpha = Vec::new();
-        if !subspace.directions.is_empty() {
-            alpha = vec![0.0; point.margins.len()];
-            subspace.add_combined(&mut alpha, &point.coordinates, |direction| &direction.gamma);
-        }
-        let before = point.clone();
-        // Without directions only the intercepts: the first direction then knows the classes' shares.
-        self.minimise_within(&subspace, &mut point, &mut state, &alpha, 0.0);
-        let (mut last_step, margins) = point.step_from(&before);
-        let square = product(&last_step, &subspace.gram_product(&last_step));
-        let mut last_reach = match subspace.directions.is_empty() {
-            true => FIRST_REACH,
-            false => self.reach(&margins, square, &state).unwrap_or(FIRST_REACH),
+        let n_outputs = self.loss.n_outputs();
+        let mut point = Point {
+            coordinates: Vec::new(),
+            intercepts: vec![0.0; n_outputs],
+            penalty: 0.0,
+            margins: vec![0.0; self.design.n_rows() * n_outputs],
         };
+        let mut subspace = Subspace::default();
+        let mut state = self.loss.evaluate(&point.margins);
+        // Only the intercepts, to begin with: the first direction then knows the classes' shares.
+        self.minimise_within(&subspace, &mut point, &mut state, &[], 0.0);
+        let (mut last_step, mut last_reach) = (Vec::new(), FIRST_REACH);
         let (mut dual, mut length, mut is_near) = (Dual::default(), f64::NAN, false);
         let mut n_rounds = 0;
         let mut is_stuck = false;
@@ -136,11 +120,6 @@ impl Problem<'_> {
             length = gradient.as_ref().map_or(length, |(_, length)| *length);
             let is_last = has_converged || is_stuck || n_rounds >= self.max_rounds;
             let Some((gradient, _)) = gradient.filter(|_| !is_last) else {
-                *memory = SearchMemory {
-                    subspace,
-                    coordinates: point.coordinates,
-                    intercepts: point.intercepts.clone(),
-                };
                 return Ok(Minimum {
                     coefficients: self.design.transposed_product(&alpha),
                     intercepts: point.intercepts,
@@ -172,22 +151,6 @@ impl Problem<'_> {
             });
             n_rounds += 1;
         }
-    }
-
-    /// The point of these coordinates among the directions of `subspace`; zero without any.
-    fn point_in(
-        &self,
-        subspace: &Subspace,
-        coordinates: Vec<f64>,
-        mut intercepts: Vec<f64>,
-    ) -> Point {
-        intercepts.resize(self.loss.n_outputs(), 0.0);
-        let penalty = 0.5 * product(&coordinates, &subspace.gram_product(&coordinates));
-        let margins = vec![0.0; self.design.n_rows() * intercepts.len()];
-        let mut point = Point { coordinates, intercepts, penalty, margins };
-        let place = [&point.coordinates[..], &point.intercepts].concat();
-        point.margins = point.change(subspace, &place);
-        point
     }
 
     /// The distance of the point from the minimum. The dual point of the rounds before may show
