@@ -408,8 +408,7 @@ mod tests {
             probability: Some(0.25),
             latency_ms: f64::from(number),
             n_chars: 7,
-            text: None,
-            text_sha256: None,
+            ..PredictionRecord::default()
         }
     }
 

@@ -5,7 +5,9 @@ mod record;
 mod stats;
 
 pub use log::{LogConfig, LogText, PredictionLog};
-pub use record::{LoggedPredictions, PredictionRecord, read_latest_predictions, read_predictions};
+pub use record::{
+    Arm, LoggedPredictions, PredictionRecord, read_latest_predictions, read_predictions,
+};
 pub use stats::{PredictionStats, Summary};
 
 /// The log's file in the store's folder of logs.

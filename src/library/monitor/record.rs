@@ -10,13 +10,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+/// The part that a version had in a release when it predicted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arm {
+    /// The version in Production answered.
+    #[default]
+    Production,
+    /// A version that a release tries answered in its place.
+    Candidate,
+    /// A version that a release tries predicted beside it; nobody got the answer.
+    Shadow,
+}
+
+impl Arm {
+    fn is_production(&self) -> bool {
+        *self == Self::Production
+    }
+}
+
 /// One line of the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PredictionRecord {
     /// The time of the answer, in milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
     /// The request it belongs to; a batch has one id for all its texts.
     pub request_id: String,
+    /// The place of the text among those of its request, from 0.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub index: u32,
+    /// The part that the version had in a release.
+    #[serde(skip_serializing_if = "Arm::is_production", default)]
+    pub arm: Arm,
     /// The registered model's name.
     pub model: String,
     /// The version of it that answered.
@@ -28,6 +53,9 @@ pub struct PredictionRecord {
     /// The probability of the positive label of a two-class model.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub probability: Option<f64>,
+    /// The probabilities of a model of three or more classes, in label order; empty for other models.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub probabilities: Vec<f64>,
     /// From the whole request received to its predictions made.
     pub latency_ms: f64,
     /// Length of the text in characters.
@@ -38,6 +66,10 @@ pub struct PredictionRecord {
     /// The text's SHA-256 in hexadecimal, if that is kept.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub text_sha256: Option<String>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// The predictions in a folder of logs.
@@ -159,11 +191,9 @@ mod tests {
                 version: 1,
                 label: "a".to_owned(),
                 confidence: 0.5,
-                probability: None,
                 latency_ms: 1.0,
                 n_chars: 1,
-                text: None,
-                text_sha256: None,
+                ..PredictionRecord::default()
             };
             serde_json::to_string(&record).unwrap() + "\n"
         };

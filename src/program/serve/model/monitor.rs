@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use trialbook::{
     book::now_ms,
     model::prediction::Prediction,
-    monitor::{PredictionLog, PredictionRecord, Summary},
+    monitor::{Arm, PredictionLog, PredictionRecord, Summary},
 };
 
 use super::served::ModelInfo;
@@ -64,16 +64,23 @@ impl ModelMonitor {
         }
         let Some(log) = &self.log else { return };
         let timestamp_ms = now_ms();
-        let records = texts.iter().zip(predictions).map(|(text, prediction)| {
+        let records = texts.iter().zip(predictions).zip(0..).map(|((text, prediction), index)| {
             let (kept, text_sha256) = log.kept(text);
+            let probabilities = match prediction.probability {
+                Some(_) => Vec::new(),
+                None => prediction.scores.iter().map(|(_, probability)| *probability).collect(),
+            };
             PredictionRecord {
                 timestamp_ms,
                 request_id: request_id.to_owned(),
+                index,
+                arm: Arm::Production,
                 model: info.name.clone(),
                 version: info.version,
                 label: prediction.label.clone(),
                 confidence: prediction.confidence,
                 probability: prediction.probability,
+                probabilities,
                 latency_ms: duration.as_secs_f64() * 1e3,
                 n_chars: text.chars().count() as u64,
                 text: kept,

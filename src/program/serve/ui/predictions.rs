@@ -207,11 +207,9 @@ mod tests {
             version: 1,
             label: "a".to_owned(),
             confidence: 0.5,
-            probability: None,
             latency_ms: 1.0,
             n_chars: 3,
-            text: None,
-            text_sha256: None,
+            ..PredictionRecord::default()
         };
         for times in [vec![5], vec![0, 0, 0], (0..1_000).collect()] {
             let records: Vec<_> = times.iter().map(|at_ms| record(*at_ms)).collect();

@@ -1,6 +1,6 @@
 //! `monitor stats`: what servers predicted, from the log they keep in the store.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::json;
 use trialbook::{
     book::now_ms,
@@ -11,14 +11,7 @@ use trialbook::{
     output::{Align, Output, Table},
 };
 
-use super::{Session, moment::TimeArgument};
-
-/// The verbs on what was served.
-#[derive(Debug, Clone, Subcommand)]
-pub enum MonitorCommand {
-    /// Count the logged predictions of each model, by label and version, with confidence and latency
-    Stats(Stats),
-}
+use crate::command::{Session, moment::TimeArgument};
 
 /// A choice of predictions.
 #[derive(Debug, Clone, Args)]
@@ -31,15 +24,8 @@ pub struct Stats {
     model: Option<String>,
 }
 
-impl MonitorCommand {
-    pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        let Self::Stats(stats) = self;
-        stats.run(session)
-    }
-}
-
 impl Stats {
-    fn run(&self, session: &Session) -> Result<Output> {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let dir = session.book.store().logs_dir();
         let mut logged = read_predictions(&dir)?;
         if logged.records.is_empty() {

@@ -1,0 +1,24 @@
+//! `monitor …`: what became of a model after its release, from what servers wrote down in the store.
+//! A verb a file.
+
+mod stats;
+
+use clap::Subcommand;
+use trialbook::{error::Result, output::Output};
+
+use super::Session;
+
+/// The verbs on what was served.
+#[derive(Debug, Clone, Subcommand)]
+pub enum MonitorCommand {
+    /// Count the logged predictions of each model, by label and version, with confidence and latency
+    Stats(stats::Stats),
+}
+
+impl MonitorCommand {
+    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        match self {
+            Self::Stats(stats) => stats.run(session),
+        }
+    }
+}
