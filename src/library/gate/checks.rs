@@ -437,8 +437,25 @@ impl PolicyChecks {
 
 fn read<T: DeserializeOwned>(name: &str, value: Value) -> Result<T> {
     value.try_into().map_err(|error: toml::de::Error| {
-        Error::invalid(format!("{name}: {}", one_line(error.message())))
+        Error::invalid(format!("{name}: {}", in_tomls_words(&one_line(error.message()))))
     })
+}
+
+/// `message` with the words that TOML has for the types of Rust.
+fn in_tomls_words(message: &str) -> String {
+    let Some((found, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "f64" => "a number",
+        "u64" | "u32" | "usize" => "a whole number from 0 on",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        // The type's own name follows.
+        of_table if of_table.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 fn within(name: &str, found: f64, range: std::ops::RangeInclusive<f64>) -> Result<()> {

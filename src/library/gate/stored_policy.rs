@@ -22,6 +22,7 @@ fn shelf() -> TextShelf {
         what: "policy",
         current: "current".to_owned(),
         subject: "gate policy".to_owned(),
+        detail: "policy",
         setter: "gate policy set FILE",
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct TextShelf {
     pub(super) current: String,
     /// The audit trail's name of what is changed.
     pub(super) subject: String,
+    /// The name that the text's digest has in the audit trail's details.
+    pub(super) detail: &'static str,
     /// The command that sets one.
     pub(super) setter: &'static str,
 }
@@ -140,7 +142,7 @@ impl TextShelf {
         let dir = store.policies_dir();
         store.make_dir(&dir)?;
         write_atomically(&dir.join(format!("{sha256}.toml")), text.as_bytes())?;
-        let details = json!({"policy": sha256, "former": former});
+        let details = json!({self.detail: sha256, "former": former});
         registry.update_outside(&self.subject, details, || {
             write_atomically(&dir.join(&self.current), sha256.as_bytes())
         })?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use trialbook::{error::Result, output::Output, store::write_atomically};
+use trialbook::{data::check_new, error::Result, output::Output, store::write_atomically};
 
 use super::Session;
 use crate::pipeline::PipelineSpec;
@@ -25,6 +25,9 @@ pub struct Compile {
     /// The file to write, ready for Kubeflow; without it the spec is printed
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Write over the file if it is there
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 impl Pipeline {
@@ -37,6 +40,9 @@ impl Pipeline {
 
 impl Compile {
     fn run(&self) -> Result<Output> {
+        if let Some(file) = &self.out {
+            check_new(file, self.force)?;
+        }
         let spec = PipelineSpec::compile(&self.image)?;
         let yaml = spec.to_yaml();
         let said = match &self.out {
