@@ -103,7 +103,7 @@ pub enum RetrainReason {
     },
 }
 
-/// What a rule comes to.
+/// The decision of a rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RetrainDecision {
     /// The reasons to train again; none without one.

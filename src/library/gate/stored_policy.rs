@@ -16,7 +16,7 @@ use crate::{
     store::Store,
 };
 
-/// Where policies are kept.
+/// The shelf of policies.
 fn shelf() -> TextShelf {
     TextShelf {
         what: "policy",

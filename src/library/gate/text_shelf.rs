@@ -23,7 +23,7 @@ const MIN_PREFIX_CHARS: usize = 4;
 /// The texts of one purpose.
 #[derive(Debug, Clone)]
 pub(super) struct TextShelf {
-    /// What a text is, such as `policy`.
+    /// The noun for one of the texts, such as `policy`.
     pub(super) what: &'static str,
     /// The name of the file that names the one that holds.
     pub(super) current: String,

@@ -18,7 +18,7 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"trialboo
 /// Characters that are shown of a name that a client made up.
 const MAX_NAME_CHARS: usize = 250;
 
-/// Why a request was not answered as asked. It becomes the body once the request's id is known,
+/// The reason why a request was not answered as asked. It becomes the body once the request's id is known,
 /// in [`ApiError::body`].
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ApiError {

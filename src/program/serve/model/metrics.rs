@@ -299,7 +299,7 @@ impl ModelMetrics {
     }
 }
 
-/// Why making and registering series cannot fail.
+/// The reason why making and registering series cannot fail.
 const VALID: &str = "names and labels are valid and each is registered once";
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
