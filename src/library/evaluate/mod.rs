@@ -13,6 +13,7 @@ mod bootstrap;
 mod calibration;
 mod classifier;
 mod confident;
+mod drift;
 mod evaluation;
 mod learning_curve;
 mod mistake;
@@ -26,6 +27,7 @@ mod report;
 mod score;
 mod share;
 mod slice;
+mod special;
 mod threshold;
 
 pub use answers::SplitAnswers;
@@ -38,6 +40,13 @@ pub use bootstrap::{PairedBootstrap, PairedDifference, paired_bootstrap};
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
 pub use classifier::{answer_on, evaluate_on, predict_on};
 pub use confident::{ConfidentLearning, LabelDoubt, confident_learning};
+pub use drift::{
+    AucInterval, Discrepancy, DomainComparison, Signal, SignalLevel, SignalThresholds, TellingWord,
+    TestResult, auc_interval, chi_squared, compare_domains, hellinger_distance,
+    jensen_shannon_distance, kolmogorov_smirnov, kolmogorov_smirnov_counts, l_infinity_distance,
+    maximum_mean_discrepancy, normed_wasserstein, normed_wasserstein_counts, overall_level,
+    population_stability_index, signal_levels,
+};
 pub use evaluation::{Evaluation, MAX_CURVE_POINTS, evaluate, evaluate_answers};
 pub use learning_curve::{CurvePoint, Extrapolation, LearningCurve};
 pub use mistake::{Confusion, Mistake, confusions, mistakes};
