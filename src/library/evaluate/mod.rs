@@ -19,12 +19,14 @@ mod learning_curve;
 mod mistake;
 mod normal;
 mod paired;
+mod performance_estimate;
 mod plot;
 mod power;
 mod power_law;
 mod ranking;
 mod report;
 mod score;
+mod sequential;
 mod share;
 mod slice;
 mod special;
@@ -52,12 +54,16 @@ pub use learning_curve::{CurvePoint, Extrapolation, LearningCurve};
 pub use mistake::{Confusion, Mistake, confusions, mistakes};
 pub(crate) use paired::quantile;
 pub use paired::{McNemar, agreement, mcnemar};
+pub use performance_estimate::{
+    EstimatedMetric, ExpectedConfusion, PerformanceEstimate, estimate_performance,
+};
 pub use plot::{
     calibration_plot, confusion_plot, learning_curve_plot, precision_recall_plot, roc_plot,
 };
 pub use power::{n_to_tell, tellable_difference};
 pub use ranking::{PrecisionRecallCurve, Ranking, RocCurve};
 pub use score::{brier, is_loss, log_loss};
+pub use sequential::{AnytimeComparison, compare_anytime, compare_paired_anytime};
 pub use share::{RightAnswers, false_discovery_rates};
 pub use slice::{
     FoundSlice, RowFeatures, Slice, SliceFeature, SliceMetrics, SliceVerdict, SlicedPredictions,
