@@ -24,6 +24,7 @@ use super::{
     },
     model::{
         engine::Engine,
+        feedback::Feedback,
         metrics::Metrics,
         monitor::ModelMonitor,
         served::{ModelInfo, ServedModel},
@@ -44,6 +45,8 @@ struct Inner {
     changes: Changes,
     /// None where predictions are not logged.
     log: Option<Arc<PredictionLog>>,
+    /// None where true labels are not taken: without a store or a log there are no predictions to match.
+    feedback: Option<Feedback>,
     guard: Guard,
     /// None where connections are not encrypted.
     tls: Option<Arc<Tls>>,
@@ -169,6 +172,10 @@ impl ServerState {
             changes: Changes::new(
                 registry.as_ref().map(|registry| registry.store().registry_path()),
             ),
+            feedback: registry
+                .as_ref()
+                .filter(|_| log.is_some())
+                .map(|registry| Feedback::new(registry.store().logs_dir())),
             registry,
             log,
             guard,
@@ -237,6 +244,16 @@ impl ServerState {
     /// Predictions that the log had to leave out since the server started.
     pub(crate) fn n_not_logged(&self) -> u64 {
         self.0.log.as_ref().map_or(0, |log| log.n_lost())
+    }
+
+    /// The true labels of predictions; none where they are not taken.
+    pub(crate) fn feedback(&self) -> Option<&Feedback> {
+        self.0.feedback.as_ref()
+    }
+
+    /// True if true labels are taken.
+    pub(crate) fn takes_labels(&self) -> bool {
+        self.0.feedback.is_some()
     }
 
     /// The guard that lets callers in.

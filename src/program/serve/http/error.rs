@@ -271,6 +271,29 @@ impl ApiError {
         )
     }
 
+    /// 403: a page of another site asks under a name that is not this server's.
+    pub(crate) fn foreign_host() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "foreign_host",
+            "this server is not known by the name that the request gives it",
+            "name it with --allowed-hosts, or ask with an API key",
+        )
+    }
+
+    /// 503: the disk refuses labels.
+    pub(crate) fn not_kept() -> Self {
+        Self {
+            retry_after_s: Some(5),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not_kept",
+                "the labels could not be written to the disk",
+                "send all of them again later: a label that is sent twice counts once",
+            )
+        }
+    }
+
     /// 429: too much work is waiting already.
     pub(crate) fn overloaded() -> Self {
         Self {

@@ -11,7 +11,7 @@ use prometheus::{
 };
 use trialbook::model::prediction::Prediction;
 
-use super::served::ModelInfo;
+use super::{feedback::FeedbackOutcome, served::ModelInfo};
 
 /// Seconds; from a linear model's short text to an encoder's long batch.
 const DURATIONS: [f64; 16] = [
@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     swaps: IntCounterVec,
     load_failures: IntCounterVec,
     registry_up: IntGaugeVec,
+    labels: IntCounterVec,
     log_lost: IntGauge,
     uptime: Gauge,
 }
@@ -172,6 +173,18 @@ impl Metrics {
                 )
                 .expect(VALID),
             ),
+            labels: {
+                let labels = counters(
+                    &registry,
+                    "labels_total",
+                    "True labels that were sent to /feedback, by what became of them.",
+                    &["outcome"],
+                );
+                for outcome in FeedbackOutcome::ALL {
+                    labels.with_label_values(&[outcome.as_str()]);
+                }
+                labels
+            },
             log_lost: gauge(
                 &registry,
                 "model_predictions_not_logged",
@@ -240,6 +253,11 @@ impl Metrics {
     /// A request, or one line of a stream, was refused.
     pub(crate) fn refused(&self, error_type: &str) {
         self.errors.with_label_values(&[error_type]).inc();
+    }
+
+    /// So many true labels had this outcome.
+    pub(crate) fn labelled(&self, outcome: FeedbackOutcome, n_labels: usize) {
+        self.labels.with_label_values(&[outcome.as_str()]).inc_by(n_labels as u64);
     }
 
     /// All series, for a server that runs for `uptime_s` and whose log left out `n_lost` predictions.

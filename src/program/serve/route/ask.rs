@@ -34,6 +34,8 @@ use super::{
 /// Texts for one model, at least one.
 pub(crate) struct Texts<'t> {
     pub(crate) texts: Vec<Cow<'t, str>>,
+    /// The place of each in its request, from 0.
+    pub(crate) indexes: Vec<u32>,
     pub(crate) policy: Policy,
     /// The moment at which they were received.
     pub(crate) started: Instant,
@@ -80,6 +82,8 @@ struct Counted {
     /// Of each text that is not refused, how many tokens the model reads; nothing for a model that is
     /// asked at once.
     n_tokens: Vec<usize>,
+    /// The place in the request of each text that is not refused.
+    indexes: Vec<u32>,
 }
 
 /// The predictions for some texts, but for those that are refused.
@@ -101,9 +105,10 @@ impl<'a> Asker<'a> {
     /// Under [`Policy::All`] 422 for texts that are longer than the model reads and may not be cut, and
     /// 500 when the model fails.
     pub(crate) fn begin(self, texts: Texts<'_>) -> Result<Begun<Answers<'a>>, ApiError> {
-        let Texts { texts, policy, started } = texts;
+        let Texts { texts, indexes, policy, started } = texts;
         let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
         let mut counted = self.count(&borrowed, &policy)?;
+        counted.indexes = counted.refusals.kept(indexes);
         if self.wants_batches() && !counted.truncated.is_empty() {
             let texts = counted.refusals.kept(texts).into_iter().map(Cow::into_owned).collect();
             let classifier = Arc::clone(&self.served.classifier);
@@ -157,7 +162,7 @@ impl<'a> Asker<'a> {
             true => refusals.kept(n_tokens(counts.as_ref(), texts)),
             false => Vec::new(),
         };
-        Ok(Counted { refusals, truncated, n_tokens })
+        Ok(Counted { refusals, truncated, n_tokens, indexes: Vec::new() })
     }
 
     /// As [`Asker::count`], one text after the other.
@@ -208,6 +213,8 @@ impl<'a> Asker<'a> {
         started: Instant,
     ) -> Answers<'a> {
         let (texts, truncated) = (refusals.kept(texts), refusals.kept(counted.truncated));
+        let texts: Vec<(u32, &str)> =
+            refusals.kept(counted.indexes).into_iter().zip(texts).collect();
         let refusals = counted.refusals.and(refusals);
         if predictions.is_empty() {
             return Answers { answers: Vec::new(), refusals };

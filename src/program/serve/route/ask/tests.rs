@@ -83,8 +83,10 @@ async fn outcomes(state: &ServerState, texts: &[&str], policy: Policy) -> Vec<St
     let served = slot.served().unwrap();
     let asker = Asker { slot, served: &served, request_id: "id" };
     let is_all = matches!(policy, Policy::All { .. });
+    let n_texts = texts.len();
     let texts = texts.iter().map(|text| Cow::Borrowed(*text)).collect();
-    let answers = match asker.begin(Texts { texts, policy, started }) {
+    let indexes = (0..).take(n_texts).collect();
+    let answers = match asker.begin(Texts { texts, indexes, policy, started }) {
         Ok(Begun::Answered(answers)) => Ok(answers),
         Ok(Begun::Waiting(waiting)) => {
             assert!(served.classifier.batch_tokens().is_some(), "it was to be asked at once");
