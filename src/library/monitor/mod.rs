@@ -1,10 +1,15 @@
 //! Watching what is served: the log of predictions in the store, reading it back, and what it says.
 
 mod log;
+mod profile;
 mod record;
 mod stats;
 
 pub use log::{LogConfig, LogText, PredictionLog};
+pub use profile::{
+    ConfidenceCounts, EmbeddingProfile, MAX_PROFILE_ROWS, PROFILE_FILE, ProfileRows, ReferenceProfile,
+    WordCounter,
+};
 pub use record::{
     Arm, LoggedPredictions, PredictionRecord, read_latest_predictions, read_predictions,
 };
