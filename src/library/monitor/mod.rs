@@ -6,10 +6,14 @@ mod label;
 mod label_log;
 mod log;
 mod performance;
+mod profile;
+mod reader;
 mod record;
 mod sampling;
 mod stats;
+mod tally;
 mod visit;
+mod window;
 
 pub use label::{GivenLabel, SampleBy, TrueLabel, TrueLabels};
 pub use label_log::{LABELS_FILE, LabelLog, LabelOutcome, read_labels};
@@ -18,12 +22,19 @@ pub use performance::{
     BesideEstimate, MeasuredMetric, MeasuredPerformance, PerformanceReport, PerformanceRequest,
     VersionPerformance, WindowPerformance, WindowSize, measure_performance,
 };
+pub use profile::{
+    ConfidenceCounts, EmbeddingProfile, MAX_PROFILE_ROWS, PROFILE_FILE, ProfileRows, ReferenceProfile,
+    WordCounter,
+};
 pub use record::{
     Arm, LoggedPredictions, PredictionRecord, read_latest_predictions, read_predictions,
 };
+pub use reader::{LogSink, PredictionView, read_log};
 pub use sampling::{PickRequest, Picked, PickedText, TextSource, by_sha256, pick_texts};
 pub use stats::{PredictionStats, Summary};
+pub use tally::{MIN_TALLIED_TEXTS, WordTally, WordsLine};
 pub use visit::visit_predictions;
+pub use window::{WindowChoice, WindowCounts};
 
 /// The log's file in the store's folder of logs.
 pub const PREDICTIONS_FILE: &str = "predictions.jsonl";
