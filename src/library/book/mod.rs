@@ -9,6 +9,7 @@ mod costs;
 mod cross_validate;
 mod decision;
 mod derive;
+mod drift;
 mod errors;
 mod errors_output;
 mod explain;
@@ -48,6 +49,7 @@ pub use compare::{CompareRequest, ComparedRow, ModelComparison};
 pub use cross_validate::CrossValidation;
 pub use decision::{CalibrationEffect, MadeDecision};
 pub use derive::{DeriveRequest, Derived};
+pub use drift::{DriftRequest, DriftSource};
 pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
 pub use explain::{ExplainBase, Explained, ModelTerms};
 #[cfg(feature = "neural")]

@@ -240,7 +240,11 @@ mod tests {
         let seen = read_log(dir, i64::MIN, Seen::default).unwrap();
         assert_eq!(seen, Seen { times: vec![1, 2, 3], n_words_lines: 1, n_unreadable: 5 });
         let found = crate::monitor::read_predictions(dir).unwrap();
-        assert_eq!((found.records.len(), found.n_unreadable), (3, 4), "a kind of line is no damage");
+        assert_eq!(
+            (found.records.len(), found.n_unreadable),
+            (3, 4),
+            "a kind of line is no damage"
+        );
     }
 
     #[test]
