@@ -5,22 +5,13 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::report::DriftReport;
+use super::report::{AlertNote, DriftReport};
 use crate::{error::Result, evaluate::SignalLevel, store::write_atomically};
 
 /// The file in the folder of logs.
 const ALERTS_FILE: &str = "drift.json";
 /// The time after which a lasting alert is news again.
 pub const COOL_DOWN_MS: i64 = 24 * 60 * 60_000;
-
-/// An alert, and whether it is news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct AlertNote {
-    /// The time of the first report of it, in milliseconds since the Unix epoch.
-    pub since_ms: i64,
-    /// True for an alert that nobody was told in the last 24 hours.
-    pub is_new: bool,
-}
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct LastingAlert {

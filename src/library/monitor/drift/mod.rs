@@ -9,9 +9,9 @@ mod report;
 mod signal;
 mod telling;
 
-pub use alert::{AlertNote, note_alert};
+pub use alert::note_alert;
 pub use compare::{DriftTexts, compare};
-pub use report::DriftReport;
+pub use report::{AlertNote, DriftReport};
 pub use signal::{DriftOptions, DriftSignal, SignalName, WordShift};
 
 #[cfg(test)]

@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    alert::AlertNote,
-    signal::{DriftSignal, SignalName, WordShift},
-};
+use super::signal::{DriftSignal, SignalName, WordShift};
 use crate::{
     evaluate::SignalLevel,
     figure,
@@ -13,6 +10,15 @@ use crate::{
     output::{Align, Output, Table},
     plot::Chart,
 };
+
+/// An alert, and whether it is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AlertNote {
+    /// The time of the first report of it, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
+    /// True for an alert that nobody was told in the last 24 hours.
+    pub is_new: bool,
+}
 
 /// How far the predictions of a window are from a reference profile.
 #[derive(Debug, Clone, Serialize)]

@@ -13,7 +13,7 @@ use crate::{
 
 /// Where texts and answers come from.
 #[derive(Debug, Clone, Copy)]
-struct World {
+struct TrafficWorld {
     /// Of a hundred texts so many are positive.
     percent_positive: usize,
     /// Of a hundred words so many are unknown to the model.
@@ -26,10 +26,15 @@ struct World {
     place: f32,
 }
 
-const HOME: World =
-    World { percent_positive: 50, percent_unknown: 2, max_words: 60, first_word: 0, place: 0.0 };
+const HOME: TrafficWorld = TrafficWorld {
+    percent_positive: 50,
+    percent_unknown: 2,
+    max_words: 60,
+    first_word: 0,
+    place: 0.0,
+};
 
-struct Row {
+struct TrafficRow {
     text: String,
     is_positive: bool,
     confidence: f64,
@@ -37,8 +42,8 @@ struct Row {
     embedding: TextEmbedding,
 }
 
-impl World {
-    fn row(self, random: &mut Random) -> Row {
+impl TrafficWorld {
+    fn row(self, random: &mut Random) -> TrafficRow {
         let n_words = 5 + random.below(self.max_words - 4);
         let mut n_unknown = 0;
         let words: Vec<String> = (0..n_words)
@@ -54,7 +59,7 @@ impl World {
             .collect();
         let sure = random.below(1_000).max(random.below(1_000)) as f64 / 1_000.0;
         let unit = |random: &mut Random| random.below(2_001) as f32 / 1_000.0 - 1.0;
-        Row {
+        TrafficRow {
             text: words.join(" "),
             is_positive: random.chance(self.percent_positive),
             confidence: 0.5 + sure / 2.0,
@@ -63,13 +68,13 @@ impl World {
         }
     }
 
-    fn rows(self, n: usize, seed: u64) -> Vec<Row> {
+    fn rows(self, n: usize, seed: u64) -> Vec<TrafficRow> {
         let mut random = Random::new(seed);
         (0..n).map(|_| self.row(&mut random)).collect()
     }
 }
 
-fn profile(rows: &[Row]) -> ReferenceProfile {
+fn profile(rows: &[TrafficRow]) -> ReferenceProfile {
     let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
     let predicted: Vec<u32> = rows.iter().map(|row| u32::from(row.is_positive)).collect();
     let confidences: Vec<f64> = rows.iter().map(|row| row.confidence).collect();
@@ -91,7 +96,7 @@ fn profile(rows: &[Row]) -> ReferenceProfile {
     })
 }
 
-fn window(profile: &ReferenceProfile, rows: &[Row]) -> WindowCounts {
+fn window(profile: &ReferenceProfile, rows: &[TrafficRow]) -> WindowCounts {
     let choice = WindowChoice { model: "M".to_owned(), version: 1, from_ms: 0 };
     let mut window = WindowCounts::new(profile, choice);
     let counter = profile.word_counter();
@@ -111,7 +116,7 @@ fn window(profile: &ReferenceProfile, rows: &[Row]) -> WindowCounts {
     window
 }
 
-fn report(profile: &ReferenceProfile, rows: &[Row]) -> DriftReport {
+fn report(profile: &ReferenceProfile, rows: &[TrafficRow]) -> DriftReport {
     let window = window(profile, rows);
     let options = DriftOptions::default();
     compare(profile, &window, &DriftTexts::default(), &options, &Monitor::silent()).unwrap()
@@ -138,12 +143,16 @@ fn windows_of_the_same_world_are_hardly_ever_more_than_ok() {
 fn each_shift_is_seen_where_it_is() {
     let profile = profile(&HOME.rows(4_000, 1));
     let shifts = [
-        (SignalName::Predictions, World { percent_positive: 60, ..HOME }, SignalLevel::Warn),
-        (SignalName::Predictions, World { percent_positive: 75, ..HOME }, SignalLevel::Alert),
-        (SignalName::UnknownWords, World { percent_unknown: 7, ..HOME }, SignalLevel::Alert),
-        (SignalName::Length, World { max_words: 20, ..HOME }, SignalLevel::Alert),
-        (SignalName::Words, World { first_word: 300, ..HOME }, SignalLevel::Alert),
-        (SignalName::Embeddings, World { place: 0.5, ..HOME }, SignalLevel::Alert),
+        (SignalName::Predictions, TrafficWorld { percent_positive: 60, ..HOME }, SignalLevel::Warn),
+        (
+            SignalName::Predictions,
+            TrafficWorld { percent_positive: 75, ..HOME },
+            SignalLevel::Alert,
+        ),
+        (SignalName::UnknownWords, TrafficWorld { percent_unknown: 7, ..HOME }, SignalLevel::Alert),
+        (SignalName::Length, TrafficWorld { max_words: 20, ..HOME }, SignalLevel::Alert),
+        (SignalName::Words, TrafficWorld { first_word: 300, ..HOME }, SignalLevel::Alert),
+        (SignalName::Embeddings, TrafficWorld { place: 0.5, ..HOME }, SignalLevel::Alert),
     ];
     for (name, world, expected) in shifts {
         let report = report(&profile, &world.rows(1_000, 7));
@@ -158,7 +167,7 @@ fn each_shift_is_seen_where_it_is() {
 #[test]
 fn too_few_predictions_say_nothing_and_the_report_says_so() {
     let profile = profile(&HOME.rows(1_000, 1));
-    let other = World { percent_positive: 100, max_words: 6, place: 1.0, ..HOME };
+    let other = TrafficWorld { percent_positive: 100, max_words: 6, place: 1.0, ..HOME };
     for (n, is_enough) in [(1, false), (199, false), (200, true)] {
         let report = report(&profile, &other.rows(n, 3));
         assert_eq!(report.is_enough, is_enough, "{n}");
