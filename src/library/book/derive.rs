@@ -10,16 +10,18 @@ use super::{
     asked_split::trained_on,
     decision::{CALIBRATION_PARAM, DECISION_PARAMS, HeldOutAnswers, RULE_PARAM, Unlearnt, decide},
     now_ms,
+    profile::evaluate_with_profile,
     registering::{Keeping, Registering},
     train::fingerprint_tag,
 };
 use crate::{
     data::{Overlap, Split},
     error::{Error, ErrorKind, Result},
-    evaluate::{Evaluation, evaluate_on},
+    evaluate::Evaluation,
     figure,
     hint::{CommandLine, Hint},
     model::{Classifier, Decision, DecisionRequest},
+    monitor::ReferenceProfile,
     output::{Align, Output, Table},
     progress::Monitor,
     registry::{Lineage, ModelVersion, NewRun, Run, RunStatus},
@@ -147,10 +149,12 @@ impl Book {
             "" => None,
             dataset => Some(self.datasets().split(dataset, "test")?),
         };
-        let evaluation = test.as_ref().map(|test| {
-            monitor.stage("evaluating", None, || evaluate_on(classifier.as_ref(), test))
+        let measured = test.as_ref().map(|test| {
+            monitor.stage("evaluating", None, || {
+                evaluate_with_profile(classifier.as_ref(), &from.lineage.dataset, test)
+            })
         });
-        let evaluation = evaluation.transpose()?;
+        let (evaluation, profile) = measured.transpose()?.unzip();
         let version = self.register(Derivation {
             from: &from,
             run: run.as_ref(),
@@ -159,6 +163,7 @@ impl Book {
             classifier: classifier.as_ref(),
             test: test.as_ref(),
             evaluation: evaluation.as_ref(),
+            profile: profile.as_ref(),
         })?;
         Ok(Derived { version, from, made, evaluation })
     }
@@ -267,7 +272,8 @@ impl Book {
 
     /// Keeps the model as a new version with a run of its own.
     fn register(&self, derivation: Derivation<'_>) -> Result<ModelVersion> {
-        let Derivation { from, run, wanted, made, classifier, test, evaluation } = derivation;
+        let Derivation { from, run, wanted, made, classifier, test, evaluation, profile } =
+            derivation;
         let registry = self.tracker()?;
         let name = from.reference().to_string();
         let mut params = run.map(|run| run.params.clone()).unwrap_or_default();
@@ -308,6 +314,7 @@ impl Book {
                 evaluation,
                 place: "",
                 metrics: &metrics,
+                profile,
                 version: Some(Registering {
                     model: from.model.clone(),
                     lineage: Lineage {
@@ -334,6 +341,8 @@ struct Derivation<'a> {
     classifier: &'a dyn Classifier,
     test: Option<&'a Split>,
     evaluation: Option<&'a Evaluation>,
+    /// Of the answers to the test split.
+    profile: Option<&'a ReferenceProfile>,
 }
 
 /// The params that a run has from its beginning: what was asked for, or kept.

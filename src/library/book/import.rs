@@ -7,11 +7,11 @@ use std::{
 
 use super::{
     Book, CODE_VERSION, now_ms,
+    profile::evaluate_with_profile,
     registering::{Keeping, Registering},
 };
 use crate::{
     error::{Error, Result},
-    evaluate::evaluate_on,
     model::{Classifier as _, neural},
     progress::Monitor,
     registry::{DefaultNames, Lineage, ModelVersion, NewRun, RunStatus, check_model_name},
@@ -103,10 +103,12 @@ impl Book {
             user: String::new(),
         })?;
         self.in_run(&run, || {
-            let evaluation = test
-                .as_ref()
-                .map(|test| monitor.stage("evaluating", None, || evaluate_on(&classifier, test)));
-            let evaluation = evaluation.transpose()?;
+            let dataset = request.dataset.as_deref().unwrap_or_default();
+            let measured = test.as_ref().map(|test| {
+                monitor
+                    .stage("evaluating", None, || evaluate_with_profile(&classifier, dataset, test))
+            });
+            let (evaluation, profile) = measured.transpose()?.unzip();
             let metrics: BTreeMap<String, f64> = evaluation
                 .as_ref()
                 .map(|of_test| of_test.metrics().into_iter().collect())
@@ -117,6 +119,7 @@ impl Book {
                 evaluation: evaluation.as_ref(),
                 place: "",
                 metrics: &metrics,
+                profile: profile.as_ref(),
                 version: Some(Registering {
                     model,
                     lineage: Lineage {

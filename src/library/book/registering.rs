@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     evaluate::{self, Evaluation},
     model::Classifier,
+    monitor::{PROFILE_FILE, ReferenceProfile},
     registry::{Artifact, Lineage, Metric, ModelVersion, NewVersion, PROCESS_TAG, Run, RunBatch},
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Keeping<'a> {
     pub(super) place: &'static str,
     /// The metrics of the run.
     pub(super) metrics: &'a BTreeMap<String, f64>,
+    /// The profile of the model's answers, kept among the files of a version.
+    pub(super) profile: Option<&'a ReferenceProfile>,
     /// The version to register.
     pub(super) version: Option<Registering>,
 }
@@ -54,7 +57,7 @@ impl Book {
 
     /// Keeps the rest of a classifier with its run, and registers a version where one is wanted.
     pub(super) fn keep(&self, keeping: Keeping<'_>) -> Result<Option<ModelVersion>> {
-        let Keeping { run, files, evaluation, place, metrics, version } = keeping;
+        let Keeping { run, mut files, evaluation, place, metrics, profile, version } = keeping;
         let registry = self.tracker()?;
         for (name, bytes) in evaluation.map(evaluate::artifacts).unwrap_or_default() {
             registry.log_artifact(&run.run_id, &format!("{place}{name}"), &bytes)?;
@@ -63,6 +66,10 @@ impl Book {
             registry.log(&run.run_id, &logged(metrics, 0))?;
         }
         let Some(Registering { model, lineage, metrics }) = version else { return Ok(None) };
+        if let Some(profile) = profile {
+            let path = format!("{MODEL_DIR}/{PROFILE_FILE}");
+            files.push(registry.log_artifact(&run.run_id, &path, &profile.to_json())?);
+        }
         let version = NewVersion {
             model,
             run_id: run.run_id.clone(),

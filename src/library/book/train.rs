@@ -258,15 +258,16 @@ impl Book {
         drop(train);
 
         // Writing the model waits for the disk most of the time, measuring never does.
-        let (files, Measurements { of_validation, of_test, test_fingerprint, read_s, evaluate_s }) =
-            thread::scope(|scope| {
-                let saving = scope.spawn(|| self.keep_files(run, classifier.as_ref()));
-                let measured = self.measure(classifier.as_ref(), validation, request, monitor);
-                let clock = Instant::now();
-                let files = saving.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
-                timings.save_s += clock.elapsed().as_secs_f64();
-                measured.and_then(|measured| Ok((files?, measured)))
-            })?;
+        let (files, measured) = thread::scope(|scope| {
+            let saving = scope.spawn(|| self.keep_files(run, classifier.as_ref()));
+            let measured = self.measure(classifier.as_ref(), validation, request, monitor);
+            let clock = Instant::now();
+            let files = saving.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+            timings.save_s += clock.elapsed().as_secs_f64();
+            measured.and_then(|measured| Ok((files?, measured)))
+        })?;
+        let Measurements { of_validation, of_test, profile, test_fingerprint, read_s, evaluate_s } =
+            measured;
         timings.read_s += read_s;
         timings.evaluate_s = evaluate_s;
         monitor.interrupt.check()?;
@@ -290,6 +291,7 @@ impl Book {
                 // Nobody shall take these for what the test split says.
                 place: if held_out.is_some() { "validation/" } else { "" },
                 metrics: &metrics,
+                profile: profile.as_ref(),
                 version: request.model.as_ref().map(|model| Registering {
                     model: model.clone(),
                     lineage: Lineage {

@@ -216,6 +216,15 @@ pub trait Classifier: Send + Sync {
         Ok(None)
     }
 
+    /// The place of each text among others as the model sees them, for a model that can tell; none for a text
+    /// of fewer than [`MIN_EMBEDDED_TOKENS`] tokens, whose words could be told from it.
+    ///
+    /// # Errors
+    /// When the model cannot read a text.
+    fn embed(&self, _texts: &[&str]) -> Result<Option<Vec<Option<TextEmbedding>>>> {
+        Ok(None)
+    }
+
     /// For a model that many texts together cost less than one after the other, and each of them
     /// more than a thread that also talks to clients should spend: how many tokens it wants to be
     /// asked at once. More would gain nothing, and keep those waiting who could have been answered.
@@ -273,6 +282,14 @@ pub trait Classifier: Send + Sync {
     /// A description of the model for people and programs: sizes, features, hyperparameters.
     fn describe(&self) -> Value;
 }
+
+/// Numbers of a text's embedding.
+pub const EMBEDDING_DIMS: usize = 32;
+/// Tokens from which on a text has an embedding: as many unknowns as there are numbers.
+pub const MIN_EMBEDDED_TOKENS: usize = EMBEDDING_DIMS;
+
+/// The mean of a text's token embeddings, projected on random directions that are always the same.
+pub type TextEmbedding = [f32; EMBEDDING_DIMS];
 
 /// A model's answers to texts, and the share of each that it knows.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     PREDICTIONS_FILE,
     record::{PredictionRecord, log_files},
+    tally::{MIN_TALLIED_TEXTS, WordsLine},
 };
 use crate::{
     clock,
@@ -143,11 +144,20 @@ impl PredictionLog {
 
     /// Buffers records; a full buffer leaves them out. Never waits for the disk.
     pub fn push(&self, records: impl IntoIterator<Item = PredictionRecord>) {
+        self.push_lines(records);
+    }
+
+    /// Buffers a line of counted words, as [`PredictionLog::push`] does records.
+    pub fn push_words(&self, line: WordsLine) {
+        self.push_lines([line]);
+    }
+
+    fn push_lines(&self, records: impl IntoIterator<Item = impl Serialize>) {
         let mut lines = Vec::with_capacity(512);
         let mut n_lines = 0;
         for record in records {
             serde_json::to_writer(&mut lines, &record)
-                .expect("a record is plain values, and memory takes them");
+                .expect("a line is plain values, and memory takes them");
             lines.push(b'\n');
             n_lines += 1;
         }
@@ -172,6 +182,11 @@ impl PredictionLog {
             LogText::Hash => (None, Some(hex(&Sha256::digest(text.as_bytes())))),
             LogText::None => (None, None),
         }
+    }
+
+    /// The texts of which a line of counted words may be made: one, where the texts themselves are kept.
+    pub fn min_tallied_texts(&self) -> u64 {
+        if self.text == LogText::Full { 1 } else { MIN_TALLIED_TEXTS }
     }
 
     /// Writes what is buffered and returns once that is done. What is pushed from then on is left

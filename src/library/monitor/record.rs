@@ -60,12 +60,42 @@ pub struct PredictionRecord {
     pub latency_ms: f64,
     /// Length of the text in characters.
     pub n_chars: u64,
+    /// Length of the text in words, as TF-IDF counts them; absent where they were not counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub n_words: Option<u32>,
+    /// Those of its words that the model does not know; absent where that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub n_unknown_words: Option<u32>,
+    /// Of some long texts to a net: the place of the text among others, as 32 numbers of 32 bits in
+    /// base64, little-endian.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub embedding: Option<String>,
     /// The text itself, if it is kept.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub text: Option<String>,
     /// The text's SHA-256 in hexadecimal, if that is kept.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub text_sha256: Option<String>,
+}
+
+impl LoggedPredictions {
+    fn push(&mut self, line: &[u8]) {
+        match serde_json::from_slice(line) {
+            Ok(record) => self.records.push(record),
+            Err(_) if is_of_other_kind(line) => {}
+            Err(_) => self.n_unreadable += 1,
+        }
+    }
+}
+
+/// True for a whole line that says that it is something else than a prediction.
+fn is_of_other_kind(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct LineKind {
+        #[serde(rename = "kind")]
+        _kind: String,
+    }
+    serde_json::from_slice::<LineKind>(line).is_ok()
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -96,10 +126,7 @@ pub fn read_predictions(dir: &Path) -> Result<LoggedPredictions> {
         };
         for line in BufReader::new(file).split(b'\n') {
             let line = line.map_err(|source| Error::io("read", &path, source))?;
-            match serde_json::from_slice(&line) {
-                Ok(record) => found.records.push(record),
-                Err(_) => found.n_unreadable += 1,
-            }
+            found.push(&line);
         }
     }
     Ok(found)
@@ -129,10 +156,7 @@ pub fn read_latest_predictions(dir: &Path, max_bytes: u64) -> Result<LoggedPredi
             if skipped > 0 && idx == 0 {
                 continue;
             }
-            match serde_json::from_slice(&line) {
-                Ok(record) => found.records.push(record),
-                Err(_) => found.n_unreadable += 1,
-            }
+            found.push(&line);
         }
         parts.push(found);
         n_left = n_left.saturating_sub(n_bytes);

@@ -24,6 +24,7 @@ mod text_frequency;
 mod token;
 mod vectorizer;
 mod vocabulary;
+mod word_list;
 #[cfg(feature = "neural")]
 mod wordpiece;
 
@@ -44,3 +45,4 @@ pub(crate) use matrix::column_blocks;
 pub(crate) use read_text::{ReadText, ReadWord};
 pub(crate) use term_frequency::TermFrequency;
 pub(crate) use vocabulary::{LocatedText, LookupBuffers, VocabularyEntry, VocabularyParts};
+pub(crate) use word_list::{DocumentFrequencies, WordList, WordScratch, count_words};

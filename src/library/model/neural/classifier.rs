@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     checkpoint::{Activation, EncoderConfig, WEIGHTS_FILE},
     config::NeuralConfig,
+    embedding::TokenEmbeddings,
     engine::NetArithmetic,
     explainer::NetExplainer,
     header::{Fitted, NeuralHeader},
@@ -18,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     model::{
         Answers, Background, Classifier, Decision, Device, Explanation, MemoryUse, Probabilities,
-        TokenCounts, loss::softmax,
+        TextEmbedding, TokenCounts, loss::softmax,
     },
 };
 
@@ -40,6 +41,8 @@ pub struct Neural {
     /// The net of an encoder's weights, from when it is first explained: its own path on the CPU has
     /// no gradients.
     differentiable: OnceLock<Box<Net>>,
+    /// From when texts are first embedded.
+    embeddings: OnceLock<TokenEmbeddings>,
 }
 
 impl Neural {
@@ -49,7 +52,13 @@ impl Neural {
         tokenizer: NetTokenizer,
         engine: NetArithmetic,
     ) -> Self {
-        Self { header, tokenizer, engine, differentiable: OnceLock::new() }
+        Self {
+            header,
+            tokenizer,
+            engine,
+            differentiable: OnceLock::new(),
+            embeddings: OnceLock::new(),
+        }
     }
 
     /// The classifier that training ended with.
@@ -188,6 +197,18 @@ impl Classifier for Neural {
     fn count_tokens(&self, texts: &[&str]) -> Result<Option<TokenCounts>> {
         let n_tokens = self.tokenizer.n_tokens(texts)?;
         Ok(Some(TokenCounts { n_tokens, max_tokens: self.max_length() }))
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Option<Vec<Option<TextEmbedding>>>> {
+        let embeddings = match self.embeddings.get() {
+            Some(embeddings) => embeddings,
+            None => {
+                let projected = self.engine.token_embeddings()?;
+                self.embeddings.get_or_init(|| projected)
+            }
+        };
+        let ids = self.tokenizer.encode(texts)?;
+        Ok(Some(ids.iter().map(|ids| embeddings.mean(ids)).collect()))
     }
 
     fn explain(

@@ -1,6 +1,11 @@
 //! The arithmetic of a net's answers.
 
-use super::{checkpoint::Checkpoint, encoder::Encoder, net::Net};
+use super::{
+    checkpoint::{Checkpoint, TOKEN_TABLE},
+    embedding::TokenEmbeddings,
+    encoder::Encoder,
+    net::Net,
+};
 use crate::{error::Result, progress::Interrupt};
 
 /// Texts of one forward pass; more gain nothing and cost memory.
@@ -17,6 +22,20 @@ pub(super) enum NetArithmetic {
 }
 
 impl NetArithmetic {
+    /// The net's token embeddings on a few directions.
+    pub(super) fn token_embeddings(&self) -> Result<TokenEmbeddings> {
+        match self {
+            Self::Encoder(_, checkpoint) => {
+                let table = checkpoint.tensors.values(TOKEN_TABLE)?;
+                Ok(TokenEmbeddings::project(&table, checkpoint.config.width))
+            }
+            Self::Net(net) => {
+                let (table, width) = net.token_table();
+                Ok(TokenEmbeddings::project(&table, width))
+            }
+        }
+    }
+
     /// # Shapes
     /// `[n_texts, n_classes]`, row-major; each text has at least one id.
     pub(super) fn logits(&self, ids: &[Vec<u32>]) -> Result<Vec<f32>> {

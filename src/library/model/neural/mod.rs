@@ -9,6 +9,7 @@ mod config;
 #[cfg(any(feature = "cuda", test))]
 mod cuda_driver;
 pub mod device;
+mod embedding;
 pub mod encoder;
 mod engine;
 mod explainer;

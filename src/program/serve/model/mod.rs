@@ -2,6 +2,7 @@
 //! asks in batches, and what is remembered and counted of their predictions. It stands on HTTP's refusals
 //! and limits alone, and refuses to know what a request looks like, or when the registry is looked at.
 
+pub(super) mod drift;
 pub(super) mod engine;
 // Tests look at it in every build; only one with CUDA shows it.
 #[cfg(any(feature = "cuda", test))]
@@ -11,3 +12,4 @@ pub(super) mod monitor;
 pub(super) mod served;
 pub(super) mod slot;
 pub(super) mod source;
+mod words;

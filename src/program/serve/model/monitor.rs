@@ -14,7 +14,7 @@ use trialbook::{
     monitor::{Arm, PredictionLog, PredictionRecord, Summary},
 };
 
-use super::served::ModelInfo;
+use super::{served::ServedModel, words::WordWatch};
 
 /// Predictions whose confidences are remembered.
 const N_LATEST: usize = 10_000;
@@ -23,6 +23,7 @@ const N_LATEST: usize = 10_000;
 pub(crate) struct ModelMonitor {
     log: Option<Arc<PredictionLog>>,
     latest: Mutex<Latest>,
+    words: WordWatch,
 }
 
 #[derive(Default)]
@@ -34,13 +35,13 @@ struct Latest {
 
 impl ModelMonitor {
     pub(crate) fn new(log: Option<Arc<PredictionLog>>) -> Self {
-        Self { log, latest: Mutex::default() }
+        Self { log, latest: Mutex::default(), words: WordWatch::default() }
     }
 
-    /// One request's predictions were made by `info`.
+    /// One request's predictions were made by `served`.
     pub(crate) fn predicted(
         &self,
-        info: &ModelInfo,
+        served: &ServedModel,
         request_id: &str,
         texts: &[&str],
         predictions: &[Prediction],
@@ -63,31 +64,45 @@ impl ModelMonitor {
             }
         }
         let Some(log) = &self.log else { return };
-        let timestamp_ms = now_ms();
-        let records = texts.iter().zip(predictions).zip(0..).map(|((text, prediction), index)| {
-            let (kept, text_sha256) = log.kept(text);
-            let probabilities = match prediction.probability {
-                Some(_) => Vec::new(),
-                None => prediction.scores.iter().map(|(_, probability)| *probability).collect(),
-            };
-            PredictionRecord {
-                timestamp_ms,
-                request_id: request_id.to_owned(),
-                index,
-                arm: Arm::Production,
-                model: info.name.clone(),
-                version: info.version,
-                label: prediction.label.clone(),
-                confidence: prediction.confidence,
-                probability: prediction.probability,
-                probabilities,
-                latency_ms: duration.as_secs_f64() * 1e3,
-                n_chars: text.chars().count() as u64,
-                text: kept,
-                text_sha256,
-            }
-        });
+        let (timestamp_ms, info, arm) = (now_ms(), &served.info, Arm::Production);
+        let counted =
+            self.words.count(log, served, arm, texts.iter().copied(), predictions, timestamp_ms);
+        let texts = texts.iter().zip(counted);
+        let records =
+            texts.zip(predictions).zip(0..).map(|(((text, counts), prediction), index)| {
+                let (kept, text_sha256) = log.kept(text);
+                let probabilities = match prediction.probability {
+                    Some(_) => Vec::new(),
+                    None => prediction.scores.iter().map(|(_, probability)| *probability).collect(),
+                };
+                PredictionRecord {
+                    timestamp_ms,
+                    request_id: request_id.to_owned(),
+                    index,
+                    arm,
+                    model: info.name.clone(),
+                    version: info.version,
+                    label: prediction.label.clone(),
+                    confidence: prediction.confidence,
+                    probability: prediction.probability,
+                    probabilities,
+                    latency_ms: duration.as_secs_f64() * 1e3,
+                    n_chars: text.chars().count() as u64,
+                    n_words: counts.n_words,
+                    n_unknown_words: counts.n_unknown_words,
+                    embedding: counts.embedding,
+                    text: kept,
+                    text_sha256,
+                }
+            });
         log.push(records);
+    }
+
+    /// Hands what is counted over several requests to the log.
+    pub(crate) fn flush(&self) {
+        if let Some(log) = &self.log {
+            self.words.flush(log);
+        }
     }
 
     /// For `/health`.

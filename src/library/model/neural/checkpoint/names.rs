@@ -16,6 +16,8 @@ pub(super) const PREFIX: &str = "distilbert.";
 /// The four tensors of the classification head.
 pub const CLASSIFIER_HEAD: [&str; 4] =
     ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"];
+/// The table of the tokens' embeddings.
+pub const TOKEN_TABLE: &str = "distilbert.embeddings.word_embeddings.weight";
 /// BERT's table of token types, before it is folded away.
 pub(super) const TOKEN_TYPES: &str = "distilbert.embeddings.token_type_embeddings.weight";
 /// The table that it is folded into.

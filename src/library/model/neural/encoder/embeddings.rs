@@ -7,7 +7,7 @@ use super::layer::Norm;
 use crate::{
     error::Result,
     model::neural::{
-        checkpoint::EncoderConfig,
+        checkpoint::{EncoderConfig, TOKEN_TABLE},
         simd::blocks::{BLOCK, Blocks},
         tensors::{TensorValues, Tensors},
     },
@@ -25,7 +25,7 @@ pub(super) struct Embeddings {
 impl Embeddings {
     pub(super) fn load(config: &EncoderConfig, tensors: &Tensors) -> Result<Self> {
         Ok(Self {
-            words: tensors.values("distilbert.embeddings.word_embeddings.weight")?,
+            words: tensors.values(TOKEN_TABLE)?,
             positions: tensors.values("distilbert.embeddings.position_embeddings.weight")?,
             norm: Norm::load(config, tensors, "distilbert.embeddings.LayerNorm")?,
             width: config.width,

@@ -122,6 +122,13 @@ impl Net {
         }
     }
 
+    /// The rows of the table of the tokens' embeddings, `[vocab_size, width]` row-major, and the width.
+    pub(crate) fn token_table(&self) -> (Vec<f32>, usize) {
+        let table = self.values.get(self.embedding());
+        let [_, width] = table.dims();
+        (host(table), width)
+    }
+
     /// The same net for prediction in f32, whose tokens are the rows of `table` and no words.
     ///
     /// # Shapes

@@ -46,8 +46,8 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (500, "The model failed; the server's log says why.", &["internal"]),
     (
         503,
-        "No version is in production, or the request waited too long for the model.",
-        &["model_unavailable", "too_late"],
+        "No version is in production, the request waited too long for the model, or there is nothing to tell drift by.",
+        &["model_unavailable", "too_late", "drift_unknown"],
     ),
 ];
 
