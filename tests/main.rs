@@ -16,6 +16,7 @@ mod house; // which rooms and files use each other, and what types are called
 mod kernel; // Jupyter's messages, as a front end sends and sees them
 mod learning_curve; // what more training data would bring
 mod model; // the baseline from texts to saved files
+mod monitor_drift; // drift, from a version's profile to an alert
 mod neural; // the neural nets, their checkpoints and continued trainings
 mod pipeline; // the Kubeflow pipeline, run here step by step
 mod plot; // pictures of datasets, answers and runs

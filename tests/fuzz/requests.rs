@@ -68,7 +68,7 @@ static SERVER: LazyLock<(Router, Runtime)> = LazyLock::new(|| {
             run_id: "0123456789abcdef0123456789abcdef".to_owned(),
         };
         let classifier = Arc::new(Indifferent(["neg", "pos"].map(str::to_owned)));
-        (name.to_owned(), Some(ServedModel { classifier, info: Arc::new(info) }))
+        (name.to_owned(), Some(ServedModel { classifier, info: Arc::new(info), words: None }))
     };
     let limits = Limits { batch_texts: MAX_TEXTS, text_chars: MAX_CHARS, ..Limits::default() };
     let state = ServerState::of_models(vec![model("A"), model("B")], limits).unwrap();

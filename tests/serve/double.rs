@@ -126,7 +126,7 @@ fn served(name: &str, double: Double) -> ServedModel {
         stage: Stage::Production,
         run_id: "0123456789abcdef0123456789abcdef".to_owned(),
     };
-    ServedModel { classifier: Arc::new(double), info: Arc::new(info) }
+    ServedModel { classifier: Arc::new(double), info: Arc::new(info), words: None }
 }
 
 /// A server of `Reviews` with two classes, `Long tickets` with three, which wants batches, and

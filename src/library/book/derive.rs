@@ -272,7 +272,8 @@ impl Book {
 
     /// Keeps the model as a new version with a run of its own.
     fn register(&self, derivation: Derivation<'_>) -> Result<ModelVersion> {
-        let Derivation { from, run, wanted, made, classifier, test, evaluation, profile } = derivation;
+        let Derivation { from, run, wanted, made, classifier, test, evaluation, profile } =
+            derivation;
         let registry = self.tracker()?;
         let name = from.reference().to_string();
         let mut params = run.map(|run| run.params.clone()).unwrap_or_default();

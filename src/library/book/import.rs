@@ -105,9 +105,8 @@ impl Book {
         self.in_run(&run, || {
             let dataset = request.dataset.as_deref().unwrap_or_default();
             let measured = test.as_ref().map(|test| {
-                monitor.stage("evaluating", None, || {
-                    evaluate_with_profile(&classifier, dataset, test)
-                })
+                monitor
+                    .stage("evaluating", None, || evaluate_with_profile(&classifier, dataset, test))
             });
             let (evaluation, profile) = measured.transpose()?.unzip();
             let metrics: BTreeMap<String, f64> = evaluation

@@ -43,9 +43,8 @@ impl Book {
             evaluate_s: 0.0,
         };
         let clock = Instant::now();
-        let stage = |split: &Split| {
-            monitor.stage("evaluating", None, || evaluate_on(classifier, split))
-        };
+        let stage =
+            |split: &Split| monitor.stage("evaluating", None, || evaluate_on(classifier, split));
         measured.of_validation = validation.as_ref().map(stage).transpose()?;
         measured.evaluate_s = clock.elapsed().as_secs_f64();
         drop(validation);

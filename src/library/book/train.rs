@@ -258,15 +258,14 @@ impl Book {
         drop(train);
 
         // Writing the model waits for the disk most of the time, measuring never does.
-        let (files, measured) =
-            thread::scope(|scope| {
-                let saving = scope.spawn(|| self.keep_files(run, classifier.as_ref()));
-                let measured = self.measure(classifier.as_ref(), validation, request, monitor);
-                let clock = Instant::now();
-                let files = saving.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
-                timings.save_s += clock.elapsed().as_secs_f64();
-                measured.and_then(|measured| Ok((files?, measured)))
-            })?;
+        let (files, measured) = thread::scope(|scope| {
+            let saving = scope.spawn(|| self.keep_files(run, classifier.as_ref()));
+            let measured = self.measure(classifier.as_ref(), validation, request, monitor);
+            let clock = Instant::now();
+            let files = saving.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+            timings.save_s += clock.elapsed().as_secs_f64();
+            measured.and_then(|measured| Ok((files?, measured)))
+        })?;
         let Measurements { of_validation, of_test, profile, test_fingerprint, read_s, evaluate_s } =
             measured;
         timings.read_s += read_s;

@@ -6,6 +6,7 @@ mod content;
 mod frame;
 mod html;
 mod live;
+mod page;
 mod record;
 mod show;
 #[doc(hidden)]
@@ -19,5 +20,6 @@ pub use {
     crate::markup::escape,
     answer::contents,
     live::{CLEAR_MIME, ID_MIME},
+    page::page,
     record::{headline, pairs, runs_table, verdict_word, version_output, versions_table},
 };

@@ -2,6 +2,7 @@
 //! back, and what they say.
 
 mod appended;
+pub mod drift;
 mod label;
 mod label_log;
 mod log;
@@ -23,18 +24,18 @@ pub use performance::{
     VersionPerformance, WindowPerformance, WindowSize, measure_performance,
 };
 pub use profile::{
-    ConfidenceCounts, EmbeddingProfile, MAX_PROFILE_ROWS, PROFILE_FILE, ProfileRows, ReferenceProfile,
-    WordCounter,
+    ConfidenceCounts, EmbeddingProfile, MAX_PROFILE_ROWS, PROFILE_FILE, ProfileRows,
+    ReferenceProfile, WordCounter, encoded_embedding, n_unknown_words,
 };
+pub use reader::{LogSink, PredictionView, read_log};
 pub use record::{
     Arm, LoggedPredictions, PredictionRecord, read_latest_predictions, read_predictions,
 };
-pub use reader::{LogSink, PredictionView, read_log};
 pub use sampling::{PickRequest, Picked, PickedText, TextSource, by_sha256, pick_texts};
-pub use stats::{PredictionStats, Summary};
+pub use stats::{LogStats, PredictionStats, Summary};
 pub use tally::{MIN_TALLIED_TEXTS, WordTally, WordsLine};
 pub use visit::visit_predictions;
-pub use window::{WindowChoice, WindowCounts};
+pub use window::{CountedAnswer, WindowChoice, WindowCounts, sample_key};
 
 /// The log's file in the store's folder of logs.
 pub const PREDICTIONS_FILE: &str = "predictions.jsonl";

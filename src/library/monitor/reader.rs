@@ -190,13 +190,13 @@ mod tests {
     use crate::monitor::PredictionRecord;
 
     #[derive(Default, PartialEq, Debug)]
-    struct Seen {
+    struct SeenLines {
         times: Vec<i64>,
         n_words_lines: usize,
         n_unreadable: usize,
     }
 
-    impl LogSink for Seen {
+    impl LogSink for SeenLines {
         fn prediction(&mut self, record: &PredictionView<'_>) {
             assert_eq!((record.label, record.request_id), ("a\"b", "r"));
             self.times.push(record.timestamp_ms);
@@ -229,7 +229,10 @@ mod tests {
     fn lines_come_in_order_whatever_they_are_and_damage_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
-        assert_eq!(read_log(&dir.join("none"), 0, Seen::default).unwrap(), Seen::default());
+        assert_eq!(
+            read_log(&dir.join("none"), 0, SeenLines::default).unwrap(),
+            SeenLines::default()
+        );
         let words = r#"{"kind":"words","model":"M","version":1,"list":"l","from_ms":0,"to_ms":9,"n":9,"counts":[[4,9]]}"#;
         let old = format!("{}{words}\n{}{{\"kind\":\"later\",\"x\":1}}\n", line(1), line(2));
         fs::write(dir.join("predictions-1000-7-000000.jsonl"), old).unwrap();
@@ -237,10 +240,14 @@ mod tests {
         let torn = line(4);
         let new = format!("{}{damaged}{}", line(3), &torn[..torn.len() / 2]);
         fs::write(dir.join("predictions.jsonl"), new).unwrap();
-        let seen = read_log(dir, i64::MIN, Seen::default).unwrap();
-        assert_eq!(seen, Seen { times: vec![1, 2, 3], n_words_lines: 1, n_unreadable: 5 });
+        let seen = read_log(dir, i64::MIN, SeenLines::default).unwrap();
+        assert_eq!(seen, SeenLines { times: vec![1, 2, 3], n_words_lines: 1, n_unreadable: 5 });
         let found = crate::monitor::read_predictions(dir).unwrap();
-        assert_eq!((found.records.len(), found.n_unreadable), (3, 4), "a kind of line is no damage");
+        assert_eq!(
+            (found.records.len(), found.n_unreadable),
+            (3, 4),
+            "a kind of line is no damage"
+        );
     }
 
     #[test]
@@ -249,7 +256,7 @@ mod tests {
         let dir = folder.path();
         fs::write(dir.join("predictions-5000-7-000000.jsonl"), line(4)).unwrap();
         fs::write(dir.join("predictions.jsonl"), line(6_000)).unwrap();
-        let times = |from_ms| read_log(dir, from_ms, Seen::default).unwrap().times;
+        let times = |from_ms| read_log(dir, from_ms, SeenLines::default).unwrap().times;
         assert_eq!(times(5_000 + MARGIN_MS), [4, 6_000]);
         assert_eq!(times(5_001 + MARGIN_MS), [6_000]);
     }

@@ -91,11 +91,11 @@ impl LoggedPredictions {
 /// True for a whole line that says that it is something else than a prediction.
 fn is_of_other_kind(line: &[u8]) -> bool {
     #[derive(Deserialize)]
-    struct Kind {
+    struct LineKind {
         #[serde(rename = "kind")]
         _kind: String,
     }
-    serde_json::from_slice::<Kind>(line).is_ok()
+    serde_json::from_slice::<LineKind>(line).is_ok()
 }
 
 fn is_zero(n: &u32) -> bool {

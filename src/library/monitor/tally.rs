@@ -123,7 +123,8 @@ impl WordTally {
             return None;
         }
         let counts = self.counts.iter_mut().map(std::mem::take).zip(0..);
-        let counts = counts.filter(|(count, _)| *count > 0).map(|(count, id)| (id, count)).collect();
+        let counts =
+            counts.filter(|(count, _)| *count > 0).map(|(count, id)| (id, count)).collect();
         Some(WordsLine {
             kind: WORDS_KIND.to_owned(),
             model: self.model.clone(),

@@ -230,12 +230,12 @@ fn key_of(record: &PredictionView<'_>) -> u64 {
     for byte in bytes.chain(record.request_id.bytes()) {
         key = (key ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
-    spread(key)
+    sample_key(key)
 }
 
-/// A number for each `key`, evenly spread.
-pub(crate) fn spread(key: u64) -> u64 {
-    let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+/// A key for the row `number`, evenly spread over all numbers.
+pub fn sample_key(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_sample_is_the_same_whatever_the_order() {
-        let keys: Vec<u64> = (0..5_000).map(spread).collect();
+        let keys: Vec<u64> = (0..5_000).map(sample_key).collect();
         let sample = |keys: &mut dyn Iterator<Item = &u64>| {
             let mut sample = Sample::new(100);
             keys.for_each(|key| sample.add(*key, || *key));

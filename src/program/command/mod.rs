@@ -88,7 +88,7 @@ pub enum Command {
     /// Make, list and revoke the API keys that servers ask for
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Show what servers predicted, from their log
+    /// Show what servers predicted, from their log, and whether it has drifted
     #[command(subcommand)]
     Monitor(monitor::MonitorCommand),
     /// List who promoted, overruled, deleted, restored and made keys, newest first

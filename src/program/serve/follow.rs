@@ -27,6 +27,8 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const NEWS_INTERVAL: Duration = Duration::from_millis(200);
 /// The time that a version that could not be loaded is left alone before it is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+/// The time between two looks at the log for drift, whose series are as old as that.
+const DRIFT_INTERVAL: Duration = Duration::from_secs(60);
 /// The threads that follow. They end when this is dropped, each after what it is at.
 pub(crate) struct Followers {
     /// They never say anything: that they are gone is what the threads hear.
@@ -44,6 +46,14 @@ pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
     }
     if state.registry().is_some() {
         stops.push(repeat(state, NEWS_INTERVAL, |state| state.changes().look())?);
+    }
+    if state.logs() && state.registry().is_some() && state.serves() {
+        stops.push(repeat(state, DRIFT_INTERVAL, |state| {
+            for slot_idx in 0..state.slots().len() {
+                // Whoever asks is told why nothing is known.
+                let _ = state.drift(slot_idx);
+            }
+        })?);
     }
     for (slot_idx, slot) in state.slots().iter().enumerate() {
         if let Some(source) = slot.source() {

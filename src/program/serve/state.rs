@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 use trialbook::{
     error::{Error, ErrorKind, Result},
-    monitor::PredictionLog,
+    monitor::{PredictionLog, drift::DriftReport},
     registry::{DEFAULT_MODEL, Registry, Tracker, check_known_model_name, tracker},
 };
 
@@ -236,6 +236,26 @@ impl ServerState {
         self.0.registry.as_ref()
     }
 
+    /// How far what the model at `slot_idx` is asked has moved. It may take long.
+    ///
+    /// # Errors
+    /// 503 without a version in production, a log or a reference profile.
+    pub(crate) fn drift(&self, slot_idx: usize) -> Result<Arc<DriftReport>, ApiError> {
+        let slot = &self.slots()[slot_idx];
+        let (Some(registry), Some(_)) = (self.registry(), &self.0.log) else {
+            let error = Error::new(ErrorKind::NotFound, "this server logs no predictions");
+            let hint = "drift is told from the log of predictions: start it without --no-log";
+            return Err(ApiError::drift_unknown(&error.with_hint(hint)));
+        };
+        let info = slot.info().ok_or_else(|| slot.unavailable())?;
+        slot.drift().report(registry.store(), &info, slot.metrics())
+    }
+
+    /// True if predictions are logged.
+    pub(crate) fn logs(&self) -> bool {
+        self.0.log.is_some()
+    }
+
     /// The news of that registry.
     pub(crate) fn changes(&self) -> &Changes {
         &self.0.changes
@@ -317,6 +337,7 @@ impl ServerState {
     /// Writes out what is logged and exported so far: the end of a server, whoever still holds its
     /// state.
     pub(crate) fn close(&self) {
+        self.slots().iter().for_each(|slot| slot.monitor().flush());
         if let Some(log) = &self.0.log {
             log.close();
         }

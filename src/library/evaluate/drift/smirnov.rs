@@ -10,8 +10,9 @@ use super::super::special::ln_gamma;
 /// Samples of more examples than this are not counted exactly: SciPy's limit.
 const MAX_EXACT: f64 = 10_000.0;
 
-/// What is less likely than this is not worth the exact count.
+/// What is less likely than this is not worth an exact count of more points than these.
 const NEVER: f64 = 1e-10;
+const MANY_POINTS: f64 = 1e6;
 
 /// From this size on the approximation is exact to ten digits.
 const LARGE: f64 = 1e5;
@@ -21,7 +22,7 @@ const LARGE: f64 = 1e5;
 pub(super) fn two_sample_tail(n: f64, m: f64, statistic: f64) -> f64 {
     let effective = (n / (n + m) * m).round().max(1.0);
     let by_one_sample = one_sample_tail(effective, statistic);
-    if n.max(m) > MAX_EXACT || by_one_sample < NEVER {
+    if n.max(m) > MAX_EXACT || (by_one_sample < NEVER && n * m > MANY_POINTS) {
         return by_one_sample;
     }
     exact_tail(n as usize, m as usize, (statistic * n * m).round() as usize)

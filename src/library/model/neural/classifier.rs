@@ -52,7 +52,13 @@ impl Neural {
         tokenizer: NetTokenizer,
         engine: NetArithmetic,
     ) -> Self {
-        Self { header, tokenizer, engine, differentiable: OnceLock::new(), embeddings: OnceLock::new() }
+        Self {
+            header,
+            tokenizer,
+            engine,
+            differentiable: OnceLock::new(),
+            embeddings: OnceLock::new(),
+        }
     }
 
     /// The classifier that training ended with.

@@ -17,7 +17,11 @@ const PER_DOUBLING: f64 = 35.0;
 pub fn length_bin(n_words: u32) -> u32 {
     match n_words <= EXACT {
         true => n_words,
-        false => EXACT + (f64::from(n_words) / f64::from(EXACT)).log2().mul_add(PER_DOUBLING, 0.0).ceil() as u32,
+        false => {
+            EXACT
+                + (f64::from(n_words) / f64::from(EXACT)).log2().mul_add(PER_DOUBLING, 0.0).ceil()
+                    as u32
+        }
     }
 }
 
@@ -90,16 +94,25 @@ mod tests {
             assert!(bin == before || bin == before + 1 || n_words < 1000, "{n_words}");
             assert!(bin >= before);
             let longest = length_of_bin(bin);
-            assert!(longest >= f64::from(n_words) && longest <= f64::from(n_words) * 1.021 + 1.0, "{n_words}: {longest}");
+            assert!(
+                longest >= f64::from(n_words) && longest <= f64::from(n_words) * 1.021 + 1.0,
+                "{n_words}: {longest}"
+            );
         }
         assert!(length_bin(u32::MAX) < 1_100);
     }
 
     #[test]
     fn unknown_words_are_counted_by_the_per_cent() {
-        for (n_unknown, n_words, expected) in
-            [(0, 10, 0), (1, 1000, 1), (1, 100, 1), (2, 100, 2), (10, 10, 100), (0, 0, 100), (9, 3, 100)]
-        {
+        for (n_unknown, n_words, expected) in [
+            (0, 10, 0),
+            (1, 1000, 1),
+            (1, 100, 1),
+            (2, 100, 2),
+            (10, 10, 100),
+            (0, 0, 100),
+            (9, 3, 100),
+        ] {
             assert_eq!(unknown_bin(n_unknown, n_words), expected, "{n_unknown} of {n_words}");
         }
         assert_eq!(n_unknown_words(200, 0.98), 4);

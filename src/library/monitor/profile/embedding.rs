@@ -45,7 +45,8 @@ impl EmbeddingProfile {
                 }
             }
         }
-        let single = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
+        let single =
+            |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
         let n_kept = rows.len().min(MAX_SAMPLE);
         let sample: Vec<f32> =
             (0..n_kept).flat_map(|idx| rows[idx * rows.len() / n_kept]).collect();
@@ -67,9 +68,14 @@ impl EmbeddingProfile {
 }
 
 /// Numbers as text.
-pub(crate) fn encoded(values: &[f32]) -> String {
+fn encoded(values: &[f32]) -> String {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     STANDARD.encode(bytes)
+}
+
+/// An embedding as it is logged.
+pub fn encoded_embedding(embedding: &TextEmbedding) -> String {
+    encoded(embedding)
 }
 
 /// Rows as [`encoded`] wrote them.
@@ -94,7 +100,8 @@ mod tests {
 
     #[test]
     fn rows_come_back_as_they_were_and_damage_is_told() {
-        let rows: Vec<TextEmbedding> = (0..700).map(|row| std::array::from_fn(|idx| (row * idx) as f32)).collect();
+        let rows: Vec<TextEmbedding> =
+            (0..700).map(|row| std::array::from_fn(|idx| (row * idx) as f32)).collect();
         let profile = EmbeddingProfile::of(&rows).unwrap();
         let kept = profile.rows().unwrap();
         assert_eq!((kept.len(), profile.n), (MAX_SAMPLE, 700));

@@ -4,18 +4,21 @@
 mod bins;
 mod embedding;
 
-use std::{collections::{BTreeMap, HashMap}, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub use bins::{
-    ConfidenceCounts, N_CONFIDENCE_BINS, N_UNKNOWN_BINS, length_bin, length_of_bin, n_unknown_words,
-    unknown_bin,
+    ConfidenceCounts, N_CONFIDENCE_BINS, N_UNKNOWN_BINS, length_bin, length_of_bin,
+    n_unknown_words, unknown_bin,
 };
-pub use embedding::EmbeddingProfile;
-pub(crate) use embedding::{decoded_rows, encoded};
+pub(crate) use embedding::decoded_rows;
+pub use embedding::{EmbeddingProfile, encoded_embedding};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -214,7 +217,13 @@ fn frequent(counted: &[(DocumentFrequencies, Vec<usize>)]) -> Vec<(String, u32)>
 mod tests {
     use super::*;
 
-    fn rows<'a>(texts: &'a [&'a str], classes: &'a [String], predicted: &'a [u32], confidences: &'a [f64], known: &'a [f64]) -> ProfileRows<'a> {
+    fn rows<'a>(
+        texts: &'a [&'a str],
+        classes: &'a [String],
+        predicted: &'a [u32],
+        confidences: &'a [f64],
+        known: &'a [f64],
+    ) -> ProfileRows<'a> {
         ProfileRows {
             name: "reviews.test",
             fingerprint: "f",
@@ -231,12 +240,25 @@ mod tests {
     fn a_profile_counts_what_a_version_answered() {
         let classes = ["neg".to_owned(), "pos".to_owned()];
         let texts = ["a good film", "a bad film, bad", "film"];
-        let profile = ReferenceProfile::of(&rows(&texts, &classes, &[1, 0, 1], &[0.9, 0.8, 0.55], &[1.0, 0.5, 0.0]));
+        let profile = ReferenceProfile::of(&rows(
+            &texts,
+            &classes,
+            &[1, 0, 1],
+            &[0.9, 0.8, 0.55],
+            &[1.0, 0.5, 0.0],
+        ));
         assert_eq!((profile.n, profile.labels.as_slice()), (3, &[1, 2][..]));
         assert_eq!(profile.lengths, [(1, 1), (2, 1), (3, 1)]);
-        assert_eq!(profile.words, [("film", 3), ("bad", 1), ("good", 1)].map(|(word, n)| (word.to_owned(), n)));
+        assert_eq!(
+            profile.words,
+            [("film", 3), ("bad", 1), ("good", 1)].map(|(word, n)| (word.to_owned(), n))
+        );
         let unknown = profile.unknown_words.clone().unwrap();
-        assert_eq!((unknown[0], unknown[67], unknown[100]), (1, 1, 1), "two of three words: 1.5 rounds up");
+        assert_eq!(
+            (unknown[0], unknown[67], unknown[100]),
+            (1, 1, 1),
+            "two of three words: 1.5 rounds up"
+        );
         assert_eq!(ReferenceProfile::from_json(&profile.to_json()).unwrap(), profile);
     }
 

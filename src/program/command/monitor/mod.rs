@@ -1,6 +1,7 @@
 //! `monitor …`: what became of a model after its release, from what servers wrote down in the store.
 //! A verb a file.
 
+mod drift;
 mod stats;
 
 use clap::Subcommand;
@@ -11,6 +12,8 @@ use super::Session;
 /// The verbs on what was served.
 #[derive(Debug, Clone, Subcommand)]
 pub enum MonitorCommand {
+    /// Compare what a version is asked and answers now with what it was judged by; exits with 3 on an alert
+    Drift(drift::Drift),
     /// Count the logged predictions of each model, by label and version, with confidence and latency
     Stats(stats::Stats),
 }
@@ -18,6 +21,7 @@ pub enum MonitorCommand {
 impl MonitorCommand {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         match self {
+            Self::Drift(drift) => drift.run(session),
             Self::Stats(stats) => stats.run(session),
         }
     }

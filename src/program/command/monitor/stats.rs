@@ -7,7 +7,7 @@ use trialbook::{
     error::{Error, Result},
     figure,
     hint::Hint,
-    monitor::{PredictionStats, Summary, read_predictions},
+    monitor::{LogStats, PredictionStats, Summary, read_log},
     output::{Align, Output, Table},
 };
 
@@ -27,22 +27,22 @@ pub struct Stats {
 impl Stats {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let dir = session.book.store().logs_dir();
-        let mut logged = read_predictions(&dir)?;
-        if logged.records.is_empty() {
+        let from_ms = self.last.map(|moment| moment.before(now_ms()));
+        let read = |from_ms: Option<i64>| {
+            let new = || LogStats::new(from_ms, self.model.clone());
+            read_log(&dir, from_ms.unwrap_or(i64::MIN), new)
+        };
+        let logged = read(from_ms)?;
+        // Files from before the window are not read.
+        if logged.n_read == 0 && read(None)?.n_read == 0 {
             return Err(Error::invalid(format!("no predictions are logged in {}", dir.display()))
                 .with_hint(Hint::new().run("serve").say(" logs each one")));
         }
-        if let Some(moment) = self.last {
-            let from_ms = moment.before(now_ms());
-            logged.records.retain(|record| record.timestamp_ms >= from_ms);
-        }
-        if let Some(model) = &self.model {
-            logged.records.retain(|record| record.model == *model);
-        }
-        let models = PredictionStats::by_model(&logged.records);
-        let mut json = json!(PredictionStats::of(&logged.records));
+        let n_unreadable = logged.n_unreadable;
+        let (stats, models) = logged.finish();
+        let mut json = json!(stats);
         json["models"] = json!(models);
-        json["n_unreadable"] = json!(logged.n_unreadable);
+        json["n_unreadable"] = json!(n_unreadable);
         let mut output = Output::new(json);
         // Labels and confidences of different models have nothing to do with each other.
         for (idx, (name, stats)) in models.iter().enumerate() {
@@ -55,8 +55,8 @@ impl Stats {
         if models.is_empty() {
             output = output.text("no prediction fits");
         }
-        if logged.n_unreadable > 0 {
-            let n_unreadable = figure::count(logged.n_unreadable);
+        if n_unreadable > 0 {
+            let n_unreadable = figure::count(n_unreadable);
             output = output.text(format!("\nunreadable lines in the log: {n_unreadable}"));
         }
         Ok(output)

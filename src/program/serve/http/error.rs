@@ -294,6 +294,18 @@ impl ApiError {
         }
     }
 
+    /// 503: it is not known whether the model's traffic has drifted.
+    pub(crate) fn drift_unknown(error: &Error) -> Self {
+        let message = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Invalid => error.to_string(),
+            // The reason may name files of this machine.
+            _ => "the log or the reference profile cannot be read".to_owned(),
+        };
+        let hint =
+            error.hint().cloned().unwrap_or_else(|| "the server's log has the reason".into());
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "drift_unknown", &message, hint)
+    }
+
     /// 429: too much work is waiting already.
     pub(crate) fn overloaded() -> Self {
         Self {

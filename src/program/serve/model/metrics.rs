@@ -9,7 +9,11 @@ use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
-use trialbook::model::prediction::Prediction;
+use trialbook::{
+    evaluate::SignalLevel,
+    model::prediction::Prediction,
+    monitor::drift::{DriftReport, SignalName},
+};
 
 use super::{feedback::FeedbackOutcome, served::ModelInfo};
 
@@ -41,6 +45,9 @@ pub(crate) struct Metrics {
     load_failures: IntCounterVec,
     registry_up: IntGaugeVec,
     labels: IntCounterVec,
+    drift_effect: GaugeVec,
+    drift_level: GaugeVec,
+    drift_predictions: GaugeVec,
     log_lost: IntGauge,
     uptime: Gauge,
 }
@@ -56,6 +63,9 @@ pub(crate) struct ModelMetrics {
     swaps: IntCounter,
     load_failures: IntCounter,
     registry_up: IntGauge,
+    drift_effect: GaugeVec,
+    drift_level: GaugeVec,
+    drift_predictions: GaugeVec,
 }
 
 impl Metrics {
@@ -185,6 +195,24 @@ impl Metrics {
                 }
                 labels
             },
+            drift_effect: gauges(
+                &registry,
+                "model_drift_effect",
+                "Distance of each signal from the version's reference profile, over the last 24 hours.",
+                &["model", "version", "signal"],
+            ),
+            drift_level: gauges(
+                &registry,
+                "model_drift_level",
+                "0 where traffic looks as the version's reference profile does, 1 for a warning, 2 for an alert.",
+                of_version,
+            ),
+            drift_predictions: gauges(
+                &registry,
+                "model_drift_predictions",
+                "Predictions that were compared with the version's reference profile.",
+                of_version,
+            ),
             log_lost: gauge(
                 &registry,
                 "model_predictions_not_logged",
@@ -210,6 +238,9 @@ impl Metrics {
             batch_size: self.batch_size.with_label_values(of_model),
             swaps: self.swaps.with_label_values(of_model),
             load_failures: self.load_failures.with_label_values(of_model),
+            drift_effect: self.drift_effect.clone(),
+            drift_level: self.drift_level.clone(),
+            drift_predictions: self.drift_predictions.clone(),
             registry_up: {
                 let up = self.registry_up.with_label_values(of_model);
                 up.set(1);
@@ -293,8 +324,41 @@ impl ModelMetrics {
         self.batch_size.observe(predictions.len() as f64);
     }
 
+    /// The version `info` was compared with its reference profile.
+    pub(crate) fn drifted(&self, info: &ModelInfo, report: &DriftReport) {
+        let version = info.version.to_string();
+        let labels = &[info.name.as_str(), version.as_str()];
+        let level = match report.verdict {
+            SignalLevel::Ok => 0.0,
+            SignalLevel::Warn => 1.0,
+            SignalLevel::Alert => 2.0,
+        };
+        self.drift_level.with_label_values(labels).set(level);
+        self.drift_predictions.with_label_values(labels).set(report.n as f64);
+        for signal in &report.signals {
+            let labels = &[labels[0], labels[1], signal.name.as_str()];
+            self.drift_effect.with_label_values(labels).set(signal.effect);
+        }
+    }
+
+    /// What was compared of `old` is not of now any more.
+    fn forget_drift(&self, old: &ModelInfo) {
+        let version = old.version.to_string();
+        let labels = &[old.name.as_str(), version.as_str()];
+        // They are not there before the first look.
+        let _ = self.drift_level.remove_label_values(labels);
+        let _ = self.drift_predictions.remove_label_values(labels);
+        for signal in SignalName::ALL {
+            let labels = &[labels[0], labels[1], signal.as_str()];
+            let _ = self.drift_effect.remove_label_values(labels);
+        }
+    }
+
     /// `new` answers instead of `old`.
     pub(crate) fn serves(&self, old: Option<&ModelInfo>, new: Option<&ModelInfo>) {
+        if let Some(old) = old.filter(|old| new.is_none_or(|new| new.version != old.version)) {
+            self.forget_drift(old);
+        }
         for (info, value) in [(old, 0.0), (new, 1.0)] {
             let Some(ModelInfo { name, version, run_id, .. }) = info else { continue };
             let version = version.to_string();
@@ -327,6 +391,10 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -
 
 fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     register(registry, IntCounterVec::new(Opts::new(name, help), labels).expect(VALID))
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    register(registry, GaugeVec::new(Opts::new(name, help), labels).expect(VALID))
 }
 
 fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {

@@ -2,6 +2,7 @@
 //! asks in batches, and what is remembered and counted of their predictions. It stands on HTTP's refusals
 //! and limits alone, and refuses to know what a request looks like, or when the registry is looked at.
 
+pub(super) mod drift;
 pub(super) mod engine;
 pub(super) mod feedback;
 // Tests look at it in every build; only one with CUDA shows it.
@@ -13,3 +14,4 @@ pub(super) mod recent;
 pub(super) mod served;
 pub(super) mod slot;
 pub(super) mod source;
+mod words;

@@ -14,7 +14,7 @@ use trialbook::{
     monitor::{Arm, PredictionLog, PredictionRecord, Summary},
 };
 
-use super::{recent::RecentRequests, served::ModelInfo};
+use super::{recent::RecentRequests, served::ServedModel, words::WordWatch};
 
 /// Predictions whose confidences are remembered.
 const N_LATEST: usize = 10_000;
@@ -24,6 +24,7 @@ pub(crate) struct ModelMonitor {
     log: Option<Arc<PredictionLog>>,
     latest: Mutex<Latest>,
     recent: RecentRequests,
+    words: WordWatch,
 }
 
 #[derive(Default)]
@@ -35,19 +36,21 @@ struct Latest {
 
 impl ModelMonitor {
     pub(crate) fn new(log: Option<Arc<PredictionLog>>) -> Self {
-        Self { log, latest: Mutex::default(), recent: RecentRequests::default() }
+        let (latest, recent, words) = Default::default();
+        Self { log, latest, recent, words }
     }
 
-    /// One request's predictions were made by `info`; each text comes with its place in the request.
+    /// One request's predictions were made by `served`, which had this part in a release; each text comes
+    /// with its place in the request. A shadow's are logged alone, since nobody got them.
     pub(crate) fn predicted(
         &self,
-        info: &ModelInfo,
+        (served, arm): (&ServedModel, Arm),
         request_id: &str,
         texts: &[(u32, &str)],
         predictions: &[Prediction],
         duration: Duration,
     ) {
-        {
+        if arm != Arm::Shadow {
             let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
             latest.n_predictions += predictions.len() as u64;
             for prediction in predictions {
@@ -67,8 +70,11 @@ impl ModelMonitor {
         if let Some(last) = texts.iter().map(|(index, _)| *index).max() {
             self.recent.push(request_id, last);
         }
-        let timestamp_ms = now_ms();
-        let records = texts.iter().zip(predictions).map(|(&(index, text), prediction)| {
+        let (timestamp_ms, info) = (now_ms(), &served.info);
+        let read = texts.iter().map(|(_, text)| *text);
+        let counted = self.words.count(log, served, arm, read, predictions, timestamp_ms);
+        let texts = texts.iter().zip(counted);
+        let records = texts.zip(predictions).map(|((&(index, text), counts), prediction)| {
             let (kept, text_sha256) = log.kept(text);
             let probabilities = match prediction.probability {
                 Some(_) => Vec::new(),
@@ -78,7 +84,7 @@ impl ModelMonitor {
                 timestamp_ms,
                 request_id: request_id.to_owned(),
                 index,
-                arm: Arm::Production,
+                arm,
                 model: info.name.clone(),
                 version: info.version,
                 label: prediction.label.clone(),
@@ -87,6 +93,9 @@ impl ModelMonitor {
                 probabilities,
                 latency_ms: duration.as_secs_f64() * 1e3,
                 n_chars: text.chars().count() as u64,
+                n_words: counts.n_words,
+                n_unknown_words: counts.n_unknown_words,
+                embedding: counts.embedding,
                 text: kept,
                 text_sha256,
             }
@@ -97,6 +106,13 @@ impl ModelMonitor {
     /// True if the text at `index` of a request is known to be logged as predicted.
     pub(crate) fn knows(&self, request_id: &str, index: u32) -> bool {
         self.recent.has(request_id, index)
+    }
+
+    /// Hands what is counted over several requests to the log.
+    pub(crate) fn flush(&self) {
+        if let Some(log) = &self.log {
+            self.words.flush(log);
+        }
     }
 
     /// For `/health`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use trialbook::{
     model::Classifier,
+    monitor::WordCounter,
     registry::{ModelVersion, Stage},
 };
 
@@ -48,4 +49,6 @@ pub struct ServedModel {
     pub classifier: Arc<dyn Classifier>,
     /// Goes out with every answer.
     pub info: Arc<ModelInfo>,
+    /// The words of its reference profile, which are counted in what it predicts; none without one.
+    pub words: Option<WordCounter>,
 }

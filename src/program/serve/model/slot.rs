@@ -8,6 +8,7 @@ use trialbook::error::Error;
 use crate::serve::http::error::ApiError;
 
 use super::{
+    drift::DriftWatch,
     metrics::ModelMetrics,
     monitor::ModelMonitor,
     served::{ModelInfo, ServedModel},
@@ -29,6 +30,7 @@ pub(crate) struct ModelSlot {
     source: Option<Source>,
     metrics: ModelMetrics,
     monitor: ModelMonitor,
+    drift: DriftWatch,
 }
 
 impl ModelSlot {
@@ -50,6 +52,7 @@ impl ModelSlot {
             source,
             metrics,
             monitor,
+            drift: DriftWatch::default(),
         }
     }
 
@@ -134,6 +137,10 @@ impl ModelSlot {
 
     pub(crate) fn monitor(&self) -> &ModelMonitor {
         &self.monitor
+    }
+
+    pub(crate) fn drift(&self) -> &DriftWatch {
+        &self.drift
     }
 }
 

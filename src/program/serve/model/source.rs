@@ -9,7 +9,8 @@ use std::{
 
 use trialbook::{
     error::{Error, ErrorKind, Result},
-    model,
+    model::{self, ModelFiles},
+    monitor::{PROFILE_FILE, ReferenceProfile, WordCounter},
     registry::{ModelVersion, Tracker},
 };
 
@@ -23,6 +24,18 @@ const OWN_INTERVAL: Duration = Duration::from_millis(500);
 /// The time between two looks at a registry that a server keeps: a promotion there is followed after at most this
 /// and the time of one answer.
 const SERVER_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The words of the reference profile among `files`. A version answers without one too.
+fn words(files: &ModelFiles) -> Option<WordCounter> {
+    let bytes = std::fs::read(files.path(PROFILE_FILE).ok()?).ok()?;
+    match ReferenceProfile::from_json(&bytes) {
+        Ok(profile) => Some(profile.word_counter()),
+        Err(error) => {
+            tracing::warn!(error = error.chain(), "words are not counted for drift");
+            None
+        }
+    }
+}
 
 /// The source of one model's versions.
 pub(crate) struct Source {
@@ -95,7 +108,11 @@ impl Source {
         let load = || {
             let classifier = model::load(&files)?;
             classifier.predict(&[WARM_UP])?;
-            Ok(ServedModel { classifier: classifier.into(), info: ModelInfo::from(version).into() })
+            Ok(ServedModel {
+                classifier: classifier.into(),
+                info: ModelInfo::from(version).into(),
+                words: words(&files),
+            })
         };
         let outcome = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Internal, "the model panicked while it was loaded"))

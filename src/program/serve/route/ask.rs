@@ -222,7 +222,7 @@ impl<'a> Asker<'a> {
         let Self { slot, served, request_id } = self;
         let duration = started.elapsed();
         slot.metrics().predicted(&served.info, &predictions, duration);
-        slot.monitor().predicted(&served.info, request_id, &texts, &predictions, duration);
+        slot.monitor().predicted((served, Arm::Production), request_id, &texts, &predictions, duration);
         let latency_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
         let answers = predictions.into_iter().zip(truncated).map(|(prediction, truncated)| {
             Answer { prediction, model: &served.info, truncated, request_id, latency_ms }

@@ -6,6 +6,7 @@ mod answers;
 mod ask;
 mod body;
 mod chunk;
+mod drift;
 mod endpoint;
 mod explain;
 mod feedback;

@@ -17,6 +17,7 @@ use crate::serve::{
 };
 
 use super::{
+    drift,
     endpoint::{Content, Endpoint, Method, Parameter},
     explain, feedback,
     health::{health, live, ready},
@@ -138,6 +139,18 @@ const EXPLAIN: Endpoint = Endpoint {
     ..PREDICT
 };
 
+const DRIFT: Endpoint = Endpoint {
+    path: "/drift",
+    does: "compares what the model is asked and answers with what it was judged by",
+    detail: "The predictions of the last 24 hours in the log, signal by signal, against the reference profile \
+             of the version in production. The answer is made anew at most every 10 seconds. The status is \
+             503 while there is nothing to compare.",
+    answers: &[(200, &[json_of("Drift")])],
+    refuses: &[503],
+    handler: |_| get(drift::of_default),
+    ..PLAIN
+};
+
 /// All of them.
 const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
@@ -218,6 +231,15 @@ const ENDPOINTS: &[Endpoint] = &[
         answers: &[(200, &[json_of("Models")])],
         handler: |_| get(models),
         ..PLAIN
+    },
+    DRIFT,
+    Endpoint {
+        path: "/models/{model}/drift",
+        does: "the same as /drift, of this model",
+        parameter: MODEL,
+        refuses: &[404, 503],
+        handler: |_| get(drift::of_model),
+        ..DRIFT
     },
     Endpoint {
         path: "/health",

@@ -15,6 +15,7 @@ mod column;
 mod compare;
 mod data;
 mod deletion;
+mod drift;
 mod edit;
 mod entry;
 mod events;

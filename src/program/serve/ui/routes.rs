@@ -14,7 +14,7 @@ use trialbook::registry::{Registry, Scope};
 use super::{
     analysis,
     answer::{Answer, PageRequest, respond, see},
-    artifact, asset, audit, compare, data, deletion, edit, entry, events, experiment_edit,
+    artifact, asset, audit, compare, data, deletion, drift, edit, entry, events, experiment_edit,
     experiments,
     failure::PageFailure,
     logged, models, predictions,
@@ -49,7 +49,7 @@ const ASSET: &str = "/ui/assets/{name}";
 type Work = fn(&Registry, &PageRequest) -> Result<Answer, PageFailure>;
 
 /// Pages that show something.
-const SHOWN: [(&str, Work); 30] = [
+const SHOWN: [(&str, Work); 31] = [
     ("/ui/runs", runs::page),
     ("/ui/runs/{id}", run::page),
     ("/ui/runs/{id}/file", artifact::page),
@@ -75,6 +75,7 @@ const SHOWN: [(&str, Work); 30] = [
     ("/ui/models/{name}/{version}/explain", analysis::explain),
     ("/ui/models/{name}/{version}/slices", analysis::slices),
     ("/ui/models/{name}/{version}/compare", analysis::compare),
+    ("/ui/models/{name}/{version}/drift", drift::page),
     ("/ui/data", data::page),
     ("/ui/data/{name}", data::dataset),
     ("/ui/data/{name}/issues", analysis::issues),

@@ -70,6 +70,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
                 a.button href=(format!("{url}/errors")) { "Errors" }
                 a.button href=(format!("{url}/slices")) { "Slices" }
                 a.button href=(format!("{url}/explain")) { "Explain" }
+                a.button href=(format!("{url}/drift")) { "Drift" }
             }
         }
         (verdict(&version))

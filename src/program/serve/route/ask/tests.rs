@@ -72,7 +72,7 @@ fn state(wants_batches: bool) -> ServerState {
         run_id: "r".to_owned(),
     };
     let classifier = Arc::new(Moody { classes, wants_batches });
-    let served = ServedModel { classifier, info: Arc::new(info) };
+    let served = ServedModel { classifier, info: Arc::new(info), words: None };
     ServerState::of_models(vec![("M".to_owned(), Some(served))], Limits::default()).unwrap()
 }
 

@@ -50,8 +50,8 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (500, "The model failed; the server's log says why.", &["internal"]),
     (
         503,
-        "No version is in production, the request waited too long for the model, or the disk refuses.",
-        &["model_unavailable", "too_late", "not_kept"],
+        "No version is in production, the request waited too long for the model, the disk refuses, or there is nothing to tell drift by.",
+        &["model_unavailable", "too_late", "not_kept", "drift_unknown"],
     ),
 ];
 
