@@ -11,7 +11,7 @@ use prometheus::{
 };
 use trialbook::model::prediction::Prediction;
 
-use super::served::ModelInfo;
+use super::{release_metrics::ReleaseMetrics, served::ModelInfo};
 
 /// Seconds; from a linear model's short text to an encoder's long batch.
 const DURATIONS: [f64; 16] = [
@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     registry_up: IntGaugeVec,
     log_lost: IntGauge,
     uptime: Gauge,
+    releases: ReleaseMetrics,
 }
 
 /// The series of one model. What does not depend on its version is looked up once.
@@ -181,8 +182,14 @@ impl Metrics {
                 &registry,
                 Gauge::new("server_uptime_seconds", "Time since the server started.").expect(VALID),
             ),
+            releases: ReleaseMetrics::new(&registry),
             registry,
         }
+    }
+
+    /// The series of releases.
+    pub(crate) fn releases(&self) -> &ReleaseMetrics {
+        &self.releases
     }
 
     /// The series of the model called `name`, which are there from now on.

@@ -37,16 +37,17 @@ impl ModelMonitor {
         Self { log, latest: Mutex::default() }
     }
 
-    /// One request's predictions were made by `info`.
+    /// One request's predictions were made by `info`, which had this part in a release; a shadow's are
+    /// logged alone, since nobody got them.
     pub(crate) fn predicted(
         &self,
-        info: &ModelInfo,
+        (info, arm): (&ModelInfo, Arm),
         request_id: &str,
         texts: &[&str],
         predictions: &[Prediction],
         duration: Duration,
     ) {
-        {
+        if arm != Arm::Shadow {
             let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
             latest.n_predictions += predictions.len() as u64;
             for prediction in predictions {
@@ -74,7 +75,7 @@ impl ModelMonitor {
                 timestamp_ms,
                 request_id: request_id.to_owned(),
                 index,
-                arm: Arm::Production,
+                arm,
                 model: info.name.clone(),
                 version: info.version,
                 label: prediction.label.clone(),

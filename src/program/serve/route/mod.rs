@@ -16,6 +16,8 @@ mod object;
 mod openapi;
 mod page;
 mod predict;
+mod release;
+mod split;
 mod stream;
 pub(super) mod table;
 mod target;
