@@ -33,8 +33,8 @@ const ABSENT: u32 = u32::MAX;
 /// # Errors
 /// Examples of fewer than two classes, fewer than 2 folds, a class with fewer examples than folds,
 /// texts without words in common, and an interrupt.
-pub(crate) fn held_out_probabilities(
-    texts: &[String],
+pub(crate) fn held_out_probabilities<S: AsRef<str> + Sync>(
+    texts: &[S],
     labels: &[u32],
     classes: &[String],
     n_folds: usize,
@@ -44,7 +44,7 @@ pub(crate) fn held_out_probabilities(
     let (own_labels, present) = without_absent(labels, classes)?;
     let names: Vec<String> = present.iter().map(|class| classes[*class].clone()).collect();
     let fold_of = stratify(&own_labels, &names, n_folds, seed)?;
-    let n_bytes: usize = texts.iter().map(String::len).sum();
+    let n_bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
     // A word of one text is either not learnt or not met again.
     let vectorizer = Vectorizer {
         ngram_max: if n_bytes <= MAX_BYTES_OF_PAIRS { 2 } else { 1 },
