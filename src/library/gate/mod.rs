@@ -20,6 +20,7 @@ mod promotion;
 mod release_checks;
 mod release_counts;
 mod release_status;
+mod release_verdict;
 mod releasing;
 mod report;
 mod rollback;
@@ -51,6 +52,7 @@ pub use release_checks::{
 };
 pub use release_counts::{ArmCounts, Durations, PairCounts, ReleaseCounts, StepCounts};
 pub use release_status::ReleaseStatus;
+pub use release_verdict::AbVerdict;
 pub use releasing::{
     advance_release, promote_release, settle_release, shadow_to_canary, start_release,
     stop_release, take_back_release,

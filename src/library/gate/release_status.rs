@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use super::{
     release_checks::{ReleaseDecision, ReleaseJudgement, judge_release, milliseconds},
     release_counts::{ArmCounts, ReleaseCounts, StepCounts},
+    release_verdict::AbVerdict,
 };
 use crate::{
+    evaluate::RightAnswers,
     figure,
     hint::{CommandLine, Hint},
     output::{Align, Output, Table},
@@ -28,6 +30,9 @@ pub struct ReleaseStatus {
     pub total: Value,
     /// The judgement by them, while it runs.
     pub judgement: Option<ReleaseJudgement>,
+    /// What labels say of an A/B test; none without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<AbVerdict>,
     #[serde(skip)]
     counts: StepCounts,
 }
@@ -42,6 +47,7 @@ impl ReleaseStatus {
             step: step.figures(),
             total: counts.total().figures(),
             judgement,
+            verdict: None,
             counts: step,
             release,
         }
@@ -51,6 +57,12 @@ impl ReleaseStatus {
     pub fn with_release(self, release: Release) -> Self {
         let judgement = self.judgement.filter(|_| release.is_running());
         Self { release, judgement, ..self }
+    }
+
+    /// The same with what labels say: right answers of the version in Production and of the candidate,
+    /// among those that were labelled since the release began.
+    pub fn with_labels(self, production: RightAnswers, candidate: RightAnswers) -> Self {
+        Self { verdict: Some(AbVerdict::new(production, candidate)), ..self }
     }
 
     /// The counts and checks as they are kept with a decision.
@@ -123,6 +135,12 @@ impl ReleaseStatus {
         lines.extend(
             checks.map(|one| format!("{}: {} ({})", one.check, one.state.as_str(), one.detail)),
         );
+        if self.release.kind == ReleaseKind::Ab {
+            lines.push(match &self.verdict {
+                Some(verdict) => verdict.told(),
+                None => "no labels yet: which version is better is not known".to_owned(),
+            });
+        }
         let output = Output::new(self).text(self.headline()).table(table);
         let output = match lines.is_empty() {
             true => output,
@@ -140,9 +158,6 @@ impl ReleaseStatus {
         let decision = self.judgement.as_ref()?.decision;
         let hint = match decision {
             ReleaseDecision::Ready => Hint::from("its checks have held: "),
-            _ if self.release.kind == ReleaseKind::Ab => {
-                Hint::from("no labels yet: which version is better is not known. ")
-            }
             _ => Hint::new(),
         };
         Some(
