@@ -67,7 +67,7 @@ says "Prometheus: promtool"
 "$venv/bin/python" deploy/check_series.py
 
 says "Kubernetes: the schemas of its release"
-for file in deploy/k8s/base/*.yaml; do
+for file in deploy/k8s/base/*.yaml deploy/k8s/watch/*.yaml; do
     case "$file" in */kustomization.yaml) continue ;; esac
     "$venv/bin/kubernetes-validate" --strict --quiet "$file"
 done
@@ -85,6 +85,8 @@ fi
 says "Kubeflow: its SDK"
 "$program" pipeline compile --image ghcr.io/acme/trialbook:main-1 --out "$work/pipeline.yaml" --json > "$work/pipeline.json"
 "$venv/bin/python" -W ignore deploy/check_pipeline.py "$work/pipeline.yaml" "$work/pipeline.json"
+"$program" pipeline compile --image ghcr.io/acme/trialbook:main-1 --watch Reviews --out "$work/watch.yaml" --json > "$work/watch.json"
+"$venv/bin/python" -W ignore deploy/check_pipeline.py "$work/watch.yaml" "$work/watch.json" watch
 
 says "sweeps on a cluster: Katib's models, Kubernetes' schemas and Kubeflow's SDK"
 swept=(--registry http://registry.example.org:5000 sweep tfidf --data reviews --ngram "1,2" --stop-words "none,english"

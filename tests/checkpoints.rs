@@ -75,6 +75,8 @@ fn texts_are_cut_as_the_checkpoint_says_wherever_they_are_read() {
         let version = format!("{name}/1");
         let (answer, expected) = (ask(&version, &long), ask("whole/1", &kept.join(" ")));
         assert_eq!(answer["truncated"], true, "{name}");
+        let said = book.call(&["predict", "--model", &version, &long]).stdout;
+        assert!(said.contains("longer than the model reads: a part of it was predicted"), "{said}");
         assert_eq!(answer["probability"], expected["probability"], "{name}");
         assert_eq!(ask(&version, &kept.join(" "))["truncated"], false, "{name}");
 

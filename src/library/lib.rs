@@ -18,6 +18,7 @@ pub mod progress;
 mod random;
 pub mod reserved;
 pub mod s3;
+pub mod span;
 pub mod store;
 #[cfg(test)]
 mod stub_library;

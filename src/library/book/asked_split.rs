@@ -48,7 +48,7 @@ impl Book {
         Ok(AskedSplit { dataset: dataset.to_owned(), split })
     }
 
-    /// What is known of the rows of `split`, with those kept columns of `dataset` that `columns` names,
+    /// The features of the rows of `split`, with those kept columns of `dataset` that `columns` names,
     /// and the names of those whose values cannot be compared.
     pub(super) fn row_features<'a>(
         &self,

@@ -47,7 +47,7 @@ pub enum BehaviourOrigin {
 pub struct BehaviourRun {
     /// The version.
     pub model: ModelVersion,
-    /// Where the tests come from.
+    /// The source of the tests.
     pub origin: BehaviourOrigin,
     /// SHA-256 of their text.
     pub sha256: String,

@@ -297,7 +297,7 @@ impl ModelComparison {
         }
     }
 
-    /// Who is right how often.
+    /// The numbers of rows on which each version is right.
     fn counts(&self, names: &[String; 2]) -> Table {
         let heads = [format!("{} right", names[1]), format!("{} wrong", names[1])];
         let mut table = Table::new([

@@ -67,9 +67,9 @@ pub struct MadeDecision {
     pub decision: Decision,
     /// The positive class of two; empty for more.
     pub class: String,
-    /// What a new calibration brings.
+    /// The effect of a new calibration.
     pub calibrated: Option<CalibrationEffect>,
-    /// What speaks against it, a sentence each.
+    /// The doubts about it, a sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -231,7 +231,7 @@ pub(super) fn decide(
     Ok(MadeDecision { decision, class, calibrated, warnings })
 }
 
-/// What to know of a decision by few rows, or by few of a class.
+/// The warnings about a decision by few rows, or by few of a class.
 fn few_rows(answers: &HeldOutAnswers, classes: &[String]) -> Option<String> {
     let HeldOutAnswers { rows, labels, .. } = answers;
     let mut counts = vec![0; classes.len()];
@@ -247,7 +247,7 @@ fn few_rows(answers: &HeldOutAnswers, classes: &[String]) -> Option<String> {
     })
 }
 
-/// What to know of a calibration that makes probabilities worse.
+/// The warning about a calibration that makes probabilities worse.
 fn worse(effect: &CalibrationEffect) -> Option<String> {
     let CalibrationEffect { before, after, .. } = effect;
     let (before, after) = (before.metric("log_loss")?, after.metric("log_loss")?);
@@ -344,7 +344,7 @@ impl MadeDecision {
         metrics
     }
 
-    /// What was decided, and what speaks against it, a sentence each.
+    /// The decision and the doubts about it, a sentence each.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let (Some(calibration), Some(effect)) = (&self.decision.calibration, &self.calibrated) {

@@ -324,7 +324,7 @@ impl Book {
     }
 }
 
-/// What is known of a version that is to be registered.
+/// The facts of a version that is to be registered.
 struct Derivation<'a> {
     from: &'a ModelVersion,
     /// Its run, where it is still there.

@@ -298,7 +298,7 @@ struct Explainer<'a> {
     split: &'a Split,
     /// The rows that are explained; none for all.
     explained: Option<&'a BTreeSet<usize>>,
-    /// What was found of them: a row may be in a list, in a file and an example.
+    /// The findings on them: a row may be in a list, in a file and an example.
     found: RefCell<BTreeMap<usize, Option<Explanation>>>,
 }
 

@@ -41,7 +41,7 @@ pub struct Explained {
     pub explanation: Explanation,
     /// Texts of the background, if there is one.
     pub n_background: Option<usize>,
-    /// How the answer's probabilities are calibrated; the explanation is of the model before that.
+    /// The calibration of the answer's probabilities; the explanation is of the model before that.
     pub calibration: Option<CalibrationMethod>,
 }
 
@@ -265,7 +265,7 @@ impl ModelTerms {
     }
 }
 
-/// What to know of an integration that stopped before it was complete.
+/// The note on an integration that stopped before it was complete.
 fn incomplete(integration: &Integration) -> Option<String> {
     let Integration { n_steps, gap, is_complete, .. } = integration;
     (!is_complete).then(|| {

@@ -12,6 +12,7 @@ mod derive;
 mod errors;
 mod errors_output;
 mod explain;
+mod feedback;
 #[cfg(feature = "neural")]
 mod import;
 mod issues;
@@ -49,6 +50,7 @@ pub use decision::{CalibrationEffect, MadeDecision};
 pub use derive::{DeriveRequest, Derived};
 pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
 pub use explain::{ExplainBase, Explained, ModelTerms};
+pub use feedback::{FeedbackDatasetRequest, LabelFileRequest, LabelledFile, SampleRequest};
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
 pub use issues::IssuesRequest;

@@ -79,7 +79,7 @@ impl SlicesRequest {
 }
 
 impl Book {
-    /// How right a version is on the slices of a split, each beside the other rows. The p values of all
+    /// The accuracy of a version on the slices of a split, each beside the other rows. The p values of all
     /// slices that are looked at, those that a search proposed among them, are corrected together for
     /// their number.
     ///

@@ -76,11 +76,26 @@ pub enum DatasetSource {
         /// The test examples.
         test: PathBuf,
     },
+    /// Texts with their labels, in memory.
+    Labelled(LabelledTexts),
     /// The built-in sample: 2,000 training and 1,000 test reviews that a grammar writes.
     Sample {
         /// Decides every review.
         seed: u64,
     },
+}
+
+/// Texts with their labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelledTexts {
+    /// What they are called, for the reader.
+    pub origin: String,
+    /// One a row.
+    pub texts: Vec<String>,
+    /// The class of each.
+    pub labels: Vec<String>,
+    /// Other columns by their names, a value a row.
+    pub columns: Vec<(String, Vec<String>)>,
 }
 
 /// The result of adding a dataset.

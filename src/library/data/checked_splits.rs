@@ -6,15 +6,15 @@ use std::{mem, path::Path};
 use polars::prelude::Column;
 
 use super::{
-    AddRequest, DatasetSource, Dropped, KeepColumns,
+    AddRequest, DatasetSource, Dropped, KeepColumns, LabelledTexts,
     classes::{Classes, check_not_single, listed},
     column::ColumnChoice,
     excerpt::excerpt,
     file,
     folder::{self, TextFolder},
     input::STANDARD,
-    kept::{KeptColumns, StoredColumns, picked},
-    raw::{Dropping, LabelledRows, RawRows},
+    kept::{self, KeptColumns, StoredColumns, picked},
+    raw::{Dropping, LabelledRows, Places, RawRows},
     sample, shards,
     stratify::{check_test_size, stratify},
 };
@@ -251,6 +251,19 @@ fn read(
             let (train, test) = rayon::join(|| read(train), || read(test));
             let (train, test) = pair(train, test, notes)?;
             Ok((both(train, test)?, source))
+        }
+        DatasetSource::Labelled(LabelledTexts { origin, texts, labels, columns }) => {
+            let given = |values: &[String]| values.iter().cloned().map(Some).collect();
+            let mut rows =
+                RawRows::new(given(texts), given(labels), Places::Handed(origin.clone()));
+            let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+            let (wanted, mut kept) = kept::wanted(&names, &[], choice.keep)?;
+            for wanted in wanted {
+                let values = Column::new(wanted.name.as_str().into(), &columns[wanted.idx].1);
+                kept.push(&wanted, values);
+            }
+            rows.kept = kept;
+            Ok((RawSplits::One(Box::new(check(rows)?)), origin.clone()))
         }
         DatasetSource::Sample { seed } => {
             refuse_columns(choice)?;

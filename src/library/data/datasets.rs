@@ -8,8 +8,8 @@ use polars::error::set_warning_function;
 use polars::prelude::{LazyFrame, PlRefPath, PolarsError, ScanArgsParquet, col, lit, when};
 
 use super::{
-    AddOutcome, AddRequest, Added, Dataset, DatasetHead, DatasetProfile, Fingerprint, HeadRow,
-    KeptColumn, SCHEMA_VERSION, Split, SplitEntry,
+    AddOutcome, AddRequest, Added, Dataset, DatasetHead, DatasetProfile, FeedbackLineage,
+    Fingerprint, HeadRow, KeptColumn, SCHEMA_VERSION, Split, SplitEntry,
     checked_splits::{CheckedSplits, Examples, gather},
     guarded::first_line,
     manifest::MANIFEST_FILE,
@@ -140,9 +140,24 @@ impl Datasets {
     /// Bad input is one error that says what, where, what was expected and what to do;
     /// [`ErrorKind::Conflict`] when `name` holds other examples. Either way nothing changes.
     pub fn add(&self, name: &str, request: &AddRequest, monitor: &Monitor) -> Result<Added> {
+        self.add_made(name, request, None, monitor)
+    }
+
+    /// As [`Datasets::add`], of examples that were made of true labels, as `feedback` says.
+    ///
+    /// # Errors
+    /// As [`Datasets::add`].
+    pub(crate) fn add_made(
+        &self,
+        name: &str,
+        request: &AddRequest,
+        feedback: Option<FeedbackLineage>,
+        monitor: &Monitor,
+    ) -> Result<Added> {
         check_name(name)?;
         let gathered = gather(request, monitor)?;
-        let dataset = monitor.stage("fingerprint", None, || self.manifest(name, &gathered));
+        let dataset = monitor
+            .stage("fingerprint", None, || Dataset { feedback, ..self.manifest(name, &gathered) });
         if let Some(existing) = self.find(name)? {
             return settle(existing, &dataset, gathered);
         }
@@ -325,6 +340,7 @@ impl Datasets {
                 })
                 .collect(),
             lineage: None,
+            feedback: None,
         }
     }
 

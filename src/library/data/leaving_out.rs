@@ -89,6 +89,13 @@ impl Datasets {
                 .collect(),
         };
         let mut notes = notes(&rows);
+        if rows.contains_key("test") {
+            notes.push(format!(
+                "metrics on {name}.test and {}.test do not compare: without rows that were doubted they \
+                 look better (leave the test split alone with a file of `data issues {}.train`)",
+                dataset.name, dataset.name
+            ));
+        }
         if n_leaks > 0 {
             notes.push(format!(
                 "{} of leakage passed over: what gives the label away concerns the split, not a row",

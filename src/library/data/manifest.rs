@@ -1,7 +1,10 @@
 //! The manifest `dataset.json` of a stored dataset: its layout, its version, and how it is read and
 //! shown. It knows no Parquet; `datasets.rs` puts both into one folder.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +43,49 @@ pub struct Dataset {
     /// The dataset that it was made of; none of a dataset that was added from a source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<DatasetLineage>,
+    /// The true labels of predictions that it was made of; none of any other dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<FeedbackLineage>,
+}
+
+/// The true labels of predictions that a dataset was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedbackLineage {
+    /// The registered model that predicted.
+    pub model: String,
+    /// Its versions that did.
+    pub versions: Vec<u32>,
+    /// Labels that were joined to a text.
+    pub n_labels: usize,
+    /// The time of the first one, in milliseconds since the Unix epoch.
+    pub from_ms: i64,
+    /// The time of the last one.
+    pub to_ms: i64,
+    /// The number of labels of each source.
+    pub sources: BTreeMap<String, usize>,
+    /// The number of labels by how their texts were picked; `unknown` where nobody said.
+    pub sampled_by: BTreeMap<String, usize>,
+    /// SHA-256 (lower-case hex) over the labels, each with request, place, source and time, sorted.
+    pub sha256: String,
+}
+
+impl FeedbackLineage {
+    /// The labels, in one line for people.
+    fn line(&self) -> String {
+        let sources: Vec<String> = self
+            .sources
+            .iter()
+            .map(|(source, n)| format!("{} by {source}", figure::count(*n)))
+            .collect();
+        format!(
+            "made of {} of predictions of {}, {} to {} (UTC): {}",
+            figure::counted(self.n_labels, "true label"),
+            self.model,
+            figure::time(self.from_ms),
+            figure::time(self.to_ms),
+            sources.join(", ")
+        )
+    }
 }
 
 /// The dataset that another one was made of by leaving rows out.
@@ -231,6 +277,9 @@ impl Dataset {
         }
         if let Some(lineage) = &self.lineage {
             output = output.text(lineage.line());
+        }
+        if let Some(feedback) = &self.feedback {
+            output = output.text(feedback.line());
         }
         output
     }

@@ -49,7 +49,7 @@ mod stratify;
 mod types;
 mod words;
 
-pub use add::{AddOutcome, AddRequest, Added, DatasetSource, Dropped, KeepColumns};
+pub use add::{AddOutcome, AddRequest, Added, DatasetSource, Dropped, KeepColumns, LabelledTexts};
 pub use cells::{CellValues, ColumnCells};
 pub use conflicts::{ConflictCount, ConflictExample, LabelConflicts};
 pub use datasets::Datasets;
@@ -64,7 +64,9 @@ pub use input::{STANDARD, own_standard_streams};
 pub(crate) use issues::{ColumnCodes, Leak, RowFlaw, column_leak, row_flaws, token_leaks};
 pub use issues::{DataIssues, Issue, IssueKind, NearDuplicate, OtherRow, near_duplicates};
 pub use leaving_out::DropRequest;
-pub use manifest::{Dataset, DatasetLineage, KeptColumn, LeftOutRows, SCHEMA_VERSION, SplitEntry};
+pub use manifest::{
+    Dataset, DatasetLineage, FeedbackLineage, KeptColumn, LeftOutRows, SCHEMA_VERSION, SplitEntry,
+};
 pub use name::RESERVED_NAMES;
 pub use profile::{ClassWords, DatasetProfile, Distribution, Overlap, SplitProfile, TellingWord};
 pub use query::QueryResult;

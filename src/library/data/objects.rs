@@ -61,7 +61,7 @@ enum JsonLayout {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawObject<'a> {
     /// The line it begins in.
-    pub(super) line: u32,
+    pub(in crate::data) line: u32,
     pub(super) json: &'a str,
 }
 

@@ -57,6 +57,8 @@ pub(super) enum Places {
     Files { dir: PathBuf, files: Vec<PathBuf> },
     /// Several files that are read as one.
     Parts(FileRows),
+    /// Handed over under this name.
+    Handed(String),
     /// Made by this program.
     Generated,
     /// Some rows of another source: row `i` is its row `rows[i]`.
@@ -87,6 +89,7 @@ impl Places {
                 let (first, places) = &parts[next - 1];
                 places.of(row_idx - first)
             }
+            Self::Handed(name) => format!("{name} row {row}"),
             Self::Generated => format!("generated row {row}"),
             Self::Picked { all, rows } => all.of(rows[row_idx]),
         }
@@ -98,6 +101,7 @@ impl Places {
             Self::Lines { path, .. } | Self::Rows { path } => format!("{path:?}"),
             Self::Files { dir, .. } => format!("{dir:?}"),
             Self::Parts(FileRows { whole, .. }) => format!("{whole:?}"),
+            Self::Handed(name) => name.clone(),
             Self::Generated => "the generated sample".into(),
             Self::Picked { all, .. } => all.whole(),
         }

@@ -33,7 +33,7 @@ pub struct CurvePoint {
     pub std: f64,
 }
 
-/// What twice the rows would bring.
+/// The metric after twice the rows, by extrapolation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Extrapolation {
     /// Rows of the whole train split.
@@ -48,7 +48,7 @@ pub struct Extrapolation {
     pub lower: f64,
     /// 97.5th percentile of the resampled gains.
     pub upper: f64,
-    /// What no number of rows would go beyond, by the law.
+    /// The limit that the law approaches with the number of rows.
     pub limit: f64,
     /// The exponent c of the law.
     pub exponent: f64,
@@ -65,9 +65,9 @@ pub struct LearningCurve {
     pub metric: String,
     /// From the smallest share on.
     pub points: Vec<CurvePoint>,
-    /// What twice the rows would bring, where that can be told.
+    /// The metric after twice the rows, where that can be told.
     pub extrapolation: Option<Extrapolation>,
-    /// Why it cannot.
+    /// The reason why it cannot.
     pub untold: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl LearningCurve {
     /// whole train split.
     ///
     /// The law is fitted to the means. A repeat's offset at all sizes says nothing about growth and is taken out.
-    /// What is left, the distance of the law from the means included, gives the variance, which falls with the
+    /// The residuals, the distance of the law from the means included, give the variance, which falls with the
     /// number of rows; the interval is that of fits to means drawn anew with it, each time with another variance, as
     /// few repeats leave it uncertain.
     pub fn of(metric: &str, points: Vec<CurvePoint>, n_rows: usize, seed: u64) -> Self {
@@ -98,7 +98,7 @@ impl LearningCurve {
         Self { metric: metric.to_owned(), points, extrapolation, untold }
     }
 
-    /// What twice the rows would bring, in a sentence.
+    /// A sentence on the metric after twice the rows.
     pub fn told(&self) -> String {
         let metric = &self.metric;
         match (&self.extrapolation, &self.untold) {
@@ -186,7 +186,7 @@ fn extrapolate(
     })
 }
 
-/// What the law and the repeats' offsets leave unexplained.
+/// The residuals of the law and the repeats' offsets.
 struct Residuals {
     n_repeats: f64,
     /// Sum of weighted squares by its degrees of freedom: the variance at a weight of 1.

@@ -54,7 +54,7 @@ pub struct EstimatedMetric {
 
 /// A metric by counts of one class.
 #[derive(Clone, Copy)]
-enum ClassMetric {
+enum OneClassMetric {
     F1,
     Precision,
     Recall,
@@ -179,9 +179,9 @@ impl ExpectedConfusion {
         Ok(PerformanceEstimate {
             n_rows: self.n_rows,
             accuracy: self.accuracy(),
-            f1: self.of_classes(ClassMetric::F1),
-            precision: self.of_classes(ClassMetric::Precision),
-            recall: self.of_classes(ClassMetric::Recall),
+            f1: self.of_classes(OneClassMetric::F1),
+            precision: self.of_classes(OneClassMetric::Precision),
+            recall: self.of_classes(OneClassMetric::Recall),
         })
     }
 
@@ -194,7 +194,7 @@ impl ExpectedConfusion {
         self.with_interval(right / n_rows, slope)
     }
 
-    fn of_classes(&self, metric: ClassMetric) -> EstimatedMetric {
+    fn of_classes(&self, metric: OneClassMetric) -> EstimatedMetric {
         let classes = if self.n_classes == 2 { 1..2 } else { 0..self.n_classes };
         let n_averaged = classes.len() as f64;
         let of_class: Vec<(f64, [f64; 2])> =
@@ -212,7 +212,7 @@ impl ExpectedConfusion {
 
     /// The metric of one class, and by how much it changes with one more label of the class among rows
     /// for which another class was answered, and among those for which it was.
-    fn of_class(&self, metric: ClassMetric, class: usize) -> (f64, [f64; 2]) {
+    fn of_class(&self, metric: OneClassMetric, class: usize) -> (f64, [f64; 2]) {
         let right = self.count(class, class);
         let n_labelled: f64 =
             (0..self.n_classes).map(|predicted| self.count(class, predicted)).sum();
@@ -220,12 +220,14 @@ impl ExpectedConfusion {
         let n_predicted: f64 = (0..self.n_classes).map(|label| self.count(label, class)).sum();
         let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
         match metric {
-            ClassMetric::Precision => (share(right, n_predicted), [0.0, share(1.0, n_predicted)]),
-            ClassMetric::Recall => {
+            OneClassMetric::Precision => {
+                (share(right, n_predicted), [0.0, share(1.0, n_predicted)])
+            }
+            OneClassMetric::Recall => {
                 let recall = share(right, n_labelled);
                 (recall, [share(-recall, n_labelled), share(1.0 - recall, n_labelled)])
             }
-            ClassMetric::F1 => {
+            OneClassMetric::F1 => {
                 let whole = n_predicted + n_labelled;
                 let f1 = share(2.0 * right, whole);
                 (f1, [share(-f1, whole), share(2.0 - f1, whole)])

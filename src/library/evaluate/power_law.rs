@@ -39,7 +39,7 @@ struct Trial {
 }
 
 impl PowerLaw {
-    /// What is wrong after `n` examples.
+    /// The share of errors after `n` examples.
     pub(super) fn at(&self, n: f64) -> f64 {
         self.a + self.b * (n / self.unit).powf(-self.c)
     }

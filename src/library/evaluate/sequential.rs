@@ -209,7 +209,7 @@ mod tests {
         }
         let unusable = compare_anytime(answers(50, 100), answers(90, 100), f64::NAN);
         assert!(!unusable.is_decided && unusable.p_value == 1.0);
-        assert_eq!(compare_paired_anytime(0, 0, 0, 0.05).p_value, 1.0);
+        assert!(compare_paired_anytime(0, 0, 0, 0.05).p_value > 1.0 - 1e-12);
         assert_eq!(compare_paired_anytime(3, 2, 0, 0.05).difference, 0.2);
     }
 }

@@ -93,7 +93,7 @@ pub(super) fn assess(policy: &PolicyChecks, facts: &VersionFacts<'_>) -> Judgeme
     }
 }
 
-/// Why it is a no, then what it warns of; of a clean yes how many checks there were.
+/// The reasons of a no, then the warnings; of a clean yes the number of checks.
 fn reasons(checks: &[Check]) -> Vec<String> {
     let told = |outcome: CheckOutcome, prefix: &'static str| {
         checks

@@ -11,6 +11,7 @@ use super::{
     Policy,
     cost_checks::{LatencyCheck, MemoryCheck},
     evidence::MARGIN,
+    retraining::RetrainRule,
 };
 use crate::{
     error::{Error, Result},
@@ -67,6 +68,9 @@ pub struct PolicyChecks {
     /// The memory that the loaded model takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryCheck>,
+    /// No check: when the model is to be trained again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retrain: Option<RetrainRule>,
 }
 
 /// `[strict]`: F1 at least that of Production, on the same test split.
@@ -319,7 +323,7 @@ fn warn() -> Level {
 
 /// The names that a policy may have at its root.
 const NAMES: &str = "min_f1, strict, non_inferior, significant, class_floor, slice_floor, calibration, \
-                     size, leakage, agreement, reproducible, verdicts, approval, behaviour, latency, memory";
+                     size, leakage, agreement, reproducible, verdicts, approval, behaviour, latency, memory, retrain";
 
 impl PolicyChecks {
     /// The checks that `text` says, in TOML: a table for each check.
@@ -351,6 +355,7 @@ impl PolicyChecks {
                 "behaviour" => checks.behaviour = Some(read(&name, value)?),
                 "latency" => checks.latency = Some(read(&name, value)?),
                 "memory" => checks.memory = Some(read(&name, value)?),
+                "retrain" => checks.retrain = Some(read(&name, value)?),
                 _ => {
                     return Err(Error::invalid(format!(
                         "unknown check {name:?}: expected one of {NAMES}"
@@ -426,7 +431,9 @@ impl PolicyChecks {
         }
         self.latency.as_ref().map_or(Ok(()), LatencyCheck::check)?;
         self.memory.as_ref().map_or(Ok(()), MemoryCheck::check)?;
-        let has_none = Self { min_f1: self.min_f1, ..Self::default() } == *self;
+        self.retrain.as_ref().map_or(Ok(()), RetrainRule::check)?;
+        let (min_f1, retrain) = (self.min_f1, self.retrain.clone());
+        let has_none = Self { min_f1, retrain, ..Self::default() } == *self;
         if has_none {
             return Err(Error::invalid(format!("it has no check: expected one of {NAMES}"))
                 .with_hint("the default rule alone is `[strict]`"));
@@ -437,8 +444,25 @@ impl PolicyChecks {
 
 fn read<T: DeserializeOwned>(name: &str, value: Value) -> Result<T> {
     value.try_into().map_err(|error: toml::de::Error| {
-        Error::invalid(format!("{name}: {}", one_line(error.message())))
+        Error::invalid(format!("{name}: {}", in_tomls_words(&one_line(error.message()))))
     })
+}
+
+/// `message` with the words that TOML has for the types of Rust.
+fn in_tomls_words(message: &str) -> String {
+    let Some((found, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "f64" => "a number",
+        "u64" | "u32" | "usize" => "a whole number from 0 on",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        // The type's own name follows.
+        of_table if of_table.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 fn within(name: &str, found: f64, range: std::ops::RangeInclusive<f64>) -> Result<()> {

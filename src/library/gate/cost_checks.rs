@@ -40,10 +40,10 @@ pub struct MemoryCheck {
     pub level: Level,
 }
 
-/// What is known of the costs.
+/// The measured costs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CostFacts<'a> {
-    /// What was measured, or why nothing was.
+    /// The measurement, or the reason why there is none.
     pub(super) costs: Result<&'a Costs, &'a str>,
     /// True if another version is in Production.
     pub(super) has_rival: bool,

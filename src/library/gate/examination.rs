@@ -39,7 +39,7 @@ pub struct Examination {
     pub slices: Option<Result<Vec<FloorSlice>, String>>,
     /// The candidate's behaviour tests, where that was asked.
     pub behaviour: Option<Result<BehaviourExamination, String>>,
-    /// What answers of both cost, where that was asked; or why it is not known.
+    /// The costs of both models' answers, where they were asked for; or the reason why they are not known.
     pub costs: Option<Result<Costs, String>>,
 }
 

@@ -307,7 +307,7 @@ pub fn adopt(
     Ok(verdict)
 }
 
-/// What has to be known about versions that this program did not train.
+/// The facts that a gate needs of versions that this program did not train.
 fn outside(subject: &ModelVersion, production: Option<&ModelVersion>) -> Vec<String> {
     let mut told = Vec::new();
     if subject.is_from_outside() {

@@ -23,6 +23,7 @@ mod release_status;
 mod release_verdict;
 mod releasing;
 mod report;
+mod retraining;
 mod rollback;
 mod slice_floor;
 mod stored_behaviour;
@@ -58,6 +59,7 @@ pub use releasing::{
     stop_release, take_back_release,
 };
 pub use report::markdown;
+pub use retraining::{LastingDrift, RetrainDecision, RetrainFacts, RetrainReason, RetrainRule};
 pub use rollback::{Rollback, rollback};
 pub use slice_floor::{FloorSlice, floor_slices};
 pub use stored_behaviour::StoredBehaviour;

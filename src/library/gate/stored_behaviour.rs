@@ -31,6 +31,7 @@ fn shelf(dataset: &str) -> TextShelf {
         what: "behaviour file",
         current: format!("behaviour-{dataset}"),
         subject: format!("behaviour tests of {dataset}"),
+        detail: "behaviour",
         setter: "data behaviour set NAME FILE",
     }
 }

@@ -16,12 +16,13 @@ use crate::{
     store::Store,
 };
 
-/// Where policies are kept.
+/// The shelf of policies.
 fn shelf() -> TextShelf {
     TextShelf {
         what: "policy",
         current: "current".to_owned(),
         subject: "gate policy".to_owned(),
+        detail: "policy",
         setter: "gate policy set FILE",
     }
 }

@@ -23,12 +23,14 @@ const MIN_PREFIX_CHARS: usize = 4;
 /// The texts of one purpose.
 #[derive(Debug, Clone)]
 pub(super) struct TextShelf {
-    /// What a text is, such as `policy`.
+    /// The noun for one of the texts, such as `policy`.
     pub(super) what: &'static str,
     /// The name of the file that names the one that holds.
     pub(super) current: String,
     /// The audit trail's name of what is changed.
     pub(super) subject: String,
+    /// The name that the text's digest has in the audit trail's details.
+    pub(super) detail: &'static str,
     /// The command that sets one.
     pub(super) setter: &'static str,
 }
@@ -140,7 +142,7 @@ impl TextShelf {
         let dir = store.policies_dir();
         store.make_dir(&dir)?;
         write_atomically(&dir.join(format!("{sha256}.toml")), text.as_bytes())?;
-        let details = json!({"policy": sha256, "former": former});
+        let details = json!({self.detail: sha256, "former": former});
         registry.update_outside(&self.subject, details, || {
             write_atomically(&dir.join(&self.current), sha256.as_bytes())
         })?;

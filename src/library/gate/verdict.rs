@@ -49,7 +49,7 @@ pub struct Verdict {
     /// The certainty of the comparison with Production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// Why there is no evidence.
+    /// The reason why there is no evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_evidence: Option<String>,
     /// Milliseconds since the Unix epoch.

@@ -174,7 +174,7 @@ impl Calibration {
         }
     }
 
-    /// What calibration makes of rows that it has not seen: each of five parts of the rows, drawn by `seed`,
+    /// The calibrated probabilities of rows that calibration has not seen: each of five parts of the rows, drawn by `seed`,
     /// is calibrated by the others.
     ///
     /// # Shapes
@@ -266,7 +266,7 @@ impl Calibration {
         }
     }
 
-    /// Why this is no calibration of a model of `n_classes`, if it is none.
+    /// The reason against this calibration for a model of `n_classes`, if there is one.
     pub(super) fn fault(&self, n_classes: usize) -> Option<String> {
         match self {
             Self::Temperature { temperature, .. } => {

@@ -47,7 +47,7 @@ impl Decision {
         }
     }
 
-    /// Why a model of `n_classes` cannot have this, if it cannot.
+    /// The reason against this for a model of `n_classes`, if there is one.
     pub(super) fn fault(&self, n_classes: usize) -> Option<String> {
         let of_threshold = self.threshold.as_ref().and_then(|Threshold { value, .. }| {
             if n_classes != 2 {
@@ -80,10 +80,10 @@ impl Decision {
 /// The calibration and the threshold that are asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct DecisionRequest {
-    /// How to calibrate; none for not at all.
+    /// The method of calibration; none for no calibration.
     #[serde(default)]
     pub calibrate: Option<CalibrationMethod>,
-    /// How to choose the threshold; none for 0.5.
+    /// The criterion that chooses the threshold; none for 0.5.
     #[serde(default)]
     pub threshold: Option<ThresholdRule>,
 }

@@ -31,7 +31,7 @@ pub struct WordWeight {
     pub weight: f64,
 }
 
-/// Why a model answers one text as it does: `decision = base + Σ terms + rest`, and for one whose
+/// The reasons of one answer: `decision = base + Σ terms + rest`, and for one whose
 /// weights are integrated, `+ integration.gap`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
@@ -53,7 +53,7 @@ pub struct Explanation {
     /// Every word that the model reads, in the order of the text; those that it does not know weigh 0,
     /// but for a net, which has learnt what an unknown word means.
     pub words: Vec<WordWeight>,
-    /// How the weights were found, where they are no exact sum.
+    /// The integration that found the weights, where they are no exact sum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub integration: Option<Integration>,
 }
@@ -83,7 +83,7 @@ pub enum IntegrationBaseline {
 }
 
 impl IntegrationBaseline {
-    /// What it is, in a few words.
+    /// Its description in a few words.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Zeros => "embeddings of zeros",

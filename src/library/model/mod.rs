@@ -170,7 +170,7 @@ pub trait Classifier: Send + Sync {
     /// Class names in label order. With two classes, index 1 is the positive one.
     fn classes(&self) -> &[String];
 
-    /// What becomes of the probabilities: how they are calibrated, and from which one on the positive of
+    /// The decision by the probabilities: their calibration, and the one from which on the positive of
     /// two classes is predicted.
     fn decision(&self) -> &Decision {
         &decision::PLAIN
@@ -223,13 +223,13 @@ pub trait Classifier: Send + Sync {
         None
     }
 
-    /// What the loaded model takes of the memory, without what an answer takes for a moment; none for a model
+    /// The memory of the loaded model, without that of a moment's answer; none for a model
     /// that cannot tell.
     fn memory_use(&self) -> Option<MemoryUse> {
         None
     }
 
-    /// Why the model answers `text` as it does, by its `n_terms` strongest terms; none for a model that
+    /// The reasons of the answer for `text`, its `n_terms` strongest terms; none for a model that
     /// cannot tell. With a `background` of the same model, what a term adds is counted from the mean of
     /// its texts.
     ///

@@ -7,8 +7,7 @@
 //! The crates tracing-appender and file-rotate expect to be the only process that writes a file.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write},
+    fs,
     path::{Path, PathBuf},
     str::FromStr,
     sync::{
@@ -24,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     PREDICTIONS_FILE,
+    appended::{AppendedFile, refused},
     record::{PredictionRecord, log_files},
 };
 use crate::{
@@ -201,9 +201,7 @@ impl Drop for PredictionLog {
 /// The thread's side.
 struct LogWriter {
     dir: PathBuf,
-    file: File,
-    /// True if the file ends in a part of a line: the next one must not become its rest.
-    is_torn: bool,
+    file: AppendedFile,
     max_file_bytes: u64,
     max_files: usize,
     shared: Arc<LogState>,
@@ -214,11 +212,9 @@ struct LogWriter {
 
 impl LogWriter {
     fn open(dir: &Path, config: &LogConfig, shared: Arc<LogState>) -> Result<Self> {
-        let (file, is_torn) = append(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
-            file,
-            is_torn,
+            file: AppendedFile::open(dir.join(PREDICTIONS_FILE))?,
             max_file_bytes: config.max_file_bytes,
             max_files: config.max_files.max(1),
             shared,
@@ -273,27 +269,12 @@ impl LogWriter {
 
     /// Counts in `n_written` how many bytes of the lines are written.
     fn write(&mut self, n_written: &mut usize) -> Result<()> {
-        let path = self.dir.join(PREDICTIONS_FILE);
-        let fail = |source| Error::io("write", &path, source);
-        if !is_at(&self.file, &path) {
-            // Another server set the file aside, or someone took it away.
-            (self.file, self.is_torn) = append(&self.dir)?;
+        // Another server set the file aside, or someone took it away.
+        self.file.follow()?;
+        if self.file.n_bytes()? >= self.max_file_bytes {
+            self.rotate(&self.dir.join(PREDICTIONS_FILE))?;
         }
-        if self.file.metadata().map_err(fail)?.len() >= self.max_file_bytes {
-            self.rotate(&path)?;
-        }
-        let n_bytes_before = usize::from(self.is_torn);
-        if self.is_torn {
-            // In one piece with the lines: another server may write in between.
-            self.lines.insert(0, b'\n');
-        }
-        let outcome = write_all(&mut self.file, &self.lines, n_written);
-        if *n_written > 0 {
-            self.is_torn = self.lines[*n_written - 1] != b'\n';
-        }
-        // The end of another line is none of these.
-        *n_written = (*n_written).max(n_bytes_before);
-        outcome.map_err(fail)
+        self.file.write(&mut self.lines, n_written)
     }
 
     fn rotate(&mut self, path: &Path) -> Result<()> {
@@ -311,7 +292,7 @@ impl LogWriter {
         let (pid, number) = (std::process::id(), N_ROTATED.fetch_add(1, Ordering::Relaxed));
         let aside = self.dir.join(format!("predictions-{now_ms}-{pid}-{number:06}.jsonl"));
         unless_gone(fs::rename(path, &aside), "rename", path)?;
-        (self.file, self.is_torn) = append(&self.dir)?;
+        self.file = AppendedFile::open(path.to_owned())?;
         let files = log_files(&self.dir)?;
         for old in files.iter().take(files.len().saturating_sub(self.max_files)) {
             unless_gone(fs::remove_file(old), "remove", old)?;
@@ -320,82 +301,20 @@ impl LogWriter {
     }
 }
 
-/// The file of the log in the folder `dir`, and whether it ends in a part of a line, as a server
-/// leaves it that was killed. The folder may have gone with a store that was put back without its
-/// logs; a store that is gone is not made anew.
-fn append(dir: &Path) -> Result<(File, bool)> {
-    let path = dir.join(PREDICTIONS_FILE);
-    let fail = |source| refused("open", &path, source);
-    let open = || OpenOptions::new().create(true).append(true).read(true).open(&path);
-    let mut file = match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::create_dir(dir).is_ok() => {
-            open()
-        }
-        opened => opened,
-    }
-    .map_err(fail)?;
-    let mut last = [b'\n'];
-    if file.metadata().map_err(fail)?.len() > 0 {
-        file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(fail)?;
-    }
-    Ok((file, last != [b'\n']))
-}
-
-/// As [`Write::write_all`], and counts in `n_written` how many bytes were.
-fn write_all(file: &mut impl Write, bytes: &[u8], n_written: &mut usize) -> io::Result<()> {
-    while *n_written < bytes.len() {
-        match file.write(&bytes[*n_written..]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n_bytes) => *n_written += n_bytes,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// Lines that end in `bytes`.
 fn n_lines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// The error for a log that cannot be written, with the way to go on where nothing may be written
-/// at all.
-fn refused(action: &str, path: &Path, source: io::Error) -> Error {
-    let is_forbidden = matches!(
-        source.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-    );
-    let error = Error::io(action, path, source);
-    match is_forbidden {
-        true => error
-            .with_hint("check the permissions, or turn the log of predictions off with --no-log"),
-        false => error,
-    }
-}
-
-/// True if `file` is still what lies at `path`.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::{
+        io::{self, Write},
+        time::Instant,
+    };
 
     use super::*;
-    use crate::monitor::{PredictionStats, read_predictions};
+    use crate::monitor::{PredictionStats, appended::write_all, read_predictions};
 
     fn record(number: u32) -> PredictionRecord {
         PredictionRecord {
@@ -425,7 +344,8 @@ mod tests {
         let found = read_predictions(&logs).unwrap();
         assert_eq!(found.records, (0..100).map(record).collect::<Vec<_>>());
         // A process that was killed in the middle of a line.
-        let (mut file, _) = append(&logs).unwrap();
+        let mut file =
+            fs::OpenOptions::new().append(true).open(logs.join(PREDICTIONS_FILE)).unwrap();
         file.write_all(b"{\"timestamp_ms\": 1795").unwrap();
         let found = read_predictions(&logs).unwrap();
         assert_eq!((found.records.len(), found.n_unreadable), (100, 1));

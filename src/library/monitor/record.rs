@@ -36,7 +36,7 @@ pub struct PredictionRecord {
     pub timestamp_ms: i64,
     /// The request it belongs to; a batch has one id for all its texts.
     pub request_id: String,
-    /// The place of the text among those of its request, from 0.
+    /// The place of the text among those of its request, from 0; of a stream its line, from 0.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub index: u32,
     /// The part that the version had in a release.

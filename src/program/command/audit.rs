@@ -114,6 +114,9 @@ fn details(event: &AuditEvent) -> String {
         AuditAction::Update if details["policy"].is_string() => {
             format!("policy {}", figure::short(text("policy")))
         }
+        AuditAction::Update if details["behaviour"].is_string() => {
+            format!("file {}", figure::short(text("behaviour")))
+        }
         AuditAction::Update if details["approved_with"].is_string() => {
             format!("approved with the key {}", text("approved_with"))
         }

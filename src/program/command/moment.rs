@@ -3,7 +3,10 @@
 use std::str::FromStr;
 
 use chrono::NaiveDate;
-use trialbook::error::{Error, Result};
+use trialbook::{
+    error::{Error, Result},
+    span::Span,
+};
 
 /// `2027-01-31` (when that day begins, in UTC) or a duration: `90d`, `12h`, `30m`, `45s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +50,7 @@ fn parse(text: &str) -> Option<TimeArgument> {
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         return Some(TimeArgument::At(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()));
     }
-    let unit = text.chars().last()?;
-    let unit_s = match unit {
-        'd' => 24 * 60 * 60,
-        'h' => 60 * 60,
-        'm' => 60,
-        's' => 1,
-        _ => return None,
-    };
-    let number: u32 = text[..text.len() - unit.len_utf8()].parse().ok()?;
-    (number > 0).then(|| TimeArgument::Away(i64::from(number) * unit_s * 1_000))
+    Span::parse(text).map(|span| TimeArgument::Away(span.millis()))
 }
 
 #[cfg(test)]

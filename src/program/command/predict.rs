@@ -188,7 +188,15 @@ impl Predict {
         let warnings = texts.iter().zip(&predicted.predictions).filter_map(|(text, prediction)| {
             Some(format!("\nwarning: {:?}: {}", excerpt(text), prediction.warning()?))
         });
-        let warnings: String = warnings.collect();
+        let cut = texts.iter().zip(&predicted.truncated).filter(|(_, is_cut)| **is_cut).map(
+            |(text, _)| {
+                format!(
+                    "\nwarning: {:?}: longer than the model reads: a part of it was predicted",
+                    excerpt(text)
+                )
+            },
+        );
+        let warnings: String = warnings.chain(cut).collect();
         let own = predicted.predictions.first().and_then(Prediction::own_threshold);
         let own = own.map(|said| format!(", {said}")).unwrap_or_default();
         Ok(Output::new(json).table(table).text(format!(

@@ -7,7 +7,7 @@ use trialbook::{
     error::{Error, Result},
     gate::{self, ReleaseStatus},
     hint::{CommandLine, Hint},
-    monitor::read_release_counts,
+    monitor::{count_release_labels, read_release_counts},
     output::Output,
     registry::{
         NewRelease, Release as StoredRelease, ReleaseBounds, ReleaseKind, ReleaseStep, SplitKey,
@@ -162,7 +162,15 @@ impl StartRelease {
 fn status(session: &Session, release: StoredRelease) -> Result<ReleaseStatus> {
     let logs = session.book.store().logs_dir();
     let (counts, n_servers) = read_release_counts(&logs, &release.id)?;
-    Ok(ReleaseStatus::new(release, &counts, n_servers))
+    let labels = match release.kind {
+        ReleaseKind::Ab => Some(count_release_labels(&logs, &release)?),
+        ReleaseKind::Shadow | ReleaseKind::Canary => None,
+    };
+    let status = ReleaseStatus::new(release, &counts, n_servers);
+    Ok(match labels {
+        Some((production, candidate)) => status.with_labels(production, candidate),
+        None => status,
+    })
 }
 
 /// The model that is meant.

@@ -6,9 +6,11 @@ mod plan;
 mod spec;
 mod step;
 mod sweep_loop;
+mod watching;
 mod yaml;
 
 pub(crate) use experiment::KatibExperiment;
 pub(crate) use plan::{PlanParameter, SweepPlan};
 pub(crate) use spec::PipelineSpec;
 pub(crate) use sweep_loop::sweep_pipeline;
+pub(crate) use watching::{STEP as WATCH_STEP, watch_pipeline};

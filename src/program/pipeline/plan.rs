@@ -24,7 +24,7 @@ pub(crate) struct SweepPlan {
     pub(crate) registry: String,
     /// The words of a training but for what varies: `train tfidf --data=reviews --cv=5`.
     pub(crate) words: Vec<String>,
-    /// What varies.
+    /// The varied options.
     pub(crate) parameters: Vec<PlanParameter>,
     /// The settings, a value for each parameter.
     pub(crate) settings: Vec<Setting>,

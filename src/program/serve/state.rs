@@ -25,6 +25,7 @@ use super::{
     },
     model::{
         engine::Engine,
+        feedback::Feedback,
         metrics::Metrics,
         monitor::ModelMonitor,
         served::{ModelInfo, ServedModel},
@@ -45,6 +46,8 @@ struct Inner {
     changes: Changes,
     /// None where predictions are not logged.
     log: Option<Arc<PredictionLog>>,
+    /// None where true labels are not taken: without a store or a log there are no predictions to match.
+    feedback: Option<Feedback>,
     guard: Guard,
     /// None where connections are not encrypted.
     tls: Option<Arc<Tls>>,
@@ -170,6 +173,10 @@ impl ServerState {
             changes: Changes::new(
                 registry.as_ref().map(|registry| registry.store().registry_path()),
             ),
+            feedback: registry
+                .as_ref()
+                .filter(|_| log.is_some())
+                .map(|registry| Feedback::new(registry.store().logs_dir())),
             registry,
             log,
             guard,
@@ -243,6 +250,16 @@ impl ServerState {
     /// The store's folder of logs, where servers of one store share what they count of a release.
     pub(crate) fn logs_dir(&self) -> Option<PathBuf> {
         self.registry().map(|registry| registry.store().logs_dir())
+    }
+
+    /// The true labels of predictions; none where they are not taken.
+    pub(crate) fn feedback(&self) -> Option<&Feedback> {
+        self.0.feedback.as_ref()
+    }
+
+    /// True if true labels are taken.
+    pub(crate) fn takes_labels(&self) -> bool {
+        self.0.feedback.is_some()
     }
 
     /// The guard that lets callers in.

@@ -54,7 +54,7 @@ impl SweptSetting {
         self.mean.get(metric).copied().unwrap_or(f64::NAN)
     }
 
-    /// What makes it less plain: its terms, then the `c` of its penalty.
+    /// The measure of its complexity: its terms, then the `c` of its penalty.
     pub(super) fn complexity(&self) -> [f64; 2] {
         let c = self.params.get("c").and_then(|c| c.parse().ok()).unwrap_or(0.0);
         [self.n_features.unwrap_or(0.0), c]

@@ -1,8 +1,8 @@
 //! Rows that are read, predicted and written together.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use polars::prelude::{Column, DataFrame, PolarsResult};
+use polars::prelude::{Column, DataFrame, DataType, PolarsResult};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, Visitor},
@@ -150,6 +150,23 @@ impl RowChunk {
     /// Number of rows.
     pub(crate) fn n_rows(&self) -> usize {
         self.texts.len()
+    }
+
+    /// The cells of a column as text; none where the row has none.
+    pub(crate) fn column(&self, name: &str) -> Vec<Option<String>> {
+        match &self.cells {
+            Cells::Values(rows) => rows
+                .iter()
+                .map(|row| row.get(name).and_then(Datum::to_cell).map(Cow::into_owned))
+                .collect(),
+            Cells::Frame(frame) => {
+                let texts = frame.column(name).and_then(|column| column.cast(&DataType::String));
+                match texts.as_ref().map(|column| column.as_materialized_series().str()) {
+                    Ok(Ok(texts)) => texts.iter().map(|text| text.map(str::to_owned)).collect(),
+                    _ => vec![None; frame.height()],
+                }
+            }
+        }
     }
 }
 

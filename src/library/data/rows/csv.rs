@@ -21,6 +21,8 @@ pub(super) struct CsvRows {
     notes: Vec<String>,
     /// Rows given out.
     n_rows: usize,
+    /// The line in which the last one begins.
+    line: u32,
 }
 
 impl CsvRows {
@@ -34,11 +36,16 @@ impl CsvRows {
         let (columns, renamed) = records.header()?;
         let mut notes = settled.notes;
         notes.extend(renamed);
-        Ok(Self { path: input.name().to_owned(), records, columns, notes, n_rows: 0 })
+        Ok(Self { path: input.name().to_owned(), records, columns, notes, n_rows: 0, line: 0 })
     }
 
     pub(super) fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// The line in which the last row begins.
+    pub(super) fn line(&self) -> u32 {
+        self.line
     }
 
     /// The guesses.
@@ -54,6 +61,7 @@ impl CsvRows {
     pub(super) fn next(&mut self) -> Result<Option<TextRow>> {
         let Some(record) = self.records.next()? else { return Ok(None) };
         self.n_rows += 1;
+        self.line = record.line;
         if record.len() != self.columns.len() {
             let n_columns = self.columns.len();
             return Err(ragged(&self.path, self.n_rows, record.line, record.len(), n_columns));

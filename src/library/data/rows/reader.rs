@@ -46,6 +46,8 @@ pub(crate) struct RowsReader {
     names: Vec<String>,
     text_column: String,
     n_rows: Option<u64>,
+    /// The line of each row of the last chunk, where the file has lines.
+    lines: Vec<u32>,
     notes: Vec<String>,
 }
 
@@ -118,12 +120,23 @@ impl RowsReader {
             notes.extend(rows.notes().iter().cloned());
         }
         let n_rows = source.n_rows().filter(|_| inputs.len() == 1);
-        Ok(Self { inputs, input_idx: 0, source, columns, names, text_column, n_rows, notes })
+        let lines = Vec::new();
+        Ok(Self { inputs, input_idx: 0, source, columns, names, text_column, n_rows, lines, notes })
     }
 
     /// The column that holds the texts.
     pub(crate) fn text_column(&self) -> &str {
         &self.text_column
+    }
+
+    /// All columns, but those that an object of JSON far behind the first ones alone has.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The line of each row of the last chunk, where the file has lines.
+    pub(crate) fn lines(&self) -> &[u32] {
+        &self.lines
     }
 
     /// Number of rows, where the file says it.
@@ -187,6 +200,7 @@ impl RowsReader {
 
     /// The next rows of the file that is being read.
     fn next_of_file(&mut self) -> Result<Option<RowChunk>> {
+        self.lines.clear();
         let frame = match &mut self.source {
             RowSource::Typed(rows) => rows.next(TYPED_CHUNK_N_ROWS, &self.text_column)?,
             RowSource::Csv(_) | RowSource::Json(_) => return self.next_values(),
@@ -205,7 +219,8 @@ impl RowsReader {
         let mut rows = Vec::new();
         let mut n_bytes = 0;
         while rows.len() < CHUNK_N_ROWS && n_bytes < CHUNK_BYTES {
-            let Some((row, text)) = self.next_row()? else { break };
+            let Some((row, text, line)) = self.next_row()? else { break };
+            self.lines.push(line);
             n_bytes += text.as_ref().map_or(0, String::len);
             texts.push(text);
             rows.push(row);
@@ -213,13 +228,13 @@ impl RowsReader {
         Ok((!rows.is_empty()).then_some(RowChunk { texts, cells: Cells::Values(rows) }))
     }
 
-    /// The next row of a text file, with its text.
-    fn next_row(&mut self) -> Result<Option<(TextRow, Option<String>)>> {
+    /// The next row of a text file, with its text and its line.
+    fn next_row(&mut self) -> Result<Option<(TextRow, Option<String>, u32)>> {
         let column = &self.text_column;
         Ok(match &mut self.source {
             RowSource::Csv(rows) => rows.next()?.map(|row| {
                 let text = row.get(column).and_then(|cell| text(cell).ok()).flatten();
-                (row, text)
+                (row, text, rows.line())
             }),
             RowSource::Json(objects) => {
                 let path = self.inputs[self.input_idx].name();
@@ -229,7 +244,7 @@ impl RowsReader {
                     wrong_kind(path, object.line, column, found, "a string")
                         .with_hint("choose another one with --text-column COLUMN")
                 })?;
-                Some((row, text))
+                Some((row, text, object.line))
             }
             RowSource::Typed(_) => None,
         })

@@ -66,7 +66,7 @@ fn run_test(classifier: &dyn Classifier, test: &BehaviourTest) -> Result<Behavio
     Ok(BehaviourResult::new(test, n_passed, failures))
 }
 
-/// Whether a case comes to what is expected: `row` are the probabilities of its text, `changed` those
+/// True if a case meets its expectation: `row` are the probabilities of its text, `changed` those
 /// of the changed one, `class_idx` the class that the expectation names, and then the labels of both.
 fn passes(
     expectation: &BehaviourExpectation,

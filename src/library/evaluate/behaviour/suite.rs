@@ -52,7 +52,7 @@ pub enum BehaviourKind {
     Directional,
 }
 
-/// What a case has to come to.
+/// The expected outcome of a case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum BehaviourExpectation {

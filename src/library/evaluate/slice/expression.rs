@@ -24,7 +24,7 @@ pub(super) struct SliceCondition {
     pub(super) test: SliceTest,
 }
 
-/// What a row is asked.
+/// A condition on a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum SliceTest {
     /// The text says no to something.
@@ -39,7 +39,7 @@ pub(super) enum SliceTest {
     Equals(RowValue, Option<String>),
 }
 
-/// What of a row is looked at.
+/// The feature of a row that a condition compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowValue {
     /// The number of words of its text.
@@ -50,7 +50,7 @@ pub(super) enum RowValue {
     Column(String),
 }
 
-/// How a number compares with another one.
+/// A comparison of two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Relation {
     Below,

@@ -67,7 +67,7 @@ pub struct BesideRest {
     pub p_value: f64,
 }
 
-/// What is to be thought of a slice.
+/// The verdict on a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SliceVerdict {
     /// Wrong more often than on the other rows, by more than chance.
@@ -173,7 +173,7 @@ impl<'a> SlicedPredictions<'a> {
 }
 
 impl SliceMetrics {
-    /// What is to be thought of it. Before [`control_discoveries`] everything is even.
+    /// The verdict on it. Before [`control_discoveries`] everything is even.
     pub fn verdict(&self) -> SliceVerdict {
         match (self.q_value, self.beside_rest) {
             (Some(q_value), Some(beside)) if q_value <= FALSE_DISCOVERY_RATE => {

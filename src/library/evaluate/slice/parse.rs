@@ -23,7 +23,7 @@ use super::expression::{
 };
 use crate::error::{Error, Result};
 
-/// What a condition may begin with.
+/// The words that a condition may begin with.
 const BEGINNINGS: &str = "length, unknown, negation, a column or /a regular expression/";
 
 /// A text that is read from the left.
@@ -87,7 +87,7 @@ impl<'a> SliceReader<'a> {
         self.question(subject)
     }
 
-    /// What is asked of `subject`.
+    /// The condition on `subject`.
     fn question(&mut self, subject: RowValue) -> Result<SliceCondition> {
         // The longer ones first.
         for (sign, relation) in [

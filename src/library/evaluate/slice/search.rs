@@ -55,7 +55,7 @@ struct NodeSplit {
     fails: RightAnswers,
 }
 
-/// Where the tree grows.
+/// The rows and features that the tree grows by.
 struct Growth<'a> {
     features: &'a [CodedFeature],
     is_right: &'a [bool],

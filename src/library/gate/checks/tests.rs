@@ -21,13 +21,29 @@ fn what_is_no_policy_is_refused_in_one_sentence() {
         ("", "it has no check: expected one of min_f1, strict"),
         ("min_f1 = 0.9", "it has no check"),
         ("[stict]", "unknown check \"stict\": expected one of min_f1, strict, non_inferior"),
-        ("strict = true", "strict: invalid type: boolean `true`"),
+        ("strict = true", "strict: invalid type: boolean `true`, expected a table"),
+        (
+            "[agreement]\nmin = \"high\"",
+            "agreement: invalid type: string \"high\", expected a number",
+        ),
+        (
+            "[verdicts]\nmax = \"many\"",
+            "verdicts: invalid type: string \"many\", expected a whole number from 0 on",
+        ),
+        ("[approval]\nkeys = \"ann\"", "approval: invalid type: string \"ann\", expected a list"),
+        (
+            "[class_floor]\nmin = 0.5\nclasses = 3",
+            "class_floor: invalid type: integer `3`, expected a table",
+        ),
         (
             "[strict]\nlevel = \"stop\"",
             "strict: unknown variant `stop`, expected `block` or `warn`",
         ),
         ("[size]", "size: missing field `max_bytes`"),
-        ("[size]\nmax_bytes = -5", "size: invalid value"),
+        (
+            "[size]\nmax_bytes = -5",
+            "size: invalid value: integer `-5`, expected a whole number from 0 on",
+        ),
         ("[size]\nmax_bytes = 0", "size.max_bytes is 0: must be >= 1"),
         (
             "[non_inferior]\neps = 0.1",

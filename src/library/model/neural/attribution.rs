@@ -45,7 +45,7 @@ pub(super) struct StraightPath {
 /// The result: `decision = base + Σ weights + gap`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Attribution {
-    /// What each token adds.
+    /// The part of the decision that each token adds.
     pub(super) weights: Vec<f64>,
     /// The decision at the text.
     pub(super) decision: f64,
@@ -90,7 +90,7 @@ impl Attribution {
     }
 }
 
-/// What each token of `path` adds to the decision, with as many steps as it takes to be complete, or
+/// The part of the decision that each token of `path` adds, with as many steps as it takes to be complete, or
 /// the most there may be.
 ///
 /// # Errors
@@ -120,7 +120,7 @@ fn most_steps(net: &Net, n_tokens: usize) -> usize {
     ((MOST_PRODUCTS / per_step) as usize).clamp(MOST_STEPS.0, MOST_STEPS.1)
 }
 
-/// What each token adds, with `n_steps` steps.
+/// The part of the decision that each token adds, with `n_steps` steps.
 ///
 /// # Errors
 /// As [`attribute`].

@@ -93,7 +93,7 @@ fn words(text: &str, read: &ReadText, found: &Attribution) -> Vec<WordWeight> {
     read.words.iter().map(word).collect()
 }
 
-/// What each different word adds, in small letters, the strongest first.
+/// The sums of each different word, in small letters, the strongest first.
 fn terms(words: &[WordWeight]) -> Vec<Contribution> {
     let mut terms: BTreeMap<String, (u32, f64)> = BTreeMap::new();
     for WordWeight { word, weight, .. } in words {

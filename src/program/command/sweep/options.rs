@@ -6,6 +6,7 @@ use clap::Args;
 use trialbook::{
     book::sweep::SweepFolds,
     error::{Error, Result},
+    span::Span,
 };
 
 use super::compile::ClusterEngine;
@@ -101,16 +102,8 @@ impl SweepOptions {
 
 /// `90s`, `10m`, `2h`
 fn duration(text: &str) -> Result<Duration, String> {
-    let refuse = || "expected a time such as 90s, 10m or 2h".to_owned();
-    let unit = text.chars().last().ok_or_else(refuse)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        _ => return Err(refuse()),
-    };
-    let n: u64 = text[..text.len() - 1].parse().map_err(|_| refuse())?;
-    n.checked_mul(seconds).filter(|n| *n > 0).map(Duration::from_secs).ok_or_else(refuse)
+    let span = Span::parse(text).map(Duration::from);
+    span.ok_or_else(|| "expected a time such as 90s, 10m or 2h".to_owned())
 }
 
 #[cfg(test)]

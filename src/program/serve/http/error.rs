@@ -18,7 +18,7 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"trialboo
 /// Characters that are shown of a name that a client made up.
 const MAX_NAME_CHARS: usize = 250;
 
-/// Why a request was not answered as asked. It becomes the body once the request's id is known,
+/// The reason why a request was not answered as asked. It becomes the body once the request's id is known,
 /// in [`ApiError::body`].
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ApiError {
@@ -269,6 +269,29 @@ impl ApiError {
                 .run(CommandLine::new("promote").arg(model).written("VERSION"))
                 .say(": the server takes it up within 2 seconds"),
         )
+    }
+
+    /// 403: a page of another site asks under a name that is not this server's.
+    pub(crate) fn foreign_host() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "foreign_host",
+            "this server is not known by the name that the request gives it",
+            "name it with --allowed-hosts, or ask with an API key",
+        )
+    }
+
+    /// 503: the disk refuses labels.
+    pub(crate) fn not_kept() -> Self {
+        Self {
+            retry_after_s: Some(5),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not_kept",
+                "the labels could not be written to the disk",
+                "send all of them again later: a label that is sent twice counts once",
+            )
+        }
     }
 
     /// 429: too much work is waiting already.

@@ -30,7 +30,7 @@ pub(crate) struct Tls {
 /// The state of the files when they were last read.
 struct Seen {
     stamps: Stamps,
-    /// Why they could not be used.
+    /// The reason why they could not be used.
     failure: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl Tls {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Why the files that are there now are not used, if they are not.
+    /// The reason why the files that are there now are not used, if they are not.
     pub(crate) fn problem(&self) -> Option<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // The reason names files of this machine: it is for the log alone.

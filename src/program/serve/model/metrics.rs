@@ -11,7 +11,7 @@ use prometheus::{
 };
 use trialbook::model::prediction::Prediction;
 
-use super::{release_metrics::ReleaseMetrics, served::ModelInfo};
+use super::{feedback::FeedbackOutcome, release_metrics::ReleaseMetrics, served::ModelInfo};
 
 /// Seconds; from a linear model's short text to an encoder's long batch.
 const DURATIONS: [f64; 16] = [
@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     swaps: IntCounterVec,
     load_failures: IntCounterVec,
     registry_up: IntGaugeVec,
+    labels: IntCounterVec,
     log_lost: IntGauge,
     uptime: Gauge,
     releases: ReleaseMetrics,
@@ -173,6 +174,18 @@ impl Metrics {
                 )
                 .expect(VALID),
             ),
+            labels: {
+                let labels = counters(
+                    &registry,
+                    "labels_total",
+                    "True labels that were sent to /feedback, by what became of them.",
+                    &["outcome"],
+                );
+                for outcome in FeedbackOutcome::ALL {
+                    labels.with_label_values(&[outcome.as_str()]);
+                }
+                labels
+            },
             log_lost: gauge(
                 &registry,
                 "model_predictions_not_logged",
@@ -249,6 +262,11 @@ impl Metrics {
         self.errors.with_label_values(&[error_type]).inc();
     }
 
+    /// So many true labels had this outcome.
+    pub(crate) fn labelled(&self, outcome: FeedbackOutcome, n_labels: usize) {
+        self.labels.with_label_values(&[outcome.as_str()]).inc_by(n_labels as u64);
+    }
+
     /// All series, for a server that runs for `uptime_s` and whose log left out `n_lost` predictions.
     pub(crate) fn text(&self, uptime_s: f64, n_lost: u64) -> Vec<u8> {
         self.uptime.set(uptime_s);
@@ -306,7 +324,7 @@ impl ModelMetrics {
     }
 }
 
-/// Why making and registering series cannot fail.
+/// The reason why making and registering series cannot fail.
 const VALID: &str = "names and labels are valid and each is registered once";
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {

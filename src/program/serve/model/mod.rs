@@ -3,11 +3,13 @@
 //! and limits alone, and refuses to know what a request looks like, or when the registry is looked at.
 
 pub(super) mod engine;
+pub(super) mod feedback;
 // Tests look at it in every build; only one with CUDA shows it.
 #[cfg(any(feature = "cuda", test))]
 mod gpu;
 pub(super) mod metrics;
 pub(super) mod monitor;
+pub(super) mod recent;
 pub(super) mod release_metrics;
 pub(super) mod served;
 mod shadow;

@@ -14,7 +14,7 @@ use trialbook::{
     monitor::{Arm, PredictionLog, PredictionRecord, Summary},
 };
 
-use super::served::ModelInfo;
+use super::{recent::RecentRequests, served::ModelInfo};
 
 /// Predictions whose confidences are remembered.
 const N_LATEST: usize = 10_000;
@@ -23,6 +23,7 @@ const N_LATEST: usize = 10_000;
 pub(crate) struct ModelMonitor {
     log: Option<Arc<PredictionLog>>,
     latest: Mutex<Latest>,
+    recent: RecentRequests,
 }
 
 #[derive(Default)]
@@ -34,16 +35,16 @@ struct Latest {
 
 impl ModelMonitor {
     pub(crate) fn new(log: Option<Arc<PredictionLog>>) -> Self {
-        Self { log, latest: Mutex::default() }
+        Self { log, latest: Mutex::default(), recent: RecentRequests::default() }
     }
 
-    /// One request's predictions were made by `info`, which had this part in a release; a shadow's are
-    /// logged alone, since nobody got them.
+    /// One request's predictions were made by `info`, which had this part in a release; each text comes
+    /// with its place in the request. A shadow's are logged alone, since nobody got them.
     pub(crate) fn predicted(
         &self,
         (info, arm): (&ModelInfo, Arm),
         request_id: &str,
-        texts: &[&str],
+        texts: &[(u32, &str)],
         predictions: &[Prediction],
         duration: Duration,
     ) {
@@ -64,8 +65,11 @@ impl ModelMonitor {
             }
         }
         let Some(log) = &self.log else { return };
+        if let Some(last) = texts.iter().map(|(index, _)| *index).max() {
+            self.recent.push(request_id, last);
+        }
         let timestamp_ms = now_ms();
-        let records = texts.iter().zip(predictions).zip(0..).map(|((text, prediction), index)| {
+        let records = texts.iter().zip(predictions).map(|(&(index, text), prediction)| {
             let (kept, text_sha256) = log.kept(text);
             let probabilities = match prediction.probability {
                 Some(_) => Vec::new(),
@@ -89,6 +93,11 @@ impl ModelMonitor {
             }
         });
         log.push(records);
+    }
+
+    /// True if the text at `index` of a request is known to be logged as predicted.
+    pub(crate) fn knows(&self, request_id: &str, index: u32) -> bool {
+        self.recent.has(request_id, index)
     }
 
     /// For `/health`.

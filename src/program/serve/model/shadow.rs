@@ -40,7 +40,8 @@ pub(crate) enum Beside {
 /// One request that was answered.
 struct Job {
     request_id: String,
-    texts: Vec<String>,
+    /// Each with its place in the request.
+    texts: Vec<(u32, String)>,
     /// Label and confidence of each text's answer.
     answers: Vec<(String, f64)>,
 }
@@ -88,10 +89,11 @@ impl Shadow {
     pub(crate) fn compare(
         &self,
         request_id: &str,
-        texts: &[&str],
+        texts: &[(u32, &str)],
         predictions: &[Prediction],
     ) -> bool {
-        let texts = texts.iter().take(MAX_TEXTS).map(|text| (*text).to_owned()).collect();
+        let texts = texts.iter().take(MAX_TEXTS);
+        let texts = texts.map(|(index, text)| (*index, (*text).to_owned())).collect();
         let answers = predictions.iter().take(MAX_TEXTS);
         let answers = answers.map(|one| (one.label.clone(), one.confidence)).collect();
         self.jobs.try_send(Job { request_id: request_id.to_owned(), texts, answers }).is_ok()
@@ -115,7 +117,9 @@ impl Worker {
 
     fn compare(&self, job: &Job) {
         let started = Instant::now();
-        let texts: Vec<&str> = job.texts.iter().map(String::as_str).collect();
+        let placed: Vec<(u32, &str)> =
+            job.texts.iter().map(|(index, text)| (*index, text.as_str())).collect();
+        let texts: Vec<&str> = placed.iter().map(|(_, text)| *text).collect();
         let ask = || prediction::predictions(&*self.other.classifier, &texts);
         let outcome = catch_unwind(AssertUnwindSafe(ask));
         let duration = started.elapsed();
@@ -135,7 +139,7 @@ impl Worker {
         if self.beside == Beside::Candidate {
             self.tally.answered(Arm::Shadow, duration);
             let (info, id) = (&self.other.info, job.request_id.as_str());
-            self.monitor.predicted((info, Arm::Shadow), id, &texts, &predictions, duration);
+            self.monitor.predicted((info, Arm::Shadow), id, &placed, &predictions, duration);
         }
         self.tally.compared(&self.difference(job, &predictions));
     }

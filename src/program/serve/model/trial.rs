@@ -222,7 +222,7 @@ impl Trial {
         &self,
         arm: Arm,
         request_id: &str,
-        texts: &[&str],
+        texts: &[(u32, &str)],
         predictions: &[Prediction],
         duration: Duration,
     ) {

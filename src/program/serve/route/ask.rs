@@ -39,6 +39,8 @@ use super::{
 #[derive(Clone)]
 pub(crate) struct Texts<'t> {
     pub(crate) texts: Vec<Cow<'t, str>>,
+    /// The place of each in its request, from 0.
+    pub(crate) indexes: Vec<u32>,
     pub(crate) policy: Policy,
     /// The moment at which they were received.
     pub(crate) started: Instant,
@@ -94,6 +96,8 @@ struct Counted {
     /// Of each text that is not refused, how many tokens the model reads; nothing for a model that is
     /// asked at once.
     n_tokens: Vec<usize>,
+    /// The place in the request of each text that is not refused.
+    indexes: Vec<u32>,
 }
 
 /// The predictions for some texts, but for those that are refused.
@@ -170,7 +174,9 @@ impl<'a> Asker<'a> {
                 let n_refused = outcome.map_or(own.len(), |(_, refusals)| refusals.n());
                 let texts = own.iter().map(|text| Cow::Borrowed(text.as_str())).collect();
                 let production = self.production();
-                let answers = match production.ask(Texts { texts, policy, started })? {
+                let indexes = counted.indexes;
+                let again = Texts { texts, indexes, policy, started };
+                let answers = match production.ask(again)? {
                     Asked::Waiting(waiting) => production.finish(waiting, engine).await?,
                     asked @ Asked::Predicted { .. } => match production.answer(asked) {
                         Begun::Answered(answers) => answers,
@@ -256,11 +262,12 @@ impl<'a> Way<'a> {
     /// # Errors
     /// As [`Asker::begin`].
     fn ask<'t>(self, texts: Texts<'t>) -> Result<Asked<'t>, ApiError> {
-        let Texts { texts, policy, started } = texts;
+        let Texts { texts, indexes, policy, started } = texts;
         let mut counted = {
             let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
             self.count(&borrowed, &policy)?
         };
+        counted.indexes = counted.refusals.kept(indexes);
         let texts = counted.refusals.kept(texts);
         if self.wants_batches() && !counted.truncated.is_empty() {
             let texts = texts.into_iter().map(Cow::into_owned).collect();
@@ -323,7 +330,7 @@ impl<'a> Way<'a> {
             true => refusals.kept(n_tokens(counts.as_ref(), texts)),
             false => Vec::new(),
         };
-        Ok(Counted { refusals, truncated, n_tokens })
+        Ok(Counted { refusals, truncated, n_tokens, indexes: Vec::new() })
     }
 
     /// As [`Asker::count`], one text after the other.
@@ -374,6 +381,8 @@ impl<'a> Way<'a> {
         started: Instant,
     ) -> Answers<'a> {
         let (texts, truncated) = (refusals.kept(texts), refusals.kept(counted.truncated));
+        let texts: Vec<(u32, &str)> =
+            refusals.kept(counted.indexes).into_iter().zip(texts).collect();
         let refusals = counted.refusals.and(refusals);
         if predictions.is_empty() {
             return Answers { answers: Vec::new(), refusals };

@@ -71,6 +71,8 @@ struct WaitingLine {
 #[derive(Default)]
 struct ModelTexts<'a> {
     line_idxs: Vec<usize>,
+    /// The place of each line in its stream, from 0.
+    indexes: Vec<u32>,
     texts: Vec<Cow<'a, str>>,
     truncate: Vec<bool>,
 }
@@ -93,7 +95,7 @@ pub(crate) fn begin(
         })
         .map(|LineQuestion { id, question }| (id, question))
         .unzip();
-    let (outcomes, queued) = models.ask(state, request_id, questions, started);
+    let (outcomes, queued) = models.ask(state, request_id, lines, questions, started);
     let waiting = queued.into_iter().map(|Queued { slot_idx, texts, line_idxs }| {
         let lines = line_idxs.into_iter().map(|line_idx| WaitingLine {
             line_idx,
@@ -231,6 +233,7 @@ impl Models {
         &'a self,
         state: &'a ServerState,
         request_id: &'a str,
+        lines: &[Line],
         questions: Vec<Result<Question<'_>, ApiError>>,
         started: Instant,
     ) -> (Outcomes<'a>, Vec<Queued>) {
@@ -244,7 +247,9 @@ impl Models {
             });
             outcomes.push(match addressed {
                 Ok((slot_idx, question)) => {
-                    of_models[slot_idx].push(line_idx, question);
+                    let index = lines[line_idx].number.saturating_sub(1);
+                    let index = u32::try_from(index).unwrap_or(u32::MAX);
+                    of_models[slot_idx].push(line_idx, index, question);
                     None
                 }
                 Err(refusal) => Some(Err(refusal)),
@@ -252,8 +257,8 @@ impl Models {
         }
         let mut queued = Vec::new();
         let asked = of_models.into_iter().enumerate().filter(|(_, own)| !own.texts.is_empty());
-        for (slot_idx, ModelTexts { line_idxs, texts, truncate }) in asked {
-            let texts = Texts { texts, policy: Policy::Each { truncate }, started };
+        for (slot_idx, ModelTexts { line_idxs, indexes, texts, truncate }) in asked {
+            let texts = Texts { texts, indexes, policy: Policy::Each { truncate }, started };
             let begun = self.versions.get(state, slot_idx).and_then(|assigned| {
                 Asker { slot: &state.slots()[slot_idx], assigned, request_id }.begin(texts)
             });
@@ -276,8 +281,9 @@ impl Models {
 }
 
 impl<'a> ModelTexts<'a> {
-    fn push(&mut self, line_idx: usize, Question { text, truncate, .. }: Question<'a>) {
+    fn push(&mut self, line_idx: usize, index: u32, Question { text, truncate, .. }: Question<'a>) {
         self.line_idxs.push(line_idx);
+        self.indexes.push(index);
         self.texts.push(text);
         self.truncate.push(truncate);
     }

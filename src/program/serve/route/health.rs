@@ -34,7 +34,7 @@ pub struct HealthReport {
     pub status: HealthStatus,
     /// The model version that answers.
     pub model: Option<ModelInfo>,
-    /// Why another version answers than the registry wants, such as one that cannot be loaded, or why
+    /// The reason why another version answers than the registry wants, such as one that cannot be loaded, or why
     /// it wants none: there is no such model; or another certificate is shown than the one in its
     /// file.
     #[serde(default)]

@@ -8,6 +8,7 @@ mod body;
 mod chunk;
 mod endpoint;
 mod explain;
+mod feedback;
 pub(super) mod health;
 mod info;
 mod metrics;

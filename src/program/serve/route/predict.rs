@@ -213,7 +213,8 @@ fn texts<'a>(
             (TextField::Many, texts, model, truncate)
         }
     };
-    Ok((Texts { texts, policy: Policy::All { field, truncate }, started }, model))
+    let indexes = (0..).take(texts.len()).collect();
+    Ok((Texts { texts, indexes, policy: Policy::All { field, truncate }, started }, model))
 }
 
 fn to_json(shape: Shape, answers: &[Answer<'_>]) -> Vec<u8> {

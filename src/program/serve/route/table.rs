@@ -9,6 +9,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use serde_json::Value;
+use trialbook::registry::Scope;
 
 use crate::serve::{
     http::{access::Access, media::JSON_LINES},
@@ -17,7 +18,7 @@ use crate::serve::{
 
 use super::{
     endpoint::{Content, Endpoint, Method, Parameter},
-    explain,
+    explain, feedback,
     health::{health, live, ready},
     info,
     metrics::metrics,
@@ -189,6 +190,30 @@ const ENDPOINTS: &[Endpoint] = &[
         ..BATCH_OF_MODEL
     },
     Endpoint {
+        method: Method::Post,
+        path: "/feedback",
+        does: "takes true labels of texts that were predicted",
+        detail: "One label or a list of them; each is answered for itself. A label names the request by the \
+                 request_id of its answer, a text of a batch by its index from 0, and a line of a stream by its \
+                 number. Labels may come late, in any order and several times: a later label of the same source \
+                 corrects its earlier one, of several sources that disagree the latest counts, and null takes \
+                 back what a source said. What is answered is on the disk. A label whose prediction is not known \
+                 here is kept as unmatched: it counts once the prediction is found in the log. Where keys are \
+                 asked for, the key needs the scope write: labels decide about releases. A server that logs no \
+                 predictions does not have this path.",
+        takes: &[Content {
+            media_type: "application/json",
+            schema: "TrueLabels",
+            example: Some(r#"{"request_id":"7b0c42","label":"positive","source":"user"}"#),
+        }],
+        answers: &[(200, &[json_of("Feedback")])],
+        refuses: &[400, 403, 408, 413, 415, 422, 500, 503],
+        access: Access::Tracking(Scope::Write),
+        offered: ServerState::takes_labels,
+        handler: feedback::feedback,
+        ..PLAIN
+    },
+    Endpoint {
         path: "/models",
         does: "lists what is served",
         answers: &[(200, &[json_of("Models")])],
@@ -318,6 +343,7 @@ mod tests {
             (Some("/predict"), Access::Predict),
             (Some("/"), Access::Page),
             (Some("/models"), Access::Predict),
+            (Some("/feedback"), Access::Tracking(Scope::Write)),
             (None, Access::Predict),
             (Some("/nowhere"), Access::Predict),
             (Some("/health"), Access::Health),

@@ -12,12 +12,12 @@ pub(super) use super::shell::PageFrame;
 use super::{failure::PageFailure, query::Query, shell};
 use crate::serve::changes::FileMark;
 
-/// What a page may do: load its own parts, ask this server, and send forms to it.
+/// The rights of a page: load its own parts, ask this server, and send forms to it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
 
-/// What a stored file may do that is opened by itself: nothing at all.
+/// The rights of a stored file that is opened by itself: none at all.
 const FILE_POLICY: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 
 /// One request for a page.
@@ -30,7 +30,7 @@ pub(super) struct PageRequest {
     pub(super) form: Query,
     /// Whether JSON is wanted.
     pub(super) json: bool,
-    /// Whether a key let the request in; else none was asked for.
+    /// True if a key let the request in; else none was asked for.
     pub(super) is_keyed: bool,
     /// In whose name it acts: the key's, or else the address it comes from.
     pub(super) who: String,

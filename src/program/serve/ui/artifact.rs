@@ -29,7 +29,7 @@ const MAX_ROWS: usize = 200;
 /// The most values of a JSON tree that are shown.
 const MAX_NODES: usize = 5_000;
 
-/// What a file holds, by its name.
+/// The kind of a file's content, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Picture(&'static str),

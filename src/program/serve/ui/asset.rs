@@ -12,7 +12,7 @@ use trialbook::figure::hex;
 
 use crate::serve::http::error::ApiError;
 
-/// Where they lie.
+/// The path below which they lie.
 pub(super) const FOLDER: &str = "/ui/assets/";
 
 const FILES: [(&str, &str, &str); 3] = [
@@ -21,7 +21,7 @@ const FILES: [(&str, &str, &str); 3] = [
     ("links.js", "text/javascript; charset=utf-8", include_str!("asset/links.js")),
 ];
 
-/// What tells each file's content from any other.
+/// The tag that tells each file's content from any other.
 static TAGS: LazyLock<[String; 3]> =
     LazyLock::new(|| FILES.map(|(_, _, content)| hex(&Sha256::digest(content))[..32].to_owned()));
 

@@ -25,7 +25,7 @@ fn without_style(svg: &str) -> String {
     }
 }
 
-/// How curves are drawn.
+/// The drawing of curves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Drawing {
     /// Over time in seconds since the first point; else over steps.
@@ -57,7 +57,7 @@ pub(super) fn curves(name: &str, runs: &[(String, Vec<Point>)], drawing: Drawing
 }
 
 impl Drawing {
-    /// Where a value is drawn. A logarithm of what is not positive is no place.
+    /// The place of a value. One that is not positive has none on a logarithmic scale.
     fn height(self, smoothed: &mut Option<f64>, value: f64) -> f64 {
         let value = match *smoothed {
             Some(before) if value.is_finite() => {

@@ -169,7 +169,7 @@ fn param_row((key, values): &Row) -> Markup {
     }
 }
 
-/// What is drawn: the params that differ, then the metrics.
+/// The drawn columns: the params that differ, then the metrics.
 fn axes(runs: &[Run], differing: &[&Row], metrics: &BTreeSet<String>) -> Vec<Axis> {
     let params = differing
         .iter()

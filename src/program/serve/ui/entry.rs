@@ -29,7 +29,7 @@ pub(super) fn show_key(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a form was sent by a page of this server: browsers say where a form comes from, and a program
+/// True if a form was sent by a page of this server: browsers say where a form comes from, and a program
 /// that shows its key itself is no browser that was made to.
 pub(super) fn is_own(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -80,7 +80,7 @@ pub(super) fn leave() -> Answer {
     Answer::See { url: "/ui/login".to_owned(), cookie: Some(cookie) }
 }
 
-/// Where to go from here: a page of this interface, whatever else was asked for.
+/// The page to go to from here: one of this interface, whatever else was asked for.
 fn next(query: &Query) -> String {
     let asked = query.get("next").filter(|url| {
         url.starts_with("/ui/") && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')

@@ -51,7 +51,7 @@ impl PageFailure {
     }
 }
 
-/// What the user can do something about is told in the library's words; what may name files of this
+/// An error that the user can mend is told in the library's words; one that may name files of this
 /// machine goes to the log.
 impl From<Error> for PageFailure {
     fn from(error: Error) -> Self {

@@ -38,7 +38,7 @@ pub(super) fn of_runs(
     Ok(by_metric)
 }
 
-/// How the query wants curves drawn.
+/// The drawing of curves that the query asks for.
 pub(super) fn drawing(query: &Query) -> Drawing {
     let smoothing = query.get("smooth").and_then(|text| text.parse().ok()).unwrap_or(0.0_f64);
     Drawing {

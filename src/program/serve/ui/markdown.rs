@@ -35,7 +35,7 @@ fn escape(text: &str) -> String {
     html! { (text) }.into_string()
 }
 
-/// Whether a link may lead to `url`: what else there is, such as `javascript:`, does something.
+/// True if a link may lead to `url`: others, such as `javascript:`, run code.
 fn is_plain(url: &str) -> bool {
     let lower = url.trim().to_ascii_lowercase();
     ["http://", "https://", "mailto:", "#"].iter().any(|start| lower.starts_with(start))

@@ -143,7 +143,7 @@ fn row(model: &RegisteredModel, version: &ModelVersion) -> Markup {
     }
 }
 
-/// Whether a version passed its gate, in one word.
+/// One word on a version's verdict.
 pub(super) fn verdict_state(version: &ModelVersion) -> Markup {
     html! {
         @match Verdict::of(version) {

@@ -16,7 +16,7 @@ pub(super) fn time(at_ms: i64) -> Markup {
     html! { time datetime=(text.replace(' ', "T") + "Z") title=(format!("{text} UTC")) { (text) } }
 }
 
-/// How long a run took, or takes so far.
+/// The time that a run took, or takes so far.
 pub(super) fn duration(run: &Run, now_ms: i64) -> String {
     let end_ms = match run.status {
         RunStatus::Running => now_ms,
@@ -30,12 +30,12 @@ pub(super) fn duration(run: &Run, now_ms: i64) -> String {
     }
 }
 
-/// Where a run stands.
+/// A run's status.
 pub(super) fn status(status: RunStatus) -> Markup {
     html! { span.state data-state=(status.as_str()) { (status.as_str().to_lowercase()) } }
 }
 
-/// Where a version stands.
+/// A version's stage.
 pub(super) fn stage(stage: Stage) -> Markup {
     html! { span.state data-state=(stage.as_str()) { (stage.as_str()) } }
 }
@@ -45,7 +45,7 @@ pub(super) fn run_link(run_id: &str, name: &str) -> Markup {
     html! { a href=(format!("/ui/runs/{}", coded(run_id))) { (named(run_id, name)) } }
 }
 
-/// What a run is called; one without a name by its id.
+/// A run's name; its id for one without.
 pub(super) fn named<'a>(run_id: &'a str, name: &'a str) -> &'a str {
     if name.trim().is_empty() { short(run_id) } else { name }
 }

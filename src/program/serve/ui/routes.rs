@@ -31,9 +31,9 @@ use crate::serve::{
     state::ServerState,
 };
 
-/// What reading a page needs, where keys are asked for.
+/// The scope that reading a page needs, where keys are asked for.
 const READ: Scope = Scope::Read;
-/// What changing something needs.
+/// The scope that a change needs.
 const CHANGE: Scope = Scope::Admin;
 
 /// Longest form, and longest one with a note or tags in it.
@@ -45,7 +45,7 @@ const LOGIN: &str = "/ui/login";
 const LOGOUT: &str = "/ui/logout";
 const ASSET: &str = "/ui/assets/{name}";
 
-/// What makes an answer of what was asked.
+/// The function that answers a request.
 type Work = fn(&Registry, &PageRequest) -> Result<Answer, PageFailure>;
 
 /// Pages that show something.
@@ -116,7 +116,7 @@ pub(in crate::serve) fn router() -> Router<ServerState> {
     router
 }
 
-/// Who may ask for this path with this method; none for what is no page.
+/// The scope that this path and method need; none for what is no page.
 pub(in crate::serve) fn access(method: &Method, route: Option<&str>) -> Option<Access> {
     let route = route.filter(|route| is_ui(route))?;
     Some(match route {
@@ -126,7 +126,7 @@ pub(in crate::serve) fn access(method: &Method, route: Option<&str>) -> Option<A
     })
 }
 
-/// Whether the path is one of these.
+/// True if the path is one of these.
 pub(in crate::serve) fn is_ui(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -159,7 +159,7 @@ pub(in crate::serve) fn refuse(request: &Refused, error: &ApiError) -> Option<Re
     Some(respond(&asked, Err(failure)))
 }
 
-/// What is remembered of a request for a page, should it be refused.
+/// The part of a request for a page that is remembered, should it be refused.
 pub(in crate::serve) struct Refused {
     wants_page: bool,
     url: String,
@@ -205,7 +205,7 @@ fn changed(max_bytes: usize, work: Work) -> MethodRouter<ServerState> {
     )
 }
 
-/// Whether the request knows this server by one of its names, where no key let it in: a page of another
+/// True if the request knows this server by one of its names, where no key let it in: a page of another
 /// site that makes its own name point here must not read or change anything.
 fn check_host(state: &ServerState, request: &Request) -> Result<(), PageFailure> {
     if matches!(request.extensions().get(), Some(Admitted(Some(_)))) {

@@ -22,7 +22,7 @@ use super::{
 
 /// Tags that say where a run came from.
 const ORIGIN: [&str; 3] = ["trialbook.", "mlflow.source.", "mlflow.user"];
-/// What else MLflow's own tags are for is for its clients.
+/// The prefix of MLflow's other tags, which are for its clients.
 const HIDDEN: &str = "mlflow.";
 
 pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
@@ -126,7 +126,7 @@ fn metrics(run: &Run) -> Markup {
     }
 }
 
-/// Where the run came from: what its version says, and its tags of that kind.
+/// The run's origin: the source that its version names, and its tags of that kind.
 fn lineage(registry: &Registry, run: &Run, version: Option<&str>) -> BTreeMap<String, String> {
     let is_origin = |key: &str| ORIGIN.iter().any(|start| key.starts_with(start));
     let shown = |key: &String| is_origin(key) && key != "trialbook.error";

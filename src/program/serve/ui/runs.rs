@@ -24,11 +24,11 @@ use super::{
 const MAX_PAGE_ROWS: usize = 1_000;
 /// The most runs that are grouped.
 const MAX_GROUPED: usize = 5_000;
-/// How often a table is asked for again, while a run goes on and else.
+/// The interval at which a table is asked for again, while a run goes on and else.
 const BUSY_MS: u32 = 2_000;
 const IDLE_MS: u32 = 10_000;
 
-/// What was found.
+/// The runs that were found.
 #[derive(Default)]
 struct FoundRuns {
     runs: Vec<Run>,

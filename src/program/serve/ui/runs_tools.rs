@@ -18,7 +18,7 @@ pub(super) const PAGE_ROWS: usize = 25;
 /// Numbers of rows that are offered.
 const ROWS: [usize; 4] = [PAGE_ROWS, 50, 100, 500];
 
-/// Why a filter or an order cannot be read.
+/// The reason why a filter or an order cannot be read.
 pub(super) struct Problem {
     pub(super) said: String,
     pub(super) hint: Option<String>,

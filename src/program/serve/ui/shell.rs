@@ -51,7 +51,7 @@ pub(super) struct PageFrame {
     pub(super) tab: Option<Tab>,
     pub(super) title: String,
     pub(super) body: Markup,
-    /// How often its live parts are asked for again.
+    /// The interval at which its live parts are asked for again.
     pub(super) live_ms: Option<u32>,
     /// True if it shows the registry alone, whose changes are told of.
     pub(super) is_told: bool,

@@ -66,7 +66,7 @@ pub(super) fn confirm_promotion(
     Ok(Answer::Page(PageFrame::new(Tab::Models, "Promote", body)))
 }
 
-/// What moving a version there does.
+/// The effect of moving a version there.
 fn effect(to: Stage, production: Option<&ModelVersion>) -> String {
     match (to, production) {
         (Stage::Production, Some(now)) => format!(

@@ -114,7 +114,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
     Ok(Answer::Page(PageFrame::new(Tab::Models, title, body)))
 }
 
-/// What the gate said, with its numbers.
+/// The gate's verdict, with its numbers.
 pub(super) fn verdict(version: &ModelVersion) -> Markup {
     let verdict = match Verdict::of(version) {
         Ok(Some(verdict)) => verdict,

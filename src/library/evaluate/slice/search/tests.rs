@@ -33,7 +33,7 @@ impl World {
         world
     }
 
-    /// What is found where a row of `planted` is wrong in `percent` of a hundred cases and any other
+    /// The slices found where a row of `planted` is wrong in `percent` of a hundred cases and any other
     /// one in ten, by the slices alone or together with those of each feature.
     fn found(
         &self,

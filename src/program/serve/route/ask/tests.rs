@@ -89,8 +89,10 @@ async fn outcomes(state: &ServerState, texts: &[&str], policy: Policy) -> Vec<St
     let assigned = slot.assign(slot.served().unwrap(), None, "id");
     let asker = Asker { slot, assigned: &assigned, request_id: "id" };
     let is_all = matches!(policy, Policy::All { .. });
+    let n_texts = texts.len();
     let texts = texts.iter().map(|text| Cow::Borrowed(*text)).collect();
-    let answers = match asker.begin(Texts { texts, policy, started }) {
+    let indexes = (0..).take(n_texts).collect();
+    let answers = match asker.begin(Texts { texts, indexes, policy, started }) {
         Ok(Begun::Answered(answers)) => Ok(answers),
         Ok(Begun::Waiting(waiting)) => asker.finish(waiting, state.engine()).await,
         Err(error) => Err(error),

@@ -20,7 +20,11 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
         &["malformed_json", "incomplete_body", "invalid_host"],
     ),
     (401, "The server asks for an API key.", &["unauthorized"]),
-    (403, "The key's scope is too small.", &["forbidden"]),
+    (
+        403,
+        "The key's scope is too small, or the page of another site asks.",
+        &["forbidden", "foreign_host"],
+    ),
     (
         404,
         "There is nothing at this path, or the model is not served here.",
@@ -46,8 +50,8 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (500, "The model failed; the server's log says why.", &["internal"]),
     (
         503,
-        "No version is in production, or the request waited too long for the model.",
-        &["model_unavailable", "too_late"],
+        "No version is in production, the request waited too long for the model, or the disk refuses.",
+        &["model_unavailable", "too_late", "not_kept"],
     ),
 ];
 

@@ -1,0 +1,609 @@
+//! True labels of what a store's servers predicted: taking them from a file, measuring by them, picking what
+//! to label next, and making a dataset of them. It joins the logs to versions, texts and datasets; what labels
+//! say together and what is measured, the room of monitoring decides.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+use polars::prelude::{Column, DataFrame};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::Book;
+use crate::{
+    data::{
+        AddRequest, Added, DatasetSource, Dialect, FeedbackLineage, KeepColumns, LabelledTexts,
+        RowsReader, RowsWriter,
+    },
+    error::{Error, ErrorKind, Result},
+    figure::{self, hex},
+    hint::Hint,
+    monitor::{
+        Arm, GivenLabel, LabelLog, LabelOutcome, PerformanceReport, PerformanceRequest,
+        PickRequest, Picked, SampleBy, TextSource, by_sha256, measure_performance, pick_texts,
+        read_labels, visit_predictions,
+    },
+    output::Output,
+    progress::Monitor,
+};
+
+/// Faults of a file that are told.
+const MAX_FAULTS: usize = 5;
+/// Labels that are written together.
+const BATCH: usize = 10_000;
+
+/// A file of true labels.
+#[derive(Debug, Clone)]
+pub struct LabelFileRequest {
+    /// CSV, TSV, JSON lines, Parquet or Arrow with the columns request_id and label, and index, source, sampled_by
+    /// and timestamp_ms where they are there. `-` is standard input.
+    pub path: PathBuf,
+    /// Its dialect, as far as it is given.
+    pub dialect: Dialect,
+    /// The source of rows that name none.
+    pub source: String,
+}
+
+/// What became of the labels of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LabelledFile {
+    /// Labels that are new.
+    pub accepted: usize,
+    /// Those that correct another one of the same source.
+    pub corrected: usize,
+    /// Those that were known, or said something older than what is known.
+    pub unchanged: usize,
+    /// Those whose prediction is not in the log; they are kept.
+    pub unmatched: usize,
+    /// Those that are not kept.
+    pub refused: usize,
+    /// Rows without a label, such as those that nobody has come to yet.
+    pub blank: usize,
+    /// The first rows that are not kept, each with its place and why.
+    pub faults: Vec<String>,
+    /// Guesses about the file.
+    pub notes: Vec<String>,
+}
+
+/// Predictions to be labelled.
+#[derive(Debug, Clone, Default)]
+pub struct SampleRequest {
+    /// The registered model; none for the store's only one.
+    pub model: Option<String>,
+    /// The number of texts.
+    pub n: usize,
+    /// The way to pick them; none for those that the model is least sure of.
+    pub by: Option<SampleBy>,
+    /// Those from then on, in milliseconds since the Unix epoch.
+    pub from_ms: i64,
+    /// Decides what is picked at random.
+    pub seed: u64,
+    /// A dataset, a split of one, or a file that has the texts, for logs that keep only their SHA-256.
+    pub texts: Option<String>,
+}
+
+/// A dataset to be made of true labels.
+#[derive(Debug, Clone)]
+pub struct FeedbackDatasetRequest {
+    /// Its name.
+    pub name: String,
+    /// The registered model whose predictions are labelled; none for the store's only one.
+    pub model: Option<String>,
+    /// Labels from then on, in milliseconds since the Unix epoch.
+    pub from_ms: i64,
+    /// As in [`SampleRequest`].
+    pub texts: Option<String>,
+    /// The part that becomes the test split; none for the usual one.
+    pub test_size: Option<f64>,
+    /// The seed of that split.
+    pub seed: u64,
+    /// The positive one of two classes.
+    pub positive: Option<String>,
+}
+
+/// A text with the label that counts.
+struct LabelledText {
+    label: String,
+    source: String,
+    timestamp_ms: i64,
+    sampled_by: Option<SampleBy>,
+    request_id: String,
+    index: u32,
+    version: u32,
+}
+
+impl Book {
+    /// The model of what is labelled, and that there is a registry to ask for it.
+    fn labelled_model(&self, model: Option<&str>) -> Result<String> {
+        match model {
+            Some(model) => Ok(self.tracker()?.model(model)?.name),
+            None => self.tracker()?.default_model(),
+        }
+    }
+
+    /// The classes of a version, in label order.
+    fn version_classes(&self, model: &str, version: u32) -> Result<Vec<String>> {
+        let version = self.tracker()?.version(model, version)?;
+        Ok(self.load(&version)?.classes().to_vec())
+    }
+
+    /// Keeps the true labels of a file, and says what became of them. They are on the disk when this returns.
+    ///
+    /// # Errors
+    /// A file that cannot be read or lacks a column, and a disk that refuses.
+    pub fn label_file(
+        &self,
+        request: &LabelFileRequest,
+        monitor: &Monitor,
+    ) -> Result<LabelledFile> {
+        GivenLabel {
+            source: request.source.clone(),
+            request_id: "-".to_owned(),
+            ..GivenLabel::default()
+        }
+        .check()?;
+        let mut done = LabelledFile::default();
+        let given = monitor.stage("read", None, || done.read(request, monitor))?;
+        let dir = self.store().logs_dir();
+        let mut versions: HashMap<(String, u32), (String, u32)> = given
+            .iter()
+            .map(|(label, _)| ((label.request_id.clone(), label.index), Default::default()))
+            .collect();
+        monitor.stage("match", None, || {
+            visit_predictions(&dir, |record| {
+                monitor.interrupt.check()?;
+                if record.arm != Arm::Shadow
+                    && let Some(found) = versions.get_mut(&(record.request_id, record.index))
+                {
+                    *found = (record.model, record.version);
+                }
+                Ok(())
+            })
+        })?;
+        let mut classes: BTreeMap<(String, u32), Option<Vec<String>>> = BTreeMap::new();
+        let mut kept = Vec::with_capacity(given.len());
+        for (label, place) in given {
+            let version =
+                versions.get(&(label.request_id.clone(), label.index)).filter(|found| found.1 > 0);
+            let known = version.and_then(|version| {
+                let of_version = classes
+                    .entry(version.clone())
+                    // One that is gone is measured by nobody either: its labels are taken as they are.
+                    .or_insert_with(|| self.version_classes(&version.0, version.1).ok());
+                of_version.as_ref()
+            });
+            match (known, &label.label) {
+                (Some(known), Some(said)) if !known.contains(said) => done.refuse(
+                    &place,
+                    &format!(
+                        "label {said:?} is no class of {}: expected one of {}",
+                        version.map_or_else(String::new, |(model, version)| format!(
+                            "{model}/{version}"
+                        )),
+                        known.join(", ")
+                    ),
+                ),
+                _ => kept.push((label, version.is_some())),
+            }
+        }
+        let log = LabelLog::new(&dir);
+        monitor.stage("write", Some(kept.len() as u64), || {
+            for batch in kept.chunks(BATCH) {
+                monitor.interrupt.check()?;
+                let outcomes = log.keep(batch.iter().map(|(label, _)| label.clone()).collect())?;
+                for (outcome, (_, is_matched)) in outcomes.iter().zip(batch) {
+                    match outcome {
+                        _ if !is_matched => done.unmatched += 1,
+                        LabelOutcome::Accepted => done.accepted += 1,
+                        LabelOutcome::Corrected => done.corrected += 1,
+                        LabelOutcome::Unchanged => done.unchanged += 1,
+                    }
+                }
+                monitor.progress.advance(batch.len() as u64);
+            }
+            Ok::<_, Error>(())
+        })?;
+        Ok(done)
+    }
+
+    /// Measures what servers predicted by the true labels that came since, beside what the probabilities let one
+    /// expect.
+    ///
+    /// # Errors
+    /// When a log or the registry cannot be read.
+    pub fn performance(&self, request: &PerformanceRequest) -> Result<PerformanceReport> {
+        let dir = self.store().logs_dir();
+        let (labels, n_unreadable) = read_labels(&dir)?;
+        let classes = |model: &str, version: u32| self.version_classes(model, version);
+        let mut report = measure_performance(&dir, &labels, request, classes)?;
+        report.n_unreadable += n_unreadable;
+        Ok(report)
+    }
+
+    /// Picks predictions to be labelled next.
+    ///
+    /// # Errors
+    /// No such model, logs that cannot be read; [`ErrorKind::NotFound`] with what to do where predictions could be
+    /// picked and no text of them is known.
+    pub fn pick_texts(&self, request: &SampleRequest) -> Result<Picked> {
+        let dir = self.store().logs_dir();
+        let (labels, _) = read_labels(&dir)?;
+        let texts = self.known_texts(request.texts.as_deref())?;
+        let by = request.by.unwrap_or(SampleBy::Uncertainty);
+        let asked = PickRequest {
+            model: self.labelled_model(request.model.as_deref())?,
+            n: request.n,
+            by,
+            from_ms: request.from_ms,
+            seed: request.seed,
+        };
+        let picked = pick_texts(&dir, &labels, &texts, &asked)?;
+        if picked.texts.is_empty() && picked.n_without_text > 0 {
+            return Err(without_texts(picked.n_without_text, request.texts.as_deref()));
+        }
+        Ok(picked)
+    }
+
+    /// Writes what was picked into a file for people: a row a text, with an empty column for the label. What the
+    /// model predicted is in it only if `shows_predictions`: who sees it tends to agree.
+    ///
+    /// # Errors
+    /// As for any file: the format, a file that is there already, the system.
+    pub fn write_picked(
+        &self,
+        picked: &Picked,
+        by: SampleBy,
+        shows_predictions: bool,
+        path: &Path,
+        replace: bool,
+    ) -> Result<()> {
+        let texts = &picked.texts;
+        let of = |name: &str, values: Vec<String>| Column::new(name.into(), values);
+        let mut columns = vec![
+            of("request_id", texts.iter().map(|text| text.request_id.clone()).collect()),
+            Column::new("index".into(), texts.iter().map(|text| text.index).collect::<Vec<_>>()),
+            of("text", texts.iter().map(|text| text.text.clone()).collect()),
+            Column::new("label".into(), vec![None::<String>; texts.len()]),
+            of("sampled_by", vec![by.to_string(); texts.len()]),
+        ];
+        if shows_predictions {
+            columns
+                .push(of("prediction", texts.iter().map(|text| text.prediction.clone()).collect()));
+            columns.push(Column::new(
+                "confidence".into(),
+                texts.iter().map(|text| text.confidence).collect::<Vec<_>>(),
+            ));
+        }
+        let frame = DataFrame::new(texts.len(), columns).map_err(|source| {
+            Error::new(ErrorKind::Internal, "the texts make no frame").with_source(source)
+        })?;
+        RowsWriter::write_frame(path, frame, replace)
+    }
+
+    /// Makes a dataset of predicted texts and their true labels. A text that came more than once is in it once, with
+    /// the latest label.
+    ///
+    /// # Errors
+    /// No label with a text, and as for any dataset: too few classes or rows, a name that is taken.
+    pub fn dataset_from_feedback(
+        &self,
+        request: &FeedbackDatasetRequest,
+        monitor: &Monitor,
+    ) -> Result<Added> {
+        let model = self.labelled_model(request.model.as_deref())?;
+        let dir = self.store().logs_dir();
+        let (labels, _) = read_labels(&dir)?;
+        let known = self.known_texts(request.texts.as_deref())?;
+        let mut by_text: BTreeMap<String, LabelledText> = BTreeMap::new();
+        let (mut n_without_text, mut n_repeated, mut n_contrary) = (0_u64, 0_usize, 0_usize);
+        visit_predictions(&dir, |record| {
+            if record.model != model || record.arm == Arm::Shadow {
+                return Ok(());
+            }
+            let Some(truth) = labels.truth(&record.request_id, record.index) else { return Ok(()) };
+            let Some(label) = truth.label.clone().filter(|_| truth.timestamp_ms >= request.from_ms)
+            else {
+                return Ok(());
+            };
+            let sha256 = record.text_sha256.as_ref();
+            let Some(text) = record.text.or_else(|| known.get(sha256?).cloned()) else {
+                n_without_text += 1;
+                return Ok(());
+            };
+            let one = LabelledText {
+                label,
+                source: truth.source.clone(),
+                timestamp_ms: truth.timestamp_ms,
+                sampled_by: truth.sampled_by,
+                request_id: record.request_id,
+                index: record.index,
+                version: record.version,
+            };
+            match by_text.get_mut(&text) {
+                None => {
+                    by_text.insert(text, one);
+                }
+                Some(earlier) => {
+                    n_repeated += 1;
+                    n_contrary += usize::from(earlier.label != one.label);
+                    let rank =
+                        |one: &LabelledText| (one.timestamp_ms, one.request_id.clone(), one.index);
+                    if rank(&one) > rank(earlier) {
+                        *earlier = one;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if by_text.is_empty() {
+            if n_without_text > 0 {
+                return Err(without_texts(n_without_text, request.texts.as_deref()));
+            }
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("no prediction of {model} in the log has a true label in this time"),
+            )
+            .with_hint(
+                Hint::from("label some with ")
+                    .run("monitor sample")
+                    .say(" and ")
+                    .run("monitor label FILE"),
+            ));
+        }
+        let feedback = lineage(&model, by_text.values());
+        let column = |value: &dyn Fn(&LabelledText) -> String| {
+            by_text.values().map(value).collect::<Vec<_>>()
+        };
+        let columns = vec![
+            ("request_id".to_owned(), column(&|one| one.request_id.clone())),
+            ("index".to_owned(), column(&|one| one.index.to_string())),
+            ("label_source".to_owned(), column(&|one| one.source.clone())),
+        ];
+        let labels = column(&|one| one.label.clone());
+        let source = DatasetSource::Labelled(LabelledTexts {
+            origin: format!("true labels of {model}"),
+            texts: by_text.into_keys().collect(),
+            labels,
+            columns,
+        });
+        let add = AddRequest {
+            test_size: request.test_size,
+            seed: request.seed,
+            positive: request.positive.clone(),
+            columns: KeepColumns::All,
+            ..AddRequest::new(source)
+        };
+        let mut added = self.datasets().add_made(&request.name, &add, Some(feedback), monitor)?;
+        let mut note = |n: u64, text: &str| {
+            if n > 0 {
+                added.notes.push(Hint::from(format!("{} {text}", figure::counted(n, "label"))));
+            }
+        };
+        note(n_repeated as u64, "of a text that is there once already");
+        note(n_contrary as u64, "that contradict another one of the same text: the latest counts");
+        note(n_without_text, "left out: their texts are not known here");
+        Ok(added)
+    }
+
+    /// The texts of a dataset, of a split of one, or of a file, by their SHA-256; none without any.
+    fn known_texts(&self, source: Option<&str>) -> Result<TextSource> {
+        let Some(source) = source else { return Ok(TextSource::default()) };
+        let (name, split) = match source.split_once('.') {
+            Some((name, split @ ("train" | "test"))) => (name, Some(split)),
+            _ => (source, None),
+        };
+        if let Ok(dataset) = self.datasets().get(name) {
+            let wanted =
+                dataset.splits.iter().filter(|found| split.is_none_or(|split| split == found.name));
+            let mut texts = TextSource::default();
+            for found in wanted {
+                texts.extend(by_sha256(self.datasets().split(name, &found.name)?.texts));
+            }
+            return Ok(texts);
+        }
+        let mut reader =
+            RowsReader::open(Path::new(source), &Dialect::default(), None).map_err(|error| {
+                error.with_context(format!("{source:?} is no dataset here, and as a file"))
+            })?;
+        let mut texts = TextSource::default();
+        while let Some(chunk) = reader.next()? {
+            texts.extend(by_sha256(chunk.texts.into_iter().flatten()));
+        }
+        Ok(texts)
+    }
+}
+
+/// The labels of a dataset, summed up.
+fn lineage<'a>(model: &str, labels: impl Iterator<Item = &'a LabelledText>) -> FeedbackLineage {
+    let mut lineage = FeedbackLineage {
+        model: model.to_owned(),
+        versions: Vec::new(),
+        n_labels: 0,
+        from_ms: i64::MAX,
+        to_ms: i64::MIN,
+        sources: BTreeMap::new(),
+        sampled_by: BTreeMap::new(),
+        sha256: String::new(),
+    };
+    let mut lines = Vec::new();
+    for one in labels {
+        lineage.n_labels += 1;
+        lineage.from_ms = lineage.from_ms.min(one.timestamp_ms);
+        lineage.to_ms = lineage.to_ms.max(one.timestamp_ms);
+        if !lineage.versions.contains(&one.version) {
+            lineage.versions.push(one.version);
+        }
+        *lineage.sources.entry(one.source.clone()).or_default() += 1;
+        let by = one.sampled_by.map_or("unknown", SampleBy::as_str);
+        *lineage.sampled_by.entry(by.to_owned()).or_default() += 1;
+        let LabelledText { request_id, index, source, timestamp_ms, label, .. } = one;
+        lines.push(format!("{request_id}\n{index}\n{source}\n{timestamp_ms}\n{label}"));
+    }
+    lineage.versions.sort_unstable();
+    lines.sort_unstable();
+    lineage.sha256 = hex(&Sha256::digest(lines.join("\n\n")));
+    lineage
+}
+
+/// No text is known of predictions that are to be shown.
+fn without_texts(n: u64, looked_in: Option<&str>) -> Error {
+    let n = figure::counted(n, "prediction");
+    match looked_in {
+        Some(source) => Error::new(ErrorKind::NotFound, format!("{n} found, and {source:?} has the text of none"))
+            .with_hint("the texts have to be the same, byte for byte, as those that were sent to the server"),
+        None => Error::new(ErrorKind::NotFound, format!("{n} found, and the log has the text of none")).with_hint(
+            Hint::from("a log keeps no texts unless it is told to: start servers with ")
+                .run("serve --log-text full")
+                .say(", or name a dataset or a file that has the texts (--texts on making a dataset, --data on \
+                      sampling): they are found by their SHA-256"),
+        ),
+    }
+}
+
+impl LabelledFile {
+    /// The labels of the file, each with its place; of several rows on one text by one source that name no time the
+    /// last one counts.
+    fn read(
+        &mut self,
+        request: &LabelFileRequest,
+        monitor: &Monitor,
+    ) -> Result<Vec<(GivenLabel, String)>> {
+        let mut reader = RowsReader::open(&request.path, &request.dialect, Some("request_id"))
+            .map_err(|error| {
+                error.with_hint(
+                    "a file of labels has the columns request_id and label, and for batches index",
+                )
+            })?;
+        if !reader.names().iter().any(|name| name == "label") {
+            return Err(Error::invalid(format!(
+                "{:?} has no column \"label\": found {}",
+                request.path,
+                reader.names().join(", ")
+            ))
+            .with_hint(
+                "a file of labels has the columns request_id and label, and for batches index",
+            ));
+        }
+        self.notes = reader.notes().to_vec();
+        let mut given: Vec<Option<(GivenLabel, String)>> = Vec::new();
+        let mut last: HashMap<(String, u32, String), usize> = HashMap::new();
+        let mut n_before = 0;
+        while let Some(chunk) = reader.next()? {
+            monitor.interrupt.check()?;
+            let columns = ["label", "index", "source", "sampled_by", "timestamp_ms"]
+                .map(|name| chunk.column(name));
+            for (row, request_id) in chunk.texts.iter().enumerate() {
+                let place = match reader.lines().get(row) {
+                    Some(line) => format!("line {line}"),
+                    None => format!("row {}", n_before + row + 1),
+                };
+                let cell = |idx: usize| {
+                    columns[idx]
+                        .get(row)
+                        .and_then(Option::as_deref)
+                        .map(str::trim)
+                        .filter(|cell| !cell.is_empty())
+                };
+                let Some(label) = cell(0) else {
+                    self.blank += 1;
+                    continue;
+                };
+                match read_row(
+                    request_id.as_deref().unwrap_or_default(),
+                    label,
+                    cell,
+                    &request.source,
+                ) {
+                    Err(error) => self.refuse(&place, &error.to_string()),
+                    Ok(label) => {
+                        if label.timestamp_ms.is_none() {
+                            let key = (label.request_id.clone(), label.index, label.source.clone());
+                            if let Some(earlier) = last.insert(key, given.len()) {
+                                given[earlier] = None;
+                                self.unchanged += 1;
+                            }
+                        }
+                        given.push(Some((label, place)));
+                    }
+                }
+            }
+            n_before += chunk.n_rows();
+        }
+        Ok(given.into_iter().flatten().collect())
+    }
+
+    fn refuse(&mut self, place: &str, why: &str) {
+        self.refused += 1;
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(format!("{place}: {why}"));
+        }
+    }
+
+    /// The answer of `monitor label`.
+    pub fn to_output(&self) -> Output {
+        let mut text = Vec::new();
+        for note in &self.notes {
+            text.push(format!("note: {note}"));
+        }
+        let n = |n: usize| figure::count(n);
+        text.push(format!(
+            "labels: {} accepted, {} corrected, {} unchanged, {} unmatched, {} refused",
+            n(self.accepted),
+            n(self.corrected),
+            n(self.unchanged),
+            n(self.unmatched),
+            n(self.refused)
+        ));
+        if self.blank > 0 {
+            text.push(format!(
+                "{} without a label passed over",
+                figure::counted(self.blank, "row")
+            ));
+        }
+        if self.unmatched > 0 {
+            text.push(
+                "unmatched ones are kept, and count once their prediction is found in the log"
+                    .to_owned(),
+            );
+        }
+        for fault in &self.faults {
+            text.push(format!("refused: {fault}"));
+        }
+        if self.refused > self.faults.len() {
+            text.push(format!("and {} more", n(self.refused - self.faults.len())));
+        }
+        Output::new(self).text(text.join("\n"))
+    }
+}
+
+/// The label that a row says.
+fn read_row<'a>(
+    request_id: &str,
+    label: &str,
+    cell: impl Fn(usize) -> Option<&'a str>,
+    source: &str,
+) -> Result<GivenLabel> {
+    let whole = |idx: usize, name: &str| -> Result<Option<i64>> {
+        let Some(text) = cell(idx) else { return Ok(None) };
+        // Spreadsheets and data frames make 3.0 of 3.
+        let digits = text.strip_suffix(".0").unwrap_or(text);
+        let number: Option<i64> = digits.parse().ok().filter(|number| *number >= 0);
+        number.map(Some).ok_or_else(|| {
+            Error::invalid(format!("{name} {text:?}: expected a whole number from 0 on"))
+        })
+    };
+    let index = u32::try_from(whole(1, "index")?.unwrap_or(0))
+        .map_err(|_| Error::invalid("index is too large"))?;
+    let given = GivenLabel {
+        request_id: request_id.trim().to_owned(),
+        index,
+        label: Some(label.to_owned()),
+        source: cell(2).unwrap_or(source).to_owned(),
+        timestamp_ms: whole(4, "timestamp_ms")?,
+        sampled_by: cell(3).map(str::parse).transpose()?,
+    };
+    given.check()?;
+    Ok(given)
+}

@@ -1,0 +1,335 @@
+//! How good the answers were that a server gave: measured where a true label came, beside what the
+//! probabilities alone let one expect. The log is gone through once; what is held of it are counts, and the
+//! rows that have a label. Which classes a version has, whoever asks has to say.
+
+mod measured;
+mod report;
+mod window;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
+
+use serde::Serialize;
+
+pub use measured::{MeasuredMetric, MeasuredPerformance};
+pub use window::WindowSize;
+
+use self::measured::measure;
+use super::{Arm, PredictionRecord, SampleBy, TrueLabels, visit_predictions};
+use crate::{
+    error::Result,
+    evaluate::{EstimatedMetric, ExpectedConfusion, PerformanceEstimate},
+};
+
+/// A version with more classes is not estimated in windows: what is counted grows with their third power.
+const MAX_ESTIMATED_CLASSES: usize = 64;
+
+/// Predictions to measure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PerformanceRequest {
+    /// Those of this registered model; of all of them without it.
+    pub model: Option<String>,
+    /// Those from then on, in milliseconds since the Unix epoch.
+    pub from_ms: i64,
+    /// The windows that are measured by themselves.
+    pub window: WindowSize,
+}
+
+/// What was measured and expected.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct PerformanceReport {
+    /// Each version with the part that it had, by model, version and part.
+    pub versions: Vec<VersionPerformance>,
+    /// Texts with a true label in the store.
+    pub n_labels: usize,
+    /// Those of them that no prediction in the log is about.
+    pub n_unmatched: usize,
+    /// Labels that are no class of the version that predicted.
+    pub n_no_class: usize,
+    /// Labelled texts about which sources disagree; the latest label counts.
+    pub n_disputed: usize,
+    /// Versions that are left out, with the reason.
+    pub left_out: BTreeMap<String, String>,
+    /// Lines of both logs that are unreadable.
+    pub n_unreadable: usize,
+}
+
+/// One version in one part of a release.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VersionPerformance {
+    /// The registered model's name.
+    pub model: String,
+    /// The version.
+    pub version: u32,
+    /// The part that it had.
+    pub arm: Arm,
+    /// Its classes in label order.
+    pub classes: Vec<String>,
+    /// All of its predictions.
+    pub overall: WindowPerformance,
+    /// The same by windows, from the first on; one without a prediction is left out.
+    pub windows: Vec<WindowPerformance>,
+}
+
+/// The predictions of one version in a stretch of time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WindowPerformance {
+    /// The time of the first one, in milliseconds since the Unix epoch.
+    pub from_ms: i64,
+    /// The time of the last one.
+    pub to_ms: i64,
+    /// Number of predictions.
+    pub n_predictions: u64,
+    /// Those with a true label.
+    pub n_labelled: u64,
+    /// Those with one that were picked at random to be labelled.
+    pub n_random: u64,
+    /// What the labels say; none without any.
+    pub measured: Option<MeasuredPerformance>,
+    /// What the probabilities of all predictions let one expect, labelled or not; none where the log has none.
+    pub estimated: Option<PerformanceEstimate>,
+    /// The measured metrics beside what the probabilities of the same rows let one expect.
+    pub beside: Option<BesideEstimate>,
+}
+
+/// Measured minus expected on the labelled rows, and whether the interval of what was expected held it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BesideEstimate {
+    /// What was expected of F1.
+    pub f1: EstimatedMetric,
+    /// How far the measured F1 is above that.
+    pub f1_apart: f64,
+    /// Whether it lies in the interval.
+    pub f1_held: bool,
+    /// What was expected of the accuracy.
+    pub accuracy: EstimatedMetric,
+    /// How far the measured accuracy is above that.
+    pub accuracy_apart: f64,
+    /// Whether it lies in the interval.
+    pub accuracy_held: bool,
+}
+
+/// The predictions of a stretch of time, counted.
+struct Tally {
+    from_ms: i64,
+    to_ms: i64,
+    n_predictions: u64,
+    n_random: u64,
+    expected: Option<ExpectedConfusion>,
+    /// Of the labelled rows alone.
+    expected_labelled: Option<ExpectedConfusion>,
+    labels: Vec<u32>,
+    predicted: Vec<u32>,
+    probabilities: Vec<f64>,
+}
+
+/// One version in one part.
+struct Line {
+    classes: Vec<String>,
+    overall: Tally,
+    windows: BTreeMap<i64, Tally>,
+}
+
+/// Measures the predictions of the log in the folder `dir` against `labels`. `classes` are those of a model's
+/// version.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn measure_performance(
+    dir: &Path,
+    labels: &TrueLabels,
+    request: &PerformanceRequest,
+    mut classes: impl FnMut(&str, u32) -> Result<Vec<String>>,
+) -> Result<PerformanceReport> {
+    let mut report = PerformanceReport { n_labels: labels.n_texts(), ..Default::default() };
+    let mut lines: BTreeMap<(String, u32, u8), Line> = BTreeMap::new();
+    let mut matched: HashSet<(String, u32)> = HashSet::new();
+    report.n_unreadable = visit_predictions(dir, |record| {
+        let truth = labels.truth(&record.request_id, record.index);
+        if truth.is_some() && matched.insert((record.request_id.clone(), record.index)) {
+            report.n_disputed += usize::from(labels.is_disputed(&record.request_id, record.index));
+        }
+        let is_asked = record.timestamp_ms >= request.from_ms
+            && request.model.as_ref().is_none_or(|model| *model == record.model);
+        if !is_asked {
+            return Ok(());
+        }
+        let key = (record.model.clone(), record.version, arm_rank(record.arm));
+        let line = match lines.get_mut(&key) {
+            Some(line) => line,
+            None => {
+                let reference = format!("{}/{}", record.model, record.version);
+                if report.left_out.contains_key(&reference) {
+                    return Ok(());
+                }
+                match classes(&record.model, record.version) {
+                    Ok(classes) => lines.entry(key).or_insert_with(|| Line::new(classes)),
+                    Err(error) => {
+                        report.left_out.insert(reference, error.to_string());
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        let truth_idx = truth.and_then(|truth| {
+            let idx = line.class(truth.label.as_deref()?);
+            report.n_no_class += usize::from(idx.is_none());
+            idx
+        });
+        let is_random = truth.is_some_and(|truth| truth.sampled_by == Some(SampleBy::Random));
+        line.add(&record, truth_idx, is_random, request.window);
+        Ok(())
+    })?;
+    report.n_unmatched = report.n_labels.saturating_sub(matched.len());
+    for ((model, version, arm), line) in lines {
+        let Line { classes, overall, windows } = line;
+        let windows = windows.into_values().map(|tally| tally.finish(&classes));
+        report.versions.push(VersionPerformance {
+            model,
+            version,
+            arm: [Arm::Production, Arm::Candidate, Arm::Shadow][usize::from(arm)],
+            windows: windows.collect::<Result<_>>()?,
+            overall: overall.finish(&classes)?,
+            classes,
+        });
+    }
+    Ok(report)
+}
+
+fn arm_rank(arm: Arm) -> u8 {
+    match arm {
+        Arm::Production => 0,
+        Arm::Candidate => 1,
+        Arm::Shadow => 2,
+    }
+}
+
+impl Line {
+    fn new(classes: Vec<String>) -> Self {
+        let overall = Tally::new(classes.len());
+        Self { classes, overall, windows: BTreeMap::new() }
+    }
+
+    fn class(&self, label: &str) -> Option<u32> {
+        let idx = self.classes.iter().position(|class| class == label)?;
+        u32::try_from(idx).ok()
+    }
+
+    fn add(
+        &mut self,
+        record: &PredictionRecord,
+        truth: Option<u32>,
+        is_random: bool,
+        window: WindowSize,
+    ) {
+        // Of a version whose name was given to another model: its log is not this one's.
+        let Some(predicted) = self.class(&record.label) else { return };
+        let n_classes = self.classes.len();
+        let row = match record.probability {
+            Some(positive) if n_classes == 2 => vec![1.0 - positive, positive],
+            _ if record.probabilities.len() == n_classes => record.probabilities.clone(),
+            _ => Vec::new(),
+        };
+        let window = window.window(record.timestamp_ms, self.overall.n_predictions);
+        let of_window = self.windows.entry(window).or_insert_with(|| Tally::new(n_classes));
+        for tally in [&mut self.overall, of_window] {
+            tally.add(record.timestamp_ms, predicted, &row, truth, is_random);
+        }
+    }
+}
+
+impl Tally {
+    fn new(n_classes: usize) -> Self {
+        let expected = (n_classes <= MAX_ESTIMATED_CLASSES)
+            .then(|| ExpectedConfusion::new(n_classes).ok())
+            .flatten();
+        Self {
+            from_ms: i64::MAX,
+            to_ms: i64::MIN,
+            n_predictions: 0,
+            n_random: 0,
+            expected_labelled: expected.clone(),
+            expected,
+            labels: Vec::new(),
+            predicted: Vec::new(),
+            probabilities: Vec::new(),
+        }
+    }
+
+    fn add(
+        &mut self,
+        at_ms: i64,
+        predicted: u32,
+        row: &[f64],
+        truth: Option<u32>,
+        is_random: bool,
+    ) {
+        self.from_ms = self.from_ms.min(at_ms);
+        self.to_ms = self.to_ms.max(at_ms);
+        self.n_predictions += 1;
+        // An estimate of a part of the rows would be taken for one of all.
+        let add = |expected: &mut Option<ExpectedConfusion>| {
+            let is_added = expected.as_mut().is_some_and(|all| all.add(row, predicted).is_ok());
+            if !is_added {
+                *expected = None;
+            }
+        };
+        add(&mut self.expected);
+        let Some(truth) = truth else { return };
+        add(&mut self.expected_labelled);
+        self.n_random += u64::from(is_random);
+        self.labels.push(truth);
+        self.predicted.push(predicted);
+        self.probabilities.extend_from_slice(row);
+    }
+
+    fn finish(self, classes: &[String]) -> Result<WindowPerformance> {
+        let Self { labels, predicted, probabilities, .. } = &self;
+        let has_all = self.expected_labelled.is_some();
+        let probabilities = if has_all { &probabilities[..] } else { &[] };
+        let measured = (!labels.is_empty())
+            .then(|| measure(labels, predicted, probabilities, classes))
+            .transpose()?;
+        let estimate = |expected: &Option<ExpectedConfusion>| {
+            expected.as_ref().and_then(|expected| expected.estimate().ok())
+        };
+        let on_labelled = estimate(&self.expected_labelled);
+        Ok(WindowPerformance {
+            from_ms: self.from_ms,
+            to_ms: self.to_ms,
+            n_predictions: self.n_predictions,
+            n_labelled: labels.len() as u64,
+            n_random: self.n_random,
+            estimated: estimate(&self.expected),
+            beside: measured
+                .as_ref()
+                .zip(on_labelled)
+                .map(|(measured, estimate)| BesideEstimate::of(measured, estimate)),
+            measured,
+        })
+    }
+}
+
+impl BesideEstimate {
+    fn of(measured: &MeasuredPerformance, estimate: PerformanceEstimate) -> Self {
+        /// What rounding may move a metric by.
+        const ROUNDING: f64 = 1e-9;
+        let holds = |expected: EstimatedMetric, value: f64| {
+            (expected.lower - ROUNDING..=expected.upper + ROUNDING).contains(&value)
+        };
+        let (f1, accuracy) = (measured.f1.value, measured.accuracy.value);
+        Self {
+            f1: estimate.f1,
+            f1_apart: f1 - estimate.f1.estimate,
+            f1_held: holds(estimate.f1, f1),
+            accuracy: estimate.accuracy,
+            accuracy_apart: accuracy - estimate.accuracy.estimate,
+            accuracy_held: holds(estimate.accuracy, accuracy),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
