@@ -75,10 +75,13 @@ impl ReleaseMetrics {
 
     /// The series of `release`.
     pub(crate) fn of(&self, release: &Release) -> TrialMetrics {
+        let candidate = release.candidate.to_string();
+        // There from the start, so that its first increase is one.
+        self.taken_back.with_label_values(&[&release.model, &candidate]).inc_by(0);
         TrialMetrics {
             all: self.clone(),
             model: release.model.clone(),
-            candidate: release.candidate.to_string(),
+            candidate,
             production: release.production.to_string(),
             kind: release.kind.as_str(),
         }
