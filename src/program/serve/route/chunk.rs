@@ -16,9 +16,10 @@ use crate::serve::{
 
 use super::{
     answers::Answer,
-    ask::{Asker, Begun, Policy, Texts, Waiting},
+    ask::{Asker, Begun, Waiting},
     body::{self, Id, LineQuestion, Question},
     target::{Target, Versions},
+    texts::{Policy, Texts},
 };
 
 /// The answer to one line.

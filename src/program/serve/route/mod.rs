@@ -22,4 +22,5 @@ mod split;
 mod stream;
 pub(super) mod table;
 mod target;
+mod texts;
 mod turn;

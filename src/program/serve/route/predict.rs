@@ -25,11 +25,12 @@ use crate::serve::{
 
 use super::{
     answers::Answer,
-    ask::{Asker, Begun, Policy, TextField, Texts},
+    ask::{Asker, Begun},
     body,
     split::SplitKeys,
     stream,
     target::Target,
+    texts::{Policy, TextField, Texts},
     turn::{beside, turn},
 };
 

@@ -9,7 +9,7 @@ use trialbook::{
     registry::{Release, ReleaseBounds, ReleaseKind, ReleaseState, ReleaseStep, SplitKey, Stage},
 };
 
-use super::*;
+use super::{super::texts::TextField, *};
 use crate::serve::{Limits, ModelInfo, ServerState, model::trial::TakenBack};
 
 /// Words that the model reads of a text.
