@@ -21,12 +21,14 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
 # Anew when the pinned versions change, so that a second run installs nothing.
-if ! cat deploy/requirements.txt deploy/requirements-katib.txt | cmp --quiet - "$venv/installed.txt"; then
+if ! cat deploy/requirements.txt deploy/requirements-katib.txt deploy/requirements-kserve.txt | cmp --quiet - "$venv/installed.txt"; then
     "${PYTHON:-python3}" -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement deploy/requirements.txt
     "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$venv/katib" \
         --requirement deploy/requirements-katib.txt
-    cat deploy/requirements.txt deploy/requirements-katib.txt > "$venv/installed.txt"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$venv/kserve" \
+        --requirement deploy/requirements-kserve.txt
+    cat deploy/requirements.txt deploy/requirements-katib.txt deploy/requirements-kserve.txt > "$venv/installed.txt"
 fi
 promtool="$(command -v promtool || echo "$PWD/target/deploy-promtool/usr/bin/promtool")"
 if ! [ -x "$promtool" ]; then
@@ -80,6 +82,26 @@ if command -v kubectl > /dev/null; then
     done
 else
     says "Kubernetes: overlays are not rendered, there is no kubectl"
+fi
+
+says "releases on KServe: the models of its SDK, and Kubernetes' schemas"
+"$venv/bin/python" deploy/check_kserve.py deploy/rollouts/kserve.yaml "$venv/kserve" "$work/kserve-pod.yaml"
+"$venv/bin/kubernetes-validate" --strict --quiet "$work/kserve-pod.yaml"
+
+says "releases on Argo Rollouts: Kubernetes' schemas of its pods, and the schemas of its resources"
+# A rollout is a deployment with another strategy.
+"$venv/bin/python" -c 'import sys, yaml
+rollout = yaml.safe_load(open("deploy/rollouts/rollout.yaml", encoding="utf-8"))
+rollout["spec"].pop("strategy")
+yaml.safe_dump(rollout | {"apiVersion": "apps/v1", "kind": "Deployment"}, sys.stdout)' > "$work/rollout.yaml"
+"$venv/bin/kubernetes-validate" --strict --quiet "$work/rollout.yaml"
+if command -v npm > /dev/null; then
+    npm="target/deploy-npm"
+    [ -d "$npm/node_modules/@kubernetes-models/argo-rollouts" ] || npm install --silent --no-audit --no-fund --ignore-scripts \
+        --prefix "$npm" @kubernetes-models/argo-rollouts@2.0.0 yaml@2.8.1
+    node deploy/check_rollouts.mjs "$PWD/$npm"
+else
+    says "Argo Rollouts: its resources are not checked, there is no npm"
 fi
 
 says "Kubeflow: its SDK"

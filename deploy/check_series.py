@@ -10,7 +10,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 KNOWN = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
 NAME = re.compile(r"\b((?:model|http|server|process)_[a-z_]+|up)\b(?=[{\[)\s]|$)")
 
-source = (HERE.parent / "src/program/serve/model/metrics.rs").read_text()
+model = HERE.parent / "src/program/serve/model"
+source = (model / "metrics.rs").read_text() + (model / "release_metrics.rs").read_text()
 made = KNOWN | set(re.findall(r'"((?:model|http|server)_[a-z_]+)"', source))
 dashboard = json.loads((HERE / "grafana/dashboards/trialbook.json").read_text())
 asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]

@@ -9,6 +9,7 @@ mod explain;
 mod follow;
 mod hostile;
 mod models;
+mod release;
 mod remote;
 mod security;
 mod sockets;

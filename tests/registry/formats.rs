@@ -6,14 +6,17 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use trialbook::{
     gate,
-    registry::{AuditAction, AuditQuery, NewKey, Registry, RunStatus, Scope, Stage, restore},
+    registry::{
+        AuditAction, AuditQuery, NewKey, NewRelease, Registry, ReleaseBounds, ReleaseKind,
+        ReleaseState, ReleaseStep, RunStatus, Scope, SplitKey, Stage, restore,
+    },
     store::Store,
 };
 
 use super::{Fixture, judge, metrics, new_run, new_version, tags};
 
 /// Writes the fixture of the present schema. To make one for a new schema, and keep the old ones:
-/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v5.tar' cargo test --test integration registry::child::worker`
+/// `TRIALBOOK_TEST_JOB=$'fixture\ntests/fixtures/registry_v6.tar' cargo test --test integration registry::child::worker`
 pub(crate) fn write_fixture(file: &Path) {
     let f = Fixture::new();
     let registry = &f.registry;
@@ -50,6 +53,16 @@ pub(crate) fn write_fixture(file: &Path) {
         registry.add_key(new).unwrap();
     }
     registry.revoke_key("gone").unwrap();
+    let new = NewRelease {
+        model: "M".into(),
+        candidate: 1,
+        kind: ReleaseKind::Canary,
+        steps: ReleaseStep::parse_list("1%:10m,50%").unwrap(),
+        split_by: SplitKey::Header("x-user".into()),
+        bounds: ReleaseBounds { min_agreement: Some(0.9), ..ReleaseBounds::default() },
+    };
+    gate::start_release(registry, new).unwrap();
+    gate::stop_release(registry, "M", "ada", "a test").unwrap();
     fs::create_dir_all(f.store().data_dir().join("tiny")).unwrap();
     fs::write(f.store().data_dir().join("tiny/manifest.json"), "{}").unwrap();
     registry.backup(file).unwrap();
@@ -82,8 +95,30 @@ fn a_store_of_schema_3_is_read_whole() {
 #[test]
 fn a_store_of_schema_4_is_read_whole() {
     let registry = restored("registry_v4.tar");
+    check_keys_and_trail(&registry, Written::WithoutReleases);
+    check(&registry, Written::WithoutReleases);
+    assert_eq!(registry.releases("M").unwrap(), []);
+}
+
+#[test]
+fn a_store_of_schema_5_is_read_whole() {
+    let registry = restored("registry_v5.tar");
     check_keys_and_trail(&registry, Written::Now);
     check(&registry, Written::Now);
+    check_release(&registry);
+}
+
+/// What came with schema 5.
+fn check_release(registry: &Registry) {
+    let release = registry.release("M").unwrap().unwrap();
+    assert_eq!((release.number, release.candidate, release.production), (1, 1, 2));
+    assert_eq!(release.split_by, SplitKey::Header("x-user".into()));
+    assert_eq!(release.bounds.min_agreement, Some(0.9));
+    assert_eq!((release.steps[0].share, release.steps[0].bake_ms), (0.01, Some(600_000)));
+    assert_eq!(
+        (release.state, release.reason.as_str()),
+        (ReleaseState::Stopped, "ada stopped it: a test")
+    );
 }
 
 /// The store in a fixture.
@@ -121,13 +156,15 @@ fn the_present_schema_writes_what_it_reads() {
     let registry = Registry::open(&store).unwrap();
     check_keys_and_trail(&registry, Written::Now);
     check(&registry, Written::Now);
+    check_release(&registry);
 }
 
-/// The time when a store was written: before aliases had events, and while moves went past the gate; or
-/// now.
+/// The time when a store was written: before aliases had events, and while moves went past the gate; before
+/// releases; or now.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Written {
     Before,
+    WithoutReleases,
     Now,
 }
 
@@ -145,7 +182,7 @@ fn check_keys_and_trail(registry: &Registry, written: Written) {
         Written::Before => {
             &[("promote", "M/1"), ("archive", "M/1"), ("promote", "M/2"), ("gate", "M/2")]
         }
-        Written::Now => &[
+        Written::WithoutReleases | Written::Now => &[
             ("gate", "M/1"),
             ("promote", "M/1"),
             ("gate", "M/2"),
@@ -160,7 +197,12 @@ fn check_keys_and_trail(registry: &Registry, written: Written) {
     assert_eq!(first, promotions);
     assert_eq!(later[0].0, "delete");
     assert_eq!(later[1..4], [("add_key", "web"), ("add_key", "gone"), ("revoke_key", "gone")]);
-    assert_eq!(later[4], ("restore", "store"));
+    let releases: &[(&str, &str)] = match written {
+        Written::Now => &[("start_release", "M/1"), ("end_release", "M/1")],
+        Written::Before | Written::WithoutReleases => &[],
+    };
+    assert_eq!(later[4..later.len() - 1], *releases);
+    assert_eq!(later[later.len() - 1], ("restore", "store"));
     let archived = trail.iter().find(|event| event.action == AuditAction::Archive).unwrap();
     let note = archived.details["note"].as_str().unwrap();
     assert!(note.starts_with("version 2 took its place: bob"), "{note}");
@@ -172,7 +214,7 @@ fn check_keys_and_trail(registry: &Registry, written: Written) {
 fn is_verdict(verdict: &Value, written: Written) -> bool {
     match written {
         Written::Before => *verdict == json!({"passed": true, "f1": 0.91}),
-        Written::Now => {
+        Written::WithoutReleases | Written::Now => {
             verdict["passed"] == true
                 && verdict["version"] == 2
                 && verdict["candidate"]["metrics"]["f1"] == 0.9
@@ -214,7 +256,9 @@ fn check(registry: &Registry, written: Written) {
     let note = version.history[0].note.as_str();
     match written {
         Written::Before => assert_eq!(note, "bob"),
-        Written::Now => assert!(note.starts_with("bob: gate passed, f1 0.9000"), "{note}"),
+        Written::WithoutReleases | Written::Now => {
+            assert!(note.starts_with("bob: gate passed, f1 0.9000"), "{note}")
+        }
     }
     let champion = registry.resolve(&"M@champion".parse().unwrap()).unwrap();
     assert_eq!(champion.version, 2);

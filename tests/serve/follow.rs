@@ -17,7 +17,7 @@ pub(crate) const PICKED_UP: Duration = Duration::from_secs(2);
 
 /// A server that is killed when the test ends, well or badly.
 pub(crate) struct Serving {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) url: String,
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn damage(book: &Trialbook, version: &str) -> (PathBuf, Vec<u8>) {
 }
 
 /// A store with a version in production and one more.
-fn two_versions() -> Trialbook {
+pub(crate) fn two_versions() -> Trialbook {
     let book = Trialbook::new();
     book.json(&["data", "sample"]);
     book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--deploy"]);

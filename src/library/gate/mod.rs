@@ -1,6 +1,7 @@
 //! The gate before Production: a policy and two measured versions give a verdict with its evidence,
-//! and promotion obeys it. Judging is pure; only [`Gating`], [`promote`], [`rollback`], [`approve`],
-//! [`StoredPolicy`] and [`StoredBehaviour`] touch the store.
+//! and promotion obeys it. A release is judged by its counts in the same way. Judging is pure; only
+//! [`Gating`], [`promote`], [`rollback`], [`approve`], the steps of a release, [`StoredPolicy`] and
+//! [`StoredBehaviour`] touch the store.
 
 mod approval;
 mod assessment;
@@ -16,6 +17,11 @@ mod level;
 mod measurement;
 mod policy;
 mod promotion;
+mod release_checks;
+mod release_counts;
+mod release_status;
+mod release_verdict;
+mod releasing;
 mod report;
 mod retraining;
 mod rollback;
@@ -41,6 +47,17 @@ pub use judgement::{Baseline, Candidate, Check, CheckOutcome, Judgement, judge};
 pub use measurement::{Measurement, measure};
 pub use policy::{METRIC, Policy};
 pub use promotion::{Promotion, permit, promote};
+pub use release_checks::{
+    AgreementBoundCheck, ErrorRateCheck, LatencyBoundCheck, ReleaseCheck, ReleaseCheckResult,
+    ReleaseCheckState, ReleaseDecision, ReleaseJudgement, judge_release,
+};
+pub use release_counts::{ArmCounts, Durations, PairCounts, ReleaseCounts, StepCounts};
+pub use release_status::ReleaseStatus;
+pub use release_verdict::AbVerdict;
+pub use releasing::{
+    advance_release, promote_release, settle_release, shadow_to_canary, start_release,
+    stop_release, take_back_release,
+};
 pub use report::markdown;
 pub use retraining::{LastingDrift, RetrainDecision, RetrainFacts, RetrainReason, RetrainRule};
 pub use rollback::{Rollback, rollback};

@@ -10,6 +10,8 @@ mod performance;
 mod profile;
 mod reader;
 mod record;
+mod release_labels;
+mod release_log;
 mod sampling;
 mod stats;
 mod tally;
@@ -31,6 +33,8 @@ pub use reader::{LogSink, PredictionView, read_log};
 pub use record::{
     Arm, LoggedPredictions, PredictionRecord, read_latest_predictions, read_predictions,
 };
+pub use release_labels::count_release_labels;
+pub use release_log::{ReleaseLog, read_release_counts};
 pub use sampling::{PickRequest, Picked, PickedText, TextSource, by_sha256, pick_texts};
 pub use stats::{LogStats, PredictionStats, Summary};
 pub use tally::{MIN_TALLIED_TEXTS, WordTally, WordsLine};

@@ -60,11 +60,19 @@ pub enum AuditAction {
     Update,
     /// An experiment, a run, a model or a version was taken over from another tracking store.
     Import,
+    /// A release of a version began.
+    StartRelease,
+    /// A release went on to its next step.
+    AdvanceRelease,
+    /// A release ended: its candidate was promoted, or somebody stopped it.
+    EndRelease,
+    /// A release took its candidate back: a check failed.
+    TakeBackRelease,
 }
 
 impl AuditAction {
     /// Every action. Its place here, from 0, is its code in the database: new ones come last.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Promote,
         Self::Force,
         Self::Archive,
@@ -83,6 +91,10 @@ impl AuditAction {
         Self::Rename,
         Self::Update,
         Self::Import,
+        Self::StartRelease,
+        Self::AdvanceRelease,
+        Self::EndRelease,
+        Self::TakeBackRelease,
     ];
 
     /// Its name, such as `add_key`.
@@ -106,6 +118,10 @@ impl AuditAction {
             Self::Rename => "rename",
             Self::Update => "update",
             Self::Import => "import",
+            Self::StartRelease => "start_release",
+            Self::AdvanceRelease => "advance_release",
+            Self::EndRelease => "end_release",
+            Self::TakeBackRelease => "take_back_release",
         }
     }
 }
@@ -259,9 +275,9 @@ impl StoredEvent {
 
 impl Record for StoredEvent {
     const KIND: &'static str = "audit event";
-    /// Version 2 has the layout of 1, and the actions on aliases: a build that does not know them says
-    /// that the event is newer than itself.
-    const VERSION: u8 = 2;
+    /// Versions 2 and 3 have the layout of 1, and the actions on aliases and on releases: a build that
+    /// does not know them says that the event is newer than itself.
+    const VERSION: u8 = 3;
 
     fn write(&self, out: &mut Writer) {
         out.signed(self.at_ms);

@@ -11,6 +11,7 @@ use super::{
         RunBatch, RunQuery, RunUpdate, Stage,
     },
     reference::ModelReference,
+    release::{NewRelease, Release, ReleaseEnd},
     tracker::{GateSeal, Permit, Tracker},
 };
 use crate::{error::Result, model::ModelFiles, store::Store};
@@ -168,5 +169,34 @@ impl Tracker for Registry {
     fn rollback(&self, model: &str, note: &str, _: GateSeal) -> Result<(u32, u32)> {
         let moved = self.rollback(model, note)?;
         Ok((moved.from.version, moved.to.version))
+    }
+
+    fn release(&self, model: &str) -> Result<Option<Release>> {
+        self.release(model)
+    }
+
+    fn start_release(&self, new: NewRelease, _: GateSeal) -> Result<Release> {
+        self.begin_release(new)
+    }
+
+    fn advance_release(
+        &self,
+        model: &str,
+        id: &str,
+        from_step_idx: usize,
+        evidence: Value,
+        _: GateSeal,
+    ) -> Result<Release> {
+        self.step_release(model, id, from_step_idx, evidence)
+    }
+
+    fn end_release(
+        &self,
+        model: &str,
+        id: Option<&str>,
+        end: ReleaseEnd,
+        _: GateSeal,
+    ) -> Result<Release> {
+        self.finish_release(model, id, end)
     }
 }

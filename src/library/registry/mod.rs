@@ -38,6 +38,8 @@ mod reference;
 mod registered;
 mod registering;
 mod registration;
+mod release;
+mod releases;
 mod remote;
 mod restore;
 mod retired;
@@ -84,9 +86,14 @@ pub use record::*;
 pub use reference::{ModelReference, VersionSelector};
 pub use registering::NewRegistration;
 pub use registration::Registration;
+pub(crate) use release::percent;
+pub use release::{
+    NewRelease, Release, ReleaseBounds, ReleaseEnd, ReleaseKind, ReleaseState, ReleaseStep,
+    SplitKey,
+};
 pub use remote::{
-    FILES_TAG, FORMER_TAG, HISTORY_TAG, LINEAGE_TAG, METRICS_TAG, VERDICT_TAG, is_record_tag,
-    metrics_of, record_tags, take_record_tags,
+    FILES_TAG, FORMER_TAG, HISTORY_TAG, LINEAGE_TAG, METRICS_TAG, RELEASE_END_TAG, RELEASE_TAG,
+    VERDICT_TAG, is_record_tag, metrics_of, record_tags, take_record_tags,
 };
 pub use restore::restore;
 pub use run_edit::{RunEdit, TagEdit};

@@ -11,8 +11,12 @@ use super::{
     record::{ModelVersion, RegisteredModel, Stage},
     reference::{ModelReference, VersionSelector},
     registered::{existing, existing_model, unknown_alias},
+    releases,
     stored::StoredModel,
-    tables::{MODELS, MODELS_GENERATION, VERSIONS, version_key, versions_prefix},
+    tables::{
+        MODELS, MODELS_GENERATION, RELEASES, VERSIONS, releases_prefix, version_key,
+        versions_prefix,
+    },
     transaction::{Rows, WriteTxn},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -147,6 +151,7 @@ impl Registry {
             if let Some(number) = version {
                 let version = existing(txn, model, number)?;
                 refuse_in_use(&version)?;
+                releases::refuse_tried(txn, model, number)?;
                 let details = json!({"run_id": version.run_id});
                 audit::append(
                     txn,
@@ -168,6 +173,7 @@ impl Registry {
             let details = json!({"n_versions": versions.len()});
             audit::append(txn, &self.event(AuditAction::Delete, model, now_ms, details))?;
             txn.remove_all(VERSIONS, &versions_prefix(model))?;
+            txn.remove_all(RELEASES, &releases_prefix(model))?;
             txn.remove(MODELS, model.as_bytes())
         })
     }

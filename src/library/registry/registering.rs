@@ -16,6 +16,7 @@ use super::{
     record::{Artifact, Lineage, ModelVersion, NewVersion, RegisteredModel},
     registered::{all, existing, existing_model},
     registration::Registration,
+    releases,
     stored::StoredRun,
     tables::{MODELS, RUNS, VERSIONS, run_key, version_key, versions_prefix},
     transaction::Rows,
@@ -97,6 +98,7 @@ impl Registry {
                 txn.put(VERSIONS, &version_key(new_name, version.version), &version)?;
             }
             txn.remove_all(VERSIONS, &versions_prefix(name))?;
+            releases::rename(txn, name, new_name)?;
             txn.remove(MODELS, name.as_bytes())?;
             model.updated_ms = now_ms;
             txn.put(MODELS, new_name.as_bytes(), &model)?;

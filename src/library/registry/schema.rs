@@ -13,8 +13,8 @@ use crate::error::Error;
 /// The newest layout this build reads and the one it makes. 2 has API keys and the audit trail:
 /// a build that knows neither must not write, since it would leave them out. 3 lies in another file,
 /// which is shared between processes in another way (see `succession`). 4 has logged models and the
-/// datasets of runs, which an older build would leave out of a backup.
-pub(super) const NEWEST: u64 = 4;
+/// datasets of runs, which an older build would leave out of a backup; 5 has releases.
+pub(super) const NEWEST: u64 = 5;
 
 /// The content of a marker: the schema with which registries got their present name.
 const MARKED: u64 = 3;
@@ -103,7 +103,7 @@ mod tests {
         create(&store.registry_path(), |txn| pretend(txn, NEWEST + 1)).unwrap();
         let error = Database::open(&store, 0).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert_eq!(error.to_string(), "the registry has schema 5, this build reads 1 to 4");
+        assert_eq!(error.to_string(), "the registry has schema 6, this build reads 1 to 5");
     }
 
     #[test]
@@ -118,6 +118,7 @@ mod tests {
         let txn = WriteTxn::new(old.begin_write().unwrap());
         txn.inner.delete_table(tables::KEYS).unwrap();
         txn.inner.delete_table(tables::AUDIT).unwrap();
+        txn.inner.delete_table(tables::RELEASES).unwrap();
         assert!(pretend(&txn, 1).is_ok());
         txn.inner.commit().unwrap();
         drop(old);

@@ -83,7 +83,9 @@ impl Registry {
             };
             stored.updated_ms = at_ms;
             txn.put(MODELS, model.as_bytes(), &stored)?;
-            self.shift(txn, present, stage, at_ms, (action, grounds))
+            let moved = self.shift(txn, present, stage, at_ms, (action, grounds))?;
+            self.settle_release(txn, model, at_ms)?;
+            Ok(moved)
         })
     }
 
@@ -127,10 +129,12 @@ impl Registry {
             let left = grounds(format!("rolled back to version {to}: {note}"));
             let back = grounds(format!("rolled back from version {from}: {note}"));
             let (archive, rollback) = (AuditAction::Archive, AuditAction::Rollback);
-            Ok(Rollback {
+            let rolled_back = Rollback {
                 from: self.shift(txn, present, Stage::Archived, at_ms, (archive, left))?,
                 to: self.shift(txn, target, Stage::Production, at_ms, (rollback, back))?,
-            })
+            };
+            self.settle_release(txn, model, at_ms)?;
+            Ok(rolled_back)
         })
     }
 
@@ -158,7 +162,7 @@ impl Registry {
     }
 
     /// A version that is about to serve must have its files.
-    fn check_servable(&self, version: &ModelVersion, stage: Stage) -> Result<(), Fault> {
+    pub(super) fn check_servable(&self, version: &ModelVersion, stage: Stage) -> Result<(), Fault> {
         if !matches!(stage, Stage::Staging | Stage::Production) {
             return Ok(());
         }

@@ -37,9 +37,11 @@ pub(super) const DATASETS: Table = Table::new("datasets");
 pub(super) const KEYS: Table = Table::new("keys");
 /// Number of the event -> event of the audit trail.
 pub(super) const AUDIT: Table = Table::new("audit");
+/// Model name, number counted down -> release, the newest of a model first.
+pub(super) const RELEASES: Table = Table::new("releases");
 
 /// Every table with the name it has in a backup.
-pub(super) const ALL: [(&str, Table); 11] = [
+pub(super) const ALL: [(&str, Table); 12] = [
     ("meta", META),
     ("experiments", EXPERIMENTS),
     ("runs", RUNS),
@@ -51,6 +53,7 @@ pub(super) const ALL: [(&str, Table); 11] = [
     ("datasets", DATASETS),
     ("keys", KEYS),
     ("audit", AUDIT),
+    ("releases", RELEASES),
 ];
 
 /// A run's key: the 16 bytes that its id spells in hexadecimal digits.
@@ -114,6 +117,16 @@ pub(super) fn versions_prefix(model: &str) -> Vec<u8> {
 /// The key of a model version.
 pub(super) fn version_key(model: &str, version: u32) -> Vec<u8> {
     [model.as_bytes(), &[0], &version.to_be_bytes()].concat()
+}
+
+/// The beginning of the keys of a model's releases.
+pub(super) fn releases_prefix(model: &str) -> Vec<u8> {
+    versions_prefix(model)
+}
+
+/// The key of a model's release: a later one sorts before it.
+pub(super) fn release_key(model: &str, number: u32) -> Vec<u8> {
+    version_key(model, u32::MAX - number)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::{
         RunBatch, RunQuery, RunStatus, RunUpdate, Stage,
     },
     reference::ModelReference,
+    release::{NewRelease, Release, ReleaseEnd},
     stages::Grounds,
 };
 use crate::{
@@ -318,4 +319,42 @@ pub trait Tracker: Send + Sync {
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] when there is nothing to go back to.
     fn rollback(&self, model: &str, note: &str, seal: GateSeal) -> Result<(u32, u32)>;
+
+    /// The newest release of a model, running or over.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn release(&self, model: &str) -> Result<Option<Release>>;
+
+    /// Starts a release: servers give its candidate a part of the traffic from then on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] while another one runs and without a Production
+    /// version beside it.
+    fn start_release(&self, new: NewRelease, seal: GateSeal) -> Result<Release>;
+
+    /// Moves the running release `id` of a model from a step, counted from 0, to the next one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when it is over, at another step, or another release.
+    fn advance_release(
+        &self,
+        model: &str,
+        id: &str,
+        from_step_idx: usize,
+        evidence: Value,
+        seal: GateSeal,
+    ) -> Result<Release>;
+
+    /// Ends the running release of a model; that of this `id`, where one is meant. An end is final.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Conflict`] when it is over already.
+    fn end_release(
+        &self,
+        model: &str,
+        id: Option<&str>,
+        end: ReleaseEnd,
+        seal: GateSeal,
+    ) -> Result<Release>;
 }

@@ -15,10 +15,11 @@ use super::{
     keys::ApiKey,
     logged_model::StoredLoggedModel,
     record::{Artifact, ModelVersion, Stage},
+    release::Release,
     stored::{Counter, MetricBatch, StoredExperiment, StoredModel, StoredRun},
     tables::{
         ARTIFACTS, AUDIT, AUDIT_EVENTS, DATASETS, EXPERIMENTS, KEYS, LOGGED_MODELS, META, METRICS,
-        MODELS, RUNS, Table, VERSIONS, audit_key, experiment_key, run_key,
+        MODELS, RELEASES, RUNS, Table, VERSIONS, audit_key, experiment_key, run_key,
     },
     transaction::{ReadTxn, Rows},
     upkeep::Verification,
@@ -118,6 +119,7 @@ fn inspect(txn: &ReadTxn, problems: &mut Vec<String>) -> Result<(Named, bool), F
     readable::<StoredLoggedModel>(txn, LOGGED_MODELS, &mut note)?;
     readable::<DatasetRecord>(txn, DATASETS, &mut note)?;
     readable::<ApiKey>(txn, KEYS, &mut note)?;
+    let releases = readable::<Release>(txn, RELEASES, &mut note)?;
     let events = readable::<StoredEvent>(txn, AUDIT, &mut note)?;
     let records_valid = n_damaged == 0;
 
@@ -175,6 +177,19 @@ fn inspect(txn: &ReadTxn, problems: &mut Vec<String>) -> Result<(Named, bool), F
             if !exists {
                 problems.push(format!("alias {name}@{alias} points at no version: {target}"));
             }
+        }
+    }
+
+    let mut running: BTreeMap<&str, u32> = BTreeMap::new();
+    for (_, release) in &releases {
+        let Release { model, number, .. } = release;
+        if txn.get_raw(MODELS, model.as_bytes())?.is_none() {
+            problems.push(format!("release {number} belongs to no model: {model:?}"));
+        }
+        if release.is_running()
+            && let Some(other) = running.insert(model, *number)
+        {
+            problems.push(format!("model {model:?} has two running releases: {other}, {number}"));
         }
     }
 

@@ -120,6 +120,11 @@ fn details(event: &AuditEvent) -> String {
         AuditAction::Update if details["approved_with"].is_string() => {
             format!("approved with the key {}", text("approved_with"))
         }
+        AuditAction::StartRelease => {
+            format!("{} beside version {}", text("kind"), details["production"])
+        }
+        AuditAction::AdvanceRelease => format!("{} → {}", details["from"], details["to"]),
+        AuditAction::EndRelease | AuditAction::TakeBackRelease => text("reason").to_owned(),
         AuditAction::Rename => format!("{} → {}", text("from"), text("to")),
         AuditAction::Register => format!("from {}", text("source")),
         AuditAction::Import => format!("from {}", text("from")),

@@ -24,6 +24,7 @@ mod plot;
 mod predict;
 mod prelude;
 mod protection;
+mod release;
 mod runs;
 mod serve;
 mod session;
@@ -81,6 +82,9 @@ pub enum Command {
     Promote(gate::Promote),
     /// Bring the previous Production version back
     Rollback(gate::Rollback),
+    /// Try a version on the traffic of running servers, as a shadow, a canary or an A/B test; it takes itself back
+    #[command(subcommand)]
+    Release(release::Release),
     /// Serve Production versions over HTTP
     Serve(Box<serve::Serve>),
     /// Serve MLflow's tracking API on the store, without a model, and open it in the browser
@@ -182,6 +186,7 @@ impl Command {
             Self::Gate(command) => command.run(session),
             Self::Promote(command) => command.run(session),
             Self::Rollback(command) => command.run(session),
+            Self::Release(command) => command.run(session),
             Self::Serve(command) => command.run(session),
             Self::Ui(command) => command.run(session),
             Self::Keys(command) => command.run(session),

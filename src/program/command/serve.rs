@@ -1,5 +1,7 @@
 //! `serve`: Production versions over HTTP until a signal comes.
 
+use std::time::Duration;
+
 use clap::{Args, builder::FalseyValueParser};
 use serde_json::json;
 use trialbook::{
@@ -11,7 +13,7 @@ use trialbook::{
 };
 
 use super::{Interim, Servers, Session, protection};
-use crate::serve::{self, ServeConfig, Server, ServerState};
+use crate::serve::{self, Limits, ServeConfig, Server, ServerState};
 
 mod batching;
 
@@ -46,6 +48,9 @@ pub struct Serve {
     /// prediction
     #[arg(long, env = "TRIALBOOK_EXPLAIN", value_parser = FalseyValueParser::new())]
     explain: bool,
+    /// The time that a release goes on while its registry does not answer; then Production answers alone
+    #[arg(long, env = "TRIALBOOK_RELEASE_WAIT", default_value_t = 60, value_name = "SECONDS")]
+    release_wait: u64,
     /// Serve in the background of a shell or a notebook, until its session ends
     #[arg(long, conflicts_with = "stop")]
     background: bool,
@@ -104,7 +109,10 @@ impl Serve {
             models,
             pin,
             log: (!self.no_log).then(|| LogConfig { text: self.log_text, ..LogConfig::default() }),
-            limits: self.batching.limits(self.protection.limits()),
+            limits: Limits {
+                release_wait: Duration::from_secs(self.release_wait),
+                ..self.batching.limits(self.protection.limits())
+            },
             otlp_endpoint: self.otlp_endpoint.clone(),
             security: self.protection.security(),
             explains: self.explain,

@@ -18,6 +18,7 @@ use super::{
         served::ModelInfo,
         slot::{AWAY, ModelSlot},
     },
+    releases::{self, ReleaseJudge, ReleaseWatch},
     state::ServerState,
 };
 
@@ -60,6 +61,11 @@ pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
             let mut failure = None;
             let look = move |state: &ServerState| look(&state.slots()[slot_idx], &mut failure);
             stops.push(repeat(state, source.interval(), look)?);
+            // Two threads: a registry that does not answer keeps no candidate from being taken back.
+            let mut watch = ReleaseWatch::new(slot_idx);
+            stops.push(repeat(state, releases::INTERVAL, move |state| watch.look(state))?);
+            let mut judge = ReleaseJudge::new(slot_idx);
+            stops.push(repeat(state, releases::INTERVAL, move |state| judge.look(state))?);
         }
     }
     Ok(Followers { _stops: stops })

@@ -3,7 +3,7 @@
 //! of axum.
 //!
 //! Its floors, each of which uses those before it: `http`, then `model`, then `config` and `state`,
-//! then `route`, `tracking` and `ui`, and on top `middleware`, `app`, `follow` and `server`. Nothing here is
+//! then `route`, `tracking` and `ui`, and on top `middleware`, `app`, `releases`, `follow` and `server`. Nothing here is
 //! part of a circle.
 //!
 //! ```no_run
@@ -23,6 +23,7 @@ mod follow;
 mod http;
 mod middleware;
 mod model;
+mod releases;
 mod route;
 mod server;
 mod shutdown;

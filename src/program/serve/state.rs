@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, OnceLock, Weak},
     time::Instant,
 };
@@ -264,6 +265,11 @@ impl ServerState {
     /// Predictions that the log had to leave out since the server started.
     pub(crate) fn n_not_logged(&self) -> u64 {
         self.0.log.as_ref().map_or(0, |log| log.n_lost())
+    }
+
+    /// The store's folder of logs, where servers of one store share what they count of a release.
+    pub(crate) fn logs_dir(&self) -> Option<PathBuf> {
+        self.registry().map(|registry| registry.store().logs_dir())
     }
 
     /// The true labels of predictions; none where they are not taken.

@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod client;
+mod releases;
 mod runs;
 mod shapes;
 mod stages;
@@ -15,8 +16,8 @@ use std::{collections::BTreeMap, path::Path};
 use serde_json::Value;
 
 pub use tags::{
-    FILES_TAG, FORMER_TAG, HISTORY_TAG, LINEAGE_TAG, METRICS_TAG, VERDICT_TAG, is_record_tag,
-    metrics_of, record_tags, take_record_tags,
+    FILES_TAG, FORMER_TAG, HISTORY_TAG, LINEAGE_TAG, METRICS_TAG, RELEASE_END_TAG, RELEASE_TAG,
+    VERDICT_TAG, is_record_tag, metrics_of, record_tags, take_record_tags,
 };
 
 use self::client::Client;
@@ -27,6 +28,7 @@ use super::{
         RunBatch, RunQuery, RunUpdate, Stage,
     },
     reference::ModelReference,
+    release::{NewRelease, Release, ReleaseEnd},
     tracker::{GateSeal, Permit, Tracker},
 };
 use crate::{address::RegistryAddress, error::Result, model::ModelFiles, store::Store};
@@ -203,6 +205,35 @@ impl Tracker for RemoteRegistry {
 
     fn rollback(&self, model: &str, note: &str, _: GateSeal) -> Result<(u32, u32)> {
         self.take_back(model, note)
+    }
+
+    fn release(&self, model: &str) -> Result<Option<Release>> {
+        self.newest_release(model)
+    }
+
+    fn start_release(&self, new: NewRelease, _: GateSeal) -> Result<Release> {
+        self.begin_release(new)
+    }
+
+    fn advance_release(
+        &self,
+        model: &str,
+        id: &str,
+        from_step_idx: usize,
+        evidence: Value,
+        _: GateSeal,
+    ) -> Result<Release> {
+        self.step_release(model, id, from_step_idx, evidence)
+    }
+
+    fn end_release(
+        &self,
+        model: &str,
+        id: Option<&str>,
+        end: ReleaseEnd,
+        _: GateSeal,
+    ) -> Result<Release> {
+        self.finish_release(model, id, end)
     }
 
     fn versions_by_run(&self) -> Result<BTreeMap<String, String>> {

@@ -8,7 +8,10 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    registry::record::{Artifact, Lineage, ModelVersion, StageChange},
+    registry::{
+        record::{Artifact, Lineage, ModelVersion, StageChange},
+        release::Release,
+    },
 };
 
 /// A version's tag with its files: names, SHA-256 and lengths.
@@ -23,6 +26,11 @@ pub const VERDICT_TAG: &str = "trialbook.verdict";
 pub const HISTORY_TAG: &str = "trialbook.history";
 /// A model's tag with the versions that were in Production, for the way back.
 pub const FORMER_TAG: &str = "trialbook.former_production";
+/// A model's tag with its newest release, as it was started and how far it is.
+pub const RELEASE_TAG: &str = "trialbook.release";
+/// A model's tag with the end of a release. It is a tag of its own, since a server knows no transaction:
+/// no step that was decided before an end can overwrite it.
+pub const RELEASE_END_TAG: &str = "trialbook.release_end";
 /// In front of a run's tags with the SHA-256 of its artifacts: the artifact's path follows.
 pub(super) const SHA256_PREFIX: &str = "trialbook.sha256.";
 
@@ -101,6 +109,20 @@ pub fn take_record_tags(version: &mut ModelVersion) -> Result<()> {
     Ok(())
 }
 
+/// The newest release of a model, with its end if it has one.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] for a tag that holds something else.
+pub(super) fn release(tags: &BTreeMap<String, String>, model: &str) -> Result<Option<Release>> {
+    let (mut tags, subject) = (tags.clone(), format!("model {model:?}"));
+    let begun = taken::<Release>(&mut tags, RELEASE_TAG, &subject)?;
+    let ended = taken::<Release>(&mut tags, RELEASE_END_TAG, &subject)?;
+    Ok(match (begun, ended) {
+        (Some(begun), Some(ended)) if begun.id == ended.id => Some(ended),
+        (begun, _) => begun,
+    })
+}
+
 /// The versions that were in Production, oldest first.
 ///
 /// # Errors
@@ -124,7 +146,7 @@ fn taken<T: DeserializeOwned>(
 }
 
 /// Plain values in JSON.
-fn text(value: &impl Serialize) -> String {
+pub(super) fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 

@@ -268,7 +268,7 @@ fn wanted(command: &str, argument: &Arg, positionals: &[&str]) -> Option<NameKin
             "model" | "models",
         )
         | ("compare", "first" | "second")
-        | ("gate" | "promote" | "rollback", "name") => Some(NameKind::References),
+        | ("gate" | "promote" | "rollback" | "start", "name") => Some(NameKind::References),
         (_, "name" | "model") => Some(NameKind::Models),
         (_, "version") => model().map(NameKind::Versions),
         (_, "alias") => model().map(NameKind::Aliases),

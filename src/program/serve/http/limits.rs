@@ -50,6 +50,9 @@ pub struct Limits {
     pub idle_wait: Duration,
     /// The time that a client may take none of an answer. Default 10 s.
     pub write_wait: Duration,
+    /// The time that a release goes on while the registry does not answer; then Production answers alone.
+    /// Default 60 s.
+    pub release_wait: Duration,
     /// The time that a stopping server waits for requests in flight. Default 8 s: container engines
     /// kill after 10.
     pub grace: Duration,
@@ -75,6 +78,7 @@ impl Default for Limits {
             body_wait: Duration::from_secs(10),
             idle_wait: Duration::from_secs(30),
             write_wait: Duration::from_secs(10),
+            release_wait: Duration::from_secs(60),
             grace: Duration::from_secs(8),
         }
     }

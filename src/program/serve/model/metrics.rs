@@ -15,7 +15,7 @@ use trialbook::{
     monitor::drift::{DriftReport, SignalName},
 };
 
-use super::{feedback::FeedbackOutcome, served::ModelInfo};
+use super::{feedback::FeedbackOutcome, release_metrics::ReleaseMetrics, served::ModelInfo};
 
 /// Seconds; from a linear model's short text to an encoder's long batch.
 const DURATIONS: [f64; 16] = [
@@ -50,6 +50,7 @@ pub(crate) struct Metrics {
     drift_predictions: GaugeVec,
     log_lost: IntGauge,
     uptime: Gauge,
+    releases: ReleaseMetrics,
 }
 
 /// The series of one model. What does not depend on its version is looked up once.
@@ -222,8 +223,14 @@ impl Metrics {
                 &registry,
                 Gauge::new("server_uptime_seconds", "Time since the server started.").expect(VALID),
             ),
+            releases: ReleaseMetrics::new(&registry),
             registry,
         }
+    }
+
+    /// The series of releases.
+    pub(crate) fn releases(&self) -> &ReleaseMetrics {
+        &self.releases
     }
 
     /// The series of the model called `name`, which are there from now on.

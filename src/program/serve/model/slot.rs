@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use trialbook::error::Error;
+use trialbook::{error::Error, monitor::Arm, registry::Release};
 
 use crate::serve::http::error::ApiError;
 
@@ -13,6 +13,7 @@ use super::{
     monitor::ModelMonitor,
     served::{ModelInfo, ServedModel},
     source::Source,
+    trial::{Assigned, Trial},
 };
 
 /// The problem of a model whose registry is away. Everyone may ask for a server's health: it names no
@@ -29,7 +30,11 @@ pub(crate) struct ModelSlot {
     /// None for a model that was handed over.
     source: Option<Source>,
     metrics: ModelMetrics,
-    monitor: ModelMonitor,
+    monitor: Arc<ModelMonitor>,
+    /// The newest release that the registry told of, running or over.
+    release: RwLock<Option<Release>>,
+    /// The release that runs here.
+    trial: RwLock<Option<Arc<Trial>>>,
     drift: DriftWatch,
 }
 
@@ -51,7 +56,9 @@ impl ModelSlot {
             problem: RwLock::default(),
             source,
             metrics,
-            monitor,
+            monitor: Arc::new(monitor),
+            release: RwLock::default(),
+            trial: RwLock::default(),
             drift: DriftWatch::default(),
         }
     }
@@ -127,6 +134,43 @@ impl ModelSlot {
         true
     }
 
+    /// The newest release that the registry told of, running or over.
+    pub(crate) fn release(&self) -> Option<Release> {
+        read(&self.release).clone()
+    }
+
+    /// The registry says that `release` is the newest.
+    pub(crate) fn set_release(&self, release: Option<Release>) {
+        *write(&self.release) = release;
+    }
+
+    /// The release that runs here, if one does.
+    pub(crate) fn trial(&self) -> Option<Arc<Trial>> {
+        read(&self.trial).clone()
+    }
+
+    /// From now on `trial` is the release that runs here. The one before gives nothing any more, also to
+    /// requests that hold it.
+    pub(crate) fn set_trial(&self, trial: Option<Trial>) {
+        let old = std::mem::replace(&mut *write(&self.trial), trial.map(Arc::new));
+        if let Some(old) = &old {
+            old.halt();
+        }
+    }
+
+    /// Who answers a request, given the version in Production and the `key` that the request has for the
+    /// release that runs here.
+    pub(crate) fn assign(
+        &self,
+        served: ServedModel,
+        key: Option<&str>,
+        request_id: &str,
+    ) -> Assigned {
+        let trial = self.trial().filter(|trial| trial.is_beside(&served.info) && trial.is_live());
+        let arm = trial.as_ref().map_or(Arm::Production, |trial| trial.arm(key, request_id));
+        Assigned { served, trial, arm }
+    }
+
     pub(crate) fn source(&self) -> Option<&Source> {
         self.source.as_ref()
     }
@@ -135,7 +179,7 @@ impl ModelSlot {
         &self.metrics
     }
 
-    pub(crate) fn monitor(&self) -> &ModelMonitor {
+    pub(crate) fn monitor(&self) -> &Arc<ModelMonitor> {
         &self.monitor
     }
 

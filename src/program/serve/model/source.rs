@@ -11,7 +11,7 @@ use trialbook::{
     error::{Error, ErrorKind, Result},
     model::{self, ModelFiles},
     monitor::{PROFILE_FILE, ReferenceProfile, WordCounter},
-    registry::{ModelVersion, Tracker},
+    registry::{ModelVersion, Release, Tracker},
 };
 
 use super::served::{ModelInfo, ServedModel};
@@ -24,6 +24,8 @@ const OWN_INTERVAL: Duration = Duration::from_millis(500);
 /// The time between two looks at a registry that a server keeps: a promotion there is followed after at most this
 /// and the time of one answer.
 const SERVER_INTERVAL: Duration = Duration::from_secs(2);
+/// The same for releases, while one runs.
+const RELEASE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The words of the reference profile among `files`. A version answers without one too.
 fn words(files: &ModelFiles) -> Option<WordCounter> {
@@ -63,6 +65,11 @@ impl Source {
         self.interval
     }
 
+    /// The time to wait between two looks at releases, while one runs here or while none does.
+    pub(crate) fn release_interval(&self, runs: bool) -> Duration {
+        if runs { self.interval.min(RELEASE_INTERVAL) } else { self.interval }
+    }
+
     /// The version that was in Production when the registry was last asked, for a start while it is
     /// away.
     pub(crate) fn remembered(&self) -> Option<ModelVersion> {
@@ -89,6 +96,30 @@ impl Source {
                 found => found,
             },
         }
+    }
+
+    /// The newest release of the model; none for a server that stays with one version.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub(crate) fn release(&self) -> Result<Option<Release>> {
+        match self.pin {
+            Some(_) => Ok(None),
+            None => self.registry.release(&self.model),
+        }
+    }
+
+    /// The version that a release tries, loaded and warmed up.
+    ///
+    /// # Errors
+    /// As [`Source::load`], and when there is no such version.
+    pub(crate) fn candidate(&self, release: &Release) -> Result<ServedModel> {
+        self.load(&self.registry.version(&self.model, release.candidate)?)
+    }
+
+    /// The registry, for what a release makes of what was counted.
+    pub(crate) fn registry(&self) -> &dyn Tracker {
+        &*self.registry
     }
 
     /// Why no version is wanted, where it takes more than a promotion to change that. It names no

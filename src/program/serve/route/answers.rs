@@ -11,6 +11,9 @@ pub(crate) struct Answer<'a> {
     #[serde(flatten)]
     pub(super) prediction: Prediction,
     pub(super) model: &'a ModelInfo,
+    /// The part that this version has in a release that splits the requests; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) arm: Option<&'static str>,
     /// True if the model read only the beginning of the text.
     pub(super) truncated: bool,
     pub(super) request_id: &'a str,
@@ -77,6 +80,11 @@ impl Refusals {
             None
         });
         (done.collect(), Self(refusals))
+    }
+
+    /// Number of texts that are refused.
+    pub(super) fn n(&self) -> usize {
+        self.0.iter().flatten().count()
     }
 
     /// The refusal of the first text.

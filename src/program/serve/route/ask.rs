@@ -9,54 +9,31 @@ use std::{
     time::Instant,
 };
 
+use axum::http::StatusCode;
 use trialbook::{
     error::Result,
     model::{
         TokenCounts,
         prediction::{self, Prediction},
     },
+    monitor::Arm,
 };
 
 use crate::serve::{
-    http::error::{ApiError, FieldError},
+    http::error::ApiError,
     model::{
         engine::{self, Engine},
+        release_metrics::arm_name,
         served::ServedModel,
         slot::ModelSlot,
+        trial::{Assigned, Trial},
     },
 };
 
 use super::{
     answers::{Answer, Answers, Refusals},
-    body::MAX_FAULTS,
+    texts::{Policy, Texts},
 };
-
-/// Texts for one model, at least one.
-pub(crate) struct Texts<'t> {
-    pub(crate) texts: Vec<Cow<'t, str>>,
-    /// The place of each in its request, from 0.
-    pub(crate) indexes: Vec<u32>,
-    pub(crate) policy: Policy,
-    /// The moment at which they were received.
-    pub(crate) started: Instant,
-}
-
-/// The way in which texts that are asked together depend on each other, and the texts that may be cut.
-pub(crate) enum Policy {
-    /// All are answered or none: they are the `field` of one request.
-    All { field: TextField, truncate: bool },
-    /// Each is answered that can be, whatever becomes of the others.
-    Each { truncate: Vec<bool> },
-}
-
-/// The place of texts in a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum TextField {
-    /// In `text`.
-    One,
-    /// In `texts`.
-    Many,
-}
 
 /// The state of texts where they are read.
 pub(crate) enum Begun<T> {
@@ -71,6 +48,14 @@ pub(crate) struct Waiting {
     policy: Policy,
     counted: Counted,
     started: Instant,
+    /// The version that is to be asked.
+    arm: Arm,
+}
+
+/// Texts whose model was asked, or will be.
+enum Asked<'t> {
+    Predicted { texts: Vec<Cow<'t, str>>, counted: Counted, predicted: Predicted, started: Instant },
+    Waiting(Waiting),
 }
 
 /// The texts that the model may be asked, and their lengths.
@@ -89,13 +74,22 @@ struct Counted {
 /// The predictions for some texts, but for those that are refused.
 type Predicted = (Vec<Prediction>, Refusals);
 
-/// One request, and the version that answers it to its end.
+/// One request, and who answers it to its end: where that is the candidate of a release, Production
+/// answers what the candidate fails.
 #[derive(Clone, Copy)]
 pub(crate) struct Asker<'a> {
     /// The model that it is for.
     pub(crate) slot: &'a ModelSlot,
-    pub(crate) served: &'a ServedModel,
+    pub(crate) assigned: &'a Assigned,
     pub(crate) request_id: &'a str,
+}
+
+/// One of the versions that may answer a request.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    asker: Asker<'a>,
+    served: &'a ServedModel,
+    arm: Arm,
 }
 
 impl<'a> Asker<'a> {
@@ -105,20 +99,22 @@ impl<'a> Asker<'a> {
     /// Under [`Policy::All`] 422 for texts that are longer than the model reads and may not be cut, and
     /// 500 when the model fails.
     pub(crate) fn begin(self, texts: Texts<'_>) -> Result<Begun<Answers<'a>>, ApiError> {
-        let Texts { texts, indexes, policy, started } = texts;
-        let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
-        let mut counted = self.count(&borrowed, &policy)?;
-        counted.indexes = counted.refusals.kept(indexes);
-        if self.wants_batches() && !counted.truncated.is_empty() {
-            let texts = counted.refusals.kept(texts).into_iter().map(Cow::into_owned).collect();
-            let classifier = Arc::clone(&self.served.classifier);
-            let n_tokens = std::mem::take(&mut counted.n_tokens);
-            let question = engine::Question { classifier, texts, n_tokens };
-            return Ok(Begun::Waiting(Waiting { question, policy, counted, started }));
+        let Some((trial, candidate)) = self.candidate() else {
+            return self.production().begin(texts);
+        };
+        let n_texts = texts.texts.len();
+        match candidate.ask(texts.clone()) {
+            Ok(asked) if asked.n_refused() == 0 => Ok(candidate.answer(asked)),
+            asked => {
+                let n_refused = asked.map_or(n_texts, |asked| asked.n_refused());
+                let asked = self.production().ask(texts)?;
+                // What both refuse is no fault of the candidate's.
+                if asked.n_refused() < n_refused {
+                    self.failed(trial);
+                }
+                Ok(self.production().answer(asked))
+            }
         }
-        let texts = counted.refusals.kept(borrowed);
-        let predicted = self.predict(&texts, &policy)?;
-        Ok(Begun::Answered(self.note(texts, counted, predicted, started)))
     }
 
     /// Asks the model in its queue.
@@ -131,12 +127,154 @@ impl<'a> Asker<'a> {
         waiting: Waiting,
         engine: &Engine,
     ) -> Result<Answers<'a>, ApiError> {
-        let Waiting { question, policy, counted, started } = waiting;
-        let texts = Arc::clone(&question.texts);
-        let predicted = match policy {
-            Policy::All { .. } => (engine.ask(question).await?, Refusals::default()),
-            Policy::Each { .. } => Refusals::split(engine.ask_each(question).await),
+        let trial = match (waiting.arm, &self.assigned.trial) {
+            (Arm::Candidate, Some(trial)) => trial,
+            _ => return self.production().finish(waiting, engine).await,
         };
+        let Waiting { question, policy, counted, started, .. } = waiting;
+        let candidate = Way { asker: self, served: trial.candidate(), arm: Arm::Candidate };
+        let own = Arc::clone(&question.texts);
+        match predicted(question, &policy, engine).await {
+            Ok((predictions, refusals)) if refusals.n() == 0 => {
+                let texts = own.iter().map(String::as_str).collect();
+                Ok(candidate.note(texts, counted, (predictions, refusals), started))
+            }
+            // A full queue is full for both.
+            Err(error) if is_for_want_of_room(&error) => Err(error),
+            outcome => {
+                let n_refused = outcome.map_or(own.len(), |(_, refusals)| refusals.n());
+                let texts = own.iter().map(|text| Cow::Borrowed(text.as_str())).collect();
+                let production = self.production();
+                let indexes = counted.indexes;
+                let again = Texts { texts, indexes, policy, started };
+                let answers = match production.ask(again)? {
+                    Asked::Waiting(waiting) => production.finish(waiting, engine).await?,
+                    asked @ Asked::Predicted { .. } => match production.answer(asked) {
+                        Begun::Answered(answers) => answers,
+                        Begun::Waiting(_) => return Err(ApiError::internal()),
+                    },
+                };
+                if answers.refusals.n() < n_refused {
+                    self.failed(trial);
+                }
+                Ok(answers)
+            }
+        }
+    }
+
+    /// The candidate, if this request falls to it and its release still holds.
+    fn candidate(self) -> Option<(&'a Trial, Way<'a>)> {
+        let trial = self.assigned.trial.as_deref().filter(|trial| trial.is_live())?;
+        let served = trial.candidate();
+        let way = Way { asker: self, served, arm: Arm::Candidate };
+        (self.assigned.arm == Arm::Candidate).then_some((trial, way))
+    }
+
+    fn production(self) -> Way<'a> {
+        Way { asker: self, served: &self.assigned.served, arm: Arm::Production }
+    }
+
+    /// Takes note that the candidate failed what Production answered.
+    fn failed(self, trial: &Trial) {
+        trial.tally().failed(Arm::Candidate);
+        let info = &trial.candidate().info;
+        tracing::warn!(
+            model = info.name,
+            version = info.version,
+            request_id = self.request_id,
+            "the candidate of a release failed: Production answered"
+        );
+    }
+
+    /// A panicking model must not take the connection, and with it other requests, down.
+    pub(super) fn guarded<T>(self, work: impl FnOnce() -> Result<T>) -> Result<T, ApiError> {
+        let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+            tracing::error!(request_id = self.request_id, "the model panicked");
+            ApiError::internal()
+        })?;
+        Ok(outcome?)
+    }
+}
+
+impl Asked<'_> {
+    /// Texts that are refused so far.
+    fn n_refused(&self) -> usize {
+        match self {
+            Self::Predicted { counted, predicted, .. } => counted.refusals.n() + predicted.1.n(),
+            Self::Waiting(waiting) => waiting.counted.refusals.n(),
+        }
+    }
+}
+
+/// True for a refusal that says nothing of the model.
+fn is_for_want_of_room(error: &ApiError) -> bool {
+    matches!(error.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// The predictions of a model that is asked in its queue.
+async fn predicted(
+    question: engine::Question,
+    policy: &Policy,
+    engine: &Engine,
+) -> Result<Predicted, ApiError> {
+    Ok(match policy {
+        Policy::All { .. } => (engine.ask(question).await?, Refusals::default()),
+        Policy::Each { .. } => Refusals::split(engine.ask_each(question).await),
+    })
+}
+
+impl<'a> Way<'a> {
+    fn begin(self, texts: Texts<'_>) -> Result<Begun<Answers<'a>>, ApiError> {
+        Ok(self.answer(self.ask(texts)?))
+    }
+
+    /// Counts texts, and asks the model unless it wants batches.
+    ///
+    /// # Errors
+    /// As [`Asker::begin`].
+    fn ask<'t>(self, texts: Texts<'t>) -> Result<Asked<'t>, ApiError> {
+        let Texts { texts, indexes, policy, started } = texts;
+        let mut counted = {
+            let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
+            self.count(&borrowed, &policy)?
+        };
+        counted.indexes = counted.refusals.kept(indexes);
+        let texts = counted.refusals.kept(texts);
+        if self.wants_batches() && !counted.truncated.is_empty() {
+            let texts = texts.into_iter().map(Cow::into_owned).collect();
+            let classifier = Arc::clone(&self.served.classifier);
+            let n_tokens = std::mem::take(&mut counted.n_tokens);
+            let question = engine::Question { classifier, texts, n_tokens };
+            return Ok(Asked::Waiting(Waiting {
+                question,
+                policy,
+                counted,
+                started,
+                arm: self.arm,
+            }));
+        }
+        let predicted = {
+            let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
+            self.predict(&borrowed, &policy)?
+        };
+        Ok(Asked::Predicted { texts, counted, predicted, started })
+    }
+
+    /// Makes what was predicted answers.
+    fn answer(self, asked: Asked<'_>) -> Begun<Answers<'a>> {
+        match asked {
+            Asked::Waiting(waiting) => Begun::Waiting(waiting),
+            Asked::Predicted { texts, counted, predicted, started } => {
+                let texts = texts.iter().map(Cow::as_ref).collect();
+                Begun::Answered(self.note(texts, counted, predicted, started))
+            }
+        }
+    }
+
+    async fn finish(self, waiting: Waiting, engine: &Engine) -> Result<Answers<'a>, ApiError> {
+        let Waiting { question, policy, counted, started, .. } = waiting;
+        let texts = Arc::clone(&question.texts);
+        let predicted = predicted(question, &policy, engine).await?;
         let texts = texts.iter().map(String::as_str).collect();
         Ok(self.note(texts, counted, predicted, started))
     }
@@ -146,16 +284,17 @@ impl<'a> Asker<'a> {
     /// # Errors
     /// As [`Asker::begin`].
     fn count(self, texts: &[&str], policy: &Policy) -> Result<Counted, ApiError> {
-        let counts = match (self.guarded(|| self.served.classifier.count_tokens(texts)), policy) {
-            (Ok(counts), _) => counts,
-            (Err(error), Policy::All { .. }) => return Err(error),
-            (Err(error), Policy::Each { .. }) if texts.len() == 1 => {
-                let refusals = Refusals::of(1, |_| Some(error.clone()));
-                return Ok(Counted { refusals, ..Counted::default() });
-            }
-            // One of them is the culprit.
-            (Err(_), Policy::Each { truncate }) => return self.count_each(texts, truncate),
-        };
+        let counts =
+            match (self.asker.guarded(|| self.served.classifier.count_tokens(texts)), policy) {
+                (Ok(counts), _) => counts,
+                (Err(error), Policy::All { .. }) => return Err(error),
+                (Err(error), Policy::Each { .. }) if texts.len() == 1 => {
+                    let refusals = Refusals::of(1, |_| Some(error.clone()));
+                    return Ok(Counted { refusals, ..Counted::default() });
+                }
+                // One of them is the culprit.
+                (Err(_), Policy::Each { truncate }) => return self.count_each(texts, truncate),
+            };
         let refusals = policy.refusals(counts.as_ref())?;
         let truncated = refusals.kept(prediction::truncated(counts.as_ref(), texts.len()));
         let n_tokens = match self.wants_batches() {
@@ -187,7 +326,7 @@ impl<'a> Asker<'a> {
             return Ok(Predicted::default());
         }
         let ask = |texts: &[&str]| {
-            self.guarded(|| prediction::predictions(&*self.served.classifier, texts))
+            self.asker.guarded(|| prediction::predictions(&*self.served.classifier, texts))
         };
         match (ask(texts), policy) {
             (Ok(predictions), _) => Ok((predictions, Refusals::default())),
@@ -219,28 +358,24 @@ impl<'a> Asker<'a> {
         if predictions.is_empty() {
             return Answers { answers: Vec::new(), refusals };
         }
-        let Self { slot, served, request_id } = self;
+        let Self { asker: Asker { slot, assigned, request_id }, served, arm } = self;
         let duration = started.elapsed();
         slot.metrics().predicted(&served.info, &predictions, duration);
-        slot.monitor().predicted((served, Arm::Production), request_id, &texts, &predictions, duration);
+        slot.monitor().predicted((served, arm), request_id, &texts, &predictions, duration);
+        let trial = assigned.trial.as_deref().filter(|trial| trial.is_live());
+        if let Some(trial) = trial {
+            trial.answered(arm, request_id, &texts, &predictions, duration);
+        }
+        let arm = trial.filter(|trial| trial.splits()).map(|_| arm_name(arm));
         let latency_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
         let answers = predictions.into_iter().zip(truncated).map(|(prediction, truncated)| {
-            Answer { prediction, model: &served.info, truncated, request_id, latency_ms }
+            Answer { prediction, model: &served.info, arm, truncated, request_id, latency_ms }
         });
         Answers { answers: answers.collect(), refusals }
     }
 
     fn wants_batches(self) -> bool {
         self.served.classifier.batch_tokens().is_some()
-    }
-
-    /// A panicking model must not take the connection, and with it other requests, down.
-    pub(super) fn guarded<T>(self, work: impl FnOnce() -> Result<T>) -> Result<T, ApiError> {
-        let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
-            tracing::error!(request_id = self.request_id, "the model panicked");
-            ApiError::internal()
-        })?;
-        Ok(outcome?)
     }
 }
 
@@ -252,45 +387,6 @@ fn n_tokens(counts: Option<&TokenCounts>, texts: &[&str]) -> Vec<usize> {
         }
         // Of English text some five bytes are a token.
         None => texts.iter().map(|text| text.len() / 5 + 1).collect(),
-    }
-}
-
-impl Policy {
-    /// Refuses the texts that are longer than what the model reads and may not be cut.
-    fn refusals(&self, counts: Option<&TokenCounts>) -> Result<Refusals, ApiError> {
-        let Some(counts) = counts else { return Ok(Refusals::default()) };
-        let n_texts = counts.n_tokens.len();
-        match self {
-            Self::All { truncate: true, .. } => Ok(Refusals::default()),
-            Self::All { field, truncate: false } => {
-                let faults = (0..n_texts).filter(|idx| counts.is_cut(*idx)).take(MAX_FAULTS);
-                let faults: Vec<FieldError> =
-                    faults.map(|text_idx| field.too_long(counts, text_idx)).collect();
-                match faults.is_empty() {
-                    true => Ok(Refusals::default()),
-                    false => Err(ApiError::validation(faults)),
-                }
-            }
-            Self::Each { truncate } => Ok(Refusals::of(n_texts, |text_idx| {
-                let is_refused = counts.is_cut(text_idx) && !truncate[text_idx];
-                is_refused
-                    .then(|| ApiError::validation(vec![TextField::One.too_long(counts, text_idx)]))
-            })),
-        }
-    }
-}
-
-impl TextField {
-    fn too_long(self, counts: &TokenCounts, text_idx: usize) -> FieldError {
-        let TokenCounts { n_tokens, max_tokens } = counts;
-        let msg = format!(
-            "Text has {} tokens, the model reads {max_tokens}: shorten it, or leave truncate at true",
-            n_tokens[text_idx]
-        );
-        match self {
-            Self::One => FieldError::of_field("text", "too_many_tokens", msg),
-            Self::Many => FieldError::of_field("texts", "too_many_tokens", msg).at(text_idx),
-        }
     }
 }
 

@@ -16,9 +16,10 @@ use crate::serve::{
 
 use super::{
     answers::Answer,
-    ask::{Asker, Begun, Policy, Texts, Waiting},
+    ask::{Asker, Begun, Waiting},
     body::{self, Id, LineQuestion, Question},
     target::{Target, Versions},
+    texts::{Policy, Texts},
 };
 
 /// The answer to one line.
@@ -154,8 +155,8 @@ impl WaitingLines {
     ) -> Vec<(usize, Vec<u8>)> {
         let Self { slot_idx, texts, lines } = self;
         let answers = match models.versions.get(state, slot_idx) {
-            Ok(served) => {
-                let asker = Asker { slot: &state.slots()[slot_idx], served, request_id };
+            Ok(assigned) => {
+                let asker = Asker { slot: &state.slots()[slot_idx], assigned, request_id };
                 asker.finish(texts, state.engine()).await
             }
             Err(error) => Err(error),
@@ -259,8 +260,8 @@ impl Models {
         let asked = of_models.into_iter().enumerate().filter(|(_, own)| !own.texts.is_empty());
         for (slot_idx, ModelTexts { line_idxs, indexes, texts, truncate }) in asked {
             let texts = Texts { texts, indexes, policy: Policy::Each { truncate }, started };
-            let begun = self.versions.get(state, slot_idx).and_then(|served| {
-                Asker { slot: &state.slots()[slot_idx], served, request_id }.begin(texts)
+            let begun = self.versions.get(state, slot_idx).and_then(|assigned| {
+                Asker { slot: &state.slots()[slot_idx], assigned, request_id }.begin(texts)
             });
             match begun {
                 Ok(Begun::Answered(answers)) => {

@@ -19,6 +19,7 @@ use crate::serve::{
         media::MediaType,
         request_id::RequestId,
     },
+    model::trial::Assigned,
     state::ServerState,
 };
 
@@ -78,7 +79,9 @@ fn answer(
     // What a model does not read is not explained: the answer says so, as a prediction does.
     let body::Question { text, model, .. } = body::question(body, state.limits().text_chars)?;
     let (slot_idx, served) = target.settle(state, model.as_deref())?;
-    let asker = Asker { slot: &state.slots()[slot_idx], served: &served, request_id };
+    let assigned = Assigned::alone(served);
+    let served = &assigned.served;
+    let asker = Asker { slot: &state.slots()[slot_idx], assigned: &assigned, request_id };
     let classifier = &served.classifier;
     let (BatchPrediction { mut predictions, truncated }, explanation) = asker.guarded(|| {
         let explanation = classifier.explain(&text, None, MAX_TERMS)?;
@@ -94,6 +97,7 @@ fn answer(
     let answer = Answer {
         prediction: predictions.pop().ok_or_else(ApiError::internal)?,
         model: &served.info,
+        arm: None,
         truncated: truncated.contains(&true),
         request_id,
         latency_ms: (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,

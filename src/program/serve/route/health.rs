@@ -21,6 +21,8 @@ use crate::serve::{
     state::ServerState,
 };
 
+use super::release;
+
 /// Far more than a health report has, of however many models.
 const MAX_REPORT_BYTES: u64 = 1 << 20;
 
@@ -64,6 +66,9 @@ pub struct ModelHealth {
     pub problem: Option<String>,
     /// As [`HealthReport::monitoring`], of this model; what the log left out is of all.
     pub monitoring: Value,
+    /// The release that runs here, if one does: its number, kind, candidate and share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Value>,
 }
 
 impl ModelHealth {
@@ -78,6 +83,7 @@ impl ModelHealth {
             classes: classes.unwrap_or_default(),
             problem: slot.problem(),
             monitoring: slot.monitor().report(),
+            release: release::summary(slot),
         }
     }
 }

@@ -19,15 +19,18 @@ use tokio::time::timeout;
 
 use crate::serve::{
     http::{error::ApiError, media::MediaType, request_id::RequestId, shown::Shown},
-    model::served::ServedModel,
+    model::trial::Assigned,
     state::ServerState,
 };
 
 use super::{
     answers::Answer,
-    ask::{Asker, Begun, Policy, TextField, Texts},
-    body, stream,
+    ask::{Asker, Begun},
+    body,
+    split::SplitKeys,
+    stream,
     target::Target,
+    texts::{Policy, TextField, Texts},
     turn::{beside, turn},
 };
 
@@ -95,7 +98,8 @@ async fn predict_batch(
         }
         MediaType::JsonLines => {
             let shown = Shown::of(request.headers());
-            Ok(stream::respond(state, target, request_id, shown, request.into_body()))
+            let keys = SplitKeys::of(&state, &request);
+            Ok(stream::respond(state, (target, keys), request_id, shown, request.into_body()))
         }
     }
 }
@@ -108,19 +112,20 @@ async fn respond(
     shape: Shape,
     max_bytes: usize,
 ) -> Result<Response, ApiError> {
+    let keys = SplitKeys::of(&state, &request);
     let body = read(&state, request, max_bytes).await?;
     let started = Instant::now();
     let n_bytes = body.len();
     let work = {
         let (state, request_id) = (state.clone(), request_id.clone());
-        move || begin(&state, target, request_id.as_str(), &body, shape, started)
+        move || begin(&state, (target, keys), request_id.as_str(), &body, shape, started)
     };
-    let (slot_idx, served, begun) = in_turn(&state, n_bytes, work).await?;
+    let (slot_idx, assigned, begun) = in_turn(&state, n_bytes, work).await?;
     let json = match begun {
         Begun::Answered(json) => json,
         Begun::Waiting(waiting) => {
             let slot = &state.slots()[slot_idx];
-            let asker = Asker { slot, served: &served, request_id: request_id.as_str() };
+            let asker = Asker { slot, assigned: &assigned, request_id: request_id.as_str() };
             to_json(shape, &asker.finish(waiting, state.engine()).await?.all())
         }
     };
@@ -170,23 +175,24 @@ pub(super) async fn read(
 }
 
 /// Reads the question and finds its model; asks it and writes the answer, unless it wants batches:
-/// all the work that grows with the body. With it comes the place of the model and its version.
+/// all the work that grows with the body. With it comes the place of the model and who answers.
 fn begin(
     state: &ServerState,
-    target: Target,
+    (target, keys): (Target, SplitKeys),
     request_id: &str,
     body: &[u8],
     shape: Shape,
     started: Instant,
-) -> Result<(usize, ServedModel, Begun<Vec<u8>>), ApiError> {
+) -> Result<(usize, Assigned, Begun<Vec<u8>>), ApiError> {
     let (texts, model) = texts(state, body, shape, started)?;
     let (slot_idx, served) = target.settle(state, model.as_deref())?;
-    let asker = Asker { slot: &state.slots()[slot_idx], served: &served, request_id };
+    let assigned = keys.assign(state, slot_idx, served, request_id);
+    let asker = Asker { slot: &state.slots()[slot_idx], assigned: &assigned, request_id };
     let begun = match asker.begin(texts)? {
         Begun::Answered(answers) => Begun::Answered(to_json(shape, &answers.all())),
         Begun::Waiting(waiting) => Begun::Waiting(waiting),
     };
-    Ok((slot_idx, served, begun))
+    Ok((slot_idx, assigned, begun))
 }
 
 /// The texts of a body, and the model that it names.

@@ -27,6 +27,7 @@ use crate::serve::{
 
 use super::{
     chunk::{self, Models},
+    split::SplitKeys,
     target::{Target, Versions},
     turn::{beside, turn},
 };
@@ -47,12 +48,12 @@ struct Gone;
 /// Begins to answer at once.
 pub(crate) fn respond(
     state: ServerState,
-    target: Target,
+    (target, keys): (Target, SplitKeys),
     request_id: RequestId,
     shown: Shown,
     questions: Body,
 ) -> Response {
-    let versions = Versions::of(&state, &target);
+    let versions = Versions::of(&state, &target, keys, request_id.as_str());
     let models = Arc::new(Models { target, versions });
     // One chunk waits for the client while the next one is made.
     let (answers, body) = channel(1);

@@ -25,6 +25,7 @@ use super::{
     metrics::metrics,
     models::models,
     openapi, page, predict,
+    release::releases,
 };
 
 const fn json_of(schema: &'static str) -> Content {
@@ -240,6 +241,15 @@ const ENDPOINTS: &[Endpoint] = &[
         refuses: &[404, 503],
         handler: |_| get(drift::of_model),
         ..DRIFT
+    },
+    Endpoint {
+        path: "/release",
+        does: "says how the release of each model stands, and what both versions did",
+        detail: "Only models that have had a release are in the list. The counts are those of all servers of \
+                 one store, and of this server alone where the registry is elsewhere.",
+        answers: &[(200, &[json_of("Releases")])],
+        handler: |_| get(releases),
+        ..PLAIN
     },
     Endpoint {
         path: "/health",

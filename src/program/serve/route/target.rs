@@ -5,9 +5,11 @@ use std::sync::OnceLock;
 
 use crate::serve::{
     http::error::{ApiError, FieldError},
-    model::served::ServedModel,
+    model::{served::ServedModel, trial::Assigned},
     state::ServerState,
 };
+
+use super::split::SplitKeys;
 
 /// The model that a request's path names, and the version that answers unless its body names another
 /// model.
@@ -78,35 +80,42 @@ impl Target {
 }
 
 /// The versions that answer the lines of one stream: of each model the one that answered when it was
-/// first asked, to the stream's end.
-pub(crate) struct Versions(Box<[OnceLock<ServedModel>]>);
+/// first asked, to the stream's end; a candidate that is taken back meanwhile answers none from then on.
+pub(crate) struct Versions {
+    assigned: Box<[OnceLock<Assigned>]>,
+    keys: SplitKeys,
+    request_id: String,
+}
 
 impl Versions {
     /// For a stream to `target`.
-    pub(crate) fn of(state: &ServerState, target: &Target) -> Self {
-        let versions: Box<[_]> = state.slots().iter().map(|_| OnceLock::new()).collect();
+    pub(crate) fn of(
+        state: &ServerState,
+        target: &Target,
+        keys: SplitKeys,
+        request_id: &str,
+    ) -> Self {
+        let assigned: Box<[_]> = state.slots().iter().map(|_| OnceLock::new()).collect();
         if let Some(served) = &target.served {
             // Nothing is in there yet.
-            let _ = versions[target.slot_idx].set(served.clone());
+            let of_target = keys.assign(state, target.slot_idx, served.clone(), request_id);
+            let _ = assigned[target.slot_idx].set(of_target);
         }
-        Self(versions)
+        Self { assigned, keys, request_id: request_id.to_owned() }
     }
 
     /// The version of the state's model `slot_idx`.
     ///
     /// # Errors
     /// 503 when none was asked yet and none is in production.
-    pub(crate) fn get(
-        &self,
-        state: &ServerState,
-        slot_idx: usize,
-    ) -> Result<&ServedModel, ApiError> {
-        let version = &self.0[slot_idx];
+    pub(crate) fn get(&self, state: &ServerState, slot_idx: usize) -> Result<&Assigned, ApiError> {
+        let version = &self.assigned[slot_idx];
         match version.get() {
-            Some(served) => Ok(served),
+            Some(assigned) => Ok(assigned),
             None => {
                 let served = state.slots()[slot_idx].served()?;
-                Ok(version.get_or_init(|| served))
+                let assigned = self.keys.assign(state, slot_idx, served, &self.request_id);
+                Ok(version.get_or_init(|| assigned))
             }
         }
     }

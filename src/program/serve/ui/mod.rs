@@ -31,6 +31,7 @@ mod parallel;
 mod part;
 mod predictions;
 mod query;
+mod release;
 mod roc;
 mod routes;
 mod run;

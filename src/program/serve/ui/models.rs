@@ -14,6 +14,7 @@ use super::{
     logged,
     part::{model_url, pairs, run_link, stage, time, version_url},
     query::Query,
+    release,
     shell::Tab,
 };
 
@@ -97,6 +98,7 @@ pub(super) fn model(registry: &Registry, asked: &PageRequest) -> Result<Answer, 
     }
     let can_go_back = versions.iter().any(|version| version.stage == Stage::Production);
     let url = model_url(&model.name);
+    let release = release::panel(registry, &model.name)?;
     let body = html! {
         p.crumbs { a href="/ui/models" { "Models" } }
         h1 { (model.name) }
@@ -116,6 +118,7 @@ pub(super) fn model(registry: &Registry, asked: &PageRequest) -> Result<Answer, 
                 tbody { @for version in &versions { (row(&model, version)) } }
             }
         }
+        (release)
         @if !model.tags.is_empty() { h2 { "Tags" } (pairs("tags", &model.tags)) }
     };
     Ok(Answer::Page(PageFrame::new(Tab::Models, model.name.clone(), body)))

@@ -19,7 +19,7 @@ use super::{
     failure::PageFailure,
     logged, models, predictions,
     query::{Query, coded},
-    run, runs,
+    release, run, runs,
     shell::EVENTS,
     stages, version,
 };
@@ -84,7 +84,7 @@ const SHOWN: [(&str, Work); 31] = [
 ];
 
 /// Forms that change something, and how long each may be.
-const CHANGED: [(&str, usize, Work); 12] = [
+const CHANGED: [(&str, usize, Work); 13] = [
     ("/ui/runs/{id}/name", MAX_FORM_BYTES, edit::set_name),
     ("/ui/runs/{id}/note", MAX_TEXT_FORM_BYTES, edit::set_note),
     ("/ui/runs/{id}/tags", MAX_TEXT_FORM_BYTES, edit::set_tags),
@@ -96,6 +96,7 @@ const CHANGED: [(&str, usize, Work); 12] = [
     ("/ui/experiments/{id}/delete", MAX_FORM_BYTES, experiment_edit::delete),
     ("/ui/experiments/{id}/restore", MAX_FORM_BYTES, experiment_edit::restore),
     ("/ui/models/{name}/rollback", MAX_FORM_BYTES, stages::roll_back),
+    ("/ui/models/{name}/stop-release", MAX_FORM_BYTES, release::stop),
     ("/ui/models/{name}/{version}/promote", MAX_FORM_BYTES, stages::promote),
 ];
 

@@ -1,0 +1,202 @@
+//! A release with its numbers, for people and programs: how far it is, what both versions did, and which
+//! checks hold.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    release_checks::{ReleaseDecision, ReleaseJudgement, judge_release, milliseconds},
+    release_counts::{ArmCounts, ReleaseCounts, StepCounts},
+    release_verdict::AbVerdict,
+};
+use crate::{
+    evaluate::RightAnswers,
+    figure,
+    hint::{CommandLine, Hint},
+    output::{Align, Output, Table},
+    registry::{Release, ReleaseKind, percent},
+};
+
+/// A release and what is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReleaseStatus {
+    /// The release.
+    pub release: Release,
+    /// Servers whose counts these are.
+    pub n_servers: usize,
+    /// The counts at the present step, in figures.
+    pub step: Value,
+    /// Those of all steps together.
+    pub total: Value,
+    /// The judgement by them, while it runs.
+    pub judgement: Option<ReleaseJudgement>,
+    /// What labels say of an A/B test; none without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<AbVerdict>,
+    #[serde(skip)]
+    counts: StepCounts,
+}
+
+impl ReleaseStatus {
+    /// Of `release`, by the `counts` of `n_servers` servers.
+    pub fn new(release: Release, counts: &ReleaseCounts, n_servers: usize) -> Self {
+        let step = counts.step(release.step_idx);
+        let judgement = release.is_running().then(|| judge_release(&release, &step, &[]));
+        Self {
+            n_servers,
+            step: step.figures(),
+            total: counts.total().figures(),
+            judgement,
+            verdict: None,
+            counts: step,
+            release,
+        }
+    }
+
+    /// The same counts, of the release as it is by now.
+    pub fn with_release(self, release: Release) -> Self {
+        let judgement = self.judgement.filter(|_| release.is_running());
+        Self { release, judgement, ..self }
+    }
+
+    /// The same with what labels say: right answers of the version in Production and of the candidate,
+    /// among those that were labelled since the release began.
+    pub fn with_labels(self, production: RightAnswers, candidate: RightAnswers) -> Self {
+        Self { verdict: Some(AbVerdict::new(production, candidate)), ..self }
+    }
+
+    /// The counts and checks as they are kept with a decision.
+    pub fn evidence(&self) -> Value {
+        json!({
+            "step": self.release.step_idx + 1,
+            "counts": self.step,
+            "n_servers": self.n_servers,
+            "checks": self.judgement.as_ref().map(|judgement| &judgement.checks),
+        })
+    }
+
+    /// One line: what is tried, how, and how far it is.
+    pub fn headline(&self) -> String {
+        let Release { model, number, kind, candidate, production, state, steps, .. } =
+            &self.release;
+        let what = match kind {
+            ReleaseKind::Shadow => "as a shadow of",
+            ReleaseKind::Canary => "as a canary beside",
+            ReleaseKind::Ab => "in an A/B test with",
+        };
+        let (step, n_steps) = (self.release.step_idx + 1, steps.len());
+        let how_far = match (self.release.is_running(), kind, n_steps) {
+            (false, ..) => format!("{state}: {}", self.release.reason),
+            (true, ReleaseKind::Shadow, _) => "running, it answers nobody".to_owned(),
+            (true, _, 1) => format!("running at {}", percent(self.release.step().share)),
+            (true, ..) => format!(
+                "running at {}, step {step} of {n_steps}",
+                percent(self.release.step().share)
+            ),
+        };
+        format!(
+            "release {number} of {model}: version {candidate} {what} version {production}; {how_far}"
+        )
+    }
+
+    /// It for people and programs.
+    pub fn to_output(&self) -> Output {
+        let mut table = Table::new([
+            ("version", Align::Left),
+            ("requests", Align::Right),
+            ("failed", Align::Right),
+            ("median", Align::Right),
+            ("95 %", Align::Right),
+        ]);
+        let Release { production, candidate, .. } = self.release;
+        for (version, arm) in
+            [(production, &self.counts.production), (candidate, &self.counts.candidate)]
+        {
+            let quantile =
+                |q| arm.durations.quantile_ms(q).map_or_else(|| "–".to_owned(), milliseconds);
+            table.push([
+                version.to_string(),
+                figure::count(arm.n_requests),
+                figure::count(arm.n_errors),
+                quantile(0.5),
+                quantile(0.95),
+            ]);
+        }
+        let mut lines = Vec::new();
+        if let Some(agreement) = self.counts.pairs.agreement() {
+            lines.push(format!(
+                "same label on {} of {}; {} not compared",
+                percent(agreement),
+                figure::counted(self.counts.pairs.n_texts, "text"),
+                figure::counted(self.counts.pairs.n_dropped, "request"),
+            ));
+        }
+        let checks = self.judgement.iter().flat_map(|judgement| &judgement.checks);
+        lines.extend(
+            checks.map(|one| format!("{}: {} ({})", one.check, one.state.as_str(), one.detail)),
+        );
+        if self.release.kind == ReleaseKind::Ab {
+            lines.push(match &self.verdict {
+                Some(verdict) => verdict.told(),
+                None => "no labels yet: which version is better is not known".to_owned(),
+            });
+        }
+        let output = Output::new(self).text(self.headline()).table(table);
+        let output = match lines.is_empty() {
+            true => output,
+            false => output.text(lines.join("\n")),
+        };
+        match self.next() {
+            Some(next) => output.hint(next),
+            None => output,
+        }
+    }
+
+    /// What a person can do now.
+    fn next(&self) -> Option<Hint> {
+        let model = &self.release.model;
+        let decision = self.judgement.as_ref()?.decision;
+        let hint = match decision {
+            ReleaseDecision::Ready => Hint::from("its checks have held: "),
+            _ => Hint::new(),
+        };
+        Some(
+            hint.run(CommandLine::new("release promote").arg(model))
+                .say(" puts it in Production, ")
+                .run(CommandLine::new("release stop").arg(model))
+                .say(" takes it back"),
+        )
+    }
+}
+
+impl StepCounts {
+    /// The counts in figures: rates and quantiles in place of classes.
+    pub fn figures(&self) -> Value {
+        let arm = |arm: &ArmCounts| {
+            let quantile = |q| arm.durations.quantile_ms(q).map(rounded);
+            json!({
+                "n_requests": arm.n_requests,
+                "n_errors": arm.n_errors,
+                "p50_ms": quantile(0.5),
+                "p95_ms": quantile(0.95),
+                "p99_ms": quantile(0.99),
+            })
+        };
+        let pairs = &self.pairs;
+        let mean = |sum: f64| (pairs.n_texts > 0).then(|| rounded(sum / pairs.n_texts as f64));
+        json!({
+            "baked_s": self.baked_ms as f64 / 1e3,
+            "production": arm(&self.production),
+            "candidate": arm(&self.candidate),
+            "n_compared": pairs.n_texts,
+            "agreement": pairs.agreement().map(rounded),
+            "confidence_difference": mean(pairs.confidence_difference),
+            "n_dropped": pairs.n_dropped,
+        })
+    }
+}
+
+/// Six digits behind the point are more than the counts know.
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}

@@ -1,0 +1,54 @@
+//! The release of a model as part of its page: how it stands, what both versions did, which checks hold, and
+//! a button that ends it. Starting one and going on with it is for commands.
+
+use maud::{Markup, html};
+use serde_json::json;
+use trialbook::{
+    gate::{self, ReleaseStatus},
+    monitor::read_release_counts,
+    registry::Registry,
+};
+
+use super::{
+    answer::{Answer, PageRequest},
+    failure::PageFailure,
+    part::{model_url, time, version_url},
+    told,
+};
+
+/// The newest release of `model`; nothing where it never had one.
+pub(super) fn panel(registry: &Registry, model: &str) -> Result<Markup, PageFailure> {
+    let Some(release) = registry.release(model)? else { return Ok(html! {}) };
+    let (counts, n_servers) = read_release_counts(&registry.store().logs_dir(), &release.id)?;
+    let status = ReleaseStatus::new(release, &counts, n_servers);
+    let release = &status.release;
+    let url = model_url(model);
+    Ok(html! {
+        h2 #release { "Release" }
+        div.card {
+            p.quiet {
+                "Started by " (release.started_by) ", " (time(release.started_ms)) " (UTC); candidate "
+                a href=(version_url(model, release.candidate)) { "version " (release.candidate) } "."
+            }
+            (told::output(&status.to_output()))
+            @if release.is_running() {
+                form method="post" action=(format!("{url}/stop-release")) {
+                    label for="stop-reason" { "Reason" }
+                    input #stop-reason type="text" name="reason" maxlength="500" autocomplete="off";
+                    p.actions { button type="submit" { "Stop the release" } }
+                }
+            }
+        }
+    })
+}
+
+/// `POST …/stop-release`.
+pub(super) fn stop(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
+    let model = registry.model(asked.param("name"))?.name;
+    let reason = asked.form.get("reason").unwrap_or_default();
+    let done = gate::stop_release(registry, &model, &asked.who, reason)?;
+    if asked.json {
+        return Ok(Answer::Json(json!(done)));
+    }
+    Ok(Answer::See { url: format!("{}#release", model_url(&model)), cookie: None })
+}
