@@ -1,7 +1,7 @@
 //! Drift of a version: its reference profile, and a window of the log or the rows of a file, brought
 //! together.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use super::{Book, profile::FoundProfile};
 use crate::{
@@ -75,7 +75,7 @@ impl Book {
         let FoundProfile { profile, note } = found;
         let (window, source) = match &request.source {
             DriftSource::Log { from_ms } => {
-                (self.logged_window(version, &profile, *from_ms)?, "log".to_owned())
+                (self.logged_window(version, &profile, *from_ms..i64::MAX)?, "log".to_owned())
             }
             DriftSource::Data(name) => {
                 (self.data_window(version, &profile, name, monitor)?, name.clone())
@@ -103,15 +103,20 @@ impl Book {
         Ok(report)
     }
 
-    fn logged_window(
+    /// The predictions of `version` in the log from the start of `times` on and before its end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] without one, and when the log cannot be read.
+    pub(super) fn logged_window(
         &self,
         version: &ModelVersion,
         profile: &ReferenceProfile,
-        from_ms: i64,
+        times: Range<i64>,
     ) -> Result<WindowCounts> {
         let dir = self.store().logs_dir();
-        let choice =
-            WindowChoice { model: version.model.clone(), version: version.version, from_ms };
+        let Range { start: from_ms, end: to_ms } = times;
+        let (model, version_number) = (version.model.clone(), version.version);
+        let choice = WindowChoice { model, version: version_number, from_ms, to_ms };
         let mut window = read_log(&dir, from_ms, || WindowCounts::new(profile, choice.clone()))?;
         if window.n == 0 {
             let reference = version.reference();
@@ -145,8 +150,12 @@ impl Book {
         monitor: &Monitor,
     ) -> Result<WindowCounts> {
         let classifier = self.load(version)?;
-        let choice =
-            WindowChoice { model: version.model.clone(), version: version.version, from_ms: 0 };
+        let choice = WindowChoice {
+            model: version.model.clone(),
+            version: version.version,
+            from_ms: 0,
+            to_ms: i64::MAX,
+        };
         let mut asked = AskedTexts {
             classifier: classifier.as_ref(),
             counter: profile.word_counter(),

@@ -89,6 +89,9 @@ pub struct SampleRequest {
 pub struct FeedbackDatasetRequest {
     /// Its name.
     pub name: String,
+    /// The dataset whose training split gets the labelled texts, and whose test split is kept; none for a dataset
+    /// of the labelled texts alone.
+    pub base: Option<String>,
     /// The registered model whose predictions are labelled; none for the store's only one.
     pub model: Option<String>,
     /// Labels from then on, in milliseconds since the Unix epoch.
@@ -362,20 +365,25 @@ impl Book {
             ("label_source".to_owned(), column(&|one| one.source.clone())),
         ];
         let labels = column(&|one| one.label.clone());
-        let source = DatasetSource::Labelled(LabelledTexts {
+        let rows = LabelledTexts {
             origin: format!("true labels of {model}"),
             texts: by_text.into_keys().collect(),
             labels,
             columns,
-        });
-        let add = AddRequest {
-            test_size: request.test_size,
-            seed: request.seed,
-            positive: request.positive.clone(),
-            columns: KeepColumns::All,
-            ..AddRequest::new(source)
         };
-        let mut added = self.datasets().add_made(&request.name, &add, Some(feedback), monitor)?;
+        let mut added = match &request.base {
+            Some(base) => self.datasets().extend(base, &request.name, rows, feedback, monitor)?,
+            None => {
+                let add = AddRequest {
+                    test_size: request.test_size,
+                    seed: request.seed,
+                    positive: request.positive.clone(),
+                    columns: KeepColumns::All,
+                    ..AddRequest::new(DatasetSource::Labelled(rows))
+                };
+                self.datasets().add_made(&request.name, &add, Some(feedback), monitor)?
+            }
+        };
         let mut note = |n: u64, text: &str| {
             if n > 0 {
                 added.notes.push(Hint::from(format!("{} {text}", figure::counted(n, "label"))));
@@ -418,6 +426,7 @@ impl Book {
 /// The labels of a dataset, summed up.
 fn lineage<'a>(model: &str, labels: impl Iterator<Item = &'a LabelledText>) -> FeedbackLineage {
     let mut lineage = FeedbackLineage {
+        base: None,
         model: model.to_owned(),
         versions: Vec::new(),
         n_labels: 0,

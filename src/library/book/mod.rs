@@ -26,6 +26,7 @@ mod python_flavour;
 mod registering;
 mod request;
 mod resume;
+mod retraining;
 mod slice_floor;
 mod slices;
 pub mod sweep;

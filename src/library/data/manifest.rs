@@ -51,6 +51,9 @@ pub struct Dataset {
 /// The true labels of predictions that a dataset was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedbackLineage {
+    /// The dataset to whose training split they were added, if they were added to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// The registered model that predicted.
     pub model: String,
     /// Its versions that did.
@@ -78,7 +81,8 @@ impl FeedbackLineage {
             .map(|(source, n)| format!("{} by {source}", figure::count(*n)))
             .collect();
         format!(
-            "made of {} of predictions of {}, {} to {} (UTC): {}",
+            "made of {}{} of predictions of {}, {} to {} (UTC): {}",
+            self.base.as_ref().map_or_else(String::new, |base| format!("{base} and ")),
             figure::counted(self.n_labels, "true label"),
             self.model,
             figure::time(self.from_ms),

@@ -19,6 +19,7 @@ mod dialect;
 mod encoding;
 mod excerpt;
 mod explore;
+mod extending;
 mod file;
 mod fingerprint;
 mod folder;

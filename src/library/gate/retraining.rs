@@ -110,12 +110,14 @@ pub struct RetrainDecision {
     pub reasons: Vec<RetrainReason>,
     /// The time before which the model is left alone although there are reasons.
     pub waits_until_ms: Option<i64>,
+    /// True if there are reasons, and no label came since the last time: there is nothing to learn from.
+    pub lacks_labels: bool,
 }
 
 impl RetrainDecision {
     /// True if the model is to be trained now.
     pub fn trains(&self) -> bool {
-        !self.reasons.is_empty() && self.waits_until_ms.is_none()
+        !self.reasons.is_empty() && self.waits_until_ms.is_none() && !self.lacks_labels
     }
 }
 
@@ -141,7 +143,8 @@ impl RetrainRule {
             .filter(|last_ms| *last_ms <= now_ms)
             .map(|last_ms| last_ms.saturating_add(self.cooldown.millis()))
             .filter(|until_ms| *until_ms > now_ms && !reasons.is_empty());
-        RetrainDecision { reasons, waits_until_ms }
+        let lacks_labels = !reasons.is_empty() && facts.n_new_labels == 0;
+        RetrainDecision { reasons, waits_until_ms, lacks_labels }
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -268,6 +271,15 @@ mod tests {
         assert!(at(31_536_000_000, 1_000).trains());
         let none = RetrainFacts { last_ms: Some(1_000), ..Default::default() };
         assert_eq!(rule.decide(&none, 2_000).waits_until_ms, None);
+    }
+
+    #[test]
+    fn without_a_new_label_there_is_nothing_to_learn_from() {
+        let rule = rule("drift = { windows = 1 }");
+        let facts = RetrainFacts { n_alerts: 1, ..Default::default() };
+        let decision = rule.decide(&facts, 0);
+        assert!(decision.lacks_labels && !decision.trains());
+        assert!(rule.decide(&RetrainFacts { n_new_labels: 1, ..facts }, 0).trains());
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct WindowChoice {
     pub version: u32,
     /// From this moment on, in milliseconds since the Unix epoch.
     pub from_ms: i64,
+    /// Up to this moment, itself not included.
+    pub to_ms: i64,
 }
 
 /// Predictions in counts.
@@ -146,13 +148,15 @@ impl WindowCounts {
     }
 
     fn is_wanted(&self, model: &str, version: u32, at_ms: i64) -> bool {
-        model == self.choice.model && version == self.choice.version && at_ms >= self.choice.from_ms
+        let WindowChoice { model: wanted, version: wanted_version, from_ms, to_ms } = &self.choice;
+        model == wanted && version == *wanted_version && (*from_ms..*to_ms).contains(&at_ms)
     }
 }
 
 impl LogSink for WindowCounts {
     fn prediction(&mut self, record: &PredictionView<'_>) {
-        if record.arm == Arm::Shadow || record.timestamp_ms < self.choice.from_ms {
+        let times = self.choice.from_ms..self.choice.to_ms;
+        if record.arm == Arm::Shadow || !times.contains(&record.timestamp_ms) {
             return;
         }
         if !self.is_wanted(record.model, record.version, record.timestamp_ms) {
@@ -311,7 +315,7 @@ mod tests {
     }
 
     fn choice(from_ms: i64) -> WindowChoice {
-        WindowChoice { model: "Reviews".to_owned(), version: 1, from_ms }
+        WindowChoice { model: "Reviews".to_owned(), version: 1, from_ms, to_ms: i64::MAX }
     }
 
     #[test]

@@ -16,6 +16,9 @@ use super::{
 };
 use crate::error::{Error, Result};
 
+/// The detail that the beginning of a training by a rule has: its reasons. The end has none.
+pub(super) const BEGINNING: &str = "reasons";
+
 /// The subject of an action on everything.
 pub(super) const STORE: &str = "store";
 
@@ -68,11 +71,13 @@ pub enum AuditAction {
     EndRelease,
     /// A release took its candidate back: a check failed.
     TakeBackRelease,
+    /// A model was trained again by a rule: once when that begins, with the reasons, and once when it ended.
+    Retrain,
 }
 
 impl AuditAction {
     /// Every action. Its place here, from 0, is its code in the database: new ones come last.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Promote,
         Self::Force,
         Self::Archive,
@@ -95,6 +100,7 @@ impl AuditAction {
         Self::AdvanceRelease,
         Self::EndRelease,
         Self::TakeBackRelease,
+        Self::Retrain,
     ];
 
     /// Its name, such as `add_key`.
@@ -122,6 +128,7 @@ impl AuditAction {
             Self::AdvanceRelease => "advance_release",
             Self::EndRelease => "end_release",
             Self::TakeBackRelease => "take_back_release",
+            Self::Retrain => "retrain",
         }
     }
 }
@@ -223,6 +230,42 @@ impl Registry {
         self.act_outside(AuditAction::Update, subject, details, work)
     }
 
+    /// Notes that a rule begins to train `model` again, unless one began after `since_ms`: of several processes
+    /// that watch, one alone begins. False if another did.
+    ///
+    /// # Errors
+    /// When the registry cannot be read or written.
+    pub fn begin_retraining(&self, model: &str, since_ms: i64, details: Value) -> Result<bool> {
+        let now_ms = clock::now_ms();
+        let event = self.event(AuditAction::Retrain, model, now_ms, details);
+        self.database.write(|txn| {
+            let last = last_retraining(txn, model, now_ms)?;
+            let begins = last.is_none_or(|last_ms| last_ms <= since_ms);
+            if begins {
+                append(txn, &event)?;
+            }
+            Ok(begins)
+        })
+    }
+
+    /// Notes what became of a training by a rule.
+    ///
+    /// # Errors
+    /// When the registry cannot be written.
+    pub fn end_retraining(&self, model: &str, details: Value) -> Result<()> {
+        let event = self.event(AuditAction::Retrain, model, clock::now_ms(), details);
+        self.database.write(|txn| append(txn, &event))
+    }
+
+    /// The time at which a rule last began to train `model` again, in milliseconds since the Unix epoch. One in
+    /// the future, of a clock that was put back since, counts for none.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub fn last_retraining(&self, model: &str) -> Result<Option<i64>> {
+        self.database.read(|txn| last_retraining(txn, model, clock::now_ms()))
+    }
+
     fn act_outside<T>(
         &self,
         action: AuditAction,
@@ -296,6 +339,23 @@ impl Record for StoredEvent {
             details: serde_json::from_str(input.text()?).map_err(|_| Malformed)?,
         })
     }
+}
+
+/// The last time before `now_ms` at which a training of `model` by a rule began.
+fn last_retraining(rows: &impl Rows, model: &str, now_ms: i64) -> Result<Option<i64>, Fault> {
+    let mut last: Option<i64> = None;
+    rows.scan_from(AUDIT, &audit_key(0), &mut |key, bytes| {
+        let event: StoredEvent = codec::unseal(key, bytes)?;
+        if event.action == AuditAction::Retrain
+            && event.subject == model
+            && event.details[BEGINNING].is_array()
+            && event.at_ms <= now_ms
+        {
+            last = last.max(Some(event.at_ms));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(last)
 }
 
 /// Writes `event` behind the others.

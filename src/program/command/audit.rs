@@ -125,6 +125,21 @@ fn details(event: &AuditEvent) -> String {
         }
         AuditAction::AdvanceRelease => format!("{} → {}", details["from"], details["to"]),
         AuditAction::EndRelease | AuditAction::TakeBackRelease => text("reason").to_owned(),
+        AuditAction::Retrain => {
+            match (details["reasons"].as_array(), details["version"].as_u64()) {
+                (Some(reasons), _) => reasons
+                    .iter()
+                    .filter_map(|reason| reason.as_str())
+                    .collect::<Vec<_>>()
+                    .join("; "),
+                (None, _) if details["error"].is_string() => format!("failed: {}", text("error")),
+                (None, Some(version)) => match details["passed"].as_bool() {
+                    Some(true) => format!("version {version} passed"),
+                    _ => format!("version {version} was blocked"),
+                },
+                (None, None) => String::new(),
+            }
+        }
         AuditAction::Rename => format!("{} → {}", text("from"), text("to")),
         AuditAction::Register => format!("from {}", text("source")),
         AuditAction::Import => format!("from {}", text("from")),

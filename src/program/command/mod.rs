@@ -34,6 +34,7 @@ mod store;
 mod sweep;
 mod train;
 mod ui;
+mod watch;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use trialbook::{
@@ -95,6 +96,8 @@ pub enum Command {
     /// Show what servers predicted, from their log, and whether it has drifted
     #[command(subcommand)]
     Monitor(monitor::MonitorCommand),
+    /// Train a model again when the policy's [retrain] says so, judge it and release it
+    Watch(watch::Watch),
     /// List who promoted, overruled, deleted, restored and made keys, newest first
     Audit(audit::Audit),
     /// Compile the lifecycle into a Kubeflow pipeline
@@ -132,6 +135,7 @@ impl Command {
                     | Self::Serve(_)
                     | Self::Ui(_)
                     | Self::Demo(_)
+                    | Self::Watch(_)
                     | Self::Data(_)
                     | Self::Import(_)
                     | Self::Export(_)
@@ -191,6 +195,9 @@ impl Command {
             Self::Ui(command) => command.run(session),
             Self::Keys(command) => command.run(session),
             Self::Monitor(command) => command.run(session),
+            Self::Watch(command) => {
+                command.run(session, |words, session| parse(words)?.run(session))
+            }
             Self::Audit(command) => command.run(session),
             Self::Pipeline(command) => command.run(session),
             Self::Health(command) => command.run(session),

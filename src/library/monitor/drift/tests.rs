@@ -97,7 +97,7 @@ fn profile(rows: &[TrafficRow]) -> ReferenceProfile {
 }
 
 fn window(profile: &ReferenceProfile, rows: &[TrafficRow]) -> WindowCounts {
-    let choice = WindowChoice { model: "M".to_owned(), version: 1, from_ms: 0 };
+    let choice = WindowChoice { model: "M".to_owned(), version: 1, from_ms: 0, to_ms: i64::MAX };
     let mut window = WindowCounts::new(profile, choice);
     let counter = profile.word_counter();
     let mut found = Vec::new();

@@ -5,7 +5,10 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    span::Span,
+};
 
 /// The size of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -22,21 +25,15 @@ impl FromStr for WindowSize {
 
     /// A duration (`1d`, `12h`, `30m`) or a number of predictions (`1000`).
     fn from_str(text: &str) -> Result<Self> {
-        let unit_ms: Option<i64> = match text.chars().last() {
-            Some('d') => Some(86_400_000),
-            Some('h') => Some(3_600_000),
-            Some('m') => Some(60_000),
-            Some('s') => Some(1_000),
-            _ => None,
+        let size = match Span::parse(text) {
+            Some(span) => Some(Self::Milliseconds(span.millis())),
+            None => text.parse().ok().filter(|n| *n > 0).map(|n: u32| Self::Predictions(n.into())),
         };
-        let number = &text[..text.len() - usize::from(unit_ms.is_some())];
-        match (number.parse::<u32>(), unit_ms) {
-            (Ok(n), Some(unit_ms)) if n > 0 => Ok(Self::Milliseconds(i64::from(n) * unit_ms)),
-            (Ok(n), None) if n > 0 => Ok(Self::Predictions(n.into())),
-            _ => Err(Error::invalid(format!("{text:?} is no window")).with_hint(
+        size.ok_or_else(|| {
+            Error::invalid(format!("{text:?} is no window")).with_hint(
                 "write a duration such as 1d, 12h or 30m, or a number of predictions such as 1000",
-            )),
-        }
+            )
+        })
     }
 }
 
