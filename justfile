@@ -51,7 +51,7 @@ test-stock-evcxr:
     cargo install --locked evcxr_jupyter@0.22.0 --root target/bench-evcxr --target-dir target/bench-evcxr/build
     bash tests/jupyter/run.sh --stock target/bench-evcxr/bin/evcxr_jupyter
 
-# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr), `just bench serve` (needs FastAPI and wrk), `just bench tracking` (needs mlflow), `just bench sweep` (needs scikit-learn), `just bench nets` and `just bench distilbert --device cuda:0` (need PyTorch)
+# compare with a peer in the same run: `just bench tfidf` (needs scikit-learn), `just bench registry` (needs mlflow), `just bench cells` (needs evcxr), `just bench serve` (needs FastAPI and wrk), `just bench tracking` (needs mlflow), `just bench sweep` (needs scikit-learn), `just bench drift` (real shifts of IMDB), `just bench nets` and `just bench distilbert --device cuda:0` (need PyTorch)
 bench WORK *ARGS: build
     {{python}} benches/compare.py {{WORK}} {{ARGS}}
 

@@ -8,6 +8,7 @@ usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
        compare.py nets [--runs N]
        compare.py tracking [--runs N] [--stored RUNS]
        compare.py sweep [--rows N] [--tol TOL]
+       compare.py drift [--windows N] [--texts N] [--rows N]
 
 Needs the release build (`just build`) and a Python that has the peer: `just bench-setup` makes one
 in target/bench-venv, `just bench-setup-distilbert` adds PyTorch to it, and `just bench-setup-cells`
@@ -424,12 +425,23 @@ def serve(args):
     print(f"\nThe two probabilities of that text differ by {difference:.1e}.")
 
 
+def drift(args):
+    """Has no peer: what each signal finds of shifts that are known, and how often it finds what is not there."""
+    command = ["cargo", "bench", "--locked", "--bench", "drift", "--", "--windows", str(args.windows)]
+    command += ["--texts", str(args.texts)]
+    command += ["--rows", str(args.rows)] if args.rows else []
+    print(machine(), flush=True)
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "IMDB": str(imdb()[0].parent.resolve())}, check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=["tfidf", "registry", "cells", "serve", "distilbert", "nets", "tracking", "sweep"])
+    parser.add_argument("work", choices=["tfidf", "registry", "cells", "serve", "distilbert", "nets", "tracking", "sweep", "drift"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--stored", type=int, default=10_000)
     parser.add_argument("--rows", type=int)
+    parser.add_argument("--windows", type=int, default=200)
+    parser.add_argument("--texts", type=int, default=20)
     parser.add_argument("--tol", type=float, default=1e-6)
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--program", type=Path)
@@ -446,7 +458,7 @@ def main():
     if not PROGRAM.exists():
         fail(f"{PROGRAM} does not exist", "build it with `just build`")
     works = {"tfidf": tfidf, "registry": registry, "cells": cells, "serve": serve, "tracking": tracking}
-    works |= {"distilbert": distilbert, "nets": nets, "sweep": sweep}
+    works |= {"distilbert": distilbert, "nets": nets, "sweep": sweep, "drift": drift}
     works[args.work](args)
 
 
