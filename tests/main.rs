@@ -10,6 +10,7 @@ mod data; // sources, errors, the store's layout, SQL
 mod drift_statistics; // statistics of drift against SciPy, Evidently and NannyML
 mod errors; // what a version gets wrong and why
 mod evaluate; // metrics and curves against scikit-learn
+mod feedback; // true labels: taken, kept, measured, made a dataset
 mod gate; // gate, promotion and rollback on a real registry
 mod gate_policy; // evidence, reports and policies, by the program
 mod house; // which rooms and files use each other, and what types are called

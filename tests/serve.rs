@@ -6,7 +6,7 @@ mod documented;
 mod double;
 mod events;
 mod explain;
-mod follow;
+pub(crate) mod follow;
 mod hostile;
 mod models;
 mod release;

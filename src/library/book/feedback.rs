@@ -78,6 +78,8 @@ pub struct SampleRequest {
     pub by: Option<SampleBy>,
     /// Those from then on, in milliseconds since the Unix epoch.
     pub from_ms: i64,
+    /// As in [`PickRequest`].
+    pub latest_bytes: Option<u64>,
     /// Decides what is picked at random.
     pub seed: u64,
     /// A dataset, a split of one, or a file that has the texts, for logs that keep only their SHA-256.
@@ -217,9 +219,23 @@ impl Book {
     /// # Errors
     /// When a log or the registry cannot be read.
     pub fn performance(&self, request: &PerformanceRequest) -> Result<PerformanceReport> {
+        self.performance_of(request, |_, _| None)
+    }
+
+    /// As [`Book::performance`], for whoever has the classes of some versions at hand.
+    ///
+    /// # Errors
+    /// As [`Book::performance`].
+    pub fn performance_of(
+        &self,
+        request: &PerformanceRequest,
+        at_hand: impl Fn(&str, u32) -> Option<Vec<String>>,
+    ) -> Result<PerformanceReport> {
         let dir = self.store().logs_dir();
         let (labels, n_unreadable) = read_labels(&dir)?;
-        let classes = |model: &str, version: u32| self.version_classes(model, version);
+        let classes = |model: &str, version: u32| {
+            at_hand(model, version).map_or_else(|| self.version_classes(model, version), Ok)
+        };
         let mut report = measure_performance(&dir, &labels, request, classes)?;
         report.n_unreadable += n_unreadable;
         Ok(report)
@@ -240,6 +256,7 @@ impl Book {
             n: request.n,
             by,
             from_ms: request.from_ms,
+            latest_bytes: request.latest_bytes,
             seed: request.seed,
         };
         let picked = pick_texts(&dir, &labels, &texts, &asked)?;
@@ -356,6 +373,17 @@ impl Book {
             ));
         }
         let feedback = lineage(&model, by_text.values());
+        // What is positive for the model is so for its labels.
+        let newest = feedback
+            .versions
+            .last()
+            .and_then(|version| self.version_classes(&model, *version).ok());
+        let positive = request.positive.clone().or_else(|| match newest.as_deref() {
+            Some([_, positive]) if by_text.values().any(|one| one.label == *positive) => {
+                Some(positive.clone())
+            }
+            _ => None,
+        });
         let column = |value: &dyn Fn(&LabelledText) -> String| {
             by_text.values().map(value).collect::<Vec<_>>()
         };
@@ -377,7 +405,7 @@ impl Book {
                 let add = AddRequest {
                     test_size: request.test_size,
                     seed: request.seed,
-                    positive: request.positive.clone(),
+                    positive,
                     columns: KeepColumns::All,
                     ..AddRequest::new(DatasetSource::Labelled(rows))
                 };

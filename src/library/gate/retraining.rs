@@ -180,7 +180,7 @@ impl RetrainRule {
 }
 
 /// The options of `train` that the rule sets itself.
-const SET_BY_RULE: [&str; 4] = ["--data", "--name", "--deploy", "--no-register"];
+const SET_BY_RULE: [&str; 4] = ["--data", "--model", "--deploy", "--no-register"];
 
 fn is_flag(word: &str, flag: &str) -> bool {
     word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))

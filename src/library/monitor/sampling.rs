@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Arm, PredictionRecord, SampleBy, TrueLabels, visit_predictions};
+use super::{Arm, PredictionRecord, SampleBy, TrueLabels, visit::visit_latest};
 use crate::{error::Result, figure::hex};
 
 /// Predictions to pick from.
@@ -25,6 +25,8 @@ pub struct PickRequest {
     pub by: SampleBy,
     /// Those from then on, in milliseconds since the Unix epoch.
     pub from_ms: i64,
+    /// The newest bytes of the log alone, for what people watch; all of it without.
+    pub latest_bytes: Option<u64>,
     /// Decides what is picked at random, and the order of equals.
     pub seed: u64,
 }
@@ -80,15 +82,15 @@ pub fn pick_texts(
     texts: &TextSource,
     request: &PickRequest,
 ) -> Result<Picked> {
-    let PickRequest { model, n, by, from_ms, seed } = request;
+    let PickRequest { model, n, by, from_ms, latest_bytes, seed } = request;
     let shadows = match by {
-        SampleBy::Disagreement => Shadows::read(dir, model)?,
+        SampleBy::Disagreement => Shadows::read(dir, model, *latest_bytes)?,
         _ => Shadows::default(),
     };
     let mut picked = Picked::default();
     let mut best: BTreeMap<(u64, u64), PickedText> = BTreeMap::new();
     let mut held: HashSet<String> = HashSet::new();
-    visit_predictions(dir, |record| {
+    visit_latest(dir, *latest_bytes, |record| {
         if record.model != *model || record.arm == Arm::Shadow || record.timestamp_ms < *from_ms {
             return Ok(());
         }
@@ -175,9 +177,9 @@ struct Shadows {
 }
 
 impl Shadows {
-    fn read(dir: &Path, model: &str) -> Result<Self> {
+    fn read(dir: &Path, model: &str, latest_bytes: Option<u64>) -> Result<Self> {
         let mut shadows = Self::default();
-        visit_predictions(dir, |record| {
+        visit_latest(dir, latest_bytes, |record| {
             if record.arm == Arm::Shadow && record.model == model {
                 let key = shadows.key(&record);
                 let names = &mut shadows.names;
@@ -237,7 +239,8 @@ mod tests {
     }
 
     fn pick(dir: &Path, labels: &TrueLabels, by: SampleBy, n: usize) -> Picked {
-        let request = PickRequest { model: "M".to_owned(), n, by, from_ms: 0, seed: 7 };
+        let request =
+            PickRequest { model: "M".to_owned(), n, by, from_ms: 0, latest_bytes: None, seed: 7 };
         pick_texts(dir, labels, &TextSource::default(), &request).unwrap()
     }
 
@@ -277,6 +280,7 @@ mod tests {
             n: 1,
             by: SampleBy::Uncertainty,
             from_ms: 0,
+            latest_bytes: None,
             seed: 7,
         };
         let picked = pick_texts(dir.path(), &labels, &texts, &request).unwrap();
@@ -297,6 +301,7 @@ mod tests {
                 n: 10,
                 by: SampleBy::Random,
                 from_ms: 0,
+                latest_bytes: None,
                 seed,
             };
             let picked = pick_texts(dir.path(), &labels, &TextSource::default(), &request).unwrap();

@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::record::{PredictionRecord, log_files};
+use super::record::{PredictionRecord, log_files, read_latest_predictions};
 use crate::error::{Error, Result};
 
 /// Hands every prediction of the log in the folder `dir` to `visit`, oldest file first, and returns the number
@@ -44,6 +44,21 @@ pub fn visit_predictions(
         }
     }
     Ok(n_unreadable)
+}
+
+/// As [`visit_predictions`], of the newest `latest_bytes` of the log where that is given.
+///
+/// # Errors
+/// As [`visit_predictions`].
+pub(super) fn visit_latest(
+    dir: &Path,
+    latest_bytes: Option<u64>,
+    mut visit: impl FnMut(PredictionRecord) -> Result<()>,
+) -> Result<usize> {
+    let Some(latest_bytes) = latest_bytes else { return visit_predictions(dir, visit) };
+    let latest = read_latest_predictions(dir, latest_bytes)?;
+    latest.records.into_iter().try_for_each(&mut visit)?;
+    Ok(latest.n_unreadable)
 }
 
 /// True for a whole line that says that it is something else than a prediction.

@@ -1,6 +1,7 @@
-//! `data add|sample|list|show|head|counts|describe|issues|drop|behaviour|remove`: datasets.
+//! `data add|sample|list|show|head|counts|describe|issues|drop|from-feedback|behaviour|remove`: datasets.
 
 mod behaviour;
+mod feedback;
 mod issues;
 
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub enum Data {
     Issues(issues::FindIssues),
     /// Make a new dataset without the rows of listed issues
     Drop(issues::DropIssues),
+    /// Make a dataset of predicted texts and their true labels
+    FromFeedback(feedback::FromFeedback),
     /// Show, set and check the behaviour tests of a dataset
     #[command(subcommand)]
     Behaviour(behaviour::BehaviourCommand),
@@ -157,6 +160,7 @@ impl Data {
             Self::Describe(named) => Ok(datasets.describe(whole(&named.name)?)?.to_output()),
             Self::Issues(find) => find.run(session),
             Self::Drop(drop) => drop.run(session),
+            Self::FromFeedback(make) => make.run(session),
             Self::Behaviour(verb) => verb.run(session),
             Self::Remove(named) => {
                 session.book.remove_dataset(whole(&named.name)?)?;

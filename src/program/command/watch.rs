@@ -256,7 +256,7 @@ impl Look {
     fn train_words(&self) -> Vec<String> {
         let mut line = words(&["train"]);
         line.extend(self.rule.train.iter().cloned());
-        line.extend(words(&["--data", &self.dataset(), "--name", &self.version.model]));
+        line.extend(words(&["--data", &self.dataset(), "--model", &self.version.model]));
         line
     }
 

@@ -11,7 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trialbook::error::{Error, ErrorKind, Result};
+use trialbook::{
+    book::now_ms,
+    error::{Error, ErrorKind, Result},
+    monitor::{Arm, LABELS_FILE, PerformanceRequest, WindowSize, measure_performance, read_labels},
+    registry::Registry,
+};
 
 use super::{
     model::{
@@ -26,6 +31,12 @@ use super::{
 const INTERVAL: Duration = Duration::from_millis(500);
 /// The time between two looks for changes, while somebody listens for them.
 const NEWS_INTERVAL: Duration = Duration::from_millis(200);
+/// The time between two looks for new true labels, which are measured by where there are any.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
+/// The time back to which predictions are measured.
+const MEASURED_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+/// The end of the log that is measured: some sixty thousand predictions.
+const MEASURED_BYTES: u64 = 16 << 20;
 /// The time that a version that could not be loaded is left alone before it is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 /// The time between two looks at the log for drift, whose series are as old as that.
@@ -55,6 +66,10 @@ pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
                 let _ = state.drift(slot_idx);
             }
         })?);
+    }
+    if state.takes_labels() {
+        let mut n_bytes = 0;
+        stops.push(repeat(state, MEASURE_INTERVAL, move |state| measure(state, &mut n_bytes))?);
     }
     for (slot_idx, slot) in state.slots().iter().enumerate() {
         if let Some(source) = slot.source() {
@@ -105,6 +120,41 @@ fn look_at_guard(state: &ServerState) {
     state.guard().forget_idle();
     if let Some(tls) = state.tls() {
         tls.reload_if_changed();
+    }
+}
+
+/// Measures what answers here by the true labels in the store, where they are more than when their log had
+/// `n_bytes`. Versions that do not answer here are for `monitor performance`: none is loaded for this.
+fn measure(state: &ServerState, n_bytes: &mut u64) {
+    let Some(store) = state.registry().map(Registry::store) else { return };
+    let file = store.logs_dir().join(LABELS_FILE);
+    let found = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    if std::mem::replace(n_bytes, found) == found {
+        return;
+    }
+    let request = PerformanceRequest {
+        model: None,
+        from_ms: now_ms().saturating_sub(MEASURED_MS),
+        latest_bytes: Some(MEASURED_BYTES),
+        window: WindowSize::Milliseconds(MEASURED_MS),
+    };
+    let dir = store.logs_dir();
+    let report = read_labels(&dir).and_then(|(labels, _)| {
+        measure_performance(&dir, &labels, &request, |model, version| {
+            state
+                .classes_of(model, version)
+                .ok_or_else(|| Error::invalid("it does not answer here"))
+        })
+    });
+    match report {
+        Ok(report) => {
+            for version in report.versions.iter().filter(|version| version.arm != Arm::Shadow) {
+                let overall = &version.overall;
+                let f1 = overall.measured.as_ref().map(|measured| measured.f1.value);
+                state.metrics().measured(&version.model, version.version, overall.n_labelled, f1);
+            }
+        }
+        Err(error) => tracing::warn!(error = error.chain(), "true labels could not be measured by"),
     }
 }
 

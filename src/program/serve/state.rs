@@ -277,6 +277,13 @@ impl ServerState {
         self.0.feedback.as_ref()
     }
 
+    /// The classes of a version, where it answers here.
+    pub(crate) fn classes_of(&self, model: &str, version: u32) -> Option<Vec<String>> {
+        let slot = self.slots().iter().find(|slot| slot.name() == model)?;
+        let served = slot.served().ok()?;
+        (served.info.version == version).then(|| served.classifier.classes().to_vec())
+    }
+
     /// True if true labels are taken.
     pub(crate) fn takes_labels(&self) -> bool {
         self.0.feedback.is_some()

@@ -17,7 +17,7 @@ pub use measured::{MeasuredMetric, MeasuredPerformance};
 pub use window::WindowSize;
 
 use self::measured::measure;
-use super::{Arm, PredictionRecord, SampleBy, TrueLabels, visit_predictions};
+use super::{Arm, PredictionRecord, SampleBy, TrueLabels, visit::visit_latest};
 use crate::{
     error::Result,
     evaluate::{EstimatedMetric, ExpectedConfusion, PerformanceEstimate},
@@ -33,6 +33,8 @@ pub struct PerformanceRequest {
     pub model: Option<String>,
     /// Those from then on, in milliseconds since the Unix epoch.
     pub from_ms: i64,
+    /// The newest bytes of the log alone, for what people watch; all of it without.
+    pub latest_bytes: Option<u64>,
     /// The windows that are measured by themselves.
     pub window: WindowSize,
 }
@@ -146,7 +148,7 @@ pub fn measure_performance(
     let mut report = PerformanceReport { n_labels: labels.n_texts(), ..Default::default() };
     let mut lines: BTreeMap<(String, u32, u8), Line> = BTreeMap::new();
     let mut matched: HashSet<(String, u32)> = HashSet::new();
-    report.n_unreadable = visit_predictions(dir, |record| {
+    report.n_unreadable = visit_latest(dir, request.latest_bytes, |record| {
         let truth = labels.truth(&record.request_id, record.index);
         if truth.is_some() && matched.insert((record.request_id.clone(), record.index)) {
             report.n_disputed += usize::from(labels.is_disputed(&record.request_id, record.index));

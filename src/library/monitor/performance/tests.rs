@@ -46,7 +46,12 @@ fn log(records: &[PredictionRecord]) -> tempfile::TempDir {
 fn report(dir: &Path, labels: &[TrueLabel], window: &str) -> PerformanceReport {
     let mut known = TrueLabels::default();
     labels.iter().for_each(|label| known.tell(label.clone()));
-    let request = PerformanceRequest { model: None, from_ms: 0, window: window.parse().unwrap() };
+    let request = PerformanceRequest {
+        model: None,
+        from_ms: 0,
+        latest_bytes: None,
+        window: window.parse().unwrap(),
+    };
     measure_performance(dir, &known, &request, |model, _| match model {
         "M" => Ok(vec!["neg".to_owned(), "pos".to_owned()]),
         _ => Err(Error::invalid("gone")),

@@ -2,6 +2,9 @@
 //! A verb a file.
 
 mod drift;
+mod label;
+mod performance;
+mod sample;
 mod stats;
 
 use clap::Subcommand;
@@ -16,6 +19,12 @@ pub enum MonitorCommand {
     Drift(drift::Drift),
     /// Count the logged predictions of each model, by label and version, with confidence and latency
     Stats(stats::Stats),
+    /// Take true labels of predictions from a file: late, in any order, as often as you like
+    Label(label::LabelFile),
+    /// Measure versions by true labels, beside what their probabilities let one expect without any
+    Performance(performance::Performance),
+    /// Pick the predictions to label next
+    Sample(Box<sample::Sample>),
 }
 
 impl MonitorCommand {
@@ -23,6 +32,9 @@ impl MonitorCommand {
         match self {
             Self::Drift(drift) => drift.run(session),
             Self::Stats(stats) => stats.run(session),
+            Self::Label(label) => label.run(session),
+            Self::Performance(performance) => performance.run(session),
+            Self::Sample(sample) => sample.run(session),
         }
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Metrics {
     drift_effect: GaugeVec,
     drift_level: GaugeVec,
     drift_predictions: GaugeVec,
+    measured_f1: GaugeVec,
+    labelled: IntGaugeVec,
     log_lost: IntGauge,
     uptime: Gauge,
     releases: ReleaseMetrics,
@@ -214,6 +216,28 @@ impl Metrics {
                 "Predictions that were compared with the version's reference profile.",
                 of_version,
             ),
+            measured_f1: register(
+                &registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "model_measured_f1",
+                        "F1 by true labels of the last 7 days, as far as the end of the log has their predictions.",
+                    ),
+                    of_version,
+                )
+                .expect(VALID),
+            ),
+            labelled: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "model_labelled_predictions",
+                        "Predictions of the last 7 days with a true label, at the end of the log.",
+                    ),
+                    of_version,
+                )
+                .expect(VALID),
+            ),
             log_lost: gauge(
                 &registry,
                 "model_predictions_not_logged",
@@ -296,6 +320,17 @@ impl Metrics {
     /// So many true labels had this outcome.
     pub(crate) fn labelled(&self, outcome: FeedbackOutcome, n_labels: usize) {
         self.labels.with_label_values(&[outcome.as_str()]).inc_by(n_labels as u64);
+    }
+
+    /// What true labels say of a version that answers: on so many predictions this F1, where there are any.
+    pub(crate) fn measured(&self, model: &str, version: u32, n_labelled: u64, f1: Option<f64>) {
+        let version = version.to_string();
+        let labels = &[model, version.as_str()];
+        let n_labelled = i64::try_from(n_labelled).unwrap_or(i64::MAX);
+        self.labelled.with_label_values(labels).set(n_labelled);
+        if let Some(f1) = f1 {
+            self.measured_f1.with_label_values(labels).set(f1);
+        }
     }
 
     /// All series, for a server that runs for `uptime_s` and whose log left out `n_lost` predictions.

@@ -15,14 +15,15 @@ use crate::serve::http::error::ApiError;
 /// The path below which they lie.
 pub(super) const FOLDER: &str = "/ui/assets/";
 
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("ui.css", "text/css; charset=utf-8", include_str!("asset/ui.css")),
     ("ui.js", "text/javascript; charset=utf-8", include_str!("asset/ui.js")),
+    ("label.js", "text/javascript; charset=utf-8", include_str!("asset/label.js")),
     ("links.js", "text/javascript; charset=utf-8", include_str!("asset/links.js")),
 ];
 
-/// The tag that tells each file's content from any other.
-static TAGS: LazyLock<[String; 3]> =
+/// What tells each file's content from any other.
+static TAGS: LazyLock<[String; 4]> =
     LazyLock::new(|| FILES.map(|(_, _, content)| hex(&Sha256::digest(content))[..32].to_owned()));
 
 /// The URL of a file's present content, which a browser may keep for good: asking each time whether it is

@@ -9,6 +9,7 @@ use trialbook::hint::{Hint, Spelling};
 use super::{
     answer::{Answer, PageFrame},
     query::Query,
+    shell::Tab,
 };
 
 /// The cookie's name.
@@ -64,7 +65,7 @@ pub(super) fn form(query: &Query, problem: Option<&str>) -> PageFrame {
             }
         }
     };
-    PageFrame { tab: None, title: "Sign in".to_owned(), body, live_ms: None, is_told: false }
+    PageFrame { tab: None, ..PageFrame::new(Tab::Runs, "Sign in", body) }
 }
 
 /// Keeps a key that opens the pages.

@@ -46,6 +46,11 @@ impl PageFailure {
         Self::new(StatusCode::NOT_FOUND, "not_found", "this server has no store to look at")
     }
 
+    /// What happened and what to do about it, for a part of a page that is well otherwise.
+    pub(super) fn from_text(error: &Error) -> (String, Option<String>) {
+        (error.to_string(), error.hint().map(|hint| hint.spelled(Spelling::Program)))
+    }
+
     pub(super) fn json(&self) -> Value {
         json!({"error": self.said, "error_type": self.kind, "detail": self.hint})
     }

@@ -54,6 +54,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
     }
     let body = html! {
         h1 { "Predictions" }
+        p.crumbs { a href="/ui/label" { "Label predictions" } " · " a href="/ui/performance" { "Performance by true labels" } }
         form.bar method="get" action=(PATH) data-auto="" {
             (kept(query, &["window", "model"]))
             label { "Time"

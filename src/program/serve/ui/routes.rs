@@ -17,7 +17,7 @@ use super::{
     artifact, asset, audit, compare, data, deletion, drift, edit, entry, events, experiment_edit,
     experiments,
     failure::PageFailure,
-    logged, models, predictions,
+    labelling, logged, models, performance, predictions,
     query::{Query, coded},
     release, run, runs,
     shell::EVENTS,
@@ -100,6 +100,13 @@ const CHANGED: [(&str, usize, Work); 13] = [
     ("/ui/models/{name}/{version}/promote", MAX_FORM_BYTES, stages::promote),
 ];
 
+/// What makes an answer that takes more than the registry.
+type StateWork = fn(&ServerState, &Registry, &PageRequest) -> Result<Answer, PageFailure>;
+
+/// Pages that show what the server itself knows, and the form that brings labels.
+const OF_SERVER: [(&str, StateWork); 2] =
+    [(labelling::PATH, labelling::page), ("/ui/performance", performance::page)];
+
 /// The pages as part of the server.
 pub(in crate::serve) fn router() -> Router<ServerState> {
     let mut router = Router::new()
@@ -109,12 +116,22 @@ pub(in crate::serve) fn router() -> Router<ServerState> {
         .route(LOGIN, get(login).post(enter))
         .route(LOGOUT, post(leave));
     for (path, work) in SHOWN {
-        router = router.route(path, shown(work));
+        router = router.route(
+            path,
+            shown(move |_: &ServerState, registry: &Registry, asked: &PageRequest| {
+                work(registry, asked)
+            }),
+        );
     }
     for (path, max_bytes, work) in CHANGED {
+        let work =
+            move |_: &ServerState, registry: &Registry, asked: &PageRequest| work(registry, asked);
         router = router.route(path, changed(max_bytes, work));
     }
-    router
+    for (path, work) in OF_SERVER {
+        router = router.route(path, shown(work));
+    }
+    router.route(labelling::PATH, changed(MAX_FORM_BYTES, labelling::label))
 }
 
 /// The scope that this path and method need; none for what is no page.
@@ -122,6 +139,7 @@ pub(in crate::serve) fn access(method: &Method, route: Option<&str>) -> Option<A
     let route = route.filter(|route| is_ui(route))?;
     Some(match route {
         ROOT | ASSET | LOGIN | LOGOUT => Access::Open,
+        labelling::PATH if *method == Method::POST => Access::Tracking(Scope::Write),
         _ if *method == Method::POST => Access::Tracking(CHANGE),
         _ => Access::Tracking(READ),
     })
@@ -175,7 +193,14 @@ impl Refused {
     }
 }
 
-fn shown(work: Work) -> MethodRouter<ServerState> {
+fn shown<W>(work: W) -> MethodRouter<ServerState>
+where
+    W: Fn(&ServerState, &Registry, &PageRequest) -> Result<Answer, PageFailure>
+        + Copy
+        + Send
+        + Sync
+        + 'static,
+{
     get(
         move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
             let asked = asked(&params, &request);
@@ -187,7 +212,14 @@ fn shown(work: Work) -> MethodRouter<ServerState> {
     )
 }
 
-fn changed(max_bytes: usize, work: Work) -> MethodRouter<ServerState> {
+fn changed<W>(max_bytes: usize, work: W) -> MethodRouter<ServerState>
+where
+    W: Fn(&ServerState, &Registry, &PageRequest) -> Result<Answer, PageFailure>
+        + Copy
+        + Send
+        + Sync
+        + 'static,
+{
     post(
         move |State(state): State<ServerState>, params: RawPathParams, request: Request| async move {
             let mut asked = asked(&params, &request);
@@ -302,11 +334,15 @@ async fn form(request: Request, max_bytes: usize) -> Result<Query, PageFailure> 
 }
 
 /// Runs `work` where it may wait for the disk.
-async fn run_page(state: ServerState, mut asked: PageRequest, work: Work) -> Response {
+async fn run_page(
+    state: ServerState,
+    mut asked: PageRequest,
+    work: impl Fn(&ServerState, &Registry, &PageRequest) -> Result<Answer, PageFailure> + Send + 'static,
+) -> Response {
     let done = waiting(move || {
         asked.mark = state.changes().mark();
         let outcome = match state.registry() {
-            Some(registry) => work(&registry.acting_as(&asked.who), &asked),
+            Some(registry) => work(&state, &registry.acting_as(&asked.who), &asked),
             None => Err(PageFailure::without_store()),
         };
         respond(&asked, outcome)

@@ -55,16 +55,31 @@ pub(super) struct PageFrame {
     pub(super) live_ms: Option<u32>,
     /// True if it shows the registry alone, whose changes are told of.
     pub(super) is_told: bool,
+    /// True if keys press its buttons.
+    pub(super) is_labelled_by_keys: bool,
 }
 
 impl PageFrame {
     pub(super) fn new(tab: Tab, title: impl Into<String>, body: Markup) -> Self {
-        Self { tab: Some(tab), title: title.into(), body, live_ms: None, is_told: false }
+        Self {
+            tab: Some(tab),
+            title: title.into(),
+            body,
+            live_ms: None,
+            is_told: false,
+            is_labelled_by_keys: false,
+        }
     }
 
     /// A page whose live parts are asked for again at that interval.
     pub(super) fn live(mut self, every_ms: u32) -> Self {
         self.live_ms = Some(every_ms);
+        self
+    }
+
+    /// A page whose buttons keys press.
+    pub(super) fn by_keys(mut self) -> Self {
+        self.is_labelled_by_keys = true;
         self
     }
 
@@ -89,6 +104,7 @@ pub(super) fn document(page: &PageFrame, is_keyed: bool, mark: Option<FileMark>)
                 link rel="stylesheet" href=(asset::url("ui.css"));
                 script src=(asset::url("links.js")) defer {}
                 script src=(asset::url("ui.js")) defer {}
+                @if page.is_labelled_by_keys { script src=(asset::url("label.js")) defer {} }
             }
             body {
                 a.skip href="#main" { "Skip to content" }
@@ -132,5 +148,5 @@ pub(super) fn failure(failure: &PageFailure) -> PageFrame {
         }
         p { a href="/ui/runs" { "All runs" } }
     };
-    PageFrame { tab: None, title: "Refused".to_owned(), body, live_ms: None, is_told: false }
+    PageFrame { tab: None, ..PageFrame::new(Tab::Runs, "Refused", body) }
 }
