@@ -43,7 +43,7 @@ pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibr
 pub use classifier::{answer_on, evaluate_on, predict_on};
 pub use confident::{ConfidentLearning, LabelDoubt, confident_learning};
 pub use drift::{
-    AucInterval, Discrepancy, DomainComparison, Signal, SignalLevel, SignalThresholds, TellingWord,
+    AucInterval, Discrepancy, DomainComparison, DomainWord, Signal, SignalLevel, SignalThresholds,
     TestResult, auc_interval, chi_squared, compare_domains, hellinger_distance,
     jensen_shannon_distance, kolmogorov_smirnov, kolmogorov_smirnov_counts, l_infinity_distance,
     maximum_mean_discrepancy, normed_wasserstein, normed_wasserstein_counts, overall_level,

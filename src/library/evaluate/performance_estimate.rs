@@ -21,8 +21,10 @@ pub struct ExpectedConfusion {
     /// The expected number of rows of each label among those of each answer:
     /// `[predicted, label]`, row-major.
     counts: Vec<f64>,
-    /// Sums of products of two labels' probabilities: `[predicted, label, label]`, row-major.
+    /// Sums of products of two labels' probabilities over all rows: `[label, label]`, row-major.
     products: Vec<f64>,
+    /// Sums of products of a label's probability and the answer's: `[predicted, label]`, row-major.
+    own_products: Vec<f64>,
 }
 
 /// Estimates of a model's metrics on rows without labels.
@@ -52,9 +54,18 @@ pub struct EstimatedMetric {
     pub upper: f64,
 }
 
+/// By how much a metric changes with one more label of a class.
+#[derive(Clone, Copy, Default)]
+struct Slope {
+    /// Of a row for which another class was answered.
+    missed: f64,
+    /// Of a row for which the class was answered.
+    found: f64,
+}
+
 /// A metric by counts of one class.
 #[derive(Clone, Copy)]
-enum ClassMetric {
+enum OneClassMetric {
     F1,
     Precision,
     Recall,
@@ -104,7 +115,8 @@ impl ExpectedConfusion {
             n_classes,
             n_rows: 0,
             counts: vec![0.0; n_classes * n_classes],
-            products: vec![0.0; n_classes * n_classes * n_classes],
+            products: vec![0.0; n_classes * n_classes],
+            own_products: vec![0.0; n_classes * n_classes],
         })
     }
 
@@ -137,12 +149,14 @@ impl ExpectedConfusion {
             )));
         }
         self.n_rows += 1;
-        let counts = &mut self.counts[predicted * n_classes..][..n_classes];
-        for (count, probability) in counts.iter_mut().zip(probabilities) {
+        let own = probabilities[predicted];
+        let of_answer = predicted * n_classes..(predicted + 1) * n_classes;
+        let sums = self.counts[of_answer.clone()].iter_mut().zip(&mut self.own_products[of_answer]);
+        for ((count, own_product), probability) in sums.zip(probabilities) {
             *count += probability;
+            *own_product += own * probability;
         }
-        let products = &mut self.products[predicted * n_classes * n_classes..];
-        for (row, one) in products.chunks_exact_mut(n_classes).zip(probabilities) {
+        for (row, one) in self.products.chunks_exact_mut(n_classes).zip(probabilities) {
             for (product, other) in row.iter_mut().zip(probabilities) {
                 *product += one * other;
             }
@@ -179,40 +193,34 @@ impl ExpectedConfusion {
         Ok(PerformanceEstimate {
             n_rows: self.n_rows,
             accuracy: self.accuracy(),
-            f1: self.of_classes(ClassMetric::F1),
-            precision: self.of_classes(ClassMetric::Precision),
-            recall: self.of_classes(ClassMetric::Recall),
+            f1: self.of_classes(OneClassMetric::F1),
+            precision: self.of_classes(OneClassMetric::Precision),
+            recall: self.of_classes(OneClassMetric::Recall),
         })
     }
 
     fn accuracy(&self) -> EstimatedMetric {
         let n_rows = self.n_rows as f64;
         let right: f64 = (0..self.n_classes).map(|class| self.count(class, class)).sum();
-        let slope = |label: usize, predicted: usize| {
-            if label == predicted { 1.0 / n_rows } else { 0.0 }
-        };
-        self.with_interval(right / n_rows, slope)
+        let slope = Slope { missed: 0.0, found: 1.0 / n_rows };
+        self.with_interval(right / n_rows, &vec![slope; self.n_classes])
     }
 
-    fn of_classes(&self, metric: ClassMetric) -> EstimatedMetric {
+    fn of_classes(&self, metric: OneClassMetric) -> EstimatedMetric {
         let classes = if self.n_classes == 2 { 1..2 } else { 0..self.n_classes };
         let n_averaged = classes.len() as f64;
-        let of_class: Vec<(f64, [f64; 2])> =
-            (0..self.n_classes).map(|class| self.of_class(metric, class)).collect();
-        let estimate =
-            of_class[classes.clone()].iter().map(|found| found.0).sum::<f64>() / n_averaged;
-        self.with_interval(estimate, |label, predicted| {
-            if !classes.contains(&label) {
-                return 0.0;
-            }
-            let [missed, found] = of_class[label].1;
-            (if label == predicted { found } else { missed }) / n_averaged
-        })
+        let mut estimate = 0.0;
+        let mut slopes = vec![Slope::default(); self.n_classes];
+        for class in classes {
+            let (of_class, Slope { missed, found }) = self.of_class(metric, class);
+            estimate += of_class / n_averaged;
+            slopes[class] = Slope { missed: missed / n_averaged, found: found / n_averaged };
+        }
+        self.with_interval(estimate, &slopes)
     }
 
-    /// The metric of one class, and by how much it changes with one more label of the class among rows
-    /// for which another class was answered, and among those for which it was.
-    fn of_class(&self, metric: ClassMetric, class: usize) -> (f64, [f64; 2]) {
+    /// The metric of one class.
+    fn of_class(&self, metric: OneClassMetric, class: usize) -> (f64, Slope) {
         let right = self.count(class, class);
         let n_labelled: f64 =
             (0..self.n_classes).map(|predicted| self.count(class, predicted)).sum();
@@ -220,32 +228,43 @@ impl ExpectedConfusion {
         let n_predicted: f64 = (0..self.n_classes).map(|label| self.count(label, class)).sum();
         let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
         match metric {
-            ClassMetric::Precision => (share(right, n_predicted), [0.0, share(1.0, n_predicted)]),
-            ClassMetric::Recall => {
-                let recall = share(right, n_labelled);
-                (recall, [share(-recall, n_labelled), share(1.0 - recall, n_labelled)])
+            OneClassMetric::Precision => {
+                let slope = Slope { missed: 0.0, found: share(1.0, n_predicted) };
+                (share(right, n_predicted), slope)
             }
-            ClassMetric::F1 => {
+            OneClassMetric::Recall => {
+                let recall = share(right, n_labelled);
+                let slope = Slope {
+                    missed: share(-recall, n_labelled),
+                    found: share(1.0 - recall, n_labelled),
+                };
+                (recall, slope)
+            }
+            OneClassMetric::F1 => {
                 let whole = n_predicted + n_labelled;
                 let f1 = share(2.0 * right, whole);
-                (f1, [share(-f1, whole), share(2.0 - f1, whole)])
+                (f1, Slope { missed: share(-f1, whole), found: share(2.0 - f1, whole) })
             }
         }
     }
 
-    /// The interval of a metric that changes by `slope(label, predicted)` for one more such row.
-    fn with_interval(&self, estimate: f64, slope: impl Fn(usize, usize) -> f64) -> EstimatedMetric {
+    /// The interval of a metric with these slopes, `[n_classes]`. The variance of a row is the mean square of
+    /// its label's slope minus the square of the mean, `(sum of p m) + p_answer (f - m)` for slopes `m` of
+    /// missed and `f` of found labels; squared and summed over the rows that is sums of products of
+    /// probabilities.
+    fn with_interval(&self, estimate: f64, slopes: &[Slope]) -> EstimatedMetric {
         let mut variance = 0.0;
-        for predicted in 0..self.n_classes {
-            for label in 0..self.n_classes {
-                let own = slope(label, predicted);
-                variance += own * own * self.count(label, predicted);
-                let at = (predicted * self.n_classes + label) * self.n_classes;
-                let products = &self.products[at..at + self.n_classes];
-                for (other, product) in products.iter().enumerate() {
-                    variance -= own * slope(other, predicted) * product;
-                }
+        let labels = || slopes.iter().enumerate();
+        for (predicted, answered) in labels() {
+            let more = answered.found - answered.missed;
+            let at = |label: usize| predicted * self.n_classes + label;
+            for (label, slope) in labels() {
+                let own = if label == predicted { slope.found } else { slope.missed };
+                variance += own * own * self.counts[at(label)];
+                variance -= answered.missed * slope.missed * self.products[at(label)];
+                variance -= 2.0 * more * slope.missed * self.own_products[at(label)];
             }
+            variance -= more * more * self.own_products[at(predicted)];
         }
         let half = Z * variance.max(0.0).sqrt();
         EstimatedMetric {

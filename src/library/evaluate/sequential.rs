@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{share::RightAnswers, special::ln_beta};
 
-/// Fewer good or bad answers than this on a side are too few for the normal approximation.
+/// Fewer good or bad answers than this are too few for the normal approximation.
 const MIN_OF_EACH: usize = 10;
 
 /// What a look at two versions finds. However often one looks, and whenever one stops: where both are
@@ -34,8 +34,14 @@ const LEVEL: f64 = 0.05;
 /// `Λ = sqrt(V / (V + τ²)) exp(τ² d² / (2 V (V + τ²)))`, and p is `1 / Λ`.
 ///
 /// `expected_difference` is `τ`, the size of the differences that the test should find soonest; any
-/// value above 0 keeps its promise. The test rests on the central limit theorem: with fewer than 10 good
-/// and 10 bad answers of either version nothing is decided.
+/// value above 0 keeps its promise.
+///
+/// That rests on the central limit theorem. While either version has fewer than 10 good or 10 bad
+/// answers, as one that hardly ever fails has for long, an exact test takes its place, which needs a larger
+/// difference: the probability of the answers where each version's share is drawn from Jeffreys' prior,
+/// divided by the largest one that a common share gives them (universal inference: Wasserman, Ramdas
+/// and Balakrishnan 2020, PNAS 117, 16880–16890). Its interval is that of two shares, each from the same
+/// mixture at half the level.
 pub fn compare_anytime(
     first: RightAnswers,
     second: RightAnswers,
@@ -45,7 +51,7 @@ pub fn compare_anytime(
     let difference = first.accuracy() - second.accuracy();
     let is_small = |side: &RightAnswers| side.n_right.min(side.n_wrong()) < MIN_OF_EACH;
     if sides.iter().any(is_small) {
-        return AnytimeComparison::undecided(difference);
+        return by_beta_mixture(sides);
     }
     let variance = sides.map(|side| {
         let n = side.n_rows as f64 + 2.0;
@@ -61,7 +67,9 @@ pub fn compare_anytime(
 /// martingale where both are equally good (Ville 1939; Robbins 1970, "Statistical Methods Related to
 /// the Law of the Iterated Logarithm", Annals of Mathematical Statistics 41, 1397–1409):
 /// `p = min(1, 2^-n / B(b + 1, c + 1))`. The interval is [`compare_anytime`]'s, of paired differences,
-/// and nothing is known of it before there are 10 answers on which they differ.
+/// and nothing is known of it before there are 10 answers on which they differ. As the two are made in
+/// two ways, a look may be decided while the interval still holds 0, and the other way round: the p value
+/// decides.
 pub fn compare_paired_anytime(
     n_only_first: usize,
     n_only_second: usize,
@@ -107,6 +115,58 @@ fn by_normal_mixture(
         p_value,
         is_decided: p_value <= LEVEL,
     }
+}
+
+/// The exact test and the exact interval.
+fn by_beta_mixture(sides: [RightAnswers; 2]) -> AnytimeComparison {
+    let [first, second] = sides;
+    let both = RightAnswers {
+        n_right: first.n_right + second.n_right,
+        n_rows: first.n_rows + second.n_rows,
+    };
+    let ln_ratio = ln_mixture(first) + ln_mixture(second) - ln_probability(both, both.accuracy());
+    let p_value = (-ln_ratio).exp().min(1.0);
+    let [(lower, upper), (other_lower, other_upper)] = sides.map(share_interval);
+    AnytimeComparison {
+        difference: first.accuracy() - second.accuracy(),
+        lower: lower - other_upper,
+        upper: upper - other_lower,
+        p_value,
+        is_decided: p_value <= LEVEL,
+    }
+}
+
+/// The shares whose probability of the answers is not small beside the mixture's; holds at all looks
+/// together with a probability of 97.5 %.
+fn share_interval(side: RightAnswers) -> (f64, f64) {
+    let lowest = ln_mixture(side) + (0.5 * LEVEL).ln();
+    let is_refuted = |share: f64| ln_probability(side, share) <= lowest;
+    // Shares are refuted the more the farther they are from the one found.
+    let end = |outermost: f64| {
+        let (mut inside, mut outside) = (side.accuracy(), outermost);
+        if !is_refuted(outside) {
+            return outside;
+        }
+        for _ in 0..50 {
+            let middle = 0.5 * (inside + outside);
+            if is_refuted(middle) { outside = middle } else { inside = middle }
+        }
+        outside
+    };
+    (end(0.0), end(1.0))
+}
+
+/// The logarithm of the probability of these answers, in their order, where each is right with the
+/// probability `share`.
+fn ln_probability(side: RightAnswers, share: f64) -> f64 {
+    let part = |n: usize, share: f64| if n == 0 { 0.0 } else { n as f64 * share.ln() };
+    part(side.n_right, share) + part(side.n_wrong(), 1.0 - share)
+}
+
+/// The same where the share is drawn from Jeffreys' prior, a beta distribution with 1/2 and 1/2.
+fn ln_mixture(side: RightAnswers) -> f64 {
+    let (right, wrong) = (side.n_right as f64, side.n_wrong() as f64);
+    ln_beta(right + 0.5, wrong + 0.5) - ln_beta(0.5, 0.5)
 }
 
 impl AnytimeComparison {
@@ -201,15 +261,38 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_fails_is_told_from_one_that_never_did() {
+        let never = answers(10_000, 10_000);
+        let found = compare_anytime(answers(95, 100), never, 0.02);
+        assert!(found.is_decided && found.upper < 0.0 && found.p_value < 1e-5, "{found:?}");
+        assert!(found.lower < -0.05 && found.lower > -0.2, "{found:?}");
+        let mirrored = compare_anytime(never, answers(95, 100), 0.02);
+        assert!((mirrored.lower + found.upper).abs() < 1e-12);
+        // One failure of a hundred may be chance.
+        assert!(!compare_anytime(answers(99, 100), never, 0.02).is_decided);
+    }
+
+    #[test]
+    fn rare_failures_of_equal_versions_are_chance() {
+        for (per_mille, share) in [([995, 995], 50), ([990, 990], 5), ([1000, 1000], 50)] {
+            let n = n_decided(per_mille, share, 2_000, 200);
+            assert!(n <= 20, "{n} of 200 at {per_mille:?}, {share} %");
+        }
+    }
+
+    #[test]
     fn too_little_decides_nothing() {
-        for (first, second) in [((0, 0), (0, 0)), ((500, 509), (0, 900)), ((0, 900), (9, 900))] {
+        for (first, second) in [((0, 0), (0, 0)), ((1, 1), (0, 1)), ((0, 0), (0, 900))] {
             let found =
                 compare_anytime(answers(first.0, first.1), answers(second.0, second.1), 0.05);
-            assert_eq!((found.lower, found.upper, found.p_value), (-1.0, 1.0, 1.0));
+            assert!(!found.is_decided && found.p_value > 0.05, "{found:?}");
+            assert!(found.lower <= 0.0 && found.upper >= 0.0, "{found:?}");
         }
-        let unusable = compare_anytime(answers(50, 100), answers(90, 100), f64::NAN);
+        let nothing = compare_anytime(answers(0, 0), answers(0, 0), 0.05);
+        assert_eq!((nothing.lower, nothing.upper), (-1.0, 1.0));
+        let unusable = compare_anytime(answers(50, 100), answers(85, 100), f64::NAN);
         assert!(!unusable.is_decided && unusable.p_value == 1.0);
-        assert_eq!(compare_paired_anytime(0, 0, 0, 0.05).p_value, 1.0);
+        assert!(compare_paired_anytime(0, 0, 0, 0.05).p_value > 1.0 - 1e-12);
         assert_eq!(compare_paired_anytime(3, 2, 0, 0.05).difference, 0.2);
     }
 }

@@ -37,14 +37,14 @@ pub struct DomainComparison {
     #[serde(flatten)]
     pub auc: AucInterval,
     /// Words that say that a text is new, the strongest first.
-    pub new_words: Vec<TellingWord>,
+    pub new_words: Vec<DomainWord>,
     /// Words that say that a text is one of the old ones, the strongest first.
-    pub old_words: Vec<TellingWord>,
+    pub old_words: Vec<DomainWord>,
 }
 
 /// A word by which new texts and old ones are told apart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TellingWord {
+pub struct DomainWord {
     /// The word.
     pub word: String,
     /// The classifier's weight: positive where the word speaks for a new text.
@@ -161,7 +161,7 @@ pub fn compare_domains(
     let auc = auc_interval(&scores, &is_current)?;
     let words = weigh_words(&texts, &labels, monitor)?;
     let strongest = |sign: f64| {
-        let mut words: Vec<&TellingWord> =
+        let mut words: Vec<&DomainWord> =
             words.iter().filter(|word| word.weight * sign > 0.0).collect();
         words.sort_by(|one, other| other.weight.abs().total_cmp(&one.weight.abs()));
         words.into_iter().take(n_words).cloned().collect()
@@ -170,7 +170,7 @@ pub fn compare_domains(
 }
 
 /// Every word with its weight in a model of all texts.
-fn weigh_words(texts: &[&str], labels: &[u32], monitor: &Monitor) -> Result<Vec<TellingWord>> {
+fn weigh_words(texts: &[&str], labels: &[u32], monitor: &Monitor) -> Result<Vec<DomainWord>> {
     let vectorizer = Vectorizer {
         ngram_max: 1,
         min_df: TextFrequency::Count(2),
@@ -188,7 +188,7 @@ fn weigh_words(texts: &[&str], labels: &[u32], monitor: &Monitor) -> Result<Vec<
     let words = fitted.vocabulary().terms().into_iter().zip(logistic.coefficients()).zip(columns);
     let telling = words.map(|((word, weight), rows)| {
         let n_new = rows.iter().filter(|row| labels[**row as usize] == 1).count();
-        TellingWord {
+        DomainWord {
             word,
             weight: *weight,
             reference_share: (rows.len() - n_new) as f64 / n_reference as f64,

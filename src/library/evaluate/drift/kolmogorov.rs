@@ -1,6 +1,7 @@
-//! The two-sample Kolmogorov-Smirnov test, on values and on counts of ordered values.
+//! The two-sample Kolmogorov-Smirnov test, on values and on counts of ordered values:
+//! `scipy.stats.ks_2samp`, two-sided.
 
-use super::TestResult;
+use super::{TestResult, smirnov::two_sample_tail};
 
 /// The two-sided Kolmogorov-Smirnov test that both samples have one distribution. p is 1 where one of
 /// them is empty.
@@ -55,22 +56,57 @@ fn test(steps: &[(u64, u64)]) -> TestResult {
         let difference = below.0 as f64 / n as f64 - below.1 as f64 / m as f64;
         statistic = statistic.max(difference.abs());
     }
-    let effective = n as f64 / (n as f64 + m as f64) * m as f64;
-    TestResult { statistic, p_value: limit_tail(effective.sqrt() * statistic) }
+    TestResult { statistic, p_value: two_sample_tail(n as f64, m as f64, statistic) }
 }
 
-/// Kolmogorov's limit: `2 sum (-1)^(k - 1) exp(-2 k² x²)`.
-fn limit_tail(x: f64) -> f64 {
-    if x < 0.1 {
-        return 1.0;
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_to_compare_is_no_distance() {
+        assert_eq!(kolmogorov_smirnov(&[], &[1.0]), TestResult::NOTHING);
+        assert_eq!(kolmogorov_smirnov_counts(&[0, 0], &[4]), TestResult::NOTHING);
+        let same = kolmogorov_smirnov(&[0.0, 1.0], &[1.0, -0.0]);
+        assert_eq!((same.statistic, same.p_value), (0.0, 1.0));
     }
-    let mut sum = 0.0;
-    for k in 1..200 {
-        let term = (-2.0 * f64::from(k * k) * x * x).exp();
-        sum += if k % 2 == 1 { term } else { -term };
-        if term < 1e-18 {
-            break;
+
+    #[test]
+    fn counts_of_any_size_neither_overflow_nor_vanish() {
+        let far = kolmogorov_smirnov_counts(&[u64::MAX, u64::MAX], &[1, u64::MAX]);
+        assert_eq!((far.statistic, far.p_value), (0.5, 0.0));
+        let near = kolmogorov_smirnov_counts(&[u64::MAX, u64::MAX], &[500, 501]);
+        assert!(near.p_value > 0.99, "{near:?}");
+    }
+
+    #[test]
+    fn samples_without_a_value_in_common_are_as_far_as_it_gets() {
+        // Two of the 20 ways to deal 3 and 3 out.
+        let found = kolmogorov_smirnov(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]);
+        assert_eq!(found.statistic, 1.0);
+        assert!((found.p_value - 0.1).abs() < 1e-12, "{found:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn counted_values_are_tested_as_the_values_themselves(
+            reference in prop::collection::vec(0_u32..12, 1..60),
+            current in prop::collection::vec(0_u32..12, 1..60)
+        ) {
+            let values = |sample: &[u32]| sample.iter().copied().map(f64::from).collect::<Vec<_>>();
+            let counts = |sample: &[u32]| {
+                let mut counts = [0; 12];
+                sample.iter().for_each(|value| counts[*value as usize] += 1);
+                counts
+            };
+            let found = kolmogorov_smirnov(&values(&reference), &values(&current));
+            let counted = kolmogorov_smirnov_counts(&counts(&reference), &counts(&current));
+            prop_assert_eq!(found, counted);
+            prop_assert!((0.0..=1.0).contains(&found.p_value));
+            let mirrored = kolmogorov_smirnov(&values(&current), &values(&reference));
+            prop_assert!((found.p_value - mirrored.p_value).abs() < 1e-12);
         }
     }
-    (2.0 * sum).clamp(0.0, 1.0)
 }

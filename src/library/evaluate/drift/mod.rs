@@ -7,12 +7,13 @@ mod domain;
 mod kolmogorov;
 mod level;
 mod shares;
+mod smirnov;
 mod transport;
 
 use serde::{Deserialize, Serialize};
 
 pub use discrepancy::{Discrepancy, maximum_mean_discrepancy};
-pub use domain::{AucInterval, DomainComparison, TellingWord, auc_interval, compare_domains};
+pub use domain::{AucInterval, DomainComparison, DomainWord, auc_interval, compare_domains};
 pub use kolmogorov::{kolmogorov_smirnov, kolmogorov_smirnov_counts};
 pub use level::{Signal, SignalLevel, SignalThresholds, overall_level, signal_levels};
 pub use shares::{
