@@ -235,3 +235,32 @@ fn every_version_has_a_profile_of_its_own_and_an_old_one_gets_one() {
     assert!(error.to_string().contains("has no reference profile"), "{error}");
     assert!(error.hint().unwrap().to_string().contains("add the dataset again"), "{error}");
 }
+
+/// The log has a few places of texts, from which their words cannot be told.
+#[test]
+fn a_net_also_tells_drift_by_where_texts_lie() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let net = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-distilbert");
+    let classes = ["--classes", "negative,positive"];
+    book.json(
+        &[&["models", "import", net, "--name", MODEL, "--data", "sample"], &classes[..]].concat(),
+    );
+    book.json(&["promote", MODEL, "1", "--force", "--reason", "a test"]);
+    let split = Book::open(book.store()).datasets().split("sample", "test").unwrap();
+    serve(&book, &split.texts);
+    let log = logged(&book);
+    let n_embedded = log.matches("\"embedding\":\"").count();
+    assert!((100..=400).contains(&n_embedded), "{n_embedded}");
+    let report = book.json(&["monitor", "drift"]);
+    let found = signal(&report, "embeddings");
+    assert_eq!((&found["level"], &found["reason"]), (&json!("ok"), &Value::Null), "{found}");
+
+    let long: Vec<String> = others(300).chunks(1).map(|one| one[0].repeat(20)).collect();
+    let file = book.store().join("new.csv");
+    fs::write(&file, format!("text\n{}\n", long.join("\n"))).unwrap();
+    let answer = book.call(&["monitor", "drift", "--data", file.to_str().unwrap(), "--json"]);
+    assert_eq!(answer.code, 3, "{}", answer.stderr);
+    let report: Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(signal(&report, "embeddings")["level"], "alert", "{report}");
+}

@@ -14,7 +14,7 @@ use super::{
 use crate::model::TextEmbedding;
 
 /// Embeddings that are kept.
-const MAX_EMBEDDINGS: usize = 500;
+const MAX_EMBEDDINGS: usize = 300;
 /// Texts that are kept, of a log that has them.
 const MAX_TEXTS: usize = 2_000;
 

@@ -11,7 +11,7 @@ use crate::{error::Result, evaluate::SignalLevel, store::write_atomically};
 /// The file in the folder of logs.
 const ALERTS_FILE: &str = "drift.json";
 /// The time after which a lasting alert is news again.
-pub const COOL_DOWN_MS: i64 = 24 * 60 * 60_000;
+const COOL_DOWN_MS: i64 = 24 * 60 * 60_000;
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct LastingAlert {

@@ -22,8 +22,9 @@ use crate::{
     progress::Monitor,
 };
 
-/// Relabellings of the rows whose discrepancies are looked at.
-const N_PERMUTATIONS: usize = 400;
+/// Relabellings of the rows whose discrepancies are looked at: so many that the smallest p value there can be
+/// counts among seven signals.
+const N_PERMUTATIONS: usize = 2_000;
 /// Words that a domain classifier names on each side.
 const N_DOMAIN_WORDS: usize = 12;
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::evaluate::{Signal, SignalLevel, SignalThresholds};
 
 /// Predictions below which nothing is said.
-pub const DEFAULT_MIN_N: u64 = 200;
+const DEFAULT_MIN_N: u64 = 200;
 /// The largest p value, after the control of false discoveries, with which an effect counts.
 const MAX_P_VALUE: f64 = 0.01;
 

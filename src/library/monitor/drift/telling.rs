@@ -14,7 +14,10 @@ pub(super) fn shifts(
     current: &[u64],
     n_current: u64,
 ) -> [Vec<WordShift>; 2] {
-    let (n, m) = (n_reference.max(1) as f64, n_current.max(1) as f64);
+    if n_reference == 0 || n_current == 0 {
+        return [Vec::new(), Vec::new()];
+    }
+    let (n, m) = (n_reference as f64, n_current as f64);
     let mut changed: Vec<(f64, WordShift)> = words
         .iter()
         .zip(current)

@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Bins of the confidence.
-pub const N_CONFIDENCE_BINS: usize = 10;
+pub(crate) const N_CONFIDENCE_BINS: usize = 10;
 /// Bins of the share of unknown words: none of them, then up to each per cent.
-pub const N_UNKNOWN_BINS: usize = 101;
+pub(crate) const N_UNKNOWN_BINS: usize = 101;
 
 /// Up to so many words each length is a bin of its own.
 const EXACT: u32 = 128;
@@ -14,7 +14,7 @@ const EXACT: u32 = 128;
 const PER_DOUBLING: f64 = 35.0;
 
 /// The bin of a text of `n_words` words.
-pub fn length_bin(n_words: u32) -> u32 {
+pub(crate) fn length_bin(n_words: u32) -> u32 {
     match n_words <= EXACT {
         true => n_words,
         false => {
@@ -26,7 +26,7 @@ pub fn length_bin(n_words: u32) -> u32 {
 }
 
 /// The longest length of a bin, in words.
-pub fn length_of_bin(bin: u32) -> f64 {
+pub(crate) fn length_of_bin(bin: u32) -> f64 {
     match bin <= EXACT {
         true => f64::from(bin),
         false => (f64::from(EXACT) * (f64::from(bin - EXACT) / PER_DOUBLING).exp2()).floor(),
@@ -34,7 +34,7 @@ pub fn length_of_bin(bin: u32) -> f64 {
 }
 
 /// The bin of `n_unknown` unknown words of `n_words`; nothing is known of a text without words.
-pub fn unknown_bin(n_unknown: u32, n_words: u32) -> usize {
+pub(crate) fn unknown_bin(n_unknown: u32, n_words: u32) -> usize {
     match n_words {
         0 => N_UNKNOWN_BINS - 1,
         _ => {
@@ -49,7 +49,7 @@ pub fn n_unknown_words(n_words: usize, known_share: f64) -> u32 {
     (n_words as f64 * (1.0 - known_share.clamp(0.0, 1.0))).round() as u32
 }
 
-/// Confidences counted in [`N_CONFIDENCE_BINS`] equal bins from that of a model that cannot tell its
+/// Confidences counted in ten equal bins from that of a model that cannot tell its
 /// classes apart to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfidenceCounts {

@@ -13,10 +13,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use bins::{
-    ConfidenceCounts, N_CONFIDENCE_BINS, N_UNKNOWN_BINS, length_bin, length_of_bin,
-    n_unknown_words, unknown_bin,
-};
+pub use bins::{ConfidenceCounts, n_unknown_words};
+pub(crate) use bins::{N_CONFIDENCE_BINS, N_UNKNOWN_BINS, length_bin, length_of_bin, unknown_bin};
 pub(crate) use embedding::decoded_rows;
 pub use embedding::{EmbeddingProfile, encoded_embedding};
 
@@ -57,9 +55,9 @@ pub struct ReferenceProfile {
     pub labels: Vec<u64>,
     /// The probabilities of the predicted labels.
     pub confidence: ConfidenceCounts,
-    /// The number of texts of each length: a bin of [`length_bin`] and its count, in order.
+    /// The number of texts of each length: the number of its bin and its count, in order.
     pub lengths: Vec<(u32, u64)>,
-    /// The number of texts of each share of unknown words: `[N_UNKNOWN_BINS]`; none for a model that
+    /// The number of texts of each share of unknown words: one for none, then one a per cent; none for a model that
     /// cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_words: Option<Vec<u64>>,

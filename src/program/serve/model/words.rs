@@ -8,7 +8,7 @@ use std::{
 };
 
 use trialbook::{
-    model::prediction::Prediction,
+    model::{MIN_EMBEDDED_TOKENS, prediction::Prediction},
     monitor::{Arm, PredictionLog, WordCounter, WordTally, encoded_embedding, n_unknown_words},
 };
 
@@ -19,6 +19,8 @@ use super::served::ServedModel;
 const COUNTED: Budget = Budget { per_second: 2_000.0, at_once: 2_000.0 };
 /// Texts a second whose place among others is asked for, of nets: a few hundred are compared.
 const EMBEDDED: Budget = Budget { per_second: 5.0, at_once: 100.0 };
+/// Shorter texts are hardly ever long enough in tokens to have a place, and are not asked for one.
+const MIN_EMBEDDED_WORDS: usize = MIN_EMBEDDED_TOKENS / 2;
 /// Versions of one model whose words are counted at the same time.
 const MAX_TALLIES: usize = 4;
 
@@ -88,7 +90,7 @@ impl WordWatch {
         now_ms: i64,
     ) -> Vec<TextCounts> {
         let n_texts = texts.len();
-        let (n_counted, n_embedded) = {
+        let (n_counted, mut n_embedded) = {
             let (mut state, now) = (self.state(), Instant::now());
             let n_counted = state.counted.take(&COUNTED, n_texts, now);
             (n_counted, state.embedded.take(&EMBEDDED, n_counted, now))
@@ -107,10 +109,15 @@ impl WordWatch {
                 n_unknown_words: prediction
                     .known_share
                     .map(|share| n_unknown_words(n_words, share)),
-                embedding: if idx < n_embedded { embedding(served, text) } else { None },
+                embedding: match n_embedded > 0 && n_words >= MIN_EMBEDDED_WORDS {
+                    true => embedding(served, text).inspect(|_| n_embedded -= 1),
+                    false => None,
+                },
             }
         });
         let counts: Vec<TextCounts> = counts.collect();
+        // Short texts have none.
+        self.state().embedded.left += n_embedded as f64;
         if let (Some(counter), true) = (&served.words, n_counted > 0) {
             self.tally(log, served, arm, counter, n_counted as u64, &found, now_ms);
         }
