@@ -325,3 +325,42 @@ fn a_server_that_cannot_see_its_registry_goes_on_for_a_while_and_then_alone() {
     assert!(gone.elapsed() >= Duration::from_secs(1), "{:?}", gone.elapsed());
     assert_eq!(version(&server, "anybody"), 1);
 }
+
+/// A server's registry knows no transaction: two tags of the model hold the release.
+#[test]
+fn a_release_lives_in_a_registry_elsewhere_and_waits_while_that_is_away() {
+    let (book, elsewhere) = (Trialbook::new(), tempfile::tempdir().unwrap());
+    let central = super::remote::central(elsewhere.path(), 0);
+    let (port, url) = (central.addr().port(), central.url());
+    let ask_book = |args: &[&str]| book.json(&[&["--registry", url.as_str()], args].concat());
+    book.json(&["data", "sample"]);
+    ask_book(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--deploy"]);
+    ask_book(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--c", "1"]);
+    let server =
+        Serving::start(&book, &["--registry", &url, "--model", MODEL, "--release-wait", "2"]);
+    let started = ask_book(&["release", "start", "SentimentClassifier/2", "--canary", "100%"]);
+    assert_eq!(started["release"]["state"], "running");
+    let again = book
+        .fails(1, &["--registry", &url, "release", "start", "SentimentClassifier/2", "--shadow"]);
+    assert!(again.contains("release 1"), "{again}");
+    let patience = Duration::from_secs(15);
+    until(&server, patience, is_live);
+    assert_eq!(version(&server, "anybody"), 2);
+
+    central.stop().unwrap();
+    until(&server, patience, |told| told["is_live"] == false);
+    assert_eq!(version(&server, "anybody"), 1, "Production alone");
+    let central = super::remote::central(elsewhere.path(), port);
+    until(&server, patience, is_live);
+    assert_eq!(version(&server, "anybody"), 2);
+
+    ask_book(&["release", "stop", MODEL, "--reason", "the test is over"]);
+    until(&server, patience, |told| told["release"]["state"] == "stopped");
+    assert_eq!(version(&server, "anybody"), 1);
+    ask_book(&["release", "start", "SentimentClassifier/2", "--shadow"]);
+    let done = ask_book(&["release", "promote", MODEL, "--force", "--reason", "the test says so"]);
+    assert_eq!(done["release"]["state"], "promoted", "{done}");
+    until(&server, patience, |told| told["release"]["state"] == "promoted");
+    drop(server);
+    central.stop().unwrap();
+}

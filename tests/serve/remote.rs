@@ -23,7 +23,7 @@ use crate::cli::Trialbook;
 const FOLLOWED: Duration = Duration::from_secs(15);
 
 /// A server that keeps a registry in `folder`.
-fn central(folder: &Path, port: u16) -> Server {
+pub(super) fn central(folder: &Path, port: u16) -> Server {
     let store = Store::new(folder);
     let config = ServeConfig { serves: false, log: None, port, ..ServeConfig::new(store) };
     Server::start(&config).unwrap()

@@ -56,12 +56,12 @@ pub struct StartRelease {
     #[arg(long, default_value = "key", value_name = "PART", conflicts_with = "shadow")]
     by: SplitKey,
     #[command(flatten)]
-    bounds: Bounds,
+    bounds: BoundOptions,
 }
 
 /// The bounds beyond which a candidate is taken back.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Bounds {
+pub(super) struct BoundOptions {
     /// The share of its requests that it may fail; Production answers those
     #[arg(long, value_name = "SHARE", default_value_t = ReleaseBounds::default().max_error_rate)]
     max_error_rate: f64,
@@ -144,7 +144,7 @@ impl StartRelease {
             // All requests are compared, as far as there is time for it.
             (None, None) => (ReleaseKind::Shadow, vec![ReleaseStep { share: 1.0, bake_ms: None }]),
         };
-        let Bounds { max_error_rate, max_p95, min_agreement, min_n } = self.bounds;
+        let BoundOptions { max_error_rate, max_p95, min_agreement, min_n } = self.bounds;
         let bounds = ReleaseBounds { max_error_rate, max_p95_ms: max_p95, min_agreement, min_n };
         let new = NewRelease { model, candidate, kind, steps, split_by: self.by.clone(), bounds };
         let release = gate::start_release(session.book.tracker()?, new)?;

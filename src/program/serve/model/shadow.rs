@@ -38,7 +38,7 @@ pub(crate) enum Beside {
 }
 
 /// One request that was answered.
-struct Job {
+struct AnsweredRequest {
     request_id: String,
     /// Each with its place in the request.
     texts: Vec<(u32, String)>,
@@ -48,11 +48,11 @@ struct Job {
 
 /// The queue of the thread, which ends when this is dropped.
 pub(crate) struct Shadow {
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<AnsweredRequest>,
 }
 
 /// What the thread needs.
-struct Worker {
+struct Comparer {
     other: ServedModel,
     beside: Beside,
     tally: Arc<Tally>,
@@ -71,7 +71,7 @@ impl Shadow {
         monitor: Arc<ModelMonitor>,
     ) -> Result<Self> {
         let (jobs, arriving) = sync_channel(QUEUE);
-        let worker = Worker { other, beside, tally, monitor };
+        let comparer = Comparer { other, beside, tally, monitor };
         // A pool of one: a model that spreads its work over the threads of its pool stays on this one.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
@@ -81,7 +81,7 @@ impl Shadow {
             .map_err(|source| {
                 Error::new(ErrorKind::Io, "cannot start the thread of a shadow").with_source(source)
             })?;
-        pool.spawn(move || worker.work(&arriving));
+        pool.spawn(move || comparer.work(&arriving));
         Ok(Self { jobs })
     }
 
@@ -96,7 +96,9 @@ impl Shadow {
         let texts = texts.map(|(index, text)| (*index, (*text).to_owned())).collect();
         let answers = predictions.iter().take(MAX_TEXTS);
         let answers = answers.map(|one| (one.label.clone(), one.confidence)).collect();
-        self.jobs.try_send(Job { request_id: request_id.to_owned(), texts, answers }).is_ok()
+        self.jobs
+            .try_send(AnsweredRequest { request_id: request_id.to_owned(), texts, answers })
+            .is_ok()
     }
 }
 
@@ -108,14 +110,14 @@ fn lower_priority() {
     }
 }
 
-impl Worker {
-    fn work(&self, arriving: &Receiver<Job>) {
+impl Comparer {
+    fn work(&self, arriving: &Receiver<AnsweredRequest>) {
         while let Ok(job) = arriving.recv() {
             self.compare(&job);
         }
     }
 
-    fn compare(&self, job: &Job) {
+    fn compare(&self, job: &AnsweredRequest) {
         let started = Instant::now();
         let placed: Vec<(u32, &str)> =
             job.texts.iter().map(|(index, text)| (*index, text.as_str())).collect();
@@ -144,7 +146,7 @@ impl Worker {
         self.tally.compared(&self.difference(job, &predictions));
     }
 
-    fn difference(&self, job: &Job, predictions: &[Prediction]) -> Compared {
+    fn difference(&self, job: &AnsweredRequest, predictions: &[Prediction]) -> Compared {
         let sign = if self.beside == Beside::Candidate { 1.0 } else { -1.0 };
         let mut compared = Compared { n_texts: 0, n_agreed: 0, confidence_difference: 0.0 };
         for (other, (label, confidence)) in predictions.iter().zip(&job.answers) {

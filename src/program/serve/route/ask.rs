@@ -53,7 +53,7 @@ pub(crate) struct Waiting {
 }
 
 /// Texts whose model was asked, or will be.
-enum Asked<'t> {
+enum AskedTexts<'t> {
     Predicted { texts: Vec<Cow<'t, str>>, counted: Counted, predicted: Predicted, started: Instant },
     Waiting(Waiting),
 }
@@ -148,8 +148,8 @@ impl<'a> Asker<'a> {
                 let indexes = counted.indexes;
                 let again = Texts { texts, indexes, policy, started };
                 let answers = match production.ask(again)? {
-                    Asked::Waiting(waiting) => production.finish(waiting, engine).await?,
-                    asked @ Asked::Predicted { .. } => match production.answer(asked) {
+                    AskedTexts::Waiting(waiting) => production.finish(waiting, engine).await?,
+                    asked @ AskedTexts::Predicted { .. } => match production.answer(asked) {
                         Begun::Answered(answers) => answers,
                         Begun::Waiting(_) => return Err(ApiError::internal()),
                     },
@@ -196,7 +196,7 @@ impl<'a> Asker<'a> {
     }
 }
 
-impl Asked<'_> {
+impl AskedTexts<'_> {
     /// Texts that are refused so far.
     fn n_refused(&self) -> usize {
         match self {
@@ -232,7 +232,7 @@ impl<'a> Way<'a> {
     ///
     /// # Errors
     /// As [`Asker::begin`].
-    fn ask<'t>(self, texts: Texts<'t>) -> Result<Asked<'t>, ApiError> {
+    fn ask<'t>(self, texts: Texts<'t>) -> Result<AskedTexts<'t>, ApiError> {
         let Texts { texts, indexes, policy, started } = texts;
         let mut counted = {
             let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
@@ -245,7 +245,7 @@ impl<'a> Way<'a> {
             let classifier = Arc::clone(&self.served.classifier);
             let n_tokens = std::mem::take(&mut counted.n_tokens);
             let question = engine::Question { classifier, texts, n_tokens };
-            return Ok(Asked::Waiting(Waiting {
+            return Ok(AskedTexts::Waiting(Waiting {
                 question,
                 policy,
                 counted,
@@ -257,14 +257,14 @@ impl<'a> Way<'a> {
             let borrowed: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
             self.predict(&borrowed, &policy)?
         };
-        Ok(Asked::Predicted { texts, counted, predicted, started })
+        Ok(AskedTexts::Predicted { texts, counted, predicted, started })
     }
 
     /// Makes what was predicted answers.
-    fn answer(self, asked: Asked<'_>) -> Begun<Answers<'a>> {
+    fn answer(self, asked: AskedTexts<'_>) -> Begun<Answers<'a>> {
         match asked {
-            Asked::Waiting(waiting) => Begun::Waiting(waiting),
-            Asked::Predicted { texts, counted, predicted, started } => {
+            AskedTexts::Waiting(waiting) => Begun::Waiting(waiting),
+            AskedTexts::Predicted { texts, counted, predicted, started } => {
                 let texts = texts.iter().map(Cow::as_ref).collect();
                 Begun::Answered(self.note(texts, counted, predicted, started))
             }
