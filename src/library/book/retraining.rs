@@ -82,6 +82,7 @@ impl Book {
             model: Some(version.model.clone()),
             from_ms,
             window: WindowSize::Milliseconds(i64::MAX),
+            latest_bytes: None,
         };
         let report = self.performance(&request)?;
         let own = report

@@ -31,6 +31,9 @@ pub struct RetrainRule {
     /// waits in the registry for a person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub release: Vec<String>,
+    /// A dataset or a file that has the texts of predictions, for logs that keep their SHA-256 alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<String>,
     /// Trains again when an alert of drift lasts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<LastingDrift>,

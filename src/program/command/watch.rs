@@ -250,6 +250,9 @@ impl Look {
         if !self.base().is_empty() {
             words.extend(["--with".to_owned(), self.base().to_owned()]);
         }
+        if let Some(texts) = &self.rule.texts {
+            words.extend(["--texts".to_owned(), texts.clone()]);
+        }
         words
     }
 

@@ -25,6 +25,10 @@ pub struct FromFeedback {
     /// no texts
     #[arg(long, value_name = "DATASET|FILE")]
     texts: Option<String>,
+    /// The dataset whose training split the labelled texts are added to, and whose test split is kept: versions of
+    /// both compare
+    #[arg(long = "with", value_name = "DATASET", conflicts_with_all = ["test_size", "seed", "positive"])]
+    base: Option<String>,
     /// The part that becomes the test split; without it 0.2
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     test_size: Option<f64>,
@@ -40,6 +44,7 @@ impl FromFeedback {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         let request = FeedbackDatasetRequest {
             name: self.name.clone(),
+            base: self.base.clone(),
             model: self.model.clone(),
             from_ms: self.last.map_or(i64::MIN, |moment| moment.before(now_ms())),
             texts: self.texts.clone(),

@@ -22,7 +22,7 @@ const FILES: [(&str, &str, &str); 4] = [
     ("links.js", "text/javascript; charset=utf-8", include_str!("asset/links.js")),
 ];
 
-/// What tells each file's content from any other.
+/// The tag that tells each file's content from any other.
 static TAGS: LazyLock<[String; 4]> =
     LazyLock::new(|| FILES.map(|(_, _, content)| hex(&Sha256::digest(content))[..32].to_owned()));
 
