@@ -158,7 +158,8 @@ fn rows(checks: &PolicyChecks) -> Vec<(String, String, String)> {
             let Some(settings) = settings.as_object() else {
                 return (name.clone(), settings.to_string(), String::new());
             };
-            let level = settings["level"].as_str().unwrap_or_default().to_owned();
+            let level = settings.get("level").and_then(|level| level.as_str()).unwrap_or_default();
+            let level = level.to_owned();
             let told: Vec<String> = settings
                 .iter()
                 .filter(|(key, _)| *key != "level")

@@ -133,11 +133,9 @@ impl Watch {
             return Ok(look.to_output());
         }
         if self.dry_run {
-            let mut output = look.to_output().text("\nwould run:");
-            for line in look.plan() {
-                output = output.text(format!("\n  trialbook {line}"));
-            }
-            return Ok(output);
+            let lines: String =
+                look.plan().iter().map(|line| format!("\n  trialbook {line}")).collect();
+            return Ok(look.to_output().text(format!("\nwould run:{lines}")));
         }
         let since_ms = look.now_ms.saturating_sub(look.rule.cooldown.millis());
         let reasons: Vec<String> = look.decision.reasons.iter().map(ToString::to_string).collect();

@@ -87,7 +87,8 @@ impl DriftReport {
         if !self.signals.is_empty() {
             output = output.text("").table(self.table());
         }
-        for signal in &self.signals {
+        // Words of what has not changed are chance.
+        for signal in self.signals.iter().filter(|signal| signal.level != SignalLevel::Ok) {
             let sides = [("came", &signal.came), ("went", &signal.went)];
             for (what, words) in sides.into_iter().filter(|(_, words)| !words.is_empty()) {
                 output = output.text("").table(words_table(signal.name, what, words));
@@ -99,7 +100,7 @@ impl DriftReport {
             output = output.text(format!("\n{}", notes.join("\n")));
         }
         for chart in &self.charts {
-            output = output.plot(chart.draw());
+            output = output.text("").plot(chart.draw());
         }
         if self.verdict == SignalLevel::Alert { output.blocked() } else { output }
     }

@@ -13,12 +13,19 @@ use trialbook::{
     store::Store,
 };
 
+mod after;
+
 use super::{Interim, Session};
 use crate::serve::{ServeConfig, Server, client};
 
 /// `demo`
 #[derive(Debug, Clone, Args)]
-pub struct Demo {}
+pub struct Demo {
+    /// Go on from where a model is in Production: drift, labels, training by a rule, shadow, canary, and a version
+    /// that is taken back
+    #[arg(long)]
+    watch: bool,
+}
 
 /// Runs a command as if its words had been typed.
 type Typed = fn(&[&str], &Session) -> Result<Output>;
@@ -35,6 +42,9 @@ const REVIEWS: [&str; 2] = [
 
 impl Demo {
     pub(super) fn run(&self, session: &Session, typed: Typed) -> Result<Output> {
+        if self.watch {
+            return after::run(session, typed);
+        }
         let clock = Instant::now();
         let store = fresh_store(session.book.store().root())?;
         let mut walk = DemoWalk::new(session, &store, typed);
