@@ -190,6 +190,7 @@ impl Book {
                 _ => kept.push((label, version.is_some())),
             }
         }
+        let kept = done.last_words(kept);
         let log = LabelLog::new(&dir);
         monitor.stage("write", Some(kept.len() as u64), || {
             for batch in kept.chunks(BATCH) {
@@ -491,8 +492,7 @@ fn without_texts(n: u64, looked_in: Option<&str>) -> Error {
 }
 
 impl LabelledFile {
-    /// The labels of the file, each with its place; of several rows on one text by one source that name no time the
-    /// last one counts.
+    /// The labels of the file, each with its place.
     fn read(
         &mut self,
         request: &LabelFileRequest,
@@ -515,8 +515,7 @@ impl LabelledFile {
             ));
         }
         self.notes = reader.notes().to_vec();
-        let mut given: Vec<Option<(GivenLabel, String)>> = Vec::new();
-        let mut last: HashMap<(String, u32, String), usize> = HashMap::new();
+        let mut given: Vec<(GivenLabel, String)> = Vec::new();
         let mut n_before = 0;
         while let Some(chunk) = reader.next()? {
             monitor.interrupt.check()?;
@@ -546,20 +545,36 @@ impl LabelledFile {
                 ) {
                     Err(error) => self.refuse(&place, &error.to_string()),
                     Ok(label) => {
-                        if label.timestamp_ms.is_none() {
-                            let key = (label.request_id.clone(), label.index, label.source.clone());
-                            if let Some(earlier) = last.insert(key, given.len()) {
-                                given[earlier] = None;
-                                self.unchanged += 1;
-                            }
-                        }
-                        given.push(Some((label, place)));
+                        given.push((label, place));
                     }
                 }
             }
             n_before += chunk.n_rows();
         }
-        Ok(given.into_iter().flatten().collect())
+        Ok(given)
+    }
+
+    /// Of several labels of one text by one source that name no time the last one: the same file twice changes
+    /// nothing.
+    fn last_words(&mut self, labels: Vec<(GivenLabel, bool)>) -> Vec<(GivenLabel, bool)> {
+        let key =
+            |label: &GivenLabel| (label.request_id.clone(), label.index, label.source.clone());
+        let without_time =
+            labels.iter().enumerate().filter(|(_, (label, _))| label.timestamp_ms.is_none());
+        let last: HashMap<_, usize> =
+            without_time.map(|(idx, (label, _))| (key(label), idx)).collect();
+        let n_labels = labels.len();
+        let is_last = |idx: usize, label: &GivenLabel| {
+            label.timestamp_ms.is_some() || last.get(&key(label)) == Some(&idx)
+        };
+        let labels: Vec<_> = labels
+            .into_iter()
+            .enumerate()
+            .filter(|(idx, (label, _))| is_last(*idx, label))
+            .map(|(_, label)| label)
+            .collect();
+        self.unchanged += n_labels - labels.len();
+        labels
     }
 
     fn refuse(&mut self, place: &str, why: &str) {

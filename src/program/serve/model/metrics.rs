@@ -11,7 +11,7 @@ use prometheus::{
 };
 use trialbook::model::prediction::Prediction;
 
-use super::{feedback::FeedbackOutcome, served::ModelInfo};
+use super::{outcome::FeedbackOutcome, served::ModelInfo};
 
 /// Seconds; from a linear model's short text to an encoder's long batch.
 const DURATIONS: [f64; 16] = [
