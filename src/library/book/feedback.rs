@@ -1,14 +1,10 @@
-//! True labels of what a store's servers predicted: taking them from a file, measuring by them, picking what
-//! to label next, and making a dataset of them. It joins the logs to versions, texts and datasets; what labels
+//! True labels of what a store's servers predicted: measuring by them, picking what to label next,
+//! and making a dataset of them. It joins the logs to versions, texts and datasets; what labels
 //! say together and what is measured, the room of monitoring decides.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use polars::prelude::{Column, DataFrame};
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::Book;
@@ -21,51 +17,11 @@ use crate::{
     figure::{self, hex},
     hint::Hint,
     monitor::{
-        Arm, GivenLabel, LabelLog, LabelOutcome, PerformanceReport, PerformanceRequest,
-        PickRequest, Picked, SampleBy, TextSource, by_sha256, measure_performance, pick_texts,
-        read_labels, visit_predictions,
+        Arm, PerformanceReport, PerformanceRequest, PickRequest, Picked, SampleBy, TextSource,
+        by_sha256, measure_performance, pick_texts, read_labels, visit_predictions,
     },
-    output::Output,
     progress::Monitor,
 };
-
-/// Faults of a file that are told.
-const MAX_FAULTS: usize = 5;
-/// Labels that are written together.
-const BATCH: usize = 10_000;
-
-/// A file of true labels.
-#[derive(Debug, Clone)]
-pub struct LabelFileRequest {
-    /// CSV, TSV, JSON lines, Parquet or Arrow with the columns request_id and label, and index, source, sampled_by
-    /// and timestamp_ms where they are there. `-` is standard input.
-    pub path: PathBuf,
-    /// Its dialect, as far as it is given.
-    pub dialect: Dialect,
-    /// The source of rows that name none.
-    pub source: String,
-}
-
-/// What became of the labels of a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct LabelledFile {
-    /// Labels that are new.
-    pub accepted: usize,
-    /// Those that correct another one of the same source.
-    pub corrected: usize,
-    /// Those that were known, or said something older than what is known.
-    pub unchanged: usize,
-    /// Those whose prediction is not in the log; they are kept.
-    pub unmatched: usize,
-    /// Those that are not kept.
-    pub refused: usize,
-    /// Rows without a label, such as those that nobody has come to yet.
-    pub blank: usize,
-    /// The first rows that are not kept, each with its place and why.
-    pub faults: Vec<String>,
-    /// Guesses about the file.
-    pub notes: Vec<String>,
-}
 
 /// Predictions to be labelled.
 #[derive(Debug, Clone, Default)]
@@ -129,88 +85,9 @@ impl Book {
     }
 
     /// The classes of a version, in label order.
-    fn version_classes(&self, model: &str, version: u32) -> Result<Vec<String>> {
+    pub(super) fn version_classes(&self, model: &str, version: u32) -> Result<Vec<String>> {
         let version = self.tracker()?.version(model, version)?;
         Ok(self.load(&version)?.classes().to_vec())
-    }
-
-    /// Keeps the true labels of a file, and says what became of them. They are on the disk when this returns.
-    ///
-    /// # Errors
-    /// A file that cannot be read or lacks a column, and a disk that refuses.
-    pub fn label_file(
-        &self,
-        request: &LabelFileRequest,
-        monitor: &Monitor,
-    ) -> Result<LabelledFile> {
-        GivenLabel {
-            source: request.source.clone(),
-            request_id: "-".to_owned(),
-            ..GivenLabel::default()
-        }
-        .check()?;
-        let mut done = LabelledFile::default();
-        let given = monitor.stage("read", None, || done.read(request, monitor))?;
-        let dir = self.store().logs_dir();
-        let mut versions: HashMap<(String, u32), (String, u32)> = given
-            .iter()
-            .map(|(label, _)| ((label.request_id.clone(), label.index), Default::default()))
-            .collect();
-        monitor.stage("match", None, || {
-            visit_predictions(&dir, |record| {
-                monitor.interrupt.check()?;
-                if record.arm != Arm::Shadow
-                    && let Some(found) = versions.get_mut(&(record.request_id, record.index))
-                {
-                    *found = (record.model, record.version);
-                }
-                Ok(())
-            })
-        })?;
-        let mut classes: BTreeMap<(String, u32), Option<Vec<String>>> = BTreeMap::new();
-        let mut kept = Vec::with_capacity(given.len());
-        for (label, place) in given {
-            let version =
-                versions.get(&(label.request_id.clone(), label.index)).filter(|found| found.1 > 0);
-            let known = version.and_then(|version| {
-                let of_version = classes
-                    .entry(version.clone())
-                    // One that is gone is measured by nobody either: its labels are taken as they are.
-                    .or_insert_with(|| self.version_classes(&version.0, version.1).ok());
-                of_version.as_ref()
-            });
-            match (known, &label.label) {
-                (Some(known), Some(said)) if !known.contains(said) => done.refuse(
-                    &place,
-                    &format!(
-                        "label {said:?} is no class of {}: expected one of {}",
-                        version.map_or_else(String::new, |(model, version)| format!(
-                            "{model}/{version}"
-                        )),
-                        known.join(", ")
-                    ),
-                ),
-                _ => kept.push((label, version.is_some())),
-            }
-        }
-        let log = LabelLog::new(&dir);
-        monitor.stage("write", Some(kept.len() as u64), || {
-            for batch in kept.chunks(BATCH) {
-                monitor.interrupt.check()?;
-                let outcomes = log.keep(batch.iter().map(|(label, _)| label.clone()).collect())?;
-                for (outcome, (_, is_matched)) in outcomes.iter().zip(batch) {
-                    match outcome {
-                        _ if !is_matched => done.unmatched += 1,
-                        LabelOutcome::Accepted => done.accepted += 1,
-                        LabelOutcome::Corrected => done.corrected += 1,
-                        LabelOutcome::Unchanged => done.unchanged += 1,
-                    }
-                }
-                monitor.progress.advance(batch.len() as u64);
-            }
-            Ok::<_, Error>(())
-        })?;
-        Ok(done)
     }
 
     /// Measures what servers predicted by the true labels that came since, beside what the probabilities let one
@@ -497,150 +374,4 @@ fn without_texts(n: u64, looked_in: Option<&str>) -> Error {
                       sampling): they are found by their SHA-256"),
         ),
     }
-}
-
-impl LabelledFile {
-    /// The labels of the file, each with its place; of several rows on one text by one source that name no time the
-    /// last one counts.
-    fn read(
-        &mut self,
-        request: &LabelFileRequest,
-        monitor: &Monitor,
-    ) -> Result<Vec<(GivenLabel, String)>> {
-        let mut reader = RowsReader::open(&request.path, &request.dialect, Some("request_id"))
-            .map_err(|error| {
-                error.with_hint(
-                    "a file of labels has the columns request_id and label, and for batches index",
-                )
-            })?;
-        if !reader.names().iter().any(|name| name == "label") {
-            return Err(Error::invalid(format!(
-                "{:?} has no column \"label\": found {}",
-                request.path,
-                reader.names().join(", ")
-            ))
-            .with_hint(
-                "a file of labels has the columns request_id and label, and for batches index",
-            ));
-        }
-        self.notes = reader.notes().to_vec();
-        let mut given: Vec<Option<(GivenLabel, String)>> = Vec::new();
-        let mut last: HashMap<(String, u32, String), usize> = HashMap::new();
-        let mut n_before = 0;
-        while let Some(chunk) = reader.next()? {
-            monitor.interrupt.check()?;
-            let columns = ["label", "index", "source", "sampled_by", "timestamp_ms"]
-                .map(|name| chunk.column(name));
-            for (row, request_id) in chunk.texts.iter().enumerate() {
-                let place = match reader.lines().get(row) {
-                    Some(line) => format!("line {line}"),
-                    None => format!("row {}", n_before + row + 1),
-                };
-                let cell = |idx: usize| {
-                    columns[idx]
-                        .get(row)
-                        .and_then(Option::as_deref)
-                        .map(str::trim)
-                        .filter(|cell| !cell.is_empty())
-                };
-                let Some(label) = cell(0) else {
-                    self.blank += 1;
-                    continue;
-                };
-                match read_row(
-                    request_id.as_deref().unwrap_or_default(),
-                    label,
-                    cell,
-                    &request.source,
-                ) {
-                    Err(error) => self.refuse(&place, &error.to_string()),
-                    Ok(label) => {
-                        if label.timestamp_ms.is_none() {
-                            let key = (label.request_id.clone(), label.index, label.source.clone());
-                            if let Some(earlier) = last.insert(key, given.len()) {
-                                given[earlier] = None;
-                                self.unchanged += 1;
-                            }
-                        }
-                        given.push(Some((label, place)));
-                    }
-                }
-            }
-            n_before += chunk.n_rows();
-        }
-        Ok(given.into_iter().flatten().collect())
-    }
-
-    fn refuse(&mut self, place: &str, why: &str) {
-        self.refused += 1;
-        if self.faults.len() < MAX_FAULTS {
-            self.faults.push(format!("{place}: {why}"));
-        }
-    }
-
-    /// The answer of `monitor label`.
-    pub fn to_output(&self) -> Output {
-        let mut text = Vec::new();
-        for note in &self.notes {
-            text.push(format!("note: {note}"));
-        }
-        let n = |n: usize| figure::count(n);
-        text.push(format!(
-            "labels: {} accepted, {} corrected, {} unchanged, {} unmatched, {} refused",
-            n(self.accepted),
-            n(self.corrected),
-            n(self.unchanged),
-            n(self.unmatched),
-            n(self.refused)
-        ));
-        if self.blank > 0 {
-            text.push(format!(
-                "{} without a label passed over",
-                figure::counted(self.blank, "row")
-            ));
-        }
-        if self.unmatched > 0 {
-            text.push(
-                "unmatched ones are kept, and count once their prediction is found in the log"
-                    .to_owned(),
-            );
-        }
-        for fault in &self.faults {
-            text.push(format!("refused: {fault}"));
-        }
-        if self.refused > self.faults.len() {
-            text.push(format!("and {} more", n(self.refused - self.faults.len())));
-        }
-        Output::new(self).text(text.join("\n"))
-    }
-}
-
-/// The label that a row says.
-fn read_row<'a>(
-    request_id: &str,
-    label: &str,
-    cell: impl Fn(usize) -> Option<&'a str>,
-    source: &str,
-) -> Result<GivenLabel> {
-    let whole = |idx: usize, name: &str| -> Result<Option<i64>> {
-        let Some(text) = cell(idx) else { return Ok(None) };
-        // Spreadsheets and data frames make 3.0 of 3.
-        let digits = text.strip_suffix(".0").unwrap_or(text);
-        let number: Option<i64> = digits.parse().ok().filter(|number| *number >= 0);
-        number.map(Some).ok_or_else(|| {
-            Error::invalid(format!("{name} {text:?}: expected a whole number from 0 on"))
-        })
-    };
-    let index = u32::try_from(whole(1, "index")?.unwrap_or(0))
-        .map_err(|_| Error::invalid("index is too large"))?;
-    let given = GivenLabel {
-        request_id: request_id.trim().to_owned(),
-        index,
-        label: Some(label.to_owned()),
-        source: cell(2).unwrap_or(source).to_owned(),
-        timestamp_ms: whole(4, "timestamp_ms")?,
-        sampled_by: cell(3).map(str::parse).transpose()?,
-    };
-    given.check()?;
-    Ok(given)
 }

@@ -17,6 +17,7 @@ mod feedback;
 #[cfg(feature = "neural")]
 mod import;
 mod issues;
+mod label_file;
 mod learning_curve;
 mod measured;
 mod measurements;
@@ -54,10 +55,11 @@ pub use derive::{DeriveRequest, Derived};
 pub use drift::{DriftRequest, DriftSource};
 pub use errors::{ConfusedClasses, ErrorAnalysis, ErrorsRequest, PredictionError};
 pub use explain::{ExplainBase, Explained, ModelTerms};
-pub use feedback::{FeedbackDatasetRequest, LabelFileRequest, LabelledFile, SampleRequest};
+pub use feedback::{FeedbackDatasetRequest, SampleRequest};
 #[cfg(feature = "neural")]
 pub use import::{ImportRequest, Imported};
 pub use issues::IssuesRequest;
+pub use label_file::{LabelFileRequest, LabelledFile};
 pub use learning_curve::{CURVE_ARTIFACT, LearningCurveRequest};
 pub use measured::{VALIDATION_PREFIX, listed_metric, measured_on};
 pub use predict_file::{PredictFileRequest, PredictedFile};

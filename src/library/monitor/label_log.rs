@@ -48,7 +48,7 @@ pub struct LabelLog {
     queue: Mutex<Queue>,
     /// A batch is done.
     done: Condvar,
-    written: Mutex<Written>,
+    written: Mutex<WrittenLabels>,
 }
 
 #[derive(Debug, Default)]
@@ -67,19 +67,19 @@ struct Job {
 
 /// What this process knows of the file.
 #[derive(Debug, Default)]
-struct Written {
+struct WrittenLabels {
     file: Option<AppendedFile>,
     /// Bytes that were read.
     n_read: u64,
     /// The latest word of each source on each text, by its digest.
-    known: HashMap<[u8; 16], Word>,
+    known: HashMap<[u8; 16], SourceWord>,
     labels: Vec<String>,
     label_idxs: HashMap<String, u32>,
 }
 
 /// What a source said last: when, and the place of the label among all; none where it took it back.
 #[derive(Debug, Clone, Copy)]
-struct Word {
+struct SourceWord {
     timestamp_ms: i64,
     label_idx: Option<u32>,
 }
@@ -133,7 +133,7 @@ impl LabelLog {
             }
             Err(error) => {
                 // What of it is on the disk is read there again.
-                *written = Written::default();
+                *written = WrittenLabels::default();
                 tracing::error!(error = error.chain(), "labels are not kept");
                 for job in batch {
                     *lock(&job.outcome) = Some(Err((error.kind(), error.chain())));
@@ -143,7 +143,7 @@ impl LabelLog {
     }
 }
 
-impl Written {
+impl WrittenLabels {
     fn write(&mut self, path: &Path, batch: &[Arc<Job>]) -> Result<Vec<Vec<LabelOutcome>>> {
         if self.file.is_none() {
             let dir = path.parent().unwrap_or(Path::new("."));
@@ -253,7 +253,7 @@ impl Written {
         outcome
     }
 
-    fn word(&mut self, timestamp_ms: i64, label: Option<&str>) -> Word {
+    fn word(&mut self, timestamp_ms: i64, label: Option<&str>) -> SourceWord {
         let label_idx = label.map(|label| match self.label_idxs.get(label) {
             Some(idx) => *idx,
             None => {
@@ -263,15 +263,15 @@ impl Written {
                 idx
             }
         });
-        Word { timestamp_ms, label_idx }
+        SourceWord { timestamp_ms, label_idx }
     }
 
-    fn label(&self, word: Word) -> Option<&str> {
+    fn label(&self, word: SourceWord) -> Option<&str> {
         word.label_idx.and_then(|idx| self.labels.get(idx as usize)).map(String::as_str)
     }
 
     /// Whether `word` counts rather than `known`, of the same source.
-    fn is_later(&self, known: Word, word: Word) -> bool {
+    fn is_later(&self, known: SourceWord, word: SourceWord) -> bool {
         (known.timestamp_ms, self.label(known)) < (word.timestamp_ms, self.label(word))
     }
 }

@@ -114,7 +114,7 @@ pub struct BesideEstimate {
 }
 
 /// The predictions of a stretch of time, counted.
-struct Tally {
+struct PerformanceTally {
     from_ms: i64,
     to_ms: i64,
     n_predictions: u64,
@@ -130,8 +130,8 @@ struct Tally {
 /// One version in one part.
 struct Line {
     classes: Vec<String>,
-    overall: Tally,
-    windows: BTreeMap<i64, Tally>,
+    overall: PerformanceTally,
+    windows: BTreeMap<i64, PerformanceTally>,
 }
 
 /// Measures the predictions of the log in the folder `dir` against `labels`. `classes` are those of a model's
@@ -210,7 +210,7 @@ fn arm_rank(arm: Arm) -> u8 {
 
 impl Line {
     fn new(classes: Vec<String>) -> Self {
-        let overall = Tally::new(classes.len());
+        let overall = PerformanceTally::new(classes.len());
         Self { classes, overall, windows: BTreeMap::new() }
     }
 
@@ -235,14 +235,15 @@ impl Line {
             _ => Vec::new(),
         };
         let window = window.window(record.timestamp_ms, self.overall.n_predictions);
-        let of_window = self.windows.entry(window).or_insert_with(|| Tally::new(n_classes));
+        let of_window =
+            self.windows.entry(window).or_insert_with(|| PerformanceTally::new(n_classes));
         for tally in [&mut self.overall, of_window] {
             tally.add(record.timestamp_ms, predicted, &row, truth, is_random);
         }
     }
 }
 
-impl Tally {
+impl PerformanceTally {
     fn new(n_classes: usize) -> Self {
         let expected = (n_classes <= MAX_ESTIMATED_CLASSES)
             .then(|| ExpectedConfusion::new(n_classes).ok())

@@ -154,12 +154,11 @@ impl VersionPerformance {
 
     /// F1 over the windows: measured, and estimated without labels; none without either.
     pub fn chart(&self) -> Option<Chart> {
-        let first_ms = self.windows.first()?.from_ms;
         let points = |value: &dyn Fn(&WindowPerformance) -> Option<f64>| -> Vec<(f64, f64)> {
-            let point = |window: &WindowPerformance| {
-                Some(((window.from_ms - first_ms) as f64 / 3.6e6, value(window)?))
+            let point = |(idx, window): (usize, &WindowPerformance)| {
+                Some(((idx + 1) as f64, value(window)?))
             };
-            self.windows.iter().filter_map(point).collect()
+            self.windows.iter().enumerate().filter_map(point).collect()
         };
         let mut series = Vec::new();
         for (name, found) in [
@@ -175,8 +174,9 @@ impl VersionPerformance {
         }
         (!series.is_empty()).then(|| {
             Chart::lines(series)
+                .with_whole_x()
                 .title(format!("F1 of {}", self.heading()))
-                .axes("hours since the first window", "f1")
+                .axes("window", "f1")
         })
     }
 }

@@ -4,57 +4,18 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
 use trialbook::{
     error::Result,
     monitor::{GivenLabel, LabelLog, LabelOutcome},
 };
 
-use super::{recent::LoggedRequests, slot::ModelSlot};
+use super::{outcome::FeedbackOutcome, recent::LoggedRequests, slot::ModelSlot};
 
 /// The log of labels of a server's store, and what is known of its predictions.
 pub(crate) struct Feedback {
     logs_dir: PathBuf,
     log: LabelLog,
     logged: LoggedRequests,
-}
-
-/// What became of a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum FeedbackOutcome {
-    Accepted,
-    Corrected,
-    Unchanged,
-    /// No prediction is known that it is about; it is kept.
-    Unmatched,
-    /// It is not kept.
-    Refused,
-}
-
-impl FeedbackOutcome {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Accepted, Self::Corrected, Self::Unchanged, Self::Unmatched, Self::Refused];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Corrected => "corrected",
-            Self::Unchanged => "unchanged",
-            Self::Unmatched => "unmatched",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-impl From<LabelOutcome> for FeedbackOutcome {
-    fn from(outcome: LabelOutcome) -> Self {
-        match outcome {
-            LabelOutcome::Accepted => Self::Accepted,
-            LabelOutcome::Corrected => Self::Corrected,
-            LabelOutcome::Unchanged => Self::Unchanged,
-        }
-    }
 }
 
 /// What became of a label, and why where it does not count so far.

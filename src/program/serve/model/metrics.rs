@@ -15,7 +15,7 @@ use trialbook::{
     monitor::drift::{DriftReport, SignalName},
 };
 
-use super::{feedback::FeedbackOutcome, release_metrics::ReleaseMetrics, served::ModelInfo};
+use super::{outcome::FeedbackOutcome, release_metrics::ReleaseMetrics, served::ModelInfo};
 
 /// Seconds; from a linear model's short text to an encoder's long batch.
 const DURATIONS: [f64; 16] = [

@@ -10,6 +10,7 @@ pub(super) mod feedback;
 mod gpu;
 pub(super) mod metrics;
 pub(super) mod monitor;
+pub(super) mod outcome;
 pub(super) mod recent;
 pub(super) mod release_metrics;
 pub(super) mod served;

@@ -23,11 +23,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct RecentRequests {
     hashes: RandomState,
-    known: Mutex<Known>,
+    known: Mutex<KnownRequests>,
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownRequests {
     /// The last place of a text in each.
     last_indexes: HashMap<u64, u32>,
     in_order: VecDeque<u64>,
@@ -38,7 +38,7 @@ impl RecentRequests {
     pub(super) fn push(&self, request_id: &str, last: u32) {
         let hash = self.hashes.hash_one(request_id);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { last_indexes, in_order } = &mut *known;
+        let KnownRequests { last_indexes, in_order } = &mut *known;
         if let Some(index) = last_indexes.get_mut(&hash) {
             *index = last.max(*index);
             return;

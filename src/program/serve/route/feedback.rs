@@ -22,7 +22,7 @@ use crate::serve::{
         media::MediaType,
         waiting::waiting,
     },
-    model::feedback::{FeedbackAnswer, FeedbackOutcome},
+    model::{feedback::FeedbackAnswer, outcome::FeedbackOutcome},
     state::ServerState,
 };
 

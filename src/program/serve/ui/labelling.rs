@@ -18,7 +18,7 @@ use super::{
     query::Query,
     shell::Tab,
 };
-use crate::serve::{model::feedback::FeedbackOutcome, state::ServerState};
+use crate::serve::{model::outcome::FeedbackOutcome, state::ServerState};
 
 pub(super) const PATH: &str = "/ui/label";
 /// The end of the log that texts are picked from: as far as labels are matched at once.
