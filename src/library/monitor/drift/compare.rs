@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{ErrorKind, Result},
     evaluate::{
-        TellingWord, chi_squared, compare_domains, jensen_shannon_distance,
+        DomainWord, chi_squared, compare_domains, jensen_shannon_distance,
         kolmogorov_smirnov_counts, maximum_mean_discrepancy, normed_wasserstein_counts,
         overall_level, population_stability_index, signal_levels,
     },
@@ -227,7 +227,7 @@ fn domain(
         // Texts without a word in common are told by the other signals.
         Err(_) => return Ok(None),
     };
-    let shift = |word: &TellingWord| WordShift {
+    let shift = |word: &DomainWord| WordShift {
         word: word.word.clone(),
         reference_share: word.reference_share,
         current_share: word.current_share,
