@@ -256,7 +256,7 @@ fn a_net_also_tells_drift_by_where_texts_lie() {
     let found = signal(&report, "embeddings");
     assert_eq!((&found["level"], &found["reason"]), (&json!("ok"), &Value::Null), "{found}");
 
-    let long: Vec<String> = others(300).chunks(1).map(|one| one[0].repeat(20)).collect();
+    let long: Vec<String> = others(300).iter().map(|one| one.repeat(20)).collect();
     let file = book.store().join("new.csv");
     fs::write(&file, format!("text\n{}\n", long.join("\n"))).unwrap();
     let answer = book.call(&["monitor", "drift", "--data", file.to_str().unwrap(), "--json"]);

@@ -167,8 +167,9 @@ fn each_shift_is_seen_where_it_is() {
         let signal = report.signals.iter().find(|signal| signal.name == name).unwrap();
         assert!(signal.level >= expected, "{world:?}: {signal:?}");
         assert_eq!(report.verdict, report.signals.iter().map(|signal| signal.level).max().unwrap());
-        let others = report.signals.iter().filter(|signal| signal.name == SignalName::Confidence);
-        assert!(others.into_iter().all(|signal| signal.level == SignalLevel::Ok), "{report:?}");
+        let mut others =
+            report.signals.iter().filter(|signal| signal.name == SignalName::Confidence);
+        assert!(others.all(|signal| signal.level == SignalLevel::Ok), "{report:?}");
     }
 }
 

@@ -18,9 +18,8 @@ pub(crate) fn length_bin(n_words: u32) -> u32 {
     match n_words <= EXACT {
         true => n_words,
         false => {
-            EXACT
-                + (f64::from(n_words) / f64::from(EXACT)).log2().mul_add(PER_DOUBLING, 0.0).ceil()
-                    as u32
+            let doublings = (f64::from(n_words) / f64::from(EXACT)).log2();
+            EXACT + (doublings * PER_DOUBLING).ceil() as u32
         }
     }
 }
