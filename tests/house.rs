@@ -424,7 +424,9 @@ fn only_the_gate_opens_the_registrys_doors_to_production() {
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/library");
     let gate = ["gate/gating.rs", "gate/promotion.rs", "gate/rollback.rs"];
-    assert_eq!(callers(&KEYS), gate.iter().map(|file| root.join(file)).collect());
+    // A release needs the seal too, since it sends traffic to its candidate; it opens none of the doors.
+    let sealed = gate.iter().chain(&["gate/releasing.rs"]);
+    assert_eq!(callers(&KEYS), sealed.map(|file| root.join(file)).collect());
     // The registry's own tests, and the trait's method that shows the seal and hands on.
     let inside = ["registry/local.rs", "registry/stages.rs"];
     let allowed = gate.iter().chain(&inside).map(|file| root.join(file)).collect();

@@ -139,7 +139,8 @@ pub(super) fn milliseconds(ms: f64) -> String {
 fn state(k: u64, n: u64, allowed: f64, is_known: bool) -> ReleaseCheckState {
     if log_evidence(k, n, allowed) >= LOG_EVIDENCE {
         ReleaseCheckState::Broken
-    } else if is_known && k as f64 <= allowed * n as f64 {
+    // 1 - 0.9 is a little less than 0.1.
+    } else if is_known && k as f64 <= allowed * n as f64 + 1e-9 {
         ReleaseCheckState::Holds
     } else {
         ReleaseCheckState::Open

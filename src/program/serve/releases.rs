@@ -10,7 +10,7 @@ use trialbook::{
         self, ReleaseCounts, ReleaseDecision, ReleaseStatus, advance_release, take_back_release,
     },
     monitor::ReleaseLog,
-    registry::Release,
+    registry::{Release, ReleaseState},
 };
 
 use super::{
@@ -63,6 +63,7 @@ impl ReleaseWatch {
         if std::mem::take(&mut self.is_away) {
             tracing::info!(model = slot.name(), "the registry answers again: the release goes on");
         }
+        let is_promoted = found.as_ref().is_some_and(|found| found.state == ReleaseState::Promoted);
         let running = found.filter(Release::is_running);
         match (trial, running) {
             (Some(trial), Some(release)) if trial.release().id == release.id => {
@@ -77,6 +78,13 @@ impl ReleaseWatch {
             }
             (Some(trial), None) => {
                 let release = trial.release();
+                // Nobody goes back to the old version for the moment until the candidate is Production
+                // here, which ends its share too.
+                let is_replaced =
+                    slot.info().is_none_or(|production| !trial.is_beside(&production));
+                if is_promoted && trial.splits() && trial.is_live() && !is_replaced {
+                    return;
+                }
                 tracing::info!(
                     model = slot.name(),
                     candidate = release.candidate,
