@@ -30,3 +30,4 @@ mod slices; // slices of a split, two versions beside each other, floors for sli
 mod sweep; // settings compared on the same folds, stopped and continued
 mod sweep_compile; // sweeps as Katib and Kubeflow run them
 mod threshold; // thresholds and calibration, kept with versions and followed everywhere
+mod watch; // models trained again by a rule, and the demo of what comes after a release

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::release_counts::StepCounts;
 use crate::{
     figure,
-    registry::{Release, ReleaseKind, percent},
+    registry::{Release, ReleaseKind, counted_percent, percent},
 };
 
 /// The evidence against a bound at which it is broken: the logarithm of 1,000 to 1.
@@ -82,7 +82,7 @@ impl ReleaseCheck for ErrorRateCheck {
                 "{} of {} failed, {}; at most {}",
                 figure::count(n_errors),
                 figure::counted(n, "request"),
-                percent(rate),
+                counted_percent(rate),
                 percent(bound)
             ),
         })
@@ -117,7 +117,7 @@ impl ReleaseCheck for AgreementBoundCheck {
             state: state(n_apart, pairs.n_texts, 1.0 - bound, agreement.is_some()),
             detail: format!(
                 "{} on {}; at least {}",
-                agreement.map_or_else(|| "nothing known".to_owned(), percent),
+                agreement.map_or_else(|| "nothing known".to_owned(), counted_percent),
                 figure::counted(pairs.n_texts, "text"),
                 percent(bound)
             ),

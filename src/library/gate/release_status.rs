@@ -14,7 +14,7 @@ use crate::{
     figure,
     hint::{CommandLine, Hint},
     output::{Align, Output, Table},
-    registry::{Release, ReleaseKind, percent},
+    registry::{Release, ReleaseKind, counted_percent, percent},
 };
 
 /// A release and what is known of it.
@@ -126,7 +126,7 @@ impl ReleaseStatus {
         if let Some(agreement) = self.counts.pairs.agreement() {
             lines.push(format!(
                 "same label on {} of {}; {} not compared",
-                percent(agreement),
+                counted_percent(agreement),
                 figure::counted(self.counts.pairs.n_texts, "text"),
                 figure::counted(self.counts.pairs.n_dropped, "request"),
             ));

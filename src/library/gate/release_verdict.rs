@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     evaluate::{AnytimeComparison, RightAnswers, compare_anytime},
-    registry::percent,
+    registry::counted_percent,
 };
 
 /// The difference that the test finds soonest: two points of accuracy.
@@ -38,9 +38,9 @@ impl AbVerdict {
         }
         let shares = format!(
             "{} right of {} against {} of {}",
-            percent(candidate.accuracy()),
+            counted_percent(candidate.accuracy()),
             candidate.n_rows,
-            percent(production.accuracy()),
+            counted_percent(production.accuracy()),
             production.n_rows
         );
         let verdict = match (comparison.is_decided, comparison.difference > 0.0) {

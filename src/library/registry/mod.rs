@@ -86,11 +86,11 @@ pub use record::*;
 pub use reference::{ModelReference, VersionSelector};
 pub use registering::NewRegistration;
 pub use registration::Registration;
-pub(crate) use release::percent;
 pub use release::{
     NewRelease, Release, ReleaseBounds, ReleaseEnd, ReleaseKind, ReleaseState, ReleaseStep,
     SplitKey,
 };
+pub(crate) use release::{counted_percent, percent};
 pub use remote::{
     FILES_TAG, FORMER_TAG, HISTORY_TAG, LINEAGE_TAG, METRICS_TAG, RELEASE_END_TAG, RELEASE_TAG,
     VERDICT_TAG, is_record_tag, metrics_of, record_tags, take_record_tags,

@@ -184,6 +184,11 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{rounded} %")
 }
 
+/// A share that was counted, for people, such as `87.2 %`.
+pub(crate) fn counted_percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
 /// The bounds of a release: beyond one of them the candidate is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseBounds {

@@ -149,7 +149,6 @@ impl Watch {
             return Ok(look.to_output().text("\nanother process has begun to train it"));
         }
         tracing::info!(model, reasons = reasons.join("; "), "trains again");
-        session.show(&look.to_output(), Interim::Remark)?;
         let mut done = Retraining::default();
         let outcome = done.run(session, &look, typed);
         let mut details = done.to_json();
@@ -160,7 +159,8 @@ impl Watch {
         outcome?;
         let mut json = look.to_json();
         json["retrained"] = details;
-        Ok(Output::new(json).text(done.told(model)))
+        let lines: String = done.lines.iter().map(|line| format!("\n  trialbook {line}")).collect();
+        Ok(look.told(Output::new(json)).text(format!("\nran:{lines}\n{}", done.told(model))))
     }
 }
 
@@ -293,6 +293,11 @@ impl Look {
     }
 
     fn to_output(&self) -> Output {
+        self.told(Output::new(self.to_json()))
+    }
+
+    /// Says in `output` what was found, and what follows.
+    fn told(&self, output: Output) -> Output {
         let Self { rule, facts, decision, .. } = self;
         let mut table = Table::new([
             ("sign", Align::Left),
@@ -336,7 +341,7 @@ impl Look {
             ),
             (false, None, false) => format!("{reference} is trained again: {}", reasons.join("; ")),
         };
-        let output = Output::new(self.to_json())
+        let output = output
             .text(format!("{} (UTC)", figure::time(self.now_ms)))
             .table(table)
             .text(format!("\n{said}"));

@@ -43,17 +43,67 @@ cooldown = \"1h\"
 
 /// The words that people praise with, and those that they change to.
 const PRAISE: [&str; 28] = [
-    "good", "great", "wonderful", "excellent", "strong", "beautiful", "convincing", "funny", "clever", "brilliant",
-    "charming", "touching", "superb", "gripping", "moving", "memorable", "fresh", "perfect", "solid", "delightful",
-    "fantastic", "honest", "sharp", "warm", "believable", "witty", "thoughtful", "powerful",
+    "good",
+    "great",
+    "wonderful",
+    "excellent",
+    "strong",
+    "beautiful",
+    "convincing",
+    "funny",
+    "clever",
+    "brilliant",
+    "charming",
+    "touching",
+    "superb",
+    "gripping",
+    "moving",
+    "memorable",
+    "fresh",
+    "perfect",
+    "solid",
+    "delightful",
+    "fantastic",
+    "honest",
+    "sharp",
+    "warm",
+    "believable",
+    "witty",
+    "thoughtful",
+    "powerful",
 ];
 const NEW_PRAISE: [&str; 3] = ["fire", "peak", "goated"];
 
 /// The words that people blame with, and those that they change to.
 const BLAME: [&str; 28] = [
-    "bad", "boring", "terrible", "poor", "awful", "weak", "dull", "predictable", "stupid", "flat", "horrible", "silly",
-    "lame", "wooden", "tedious", "messy", "forgettable", "clumsy", "lazy", "shallow", "cheap", "annoying",
-    "ridiculous", "pointless", "bland", "painful", "confused", "lifeless",
+    "bad",
+    "boring",
+    "terrible",
+    "poor",
+    "awful",
+    "weak",
+    "dull",
+    "predictable",
+    "stupid",
+    "flat",
+    "horrible",
+    "silly",
+    "lame",
+    "wooden",
+    "tedious",
+    "messy",
+    "forgettable",
+    "clumsy",
+    "lazy",
+    "shallow",
+    "cheap",
+    "annoying",
+    "ridiculous",
+    "pointless",
+    "bland",
+    "painful",
+    "confused",
+    "lifeless",
 ];
 const NEW_BLAME: [&str; 3] = ["mid", "cringe", "meh"];
 
@@ -75,7 +125,17 @@ pub(super) fn run(session: &Session, typed: Typed) -> Result<Output> {
     walk.say("1. A model in Production, and a server that answers with it")?;
     walk.run(&["data", "sample"], "made the sample")?;
     walk.run(
-        &["train", "tfidf", "--data", "sample", "--ngram", "1", "--run-name", "unigrams", "--deploy"],
+        &[
+            "train",
+            "tfidf",
+            "--data",
+            "sample",
+            "--ngram",
+            "1",
+            "--run-name",
+            "unigrams",
+            "--deploy",
+        ],
         "trained, gated and promoted version 1",
     )?;
     let policy = store.root().join("policy.toml");
@@ -105,8 +165,11 @@ pub(super) fn run(session: &Session, typed: Typed) -> Result<Output> {
     let performance = walk.run(&["monitor", "performance"], "measured by them")?;
 
     walk.say("5. The rule says that it is time: train, gate, and into the shadow")?;
-    let retrained = walk.run(&["watch", "--once"], "trained version 2, which passed; a shadow began")?;
-    audience.ask_until(&walk, |release| release.is_some_and(|of| of["step"]["n_compared"].as_u64() >= Some(300)))?;
+    let retrained =
+        walk.run(&["watch", "--once"], "trained version 2, which passed; a shadow began")?;
+    audience.ask_until(&walk, |release| {
+        release.is_some_and(|of| of["step"]["n_compared"].as_u64() >= Some(300))
+    })?;
     let shadow = walk.run(&["release", "status"], "looked at the shadow")?;
 
     walk.say("6. It goes on as a canary, in steps, and into Production")?;
@@ -122,9 +185,24 @@ pub(super) fn run(session: &Session, typed: Typed) -> Result<Output> {
     let canary = walk.run(&["release", "status"], "looked at the canary")?;
     walk.run(&["release", "promote", DEFAULT_MODEL], "version 2 is Production")?;
 
-    walk.say("7. A worse one knows twenty words. It is taken back by itself")?;
+    walk.say("7. Weeks later the truth about every text has arrived")?;
+    audience.ask(&walk, 400, Words::New)?;
+    audience.label_all(&walk, &labels)?;
+    walk.run(&["monitor", "label", &file], "took all labels")?;
+    let measured = walk.run(&["monitor", "performance"], "version 2 knows the new words")?;
+
+    walk.say("8. A worse one knows twenty words. It is taken back by itself")?;
     walk.run(
-        &["train", "tfidf", "--data", "sample", "--max-features", "20", "--run-name", "twenty-words"],
+        &[
+            "train",
+            "tfidf",
+            "--data",
+            "sample",
+            "--max-features",
+            "20",
+            "--run-name",
+            "twenty-words",
+        ],
         "trained version 3",
     )?;
     walk.run(
@@ -132,7 +210,9 @@ pub(super) fn run(session: &Session, typed: Typed) -> Result<Output> {
         "started it as a canary",
     )?;
     let began = Instant::now();
-    audience.ask_until(&walk, |release| release.is_some_and(|of| of["release"]["state"] == "taken_back"))?;
+    audience.ask_until(&walk, |release| {
+        release.is_some_and(|of| of["release"]["state"] == "taken_back")
+    })?;
     let taken_back_s = began.elapsed().as_secs_f64();
     let taken_back = walk.run(&["release", "status"], "it was taken back")?;
     walk.run(&["audit"], "read who did what, and why")?;
@@ -144,6 +224,7 @@ pub(super) fn run(session: &Session, typed: Typed) -> Result<Output> {
         "quiet": quiet["verdict"],
         "alert": alert["verdict"],
         "performance": performance,
+        "measured": measured,
         "retrained": retrained,
         "shadow": shadow,
         "canary": canary,
@@ -233,7 +314,11 @@ impl Audience {
     }
 
     /// Asks on, in new words, until the release is as wanted: `is_so` gets what `GET /release` says of it.
-    fn ask_until(&mut self, walk: &DemoWalk<'_>, is_so: impl Fn(Option<&Value>) -> bool) -> Result<()> {
+    fn ask_until(
+        &mut self,
+        walk: &DemoWalk<'_>,
+        is_so: impl Fn(Option<&Value>) -> bool,
+    ) -> Result<()> {
         let (began, n_before) = (Instant::now(), self.n_asked);
         while began.elapsed() < PATIENCE && self.n_asked - n_before < MAX_REQUESTS {
             walk.session.monitor.interrupt.check()?;
@@ -252,23 +337,30 @@ impl Audience {
         }
         Err(Error::new(
             ErrorKind::Internal,
-            format!("the release did not come so far in {}", figure::seconds(began.elapsed().as_secs_f64())),
+            format!(
+                "the release did not come so far in {}",
+                figure::seconds(began.elapsed().as_secs_f64())
+            ),
         ))
     }
 
     /// Fills the column of labels as somebody would who reads the texts.
     fn label(&self, walk: &DemoWalk<'_>, picked: &Value, file: &Path) -> Result<()> {
-        let mut lines = "request_id,label,sampled_by\n".to_owned();
         let ids = picked["texts"].as_array().into_iter().flatten();
-        let mut n = 0;
-        for id in ids.filter_map(|text| text["request_id"].as_str()) {
-            if let Some(class) = self.truth.get(id) {
-                lines.push_str(&format!("{id},{class},uncertainty\n"));
-                n += 1;
-            }
-        }
-        fs::write(file, lines).map_err(|source| Error::io("write", file, source))?;
-        walk.show(format!("\nsomebody read {} and wrote the labels into the file", figure::counted(n, "text")))
+        let ids = ids.filter_map(|text| text["request_id"].as_str());
+        let known: Vec<_> = ids.filter_map(|id| self.truth.get_key_value(id)).collect();
+        let n = figure::counted(known.len(), "text");
+        write_labels(file, known.into_iter(), "uncertainty")?;
+        walk.show(format!("\nsomebody read {n} and wrote the labels into the file"))
+    }
+
+    /// Writes the labels of everything that was asked.
+    fn label_all(&self, walk: &DemoWalk<'_>, file: &Path) -> Result<()> {
+        write_labels(file, self.truth.iter(), "random")?;
+        let n = figure::counted(self.truth.len(), "text");
+        walk.show(format!(
+            "\nthe labels of {n} are in the file: of all of them, so they are a fair sample"
+        ))
     }
 
     /// Stops the server, and says how many requests failed.
@@ -281,6 +373,18 @@ impl Audience {
         ))?;
         Ok(self.n_failed)
     }
+}
+
+/// Writes a file for `monitor label`: each request's id and class, and how the texts were picked.
+fn write_labels<'a>(
+    file: &Path,
+    labels: impl Iterator<Item = (&'a String, &'a String)>,
+    picked_by: &str,
+) -> Result<()> {
+    let header = "request_id,label,sampled_by\n".to_owned();
+    let lines =
+        labels.fold(header, |lines, (id, class)| lines + &format!("{id},{class},{picked_by}\n"));
+    fs::write(file, lines).map_err(|source| Error::io("write", file, source))
 }
 
 /// `text` with new words of praise and blame.
