@@ -1,11 +1,12 @@
 //! The answer of a command as one page of HTML that needs nothing else: its pictures are in it.
 
-use super::Show as _;
+use super::{Content, answer::contents};
 use crate::{markup::escape, output::Output};
 
 /// The page, called `title`.
 pub fn page(title: &str, output: &Output) -> String {
     let title = escape(title);
+    let parts: Vec<String> = contents(output, None).iter().map(Content::html).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
@@ -13,7 +14,7 @@ pub fn page(title: &str, output: &Output) -> String {
          color: #1a1a1a; background: #fff; }} pre {{ font: inherit; white-space: pre-wrap; }} \
          img {{ max-width: 100%; height: auto; }}</style>\n</head>\n\
          <body>\n<h1>{title}</h1>\n{}\n</body>\n</html>\n",
-        output.content().html()
+        parts.join("\n")
     )
 }
 
