@@ -45,6 +45,9 @@ use trialbook::{
 
 pub use session::{Interim, Servers, Session};
 
+/// Runs a command as if its words had been typed.
+type Typed = fn(&[&str], &Session) -> Result<Output>;
+
 /// Every verb of the program.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
@@ -97,7 +100,7 @@ pub enum Command {
     #[command(subcommand)]
     Monitor(monitor::MonitorCommand),
     /// Train a model again when the policy's [retrain] says so, judge it and release it
-    Watch(watch::Watch),
+    Watch(watch::WatchCommand),
     /// List who promoted, overruled, deleted, restored and made keys, newest first
     Audit(audit::Audit),
     /// Compile the lifecycle into a Kubeflow pipeline

@@ -18,19 +18,16 @@ use trialbook::{
 };
 
 use super::{
-    Interim, Session,
+    Interim, Session, Typed,
     named::{model_forms, model_or_default},
 };
-
-/// Runs a command as if its words had been typed.
-type Typed = fn(&[&str], &Session) -> Result<Output>;
 
 /// The time between two looks for an interrupt.
 const NAP: Duration = Duration::from_millis(200);
 
 /// `watch Reviews --every 10m`
 #[derive(Debug, Clone, Args)]
-pub struct Watch {
+pub struct WatchCommand {
     #[arg(help = model_forms!("; without it the one model in production"))]
     name: Option<String>,
     /// The time between two looks: 30s, 10m, 1h
@@ -72,7 +69,7 @@ struct Retraining {
     lines: Vec<String>,
 }
 
-impl Watch {
+impl WatchCommand {
     pub(super) fn run(&self, session: &Session, typed: Typed) -> Result<Output> {
         // Cool-downs and the audit trail are the store's own, also where the models lie in another registry.
         let trail = session.book.registry()?;

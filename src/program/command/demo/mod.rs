@@ -1,21 +1,16 @@
 //! `demo`: the whole lifecycle on the built-in sample, by the same commands a person would type.
 
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
 use clap::Args;
 use serde_json::{Value, json};
-use trialbook::{
-    book::Book,
-    error::{Error, Result},
-    figure,
-    output::{Align, Output, Table},
-    registry::DEFAULT_MODEL,
-    store::Store,
-};
+use trialbook::{error::Result, figure, output::Output, registry::DEFAULT_MODEL, store::Store};
 
 mod after;
+mod walk;
 
-use super::{Interim, Session};
+use self::walk::{DemoWalk, fresh_store, next_commands};
+use super::{Session, Typed};
 use crate::serve::{ServeConfig, Server, client};
 
 /// `demo`
@@ -26,14 +21,6 @@ pub struct Demo {
     #[arg(long)]
     watch: bool,
 }
-
-/// Runs a command as if its words had been typed.
-type Typed = fn(&[&str], &Session) -> Result<Output>;
-
-/// The folder inside the store that the demo makes anew each time.
-const FOLDER: &str = "demo";
-/// Proves that a folder was made by an earlier demo and may be replaced.
-const MARKER: &str = "made-by-demo";
 
 const REVIEWS: [&str; 2] = [
     "A wonderful film with a superb cast, and I enjoyed every minute of it.",
@@ -107,67 +94,7 @@ impl Demo {
     }
 }
 
-/// An empty store in `root/demo`; only a folder that an earlier demo made is replaced.
-fn fresh_store(root: &Path) -> Result<Store> {
-    let dir = root.join(FOLDER);
-    if dir.exists() {
-        if !dir.join(MARKER).exists() {
-            return Err(Error::invalid(format!("{dir:?} exists and was not made by a demo"))
-                .with_hint("run the demo with another folder: --store DIR"));
-        }
-        std::fs::remove_dir_all(&dir)
-            .map_err(|source| Error::io("remove the earlier demo in", &dir, source))?;
-    }
-    let store = Store::new(&dir);
-    store.make_dir(&dir)?;
-    std::fs::write(dir.join(MARKER), "`trialbook demo` replaces this folder each time\n")
-        .map_err(|source| Error::io("write into", &dir, source))?;
-    Ok(store)
-}
-
-/// The commands so far, shown as they run.
-struct DemoWalk<'a> {
-    front: &'a Session,
-    session: Session,
-    typed: Typed,
-    steps: Table,
-}
-
-impl<'a> DemoWalk<'a> {
-    fn new(front: &'a Session, store: &Store, typed: Typed) -> Self {
-        let steps =
-            Table::new([("step", Align::Left), ("command", Align::Left), ("took", Align::Right)]);
-        let session = Session::new(
-            Book::with_store(store.clone()),
-            front.monitor.clone(),
-            // Interim answers are for people who wait; each step here shows its final one.
-            |_, _| Ok(()),
-        );
-        Self { front, session, typed, steps }
-    }
-
-    fn show(&self, text: String) -> Result<()> {
-        self.front.show(&Output::new(Value::Null).text(text), Interim::Remark)
-    }
-
-    fn say(&self, title: &str) -> Result<()> {
-        self.show(format!("\n== {title}"))
-    }
-
-    /// Runs one command as if it had been typed, shows its answer, and returns it as JSON.
-    fn run(&mut self, words: &[&str], step: &str) -> Result<Value> {
-        self.front.monitor.interrupt.check()?;
-        let line: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        let line = line.join(" ");
-        self.show(format!("\n$ trialbook {line}"))?;
-        let clock = Instant::now();
-        let output = (self.typed)(words, &self.session)?;
-        let took = clock.elapsed();
-        self.front.show(&output, Interim::Remark)?;
-        self.steps.push([step, &line, &figure::seconds(took.as_secs_f64())]);
-        Ok(output.json().clone())
-    }
-
+impl DemoWalk<'_> {
     /// Starts the server on a free port and sends the reviews through a real socket.
     fn serve(&mut self, store: &Store) -> Result<Value> {
         let clock = Instant::now();
@@ -193,31 +120,4 @@ impl<'a> DemoWalk<'a> {
         self.steps.push(["served version 2, asked it twice, stopped", "serve", &took]);
         Ok(answers.into())
     }
-}
-
-fn quoted(word: &str) -> String {
-    if word.contains(' ') { format!("{word:?}") } else { word.to_owned() }
-}
-
-/// The commands that a reader can try on the store that the demo leaves behind.
-fn next_commands(store: &Path) -> Table {
-    // Started by `cargo run`, the program is on nobody's path: show what works as it is.
-    let program = if std::env::var_os("CARGO").is_some() { "cargo run --" } else { "trialbook" };
-    let store = store.display();
-    let mut table = Table::new([("to", Align::Left), ("type", Align::Left)]);
-    for (to, arguments) in [
-        ("try it in a browser", format!("--store {store} serve")),
-        ("compare the runs", format!("--store {store} runs list --order \"metrics.f1 desc\"")),
-        (
-            "ask in SQL",
-            format!(
-                "--store {store} sql \"select label, count(*) as n from sample group by label\""
-            ),
-        ),
-        ("use your own reviews", "data add reviews reviews.csv".to_owned()),
-        ("see every command", "help".to_owned()),
-    ] {
-        table.push([to.to_owned(), format!("{program} {arguments}")]);
-    }
-    table
 }
