@@ -105,7 +105,7 @@ fn write_log(dir: &Path, n: usize) {
                 request_id: format!("{number:032x}"),
                 model: "Reviews".to_owned(),
                 version: 3,
-                label: if number % 2 == 0 { "neg" } else { "pos" }.to_owned(),
+                label: if number.is_multiple_of(2) { "neg" } else { "pos" }.to_owned(),
                 confidence: 0.5 + (number % 500) as f64 / 1e3,
                 probability: Some(0.25),
                 latency_ms: 0.321,
