@@ -24,6 +24,7 @@ mod loss;
 mod memory_use;
 #[cfg(feature = "neural")]
 pub mod neural;
+mod newton;
 pub mod prediction;
 mod recipe;
 mod sparse;
