@@ -37,7 +37,7 @@ mod threshold;
 pub use crate::confusion::{Averages, ConfusionMatrix};
 pub use calibration::{Calibration, CalibrationMethod};
 pub use candidate::FitCandidate;
-pub(crate) use candidate::fit_together;
+pub(crate) use candidate::{CandidateFits, CandidateFold, CandidateGroup};
 pub use class_weight::ClassWeight;
 pub use cross_validate::{Fold, cross_validate};
 pub(crate) use cross_validate::{FoldRows, fit_fold, fold_rows};
