@@ -1,7 +1,11 @@
 //! The one product that training a linear model on sparse rows costs: `X Xᵀ γ`, in a single pass
 //! over the columns of X for several γ at a time. It knows nothing of losses.
 
-use std::{borrow::Cow, ops::Range};
+use std::{
+    borrow::Cow,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use rayon::prelude::*;
 
@@ -24,6 +28,8 @@ pub(super) struct Design<'a> {
     blocks: Vec<Range<usize>>,
     /// With one output, each block's columns by length.
     lengths: Vec<Lengths>,
+    /// Memory for the blocks' sums, kept from one product to the next.
+    sums: Mutex<Vec<f64>>,
 }
 
 /// The columns of a block by their lengths. Most columns are short, and their loops cost more to
@@ -50,7 +56,8 @@ impl<'a> Design<'a> {
                 .collect(),
             _ => Vec::new(),
         };
-        Self { starts, rows, values, n_rows: matrix.rows(), n_outputs, blocks, lengths }
+        let n_rows = matrix.rows();
+        Self { starts, rows, values, n_rows, n_outputs, blocks, lengths, sums: Mutex::default() }
     }
 
     /// Number of examples.
@@ -78,12 +85,19 @@ impl<'a> Design<'a> {
     /// As [`Design::gram_products`], of `WIDTH` vectors with one output in one pass.
     fn gram_side_by_side<const WIDTH: usize>(&self, gammas: &[&[f64]]) -> Vec<(Vec<f64>, f64)> {
         let gamma = side_by_side::<WIDTH>(gammas);
-        let blocks: Vec<(Vec<[f64; WIDTH]>, [f64; WIDTH])> = self
+        // Fresh memory for every pass would cost a tenth of it.
+        let mut sums =
+            std::mem::take(&mut *self.sums.lock().unwrap_or_else(PoisonError::into_inner));
+        let n_block = (self.n_rows * WIDTH).max(1);
+        sums.resize(sums.len().max(self.lengths.len() * n_block), 0.0);
+        let block_squares: Vec<[f64; WIDTH]> = self
             .lengths
             .par_iter()
-            .map(|lengths| {
-                let mut product = vec![[0.0; WIDTH]; self.n_rows];
-                let mut squares = lengths.short_columns(&gamma, &mut product);
+            .zip(sums.par_chunks_exact_mut(n_block))
+            .map(|(lengths, sums)| {
+                sums.fill(0.0);
+                let (product, _) = sums.as_chunks_mut();
+                let mut squares = lengths.short_columns(&gamma, product);
                 for column in &lengths.long {
                     let (rows, values) = (&self.rows[column.clone()], &self.values[column.clone()]);
                     let dots = dot(rows, values, &gamma);
@@ -92,21 +106,23 @@ impl<'a> Design<'a> {
                     }
                     add_squares(&mut squares, &dots);
                 }
-                (product, squares)
+                squares
             })
             .collect();
         let mut squares = [0.0; WIDTH];
-        for (_, block) in &blocks {
+        for block in &block_squares {
             squares.iter_mut().zip(block).for_each(|(sum, square)| *sum += square);
         }
         let mut product = vec![[0.0; WIDTH]; self.n_rows];
-        product.par_chunks_mut(CHUNK_ROWS).enumerate().for_each(|(chunk_idx, sums)| {
-            for (block, _) in &blocks {
-                for (sum, share) in sums.iter_mut().zip(&block[chunk_idx * CHUNK_ROWS..]) {
+        product.par_chunks_mut(CHUNK_ROWS).enumerate().for_each(|(chunk_idx, chunk)| {
+            for block in sums.chunks_exact(n_block).take(self.lengths.len()) {
+                let (block, _) = block.as_chunks();
+                for (sum, share) in chunk.iter_mut().zip(&block[chunk_idx * CHUNK_ROWS..]) {
                     add(sum, 1.0, share);
                 }
             }
         });
+        *self.sums.lock().unwrap_or_else(PoisonError::into_inner) = sums;
         let of = |idx: usize| (product.iter().map(|row| row[idx]).collect(), squares[idx]);
         (0..WIDTH).map(of).collect()
     }
