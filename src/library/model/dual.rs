@@ -36,6 +36,12 @@ impl Gap {
     const UNKNOWN: Self = Self { square: f64::INFINITY, divergence: f64::INFINITY };
 }
 
+impl Default for Gap {
+    fn default() -> Self {
+        Self::UNKNOWN
+    }
+}
+
 impl Dual {
     /// The point's own residuals. The point's gradient is `gradient`, of the weights' alone;
     /// `pulls` are X w, the margins without the intercepts.

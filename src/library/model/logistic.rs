@@ -18,7 +18,7 @@ use super::{
     loss::{Loss, sigmoid, softmax},
     memory_use::bytes_of,
     sparse::SparseRows,
-    subspace::Problem,
+    subspace::{Problem, minimise_together},
 };
 use crate::{
     error::{Error, Result},
@@ -167,7 +167,23 @@ impl LogisticValidParams {
         n_classes: usize,
         on_round: &mut dyn FnMut(usize, f64, f64) -> Result<()>,
     ) -> Result<(Logistic, FitReport)> {
-        let weights = self.class_weights(labels, n_classes)?;
+        let mut on_round =
+            |_: usize, round: usize, objective: f64, error: f64| on_round(round, objective, error);
+        Ok(Self::fit_rows_together(&[self], matrix, labels, n_classes, &mut on_round)?.remove(0))
+    }
+
+    /// As [`LogisticValidParams::fit_rows`], with each of `many` in turn: the same fits for less than
+    /// each alone takes. `on_round` hears the index of the settings first.
+    ///
+    /// # Errors
+    /// As [`LogisticValidParams::fit_rows`].
+    pub(super) fn fit_rows_together(
+        many: &[&Self],
+        matrix: &TermMatrix,
+        labels: &[u32],
+        n_classes: usize,
+        on_round: &mut dyn FnMut(usize, usize, f64, f64) -> Result<()>,
+    ) -> Result<Vec<(Logistic, FitReport)>> {
         if matrix.rows() != labels.len() {
             return Err(Error::invalid(format!(
                 "{} rows but {} labels",
@@ -175,11 +191,20 @@ impl LogisticValidParams {
                 labels.len()
             )));
         }
-        let weights: Vec<f64> =
-            labels.iter().map(|label| self.c * weights[*label as usize]).collect();
-        // The gradient's scale; C times the sum of all example weights.
-        let scale: f64 = weights.iter().sum();
         let n_outputs = if n_classes == 2 { 1 } else { n_classes };
+        let problems = many
+            .iter()
+            .map(|one| {
+                let weights = one.class_weights(labels, n_classes)?;
+                let weights = labels.iter().map(|label| one.c * weights[*label as usize]);
+                Ok(Problem {
+                    loss: Loss::new(labels, weights.collect(), n_outputs),
+                    tolerance: one.tolerance * ERROR_SCALE,
+                    max_rounds: one.max_iter,
+                    max_directions: max_directions(labels.len() * n_outputs),
+                })
+            })
+            .collect::<Result<Vec<Problem<'_>>>>()?;
         let by_columns;
         let matrix = if matrix.is_csc() {
             matrix
@@ -187,27 +212,25 @@ impl LogisticValidParams {
             by_columns = matrix.to_csc();
             &by_columns
         };
-        let problem = Problem {
-            design: Design::new(matrix, n_outputs),
-            loss: Loss::new(labels, weights, n_outputs),
-            tolerance: self.tolerance * ERROR_SCALE,
-            max_rounds: self.max_iter,
-            max_directions: max_directions(labels.len() * n_outputs),
-        };
-        let minimum = problem.minimise(on_round)?;
-        let report = FitReport {
-            n_iter: minimum.n_rounds,
-            has_converged: minimum.has_converged,
-            objective: minimum.objective,
-            gradient: minimum.gradient / scale,
-            error: minimum.error,
-        };
-        let model = Logistic {
-            n_classes,
-            coefficients: minimum.coefficients,
-            intercepts: minimum.intercepts,
-        };
-        Ok((model, report))
+        let design = Design::new(matrix, n_outputs);
+        let minima = minimise_together(&design, &problems, on_round)?;
+        let fitted = minima.into_iter().zip(&problems).map(|(minimum, problem)| {
+            let report = FitReport {
+                n_iter: minimum.n_rounds,
+                has_converged: minimum.has_converged,
+                objective: minimum.objective,
+                // C times the sum of all example weights is the gradient's scale.
+                gradient: minimum.gradient / problem.loss.total_weight(),
+                error: minimum.error,
+            };
+            let model = Logistic {
+                n_classes,
+                coefficients: minimum.coefficients,
+                intercepts: minimum.intercepts,
+            };
+            (model, report)
+        });
+        Ok(fitted.collect())
     }
 
     /// Checks labels and class weights before any work is done.

@@ -37,6 +37,11 @@ impl<'a> Loss<'a> {
         self.n_outputs
     }
 
+    /// The sum of all examples' factors.
+    pub(super) fn total_weight(&self) -> f64 {
+        self.weights.iter().sum()
+    }
+
     /// The losses where the margins are these, `[n_rows, n_outputs]`.
     pub(super) fn evaluate(&self, margins: &[f64]) -> PointLosses {
         let mut residuals = vec![0.0; margins.len()];

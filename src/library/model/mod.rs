@@ -24,6 +24,7 @@ mod loss;
 mod memory_use;
 #[cfg(feature = "neural")]
 pub mod neural;
+mod newton;
 pub mod prediction;
 mod recipe;
 mod sparse;
@@ -36,7 +37,7 @@ mod threshold;
 pub use crate::confusion::{Averages, ConfusionMatrix};
 pub use calibration::{Calibration, CalibrationMethod};
 pub use candidate::FitCandidate;
-pub(crate) use candidate::fit_together;
+pub(crate) use candidate::{CandidateFits, CandidateFold, CandidateGroup};
 pub use class_weight::ClassWeight;
 pub use cross_validate::{Fold, cross_validate};
 pub(crate) use cross_validate::{FoldRows, fit_fold, fold_rows};

@@ -6,7 +6,9 @@
 //! and then minimises over all of them and the intercepts by Newton's method in a handful of
 //! dimensions: no step length is searched for, no second pass needed. This is sequential subspace
 //! optimisation (Narkiss and Zibulevsky, 2005) in the coordinates of the representer theorem.
-//! Sums run over fixed blocks, so that nothing depends on the number of threads.
+//! Sums run over fixed blocks, so that nothing depends on the number of threads. Several functions of
+//! one X, which differ by their c, are minimised side by side: one pass over X serves them all, and each
+//! takes the steps that it would take alone.
 //!
 //! The search ends by what users see, the probabilities. The duality gap says how far above its
 //! minimum the function is at most, whatever the data and C: [`super::dual`] has the best dual
@@ -14,17 +16,17 @@
 //! function's own curvature, makes an error of the probabilities of it. The gap is known before a
 //! round's product, from the rounds before, and often ends the search without it.
 
+use rayon::prelude::*;
+
 use super::{
-    cholesky,
     design::Design,
     directions::{Point, SearchDirection, Subspace, add_scaled, product},
     dual::{Dual, Gap},
     loss::{Loss, PointLosses},
+    newton::minimise_within,
 };
 use crate::error::Result;
 
-/// Newton steps in one subspace, at most; one or two are the rule.
-const MAX_NEWTON_STEPS: usize = 30;
 /// The level to which a subspace's gradient is brought down, relative to the new direction's.
 const SUBSPACE_TOLERANCE: f64 = 0.05;
 /// Rounds without a lower function or a smaller gradient, at most.
@@ -38,10 +40,8 @@ const NEARLY: f64 = 1000.0;
 /// rows of length 1 move by 1, the intercept by as much.
 const FIRST_REACH: f64 = 2.0;
 
-/// The function to minimise, and the tolerance at which to stop.
+/// A function to minimise, and the tolerance at which to stop.
 pub(super) struct Problem<'a> {
-    /// X.
-    pub(super) design: Design<'a>,
     /// The losses of the margins.
     pub(super) loss: Loss<'a>,
     /// No probability may be farther from the minimum's.
@@ -71,131 +71,245 @@ pub(super) struct Minimum {
     pub(super) error: f64,
 }
 
-impl Problem<'_> {
-    /// Searches from zero. `on_round` hears the objective and the probabilities' error of every
-    /// round and may stop the search.
-    ///
-    /// # Errors
-    /// Those of `on_round`.
-    pub(super) fn minimise(
-        &self,
-        on_round: &mut dyn FnMut(usize, f64, f64) -> Result<()>,
-    ) -> Result<Minimum> {
-        let n_outputs = self.loss.n_outputs();
+/// Minimises each of `problems`, whose X is `design`, searching from zero. `on_round` hears the problem's
+/// index, the number of the round, the objective and the probabilities' error of each round, and may
+/// stop all searches.
+///
+/// # Errors
+/// Those of `on_round`.
+pub(super) fn minimise_together(
+    design: &Design<'_>,
+    problems: &[Problem<'_>],
+    on_round: &mut dyn FnMut(usize, usize, f64, f64) -> Result<()>,
+) -> Result<Vec<Minimum>> {
+    let n_rows = design.n_rows();
+    let mut searches: Vec<MinimumSearch<'_>> =
+        problems.par_iter().map(|problem| MinimumSearch::new(problem, n_rows)).collect();
+    loop {
+        // In the pool, whose threads then need not be woken for every sum.
+        rayon::scope(|_| look(design, &mut searches));
+        for (idx, search) in searches.iter_mut().enumerate().filter(|(_, search)| !search.is_over) {
+            on_round(idx, search.n_rounds, search.look.objective, search.look.error)?;
+            search.judge();
+        }
+        if searches.iter().all(|search| search.is_over) {
+            break;
+        }
+        searches.par_iter_mut().filter(|search| !search.is_over).for_each(MinimumSearch::advance);
+    }
+    let alphas: Vec<&[f64]> = searches.iter().map(|search| search.look.alpha.as_slice()).collect();
+    let coefficients = design.transposed_products(&alphas);
+    Ok(searches.iter().zip(coefficients).map(|(search, own)| search.minimum(own)).collect())
+}
+
+/// The distance of each point from its minimum, where the search is not over. The dual point of the
+/// rounds before may show that it is close enough; only where it does not, a product with X is needed.
+fn look(design: &Design<'_>, searches: &mut [MinimumSearch<'_>]) {
+    let mut searches: Vec<&mut MinimumSearch<'_>> =
+        searches.iter_mut().filter(|search| !search.is_over).collect();
+    searches.par_iter_mut().for_each(|search| search.look_back());
+    let mut far: Vec<&mut MinimumSearch<'_>> = searches
+        .into_iter()
+        .filter(|search| search.look.error > search.problem.tolerance)
+        .collect();
+    let gammas: Vec<&[f64]> = far.iter().map(|search| search.look.gamma.as_slice()).collect();
+    let products = design.gram_products(&gammas);
+    far.par_iter_mut().zip(products).for_each(|(search, product)| search.look_ahead(product));
+}
+
+/// The search of one problem's minimum.
+struct MinimumSearch<'a> {
+    problem: &'a Problem<'a>,
+    subspace: Subspace,
+    point: Point,
+    state: PointLosses,
+    dual: Dual,
+    look: Look,
+    /// The last change of the point's coordinates, and its reach.
+    last_step: Vec<f64>,
+    last_reach: f64,
+    /// The length of the gradient by the weights when it was last known.
+    length: f64,
+    n_rounds: usize,
+    is_near: bool,
+    is_stuck: bool,
+    is_over: bool,
+    /// The lowest values when something was gained, and the rounds since.
+    lowest: f64,
+    smallest: f64,
+    n_idle: usize,
+}
+
+/// The beginning of a round.
+#[derive(Default)]
+struct Look {
+    /// The weights are `Xᵀ alpha`, their gradient `Xᵀ gamma`.
+    alpha: Vec<f64>,
+    gamma: Vec<f64>,
+    /// The margins without the intercepts.
+    pulls: Vec<f64>,
+    /// The first and the second derivatives by the intercepts.
+    by_intercept: Vec<f64>,
+    curvature: Vec<f64>,
+    /// The distance of the dual point of the rounds before.
+    last_gap: Gap,
+    /// The gradient by the weights, unless the search ends without it.
+    gradient: Option<SearchDirection>,
+    /// The function's value.
+    objective: f64,
+    /// The height of the function above its minimum, at most.
+    gap: f64,
+    /// The distance that a probability may have from the minimum's, 1 at most.
+    error: f64,
+}
+
+impl<'a> MinimumSearch<'a> {
+    fn new(problem: &'a Problem<'a>, n_rows: usize) -> Self {
+        let n_outputs = problem.loss.n_outputs();
         let mut point = Point {
             coordinates: Vec::new(),
             intercepts: vec![0.0; n_outputs],
             penalty: 0.0,
-            margins: vec![0.0; self.design.n_rows() * n_outputs],
+            margins: vec![0.0; n_rows * n_outputs],
         };
-        let mut subspace = Subspace::default();
-        let mut state = self.loss.evaluate(&point.margins);
+        let subspace = Subspace::default();
+        let mut state = problem.loss.evaluate(&point.margins);
         // Only the intercepts, to begin with: the first direction then knows the classes' shares.
-        self.minimise_within(&subspace, &mut point, &mut state, &[], 0.0);
-        let (mut last_step, mut last_reach) = (Vec::new(), FIRST_REACH);
-        let (mut dual, mut length, mut is_near) = (Dual::default(), f64::NAN, false);
-        let mut n_rounds = 0;
-        let mut is_stuck = false;
-        // The lowest values when something was gained, and the rounds since.
-        let (mut lowest, mut smallest, mut n_idle) = (f64::INFINITY, f64::INFINITY, 0);
-        loop {
-            // In the pool, whose threads then need not be woken for every sum.
-            let Look { alpha, by_intercept, gradient, gap, error } =
-                rayon::scope(|_| self.look(&subspace, &point, &state, &mut dual, last_reach));
-            is_near |= error <= NEARLY * self.tolerance;
-            if !is_near {
-                dual = Dual::default();
-            }
-            let objective = state.loss + point.penalty;
-            on_round(n_rounds, objective, error)?;
-            // Rounding forbids to go on.
-            n_idle += 1;
-            if objective < lowest - 1e-14 * lowest.abs() || gap < 0.9 * smallest {
-                n_idle = 0;
-                smallest = smallest.min(gap);
-            }
-            lowest = lowest.min(objective);
-            is_stuck |= n_idle > MAX_IDLE_ROUNDS;
-            let has_converged = error <= self.tolerance;
-            length = gradient.as_ref().map_or(length, |(_, length)| *length);
-            let is_last = has_converged || is_stuck || n_rounds >= self.max_rounds;
-            let Some((gradient, _)) = gradient.filter(|_| !is_last) else {
-                return Ok(Minimum {
-                    coefficients: self.design.transposed_product(&alpha),
-                    intercepts: point.intercepts,
-                    n_rounds,
-                    has_converged,
-                    objective,
-                    gradient: length,
-                    error,
-                });
-            };
-            let pull = length.hypot(product(&by_intercept, &by_intercept).sqrt());
-            rayon::scope(|_| {
-                if subspace.directions.len() == self.max_directions {
-                    subspace.merge_oldest(&mut point.coordinates, &last_step);
-                }
-                // A gradient of old directions only asks for a closer search among these.
-                if subspace.push(gradient) {
-                    point.coordinates.push(0.0);
-                }
-                let before = point.clone();
-                let threshold = SUBSPACE_TOLERANCE * pull;
-                let n_steps =
-                    self.minimise_within(&subspace, &mut point, &mut state, &alpha, threshold);
-                is_stuck = n_steps == 0;
-                let margins;
-                (last_step, margins) = point.step_from(&before);
-                let square = product(&last_step, &subspace.gram_product(&last_step));
-                last_reach = self.reach(&margins, square, &state).unwrap_or(last_reach);
-            });
-            n_rounds += 1;
+        minimise_within(&problem.loss, &subspace, &mut point, &mut state, &[], 0.0);
+        Self {
+            problem,
+            subspace,
+            point,
+            state,
+            dual: Dual::default(),
+            look: Look::default(),
+            last_step: Vec::new(),
+            last_reach: FIRST_REACH,
+            length: f64::NAN,
+            n_rounds: 0,
+            is_near: false,
+            is_stuck: false,
+            is_over: false,
+            lowest: f64::INFINITY,
+            smallest: f64::INFINITY,
+            n_idle: 0,
         }
     }
 
-    /// The distance of the point from the minimum. The dual point of the rounds before may show
-    /// that it is close enough; only if it does not, a product with X is needed.
-    fn look(
-        &self,
-        subspace: &Subspace,
-        point: &Point,
-        state: &PointLosses,
-        dual: &mut Dual,
-        last_reach: f64,
-    ) -> Look {
+    /// What the rounds before tell of the point.
+    fn look_back(&mut self) {
+        let Self { problem, subspace, point, state, dual, .. } = self;
         let mut alpha = vec![0.0; point.margins.len()];
         subspace.add_combined(&mut alpha, &point.coordinates, |direction| &direction.gamma);
         let mut gamma = state.residuals.clone();
         add_scaled(&mut gamma, 1.0, &alpha);
-        let by_intercept = self.loss.intercept_gradient(state);
-        let curvature = self.loss.intercept_curvature(state);
-        let intercepts = (by_intercept.as_slice(), curvature.as_slice());
+        let by_intercept = problem.loss.intercept_gradient(state);
+        let curvature = problem.loss.intercept_curvature(state);
         let pulls = point.pulls();
-        let gap = dual.gap(&gamma, &pulls, &self.loss, state);
-        let excess = self.excess(gap, dual, intercepts);
-        let error = excess.error(last_reach);
-        if error <= self.tolerance {
-            return Look { alpha, by_intercept, gradient: None, gap: excess.gap, error };
-        }
-        let (margins, square) = self.design.gram_product(&gamma);
-        // The last step tells of the past, the gradient of the future.
-        let next_reach = self.reach(&margins, square, state).unwrap_or(0.0);
-        let gradient = SearchDirection { gamma, margins };
-        let own = Dual::new(&gradient, &pulls, state);
-        let alone = Gap { square, divergence: 0.0 };
-        let mut excess = self.excess(alone, &own, intercepts);
-        let parts = (square, gap.divergence);
-        let (mixed, gap) = std::mem::take(dual).mixed(&own, &gradient, parts, &self.loss, state);
-        let mixed_excess = self.excess(gap, &mixed, intercepts);
-        *dual = own;
-        if mixed_excess.gap < excess.gap {
-            (*dual, excess) = (mixed, mixed_excess);
-        }
-        let error = excess.error(last_reach.max(next_reach)).min(1.0);
-        let gradient = Some((gradient, square.sqrt()));
-        Look { alpha, by_intercept, gradient, gap: excess.gap, error }
+        let last_gap = dual.gap(&gamma, &pulls, &problem.loss, state);
+        let excess = problem.excess(last_gap, dual, (&by_intercept, &curvature));
+        self.look = Look {
+            alpha,
+            gamma,
+            pulls,
+            by_intercept,
+            curvature,
+            last_gap,
+            gradient: None,
+            objective: state.loss + point.penalty,
+            gap: excess.gap,
+            error: excess.error(self.last_reach),
+        };
     }
 
+    /// What the gradient tells of the point: `X Xᵀ gamma` and the squared length of `Xᵀ gamma`.
+    fn look_ahead(&mut self, (margins, square): (Vec<f64>, f64)) {
+        let Self { problem, state, look, .. } = self;
+        let intercepts = (look.by_intercept.as_slice(), look.curvature.as_slice());
+        // The last step tells of the past, the gradient of the future.
+        let next_reach = problem.reach(&margins, square, state).unwrap_or(0.0);
+        let gradient = SearchDirection { gamma: std::mem::take(&mut look.gamma), margins };
+        let own = Dual::new(&gradient, &look.pulls, state);
+        let alone = Gap { square, divergence: 0.0 };
+        let mut excess = problem.excess(alone, &own, intercepts);
+        let parts = (square, look.last_gap.divergence);
+        let last = std::mem::take(&mut self.dual);
+        let (mixed, gap) = last.mixed(&own, &gradient, parts, &problem.loss, state);
+        let mixed_excess = problem.excess(gap, &mixed, intercepts);
+        self.dual = own;
+        if mixed_excess.gap < excess.gap {
+            (self.dual, excess) = (mixed, mixed_excess);
+        }
+        look.gap = excess.gap;
+        look.error = excess.error(self.last_reach.max(next_reach)).min(1.0);
+        look.gradient = Some(gradient);
+        self.length = square.sqrt();
+    }
+
+    /// Decides whether the search is over.
+    fn judge(&mut self) {
+        let Look { objective, gap, error, .. } = self.look;
+        self.is_near |= error <= NEARLY * self.problem.tolerance;
+        if !self.is_near {
+            self.dual = Dual::default();
+        }
+        // Rounding forbids to go on.
+        self.n_idle += 1;
+        if objective < self.lowest - 1e-14 * self.lowest.abs() || gap < 0.9 * self.smallest {
+            self.n_idle = 0;
+            self.smallest = self.smallest.min(gap);
+        }
+        self.lowest = self.lowest.min(objective);
+        self.is_stuck |= self.n_idle > MAX_IDLE_ROUNDS;
+        self.is_over = self.has_converged()
+            || self.is_stuck
+            || self.n_rounds >= self.problem.max_rounds
+            || self.look.gradient.is_none();
+    }
+
+    fn has_converged(&self) -> bool {
+        self.look.error <= self.problem.tolerance
+    }
+
+    /// Adds the gradient to the subspace and goes to the minimum there.
+    fn advance(&mut self) {
+        let Self { problem, subspace, point, state, look, .. } = self;
+        let Some(gradient) = look.gradient.take() else { return };
+        let pull = self.length.hypot(product(&look.by_intercept, &look.by_intercept).sqrt());
+        if subspace.directions.len() == problem.max_directions {
+            subspace.merge_oldest(&mut point.coordinates, &self.last_step);
+        }
+        // A gradient of old directions only asks for a closer search among these.
+        if subspace.push(gradient) {
+            point.coordinates.push(0.0);
+        }
+        let before = point.clone();
+        let threshold = SUBSPACE_TOLERANCE * pull;
+        let n_steps =
+            minimise_within(&problem.loss, subspace, point, state, &look.alpha, threshold);
+        self.is_stuck = n_steps == 0;
+        let margins;
+        (self.last_step, margins) = point.step_from(&before);
+        let square = product(&self.last_step, &subspace.gram_product(&self.last_step));
+        self.last_reach = problem.reach(&margins, square, state).unwrap_or(self.last_reach);
+        self.n_rounds += 1;
+    }
+
+    /// The end of the search, where the weights are `coefficients`.
+    fn minimum(&self, coefficients: Vec<f64>) -> Minimum {
+        Minimum {
+            coefficients,
+            intercepts: self.point.intercepts.clone(),
+            n_rounds: self.n_rounds,
+            has_converged: self.has_converged(),
+            objective: self.look.objective,
+            gradient: self.length,
+            error: self.look.error,
+        }
+    }
+}
+
+impl Problem<'_> {
     /// An upper bound of the point's distance from the minimum, by its distance `gap` from `dual`.
     /// The sum that the dual variables lack to be zero is shared out by the curvature,
     /// `cᵢ pᵢ (1 − pᵢ)`, and moves their weights by a row's length, 1, at most. Takes the function's
@@ -231,82 +345,6 @@ impl Problem<'_> {
         let reach = largest / (square + self.loss.bend_square(state, margins)).sqrt();
         reach.is_finite().then_some(reach)
     }
-
-    /// Newton's method over the subspace's coordinates and the intercepts, until the gradient
-    /// there is no longer than `threshold`, or next to nothing of the first where that is 0. The
-    /// point's weights are `Xᵀ alpha`. Returns the number of steps.
-    fn minimise_within(
-        &self,
-        subspace: &Subspace,
-        point: &mut Point,
-        state: &mut PointLosses,
-        alpha: &[f64],
-        mut threshold: f64,
-    ) -> usize {
-        let start = SearchStart::new(subspace, point, state, alpha);
-        let n_directions = subspace.directions.len();
-        let margins: Vec<&[f64]> =
-            subspace.directions.iter().map(|direction| direction.margins.as_slice()).collect();
-        let mut gradient = start.gradient(subspace, &self.loss, point, state);
-        for n_steps in 0..MAX_NEWTON_STEPS {
-            let norm = product(&gradient, &gradient).sqrt();
-            if threshold == 0.0 {
-                threshold = 1e-8 * norm;
-            }
-            if norm <= threshold || norm == 0.0 {
-                return n_steps;
-            }
-            let mut hessian = self.loss.curvature(state, &margins);
-            let size = gradient.len();
-            for row in 0..n_directions {
-                for column in 0..n_directions {
-                    hessian[row * size + column] += subspace.gram[row][column];
-                }
-            }
-            let Some(step) = cholesky::solve(hessian, &gradient) else { return n_steps };
-            let descent = product(&step, &gradient);
-            let change = point.change(subspace, &step);
-            let objective = state.loss + point.penalty;
-            // The full step nearly always decreases the function; halving is the safety net.
-            let mut share = -1.0;
-            let accepted = loop {
-                let mut next = point.clone();
-                next.advance(share, &step, &change);
-                next.penalty = start.penalty(subspace, &next.coordinates);
-                let next_state = self.loss.evaluate(&next.margins);
-                let next_objective = next_state.loss + next.penalty;
-                let next_gradient = start.gradient(subspace, &self.loss, &next, &next_state);
-                // Close to the minimum the decrease drowns in rounding; the gradient still tells.
-                let is_lower = next_objective <= objective + 1e-4 * share * descent
-                    || (next_objective <= objective + 1e-13 * objective.abs()
-                        && product(&next_gradient, &next_gradient).sqrt() < 0.9 * norm);
-                if is_lower {
-                    break Some((next, next_state, next_gradient));
-                }
-                share /= 2.0;
-                if share > -1e-6 {
-                    break None;
-                }
-            };
-            let Some(accepted) = accepted else { return n_steps };
-            (*point, *state, gradient) = accepted;
-        }
-        MAX_NEWTON_STEPS
-    }
-}
-
-/// The beginning of a round.
-struct Look {
-    /// The weights are `Xᵀ alpha`.
-    alpha: Vec<f64>,
-    /// The gradient by the intercepts.
-    by_intercept: Vec<f64>,
-    /// The gradient by the weights and its length, unless the search ends without it.
-    gradient: Option<(SearchDirection, f64)>,
-    /// The height of the function above its minimum, at most.
-    gap: f64,
-    /// The distance that a probability may have from the minimum's, 1 at most.
-    error: f64,
 }
 
 /// The distance of a point from the minimum.
@@ -321,64 +359,6 @@ impl Excess {
     /// Of a probability.
     fn error(&self, reach: f64) -> f64 {
         STEEPEST_SLOPE * (reach * (2.0 * self.gap).sqrt() + self.shift)
-    }
-}
-
-/// The start of a search within a subspace. Changes are added to what is known here: close to the
-/// minimum, penalty and losses pull with forces that are much larger than their sum.
-struct SearchStart {
-    coordinates: Vec<f64>,
-    penalty: f64,
-    /// The weights' and the gradient's scalar products with each direction.
-    weights: Vec<f64>,
-    gradient: Vec<f64>,
-    residuals: Vec<f64>,
-}
-
-impl SearchStart {
-    fn new(subspace: &Subspace, point: &Point, state: &PointLosses, alpha: &[f64]) -> Self {
-        let mut gamma = state.residuals.clone();
-        if !alpha.is_empty() {
-            add_scaled(&mut gamma, 1.0, alpha);
-        }
-        Self {
-            coordinates: point.coordinates.clone(),
-            penalty: point.penalty,
-            weights: subspace.along(alpha),
-            gradient: subspace.along(&gamma),
-            residuals: state.residuals.clone(),
-        }
-    }
-
-    fn step_to(&self, coordinates: &[f64]) -> Vec<f64> {
-        coordinates.iter().zip(&self.coordinates).map(|(end, start)| end - start).collect()
-    }
-
-    /// `½ ‖w‖²` at these coordinates.
-    fn penalty(&self, subspace: &Subspace, coordinates: &[f64]) -> f64 {
-        let step = self.step_to(coordinates);
-        self.penalty
-            + product(&self.weights, &step)
-            + 0.5 * product(&step, &subspace.gram_product(&step))
-    }
-
-    /// The derivatives by the subspace's coordinates, then by the intercepts.
-    fn gradient(
-        &self,
-        subspace: &Subspace,
-        loss: &Loss<'_>,
-        point: &Point,
-        state: &PointLosses,
-    ) -> Vec<f64> {
-        let mut change = state.residuals.clone();
-        add_scaled(&mut change, -1.0, &self.residuals);
-        let mut gradient = subspace.along(&change);
-        let pull = subspace.gram_product(&self.step_to(&point.coordinates));
-        for (element, (start, pull)) in gradient.iter_mut().zip(self.gradient.iter().zip(pull)) {
-            *element += start + pull;
-        }
-        gradient.extend(loss.intercept_gradient(state));
-        gradient
     }
 }
 

@@ -88,7 +88,7 @@ impl TfidfConfig {
 }
 
 impl TfidfConfig {
-    fn logistic_params(&self) -> Result<LogisticValidParams> {
+    pub(super) fn logistic_params(&self) -> Result<LogisticValidParams> {
         LogisticParams::default()
             .c(self.c)
             .class_weight(self.class_weight.clone())

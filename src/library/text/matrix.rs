@@ -66,15 +66,15 @@ impl<'a> Features<'a> {
     }
 }
 
-/// The matrix with every row scaled to length 1; rows without a feature stay empty.
-pub(super) fn assemble(columns: &[Postings<'_>], n_texts: usize) -> TermMatrix {
-    let mut indptr = Vec::with_capacity(columns.len() + 1);
-    indptr.push(0);
-    let mut n_values = 0;
-    for column in columns {
-        n_values += column.texts.len();
-        indptr.push(n_values);
-    }
+/// The matrix with every row scaled to length 1; rows without a feature stay empty. `indptr` has the
+/// end of each column after a 0; `fill` puts a column's texts and weights where they belong.
+pub(super) fn assemble(
+    indptr: Vec<usize>,
+    n_texts: usize,
+    fill: impl Fn(usize, &mut [u32], &mut [f32]) + Sync,
+) -> TermMatrix {
+    let n_columns = indptr.len() - 1;
+    let n_values = indptr[n_columns];
     let mut texts = vec![0; n_values];
     let mut values = vec![0.0; n_values];
     let blocks = column_blocks(&indptr, n_texts);
@@ -83,15 +83,14 @@ pub(super) fn assemble(columns: &[Postings<'_>], n_texts: usize) -> TermMatrix {
         .zip(&blocks)
         .map(|((texts, values), block)| {
             let mut squares = vec![0.0; n_texts];
-            let mut start = 0;
-            for column in &columns[block.clone()] {
-                let end = start + column.texts.len();
-                texts[start..end].copy_from_slice(column.texts);
-                values[start..end].copy_from_slice(column.values);
-                for (text, value) in column.texts.iter().zip(column.values) {
+            let first = indptr[block.start];
+            for column in block.clone() {
+                let span = indptr[column] - first..indptr[column + 1] - first;
+                let (texts, values) = (&mut texts[span.clone()], &mut values[span]);
+                fill(column, texts, values);
+                for (text, value) in texts.iter().zip(&*values) {
                     squares[*text as usize] += f64::from(*value) * f64::from(*value);
                 }
-                start = end;
             }
             squares
         })
@@ -107,7 +106,22 @@ pub(super) fn assemble(columns: &[Postings<'_>], n_texts: usize) -> TermMatrix {
             *value = (f64::from(*value) * scales[*text as usize]) as f32;
         }
     });
-    TermMatrix::new_csc((n_texts, columns.len()), indptr, texts, values)
+    TermMatrix::new_csc((n_texts, n_columns), indptr, texts, values)
+}
+
+/// The matrix of `rows` of features, ascending, with their weights, each row scaled to length 1.
+pub(super) fn scaled_rows(rows: Vec<Vec<(u32, f64)>>, n_features: usize) -> TermMatrix {
+    let n_values = rows.iter().map(Vec::len).sum();
+    let mut starts = Vec::with_capacity(rows.len() + 1);
+    starts.push(0);
+    let (mut features, mut values) = (Vec::with_capacity(n_values), Vec::with_capacity(n_values));
+    for row in &rows {
+        let length = row.iter().map(|(_, weight)| weight.powi(2)).sum::<f64>().sqrt();
+        features.extend(row.iter().map(|(feature, _)| *feature));
+        values.extend(row.iter().map(|(_, weight)| (weight / length) as f32));
+        starts.push(features.len());
+    }
+    TermMatrix::new((rows.len(), n_features), starts, features, values)
 }
 
 /// Columns that are worked on together: as many blocks as pay for an accumulator of `n_rows`

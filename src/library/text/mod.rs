@@ -19,6 +19,7 @@ mod radix;
 #[cfg(feature = "neural")]
 mod read_text;
 pub mod stop_words;
+mod term_counts;
 mod term_frequency;
 mod text_frequency;
 mod token;
@@ -31,9 +32,10 @@ mod wordpiece;
 #[cfg(feature = "neural")]
 pub use basic_english::{WordIds, basic_english};
 pub use matrix::TermMatrix;
+pub use stop_words::StopWords;
 pub use text_frequency::TextFrequency;
 pub use token::{Casing, Html, Tokenizer};
-pub use vectorizer::{FittedVectorizer, StopWords, Vectorizer};
+pub use vectorizer::{FittedVectorizer, Vectorizer};
 pub use vocabulary::Vocabulary;
 #[cfg(feature = "neural")]
 pub use wordpiece::{Cleaning, TruncationSide, WordPiece};
@@ -43,6 +45,7 @@ pub(crate) use known::KnownTokens;
 pub(crate) use matrix::column_blocks;
 #[cfg(feature = "neural")]
 pub(crate) use read_text::{ReadText, ReadWord};
+pub(crate) use term_counts::TermCounts;
 pub(crate) use term_frequency::TermFrequency;
 pub(crate) use vocabulary::{LocatedText, LookupBuffers, VocabularyEntry, VocabularyParts};
 pub(crate) use word_list::{DocumentFrequencies, WordList, WordScratch, count_words};

@@ -1,6 +1,21 @@
 //! Words that carry no opinion. The built-in English list leaves negations (`not`, `no`, `never`,
 //! `nor`, `without`) and degrees (`very`, `too`, `most`) in: they turn or weigh what follows.
 
+use serde::{Deserialize, Serialize};
+
+/// The words that are left out before n-grams are formed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopWords {
+    /// None.
+    #[default]
+    None,
+    /// [`ENGLISH`].
+    English,
+    /// These, as the tokenizer yields them.
+    List(Vec<String>),
+}
+
 /// Articles, pronouns, auxiliaries, prepositions and conjunctions, as the tokenizer cuts them:
 /// lower case, contractions split at the apostrophe (`don't` is `don`, its `t` is no word).
 pub const ENGLISH: &[&str] = &[
@@ -129,6 +144,17 @@ pub const ENGLISH: &[&str] = &[
     "yourself",
     "yourselves",
 ];
+
+impl StopWords {
+    /// The words themselves.
+    pub(crate) fn words(&self) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::English => ENGLISH.iter().map(|word| (*word).to_owned()).collect(),
+            Self::List(words) => words.clone(),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,8 @@
 //! scaled to length 1. It owns the settings and the formulas; counting and numbering are its
 //! neighbours' business.
 
+use std::iter;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +11,9 @@ use super::{
     corpus::Corpus,
     counter::FeatureCounter,
     known::KnownTokens,
-    matrix::{self, Features, TermMatrix},
+    matrix::{self, Features, TermMatrix, scaled_rows},
     ngram::Counting,
-    stop_words,
+    stop_words::StopWords,
     term_frequency::TermFrequency,
     text_frequency::TextFrequency,
     token::{Casing, Html, Tokenizer},
@@ -21,19 +23,6 @@ use crate::{
     error::{Error, ErrorKind, Result},
     progress::Monitor,
 };
-
-/// The words that are left out before n-grams are formed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StopWords {
-    /// None.
-    #[default]
-    None,
-    /// [`stop_words::ENGLISH`].
-    English,
-    /// These, as the tokenizer yields them.
-    List(Vec<String>),
-}
 
 /// Settings of the vectoriser; the defaults are scikit-learn's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,14 +108,7 @@ impl Vectorizer {
     ) -> Result<(FittedVectorizer, TermMatrix)> {
         let n_texts = texts.len();
         let (min_texts, max_texts) = self.check(n_texts)?;
-        let stop_words = self.stop_words.words();
-        let corpus = Corpus::read(texts, self.tokenizer(), &stop_words, min_texts, monitor)?;
-        if !corpus.has_words {
-            return Err(Error::invalid(format!(
-                "no words of two characters or more in {n_texts} texts{}",
-                if stop_words.is_empty() { "" } else { " besides the stop words" }
-            )));
-        }
+        let corpus = self.read(texts, min_texts, monitor)?;
         let counting = Counting {
             min_words: self.ngram_min,
             max_words: self.ngram_max,
@@ -138,20 +120,60 @@ impl Vectorizer {
         let levels = counting.run(&corpus, monitor)?;
         let features = Features::new(corpus, &levels, self.max_features);
         if features.columns.is_empty() {
-            return Err(Error::invalid(format!(
-                "min_df={} and max_df={} left no terms of {n_texts} texts",
-                self.min_df, self.max_df
-            ))
-            .with_hint("lower min_df or raise max_df"));
+            return Err(self.without_terms(n_texts));
         }
         monitor.interrupt.check()?;
         let Features { parts, n_texts: text_counts, columns } = features;
+        let starts = iter::once(0).chain(columns.iter().scan(0, |end, column| {
+            *end += column.texts.len();
+            Some(*end)
+        }));
+        let fill = |column: usize, texts: &mut [u32], values: &mut [f32]| {
+            texts.copy_from_slice(columns[column].texts);
+            values.copy_from_slice(columns[column].values);
+        };
         let (matrix, fitted) = rayon::join(
-            || matrix::assemble(&columns, n_texts),
+            || matrix::assemble(starts.collect(), n_texts, fill),
             || FittedVectorizer::new(self.clone(), parts, n_texts, text_counts),
         );
         let fitted = fitted.map_err(|reason| Error::new(ErrorKind::Internal, reason))?;
         Ok((fitted, matrix))
+    }
+
+    /// Cuts `texts` into words; those in fewer than `min_texts` texts are dropped.
+    ///
+    /// # Errors
+    /// Texts without words, and an interrupt.
+    pub(super) fn read<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        min_texts: f64,
+        monitor: &Monitor,
+    ) -> Result<Corpus> {
+        let stop_words = self.stop_words.words();
+        let corpus = Corpus::read(texts, self.tokenizer(), &stop_words, min_texts, monitor)?;
+        if !corpus.has_words {
+            return Err(Error::invalid(format!(
+                "no words of two characters or more in {} texts{}",
+                texts.len(),
+                if stop_words.is_empty() { "" } else { " besides the stop words" }
+            )));
+        }
+        Ok(corpus)
+    }
+
+    /// True if both cut texts into the same words.
+    pub(crate) fn cuts_like(&self, other: &Self) -> bool {
+        (self.casing, self.html, &self.stop_words) == (other.casing, other.html, &other.stop_words)
+    }
+
+    /// What becomes of texts of which nothing is left.
+    pub(super) fn without_terms(&self, n_texts: usize) -> Error {
+        Error::invalid(format!(
+            "min_df={} and max_df={} left no terms of {n_texts} texts",
+            self.min_df, self.max_df
+        ))
+        .with_hint("lower min_df or raise max_df")
     }
 
     /// Checks what can be told without texts.
@@ -184,7 +206,7 @@ impl Vectorizer {
     }
 
     /// Checks the settings; returns the bounds on the number of texts.
-    fn check(&self, n_texts: usize) -> Result<(f64, f64)> {
+    pub(super) fn check(&self, n_texts: usize) -> Result<(f64, f64)> {
         self.check_settings()?;
         if n_texts == 0 {
             return Err(Error::invalid("no texts to learn terms from"));
@@ -208,7 +230,7 @@ impl Vectorizer {
         TermFrequency::new(self.sublinear_tf)
     }
 
-    fn idf(&self, df: u32, n_texts: usize) -> f64 {
+    pub(super) fn idf(&self, df: u32, n_texts: usize) -> f64 {
         let (n_texts, df) = (n_texts as f64, f64::from(df));
         match (self.use_idf, self.smooth_idf) {
             (false, _) => 1.0,
@@ -312,40 +334,19 @@ impl FittedVectorizer {
     /// `[texts.len(), n_features]`, compressed by rows.
     pub fn transform<S: AsRef<str> + Sync>(&self, texts: &[S]) -> TermMatrix {
         type Buffers = (LookupBuffers, FeatureCounter);
-        let rows: Vec<(Vec<u32>, Vec<f32>)> = texts
+        let rows: Vec<Vec<(u32, f64)>> = texts
             .par_iter()
             .map_init(Buffers::default, |(scratch, counter), text| {
                 self.count(text.as_ref(), scratch, counter);
                 let mut counts = counter.counts().to_vec();
                 counts.sort_unstable();
-                let weigh = |(feature, count): &(u32, u32)| {
-                    self.tf.of(*count) * self.idf[*feature as usize]
+                let weigh = |(feature, count): (u32, u32)| {
+                    (feature, self.tf.of(count) * self.idf[feature as usize])
                 };
-                let square: f64 = counts.iter().map(|entry| weigh(entry).powi(2)).sum();
-                let length = square.sqrt();
-                let values = counts.iter().map(|entry| (weigh(entry) / length) as f32).collect();
-                (counts.iter().map(|(feature, _)| *feature).collect(), values)
+                counts.into_iter().map(weigh).collect()
             })
             .collect();
-        let mut indptr = vec![0];
-        let (mut features, mut values) = (Vec::new(), Vec::new());
-        for (row_features, row_values) in rows {
-            features.extend(row_features);
-            values.extend(row_values);
-            indptr.push(features.len());
-        }
-        TermMatrix::new((texts.len(), self.idf.len()), indptr, features, values)
-    }
-}
-
-impl StopWords {
-    /// The words themselves.
-    pub(crate) fn words(&self) -> Vec<String> {
-        match self {
-            Self::None => Vec::new(),
-            Self::English => stop_words::ENGLISH.iter().map(|word| (*word).to_owned()).collect(),
-            Self::List(words) => words.clone(),
-        }
+        scaled_rows(rows, self.idf.len())
     }
 }
 

@@ -3,6 +3,7 @@
 //! part of their work share it. A sweep that was stopped or killed goes on where it was.
 
 mod choice;
+mod measure;
 mod request;
 mod runs;
 pub mod space;
@@ -14,7 +15,8 @@ use sha2::{Digest, Sha256};
 
 use self::{
     choice::{Score, better, choose},
-    runs::{FoldOutcomes, SWEEP_TAG, SweepRuns},
+    measure::{Measure, pool},
+    runs::{SWEEP_TAG, SweepRuns},
 };
 pub use self::{
     request::{SweepFolds, SweepRequest},
@@ -30,8 +32,7 @@ use super::{
 use crate::{
     data::Split,
     error::{Error, Result},
-    evaluate::evaluate,
-    model::{FitCandidate, FoldRows, fit_together},
+    model::{FitCandidate, FoldRows},
     progress::Monitor,
     random::Random,
     registry::{Run, RunBatch, RunStatus},
@@ -99,11 +100,7 @@ impl Book {
             Some(run) => self.continued(run)?,
             None => self.begin(whole)?,
         };
-        let pool = request.n_jobs.map(|n_jobs| {
-            rayon::ThreadPoolBuilder::new().num_threads(n_jobs.max(1)).build().map_err(|source| {
-                Error::invalid(format!("{n_jobs} threads cannot be started")).with_source(source)
-            })
-        });
+        let pool = request.n_jobs.map(pool);
         self.in_run(&run.clone(), || {
             let pool = pool.transpose()?;
             let sweep = Sweep {
@@ -177,9 +174,11 @@ impl Sweep<'_> {
         let shares = shares(self.candidates.len(), self.request.halving);
         let mut round = Round { settings: (0..self.candidates.len()).collect(), share: shares[0] };
         let mut n_left = 0;
+        let tools =
+            Measure::new(self.candidates, &self.train, metric, self.pool.as_ref(), self.monitor);
         for (round_idx, share) in shares.iter().enumerate() {
             round.share = *share;
-            n_left = self.measure(&round, &mut measured, on_setting)?;
+            n_left = self.measure(&tools, &round, &mut measured, on_setting)?;
             if n_left > 0 {
                 break;
             }
@@ -239,6 +238,7 @@ impl Sweep<'_> {
     /// number that the budget left.
     fn measure(
         &self,
+        tools: &Measure<'_>,
         round: &Round,
         measured: &mut Vec<SweptSetting>,
         on_setting: &mut dyn FnMut(&SweptSetting) -> Result<()>,
@@ -279,7 +279,11 @@ impl Sweep<'_> {
                     return Ok(left.len());
                 }
                 let clock = Instant::now();
-                let Some(by_fold) = self.measure_group(&group, &folds, measured.is_empty())? else {
+                // The first settings are measured whatever the budget.
+                let budget = self.request.budget.filter(|_| !measured.is_empty());
+                let started = self.started;
+                let must_stop = || budget.is_some_and(|budget| started.elapsed() >= budget);
+                let Some(by_fold) = tools.group(&group, &folds, &must_stop)? else {
                     return Ok(left.len());
                 };
                 let seconds = clock.elapsed().as_secs_f64() / group.len() as f64;
@@ -293,49 +297,6 @@ impl Sweep<'_> {
             }
             Ok(0)
         })
-    }
-
-    /// The metrics of each of `group` in each fold, and its terms; none where the budget ended first.
-    fn measure_group(
-        &self,
-        group: &[usize],
-        folds: &[FoldRows],
-        is_first: bool,
-    ) -> Result<Option<Vec<FoldOutcomes>>> {
-        let candidates: Vec<&FitCandidate> =
-            group.iter().map(|setting| &self.candidates[*setting]).collect();
-        let mut outcomes: Vec<FoldOutcomes> =
-            group.iter().map(|_| FoldOutcomes::default()).collect();
-        for (fold_idx, rows) in folds.iter().enumerate() {
-            self.monitor.interrupt.check()?;
-            if fold_idx > 0 && !is_first && self.is_out_of_time() {
-                return Ok(None);
-            }
-            let fit = || fit_together(&candidates, &self.train, rows, self.monitor);
-            let answers = match &self.pool {
-                Some(pool) => pool.install(fit)?,
-                None => fit()?,
-            };
-            for (outcome, answer) in outcomes.iter_mut().zip(answers) {
-                let evaluation = evaluate(
-                    &answer.fold.labels,
-                    answer.fold.probabilities.values(),
-                    &self.train.classes,
-                )?;
-                let metrics: BTreeMap<String, f64> = evaluation.metrics().into_iter().collect();
-                let metric = &self.request.metric;
-                if !metrics.contains_key(metric) {
-                    let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
-                    return Err(Error::invalid(format!(
-                        "metric {metric:?} is not measured; there are {}",
-                        names.join(", ")
-                    )));
-                }
-                outcome.folds.push(metrics);
-                outcome.n_features.extend(answer.n_features.map(|n_features| n_features as f64));
-            }
-        }
-        Ok(Some(outcomes))
     }
 
     /// The folds whose models learn this share of their rows: a larger share has those of a smaller one.

@@ -37,15 +37,13 @@ fn examples(seed: u64, n_classes: usize) -> (TermMatrix, Vec<u32>) {
     (TermMatrix::new((n_rows, n_features), starts, features, values).to_csc(), labels)
 }
 
-fn problem<'a>(
-    (matrix, labels): &'a (TermMatrix, Vec<u32>),
-    c: f64,
-    n_classes: usize,
-    tolerance: f64,
-) -> Problem<'a> {
-    let n_outputs = if n_classes == 2 { 1 } else { n_classes };
+fn n_outputs(n_classes: usize) -> usize {
+    if n_classes == 2 { 1 } else { n_classes }
+}
+
+fn problem(labels: &[u32], c: f64, n_classes: usize, tolerance: f64) -> Problem<'_> {
+    let n_outputs = n_outputs(n_classes);
     Problem {
-        design: Design::new(matrix, n_outputs),
         loss: Loss::new(labels, vec![c; labels.len()], n_outputs),
         tolerance,
         max_rounds: 1000,
@@ -53,50 +51,45 @@ fn problem<'a>(
     }
 }
 
+fn minimise(design: &Design<'_>, problems: &[Problem<'_>]) -> Vec<Minimum> {
+    minimise_together(design, problems, &mut |_, _, _, _| Ok(())).unwrap()
+}
+
 /// Before a round's product and after it, in loosely searched subspaces: the function is never
 /// farther above its minimum than the gap, which is never more than the gradient alone tells.
 #[test]
 fn the_gap_is_never_below_the_functions_excess() {
     for (seed, n_classes) in [(1, 2), (2, 3), (3, 4), (4, 2)] {
-        let examples = examples(seed, n_classes);
+        let (matrix, labels) = &examples(seed, n_classes);
+        let design = Design::new(matrix, n_outputs(n_classes));
         for c in [1e-3, 0.1, 1.0, 10.0, 1e3, 1e6] {
-            let lowest = problem(&examples, c, n_classes, 1e-7)
-                .minimise(&mut |_, _, _| Ok(()))
-                .unwrap()
-                .objective;
-            // One never ends, the other one always before the product.
-            let search = problem(&examples, c, n_classes, 0.0);
-            let end = problem(&examples, c, n_classes, f64::INFINITY);
-            let n_outputs = search.loss.n_outputs();
-            let mut point = Point {
-                coordinates: Vec::new(),
-                intercepts: vec![0.0; n_outputs],
-                penalty: 0.0,
-                margins: vec![0.0; search.design.n_rows() * n_outputs],
-            };
-            let (mut subspace, mut dual) = (Subspace::default(), Dual::default());
-            let mut state = search.loss.evaluate(&point.margins);
+            let lowest = minimise(&design, &[problem(labels, c, n_classes, 1e-7)])[0].objective;
+            let problem = problem(labels, c, n_classes, 0.0);
+            let mut search = MinimumSearch::new(&problem, labels.len());
             for round in 0..8 {
                 let name = format!("{n_classes} classes, C = {c}, round {round}");
-                let excess = state.loss + point.penalty - lowest;
                 // What rounding leaves of a difference of two objectives.
                 let blur = 1e-12 * lowest;
-                let before = end.look(&subspace, &point, &state, &mut dual, FIRST_REACH).gap;
+                search.look_back();
+                let excess = search.look.objective - lowest;
+                let before = search.look.gap;
                 assert!(excess <= before + blur, "{name}: {excess:e} > {before:e}");
-                let look = search.look(&subspace, &point, &state, &mut dual, FIRST_REACH);
+                let gradient = design.gram_products(&[&search.look.gamma]).remove(0);
+                search.look_ahead(gradient);
+                let MinimumSearch { subspace, point, state, look, length, .. } = &mut search;
                 assert!(excess <= look.gap + blur, "{name}: {excess:e} > {:e}", look.gap);
-                let (gradient, length) = look.gradient.unwrap();
-                let alone = Dual::new(&gradient, &point.pulls(), &state);
-                let gap = Gap { square: length * length, divergence: 0.0 };
-                let curvature = search.loss.intercept_curvature(&state);
-                let alone = search.excess(gap, &alone, (&look.by_intercept, &curvature)).gap;
+                let gradient = look.gradient.take().unwrap();
+                let alone = Dual::new(&gradient, &point.pulls(), state);
+                let gap = Gap { square: *length * *length, divergence: 0.0 };
+                let intercepts = (look.by_intercept.as_slice(), look.curvature.as_slice());
+                let alone = problem.excess(gap, &alone, intercepts).gap;
                 assert!(look.gap <= alone, "{name}: {:e} > {alone:e}", look.gap);
                 if !subspace.push(gradient) {
                     break;
                 }
                 point.coordinates.push(0.0);
-                let threshold = 0.1 * length;
-                search.minimise_within(&subspace, &mut point, &mut state, &look.alpha, threshold);
+                let threshold = 0.1 * *length;
+                minimise_within(&problem.loss, subspace, point, state, &look.alpha, threshold);
             }
         }
     }
@@ -105,17 +98,43 @@ fn the_gap_is_never_below_the_functions_excess() {
 /// The gain of the last step is seen without another product with X.
 #[test]
 fn a_search_may_end_before_a_rounds_product() {
-    let examples = examples(5, 2);
+    let (matrix, labels) = &examples(5, 2);
+    let design = Design::new(matrix, 1);
     let mut n_free = 0;
     for tolerance in [1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5] {
-        let found = problem(&examples, 1e4, 2, tolerance).minimise(&mut |_, _, _| Ok(())).unwrap();
+        let found = minimise(&design, &[problem(labels, 1e4, 2, tolerance)]).remove(0);
         assert!(found.has_converged && found.gradient.is_finite());
-        let search = problem(&examples, 1e4, 2, tolerance / 1e3);
+        let search = problem(labels, 1e4, 2, tolerance / 1e3);
         let search = Problem { max_rounds: found.n_rounds, ..search };
-        let same = search.minimise(&mut |_, _, _| Ok(())).unwrap();
+        let same = minimise(&design, &[search]).remove(0);
         // The same steps; the one that goes on knows the end's gradient.
         assert_eq!((found.n_rounds, found.objective), (same.n_rounds, same.objective));
         n_free += usize::from(found.gradient != same.gradient);
     }
     assert!(n_free > 0);
+}
+
+/// Each to its own end, in its own number of rounds.
+#[test]
+fn searches_side_by_side_end_where_each_ends_alone() {
+    for (seed, n_classes) in [(6, 2), (7, 3)] {
+        let (matrix, labels) = &examples(seed, n_classes);
+        let design = Design::new(matrix, n_outputs(n_classes));
+        let problems: Vec<Problem<'_>> = [1e3, 0.1, 10.0, 1e-3, 1.0, 100.0]
+            .into_iter()
+            .map(|c| problem(labels, c, n_classes, 1e-6))
+            .collect();
+        let mut rounds = vec![Vec::new(); problems.len()];
+        let found = minimise_together(&design, &problems, &mut |idx, round, _, _| {
+            rounds[idx].push(round);
+            Ok(())
+        })
+        .unwrap();
+        for ((found, problem), rounds) in found.iter().zip(&problems).zip(rounds) {
+            assert!(found.has_converged);
+            assert!(rounds.into_iter().eq(0..=found.n_rounds));
+            assert_eq!(found, &minimise(&design, std::slice::from_ref(problem))[0]);
+        }
+        assert!(found[0].n_rounds > 2 * found[3].n_rounds);
+    }
 }
