@@ -70,6 +70,11 @@ impl<'a> CandidateFits<'a> {
         Self { candidates, split, counted: Mutex::default() }
     }
 
+    /// True if a candidate learns in a moment on one thread: the baseline's. A net wants all threads.
+    pub(crate) fn are_light(&self) -> bool {
+        self.candidates.iter().all(|candidate| matches!(candidate, FitCandidate::Tfidf(_)))
+    }
+
     /// The candidates with these indices, all of which share their work.
     ///
     /// # Errors

@@ -1,7 +1,16 @@
 //! Measuring settings on folds: several folds side by side, each on its share of the threads. It keeps
 //! nothing and ranks nothing.
 
-use std::{collections::BTreeMap, panic, thread};
+use std::{
+    collections::BTreeMap,
+    panic,
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Instant,
+};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -31,6 +40,87 @@ pub(super) struct Measure<'a> {
 /// One setting's metrics in a fold, and its terms.
 type FoldMetrics = (BTreeMap<String, f64>, Option<usize>);
 
+/// A group in a fold.
+struct MeasuredFold {
+    /// One a setting.
+    metrics: Vec<FoldMetrics>,
+    seconds: f64,
+}
+
+/// A group in all folds.
+pub(super) struct MeasuredGroup {
+    /// One a setting.
+    pub(super) outcomes: Vec<FoldOutcomes>,
+    /// The time that all of its folds took together, each on its threads.
+    pub(super) seconds: f64,
+}
+
+/// Every group in every fold, group after group: a task each.
+struct FoldQueue<'a> {
+    groups: &'a [Vec<usize>],
+    folds: &'a [FoldRows],
+    next: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl FoldQueue<'_> {
+    /// The next task, if there is one.
+    fn take(&self) -> Option<usize> {
+        if self.is_over.load(Ordering::Relaxed) {
+            return None;
+        }
+        let task = self.next.fetch_add(1, Ordering::Relaxed);
+        (task < self.groups.len() * self.folds.len()).then_some(task)
+    }
+
+    fn at(&self, task: usize) -> (&[usize], &FoldRows) {
+        (&self.groups[task / self.folds.len()], &self.folds[task % self.folds.len()])
+    }
+}
+
+/// What came so far.
+struct Gathered<'a> {
+    groups: &'a [Vec<usize>],
+    /// The folds of each group; nothing where one is still to come.
+    folds: Vec<Vec<Option<MeasuredFold>>>,
+    n_done: usize,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(groups: &'a [Vec<usize>], n_folds: usize) -> Self {
+        let folds = groups.iter().map(|_| (0..n_folds).map(|_| None).collect()).collect();
+        Self { groups, folds, n_done: 0 }
+    }
+
+    /// Takes what came of a task, and hands its group over if that was the last one of it.
+    fn take(
+        &mut self,
+        task: usize,
+        measured: MeasuredFold,
+        on_group: &mut dyn FnMut(&[usize], MeasuredGroup) -> Result<()>,
+    ) -> Result<()> {
+        let n_folds = self.folds.first().map_or(1, Vec::len);
+        let (group, folds) = (&self.groups[task / n_folds], &mut self.folds[task / n_folds]);
+        folds[task % n_folds] = Some(measured);
+        if folds.iter().any(Option::is_none) {
+            return Ok(());
+        }
+        let mut whole = MeasuredGroup {
+            outcomes: group.iter().map(|_| FoldOutcomes::default()).collect(),
+            seconds: 0.0,
+        };
+        for fold in std::mem::take(folds).into_iter().flatten() {
+            whole.seconds += fold.seconds;
+            for (outcome, (metrics, n_features)) in whole.outcomes.iter_mut().zip(fold.metrics) {
+                outcome.folds.push(metrics);
+                outcome.n_features.extend(n_features.map(|n_features| n_features as f64));
+            }
+        }
+        self.n_done += 1;
+        on_group(group, whole)
+    }
+}
+
 /// A pool of so many threads.
 ///
 /// # Errors
@@ -52,64 +142,91 @@ impl<'a> Measure<'a> {
         Self { fits: CandidateFits::new(candidates, train), train, metric, pool, monitor }
     }
 
-    /// The metrics of each setting of `group` in each fold, and its terms; none where `must_stop` said
-    /// so before the last fold was begun.
+    /// Measures each setting of each of `groups` in each fold, and hands a group over once all of its folds are
+    /// measured. Before each fold `must_stop` is asked, unless nothing is measured yet: `has_some` is whether
+    /// something was before. Returns the number of groups that were handed over.
     ///
     /// # Errors
-    /// Those of training, a metric that is not measured, and an interrupt.
-    pub(super) fn group(
+    /// Those of training and of `on_group`, a metric that is not measured, and an interrupt.
+    pub(super) fn groups(
         &self,
-        group: &[usize],
+        groups: &[Vec<usize>],
         folds: &[FoldRows],
-        must_stop: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Option<Vec<FoldOutcomes>>> {
-        let mut outcomes: Vec<FoldOutcomes> =
-            group.iter().map(|_| FoldOutcomes::default()).collect();
-        let group = self.in_pool(|| self.fits.group(group, self.monitor))?;
-        let n_side_by_side = match group {
-            CandidateGroup::Tfidf(..) => self.n_threads().min(MAX_SIDE_BY_SIDE),
-            CandidateGroup::Other(_) => 1,
+        (has_some, must_stop): (bool, &(dyn Fn() -> bool + Sync)),
+        on_group: &mut dyn FnMut(&[usize], MeasuredGroup) -> Result<()>,
+    ) -> Result<usize> {
+        let n_sides = match self.fits.are_light() {
+            true => self.n_threads().min(MAX_SIDE_BY_SIDE),
+            false => 1,
         };
-        for (wave_idx, folds) in folds.chunks(n_side_by_side).enumerate() {
-            self.monitor.interrupt.check()?;
-            if wave_idx > 0 && must_stop() {
-                return Ok(None);
+        let queue =
+            FoldQueue { groups, folds, next: AtomicUsize::new(0), is_over: AtomicBool::new(false) };
+        let mut gathered = Gathered::new(groups, folds.len());
+        if n_sides == 1 {
+            while let Some(task) = queue.take() {
+                if (has_some || gathered.n_done > 0) && must_stop() {
+                    break;
+                }
+                let measured = self.in_pool(|| self.task(&queue, task))?;
+                gathered.take(task, measured, on_group)?;
             }
-            for answers in self.wave(&group, folds)? {
-                for (outcome, (metrics, n_features)) in outcomes.iter_mut().zip(answers) {
-                    outcome.folds.push(metrics);
-                    outcome.n_features.extend(n_features.map(|n_features| n_features as f64));
+            return Ok(gathered.n_done);
+        }
+        // What all folds need is made by all threads.
+        if let Some(first) = groups.first() {
+            self.in_pool(|| self.fits.group(first, self.monitor))?;
+        }
+        // Searches wait for their threads after every product: fewer threads each wait less.
+        let pools = (0..n_sides)
+            .map(|idx| pool((self.n_threads() + idx) / n_sides))
+            .collect::<Result<Vec<ThreadPool>>>()?;
+        let may_stop = AtomicBool::new(has_some);
+        let (sender, arriving) = mpsc::channel();
+        let work = |pool: &ThreadPool, sender: &mpsc::Sender<(usize, Result<MeasuredFold>)>| {
+            while !(may_stop.load(Ordering::Relaxed) && must_stop()) {
+                let Some(task) = queue.take() else { return };
+                let measured = pool.install(|| self.task(&queue, task));
+                if sender.send((task, measured)).is_err() {
+                    return;
                 }
             }
-        }
-        Ok(Some(outcomes))
+        };
+        thread::scope(|scope| {
+            let work = &work;
+            let threads: Vec<_> = pools
+                .iter()
+                .map(|pool| {
+                    let sender = sender.clone();
+                    scope.spawn(move || work(pool, &sender))
+                })
+                .collect();
+            drop(sender);
+            let mut outcome = Ok(());
+            for (task, measured) in arriving {
+                if outcome.is_ok() {
+                    outcome = measured.and_then(|measured| gathered.take(task, measured, on_group));
+                    may_stop.store(has_some || gathered.n_done > 0, Ordering::Relaxed);
+                }
+                if outcome.is_err() {
+                    queue.is_over.store(true, Ordering::Relaxed);
+                }
+            }
+            for thread in threads {
+                thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked));
+            }
+            outcome
+        })?;
+        Ok(gathered.n_done)
     }
 
-    /// What comes of each of `folds`, all of them at a time.
-    fn wave(
-        &self,
-        group: &CandidateGroup<'_>,
-        folds: &[FoldRows],
-    ) -> Result<Vec<Vec<FoldMetrics>>> {
-        if let [rows] = folds {
-            return Ok(vec![self.in_pool(|| self.fold(group, rows))?]);
-        }
-        let n_threads = self.n_threads();
-        // Searches wait for their threads after every product: fewer threads each wait less.
-        let pools = (0..folds.len())
-            .map(|idx| pool((n_threads + idx) / folds.len()))
-            .collect::<Result<Vec<ThreadPool>>>()?;
-        thread::scope(|scope| {
-            let threads: Vec<_> = folds
-                .iter()
-                .zip(&pools)
-                .map(|(rows, pool)| scope.spawn(move || pool.install(|| self.fold(group, rows))))
-                .collect();
-            let answers = threads.into_iter().map(|thread| {
-                thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
-            });
-            answers.collect()
-        })
+    /// One group in one fold.
+    fn task(&self, queue: &FoldQueue<'_>, task: usize) -> Result<MeasuredFold> {
+        self.monitor.interrupt.check()?;
+        let clock = Instant::now();
+        let (group, rows) = queue.at(task);
+        let group = self.fits.group(group, self.monitor)?;
+        let metrics = self.fold(&group, rows)?;
+        Ok(MeasuredFold { metrics, seconds: clock.elapsed().as_secs_f64() })
     }
 
     fn fold(&self, group: &CandidateGroup<'_>, rows: &FoldRows) -> Result<Vec<FoldMetrics>> {

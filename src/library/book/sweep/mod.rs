@@ -243,7 +243,7 @@ impl Sweep<'_> {
         measured: &mut Vec<SweptSetting>,
         on_setting: &mut dyn FnMut(&SweptSetting) -> Result<()>,
     ) -> Result<usize> {
-        let mut left: Vec<usize> = round
+        let left: Vec<usize> = round
             .settings
             .iter()
             .copied()
@@ -260,43 +260,43 @@ impl Sweep<'_> {
             share => format!("sweep on {:.0} % of the rows", share * 100.0),
         };
         self.monitor.stage(&stage, Some(n_steps), || {
-            while let Some(first) = left.first().copied() {
-                let first = &self.candidates[first];
-                let (group, others): (Vec<usize>, Vec<usize>) = left
-                    .iter()
-                    .enumerate()
-                    .map(|(place, setting)| (place, *setting))
-                    .fold((Vec::new(), Vec::new()), |(mut group, mut others), (place, setting)| {
-                        let joins = place == 0 || first.shares_work(&self.candidates[setting]);
-                        if joins {
-                            group.push(setting)
-                        } else {
-                            others.push(setting)
-                        }
-                        (group, others)
-                    });
-                if self.is_out_of_time() && !measured.is_empty() {
-                    return Ok(left.len());
-                }
-                let clock = Instant::now();
-                // The first settings are measured whatever the budget.
-                let budget = self.request.budget.filter(|_| !measured.is_empty());
-                let started = self.started;
-                let must_stop = || budget.is_some_and(|budget| started.elapsed() >= budget);
-                let Some(by_fold) = tools.group(&group, &folds, &must_stop)? else {
-                    return Ok(left.len());
-                };
-                let seconds = clock.elapsed().as_secs_f64() / group.len() as f64;
-                for (setting, outcome) in group.iter().zip(by_fold) {
+            if self.is_out_of_time() && !measured.is_empty() {
+                return Ok(left.len());
+            }
+            let groups = self.groups(&left);
+            // The first settings are measured whatever the budget.
+            let budget = self.request.budget;
+            let started = self.started;
+            let must_stop = || budget.is_some_and(|budget| started.elapsed() >= budget);
+            let mut n_left = left.len();
+            let stopping: (bool, &(dyn Fn() -> bool + Sync)) = (!measured.is_empty(), &must_stop);
+            tools.groups(&groups, &folds, stopping, &mut |group, whole| {
+                let seconds = whole.seconds / group.len() as f64;
+                for (setting, outcome) in group.iter().zip(whole.outcomes) {
                     let swept = self.runs().keep(*setting, round.share, outcome, seconds)?;
                     self.note_best(measured, &swept);
                     on_setting(&swept)?;
                     measured.push(swept);
+                    n_left -= 1;
                 }
-                left = others;
-            }
-            Ok(0)
+                Ok(())
+            })?;
+            Ok(n_left)
         })
+    }
+
+    /// `settings` in groups that share their work, in the order of their first ones.
+    fn groups(&self, settings: &[usize]) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for setting in settings {
+            let candidate = &self.candidates[*setting];
+            let joins = |group: &&mut Vec<usize>| candidate.shares_work(&self.candidates[group[0]]);
+            match groups.iter_mut().find(joins) {
+                Some(group) => group.push(*setting),
+                None => groups.push(vec![*setting]),
+            }
+        }
+        groups
     }
 
     /// The folds whose models learn this share of their rows: a larger share has those of a smaller one.
