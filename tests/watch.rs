@@ -87,7 +87,10 @@ fn labels_make_the_next_version_once_and_the_audit_trail_says_why() {
     assert_eq!(described["splits"][1], sample["splits"][1]);
     let events = retrainings(&book);
     assert_eq!(events.len(), 2, "{events:#?}");
-    assert_eq!(events[1]["details"]["reasons"], json!(["60 labels came since the last training"]));
+    assert_eq!(
+        events[1]["details"]["reasons"],
+        json!(["60 new labels came since the last training"])
+    );
     assert_eq!(events[0]["details"]["version"], 2);
 
     // Nothing came since: nothing is done.
@@ -95,7 +98,7 @@ fn labels_make_the_next_version_once_and_the_audit_trail_says_why() {
     assert_eq!((&again["trains"], &again["n_new_labels"]), (&json!(false), &json!(0)), "{again:#}");
     assert_eq!(retrainings(&book).len(), 2);
     let said = book.call(&["audit"]).stdout;
-    assert!(said.contains("60 labels came since the last training"), "{said}");
+    assert!(said.contains("60 new labels came since the last training"), "{said}");
 }
 
 #[test]
@@ -131,15 +134,72 @@ fn of_several_that_watch_at_the_same_moment_one_trains() {
 }
 
 #[test]
-fn a_training_that_fails_is_written_down_and_waits_for_the_cooldown() {
-    let book = labelled(&POLICY.replace("\"--ngram\", \"2\"", "\"--min-df\", \"100000\""));
+fn a_training_that_fails_is_written_down_and_its_labels_are_still_to_be_learnt() {
+    // Nothing occurs in so many texts.
+    let rule = POLICY.replace("\"--ngram\", \"2\"", "\"--min-df\", \"100000\"");
+    let book = labelled(&rule.replace("cooldown = \"1h\"", "cooldown = \"2s\""));
     let failed = book.fails(1, &["watch", "--once"]);
     assert!(failed.contains("train tfidf --min-df 100000"), "{failed}");
     let events = retrainings(&book);
-    assert!(events[0]["details"]["error"].is_string(), "{events:#?}");
-    // The labels that came before it are no news, and the time is not over.
-    let again = book.json(&["watch", "--once"]);
-    assert_eq!(again["trains"], false, "{again:#}");
+    let error = events[0]["details"]["error"].as_str().unwrap();
+    assert!(!error.contains('\n'), "{error}");
+    let again = book.json(&["watch", "--once", "--dry-run"]);
+    assert_eq!((&again["n_new_labels"], &again["lacks_labels"]), (&json!(60), &json!(false)));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let file = book.store().join("policy.toml");
+    fs::write(&file, POLICY.replace("cooldown = \"1h\"", "cooldown = \"2s\"")).unwrap();
+    book.json(&["gate", "policy", "set", file.to_str().unwrap()]);
+    let done = book.json(&["watch", "--once"]);
+    assert_eq!(done["retrained"]["passed"], true, "{done:#}");
+}
+
+#[test]
+fn labels_that_the_training_split_has_are_nothing_to_learn_from() {
+    let book = labelled(POLICY);
+    let path = book.store().join("logs/predictions.jsonl");
+    let log = fs::read_to_string(&path).unwrap();
+    // As they are in the training split.
+    fs::write(&path, log.replacen("Bussin! ", "", 50)).unwrap();
+    let looked = book.json(&["watch", "--once", "--dry-run"]);
+    assert_eq!(
+        (&looked["n_new_labels"], &looked["trains"]),
+        (&json!(10), &json!(false)),
+        "{looked:#}"
+    );
+}
+
+#[test]
+fn a_rule_that_cannot_be_followed_is_refused_when_it_is_set() {
+    let book = Trialbook::new();
+    book.json(&["data", "sample"]);
+    let file = book.store().join("policy.toml");
+    for (from, to, expected) in [
+        (
+            "\"tfidf\", \"--ngram\", \"2\"",
+            "\"svm\"",
+            "retrain.train: unrecognized subcommand 'svm'",
+        ),
+        ("\"--ngram\", \"2\"", "\"--nope\"", "retrain.train: unexpected argument '--nope'"),
+        ("\"--ngram\", \"2\"", "\"--c\", \"-3\"", "retrain.train: "),
+        ("new_labels", "release = [\"--canary\", \"200%\"]\nnew_labels", "retrain.release: "),
+        (
+            "new_labels",
+            "release = [\"--shadow\", \"--foo\"]\nnew_labels",
+            "retrain.release: unexpected argument",
+        ),
+        (
+            "new_labels",
+            "texts = \"nosuch\"\nnew_labels",
+            "retrain.texts: \"nosuch\" is neither a dataset",
+        ),
+    ] {
+        fs::write(&file, POLICY.replace(from, to)).unwrap();
+        for verb in ["check", "set"] {
+            let said = book.fails(1, &["gate", "policy", verb, file.to_str().unwrap()]);
+            assert!(said.contains(expected), "{to}: {said}");
+        }
+    }
+    assert_eq!(book.json(&["gate", "policy", "show"]), Value::Null);
 }
 
 #[test]

@@ -64,9 +64,21 @@ pub struct FeedbackDatasetRequest {
     pub positive: Option<String>,
 }
 
+/// Labelled texts of a model's predictions.
+#[derive(Default)]
+pub(super) struct GatheredLabels {
+    pub(super) by_text: BTreeMap<String, LabelledText>,
+    /// Labels whose texts are not known.
+    pub(super) n_without_text: u64,
+    /// Labels of a text that has another one.
+    n_repeated: usize,
+    /// Those of them that say something else.
+    n_contrary: usize,
+}
+
 /// A text with the label that counts.
-struct LabelledText {
-    label: String,
+pub(super) struct LabelledText {
+    pub(super) label: String,
     source: String,
     timestamp_ms: i64,
     sampled_by: Option<SampleBy>,
@@ -190,50 +202,8 @@ impl Book {
         monitor: &Monitor,
     ) -> Result<Added> {
         let model = self.labelled_model(request.model.as_deref())?;
-        let dir = self.store().logs_dir();
-        let (labels, _) = read_labels(&dir)?;
-        let known = self.known_texts(request.texts.as_deref())?;
-        let mut by_text: BTreeMap<String, LabelledText> = BTreeMap::new();
-        let (mut n_without_text, mut n_repeated, mut n_contrary) = (0_u64, 0_usize, 0_usize);
-        visit_predictions(&dir, |record| {
-            if record.model != model || record.arm == Arm::Shadow {
-                return Ok(());
-            }
-            let Some(truth) = labels.truth(&record.request_id, record.index) else { return Ok(()) };
-            let Some(label) = truth.label.clone().filter(|_| truth.timestamp_ms >= request.from_ms)
-            else {
-                return Ok(());
-            };
-            let sha256 = record.text_sha256.as_ref();
-            let Some(text) = record.text.or_else(|| known.get(sha256?).cloned()) else {
-                n_without_text += 1;
-                return Ok(());
-            };
-            let one = LabelledText {
-                label,
-                source: truth.source.clone(),
-                timestamp_ms: truth.timestamp_ms,
-                sampled_by: truth.sampled_by,
-                request_id: record.request_id,
-                index: record.index,
-                version: record.version,
-            };
-            match by_text.get_mut(&text) {
-                None => {
-                    by_text.insert(text, one);
-                }
-                Some(earlier) => {
-                    n_repeated += 1;
-                    n_contrary += usize::from(earlier.label != one.label);
-                    let rank =
-                        |one: &LabelledText| (one.timestamp_ms, one.request_id.clone(), one.index);
-                    if rank(&one) > rank(earlier) {
-                        *earlier = one;
-                    }
-                }
-            }
-            Ok(())
-        })?;
+        let gathered = self.labelled_texts(&model, request.from_ms, request.texts.as_deref())?;
+        let GatheredLabels { by_text, n_without_text, n_repeated, n_contrary } = gathered;
         if by_text.is_empty() {
             if n_without_text > 0 {
                 return Err(without_texts(n_without_text, request.texts.as_deref()));
@@ -298,6 +268,61 @@ impl Book {
         note(n_contrary as u64, "that contradict another one of the same text: the latest counts");
         note(n_without_text, "left out: their texts are not known here");
         Ok(added)
+    }
+
+    /// The texts of a model's predictions that have a label said from `from_ms` on, each once with the latest one.
+    ///
+    /// # Errors
+    /// When a log or the texts cannot be read.
+    pub(super) fn labelled_texts(
+        &self,
+        model: &str,
+        from_ms: i64,
+        texts: Option<&str>,
+    ) -> Result<GatheredLabels> {
+        let dir = self.store().logs_dir();
+        let (labels, _) = read_labels(&dir)?;
+        let known = self.known_texts(texts)?;
+        let mut gathered = GatheredLabels::default();
+        visit_predictions(&dir, |record| {
+            if record.model != model || record.arm == Arm::Shadow {
+                return Ok(());
+            }
+            let Some(truth) = labels.truth(&record.request_id, record.index) else { return Ok(()) };
+            let Some(label) = truth.label.clone().filter(|_| truth.timestamp_ms >= from_ms) else {
+                return Ok(());
+            };
+            let sha256 = record.text_sha256.as_ref();
+            let Some(text) = record.text.or_else(|| known.get(sha256?).cloned()) else {
+                gathered.n_without_text += 1;
+                return Ok(());
+            };
+            let one = LabelledText {
+                label,
+                source: truth.source.clone(),
+                timestamp_ms: truth.timestamp_ms,
+                sampled_by: truth.sampled_by,
+                request_id: record.request_id,
+                index: record.index,
+                version: record.version,
+            };
+            match gathered.by_text.get_mut(&text) {
+                None => {
+                    gathered.by_text.insert(text, one);
+                }
+                Some(earlier) => {
+                    gathered.n_repeated += 1;
+                    gathered.n_contrary += usize::from(earlier.label != one.label);
+                    let rank =
+                        |one: &LabelledText| (one.timestamp_ms, one.request_id.clone(), one.index);
+                    if rank(&one) > rank(earlier) {
+                        *earlier = one;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(gathered)
     }
 
     /// The texts of a dataset, of a split of one, or of a file, by their SHA-256; none without any.

@@ -3,13 +3,14 @@
 
 use super::Book;
 use crate::{
+    data::LabelledTexts,
     error::{ErrorKind, Result},
     evaluate::SignalLevel,
     gate::{RetrainFacts, RetrainRule},
     monitor::{
-        Arm, PerformanceRequest, ReferenceProfile, WindowSize,
+        Arm, PerformanceRequest, ReferenceProfile, SampleBy, TrueLabel, TrueLabels, WindowSize,
         drift::{DriftOptions, DriftTexts, compare},
-        read_labels, visit_predictions,
+        measure_performance, read_labels,
     },
     progress::Monitor,
     registry::{ModelVersion, Registry},
@@ -30,7 +31,7 @@ impl Book {
         now_ms: i64,
         monitor: &Monitor,
     ) -> Result<RetrainFacts> {
-        let last_ms = trail.last_retraining(&version.model)?;
+        let last = trail.last_retraining(&version.model)?;
         let n_alerts = match rule.drift {
             Some(drift) => {
                 let profile = self.reference_profile(version)?.profile;
@@ -49,8 +50,12 @@ impl Book {
             Some(_) => self.labelled_f1(version, now_ms.saturating_sub(rule.window.millis()))?,
             None => (None, 0),
         };
-        let n_new_labels = self.labels_since(&version.model, last_ms)?;
-        Ok(RetrainFacts { n_alerts, f1, n_labels, n_new_labels, last_ms })
+        let since_ms = last.learnt_ms.map_or(i64::MIN, |learnt_ms| learnt_ms.saturating_add(1));
+        let n_new_labels = self.learnable(rule, version, since_ms)?;
+        let release = self.tracker()?.release(&version.model)?;
+        let is_releasing = release.is_some_and(|release| release.is_running());
+        let last_ms = last.began_ms;
+        Ok(RetrainFacts { n_alerts, f1, n_labels, n_new_labels, is_releasing, last_ms })
     }
 
     /// True if drift was an alert in one window: the newest is number 0, the one before it 1. One with too
@@ -76,15 +81,23 @@ impl Book {
         Ok(report.verdict == SignalLevel::Alert)
     }
 
-    /// The F1 of the labelled answers of a version since then, and the number of labels.
+    /// The F1 of the labelled answers of a version since then, and the number of labels. Labels of texts that were
+    /// picked because the model is unsure of them, or versions disagree, are left out: on those it is low by
+    /// construction.
     fn labelled_f1(&self, version: &ModelVersion, from_ms: i64) -> Result<(Option<f64>, usize)> {
+        let dir = self.store().logs_dir();
+        let (all, _) = read_labels(&dir)?;
+        let mut labels = TrueLabels::default();
+        let is_fair = |label: &&TrueLabel| label.sampled_by.is_none_or(|by| by == SampleBy::Random);
+        all.iter().filter(is_fair).for_each(|label| labels.tell(label.clone()));
         let request = PerformanceRequest {
             model: Some(version.model.clone()),
             from_ms,
             window: WindowSize::Milliseconds(i64::MAX),
             latest_bytes: None,
         };
-        let report = self.performance(&request)?;
+        let classes = |model: &str, version: u32| self.version_classes(model, version);
+        let report = measure_performance(&dir, &labels, &request, classes)?;
         let own = report
             .versions
             .iter()
@@ -95,21 +108,21 @@ impl Book {
         }))
     }
 
-    /// Labelled texts of a model whose labels were said after `since_ms`.
-    fn labels_since(&self, model: &str, since_ms: Option<i64>) -> Result<usize> {
-        let dir = self.store().logs_dir();
-        let (labels, _) = read_labels(&dir)?;
-        if labels.is_empty() {
-            return Ok(0);
+    /// Labelled texts whose labels were said from `since_ms` on and that the version's training split lacks.
+    fn learnable(
+        &self,
+        rule: &RetrainRule,
+        version: &ModelVersion,
+        since_ms: i64,
+    ) -> Result<usize> {
+        let gathered = self.labelled_texts(&version.model, since_ms, rule.texts.as_deref())?;
+        if gathered.by_text.is_empty() || version.lineage.dataset.is_empty() {
+            return Ok(gathered.by_text.len());
         }
-        let mut n = 0;
-        visit_predictions(&dir, |record| {
-            let truth = labels.truth(&record.request_id, record.index);
-            let is_new = truth
-                .is_some_and(|truth| since_ms.is_none_or(|since_ms| truth.timestamp_ms > since_ms));
-            n += usize::from(is_new && record.model == model && record.arm != Arm::Shadow);
-            Ok(())
-        })?;
-        Ok(n)
+        let (texts, labels) =
+            gathered.by_text.into_iter().map(|(text, one)| (text, one.label)).unzip();
+        let origin = format!("true labels of {}", version.model);
+        let rows = LabelledTexts { origin, texts, labels, columns: Vec::new() };
+        self.datasets().n_new_to(&version.lineage.dataset, rows)
     }
 }

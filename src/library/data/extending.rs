@@ -79,8 +79,36 @@ impl Datasets {
     }
 }
 
+impl Datasets {
+    /// The number of `rows`, texts with their labels, that the training split of `base` lacks: new texts, and those
+    /// with another label there.
+    ///
+    /// # Errors
+    /// No such dataset, and a label that is none of its classes.
+    pub(crate) fn n_new_to(&self, base: &str, rows: LabelledTexts) -> Result<usize> {
+        let base = self.get(base)?;
+        let (mut train, test) = (self.load(&base, "train")?, self.load(&base, "test")?);
+        let extension = Extension::count(&mut train, &test, &base, rows)?;
+        Ok(extension.n_new + extension.n_relabelled)
+    }
+}
+
 impl Extension {
     fn of(train: &mut Split, test: &Split, base: &Dataset, rows: LabelledTexts) -> Result<Self> {
+        let extension = Self::count(train, test, base, rows)?;
+        if extension.n_new + extension.n_relabelled == 0 {
+            let known = extension.n_known + extension.n_of_test;
+            return Err(Error::invalid(format!(
+                "the {} say nothing that {} has not",
+                figure::counted(known, "true label"),
+                base.name
+            )));
+        }
+        Ok(extension)
+    }
+
+    /// Puts `rows` into `train`.
+    fn count(train: &mut Split, test: &Split, base: &Dataset, rows: LabelledTexts) -> Result<Self> {
         let mut extension = Self::default();
         let class_of: HashMap<&str, u32> =
             base.classes.iter().map(String::as_str).zip(0..).collect();
@@ -114,14 +142,6 @@ impl Extension {
                     extension.n_new += 1;
                 }
             }
-        }
-        if extension.n_new + extension.n_relabelled == 0 {
-            let known = extension.n_known + extension.n_of_test;
-            return Err(Error::invalid(format!(
-                "the {} say nothing that {} has not",
-                figure::counted(known, "true label"),
-                base.name
-            )));
         }
         Ok(extension)
     }

@@ -75,9 +75,12 @@ pub struct RetrainFacts {
     pub f1: Option<f64>,
     /// The number of labels that gave it.
     pub n_labels: usize,
-    /// The number of labels that came since the last training by the rule.
+    /// The number of labelled texts that can be learnt from: their labels came since the last training by the rule,
+    /// and the training split of the version's dataset lacks them.
     pub n_new_labels: usize,
-    /// The time of that training, in milliseconds since the Unix epoch.
+    /// True if a release of the model runs, so that another one cannot begin.
+    pub is_releasing: bool,
+    /// The time at which a training by the rule last began, in milliseconds since the Unix epoch.
     pub last_ms: Option<i64>,
 }
 
@@ -115,12 +118,17 @@ pub struct RetrainDecision {
     pub waits_until_ms: Option<i64>,
     /// True if there are reasons, and no label came since the last time: there is nothing to learn from.
     pub lacks_labels: bool,
+    /// True if there are reasons, and a release runs that has to end first.
+    pub waits_for_release: bool,
 }
 
 impl RetrainDecision {
     /// True if the model is to be trained now.
     pub fn trains(&self) -> bool {
-        !self.reasons.is_empty() && self.waits_until_ms.is_none() && !self.lacks_labels
+        !self.reasons.is_empty()
+            && self.waits_until_ms.is_none()
+            && !self.lacks_labels
+            && !self.waits_for_release
     }
 }
 
@@ -147,7 +155,9 @@ impl RetrainRule {
             .map(|last_ms| last_ms.saturating_add(self.cooldown.millis()))
             .filter(|until_ms| *until_ms > now_ms && !reasons.is_empty());
         let lacks_labels = !reasons.is_empty() && facts.n_new_labels == 0;
-        RetrainDecision { reasons, waits_until_ms, lacks_labels }
+        let waits_for_release =
+            !reasons.is_empty() && facts.is_releasing && !self.release.is_empty();
+        RetrainDecision { reasons, waits_until_ms, lacks_labels, waits_for_release }
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -202,7 +212,7 @@ impl fmt::Display for RetrainReason {
                 figure::counted(*n_labels, "label")
             ),
             Self::Labels { n_new } => {
-                write!(f, "{} came since the last training", figure::counted(*n_new, "label"))
+                write!(f, "{} came since the last training", figure::counted(*n_new, "new label"))
             }
         }
     }
@@ -282,7 +292,15 @@ mod tests {
         let facts = RetrainFacts { n_alerts: 1, ..Default::default() };
         let decision = rule.decide(&facts, 0);
         assert!(decision.lacks_labels && !decision.trains());
-        assert!(rule.decide(&RetrainFacts { n_new_labels: 1, ..facts }, 0).trains());
+        let with_label = RetrainFacts { n_new_labels: 1, ..facts };
+        assert!(rule.decide(&with_label, 0).trains());
+
+        // A release that runs is waited for by a rule that begins one.
+        let releasing = RetrainFacts { is_releasing: true, ..with_label };
+        assert!(rule.decide(&releasing, 0).trains());
+        let rule = RetrainRule { release: vec!["--shadow".to_owned()], ..rule };
+        assert!(rule.decide(&releasing, 0).waits_for_release);
+        assert!(!rule.decide(&releasing, 0).trains());
     }
 
     #[test]

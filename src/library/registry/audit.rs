@@ -165,6 +165,15 @@ pub struct AuditEvent {
     pub details: Value,
 }
 
+/// When a rule last trained a model again, in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LastRetraining {
+    /// When it last began, whatever came of it.
+    pub began_ms: Option<i64>,
+    /// When the last one began that came to its end: the labels before that are learnt.
+    pub learnt_ms: Option<i64>,
+}
+
 /// A choice of events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditQuery {
@@ -239,7 +248,7 @@ impl Registry {
         let now_ms = clock::now_ms();
         let event = self.event(AuditAction::Retrain, model, now_ms, details);
         self.database.write(|txn| {
-            let last = last_retraining(txn, model, now_ms)?;
+            let last = last_retraining(txn, model, now_ms)?.began_ms;
             let begins = last.is_none_or(|last_ms| last_ms <= since_ms);
             if begins {
                 append(txn, &event)?;
@@ -257,12 +266,12 @@ impl Registry {
         self.database.write(|txn| append(txn, &event))
     }
 
-    /// The time at which a rule last began to train `model` again, in milliseconds since the Unix epoch. One in
-    /// the future, of a clock that was put back since, counts for none.
+    /// When a rule last trained `model` again. A time in the future, of a clock that was put back since, counts
+    /// for none.
     ///
     /// # Errors
     /// When the registry cannot be read.
-    pub fn last_retraining(&self, model: &str) -> Result<Option<i64>> {
+    pub fn last_retraining(&self, model: &str) -> Result<LastRetraining> {
         self.database.read(|txn| last_retraining(txn, model, clock::now_ms()))
     }
 
@@ -341,17 +350,16 @@ impl Record for StoredEvent {
     }
 }
 
-/// The last time before `now_ms` at which a training of `model` by a rule began.
-fn last_retraining(rows: &impl Rows, model: &str, now_ms: i64) -> Result<Option<i64>, Fault> {
-    let mut last: Option<i64> = None;
+fn last_retraining(rows: &impl Rows, model: &str, now_ms: i64) -> Result<LastRetraining, Fault> {
+    let mut last = LastRetraining::default();
     rows.scan_from(AUDIT, &audit_key(0), &mut |key, bytes| {
         let event: StoredEvent = codec::unseal(key, bytes)?;
-        if event.action == AuditAction::Retrain
-            && event.subject == model
-            && event.details[BEGINNING].is_array()
-            && event.at_ms <= now_ms
-        {
-            last = last.max(Some(event.at_ms));
+        if event.action == AuditAction::Retrain && event.subject == model && event.at_ms <= now_ms {
+            if event.details[BEGINNING].is_array() {
+                last.began_ms = Some(event.at_ms);
+            } else if event.details["error"].is_null() {
+                last.learnt_ms = last.began_ms;
+            }
         }
         Ok(ControlFlow::Continue(()))
     })?;

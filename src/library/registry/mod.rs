@@ -66,7 +66,7 @@ mod writer_group;
 use std::sync::Arc;
 
 pub use artifact_file::ArtifactFile;
-pub use audit::{AuditAction, AuditEvent, AuditQuery};
+pub use audit::{AuditAction, AuditEvent, AuditQuery, LastRetraining};
 pub use defaults::DefaultNames;
 pub use experiments::NewExperiment;
 pub use flow::{DatasetRecord, RunDataset, RunFlow};

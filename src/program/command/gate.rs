@@ -13,7 +13,7 @@ use trialbook::{
 };
 
 use super::{
-    Session,
+    CheckWords, Session,
     gate_policy::GateCommand,
     named::{model_forms, model_or_default, reference, version, version_forms, version_word},
 };
@@ -131,9 +131,9 @@ impl Gate {
         Ok((newest.model, newest.version))
     }
 
-    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+    pub(super) fn run(&self, session: &Session, check: CheckWords) -> Result<Output> {
         if let Some(command) = &self.command {
-            return command.run(session);
+            return command.run(session, check);
         }
         let policy = policy(session, self.min_f1)?;
         let (name, version) = self.find(session)?;

@@ -16,8 +16,9 @@ use trialbook::{
 };
 
 use super::{
-    Session,
+    CheckWords, Session,
     named::{model_forms, version, version_forms, version_word},
+    watch::check_rule,
 };
 
 /// The commands about a gate beside asking it.
@@ -69,11 +70,11 @@ pub(super) struct Approve {
 }
 
 impl GateCommand {
-    pub(super) fn run(&self, session: &Session) -> Result<Output> {
+    pub(super) fn run(&self, session: &Session, check: CheckWords) -> Result<Output> {
         match self {
             Self::Policy(PolicyCommand::Show(show)) => show.run(session),
-            Self::Policy(PolicyCommand::Set(file)) => file.set(session),
-            Self::Policy(PolicyCommand::Check(file)) => file.check(),
+            Self::Policy(PolicyCommand::Set(file)) => file.set(session, check),
+            Self::Policy(PolicyCommand::Check(file)) => file.check(session, check),
             Self::Approve(approve) => approve.run(session),
         }
     }
@@ -101,8 +102,18 @@ impl ShowPolicy {
 }
 
 impl PolicyFile {
-    fn set(&self, session: &Session) -> Result<Output> {
+    /// The policy in the file, whose rule for training again can be followed here.
+    fn read(&self, session: &Session, check: CheckWords) -> Result<StoredPolicy> {
         let policy = StoredPolicy::read(&self.file)?;
+        if let Some(rule) = &policy.checks.retrain {
+            check_rule(session, rule, check)
+                .map_err(|error| error.with_context(format!("policy {:?}", self.file)))?;
+        }
+        Ok(policy)
+    }
+
+    fn set(&self, session: &Session, check: CheckWords) -> Result<Output> {
+        let policy = self.read(session, check)?;
         let is_new = policy.set(session.book.registry()?)?;
         let told = if is_new {
             "it holds from now on; verdicts by another policy count no more"
@@ -112,8 +123,8 @@ impl PolicyFile {
         Ok(shown(&policy).field("changed", is_new).text(told))
     }
 
-    fn check(&self) -> Result<Output> {
-        let policy = StoredPolicy::read(&self.file)?;
+    fn check(&self, session: &Session, check: CheckWords) -> Result<Output> {
+        let policy = self.read(session, check)?;
         let command = CommandLine::new("gate policy set").arg(self.file.display());
         Ok(shown(&policy).hint(Hint::from("it is a policy; set it with ").run(command)))
     }
@@ -144,6 +155,11 @@ fn shown(policy: &StoredPolicy) -> Output {
     for (name, settings, level) in rows(&policy.checks) {
         table.push([name, settings, level]);
     }
+    let rule = json!(policy.checks.retrain);
+    for (place, (name, value)) in rule.as_object().into_iter().flatten().enumerate() {
+        let check = if place == 0 { "retrain" } else { "" };
+        table.push([check.to_owned(), format!("{name} = {value}"), String::new()]);
+    }
     Output::new(policy)
         .text(format!("policy {} ({})\n", short(&policy.sha256), policy.sha256))
         .table(table)
@@ -152,7 +168,7 @@ fn shown(policy: &StoredPolicy) -> Output {
 /// Each check with its settings, those that were left out included.
 fn rows(checks: &PolicyChecks) -> Vec<(String, String, String)> {
     let json = json!(checks);
-    let tables = json.as_object().into_iter().flatten();
+    let tables = json.as_object().into_iter().flatten().filter(|(name, _)| *name != "retrain");
     tables
         .map(|(name, settings)| {
             let Some(settings) = settings.as_object() else {

@@ -48,6 +48,9 @@ pub use session::{Interim, Servers, Session};
 /// Runs a command as if its words had been typed.
 type Typed = fn(&[&str], &Session) -> Result<Output>;
 
+/// Refuses words that are no command, or one that cannot be meant, before it runs.
+type CheckWords = fn(&[&str]) -> Result<()>;
+
 /// Every verb of the program.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
@@ -190,7 +193,7 @@ impl Command {
             Self::Predict(command) => command.run(session),
             Self::Runs(command) => command.run(session),
             Self::Models(command) => command.run(session),
-            Self::Gate(command) => command.run(session),
+            Self::Gate(command) => command.run(session, check),
             Self::Promote(command) => command.run(session),
             Self::Rollback(command) => command.run(session),
             Self::Release(command) => command.run(session),
@@ -199,7 +202,7 @@ impl Command {
             Self::Keys(command) => command.run(session),
             Self::Monitor(command) => command.run(session),
             Self::Watch(command) => {
-                command.run(session, |words, session| parse(words)?.run(session))
+                command.run(session, |words, session| parse(words)?.run(session), check)
             }
             Self::Audit(command) => command.run(session),
             Self::Pipeline(command) => command.run(session),
@@ -280,6 +283,21 @@ pub fn parse(words: &[&str]) -> Result<Command> {
     match request(words)? {
         CommandRequest::Run { command, .. } => Ok(command),
         CommandRequest::Help(_) => Err(Error::invalid(format!("{words:?} asks for help"))),
+    }
+}
+
+/// Refuses words that spell no command, and settings of a training or a release that cannot be meant.
+///
+/// # Errors
+/// As [`parse`], and what those commands would refuse before they begin.
+fn check(words: &[&str]) -> Result<()> {
+    match parse(words)? {
+        Command::Train(train) => match train.model() {
+            Some(model) => model.parts()?.1.fit().check_settings(),
+            None => Ok(()),
+        },
+        Command::Release(release) => release.check(),
+        _ => Ok(()),
     }
 }
 

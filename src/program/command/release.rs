@@ -135,9 +135,28 @@ impl Release {
     }
 }
 
+impl Release {
+    /// Refuses steps and bounds that cannot be meant.
+    ///
+    /// # Errors
+    /// With the one that is wrong.
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Self::Start(start) => start.settings().map(drop),
+            Self::Promote(PromoteRelease { canary: Some(steps), .. }) => {
+                ReleaseStep::parse_list(steps).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl StartRelease {
-    fn run(&self, session: &Session) -> Result<Output> {
-        let (model, candidate) = version(session, &self.name, self.version.as_ref())?;
+    /// The kind, the steps and the bounds.
+    ///
+    /// # Errors
+    /// With the one that cannot be meant.
+    fn settings(&self) -> Result<(ReleaseKind, Vec<ReleaseStep>, ReleaseBounds)> {
         let (kind, steps) = match (&self.canary, &self.ab) {
             (Some(steps), _) => (ReleaseKind::Canary, ReleaseStep::parse_list(steps)?),
             (None, Some(share)) => (ReleaseKind::Ab, vec![share.parse()?]),
@@ -146,6 +165,13 @@ impl StartRelease {
         };
         let BoundOptions { max_error_rate, max_p95, min_agreement, min_n } = self.bounds;
         let bounds = ReleaseBounds { max_error_rate, max_p95_ms: max_p95, min_agreement, min_n };
+        bounds.check()?;
+        Ok((kind, steps, bounds))
+    }
+
+    fn run(&self, session: &Session) -> Result<Output> {
+        let (model, candidate) = version(session, &self.name, self.version.as_ref())?;
+        let (kind, steps, bounds) = self.settings()?;
         let new = NewRelease { model, candidate, kind, steps, split_by: self.by.clone(), bounds };
         let release = gate::start_release(session.book.tracker()?, new)?;
         let model = release.model.clone();

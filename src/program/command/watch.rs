@@ -2,7 +2,7 @@
 //! it: a dataset with the labels that came, a training, the gate, a release. Each step is the command that a
 //! person would type; the rule decides, and this only carries it out.
 
-use std::{thread, time::Duration};
+use std::{path::Path, thread, time::Duration};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use trialbook::{
 };
 
 use super::{
-    Interim, Session, Typed,
+    CheckWords, Interim, Session, Typed,
     named::{model_forms, model_or_default},
 };
 
@@ -36,8 +36,8 @@ pub struct WatchCommand {
     /// Look once, for a schedule of somebody else's
     #[arg(long)]
     once: bool,
-    /// Say what would be done, and do nothing
-    #[arg(long)]
+    /// Look once, say what would be done, and do nothing
+    #[arg(long, conflicts_with = "every")]
     dry_run: bool,
 }
 
@@ -70,13 +70,14 @@ struct Retraining {
 }
 
 impl WatchCommand {
-    pub(super) fn run(&self, session: &Session, typed: Typed) -> Result<Output> {
+    pub(super) fn run(&self, session: &Session, typed: Typed, check: CheckWords) -> Result<Output> {
         // Cool-downs and the audit trail are the store's own, also where the models lie in another registry.
         let trail = session.book.registry()?;
         loop {
-            let outcome =
-                self.look(session, trail).and_then(|look| self.act(session, trail, look, typed));
-            if self.once {
+            let outcome = self
+                .look(session, trail, check)
+                .and_then(|look| self.act(session, trail, look, typed));
+            if self.once || self.dry_run {
                 return outcome;
             }
             match outcome {
@@ -102,7 +103,7 @@ impl WatchCommand {
         }
     }
 
-    fn look(&self, session: &Session, trail: &Registry) -> Result<Look> {
+    fn look(&self, session: &Session, trail: &Registry, check: CheckWords) -> Result<Look> {
         let policy = StoredPolicy::current(session.book.store())?;
         let rule = policy.as_ref().and_then(|policy| policy.checks.retrain.clone());
         let (Some(policy), Some(rule)) = (policy, rule) else {
@@ -115,7 +116,15 @@ impl WatchCommand {
                     .run("gate policy set FILE"),
             ));
         };
-        let model = model_or_default(session, self.name.as_ref())?.model;
+        check_rule(session, &rule, check)?;
+        let reference = model_or_default(session, self.name.as_ref())?;
+        if !reference.is_bare() {
+            return Err(Error::invalid(format!("{reference} is a version")).with_hint(format!(
+                "watch looks after a model, whichever version answers: name {}",
+                reference.model
+            )));
+        }
+        let model = reference.model;
         let version = session.book.tracker()?.production(&model)?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("{model} has no version in Production"))
         })?;
@@ -150,7 +159,8 @@ impl WatchCommand {
         let outcome = done.run(session, &look, typed);
         let mut details = done.to_json();
         if let Err(error) = &outcome {
-            details["error"] = error.chain().into();
+            let chain = error.chain();
+            details["error"] = chain.lines().next().unwrap_or_default().into();
         }
         trail.end_retraining(model, details.clone())?;
         outcome?;
@@ -280,6 +290,7 @@ impl Look {
             "reasons": self.decision.reasons,
             "waits_until_ms": self.decision.waits_until_ms,
             "lacks_labels": self.decision.lacks_labels,
+            "waits_for_release": self.decision.waits_for_release,
             "n_alerts": self.facts.n_alerts,
             "f1": self.facts.f1,
             "n_labels": self.facts.n_labels,
@@ -317,7 +328,7 @@ impl Look {
             table.push(["labels of it".to_owned(), figure::count(facts.n_labels), String::new()]);
         }
         table.push([
-            "labels since the last training".to_owned(),
+            "new labels to learn from".to_owned(),
             figure::count(facts.n_new_labels),
             rule.new_labels
                 .map_or("1 or more, with another sign".to_owned(), |n| format!("{n} or more")),
@@ -327,9 +338,15 @@ impl Look {
         let said = match (reasons.is_empty(), decision.waits_until_ms, decision.lacks_labels) {
             (true, ..) => format!("{reference} is left as it is"),
             (false, _, true) => format!(
-                "{reference}: {}; no label came since the last training, so there is nothing to learn from",
+                "{reference}: {}; no new label came since the last training, so there is nothing to learn from",
                 reasons.join("; ")
             ),
+            (false, ..) if decision.waits_for_release => {
+                format!(
+                    "{reference}: {}; it waits until the release that runs is over",
+                    reasons.join("; ")
+                )
+            }
             (false, Some(until_ms), _) => format!(
                 "{reference}: {}; it is left alone until {} (UTC), {} after the last training",
                 reasons.join("; "),
@@ -352,6 +369,40 @@ impl Look {
             false => output,
         }
     }
+}
+
+/// The rule's words are commands, and its texts are there.
+///
+/// # Errors
+/// With the part of the rule that cannot be followed.
+pub(super) fn check_rule(session: &Session, rule: &RetrainRule, check: CheckWords) -> Result<()> {
+    let of = |part: &'static str| {
+        move |error: Error| {
+            let said = error.to_string();
+            // The parser's further lines are for somebody who types.
+            let first = said.lines().next().unwrap_or_default().to_owned();
+            Error::invalid(format!("retrain.{part}: {first}"))
+        }
+    };
+    let check = |line: Vec<String>| check(&line.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut train = words(&["train"]);
+    train.extend(rule.train.iter().cloned());
+    train.extend(words(&["--data", "dataset"]));
+    check(train).map_err(of("train"))?;
+    if !rule.release.is_empty() {
+        let mut release = words(&["release", "start", "Model", "1"]);
+        release.extend(rule.release.iter().cloned());
+        check(release).map_err(of("release"))?;
+    }
+    if let Some(texts) = &rule.texts {
+        let dataset = texts.split_once('.').map_or(texts.as_str(), |(name, _)| name);
+        if session.book.datasets().get(dataset).is_err() && !Path::new(texts).exists() {
+            return Err(Error::invalid(format!(
+                "retrain.texts: {texts:?} is neither a dataset of the store nor a file"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn words(words: &[&str]) -> Vec<String> {

@@ -37,8 +37,6 @@ const POLICY: &str = "\
 train = [\"tfidf\", \"--ngram\", \"2\"]
 release = [\"--shadow\", \"--min-n\", \"20\"]
 drift = { window = \"10m\", windows = 1 }
-min_f1 = 0.85
-min_labels = 50
 cooldown = \"1h\"
 ";
 
