@@ -83,13 +83,14 @@ struct Gathered<'a> {
     groups: &'a [Vec<usize>],
     /// The folds of each group; nothing where one is still to come.
     folds: Vec<Vec<Option<MeasuredFold>>>,
+    n_folds: usize,
     n_done: usize,
 }
 
 impl<'a> Gathered<'a> {
     fn new(groups: &'a [Vec<usize>], n_folds: usize) -> Self {
         let folds = groups.iter().map(|_| (0..n_folds).map(|_| None).collect()).collect();
-        Self { groups, folds, n_done: 0 }
+        Self { groups, folds, n_folds, n_done: 0 }
     }
 
     /// Takes what came of a task, and hands its group over if that was the last one of it.
@@ -99,9 +100,9 @@ impl<'a> Gathered<'a> {
         measured: MeasuredFold,
         on_group: &mut dyn FnMut(&[usize], MeasuredGroup) -> Result<()>,
     ) -> Result<()> {
-        let n_folds = self.folds.first().map_or(1, Vec::len);
-        let (group, folds) = (&self.groups[task / n_folds], &mut self.folds[task / n_folds]);
-        folds[task % n_folds] = Some(measured);
+        let (group_idx, fold_idx) = (task / self.n_folds, task % self.n_folds);
+        let (group, folds) = (&self.groups[group_idx], &mut self.folds[group_idx]);
+        folds[fold_idx] = Some(measured);
         if folds.iter().any(Option::is_none) {
             return Ok(());
         }
