@@ -33,6 +33,7 @@ mod sql;
 mod store;
 mod sweep;
 mod train;
+mod typed;
 mod ui;
 mod watch;
 
@@ -44,12 +45,7 @@ use trialbook::{
 };
 
 pub use session::{Interim, Servers, Session};
-
-/// Runs a command as if its words had been typed.
-type Typed = fn(&[&str], &Session) -> Result<Output>;
-
-/// Refuses words that are no command, or one that cannot be meant, before it runs.
-type CheckWords = fn(&[&str]) -> Result<()>;
+use typed::{CheckWords, Typed};
 
 /// Every verb of the program.
 #[derive(Debug, Clone, Subcommand)]
