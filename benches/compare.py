@@ -432,6 +432,30 @@ def drift(args):
     command += ["--rows", str(args.rows)] if args.rows else []
     print(machine(), flush=True)
     subprocess.run(command, cwd=ROOT, env={**os.environ, "IMDB": str(imdb()[0].parent.resolve())}, check=True)
+    counting(args)
+
+
+def counting(args):
+    """What counting words costs a server: requests per second with and without, in turns."""
+    if not shutil.which("wrk"):
+        fail("wrk does not exist", "install it, on Debian with apt-get install wrk")
+    train, test = imdb()
+    with tempfile.TemporaryDirectory() as place:
+        ours = [PROGRAM, "--store", Path(place) / "store"]
+        measure([*ours, "--json", "data", "add", "imdb", "--train", train, "--test", test])
+        measure([*ours, "--json", "train", "tfidf", "--data", "imdb", "--sublinear", "--deploy"])
+        script = Path(place) / "load.lua"
+        script.write_text(WRK_SCRIPT)
+        ports = free_port(), free_port()
+        plain = [*ours, "serve", "--no-word-counts", "--port", str(ports[1])]
+        with server([*ours, "serve", "--port", str(ports[0])], ports[0]), server(plain, ports[1]):
+            runs = [[], []]
+            for run in range(args.runs):
+                for idx in (0, 1) if run % 2 == 0 else (1, 0):
+                    runs[idx].append(load(ports[idx], script)[0])
+    counted, without = map(statistics.median, runs)
+    print(f"\nWords counted for drift, wrk with {N_CONNECTIONS} connections; median of {args.runs} runs of 8 s each, taken in turn\n")
+    print(f"requests per second: {counted:.0f} with, {without:.0f} without: {100 * (1 - counted / without):+.1f} %")
 
 
 def main():

@@ -73,6 +73,9 @@ impl FromStr for LogText {
 pub struct LogConfig {
     /// The part of a text that the log keeps.
     pub text: LogText,
+    /// True if words are counted: how many a text has and how many the model does not know, and over many texts
+    /// which ones they have. Default yes.
+    pub counts_words: bool,
     /// Length at which a file is set aside for a new one. Default 64 MiB: some 200,000 predictions.
     pub max_file_bytes: u64,
     /// Files that are kept, the one that is written among them. Default 10.
@@ -81,7 +84,12 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { text: LogText::default(), max_file_bytes: 64 << 20, max_files: 10 }
+        Self {
+            text: LogText::default(),
+            counts_words: true,
+            max_file_bytes: 64 << 20,
+            max_files: 10,
+        }
     }
 }
 
@@ -89,6 +97,7 @@ impl Default for LogConfig {
 #[derive(Debug)]
 pub struct PredictionLog {
     text: LogText,
+    counts_words: bool,
     shared: Arc<LogState>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -139,7 +148,8 @@ impl PredictionLog {
                 Error::new(ErrorKind::Io, "cannot start the thread that writes the log")
                     .with_source(source)
             })?;
-        Ok(Self { text: config.text, shared, writer: Mutex::new(Some(thread)) })
+        let LogConfig { text, counts_words, .. } = *config;
+        Ok(Self { text, counts_words, shared, writer: Mutex::new(Some(thread)) })
     }
 
     /// Buffers records; a full buffer leaves them out. Never waits for the disk.
@@ -182,6 +192,11 @@ impl PredictionLog {
             LogText::Hash => (None, Some(hex(&Sha256::digest(text.as_bytes())))),
             LogText::None => (None, None),
         }
+    }
+
+    /// True if words are counted.
+    pub fn counts_words(&self) -> bool {
+        self.counts_words
     }
 
     /// The texts of which a line of counted words may be made: one, where the texts themselves are kept.

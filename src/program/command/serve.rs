@@ -38,6 +38,9 @@ pub struct Serve {
     /// or none
     #[arg(long, env = "TRIALBOOK_LOG_TEXT", default_value = "hash", value_name = "HOW")]
     log_text: LogText,
+    /// Count no words in the log: drift is told by labels and confidences alone then
+    #[arg(long, env = "TRIALBOOK_NO_WORD_COUNTS", value_parser = FalseyValueParser::new())]
+    no_word_counts: bool,
     /// Keep no log of predictions
     #[arg(long, env = "TRIALBOOK_NO_LOG", value_parser = FalseyValueParser::new())]
     no_log: bool,
@@ -108,7 +111,11 @@ impl Serve {
             port: self.port,
             models,
             pin,
-            log: (!self.no_log).then(|| LogConfig { text: self.log_text, ..LogConfig::default() }),
+            log: (!self.no_log).then(|| LogConfig {
+                text: self.log_text,
+                counts_words: !self.no_word_counts,
+                ..LogConfig::default()
+            }),
             limits: Limits {
                 release_wait: Duration::from_secs(self.release_wait),
                 ..self.batching.limits(self.protection.limits())

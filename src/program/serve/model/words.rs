@@ -89,6 +89,9 @@ impl WordWatch {
         predictions: &[Prediction],
         now_ms: i64,
     ) -> Vec<TextCounts> {
+        if !log.counts_words() {
+            return predictions.iter().map(|_| TextCounts::default()).collect();
+        }
         let n_texts = texts.len();
         let (n_counted, mut n_embedded) = {
             let (mut state, now) = (self.state(), Instant::now());
