@@ -19,6 +19,7 @@ mod host_memory;
 mod hugging_face;
 mod import;
 pub mod net;
+pub mod quantized;
 mod simd;
 pub mod tensors;
 mod tokenizer;
