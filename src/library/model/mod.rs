@@ -250,6 +250,20 @@ pub trait Classifier: Send + Sync {
         true
     }
 
+    /// The reason why this model's answers are not explained, where [`Classifier::explain`] has none.
+    fn unexplained_because(&self) -> &'static str {
+        "it is a model without reasons"
+    }
+
+    /// The same model with its weights in 8 bits, which takes a quarter of the memory and answers in a
+    /// fraction of the time, nearly the same.
+    ///
+    /// # Errors
+    /// A model of a kind that is not quantised, and one that is already.
+    fn quantized(&self) -> Result<Box<dyn Classifier>> {
+        Err(not_quantised(self.name()))
+    }
+
     /// The mean of `texts` as the model sees them; none for a model that is explained without.
     ///
     /// # Errors
@@ -272,6 +286,11 @@ pub trait Classifier: Send + Sync {
 
     /// A description of the model for people and programs: sizes, features, hyperparameters.
     fn describe(&self) -> Value;
+}
+
+/// The refusal of a model of a kind that has no form in 8 bits.
+fn not_quantised(name: &str) -> Error {
+    Error::invalid(format!("a {name} is not quantised: only a distilbert computes in 8 bits"))
 }
 
 /// A model's answers to texts, and the share of each that it knows.

@@ -34,3 +34,5 @@ pub use net::Precision;
 pub use training::TrainSettings;
 
 pub(super) use files::load;
+pub(super) use header::INT8_NAME;
+pub use quantized::INT8_FILE;
