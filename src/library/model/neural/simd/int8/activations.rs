@@ -1,5 +1,6 @@
-//! Activations in 8 bits, quantised as they come: every token has a scale of its own, one for each
-//! [`CHUNK`] of its features.
+//! Activations in 8 bits, quantised as they come: every token has a centre and a scale of its own, for each
+//! [`CHUNK`] of its features. What an activation function leaves is mostly on one side of zero; counted
+//! from the centre, it has all of the bytes.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -7,27 +8,38 @@ use rayon::prelude::*;
 use super::tile::QuadRow;
 use crate::model::neural::simd::{
     blocks::{BLOCK, Blocks, FeatureRow},
-    vector::{dispatch, n_vectors, vectors, vectors_mut},
+    vector::{dispatch, mul_add, n_vectors, vectors, vectors_mut},
 };
 
-/// Features that have a scale together. A feed-forward network's wide middle can then be computed,
+/// Features that have a centre and a scale together. A feed-forward network's wide middle can then be computed,
 /// quantised and taken up in parts that stay in the cache, and one large number costs only its
 /// neighbours their digits.
 pub(crate) const CHUNK: usize = 768;
 /// Features of a [`QuadRow`].
 pub(crate) const QUAD: usize = 4;
-/// The largest quantised number. -128 is not used, so that every number has its opposite.
-const LARGEST: f32 = 127.0;
-/// Tokens whose features are all smaller are zeros: one over them would be no number.
+/// Steps between the smallest and the largest feature, from -127 to 127.
+const N_STEPS: f32 = 254.0;
+/// Features that are no further apart are all the centre: one over that would be no number.
 const LEAST: f32 = 1e-30;
 
-/// Quantised activations: `rows` are `[n_blocks][n_quads]`, `scales` `[n_blocks][n_chunks]`.
+/// What the numbers of each token of a block are: byte times `scale` and `center`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TokenRanges {
+    pub(crate) scale: FeatureRow,
+    pub(crate) center: FeatureRow,
+}
+
+impl TokenRanges {
+    const ZERO: Self = Self { scale: FeatureRow::ZERO, center: FeatureRow::ZERO };
+}
+
+/// Quantised activations: `rows` are `[n_blocks][n_quads]`, `ranges` `[n_blocks][n_chunks]`.
 #[derive(Debug)]
 pub(crate) struct QuantizedBlocks {
     n_features: usize,
     n_tokens: usize,
     rows: Vec<QuadRow>,
-    scales: Vec<FeatureRow>,
+    ranges: Vec<TokenRanges>,
 }
 
 /// One block of them.
@@ -35,8 +47,8 @@ pub(crate) struct QuantizedBlocks {
 pub(crate) struct QuantizedBlock<'a> {
     /// `[n_quads]`.
     pub(crate) rows: &'a [QuadRow],
-    /// `[n_chunks]`: what each token's numbers are multiplied with.
-    pub(crate) scales: &'a [FeatureRow],
+    /// `[n_chunks]`.
+    pub(crate) ranges: &'a [TokenRanges],
     pub(crate) n_tokens: usize,
 }
 
@@ -48,7 +60,7 @@ impl QuantizedBlocks {
             n_features,
             n_tokens,
             rows: vec![QuadRow::ZERO; n_blocks * n_features.div_ceil(QUAD)],
-            scales: vec![FeatureRow::ZERO; n_blocks * n_features.div_ceil(CHUNK)],
+            ranges: vec![TokenRanges::ZERO; n_blocks * n_features.div_ceil(CHUNK)],
         }
     }
 
@@ -60,11 +72,11 @@ impl QuantizedBlocks {
         quantized
             .rows
             .par_chunks_exact_mut(n_quads)
-            .zip(quantized.scales.par_chunks_exact_mut(n_chunks))
+            .zip(quantized.ranges.par_chunks_exact_mut(n_chunks))
             .enumerate()
-            .for_each(|(block_idx, (rows, scales))| {
+            .for_each(|(block_idx, (rows, ranges))| {
                 let n_tokens = states.block_tokens(block_idx);
-                quantize(arch, states.block(block_idx), n_tokens, rows, scales);
+                quantize(arch, states.block(block_idx), n_tokens, rows, ranges);
             });
         quantized
     }
@@ -76,11 +88,11 @@ impl QuantizedBlocks {
     pub(crate) fn fill(&mut self, arch: Arch, states: &[FeatureRow], n_tokens: &[usize]) {
         let n_features = self.n_features;
         let rows = self.rows.chunks_exact_mut(n_features.div_ceil(QUAD));
-        let scales = self.scales.chunks_exact_mut(n_features.div_ceil(CHUNK));
+        let ranges = self.ranges.chunks_exact_mut(n_features.div_ceil(CHUNK));
         assert!(n_tokens.len() <= rows.len(), "room for {} blocks", rows.len());
         let blocks = states.chunks_exact(n_features).zip(n_tokens);
-        for ((states, n_tokens), (rows, scales)) in blocks.zip(rows.zip(scales)) {
-            quantize(arch, states, *n_tokens, rows, scales);
+        for ((states, n_tokens), (rows, ranges)) in blocks.zip(rows.zip(ranges)) {
+            quantize(arch, states, *n_tokens, rows, ranges);
         }
     }
 
@@ -91,10 +103,10 @@ impl QuantizedBlocks {
     /// Every block.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = QuantizedBlock<'_>> {
         let rows = self.rows.chunks_exact(self.n_features.div_ceil(QUAD));
-        let scales = self.scales.chunks_exact(self.n_features.div_ceil(CHUNK));
-        rows.zip(scales).enumerate().map(|(block_idx, (rows, scales))| QuantizedBlock {
+        let ranges = self.ranges.chunks_exact(self.n_features.div_ceil(CHUNK));
+        rows.zip(ranges).enumerate().map(|(block_idx, (rows, ranges))| QuantizedBlock {
             rows,
-            scales,
+            ranges,
             n_tokens: (self.n_tokens - block_idx * BLOCK).min(BLOCK),
         })
     }
@@ -106,20 +118,20 @@ fn quantize(
     states: &[FeatureRow],
     n_tokens: usize,
     rows: &mut [QuadRow],
-    scales: &mut [FeatureRow],
+    ranges: &mut [TokenRanges],
 ) {
-    let chunks = states.chunks(CHUNK).zip(rows.chunks_mut(CHUNK / QUAD)).zip(scales);
-    for ((states, rows), scales) in chunks {
-        dispatch(arch, QuantizeChunk { states, n_tokens, rows, scales });
+    let chunks = states.chunks(CHUNK).zip(rows.chunks_mut(CHUNK / QUAD)).zip(ranges);
+    for ((states, rows), ranges) in chunks {
+        dispatch(arch, QuantizeChunk { states, n_tokens, rows, ranges });
     }
 }
 
-/// Every token's features over its largest one, in 127ths, rounded half to even.
+/// Every token's features from its centre, in as many steps as bytes have, rounded half to even.
 struct QuantizeChunk<'a> {
     states: &'a [FeatureRow],
     n_tokens: usize,
     rows: &'a mut [QuadRow],
-    scales: &'a mut FeatureRow,
+    ranges: &'a mut TokenRanges,
 }
 
 impl WithSimd for QuantizeChunk<'_> {
@@ -128,16 +140,20 @@ impl WithSimd for QuantizeChunk<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         for vector_idx in 0..n_vectors::<S>(self.n_tokens) {
-            let largest = largest(s, self.states, vector_idx);
-            let scale = s.mul_f32s(largest, s.splat_f32s(1.0 / LARGEST));
-            vectors_mut(s, self.scales)[vector_idx] = scale;
-            let inverse = s.div_f32s(s.splat_f32s(LARGEST), largest);
-            let is_some = s.greater_than_f32s(largest, s.splat_f32s(LEAST));
+            let Bounds { lowest, highest, fault } = bounds(s, self.states, vector_idx);
+            let span = s.sub_f32s(highest, lowest);
+            let scale = s.add_f32s(s.mul_f32s(span, s.splat_f32s(1.0 / N_STEPS)), fault);
+            let center = s.mul_f32s(s.add_f32s(lowest, highest), s.splat_f32s(0.5));
+            vectors_mut(s, &mut self.ranges.scale)[vector_idx] = scale;
+            vectors_mut(s, &mut self.ranges.center)[vector_idx] = center;
+            let inverse = s.div_f32s(s.splat_f32s(N_STEPS), span);
+            let is_some = s.greater_than_f32s(span, s.splat_f32s(LEAST));
             let inverse = s.select_f32s(is_some, inverse, s.splat_f32s(0.0));
             for (row, states) in self.rows.iter_mut().zip(self.states.chunks(QUAD)) {
                 let mut quad = s.splat_u32s(0);
                 for (i, state) in states.iter().enumerate() {
-                    let byte = byte(s, s.mul_f32s(vectors(s, state)[vector_idx], inverse));
+                    let from_center = s.sub_f32s(vectors(s, state)[vector_idx], center);
+                    let byte = byte(s, s.mul_f32s(from_center, inverse));
                     let shift = s.splat_u32s(8 * i as u32);
                     quad = s.or_u32s(quad, s.wrapping_dyn_shl_u32s(byte, shift));
                 }
@@ -147,17 +163,27 @@ impl WithSimd for QuantizeChunk<'_> {
     }
 }
 
-/// The largest absolute value of each token. Compared by their bits, in which infinity and what is no
-/// number are larger than every number: damaged weights must not look like an answer.
+/// The smallest and the largest feature of each token.
+struct Bounds<S: Simd> {
+    lowest: S::f32s,
+    highest: S::f32s,
+    /// No number where a feature is none or is infinite, which comparing passes over: damaged weights must
+    /// not look like an answer. Else 0.
+    fault: S::f32s,
+}
+
 #[inline(always)]
-fn largest<S: Simd>(s: S, states: &[FeatureRow], vector_idx: usize) -> S::f32s {
-    let no_sign = s.splat_u32s(i32::MAX as u32);
-    let mut largest = s.splat_u32s(0);
+fn bounds<S: Simd>(s: S, states: &[FeatureRow], vector_idx: usize) -> Bounds<S> {
+    let mut lowest = s.splat_f32s(f32::INFINITY);
+    let mut highest = s.splat_f32s(f32::NEG_INFINITY);
+    let mut fault = s.splat_f32s(0.0);
     for state in states {
-        let bits = s.and_u32s(s.transmute_u32s_f32s(vectors(s, state)[vector_idx]), no_sign);
-        largest = s.select_u32s(s.greater_than_u32s(bits, largest), bits, largest);
+        let state = vectors(s, state)[vector_idx];
+        lowest = s.min_f32s(lowest, state);
+        highest = s.max_f32s(highest, state);
+        fault = mul_add(s, state, s.splat_f32s(0.0), fault);
     }
-    s.transmute_f32s_u32s(largest)
+    Bounds { lowest, highest, fault }
 }
 
 /// `x` between -127 and 127 as a whole number, 128 higher.

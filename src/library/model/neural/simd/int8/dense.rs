@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
-    activations::{CHUNK, QUAD, QuantizedBlock, QuantizedBlocks},
+    activations::{CHUNK, QUAD, QuantizedBlock, QuantizedBlocks, TokenRanges},
     path::{IntegerPath, PanelScratch},
     tile::Quad,
 };
@@ -178,7 +178,8 @@ impl DenseInt8<'_, '_, '_> {
                     let n_out = (out.len() - offset).min(PANEL);
                     let finish = FinishPanel {
                         sums: &sums,
-                        token_scales: &x.scales[chunk_idx - chunks.start],
+                        ranges: &x.ranges[chunk_idx - chunks.start],
+                        starts,
                         scales: &weights.scales[panel_idx],
                         bias: &weights.bias[panel_idx],
                         out: &mut out[offset..offset + n_out],
@@ -194,10 +195,12 @@ impl DenseInt8<'_, '_, '_> {
     }
 }
 
-/// Makes numbers of a panel's sums: each times its token's and its output's scale.
+/// Makes numbers of a panel's sums: each times its token's scale, with the weights' sum times the token's
+/// centre, and that times its output's scale.
 struct FinishPanel<'a> {
     sums: &'a [FeatureRow; PANEL],
-    token_scales: &'a FeatureRow,
+    ranges: &'a TokenRanges,
+    starts: &'a [i32; PANEL],
     scales: &'a [f32; PANEL],
     bias: &'a [f32; PANEL],
     out: &'a mut [FeatureRow],
@@ -212,18 +215,22 @@ impl WithSimd for FinishPanel<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         let n_vectors = n_vectors::<S>(self.n_tokens);
-        let token_scales = vectors(s, self.token_scales);
-        let numbers = self.sums.iter().zip(self.scales.iter().zip(self.bias));
-        for (row, (sums, (scale, bias))) in self.out.iter_mut().zip(numbers) {
+        let ranges = (vectors(s, &self.ranges.scale), vectors(s, &self.ranges.center));
+        let numbers = self.sums.iter().zip(self.starts).zip(self.scales.iter().zip(self.bias));
+        for (row, ((sums, start), (scale, bias))) in self.out.iter_mut().zip(numbers) {
+            // The sum of the weights: exact, since a sum begins with -128 times that.
+            let weights = s.splat_f32s(*start as f32 / -128.0);
             let (scale, bias) = (s.splat_f32s(*scale), s.splat_f32s(*bias));
             let row = vectors_mut(s, row)[..n_vectors].iter_mut();
-            for (value, (sum, token_scale)) in row.zip(vectors(s, sums).iter().zip(token_scales)) {
+            let tokens = vectors(s, sums).iter().zip(ranges.0.iter().zip(ranges.1));
+            for (value, (sum, (token_scale, center))) in row.zip(tokens) {
                 let begin = match self.start {
                     SumStart::Bias => bias,
                     SumStart::Residual => s.add_f32s(*value, bias),
                     SumStart::Continue => *value,
                 };
-                *value = mul_add(s, s.mul_f32s(*sum, *token_scale), scale, begin);
+                let product = mul_add(s, weights, *center, s.mul_f32s(*sum, *token_scale));
+                *value = mul_add(s, product, scale, begin);
             }
         }
         self.function.apply(s, self.out, n_vectors);

@@ -3,7 +3,7 @@
 use pulp::Arch;
 
 use super::{
-    activations::{CHUNK, QUAD, QuantizedBlocks},
+    activations::{CHUNK, QUAD, QuantizedBlocks, TokenRanges},
     dense::{DenseInt8, Instructions, Int8Task, PackedInt8, QuantizedRows},
     path::{IntegerPath, PanelScratch},
     tile::{Quad, QuadRow},
@@ -123,14 +123,14 @@ fn an_activation_is_its_byte_times_its_tokens_scale_to_half_a_step() {
             for (block_idx, block) in quantized.blocks().enumerate() {
                 assert_eq!(block.n_tokens, states.block_tokens(block_idx));
                 for (feature, row) in states.block(block_idx).iter().enumerate() {
-                    let scales = &block.scales[feature / CHUNK].0;
+                    let TokenRanges { scale, center } = block.ranges[feature / CHUNK];
                     let quads = &block.rows[feature / QUAD].0;
                     for lane in 0..block.n_tokens {
                         let byte = quads[lane].to_le_bytes()[feature % QUAD];
-                        let found = (f32::from(byte) - 128.0) * scales[lane];
+                        let found = (f32::from(byte) - 128.0) * scale.0[lane] + center.0[lane];
                         let error = (found - row.0[lane]).abs();
                         let case = format!("{arch:?} {n_features} {feature} {lane}");
-                        assert!(error <= 0.5001 * scales[lane], "{case}: {error}");
+                        assert!(error <= 0.501 * scale.0[lane] + 1e-6, "{case}: {error}");
                         assert!(byte > 0, "{case}: -128 has no opposite");
                     }
                 }
@@ -146,7 +146,7 @@ fn what_is_no_number_does_not_look_like_an_answer() {
         damaged.all_mut()[4].0[17] = value;
         for arch in archs() {
             let quantized = QuantizedBlocks::of(arch, &damaged);
-            let scales = quantized.blocks().next().unwrap().scales[0].0;
+            let scales = quantized.blocks().next().unwrap().ranges[0].scale.0;
             assert!(!scales[17].is_finite(), "{arch:?} {value}: {}", scales[17]);
             assert!(scales[..17].iter().all(|scale| scale.is_finite()));
         }
