@@ -290,7 +290,7 @@ pub trait Classifier: Send + Sync {
 
 /// The refusal of a model of a kind that has no form in 8 bits.
 fn not_quantised(name: &str) -> Error {
-    Error::invalid(format!("a {name} is not quantised: only a distilbert computes in 8 bits"))
+    Error::invalid(format!("{name} models are not quantised: only a distilbert computes in 8 bits"))
 }
 
 /// A model's answers to texts, and the share of each that it knows.

@@ -173,6 +173,8 @@ fn probabilities(logits: &[f32]) -> Vec<f64> {
 
 #[test]
 fn in_8_bits_the_labels_are_pytorchs_and_the_probabilities_nearly() {
+    const LARGEST_DIFFERENCE: f64 = 0.02;
+    let mut n_clear = 0;
     for name in ["tiny-distilbert", "tiny-bert"] {
         let (_, mut encoder, examples) = both(name);
         for arch in archs() {
@@ -181,13 +183,22 @@ fn in_8_bits_the_labels_are_pytorchs_and_the_probabilities_nearly() {
                 let found = probabilities(&encoder.logits(&[ids]).unwrap());
                 let expected = probabilities(logits);
                 let label = |row: &[f64]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]));
-                assert_eq!(label(&found), label(&expected), "{name}: {found:?}, not {expected:?}");
+                // One of the fixtures' texts is within 0.01 of both classes.
+                let is_clear =
+                    expected.iter().all(|share| (share - 0.5).abs() > LARGEST_DIFFERENCE);
+                assert!(
+                    !is_clear || label(&found) == label(&expected),
+                    "{name}: {found:?}, not {expected:?}"
+                );
+                n_clear += usize::from(is_clear);
                 for (found, expected) in found.iter().zip(&expected) {
-                    assert!((found - expected).abs() < 0.02, "{name}: {found}, not {expected}");
+                    let error = (found - expected).abs();
+                    assert!(error < LARGEST_DIFFERENCE, "{name}: {found}, not {expected}");
                 }
             }
         }
     }
+    assert!(n_clear >= 12, "{n_clear} labels were compared");
 }
 
 #[test]

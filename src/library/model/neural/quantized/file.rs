@@ -27,7 +27,7 @@ const PLAIN_MATRIX: &str = "classifier.weight";
 #[derive(Debug)]
 pub struct QuantizedFile {
     bytes: FileBytes,
-    tensors: BTreeMap<String, StoredTensor>,
+    tensors: BTreeMap<String, QuantizedTensor>,
 }
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ enum FileBytes {
 }
 
 #[derive(Debug)]
-enum StoredTensor {
+enum QuantizedTensor {
     /// Where the bytes lie, and their rows' scales.
     Matrix(Range<usize>, Vec<f32>),
     Plain(Vec<f32>),
@@ -100,11 +100,11 @@ impl QuantizedFile {
                 let scales = reader.read_f32s()?;
                 expect("scales", scales.len(), shape[0])?;
                 let offset = values.as_ptr().addr() - start;
-                StoredTensor::Matrix(offset..offset + n_values, scales)
+                QuantizedTensor::Matrix(offset..offset + n_values, scales)
             } else {
                 let values = reader.read_f32s()?;
                 expect("numbers", values.len(), n_values)?;
-                StoredTensor::Plain(values)
+                QuantizedTensor::Plain(values)
             };
             tensors.insert(name, tensor);
         }
@@ -118,7 +118,7 @@ impl QuantizedFile {
     /// A tensor that is not there or is no matrix in 8 bits: a bug of the caller's.
     pub fn matrix(&self, name: &str) -> Result<(&[i8], &[f32])> {
         match self.tensors.get(name) {
-            Some(StoredTensor::Matrix(range, scales)) => {
+            Some(QuantizedTensor::Matrix(range, scales)) => {
                 Ok((bytemuck::cast_slice(&self.bytes.all()[range.clone()]), scales))
             }
             _ => Err(corrupt(INT8_FILE, format!("there is no matrix {name:?} in 8 bits"))),
@@ -131,7 +131,7 @@ impl QuantizedFile {
     /// A tensor that is not there or is one: a bug of the caller's.
     pub fn plain(&self, name: &str) -> Result<&[f32]> {
         match self.tensors.get(name) {
-            Some(StoredTensor::Plain(values)) => Ok(values),
+            Some(QuantizedTensor::Plain(values)) => Ok(values),
             _ => Err(corrupt(INT8_FILE, format!("there is no tensor {name:?} in 32 bits"))),
         }
     }
@@ -143,7 +143,7 @@ impl QuantizedFile {
 
     /// Gives the memory of a mapped file's matrix back to the system until it is read again.
     pub(in crate::model::neural) fn release(&self, name: &str) {
-        if let (FileBytes::Mapped(file), Some(StoredTensor::Matrix(range, _))) =
+        if let (FileBytes::Mapped(file), Some(QuantizedTensor::Matrix(range, _))) =
             (&self.bytes, self.tensors.get(name))
         {
             file.release(range);

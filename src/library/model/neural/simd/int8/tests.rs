@@ -15,10 +15,10 @@ use crate::model::neural::simd::{
     tile::{PANEL, SumStart},
 };
 
-/// Numbers that look random and are the same everywhere.
-struct Numbers(u32);
+/// RandomNumbers that look random and are the same everywhere.
+struct RandomNumbers(u32);
 
-impl Numbers {
+impl RandomNumbers {
     fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         self.0 >> 8
@@ -71,13 +71,13 @@ fn check_sums(panel: &[[Quad; PANEL]], starts: &[i32; PANEL], x: &[QuadRow], n_t
 
 #[test]
 fn every_path_has_the_exact_sums() {
-    let mut numbers = Numbers(7);
+    let mut numbers = RandomNumbers(7);
     for n_quads in [1, 2, 3, 31, CHUNK / QUAD] {
         let panel: Vec<[Quad; PANEL]> = (0..n_quads)
             .map(|_| std::array::from_fn(|_| std::array::from_fn(|_| numbers.weight())))
             .collect();
         let starts = std::array::from_fn(|_| numbers.next() as i32 - (1 << 23));
-        let row = |numbers: &mut Numbers| {
+        let row = |numbers: &mut RandomNumbers| {
             QuadRow(std::array::from_fn(|_| numbers.next() << 16 ^ numbers.next()))
         };
         let x: Vec<QuadRow> = (0..n_quads).map(|_| row(&mut numbers)).collect();
@@ -101,7 +101,7 @@ fn no_sum_saturates_however_large_its_products() {
 
 /// Activations `[n_features, n_tokens]` that are all different, those of token 3 all zero.
 fn states(n_features: usize, n_tokens: usize) -> Blocks {
-    let mut numbers = Numbers(n_features as u32);
+    let mut numbers = RandomNumbers(n_features as u32);
     let mut states = Blocks::zeros(n_features, n_tokens);
     for (block_idx, block) in states.blocks_mut().enumerate() {
         for row in block {
@@ -198,7 +198,7 @@ fn results(
 
 #[test]
 fn a_dense_layer_has_the_same_bits_on_every_path_and_is_close_to_the_one_in_32_bits() {
-    let mut numbers = Numbers(3);
+    let mut numbers = RandomNumbers(3);
     for (n_in, n_out, n_tokens) in
         [(1, 1, 1), (3, 11, 2), (39, 12, 33), (768, 13, 17), (769, 25, 8), (2000, 30, 40)]
     {
