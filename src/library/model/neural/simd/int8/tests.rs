@@ -125,8 +125,8 @@ fn an_activation_is_its_byte_times_its_tokens_scale_to_half_a_step() {
                 for (feature, row) in states.block(block_idx).iter().enumerate() {
                     let TokenRanges { scale, center } = block.ranges[feature / CHUNK];
                     let quads = &block.rows[feature / QUAD].0;
-                    for lane in 0..block.n_tokens {
-                        let byte = quads[lane].to_le_bytes()[feature % QUAD];
+                    for (lane, quad) in quads[..block.n_tokens].iter().enumerate() {
+                        let byte = quad.to_le_bytes()[feature % QUAD];
                         let found = (f32::from(byte) - 128.0) * scale.0[lane] + center.0[lane];
                         let error = (found - row.0[lane]).abs();
                         let case = format!("{arch:?} {n_features} {feature} {lane}");
