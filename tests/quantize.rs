@@ -41,7 +41,7 @@ fn a_version_in_8_bits_names_its_origin_and_answers_nearly_the_same() {
     let agreement = &quantized["agreement"];
     // The fixture's weights are random: its probabilities lie about one half, where labels turn over most.
     let share = number(&agreement["n_same_label"]) / number(&agreement["n_texts"]);
-    assert!(share >= 0.97 && share <= 1.0, "{quantized:#}");
+    assert!((0.97..=1.0).contains(&share), "{quantized:#}");
     let difference = number(&agreement["largest_difference"]);
     assert!(difference > 0.0 && difference < 0.08, "{quantized:#}");
     let memory = number(&quantized["memory_bytes"]) / number(&quantized["memory_bytes_before"]);
