@@ -263,34 +263,65 @@ def distilbert(args):
     others = {"PyTorch": peers}
     if not is_cuda:
         others["ONNX Runtime"] = [peer["onnxruntime"] for peer in peers]
-    rows = []
-
-    def row(name, n, our, theirs):
-        cells = [f"{n / our * 1e3:.1f}"]
-        for ms in theirs:
-            cells += [f"{n / ms * 1e3:.1f}", f"{ms / our:.2f}x"] if ms else ["", ""]
-        rows.append([name, *cells])
-
-    def middle(values):
-        return statistics.median(values)
-
-    difference = 0.0
-    for idx, what in enumerate(ours[0]["predict"]):
-        theirs = [middle([run["predict"][idx]["ms"] for run in runs]) for runs in others.values()]
-        our = middle([run["predict"][idx]["ms"] for run in ours])
-        row(f"predict {what['batch']} x {what['length']} tokens (texts/s)", what["batch"], our, theirs)
-        reference = peers[0]["predict"][idx]["logits"]
-        difference = max(difference, *(abs(a - b) for a, b in zip(what["logits"], reference)))
     step = ours[0]["train"]
-    our = middle([run["train"]["ms"] for run in ours])
-    theirs = [middle([run["train"]["ms"] for run in peers])] + [None] * (len(others) - 1)
-    row(f"train {step['batch']} x {step['length']} tokens (texts/s)", step["batch"], our, theirs)
-    heads = ["", "trialbook"]
-    for name in others:
-        heads += [name, "ratio"]
-    table(heads, rows)
-    print(f"\nLogits differ from PyTorch's by at most {difference:.1e}. Beside {peers[0]['peer']}"
+    rows = predicted_rows(ours, others)
+    our = middle(run["train"]["ms"] for run in ours)
+    theirs = [middle(run["train"]["ms"] for run in peers)] + [None] * (len(others) - 1)
+    rows.append(rate_row(f"train {step['batch']} x {step['length']} tokens (texts/s)", step["batch"], our, theirs))
+    table(rate_heads("trialbook", others), rows)
+    print(f"\nLogits differ from PyTorch's by at most {logit_difference(ours, peers):.1e}. Beside {peers[0]['peer']}"
           + ("." if is_cuda else f" and {peers[0]['onnxruntime']['peer']}."))
+    if is_cuda:
+        return
+    own = [run["int8"] for run in ours]
+    theirs = [peer["onnxruntime_int8"] for peer in peers]
+    print("\nThe same in 8 bits, beside ONNX Runtime's dynamic quantisation of it, and our own f32\n")
+    others = {"ONNX Runtime": theirs, "f32": ours}
+    table(rate_heads("trialbook", others), predicted_rows(own, others))
+    differences = [logit_difference(runs, peers) for runs in (own, theirs)]
+    sizes = [own[0]["bytes"], own[0]["bytes_f32"], theirs[0]["bytes"]]
+    print(f"\nWeights: {sizes[0] / 1e6:.0f} MB, {sizes[0] / sizes[1]:.2f} of those in f32 (ONNX Runtime's: {sizes[2] / 1e6:.0f} MB).")
+    print(f"Logits of random weights differ from PyTorch's in f32 by at most {differences[0]:.1e}, ONNX Runtime's by {differences[1]:.1e}.")
+
+
+def middle(values):
+    return statistics.median(list(values))
+
+
+def rate_heads(name, others):
+    heads = ["", name]
+    for other in others:
+        heads += [other, "ratio"]
+    return heads
+
+
+def rate_row(name, n, our, theirs):
+    """Texts a second of milliseconds, and by how much ours are more."""
+    cells = [f"{n / our * 1e3:.1f}"]
+    for ms in theirs:
+        cells += [f"{n / ms * 1e3:.1f}", f"{ms / our:.2f}x"] if ms else ["", ""]
+    return [name, *cells]
+
+
+def predicted_rows(ours, others):
+    """A row of texts a second for each shape, and one of texts a second of all processors together: these
+    machines share theirs."""
+    rows = []
+    for key, unit in (("ms", "texts/s"), ("cpu_ms", "texts/CPU s")):
+        for idx, what in enumerate(ours[0]["predict"]):
+            if what.get(key) is None:
+                continue
+            name = f"predict {what['batch']} x {what['length']} tokens ({unit})"
+            theirs = [middle(run["predict"][idx][key] for run in runs) for runs in others.values()]
+            rows.append(rate_row(name, what["batch"], middle(run["predict"][idx][key] for run in ours), theirs))
+    return rows
+
+
+def logit_difference(ours, peers):
+    difference = 0.0
+    for own, theirs in zip(ours[0]["predict"], peers[0]["predict"]):
+        difference = max(difference, *(abs(a - b) for a, b in zip(own["logits"], theirs["logits"])))
+    return difference
 
 
 # Reviews to learn (half as many to test), and epochs: seconds to minutes each.

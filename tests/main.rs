@@ -23,6 +23,7 @@ mod pipeline; // the Kubeflow pipeline, run here step by step
 mod plot; // pictures of datasets, answers and runs
 mod predict_file; // every row of a file into another one
 mod prelude; // building and finding what cells are compiled against
+mod quantize; // versions in 8 bits beside those that they are made of
 mod registry; // the tracking store, with crashes and damage
 mod serve; // the HTTP server, asked directly and over real sockets
 mod shell; // cells from pipes, files and a person at a terminal

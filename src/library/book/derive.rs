@@ -89,7 +89,7 @@ impl Derived {
 }
 
 /// The metrics on the test split, beside those of the version that it comes from.
-fn beside(evaluation: &Evaluation, from: &ModelVersion) -> Table {
+pub(super) fn beside(evaluation: &Evaluation, from: &ModelVersion) -> Table {
     let before = format!("version {}", from.version);
     let mut table = Table::new([
         ("metric", Align::Left),
@@ -119,12 +119,7 @@ impl Book {
             return Err(Error::invalid("neither a threshold nor a calibration is asked for"));
         }
         let from = self.version(&request.model)?;
-        if from.is_from_outside() {
-            return Err(Error::invalid(format!(
-                "{} was logged by an MLflow client: its labels are not made here",
-                from.reference()
-            )));
-        }
+        check_made_here(&from, "its labels are not made here")?;
         let loaded = self.load(&from)?;
         request.decision.check_classes(loaded.classes())?;
         let inherited = loaded.decision().clone();
@@ -155,11 +150,11 @@ impl Book {
             })
         });
         let (evaluation, profile) = measured.transpose()?.unzip();
-        let version = self.register(Derivation {
+        let version = self.register_derived(Derivation {
             from: &from,
             run: run.as_ref(),
-            wanted: &wanted,
-            made: &made,
+            params: decision_params(&wanted, &made.decision),
+            made: Some(&made),
             classifier: classifier.as_ref(),
             test: test.as_ref(),
             evaluation: evaluation.as_ref(),
@@ -271,14 +266,16 @@ impl Book {
     }
 
     /// Keeps the model as a new version with a run of its own.
-    fn register(&self, derivation: Derivation<'_>) -> Result<ModelVersion> {
-        let Derivation { from, run, wanted, made, classifier, test, evaluation, profile } =
+    pub(super) fn register_derived(&self, derivation: Derivation<'_>) -> Result<ModelVersion> {
+        let Derivation { from, run, params: own, made, classifier, test, evaluation, profile } =
             derivation;
         let registry = self.tracker()?;
         let name = from.reference().to_string();
         let mut params = run.map(|run| run.params.clone()).unwrap_or_default();
-        params.retain(|key, _| !DECISION_PARAMS.contains(&key.as_str()));
-        params.extend(decision_params(wanted, &made.decision));
+        if made.is_some() {
+            params.retain(|key, _| !DECISION_PARAMS.contains(&key.as_str()));
+        }
+        params.extend(own);
         params.insert(FROM_PARAM.to_owned(), name.clone());
         params.insert("model".to_owned(), classifier.name().to_owned());
         let mut tags = self.own_tags();
@@ -303,7 +300,7 @@ impl Book {
             user: String::new(),
         })?;
         self.in_run(&run, || {
-            made.log(registry, &run)?;
+            made.map_or(Ok(()), |made| made.log(registry, &run))?;
             let metrics: BTreeMap<String, f64> = evaluation
                 .map(|evaluation| evaluation.metrics().into_iter().collect())
                 .unwrap_or_default();
@@ -331,18 +328,34 @@ impl Book {
     }
 }
 
+/// That the model of `version` was saved by this program; `otherwise` says what is not done with others.
+///
+/// # Errors
+/// A model that an MLflow client logged.
+pub(super) fn check_made_here(version: &ModelVersion, otherwise: &str) -> Result<()> {
+    if version.is_from_outside() {
+        return Err(Error::invalid(format!(
+            "{} was logged by an MLflow client: {otherwise}",
+            version.reference()
+        )));
+    }
+    Ok(())
+}
+
 /// The facts of a version that is to be registered.
-struct Derivation<'a> {
-    from: &'a ModelVersion,
+pub(super) struct Derivation<'a> {
+    pub(super) from: &'a ModelVersion,
     /// Its run, where it is still there.
-    run: Option<&'a Run>,
-    wanted: &'a DecisionRequest,
-    made: &'a MadeDecision,
-    classifier: &'a dyn Classifier,
-    test: Option<&'a Split>,
-    evaluation: Option<&'a Evaluation>,
+    pub(super) run: Option<&'a Run>,
+    /// The params that the new run has beside those of the old one.
+    pub(super) params: Vec<(String, String)>,
+    /// Another decision, where it has one.
+    pub(super) made: Option<&'a MadeDecision>,
+    pub(super) classifier: &'a dyn Classifier,
+    pub(super) test: Option<&'a Split>,
+    pub(super) evaluation: Option<&'a Evaluation>,
     /// Of the answers to the test split.
-    profile: Option<&'a ReferenceProfile>,
+    pub(super) profile: Option<&'a ReferenceProfile>,
 }
 
 /// The params that a run has from its beginning: what was asked for, or kept.

@@ -190,8 +190,9 @@ impl Book {
         let n_told = errors.iter().filter(|error| error.terms.is_some()).count();
         if n_told < errors.len().min(n_explained) {
             notes.push(format!(
-                "the words that decided are not told: this {} cannot be explained",
-                classifier.name()
+                "the words that decided are not told: this {} cannot be explained: {}",
+                classifier.name(),
+                classifier.unexplained_because()
             ));
         } else if request.output.is_some() && !explains_at_once && n_told < wrong.len() {
             notes.push(format!(

@@ -87,7 +87,7 @@ impl Book {
         };
         let explanation = classifier
             .explain(text, background.as_ref(), n_terms)?
-            .ok_or_else(|| unexplained(classifier.name()))?;
+            .ok_or_else(|| unexplained(classifier.as_ref()))?;
         let n_background = background.map(|background| background.n_texts());
         let calibration = classifier.decision().calibration.as_ref();
         let calibration = calibration.map(|calibration| calibration.method());
@@ -131,14 +131,15 @@ impl Book {
     }
 }
 
-fn unexplained(name: &str) -> Error {
+fn unexplained(classifier: &dyn Classifier) -> Error {
     Error::new(
         ErrorKind::Unavailable,
         format!(
-            "this {name} cannot be explained: its activation or its layer norms have no gradients here"
+            "this {} cannot be explained: {}",
+            classifier.name(),
+            classifier.unexplained_because()
         ),
     )
-    .with_hint("a distilbert with the activation \"gelu\" and a layer_norm_eps of 1e-12 can")
 }
 
 fn without_background(name: &str) -> Error {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Content, Show};
 use crate::{
     book::{
-        BehaviourRun, Derived, ErrorAnalysis, Explained, ModelComparison, ModelTerms,
+        BehaviourRun, Derived, ErrorAnalysis, Explained, ModelComparison, ModelTerms, Quantized,
         SliceAnalysis, Trained, listed_metric, measured_on,
     },
     data::{DataIssues, Dataset, DatasetHead, DatasetProfile, QueryResult},
@@ -93,6 +93,12 @@ impl Show for SliceAnalysis {
 }
 
 impl Show for ModelComparison {
+    fn content(&self) -> Content {
+        self.to_output().content()
+    }
+}
+
+impl Show for Quantized {
     fn content(&self) -> Content {
         self.to_output().content()
     }

@@ -50,6 +50,7 @@ number_lists! {
     u8s, read_u8s, u8;
     u32s, read_u32s, u32;
     u64s, read_u64s, u64;
+    f32s, read_f32s, f32;
     f64s, read_f64s, f64;
 }
 
@@ -98,7 +99,15 @@ impl<'a> NumberReader<'a> {
         }
     }
 
-    fn list(&mut self, size: usize) -> Result<&[u8]> {
+    /// The bytes of a list of them, where they lie.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if the list is longer than the file.
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8]> {
+        self.list(1)
+    }
+
+    fn list(&mut self, size: usize) -> Result<&'a [u8]> {
         let too_short = |name| corrupt(name, "a list is longer than the file");
         let (length, rest) =
             self.rest.split_first_chunk::<8>().ok_or_else(|| too_short(self.name))?;

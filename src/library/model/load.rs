@@ -52,7 +52,7 @@ pub fn load_on(files: &ModelFiles, device: Device) -> Result<Box<dyn Classifier>
     match header.model.as_str() {
         NAME => Ok(Box::new(Tfidf::load(files, text)?)),
         #[cfg(feature = "neural")]
-        "avgnet" | "cnn" | "lstm" | "distilbert" => {
+        "avgnet" | "cnn" | "lstm" | "distilbert" | neural::INT8_NAME => {
             Ok(Box::new(neural::load(files, &text, device)?))
         }
         other => Err(Error::new(

@@ -260,6 +260,20 @@ pub trait Classifier: Send + Sync {
         true
     }
 
+    /// The reason why this model's answers are not explained, where [`Classifier::explain`] has none.
+    fn unexplained_because(&self) -> &'static str {
+        "it is a model without reasons"
+    }
+
+    /// The same model with its weights in 8 bits, which takes a quarter of the memory and answers in a
+    /// fraction of the time, nearly the same.
+    ///
+    /// # Errors
+    /// A model of a kind that is not quantised, and one that is already.
+    fn quantized(&self) -> Result<Box<dyn Classifier>> {
+        Err(not_quantised(self.name()))
+    }
+
     /// The mean of `texts` as the model sees them; none for a model that is explained without.
     ///
     /// # Errors
@@ -291,6 +305,11 @@ pub const MIN_EMBEDDED_TOKENS: usize = EMBEDDING_DIMS;
 
 /// The mean of a text's token embeddings, projected on random directions that are always the same.
 pub type TextEmbedding = [f32; EMBEDDING_DIMS];
+
+/// The refusal of a model of a kind that has no form in 8 bits.
+fn not_quantised(name: &str) -> Error {
+    Error::invalid(format!("{name} models are not quantised: only a distilbert computes in 8 bits"))
+}
 
 /// A model's answers to texts, and the share of each that it knows.
 #[derive(Debug, Clone, PartialEq)]

@@ -76,7 +76,7 @@ pub enum Command {
     /// List, show, compare, delete and restore runs
     #[command(subcommand)]
     Runs(runs::Runs),
-    /// List, show, tag, alias and delete registered models and their versions; set a threshold, calibrate
+    /// List, show, tag, alias and delete registered models and their versions; set a threshold, calibrate, quantize
     #[command(subcommand)]
     Models(models::Models),
     /// Judge a version against the Production version; exits with 3 when it is blocked

@@ -1,4 +1,5 @@
-//! `models list|show|threshold|calibrate|tag|alias|delete|import|export`: registered models and their versions.
+//! `models list|show|threshold|calibrate|quantize|tag|alias|delete|import|export`: registered models and their
+//! versions.
 
 use std::{fs, path::PathBuf};
 
@@ -10,8 +11,9 @@ use trialbook::{
     error::{Error, ErrorKind, Result},
     figure,
     hint::{CommandLine, Hint},
+    model::{ModelFiles, neural::INT8_FILE},
     output::{Align, Output, Table},
-    registry::{RegisteredModel, Tracker, VersionSelector},
+    registry::{ModelVersion, RegisteredModel, Tracker, VersionSelector},
 };
 
 mod decision;
@@ -33,6 +35,8 @@ pub enum Models {
     Threshold(SetThreshold),
     /// Register a version with calibrated probabilities as a new version
     Calibrate(Calibrate),
+    /// Register a distilbert with its weights in 8 bits as a new version: a quarter of the memory, faster on a CPU
+    Quantize(Quantize),
     /// Set or remove a tag of a model or of one version
     Tag(Tag),
     /// Give a version an alias, NAME@alias, or remove the alias
@@ -49,6 +53,15 @@ pub enum Models {
 #[derive(Debug, Clone, Args)]
 pub struct ShowModel {
     #[arg(help = model_forms!(""))]
+    reference: String,
+    #[arg(value_parser = version_word, help = version_forms!(""))]
+    version: Option<VersionSelector>,
+}
+
+/// `models quantize SentimentClassifier/4`
+#[derive(Debug, Clone, Args)]
+pub struct Quantize {
+    #[arg(help = version_read_forms!(""))]
     reference: String,
     #[arg(value_parser = version_word, help = version_forms!(""))]
     version: Option<VersionSelector>,
@@ -121,7 +134,7 @@ pub struct Export {
 impl Models {
     /// True if it may train, which takes its time.
     pub(super) fn is_long(&self) -> bool {
-        matches!(self, Self::Threshold(_) | Self::Calibrate(_))
+        matches!(self, Self::Threshold(_) | Self::Calibrate(_) | Self::Quantize(_))
     }
 
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
@@ -132,6 +145,7 @@ impl Models {
             Self::Show(show) => show.run(session),
             Self::Threshold(threshold) => threshold.run(session),
             Self::Calibrate(calibrate) => calibrate.run(session),
+            Self::Quantize(quantize) => quantize.run(session),
             Self::Tag(tag) => tag.run(session),
             Self::Alias(alias) => alias.run(session),
             Self::Delete(delete) => {
@@ -256,6 +270,13 @@ impl Tag {
     }
 }
 
+impl Quantize {
+    fn run(&self, session: &Session) -> Result<Output> {
+        let reference = named::reference(session, &self.reference, self.version.as_ref())?;
+        Ok(session.book.quantize(&reference.to_string(), &session.monitor)?.to_output())
+    }
+}
+
 impl Alias {
     fn run(&self, session: &Session) -> Result<Output> {
         let (name, alias, version) = match (self.delete, &self.alias) {
@@ -324,6 +345,7 @@ impl Export {
         let reference = named::reference(session, &self.reference, word.as_ref())?;
         let version = registry.resolve(&reference)?;
         let files = registry.model_files(&version)?;
+        refuse_int8(&version, &files)?;
         let is_taken = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
         if is_taken || folder.is_file() {
             return Err(Error::new(ErrorKind::Conflict, format!("{folder:?} is there already"))
@@ -347,4 +369,22 @@ impl Export {
         });
         Ok(Output::new(json).text(said))
     }
+}
+
+/// That the files of `version` are read by other programs too.
+///
+/// # Errors
+/// Those of a model in 8 bits.
+fn refuse_int8(version: &ModelVersion, files: &ModelFiles) -> Result<()> {
+    if files.path(INT8_FILE).is_err() {
+        return Ok(());
+    }
+    let show = CommandLine::new("models show").arg(version.reference().to_string());
+    Err(Error::new(
+        ErrorKind::Unavailable,
+        format!("{} is in 8 bits, which no other program reads", version.reference()),
+    )
+    .with_hint(
+        Hint::from("export the version that it was quantised from: ").run(show).say(" names it"),
+    ))
 }

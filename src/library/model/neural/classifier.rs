@@ -5,21 +5,22 @@ use std::{path::Path, sync::OnceLock};
 use serde_json::{Value, json};
 
 use super::{
-    checkpoint::{Activation, EncoderConfig, WEIGHTS_FILE},
+    checkpoint::{self, Activation, Checkpoint, EncoderConfig, WEIGHTS_FILE, expected_tensors},
     config::NeuralConfig,
     embedding::TokenEmbeddings,
-    engine::NetArithmetic,
+    engine::{Int8Encoder, NetArithmetic},
     explainer::NetExplainer,
     header::{Fitted, NeuralHeader},
     hugging_face,
     net::{Net, NetConfig},
+    quantized::QuantizedFile,
     tokenizer::NetTokenizer,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{
         Answers, Background, Classifier, Decision, Device, Explanation, MemoryUse, Probabilities,
-        TextEmbedding, TokenCounts, loss::softmax,
+        TextEmbedding, TokenCounts, loss::softmax, not_quantised,
     },
 };
 
@@ -88,18 +89,21 @@ impl Neural {
     /// If there are more or fewer names than classes.
     pub fn with_classes(mut self, classes: Vec<String>) -> Self {
         assert_eq!(classes.len(), self.classes().len(), "a name for each class");
-        if let NetArithmetic::Encoder(_, checkpoint) = &mut self.engine {
-            checkpoint.config.labels.clone_from(&classes);
+        match &mut self.engine {
+            NetArithmetic::Encoder(_, checkpoint) => checkpoint.config.labels.clone_from(&classes),
+            NetArithmetic::Int8(int8) => int8.config.labels.clone_from(&classes),
+            NetArithmetic::Net(_) => {}
         }
         self.header.rename(classes);
         self
     }
 
-    /// The net with gradients; none for an encoder that nets can only predict like.
+    /// The net with gradients; none for an encoder that nets can only predict like, and for one in 8 bits.
     fn differentiable(&self) -> Result<Option<&Net>> {
         let checkpoint = match &self.engine {
             NetArithmetic::Net(net) => return Ok(Some(net)),
             NetArithmetic::Encoder(_, checkpoint) => checkpoint,
+            NetArithmetic::Int8(_) => return Ok(None),
         };
         if checkpoint.config.activation != Activation::Gelu
             || checkpoint.config.layer_norm_eps != EncoderConfig::DISTILBERT_EPS
@@ -122,7 +126,34 @@ impl Neural {
                 .map(|(_, tensor)| tensor.shape().iter().product::<usize>())
                 .sum(),
             NetArithmetic::Net(net) => net.n_parameters(),
+            NetArithmetic::Int8(int8) => expected_tensors(&int8.config)
+                .iter()
+                .map(|(_, shape)| shape.iter().product::<usize>())
+                .sum(),
         }
+    }
+
+    /// The same model with its weights in 8 bits.
+    ///
+    /// # Errors
+    /// A net of another kind than a distilbert, one that is in 8 bits, and weights that are not numbers.
+    fn in_8_bits(&self) -> Result<Self> {
+        let trained: Box<Checkpoint>;
+        let checkpoint = match &self.engine {
+            NetArithmetic::Encoder(_, checkpoint) => checkpoint,
+            NetArithmetic::Net(net) if matches!(net.config(), NetConfig::DistilBert(_)) => {
+                trained = Box::new(hugging_face::checkpoint(net, &self.header)?);
+                &trained
+            }
+            NetArithmetic::Net(_) => return Err(not_quantised(self.name())),
+            NetArithmetic::Int8(_) => {
+                return Err(Error::invalid(format!("this {} is in 8 bits already", self.name())));
+            }
+        };
+        let config = checkpoint.config.clone();
+        let file = QuantizedFile::quantize(&config, &checkpoint.tensors)?;
+        let engine = NetArithmetic::Int8(Box::new(Int8Encoder::new(config, file)?));
+        Ok(Self::new(self.header.clone().quantized(), self.tokenizer.clone(), engine))
     }
 
     /// Tokens that texts are cut to.
@@ -157,7 +188,7 @@ impl Neural {
 
 impl Classifier for Neural {
     fn name(&self) -> &'static str {
-        self.header.net().name()
+        self.header.name()
     }
 
     fn classes(&self) -> &[String] {
@@ -227,15 +258,37 @@ impl Classifier for Neural {
         false
     }
 
+    fn unexplained_because(&self) -> &'static str {
+        match &self.engine {
+            NetArithmetic::Int8(_) => {
+                "numbers in 8 bits have no gradients; the version that it was quantised from explains"
+            }
+            _ => {
+                "its activation or its layer norms have no gradients here; gelu and a layer_norm_eps \
+                 of 1e-12 have"
+            }
+        }
+    }
+
+    fn quantized(&self) -> Result<Box<dyn Classifier>> {
+        Ok(Box::new(self.in_8_bits()?))
+    }
+
     fn batch_tokens(&self) -> Option<usize> {
         Some(match &self.engine {
-            NetArithmetic::Encoder(..) => ENCODER_TOKENS,
+            NetArithmetic::Encoder(..) | NetArithmetic::Int8(_) => ENCODER_TOKENS,
             NetArithmetic::Net(net) if net.device().is_cpu() => NET_TOKENS,
             NetArithmetic::Net(_) => DEVICE_TOKENS,
         })
     }
 
     fn memory_use(&self) -> Option<MemoryUse> {
+        if let NetArithmetic::Int8(int8) = &self.engine {
+            let counted = "its matrices, a byte for each number, with their scales, and its other \
+                           parameters, 4 bytes each";
+            let n_bytes = int8.file.n_bytes() as u64;
+            return Some(MemoryUse { n_bytes, counted: counted.to_owned() });
+        }
         let n_bytes = 4 * self.n_parameters() as u64;
         Some(MemoryUse { n_bytes, counted: "its parameters, 4 bytes each".to_owned() })
     }
@@ -248,6 +301,10 @@ impl Classifier for Neural {
                 hugging_face::save(&hugging_face::checkpoint(net, &self.header)?, dir)?;
             }
             NetArithmetic::Net(net) => net.parameters().save(&dir.join(WEIGHTS_FILE))?,
+            NetArithmetic::Int8(int8) => {
+                checkpoint::write_config(dir, &int8.config)?;
+                int8.file.save(dir)?;
+            }
         }
         self.header.save(dir)
     }

@@ -1,19 +1,20 @@
 //! The files of a saved net: `model.json` (what it is), `model.safetensors` (its weights by
 //! PyTorch's names) and the tokenizer. A DistilBERT's are, with `config.json`, a Hugging Face
-//! checkpoint.
+//! checkpoint; one in 8 bits has `weights.int8` in place of the others' weights.
 
 use super::{
-    checkpoint::{Checkpoint, MissingHead, WEIGHTS_FILE},
+    checkpoint::{CONFIG_FILE, Checkpoint, EncoderConfig, MissingHead, WEIGHTS_FILE},
     classifier::Neural,
-    engine::NetArithmetic,
+    engine::{Int8Encoder, NetArithmetic},
     header::NeuralHeader,
     hugging_face,
     net::{Net, NetConfig, Precision},
+    quantized::{INT8_FILE, QuantizedFile},
     tensors::Tensors,
     tokenizer::NetTokenizer,
 };
 use crate::{
-    error::{ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     model::{Device, ModelFiles, format::corrupt, header::HEADER_FILE},
 };
 
@@ -47,6 +48,10 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
             ),
         ));
     }
+    if header.is_int8() {
+        let engine = int8(files, &header, device)?;
+        return Ok(Neural::new(header, tokenizer, NetArithmetic::Int8(Box::new(engine))));
+    }
     let device = device.resolve()?;
     let is_encoder = matches!(header.net(), NetConfig::DistilBert(_));
     let engine = if is_encoder && device.is_cpu() {
@@ -66,4 +71,22 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
         NetArithmetic::Net(Box::new(net.predicting_in(precision)))
     };
     Ok(Neural::new(header, tokenizer, engine))
+}
+
+/// The encoder in 8 bits of `files`. It computes on the CPU, whatever else is there.
+fn int8(files: &ModelFiles, header: &NeuralHeader, device: Device) -> Result<Int8Encoder> {
+    if let Device::Cuda(_) = device {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("a {} computes on the CPU: found device {device}", header.name()),
+        )
+        .with_hint("use --device cpu, or the version that it was quantised from"));
+    }
+    let config = EncoderConfig::read(files.path(CONFIG_FILE)?)?;
+    if !matches!(header.net(), NetConfig::DistilBert(sizes) if *sizes == hugging_face::sizes(&config))
+    {
+        return Err(corrupt(CONFIG_FILE, format!("its sizes are not those in {HEADER_FILE:?}")));
+    }
+    let file = QuantizedFile::open(files.path(INT8_FILE)?, &config)?;
+    Int8Encoder::new(config, file)
 }

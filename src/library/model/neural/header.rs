@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// The name of a distilbert in 8 bits, which builds that know none of it refuse by.
+pub(in crate::model) const INT8_NAME: &str = "distilbert-int8";
+
 /// The content of a net's `model.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct NeuralHeader {
@@ -57,6 +60,22 @@ impl NeuralHeader {
 
     pub(super) fn with_training(self, training: TrainSettings, fitted: Fitted) -> Self {
         Self { training: Some(training), fit: Some(fitted), ..self }
+    }
+
+    /// The same model in 8 bits.
+    pub(super) fn quantized(mut self) -> Self {
+        self.common.model = INT8_NAME.to_owned();
+        self
+    }
+
+    /// True for a model in 8 bits.
+    pub(super) fn is_int8(&self) -> bool {
+        self.common.model == INT8_NAME
+    }
+
+    /// The kind of the model: the net's name, or that of one in 8 bits.
+    pub(super) fn name(&self) -> &'static str {
+        if self.is_int8() { INT8_NAME } else { self.net.name() }
     }
 
     pub(super) fn classes(&self) -> &[String] {

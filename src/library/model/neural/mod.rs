@@ -20,6 +20,7 @@ mod host_memory;
 mod hugging_face;
 mod import;
 pub mod net;
+pub mod quantized;
 mod simd;
 pub mod tensors;
 mod tokenizer;
@@ -34,3 +35,5 @@ pub use net::Precision;
 pub use training::TrainSettings;
 
 pub(super) use files::load;
+pub(super) use header::INT8_NAME;
+pub use quantized::INT8_FILE;

@@ -122,6 +122,7 @@ pub(super) fn shown(registry: &dyn Tracker, version: &ModelVersion, output: Outp
         "calibration",
         "calibration_rows",
         "temperature",
+        "weights",
         "derived_from",
     ] {
         let Some(value) = run.params.get(key) else { continue };

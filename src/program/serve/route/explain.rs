@@ -89,8 +89,9 @@ fn answer(
     })?;
     let Some(explanation) = explanation else {
         let msg = format!(
-            "This {} cannot be explained: its activation or its layer norms have no gradients here",
-            classifier.name()
+            "This {} cannot be explained: {}",
+            classifier.name(),
+            classifier.unexplained_because()
         );
         return Err(ApiError::validation(vec![FieldError::of_field("model", "unexplained", msg)]));
     };

@@ -22,7 +22,7 @@ pub use file_names::{CONFIG_FILE, PYTORCH_FILE, WEIGHTS_FILE};
 pub use names::{CLASSIFIER_HEAD, TOKEN_TABLE};
 pub use report::{LoadReport, MisShaped, MissingTensor};
 pub use snapshot::snapshot;
-pub use write::write;
+pub use write::{write, write_config};
 
 use super::tensors::Tensors;
 use crate::{error::Result, model::ModelFiles};

@@ -15,9 +15,17 @@ use crate::{
 /// refuses.
 pub fn write(dir: &Path, config: &EncoderConfig, tensors: &Tensors) -> Result<()> {
     check(config, tensors)?;
-    let path = dir.join(CONFIG_FILE);
-    fs::write(&path, config.to_json()).map_err(|source| Error::io("write", &path, source))?;
+    write_config(dir, config)?;
     tensors.save(&dir.join(WEIGHTS_FILE))
+}
+
+/// Writes `config.json` alone.
+///
+/// # Errors
+/// When the system refuses, with the path.
+pub fn write_config(dir: &Path, config: &EncoderConfig) -> Result<()> {
+    let path = dir.join(CONFIG_FILE);
+    fs::write(&path, config.to_json()).map_err(|source| Error::io("write", &path, source))
 }
 
 /// Checks that nothing is missing. That would be a bug of the caller, which the reader of the file

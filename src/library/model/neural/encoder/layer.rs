@@ -11,6 +11,7 @@ use crate::{
     error::Result,
     model::neural::{
         checkpoint::EncoderConfig,
+        quantized::QuantizedFile,
         simd::{
             blocks::{Blocks, FeatureRow},
             dense::Dense,
@@ -198,7 +199,7 @@ fn project(arch: Arch, layer: &Packed, states: &Blocks) -> Blocks {
 
 /// The number of blocks to carry through together, or nothing where splitting the blocks would read
 /// the weights too often or leave threads without work.
-fn group_size(n_blocks: usize) -> Option<usize> {
+pub(super) fn group_size(n_blocks: usize) -> Option<usize> {
     let n_threads = rayon::current_num_threads();
     let n_rounds = n_blocks.div_ceil(n_threads * MAX_GROUP);
     let n_group = n_blocks.div_ceil(n_rounds * n_threads);
@@ -224,13 +225,25 @@ impl Norm {
         })
     }
 
+    pub(super) fn load_int8(
+        config: &EncoderConfig,
+        file: &QuantizedFile,
+        name: &str,
+    ) -> Result<Self> {
+        Ok(Self {
+            weight: file.plain(&format!("{name}.weight"))?.to_vec(),
+            bias: file.plain(&format!("{name}.bias"))?.to_vec(),
+            eps: config.layer_norm_eps as f32,
+        })
+    }
+
     /// Normalises a block of `n_tokens` tokens in place.
     pub(super) fn apply(&self, arch: Arch, rows: &mut [FeatureRow], n_tokens: usize) {
         let Self { weight, bias, eps } = self;
         LayerNorm { rows, n_tokens, weight, bias, eps: *eps }.run(arch);
     }
 
-    fn apply_all(&self, arch: Arch, states: &mut Blocks) {
+    pub(super) fn apply_all(&self, arch: Arch, states: &mut Blocks) {
         let n_tokens: Vec<usize> =
             (0..states.n_blocks()).map(|idx| states.block_tokens(idx)).collect();
         let blocks: Vec<_> = states.blocks_mut().zip(n_tokens).collect();

@@ -1,5 +1,5 @@
 //! DistilBERT's forward pass on the CPU, for predicting: the same weights and the same numbers as
-//! the trained model, without a tensor library.
+//! the trained model, without a tensor library; or the weights in 8 bits, and numbers close to those.
 //!
 //! Activations are feature-major, in the blocks of [`super::simd`], and sequences follow each other
 //! without padding. A text's logits do not depend, in any bit, on the batch around it nor on the
@@ -7,14 +7,29 @@
 
 mod attention;
 mod embeddings;
+mod int8_layer;
 mod layer;
 
-use pulp::Arch;
+use std::{ops::Range, sync::Arc};
 
-use self::{embeddings::Embeddings, layer::LayerWeights};
+use self::{
+    embeddings::Embeddings,
+    int8_layer::{Int8Layer, LayerRoom, load_packed},
+    layer::LayerWeights,
+};
 use super::{
     checkpoint::EncoderConfig,
-    simd::{math::DenseActivation, packed::Packed},
+    quantized::QuantizedFile,
+    simd::{
+        blocks::Blocks,
+        int8::{
+            activations::QuantizedBlocks,
+            dense::{Instructions, PackedInt8},
+        },
+        math::DenseActivation,
+        packed::Packed,
+        tile::SumStart,
+    },
     tensors::Tensors,
 };
 use crate::error::{Error, Result};
@@ -26,13 +41,19 @@ const MAX_TOKENS: usize = 4096;
 /// A DistilBERT with its classification head, ready to predict.
 #[derive(Debug)]
 pub struct Encoder {
-    arch: Arch,
+    instructions: Instructions,
     embeddings: Embeddings,
-    layers: Vec<LayerWeights>,
-    pre_classifier: Packed,
+    body: Body,
     classifier: Packed,
     vocab_size: usize,
     max_position: usize,
+}
+
+/// All between the embeddings and the classes' scores.
+#[derive(Debug)]
+enum Body {
+    F32 { layers: Vec<LayerWeights>, pre_classifier: Packed },
+    Int8 { layers: Vec<Int8Layer>, pre_classifier: PackedInt8 },
 }
 
 impl Encoder {
@@ -45,11 +66,36 @@ impl Encoder {
         let layers =
             (0..config.n_layers).map(|layer_idx| LayerWeights::load(config, tensors, layer_idx));
         Ok(Self {
-            arch: Arch::new(),
+            instructions: Instructions::fastest(),
             embeddings: Embeddings::load(config, tensors)?,
-            layers: layers.collect::<Result<_>>()?,
-            pre_classifier: Packed::load(tensors, &["pre_classifier"], config.width)?,
+            body: Body::F32 {
+                layers: layers.collect::<Result<_>>()?,
+                pre_classifier: Packed::load(tensors, &["pre_classifier"], config.width)?,
+            },
             classifier: Packed::load(tensors, &["classifier"], config.width)?,
+            vocab_size: config.vocab_size,
+            max_position: config.max_position,
+        })
+    }
+
+    /// Prepares weights in 8 bits. The embeddings stay in the mapped file; all others are copied, and their
+    /// pages given back as it goes.
+    ///
+    /// # Errors
+    /// A file of an encoder of another configuration.
+    pub fn load_int8(config: &EncoderConfig, file: &Arc<QuantizedFile>) -> Result<Self> {
+        let layers = (0..config.n_layers).map(|layer_idx| Int8Layer::load(config, file, layer_idx));
+        let weights = file.plain("classifier.weight")?.chunks_exact(config.width);
+        let bias = file.plain("classifier.bias")?;
+        let classifier: Vec<(&[f32], f32)> = weights.zip(bias.iter().copied()).collect();
+        Ok(Self {
+            instructions: Instructions::fastest(),
+            embeddings: Embeddings::load_int8(config, file)?,
+            body: Body::Int8 {
+                layers: layers.collect::<Result<_>>()?,
+                pre_classifier: load_packed(file, &["pre_classifier"], config.width)?,
+            },
+            classifier: Packed::new(&classifier, config.width),
             vocab_size: config.vocab_size,
             max_position: config.max_position,
         })
@@ -73,6 +119,12 @@ impl Encoder {
             self.check(sequence)
                 .map_err(|error| error.with_context(format!("sequence {sequence_idx}")))?;
         }
+        // All steps on the pool's own threads: asking the pool anew for each of them would take as long as
+        // computing a short text.
+        rayon::scope(|_| self.logits_here(batch))
+    }
+
+    fn logits_here(&self, batch: &[&[u32]]) -> Result<Vec<f32>> {
         let mut logits = Vec::with_capacity(batch.len() * self.n_labels());
         let mut rest = batch;
         while !rest.is_empty() {
@@ -82,7 +134,7 @@ impl Encoder {
                 n_tokens <= MAX_TOKENS
             });
             let (group, after) = rest.split_at(n_fitting.count().max(1));
-            self.forward(group, &mut logits);
+            self.forward(group, &mut logits)?;
             rest = after;
         }
         Ok(logits)
@@ -107,7 +159,7 @@ impl Encoder {
     }
 
     /// Appends the logits of `sequences`.
-    fn forward(&self, sequences: &[&[u32]], logits: &mut Vec<f32>) {
+    fn forward(&self, sequences: &[&[u32]], logits: &mut Vec<f32>) -> Result<()> {
         let mut starts = Vec::with_capacity(sequences.len());
         let mut n_tokens = 0;
         for sequence in sequences {
@@ -116,18 +168,52 @@ impl Encoder {
         }
         let spans: Vec<_> =
             starts.iter().zip(sequences).map(|(start, ids)| *start..*start + ids.len()).collect();
-        let mut states = self.embeddings.embed(self.arch, sequences, n_tokens);
-        let (last, others) = self.layers.split_last().expect("at least one layer: checked");
-        for layer in others {
-            states = layer.forward(self.arch, &states, None, &spans);
-        }
-        // Only the first token is classified: the last layer need not compute the others.
-        let first = states.select(&starts);
-        let states = last.forward(self.arch, &first, Some(&states), &spans);
-        let hidden = self.pre_classifier.apply(self.arch, &states, DenseActivation::Relu);
-        let output = self.classifier.apply(self.arch, &hidden, DenseActivation::Identity);
+        let arch = self.instructions.arch;
+        let states = self.embeddings.embed(arch, sequences, n_tokens)?;
+        let hidden = self.body.hidden(self.instructions, states, &starts, &spans);
+        let output = self.classifier.apply(arch, &hidden, DenseActivation::Identity);
         for sequence_idx in 0..sequences.len() {
             logits.extend((0..self.n_labels()).map(|label| output.value(label, sequence_idx)));
+        }
+        Ok(())
+    }
+}
+
+impl Body {
+    /// What the classes' scores are computed of, for the first token of each sequence.
+    fn hidden(
+        &self,
+        instructions: Instructions,
+        mut states: Blocks,
+        starts: &[usize],
+        spans: &[Range<usize>],
+    ) -> Blocks {
+        const NONE: &str = "at least one layer: checked";
+        let arch = instructions.arch;
+        // Only the first token is classified: the last layer need not compute the others.
+        match self {
+            Self::F32 { layers, pre_classifier } => {
+                let (last, others) = layers.split_last().expect(NONE);
+                for layer in others {
+                    states = layer.forward(arch, &states, None, spans);
+                }
+                let states = last.forward(arch, &states.select(starts), Some(&states), spans);
+                pre_classifier.apply(arch, &states, DenseActivation::Relu)
+            }
+            Self::Int8 { layers, pre_classifier } => {
+                let (last, others) = layers.split_last().expect(NONE);
+                let mut room = LayerRoom::new();
+                for layer in others {
+                    states = layer.forward(instructions, states, None, spans, &mut room);
+                }
+                let first = states.select(starts);
+                let first = last.forward(instructions, first, Some(&states), spans, &mut room);
+                let (x, mut hidden) = (QuantizedBlocks::of(arch, &first), first);
+                hidden.reshape(pre_classifier.n_out(), starts.len());
+                let (start, relu) = (SumStart::Bias, DenseActivation::Relu);
+                pre_classifier.apply_into(instructions, &x, &mut hidden, start, relu);
+                hidden
+            }
         }
     }
 }

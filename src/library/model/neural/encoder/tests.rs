@@ -1,6 +1,6 @@
 //! The encoder against PyTorch's numbers in `tests/fixtures`.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use serde_json::Value;
 
@@ -9,7 +9,8 @@ use crate::model::{
     ModelFiles,
     neural::{
         checkpoint::{Checkpoint, EncoderConfig, MissingHead, expected_tensors},
-        simd::archs,
+        quantized::QuantizedFile,
+        simd::{archs, int8::path::IntegerPath},
         tensors::{FileTensor, Tensors},
     },
 };
@@ -18,6 +19,12 @@ use crate::model::{
 type Example = (Vec<u32>, Vec<f32>);
 
 fn fixture(name: &str) -> (Encoder, Vec<Example>) {
+    let (encoder, _, examples) = both(name);
+    (encoder, examples)
+}
+
+/// An encoder and the same in 8 bits.
+fn both(name: &str) -> (Encoder, Encoder, Vec<Example>) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name);
     let checkpoint =
         Checkpoint::open(&ModelFiles::in_dir(&dir).unwrap(), MissingHead::Required).unwrap();
@@ -37,14 +44,19 @@ fn fixture(name: &str) -> (Encoder, Vec<Example>) {
     });
     let expected: Vec<_> = expected.collect();
     assert!(expected.iter().any(|(ids, _)| ids.len() == 1), "one token must be among them");
-    (encoder, expected)
+    (encoder, in_8_bits(&checkpoint.config, &checkpoint.tensors), expected)
+}
+
+fn in_8_bits(config: &EncoderConfig, tensors: &Tensors) -> Encoder {
+    let file = QuantizedFile::quantize(config, tensors).unwrap();
+    Encoder::load_int8(config, &Arc::new(file)).unwrap()
 }
 
 #[track_caller]
 fn equals_pytorch(name: &str) {
     let (mut encoder, expected) = fixture(name);
     for arch in archs() {
-        encoder.arch = arch;
+        encoder.instructions.arch = arch;
         for (ids, logits) in &expected {
             let found = encoder.logits(&[ids]).unwrap();
             assert_eq!(found.len(), logits.len());
@@ -71,6 +83,11 @@ fn folded_bert_logits_equal_pytorchs() {
 
 /// An encoder of odd sizes whose weights are all different.
 fn odd_encoder() -> Encoder {
+    odd_encoders().0
+}
+
+/// That encoder and the same in 8 bits.
+fn odd_encoders() -> (Encoder, Encoder) {
     let config = EncoderConfig::from_json(
         r#"{"model_type": "distilbert", "vocab_size": 50, "dim": 39, "n_layers": 2, "n_heads": 3,
         "hidden_dim": 200, "max_position_embeddings": 600, "activation": "gelu", "num_labels": 5}"#,
@@ -87,7 +104,7 @@ fn odd_encoder() -> Encoder {
             (name, FileTensor::new(shape.clone(), values.collect()))
         })
         .collect();
-    Encoder::load(&config, &tensors).unwrap()
+    (Encoder::load(&config, &tensors).unwrap(), in_8_bits(&config, &tensors))
 }
 
 /// Sequences of `[CLS]` and changing ids.
@@ -98,11 +115,17 @@ fn sequences(lengths: &[usize]) -> Vec<Vec<u32>> {
 
 #[test]
 fn a_texts_logits_depend_in_no_bit_on_the_batch_or_the_threads() {
-    let mut encoder = odd_encoder();
+    let (encoder, in_8_bits) = odd_encoders();
+    is_the_same_in_any_batch(encoder);
+    is_the_same_in_any_batch(in_8_bits);
+}
+
+#[track_caller]
+fn is_the_same_in_any_batch(mut encoder: Encoder) {
     // Below and above every border: of a register, a block, a group, all threads, a pass.
     let lengths = [vec![1, 2, 15, 16, 17, 31, 32, 33, 128, 600], vec![20; 33], vec![256; 17]];
     for arch in archs() {
-        encoder.arch = arch;
+        encoder.instructions.arch = arch;
         for lengths in &lengths {
             let sequences = sequences(lengths);
             let batch: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
@@ -134,11 +157,75 @@ fn instruction_sets_agree() {
     let expected = encoder.logits(&batch).unwrap();
     assert!(expected.iter().all(|logit| logit.is_finite()) && expected[0] != expected[5]);
     for arch in archs() {
-        encoder.arch = arch;
+        encoder.instructions.arch = arch;
         for (found, logit) in encoder.logits(&batch).unwrap().iter().zip(&expected) {
             assert!((found - logit).abs() < 1e-4, "{arch:?}: {found}, not {logit}");
         }
     }
+}
+
+/// Softmax in f64.
+fn probabilities(logits: &[f32]) -> Vec<f64> {
+    let exponents: Vec<f64> = logits.iter().map(|logit| f64::from(*logit).exp()).collect();
+    let sum: f64 = exponents.iter().sum();
+    exponents.iter().map(|exponent| exponent / sum).collect()
+}
+
+#[test]
+fn in_8_bits_the_labels_are_pytorchs_and_the_probabilities_nearly() {
+    const LARGEST_DIFFERENCE: f64 = 0.02;
+    let mut n_clear = 0;
+    for name in ["tiny-distilbert", "tiny-bert"] {
+        let (_, mut encoder, examples) = both(name);
+        for arch in archs() {
+            encoder.instructions.arch = arch;
+            for (ids, logits) in &examples {
+                let found = probabilities(&encoder.logits(&[ids]).unwrap());
+                let expected = probabilities(logits);
+                let label = |row: &[f64]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]));
+                // One of the fixtures' texts is within 0.01 of both classes.
+                let is_clear =
+                    expected.iter().all(|share| (share - 0.5).abs() > LARGEST_DIFFERENCE);
+                assert!(
+                    !is_clear || label(&found) == label(&expected),
+                    "{name}: {found:?}, not {expected:?}"
+                );
+                n_clear += usize::from(is_clear);
+                for (found, expected) in found.iter().zip(&expected) {
+                    let error = (found - expected).abs();
+                    assert!(error < LARGEST_DIFFERENCE, "{name}: {found}, not {expected}");
+                }
+            }
+        }
+    }
+    assert!(n_clear >= 12, "{n_clear} labels were compared");
+}
+
+#[test]
+fn in_8_bits_every_path_has_the_same_bits() {
+    let (in_32_bits, mut encoder) = odd_encoders();
+    let sequences = sequences(&[1, 7, 16, 40, 129, 333]);
+    let batch: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    let expected = encoder.logits(&batch).unwrap();
+    for arch in archs() {
+        for path in IntegerPath::available() {
+            (encoder.instructions.arch, encoder.instructions.path) = (arch, path);
+            let found = encoder.logits(&batch).unwrap();
+            if matches!(arch, pulp::Arch::Scalar) {
+                // Without a fused multiply-add, attention and norms round otherwise.
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert!((found - expected).abs() < 0.05, "{path:?}: {found}, not {expected}");
+                }
+            } else {
+                assert_eq!(found, expected, "{arch:?} {path:?}");
+            }
+        }
+    }
+    let exact = in_32_bits.logits(&batch).unwrap();
+    let largest = |errors: &mut dyn Iterator<Item = f32>| errors.fold(0.0_f32, f32::max);
+    let error = largest(&mut exact.iter().zip(&expected).map(|(a, b)| (a - b).abs()));
+    let spread = largest(&mut exact.iter().map(|logit| logit.abs()));
+    assert!(error > 0.0 && error < 0.05 * spread, "{error} of {spread}");
 }
 
 #[test]

@@ -29,6 +29,12 @@ impl Blocks {
         Self { n_features, n_tokens, rows }
     }
 
+    /// Takes other sizes. The numbers are then any: this is room that is written before it is read.
+    pub(crate) fn reshape(&mut self, n_features: usize, n_tokens: usize) {
+        (self.n_features, self.n_tokens) = (n_features, n_tokens);
+        self.rows.resize(n_features * n_tokens.div_ceil(BLOCK), FeatureRow::ZERO);
+    }
+
     pub(crate) fn n_features(&self) -> usize {
         self.n_features
     }

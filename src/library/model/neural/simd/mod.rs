@@ -11,6 +11,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod dense;
+pub(crate) mod int8;
 pub(crate) mod math;
 pub(crate) mod packed;
 pub(crate) mod tile;

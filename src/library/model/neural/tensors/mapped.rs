@@ -32,7 +32,7 @@ impl MappedFile {
 
     /// Gives the pages that lie wholly inside `range` back to the system. They are read again from
     /// the file if they are ever touched again.
-    pub(super) fn release(&self, range: &Range<usize>) {
+    pub(in crate::model::neural) fn release(&self, range: &Range<usize>) {
         const PAGE: usize = 4096;
         let start = range.start.next_multiple_of(PAGE);
         let end = range.end / PAGE * PAGE;
