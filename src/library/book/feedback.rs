@@ -195,17 +195,17 @@ impl Book {
         let known = self.known_texts(request.texts.as_deref())?;
         let mut by_text: BTreeMap<String, LabelledText> = BTreeMap::new();
         let (mut n_without_text, mut n_repeated, mut n_contrary) = (0_u64, 0_usize, 0_usize);
-        visit_predictions(&dir, |record| {
+        visit_predictions(&dir, None, |record| {
             if record.model != model || record.arm == Arm::Shadow {
                 return Ok(());
             }
-            let Some(truth) = labels.truth(&record.request_id, record.index) else { return Ok(()) };
+            let Some(truth) = labels.truth(record.request_id, record.index) else { return Ok(()) };
             let Some(label) = truth.label.clone().filter(|_| truth.timestamp_ms >= request.from_ms)
             else {
                 return Ok(());
             };
-            let sha256 = record.text_sha256.as_ref();
-            let Some(text) = record.text.or_else(|| known.get(sha256?).cloned()) else {
+            let known_text = || known.get(record.text_sha256?).map(String::as_str);
+            let Some(text) = record.text.or_else(known_text) else {
                 n_without_text += 1;
                 return Ok(());
             };
@@ -214,13 +214,13 @@ impl Book {
                 source: truth.source.clone(),
                 timestamp_ms: truth.timestamp_ms,
                 sampled_by: truth.sampled_by,
-                request_id: record.request_id,
+                request_id: record.request_id.to_owned(),
                 index: record.index,
                 version: record.version,
             };
-            match by_text.get_mut(&text) {
+            match by_text.get_mut(text) {
                 None => {
-                    by_text.insert(text, one);
+                    by_text.insert(text.to_owned(), one);
                 }
                 Some(earlier) => {
                     n_repeated += 1;

@@ -1,19 +1,24 @@
 //! The facts by which a rule decides whether a model is to be trained again: how long drift has been an alert,
 //! how right the answers were, and which labels came since the last time.
 
+use std::ops::{Bound, RangeBounds as _};
+
 use super::Book;
 use crate::{
     error::{ErrorKind, Result},
     evaluate::SignalLevel,
     gate::{RetrainFacts, RetrainRule},
     monitor::{
-        Arm, PerformanceRequest, ReferenceProfile, WindowSize,
+        Arm, PerformanceMeter, PerformanceRequest, ReferenceProfile, WindowSize,
         drift::{DriftOptions, DriftTexts, compare},
         read_labels, visit_predictions,
     },
     progress::Monitor,
     registry::{ModelVersion, Registry},
 };
+
+/// The clocks of those who label and of this machine differ by no more.
+const CLOCK_MARGIN_MS: i64 = 10 * 60_000;
 
 impl Book {
     /// What `rule` decides by about `version`, the one in Production, at `now_ms`. When a rule last trained the
@@ -45,12 +50,8 @@ impl Book {
             }
             None => 0,
         };
-        let (f1, n_labels) = match rule.min_f1 {
-            Some(_) => self.labelled_f1(version, now_ms.saturating_sub(rule.window.millis()))?,
-            None => (None, 0),
-        };
-        let n_new_labels = self.labels_since(&version.model, last_ms)?;
-        Ok(RetrainFacts { n_alerts, f1, n_labels, n_new_labels, last_ms })
+        let labelled = self.labelled_facts(rule, version, last_ms, now_ms)?;
+        Ok(RetrainFacts { n_alerts, last_ms, ..labelled })
     }
 
     /// True if drift was an alert in one window: the newest is number 0, the one before it 1. One with too
@@ -76,40 +77,55 @@ impl Book {
         Ok(report.verdict == SignalLevel::Alert)
     }
 
-    /// The F1 of the labelled answers of a version since then, and the number of labels.
-    fn labelled_f1(&self, version: &ModelVersion, from_ms: i64) -> Result<(Option<f64>, usize)> {
+    /// What labels say: how right the answers of `version` were, where `rule` asks for it, and the number of
+    /// labels of its model that were said after `last_ms`. The log is gone through once.
+    fn labelled_facts(
+        &self,
+        rule: &RetrainRule,
+        version: &ModelVersion,
+        last_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Result<RetrainFacts> {
+        let dir = self.store().logs_dir();
+        let (labels, _) = read_labels(&dir)?;
+        let mut facts = RetrainFacts::default();
+        if labels.is_empty() {
+            return Ok(facts);
+        }
         let request = PerformanceRequest {
             model: Some(version.model.clone()),
-            from_ms,
+            from_ms: now_ms.saturating_sub(rule.window.millis()),
             window: WindowSize::Milliseconds(i64::MAX),
             latest_bytes: None,
         };
-        let report = self.performance(&request)?;
+        let classes = |model: &str, version: u32| self.version_classes(model, version);
+        let mut meter = rule.min_f1.map(|_| PerformanceMeter::new(&labels, &request, classes));
+        // A label of the future, of a clock that was ahead, would be news after every training.
+        let news = (
+            last_ms.map_or(Bound::Unbounded, Bound::Excluded),
+            Bound::Included(now_ms.saturating_add(CLOCK_MARGIN_MS)),
+        );
+        visit_predictions(&dir, None, |record| {
+            if let Some(meter) = &mut meter {
+                meter.add(record);
+            }
+            if record.model == version.model && record.arm != Arm::Shadow {
+                let truth = labels.truth(record.request_id, record.index);
+                let is_new = truth.is_some_and(|truth| news.contains(&truth.timestamp_ms));
+                facts.n_new_labels += usize::from(is_new);
+            }
+            Ok(())
+        })?;
+        let Some(meter) = meter else { return Ok(facts) };
+        let report = meter.finish()?;
         let own = report
             .versions
             .iter()
             .find(|line| line.version == version.version && line.arm == Arm::Production);
-        Ok(own.map_or((None, 0), |line| {
-            let measured = line.overall.measured.as_ref().map(|measured| measured.f1.value);
-            (measured, usize::try_from(line.overall.n_labelled).unwrap_or(usize::MAX))
-        }))
-    }
-
-    /// Labelled texts of a model whose labels were said after `since_ms`.
-    fn labels_since(&self, model: &str, since_ms: Option<i64>) -> Result<usize> {
-        let dir = self.store().logs_dir();
-        let (labels, _) = read_labels(&dir)?;
-        if labels.is_empty() {
-            return Ok(0);
+        if let Some(line) = own {
+            facts.f1 = line.overall.measured.as_ref().map(|measured| measured.f1.value);
+            facts.n_labels = usize::try_from(line.overall.n_labelled).unwrap_or(usize::MAX);
         }
-        let mut n = 0;
-        visit_predictions(&dir, |record| {
-            let truth = labels.truth(&record.request_id, record.index);
-            let is_new = truth
-                .is_some_and(|truth| since_ms.is_none_or(|since_ms| truth.timestamp_ms > since_ms));
-            n += usize::from(is_new && record.model == model && record.arm != Arm::Shadow);
-            Ok(())
-        })?;
-        Ok(n)
+        Ok(facts)
     }
 }

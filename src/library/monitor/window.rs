@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use super::{
     Arm,
+    line::PredictionView,
     profile::{
         ConfidenceCounts, N_UNKNOWN_BINS, ReferenceProfile, decoded_rows, length_bin, unknown_bin,
     },
-    reader::{LogSink, PredictionView},
+    reader::LogSink,
     tally::WordsLine,
 };
 use crate::model::TextEmbedding;
@@ -309,7 +310,7 @@ mod tests {
             latency_ms: 1.0,
             n_words: Some((n % 300) as u32),
             n_unknown_words: Some((n % 3) as u32),
-            text: (n % 2 == 0).then(|| format!("text {n}")),
+            text: n.is_multiple_of(2).then(|| format!("text {n}")),
             ..PredictionRecord::default()
         }
     }
