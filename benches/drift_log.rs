@@ -1,5 +1,6 @@
-//! Drift over a log of ten million predictions: the time and the memory that it takes, and what counting the
-//! words of a text costs. `cargo bench --bench drift_log`; a number after `--` is that of the predictions.
+//! A log of ten million predictions: the time and the memory that drift, performance by true labels and the
+//! choice of what to label next take, and what counting the words of a text costs.
+//! `cargo bench --bench drift_log`; a number after `--` is that of the predictions.
 
 #![allow(
     clippy::print_stdout,
@@ -16,13 +17,16 @@ use std::{
 };
 
 use trialbook::monitor::{
-    PredictionRecord, ProfileRows, ReferenceProfile, WindowChoice, WindowCounts, WordCounter,
-    read_log,
+    PerformanceRequest, PickRequest, PredictionRecord, ProfileRows, ReferenceProfile, SampleBy,
+    TextSource, TrueLabel, TrueLabels, WindowChoice, WindowCounts, WindowSize, WordCounter,
+    measure_performance, pick_texts, read_log,
 };
 
 const N_PREDICTIONS: usize = 10_000_000;
 /// About what fills a file of 64 MiB.
 const PER_FILE: usize = 200_000;
+/// A quarter of the text's SHA-256.
+const SHA256: &str = "0123456789abcdef";
 const WORDS: [&str; 16] = [
     "the",
     "film",
@@ -67,7 +71,63 @@ fn main() {
         n_bytes as f64 / 1e6 / seconds,
         peak_memory()
     );
+    performance(folder.path(), n);
+    sample(folder.path(), n);
     count(&texts, &profile.word_counter());
+}
+
+/// One prediction in a hundred has its label.
+fn performance(dir: &Path, n: usize) {
+    let mut labels = TrueLabels::default();
+    for number in (0..n).step_by(100) {
+        labels.tell(TrueLabel {
+            request_id: request_id(number),
+            index: 0,
+            label: Some(if number % 300 == 0 { "pos" } else { "neg" }.to_owned()),
+            source: "user".to_owned(),
+            timestamp_ms: 1,
+            sampled_by: None,
+        });
+    }
+    let request = PerformanceRequest {
+        model: None,
+        from_ms: i64::MIN,
+        latest_bytes: None,
+        window: WindowSize::Milliseconds(60_000),
+    };
+    let started = Instant::now();
+    let classes = |_: &str, _| Ok(vec!["neg".to_owned(), "pos".to_owned()]);
+    let report = measure_performance(dir, &labels, &request, classes).unwrap();
+    let overall = &report.versions[0].overall;
+    assert_eq!((overall.n_predictions as usize, report.n_unmatched), (n, 0));
+    told("performance by true labels", started, overall.n_labelled);
+}
+
+fn sample(dir: &Path, n: usize) {
+    let text = "a".repeat(8);
+    let texts: TextSource = [(SHA256.repeat(4), text)].into();
+    for by in SampleBy::ALL {
+        let (model, seed) = ("Reviews".to_owned(), 42);
+        let request = PickRequest { model, n: 50, by, from_ms: i64::MIN, latest_bytes: None, seed };
+        let started = Instant::now();
+        let picked = pick_texts(dir, &TrueLabels::default(), &texts, &request).unwrap();
+        let expected = if by == SampleBy::Disagreement { 0 } else { n };
+        assert_eq!(picked.n_candidates as usize, expected);
+        told(&format!("sample by {by}"), started, picked.texts.len() as u64);
+    }
+}
+
+/// The memory is the most that the process took up to now.
+fn told(work: &str, started: Instant, n: u64) {
+    println!(
+        "{work}: {:.1} s, {n} rows, {} at most",
+        started.elapsed().as_secs_f64(),
+        peak_memory()
+    );
+}
+
+fn request_id(number: usize) -> String {
+    format!("{number:032x}")
 }
 
 /// Some 230 words, as a review of IMDB has.
@@ -102,7 +162,7 @@ fn write_log(dir: &Path, n: usize) {
         for number in first..n.min(first + PER_FILE) {
             let record = PredictionRecord {
                 timestamp_ms: 1_795_000_000_000 + number as i64,
-                request_id: format!("{number:032x}"),
+                request_id: request_id(number),
                 model: "Reviews".to_owned(),
                 version: 3,
                 label: if number.is_multiple_of(2) { "neg" } else { "pos" }.to_owned(),
@@ -112,7 +172,7 @@ fn write_log(dir: &Path, n: usize) {
                 n_chars: 1_300,
                 n_words: Some((number % 900) as u32),
                 n_unknown_words: Some((number % 9) as u32),
-                text_sha256: Some("0123456789abcdef".repeat(4)),
+                text_sha256: Some(SHA256.repeat(4)),
                 ..PredictionRecord::default()
             };
             serde_json::to_writer(&mut file, &record).unwrap();

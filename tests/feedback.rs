@@ -188,6 +188,38 @@ fn sixteen_clients_lose_nothing_and_count_nothing_twice() {
 }
 
 #[test]
+fn pages_live_with_clocks_that_jump() {
+    let (book, server) = served(&["--log-text", "full"]);
+    let (id, _) = predict(&book, &server, 3);
+    thread::sleep(FLUSHED);
+    let log = book.store().join("logs/predictions.jsonl");
+    let mut record: Value =
+        serde_json::from_str(fs::read_to_string(&log).unwrap().lines().next().unwrap()).unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(&log).unwrap();
+    for at_ms in [i64::MIN, 0, 4_102_444_800_000, i64::MAX] {
+        record["timestamp_ms"] = json!(at_ms);
+        record["request_id"] = json!(format!("jumped{at_ms}"));
+        writeln!(file, "{record}").unwrap();
+    }
+    let label = json!({"request_id": id, "label": "positive", "timestamp_ms": i64::MAX});
+    assert_eq!(send(&server, &label)["accepted"], 1);
+    for path in [
+        "/ui/predictions",
+        "/ui/predictions?window=1h",
+        "/ui/performance?window=1s",
+        "/ui/label",
+        "/drift",
+        "/metrics",
+        "/health",
+    ] {
+        let (status, body) = call(&server, &format!("GET {path}"), &[], "");
+        assert!(status < 500, "{path}: {status} {body}");
+    }
+    let stats = call(&server, "GET /ui/predictions", &["accept: application/json"], "").1;
+    assert!(stats.contains("\"n_predictions\":7"), "{stats}");
+}
+
+#[test]
 fn a_line_of_a_stream_is_labelled_by_its_number() {
     let (book, server) = served(&["--log-text", "full"]);
     let body = "{\"text\":\"a wonderful film\"}\n\nnonsense\n{\"text\":\"a boring film\"}\n";

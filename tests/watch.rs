@@ -102,6 +102,52 @@ fn labels_make_the_next_version_once_and_the_audit_trail_says_why() {
 }
 
 #[test]
+fn clocks_that_jump_stop_nothing_and_labels_of_the_future_are_no_news() {
+    let more = "min_f1 = 0.01\nmin_labels = 1\ndrift = { window = \"1m\", windows = 3 }\n";
+    let book = labelled(&format!("{POLICY}{more}"));
+    let year_2100 = 4_102_444_800_000_i64;
+    let times = [i64::MIN, -1, 0, year_2100, i64::MAX];
+    let log = book.store().join("logs/predictions.jsonl");
+    let lines = fs::read_to_string(&log).unwrap();
+    let mut record: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    let (mut jumped, mut labels) = (String::new(), "request_id,label,timestamp_ms\n".to_owned());
+    for (number, at_ms) in times.into_iter().enumerate() {
+        record["request_id"] = json!(format!("jumped{number}"));
+        record["timestamp_ms"] = json!(at_ms);
+        record["text"] = json!(format!("a film of the year {at_ms}"));
+        jumped.push_str(&format!("{record}\n"));
+        labels.push_str(&format!("jumped{number},positive,{at_ms}\n"));
+    }
+    fs::write(&log, lines + &jumped).unwrap();
+    let file = book.store().join("jumped.csv");
+    fs::write(&file, labels).unwrap();
+    let taken = book.json(&["monitor", "label", file.to_str().unwrap()]);
+    assert_eq!((&taken["accepted"], &taken["refused"]), (&json!(5), &json!(0)), "{taken:#}");
+
+    for window in ["1s", "1d", "1"] {
+        let measured = book.json(&["monitor", "performance", "--window", window]);
+        let version = &measured["versions"][0];
+        assert_eq!(version["overall"]["n_labelled"], 65, "{window}");
+        let n_windows = version["windows"].as_array().unwrap().len();
+        assert!((4..=65).contains(&n_windows), "{n_windows} windows of {window}");
+    }
+    for last in ["1h", "7d", "2020-01-01"] {
+        let drift = book.json(&["monitor", "drift", "--last", last, "--min", "1"]);
+        assert!(["ok", "warn", "alert"].contains(&drift["verdict"].as_str().unwrap()), "{drift:#}");
+        book.json(&["monitor", "stats", "--last", last]);
+        book.json(&["monitor", "sample", "--last", last]);
+    }
+    book.call(&["monitor", "performance"]);
+    let looked = book.json(&["watch", "--once", "--dry-run"]);
+    assert_eq!(looked["n_new_labels"], 63, "{looked:#}");
+    let done = book.json(&["watch", "--once"]);
+    assert!(done["retrained"].is_object(), "{done:#}");
+    // Those of the year 2100 came before the training, whatever their time says.
+    let again = book.json(&["watch", "--once"]);
+    assert_eq!((&again["trains"], &again["n_new_labels"]), (&json!(false), &json!(0)), "{again:#}");
+}
+
+#[test]
 fn of_several_that_watch_at_the_same_moment_one_trains() {
     let book = labelled(POLICY);
     let watching: Vec<_> = (0..4)

@@ -29,6 +29,9 @@ pub const ARTIFACT_CACHE_ENV: &str = "TRIALBOOK_ARTIFACT_CACHE";
 /// That bound where none is given: room for some seven nets.
 pub const DEFAULT_ARTIFACT_CACHE_BYTES: u64 = 2_000_000_000;
 
+/// The log of true labels in the folder of logs. It is never set aside: labels are people's work.
+pub const LABELS_FILE: &str = "labels.jsonl";
+
 /// The beginning of the names of temporary files and folders, wherever the store makes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 
@@ -183,6 +186,11 @@ impl Store {
     /// The folder of logs.
     pub fn logs_dir(&self) -> PathBuf {
         self.root.join("logs")
+    }
+
+    /// The log of true labels: what people said cannot be made again, so that backups have it.
+    pub fn labels_path(&self) -> PathBuf {
+        self.logs_dir().join(LABELS_FILE)
     }
 
     /// Makes `dir`, a folder of this store, and all above it.

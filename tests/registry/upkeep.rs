@@ -101,8 +101,15 @@ fn filled() -> Fixture {
     fs::write(dataset.join("train.parquet"), b"PAR1 train").unwrap();
     fs::write(dataset.join("manifest.json"), b"{}").unwrap();
     fs::create_dir_all(f.store().data_dir().join(".being-added")).unwrap();
+    fs::create_dir_all(f.store().logs_dir()).unwrap();
+    // Two labels, and what a killed process left of a third.
+    fs::write(f.store().labels_path(), format!("{LABELS}{{\"request_id\":\"r3\",\"la")).unwrap();
+    fs::write(f.store().logs_dir().join("predictions.jsonl"), "{}\n").unwrap();
     f
 }
+
+const LABELS: &str = "{\"request_id\":\"r1\",\"label\":\"pos\",\"source\":\"user\",\"timestamp_ms\":1}\n\
+    {\"request_id\":\"r2\",\"label\":\"neg\",\"source\":\"user\",\"timestamp_ms\":2}\n";
 
 #[test]
 fn a_backup_brings_everything_back() {
@@ -110,6 +117,7 @@ fn a_backup_brings_everything_back() {
     let file = f.folder.path().join("backup.tar");
     let made = f.registry.backup(&file).unwrap();
     assert_eq!((made.n_runs, made.n_versions, made.n_artifacts, made.n_datasets), (2, 2, 2, 1));
+    assert_eq!(made.n_labels, 2);
     assert_eq!(made.n_bytes, fs::metadata(&file).unwrap().len());
 
     // A store folder as it lies in git: nothing but a README.
@@ -127,11 +135,35 @@ fn a_backup_brings_everything_back() {
     assert_eq!(gate::rollback(&restored, "M", "bob", "").unwrap().to, 1);
     let names: Vec<_> =
         fs::read_dir(store.root()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 5, "no staging folder is left: {names:?}");
+    assert_eq!(names.len(), 6, "no staging folder is left: {names:?}");
+
+    assert_eq!(fs::read_to_string(store.labels_path()).unwrap(), LABELS, "whole lines");
+    let logs: Vec<_> =
+        fs::read_dir(store.logs_dir()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(logs, ["labels.jsonl"], "predictions are no part of a backup");
 
     let error = restore(&store, &file).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     f.registry.backup(&file).unwrap();
+}
+
+#[test]
+fn labels_are_restored_beside_predictions_and_never_over_others() {
+    let f = filled();
+    let file = f.folder.path().join("backup.tar");
+    f.registry.backup(&file).unwrap();
+    let store = Store::new(f.folder.path().join("served"));
+    fs::create_dir_all(store.logs_dir()).unwrap();
+    let predictions = store.logs_dir().join("predictions.jsonl");
+    fs::write(&predictions, "mine\n").unwrap();
+    fs::write(store.labels_path(), "mine too\n").unwrap();
+    let error = restore(&store, &file).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(fs::read_to_string(store.labels_path()).unwrap(), "mine too\n");
+    fs::remove_file(store.labels_path()).unwrap();
+    restore(&store, &file).unwrap();
+    assert_eq!(fs::read_to_string(store.labels_path()).unwrap(), LABELS);
+    assert_eq!(fs::read_to_string(&predictions).unwrap(), "mine\n");
 }
 
 #[test]

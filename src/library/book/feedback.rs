@@ -2,7 +2,7 @@
 //! and making a dataset of them. It joins the logs to versions, texts and datasets; what labels
 //! say together and what is measured, the room of monitoring decides.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
 use polars::prelude::{Column, DataFrame};
 use sha2::{Digest as _, Sha256};
@@ -202,7 +202,8 @@ impl Book {
         monitor: &Monitor,
     ) -> Result<Added> {
         let model = self.labelled_model(request.model.as_deref())?;
-        let gathered = self.labelled_texts(&model, request.from_ms, request.texts.as_deref())?;
+        let gathered =
+            self.labelled_texts(&model, request.from_ms..=i64::MAX, request.texts.as_deref())?;
         let GatheredLabels { by_text, n_without_text, n_repeated, n_contrary } = gathered;
         if by_text.is_empty() {
             if n_without_text > 0 {
@@ -270,30 +271,34 @@ impl Book {
         Ok(added)
     }
 
-    /// The texts of a model's predictions that have a label said from `from_ms` on, each once with the latest one.
+    /// The texts of a model's predictions that have a label said in these `times`, each once with the latest one.
     ///
     /// # Errors
     /// When a log or the texts cannot be read.
     pub(super) fn labelled_texts(
         &self,
         model: &str,
-        from_ms: i64,
+        times: RangeInclusive<i64>,
         texts: Option<&str>,
     ) -> Result<GatheredLabels> {
         let dir = self.store().logs_dir();
         let (labels, _) = read_labels(&dir)?;
+        if labels.is_empty() {
+            return Ok(GatheredLabels::default());
+        }
         let known = self.known_texts(texts)?;
         let mut gathered = GatheredLabels::default();
-        visit_predictions(&dir, |record| {
+        visit_predictions(&dir, None, |record| {
             if record.model != model || record.arm == Arm::Shadow {
                 return Ok(());
             }
-            let Some(truth) = labels.truth(&record.request_id, record.index) else { return Ok(()) };
-            let Some(label) = truth.label.clone().filter(|_| truth.timestamp_ms >= from_ms) else {
+            let Some(truth) = labels.truth(record.request_id, record.index) else { return Ok(()) };
+            let Some(label) = truth.label.clone().filter(|_| times.contains(&truth.timestamp_ms))
+            else {
                 return Ok(());
             };
-            let sha256 = record.text_sha256.as_ref();
-            let Some(text) = record.text.or_else(|| known.get(sha256?).cloned()) else {
+            let known_text = || known.get(record.text_sha256?).map(String::as_str);
+            let Some(text) = record.text.or_else(known_text) else {
                 gathered.n_without_text += 1;
                 return Ok(());
             };
@@ -302,13 +307,13 @@ impl Book {
                 source: truth.source.clone(),
                 timestamp_ms: truth.timestamp_ms,
                 sampled_by: truth.sampled_by,
-                request_id: record.request_id,
+                request_id: record.request_id.to_owned(),
                 index: record.index,
                 version: record.version,
             };
-            match gathered.by_text.get_mut(&text) {
+            match gathered.by_text.get_mut(text) {
                 None => {
-                    gathered.by_text.insert(text, one);
+                    gathered.by_text.insert(text.to_owned(), one);
                 }
                 Some(earlier) => {
                     gathered.n_repeated += 1;

@@ -80,12 +80,13 @@ impl Book {
             .map(|(label, _)| ((label.request_id.clone(), label.index), Default::default()))
             .collect();
         monitor.stage("match", None, || {
-            visit_predictions(&dir, |record| {
+            visit_predictions(&dir, None, |record| {
                 monitor.interrupt.check()?;
                 if record.arm != Arm::Shadow
-                    && let Some(found) = versions.get_mut(&(record.request_id, record.index))
+                    && let Some(found) =
+                        versions.get_mut(&(record.request_id.to_owned(), record.index))
                 {
-                    *found = (record.model, record.version);
+                    *found = (record.model.to_owned(), record.version);
                 }
                 Ok(())
             })

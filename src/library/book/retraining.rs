@@ -1,6 +1,8 @@
 //! The facts by which a rule decides whether a model is to be trained again: how long drift has been an alert,
 //! how right the answers were, and which labels came since the last time.
 
+use std::ops::RangeInclusive;
+
 use super::Book;
 use crate::{
     data::LabelledTexts,
@@ -15,6 +17,9 @@ use crate::{
     progress::Monitor,
     registry::{ModelVersion, Registry},
 };
+
+/// The clocks of those who label and of this machine differ by no more.
+const CLOCK_MARGIN_MS: i64 = 10 * 60_000;
 
 impl Book {
     /// What `rule` decides by about `version`, the one in Production, at `now_ms`. When a rule last trained the
@@ -51,7 +56,9 @@ impl Book {
             None => (None, 0),
         };
         let since_ms = last.learnt_ms.map_or(i64::MIN, |learnt_ms| learnt_ms.saturating_add(1));
-        let n_new_labels = self.learnable(rule, version, since_ms)?;
+        // A label of the future, of a clock that was ahead, would be news after every training.
+        let times = since_ms..=now_ms.saturating_add(CLOCK_MARGIN_MS);
+        let n_new_labels = self.learnable(rule, version, times)?;
         let release = self.tracker()?.release(&version.model)?;
         let is_releasing = release.is_some_and(|release| release.is_running());
         let last_ms = last.began_ms;
@@ -108,14 +115,14 @@ impl Book {
         }))
     }
 
-    /// Labelled texts whose labels were said from `since_ms` on and that the version's training split lacks.
+    /// Labelled texts whose labels were said in these `times` and that the version's training split lacks.
     fn learnable(
         &self,
         rule: &RetrainRule,
         version: &ModelVersion,
-        since_ms: i64,
+        times: RangeInclusive<i64>,
     ) -> Result<usize> {
-        let gathered = self.labelled_texts(&version.model, since_ms, rule.texts.as_deref())?;
+        let gathered = self.labelled_texts(&version.model, times, rule.texts.as_deref())?;
         if gathered.by_text.is_empty() || version.lineage.dataset.is_empty() {
             return Ok(gathered.by_text.len());
         }

@@ -23,11 +23,8 @@ use super::{
 use crate::{
     clock::now_ms,
     error::{Error, ErrorKind, Result},
-    store::sync_dir,
+    store::{LABELS_FILE, sync_dir},
 };
-
-/// The file of labels in the store's folder of logs. It is never set aside: labels are people's work.
-pub const LABELS_FILE: &str = "labels.jsonl";
 
 /// What became of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -62,8 +59,11 @@ struct Queue {
 #[derive(Debug)]
 struct Job {
     labels: Vec<GivenLabel>,
-    outcome: Mutex<Option<Result<Vec<LabelOutcome>, (ErrorKind, String)>>>,
+    outcome: Mutex<Option<JobOutcome>>,
 }
+
+/// What became of each label of a job; the kind and the words of an error, which several callers get.
+type JobOutcome = Result<Vec<LabelOutcome>, (ErrorKind, String)>;
 
 /// What this process knows of the file.
 #[derive(Debug, Default)]

@@ -24,7 +24,8 @@ use sha2::{Digest as _, Sha256};
 use super::{
     PREDICTIONS_FILE,
     appended::{AppendedFile, refused},
-    record::{PredictionRecord, log_files},
+    files::log_files,
+    record::PredictionRecord,
     tally::{MIN_TALLIED_TEXTS, WordsLine},
 };
 use crate::{

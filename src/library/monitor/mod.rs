@@ -3,8 +3,10 @@
 
 mod appended;
 pub mod drift;
+mod files;
 mod label;
 mod label_log;
+mod line;
 mod log;
 mod performance;
 mod profile;
@@ -15,30 +17,30 @@ mod release_log;
 mod sampling;
 mod stats;
 mod tally;
-mod visit;
 mod window;
 
 pub use label::{GivenLabel, SampleBy, TrueLabel, TrueLabels};
-pub use label_log::{LABELS_FILE, LabelLog, LabelOutcome, read_labels};
+pub use label_log::{LabelLog, LabelOutcome, read_labels};
+pub use line::PredictionView;
 pub use log::{LogConfig, LogText, PredictionLog};
 pub use performance::{
-    BesideEstimate, MeasuredMetric, MeasuredPerformance, PerformanceReport, PerformanceRequest,
-    VersionPerformance, WindowPerformance, WindowSize, measure_performance,
+    BesideEstimate, MeasuredMetric, MeasuredPerformance, PerformanceMeter, PerformanceReport,
+    PerformanceRequest, VersionPerformance, WindowPerformance, WindowSize, measure_performance,
 };
 pub use profile::{
     ConfidenceCounts, EmbeddingProfile, MAX_PROFILE_ROWS, PROFILE_FILE, ProfileRows,
     ReferenceProfile, WordCounter, encoded_embedding, n_unknown_words,
 };
-pub use reader::{LogSink, PredictionView, read_log};
-pub use record::{
-    Arm, LoggedPredictions, PredictionRecord, read_latest_predictions, read_predictions,
+pub use reader::{
+    LogSink, LoggedPredictions, read_latest_predictions, read_log, read_predictions,
+    visit_predictions,
 };
+pub use record::{Arm, PredictionRecord};
 pub use release_labels::count_release_labels;
 pub use release_log::{ReleaseLog, read_release_counts};
 pub use sampling::{PickRequest, Picked, PickedText, TextSource, by_sha256, pick_texts};
 pub use stats::{LogStats, PredictionStats, Summary};
 pub use tally::{MIN_TALLIED_TEXTS, WordTally, WordsLine};
-pub use visit::visit_predictions;
 pub use window::{CountedAnswer, WindowChoice, WindowCounts, sample_key};
 
 /// The log's file in the store's folder of logs.

@@ -2,56 +2,19 @@
 //! lines mean is for others.
 
 use std::{
-    borrow::Cow,
-    fs::File,
-    io::{BufRead as _, BufReader, ErrorKind as Cause},
+    io::{BufRead as _, BufReader},
     path::Path,
 };
 
 use rayon::prelude::*;
-use serde::Deserialize;
 
 use super::{
-    Arm,
-    record::log_files,
-    tally::{WORDS_KIND, WordsLine},
+    files::{LogFile, files_since, latest_files},
+    line::{LogLine, PredictionView, with_line},
+    record::PredictionRecord,
+    tally::WordsLine,
 };
 use crate::error::{Error, Result};
-
-/// A file that was set aside so long before a window begins has nothing of it: servers write late, and
-/// their clocks differ.
-const MARGIN_MS: i64 = 10 * 60_000;
-
-/// A logged prediction, as far as statistics need it.
-#[derive(Debug, Clone)]
-pub struct PredictionView<'a> {
-    /// As in [`PredictionRecord`](super::PredictionRecord), like all of these.
-    pub timestamp_ms: i64,
-    /// The request.
-    pub request_id: &'a str,
-    /// The text's place in it.
-    pub index: u32,
-    /// The part that the version had in a release.
-    pub arm: Arm,
-    /// The registered model's name.
-    pub model: &'a str,
-    /// The version.
-    pub version: u32,
-    /// The predicted class.
-    pub label: &'a str,
-    /// The probability of the predicted label.
-    pub confidence: f64,
-    /// The time that the request took.
-    pub latency_ms: f64,
-    /// Length in words.
-    pub n_words: Option<u32>,
-    /// Words that the model does not know.
-    pub n_unknown_words: Option<u32>,
-    /// The place of the text among others.
-    pub embedding: Option<&'a str>,
-    /// The text itself.
-    pub text: Option<&'a str>,
-}
 
 /// Takes what a log says.
 pub trait LogSink: Send {
@@ -65,57 +28,13 @@ pub trait LogSink: Send {
     fn merge(&mut self, later: Self);
 }
 
-/// Any line, its text borrowed where it has no escapes.
-#[derive(Deserialize)]
-struct AnyLine<'a> {
-    #[serde(borrow, default)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(default)]
-    timestamp_ms: Option<i64>,
-    #[serde(borrow, default)]
-    request_id: Option<Cow<'a, str>>,
-    #[serde(default)]
-    index: u32,
-    #[serde(default)]
-    arm: Arm,
-    #[serde(borrow, default)]
-    model: Option<Cow<'a, str>>,
-    #[serde(default)]
-    version: Option<u32>,
-    #[serde(borrow, default)]
-    label: Option<Cow<'a, str>>,
-    #[serde(default)]
-    confidence: Option<f64>,
-    #[serde(default)]
-    latency_ms: Option<f64>,
-    #[serde(default)]
-    n_words: Option<u32>,
-    #[serde(default)]
-    n_unknown_words: Option<u32>,
-    #[serde(borrow, default)]
-    embedding: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    text: Option<Cow<'a, str>>,
-}
-
-impl AnyLine<'_> {
-    fn prediction(&self) -> Option<PredictionView<'_>> {
-        Some(PredictionView {
-            timestamp_ms: self.timestamp_ms?,
-            request_id: self.request_id.as_deref()?,
-            index: self.index,
-            arm: self.arm,
-            model: self.model.as_deref()?,
-            version: self.version?,
-            label: self.label.as_deref()?,
-            confidence: self.confidence?,
-            latency_ms: self.latency_ms?,
-            n_words: self.n_words,
-            n_unknown_words: self.n_unknown_words,
-            embedding: self.embedding.as_deref(),
-            text: self.text.as_deref(),
-        })
-    }
+/// The predictions in a folder of logs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LoggedPredictions {
+    /// Oldest file first, in each file in the order of its lines.
+    pub records: Vec<PredictionRecord>,
+    /// Lines that are unreadable, such as the last one of a process that was killed.
+    pub n_unreadable: usize,
 }
 
 /// Hands every line of the log in the folder `dir` over, but for files that were set aside before
@@ -125,69 +44,102 @@ impl AnyLine<'_> {
 /// # Errors
 /// When the system refuses to read a file that is there.
 pub fn read_log<S: LogSink>(dir: &Path, from_ms: i64, new: impl Fn() -> S + Sync) -> Result<S> {
-    let files = log_files(dir)?;
-    let wanted: Vec<_> = files.iter().filter(|path| !is_older(path, from_ms)).collect();
-    let read = |path: &&std::path::PathBuf| -> Result<S> {
+    let read = |file: &LogFile| -> Result<S> {
         let mut sink = new();
-        read_file(path, &mut sink)?;
+        each_line(file, |line| {
+            match line {
+                LogLine::Prediction(record) => sink.prediction(&record),
+                LogLine::Words(words) => sink.words(&words),
+                LogLine::OtherKind => {}
+                LogLine::Unreadable => sink.unreadable(),
+            }
+            Ok(())
+        })?;
         Ok(sink)
     };
-    let parts: Vec<S> = wanted.par_iter().map(read).collect::<Result<_>>()?;
+    let parts: Vec<S> = files_since(dir, from_ms)?.par_iter().map(read).collect::<Result<_>>()?;
     Ok(parts.into_iter().fold(new(), |mut all, part| {
         all.merge(part);
         all
     }))
 }
 
-/// True for a file whose name says that it was set aside before `from_ms`.
-fn is_older(path: &Path, from_ms: i64) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let time = name.strip_prefix("predictions-").and_then(|rest| rest.split(['-', '.']).next());
-    let aside_ms: Option<i64> = time.and_then(|digits| digits.parse().ok());
-    aside_ms.is_some_and(|aside_ms| aside_ms.saturating_add(MARGIN_MS) < from_ms)
+/// Hands every prediction of the log in the folder `dir` to `visit`, oldest file first and in the order of
+/// the lines, and returns the number of lines that are unreadable. It reads the newest `latest_bytes` of the
+/// log where that is given. No folder or no file is an empty log.
+///
+/// # Errors
+/// When the system refuses to read a file that is there; those of `visit`, which end it.
+pub fn visit_predictions(
+    dir: &Path,
+    latest_bytes: Option<u64>,
+    mut visit: impl FnMut(&PredictionView<'_>) -> Result<()>,
+) -> Result<usize> {
+    let mut n_unreadable = 0;
+    for file in latest_files(dir, latest_bytes)? {
+        each_line(&file, |line| match line {
+            LogLine::Prediction(record) => visit(&record),
+            LogLine::Words(_) | LogLine::OtherKind => Ok(()),
+            LogLine::Unreadable => {
+                n_unreadable += 1;
+                Ok(())
+            }
+        })?;
+    }
+    Ok(n_unreadable)
 }
 
-fn read_file(path: &Path, sink: &mut impl LogSink) -> Result<()> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        // Rotated away since the folder was listed.
-        Err(source) if source.kind() == Cause::NotFound => return Ok(()),
-        Err(source) => return Err(Error::io("open", path, source)),
-    };
-    let mut file = BufReader::with_capacity(1 << 18, file);
+/// Every prediction of the log in the folder `dir`, in memory.
+///
+/// # Errors
+/// As [`visit_predictions`].
+pub fn read_predictions(dir: &Path) -> Result<LoggedPredictions> {
+    collected(dir, None)
+}
+
+/// As [`read_predictions`], of the newest `max_bytes` of the log: what people watch.
+///
+/// # Errors
+/// As [`visit_predictions`].
+pub fn read_latest_predictions(dir: &Path, max_bytes: u64) -> Result<LoggedPredictions> {
+    collected(dir, Some(max_bytes))
+}
+
+fn collected(dir: &Path, latest_bytes: Option<u64>) -> Result<LoggedPredictions> {
+    let mut records = Vec::new();
+    let n_unreadable = visit_predictions(dir, latest_bytes, |record| {
+        records.push(record.into());
+        Ok(())
+    })?;
+    Ok(LoggedPredictions { records, n_unreadable })
+}
+
+/// Hands the lines of `file` over that are asked for. A line that begins before them is left out.
+fn each_line(file: &LogFile, mut take: impl FnMut(LogLine<'_>) -> Result<()>) -> Result<()> {
+    let Some(open) = file.open()? else { return Ok(()) };
+    let mut reader = BufReader::with_capacity(1 << 18, open);
     let mut line = Vec::new();
+    let mut is_cut = file.n_skipped > 0;
     loop {
         line.clear();
-        let n_bytes =
-            file.read_until(b'\n', &mut line).map_err(|source| Error::io("read", path, source))?;
+        let n_bytes = reader
+            .read_until(b'\n', &mut line)
+            .map_err(|source| Error::io("read", &file.path, source))?;
         if n_bytes == 0 {
             return Ok(());
         }
-        take(line.strip_suffix(b"\n").unwrap_or(&line), sink);
-    }
-}
-
-fn take(line: &[u8], sink: &mut impl LogSink) {
-    let Ok(any) = serde_json::from_slice::<AnyLine<'_>>(line) else { return sink.unreadable() };
-    match any.kind.as_deref() {
-        None => match any.prediction() {
-            Some(record) => sink.prediction(&record),
-            None => sink.unreadable(),
-        },
-        Some(WORDS_KIND) => match serde_json::from_slice(line) {
-            Ok(words) => sink.words(&words),
-            Err(_) => sink.unreadable(),
-        },
-        Some(_) => {}
+        if !std::mem::take(&mut is_cut) {
+            with_line(line.strip_suffix(b"\n").unwrap_or(&line), &mut take)?;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, ops::Range};
 
     use super::*;
-    use crate::monitor::PredictionRecord;
+    use crate::monitor::{PREDICTIONS_FILE, files::MARGIN_MS};
 
     #[derive(Default, PartialEq, Debug)]
     struct SeenLines {
@@ -245,8 +197,8 @@ mod tests {
         let found = crate::monitor::read_predictions(dir).unwrap();
         assert_eq!(
             (found.records.len(), found.n_unreadable),
-            (3, 4),
-            "a kind of line is no damage"
+            (3, 5),
+            "both ways of reading call the same lines damage"
         );
     }
 
@@ -259,5 +211,36 @@ mod tests {
         let times = |from_ms| read_log(dir, from_ms, SeenLines::default).unwrap().times;
         assert_eq!(times(5_000 + MARGIN_MS), [4, 6_000]);
         assert_eq!(times(5_001 + MARGIN_MS), [6_000]);
+    }
+
+    #[test]
+    fn the_end_of_the_log_is_read_over_its_files_and_from_whole_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = |numbers: Range<i64>| numbers.map(line).collect::<String>();
+        fs::write(folder.path().join("predictions-1.jsonl"), lines(10..14)).unwrap();
+        fs::write(folder.path().join(PREDICTIONS_FILE), lines(14..18)).unwrap();
+        let n_bytes = line(10).len() as u64;
+        let read = |max_bytes| -> Vec<i64> {
+            let found = read_latest_predictions(folder.path(), max_bytes).unwrap();
+            assert_eq!(found.n_unreadable, 0);
+            found.records.iter().map(|record| record.timestamp_ms).collect()
+        };
+        assert_eq!(read(u64::MAX), (10..18).collect::<Vec<_>>());
+        assert_eq!(read(n_bytes * 2), [16, 17]);
+        assert_eq!(read(n_bytes * 2 + 1), [16, 17]);
+        assert_eq!(read(n_bytes * 5), [13, 14, 15, 16, 17]);
+        assert_eq!(read(n_bytes - 1), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn whoever_visits_may_end_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(PREDICTIONS_FILE), line(1) + &line(2)).unwrap();
+        let mut n_seen = 0;
+        let ended = visit_predictions(folder.path(), None, |_| {
+            n_seen += 1;
+            Err(Error::invalid("enough"))
+        });
+        assert_eq!((ended.unwrap_err().to_string().as_str(), n_seen), ("enough", 1));
     }
 }

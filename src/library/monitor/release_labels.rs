@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{label_log::read_labels, record::Arm, visit::visit_predictions};
+use super::{label_log::read_labels, reader::visit_predictions, record::Arm};
 use crate::{error::Result, evaluate::RightAnswers, registry::Release};
 
 /// Right answers of the version in Production and of the candidate since `release` began, among those whose
@@ -21,7 +21,7 @@ pub fn count_release_labels(
     if labels.is_empty() {
         return Ok((production, candidate));
     }
-    visit_predictions(logs_dir, |record| {
+    visit_predictions(logs_dir, None, |record| {
         let is_of_it = record.model == release.model
             && record.timestamp_ms >= release.started_ms
             && release.ended_ms.is_none_or(|ended_ms| record.timestamp_ms <= ended_ms);
@@ -30,7 +30,7 @@ pub fn count_release_labels(
             Arm::Candidate if record.version == release.candidate => &mut candidate,
             _ => return Ok(()),
         };
-        let truth = labels.truth(&record.request_id, record.index);
+        let truth = labels.truth(record.request_id, record.index);
         if let Some(label) = truth.and_then(|truth| truth.label.as_ref()).filter(|_| is_of_it) {
             side.n_rows += 1;
             side.n_right += usize::from(*label == record.label);

@@ -4,15 +4,17 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    hash::{BuildHasher as _, RandomState},
     path::Path,
 };
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Arm, PredictionRecord, SampleBy, TrueLabels, visit::visit_latest};
+use super::{Arm, PredictionView, SampleBy, TrueLabels, reader::visit_predictions};
 use crate::{error::Result, figure::hex};
+
+/// Predictions of the shadow that are held against those that answered: some 40 MB.
+const MAX_SHADOWS: usize = 1_000_000;
 
 /// Predictions to pick from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,47 +86,47 @@ pub fn pick_texts(
 ) -> Result<Picked> {
     let PickRequest { model, n, by, from_ms, latest_bytes, seed } = request;
     let shadows = match by {
-        SampleBy::Disagreement => Shadows::read(dir, model, *latest_bytes)?,
+        SampleBy::Disagreement => Shadows::read(dir, model, *latest_bytes, *seed)?,
         _ => Shadows::default(),
     };
     let mut picked = Picked::default();
     let mut best: BTreeMap<(u64, u64), PickedText> = BTreeMap::new();
     let mut held: HashSet<String> = HashSet::new();
-    visit_latest(dir, *latest_bytes, |record| {
-        if record.model != *model || record.arm == Arm::Shadow || record.timestamp_ms < *from_ms {
+    visit_predictions(dir, *latest_bytes, |record| {
+        if record.model != model || record.arm == Arm::Shadow || record.timestamp_ms < *from_ms {
             return Ok(());
         }
-        if labels.truth(&record.request_id, record.index).is_some() {
+        if labels.truth(record.request_id, record.index).is_some() {
             picked.n_labelled += 1;
             return Ok(());
         }
-        let other = shadows.get(&record).filter(|other| *other != record.label);
+        let chance = chance(*seed, record);
+        let other = shadows.get(chance).filter(|other| *other != record.label);
         if *by == SampleBy::Disagreement && other.is_none() {
             return Ok(());
         }
-        let known = record.text.as_ref().or_else(|| texts.get(record.text_sha256.as_ref()?));
+        let known = record.text.or_else(|| texts.get(record.text_sha256?).map(String::as_str));
         let Some(text) = known else {
             picked.n_without_text += 1;
             return Ok(());
         };
         picked.n_candidates += 1;
-        let chance = chance(*seed, &record);
         let rank = match by {
-            SampleBy::Uncertainty => (margin(&record).to_bits(), chance),
+            SampleBy::Uncertainty => (margin(record).to_bits(), chance),
             SampleBy::Random | SampleBy::Disagreement => (0, chance),
         };
         if best.len() >= *n && best.last_key_value().is_none_or(|(last, _)| rank >= *last) {
             return Ok(());
         }
         // Nobody labels one text twice; a random sample is one of predictions, however often a text comes.
-        if *by != SampleBy::Random && !held.insert(text.clone()) {
+        if *by != SampleBy::Random && !held.insert(text.to_owned()) {
             return Ok(());
         }
         let one = PickedText {
-            text: text.clone(),
-            request_id: record.request_id,
+            text: text.to_owned(),
+            request_id: record.request_id.to_owned(),
             index: record.index,
-            prediction: record.label,
+            prediction: record.label.to_owned(),
             confidence: record.confidence,
             other_prediction: other.map(str::to_owned),
             version: record.version,
@@ -142,11 +144,11 @@ pub fn pick_texts(
 }
 
 /// How far the likeliest class is from the next one, from 0 on: small where the model is not sure.
-fn margin(record: &PredictionRecord) -> f64 {
+fn margin(record: &PredictionView<'_>) -> f64 {
     let margin = match record.probability {
         Some(positive) => (2.0 * positive - 1.0).abs(),
         None if record.probabilities.len() > 1 => {
-            let mut sorted = record.probabilities.clone();
+            let mut sorted = record.probabilities.to_vec();
             sorted.sort_unstable_by(|one, other| other.total_cmp(one));
             sorted[0] - sorted[1]
         }
@@ -157,50 +159,62 @@ fn margin(record: &PredictionRecord) -> f64 {
 }
 
 /// A number that is as good as random, and the same for a prediction whenever it is asked.
-fn chance(seed: u64, record: &PredictionRecord) -> u64 {
+fn chance(seed: u64, record: &PredictionView<'_>) -> u64 {
     let mut sha256 = Sha256::new();
     sha256.update(seed.to_le_bytes());
     sha256.update(record.index.to_le_bytes());
-    sha256.update(&record.request_id);
+    sha256.update(record.request_id);
     let digest: [u8; 32] = sha256.finalize().into();
     u64::from_le_bytes([
         digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7],
     ])
 }
 
-/// What versions in the shadow said, by request and place.
-#[derive(Default)]
+/// What versions in the shadow said, by the chance of the prediction: of more than [`MAX_SHADOWS`] the share
+/// with the smallest chances, which is as good as a random one and the same in whatever order they come.
 struct Shadows {
-    hashes: RandomState,
     labels: HashMap<u64, u32>,
     names: Vec<String>,
+    /// Chances above it are not kept.
+    max_chance: u64,
+}
+
+impl Default for Shadows {
+    fn default() -> Self {
+        Self { labels: HashMap::new(), names: Vec::new(), max_chance: u64::MAX }
+    }
 }
 
 impl Shadows {
-    fn read(dir: &Path, model: &str, latest_bytes: Option<u64>) -> Result<Self> {
+    fn read(dir: &Path, model: &str, latest_bytes: Option<u64>, seed: u64) -> Result<Self> {
         let mut shadows = Self::default();
-        visit_latest(dir, latest_bytes, |record| {
+        visit_predictions(dir, latest_bytes, |record| {
             if record.arm == Arm::Shadow && record.model == model {
-                let key = shadows.key(&record);
-                let names = &mut shadows.names;
-                let idx =
-                    names.iter().position(|name| *name == record.label).unwrap_or_else(|| {
-                        names.push(record.label.clone());
-                        names.len() - 1
-                    });
-                shadows.labels.insert(key, u32::try_from(idx).unwrap_or(u32::MAX));
+                shadows.add(chance(seed, record), record.label, MAX_SHADOWS);
             }
             Ok(())
         })?;
         Ok(shadows)
     }
 
-    fn key(&self, record: &PredictionRecord) -> u64 {
-        self.hashes.hash_one((record.request_id.as_str(), record.index))
+    fn add(&mut self, chance: u64, label: &str, max: usize) {
+        if chance > self.max_chance {
+            return;
+        }
+        let known = self.names.iter().position(|name| name == label);
+        let idx = known.unwrap_or_else(|| {
+            self.names.push(label.to_owned());
+            self.names.len() - 1
+        });
+        self.labels.insert(chance, u32::try_from(idx).unwrap_or(u32::MAX));
+        while self.labels.len() > max && self.max_chance > 0 {
+            self.max_chance /= 2;
+            self.labels.retain(|chance, _| *chance <= self.max_chance);
+        }
     }
 
-    fn get(&self, record: &PredictionRecord) -> Option<&str> {
-        let idx = self.labels.get(&self.key(record))?;
+    fn get(&self, chance: u64) -> Option<&str> {
+        let idx = self.labels.get(&chance)?;
         self.names.get(*idx as usize).map(String::as_str)
     }
 }
@@ -210,7 +224,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::monitor::{PREDICTIONS_FILE, TrueLabel};
+    use crate::monitor::{PREDICTIONS_FILE, PredictionRecord, TrueLabel};
 
     fn record(number: u32, positive: f64) -> PredictionRecord {
         PredictionRecord {
@@ -337,5 +351,20 @@ mod tests {
         let picked = pick(dir.path(), &TrueLabels::default(), SampleBy::Disagreement, 9);
         assert_eq!(ids(&picked), ["r1"]);
         assert_eq!(picked.texts[0].other_prediction.as_deref(), Some("neg"));
+    }
+
+    #[test]
+    fn of_too_many_shadows_the_same_share_is_kept_whatever_the_order() {
+        let chances: Vec<u64> = (0..5_000).map(crate::monitor::sample_key).collect();
+        let kept = |chances: &mut dyn Iterator<Item = &u64>| {
+            let mut shadows = Shadows::default();
+            chances.for_each(|chance| shadows.add(*chance, "pos", 1_000));
+            shadows
+        };
+        let (forth, back) = (kept(&mut chances.iter()), kept(&mut chances.iter().rev()));
+        assert_eq!((&forth.labels, forth.max_chance), (&back.labels, back.max_chance));
+        assert!((400..=1_000).contains(&forth.labels.len()), "{}", forth.labels.len());
+        let n_smaller = chances.iter().filter(|chance| **chance <= forth.max_chance).count();
+        assert_eq!(n_smaller, forth.labels.len());
     }
 }

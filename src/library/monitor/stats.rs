@@ -4,11 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{
-    Arm, PredictionRecord,
-    reader::{LogSink, PredictionView},
-    tally::WordsLine,
-};
+use super::{Arm, PredictionRecord, line::PredictionView, reader::LogSink, tally::WordsLine};
 use crate::evaluate::quantile;
 
 /// Mean and percentiles; all 0 without a value.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use super::{
     Arm,
+    line::PredictionView,
     profile::{
         ConfidenceCounts, N_UNKNOWN_BINS, ReferenceProfile, decoded_rows, length_bin, unknown_bin,
     },
-    reader::{LogSink, PredictionView},
+    reader::LogSink,
     tally::WordsLine,
 };
 use crate::model::TextEmbedding;

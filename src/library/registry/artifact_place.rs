@@ -26,7 +26,7 @@ pub(super) enum ArtifactPlace {
 
 /// The condition of an artifact that a row names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(super) enum FileCondition {
     Valid,
     Corrupt,
     Missing,
@@ -148,18 +148,18 @@ impl ArtifactPlace {
     ///
     /// # Errors
     /// When it cannot be told: the storage is away.
-    pub(super) fn inspect(&self, sha256: &str, size_bytes: u64) -> Result<Condition> {
+    pub(super) fn inspect(&self, sha256: &str, size_bytes: u64) -> Result<FileCondition> {
         match self {
             Self::Folder(files) => Ok(match files.prove(sha256, size_bytes) {
-                Ok(_) => Condition::Valid,
-                Err(_) if !files.path(sha256).exists() => Condition::Missing,
-                Err(_) => Condition::Corrupt,
+                Ok(_) => FileCondition::Valid,
+                Err(_) if !files.path(sha256).exists() => FileCondition::Missing,
+                Err(_) => FileCondition::Corrupt,
             }),
             Self::Bucket(bucket) => match bucket.inspect(sha256, size_bytes) {
-                Ok(()) => Ok(Condition::Valid),
+                Ok(()) => Ok(FileCondition::Valid),
                 Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
-                Err(_) if bucket.holds(sha256)? => Ok(Condition::Corrupt),
-                Err(_) => Ok(Condition::Missing),
+                Err(_) if bucket.holds(sha256)? => Ok(FileCondition::Corrupt),
+                Err(_) => Ok(FileCondition::Missing),
             },
         }
     }

@@ -1,15 +1,16 @@
 //! `store backup`: one tar file that holds a consistent copy of the whole store, made while others
 //! write. First every table's rows out of one read transaction (`registry.rows`), then each artifact
-//! they name, then the datasets and the gate's policies, then `manifest.json` with the length and
-//! SHA-256 of everything before it, last the manifest's own SHA-256, without which a backup was cut
-//! short.
+//! they name, then the datasets, the gate's policies and the true labels that people gave, then
+//! `manifest.json` with the length and SHA-256 of everything before it, last the manifest's own SHA-256,
+//! without which a backup was cut short. The log of predictions is no part of it: it is large, and servers
+//! write it anew.
 //!
 //! Rows, not the database file: they do not depend on redb's page layout, and free pages take no room.
 
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, Read, Seek as _, Write},
+    io::{self, BufRead as _, Read, Seek as _, Write},
     path::{Path, PathBuf},
 };
 
@@ -39,6 +40,7 @@ pub(super) const ROWS: &str = "registry.rows";
 pub(super) const ARTIFACTS_DIR: &str = "artifacts";
 pub(super) const DATA_DIR: &str = "data";
 pub(super) const POLICIES_DIR: &str = "policies";
+pub(super) const LABELS: &str = "logs/labels.jsonl";
 
 /// So often a backup starts again when `store gc` removes what it is about to copy.
 const MAX_TRIES: usize = 3;
@@ -52,6 +54,8 @@ pub(super) struct Manifest {
     pub(super) n_versions: usize,
     pub(super) n_artifacts: usize,
     pub(super) n_datasets: usize,
+    #[serde(default)]
+    pub(super) n_labels: usize,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -70,13 +74,14 @@ impl Manifest {
             n_versions: self.n_versions,
             n_artifacts: self.n_artifacts,
             n_datasets: self.n_datasets,
+            n_labels: self.n_labels,
             n_bytes,
         }
     }
 }
 
 impl Registry {
-    /// A consistent copy of registry, artifacts, datasets and policies as one file, while others write. The
+    /// A consistent copy of registry, artifacts, datasets, policies and true labels as one file, while others write. The
     /// file appears whole or not at all; an older one of that name is replaced.
     ///
     /// # Errors
@@ -140,6 +145,7 @@ impl Registry {
         for (name, path) in &policies {
             archive.add_file(name, path)?;
         }
+        let n_labels = archive.add_labels(&self.store().labels_path())?;
         let datasets = data.iter().filter_map(|(name, _)| name.split('/').nth(1));
         let manifest = Manifest {
             schema_version: SCHEMA_VERSION,
@@ -148,6 +154,7 @@ impl Registry {
             n_versions: snapshot.n_versions,
             n_artifacts: snapshot.named.len(),
             n_datasets: datasets.collect::<BTreeSet<_>>().len(),
+            n_labels,
             entries: std::mem::take(&mut archive.entries),
         };
         let json = serde_json::to_vec_pretty(&manifest).map_err(|error| {
@@ -212,6 +219,27 @@ impl Archive<'_> {
     fn add_file(&mut self, name: &str, path: &Path) -> Result<()> {
         let mut file = File::open(path).map_err(|source| Error::io("read", path, source))?;
         self.add_open(name, &mut file, path)
+    }
+
+    /// Adds the whole lines of the log of labels, and returns their number: one that is being written, or that a
+    /// killed process left, was acknowledged to nobody. No log is none.
+    fn add_labels(&mut self, path: &Path) -> Result<usize> {
+        let fail = |source| Error::io("read", path, source);
+        let mut file = match File::open(path) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(0),
+            opened => opened.map_err(fail)?,
+        };
+        let (mut n_lines, mut n_bytes) = (0, 0);
+        let mut reader = io::BufReader::new(&file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(fail)? > 0 && line.ends_with(b"\n") {
+            n_lines += 1;
+            n_bytes += line.len() as u64;
+            line.clear();
+        }
+        file.rewind().map_err(fail)?;
+        self.add(LABELS, n_bytes, &mut file, path)?;
+        Ok(n_lines)
     }
 
     fn add_bytes(&mut self, name: &str, mut bytes: &[u8]) -> Result<()> {

@@ -27,12 +27,15 @@ pub(super) trait Record: Sized {
     fn write(&self, out: &mut Writer);
 
     /// `version` is between 1 and `VERSION`.
-    fn read(version: u8, input: &mut Reader) -> Result<Self, Malformed>;
+    fn read(version: u8, input: &mut Reader) -> Decoded<Self>;
 }
 
 /// The content does not fit its layout.
 #[derive(Debug)]
 pub(super) struct Malformed;
+
+/// What was read of a row's bytes.
+pub(super) type Decoded<T> = Result<T, Malformed>;
 
 const HEAD_BYTES: usize = 5;
 

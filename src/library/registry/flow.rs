@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Malformed, Reader, Record, Writer};
-
-type Read<T> = Result<T, Malformed>;
+use super::codec::{Decoded, Reader, Record, Writer};
 
 /// The tag that says what a run read a dataset for, by MLflow's own name.
 pub(super) const CONTEXT_TAG: &str = "mlflow.data.context";
@@ -70,7 +68,7 @@ impl RunFlow {
         });
     }
 
-    pub(super) fn read(input: &mut Reader) -> Read<Self> {
+    pub(super) fn read(input: &mut Reader) -> Decoded<Self> {
         Ok(Self {
             datasets: input.list(|input| {
                 Ok(RunDataset {
@@ -98,7 +96,7 @@ impl Record for DatasetRecord {
         out.option(self.profile.as_deref(), Writer::text);
     }
 
-    fn read(_version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(_version: u8, input: &mut Reader) -> Decoded<Self> {
         Ok(Self {
             name: input.owned()?,
             digest: input.owned()?,

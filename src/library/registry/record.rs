@@ -404,7 +404,7 @@ pub struct ModelVersion {
 }
 
 /// The two versions that a rollback moved.
-pub(crate) struct Rollback {
+pub(crate) struct RollbackRecord {
     /// The version that was Production and is now Archived.
     pub(crate) from: ModelVersion,
     /// The version that is Production again.

@@ -17,8 +17,8 @@ use super::{
     artifact_place::ArtifactPlace,
     audit::{self, AuditAction, STORE},
     backup::{
-        ARTIFACTS_DIR, DATA_DIR, Entry, MANIFEST, MANIFEST_SHA256, Manifest, POLICIES_DIR, ROWS,
-        SCHEMA_VERSION,
+        ARTIFACTS_DIR, DATA_DIR, Entry, LABELS, MANIFEST, MANIFEST_SHA256, Manifest, POLICIES_DIR,
+        ROWS, SCHEMA_VERSION,
     },
     clock,
     codec::{Malformed, Reader},
@@ -102,10 +102,15 @@ fn install(store: &Store, staged: &Store, staging: &TempDir) -> Result<()> {
     let moves = [
         (staged.data_dir(), store.data_dir()),
         (staged.policies_dir(), store.policies_dir()),
+        (staged.labels_path(), store.labels_path()),
         // Without it an older build would begin a registry of its own beside this one.
         (staged.older_registry_path(), store.older_registry_path()),
         (staged.registry_path(), store.registry_path()),
     ];
+    if staged.labels_path().exists() {
+        // Predictions may lie there already.
+        store.make_dir(&store.logs_dir())?;
+    }
     for (from, to) in artifacts.into_iter().chain(moves).filter(|(from, _)| from.exists()) {
         // An empty folder may be in the way: renaming onto it replaces it.
         if let Err(error) = fs::rename(&from, &to) {
@@ -118,14 +123,19 @@ fn install(store: &Store, staged: &Store, staging: &TempDir) -> Result<()> {
         }
         moved.push(to);
     }
+    if store.labels_path().exists() {
+        sync_dir(&store.logs_dir())?;
+    }
     sync_dir(store.root())
 }
 
 fn refuse_unless_empty(store: &Store) -> Result<()> {
     let holds = |dir: PathBuf| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    let has_registry = store.registry_path().exists() || store.older_registry_path().exists();
+    let has_file = [store.registry_path(), store.older_registry_path(), store.labels_path()]
+        .iter()
+        .any(|path| path.exists());
     let dirs = [store.artifacts_dir(), store.data_dir(), store.policies_dir()];
-    if has_registry || dirs.into_iter().any(holds) {
+    if has_file || dirs.into_iter().any(holds) {
         return Err(Error::new(
             ErrorKind::Conflict,
             format!("the store {:?} is not empty", store.root()),
@@ -231,6 +241,7 @@ fn is_expected(name: &str) -> bool {
     }
     let parts: Vec<&str> = name.split('/').collect();
     match parts.as_slice() {
+        _ if name == LABELS => true,
         [only] => [ROWS, MANIFEST, MANIFEST_SHA256].contains(only),
         [ARTIFACTS_DIR, shard, sha256] => is_sha256(sha256) && sha256.starts_with(shard),
         [DATA_DIR, ..] | [POLICIES_DIR, _] => true,

@@ -1,14 +1,12 @@
 //! A run's row read in place, for searching: nothing is built for a run that is not returned.
 
 use super::{
-    codec::{Malformed, Reader},
+    codec::{Decoded, Reader},
     flow::RunFlow,
     names::NAME_TAG,
     record::USER_TAG,
     stored::{Latest, RunHead},
 };
-
-type Read<T> = Result<T, Malformed>;
 
 /// A run's row read in place: searching 10,000 runs must not build 10,000 runs.
 pub(super) struct RunView<'a> {
@@ -18,16 +16,16 @@ pub(super) struct RunView<'a> {
 
 impl<'a> RunView<'a> {
     /// `input` is the content of a row of the newest layout.
-    pub(super) fn read(mut input: Reader<'a>) -> Read<Self> {
+    pub(super) fn read(mut input: Reader<'a>) -> Decoded<Self> {
         Ok(Self { head: RunHead::read(&mut input)?, sections: input })
     }
 
-    pub(super) fn param(&self, key: &str) -> Read<Option<&'a str>> {
+    pub(super) fn param(&self, key: &str) -> Decoded<Option<&'a str>> {
         let mut input = self.sections;
         input.section(Reader::text)?.get(key)
     }
 
-    pub(super) fn tag(&self, key: &str) -> Read<Option<&'a str>> {
+    pub(super) fn tag(&self, key: &str) -> Decoded<Option<&'a str>> {
         if key == NAME_TAG {
             return Ok(Some(self.head.name));
         }
@@ -36,7 +34,7 @@ impl<'a> RunView<'a> {
         input.section(Reader::text)?.get(key)
     }
 
-    pub(super) fn metric(&self, key: &str) -> Read<Option<f64>> {
+    pub(super) fn metric(&self, key: &str) -> Decoded<Option<f64>> {
         let mut input = self.sections;
         input.bytes()?;
         input.bytes()?;
@@ -44,7 +42,7 @@ impl<'a> RunView<'a> {
     }
 
     /// The user who runs it; empty where nobody said so.
-    pub(super) fn user(&self) -> Read<&'a str> {
+    pub(super) fn user(&self) -> Decoded<&'a str> {
         let mut input = self.after_sections()?;
         let user = if input.is_empty() { "" } else { input.text()? };
         match user {
@@ -54,7 +52,7 @@ impl<'a> RunView<'a> {
     }
 
     /// Its inputs and outputs.
-    pub(super) fn flow(&self) -> Read<RunFlow> {
+    pub(super) fn flow(&self) -> Decoded<RunFlow> {
         let mut input = self.after_sections()?;
         if input.is_empty() {
             return Ok(RunFlow::default());
@@ -64,7 +62,7 @@ impl<'a> RunView<'a> {
     }
 
     /// The part that a row of the first layout lacks.
-    fn after_sections(&self) -> Read<Reader<'a>> {
+    fn after_sections(&self) -> Decoded<Reader<'a>> {
         let mut input = self.sections;
         for _ in 0..3 {
             input.bytes()?;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     Registry,
-    codec::Malformed,
+    codec::{Decoded, Malformed},
     filter::{Attribute, DatasetField, Filter, Found, Order, SortKey, Subject},
     logged_model::LoggedModel,
     page::{Listing, Page},
@@ -176,13 +176,11 @@ fn tag_of<'a>(tags: &'a BTreeMap<String, String>, key: &str) -> Option<Cow<'a, s
     text(tags, key).or_else(|| (key == PROMPT_TAG).then_some("false".into()))
 }
 
-type Read<T> = Result<Option<T>, Malformed>;
-
 impl Subject for Experiment {
-    fn tag(&self, key: &str) -> Read<Cow<'_, str>> {
+    fn tag(&self, key: &str) -> Decoded<Option<Cow<'_, str>>> {
         Ok(text(&self.tags, key))
     }
-    fn attribute(&self, name: &str) -> Read<Found<'_>> {
+    fn attribute(&self, name: &str) -> Decoded<Option<Found<'_>>> {
         Ok(match name {
             "name" => Some(self.name.as_str().into()),
             "experiment_id" => Some(self.experiment_id.as_str().into()),
@@ -194,10 +192,10 @@ impl Subject for Experiment {
 }
 
 impl Subject for RegisteredModel {
-    fn tag(&self, key: &str) -> Read<Cow<'_, str>> {
+    fn tag(&self, key: &str) -> Decoded<Option<Cow<'_, str>>> {
         Ok(tag_of(&self.tags, key))
     }
-    fn attribute(&self, name: &str) -> Read<Found<'_>> {
+    fn attribute(&self, name: &str) -> Decoded<Option<Found<'_>>> {
         Ok(match name {
             "name" => Some(self.name.as_str().into()),
             "creation_timestamp" => Some(Found::Number(self.created_ms as f64)),
@@ -208,13 +206,13 @@ impl Subject for RegisteredModel {
 }
 
 impl Subject for ModelVersion {
-    fn metric(&self, key: &str) -> Read<f64> {
+    fn metric(&self, key: &str) -> Decoded<Option<f64>> {
         Ok(self.metrics.get(key).copied())
     }
-    fn tag(&self, key: &str) -> Read<Cow<'_, str>> {
+    fn tag(&self, key: &str) -> Decoded<Option<Cow<'_, str>>> {
         Ok(tag_of(&self.tags, key))
     }
-    fn attribute(&self, name: &str) -> Read<Found<'_>> {
+    fn attribute(&self, name: &str) -> Decoded<Option<Found<'_>>> {
         Ok(match name {
             "name" => Some(self.model.as_str().into()),
             "version_number" => Some(Found::Number(self.version.into())),
@@ -236,7 +234,7 @@ struct OnDatasets<'a> {
 }
 
 impl Subject for OnDatasets<'_> {
-    fn metric(&self, key: &str) -> Read<f64> {
+    fn metric(&self, key: &str) -> Decoded<Option<f64>> {
         let is_on = |measured: &Option<(String, String)>| {
             let is_one_of = |(name, digest): &(String, String)| {
                 self.datasets.iter().any(|(wanted, wanted_digest)| {
@@ -251,13 +249,13 @@ impl Subject for OnDatasets<'_> {
             .max_by_key(|metric| (metric.step, metric.timestamp_ms));
         Ok(newest.map(|metric| metric.value))
     }
-    fn param(&self, key: &str) -> Read<Cow<'_, str>> {
+    fn param(&self, key: &str) -> Decoded<Option<Cow<'_, str>>> {
         Ok(text(&self.model.params, key))
     }
-    fn tag(&self, key: &str) -> Read<Cow<'_, str>> {
+    fn tag(&self, key: &str) -> Decoded<Option<Cow<'_, str>>> {
         Ok(text(&self.model.tags, key))
     }
-    fn attribute(&self, name: &str) -> Read<Found<'_>> {
+    fn attribute(&self, name: &str) -> Decoded<Option<Found<'_>>> {
         let LoggedModel { model_type, source_run_id, .. } = &self.model;
         Ok(match name {
             "name" => Some(self.model.name.as_str().into()),
@@ -271,7 +269,7 @@ impl Subject for OnDatasets<'_> {
             _ => None,
         })
     }
-    fn datasets(&self, field: DatasetField) -> Result<Vec<String>, Malformed> {
+    fn datasets(&self, field: DatasetField) -> Decoded<Vec<String>> {
         let on = self.model.metrics.iter().filter_map(|metric| metric.dataset.clone());
         Ok(match field {
             DatasetField::Name => on.map(|(name, _)| name).collect(),

@@ -12,7 +12,7 @@ use super::{
     audit::{self, AuditAction},
     clock,
     fault::Fault,
-    record::{ModelVersion, Rollback, Stage, StageChange},
+    record::{ModelVersion, RollbackRecord, Stage, StageChange},
     registered::{existing, existing_model, newest_in},
     tables::{MODELS, VERSIONS, version_key},
     transaction::WriteTxn,
@@ -96,7 +96,7 @@ impl Registry {
     /// [`ErrorKind::NotFound`] if the model does not exist, [`ErrorKind::Conflict`] if no version
     /// is in Production or none was before, [`ErrorKind::Corrupt`] if a file of the former version
     /// is not in the store.
-    pub(crate) fn rollback(&self, model: &str, note: &str) -> Result<Rollback> {
+    pub(crate) fn rollback(&self, model: &str, note: &str) -> Result<RollbackRecord> {
         let at_ms = clock::now_ms();
         self.write_models(|txn| {
             let mut stored = existing_model(txn, model)?;
@@ -129,7 +129,7 @@ impl Registry {
             let left = grounds(format!("rolled back to version {to}: {note}"));
             let back = grounds(format!("rolled back from version {from}: {note}"));
             let (archive, rollback) = (AuditAction::Archive, AuditAction::Rollback);
-            let rolled_back = Rollback {
+            let rolled_back = RollbackRecord {
                 from: self.shift(txn, present, Stage::Archived, at_ms, (archive, left))?,
                 to: self.shift(txn, target, Stage::Production, at_ms, (rollback, back))?,
             };

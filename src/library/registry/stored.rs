@@ -4,7 +4,7 @@
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use super::{
-    codec::{Malformed, Reader, Record, Writer},
+    codec::{Decoded, Malformed, Reader, Record, Writer},
     flow::RunFlow,
     record::{
         Artifact, Experiment, Lineage, Metric, ModelVersion, Moment, RegisteredModel, Run,
@@ -12,8 +12,6 @@ use super::{
     },
     registration::Registration,
 };
-
-type Read<T> = Result<T, Malformed>;
 
 /// A counter in the `meta` table.
 pub(super) struct Counter(pub(super) u64);
@@ -26,7 +24,7 @@ impl Record for Counter {
         out.unsigned(self.0);
     }
 
-    fn read(_version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(_version: u8, input: &mut Reader) -> Decoded<Self> {
         input.unsigned().map(Self)
     }
 }
@@ -74,7 +72,7 @@ impl Record for StoredExperiment {
         out.section(&self.tags, |out, value| out.text(value));
     }
 
-    fn read(version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(version: u8, input: &mut Reader) -> Decoded<Self> {
         let stored = Self::new(input.text()?, input.signed()?);
         if version == 1 {
             return Ok(stored);
@@ -118,7 +116,7 @@ impl Latest {
         out.signed(self.timestamp_ms);
     }
 
-    pub(super) fn read(input: &mut Reader) -> Read<Self> {
+    pub(super) fn read(input: &mut Reader) -> Decoded<Self> {
         Ok(Self { value: input.float()?, step: input.signed()?, timestamp_ms: input.signed()? })
     }
 }
@@ -135,7 +133,7 @@ pub(super) struct RunHead<'a> {
 }
 
 impl<'a> RunHead<'a> {
-    pub(super) fn read(input: &mut Reader<'a>) -> Read<Self> {
+    pub(super) fn read(input: &mut Reader<'a>) -> Decoded<Self> {
         Ok(Self {
             experiment: input.unsigned()?,
             status: status_of(input.byte()?)?,
@@ -205,7 +203,7 @@ impl Record for StoredRun {
         self.flow.write(out);
     }
 
-    fn read(version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(version: u8, input: &mut Reader) -> Decoded<Self> {
         let head = RunHead::read(input)?;
         let params = input.section(Reader::text)?.to_map(str::to_owned)?;
         let tags = input.section(Reader::text)?.to_map(str::to_owned)?;
@@ -250,7 +248,7 @@ impl Record for MetricBatch {
         });
     }
 
-    fn read(_version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(_version: u8, input: &mut Reader) -> Decoded<Self> {
         let mut previous = String::new();
         let metrics = input.list(|input| {
             let key = input.text()?;
@@ -279,7 +277,7 @@ impl Record for Artifact {
         out.unsigned(self.size_bytes);
     }
 
-    fn read(_version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(_version: u8, input: &mut Reader) -> Decoded<Self> {
         Ok(Self { path: input.owned()?, sha256: input.owned()?, size_bytes: input.unsigned()? })
     }
 }
@@ -325,7 +323,7 @@ impl Record for StoredModel {
         out.text(&self.description);
     }
 
-    fn read(version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(version: u8, input: &mut Reader) -> Decoded<Self> {
         Ok(Self {
             created_ms: input.signed()?,
             updated_ms: input.signed()?,
@@ -366,7 +364,7 @@ impl Record for ModelVersion {
         out.option(self.registration.as_ref(), |out, registration| registration.write(out));
     }
 
-    fn read(version: u8, input: &mut Reader) -> Read<Self> {
+    fn read(version: u8, input: &mut Reader) -> Decoded<Self> {
         Ok(Self {
             model: input.owned()?,
             version: input.small()?,
@@ -401,7 +399,7 @@ impl Record for ModelVersion {
     }
 }
 
-fn flag(byte: u8) -> Read<bool> {
+fn flag(byte: u8) -> Decoded<bool> {
     match byte {
         0 => Ok(false),
         1 => Ok(true),
@@ -419,7 +417,7 @@ fn status_code(status: RunStatus) -> u8 {
     }
 }
 
-fn status_of(code: u8) -> Read<RunStatus> {
+fn status_of(code: u8) -> Decoded<RunStatus> {
     RunStatus::ALL.into_iter().find(|status| status_code(*status) == code).ok_or(Malformed)
 }
 
@@ -432,6 +430,6 @@ fn stage_code(stage: Stage) -> u8 {
     }
 }
 
-fn stage_of(code: u8) -> Read<Stage> {
+fn stage_of(code: u8) -> Decoded<Stage> {
     Stage::ALL.into_iter().find(|stage| stage_code(*stage) == code).ok_or(Malformed)
 }

@@ -141,7 +141,7 @@ struct Place {
 }
 
 /// The result of an attempt.
-enum Outcome {
+enum MoveOutcome {
     /// Something has changed, here or elsewhere: look again.
     LookAgain,
     /// The store can only be read.
@@ -174,8 +174,8 @@ impl Place {
                 Err(error) => Err(self.fail("read", error).into()),
             };
             match outcome.map_err(|fault| fault.into_error(&self.older))? {
-                Outcome::LookAgain => {}
-                Outcome::ReadOnly => return Ok(()),
+                MoveOutcome::LookAgain => {}
+                MoveOutcome::ReadOnly => return Ok(()),
             }
         }
         Err(Error::new(
@@ -186,13 +186,13 @@ impl Place {
     }
 
     /// Makes a new registry. The marker goes first: an older build that comes between finds it.
-    fn begin(&self, now_ms: i64) -> Result<Outcome, Fault> {
+    fn begin(&self, now_ms: i64) -> Result<MoveOutcome, Fault> {
         let fresh = prepare(&self.live, |txn| schema::initialise(txn, now_ms))?;
         let marker = self.marker(false, None)?;
         if put_new(marker, &self.older)? {
             self.place(fresh)?;
         }
-        Ok(Outcome::LookAgain)
+        Ok(MoveOutcome::LookAgain)
     }
 
     /// The registry, at its name; one that lies there already is left as it is.
@@ -228,17 +228,17 @@ impl Place {
         &self,
         now_ms: i64,
         done: &mut dyn FnMut(Step) -> Result<()>,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<MoveOutcome, Fault> {
         let old = match LockedFile::to_move(&self.older) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Outcome::LookAgain);
+                return Ok(MoveOutcome::LookAgain);
             }
-            Err(error) if forbids_writing(&error) => return Ok(Outcome::ReadOnly),
+            Err(error) if forbids_writing(&error) => return Ok(MoveOutcome::ReadOnly),
             locked => locked.map_err(|e| self.fail("write", e))?,
         };
         let fail = |error| self.fail("move", error);
         if !old.lies_at(&self.older).map_err(fail)? {
-            return Ok(Outcome::LookAgain);
+            return Ok(MoveOutcome::LookAgain);
         }
         let owner = old.metadata().map_err(fail)?;
         for n_copies in 1.. {
@@ -246,7 +246,7 @@ impl Place {
             let header = old.header().map_err(fail)?;
             if is_retired(&header) {
                 let backup = retired::backup(&header, &self.older)?;
-                let Found::Registry { file, .. } = self.successor(&owner, &backup)? else {
+                let FoundRegistry::Registry { file, .. } = self.successor(&owner, &backup)? else {
                     return Err(self.gone().into());
                 };
                 self.wait(file)?;
@@ -254,7 +254,7 @@ impl Place {
                 return self.hand_over(old, marker, &backup, done);
             }
             let backup = match temporary_file(&self.dir) {
-                Err(error) if forbids_writing(&error) => return Ok(Outcome::ReadOnly),
+                Err(error) if forbids_writing(&error) => return Ok(MoveOutcome::ReadOnly),
                 file => file.map_err(fail)?,
             };
             old.copy_into(backup.as_file()).map_err(fail)?;
@@ -265,8 +265,8 @@ impl Place {
             keep_owner(&owner, backup.as_file()).map_err(fail)?;
             done(Step::Copied)?;
             let (registry, found) = match self.successor(&owner, backup.path())? {
-                Found::Registry { file, schema } => (file, schema),
-                Found::Marker { has_moved } => {
+                FoundRegistry::Registry { file, schema } => (file, schema),
+                FoundRegistry::Marker { has_moved } => {
                     drop(old);
                     return self.find_moved(has_moved, now_ms);
                 }
@@ -288,7 +288,7 @@ impl Place {
             done(Step::Retired)?;
             return self.hand_over(old, marker, &backup, done);
         }
-        Ok(Outcome::LookAgain)
+        Ok(MoveOutcome::LookAgain)
     }
 
     /// Gives the successor the name under which it waits, durably.
@@ -304,7 +304,7 @@ impl Place {
         marker: NamedTempFile,
         backup: &Path,
         done: &mut dyn FnMut(Step) -> Result<()>,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<MoveOutcome, Fault> {
         self.put_marker(marker)?;
         // Older builds that waited for the lock find the marker.
         drop(old);
@@ -314,15 +314,15 @@ impl Place {
         self.find_moved(true, 0)?;
         done(Step::Placed)?;
         tell(backup);
-        Ok(Outcome::LookAgain)
+        Ok(MoveOutcome::LookAgain)
     }
 
     /// The outcome where a marker and no registry is: a store whose making was cut short gets its
     /// own, and what waits its name, unless another process was faster.
-    fn find_moved(&self, has_moved: bool, now_ms: i64) -> Result<Outcome, Fault> {
+    fn find_moved(&self, has_moved: bool, now_ms: i64) -> Result<MoveOutcome, Fault> {
         if !has_moved {
             self.place(prepare(&self.live, |txn| schema::initialise(txn, now_ms))?)?;
-            return Ok(Outcome::LookAgain);
+            return Ok(MoveOutcome::LookAgain);
         }
         match fs::rename(&self.waiting, &self.live) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.live.exists() => {
@@ -333,7 +333,7 @@ impl Place {
             }
             _ => {
                 sync_dir(&self.dir)?;
-                Ok(Outcome::LookAgain)
+                Ok(MoveOutcome::LookAgain)
             }
         }
     }
@@ -345,13 +345,13 @@ impl Place {
     }
 
     /// The file that is to lie at the registry's name, made of a copy of the old file.
-    fn successor(&self, owner: &Metadata, copy: &Path) -> Result<Found, Fault> {
+    fn successor(&self, owner: &Metadata, copy: &Path) -> Result<FoundRegistry, Fault> {
         let fail = |error| self.fail("move", error);
         let file = temporary_file(&self.dir).map_err(fail)?;
         io::copy(&mut File::open(copy).map_err(fail)?, &mut file.as_file()).map_err(fail)?;
         let database = builder().open(file.path())?;
         if let Some(has_moved) = marked(&database)? {
-            return Ok(Found::Marker { has_moved });
+            return Ok(FoundRegistry::Marker { has_moved });
         }
         let schema = schema::check(&ReadTxn(database.begin_read()?))?;
         let txn = WriteTxn::new(database.begin_write()?);
@@ -359,7 +359,7 @@ impl Place {
         txn.inner.commit()?;
         database.close()?;
         keep_owner(owner, file.as_file()).map_err(fail)?;
-        Ok(Found::Registry { file, schema })
+        Ok(FoundRegistry::Registry { file, schema })
     }
 
     fn marker(&self, has_moved: bool, owner: Option<&Metadata>) -> Result<NamedTempFile, Fault> {
@@ -435,7 +435,7 @@ impl Place {
 }
 
 /// The content of a copy of the old file.
-enum Found {
+enum FoundRegistry {
     Registry { file: NamedTempFile, schema: u64 },
     Marker { has_moved: bool },
 }

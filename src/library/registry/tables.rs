@@ -8,40 +8,40 @@ use crate::error::{Error, Result};
 use crate::hint::Hint;
 
 /// Both key and value are bytes of our own making: keys are built below, values in `codec`.
-pub(super) type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type RowTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// Counters and the store's schema, by name.
-pub(super) const META: Table = Table::new("meta");
+pub(super) const META: RowTable = RowTable::new("meta");
 /// Names in it.
 pub(super) const NEXT_EXPERIMENT: &str = "next_experiment";
 pub(super) const MODELS_GENERATION: &str = "models_generation";
 pub(super) const AUDIT_EVENTS: &str = "audit_events";
 /// Experiment number -> experiment.
-pub(super) const EXPERIMENTS: Table = Table::new("experiments");
+pub(super) const EXPERIMENTS: RowTable = RowTable::new("experiments");
 /// Run -> run with its params, tags and newest metrics: all that a listing needs.
-pub(super) const RUNS: Table = Table::new("runs");
+pub(super) const RUNS: RowTable = RowTable::new("runs");
 /// Run, number of the batch -> the metrics logged together.
-pub(super) const METRICS: Table = Table::new("metrics");
+pub(super) const METRICS: RowTable = RowTable::new("metrics");
 /// Run or logged model, path -> artifact.
-pub(super) const ARTIFACTS: Table = Table::new("artifacts");
+pub(super) const ARTIFACTS: RowTable = RowTable::new("artifacts");
 /// Model name -> registered model.
-pub(super) const MODELS: Table = Table::new("models");
+pub(super) const MODELS: RowTable = RowTable::new("models");
 /// Model name, version -> model version.
-pub(super) const VERSIONS: Table = Table::new("versions");
+pub(super) const VERSIONS: RowTable = RowTable::new("versions");
 
 /// Logged model -> what is kept of it.
-pub(super) const LOGGED_MODELS: Table = Table::new("logged_models");
+pub(super) const LOGGED_MODELS: RowTable = RowTable::new("logged_models");
 /// Experiment, name and digest -> a dataset that its runs read.
-pub(super) const DATASETS: Table = Table::new("datasets");
+pub(super) const DATASETS: RowTable = RowTable::new("datasets");
 /// Name -> API key.
-pub(super) const KEYS: Table = Table::new("keys");
+pub(super) const KEYS: RowTable = RowTable::new("keys");
 /// Number of the event -> event of the audit trail.
-pub(super) const AUDIT: Table = Table::new("audit");
+pub(super) const AUDIT: RowTable = RowTable::new("audit");
 /// Model name, number counted down -> release, the newest of a model first.
-pub(super) const RELEASES: Table = Table::new("releases");
+pub(super) const RELEASES: RowTable = RowTable::new("releases");
 
 /// Every table with the name it has in a backup.
-pub(super) const ALL: [(&str, Table); 12] = [
+pub(super) const ALL: [(&str, RowTable); 12] = [
     ("meta", META),
     ("experiments", EXPERIMENTS),
     ("runs", RUNS),

@@ -9,7 +9,7 @@ use super::{
     codec::{self, Record},
     fault::Fault,
     stored::Counter,
-    tables::{self, Table},
+    tables::{self, RowTable},
 };
 
 /// Sees a row's key and bytes; breaks to see no more.
@@ -27,7 +27,7 @@ pub(super) struct WriteTxn {
 
 /// A row as it was before a change.
 struct Replaced {
-    table: Table,
+    table: RowTable,
     key: Vec<u8>,
     bytes: Option<Vec<u8>>,
 }
@@ -35,13 +35,13 @@ struct Replaced {
 /// Rows by key, in either kind of transaction.
 pub(super) trait Rows {
     /// The bytes of one row.
-    fn get_raw(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault>;
+    fn get_raw(&self, table: RowTable, key: &[u8]) -> Result<Option<Vec<u8>>, Fault>;
 
     /// Shows `visit` every row from `first` on, in key order, until it breaks.
-    fn scan_from(&self, table: Table, first: &[u8], visit: &mut Visit) -> Result<(), Fault>;
+    fn scan_from(&self, table: RowTable, first: &[u8], visit: &mut Visit) -> Result<(), Fault>;
 
     /// The record under `key`.
-    fn get<R: Record>(&self, table: Table, key: &[u8]) -> Result<Option<R>, Fault> {
+    fn get<R: Record>(&self, table: RowTable, key: &[u8]) -> Result<Option<R>, Fault> {
         match self.get_raw(table, key)? {
             Some(bytes) => Ok(Some(codec::unseal(key, &bytes)?)),
             None => Ok(None),
@@ -51,7 +51,7 @@ pub(super) trait Rows {
     /// Shows `visit` every row whose key begins with `prefix`, in key order.
     fn scan(
         &self,
-        table: Table,
+        table: RowTable,
         prefix: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault>
@@ -68,7 +68,7 @@ pub(super) trait Rows {
     }
 
     /// The records whose keys begin with `prefix`, with their keys, in key order.
-    fn all<R: Record>(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, R)>, Fault>
+    fn all<R: Record>(&self, table: RowTable, prefix: &[u8]) -> Result<Vec<(Vec<u8>, R)>, Fault>
     where
         Self: Sized,
     {
@@ -109,23 +109,23 @@ fn visit_range<T: ReadableTable<&'static [u8], &'static [u8]>>(
 }
 
 impl Rows for ReadTxn {
-    fn get_raw(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+    fn get_raw(&self, table: RowTable, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let table = self.0.open_table(table)?;
         Ok(ReadableTable::get(&table, key)?.map(|bytes| bytes.value().to_vec()))
     }
 
-    fn scan_from(&self, table: Table, first: &[u8], visit: &mut Visit) -> Result<(), Fault> {
+    fn scan_from(&self, table: RowTable, first: &[u8], visit: &mut Visit) -> Result<(), Fault> {
         visit_range(&self.0.open_table(table)?, first, visit)
     }
 }
 
 impl Rows for WriteTxn {
-    fn get_raw(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+    fn get_raw(&self, table: RowTable, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let table = self.inner.open_table(table)?;
         Ok(table.get(key)?.map(|bytes| bytes.value().to_vec()))
     }
 
-    fn scan_from(&self, table: Table, first: &[u8], visit: &mut Visit) -> Result<(), Fault> {
+    fn scan_from(&self, table: RowTable, first: &[u8], visit: &mut Visit) -> Result<(), Fault> {
         visit_range(&self.inner.open_table(table)?, first, visit)
     }
 }
@@ -161,7 +161,7 @@ impl WriteTxn {
         Ok(())
     }
 
-    fn note(&self, table: Table, key: &[u8], bytes: Option<&[u8]>) {
+    fn note(&self, table: RowTable, key: &[u8], bytes: Option<&[u8]>) {
         if let Some(replaced) = &self.replaced {
             let (key, bytes) = (key.to_vec(), bytes.map(<[u8]>::to_vec));
             replaced.borrow_mut().push(Replaced { table, key, bytes });
@@ -169,19 +169,24 @@ impl WriteTxn {
     }
 
     /// Writes `record` under `key`.
-    pub(super) fn put<R: Record>(&self, table: Table, key: &[u8], record: &R) -> Result<(), Fault> {
+    pub(super) fn put<R: Record>(
+        &self,
+        table: RowTable,
+        key: &[u8],
+        record: &R,
+    ) -> Result<(), Fault> {
         self.put_raw(table, key, &codec::seal(key, record))
     }
 
     /// Writes a row's bytes as they are.
-    pub(super) fn put_raw(&self, table: Table, key: &[u8], bytes: &[u8]) -> Result<(), Fault> {
+    pub(super) fn put_raw(&self, table: RowTable, key: &[u8], bytes: &[u8]) -> Result<(), Fault> {
         let mut rows = self.inner.open_table(table)?;
         let before = rows.insert(key, bytes)?;
         self.note(table, key, before.as_ref().map(|bytes| bytes.value()));
         Ok(())
     }
 
-    pub(super) fn remove(&self, table: Table, key: &[u8]) -> Result<(), Fault> {
+    pub(super) fn remove(&self, table: RowTable, key: &[u8]) -> Result<(), Fault> {
         let mut rows = self.inner.open_table(table)?;
         if let Some(before) = rows.remove(key)? {
             self.note(table, key, Some(before.value()));
@@ -190,7 +195,7 @@ impl WriteTxn {
     }
 
     /// Removes every row whose key begins with `prefix`.
-    pub(super) fn remove_all(&self, table: Table, prefix: &[u8]) -> Result<(), Fault> {
+    pub(super) fn remove_all(&self, table: RowTable, prefix: &[u8]) -> Result<(), Fault> {
         let mut keys = Vec::new();
         self.scan(table, prefix, |key, _| {
             keys.push(key.to_vec());

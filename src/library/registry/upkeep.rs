@@ -51,6 +51,8 @@ pub struct BackupSummary {
     pub n_artifacts: usize,
     /// Datasets.
     pub n_datasets: usize,
+    /// Lines of the log of true labels.
+    pub n_labels: usize,
     /// Length of the backup file.
     pub n_bytes: u64,
 }

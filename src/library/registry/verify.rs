@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     Registry,
-    artifact_place::Condition,
+    artifact_place::FileCondition,
     audit::StoredEvent,
     codec::{self, Record},
     fault::Fault,
@@ -19,7 +19,7 @@ use super::{
     stored::{Counter, MetricBatch, StoredExperiment, StoredModel, StoredRun},
     tables::{
         ARTIFACTS, AUDIT, AUDIT_EVENTS, DATASETS, EXPERIMENTS, KEYS, LOGGED_MODELS, META, METRICS,
-        MODELS, RELEASES, RUNS, Table, VERSIONS, audit_key, experiment_key, run_key,
+        MODELS, RELEASES, RUNS, RowTable, VERSIONS, audit_key, experiment_key, run_key,
     },
     transaction::{ReadTxn, Rows},
     upkeep::Verification,
@@ -61,21 +61,21 @@ impl Registry {
         };
 
         problems.extend(self.database.check_marker()?);
-        let checked: Vec<(String, Condition)> = named
+        let checked: Vec<(String, FileCondition)> = named
             .par_iter()
             .map(|(sha256, size_bytes)| {
                 Ok((sha256.clone(), self.files.inspect(sha256, *size_bytes)?))
             })
             .collect::<Result<_>>()?;
-        let with = |wanted: Condition| {
+        let with = |wanted: FileCondition| {
             let found = checked.iter().filter(move |(_, condition)| *condition == wanted);
             found.map(|(sha256, _)| sha256.clone())
         };
         let orphaned = listing.into_iter().map(|stored| stored.sha256);
         Ok(Verification {
-            n_valid: with(Condition::Valid).count(),
-            corrupt: with(Condition::Corrupt).collect(),
-            missing: with(Condition::Missing).collect(),
+            n_valid: with(FileCondition::Valid).count(),
+            corrupt: with(FileCondition::Corrupt).collect(),
+            missing: with(FileCondition::Missing).collect(),
             orphaned: orphaned.filter(|sha256| !named.contains_key(sha256)).collect(),
             database_valid,
             problems,
@@ -202,7 +202,7 @@ fn inspect(txn: &ReadTxn, problems: &mut Vec<String>) -> Result<(Named, bool), F
 /// The records of a table that can be read; `note` is told of the others.
 fn readable<R: Record>(
     txn: &ReadTxn,
-    table: Table,
+    table: RowTable,
     note: &mut impl FnMut(String),
 ) -> Result<Vec<(Vec<u8>, R)>, Fault> {
     let mut records = Vec::new();

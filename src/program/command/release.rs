@@ -235,7 +235,7 @@ impl PromoteRelease {
         }
         let force = self.reason.as_deref();
         let (promotion, release) =
-            gate::promote_release(session.book.tracker()?, &model, force, &session.book.who())?;
+            gate::promote_release(session.book.tracker()?, &model, force, session.book.who())?;
         Ok(Output::new(json!({"promotion": promotion, "release": release})).hint(promotion.told()))
     }
 }
@@ -257,7 +257,7 @@ impl StopRelease {
     fn run(&self, session: &Session) -> Result<Output> {
         let model = model(session, self.name.as_ref())?;
         let registry = session.book.tracker()?;
-        let release = gate::stop_release(registry, &model, &session.book.who(), &self.reason)?;
+        let release = gate::stop_release(registry, &model, session.book.who(), &self.reason)?;
         let status = status(session, release)?;
         Ok(Output::new(&status).text(status.headline()))
     }

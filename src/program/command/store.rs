@@ -8,6 +8,7 @@ use trialbook::{
     error::{Error, ErrorKind, Result},
     figure::{bytes, count, counted},
     hint::Hint,
+    monitor::read_labels,
     output::Output,
     registry::{self, BackupSummary},
 };
@@ -26,7 +27,7 @@ pub enum StoreCommand {
     ///
     /// Files younger than an hour stay. Runs whose process died are marked as FAILED.
     Gc(Gc),
-    /// Write everything into one file, while others go on writing
+    /// Write everything but the log of predictions into one file, while others go on writing
     Backup(Backup),
     /// Fill an empty store from a backup
     Restore(BackupFile),
@@ -109,12 +110,13 @@ impl StoreCommand {
 
 fn said(verb: &str, file: &std::path::Path, summary: &BackupSummary) -> Output {
     Output::new(summary).text(format!(
-        "{verb} {}: {}, {}, {}, {}, {}",
+        "{verb} {}: {}, {}, {}, {}, {}, {}",
         file.display(),
         counted(summary.n_runs, "run"),
         counted(summary.n_versions, "model version"),
         counted(summary.n_artifacts, "artifact"),
         counted(summary.n_datasets, "dataset"),
+        counted(summary.n_labels, "true label"),
         bytes(summary.n_bytes)
     ))
 }
@@ -136,6 +138,7 @@ fn verify(session: &Session) -> Result<Output> {
             }
         }
     }
+    let (labels, n_unreadable_labels) = read_labels(&session.book.store().logs_dir())?;
     if !found.is_valid() || !problems.is_empty() {
         let mut parts = problems;
         if !found.database_valid {
@@ -163,11 +166,18 @@ fn verify(session: &Session) -> Result<Output> {
     };
     let mut json = serde_json::json!(found);
     json["n_datasets"] = n_datasets.into();
+    json["n_labels"] = labels.n_texts().into();
+    json["n_unreadable_labels"] = n_unreadable_labels.into();
+    let unreadable = match n_unreadable_labels {
+        0 => String::new(),
+        // Such as a process leaves that is killed while it writes: acknowledged to nobody.
+        n => format!("; {} of the log of labels unreadable", counted(n, "line")),
+    };
     let said = format!(
         "store {} is sound: {} artifacts and {n_datasets} datasets proved, none missing, ",
         session.book.store().root().display(),
         count(found.n_valid)
     );
-    let said = Hint::from(said).and(orphans).say("; the database passes its check");
+    let said = Hint::from(said).and(orphans).say("; the database passes its check").say(unreadable);
     Ok(Output::new(json).hint(said))
 }

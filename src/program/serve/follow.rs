@@ -14,7 +14,7 @@ use std::{
 use trialbook::{
     book::now_ms,
     error::{Error, ErrorKind, Result},
-    monitor::{Arm, LABELS_FILE, PerformanceRequest, WindowSize, measure_performance, read_labels},
+    monitor::{Arm, PerformanceRequest, WindowSize, measure_performance, read_labels},
     registry::Registry,
 };
 
@@ -127,7 +127,7 @@ fn look_at_guard(state: &ServerState) {
 /// `n_bytes`. Versions that do not answer here are for `monitor performance`: none is loaded for this.
 fn measure(state: &ServerState, n_bytes: &mut u64) {
     let Some(store) = state.registry().map(Registry::store) else { return };
-    let file = store.logs_dir().join(LABELS_FILE);
+    let file = store.labels_path();
     let found = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
     if std::mem::replace(n_bytes, found) == found {
         return;

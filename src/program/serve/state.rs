@@ -24,7 +24,7 @@ use super::{
         security::Security, tls::Tls,
     },
     model::{
-        engine::Engine,
+        engine::BatchEngine,
         feedback::Feedback,
         metrics::Metrics,
         monitor::ModelMonitor,
@@ -57,7 +57,7 @@ struct Inner {
     /// Long work that has a permit or waits for one.
     places: Semaphore,
     /// Started with the first model that wants batches.
-    engine: OnceLock<Engine>,
+    engine: OnceLock<BatchEngine>,
     exporter: Option<SpanExporter>,
     /// None where the tracking API is left out.
     tracking: Option<AllowedHosts>,
@@ -337,9 +337,9 @@ impl ServerState {
     }
 
     /// The engine that asks models that want batches.
-    pub(crate) fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &BatchEngine {
         let Inner { engine, limits, metrics, .. } = &*self.0;
-        engine.get_or_init(|| Engine::start(limits, Arc::clone(metrics)))
+        engine.get_or_init(|| BatchEngine::start(limits, Arc::clone(metrics)))
     }
 
     /// The exporter that spans go to, if there is one.

@@ -7,7 +7,7 @@ mod report;
 mod window;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, btree_map::Entry},
     path::Path,
 };
 
@@ -17,7 +17,7 @@ pub use measured::{MeasuredMetric, MeasuredPerformance};
 pub use window::WindowSize;
 
 use self::measured::measure;
-use super::{Arm, PredictionRecord, SampleBy, TrueLabels, visit::visit_latest};
+use super::{Arm, PredictionView, SampleBy, TrueLabels, reader::visit_predictions};
 use crate::{
     error::Result,
     evaluate::{EstimatedMetric, ExpectedConfusion, PerformanceEstimate},
@@ -25,6 +25,10 @@ use crate::{
 
 /// A version with more classes is not estimated in windows: what is counted grows with their third power.
 const MAX_ESTIMATED_CLASSES: usize = 64;
+/// The windows of one version: so many, and what they count in so many bytes. Older ones make room.
+const MAX_WINDOWS: usize = 10_000;
+const MIN_WINDOWS: usize = 100;
+const MAX_WINDOWS_BYTES: usize = 64 << 20;
 
 /// Predictions to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub struct PerformanceReport {
     pub n_disputed: usize,
     /// Versions that are left out, with the reason.
     pub left_out: BTreeMap<String, String>,
+    /// Predictions of windows that are left out, because there are too many: those of the oldest ones.
+    pub n_without_window: u64,
     /// Lines of both logs that are unreadable.
     pub n_unreadable: usize,
 }
@@ -128,10 +134,14 @@ struct PerformanceTally {
 }
 
 /// One version in one part.
-struct Line {
+struct MeasuredLine {
     classes: Vec<String>,
     overall: PerformanceTally,
     windows: BTreeMap<i64, PerformanceTally>,
+    max_windows: usize,
+    /// The newest window that made room for others.
+    newest_dropped: Option<i64>,
+    n_without_window: u64,
 }
 
 /// Measures the predictions of the log in the folder `dir` against `labels`. `classes` are those of a model's
@@ -143,34 +153,69 @@ pub fn measure_performance(
     dir: &Path,
     labels: &TrueLabels,
     request: &PerformanceRequest,
-    mut classes: impl FnMut(&str, u32) -> Result<Vec<String>>,
+    classes: impl FnMut(&str, u32) -> Result<Vec<String>>,
 ) -> Result<PerformanceReport> {
-    let mut report = PerformanceReport { n_labels: labels.n_texts(), ..Default::default() };
-    let mut lines: BTreeMap<(String, u32, u8), Line> = BTreeMap::new();
-    let mut matched: HashSet<(String, u32)> = HashSet::new();
-    report.n_unreadable = visit_latest(dir, request.latest_bytes, |record| {
-        let truth = labels.truth(&record.request_id, record.index);
-        if truth.is_some() && matched.insert((record.request_id.clone(), record.index)) {
-            report.n_disputed += usize::from(labels.is_disputed(&record.request_id, record.index));
+    let mut meter = PerformanceMeter::new(labels, request, classes);
+    let n_unreadable = visit_predictions(dir, request.latest_bytes, |record| {
+        meter.add(record);
+        Ok(())
+    })?;
+    let report = meter.finish()?;
+    Ok(PerformanceReport { n_unreadable, ..report })
+}
+
+/// Measures predictions that are shown to it one after the other, for whoever goes through the log for several
+/// reasons.
+pub struct PerformanceMeter<'a, C> {
+    labels: &'a TrueLabels,
+    request: &'a PerformanceRequest,
+    classes: C,
+    report: PerformanceReport,
+    models: BTreeMap<String, BTreeMap<(u32, u8), MeasuredLine>>,
+    matched: HashSet<(String, u32)>,
+}
+
+impl<'a, C: FnMut(&str, u32) -> Result<Vec<String>>> PerformanceMeter<'a, C> {
+    /// Nothing measured yet, by `labels`. `classes` are those of a model's version.
+    pub fn new(labels: &'a TrueLabels, request: &'a PerformanceRequest, classes: C) -> Self {
+        Self {
+            labels,
+            request,
+            classes,
+            report: PerformanceReport { n_labels: labels.n_texts(), ..Default::default() },
+            models: BTreeMap::new(),
+            matched: HashSet::new(),
+        }
+    }
+
+    /// Takes the next prediction of the log, whether it is asked for or not.
+    pub fn add(&mut self, record: &PredictionView<'_>) {
+        let Self { labels, request, report, .. } = self;
+        let truth = labels.truth(record.request_id, record.index);
+        if truth.is_some() && self.matched.insert((record.request_id.to_owned(), record.index)) {
+            report.n_disputed += usize::from(labels.is_disputed(record.request_id, record.index));
         }
         let is_asked = record.timestamp_ms >= request.from_ms
-            && request.model.as_ref().is_none_or(|model| *model == record.model);
+            && request.model.as_ref().is_none_or(|model| model == record.model);
         if !is_asked {
-            return Ok(());
+            return;
         }
-        let key = (record.model.clone(), record.version, arm_rank(record.arm));
-        let line = match lines.get_mut(&key) {
-            Some(line) => line,
-            None => {
+        if !self.models.contains_key(record.model) {
+            self.models.insert(record.model.to_owned(), BTreeMap::new());
+        }
+        let Some(lines) = self.models.get_mut(record.model) else { return };
+        let line = match lines.entry((record.version, arm_rank(record.arm))) {
+            Entry::Occupied(line) => line.into_mut(),
+            Entry::Vacant(place) => {
                 let reference = format!("{}/{}", record.model, record.version);
                 if report.left_out.contains_key(&reference) {
-                    return Ok(());
+                    return;
                 }
-                match classes(&record.model, record.version) {
-                    Ok(classes) => lines.entry(key).or_insert_with(|| Line::new(classes)),
+                match (self.classes)(record.model, record.version) {
+                    Ok(classes) => place.insert(MeasuredLine::new(classes)),
                     Err(error) => {
                         report.left_out.insert(reference, error.to_string());
-                        return Ok(());
+                        return;
                     }
                 }
             }
@@ -181,23 +226,33 @@ pub fn measure_performance(
             idx
         });
         let is_random = truth.is_some_and(|truth| truth.sampled_by == Some(SampleBy::Random));
-        line.add(&record, truth_idx, is_random, request.window);
-        Ok(())
-    })?;
-    report.n_unmatched = report.n_labels.saturating_sub(matched.len());
-    for ((model, version, arm), line) in lines {
-        let Line { classes, overall, windows } = line;
-        let windows = windows.into_values().map(|tally| tally.finish(&classes));
-        report.versions.push(VersionPerformance {
-            model,
-            version,
-            arm: [Arm::Production, Arm::Candidate, Arm::Shadow][usize::from(arm)],
-            windows: windows.collect::<Result<_>>()?,
-            overall: overall.finish(&classes)?,
-            classes,
-        });
+        line.add(record, truth_idx, is_random, request.window);
     }
-    Ok(report)
+
+    /// What was measured and expected of all that was added.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) where counts do not fit each other.
+    pub fn finish(self) -> Result<PerformanceReport> {
+        let Self { mut report, models, matched, .. } = self;
+        report.n_unmatched = report.n_labels.saturating_sub(matched.len());
+        for (model, lines) in models {
+            for ((version, arm), line) in lines {
+                report.n_without_window += line.n_without_window;
+                let MeasuredLine { classes, overall, windows, .. } = line;
+                let windows = windows.into_values().map(|tally| tally.finish(&classes));
+                report.versions.push(VersionPerformance {
+                    model: model.clone(),
+                    version,
+                    arm: [Arm::Production, Arm::Candidate, Arm::Shadow][usize::from(arm)],
+                    windows: windows.collect::<Result<_>>()?,
+                    overall: overall.finish(&classes)?,
+                    classes,
+                });
+            }
+        }
+        Ok(report)
+    }
 }
 
 fn arm_rank(arm: Arm) -> u8 {
@@ -208,10 +263,20 @@ fn arm_rank(arm: Arm) -> u8 {
     }
 }
 
-impl Line {
+impl MeasuredLine {
     fn new(classes: Vec<String>) -> Self {
         let overall = PerformanceTally::new(classes.len());
-        Self { classes, overall, windows: BTreeMap::new() }
+        // Each of two expected matrices has three squares of numbers.
+        let n_bytes = size_of::<PerformanceTally>() + 2 * 3 * 8 * classes.len().pow(2);
+        let max_windows = (MAX_WINDOWS_BYTES / n_bytes).clamp(MIN_WINDOWS, MAX_WINDOWS);
+        Self {
+            classes,
+            overall,
+            windows: BTreeMap::new(),
+            max_windows,
+            newest_dropped: None,
+            n_without_window: 0,
+        }
     }
 
     fn class(&self, label: &str) -> Option<u32> {
@@ -221,24 +286,34 @@ impl Line {
 
     fn add(
         &mut self,
-        record: &PredictionRecord,
+        record: &PredictionView<'_>,
         truth: Option<u32>,
         is_random: bool,
         window: WindowSize,
     ) {
         // Of a version whose name was given to another model: its log is not this one's.
-        let Some(predicted) = self.class(&record.label) else { return };
+        let Some(predicted) = self.class(record.label) else { return };
         let n_classes = self.classes.len();
-        let row = match record.probability {
-            Some(positive) if n_classes == 2 => vec![1.0 - positive, positive],
-            _ if record.probabilities.len() == n_classes => record.probabilities.clone(),
-            _ => Vec::new(),
+        let of_two = record.probability.map(|positive| [1.0 - positive, positive]);
+        let row: &[f64] = match &of_two {
+            Some(row) if n_classes == 2 => row,
+            _ if record.probabilities.len() == n_classes => record.probabilities,
+            _ => &[],
         };
         let window = window.window(record.timestamp_ms, self.overall.n_predictions);
+        self.overall.add(record.timestamp_ms, predicted, row, truth, is_random);
+        if self.newest_dropped.is_some_and(|dropped| window <= dropped) {
+            self.n_without_window += 1;
+            return;
+        }
         let of_window =
             self.windows.entry(window).or_insert_with(|| PerformanceTally::new(n_classes));
-        for tally in [&mut self.overall, of_window] {
-            tally.add(record.timestamp_ms, predicted, &row, truth, is_random);
+        of_window.add(record.timestamp_ms, predicted, row, truth, is_random);
+        if self.windows.len() > self.max_windows
+            && let Some((oldest, tally)) = self.windows.pop_first()
+        {
+            self.newest_dropped = Some(oldest);
+            self.n_without_window += tally.n_predictions;
         }
     }
 }

@@ -57,6 +57,13 @@ impl PerformanceReport {
         for (version, reason) in &self.left_out {
             notes.push(format!("note: {version} is left out: {reason}"));
         }
+        if self.n_without_window > 0 {
+            notes.push(format!(
+                "note: {} of the oldest windows are in the whole alone: there are too many windows; name longer \
+                 ones with --window",
+                figure::counted(self.n_without_window, "prediction")
+            ));
+        }
         if self.n_unreadable > 0 {
             notes.push(format!(
                 "note: {} unreadable in the logs",

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Error,
-    monitor::{PREDICTIONS_FILE, TrueLabel},
+    monitor::{PREDICTIONS_FILE, PredictionRecord, TrueLabel},
 };
 
 fn record(number: u32, at_ms: i64, positive: f64) -> PredictionRecord {
@@ -128,6 +128,43 @@ fn a_version_without_probabilities_is_measured_and_not_estimated() {
     let overall = &found.versions[0].overall;
     assert_eq!((overall.measured.as_ref().unwrap().f1.value, overall.estimated), (1.0, None));
     assert_eq!(overall.measured.as_ref().unwrap().ece, None);
+}
+
+#[test]
+fn clocks_that_jump_make_no_more_windows_than_there_are_predictions() {
+    let times = [i64::MIN, -5, 0, 1_790_000_000_000, 4_102_444_800_000, i64::MAX];
+    let records: Vec<_> = times.iter().zip(0..).map(|(at_ms, n)| record(n, *at_ms, 0.9)).collect();
+    let dir = log(&records);
+    let labels: Vec<_> = times.iter().zip(0..).map(|(at_ms, n)| label(n, "pos", *at_ms)).collect();
+    let mut known = TrueLabels::default();
+    labels.iter().for_each(|label| known.tell(label.clone()));
+    for window in ["1s", "1d", "1"] {
+        let request = PerformanceRequest {
+            model: None,
+            from_ms: i64::MIN,
+            latest_bytes: None,
+            window: window.parse().unwrap(),
+        };
+        let classes = |_: &str, _| Ok(vec!["neg".to_owned(), "pos".to_owned()]);
+        let found = measure_performance(dir.path(), &known, &request, classes).unwrap();
+        let own = &found.versions[0];
+        let n_of_windows: u64 = own.windows.iter().map(|window| window.n_predictions).sum();
+        assert_eq!((own.overall.n_labelled, n_of_windows, found.n_without_window), (6, 6, 0));
+        assert!(own.windows.len() <= 6 && own.windows.len() >= 5, "{window}");
+        assert!(found.to_output().to_text(None).contains("6 of 6 predictions labelled"));
+    }
+}
+
+#[test]
+fn of_too_many_windows_the_newest_stay_and_all_predictions_count() {
+    let n = MAX_WINDOWS as u32 + 500;
+    let dir = log(&(0..n).map(|n| record(n, i64::from(n), 0.9)).collect::<Vec<_>>());
+    let found = report(dir.path(), &[label(n - 1, "pos", 1)], "1");
+    let own = &found.versions[0];
+    assert_eq!((own.overall.n_predictions, own.windows.len()), (n.into(), MAX_WINDOWS));
+    assert_eq!((found.n_without_window, own.windows[0].from_ms), (500, 500));
+    assert_eq!(own.windows.last().unwrap().n_labelled, 1);
+    assert!(found.notes().iter().any(|note| note.contains("500 predictions")), "{found:?}");
 }
 
 proptest! {

@@ -74,7 +74,7 @@ impl Credentials {
 }
 
 /// An answer, whatever its status.
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     /// None for a body that is not JSON.
     pub(crate) json: Option<Value>,
@@ -85,7 +85,7 @@ pub(crate) struct Answer {
 /// # Errors
 /// [`ErrorKind::Unavailable`] when nothing answers; [`ErrorKind::Invalid`] for what is no address and
 /// for credentials that cannot be used or do not fit the server.
-pub(crate) fn get(url: &str, credentials: &Credentials, max_bytes: u64) -> Result<Answer> {
+pub(crate) fn get(url: &str, credentials: &Credentials, max_bytes: u64) -> Result<HttpAnswer> {
     let mut request = credentials.agent()?.get(url);
     if let Some(key) = credentials.header()? {
         request = request.header("x-api-key", key);
@@ -93,7 +93,7 @@ pub(crate) fn get(url: &str, credentials: &Credentials, max_bytes: u64) -> Resul
     let mut response = request.call().map_err(|error| unanswered(url, error))?;
     let status = response.status().as_u16();
     let json = response.body_mut().with_config().limit(max_bytes).read_json().ok();
-    Ok(Answer { status, json })
+    Ok(HttpAnswer { status, json })
 }
 
 /// A request that got no answer from `url`.

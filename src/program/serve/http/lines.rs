@@ -5,7 +5,7 @@ use bytes::{Buf as _, Bytes};
 
 /// A line that holds something.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct BodyLine {
     /// From 1; blank lines count.
     pub(crate) number: u64,
     /// None for a line that was too long, and so was not kept.
@@ -36,7 +36,7 @@ impl Lines {
 
     /// At most `n_lines` lines that end in `bytes`. What they consist of is gone from `bytes`, and so
     /// is, once no line is left, what another one begins with.
-    pub(crate) fn take(&mut self, bytes: &mut Bytes, n_lines: usize) -> Vec<Line> {
+    pub(crate) fn take(&mut self, bytes: &mut Bytes, n_lines: usize) -> Vec<BodyLine> {
         let mut lines = Vec::new();
         while lines.len() < n_lines {
             let Some(length) = bytes.iter().position(|byte| *byte == b'\n') else {
@@ -52,7 +52,7 @@ impl Lines {
     }
 
     /// The last line of a stream that does not end in a line break.
-    pub(crate) fn finish(&mut self) -> Option<Line> {
+    pub(crate) fn finish(&mut self) -> Option<BodyLine> {
         // Behind the last line break there is no line.
         if self.begun.is_empty() && !self.is_too_long {
             return None;
@@ -70,7 +70,7 @@ impl Lines {
     }
 
     /// The line of which `rest` is the end; none for a blank one.
-    fn end(&mut self, rest: Bytes) -> Option<Line> {
+    fn end(&mut self, rest: Bytes) -> Option<BodyLine> {
         let number = self.number;
         self.number += 1;
         let content = if self.begun.is_empty() && !self.is_too_long && rest.len() <= self.max_bytes
@@ -87,7 +87,7 @@ impl Lines {
             let unmarked = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
             unmarked.trim_ascii().is_empty()
         });
-        (!is_blank).then_some(Line { number, content })
+        (!is_blank).then_some(BodyLine { number, content })
     }
 }
 

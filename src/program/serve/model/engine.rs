@@ -32,12 +32,12 @@ use trialbook::model::{
 use crate::serve::http::{error::ApiError, limits::Limits};
 
 use super::metrics::Metrics;
-use queue::{Batch, Bounds, Job, Outcome, Queue};
+use queue::{Batch, Bounds, Job, Queue, QueueOutcome};
 
-pub(crate) use queue::Question;
+pub(crate) use queue::QueuedTexts;
 
 /// The queue and the thread behind it, which ends when the engine is dropped and the queue empty.
-pub(crate) struct Engine(Arc<Shared>);
+pub(crate) struct BatchEngine(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Queue>,
@@ -48,7 +48,7 @@ struct Shared {
     metrics: Arc<Metrics>,
 }
 
-impl Engine {
+impl BatchEngine {
     /// Starts the thread. It begins with the first question.
     pub(crate) fn start(limits: &Limits, metrics: Arc<Metrics>) -> Self {
         let bounds = Bounds {
@@ -81,7 +81,7 @@ impl Engine {
     /// # Errors
     /// 429 at once when the queue has no room, 503 when the model did not get to it in time, 500
     /// and 422 as the model says.
-    pub(crate) async fn ask(&self, question: Question) -> Outcome {
+    pub(crate) async fn ask(&self, question: QueuedTexts) -> QueueOutcome {
         let answer = {
             let Shared { bounds, .. } = &*self.0;
             let mut queue = self.0.lock();
@@ -98,7 +98,10 @@ impl Engine {
 
     /// The prediction for each text of `question`, which a stream asks: it waits for its turn as
     /// long as it takes, and what the model cannot answer leaves the other texts alone.
-    pub(crate) async fn ask_each(&self, question: Question) -> Vec<Result<Prediction, ApiError>> {
+    pub(crate) async fn ask_each(
+        &self,
+        question: QueuedTexts,
+    ) -> Vec<Result<Prediction, ApiError>> {
         match self.ask_patiently(question.clone()).await {
             Ok(predictions) => predictions.into_iter().map(Ok).collect(),
             Err(error) if question.texts.len() == 1 => vec![Err(error)],
@@ -106,7 +109,7 @@ impl Engine {
             Err(_) => {
                 let mut outcomes = Vec::with_capacity(question.texts.len());
                 for (text, n_tokens) in question.texts.iter().zip(&question.n_tokens) {
-                    let alone = Question {
+                    let alone = QueuedTexts {
                         classifier: Arc::clone(&question.classifier),
                         texts: [text.clone()].into(),
                         n_tokens: vec![*n_tokens],
@@ -120,7 +123,7 @@ impl Engine {
         }
     }
 
-    async fn ask_patiently(&self, question: Question) -> Outcome {
+    async fn ask_patiently(&self, question: QueuedTexts) -> QueueOutcome {
         let Shared { bounds, streams, .. } = &*self.0;
         let n_held = bounds.held(question.texts.len()).min(bounds.stream_texts());
         let n_held = u32::try_from(n_held).unwrap_or(u32::MAX);
@@ -130,7 +133,7 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
+impl Drop for BatchEngine {
     fn drop(&mut self) {
         self.0.lock().closed = true;
         self.0.arrived.notify_all();
@@ -147,9 +150,9 @@ impl Shared {
     fn enter(
         &self,
         queue: &mut Queue,
-        question: Question,
+        question: QueuedTexts,
         patience: Duration,
-    ) -> Result<oneshot::Receiver<Outcome>, ApiError> {
+    ) -> Result<oneshot::Receiver<QueueOutcome>, ApiError> {
         if queue.closed {
             return Err(ApiError::internal());
         }
@@ -161,7 +164,7 @@ impl Shared {
         Ok(arriving)
     }
 
-    async fn answer_to(&self, arriving: oneshot::Receiver<Outcome>) -> Outcome {
+    async fn answer_to(&self, arriving: oneshot::Receiver<QueueOutcome>) -> QueueOutcome {
         self.arrived.notify_one();
         arriving.await.unwrap_or_else(|_| Err(ApiError::internal()))
     }
@@ -282,7 +285,7 @@ impl Returning {
 }
 
 /// A panicking model must not take the thread, and with it all other requests, down.
-fn ask(classifier: &dyn Classifier, texts: &[&str]) -> Outcome {
+fn ask(classifier: &dyn Classifier, texts: &[&str]) -> QueueOutcome {
     let outcome = catch_unwind(AssertUnwindSafe(|| prediction::predictions(classifier, texts)));
     let predictions = outcome.map_err(|_| {
         tracing::error!(n_texts = texts.len(), "the model panicked");

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trialbook::{error::Result, monitor::read_latest_predictions};
+use trialbook::{error::Result, monitor::visit_predictions};
 
 /// Requests that are remembered of each model: some three megabytes.
 const N_REQUESTS: usize = 100_000;
@@ -87,16 +87,17 @@ impl LoggedRequests {
         let knows_all = keys.iter().all(|key| looked.models.contains_key(key));
         if !knows_all && looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN) {
             *looked = Looked { at: Some(Instant::now()), ..Looked::default() };
-            for record in read_latest_predictions(dir, MAX_LOG_BYTES)?.records {
+            visit_predictions(dir, Some(MAX_LOG_BYTES), |record| {
                 let Looked { models, names, .. } = &mut *looked;
                 let name_idx =
-                    names.iter().position(|name| *name == record.model).unwrap_or_else(|| {
-                        names.push(record.model.clone());
+                    names.iter().position(|name| name == record.model).unwrap_or_else(|| {
+                        names.push(record.model.to_owned());
                         names.len() - 1
                     });
-                let key = self.hashes.hash_one((record.request_id.as_str(), record.index));
+                let key = self.hashes.hash_one((record.request_id, record.index));
                 models.insert(key, u32::try_from(name_idx).unwrap_or(u32::MAX));
-            }
+                Ok(())
+            })?;
         }
         let model = |key| looked.models.get(key).and_then(|idx| looked.names.get(*idx as usize));
         Ok(keys.iter().map(|key| model(key).cloned()).collect())

@@ -7,7 +7,7 @@ use crate::serve::{http::error::ApiError, model::served::ModelInfo};
 
 /// One answer.
 #[derive(Serialize)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct PredictedAnswer<'a> {
     #[serde(flatten)]
     pub(super) prediction: Prediction,
     pub(super) model: &'a ModelInfo,
@@ -24,18 +24,18 @@ pub(crate) struct Answer<'a> {
 /// The answers to texts that were asked together, and the refusals of the others.
 pub(crate) struct Answers<'a> {
     /// To the texts that are not refused, in their order.
-    pub(super) answers: Vec<Answer<'a>>,
+    pub(super) answers: Vec<PredictedAnswer<'a>>,
     pub(super) refusals: Refusals,
 }
 
 impl<'a> Answers<'a> {
     /// The answers to texts that stand or fall together.
-    pub(crate) fn all(self) -> Vec<Answer<'a>> {
+    pub(crate) fn all(self) -> Vec<PredictedAnswer<'a>> {
         self.answers
     }
 
     /// The outcome of each text.
-    pub(crate) fn each(self) -> Vec<Result<Answer<'a>, ApiError>> {
+    pub(crate) fn each(self) -> Vec<Result<PredictedAnswer<'a>, ApiError>> {
         let Self { answers, refusals: Refusals(refusals) } = self;
         if refusals.is_empty() {
             return answers.into_iter().map(Ok).collect();

@@ -22,7 +22,7 @@ use trialbook::{
 use crate::serve::{
     http::error::ApiError,
     model::{
-        engine::{self, Engine},
+        engine::{self, BatchEngine},
         release_metrics::arm_name,
         served::ServedModel,
         slot::ModelSlot,
@@ -31,7 +31,7 @@ use crate::serve::{
 };
 
 use super::{
-    answers::{Answer, Answers, Refusals},
+    answers::{Answers, PredictedAnswer, Refusals},
     texts::{Policy, Texts},
 };
 
@@ -44,7 +44,7 @@ pub(crate) enum Begun<T> {
 
 /// Texts for a model that wants batches, counted.
 pub(crate) struct Waiting {
-    question: engine::Question,
+    question: engine::QueuedTexts,
     policy: Policy,
     counted: Counted,
     started: Instant,
@@ -125,7 +125,7 @@ impl<'a> Asker<'a> {
     pub(crate) async fn finish(
         self,
         waiting: Waiting,
-        engine: &Engine,
+        engine: &BatchEngine,
     ) -> Result<Answers<'a>, ApiError> {
         let trial = match (waiting.arm, &self.assigned.trial) {
             (Arm::Candidate, Some(trial)) => trial,
@@ -213,9 +213,9 @@ fn is_for_want_of_room(error: &ApiError) -> bool {
 
 /// The predictions of a model that is asked in its queue.
 async fn predicted(
-    question: engine::Question,
+    question: engine::QueuedTexts,
     policy: &Policy,
-    engine: &Engine,
+    engine: &BatchEngine,
 ) -> Result<Predicted, ApiError> {
     Ok(match policy {
         Policy::All { .. } => (engine.ask(question).await?, Refusals::default()),
@@ -244,7 +244,7 @@ impl<'a> Way<'a> {
             let texts = texts.into_iter().map(Cow::into_owned).collect();
             let classifier = Arc::clone(&self.served.classifier);
             let n_tokens = std::mem::take(&mut counted.n_tokens);
-            let question = engine::Question { classifier, texts, n_tokens };
+            let question = engine::QueuedTexts { classifier, texts, n_tokens };
             return Ok(AskedTexts::Waiting(Waiting {
                 question,
                 policy,
@@ -271,7 +271,7 @@ impl<'a> Way<'a> {
         }
     }
 
-    async fn finish(self, waiting: Waiting, engine: &Engine) -> Result<Answers<'a>, ApiError> {
+    async fn finish(self, waiting: Waiting, engine: &BatchEngine) -> Result<Answers<'a>, ApiError> {
         let Waiting { question, policy, counted, started, .. } = waiting;
         let texts = Arc::clone(&question.texts);
         let predicted = predicted(question, &policy, engine).await?;
@@ -368,9 +368,15 @@ impl<'a> Way<'a> {
         }
         let arm = trial.filter(|trial| trial.splits()).map(|_| arm_name(arm));
         let latency_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
-        let answers = predictions.into_iter().zip(truncated).map(|(prediction, truncated)| {
-            Answer { prediction, model: &served.info, arm, truncated, request_id, latency_ms }
-        });
+        let answers =
+            predictions.into_iter().zip(truncated).map(|(prediction, truncated)| PredictedAnswer {
+                prediction,
+                model: &served.info,
+                arm,
+                truncated,
+                request_id,
+                latency_ms,
+            });
         Answers { answers: answers.collect(), refusals }
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::serve::http::error::{ApiError, FieldError};
 
-use super::object::{Item, List, ListSeed, Object, parse};
+use super::object::{JsonItem, List, ListSeed, Object, parse};
 
 /// Faults told at once; a client that made more learns the rest next time.
 pub(crate) const MAX_FAULTS: usize = 20;
@@ -63,7 +63,7 @@ impl Id<'_> {
 /// # Errors
 /// 400 for what is not JSON, 422 for another shape, a longer text or one of nothing but white space.
 pub(crate) fn question(body: &[u8], max_chars: usize) -> Result<Question<'_>, ApiError> {
-    question_of(parse(body, "text", PhantomData::<Item<'_>>)?, max_chars)
+    question_of(parse(body, "text", PhantomData::<JsonItem<'_>>)?, max_chars)
 }
 
 /// Reads `{"texts": ["…", …], "model": "…", "truncate": true}` with at most `max_texts` of at most
@@ -116,14 +116,14 @@ pub(crate) fn batch(
 
 /// Reads one line of a stream: what a single prediction takes, and an `id` of the client's.
 pub(crate) fn line(bytes: &[u8], max_chars: usize) -> LineQuestion<'_> {
-    let mut object = match parse(bytes, "text", PhantomData::<Item<'_>>) {
+    let mut object = match parse(bytes, "text", PhantomData::<JsonItem<'_>>) {
         Ok(object) => object,
         Err(error) => return LineQuestion { id: None, question: Err(error) },
     };
     let id = match object.id.take() {
         None => None,
-        Some(Item::Text(id)) => Some(Id::Text(id)),
-        Some(Item::Integer(id)) => Some(Id::Integer(id)),
+        Some(JsonItem::Text(id)) => Some(Id::Text(id)),
+        Some(JsonItem::Integer(id)) => Some(Id::Integer(id)),
         Some(_) => {
             let msg = "Input should be a string or an integer";
             let fault = FieldError::of_field("id", "id_type", msg);
@@ -134,7 +134,7 @@ pub(crate) fn line(bytes: &[u8], max_chars: usize) -> LineQuestion<'_> {
 }
 
 fn question_of<'a>(
-    object: Object<'a, Item<'a>>,
+    object: Object<'a, JsonItem<'a>>,
     max_chars: usize,
 ) -> Result<Question<'a>, ApiError> {
     let mut faults = Vec::new();
@@ -155,28 +155,28 @@ fn question_of<'a>(
 
 fn text<'a>(
     field: &'static str,
-    item: Item<'a>,
+    item: JsonItem<'a>,
     max_chars: usize,
 ) -> Result<Cow<'a, str>, FieldError> {
     match item {
-        Item::Text(text) if text.chars().all(char::is_whitespace) => {
+        JsonItem::Text(text) if text.chars().all(char::is_whitespace) => {
             let msg = "String should have at least 1 character that is not white space";
             Err(FieldError::of_field(field, "string_too_short", msg))
         }
         // No text has more characters than bytes: most need no counting.
-        Item::Text(text) if text.len() > max_chars && text.chars().count() > max_chars => {
+        JsonItem::Text(text) if text.len() > max_chars && text.chars().count() > max_chars => {
             let msg = format!("String should have at most {max_chars} characters");
             Err(FieldError::of_field(field, "string_too_long", msg))
         }
-        Item::Text(text) => Ok(text),
+        JsonItem::Text(text) => Ok(text),
         _ => Err(FieldError::of_field(field, "string_type", "Input should be a valid string")),
     }
 }
 
-fn truncate(item: Option<Item<'_>>, faults: &mut Vec<FieldError>) -> bool {
+fn truncate(item: Option<JsonItem<'_>>, faults: &mut Vec<FieldError>) -> bool {
     match item {
         None => true,
-        Some(Item::Bool(truncate)) => truncate,
+        Some(JsonItem::Bool(truncate)) => truncate,
         Some(_) => {
             let msg = "Input should be a valid boolean";
             faults.push(FieldError::of_field("truncate", "bool_type", msg));
@@ -185,10 +185,10 @@ fn truncate(item: Option<Item<'_>>, faults: &mut Vec<FieldError>) -> bool {
     }
 }
 
-fn model<'a>(item: Option<Item<'a>>, faults: &mut Vec<FieldError>) -> Option<Cow<'a, str>> {
+fn model<'a>(item: Option<JsonItem<'a>>, faults: &mut Vec<FieldError>) -> Option<Cow<'a, str>> {
     match item {
         None => None,
-        Some(Item::Text(name)) => Some(name),
+        Some(JsonItem::Text(name)) => Some(name),
         Some(_) => {
             let msg = "Input should be a valid string";
             faults.push(FieldError::of_field("model", "string_type", msg));

@@ -9,13 +9,13 @@ use serde::Serialize;
 use crate::serve::{
     http::{
         error::{ApiError, ErrorBody},
-        lines::Line,
+        lines::BodyLine,
     },
     state::ServerState,
 };
 
 use super::{
-    answers::Answer,
+    answers::PredictedAnswer,
     ask::{Asker, Begun, Waiting},
     body::{self, Id, LineQuestion, Question},
     target::{Target, Versions},
@@ -35,12 +35,12 @@ struct LineAnswer<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Outcome<'a> {
-    Answer(&'a Answer<'a>),
+    Answer(&'a PredictedAnswer<'a>),
     Error(ErrorBody<'a>),
 }
 
 /// The models that answer one stream.
-pub(crate) struct Models {
+pub(crate) struct StreamModels {
     pub(crate) target: Target,
     pub(crate) versions: Versions,
 }
@@ -82,9 +82,9 @@ struct ModelTexts<'a> {
 /// work that grows with them.
 pub(crate) fn begin(
     state: &ServerState,
-    models: &Models,
+    models: &StreamModels,
     request_id: &str,
-    lines: &[Line],
+    lines: &[BodyLine],
     started: Instant,
 ) -> Chunk {
     let (max_bytes, max_chars) = (state.limits().body_bytes, state.limits().text_chars);
@@ -122,7 +122,7 @@ impl Chunk {
     pub(crate) async fn finish(
         self,
         state: &ServerState,
-        models: &Models,
+        models: &StreamModels,
         request_id: &str,
     ) -> Vec<u8> {
         let Self { json, ends, waiting } = self;
@@ -150,7 +150,7 @@ impl WaitingLines {
     async fn finish(
         self,
         state: &ServerState,
-        models: &Models,
+        models: &StreamModels,
         request_id: &str,
     ) -> Vec<(usize, Vec<u8>)> {
         let Self { slot_idx, texts, lines } = self;
@@ -187,7 +187,7 @@ fn write(
     state: &ServerState,
     request_id: &str,
     (line, id): (u64, Option<Id<'_>>),
-    outcome: &Result<Answer<'_>, ApiError>,
+    outcome: &Result<PredictedAnswer<'_>, ApiError>,
     json: &mut Vec<u8>,
 ) {
     let outcome = match outcome {
@@ -208,7 +208,7 @@ impl LineAnswer<'_> {
 }
 
 /// The outcome of each line; none of one that is still to be asked.
-type Outcomes<'a> = Vec<Option<Result<Answer<'a>, ApiError>>>;
+type Outcomes<'a> = Vec<Option<Result<PredictedAnswer<'a>, ApiError>>>;
 
 /// Texts of one model that wait, and the places of their lines.
 struct Queued {
@@ -217,7 +217,7 @@ struct Queued {
     line_idxs: Vec<usize>,
 }
 
-impl Models {
+impl StreamModels {
     /// The place of the model that is to answer `question`.
     ///
     /// # Errors
@@ -234,7 +234,7 @@ impl Models {
         &'a self,
         state: &'a ServerState,
         request_id: &'a str,
-        lines: &[Line],
+        lines: &[BodyLine],
         questions: Vec<Result<Question<'_>, ApiError>>,
         started: Instant,
     ) -> (Outcomes<'a>, Vec<Queued>) {

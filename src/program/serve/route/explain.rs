@@ -24,7 +24,7 @@ use crate::serve::{
 };
 
 use super::{
-    answers::Answer,
+    answers::PredictedAnswer,
     ask::Asker,
     body,
     predict::{Params, in_turn, read, target},
@@ -38,7 +38,7 @@ const MAX_TERMS: usize = 100;
 #[derive(Serialize)]
 struct ExplainedAnswer<'a> {
     #[serde(flatten)]
-    answer: Answer<'a>,
+    answer: PredictedAnswer<'a>,
     explanation: Explanation,
 }
 
@@ -95,7 +95,7 @@ fn answer(
         );
         return Err(ApiError::validation(vec![FieldError::of_field("model", "unexplained", msg)]));
     };
-    let answer = Answer {
+    let answer = PredictedAnswer {
         prediction: predictions.pop().ok_or_else(ApiError::internal)?,
         model: &served.info,
         arm: None,

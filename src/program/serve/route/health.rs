@@ -13,7 +13,7 @@ use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::serve::{
     http::{
-        client::{self, Answer, Credentials},
+        client::{self, Credentials, HttpAnswer},
         error::ApiError,
         request_id::RequestId,
     },
@@ -151,7 +151,7 @@ pub(crate) async fn ready(
 /// credentials are not those that the server wants.
 pub fn health_check(server: &str, credentials: &Credentials) -> Result<HealthReport> {
     let url = health_url(server);
-    let Answer { status, json } = client::get(&url, credentials, MAX_REPORT_BYTES)?;
+    let HttpAnswer { status, json } = client::get(&url, credentials, MAX_REPORT_BYTES)?;
     let json = json.unwrap_or_default();
     if matches!(status, 401 | 403)
         && let Some(said) = json["error"].as_str()

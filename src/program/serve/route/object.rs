@@ -43,7 +43,7 @@ where
 }
 
 /// A plain value, or something else that was skipped.
-pub(super) enum Item<'a> {
+pub(super) enum JsonItem<'a> {
     Text(Cow<'a, str>),
     Bool(bool),
     Integer(serde_json::Number),
@@ -53,7 +53,7 @@ pub(super) enum Item<'a> {
 
 /// An array, or something else that was skipped.
 pub(super) enum List<'a> {
-    Items { kept: Vec<Item<'a>>, n_items: usize },
+    Items { kept: Vec<JsonItem<'a>>, n_items: usize },
     Other,
 }
 
@@ -62,15 +62,15 @@ pub(super) enum List<'a> {
 pub(super) struct Object<'a, T> {
     /// `text` or `texts`.
     pub(super) field: Option<T>,
-    pub(super) truncate: Option<Item<'a>>,
-    pub(super) model: Option<Item<'a>>,
-    pub(super) id: Option<Item<'a>>,
+    pub(super) truncate: Option<JsonItem<'a>>,
+    pub(super) model: Option<JsonItem<'a>>,
+    pub(super) id: Option<JsonItem<'a>>,
 }
 
 /// The value of a field that may be left out; none for null too.
-fn optional<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Item<'de>>, A::Error> {
+fn optional<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<JsonItem<'de>>, A::Error> {
     Ok(match map.next_value()? {
-        Item::Null => None,
+        JsonItem::Null => None,
         item => Some(item),
     })
 }
@@ -108,41 +108,41 @@ macro_rules! other {
     };
 }
 
-impl<'de> Deserialize<'de> for Item<'de> {
+impl<'de> Deserialize<'de> for JsonItem<'de> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         struct ItemVisitor;
         impl<'de> Visitor<'de> for ItemVisitor {
-            type Value = Item<'de>;
+            type Value = JsonItem<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("any value")
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Item::Text(Cow::Borrowed(text)))
+                Ok(JsonItem::Text(Cow::Borrowed(text)))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Item::Text(Cow::Owned(text.to_owned())))
+                Ok(JsonItem::Text(Cow::Owned(text.to_owned())))
             }
 
             fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-                Ok(Item::Bool(value))
+                Ok(JsonItem::Bool(value))
             }
 
             fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-                Ok(Item::Integer(value.into()))
+                Ok(JsonItem::Integer(value.into()))
             }
 
             fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-                Ok(Item::Integer(value.into()))
+                Ok(JsonItem::Integer(value.into()))
             }
 
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Item::Null)
+                Ok(JsonItem::Null)
             }
 
-            other!(Item::Other, float seq map);
+            other!(JsonItem::Other, float seq map);
         }
         json.deserialize_any(ItemVisitor)
     }

@@ -24,7 +24,7 @@ use crate::serve::{
 };
 
 use super::{
-    answers::Answer,
+    answers::PredictedAnswer,
     ask::{Asker, Begun},
     body,
     split::SplitKeys,
@@ -218,7 +218,7 @@ fn texts<'a>(
     Ok((Texts { texts, indexes, policy: Policy::All { field, truncate }, started }, model))
 }
 
-fn to_json(shape: Shape, answers: &[Answer<'_>]) -> Vec<u8> {
+fn to_json(shape: Shape, answers: &[PredictedAnswer<'_>]) -> Vec<u8> {
     let json = match shape {
         Shape::One => serde_json::to_vec(&answers[0]),
         Shape::Many { .. } => serde_json::to_vec(answers),

@@ -17,7 +17,7 @@ use crate::serve::{
     http::{
         channel::{channel, frame},
         error::ApiError,
-        lines::{Line, Lines},
+        lines::{BodyLine, Lines},
         media::JSON_LINES,
         request_id::RequestId,
         shown::Shown,
@@ -26,7 +26,7 @@ use crate::serve::{
 };
 
 use super::{
-    chunk::{self, Models},
+    chunk::{self, StreamModels},
     split::SplitKeys,
     target::{Target, Versions},
     turn::{beside, turn},
@@ -35,7 +35,7 @@ use super::{
 /// One request and where its answers go.
 struct Stream {
     state: ServerState,
-    models: Arc<Models>,
+    models: Arc<StreamModels>,
     request_id: RequestId,
     /// The key that let the client in: it may be revoked before the stream ends.
     shown: Shown,
@@ -54,7 +54,7 @@ pub(crate) fn respond(
     questions: Body,
 ) -> Response {
     let versions = Versions::of(&state, &target, keys, request_id.as_str());
-    let models = Arc::new(Models { target, versions });
+    let models = Arc::new(StreamModels { target, versions });
     // One chunk waits for the client while the next one is made.
     let (answers, body) = channel(1);
     tokio::spawn(Stream { state, models, request_id, shown, answers }.run(questions));
@@ -108,7 +108,7 @@ impl Stream {
     }
 
     /// Answers `lines`, which arrived together.
-    async fn answer(&mut self, lines: Vec<Line>) -> Result<(), Gone> {
+    async fn answer(&mut self, lines: Vec<BodyLine>) -> Result<(), Gone> {
         let n_bytes: usize =
             lines.iter().filter_map(|line| line.content.as_ref()).map(Bytes::len).sum();
         let work = {

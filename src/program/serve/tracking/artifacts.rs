@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use trialbook::registry::{Artifact, ArtifactOwner, Folder, FolderEntry, Registry};
 
 use super::{
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     fields::Fields,
     paths::climbs,
     place::ArtifactPlace,
@@ -12,7 +12,7 @@ use super::{
     wire::WireRefusal,
 };
 
-pub(super) fn list(call: &mut RestCall) -> Answer {
+pub(super) fn list(call: &mut RestCall) -> CallAnswer {
     let run = call.registry.run_by_id(call.fields.run_id()?)?;
     let path = path_of(&call.fields)?;
     let files = call.registry.owned_artifacts(&ArtifactOwner::Run(run.run_id.clone()))?;

@@ -6,7 +6,7 @@ use trialbook::registry::Registry;
 use super::{fields::Fields, wire::WireRefusal};
 
 /// The answer of an endpoint.
-pub(super) type Answer = Result<Value, WireRefusal>;
+pub(super) type CallAnswer = Result<Value, WireRefusal>;
 
 /// A question to an endpoint.
 pub(super) struct RestCall {

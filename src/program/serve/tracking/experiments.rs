@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use trialbook::registry::{DatasetUse, Experiment, Lifecycle, NewExperiment, Query};
 
 use super::{
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     fields::Fields,
     paths::climbs,
     shapes, token,
@@ -17,7 +17,7 @@ const DEFAULT_ID: &str = "0";
 
 pub(super) const MAX_RESULTS: usize = 50_000;
 
-pub(super) fn create(call: &mut RestCall) -> Answer {
+pub(super) fn create(call: &mut RestCall) -> CallAnswer {
     let new = NewExperiment {
         name: call.fields.required("name")?.to_owned(),
         artifact_location: call.fields.filled("artifact_location")?.map(str::to_owned),
@@ -54,12 +54,12 @@ fn check_location(location: &str) -> Result<(), WireRefusal> {
     )))
 }
 
-pub(super) fn get(call: &mut RestCall) -> Answer {
+pub(super) fn get(call: &mut RestCall) -> CallAnswer {
     let found = call.registry.experiment_by_id(call.fields.required("experiment_id")?)?;
     Ok(one(&found))
 }
 
-pub(super) fn get_by_name(call: &mut RestCall) -> Answer {
+pub(super) fn get_by_name(call: &mut RestCall) -> CallAnswer {
     let name = call.fields.required("experiment_name")?;
     match call.registry.named_experiment(name)? {
         Some(found) => Ok(one(&found)),
@@ -72,7 +72,7 @@ fn one(experiment: &Experiment) -> Value {
     json!({ "experiment": shapes::experiment(experiment) })
 }
 
-pub(super) fn search(call: &mut RestCall) -> Answer {
+pub(super) fn search(call: &mut RestCall) -> CallAnswer {
     let query = query(&call.fields)?;
     let limit = call.fields.max_results(None, MAX_RESULTS)?;
     let page = token::page(call.fields.text("page_token")?, limit)?;
@@ -82,21 +82,21 @@ pub(super) fn search(call: &mut RestCall) -> Answer {
     Ok(listing("experiments", experiments, token::of(found.next)))
 }
 
-pub(super) fn delete(call: &mut RestCall) -> Answer {
+pub(super) fn delete(call: &mut RestCall) -> CallAnswer {
     set_deleted(call, true)
 }
 
-pub(super) fn restore(call: &mut RestCall) -> Answer {
+pub(super) fn restore(call: &mut RestCall) -> CallAnswer {
     set_deleted(call, false)
 }
 
-fn set_deleted(call: &RestCall, deleted: bool) -> Answer {
+fn set_deleted(call: &RestCall, deleted: bool) -> CallAnswer {
     let experiment_id = call.fields.required("experiment_id")?;
     call.registry.set_experiment_deleted(experiment_id, deleted)?;
     Ok(json!({}))
 }
 
-pub(super) fn update(call: &mut RestCall) -> Answer {
+pub(super) fn update(call: &mut RestCall) -> CallAnswer {
     let experiment_id = call.fields.required("experiment_id")?;
     if let Some(name) = call.fields.filled("new_name")? {
         let renamed = call.registry.rename_experiment(experiment_id, name);
@@ -108,13 +108,13 @@ pub(super) fn update(call: &mut RestCall) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn set_tag(call: &mut RestCall) -> Answer {
+pub(super) fn set_tag(call: &mut RestCall) -> CallAnswer {
     let (id, key) = (call.fields.required("experiment_id")?, call.fields.required("key")?);
     call.registry.tag_experiment(id, key, Some(call.fields.required_text("value")?))?;
     Ok(json!({}))
 }
 
-pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
+pub(super) fn delete_tag(call: &mut RestCall) -> CallAnswer {
     let (id, key) = (call.fields.required("experiment_id")?, call.fields.required("key")?);
     if !call.registry.experiment_by_id(id)?.tags.contains_key(key) {
         return Err(WireRefusal::missing(format!("experiment {id:?} has no tag {key:?}")));
@@ -124,7 +124,7 @@ pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
 }
 
 /// The datasets that runs of experiments have read.
-pub(super) fn search_datasets(call: &mut RestCall) -> Answer {
+pub(super) fn search_datasets(call: &mut RestCall) -> CallAnswer {
     let found = call.registry.datasets_read_in(&call.fields.texts("experiment_ids")?)?;
     let summaries = found.into_iter().map(|read| {
         let DatasetUse { experiment_id, name, digest, context } = read;

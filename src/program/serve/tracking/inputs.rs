@@ -4,11 +4,11 @@ use serde_json::json;
 use trialbook::registry::DatasetRecord;
 
 use super::{
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     fields::missing,
 };
 
-pub(super) fn log_inputs(call: &mut RestCall) -> Answer {
+pub(super) fn log_inputs(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?.to_owned();
     let mut datasets = Vec::new();
     for mut input in call.fields.take_objects("datasets")? {
@@ -32,7 +32,7 @@ pub(super) fn log_inputs(call: &mut RestCall) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn log_outputs(call: &mut RestCall) -> Answer {
+pub(super) fn log_outputs(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?.to_owned();
     let mut models = Vec::new();
     for model in call.fields.take_objects("models")? {

@@ -5,7 +5,7 @@ use trialbook::registry::{ArtifactOwner, Folder, LoggedModel, ModelStatus, NewLo
 
 use super::{
     artifacts,
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     experiments::listing,
     shapes::{self, Locations},
     token,
@@ -15,12 +15,12 @@ use super::{
 const DEFAULT_RESULTS: usize = 100;
 const MAX_RESULTS: usize = 1_000;
 
-fn one(call: &RestCall, model: &LoggedModel) -> Answer {
+fn one(call: &RestCall, model: &LoggedModel) -> CallAnswer {
     let locations = Locations::of(&call.registry)?;
     Ok(json!({ "model": shapes::logged_model(&locations, model) }))
 }
 
-pub(super) fn create(call: &mut RestCall) -> Answer {
+pub(super) fn create(call: &mut RestCall) -> CallAnswer {
     let new = NewLoggedModel {
         experiment_id: call.fields.required("experiment_id")?.to_owned(),
         name: call.fields.filled("name")?.map(str::to_owned),
@@ -33,12 +33,12 @@ pub(super) fn create(call: &mut RestCall) -> Answer {
     one(call, &model)
 }
 
-pub(super) fn get(call: &mut RestCall) -> Answer {
+pub(super) fn get(call: &mut RestCall) -> CallAnswer {
     let model = call.registry.logged_model(&call.path[0])?;
     one(call, &model)
 }
 
-pub(super) fn finalize(call: &mut RestCall) -> Answer {
+pub(super) fn finalize(call: &mut RestCall) -> CallAnswer {
     let status: ModelStatus = match call.fields.required("status")? {
         "2" => ModelStatus::Ready,
         "3" => ModelStatus::UploadFailed,
@@ -48,19 +48,19 @@ pub(super) fn finalize(call: &mut RestCall) -> Answer {
     one(call, &model)
 }
 
-pub(super) fn delete(call: &mut RestCall) -> Answer {
+pub(super) fn delete(call: &mut RestCall) -> CallAnswer {
     call.registry.delete_logged_model(&call.path[0])?;
     Ok(json!({}))
 }
 
-pub(super) fn set_tags(call: &mut RestCall) -> Answer {
+pub(super) fn set_tags(call: &mut RestCall) -> CallAnswer {
     let tags = call.fields.map("tags")?;
     let tags: Vec<_> = tags.into_iter().map(|(key, value)| (key, Some(value))).collect();
     let model = call.registry.tag_logged_model(&call.path[0], &tags)?;
     one(call, &model)
 }
 
-pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
+pub(super) fn delete_tag(call: &mut RestCall) -> CallAnswer {
     let (model_id, key) = (&call.path[0], &call.path[1]);
     if !call.registry.logged_model(model_id)?.tags.contains_key(key) {
         return Err(WireRefusal::missing(format!("logged model {model_id:?} has no tag {key:?}")));
@@ -69,13 +69,13 @@ pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn log_params(call: &mut RestCall) -> Answer {
+pub(super) fn log_params(call: &mut RestCall) -> CallAnswer {
     let params = call.fields.pairs("params")?;
     call.registry.log_model_params(&call.path[0], &params)?;
     Ok(json!({}))
 }
 
-pub(super) fn search(call: &mut RestCall) -> Answer {
+pub(super) fn search(call: &mut RestCall) -> CallAnswer {
     let mut order = Vec::new();
     for by in call.fields.take_objects("order_by")? {
         let direction = if by.bool("ascending")?.unwrap_or(true) { "ASC" } else { "DESC" };
@@ -97,7 +97,7 @@ pub(super) fn search(call: &mut RestCall) -> Answer {
     Ok(listing("models", models, token::of(found.next)))
 }
 
-pub(super) fn list_artifacts(call: &mut RestCall) -> Answer {
+pub(super) fn list_artifacts(call: &mut RestCall) -> CallAnswer {
     let model = call.registry.logged_model(&call.path[0])?;
     let owner = ArtifactOwner::Model(model.model_id.clone());
     let path = call.fields.filled("artifact_directory_path")?.unwrap_or_default();

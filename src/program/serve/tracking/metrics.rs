@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trialbook::registry::{Metric, Page};
 
 use super::{
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     experiments::listing,
     fields::missing,
     shapes, token,
@@ -27,7 +27,7 @@ fn history(call: &RestCall, run_id: &str, key: &str) -> Result<Vec<Metric>, Wire
     Ok(points)
 }
 
-pub(super) fn get_history(call: &mut RestCall) -> Answer {
+pub(super) fn get_history(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?;
     let points = history(call, run_id, call.fields.required("metric_key")?)?;
     let limit = call.fields.max_results(Some(usize::MAX), usize::MAX)?;
@@ -53,7 +53,7 @@ fn run_ids(call: &RestCall, name: &str) -> Result<Vec<String>, WireRefusal> {
     Ok(run_ids)
 }
 
-pub(super) fn get_history_bulk(call: &mut RestCall) -> Answer {
+pub(super) fn get_history_bulk(call: &mut RestCall) -> CallAnswer {
     let key = call.fields.required("metric_key")?;
     let limit = call.fields.max_results(Some(MAX_POINTS), MAX_POINTS)?;
     let mut points: Vec<Value> = Vec::new();
@@ -67,7 +67,7 @@ pub(super) fn get_history_bulk(call: &mut RestCall) -> Answer {
     Ok(json!({ "metrics": points }))
 }
 
-pub(super) fn get_history_bulk_interval(call: &mut RestCall) -> Answer {
+pub(super) fn get_history_bulk_interval(call: &mut RestCall) -> CallAnswer {
     let key = call.fields.required("metric_key")?;
     let wanted = call.fields.max_results(Some(MAX_INTERVAL_POINTS), MAX_INTERVAL_POINTS)?;
     let (first, last) = (call.fields.int("start_step")?, call.fields.int("end_step")?);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trialbook::registry::{FORMER_TAG, ModelVersion, Registry, Stage};
 
 use super::{
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     experiments::{listing, query},
     shapes, token, versions,
     wire::WireRefusal,
@@ -35,7 +35,7 @@ fn shape(registry: &Registry, name: &str) -> Result<Value, WireRefusal> {
     Ok(shapes::model(&model, &latest(registry, name, &[])?, &registry.former_production(name)?))
 }
 
-pub(super) fn create(call: &mut RestCall) -> Answer {
+pub(super) fn create(call: &mut RestCall) -> CallAnswer {
     let tags = call.fields.map("tags")?;
     let name = call.fields.required("name")?;
     let description = call.fields.text("description")?.unwrap_or_default();
@@ -44,13 +44,13 @@ pub(super) fn create(call: &mut RestCall) -> Answer {
     Ok(json!({ "registered_model": shapes::model(&model, &[], &[]) }))
 }
 
-pub(super) fn rename(call: &mut RestCall) -> Answer {
+pub(super) fn rename(call: &mut RestCall) -> CallAnswer {
     let (name, new_name) = (call.fields.required("name")?, call.fields.required("new_name")?);
     call.registry.rename_model(name, new_name).map_err(|error| WireRefusal::of_making(&error))?;
     Ok(json!({ "registered_model": shape(&call.registry, new_name)? }))
 }
 
-pub(super) fn update(call: &mut RestCall) -> Answer {
+pub(super) fn update(call: &mut RestCall) -> CallAnswer {
     let name = call.fields.required("name")?;
     if let Some(description) = call.fields.text("description")? {
         call.registry.describe_model(name, None, description)?;
@@ -58,16 +58,16 @@ pub(super) fn update(call: &mut RestCall) -> Answer {
     Ok(json!({ "registered_model": shape(&call.registry, name)? }))
 }
 
-pub(super) fn delete(call: &mut RestCall) -> Answer {
+pub(super) fn delete(call: &mut RestCall) -> CallAnswer {
     call.registry.delete_model(call.fields.required("name")?, None)?;
     Ok(json!({}))
 }
 
-pub(super) fn get(call: &mut RestCall) -> Answer {
+pub(super) fn get(call: &mut RestCall) -> CallAnswer {
     Ok(json!({ "registered_model": shape(&call.registry, call.fields.required("name")?)? }))
 }
 
-pub(super) fn search(call: &mut RestCall) -> Answer {
+pub(super) fn search(call: &mut RestCall) -> CallAnswer {
     let query = query(&call.fields)?;
     let limit = call.fields.max_results(Some(DEFAULT_RESULTS), MAX_RESULTS)?;
     let page = token::page(call.fields.text("page_token")?, limit)?;
@@ -80,7 +80,7 @@ pub(super) fn search(call: &mut RestCall) -> Answer {
     Ok(listing("registered_models", models, token::of(found.next)))
 }
 
-pub(super) fn get_latest_versions(call: &mut RestCall) -> Answer {
+pub(super) fn get_latest_versions(call: &mut RestCall) -> CallAnswer {
     let name = call.fields.required("name")?;
     let stages = call.fields.texts("stages")?;
     let stages = stages.iter().map(|stage| stage.parse()).collect::<trialbook::Result<Vec<_>>>()?;
@@ -89,7 +89,7 @@ pub(super) fn get_latest_versions(call: &mut RestCall) -> Answer {
     Ok(listing("model_versions", versions, None))
 }
 
-pub(super) fn set_tag(call: &mut RestCall) -> Answer {
+pub(super) fn set_tag(call: &mut RestCall) -> CallAnswer {
     let value = call.fields.text("value")?.unwrap_or_default();
     let (name, key) = (call.fields.required("name")?, call.fields.required("key")?);
     if key == FORMER_TAG {
@@ -101,20 +101,20 @@ pub(super) fn set_tag(call: &mut RestCall) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
+pub(super) fn delete_tag(call: &mut RestCall) -> CallAnswer {
     let (name, key) = (call.fields.required("name")?, call.fields.required("key")?);
     call.registry.tag_model(name, None, key, None)?;
     Ok(json!({}))
 }
 
-pub(super) fn set_alias(call: &mut RestCall) -> Answer {
+pub(super) fn set_alias(call: &mut RestCall) -> CallAnswer {
     let (name, alias) = (call.fields.required("name")?, call.fields.required("alias")?);
     let version = versions::number(&call.fields)?;
     call.registry.set_alias(name, alias, Some(version))?;
     Ok(json!({}))
 }
 
-pub(super) fn delete_alias(call: &mut RestCall) -> Answer {
+pub(super) fn delete_alias(call: &mut RestCall) -> CallAnswer {
     let (name, alias) = (call.fields.required("name")?, call.fields.required("alias")?);
     // Removing what is not there is no error in MLflow.
     if call.registry.model(name)?.aliases.contains_key(alias) {
@@ -123,7 +123,7 @@ pub(super) fn delete_alias(call: &mut RestCall) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn get_by_alias(call: &mut RestCall) -> Answer {
+pub(super) fn get_by_alias(call: &mut RestCall) -> CallAnswer {
     let (name, alias) = (call.fields.required("name")?, call.fields.required("alias")?);
     let model = call.registry.model(name)?;
     let Some(number) = model.aliases.get(alias) else {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trialbook::registry::{LoggedMetric, Metric, NewRun, RunBatch, RunQuery, RunStatus, RunUpdate};
 
 use super::{
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     experiments::{lifecycle, listing},
     fields::{Fields, missing},
     shapes, token,
@@ -26,7 +26,7 @@ const MAX_RESULTS: usize = 50_000;
 /// The tag in which 2.x clients find the models that a run logged.
 const MODELS_TAG: &str = "mlflow.log-model.history";
 
-pub(super) fn create(call: &mut RestCall) -> Answer {
+pub(super) fn create(call: &mut RestCall) -> CallAnswer {
     let tags = call.fields.map("tags")?;
     let new = NewRun {
         // As in MLflow, without an experiment it is the first one.
@@ -57,7 +57,7 @@ fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
-pub(super) fn update(call: &mut RestCall) -> Answer {
+pub(super) fn update(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?;
     let status = call.fields.filled("status")?.map(|status| match status {
         // As numbers, the enum's values.
@@ -78,7 +78,7 @@ pub(super) fn update(call: &mut RestCall) -> Answer {
     Ok(json!({ "run_info": shapes::run_info(&shapes::Locations::of(&call.registry)?, &run) }))
 }
 
-pub(super) fn delete(call: &mut RestCall) -> Answer {
+pub(super) fn delete(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?;
     // Deleting twice is no error in MLflow.
     if !call.registry.run_by_id(run_id)?.deleted {
@@ -87,7 +87,7 @@ pub(super) fn delete(call: &mut RestCall) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn restore(call: &mut RestCall) -> Answer {
+pub(super) fn restore(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?;
     if call.registry.run_by_id(run_id)?.deleted {
         call.registry.restore_run(run_id)?;
@@ -95,12 +95,12 @@ pub(super) fn restore(call: &mut RestCall) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn get(call: &mut RestCall) -> Answer {
+pub(super) fn get(call: &mut RestCall) -> CallAnswer {
     let run = call.registry.run_by_id(call.fields.run_id()?)?;
     Ok(json!({ "run": shapes::runs(&call.registry, &[run])?.remove(0) }))
 }
 
-pub(super) fn search(call: &mut RestCall) -> Answer {
+pub(super) fn search(call: &mut RestCall) -> CallAnswer {
     let mut experiment_ids = call.fields.texts("experiment_ids")?;
     if experiment_ids.is_empty() {
         return Ok(json!({}));
@@ -120,27 +120,27 @@ pub(super) fn search(call: &mut RestCall) -> Answer {
     Ok(listing("runs", runs, token::of(found.next)))
 }
 
-pub(super) fn log_metric(call: &mut RestCall) -> Answer {
+pub(super) fn log_metric(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?.to_owned();
     let point = MetricPoint::of(&call.fields)?;
     log(call, &run_id, vec![point], RunBatch::default())
 }
 
-pub(super) fn log_param(call: &mut RestCall) -> Answer {
+pub(super) fn log_param(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?.to_owned();
     let value = call.fields.text("value")?.unwrap_or_default();
     let params = vec![(call.fields.required("key")?.to_owned(), value.to_owned())];
     log(call, &run_id, Vec::new(), RunBatch { params, ..RunBatch::default() })
 }
 
-pub(super) fn set_tag(call: &mut RestCall) -> Answer {
+pub(super) fn set_tag(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?.to_owned();
     let value = call.fields.text("value")?.unwrap_or_default();
     let tags = vec![(call.fields.required("key")?.to_owned(), value.to_owned())];
     log(call, &run_id, Vec::new(), RunBatch { tags, ..RunBatch::default() })
 }
 
-pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
+pub(super) fn delete_tag(call: &mut RestCall) -> CallAnswer {
     let (run_id, key) = (call.fields.run_id()?, call.fields.required("key")?);
     if !call.registry.run_by_id(run_id)?.tags.contains_key(key) {
         return Err(WireRefusal::missing(format!("run {run_id:?} has no tag {key:?}")));
@@ -149,7 +149,7 @@ pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn log_batch(call: &mut RestCall) -> Answer {
+pub(super) fn log_batch(call: &mut RestCall) -> CallAnswer {
     if call.n_body_bytes > MAX_BATCH_BYTES {
         return Err(WireRefusal::invalid(format!(
             "a batch of {} bytes: at most {MAX_BATCH_BYTES} are allowed, send it in parts",
@@ -202,7 +202,7 @@ impl MetricPoint {
 }
 
 /// Logs all of it, or nothing.
-fn log(call: &RestCall, run_id: &str, points: Vec<MetricPoint>, mut batch: RunBatch) -> Answer {
+fn log(call: &RestCall, run_id: &str, points: Vec<MetricPoint>, mut batch: RunBatch) -> CallAnswer {
     let mut of_models: BTreeMap<String, Vec<LoggedMetric>> = BTreeMap::new();
     for MetricPoint { metric, model_id, dataset } in points {
         if let Some(model_id) = model_id {
@@ -238,7 +238,7 @@ fn of_write(run_id: &str, call: &RestCall, error: trialbook::Error) -> WireRefus
 }
 
 /// 2.x clients tell of a logged model in the run's tag.
-pub(super) fn log_model(call: &mut RestCall) -> Answer {
+pub(super) fn log_model(call: &mut RestCall) -> CallAnswer {
     let run_id = call.fields.run_id()?;
     let model_json = call.fields.required("model_json")?;
     let model: Value = serde_json::from_str(model_json).map_err(|error| {

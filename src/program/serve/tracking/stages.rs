@@ -7,7 +7,7 @@ use trialbook::{
 };
 
 use super::{
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     versions,
     wire::{Code, WireRefusal},
 };
@@ -21,7 +21,7 @@ const REASON_FIELD: &str = "trialbook_override_reason";
 const ROLLBACK_FIELD: &str = "trialbook_rollback";
 
 /// The way back, if it leads to the version that was named.
-fn take_back(call: &RestCall, target: &ModelVersion, note: &str, who: &str) -> Answer {
+fn take_back(call: &RestCall, target: &ModelVersion, note: &str, who: &str) -> CallAnswer {
     let (name, version) = (target.model.as_str(), target.version);
     // Asked again: it was done.
     if target.stage != Stage::Production {
@@ -41,7 +41,7 @@ fn take_back(call: &RestCall, target: &ModelVersion, note: &str, who: &str) -> A
     Ok(json!({ "model_version": versions::shape(call, &version)? }))
 }
 
-pub(super) fn transition(call: &mut RestCall) -> Answer {
+pub(super) fn transition(call: &mut RestCall) -> CallAnswer {
     let (name, version) = (call.fields.required("name")?, versions::number(&call.fields)?);
     let stage: Stage = call.fields.required("stage")?.parse()?;
     let archives = call.fields.bool("archive_existing_versions")?.unwrap_or(false);

@@ -6,7 +6,7 @@ use trialbook::registry::Scope;
 
 use super::{
     artifacts,
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     experiments, inputs, logged_models, metrics, models, runs, stages, versions,
 };
 
@@ -15,13 +15,13 @@ pub(super) struct TrackingEndpoint {
     pub(super) method: Method,
     pub(super) path: &'static str,
     pub(super) scope: Scope,
-    pub(super) answer: fn(&mut RestCall) -> Answer,
+    pub(super) answer: fn(&mut RestCall) -> CallAnswer,
 }
 
 const fn read(
     method: Method,
     path: &'static str,
-    answer: fn(&mut RestCall) -> Answer,
+    answer: fn(&mut RestCall) -> CallAnswer,
 ) -> TrackingEndpoint {
     TrackingEndpoint { method, path, scope: Scope::Read, answer }
 }
@@ -29,7 +29,7 @@ const fn read(
 const fn write(
     method: Method,
     path: &'static str,
-    answer: fn(&mut RestCall) -> Answer,
+    answer: fn(&mut RestCall) -> CallAnswer,
 ) -> TrackingEndpoint {
     TrackingEndpoint { method, path, scope: Scope::Write, answer }
 }
@@ -38,7 +38,7 @@ const fn write(
 const fn admin(
     method: Method,
     path: &'static str,
-    answer: fn(&mut RestCall) -> Answer,
+    answer: fn(&mut RestCall) -> CallAnswer,
 ) -> TrackingEndpoint {
     TrackingEndpoint { method, path, scope: Scope::Admin, answer }
 }

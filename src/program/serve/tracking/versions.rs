@@ -13,7 +13,7 @@ use trialbook::{
 };
 
 use super::{
-    call::{Answer, RestCall},
+    call::{CallAnswer, RestCall},
     experiments::{listing, query},
     fields::Fields,
     paths::version_uri,
@@ -45,7 +45,7 @@ pub(super) fn shape(call: &RestCall, version: &ModelVersion) -> Result<Value, Wi
     Ok(shapes::version(version, model.aliases_of(version.version).collect()))
 }
 
-fn one(call: &RestCall, version: &ModelVersion) -> Answer {
+fn one(call: &RestCall, version: &ModelVersion) -> CallAnswer {
     Ok(json!({ "model_version": shape(call, version)? }))
 }
 
@@ -54,7 +54,7 @@ fn asked(call: &RestCall) -> Result<ModelVersion, WireRefusal> {
     Ok(found?)
 }
 
-pub(super) fn create(call: &mut RestCall) -> Answer {
+pub(super) fn create(call: &mut RestCall) -> CallAnswer {
     let mut tags = call.fields.map("tags")?;
     let uri = call.fields.required("source")?;
     let run_id = call.fields.filled("run_id")?;
@@ -110,12 +110,12 @@ fn take_record(source: &mut SourceUri, tags: &mut BTreeMap<String, String>) {
     tags.retain(|key, _| !is_record_tag(key));
 }
 
-pub(super) fn get(call: &mut RestCall) -> Answer {
+pub(super) fn get(call: &mut RestCall) -> CallAnswer {
     let version = asked(call)?;
     one(call, &version)
 }
 
-pub(super) fn update(call: &mut RestCall) -> Answer {
+pub(super) fn update(call: &mut RestCall) -> CallAnswer {
     let version = asked(call)?;
     if let Some(description) = call.fields.text("description")? {
         call.registry.describe_model(&version.model, Some(version.version), description)?;
@@ -123,13 +123,13 @@ pub(super) fn update(call: &mut RestCall) -> Answer {
     get(call)
 }
 
-pub(super) fn delete(call: &mut RestCall) -> Answer {
+pub(super) fn delete(call: &mut RestCall) -> CallAnswer {
     let (name, version) = (call.fields.required("name")?, number(&call.fields)?);
     call.registry.delete_model(name, Some(version))?;
     Ok(json!({}))
 }
 
-pub(super) fn search(call: &mut RestCall) -> Answer {
+pub(super) fn search(call: &mut RestCall) -> CallAnswer {
     let query = query(&call.fields)?;
     let limit = call.fields.max_results(Some(DEFAULT_RESULTS), MAX_RESULTS)?;
     let page = token::page(call.fields.text("page_token")?, limit)?;
@@ -139,7 +139,7 @@ pub(super) fn search(call: &mut RestCall) -> Answer {
 }
 
 /// The URI of the version's files: those that this store has do not change with their source.
-pub(super) fn get_download_uri(call: &mut RestCall) -> Answer {
+pub(super) fn get_download_uri(call: &mut RestCall) -> CallAnswer {
     let version = asked(call)?;
     let source = version.registration.as_ref().map(|said| said.source.clone());
     let uri = match source {
@@ -149,7 +149,7 @@ pub(super) fn get_download_uri(call: &mut RestCall) -> Answer {
     Ok(json!({ "artifact_uri": uri }))
 }
 
-pub(super) fn set_tag(call: &mut RestCall) -> Answer {
+pub(super) fn set_tag(call: &mut RestCall) -> CallAnswer {
     let version = asked(call)?;
     let value = call.fields.text("value")?.unwrap_or_default();
     let key = call.fields.required("key")?;
@@ -167,7 +167,7 @@ pub(super) fn set_tag(call: &mut RestCall) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn delete_tag(call: &mut RestCall) -> Answer {
+pub(super) fn delete_tag(call: &mut RestCall) -> CallAnswer {
     let version = asked(call)?;
     let key = call.fields.required("key")?;
     call.registry.tag_model(&version.model, Some(version.version), key, None)?;

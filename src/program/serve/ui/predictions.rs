@@ -91,7 +91,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
 
 fn figures(stats: &PredictionStats) -> Markup {
     let span_s = match (stats.from_ms, stats.to_ms) {
-        (Some(from_ms), Some(to_ms)) if to_ms > from_ms => (to_ms - from_ms) as f64 / 1e3,
+        (Some(from_ms), Some(to_ms)) if to_ms > from_ms => span_ms(from_ms, to_ms) / 1e3,
         _ => 0.0,
     };
     let rate = if span_s > 0.0 { stats.n_predictions as f64 / span_s } else { 0.0 };
@@ -129,19 +129,24 @@ fn charts(records: &[PredictionRecord], stats: &PredictionStats) -> Markup {
 /// Predictions in each of equal parts of the time.
 fn rate(records: &[PredictionRecord], stats: &PredictionStats) -> Chart {
     let from_ms = stats.from_ms.unwrap_or_default();
-    let span_ms = (stats.to_ms.unwrap_or(from_ms) - from_ms).max(1);
+    let span_ms = span_ms(from_ms, stats.to_ms.unwrap_or(from_ms)).max(1.0);
     let mut counts = [0_u32; N_BINS];
     for record in records {
-        let share = (record.timestamp_ms - from_ms) as f64 / span_ms as f64;
+        let share = self::span_ms(from_ms, record.timestamp_ms) / span_ms;
         let idx = ((share * N_BINS as f64) as usize).min(N_BINS - 1);
         counts[idx] += 1;
     }
-    let bin_s = span_ms as f64 / N_BINS as f64 / 1e3;
+    let bin_s = span_ms / N_BINS as f64 / 1e3;
     let points =
         counts.iter().enumerate().map(|(idx, n)| ((idx as f64 + 0.5) * bin_s, f64::from(*n)));
     Chart::lines(vec![Series::new("predictions", points.collect())])
         .title(format!("Rate: predictions in {}", figure::seconds(bin_s)))
         .axes("seconds since the first", "predictions")
+}
+
+/// The time between two moments, also of clocks that jumped by more than a number has room for.
+fn span_ms(from_ms: i64, to_ms: i64) -> f64 {
+    to_ms as f64 - from_ms as f64
 }
 
 fn tables(records: &[PredictionRecord], stats: &PredictionStats) -> Markup {
@@ -212,7 +217,7 @@ mod tests {
             n_chars: 3,
             ..PredictionRecord::default()
         };
-        for times in [vec![5], vec![0, 0, 0], (0..1_000).collect()] {
+        for times in [vec![5], vec![0, 0, 0], (0..1_000).collect(), vec![i64::MIN, 0, i64::MAX]] {
             let records: Vec<_> = times.iter().map(|at_ms| record(*at_ms)).collect();
             let table = rate(&records, &PredictionStats::of(&records)).table();
             let total: f64 = table.rows().iter().map(|row| row[2].parse::<f64>().unwrap()).sum();

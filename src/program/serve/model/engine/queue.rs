@@ -13,7 +13,7 @@ use crate::serve::http::error::ApiError;
 
 /// One request's texts.
 #[derive(Clone)]
-pub(crate) struct Question {
+pub(crate) struct QueuedTexts {
     /// Whom to ask. Only questions to the same model share a batch.
     pub(crate) classifier: Arc<dyn Classifier>,
     /// At least one.
@@ -23,7 +23,7 @@ pub(crate) struct Question {
 }
 
 /// The outcome of a question.
-pub(super) type Outcome = Result<Vec<Prediction>, ApiError>;
+pub(super) type QueueOutcome = Result<Vec<Prediction>, ApiError>;
 
 /// The most that a batch and the queue hold.
 #[derive(Debug, Clone, Copy)]
@@ -57,14 +57,14 @@ pub(super) struct Queue {
 
 /// A question on its way through one batch or more.
 pub(super) struct Job {
-    pub(super) question: Question,
+    pub(super) question: QueuedTexts,
     /// Of the texts before `n_taken`.
     pub(super) predictions: Vec<Prediction>,
     pub(super) n_taken: usize,
     pub(super) arrived: Instant,
     /// The time that it may wait for its first batch.
     pub(super) patience: Duration,
-    pub(super) answer: oneshot::Sender<Outcome>,
+    pub(super) answer: oneshot::Sender<QueueOutcome>,
 }
 
 /// Questions that are asked together: some jobs, each with the number of its texts that take part.

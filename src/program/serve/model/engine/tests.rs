@@ -60,7 +60,7 @@ impl Classifier for Gated {
 }
 
 struct Setup {
-    engine: Arc<Engine>,
+    engine: Arc<BatchEngine>,
     model: Arc<Gated>,
     asked: Receiver<Vec<String>>,
     gate: SyncSender<()>,
@@ -77,19 +77,19 @@ fn gated() -> (Arc<Gated>, Receiver<Vec<String>>, SyncSender<()>) {
 
 fn setup(limits: &Limits) -> Setup {
     let (model, asked, gate) = gated();
-    let engine = Arc::new(Engine::start(limits, Arc::new(Metrics::new())));
+    let engine = Arc::new(BatchEngine::start(limits, Arc::new(Metrics::new())));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     Setup { engine, model, asked, gate, runtime }
 }
 
 impl Setup {
     /// Asks, and returns once the question is in the queue or already beyond.
-    fn ask(&self, texts: &[&str]) -> tokio::task::JoinHandle<Outcome> {
+    fn ask(&self, texts: &[&str]) -> tokio::task::JoinHandle<QueueOutcome> {
         self.ask_model(&self.model, texts)
     }
 
-    fn question(model: &Arc<Gated>, texts: &[&str]) -> Question {
-        Question {
+    fn question(model: &Arc<Gated>, texts: &[&str]) -> QueuedTexts {
+        QueuedTexts {
             classifier: Arc::clone(model) as Arc<dyn Classifier>,
             texts: texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into(),
             n_tokens: texts.iter().map(|text| text.len()).collect(),
@@ -97,7 +97,11 @@ impl Setup {
     }
 
     /// As [`Setup::ask`], another model.
-    fn ask_model(&self, model: &Arc<Gated>, texts: &[&str]) -> tokio::task::JoinHandle<Outcome> {
+    fn ask_model(
+        &self,
+        model: &Arc<Gated>,
+        texts: &[&str],
+    ) -> tokio::task::JoinHandle<QueueOutcome> {
         let before = self.n_waiting();
         let question = Self::question(model, texts);
         let engine = Arc::clone(&self.engine);
@@ -120,12 +124,12 @@ impl Setup {
         self.asked.recv_timeout(Duration::from_secs(10)).unwrap()
     }
 
-    fn labels(&self, handle: tokio::task::JoinHandle<Outcome>) -> Vec<String> {
+    fn labels(&self, handle: tokio::task::JoinHandle<QueueOutcome>) -> Vec<String> {
         let predictions = self.runtime.block_on(handle).unwrap().unwrap();
         predictions.into_iter().map(|prediction| prediction.label).collect()
     }
 
-    fn error_type(&self, handle: tokio::task::JoinHandle<Outcome>) -> &'static str {
+    fn error_type(&self, handle: tokio::task::JoinHandle<QueueOutcome>) -> &'static str {
         self.runtime.block_on(handle).unwrap().unwrap_err().error_type()
     }
 }

@@ -97,14 +97,14 @@ async fn outcomes(state: &ServerState, texts: &[&str], policy: Policy) -> Vec<St
         Ok(Begun::Waiting(waiting)) => asker.finish(waiting, state.engine()).await,
         Err(error) => Err(error),
     };
-    let shown = |answer: Answer<'_>| {
+    let shown = |answer: PredictedAnswer<'_>| {
         format!("{}{}", answer.prediction.label, if answer.truncated { "…" } else { "" })
     };
     match answers {
         Err(error) => vec![error.error_type().to_owned()],
         Ok(answers) if is_all => answers.all().into_iter().map(shown).collect(),
         Ok(answers) => {
-            let outcome = |one: Result<Answer<'_>, ApiError>| match one {
+            let outcome = |one: Result<PredictedAnswer<'_>, ApiError>| match one {
                 Ok(answer) => shown(answer),
                 Err(error) => error.error_type().to_owned(),
             };
