@@ -8,7 +8,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trialbook::{Book, store::Store};
+use trialbook::{
+    Book,
+    monitor::{LogConfig, LogText},
+    store::Store,
+};
 use trialbook_program::serve::{ServeConfig, Server};
 
 use crate::cli::Trialbook;
@@ -109,16 +113,52 @@ fn traffic_as_before_is_ok_and_other_traffic_is_an_alert_though_no_text_is_logge
     assert!(page.matches("data:image/svg+xml,").count() >= 4 && !page.contains("<script"));
 }
 
+/// Nothing more is asked, and the server goes on: what it counted has to be in the log all the same.
+#[test]
+fn words_are_written_though_no_more_traffic_comes() {
+    let (book, texts) = in_production();
+    let written = |server: &Server, n: u64| {
+        let started = Instant::now();
+        let n_texts = || -> u64 {
+            let log = logged(&book);
+            let lines = log.lines().filter(|line| line.contains(r#""kind":"words""#));
+            lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["n"].as_u64().unwrap()).sum()
+        };
+        while n_texts() < n {
+            assert!(started.elapsed() < Duration::from_secs(20), "{} of {n}", n_texts());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(n_texts(), n);
+        assert_eq!(fetch(&format!("{}/health", server.url())).0, 200);
+    };
+    let server = serving(&book);
+    ask(&server, &texts[..250]);
+    written(&server, 250);
+    server.stop().unwrap();
+    // A log that keeps its texts waits for no hundred of them.
+    let store = Store::new(book.store());
+    let log = LogConfig { text: LogText::Full, ..LogConfig::default() };
+    let config = ServeConfig { port: 0, log: Some(log), ..ServeConfig::new(store) };
+    let server = Server::start(&config).unwrap();
+    ask(&server, &texts[..7]);
+    written(&server, 257);
+    server.stop().unwrap();
+}
+
 #[test]
 fn a_server_tells_drift_in_json_in_metrics_and_on_a_page() {
     let (book, texts) = in_production();
     let server = serving(&book);
     let url = server.url();
-    let (status, refused) = fetch(&format!("{url}/drift"));
-    let refused: Value = serde_json::from_str(&refused).unwrap();
-    assert_eq!(status, 503, "{refused}");
-    assert_eq!(refused["error_type"], "drift_unknown", "{refused}");
-    assert!(refused["error"].as_str().unwrap().contains("no predictions of"), "{refused}");
+    // A server that nobody has asked anything is no outage.
+    let (status, nothing) = fetch(&format!("{url}/drift"));
+    let nothing: Value = serde_json::from_str(&nothing).unwrap();
+    assert_eq!((status, &nothing["verdict"]), (200, &json!("ok")), "{nothing}");
+    assert_eq!((&nothing["is_enough"], &nothing["n"]), (&json!(false), &json!(0)), "{nothing}");
+    assert!(nothing["computed_ms"].as_i64() > Some(1_700_000_000_000), "{nothing}");
+    assert!(nothing["notes"].to_string().contains("no predictions of"), "{nothing}");
+    let metrics = fetch(&format!("{url}/metrics")).1;
+    assert!(!metrics.contains("model_drift_level{"), "nobody knows: {metrics}");
     server.stop().unwrap();
 
     serve(&book, &[texts.clone(), others(3 * texts.len())].concat());
@@ -173,7 +213,9 @@ fn what_cannot_be_compared_is_said() {
     assert_eq!((&few["n"], &few["n_unreadable"]), (&json!(50), &json!(2)), "{few}");
     assert!(few["signals"][0]["reason"].as_str().unwrap().contains("it takes 200"), "{few}");
     let told = book.call(&["monitor", "drift"]).stdout;
-    assert!(told.contains("too few to tell, it takes 200"), "{told}");
+    assert!(told.starts_with("too few to tell: ") && told.contains("it takes 200"), "{told}");
+    assert_eq!(few["signals"][0]["is_enough"], false, "{few}");
+    assert!(few["notes"].to_string().contains("ok for want of a reason"), "{few}");
     assert_eq!(book.json(&["monitor", "stats"])["n_predictions"], 50);
     // A version of its own, with a profile of its own, of which nothing is logged.
     book.json(&["models", "threshold", &format!("{MODEL}/1"), "0.7"]);

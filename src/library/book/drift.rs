@@ -72,10 +72,52 @@ impl Book {
         request: &DriftRequest,
         monitor: &Monitor,
     ) -> Result<DriftReport> {
+        self.compared(version, found, request, monitor, |error| Err(error))
+    }
+
+    /// As [`Book::drift_from`], for whoever asks again and again: a log that has no predictions of the version
+    /// yet is no error, and nothing is judged then.
+    ///
+    /// # Errors
+    /// As [`Book::drift`], but for that.
+    pub fn drift_so_far(
+        &self,
+        version: &ModelVersion,
+        found: FoundProfile,
+        request: &DriftRequest,
+        monitor: &Monitor,
+    ) -> Result<DriftReport> {
+        let nothing = DriftReport {
+            model: version.reference().to_string(),
+            min_n: request.options.min_n,
+            computed_ms: super::now_ms(),
+            ..DriftReport::of(&found.profile)
+        };
+        self.compared(version, found, request, monitor, |error| match error.kind() {
+            ErrorKind::NotFound => {
+                let notes = nothing.too_few().into_iter().chain([error.to_string()]).collect();
+                Ok(DriftReport { notes, ..nothing })
+            }
+            _ => Err(error),
+        })
+    }
+
+    /// `without` is the answer where the log has nothing to compare.
+    fn compared(
+        &self,
+        version: &ModelVersion,
+        found: FoundProfile,
+        request: &DriftRequest,
+        monitor: &Monitor,
+        without: impl FnOnce(Error) -> Result<DriftReport>,
+    ) -> Result<DriftReport> {
         let FoundProfile { profile, note } = found;
         let (window, source) = match &request.source {
             DriftSource::Log { from_ms } => {
-                (self.logged_window(version, &profile, *from_ms..i64::MAX)?, "log".to_owned())
+                match self.logged_window(version, &profile, *from_ms..i64::MAX) {
+                    Ok(window) => (window, "log".to_owned()),
+                    Err(error) => return without(error),
+                }
             }
             DriftSource::Data(name) => {
                 (self.data_window(version, &profile, name, monitor)?, name.clone())
@@ -86,9 +128,10 @@ impl Book {
             compare(&profile, &window, &texts, &request.options, monitor)
         })?;
         let mut notes: Vec<String> = note.into_iter().collect();
+        notes.extend(report.too_few());
         notes.extend(window_notes(&window));
-        let mut report =
-            DriftReport { model: version.reference().to_string(), source, notes, ..report };
+        let (model, computed_ms) = (version.reference().to_string(), super::now_ms());
+        let mut report = DriftReport { model, source, notes, computed_ms, ..report };
         if matches!(request.source, DriftSource::Log { .. }) {
             let noted = note_alert(&self.store().logs_dir(), &report, super::now_ms());
             // A log that may only be read is told of all the same, each time as news.

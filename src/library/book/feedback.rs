@@ -221,34 +221,36 @@ impl Book {
             ));
         }
         let feedback = lineage(&model, by_text.values());
+        let (texts, labelled): (Vec<String>, Vec<LabelledText>) = by_text.into_iter().unzip();
         // What is positive for the model is so for its labels.
         let newest = feedback
             .versions
             .last()
             .and_then(|version| self.version_classes(&model, *version).ok());
         let positive = request.positive.clone().or_else(|| match newest.as_deref() {
-            Some([_, positive]) if by_text.values().any(|one| one.label == *positive) => {
+            Some([_, positive]) if labelled.iter().any(|one| one.label == *positive) => {
                 Some(positive.clone())
             }
             _ => None,
         });
-        let column = |value: &dyn Fn(&LabelledText) -> String| {
-            by_text.values().map(value).collect::<Vec<_>>()
-        };
-        let columns = vec![
+        let column =
+            |value: &dyn Fn(&LabelledText) -> String| labelled.iter().map(value).collect();
+        let columns: Vec<(String, Vec<String>)> = vec![
             ("request_id".to_owned(), column(&|one| one.request_id.clone())),
             ("index".to_owned(), column(&|one| one.index.to_string())),
             ("label_source".to_owned(), column(&|one| one.source.clone())),
         ];
         let labels = column(&|one| one.label.clone());
-        let rows = LabelledTexts {
-            origin: format!("true labels of {model}"),
-            texts: by_text.into_keys().collect(),
-            labels,
-            columns,
-        };
+        let origin = format!("true labels of {model}");
+        let rows = LabelledTexts { origin, texts, labels, columns };
         let mut added = match &request.base {
-            Some(base) => self.datasets().extend(base, &request.name, rows, feedback, monitor)?,
+            Some(base) => {
+                let of_added = |is_added: &[bool]| {
+                    let rows = labelled.iter().zip(is_added);
+                    lineage(&model, rows.filter(|(_, is_added)| **is_added).map(|(one, _)| one))
+                };
+                self.datasets().extend(base, &request.name, rows, of_added, monitor)?
+            }
             None => {
                 let add = AddRequest {
                     test_size: request.test_size,

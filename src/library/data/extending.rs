@@ -22,11 +22,14 @@ struct Extension {
     n_relabelled: usize,
     n_known: usize,
     n_of_test: usize,
+    /// True for each row that the training split has a new text or another label of.
+    is_added: Vec<bool>,
 }
 
 impl Datasets {
     /// Makes the dataset `name` of `base` and `rows`. A text of the test split is left out, one of the training
-    /// split gets the new label. Kept columns are left out, since the rows have none.
+    /// split gets the new label. Kept columns are left out, since the rows have none. `feedback` sums up the labels
+    /// that are added, by whether each of `rows` is one of them.
     ///
     /// # Errors
     /// No such dataset; a label that is none of its classes; rows that change nothing;
@@ -36,7 +39,7 @@ impl Datasets {
         base: &str,
         name: &str,
         rows: LabelledTexts,
-        feedback: FeedbackLineage,
+        feedback: impl FnOnce(&[bool]) -> FeedbackLineage,
         monitor: &Monitor,
     ) -> Result<Added> {
         check_name(name)?;
@@ -53,6 +56,8 @@ impl Datasets {
         });
         let (mut train, test) = (train?, test?);
         let extension = Extension::of(&mut train, &test, &base, rows)?;
+        let feedback =
+            FeedbackLineage { base: Some(base.name.clone()), ..feedback(&extension.is_added) };
         let gathered = CheckedSplits {
             classes: base.classes.clone(),
             train: Examples { texts: train.texts, labels: train.labels, columns: Vec::new() },
@@ -66,7 +71,6 @@ impl Datasets {
             dropped: Dropped::default(),
             notes: extension.notes(&base),
         };
-        let feedback = FeedbackLineage { base: Some(base.name.clone()), ..feedback };
         let made = monitor.stage("fingerprint", None, || Dataset {
             feedback: Some(feedback),
             ..self.manifest(name, &gathered)
@@ -127,8 +131,10 @@ impl Extension {
             };
             if of_test.contains(text.as_str()) {
                 extension.n_of_test += 1;
+                extension.is_added.push(false);
                 continue;
             }
+            let n_before = extension.n_known;
             match places.get(&text) {
                 Some(row) if train.labels[*row] == class => extension.n_known += 1,
                 Some(row) => {
@@ -142,6 +148,7 @@ impl Extension {
                     extension.n_new += 1;
                 }
             }
+            extension.is_added.push(extension.n_known == n_before);
         }
         Ok(extension)
     }
@@ -187,12 +194,12 @@ mod tests {
         }
     }
 
-    fn feedback() -> FeedbackLineage {
+    fn feedback(is_added: &[bool]) -> FeedbackLineage {
         FeedbackLineage {
             base: None,
             model: "M".to_owned(),
             versions: vec![1],
-            n_labels: 1,
+            n_labels: is_added.iter().filter(|is_added| **is_added).count(),
             from_ms: 0,
             to_ms: 0,
             sources: BTreeMap::new(),
@@ -224,13 +231,16 @@ mod tests {
             (relabelled, &of_relabelled),
             (&test.texts[0], "bad"),
         ]);
-        let extend = |rows| datasets.extend("base", "more", rows, feedback(), &Monitor::default());
+        let extend = |rows| datasets.extend("base", "more", rows, feedback, &Monitor::default());
         let added = extend(given).unwrap();
         let made = datasets.split("more", "train").unwrap();
         assert_eq!(datasets.split("more", "test").unwrap().fingerprint, test.fingerprint);
         assert_eq!(made.texts.len(), train.texts.len() + 1);
         assert_eq!(made.texts.last().unwrap(), "a new text");
         assert_eq!(base.classes[made.labels[1] as usize], of_relabelled);
+        let shown = added.dataset.to_output().to_text(None);
+        assert!(shown.starts_with("more: 41 rows from base and 2 true labels of M,"), "{shown}");
+        assert!(shown.contains("made of base and 2 true labels of predictions of M,"), "{shown}");
         assert_eq!(added.dataset.feedback.unwrap().base.as_deref(), Some("base"));
         let notes: Vec<String> = added.notes.iter().map(ToString::to_string).collect();
         assert!(

@@ -58,7 +58,7 @@ pub struct FeedbackLineage {
     pub model: String,
     /// Its versions that did.
     pub versions: Vec<u32>,
-    /// Labels that were joined to a text.
+    /// Labels that the dataset has: of one that was added to, those that it did not have before.
     pub n_labels: usize,
     /// The time of the first one, in milliseconds since the Unix epoch.
     pub from_ms: i64,

@@ -14,6 +14,8 @@ pub const MIN_TALLIED_TEXTS: u64 = 100;
 const FULL: u64 = 1_000;
 /// The time after which enough texts are written although the line is not full.
 const MAX_AGE_MS: i64 = 30_000;
+/// The time without another text after which they are written too: a server that is quiet now may stay so.
+const MAX_QUIET_MS: i64 = 3_000;
 
 /// What the kind of its lines is called.
 pub(super) const WORDS_KIND: &str = "words";
@@ -38,6 +40,13 @@ pub struct WordsLine {
     /// The number of texts that have a word, for each word of the list that one of them has: its place in
     /// the list, and the number.
     pub counts: Vec<(u32, u64)>,
+}
+
+impl WordsLine {
+    /// True for counts that a server can have written: no word is in more texts than there are.
+    pub(super) fn is_sound(&self) -> bool {
+        self.n > 0 && self.counts.iter().all(|(_, n_texts)| *n_texts <= self.n)
+    }
 }
 
 thread_local! {
@@ -111,9 +120,14 @@ impl WordTally {
         }
     }
 
-    /// True if its line should be written now.
-    pub fn is_due(&self) -> bool {
-        self.n >= FULL || (self.n >= MIN_TALLIED_TEXTS && self.to_ms - self.from_ms >= MAX_AGE_MS)
+    /// True if its line should be written now, which takes `min_texts`: it is full or old, or no text came
+    /// for a while. A clock that went back makes it due.
+    pub fn is_due(&self, min_texts: u64, now_ms: i64) -> bool {
+        let is_within = |from_ms: i64, max_ms: i64| {
+            (from_ms..from_ms.saturating_add(max_ms)).contains(&now_ms)
+        };
+        let is_waiting = is_within(self.from_ms, MAX_AGE_MS) && is_within(self.to_ms, MAX_QUIET_MS);
+        self.n >= FULL || (self.n >= min_texts.max(1) && !is_waiting)
     }
 
     /// The line of what was counted, which is empty from then on; none for fewer than `min_texts`, and for
@@ -168,7 +182,7 @@ mod tests {
             assert_eq!(counter.count("a good good film, rarely", &mut found), 4);
             tally.add(1, &found, n as i64);
         }
-        assert!(!tally.is_due());
+        assert!(!tally.is_due(MIN_TALLIED_TEXTS, MIN_TALLIED_TEXTS as i64));
         let line = tally.take(MIN_TALLIED_TEXTS).unwrap();
         let n = MIN_TALLIED_TEXTS;
         assert_eq!((line.n, line.from_ms, line.to_ms), (n, 0, n as i64 - 1));
@@ -179,7 +193,31 @@ mod tests {
         assert_eq!(tally.take(1), None);
         tally.add(MIN_TALLIED_TEXTS, &[], 0);
         tally.add(1, &[0], MAX_AGE_MS);
-        assert!(tally.is_due());
+        assert!(tally.is_due(MIN_TALLIED_TEXTS, MAX_AGE_MS));
+    }
+
+    #[test]
+    fn a_line_waits_for_no_traffic() {
+        let tally = |n: u64| {
+            let mut tally = WordTally::new("M", 3, Arm::Production, counter("good"));
+            tally.add(n, &[0], 10_000);
+            tally
+        };
+        let (few, enough, full) = (tally(99), tally(100), tally(FULL));
+        let quiet_ms = 10_000 + MAX_QUIET_MS;
+        for (at_ms, expected) in [(10_000, false), (quiet_ms - 1, false), (quiet_ms, true), (9_999, true)]
+        {
+            assert_eq!(enough.is_due(MIN_TALLIED_TEXTS, at_ms), expected, "{at_ms}");
+            assert_eq!(few.is_due(1, at_ms), expected, "a log that keeps texts, {at_ms}");
+            assert!(!few.is_due(MIN_TALLIED_TEXTS, at_ms), "{at_ms}");
+            assert!(full.is_due(MIN_TALLIED_TEXTS, at_ms), "{at_ms}");
+        }
+        // Texts that keep coming, slowly.
+        let mut slow = tally(99);
+        slow.add(1, &[0], 10_000 + MAX_AGE_MS - 1);
+        assert!(!slow.is_due(MIN_TALLIED_TEXTS, 10_000 + MAX_AGE_MS - 1));
+        assert!(slow.is_due(MIN_TALLIED_TEXTS, 10_000 + MAX_AGE_MS));
+        assert!(!WordTally::new("M", 3, Arm::Production, counter("good")).is_due(1, i64::MAX));
     }
 
     #[test]

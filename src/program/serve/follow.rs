@@ -41,6 +41,8 @@ const MEASURED_BYTES: u64 = 16 << 20;
 const RETRY: Duration = Duration::from_secs(10);
 /// The time between two looks at the log for drift, whose series are as old as that.
 const DRIFT_INTERVAL: Duration = Duration::from_secs(60);
+/// The time between two looks at words that were counted and wait to be written.
+const WORDS_INTERVAL: Duration = Duration::from_secs(1);
 /// The threads that follow. They end when this is dropped, each after what it is at.
 pub(crate) struct Followers {
     /// They never say anything: that they are gone is what the threads hear.
@@ -65,6 +67,11 @@ pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
                 // Whoever asks is told why nothing is known.
                 let _ = state.drift(slot_idx);
             }
+        })?);
+    }
+    if state.logs() {
+        stops.push(repeat(state, WORDS_INTERVAL, |state| {
+            state.slots().iter().for_each(|slot| slot.monitor().flush_due());
         })?);
     }
     if state.takes_labels() {

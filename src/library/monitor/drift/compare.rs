@@ -66,16 +66,13 @@ pub fn compare(
     let judged: Vec<_> = signals.iter().map(DriftSignal::judged).collect();
     for (signal, (level, p_value)) in signals.iter_mut().zip(signal_levels(&judged)?) {
         (signal.level, signal.corrected_p_value) = (level, p_value);
-        let (n, enough) = (signal.n_current.min(signal.n_reference), signal.thresholds.min_n);
-        if n < enough {
-            signal.reason = Some(format!("{n} texts, and it takes {enough}"));
-        }
+        signal.check_enough();
     }
     Ok(DriftReport {
         verdict: overall_level(signals.iter().map(|signal| signal.level)),
         n: window.n,
         min_n,
-        is_enough: window.n >= min_n,
+        is_enough: window.n >= min_n && signals.iter().any(|signal| signal.is_enough),
         from_ms: window.from_ms,
         to_ms: window.to_ms,
         n_other_versions: window.n_other_versions,

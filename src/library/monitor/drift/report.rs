@@ -49,6 +49,9 @@ pub struct DriftReport {
     pub n_other_versions: u64,
     /// Lines of the log that are damaged.
     pub n_unreadable: u64,
+    /// The time when it was compared, in milliseconds since the Unix epoch; 0 of a comparison that nobody asked
+    /// a book for.
+    pub computed_ms: i64,
     /// Since when the alert lasts and whether it is news; none without an alert.
     pub alert: Option<AlertNote>,
     /// What people should know of it.
@@ -60,7 +63,7 @@ pub struct DriftReport {
 
 impl DriftReport {
     /// Nothing compared with `profile` yet.
-    pub(super) fn of(profile: &ReferenceProfile) -> Self {
+    pub(crate) fn of(profile: &ReferenceProfile) -> Self {
         Self {
             verdict: SignalLevel::Ok,
             signals: Vec::new(),
@@ -75,6 +78,7 @@ impl DriftReport {
             n_reference: profile.n as u64,
             n_other_versions: 0,
             n_unreadable: 0,
+            computed_ms: 0,
             alert: None,
             notes: Vec::new(),
             charts: Vec::new(),
@@ -105,6 +109,18 @@ impl DriftReport {
         if self.verdict == SignalLevel::Alert { output.blocked() } else { output }
     }
 
+    /// What there is too little of to be judged, for [`DriftReport::notes`].
+    pub(crate) fn too_few(&self) -> Option<String> {
+        if !self.is_enough {
+            return Some(format!("nothing was judged: the verdict is {} for want of a reason", self.verdict));
+        }
+        let few = self.signals.iter().filter(|signal| !signal.is_enough);
+        let few: Vec<String> = few
+            .map(|signal| format!("{} ({})", signal.name, signal.reason.as_deref().unwrap_or_default()))
+            .collect();
+        (!few.is_empty()).then(|| format!("not judged, for too few texts: {}", few.join("; ")))
+    }
+
     fn headline(&self) -> String {
         let Self { verdict, model, reference, .. } = self;
         let n = figure::counted(self.n, "prediction");
@@ -119,7 +135,7 @@ impl DriftReport {
         let said = match self.is_enough {
             true => format!("{verdict}: {model}, {of}, compared with {n_reference} of {reference}"),
             false => format!(
-                "{verdict}: {model}, {of}: too few to tell, it takes {}",
+                "too few to tell: {model}, {of}, compared with {n_reference} of {reference}: it takes {} of both",
                 figure::count(self.min_n)
             ),
         };
@@ -149,9 +165,9 @@ impl DriftReport {
                 Some(p_value) => format!("{p_value:.4}"),
                 None => "-".to_owned(),
             };
-            let level = match &signal.reason {
-                Some(_) => "too few".to_owned(),
-                None => signal.level.to_string(),
+            let level = match signal.is_enough {
+                true => signal.level.to_string(),
+                false => "too few".to_owned(),
             };
             table.push([
                 signal.name.to_string(),

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use crate::evaluate::{Signal, SignalLevel, SignalThresholds};
+use crate::{
+    evaluate::{Signal, SignalLevel, SignalThresholds},
+    figure,
+};
 
 /// Predictions below which nothing is said.
 const DEFAULT_MIN_N: u64 = 200;
@@ -127,8 +130,10 @@ pub struct WordShift {
 pub struct DriftSignal {
     /// The thing that may drift.
     pub name: SignalName,
-    /// What it comes to.
+    /// What it comes to; ok where there are too few texts to say anything.
     pub level: SignalLevel,
+    /// False where there are too few texts to say anything.
+    pub is_enough: bool,
     /// The name of the number that is the effect.
     pub method: &'static str,
     /// The size of the effect, which the thresholds are of; 0 where nothing has changed.
@@ -167,6 +172,7 @@ impl DriftSignal {
         Self {
             name,
             level: SignalLevel::Ok,
+            is_enough: true,
             method: name.method(),
             effect,
             p_value,
@@ -189,6 +195,19 @@ impl DriftSignal {
     pub(super) fn with_words(mut self, came: Vec<WordShift>, went: Vec<WordShift>) -> Self {
         (self.came, self.went) = (came, went);
         self
+    }
+
+    /// Takes note of it where there are too few texts on a side, with why.
+    pub(super) fn check_enough(&mut self) {
+        let min_n = self.thresholds.min_n;
+        let (n, side) = match self.n_current < min_n {
+            true => (self.n_current, ""),
+            false => (self.n_reference, " of the reference"),
+        };
+        self.is_enough = n >= min_n;
+        self.reason = (!self.is_enough).then(|| {
+            format!("{}{side}, and it takes {}", figure::counted(n, "text"), figure::count(min_n))
+        });
     }
 
     /// What decides its level.

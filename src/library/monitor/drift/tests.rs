@@ -182,10 +182,24 @@ fn too_few_predictions_say_nothing_and_the_report_says_so() {
         assert_eq!(report.is_enough, is_enough, "{n}");
         assert_eq!(report.verdict == SignalLevel::Ok, !is_enough, "{n}: {report:?}");
         assert!(
-            report.signals.iter().all(|signal| signal.reason.is_none() == is_enough),
+            report.signals.iter().all(|signal| {
+                signal.reason.is_none() == is_enough && signal.is_enough == is_enough
+            }),
             "{report:?}"
         );
+        let told = report.to_output().to_text(None);
+        assert_eq!(told.starts_with("too few to tell: "), !is_enough, "{told}");
+        assert!(!told.starts_with("ok"), "{told}");
+        assert_eq!(report.too_few().is_some(), !is_enough, "{n}");
+        let expected = ["1 text, and it takes 200", "199 texts, and it takes 200"][usize::from(n > 1)];
+        assert!(is_enough || report.signals[0].reason.as_deref() == Some(expected), "{report:?}");
     }
+    // Few rows on the other side say as little.
+    let small = plain_profile(&HOME.rows(150, 1));
+    let found = report(&small, &other.rows(500, 3));
+    assert!(!found.is_enough && found.to_output().to_text(None).starts_with("too few to tell"));
+    let expected = "150 texts of the reference, and it takes 200";
+    assert_eq!(found.signals[0].reason.as_deref(), Some(expected));
     let empty = report(&profile, &[]);
     assert_eq!((empty.verdict, empty.n, empty.charts.len()), (SignalLevel::Ok, 0, 0));
 }

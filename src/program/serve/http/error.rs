@@ -294,8 +294,13 @@ impl ApiError {
         }
     }
 
-    /// 503: it is not known whether the model's traffic has drifted.
+    /// It is not known whether the model's traffic has drifted: 404 where the version or this server has nothing
+    /// to tell it by, 503 where that cannot be read.
     pub(crate) fn drift_unknown(error: &Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Invalid => StatusCode::NOT_FOUND,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
         let message = match error.kind() {
             ErrorKind::NotFound | ErrorKind::Invalid => error.to_string(),
             // The reason may name files of this machine.
@@ -303,7 +308,7 @@ impl ApiError {
         };
         let hint =
             error.hint().cloned().unwrap_or_else(|| "the server's log has the reason".into());
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "drift_unknown", &message, hint)
+        Self::new(status, "drift_unknown", &message, hint)
     }
 
     /// 429: too much work is waiting already.

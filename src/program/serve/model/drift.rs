@@ -46,7 +46,7 @@ impl DriftWatch {
     /// one is made waits for it. It may take long: not for a thread that others wait for.
     ///
     /// # Errors
-    /// 503 where nothing can be compared, with why.
+    /// 404 where there is nothing to compare with, 503 where it cannot be read, with why.
     pub(crate) fn report(
         &self,
         store: &Store,
@@ -97,7 +97,7 @@ fn look(store: &Store, info: &ModelInfo) -> Result<DriftReport, Error> {
     };
     let source = DriftSource::Log { from_ms: now_ms().saturating_sub(WINDOW_MS) };
     let request = DriftRequest { model, source, options: DriftOptions::default() };
-    book.drift_from(&version, found, &request, &Monitor::silent())
+    book.drift_so_far(&version, found, &request, &Monitor::silent())
 }
 
 /// Says an alert in the server's log, once a day.

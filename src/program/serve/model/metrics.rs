@@ -207,7 +207,7 @@ impl Metrics {
             drift_level: gauges(
                 &registry,
                 "model_drift_level",
-                "0 where traffic looks as the version's reference profile does, 1 for a warning, 2 for an alert.",
+                "0 where traffic looks as the version's reference profile does, 1 for a warning, 2 for an alert; none with too few predictions.",
                 of_version,
             ),
             drift_predictions: gauges(
@@ -375,11 +375,18 @@ impl ModelMetrics {
             SignalLevel::Warn => 1.0,
             SignalLevel::Alert => 2.0,
         };
-        self.drift_level.with_label_values(labels).set(level);
+        // What nobody can tell has no level, and what is not judged no effect.
+        match report.is_enough {
+            true => self.drift_level.with_label_values(labels).set(level),
+            false => drop(self.drift_level.remove_label_values(labels)),
+        }
         self.drift_predictions.with_label_values(labels).set(report.n as f64);
-        for signal in &report.signals {
-            let labels = &[labels[0], labels[1], signal.name.as_str()];
-            self.drift_effect.with_label_values(labels).set(signal.effect);
+        for name in SignalName::ALL {
+            let labels = &[labels[0], labels[1], name.as_str()];
+            match report.signals.iter().find(|signal| signal.name == name && signal.is_enough) {
+                Some(signal) => self.drift_effect.with_label_values(labels).set(signal.effect),
+                None => drop(self.drift_effect.remove_label_values(labels)),
+            }
         }
     }
 

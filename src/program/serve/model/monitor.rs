@@ -115,6 +115,13 @@ impl ModelMonitor {
         }
     }
 
+    /// The same, of what no further request may hand over.
+    pub(crate) fn flush_due(&self) {
+        if let Some(log) = &self.log {
+            self.words.flush_due(log, now_ms());
+        }
+    }
+
     /// For `/health`.
     pub(crate) fn report(&self) -> Value {
         let (n_predictions, labels, confidences) = {

@@ -152,8 +152,9 @@ impl WordWatch {
             }
             if let Some(tally) = state.tallies.iter_mut().find(|tally| of(tally)) {
                 tally.add(n, found, now_ms);
-                if tally.is_due() {
-                    lines.extend(tally.take(log.min_tallied_texts()));
+                let min_texts = log.min_tallied_texts();
+                if tally.is_due(min_texts, now_ms) {
+                    lines.extend(tally.take(min_texts));
                 }
             }
         }
@@ -162,9 +163,18 @@ impl WordWatch {
 
     /// Hands over what is counted so far, where it is of enough texts.
     pub(crate) fn flush(&self, log: &PredictionLog) {
+        self.hand_over(log, |_| true);
+    }
+
+    /// As [`WordWatch::flush`], of what waits for traffic that may not come.
+    pub(crate) fn flush_due(&self, log: &PredictionLog, now_ms: i64) {
+        self.hand_over(log, |tally| tally.is_due(log.min_tallied_texts(), now_ms));
+    }
+
+    fn hand_over(&self, log: &PredictionLog, is_wanted: impl Fn(&WordTally) -> bool) {
         let lines: Vec<_> = {
             let mut state = self.state();
-            let tallies = state.tallies.iter_mut();
+            let tallies = state.tallies.iter_mut().filter(|tally| is_wanted(tally));
             tallies.filter_map(|tally| tally.take(log.min_tallied_texts())).collect()
         };
         lines.into_iter().for_each(|line| log.push_words(line));

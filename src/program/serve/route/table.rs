@@ -144,10 +144,12 @@ const DRIFT: Endpoint = Endpoint {
     path: "/drift",
     does: "compares what the model is asked and answers with what it was judged by",
     detail: "The predictions of the last 24 hours in the log, signal by signal, against the reference profile \
-             of the version in production. The answer is made anew at most every 10 seconds. The status is \
-             503 while there is nothing to compare.",
+             of the version in production. The answer is kept for 10 seconds, or for 20 times as long as \
+             it took to make; computed_ms says when that was. Without predictions the verdict is ok, and is_enough \
+             false, as with too few of them. The status is 404 where the version has no reference profile, or the \
+             server logs nothing.",
     answers: &[(200, &[json_of("Drift")])],
-    refuses: &[503],
+    refuses: &[404, 503],
     handler: |_| get(drift::of_default),
     ..PLAIN
 };

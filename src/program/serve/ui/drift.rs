@@ -3,6 +3,7 @@
 use maud::html;
 use trialbook::{
     book::{Book, DriftRequest, DriftSource, now_ms},
+    figure,
     monitor::drift::DriftOptions,
     progress::Monitor,
     registry::{ModelReference, Registry, VersionSelector},
@@ -38,15 +39,15 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
     let request = DriftRequest { model, source, options: DriftOptions::default() };
     // Making a profile takes as long as an evaluation, and is for a terminal.
     let found = match book.kept_profile(&version)? {
-        Some(found) => book.drift_from(&version, found, &request, &Monitor::silent()),
+        Some(found) => book.drift_so_far(&version, found, &request, &Monitor::silent()),
         None => Err(Book::without_profile(&version)),
     };
     let report = match found {
-        Ok(report) => Ok(report.to_output()),
+        Ok(report) => Ok((report.to_output(), report.computed_ms)),
         Err(error) if asked.json => return Err(error.into()),
         Err(error) => Err(error),
     };
-    if let Ok(output) = report.as_ref()
+    if let Ok((output, _)) = report.as_ref()
         && asked.json
     {
         return Ok(Answer::Json(output.json().clone()));
@@ -70,7 +71,10 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
             noscript { button type="submit" { "Show" } }
         }
         @match &report {
-            Ok(output) => (told::output(output)),
+            Ok((output, computed_ms)) => {
+                (told::output(output))
+                p.quiet { "Compared at " (figure::time(*computed_ms)) " (UTC)" }
+            }
             Err(error) => div.card.empty {
                 p { (error) }
                 @if let Some(hint) = error.hint() {

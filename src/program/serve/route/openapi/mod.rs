@@ -27,8 +27,8 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
     ),
     (
         404,
-        "There is nothing at this path, or the model is not served here.",
-        &["not_found", "model_not_found"],
+        "There is nothing at this path, the model is not served here, or there is nothing to tell drift by.",
+        &["not_found", "model_not_found", "drift_unknown"],
     ),
     (408, "The body did not arrive in time.", &["request_timeout"]),
     (413, "The body is too long.", &["payload_too_large"]),
@@ -50,7 +50,7 @@ const REFUSALS: [(u16, &str, &[&str]); 11] = [
     (500, "The model failed; the server's log says why.", &["internal"]),
     (
         503,
-        "No version is in production, the request waited too long for the model, the disk refuses, or there is nothing to tell drift by.",
+        "No version is in production, the request waited too long for the model, the disk refuses, or what drift is told by cannot be read.",
         &["model_unavailable", "too_late", "not_kept", "drift_unknown"],
     ),
 ];
