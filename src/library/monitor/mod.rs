@@ -29,7 +29,7 @@ pub use profile::{
     ConfidenceCounts, EmbeddingProfile, MAX_PROFILE_ROWS, PROFILE_FILE, ProfileRows,
     ReferenceProfile, WordCounter, encoded_embedding, n_unknown_words,
 };
-pub use reader::{LogSink, PredictionView, read_log};
+pub use reader::{LogSink, PredictionView, read_latest_log, read_log};
 pub use record::{
     Arm, LoggedPredictions, PredictionRecord, read_latest_predictions, read_predictions,
 };

@@ -4,8 +4,8 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::{BufRead as _, BufReader, ErrorKind as Cause},
-    path::Path,
+    io::{BufRead as _, BufReader, ErrorKind as Cause, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
 };
 
 use rayon::prelude::*;
@@ -125,11 +125,35 @@ impl AnyLine<'_> {
 /// # Errors
 /// When the system refuses to read a file that is there.
 pub fn read_log<S: LogSink>(dir: &Path, from_ms: i64, new: impl Fn() -> S + Sync) -> Result<S> {
-    let files = log_files(dir)?;
-    let wanted: Vec<_> = files.iter().filter(|path| !is_older(path, from_ms)).collect();
-    let read = |path: &&std::path::PathBuf| -> Result<S> {
+    read_latest_log(dir, from_ms, u64::MAX, new)
+}
+
+/// As [`read_log`], of the newest `max_bytes` of the log: what is watched all the time.
+///
+/// # Errors
+/// As [`read_log`].
+pub fn read_latest_log<S: LogSink>(
+    dir: &Path,
+    from_ms: i64,
+    max_bytes: u64,
+    new: impl Fn() -> S + Sync,
+) -> Result<S> {
+    // Each with the bytes at its beginning that are left out.
+    let mut wanted: Vec<(PathBuf, u64)> = Vec::new();
+    let mut n_left = max_bytes;
+    for path in log_files(dir)?.into_iter().rev().filter(|path| !is_older(path, from_ms)) {
+        if n_left == 0 {
+            break;
+        }
+        // Of one that was rotated away in the meantime nothing is read.
+        let n_bytes = path.metadata().map_or(0, |metadata| metadata.len());
+        wanted.push((path, n_bytes.saturating_sub(n_left)));
+        n_left = n_left.saturating_sub(n_bytes);
+    }
+    wanted.reverse();
+    let read = |(path, n_skipped): &(PathBuf, u64)| -> Result<S> {
         let mut sink = new();
-        read_file(path, &mut sink)?;
+        read_file(path, *n_skipped, &mut sink)?;
         Ok(sink)
     };
     let parts: Vec<S> = wanted.par_iter().map(read).collect::<Result<_>>()?;
@@ -147,15 +171,23 @@ fn is_older(path: &Path, from_ms: i64) -> bool {
     aside_ms.is_some_and(|aside_ms| aside_ms.saturating_add(MARGIN_MS) < from_ms)
 }
 
-fn read_file(path: &Path, sink: &mut impl LogSink) -> Result<()> {
-    let file = match File::open(path) {
+fn read_file(path: &Path, n_skipped: u64, sink: &mut impl LogSink) -> Result<()> {
+    let mut file = match File::open(path) {
         Ok(file) => file,
         // Rotated away since the folder was listed.
         Err(source) if source.kind() == Cause::NotFound => return Ok(()),
         Err(source) => return Err(Error::io("open", path, source)),
     };
+    if n_skipped > 0 {
+        // One byte before: it tells whether a line begins there.
+        let place = SeekFrom::Start(n_skipped - 1);
+        file.seek(place).map_err(|source| Error::io("read", path, source))?;
+    }
     let mut file = BufReader::with_capacity(1 << 18, file);
     let mut line = Vec::new();
+    if n_skipped > 0 {
+        file.read_until(b'\n', &mut line).map_err(|source| Error::io("read", path, source))?;
+    }
     loop {
         line.clear();
         let n_bytes =
@@ -259,5 +291,27 @@ mod tests {
         let times = |from_ms| read_log(dir, from_ms, SeenLines::default).unwrap().times;
         assert_eq!(times(5_000 + MARGIN_MS), [4, 6_000]);
         assert_eq!(times(5_001 + MARGIN_MS), [6_000]);
+    }
+
+    #[test]
+    fn the_newest_bytes_are_read_over_files_and_from_whole_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        let lines = |times: std::ops::Range<i64>| times.map(line).collect::<String>();
+        fs::write(dir.join("predictions-5000-7-000000.jsonl"), lines(10..14)).unwrap();
+        fs::write(dir.join("predictions.jsonl"), lines(14..18)).unwrap();
+        let n_bytes = line(10).len() as u64;
+        let read = |max_bytes| {
+            let seen = read_latest_log(dir, 0, max_bytes, SeenLines::default).unwrap();
+            assert_eq!(seen.n_unreadable, 0);
+            seen.times
+        };
+        assert_eq!(read(u64::MAX), (10..18).collect::<Vec<_>>());
+        assert_eq!(read(n_bytes * 2), [16, 17]);
+        assert_eq!(read(n_bytes * 2 + 1), [16, 17]);
+        assert_eq!(read(n_bytes * 5), [13, 14, 15, 16, 17]);
+        assert_eq!(read(n_bytes * 4), [14, 15, 16, 17]);
+        assert_eq!(read(n_bytes - 1), Vec::<i64>::new());
+        assert_eq!(read(0), Vec::<i64>::new());
     }
 }

@@ -102,7 +102,13 @@ fn plain_profile(rows: &[TrafficRow]) -> ReferenceProfile {
 }
 
 fn window(profile: &ReferenceProfile, rows: &[TrafficRow]) -> WindowCounts {
-    let choice = WindowChoice { model: "M".to_owned(), version: 1, from_ms: 0, to_ms: i64::MAX };
+    let choice = WindowChoice {
+        model: "M".to_owned(),
+        version: 1,
+        from_ms: 0,
+        to_ms: i64::MAX,
+        is_shadow: false,
+    };
     let mut window = WindowCounts::new(profile, choice);
     let counter = profile.word_counter();
     let mut found = Vec::new();
