@@ -279,8 +279,13 @@ impl Asked {
 
     /// What the log counts of these rows.
     fn window(&self, profile: &ReferenceProfile, rows: &[usize]) -> WindowCounts {
-        let choice =
-            WindowChoice { model: "imdb".to_owned(), version: 1, from_ms: 0, to_ms: i64::MAX };
+        let choice = WindowChoice {
+            model: "imdb".to_owned(),
+            version: 1,
+            from_ms: 0,
+            to_ms: i64::MAX,
+            is_shadow: false,
+        };
         let mut window = WindowCounts::new(profile, choice);
         for row in rows {
             let n_words = self.n_words[*row];

@@ -58,8 +58,13 @@ fn main() {
         .unwrap()
         .map(|file| file.unwrap().metadata().unwrap().len())
         .sum();
-    let choice =
-        WindowChoice { model: "Reviews".to_owned(), version: 3, from_ms: 0, to_ms: i64::MAX };
+    let choice = WindowChoice {
+        model: "Reviews".to_owned(),
+        version: 3,
+        from_ms: 0,
+        to_ms: i64::MAX,
+        is_shadow: false,
+    };
     let started = Instant::now();
     let window =
         read_log(folder.path(), 0, || WindowCounts::new(&profile, choice.clone())).unwrap();

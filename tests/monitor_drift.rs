@@ -122,7 +122,9 @@ fn words_are_written_though_no_more_traffic_comes() {
         let n_texts = || -> u64 {
             let log = logged(&book);
             let lines = log.lines().filter(|line| line.contains(r#""kind":"words""#));
-            lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["n"].as_u64().unwrap()).sum()
+            lines
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["n"].as_u64().unwrap())
+                .sum()
         };
         while n_texts() < n {
             assert!(started.elapsed() < Duration::from_secs(20), "{} of {n}", n_texts());

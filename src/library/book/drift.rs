@@ -159,7 +159,8 @@ impl Book {
         let dir = self.store().logs_dir();
         let Range { start: from_ms, end: to_ms } = times;
         let (model, version_number) = (version.model.clone(), version.version);
-        let choice = WindowChoice { model, version: version_number, from_ms, to_ms };
+        let choice =
+            WindowChoice { model, version: version_number, from_ms, to_ms, is_shadow: false };
         let mut window = read_log(&dir, from_ms, || WindowCounts::new(profile, choice.clone()))?;
         if window.n == 0 {
             let reference = version.reference();
@@ -198,6 +199,7 @@ impl Book {
             version: version.version,
             from_ms: 0,
             to_ms: i64::MAX,
+            is_shadow: false,
         };
         let mut asked = AskedTexts {
             classifier: classifier.as_ref(),
@@ -293,7 +295,7 @@ impl AskedTexts<'_> {
 }
 
 /// Counts the words of the texts that a log kept, for one that has no counts.
-fn count_texts(window: &mut WindowCounts, counter: &WordCounter) {
+pub(super) fn count_texts(window: &mut WindowCounts, counter: &WordCounter) {
     let texts: Vec<String> = window.texts().map(str::to_owned).collect();
     let mut found = Vec::new();
     for text in &texts {

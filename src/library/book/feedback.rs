@@ -233,8 +233,7 @@ impl Book {
             }
             _ => None,
         });
-        let column =
-            |value: &dyn Fn(&LabelledText) -> String| labelled.iter().map(value).collect();
+        let column = |value: &dyn Fn(&LabelledText) -> String| labelled.iter().map(value).collect();
         let columns: Vec<(String, Vec<String>)> = vec![
             ("request_id".to_owned(), column(&|one| one.request_id.clone())),
             ("index".to_owned(), column(&|one| one.index.to_string())),

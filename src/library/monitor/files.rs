@@ -20,6 +20,14 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
+    /// True for a file whose name says that it was set aside before `from_ms`.
+    pub(super) fn is_older(&self, from_ms: i64) -> bool {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let time = name.strip_prefix("predictions-").and_then(|rest| rest.split(['-', '.']).next());
+        let aside_ms: Option<i64> = time.and_then(|digits| digits.parse().ok());
+        aside_ms.is_some_and(|aside_ms| aside_ms.saturating_add(MARGIN_MS) < from_ms)
+    }
+
     /// The file at the first byte that is asked for, or one byte before it, which tells whether a line begins
     /// there; nothing if the file was rotated away since the folder was listed.
     ///
@@ -73,7 +81,7 @@ pub(super) fn log_files(dir: &Path) -> Result<Vec<PathBuf>> {
 /// As [`log_files`].
 pub(super) fn files_since(dir: &Path, from_ms: i64) -> Result<Vec<LogFile>> {
     let mut files = whole(log_files(dir)?);
-    files.retain(|file| !is_older(&file.path, from_ms));
+    files.retain(|file| !file.is_older(from_ms));
     Ok(files)
 }
 
@@ -103,12 +111,4 @@ pub(super) fn latest_files(dir: &Path, latest_bytes: Option<u64>) -> Result<Vec<
 
 fn whole(paths: Vec<PathBuf>) -> Vec<LogFile> {
     paths.into_iter().map(|path| LogFile { path, n_skipped: 0 }).collect()
-}
-
-/// True for a file whose name says that it was set aside before `from_ms`.
-fn is_older(path: &Path, from_ms: i64) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let time = name.strip_prefix("predictions-").and_then(|rest| rest.split(['-', '.']).next());
-    let aside_ms: Option<i64> = time.and_then(|digits| digits.parse().ok());
-    aside_ms.is_some_and(|aside_ms| aside_ms.saturating_add(MARGIN_MS) < from_ms)
 }

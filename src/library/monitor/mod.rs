@@ -32,8 +32,8 @@ pub use profile::{
     ReferenceProfile, WordCounter, encoded_embedding, n_unknown_words,
 };
 pub use reader::{
-    LogSink, LoggedPredictions, read_latest_predictions, read_log, read_predictions,
-    visit_predictions,
+    LogSink, LoggedPredictions, read_latest_log, read_latest_predictions, read_log,
+    read_predictions, visit_predictions,
 };
 pub use record::{Arm, PredictionRecord};
 pub use release_labels::count_release_labels;

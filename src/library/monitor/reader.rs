@@ -44,6 +44,25 @@ pub struct LoggedPredictions {
 /// # Errors
 /// When the system refuses to read a file that is there.
 pub fn read_log<S: LogSink>(dir: &Path, from_ms: i64, new: impl Fn() -> S + Sync) -> Result<S> {
+    read_files(&files_since(dir, from_ms)?, new)
+}
+
+/// As [`read_log`], of the newest `max_bytes` of the log: what is watched all the time.
+///
+/// # Errors
+/// As [`read_log`].
+pub fn read_latest_log<S: LogSink>(
+    dir: &Path,
+    from_ms: i64,
+    max_bytes: u64,
+    new: impl Fn() -> S + Sync,
+) -> Result<S> {
+    let mut files = latest_files(dir, Some(max_bytes))?;
+    files.retain(|file| !file.is_older(from_ms));
+    read_files(&files, new)
+}
+
+fn read_files<S: LogSink>(files: &[LogFile], new: impl Fn() -> S + Sync) -> Result<S> {
     let read = |file: &LogFile| -> Result<S> {
         let mut sink = new();
         each_line(file, |line| {
@@ -57,7 +76,7 @@ pub fn read_log<S: LogSink>(dir: &Path, from_ms: i64, new: impl Fn() -> S + Sync
         })?;
         Ok(sink)
     };
-    let parts: Vec<S> = files_since(dir, from_ms)?.par_iter().map(read).collect::<Result<_>>()?;
+    let parts: Vec<S> = files.par_iter().map(read).collect::<Result<_>>()?;
     Ok(parts.into_iter().fold(new(), |mut all, part| {
         all.merge(part);
         all

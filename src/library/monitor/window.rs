@@ -30,6 +30,8 @@ pub struct WindowChoice {
     pub from_ms: i64,
     /// Up to this moment, itself not included.
     pub to_ms: i64,
+    /// True for what the version predicted as a shadow, which nobody got; false for its answers.
+    pub is_shadow: bool,
 }
 
 /// Predictions in counts.
@@ -149,7 +151,8 @@ impl WindowCounts {
     }
 
     fn is_wanted(&self, model: &str, version: u32, at_ms: i64) -> bool {
-        let WindowChoice { model: wanted, version: wanted_version, from_ms, to_ms } = &self.choice;
+        let WindowChoice { model: wanted, version: wanted_version, from_ms, to_ms, .. } =
+            &self.choice;
         model == wanted && version == *wanted_version && (*from_ms..*to_ms).contains(&at_ms)
     }
 }
@@ -157,7 +160,8 @@ impl WindowCounts {
 impl LogSink for WindowCounts {
     fn prediction(&mut self, record: &PredictionView<'_>) {
         let times = self.choice.from_ms..self.choice.to_ms;
-        if record.arm == Arm::Shadow || !times.contains(&record.timestamp_ms) {
+        let is_shadow = record.arm == Arm::Shadow;
+        if is_shadow != self.choice.is_shadow || !times.contains(&record.timestamp_ms) {
             return;
         }
         if !self.is_wanted(record.model, record.version, record.timestamp_ms) {
@@ -187,7 +191,8 @@ impl LogSink for WindowCounts {
     }
 
     fn words(&mut self, line: &WordsLine) {
-        if !self.is_wanted(&line.model, line.version, line.to_ms) {
+        // Words are counted of answers alone.
+        if self.choice.is_shadow || !self.is_wanted(&line.model, line.version, line.to_ms) {
             return;
         }
         match line.list == self.list_id {
@@ -316,7 +321,8 @@ mod tests {
     }
 
     fn choice(from_ms: i64) -> WindowChoice {
-        WindowChoice { model: "Reviews".to_owned(), version: 1, from_ms, to_ms: i64::MAX }
+        let (model, to_ms) = ("Reviews".to_owned(), i64::MAX);
+        WindowChoice { model, version: 1, from_ms, to_ms, is_shadow: false }
     }
 
     #[test]
@@ -351,6 +357,11 @@ mod tests {
         assert_eq!((whole.n_tallied, whole.n_of_other_lists), (100, 100));
         assert_eq!(whole.words, [90, 0, 100], "no more texts than were counted have a word");
         assert_eq!(whole.texts().count(), MAX_TEXTS);
+
+        let choice = WindowChoice { is_shadow: true, ..choice(1_000) };
+        let shadow = read_log(dir, 1_000, || WindowCounts::new(&profile, choice.clone())).unwrap();
+        assert_eq!((shadow.n, shadow.n_other_versions), (19_000 / 10, 0));
+        assert_eq!(shadow.n_tallied, 0, "words are of answers");
     }
 
     #[test]
