@@ -186,7 +186,7 @@ pub(crate) fn percent(share: f64) -> String {
 
 /// A share that was counted, for people, such as `87.2 %`.
 pub(crate) fn counted_percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{} %", (share * 1e3).round() / 10.0)
 }
 
 /// The bounds of a release: beyond one of them the candidate is taken back.
