@@ -201,8 +201,11 @@ fn pages_live_with_clocks_that_jump() {
         record["request_id"] = json!(format!("jumped{at_ms}"));
         writeln!(file, "{record}").unwrap();
     }
+    let json = ["content-type: application/json"];
     let label = json!({"request_id": id, "label": "positive", "timestamp_ms": i64::MAX});
-    assert_eq!(send(&server, &label)["accepted"], 1);
+    let (status, refused) = call(&server, "POST /feedback", &json, &label.to_string());
+    assert!((400..500).contains(&status) && refused.contains("future"), "{status} {refused}");
+    assert_eq!(send(&server, &json!({"request_id": id, "label": "positive"}))["accepted"], 1);
     for path in [
         "/ui/predictions",
         "/ui/predictions?window=1h",

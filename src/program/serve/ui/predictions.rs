@@ -91,7 +91,7 @@ pub(super) fn page(registry: &Registry, asked: &PageRequest) -> Result<Answer, P
 
 fn figures(stats: &PredictionStats) -> Markup {
     let span_s = match (stats.from_ms, stats.to_ms) {
-        (Some(from_ms), Some(to_ms)) if to_ms > from_ms => span_ms(from_ms, to_ms) / 1e3,
+        (Some(from_ms), Some(to_ms)) if to_ms > from_ms => millis_between(from_ms, to_ms) / 1e3,
         _ => 0.0,
     };
     let rate = if span_s > 0.0 { stats.n_predictions as f64 / span_s } else { 0.0 };
@@ -129,10 +129,10 @@ fn charts(records: &[PredictionRecord], stats: &PredictionStats) -> Markup {
 /// Predictions in each of equal parts of the time.
 fn rate(records: &[PredictionRecord], stats: &PredictionStats) -> Chart {
     let from_ms = stats.from_ms.unwrap_or_default();
-    let span_ms = span_ms(from_ms, stats.to_ms.unwrap_or(from_ms)).max(1.0);
+    let span_ms = millis_between(from_ms, stats.to_ms.unwrap_or(from_ms)).max(1.0);
     let mut counts = [0_u32; N_BINS];
     for record in records {
-        let share = self::span_ms(from_ms, record.timestamp_ms) / span_ms;
+        let share = millis_between(from_ms, record.timestamp_ms) / span_ms;
         let idx = ((share * N_BINS as f64) as usize).min(N_BINS - 1);
         counts[idx] += 1;
     }
@@ -145,7 +145,7 @@ fn rate(records: &[PredictionRecord], stats: &PredictionStats) -> Chart {
 }
 
 /// The time between two moments, also of clocks that jumped by more than a number has room for.
-fn span_ms(from_ms: i64, to_ms: i64) -> f64 {
+fn millis_between(from_ms: i64, to_ms: i64) -> f64 {
     to_ms as f64 - from_ms as f64
 }
 
