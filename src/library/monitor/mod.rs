@@ -33,7 +33,7 @@ pub use reader::{LogSink, PredictionView, read_latest_log, read_log};
 pub use record::{
     Arm, LoggedPredictions, PredictionRecord, read_latest_predictions, read_predictions,
 };
-pub use release_labels::count_release_labels;
+pub use release_labels::read_release_labels;
 pub use release_log::{ReleaseLog, read_release_counts};
 pub use sampling::{PickRequest, Picked, PickedText, TextSource, by_sha256, pick_texts};
 pub use stats::{LogStats, PredictionStats, Summary};
