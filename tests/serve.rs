@@ -10,6 +10,7 @@ pub(crate) mod follow;
 mod hostile;
 mod models;
 mod release;
+mod release_checks;
 mod remote;
 mod security;
 mod sockets;

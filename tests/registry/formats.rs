@@ -60,8 +60,9 @@ pub(crate) fn write_fixture(file: &Path) {
         steps: ReleaseStep::parse_list("1%:10m,50%").unwrap(),
         split_by: SplitKey::Header("x-user".into()),
         bounds: ReleaseBounds { min_agreement: Some(0.9), ..ReleaseBounds::default() },
+        overruled: None,
     };
-    gate::start_release(registry, new).unwrap();
+    gate::start_release(registry, new, None).unwrap();
     gate::stop_release(registry, "M", "ada", "a test").unwrap();
     fs::create_dir_all(f.store().data_dir().join("tiny")).unwrap();
     fs::write(f.store().data_dir().join("tiny/manifest.json"), "{}").unwrap();

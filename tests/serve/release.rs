@@ -13,15 +13,20 @@ use serde_json::{Value, json};
 use super::follow::{PICKED_UP, Serving, damage, two_versions};
 use crate::cli::Trialbook;
 
-const MODEL: &str = "SentimentClassifier";
+pub(super) const MODEL: &str = "SentimentClassifier";
 
 /// What a server answers to a client whose name is in a header, and with which status.
-fn ask(server: &Serving, client: &str) -> (u16, Value) {
-    let body = json!({"text": "wonderful"}).to_string();
+pub(super) fn ask(server: &Serving, client: &str) -> (u16, Value) {
+    post(server, "/predict", client, &json!({"text": "wonderful"}))
+}
+
+/// What a server answers to `body`, of a client whose name is in a header and the request's id.
+pub(super) fn post(server: &Serving, path: &str, client: &str, body: &Value) -> (u16, Value) {
+    let body = body.to_string();
     exchange(
         server,
         &format!(
-            "POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
              x-client: {client}\r\nx-request-id: {client}\r\nconnection: close\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
@@ -29,7 +34,40 @@ fn ask(server: &Serving, client: &str) -> (u16, Value) {
     )
 }
 
-fn get(server: &Serving, path: &str) -> Value {
+/// Has a server answer `n` requests whose ids begin with `name`, half of them about a good film, and tells it the
+/// true label of each, which `truth` knows from the answer. Returns the labels that were answered.
+pub(super) fn label(
+    server: &Serving,
+    name: &str,
+    n: usize,
+    truth: impl Fn(&Value) -> String,
+) -> Vec<String> {
+    let mut answered = Vec::new();
+    for idx in 0..n {
+        let text = if idx % 2 == 0 { "wonderful" } else { "a waste, awful and boring" };
+        let id = format!("{name}-{idx}");
+        let (status, answer) = post(server, "/predict", &id, &json!({"text": text}));
+        assert_eq!(status, 200, "{answer}");
+        let given = json!([{"request_id": id, "label": truth(&answer)}]);
+        let (status, told) = post(server, "/feedback", &id, &given);
+        assert_eq!((status, &told["refused"]), (200, &json!(0)), "{told}");
+        answered.push(answer["label"].as_str().unwrap().to_owned());
+    }
+    answered
+}
+
+pub(super) fn other(label: &Value) -> String {
+    if label == "positive" { "negative" } else { "positive" }.to_owned()
+}
+
+/// What a check says, such as `open`.
+pub(super) fn state(told: &Value, check: &str) -> Value {
+    let checks = told["judgement"]["checks"].as_array().cloned().unwrap_or_default();
+    let found = checks.into_iter().find(|one| one["check"] == check);
+    found.map_or(Value::Null, |one| one["state"].clone())
+}
+
+pub(super) fn get(server: &Serving, path: &str) -> Value {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     exchange(server, &request).1
 }
@@ -47,7 +85,7 @@ fn exchange(server: &Serving, request: &str) -> (u16, Value) {
     (status, serde_json::from_str(body).unwrap_or_else(|_| body.into()))
 }
 
-fn version(server: &Serving, client: &str) -> u64 {
+pub(super) fn version(server: &Serving, client: &str) -> u64 {
     let (status, answer) = ask(server, client);
     assert_eq!(status, 200, "{answer}");
     answer["model"]["version"].as_u64().unwrap()
@@ -60,7 +98,7 @@ fn told(server: &Serving) -> Value {
 
 /// Waits until `expected` is true of what the server tells of its release.
 #[track_caller]
-fn until(server: &Serving, limit: Duration, expected: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn until(server: &Serving, limit: Duration, expected: impl Fn(&Value) -> bool) -> Value {
     let started = Instant::now();
     loop {
         let found = told(server);
@@ -101,16 +139,16 @@ fn under_load(servers: &[&Serving], work: impl FnOnce()) -> usize {
     n_answers.into_inner()
 }
 
-fn start(book: &Trialbook, args: &[&str]) -> Value {
+pub(super) fn start(book: &Trialbook, args: &[&str]) -> Value {
     book.json(&[&["release", "start", "SentimentClassifier/2"], args].concat())
 }
 
-fn is_live(told: &Value) -> bool {
+pub(super) fn is_live(told: &Value) -> bool {
     told["is_live"] == true && told["release"]["state"] == "running"
 }
 
 /// A store whose second version says the opposite of the first.
-fn opposites() -> Trialbook {
+pub(super) fn opposites() -> Trialbook {
     let book = Trialbook::new();
     book.json(&["data", "sample"]);
     book.json(&["train", "tfidf", "--data", "sample", "--ngram", "1", "--deploy"]);
@@ -245,6 +283,30 @@ fn a_candidate_out_of_bounds_is_taken_back_and_no_request_fails() {
     assert!(told.iter().any(|text| text.contains("model_releases_taken_back_total{")), "{told:?}");
 }
 
+/// A disk that does not answer: a reader of this file waits for ever.
+#[test]
+fn a_disk_that_hangs_keeps_no_candidate_from_being_taken_back() {
+    let book = opposites();
+    let server = Serving::start(&book, &[]);
+    let started = start(&book, &["--canary", "50%", "--by", "request", "--min-agreement", "0.9"]);
+    until(&server, PICKED_UP, is_live);
+    let id = started["release"]["id"].as_str().unwrap();
+    let counts = book.store().join("logs/releases").join(id);
+    let since = Instant::now();
+    while !counts.is_dir() {
+        assert!(since.elapsed() < PICKED_UP, "no counts in {counts:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let made = std::process::Command::new("mkfifo").arg(counts.join("hangs.json")).status();
+    assert!(made.unwrap().success());
+    // The server shares its counts once a second.
+    thread::sleep(Duration::from_millis(1_500));
+    under_load(&[&server], || {
+        until(&server, Duration::from_secs(10), |told| told["release"]["state"] == "taken_back");
+    });
+    assert_eq!(version(&server, "anybody"), 1);
+}
+
 #[test]
 fn a_candidate_that_cannot_be_loaded_is_taken_back() {
     let book = two_versions();
@@ -362,6 +424,15 @@ fn a_release_lives_in_a_registry_elsewhere_and_waits_while_that_is_away() {
     ask_book(&["release", "stop", MODEL, "--reason", "the test is over"]);
     until(&server, patience, |told| told["release"]["state"] == "stopped");
     assert_eq!(version(&server, "anybody"), 1);
+    // What it is judged by besides counts lies in the server's own logs.
+    let bounds = ["--canary", "100%", "--min-f1", "0.9", "--max-drift", "alert"];
+    ask_book(&[&["release", "start", "SentimentClassifier/2"][..], &bounds].concat());
+    let found = until(&server, patience, |told| is_live(told) && state(told, "f1") == "open");
+    assert_eq!(found["release"]["bounds"]["min_f1"], 0.9);
+    label(&server, "labelled", 60, |answer| other(&answer["label"]));
+    let found = until(&server, patience, |told| told["release"]["state"] == "taken_back");
+    let reason = found["release"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("f1: 0.0000 by "), "{reason}");
     ask_book(&["release", "start", "SentimentClassifier/2", "--shadow"]);
     let done = ask_book(&["release", "promote", MODEL, "--force", "--reason", "the test says so"]);
     assert_eq!(done["release"]["state"], "promoted", "{done}");

@@ -1,5 +1,5 @@
 //! The gate before Production: a policy and two measured versions give a verdict with its evidence,
-//! and promotion obeys it. A release is judged by its counts in the same way. Judging is pure; only
+//! and promotion obeys it. A release is judged by its counts and logs in the same way. Judging is pure; only
 //! [`Gating`], [`promote`], [`rollback`], [`approve`], the steps of a release, [`StoredPolicy`] and
 //! [`StoredBehaviour`] touch the store.
 
@@ -19,6 +19,9 @@ mod policy;
 mod promotion;
 mod release_checks;
 mod release_counts;
+mod release_evidence;
+mod release_judgement;
+mod release_log_checks;
 mod release_status;
 mod release_verdict;
 mod releasing;
@@ -49,9 +52,12 @@ pub use policy::{METRIC, Policy};
 pub use promotion::{Promotion, permit, promote};
 pub use release_checks::{
     AgreementBoundCheck, ErrorRateCheck, LatencyBoundCheck, ReleaseCheck, ReleaseCheckResult,
-    ReleaseCheckState, ReleaseDecision, ReleaseJudgement, judge_release,
+    ReleaseCheckState, StepEvidence,
 };
 pub use release_counts::{ArmCounts, Durations, PairCounts, ReleaseCounts, StepCounts};
+pub use release_evidence::{CandidateDrift, LoggedEvidence, ReleaseLabels};
+pub use release_judgement::{ReleaseDecision, ReleaseJudgement, judge_release};
+pub use release_log_checks::{AbVerdictCheck, DriftBoundCheck, F1BoundCheck};
 pub use release_status::ReleaseStatus;
 pub use release_verdict::AbVerdict;
 pub use releasing::{

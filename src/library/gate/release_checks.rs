@@ -1,18 +1,18 @@
-//! The judgement on a running release, from its counts: stay, go on to the next step, or take the
-//! candidate back. It looks as often as it likes: a bound counts as broken once the evidence that it is
-//! reaches 1,000 to 1, which a candidate at its bound reaches once in 1,000 releases at most, however often
-//! one looks (Ville's inequality for a mixture of likelihood ratios; Wald 1945, Robbins 1970).
+//! The checks of a running release by its counts. They may be looked at as often as one likes: a bound counts
+//! as broken once the evidence that it is reaches 1,000 to 1, which a candidate at its bound reaches once in
+//! 1,000 releases at most, however often one looks (Ville's inequality for a mixture of likelihood ratios; Wald
+//! 1945, Robbins 1970). What follows from a state is the judgement's.
 
 use serde::{Deserialize, Serialize};
 
-use super::release_counts::StepCounts;
+use super::{release_counts::StepCounts, release_evidence::LoggedEvidence};
 use crate::{
     figure,
-    registry::{Release, ReleaseKind, counted_percent, percent},
+    registry::{Release, counted_percent, percent},
 };
 
 /// The evidence against a bound at which it is broken: the logarithm of 1,000 to 1.
-const LOG_EVIDENCE: f64 = 6.907_755_278_982_137;
+pub(super) const LOG_EVIDENCE: f64 = 6.907_755_278_982_137;
 /// Shares beyond a bound that the evidence is a mixture of.
 const N_ALTERNATIVES: usize = 64;
 /// The share of requests that may take longer than the 95th percentile.
@@ -53,12 +53,19 @@ pub struct ReleaseCheckResult {
     pub detail: String,
 }
 
-/// A check of a running release. Those of the counts are here; drift and the F1 that is measured when
-/// labels arrive come as further ones: whoever watches them implements this and hands it to
-/// [`judge_release`].
+/// What a check looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct StepEvidence<'a> {
+    /// The counts at the present step.
+    pub counts: &'a StepCounts,
+    /// What the logs say of the release so far.
+    pub logged: &'a LoggedEvidence,
+}
+
+/// A check of a running release. Those of the counts are here, those of the logs in `release_log_checks`.
 pub trait ReleaseCheck: Send + Sync {
-    /// Looks at `release` and its counts at the present step; none where the check does not apply.
-    fn look(&self, release: &Release, counts: &StepCounts) -> Option<ReleaseCheckResult>;
+    /// Looks at `release` and what is `seen` of it; none where the check does not apply.
+    fn look(&self, release: &Release, seen: StepEvidence<'_>) -> Option<ReleaseCheckResult>;
 }
 
 /// The share of requests that the candidate fails.
@@ -71,7 +78,8 @@ pub struct LatencyBoundCheck;
 pub struct AgreementBoundCheck;
 
 impl ReleaseCheck for ErrorRateCheck {
-    fn look(&self, release: &Release, counts: &StepCounts) -> Option<ReleaseCheckResult> {
+    fn look(&self, release: &Release, seen: StepEvidence<'_>) -> Option<ReleaseCheckResult> {
+        let counts = seen.counts;
         let (n_errors, n) = (counts.candidate.n_errors, counts.candidate.n_requests);
         let bound = release.bounds.max_error_rate;
         let rate = if n == 0 { 0.0 } else { n_errors as f64 / n as f64 };
@@ -90,9 +98,9 @@ impl ReleaseCheck for ErrorRateCheck {
 }
 
 impl ReleaseCheck for LatencyBoundCheck {
-    fn look(&self, release: &Release, counts: &StepCounts) -> Option<ReleaseCheckResult> {
+    fn look(&self, release: &Release, seen: StepEvidence<'_>) -> Option<ReleaseCheckResult> {
         let bound_ms = release.bounds.max_p95_ms?;
-        let durations = &counts.candidate.durations;
+        let durations = &seen.counts.candidate.durations;
         let p95_ms = durations.quantile_ms(0.95);
         Some(ReleaseCheckResult {
             check: "p95".to_owned(),
@@ -107,9 +115,9 @@ impl ReleaseCheck for LatencyBoundCheck {
 }
 
 impl ReleaseCheck for AgreementBoundCheck {
-    fn look(&self, release: &Release, counts: &StepCounts) -> Option<ReleaseCheckResult> {
+    fn look(&self, release: &Release, seen: StepEvidence<'_>) -> Option<ReleaseCheckResult> {
         let bound = release.bounds.min_agreement?;
-        let pairs = &counts.pairs;
+        let pairs = &seen.counts.pairs;
         let n_apart = pairs.n_texts - pairs.n_agreed.min(pairs.n_texts);
         let agreement = pairs.agreement();
         Some(ReleaseCheckResult {
@@ -150,7 +158,7 @@ fn state(k: u64, n: u64, allowed: f64, is_known: bool) -> ReleaseCheckState {
 /// The logarithm of the evidence that the share of bad ones, `k` of `n` so far, is above `allowed`: the
 /// mean likelihood ratio of shares above it to `allowed` itself. Whatever share up to `allowed` is the
 /// true one, its expectation stays below 1.
-fn log_evidence(k: u64, n: u64, allowed: f64) -> f64 {
+pub(super) fn log_evidence(k: u64, n: u64, allowed: f64) -> f64 {
     if k == 0 || allowed >= 1.0 {
         return f64::NEG_INFINITY;
     }
@@ -171,68 +179,3 @@ fn log_evidence(k: u64, n: u64, allowed: f64) -> f64 {
     let sum: f64 = logs.iter().map(|log| (log - largest).exp()).sum();
     largest + (sum / N_ALTERNATIVES as f64).ln()
 }
-
-/// What a server does with a running release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReleaseDecision {
-    /// Everything stays as it is.
-    Stay,
-    /// The next step begins.
-    Advance,
-    /// The last step has held: a person may promote the candidate.
-    Ready,
-    /// All traffic goes to Production.
-    TakeBack,
-}
-
-/// The judgement on a running release.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReleaseJudgement {
-    /// What follows.
-    pub decision: ReleaseDecision,
-    /// Each check that applies.
-    pub checks: Vec<ReleaseCheckResult>,
-}
-
-impl ReleaseJudgement {
-    /// The details of the checks that are broken, as a reason.
-    pub fn reason(&self) -> String {
-        let broken = self.checks.iter().filter(|one| one.state == ReleaseCheckState::Broken);
-        let told: Vec<String> =
-            broken.map(|one| format!("{}: {}", one.check, one.detail)).collect();
-        told.join("; ")
-    }
-}
-
-/// Judges `release` by its `counts` at the present step, with the checks of counts and `further` ones.
-pub fn judge_release(
-    release: &Release,
-    counts: &StepCounts,
-    further: &[&dyn ReleaseCheck],
-) -> ReleaseJudgement {
-    let own: [&dyn ReleaseCheck; 3] = [&ErrorRateCheck, &LatencyBoundCheck, &AgreementBoundCheck];
-    let all = own.iter().chain(further);
-    let checks: Vec<ReleaseCheckResult> =
-        all.filter_map(|check| check.look(release, counts)).collect();
-    let is = |state| move |one: &ReleaseCheckResult| one.state == state;
-    let has_held = counts.candidate.n_requests >= release.bounds.min_n
-        && release.step().bake_ms.is_none_or(|bake_ms| counts.baked_ms >= bake_ms)
-        && checks.iter().all(is(ReleaseCheckState::Holds));
-    let decision = if checks.iter().any(is(ReleaseCheckState::Broken)) {
-        ReleaseDecision::TakeBack
-    } else if !has_held {
-        ReleaseDecision::Stay
-    } else if !release.is_last_step() {
-        ReleaseDecision::Advance
-    } else if release.kind == ReleaseKind::Ab {
-        // Two groups are compared until labels tell them apart.
-        ReleaseDecision::Stay
-    } else {
-        ReleaseDecision::Ready
-    };
-    ReleaseJudgement { decision, checks }
-}
-
-#[cfg(test)]
-mod tests;

@@ -5,12 +5,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    release_checks::{ReleaseDecision, ReleaseJudgement, judge_release, milliseconds},
+    release_checks::{StepEvidence, milliseconds},
     release_counts::{ArmCounts, ReleaseCounts, StepCounts},
+    release_evidence::LoggedEvidence,
+    release_judgement::{ReleaseDecision, ReleaseJudgement, judge_release},
     release_verdict::AbVerdict,
 };
 use crate::{
-    evaluate::RightAnswers,
     figure,
     hint::{CommandLine, Hint},
     output::{Align, Output, Table},
@@ -38,16 +39,22 @@ pub struct ReleaseStatus {
 }
 
 impl ReleaseStatus {
-    /// Of `release`, by the `counts` of `n_servers` servers.
-    pub fn new(release: Release, counts: &ReleaseCounts, n_servers: usize) -> Self {
+    /// Of `release`, by the `counts` of `n_servers` servers and what the logs say.
+    pub fn new(
+        release: Release,
+        counts: &ReleaseCounts,
+        n_servers: usize,
+        logged: &LoggedEvidence,
+    ) -> Self {
         let step = counts.step(release.step_idx);
-        let judgement = release.is_running().then(|| judge_release(&release, &step, &[]));
+        let seen = StepEvidence { counts: &step, logged };
+        let judgement = release.is_running().then(|| judge_release(&release, seen));
         Self {
             n_servers,
             step: step.figures(),
             total: counts.total().figures(),
             judgement,
-            verdict: None,
+            verdict: logged.verdict(&release),
             counts: step,
             release,
         }
@@ -59,20 +66,18 @@ impl ReleaseStatus {
         Self { release, judgement, ..self }
     }
 
-    /// The same with what labels say: right answers of the version in Production and of the candidate,
-    /// among those that were labelled since the release began.
-    pub fn with_labels(self, production: RightAnswers, candidate: RightAnswers) -> Self {
-        Self { verdict: Some(AbVerdict::new(production, candidate)), ..self }
-    }
-
     /// The counts and checks as they are kept with a decision.
     pub fn evidence(&self) -> Value {
-        json!({
+        let mut evidence = json!({
             "step": self.release.step_idx + 1,
             "counts": self.step,
             "n_servers": self.n_servers,
             "checks": self.judgement.as_ref().map(|judgement| &judgement.checks),
-        })
+        });
+        if let Some(verdict) = self.verdict {
+            evidence["verdict"] = json!(verdict);
+        }
+        evidence
     }
 
     /// One line: what is tried, how, and how far it is.
@@ -135,11 +140,15 @@ impl ReleaseStatus {
         lines.extend(
             checks.map(|one| format!("{}: {} ({})", one.check, one.state.as_str(), one.detail)),
         );
-        if self.release.kind == ReleaseKind::Ab {
-            lines.push(match &self.verdict {
-                Some(verdict) => verdict.told(),
-                None => "no labels yet: which version is better is not known".to_owned(),
-            });
+        // While it runs, a check says so.
+        if let Some(verdict) = self.verdict.filter(|_| !self.release.is_running()) {
+            lines.push(format!("verdict: {}", verdict.told()));
+        }
+        if let Some(overruled) = &self.release.overruled {
+            lines.push(format!(
+                "{} overruled the gate: {} ({})",
+                self.release.started_by, overruled.reason, overruled.objection
+            ));
         }
         let output = Output::new(self).text(self.headline()).table(table);
         let output = match lines.is_empty() {
@@ -157,7 +166,10 @@ impl ReleaseStatus {
         let model = &self.release.model;
         let decision = self.judgement.as_ref()?.decision;
         let hint = match decision {
-            ReleaseDecision::Ready => Hint::from("its checks have held: "),
+            ReleaseDecision::Ready if self.release.kind == ReleaseKind::Ab => {
+                Hint::from("the test is decided, and a person promotes: ")
+            }
+            ReleaseDecision::Ready => Hint::from("its checks have held, and a person promotes: "),
             _ => Hint::new(),
         };
         Some(

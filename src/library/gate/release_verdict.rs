@@ -34,7 +34,7 @@ impl AbVerdict {
         let Self { production, candidate, comparison } = self;
         let n_labels = production.n_rows + candidate.n_rows;
         if n_labels == 0 {
-            return "no labels yet".to_owned();
+            return "no labels yet: which version is better is not known".to_owned();
         }
         let shares = format!(
             "{} right of {} against {} of {}",

@@ -4,29 +4,41 @@
 
 use serde_json::Value;
 
-use super::promotion::{Promotion, promote};
+use super::{
+    Verdict,
+    promotion::{Promotion, promote},
+    verdict::OVERRULED,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     hint::{CommandLine, Hint},
     registry::{
-        GateSeal, NewRelease, Release, ReleaseEnd, ReleaseKind, ReleaseState, ReleaseStep, Stage,
-        Tracker, percent,
+        GateSeal, ModelVersion, NewRelease, OverruledGate, Release, ReleaseEnd, ReleaseKind,
+        ReleaseState, ReleaseStep, Stage, Tracker, percent,
     },
 };
 
 /// Starts a release. Servers that follow the registry give its candidate a part of the traffic within
-/// seconds.
+/// seconds. A version that was never gated may prove itself so; one that the gate has blocked needs a reason in
+/// `force`, which is kept with the release and in the audit trail.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] for an unknown version, [`ErrorKind::Conflict`] while another release of the
-/// model runs and without a version in Production, [`ErrorKind::Invalid`] for bounds that are none.
-pub fn start_release(registry: &dyn Tracker, new: NewRelease) -> Result<Release> {
+/// model runs and without a version in Production, [`ErrorKind::Invalid`] for bounds that are none and an
+/// empty reason, [`ErrorKind::Blocked`] for a version that the gate has blocked.
+pub fn start_release(
+    registry: &dyn Tracker,
+    new: NewRelease,
+    force: Option<&str>,
+) -> Result<Release> {
     if new.kind == ReleaseKind::Ab && new.bounds.min_agreement.is_some() {
         return Err(Error::invalid(
             "an A/B test has no bound on the agreement: two versions that differ are its point",
         )
         .with_hint("leave --min-agreement out, or start a --canary"));
     }
+    let version = registry.version(&new.model, new.candidate)?;
+    let new = NewRelease { overruled: overruled(&version, force)?, ..new };
     let release = registry.start_release(new, GateSeal::new())?;
     tracing::info!(
         model = release.model,
@@ -35,6 +47,50 @@ pub fn start_release(registry: &dyn Tracker, new: NewRelease) -> Result<Release>
         "release started"
     );
     Ok(release)
+}
+
+/// The gate's objection to releasing `version`, overruled for the reason in `force`; none where it has none.
+///
+/// # Errors
+/// [`ErrorKind::Blocked`] with the objection where there is no reason, [`ErrorKind::Invalid`] for an empty one.
+fn overruled(version: &ModelVersion, force: Option<&str>) -> Result<Option<OverruledGate>> {
+    let reason = force.map(str::trim);
+    if reason == Some("") {
+        return Err(Error::invalid("a forced release needs a reason")
+            .with_hint("add `--reason \"why the gate is overruled\"`"));
+    }
+    let objection = match Verdict::of(version) {
+        Ok(None) => return Ok(None),
+        Ok(Some(verdict)) => {
+            let is_its_own = verdict.model == version.model && verdict.version == version.version;
+            if verdict.passed || !is_its_own {
+                return Ok(None);
+            }
+            Error::new(
+                ErrorKind::Blocked,
+                format!("the gate blocked it: {}", verdict.reasons.join("; ")),
+            )
+        }
+        // What cannot be read is no permission.
+        Err(unreadable) => unreadable,
+    };
+    let (model, number) = (&version.model, version.version);
+    match reason {
+        Some(reason) => {
+            Ok(Some(OverruledGate { objection: objection.to_string(), reason: reason.to_owned() }))
+        }
+        None => Err(objection
+            .with_context(format!("{model} version {number} cannot be released"))
+            .with_hint(
+                Hint::new()
+                    .say("gate it again with ")
+                    .run(CommandLine::new("gate").arg(model).arg(number))
+                    .say(", or overrule with ")
+                    .run(
+                        CommandLine::new("release start").arg(model).arg(number).written(OVERRULED),
+                    ),
+            )),
+    }
 }
 
 /// Moves `release` from its present step to the next one, with the `evidence` that lets it.
@@ -126,7 +182,8 @@ pub fn promote_release(
     Ok((promotion, ended))
 }
 
-/// Ends `shadow` as a success, and starts a canary of its candidate with the same bounds.
+/// Ends `shadow` as a success, and starts a canary of its candidate with the same bounds. The gate may have
+/// blocked the candidate since the shadow began: then it takes a reason, in `force` or from the shadow's start.
 ///
 /// # Errors
 /// As [`start_release`], and [`ErrorKind::Conflict`] when the shadow is over already.
@@ -134,16 +191,29 @@ pub fn shadow_to_canary(
     registry: &dyn Tracker,
     shadow: Release,
     steps: Vec<ReleaseStep>,
+    force: Option<&str>,
 ) -> Result<Release> {
+    let before = shadow.overruled.as_ref().map(|overruled| overruled.reason.as_str());
+    let force = force.or(before);
+    // Refused before the shadow ends.
+    overruled(&registry.version(&shadow.model, shadow.candidate)?, force)?;
     let end = ReleaseEnd {
         state: ReleaseState::Promoted,
         reason: "goes on as a canary".to_owned(),
         evidence: None,
     };
     registry.end_release(&shadow.model, Some(&shadow.id), end, GateSeal::new())?;
-    let Release { model, candidate, split_by, bounds, .. } = shadow;
-    let kind = ReleaseKind::Canary;
-    start_release(registry, NewRelease { model, candidate, kind, steps, split_by, bounds })
+    let Release { model, candidate, split_by, bounds, .. } = &shadow;
+    let new = NewRelease {
+        model: model.clone(),
+        candidate: *candidate,
+        kind: ReleaseKind::Canary,
+        steps,
+        split_by: split_by.clone(),
+        bounds: *bounds,
+        overruled: None,
+    };
+    start_release(registry, new, force)
 }
 
 /// The running release of `model`.

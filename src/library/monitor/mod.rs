@@ -36,7 +36,7 @@ pub use reader::{
     read_predictions, visit_predictions,
 };
 pub use record::{Arm, PredictionRecord};
-pub use release_labels::count_release_labels;
+pub use release_labels::read_release_labels;
 pub use release_log::{ReleaseLog, read_release_counts};
 pub use sampling::{PickRequest, Picked, PickedText, TextSource, by_sha256, pick_texts};
 pub use stats::{LogStats, PredictionStats, Summary};

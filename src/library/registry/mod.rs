@@ -39,6 +39,7 @@ mod registered;
 mod registering;
 mod registration;
 mod release;
+mod release_bounds;
 mod releases;
 mod remote;
 mod restore;
@@ -87,10 +88,11 @@ pub use reference::{ModelReference, VersionSelector};
 pub use registering::NewRegistration;
 pub use registration::Registration;
 pub use release::{
-    NewRelease, Release, ReleaseBounds, ReleaseEnd, ReleaseKind, ReleaseState, ReleaseStep,
+    NewRelease, OverruledGate, Release, ReleaseEnd, ReleaseKind, ReleaseState, ReleaseStep,
     SplitKey,
 };
 pub(crate) use release::{counted_percent, percent};
+pub use release_bounds::ReleaseBounds;
 pub use remote::{
     FILES_TAG, FORMER_TAG, HISTORY_TAG, LINEAGE_TAG, METRICS_TAG, RELEASE_END_TAG, RELEASE_TAG,
     VERDICT_TAG, is_record_tag, metrics_of, record_tags, take_record_tags,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     codec::{Malformed, Reader, Record, Writer},
     record::one_of,
+    release_bounds::ReleaseBounds,
 };
 use crate::error::{Error, Result};
 
@@ -189,49 +190,6 @@ pub(crate) fn counted_percent(share: f64) -> String {
     format!("{} %", (share * 1e3).round() / 10.0)
 }
 
-/// The bounds of a release: beyond one of them the candidate is taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ReleaseBounds {
-    /// The share of its requests that the candidate may fail. Default 1 %.
-    pub max_error_rate: f64,
-    /// The time in milliseconds within which the candidate has to answer 95 % of its requests.
-    pub max_p95_ms: Option<f64>,
-    /// The share of texts on which it has to give Production's label.
-    pub min_agreement: Option<f64>,
-    /// Requests that a step needs before the next one begins. Default 100.
-    pub min_n: u64,
-}
-
-impl Default for ReleaseBounds {
-    fn default() -> Self {
-        Self { max_error_rate: 0.01, max_p95_ms: None, min_agreement: None, min_n: 100 }
-    }
-}
-
-impl ReleaseBounds {
-    /// Checks that each bound is one.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with the one that is not.
-    pub fn check(&self) -> Result<()> {
-        let shares =
-            [("max-error-rate", Some(self.max_error_rate)), ("min-agreement", self.min_agreement)];
-        for (name, share) in shares {
-            if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
-                return Err(Error::invalid(format!("{name} is {share}"))
-                    .with_hint("it has to be from 0 to 1"));
-            }
-        }
-        match self.max_p95_ms.filter(|p95_ms| !p95_ms.is_finite() || *p95_ms <= 0.0) {
-            Some(p95_ms) => {
-                Err(Error::invalid(format!("max-p95 is {p95_ms} ms"))
-                    .with_hint("it has to be above 0"))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 /// The state of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -292,6 +250,17 @@ pub struct NewRelease {
     pub split_by: SplitKey,
     /// Beyond them it is taken back.
     pub bounds: ReleaseBounds,
+    /// The gate's objection that is overruled, if there is one: the gate fills it in.
+    pub overruled: Option<OverruledGate>,
+}
+
+/// What the gate has against a candidate that is released all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverruledGate {
+    /// Its objection.
+    pub objection: String,
+    /// The reason for which it was overruled, by whoever started the release.
+    pub reason: String,
 }
 
 /// One release, as it is kept.
@@ -319,6 +288,9 @@ pub struct Release {
     pub split_by: SplitKey,
     /// Beyond them it is taken back.
     pub bounds: ReleaseBounds,
+    /// The gate's objection that was overruled when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overruled: Option<OverruledGate>,
     /// Running, or how it ended.
     pub state: ReleaseState,
     /// The reason for its end; empty while it runs.
@@ -343,6 +315,16 @@ impl Release {
     /// True while servers give the candidate its share.
     pub fn is_running(&self) -> bool {
         self.state == ReleaseState::Running
+    }
+
+    /// True if true labels have a say in it: an A/B test, over or not, and one with a bound on F1 that runs.
+    pub fn needs_labels(&self) -> bool {
+        self.kind == ReleaseKind::Ab || (self.is_running() && self.bounds.min_f1.is_some())
+    }
+
+    /// True if drift has a say in it.
+    pub fn needs_drift(&self) -> bool {
+        self.is_running() && self.bounds.max_drift.is_some()
     }
 
     /// The step that it is at.

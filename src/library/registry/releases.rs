@@ -53,7 +53,7 @@ impl Registry {
                 begun(new, production.map(|found| found.version), last, &self.actor, at_ms)?;
             put(txn, &release)?;
             let subject = subject(&release);
-            let details = json!({
+            let mut details = json!({
                 "release": release.number,
                 "kind": release.kind,
                 "production": release.production,
@@ -61,6 +61,10 @@ impl Registry {
                 "split_by": release.split_by,
                 "bounds": release.bounds,
             });
+            if let Some(overruled) = &release.overruled {
+                details["overruled"] = overruled.objection.clone().into();
+                details["reason"] = overruled.reason.clone().into();
+            }
             audit::append(txn, &self.event(AuditAction::StartRelease, &subject, at_ms, details))?;
             Ok(release)
         })
@@ -211,7 +215,7 @@ pub(super) fn begun(
     at_ms: i64,
 ) -> Result<Release> {
     new.bounds.check()?;
-    let NewRelease { model, candidate, kind, steps, split_by, bounds } = new;
+    let NewRelease { model, candidate, kind, steps, split_by, bounds, overruled } = new;
     if steps.is_empty() {
         return Err(Error::invalid("a release needs at least one step"));
     }
@@ -261,6 +265,7 @@ pub(super) fn begun(
         step_since_ms: at_ms,
         split_by,
         bounds,
+        overruled,
         state: ReleaseState::Running,
         reason: String::new(),
         evidence: None,

@@ -5,13 +5,14 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use trialbook::{
     error::{Error, Result},
+    evaluate::SignalLevel,
     gate::{self, ReleaseStatus},
     hint::{CommandLine, Hint},
-    monitor::{count_release_labels, read_release_counts},
+    monitor::read_release_counts,
     output::Output,
     registry::{
-        NewRelease, Release as StoredRelease, ReleaseBounds, ReleaseKind, ReleaseStep, SplitKey,
-        VersionSelector,
+        ModelReference, NewRelease, Release as StoredRelease, ReleaseBounds, ReleaseKind,
+        ReleaseStep, SplitKey, VersionSelector,
     },
 };
 
@@ -57,6 +58,12 @@ pub struct StartRelease {
     by: SplitKey,
     #[command(flatten)]
     bounds: BoundOptions,
+    /// Start it although the gate has blocked the version; the reason is kept with the release
+    #[arg(long, requires = "reason")]
+    force: bool,
+    /// The reason why it is forced
+    #[arg(long, requires = "force", value_name = "WHY")]
+    reason: Option<String>,
 }
 
 /// The bounds beyond which a candidate is taken back.
@@ -71,6 +78,13 @@ pub(super) struct BoundOptions {
     /// The share of texts on which it has to give Production's label
     #[arg(long, value_name = "SHARE")]
     min_agreement: Option<f64>,
+    /// The F1 that true labels of its own answers have to give; labels come with POST /feedback or
+    /// monitor label
+    #[arg(long, value_name = "F1")]
+    min_f1: Option<f64>,
+    /// Take it back when what it is asked has drifted so far from what it was judged by
+    #[arg(long, value_name = "LEVEL", value_parser = drift_level)]
+    max_drift: Option<SignalLevel>,
     /// Requests that it needs at a step before the next one begins
     #[arg(long, value_name = "N", default_value_t = ReleaseBounds::default().min_n)]
     min_n: u64,
@@ -89,9 +103,9 @@ pub struct PromoteRelease {
     #[arg(help = model_forms!("; without it the one model in production"))]
     name: Option<String>,
     /// Of a shadow: go on as a canary with these steps
-    #[arg(long, value_name = "STEPS", conflicts_with = "force")]
+    #[arg(long, value_name = "STEPS")]
     canary: Option<String>,
-    /// Promote without a passing verdict; the reason is kept with the version
+    /// Promote, or go on, although the gate objects; the reason is kept
     #[arg(long, requires = "reason")]
     force: bool,
     /// The reason why it is forced
@@ -122,6 +136,19 @@ fn milliseconds(text: &str) -> Result<f64> {
     value.map(|value| value * factor).filter(|ms| ms.is_finite() && *ms > 0.0).ok_or_else(|| {
         Error::invalid(format!("{text:?} is no time")).with_hint("write 20ms or 1.5s")
     })
+}
+
+/// A level of drift that takes a candidate back.
+///
+/// # Errors
+/// Anything but `warn` and `alert`.
+fn drift_level(text: &str) -> Result<SignalLevel> {
+    match text {
+        "warn" => Ok(SignalLevel::Warn),
+        "alert" => Ok(SignalLevel::Alert),
+        _ => Err(Error::invalid(format!("{text:?} is no level of drift"))
+            .with_hint("write warn or alert")),
+    }
 }
 
 impl Release {
@@ -163,8 +190,7 @@ impl StartRelease {
             // All requests are compared, as far as there is time for it.
             (None, None) => (ReleaseKind::Shadow, vec![ReleaseStep { share: 1.0, bake_ms: None }]),
         };
-        let BoundOptions { max_error_rate, max_p95, min_agreement, min_n } = self.bounds;
-        let bounds = ReleaseBounds { max_error_rate, max_p95_ms: max_p95, min_agreement, min_n };
+        let bounds = self.bounds.bounds();
         bounds.check()?;
         Ok((kind, steps, bounds))
     }
@@ -172,8 +198,13 @@ impl StartRelease {
     fn run(&self, session: &Session) -> Result<Output> {
         let (model, candidate) = version(session, &self.name, self.version.as_ref())?;
         let (kind, steps, bounds) = self.settings()?;
-        let new = NewRelease { model, candidate, kind, steps, split_by: self.by.clone(), bounds };
-        let release = gate::start_release(session.book.tracker()?, new)?;
+        if self.bounds.max_drift.is_some() {
+            session.book.check_drift_bound(&ModelReference::numbered(model.clone(), candidate))?;
+        }
+        let split_by = self.by.clone();
+        let new = NewRelease { model, candidate, kind, steps, split_by, bounds, overruled: None };
+        let force = self.reason.as_deref();
+        let release = gate::start_release(session.book.tracker()?, new, force)?;
         let model = release.model.clone();
         let status = status(session, release)?;
         Ok(Output::new(&status).text(status.headline()).hint(
@@ -184,19 +215,26 @@ impl StartRelease {
     }
 }
 
-/// `release` with the counts that servers of this store wrote down.
+impl BoundOptions {
+    fn bounds(&self) -> ReleaseBounds {
+        let Self { max_error_rate, max_p95, min_agreement, min_f1, max_drift, min_n } = *self;
+        ReleaseBounds {
+            max_error_rate,
+            max_p95_ms: max_p95,
+            min_agreement,
+            min_f1,
+            max_drift,
+            min_n,
+        }
+    }
+}
+
+/// `release` with the counts that servers of this store wrote down, and what their logs say.
 fn status(session: &Session, release: StoredRelease) -> Result<ReleaseStatus> {
     let logs = session.book.store().logs_dir();
     let (counts, n_servers) = read_release_counts(&logs, &release.id)?;
-    let labels = match release.kind {
-        ReleaseKind::Ab => Some(count_release_labels(&logs, &release)?),
-        ReleaseKind::Shadow | ReleaseKind::Canary => None,
-    };
-    let status = ReleaseStatus::new(release, &counts, n_servers);
-    Ok(match labels {
-        Some((production, candidate)) => status.with_labels(production, candidate),
-        None => status,
-    })
+    let logged = session.book.release_reader(&release, None)?.read(&release, u64::MAX)?;
+    Ok(ReleaseStatus::new(release, &counts, n_servers, &logged))
 }
 
 /// The model that is meant.
@@ -230,10 +268,10 @@ impl ReleaseOf {
 impl PromoteRelease {
     fn run(&self, session: &Session) -> Result<Output> {
         let model = model(session, self.name.as_ref())?;
-        if let Some(steps) = &self.canary {
-            return go_on(session, &model, ReleaseStep::parse_list(steps)?);
-        }
         let force = self.reason.as_deref();
+        if let Some(steps) = &self.canary {
+            return go_on(session, &model, ReleaseStep::parse_list(steps)?, force);
+        }
         let (promotion, release) =
             gate::promote_release(session.book.tracker()?, &model, force, session.book.who())?;
         Ok(Output::new(json!({"promotion": promotion, "release": release})).hint(promotion.told()))
@@ -241,14 +279,19 @@ impl PromoteRelease {
 }
 
 /// Ends a shadow, and starts a canary of its candidate.
-fn go_on(session: &Session, model: &str, steps: Vec<ReleaseStep>) -> Result<Output> {
+fn go_on(
+    session: &Session,
+    model: &str,
+    steps: Vec<ReleaseStep>,
+    force: Option<&str>,
+) -> Result<Output> {
     let registry = session.book.tracker()?;
     let shadow = registry.release(model)?.filter(StoredRelease::is_running);
     let Some(shadow) = shadow.filter(|release| release.kind == ReleaseKind::Shadow) else {
         return Err(Error::invalid(format!("{model} has no running shadow to go on from"))
             .with_hint(Hint::new().run(CommandLine::new("release status").arg(model))));
     };
-    let canary = gate::shadow_to_canary(registry, shadow, steps)?;
+    let canary = gate::shadow_to_canary(registry, shadow, steps, force)?;
     let status = status(session, canary)?;
     Ok(Output::new(&status).text(status.headline()))
 }
@@ -266,6 +309,13 @@ impl StopRelease {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_of_drift_is_a_warning_or_an_alert() {
+        assert_eq!(drift_level("warn").ok(), Some(SignalLevel::Warn));
+        assert_eq!(drift_level("alert").ok(), Some(SignalLevel::Alert));
+        assert!(drift_level("ok").is_err() && drift_level("").is_err());
+    }
 
     #[test]
     fn a_time_has_its_unit() {

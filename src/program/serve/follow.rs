@@ -23,7 +23,10 @@ use super::{
         served::ModelInfo,
         slot::{AWAY, ModelSlot},
     },
-    releases::{self, ReleaseJudge, ReleaseWatch},
+    release_exchange::ReleaseExchange,
+    release_judge::ReleaseJudge,
+    release_logs::ReleaseLogWatch,
+    releases::{self, ReleaseWatch},
     state::ServerState,
 };
 
@@ -83,11 +86,17 @@ pub(crate) fn follow(state: &ServerState) -> Result<Followers> {
             let mut failure = None;
             let look = move |state: &ServerState| look(&state.slots()[slot_idx], &mut failure);
             stops.push(repeat(state, source.interval(), look)?);
-            // Two threads: a registry that does not answer keeps no candidate from being taken back.
+            // A thread each: neither a registry that does not answer nor a disk that hangs nor a long log
+            // keeps a candidate from being taken back.
             let mut watch = ReleaseWatch::new(slot_idx);
             stops.push(repeat(state, releases::INTERVAL, move |state| watch.look(state))?);
             let mut judge = ReleaseJudge::new(slot_idx);
             stops.push(repeat(state, releases::INTERVAL, move |state| judge.look(state))?);
+            let mut exchange = ReleaseExchange::new(slot_idx);
+            let interval = ReleaseExchange::INTERVAL;
+            stops.push(repeat(state, interval, move |state| exchange.look(state))?);
+            let mut logs = ReleaseLogWatch::new(slot_idx);
+            stops.push(repeat(state, ReleaseLogWatch::INTERVAL, move |state| logs.look(state))?);
         }
     }
     Ok(Followers { _stops: stops })

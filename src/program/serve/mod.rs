@@ -3,8 +3,8 @@
 //! of axum.
 //!
 //! Its floors, each of which uses those before it: `http`, then `model`, then `config` and `state`,
-//! then `route`, `tracking` and `ui`, and on top `middleware`, `app`, `releases`, `follow` and `server`. Nothing here is
-//! part of a circle.
+//! then `route`, `tracking` and `ui`, and on top `middleware`, `app`, `releases` and the
+//! judging of them, `follow` and `server`. Nothing here is part of a circle.
 //!
 //! ```no_run
 //! use trialbook::store::Store;
@@ -23,6 +23,10 @@ mod follow;
 mod http;
 mod middleware;
 mod model;
+mod outage;
+mod release_exchange;
+mod release_judge;
+mod release_logs;
 mod releases;
 mod route;
 mod server;

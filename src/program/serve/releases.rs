@@ -1,15 +1,12 @@
-//! Following releases. Two threads for each model: one looks at the registry, loads the candidate beside
-//! Production, and writes down what was decided; the other publishes what this server counted and judges
-//! the sum of all servers. The second takes a candidate back here at once and asks nobody.
+//! Following releases: one look at the registry for each model loads the candidate beside Production, follows
+//! its steps, and writes down what was decided here. Judging is for threads of their own, which take a candidate
+//! back here at once and ask nobody.
 
 use std::time::{Duration, Instant};
 
 use trialbook::{
-    error::{Error, ErrorKind},
-    gate::{
-        self, ReleaseCounts, ReleaseDecision, ReleaseStatus, advance_release, take_back_release,
-    },
-    monitor::ReleaseLog,
+    error::{Error, ErrorKind, Result},
+    gate::{self, ReleaseDecision, advance_release, take_back_release},
     registry::{Release, ReleaseState},
 };
 
@@ -19,13 +16,12 @@ use super::{
         source::Source,
         trial::{TakenBack, Trial},
     },
+    outage::Outage,
     state::ServerState,
 };
 
-/// The time between two looks at the counts.
+/// The time between two judgements, and between two looks at a registry that may be looked at so often.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
-/// The time between two publications of the counts, and two looks at those of other servers.
-const PUBLISHED: Duration = Duration::from_secs(1);
 /// The time that a candidate that could not be loaded for want of its registry is left alone.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -37,11 +33,14 @@ pub(crate) struct ReleaseWatch {
     failed: Option<(String, Instant)>,
     /// True once it was said that the release waits for its registry.
     is_away: bool,
+    /// The registry does not take what was decided here.
+    unwritten: Outage,
 }
 
 impl ReleaseWatch {
     pub(crate) fn new(slot_idx: usize) -> Self {
-        Self { slot_idx, looked: None, failed: None, is_away: false }
+        let unwritten = Outage::default();
+        Self { slot_idx, looked: None, failed: None, is_away: false, unwritten }
     }
 
     /// One look, if it is time for it.
@@ -68,7 +67,8 @@ impl ReleaseWatch {
         match (trial, running) {
             (Some(trial), Some(release)) if trial.release().id == release.id => {
                 trial.follow(release);
-                write_down(slot, source, &trial);
+                let written = write_down(slot, source, &trial);
+                self.tell_of(slot, written);
             }
             (trial, Some(release)) => {
                 if trial.is_some() {
@@ -107,6 +107,26 @@ impl ReleaseWatch {
                 candidate = trial.release().candidate,
                 "the registry was not seen for too long: Production answers alone"
             );
+        }
+    }
+
+    /// Says once that the registry does not take what was decided here, however long that lasts.
+    fn tell_of(&mut self, slot: &ModelSlot, written: Result<()>) {
+        match written {
+            Ok(()) => {
+                if self.unwritten.ends() {
+                    tracing::info!(model = slot.name(), "the registry knows what was decided");
+                }
+            }
+            Err(error) => {
+                if self.unwritten.begins() {
+                    tracing::warn!(
+                        error = error.chain(),
+                        model = slot.name(),
+                        "the registry does not take what was decided about the release"
+                    );
+                }
+            }
         }
     }
 
@@ -151,7 +171,8 @@ impl ReleaseWatch {
                     // The reason may name files of this machine: it is for the log alone.
                     let reason = format!("version {} could not be loaded", release.candidate);
                     let taken_back = TakenBack { reason, evidence: serde_json::Value::Null };
-                    tell(source, &release, taken_back);
+                    let written = tell(source, &release, taken_back);
+                    self.tell_of(slot, written);
                 }
             }
         }
@@ -172,138 +193,43 @@ fn settle(slot: &ModelSlot, source: &Source, release: &Release) {
 }
 
 /// Tells the registry what was decided here: another server may have been faster, or a person.
-fn write_down(slot: &ModelSlot, source: &Source, trial: &Trial) {
+///
+/// # Errors
+/// When the registry does not take it.
+fn write_down(slot: &ModelSlot, source: &Source, trial: &Trial) -> Result<()> {
     let release = trial.release();
     if let Some(taken_back) = trial.taken_back() {
-        tell(source, &release, taken_back);
-        return;
+        return tell(source, &release, taken_back);
     }
     if trial.is_halted() {
-        return;
+        return Ok(());
     }
     // Production may have changed where the registry ends no release by itself.
     if slot.info().is_some_and(|production| production.version != release.production) {
         settle(slot, source, &release);
-        return;
+        return Ok(());
     }
-    let Some(status) = trial.tally().status() else { return };
+    let Some(status) = trial.tally().status() else { return Ok(()) };
     let decision = status.judgement.as_ref().map(|judgement| judgement.decision);
     if decision != Some(ReleaseDecision::Advance) || status.release.step_idx != release.step_idx {
-        return;
+        return Ok(());
     }
     match advance_release(source.registry(), &release, status.evidence()) {
         Ok(release) => trial.follow(release),
         Err(error) if error.kind() == ErrorKind::Conflict => {}
-        Err(error) => {
-            tracing::warn!(error = error.chain(), model = slot.name(), "the release cannot go on");
-        }
+        Err(error) => return Err(error),
     }
+    Ok(())
 }
 
-fn tell(source: &Source, release: &Release, taken_back: TakenBack) {
+/// Tells the registry that the candidate was taken back.
+///
+/// # Errors
+/// When the registry does not take it.
+fn tell(source: &Source, release: &Release, taken_back: TakenBack) -> Result<()> {
     let TakenBack { reason, evidence } = taken_back;
     match take_back_release(source.registry(), release, reason, evidence) {
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::Conflict => {}
-        Err(error) => tracing::warn!(
-            error = error.chain(),
-            model = release.model,
-            "the registry does not know yet that the candidate was taken back"
-        ),
-    }
-}
-
-/// Counts, publishes and judges for one model.
-pub(crate) struct ReleaseJudge {
-    slot_idx: usize,
-    /// Of the release that is looked at.
-    log: Option<(String, ReleaseLog)>,
-    others: (ReleaseCounts, usize),
-    published: Option<Instant>,
-    /// The step that is served, when this server began to, and what others had served of it by then.
-    step: Option<(usize, Instant, u64)>,
-}
-
-impl ReleaseJudge {
-    pub(crate) fn new(slot_idx: usize) -> Self {
-        Self { slot_idx, log: None, others: Default::default(), published: None, step: None }
-    }
-
-    /// One look at what was counted.
-    pub(crate) fn look(&mut self, state: &ServerState) {
-        let slot = &state.slots()[self.slot_idx];
-        let Some(trial) = slot.trial() else {
-            self.log = None;
-            return;
-        };
-        let release = trial.release();
-        if self.log.as_ref().is_none_or(|(id, _)| *id != release.id) {
-            self.begin(state, &release);
-        }
-        if self.published.is_none_or(|at| at.elapsed() >= PUBLISHED) {
-            self.exchange(slot, &trial.tally().counts());
-            self.published = Some(Instant::now());
-        }
-        self.bake(&trial, &release);
-        let mut counts = trial.tally().counts();
-        counts.add(&self.others.0);
-        let status = ReleaseStatus::new(Release::clone(&release), &counts, self.others.1 + 1);
-        if let Some(judgement) = &status.judgement
-            && judgement.decision == ReleaseDecision::TakeBack
-            && !trial.is_halted()
-        {
-            let (reason, evidence) = (judgement.reason(), status.evidence());
-            tracing::error!(
-                model = slot.name(),
-                candidate = release.candidate,
-                reason,
-                "the candidate is taken back: Production answers alone"
-            );
-            trial.take_back(TakenBack { reason, evidence });
-        }
-        trial.tally().set_status(status);
-    }
-
-    /// Another release than before.
-    fn begin(&mut self, state: &ServerState, release: &Release) {
-        let Self { slot_idx, .. } = *self;
-        *self = Self::new(slot_idx);
-        let log = state.logs_dir().map(|dir| ReleaseLog::open(&dir, &release.id));
-        match log {
-            Some(Ok(log)) => self.log = Some((release.id.clone(), log)),
-            Some(Err(error)) => {
-                tracing::warn!(error = error.chain(), "the counts of a release cannot be shared");
-            }
-            None => {}
-        }
-    }
-
-    /// Publishes `own` counts and reads those of the other servers.
-    fn exchange(&mut self, slot: &ModelSlot, own: &ReleaseCounts) {
-        let Some((_, log)) = &self.log else { return };
-        match log.publish(own).and_then(|()| log.others()) {
-            Ok(others) => self.others = others,
-            Err(error) => tracing::warn!(
-                error = error.chain(),
-                model = slot.name(),
-                "the counts of a release cannot be shared"
-            ),
-        }
-    }
-
-    /// Counts the time that the present step is served, by the clock that never jumps. It goes on from what
-    /// the servers of this store had counted, so that a server that starts anew begins nothing anew.
-    fn bake(&mut self, trial: &Trial, release: &Release) {
-        let step_idx = release.step_idx;
-        let began = match self.step {
-            Some((of, began, before_ms)) if of == step_idx => (began, before_ms),
-            _ => {
-                let before_ms = self.others.0.step(step_idx).baked_ms;
-                self.step = Some((step_idx, Instant::now(), before_ms));
-                (Instant::now(), before_ms)
-            }
-        };
-        let served_ms = u64::try_from(began.0.elapsed().as_millis()).unwrap_or(u64::MAX);
-        trial.tally().baked(began.1.saturating_add(served_ms));
+        Err(error) if error.kind() != ErrorKind::Conflict => Err(error),
+        _ => Ok(()),
     }
 }

@@ -43,6 +43,7 @@ fn canary(candidate: u32) -> NewRelease {
         steps: ReleaseStep::parse_list("1%:1m,10%:1m,50%").unwrap(),
         split_by: SplitKey::Header("x-user".to_owned()),
         bounds: ReleaseBounds { max_p95_ms: Some(20.0), ..ReleaseBounds::default() },
+        overruled: None,
     }
 }
 

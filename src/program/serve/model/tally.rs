@@ -1,15 +1,16 @@
-//! What this server counted of a release so far: for its judgement, and for its series.
+//! What is known here of a release: what this server counted, what others and the logs said last, and the
+//! judgement by all that. It only keeps it.
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use trialbook::{
-    gate::{ReleaseCounts, ReleaseStatus, StepCounts},
+    gate::{LoggedEvidence, ReleaseCounts, ReleaseStatus, StepCounts},
     monitor::Arm,
 };
 
@@ -20,9 +21,20 @@ pub(crate) struct Tally {
     counts: Mutex<ReleaseCounts>,
     /// The step that is counted.
     step_idx: AtomicUsize,
+    /// The counts of the other servers, once they are known.
+    others: Mutex<Option<Arc<OtherServers>>>,
+    /// What the logs said last.
+    logged: Mutex<Arc<LoggedEvidence>>,
     /// The newest judgement, with the counts of all servers.
     status: Mutex<Option<ReleaseStatus>>,
     pub(crate) metrics: TrialMetrics,
+}
+
+/// What the other servers of the store counted.
+#[derive(Default)]
+pub(crate) struct OtherServers {
+    pub(crate) counts: ReleaseCounts,
+    pub(crate) n_servers: usize,
 }
 
 /// What became of a comparison of both versions.
@@ -38,6 +50,8 @@ impl Tally {
         Self {
             counts: Mutex::default(),
             step_idx: AtomicUsize::new(step_idx),
+            others: Mutex::default(),
+            logged: Mutex::default(),
             status: Mutex::default(),
             metrics,
         }
@@ -90,6 +104,24 @@ impl Tally {
 
     pub(crate) fn counts(&self) -> ReleaseCounts {
         self.lock().clone()
+    }
+
+    /// What the other servers counted, once that is known.
+    pub(crate) fn others(&self) -> Option<Arc<OtherServers>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_others(&self, others: OtherServers) {
+        *self.others.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(others));
+    }
+
+    /// What the logs said last; nothing before the first look.
+    pub(crate) fn logged(&self) -> Arc<LoggedEvidence> {
+        Arc::clone(&self.logged.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_logged(&self, logged: Arc<LoggedEvidence>) {
+        *self.logged.lock().unwrap_or_else(PoisonError::into_inner) = logged;
     }
 
     /// The newest judgement, once there is one.

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
-use trialbook::gate::{ReleaseCounts, ReleaseStatus};
+use trialbook::gate::{LoggedEvidence, ReleaseCounts, ReleaseStatus};
 
 use crate::serve::{model::slot::ModelSlot, state::ServerState};
 
@@ -21,7 +21,10 @@ fn status(slot: &ModelSlot) -> Option<Value> {
     let status = match judged.filter(|status| status.release.id == release.id) {
         // What the registry said last, with the counts of the last look.
         Some(status) => status.with_release(release),
-        None => ReleaseStatus::new(release, &ReleaseCounts::default(), 0),
+        None => {
+            let (counts, logged) = (ReleaseCounts::default(), LoggedEvidence::default());
+            ReleaseStatus::new(release, &counts, 0, &logged)
+        }
     };
     let mut json = json!(status);
     json["is_live"] = is_live.into();

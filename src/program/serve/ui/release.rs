@@ -4,6 +4,7 @@
 use maud::{Markup, html};
 use serde_json::json;
 use trialbook::{
+    Book,
     gate::{self, ReleaseStatus},
     monitor::read_release_counts,
     registry::Registry,
@@ -16,11 +17,20 @@ use super::{
     told,
 };
 
+/// The newest part of the log of predictions that a page waits for.
+const MAX_BYTES: u64 = 8 << 20;
+
 /// The newest release of `model`; nothing where it never had one.
 pub(super) fn panel(registry: &Registry, model: &str) -> Result<Markup, PageFailure> {
     let Some(release) = registry.release(model)? else { return Ok(html! {}) };
     let (counts, n_servers) = read_release_counts(&registry.store().logs_dir(), &release.id)?;
-    let status = ReleaseStatus::new(release, &counts, n_servers);
+    // What cannot be read is not known: the page says so in its checks.
+    let book = Book::with_store(registry.store().clone());
+    let logged = book
+        .release_reader(&release, None)
+        .and_then(|reader| reader.read(&release, MAX_BYTES))
+        .unwrap_or_default();
+    let status = ReleaseStatus::new(release, &counts, n_servers, &logged);
     let release = &status.release;
     let url = model_url(model);
     Ok(html! {

@@ -170,6 +170,7 @@ fn release() -> Release {
         step_since_ms: 0,
         split_by: SplitKey::Request,
         bounds: ReleaseBounds::default(),
+        overruled: None,
         state: ReleaseState::Running,
         reason: String::new(),
         evidence: None,

@@ -1,9 +1,17 @@
 use std::time::Duration;
 
-use super::*;
+use super::{
+    super::{
+        release_checks::{LOG_EVIDENCE, log_evidence},
+        release_counts::StepCounts,
+        release_evidence::{CandidateDrift, LoggedEvidence, ReleaseLabels},
+    },
+    *,
+};
 use crate::{
+    evaluate::{ConfusionMatrix, RightAnswers, SignalLevel},
     random::Random,
-    registry::{ReleaseBounds, ReleaseState, ReleaseStep, SplitKey},
+    registry::{ReleaseBounds, ReleaseKind, ReleaseState, ReleaseStep, SplitKey},
 };
 
 pub(crate) fn release(bounds: ReleaseBounds) -> Release {
@@ -20,6 +28,7 @@ pub(crate) fn release(bounds: ReleaseBounds) -> Release {
         step_since_ms: 0,
         split_by: SplitKey::Request,
         bounds,
+        overruled: None,
         state: ReleaseState::Running,
         reason: String::new(),
         evidence: None,
@@ -38,8 +47,12 @@ fn counts(n: u64, n_errors: u64, took_ms: u64) -> StepCounts {
     counts
 }
 
+fn judged(release: &Release, counts: &StepCounts) -> ReleaseJudgement {
+    judge_release(release, StepEvidence { counts, logged: &LoggedEvidence::default() })
+}
+
 fn decision(release: &Release, counts: &StepCounts) -> ReleaseDecision {
-    judge_release(release, counts, &[]).decision
+    judged(release, counts).decision
 }
 
 #[test]
@@ -69,7 +82,7 @@ fn a_candidate_that_fails_is_taken_back_after_a_few_requests() {
     ] {
         assert_eq!(decision(&release, &counts(n, n_errors, 1)), expected, "{n_errors} of {n}");
     }
-    let judged = judge_release(&release, &counts(3, 3, 1), &[]);
+    let judged = judged(&release, &counts(3, 3, 1));
     assert_eq!(judged.reason(), "error_rate: 3 of 3 requests failed, 100 %; at most 1 %");
     let never = Release {
         bounds: ReleaseBounds { max_error_rate: 0.0, ..release.bounds },
@@ -92,25 +105,77 @@ fn a_slow_candidate_and_one_of_other_labels_are_taken_back() {
     assert_eq!(decision(&strange, &compared), ReleaseDecision::TakeBack);
 }
 
-/// A check of its own, as drift and measured F1 are.
-struct Alarm;
-
-impl ReleaseCheck for Alarm {
-    fn look(&self, _: &Release, _: &StepCounts) -> Option<ReleaseCheckResult> {
-        let detail = "the texts have changed".to_owned();
-        Some(ReleaseCheckResult {
-            check: "drift".to_owned(),
-            state: ReleaseCheckState::Broken,
-            detail,
-        })
+/// What the logs say of labels and drift in the next test.
+fn logged(n_right: usize, n_wrong: usize, drift: Option<(SignalLevel, u64)>) -> LoggedEvidence {
+    let (classes, n) = (["neg".to_owned(), "pos".to_owned()], n_right + n_wrong);
+    let predicted: Vec<u32> = (0..n).map(|idx| u32::from(idx < n_right)).collect();
+    let confusion = ConfusionMatrix::count(&vec![1; n], &predicted, &classes).unwrap();
+    let candidate = RightAnswers { n_right, n_rows: n };
+    let production = RightAnswers { n_right: 5_000, n_rows: 10_000 };
+    LoggedEvidence {
+        labels: Some(ReleaseLabels { production, candidate, confusion }),
+        drift: drift.map(|(level, n)| CandidateDrift {
+            level,
+            signals: vec!["length".to_owned()],
+            n,
+            min_n: 200,
+        }),
     }
 }
 
 #[test]
-fn a_further_check_takes_back_as_those_of_counts_do() {
-    let judged = judge_release(&release(ReleaseBounds::default()), &counts(100, 0, 1), &[&Alarm]);
-    assert_eq!(judged.decision, ReleaseDecision::TakeBack);
-    assert_eq!(judged.reason(), "drift: the texts have changed");
+fn labels_and_drift_hold_a_step_back_and_take_a_candidate_back() {
+    let bounds = ReleaseBounds {
+        min_f1: Some(0.8),
+        max_drift: Some(SignalLevel::Alert),
+        ..ReleaseBounds::default()
+    };
+    let (release, counts) = (release(bounds), counts(100, 0, 1));
+    let judged =
+        |logged: &LoggedEvidence| judge_release(&release, StepEvidence { counts: &counts, logged });
+    let decided = |logged: &LoggedEvidence| judged(logged).decision;
+    assert_eq!(decided(&LoggedEvidence::default()), ReleaseDecision::Stay, "nothing is known");
+    let well = Some((SignalLevel::Warn, 200));
+    assert_eq!(decided(&logged(90, 10, well)), ReleaseDecision::Advance);
+    assert_eq!(decided(&logged(29, 0, well)), ReleaseDecision::Stay, "too few labels");
+    assert_eq!(decided(&logged(0, 29, well)), ReleaseDecision::Stay, "complaints come first");
+    assert_eq!(decided(&logged(70, 50, well)), ReleaseDecision::Stay, "below, by chance");
+    let wrong = judged(&logged(10, 60, well));
+    assert_eq!(wrong.decision, ReleaseDecision::TakeBack);
+    assert!(wrong.reason().starts_with("f1: 0.2500 by 70 labels, "), "{}", wrong.reason());
+    assert_eq!(decided(&logged(90, 10, None)), ReleaseDecision::Stay);
+    let early = logged(90, 10, Some((SignalLevel::Ok, 199)));
+    assert_eq!(decided(&early), ReleaseDecision::Stay);
+    let drifted = judged(&logged(90, 10, Some((SignalLevel::Alert, 200))));
+    assert_eq!(drifted.decision, ReleaseDecision::TakeBack);
+    assert_eq!(drifted.reason(), "drift: alert of length on 200 predictions; taken back at alert");
+}
+
+#[test]
+fn an_ab_test_ends_with_its_verdict_and_promotes_nothing() {
+    let ab = Release {
+        kind: ReleaseKind::Ab,
+        steps: ReleaseStep::parse_list("50%").unwrap(),
+        ..release(ReleaseBounds::default())
+    };
+    let counts = counts(100, 0, 1);
+    let judged =
+        |logged: &LoggedEvidence| judge_release(&ab, StepEvidence { counts: &counts, logged });
+    // Production has 50 % right.
+    for (n_right, n_wrong, expected) in [
+        (0, 0, ReleaseDecision::Stay),
+        (51, 49, ReleaseDecision::Stay),
+        (900, 100, ReleaseDecision::Ready),
+        (100, 900, ReleaseDecision::TakeBack),
+    ] {
+        let found = judged(&logged(n_right, n_wrong, None));
+        assert_eq!(found.decision, expected, "{n_right} right, {n_wrong} wrong");
+    }
+    let lost = judged(&logged(100, 900, None));
+    assert_eq!(
+        lost.reason(),
+        "verdict: Production is better: 10.0 % right of 1000 against 50.0 % of 10000"
+    );
 }
 
 /// Looked at after every request, a candidate exactly at its bound is taken back in at most one of 1,000
