@@ -123,9 +123,8 @@ impl WordTally {
     /// True if its line should be written now, which takes `min_texts`: it is full or old, or no text came
     /// for a while. A clock that went back makes it due.
     pub fn is_due(&self, min_texts: u64, now_ms: i64) -> bool {
-        let is_within = |from_ms: i64, max_ms: i64| {
-            (from_ms..from_ms.saturating_add(max_ms)).contains(&now_ms)
-        };
+        let is_within =
+            |from_ms: i64, max_ms: i64| (from_ms..from_ms.saturating_add(max_ms)).contains(&now_ms);
         let is_waiting = is_within(self.from_ms, MAX_AGE_MS) && is_within(self.to_ms, MAX_QUIET_MS);
         self.n >= FULL || (self.n >= min_texts.max(1) && !is_waiting)
     }
@@ -205,7 +204,8 @@ mod tests {
         };
         let (few, enough, full) = (tally(99), tally(100), tally(FULL));
         let quiet_ms = 10_000 + MAX_QUIET_MS;
-        for (at_ms, expected) in [(10_000, false), (quiet_ms - 1, false), (quiet_ms, true), (9_999, true)]
+        for (at_ms, expected) in
+            [(10_000, false), (quiet_ms - 1, false), (quiet_ms, true), (9_999, true)]
         {
             assert_eq!(enough.is_due(MIN_TALLIED_TEXTS, at_ms), expected, "{at_ms}");
             assert_eq!(few.is_due(1, at_ms), expected, "a log that keeps texts, {at_ms}");

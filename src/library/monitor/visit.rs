@@ -36,8 +36,9 @@ pub fn visit_predictions(
             if read.map_err(|source| Error::io("read", &path, source))? == 0 {
                 break;
             }
-            match serde_json::from_slice(&line) {
-                Ok(record) => visit(record)?,
+            match serde_json::from_slice::<PredictionRecord>(&line) {
+                Ok(record) if record.is_sound() => visit(record)?,
+                Ok(_) => n_unreadable += 1,
                 Err(_) if is_of_other_kind(&line) => {}
                 Err(_) => n_unreadable += 1,
             }

@@ -112,11 +112,16 @@ impl DriftReport {
     /// What there is too little of to be judged, for [`DriftReport::notes`].
     pub(crate) fn too_few(&self) -> Option<String> {
         if !self.is_enough {
-            return Some(format!("nothing was judged: the verdict is {} for want of a reason", self.verdict));
+            return Some(format!(
+                "nothing was judged: the verdict is {} for want of a reason",
+                self.verdict
+            ));
         }
         let few = self.signals.iter().filter(|signal| !signal.is_enough);
         let few: Vec<String> = few
-            .map(|signal| format!("{} ({})", signal.name, signal.reason.as_deref().unwrap_or_default()))
+            .map(|signal| {
+                format!("{} ({})", signal.name, signal.reason.as_deref().unwrap_or_default())
+            })
             .collect();
         (!few.is_empty()).then(|| format!("not judged, for too few texts: {}", few.join("; ")))
     }

@@ -191,7 +191,8 @@ fn too_few_predictions_say_nothing_and_the_report_says_so() {
         assert_eq!(told.starts_with("too few to tell: "), !is_enough, "{told}");
         assert!(!told.starts_with("ok"), "{told}");
         assert_eq!(report.too_few().is_some(), !is_enough, "{n}");
-        let expected = ["1 text, and it takes 200", "199 texts, and it takes 200"][usize::from(n > 1)];
+        let expected =
+            ["1 text, and it takes 200", "199 texts, and it takes 200"][usize::from(n > 1)];
         assert!(is_enough || report.signals[0].reason.as_deref() == Some(expected), "{report:?}");
     }
     // Few rows on the other side say as little.
