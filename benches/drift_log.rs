@@ -113,7 +113,15 @@ fn sample(dir: &Path, n: usize) {
     let texts: TextSource = [(SHA256.repeat(4), text)].into();
     for by in SampleBy::ALL {
         let (model, seed) = ("Reviews".to_owned(), 42);
-        let request = PickRequest { model, n: 50, by, from_ms: i64::MIN, latest_bytes: None, seed };
+        let request = PickRequest {
+            model,
+            n: 50,
+            by,
+            from_ms: i64::MIN,
+            latest_bytes: None,
+            version: None,
+            seed,
+        };
         let started = Instant::now();
         let picked = pick_texts(dir, &TrueLabels::default(), &texts, &request).unwrap();
         let expected = if by == SampleBy::Disagreement { 0 } else { n };

@@ -314,9 +314,9 @@ fn a_hashed_log_finds_its_texts_in_a_dataset() {
     let (id, rows) = predict(&book, &server, 30);
     thread::sleep(FLUSHED);
     let refused = book.fails(1, &["monitor", "sample"]);
-    assert!(refused.contains("serve --log-text full") && refused.contains("--data"), "{refused}");
+    assert!(refused.contains("serve --log-text full") && refused.contains("--texts"), "{refused}");
     let picked =
-        book.json(&["monitor", "sample", "-n", "30", "--by", "random", "--data", "sample.test"]);
+        book.json(&["monitor", "sample", "-n", "30", "--by", "random", "--texts", "sample.test"]);
     let texts = picked["texts"].as_array().unwrap();
     assert_eq!(texts.len(), 30);
     for text in texts {
@@ -332,6 +332,140 @@ fn a_hashed_log_finds_its_texts_in_a_dataset() {
         made["dataset"]["feedback"]["sampled_by"],
         json!({"unknown": made["dataset"]["feedback"]["n_labels"]})
     );
+}
+
+/// Of two servers one keeps texts and the other hashes: what is picked at random stands for one of them alone.
+#[test]
+fn a_random_sample_of_known_texts_alone_is_not_called_one_of_all() {
+    let (book, server) = served(&["--log-text", "full"]);
+    predict(&book, &server, 20);
+    thread::sleep(FLUSHED);
+    let model = "SentimentClassifier";
+    let whole = book.json(&["monitor", "sample", &format!("{model}/1"), "--by", "random"]);
+    assert_eq!(whole["sampled_by"], "random", "{whole}");
+    drop(server);
+    let server = Serving::start(&book, &[]);
+    predict(&book, &server, 30);
+    thread::sleep(FLUSHED);
+    for (name, nulls) in [("part.csv", 0), ("part.jsonl", 20)] {
+        let out = book.store().join(name);
+        let part = ["monitor", "sample", "--by", "random", "--out", out.to_str().unwrap()];
+        let told = book.call(&part).stdout;
+        assert!(
+            told.contains("30 predictions passed over") && told.contains("not marked"),
+            "{told}"
+        );
+        let written = fs::read_to_string(&out).unwrap();
+        assert!(!written.contains("random"), "{written}");
+        assert_eq!(written.matches("\"sampled_by\":null").count(), nulls, "{written}");
+        assert!(!written.contains("\"label\":null"), "it would take labels back: {written}");
+        let blank = book.json(&["monitor", "label", out.to_str().unwrap()]);
+        assert_eq!((&blank["blank"], &blank["refused"]), (&json!(20), &json!(0)), "{blank}");
+    }
+    let other = book.json(&["monitor", "sample", "--by", "uncertainty"]);
+    assert_eq!(other["sampled_by"], "uncertainty");
+    assert_eq!(
+        book.json(&["monitor", "performance", &format!("{model}/1")])["versions"][0]["version"],
+        1
+    );
+    for verb in ["performance", "sample"] {
+        let refused = book.fails(1, &["monitor", verb, &format!("{model}/9")]);
+        assert!(
+            refused.contains("9") && !refused.contains("\"SentimentClassifier/9\""),
+            "{refused}"
+        );
+    }
+    let refused = book.fails(1, &["monitor", "stats", "--model", "Nope"]);
+    assert!(refused.contains("Nope"), "{refused}");
+}
+
+/// A file says what a request says, by the same names.
+#[test]
+fn a_file_of_labels_says_what_a_request_says() {
+    let (book, server) = served(&["--log-text", "full"]);
+    let (id, rows) = predict(&book, &server, 40);
+    thread::sleep(FLUSHED);
+    let write = |name: &str, text: String| {
+        let file = book.store().join(name);
+        fs::write(&file, text).unwrap();
+        book.json(&["monitor", "label", file.to_str().unwrap()])
+    };
+    let lines: String = (0..40).map(|row| format!("{id},{},{}\n", row + 1, rows[row].1)).collect();
+    let told = write("lines.csv", format!("id,line,label\n{lines}"));
+    assert_eq!((&told["accepted"], &told["refused"]), (&json!(40), &json!(0)), "{told}");
+    let line = |more: &str| format!("{{\"request_id\":\"{id}\",\"index\":0{more}}}\n");
+    let back = write("back.jsonl", line(",\"label\":null") + &line(",\"source\":\"ann\""));
+    assert_eq!((&back["corrected"], &back["blank"]), (&json!(1), &json!(1)), "{back}");
+    let performance = book.json(&["monitor", "performance"]);
+    let overall = &performance["versions"][0]["overall"];
+    assert_eq!(overall["n_labelled"], 39, "{performance}");
+    for metric in ["f1", "ece", "brier"] {
+        let found = &overall["measured"][metric];
+        assert!(found["lower"].as_f64() < found["value"].as_f64(), "{metric}: {found}");
+    }
+    // What is wrong with the form and what with the class, in the order of the file.
+    let faults = format!(
+        "request_id,index,line,label\n{id},0,,odd\n{id},x,,positive\n{id},0,1,positive\n{id},,0,positive\n{id},1,,odd\n{id},2,,odd\n"
+    );
+    let faults = write("faults.csv", faults);
+    assert_eq!(faults["refused"], 6, "{faults}");
+    let told: Vec<&str> =
+        faults["faults"].as_array().unwrap().iter().map(|fault| fault.as_str().unwrap()).collect();
+    let starts =
+        ["line 2: label \"odd\"", "line 3: index", "line 4: both", "line 5: line", "line 6: label"];
+    assert_eq!(told.len(), starts.len());
+    for (fault, start) in told.iter().zip(starts) {
+        assert!(fault.starts_with(start), "{fault}");
+    }
+}
+
+/// A hint can be followed, or is not given.
+#[test]
+fn what_the_verbs_on_labels_refuse_can_be_followed() {
+    let (book, server) = served(&[]);
+    let (id, rows) = predict(&book, &server, 40);
+    let labels: Vec<Value> =
+        (0..40).map(|index| json!({"id": id, "index": index, "label": rows[index].1})).collect();
+    send(&server, &json!(labels));
+    thread::sleep(FLUSHED);
+    let file = |name: &str, text: &str| {
+        let file = book.store().join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (bodies, policy) = (file("t1.csv", "body,stars\na,1\n"), file("pol.toml", "x = 1\n"));
+    for args in [
+        ["monitor", "sample", "--texts", &bodies],
+        ["monitor", "sample", "--texts", &policy],
+        ["monitor", "drift", "--data", &bodies],
+        ["monitor", "drift", "--data", &policy],
+    ] {
+        let refused = book.fails(1, &args);
+        assert!(!refused.contains("--text-column") && !refused.contains("--format"), "{refused}");
+        assert!(
+            refused.contains("column of the texts") || refused.contains("trialbook reads"),
+            "{refused}"
+        );
+    }
+    let gone = book.fails(1, &["monitor", "label", "nosuch.csv"]);
+    assert!(gone.contains("nosuch.csv") && !gone.contains("columns"), "{gone}");
+    let without = book.fails(1, &["monitor", "label", &bodies]);
+    assert!(without.contains("no column \"request_id\"") && without.contains("hint"), "{without}");
+    let made = book.call(&["data", "from-feedback", "labelled", "--texts", "sample"]).stdout;
+    assert!(!made.contains("--columns") && !made.contains("as chosen"), "{made}");
+    assert!(made.contains("positive is the positive class, as for SentimentClassifier"), "{made}");
+    for (args, expected) in [
+        (&["monitor", "sample", "-n", "0"][..], "expected 1 or more"),
+        (&["monitor", "sample", "--last", "0d"], "\"0d\" is no time"),
+        (&["monitor", "performance", "--last", "-5h"], "\"-5h\" has a sign"),
+        (&["monitor", "stats", "--last", "7"], "\"7\" is neither a date nor a duration"),
+    ] {
+        let refused = book.fails(2, args);
+        assert!(refused.contains(expected), "{refused}");
+    }
+    let headers = ["content-type: application/json"];
+    let (status, empty) = call(&server, "POST /feedback", &headers, "[]");
+    assert!(status == 422 && empty.contains("too_short"), "{status}: {empty}");
 }
 
 #[test]

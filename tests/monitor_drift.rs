@@ -109,6 +109,14 @@ fn traffic_as_before_is_ok_and_other_traffic_is_an_alert_though_no_text_is_logge
     assert_eq!(answer.code, 3);
     assert!(answer.stdout.starts_with("alert: SentimentClassifier/1, "), "{}", answer.stdout);
     assert!(answer.stdout.contains("an alert since "), "{}", answer.stdout);
+    let again = book.fails(1, &["monitor", "drift", "--html", page.to_str().unwrap()]);
+    assert!(again.contains("exists already") && again.contains("--force"), "{again}");
+    let gone = book.store().join("nosuch/drift.html");
+    let gone = book.fails(1, &["monitor", "drift", "--html", gone.to_str().unwrap()]);
+    assert!(gone.contains("there is no folder") && !gone.contains(".tmp"), "{gone}");
+    assert!(book.fails(1, &["monitor", "drift", "--html", "."]).contains("is a folder"));
+    let forced = ["monitor", "drift", "--html", page.to_str().unwrap(), "--force"];
+    assert_eq!(book.call(&forced).code, 3);
     let page = fs::read_to_string(page).unwrap();
     assert!(page.matches("data:image/svg+xml,").count() >= 4 && !page.contains("<script"));
 }

@@ -63,7 +63,7 @@ pub(crate) fn write_fixture(file: &Path) {
         overruled: None,
     };
     gate::start_release(registry, new, None).unwrap();
-    gate::stop_release(registry, "M", "ada", "a test").unwrap();
+    gate::stop_release(registry, "M", "ada", "a test", serde_json::Value::Null).unwrap();
     fs::create_dir_all(f.store().data_dir().join("tiny")).unwrap();
     fs::write(f.store().data_dir().join("tiny/manifest.json"), "{}").unwrap();
     registry.backup(file).unwrap();

@@ -5,7 +5,7 @@ use std::{ops::Range, path::Path};
 
 use super::{Book, profile::FoundProfile};
 use crate::{
-    data::{Dialect, RowsReader},
+    data::RowsReader,
     error::{Error, ErrorKind, Result},
     evaluate::SignalLevel,
     figure,
@@ -217,7 +217,7 @@ impl Book {
                 }
                 return Ok(());
             }
-            let mut reader = RowsReader::open(Path::new(name), &Dialect::default(), None)?;
+            let mut reader = RowsReader::open_texts(Path::new(name))?;
             while let Some(chunk) = reader.next()? {
                 monitor.interrupt.check()?;
                 let texts: Vec<&str> = chunk

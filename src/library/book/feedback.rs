@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use super::Book;
 use crate::{
     data::{
-        AddRequest, Added, DatasetSource, Dialect, FeedbackLineage, KeepColumns, LabelledTexts,
-        RowsReader, RowsWriter,
+        AddRequest, Added, DatasetSource, FeedbackLineage, KeepColumns, LabelledTexts, RowsReader,
+        RowsWriter,
     },
     error::{Error, ErrorKind, Result},
     figure::{self, hex},
@@ -34,6 +34,8 @@ pub struct SampleRequest {
     pub by: Option<SampleBy>,
     /// Those from then on, in milliseconds since the Unix epoch.
     pub from_ms: i64,
+    /// Those of this version alone; none for all.
+    pub version: Option<u32>,
     /// As in [`PickRequest`].
     pub latest_bytes: Option<u64>,
     /// Decides what is picked at random.
@@ -145,6 +147,7 @@ impl Book {
             n: request.n,
             by,
             from_ms: request.from_ms,
+            version: request.version,
             latest_bytes: request.latest_bytes,
             seed: request.seed,
         };
@@ -156,7 +159,8 @@ impl Book {
     }
 
     /// Writes what was picked into a file for people: a row a text, with an empty column for the label. What the
-    /// model predicted is in it only if `shows_predictions`: who sees it tends to agree.
+    /// model predicted is in it only if `shows_predictions`: who sees it tends to agree. How they were picked is in it
+    /// as [`Picked::sampled_by`] has it.
     ///
     /// # Errors
     /// As for any file: the format, a file that is there already, the system.
@@ -169,13 +173,17 @@ impl Book {
         replace: bool,
     ) -> Result<()> {
         let texts = &picked.texts;
+        let sampled_by = picked.sampled_by(by).map(|by| by.to_string());
+        // A null in JSON takes a label back: what nobody has come to yet is an empty text there.
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        let blank = (ending != "csv" && ending != "tsv").then(String::new);
         let of = |name: &str, values: Vec<String>| Column::new(name.into(), values);
         let mut columns = vec![
             of("request_id", texts.iter().map(|text| text.request_id.clone()).collect()),
             Column::new("index".into(), texts.iter().map(|text| text.index).collect::<Vec<_>>()),
             of("text", texts.iter().map(|text| text.text.clone()).collect()),
-            Column::new("label".into(), vec![None::<String>; texts.len()]),
-            of("sampled_by", vec![by.to_string(); texts.len()]),
+            Column::new("label".into(), vec![blank; texts.len()]),
+            Column::new("sampled_by".into(), vec![sampled_by; texts.len()]),
         ];
         if shows_predictions {
             columns
@@ -255,6 +263,7 @@ impl Book {
                     test_size: request.test_size,
                     seed: request.seed,
                     positive,
+                    positive_of: request.positive.is_none().then(|| model.clone()),
                     columns: KeepColumns::All,
                     ..AddRequest::new(DatasetSource::Labelled(rows))
                 };
@@ -347,10 +356,9 @@ impl Book {
             }
             return Ok(texts);
         }
-        let mut reader =
-            RowsReader::open(Path::new(source), &Dialect::default(), None).map_err(|error| {
-                error.with_context(format!("{source:?} is no dataset here, and as a file"))
-            })?;
+        let mut reader = RowsReader::open_texts(Path::new(source)).map_err(|error| {
+            error.with_context(format!("{source:?} is no dataset here, and as a file"))
+        })?;
         let mut texts = TextSource::default();
         while let Some(chunk) = reader.next()? {
             texts.extend(by_sha256(chunk.texts.into_iter().flatten()));
@@ -401,8 +409,7 @@ fn without_texts(n: u64, looked_in: Option<&str>) -> Error {
         None => Error::new(ErrorKind::NotFound, format!("{n} found, and the log has the text of none")).with_hint(
             Hint::from("a log keeps no texts unless it is told to: start servers with ")
                 .run("serve --log-text full")
-                .say(", or name a dataset or a file that has the texts (--texts on making a dataset, --data on \
-                      sampling): they are found by their SHA-256"),
+                .say(", or name a dataset or a file that has the texts with --texts: they are found by their SHA-256"),
         ),
     }
 }

@@ -3,7 +3,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    fmt,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
@@ -26,8 +27,8 @@ const BATCH: usize = 10_000;
 /// A file of true labels.
 #[derive(Debug, Clone)]
 pub struct LabelFileRequest {
-    /// CSV, TSV, JSON lines, Parquet or Arrow with the columns request_id and label, and index, source, sampled_by
-    /// and timestamp_ms where they are there. `-` is standard input.
+    /// CSV, TSV, JSON lines, Parquet or Arrow with the columns request_id (or id) and label, and index or line,
+    /// source, sampled_by and timestamp_ms where they are there. `-` is standard input.
     pub path: PathBuf,
     /// Its dialect, as far as it is given.
     pub dialect: Dialect,
@@ -50,10 +51,27 @@ pub struct LabelledFile {
     pub refused: usize,
     /// Rows without a label, such as those that nobody has come to yet.
     pub blank: usize,
-    /// The first rows that are not kept, each with its place and why.
+    /// The first five rows that are not kept, by their place in the file, each with its place and why.
     pub faults: Vec<String>,
+    #[serde(skip)]
+    all_faults: BTreeMap<RowPlace, String>,
     /// Guesses about the file.
     pub notes: Vec<String>,
+}
+
+/// Where a row stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct RowPlace {
+    /// From 1.
+    number: usize,
+    /// True for a line, false for a row of a file without lines.
+    is_line: bool,
+}
+
+impl fmt::Display for RowPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", if self.is_line { "line" } else { "row" }, self.number)
+    }
 }
 
 impl Book {
@@ -105,7 +123,7 @@ impl Book {
             });
             match (known, &label.label) {
                 (Some(known), Some(said)) if !known.contains(said) => done.refuse(
-                    &place,
+                    place,
                     &format!(
                         "label {said:?} is no class of {}: expected one of {}",
                         version.map_or_else(String::new, |(model, version)| format!(
@@ -145,34 +163,29 @@ impl LabelledFile {
         &mut self,
         request: &LabelFileRequest,
         monitor: &Monitor,
-    ) -> Result<Vec<(GivenLabel, String)>> {
-        let mut reader = RowsReader::open(&request.path, &request.dialect, Some("request_id"))
-            .map_err(|error| {
-                error.with_hint(
-                    "a file of labels has the columns request_id and label, and for batches index",
-                )
-            })?;
-        if !reader.names().iter().any(|name| name == "label") {
-            return Err(Error::invalid(format!(
-                "{:?} has no column \"label\": found {}",
-                request.path,
-                reader.names().join(", ")
-            ))
-            .with_hint(
-                "a file of labels has the columns request_id and label, and for batches index",
-            ));
-        }
+    ) -> Result<Vec<(GivenLabel, RowPlace)>> {
+        let mut reader = RowsReader::open_with(&request.path, &request.dialect, |names, file| {
+            let place = |name: &str| names.iter().position(|found| found == name);
+            match (place("request_id").or_else(|| place("id")), place("label")) {
+                (Some(id), Some(_)) => Ok(id),
+                (None, _) => Err(without_column("request_id", names, file)),
+                (_, None) => Err(without_column("label", names, file)),
+            }
+        })?;
+        // Elsewhere nothing tells a label that is taken back from a row that nobody has come to yet.
+        let has_nulls = reader.extension() == "jsonl";
         self.notes = reader.notes().to_vec();
-        let mut given: Vec<(GivenLabel, String)> = Vec::new();
+        let mut given: Vec<(GivenLabel, RowPlace)> = Vec::new();
         let mut n_before = 0;
         while let Some(chunk) = reader.next()? {
             monitor.interrupt.check()?;
-            let columns = ["label", "index", "source", "sampled_by", "timestamp_ms"]
+            let columns = ["label", "index", "source", "sampled_by", "timestamp_ms", "line"]
                 .map(|name| chunk.column(name));
+            let nulls = if has_nulls { chunk.nulls("label") } else { Vec::new() };
             for (row, request_id) in chunk.texts.iter().enumerate() {
                 let place = match reader.lines().get(row) {
-                    Some(line) => format!("line {line}"),
-                    None => format!("row {}", n_before + row + 1),
+                    Some(line) => RowPlace { number: *line as usize, is_line: true },
+                    None => RowPlace { number: n_before + row + 1, is_line: false },
                 };
                 let cell = |idx: usize| {
                     columns[idx]
@@ -181,17 +194,18 @@ impl LabelledFile {
                         .map(str::trim)
                         .filter(|cell| !cell.is_empty())
                 };
-                let Some(label) = cell(0) else {
+                let label = cell(0);
+                if label.is_none() && !nulls.get(row).is_some_and(|is_null| *is_null) {
                     self.blank += 1;
                     continue;
-                };
+                }
                 match read_row(
                     request_id.as_deref().unwrap_or_default(),
                     label,
                     cell,
                     &request.source,
                 ) {
-                    Err(error) => self.refuse(&place, &error.to_string()),
+                    Err(error) => self.refuse(place, &error.to_string()),
                     Ok(label) => {
                         given.push((label, place));
                     }
@@ -225,11 +239,14 @@ impl LabelledFile {
         labels
     }
 
-    fn refuse(&mut self, place: &str, why: &str) {
+    fn refuse(&mut self, place: RowPlace, why: &str) {
         self.refused += 1;
-        if self.faults.len() < MAX_FAULTS {
-            self.faults.push(format!("{place}: {why}"));
+        self.all_faults.entry(place).or_insert_with(|| why.to_owned());
+        if self.all_faults.len() > MAX_FAULTS {
+            self.all_faults.pop_last();
         }
+        let told = self.all_faults.iter().map(|(place, why)| format!("{place}: {why}"));
+        self.faults = told.collect();
     }
 
     /// The answer of `monitor label`.
@@ -269,30 +286,42 @@ impl LabelledFile {
     }
 }
 
-/// The label that a row says.
+fn without_column(name: &str, found: &[String], path: &Path) -> Error {
+    Error::invalid(format!("{path:?} has no column {name:?}: found {}", found.join(", "))).with_hint(
+        "a file of labels has the columns request_id (or id) and label, and for batches index or line",
+    )
+}
+
+/// The label that a row says; none takes back what its source said.
 fn read_row<'a>(
     request_id: &str,
-    label: &str,
+    label: Option<&str>,
     cell: impl Fn(usize) -> Option<&'a str>,
     source: &str,
 ) -> Result<GivenLabel> {
-    let whole = |idx: usize, name: &str| -> Result<Option<i64>> {
+    let whole = |idx: usize, name: &str, least: i64| -> Result<Option<i64>> {
         let Some(text) = cell(idx) else { return Ok(None) };
         // Spreadsheets and data frames make 3.0 of 3.
         let digits = text.strip_suffix(".0").unwrap_or(text);
-        let number: Option<i64> = digits.parse().ok().filter(|number| *number >= 0);
+        let number: Option<i64> = digits.parse().ok().filter(|number| *number >= least);
         number.map(Some).ok_or_else(|| {
-            Error::invalid(format!("{name} {text:?}: expected a whole number from 0 on"))
+            Error::invalid(format!("{name} {text:?}: expected a whole number from {least} on"))
         })
     };
-    let index = u32::try_from(whole(1, "index")?.unwrap_or(0))
-        .map_err(|_| Error::invalid("index is too large"))?;
+    let index = match (whole(1, "index", 0)?, whole(5, "line", 1)?) {
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("both index and line are given: expected one"));
+        }
+        (Some(index), None) => index,
+        (None, line) => line.map_or(0, |line| line - 1),
+    };
+    let index = u32::try_from(index).map_err(|_| Error::invalid("index is too large"))?;
     let given = GivenLabel {
         request_id: request_id.trim().to_owned(),
         index,
-        label: Some(label.to_owned()),
+        label: label.map(str::to_owned),
         source: cell(2).unwrap_or(source).to_owned(),
-        timestamp_ms: whole(4, "timestamp_ms")?,
+        timestamp_ms: whole(4, "timestamp_ms", 0)?,
         sampled_by: cell(3).map(str::parse).transpose()?,
     };
     given.check()?;

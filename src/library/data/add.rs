@@ -32,6 +32,8 @@ pub struct AddRequest {
     /// prediction are of it. `None` means `positive` where the labels are spellings of negative
     /// and positive, else the last class in label order.
     pub positive: Option<String>,
+    /// The model whose positive class `positive` is; none where a person chose it.
+    pub positive_of: Option<String>,
     /// Leave rows out whose label is null or empty, instead of refusing them.
     pub drop_unlabelled: bool,
     /// Leave rows out whose text is null or empty, instead of refusing them.
@@ -138,6 +140,7 @@ impl AddRequest {
             test_size: None,
             seed: Self::DEFAULT_SEED,
             positive: None,
+            positive_of: None,
             drop_unlabelled: false,
             drop_empty: false,
             columns: KeepColumns::All,

@@ -93,7 +93,7 @@ fn both(
     check_not_single(&test_labels, classes.names(), &test.places.whole())?;
     notes.extend(train.dropped.note("train: "));
     notes.extend(test.dropped.note("test: "));
-    notes.extend(classes.notes(&train));
+    notes.extend(classes.notes(&train, request.positive_of.as_deref()));
     let dropped = train.dropped.and(test.dropped);
     let parts = [&mut train, &mut test].map(|rows| (mem::take(&mut rows.kept), rows.texts.len()));
     let (mut columns, more) = settle(parts.into(), request)?;
@@ -119,7 +119,7 @@ fn one(
     let classes = Classes::of(&rows, request.positive.as_deref())?;
     let labels = classes.encode(&rows)?;
     notes.extend(rows.dropped.note(""));
-    notes.extend(classes.notes(&rows));
+    notes.extend(classes.notes(&rows, request.positive_of.as_deref()));
     let (test_size, seed) = match request.test_size {
         Some(test_size) => (test_size, request.seed),
         None => {
@@ -187,10 +187,12 @@ fn settle(
         .map(|column| format!("{} ({})", column.name(), column.dtype()))
         .collect();
     if !types.is_empty() {
-        notes.push(format!(
-            "kept for queries, not for training: {} (leave out with --columns none)",
-            listed(&types)
-        ));
+        let leaving = match request.source {
+            // Who makes a dataset of labels has no such option.
+            DatasetSource::Labelled(_) => "",
+            _ => " (leave out with --columns none)",
+        };
+        notes.push(format!("kept for queries, not for training: {}{leaving}", listed(&types)));
     }
     Ok((parts, notes))
 }

@@ -115,8 +115,8 @@ impl Classes {
 
     /// Notes on the names' origin and the source's spelling of the classes, when that is not how
     /// they are called now; of two classes also which one is positive, where their names do not say
-    /// it.
-    pub(super) fn notes(&self, rows: &LabelledRows) -> Vec<String> {
+    /// it. `positive_of` is the model whose positive class was chosen, where no person chose it.
+    pub(super) fn notes(&self, rows: &LabelledRows, positive_of: Option<&str>) -> Vec<String> {
         let mut notes = Vec::new();
         let spelt: BTreeSet<&str> = rows.labels.iter().map(String::as_str).collect();
         if let (true, Some(declared)) = (self.is_declared, &rows.class_names) {
@@ -139,7 +139,8 @@ impl Classes {
         if let [other, positive] = self.names.as_slice() {
             let of = format!("F1, precision and recall will be of {positive}");
             if self.is_chosen {
-                notes.push(format!("{positive} is the positive class, as chosen: {of}"));
+                let why = positive_of.map_or("chosen".to_owned(), |model| format!("for {model}"));
+                notes.push(format!("{positive} is the positive class, as {why}: {of}"));
             } else if !self.is_binary {
                 notes.push(format!(
                     "classes {other}, {positive}; {of} (for the other: --positive {other:?})"
@@ -367,7 +368,7 @@ mod tests {
             let rows = declared(labels, names);
             let classes = Classes::of(&rows, None).unwrap();
             assert_eq!(classes.names(), expected);
-            assert_eq!(classes.notes(&rows).join("; "), note);
+            assert_eq!(classes.notes(&rows, None).join("; "), note);
         }
     }
 
@@ -387,7 +388,7 @@ mod tests {
             (&["Positive", "positive", "NEGATIVE"], "labels NEGATIVE, Positive, positive read as"),
         ] {
             let rows = rows(&[labels, labels].concat());
-            let notes = Classes::of(&rows, None).unwrap().notes(&rows).join("; ");
+            let notes = Classes::of(&rows, None).unwrap().notes(&rows, None).join("; ");
             assert!(notes.starts_with(note), "{notes}");
             assert_eq!(notes.is_empty(), note.is_empty(), "{notes}");
         }
@@ -408,9 +409,11 @@ mod tests {
             let rows = rows(&[labels[0], labels[1], labels[1], labels[0]]);
             let classes = Classes::of(&rows, Some(positive)).unwrap();
             assert_eq!(classes.names(), names, "{labels:?} {positive}");
-            let last = classes.notes(&rows).pop().unwrap();
-            let expected = format!("{} is the positive class, as chosen", names[1]);
-            assert!(last.starts_with(&expected), "{last}");
+            for (positive_of, why) in [(None, "as chosen"), (Some("M"), "as for M")] {
+                let last = classes.notes(&rows, positive_of).pop().unwrap();
+                let expected = format!("{} is the positive class, {why}: ", names[1]);
+                assert!(last.starts_with(&expected), "{last}");
+            }
             let decoded: Vec<&str> = classes
                 .encode(&rows)
                 .unwrap()

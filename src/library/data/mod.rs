@@ -72,7 +72,7 @@ pub use name::RESERVED_NAMES;
 pub use profile::{ClassWords, DatasetProfile, Distribution, Overlap, SplitProfile, TellingWord};
 pub use query::QueryResult;
 pub(crate) use rows::{AddedColumn, AddedValues, RowChunk, RowsFormat, RowsReader, RowsWriter};
-pub use rows::{check_new, exists};
+pub use rows::{check_file, check_new, exists};
 #[cfg(test)]
 pub(crate) use sample::contradicted;
 pub use sql::{Column, Columns, ExtraTables};

@@ -119,6 +119,11 @@ pub fn calibration_error(confidences: &[f64], correct: &[bool]) -> Result<f64> {
     Ok(CalibrationCurve::new(Forecast::Confidence, confidences, correct, N_BINS)?.error())
 }
 
+/// The index of the bin of [`calibration_error`] that holds `confidence`, which lies in [0, 1].
+pub(crate) fn confidence_bin(confidence: f64) -> usize {
+    bin_of(confidence, N_BINS)
+}
+
 /// The index of the bin `(i / n, (i + 1) / n]` that holds `forecast`. The product is rounded, so
 /// a forecast on an edge is put right by comparing with the edges themselves.
 fn bin_of(forecast: f64, n_bins: usize) -> usize {

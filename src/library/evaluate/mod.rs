@@ -39,6 +39,7 @@ pub use behaviour::{
     BehaviourReport, BehaviourResult, BehaviourSuite, BehaviourTest, run_behaviour,
 };
 pub use bootstrap::{PairedBootstrap, PairedDifference, paired_bootstrap};
+pub(crate) use calibration::confidence_bin;
 pub use calibration::{CalibrationBin, CalibrationCurve, Forecast, N_BINS, calibration_error};
 pub use classifier::{answer_on, evaluate_on, predict_on};
 pub use confident::{ConfidentLearning, LabelDoubt, confident_learning};

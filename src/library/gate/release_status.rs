@@ -69,8 +69,9 @@ impl ReleaseStatus {
     /// The counts and checks as they are kept with a decision.
     pub fn evidence(&self) -> Value {
         let mut evidence = json!({
-            "step": self.release.step_idx + 1,
+            "step_idx": self.release.step_idx,
             "counts": self.step,
+            "total": self.total,
             "n_servers": self.n_servers,
             "checks": self.judgement.as_ref().map(|judgement| &judgement.checks),
         });

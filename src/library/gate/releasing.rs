@@ -127,7 +127,7 @@ pub fn take_back_release(
     registry.end_release(&release.model, Some(&release.id), end, GateSeal::new())
 }
 
-/// Ends the running release of `model` because a person says so.
+/// Ends the running release of `model` because a person says so; `evidence` is kept with it.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] and [`ErrorKind::Conflict`] where none is running.
@@ -136,12 +136,14 @@ pub fn stop_release(
     model: &str,
     who: &str,
     reason: &str,
+    evidence: Value,
 ) -> Result<Release> {
     let reason = match reason.trim() {
         "" => format!("{who} stopped it"),
         reason => format!("{who} stopped it: {reason}"),
     };
-    let end = ReleaseEnd { state: ReleaseState::Stopped, reason, evidence: None };
+    let evidence = Some(evidence).filter(|evidence| !evidence.is_null());
+    let end = ReleaseEnd { state: ReleaseState::Stopped, reason, evidence };
     registry.end_release(model, None, end, GateSeal::new())
 }
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::{
-    record::{Arm, PredictionRecord},
+    record::{Arm, PredictionRecord, is_sound},
     tally::{WORDS_KIND, WordsLine},
 };
 
@@ -48,6 +48,15 @@ pub struct PredictionView<'a> {
     pub text: Option<&'a str>,
     /// The text's SHA-256 in hexadecimal.
     pub text_sha256: Option<&'a str>,
+}
+
+impl PredictionView<'_> {
+    /// True for a record that a server can have written; a line with any other one is damaged.
+    fn is_sound(&self) -> bool {
+        let Self { confidence, probability, n_words, n_unknown_words, .. } = *self;
+        is_sound(confidence, probability, n_words, n_unknown_words)
+            && self.probabilities.iter().all(|share| is_sound(*share, None, None, None))
+    }
 }
 
 impl From<&PredictionView<'_>> for PredictionRecord {
@@ -92,9 +101,13 @@ pub(super) fn with_line<T>(line: &[u8], take: impl FnOnce(LogLine<'_>) -> T) -> 
         return take(LogLine::Unreadable);
     };
     take(match any.kind.as_deref() {
-        None => any.prediction().map_or(LogLine::Unreadable, LogLine::Prediction),
+        None => {
+            let record = any.prediction().filter(PredictionView::is_sound);
+            record.map_or(LogLine::Unreadable, LogLine::Prediction)
+        }
         Some(WORDS_KIND) => {
-            serde_json::from_slice(line).map_or(LogLine::Unreadable, LogLine::Words)
+            let words = serde_json::from_slice::<WordsLine>(line).ok().filter(WordsLine::is_sound);
+            words.map_or(LogLine::Unreadable, LogLine::Words)
         }
         Some(_) => LogLine::OtherKind,
     })

@@ -221,6 +221,57 @@ mod tests {
         );
     }
 
+    /// Whoever reads a log counts the same lines as damaged.
+    #[test]
+    fn a_line_whose_numbers_cannot_be_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let fields = |more: &str| {
+            format!(
+                r#"{{"timestamp_ms":1,"request_id":"r","model":"M","version":1,"label":"a\"b","latency_ms":1,"n_chars":1,{more}}}"#
+            )
+        };
+        let words = |n: u64| {
+            format!(
+                r#"{{"kind":"words","model":"M","version":1,"list":"l","from_ms":0,"to_ms":9,"n":{n},"counts":[[4,9]]}}"#
+            )
+        };
+        for (line, is_damaged) in [
+            (fields(r#""confidence":1"#), false),
+            (
+                fields(r#""confidence":0.5,"probability":0.5,"n_words":2,"n_unknown_words":2"#),
+                false,
+            ),
+            (fields(r#""confidence":7"#), true),
+            (fields(r#""confidence":-0.1"#), true),
+            (fields(r#""confidence":0.5,"probability":-3"#), true),
+            (fields(r#""confidence":0.5,"n_words":2,"n_unknown_words":3"#), true),
+            (words(9), false),
+            (words(8), true),
+            (words(0), true),
+        ] {
+            fs::write(folder.path().join("predictions.jsonl"), line.clone() + "\n").unwrap();
+            let seen = read_log(folder.path(), 0, SeenLines::default).unwrap();
+            let n_damaged = usize::from(is_damaged);
+            assert_eq!(seen.n_unreadable, n_damaged, "{line}");
+            assert_eq!(seen.times.len() + seen.n_words_lines, 1 - n_damaged, "{line}");
+            if line.contains("words\",\"model") {
+                continue;
+            }
+            let read = crate::monitor::read_predictions(folder.path()).unwrap();
+            assert_eq!(
+                (read.records.len(), read.n_unreadable),
+                (1 - n_damaged, n_damaged),
+                "{line}"
+            );
+            let mut n_visited = 0;
+            let visited = crate::monitor::visit_predictions(folder.path(), |_| {
+                n_visited += 1;
+                Ok(())
+            });
+            assert_eq!((n_visited, visited.unwrap()), (1 - n_damaged, n_damaged), "{line}");
+        }
+    }
+
     #[test]
     fn a_file_from_long_before_the_window_is_not_read() {
         let folder = tempfile::tempdir().unwrap();

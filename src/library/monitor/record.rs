@@ -70,6 +70,22 @@ pub struct PredictionRecord {
     pub text_sha256: Option<String>,
 }
 
+/// True for numbers that a server can have written of a prediction: what it says of probabilities lies between 0
+/// and 1, and no text has more unknown words than words.
+pub(super) fn is_sound(
+    confidence: f64,
+    probability: Option<f64>,
+    n_words: Option<u32>,
+    n_unknown_words: Option<u32>,
+) -> bool {
+    /// What 32-bit floats may make of 1.
+    const ROUNDING: f64 = 1e-5;
+    let is_share = |share: f64| (-ROUNDING..=1.0 + ROUNDING).contains(&share);
+    is_share(confidence)
+        && probability.is_none_or(is_share)
+        && n_unknown_words.is_none_or(|n_unknown| n_unknown <= n_words.unwrap_or(u32::MAX))
+}
+
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }

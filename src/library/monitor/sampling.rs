@@ -27,6 +27,8 @@ pub struct PickRequest {
     pub by: SampleBy,
     /// Those from then on, in milliseconds since the Unix epoch.
     pub from_ms: i64,
+    /// Those of this version alone; none for all.
+    pub version: Option<u32>,
     /// The newest bytes of the log alone, for what people watch; all of it without.
     pub latest_bytes: Option<u64>,
     /// Decides what is picked at random, and the order of equals.
@@ -68,6 +70,15 @@ pub struct Picked {
     pub n_without_text: u64,
 }
 
+impl Picked {
+    /// What can be said of how the texts were picked, which was by `by`. Those that were picked at random from
+    /// predictions whose texts are known stand for these alone, and nothing is said of them: what is measured on
+    /// them need not hold for the rest.
+    pub fn sampled_by(&self, by: SampleBy) -> Option<SampleBy> {
+        (by != SampleBy::Random || self.n_without_text == 0).then_some(by)
+    }
+}
+
 /// The texts by the SHA-256 of their bytes.
 pub fn by_sha256(texts: impl IntoIterator<Item = String>) -> TextSource {
     texts.into_iter().map(|text| (hex(&Sha256::digest(&text)), text)).collect()
@@ -84,7 +95,7 @@ pub fn pick_texts(
     texts: &TextSource,
     request: &PickRequest,
 ) -> Result<Picked> {
-    let PickRequest { model, n, by, from_ms, latest_bytes, seed } = request;
+    let PickRequest { model, n, by, from_ms, version, latest_bytes, seed } = request;
     let shadows = match by {
         SampleBy::Disagreement => Shadows::read(dir, model, *latest_bytes, *seed)?,
         _ => Shadows::default(),
@@ -93,7 +104,10 @@ pub fn pick_texts(
     let mut best: BTreeMap<(u64, u64), PickedText> = BTreeMap::new();
     let mut held: HashSet<String> = HashSet::new();
     visit_predictions(dir, *latest_bytes, |record| {
-        if record.model != model || record.arm == Arm::Shadow || record.timestamp_ms < *from_ms {
+        let is_asked = record.model == model
+            && record.timestamp_ms >= *from_ms
+            && version.is_none_or(|version| record.version == version);
+        if !is_asked || record.arm == Arm::Shadow {
             return Ok(());
         }
         if labels.truth(record.request_id, record.index).is_some() {
@@ -253,8 +267,15 @@ mod tests {
     }
 
     fn pick(dir: &Path, labels: &TrueLabels, by: SampleBy, n: usize) -> Picked {
-        let request =
-            PickRequest { model: "M".to_owned(), n, by, from_ms: 0, latest_bytes: None, seed: 7 };
+        let request = PickRequest {
+            model: "M".to_owned(),
+            n,
+            by,
+            from_ms: 0,
+            version: None,
+            latest_bytes: None,
+            seed: 7,
+        };
         pick_texts(dir, labels, &TextSource::default(), &request).unwrap()
     }
 
@@ -287,18 +308,29 @@ mod tests {
         );
         let texts = by_sha256(["held elsewhere".to_owned()]);
         let sha256 = texts.keys().next().cloned();
+        let hashed = dir;
         records[6].text_sha256 = sha256;
         let dir = log(&records);
+        // What stands for the known texts alone is not marked as a sample of all.
+        let part = pick(hashed.path(), &labels, SampleBy::Random, 9);
+        assert_eq!((part.n_without_text, part.sampled_by(SampleBy::Random)), (1, None));
+        let by = SampleBy::Uncertainty;
+        assert_eq!(part.sampled_by(by), Some(by));
+        let whole = Picked::default();
+        assert_eq!(whole.sampled_by(SampleBy::Random), Some(SampleBy::Random));
         let request = PickRequest {
             model: "M".to_owned(),
             n: 1,
             by: SampleBy::Uncertainty,
+            version: Some(1),
             from_ms: 0,
             latest_bytes: None,
             seed: 7,
         };
         let picked = pick_texts(dir.path(), &labels, &texts, &request).unwrap();
         assert_eq!(picked.texts[0].text, "held elsewhere");
+        let other = PickRequest { version: Some(2), ..request };
+        assert_eq!(pick_texts(dir.path(), &labels, &texts, &other).unwrap().texts, []);
     }
 
     #[test]
@@ -314,6 +346,7 @@ mod tests {
                 model: "M".to_owned(),
                 n: 10,
                 by: SampleBy::Random,
+                version: None,
                 from_ms: 0,
                 latest_bytes: None,
                 seed,

@@ -38,6 +38,7 @@ pub struct WindowChoice {
 #[derive(Debug, Clone, PartialEq)]
 pub struct WindowCounts {
     choice: WindowChoice,
+    classes: Vec<String>,
     list_id: String,
     /// The number of predictions.
     pub n: u64,
@@ -85,6 +86,7 @@ impl WindowCounts {
     pub fn new(profile: &ReferenceProfile, choice: WindowChoice) -> Self {
         Self {
             choice,
+            classes: profile.classes.clone(),
             list_id: profile.list_id(),
             n: 0,
             from_ms: None,
@@ -166,6 +168,11 @@ impl LogSink for WindowCounts {
         }
         if !self.is_wanted(record.model, record.version, record.timestamp_ms) {
             self.n_other_versions += u64::from(record.model == self.choice.model);
+            return;
+        }
+        // No version predicts what is none of its classes.
+        if !self.classes.iter().any(|class| class == record.label) {
+            self.n_unreadable += 1;
             return;
         }
         self.add(CountedAnswer {
@@ -333,12 +340,17 @@ mod tests {
         let line = |n: u64| serde_json::to_string(&record(n)).unwrap() + "\n";
         let words = |list: &str, to_ms: i64| {
             format!(
-                r#"{{"kind":"words","model":"Reviews","version":1,"list":"{list}","from_ms":0,"to_ms":{to_ms},"n":100,"counts":[[0,90],[2,500],[9,1]]}}"#
+                r#"{{"kind":"words","model":"Reviews","version":1,"list":"{list}","from_ms":0,"to_ms":{to_ms},"n":100,"counts":[[0,90],[2,100],[9,1]]}}"#
             ) + "\n"
         };
         let list = profile.list_id();
         let all: Vec<String> = (0..20_000).map(line).collect();
         let lines = [words(&list, 5_000), words("other", 5_000), words(&list, 999)].concat();
+        let impossible = serde_json::to_string(&PredictionRecord {
+            label: "neither".to_owned(),
+            ..record(5_000)
+        });
+        let lines = lines + &impossible.unwrap() + "\n";
         fs::write(dir.join("predictions.jsonl"), all.concat() + &lines).unwrap();
         let whole = read_log(dir, 1_000, || WindowCounts::new(&profile, choice(1_000))).unwrap();
         for (idx, part) in all.chunks(7_000).enumerate() {
@@ -355,7 +367,8 @@ mod tests {
         assert_eq!(whole.lengths.values().sum::<u64>(), whole.n);
         assert_eq!(whole.unknown_words.iter().sum::<u64>(), whole.n);
         assert_eq!((whole.n_tallied, whole.n_of_other_lists), (100, 100));
-        assert_eq!(whole.words, [90, 0, 100], "no more texts than were counted have a word");
+        assert_eq!(whole.words, [90, 0, 100]);
+        assert_eq!(whole.n_unreadable, 1, "a label that is no class");
         assert_eq!(whole.texts().count(), MAX_TEXTS);
 
         let choice = WindowChoice { is_shadow: true, ..choice(1_000) };

@@ -20,7 +20,7 @@ pub struct Audit {
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
     /// Only from then on: a date (2026-11-21) or so long ago (7d, 12h)
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     since: Option<TimeArgument>,
 }
 

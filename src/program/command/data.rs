@@ -191,6 +191,7 @@ impl AddDataset {
             test_size: self.test_size,
             seed: self.seed,
             positive: self.positive.clone(),
+            positive_of: None,
             drop_unlabelled: self.drop_unlabelled,
             drop_empty: self.drop_empty,
             columns: self.columns.clone(),

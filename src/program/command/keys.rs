@@ -39,7 +39,7 @@ pub struct AddKey {
     #[arg(long, default_value = "predict", value_parser = scopes())]
     scope: Scope,
     /// The end of the key: a date (2027-01-31) or a duration (90d, 12h); without it, never
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     expires: Option<TimeArgument>,
 }
 

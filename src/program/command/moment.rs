@@ -40,8 +40,20 @@ impl FromStr for TimeArgument {
 
     fn from_str(text: &str) -> Result<Self> {
         parse(text).ok_or_else(|| {
-            Error::invalid(format!("{text:?} is neither a date nor a duration"))
-                .with_hint("write 2027-01-31, or 90d, 12h, 30m or 45s")
+            let is_none = text.trim_end_matches(['s', 'm', 'h', 'd']).parse() == Ok(0_u32);
+            let unsigned = text.strip_prefix('-').filter(|rest| Span::parse(rest).is_some());
+            match unsigned {
+                Some(rest) => {
+                    Error::invalid(format!("{text:?} has a sign, and a duration has none"))
+                        .with_hint(format!("write {rest}"))
+                }
+                None if is_none && !text.ends_with(|last: char| last.is_ascii_digit()) => {
+                    Error::invalid(format!("{text:?} is no time: expected a longer one"))
+                        .with_hint("write 90d, 12h, 30m or 45s")
+                }
+                None => Error::invalid(format!("{text:?} is neither a date nor a duration"))
+                    .with_hint("write 2027-01-31, or 90d, 12h, 30m or 45s"),
+            }
         })
     }
 }
@@ -75,6 +87,16 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(text.parse::<TimeArgument>().ok(), expected, "{text:?}");
+        }
+        for (text, expected) in [
+            ("0d", "\"0d\" is no time"),
+            ("-5h", "\"-5h\" has a sign"),
+            ("0", "\"0\" is neither"),
+            ("7", "\"7\" is neither"),
+            ("--json", "\"--json\" is neither"),
+        ] {
+            let error = text.parse::<TimeArgument>().unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{error}");
         }
         assert_eq!((TimeArgument::Away(5).after(10), TimeArgument::Away(5).before(10)), (15, 5));
         assert_eq!((TimeArgument::At(5).after(10), TimeArgument::At(5).before(10)), (5, 5));

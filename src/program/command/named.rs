@@ -62,6 +62,27 @@ pub(super) fn model_or_default(
     }
 }
 
+/// The registered model that `given` names, and the number of the version where it names one: `NAME`, `NAME/2`,
+/// `NAME/Staging`, `NAME@alias`. NAME alone is all of its versions.
+///
+/// # Errors
+/// When there is no such model or version.
+pub(super) fn model_and_version(
+    session: &Session,
+    given: Option<&String>,
+) -> Result<(Option<String>, Option<u32>)> {
+    let Some(given) = given else { return Ok((None, None)) };
+    let reference = reference(session, given, None)?;
+    let tracker = session.book.tracker()?;
+    Ok(match reference.version {
+        VersionSelector::Default => (Some(tracker.model(&reference.model)?.name), None),
+        _ => {
+            let found = tracker.resolve(&reference)?;
+            (Some(found.model), Some(found.version))
+        }
+    })
+}
+
 /// The split of a dataset, where the dataset's name does not say it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SplitFlag {

@@ -2,9 +2,9 @@
 //! server makes of it is the server's business; here a release is written down, and read.
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use trialbook::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     evaluate::SignalLevel,
     gate::{self, ReleaseStatus},
     hint::{CommandLine, Hint},
@@ -238,8 +238,33 @@ fn status(session: &Session, release: StoredRelease) -> Result<ReleaseStatus> {
 }
 
 /// The model that is meant.
+///
+/// # Errors
+/// A version that is named and is not the one that the release tries.
 fn model(session: &Session, name: Option<&String>) -> Result<String> {
-    Ok(model_or_default(session, name)?.model)
+    let reference = model_or_default(session, name)?;
+    if reference.is_bare() {
+        return Ok(reference.model);
+    }
+    let registry = session.book.tracker()?;
+    let named = registry.resolve(&reference)?.version;
+    match registry.release(&reference.model)? {
+        Some(release) if release.candidate != named => Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "release {} of {} is of version {}, not {named}",
+                release.number, release.model, release.candidate
+            ),
+        )
+        .with_hint(Hint::new().run(CommandLine::new("release status").arg(&release.model)))),
+        _ => Ok(reference.model),
+    }
+}
+
+/// The counts and checks of the running release of `model`, to be kept with its end.
+fn evidence(session: &Session, model: &str) -> Result<Value> {
+    let release = session.book.tracker()?.release(model)?.filter(StoredRelease::is_running);
+    release.map_or(Ok(Value::Null), |release| Ok(status(session, release)?.evidence()))
 }
 
 impl ReleaseOf {
@@ -250,10 +275,9 @@ impl ReleaseOf {
             registry.model(&model)?;
             return Ok(Output::new(json!({"release": null}))
                 .text(format!("{model} has no release"))
-                .hint(
-                    Hint::from("start one with ")
-                        .run(CommandLine::new("release start").arg(&model).written("--shadow")),
-                ));
+                .hint(Hint::from("start one with ").run(
+                    CommandLine::new("release start").arg(&model).written("VERSION --shadow"),
+                )));
         };
         let status = status(session, release)?;
         let output = status.to_output();
@@ -300,7 +324,9 @@ impl StopRelease {
     fn run(&self, session: &Session) -> Result<Output> {
         let model = model(session, self.name.as_ref())?;
         let registry = session.book.tracker()?;
-        let release = gate::stop_release(registry, &model, session.book.who(), &self.reason)?;
+        let evidence = evidence(session, &model)?;
+        let who = session.book.who();
+        let release = gate::stop_release(registry, &model, who, &self.reason, evidence)?;
         let status = status(session, release)?;
         Ok(Output::new(&status).text(status.headline()))
     }

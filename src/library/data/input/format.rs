@@ -28,9 +28,10 @@ pub(in crate::data) enum InputFormat {
 /// The beginning of a message of an Arrow stream: the mark, and a length of less than 16 MiB.
 const ARROW_STREAM: &[u8] = &[0xff; 4];
 
-const KNOWN: &str = "trialbook reads .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .arrow and \
-                     .feather, the texts also with .gz or .zst behind it, and the aclImdb folder; \
-                     say which one it is with --format";
+/// The names of files that are read.
+pub(in crate::data) const KNOWN_FORMATS: &str = "trialbook reads .csv, .tsv, .jsonl, .ndjson, .json, .parquet, \
+                                                 .arrow and .feather, the texts also with .gz or .zst behind it, \
+                                                 and the aclImdb folder";
 
 impl InputFormat {
     /// The format of what is called `name` and, unpacked, begins with `head`. A pipe has no name that
@@ -73,7 +74,8 @@ impl InputFormat {
                     true => "a file without an extension".to_owned(),
                     false => format!("unknown extension {extension:?}"),
                 };
-                return Err(Error::invalid(format!("{name:?}: {what}")).with_hint(KNOWN));
+                return Err(Error::invalid(format!("{name:?}: {what}"))
+                    .with_hint(format!("{KNOWN_FORMATS}; say which one it is with --format")));
             }
         };
         Err(Error::invalid(format!(

@@ -19,7 +19,10 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-pub(super) use {format::InputFormat, text::TextReader};
+pub(super) use {
+    format::{InputFormat, KNOWN_FORMATS},
+    text::TextReader,
+};
 
 use self::compression::Compression;
 use super::{

@@ -152,6 +152,16 @@ impl RowChunk {
         self.texts.len()
     }
 
+    /// True for each row of a file of text that has the column and no value in it, as JSON's null says.
+    pub(crate) fn nulls(&self, name: &str) -> Vec<bool> {
+        match &self.cells {
+            Cells::Values(rows) => {
+                rows.iter().map(|row| row.get(name) == Some(&Datum::Null)).collect()
+            }
+            Cells::Frame(frame) => vec![false; frame.height()],
+        }
+    }
+
     /// The cells of a column as text; none where the row has none.
     pub(crate) fn column(&self, name: &str) -> Vec<Option<String>> {
         match &self.cells {

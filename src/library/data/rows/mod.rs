@@ -17,4 +17,4 @@ pub(crate) use format::RowsFormat;
 pub(in crate::data) use kind::Kinds;
 pub(crate) use reader::RowsReader;
 pub(crate) use writer::RowsWriter;
-pub use writer::{check_new, exists};
+pub use writer::{check_file, check_new, exists};

@@ -18,7 +18,7 @@ use crate::{
         column::choose_text,
         datum::Datum,
         file::same_columns,
-        input::{Input, InputFormat},
+        input::{Input, InputFormat, KNOWN_FORMATS},
         jsonl::{text, wrong_kind},
         objects::{self, Objects},
         shards::files,
@@ -35,6 +35,9 @@ const TYPED_CHUNK_N_ROWS: usize = 32_768;
 /// A chunk of long texts has fewer rows.
 const CHUNK_BYTES: usize = 16 << 20;
 
+/// What to do where the column of the texts cannot be named otherwise.
+const NAME_IT_TEXT: &str = "call the column of the texts \"text\"";
+
 /// Rows that are being read, of one file or of several, one behind the other.
 #[derive(Debug)]
 pub(crate) struct RowsReader {
@@ -45,6 +48,8 @@ pub(crate) struct RowsReader {
     columns: KnownColumns,
     names: Vec<String>,
     text_column: String,
+    /// True if who reads can say which column holds the texts.
+    has_options: bool,
     n_rows: Option<u64>,
     /// The line of each row of the last chunk, where the file has lines.
     lines: Vec<u32>,
@@ -100,6 +105,36 @@ impl RowsReader {
     /// # Errors
     /// A file that cannot be read or is empty, and a column that is not there.
     pub(crate) fn open(path: &Path, dialect: &Dialect, text_column: Option<&str>) -> Result<Self> {
+        Self::open_with(path, dialect, |names, file| choose_text(text_column, names, file))
+    }
+
+    /// As [`RowsReader::open`], for whoever cannot say how a file is read: no hint names an option then.
+    ///
+    /// # Errors
+    /// As [`RowsReader::open`].
+    pub(crate) fn open_texts(path: &Path) -> Result<Self> {
+        let choose = |names: &[String], file: &Path| choose_text(None, names, file);
+        let opened = Self::open_with(path, &Dialect::default(), |names, file| {
+            choose(names, file).map_err(|error| error.with_hint(NAME_IT_TEXT))
+        });
+        let mut reader = opened.map_err(|error| match error.hint().map(ToString::to_string) {
+            Some(hint) if hint.contains("--format") => error.with_hint(KNOWN_FORMATS),
+            _ => error,
+        })?;
+        reader.has_options = false;
+        Ok(reader)
+    }
+
+    /// As [`RowsReader::open`], with the column of the texts at the place that `choose` says among the names of
+    /// all.
+    ///
+    /// # Errors
+    /// As [`RowsReader::open`], and those of `choose`.
+    pub(crate) fn open_with(
+        path: &Path,
+        dialect: &Dialect,
+        choose: impl Fn(&[String], &Path) -> Result<usize>,
+    ) -> Result<Self> {
         let files = files(path, dialect)?;
         let inputs: Vec<Input> =
             files.paths.iter().map(|path| Input::open(path, dialect)).collect::<Result<_>>()?;
@@ -113,7 +148,7 @@ impl RowsReader {
             RowSource::Json(_) => all_keys(&inputs)?,
             _ => columns.names(),
         };
-        let text_column = names[choose_text(text_column, &names, first.name())?].clone();
+        let text_column = names[choose(&names, first.name())?].clone();
         let mut notes = first.notes().to_vec();
         notes.splice(0..0, files.notes());
         if let RowSource::Csv(rows) = &source {
@@ -121,17 +156,23 @@ impl RowsReader {
         }
         let n_rows = source.n_rows().filter(|_| inputs.len() == 1);
         let lines = Vec::new();
-        Ok(Self { inputs, input_idx: 0, source, columns, names, text_column, n_rows, lines, notes })
+        Ok(Self {
+            inputs,
+            input_idx: 0,
+            source,
+            columns,
+            names,
+            text_column,
+            has_options: true,
+            n_rows,
+            lines,
+            notes,
+        })
     }
 
     /// The column that holds the texts.
     pub(crate) fn text_column(&self) -> &str {
         &self.text_column
-    }
-
-    /// All columns, but those that an object of JSON far behind the first ones alone has.
-    pub(crate) fn names(&self) -> &[String] {
-        &self.names
     }
 
     /// The line of each row of the last chunk, where the file has lines.
@@ -186,7 +227,15 @@ impl RowsReader {
     /// A fault of a row, with its place; another file with other columns.
     pub(crate) fn next(&mut self) -> Result<Option<RowChunk>> {
         loop {
-            if let Some(chunk) = self.next_of_file()? {
+            let found = self.next_of_file();
+            let found = match self.has_options {
+                true => found,
+                false => found.map_err(|error| match error.hint().map(ToString::to_string) {
+                    Some(hint) if hint.contains("--text-column") => error.with_hint(NAME_IT_TEXT),
+                    _ => error,
+                }),
+            };
+            if let Some(chunk) = found? {
                 return Ok(Some(chunk));
             }
             if self.input_idx + 1 >= self.inputs.len() {

@@ -312,6 +312,21 @@ pub fn check_new(path: &Path, replace: bool) -> Result<()> {
     if !replace && path.exists() { Err(exists(path)) } else { Ok(()) }
 }
 
+/// As [`check_new`], of an output that has to be one file, before any work is done for it.
+///
+/// # Errors
+/// [`exists`]; a folder, and a file in a folder that is not there.
+pub fn check_file(path: &Path, replace: bool) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::invalid(format!("{path:?} is a folder: expected the name of a file")));
+    }
+    if !folder(path).is_dir() {
+        let error = format!("cannot write {path:?}: there is no folder {:?}", folder(path));
+        return Err(Error::new(ErrorKind::NotFound, error));
+    }
+    check_new(path, replace)
+}
+
 /// The error for an output that is there already.
 pub fn exists(path: &Path) -> Error {
     Error::new(ErrorKind::Conflict, format!("{path:?} exists already"))

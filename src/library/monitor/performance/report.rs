@@ -1,6 +1,9 @@
 //! A measured performance as people and programs read it.
 
-use super::{Arm, MeasuredMetric, PerformanceReport, VersionPerformance, WindowPerformance};
+use super::{
+    Arm, MeasuredMetric, PerformanceReport, VersionPerformance, WindowPerformance,
+    measured::MIN_INTERVAL_LABELS,
+};
 use crate::{
     evaluate::EstimatedMetric,
     figure,
@@ -8,9 +11,6 @@ use crate::{
     output::{Align, Output, Table},
     plot::{Chart, Series},
 };
-
-/// A window with fewer labels says little: its interval is wide.
-const FEW_LABELS: u64 = 30;
 
 impl PerformanceReport {
     /// As commands and notebooks show it.
@@ -26,7 +26,7 @@ impl PerformanceReport {
             if version.windows.len() > 1 {
                 output = output.text("").table(version.windows_table());
                 if let Some(chart) = version.chart() {
-                    output = output.plot(chart.draw());
+                    output = output.text("").plot(chart.draw()).text("");
                 }
             }
             for line in version.overall.remarks() {
@@ -38,6 +38,15 @@ impl PerformanceReport {
             return output;
         }
         output.text("").text(notes.join("\n"))
+    }
+
+    /// The same of one version of a model alone.
+    #[must_use]
+    pub fn only(mut self, version: u32) -> Self {
+        self.versions.retain(|line| line.version == version);
+        let ending = format!("/{version}");
+        self.left_out.retain(|reference, _| reference.ends_with(&ending));
+        self
     }
 
     /// What else there is to know.
@@ -107,21 +116,12 @@ impl VersionPerformance {
             ("accuracy".to_owned(), measured.map(|m| m.accuracy), estimated.map(|e| e.accuracy)),
             (of("precision"), measured.map(|m| m.precision), estimated.map(|e| e.precision)),
             (of("recall"), measured.map(|m| m.recall), estimated.map(|e| e.recall)),
+            ("ece".to_owned(), measured.and_then(|m| m.ece), None),
+            ("brier".to_owned(), measured.and_then(|m| m.brier), None),
         ] {
             let [value, interval] = measured_cells(measured);
             let [estimate, room] = estimated_cells(estimated);
             table.push([name, value, interval, estimate, room]);
-        }
-        for (name, value) in
-            [("ece", measured.and_then(|m| m.ece)), ("brier", measured.and_then(|m| m.brier))]
-        {
-            table.push([
-                name.to_owned(),
-                figure::metric_or_dash(value),
-                String::new(),
-                String::new(),
-                String::new(),
-            ]);
         }
         table
     }
@@ -152,8 +152,10 @@ impl VersionPerformance {
                 interval,
                 estimate,
                 room,
-                beside.map_or_else(|| "–".to_owned(), |beside| format!("{:+.3}", beside.f1_apart)),
-                beside.map_or("", |beside| if beside.f1_held { "yes" } else { "no" }).to_owned(),
+                beside.map_or_else(empty, |beside| format!("{:+.3}", beside.f1_apart)),
+                beside.map_or_else(empty, |beside| {
+                    if beside.f1_held { "yes" } else { "no" }.to_owned()
+                }),
             ]);
         }
         table
@@ -182,7 +184,7 @@ impl VersionPerformance {
         (!series.is_empty()).then(|| {
             Chart::lines(series)
                 .with_whole_x()
-                .title(format!("F1 of {}", self.heading()))
+                .title(format!("F1 of {}, from the first window to the last", self.heading()))
                 .axes("window", "f1")
         })
     }
@@ -212,8 +214,10 @@ impl WindowPerformance {
                 figure::metric(beside.f1.upper)
             ));
         }
-        if self.n_labelled > 0 && self.n_labelled < FEW_LABELS {
-            lines.push(format!("fewer than {FEW_LABELS} labels say little: look at the intervals"));
+        if self.n_labelled > 0 && self.n_labelled < MIN_INTERVAL_LABELS {
+            lines.push(format!(
+                "fewer than {MIN_INTERVAL_LABELS} labels say little: nothing but the accuracy has an interval"
+            ));
         }
         let n_chosen = self.n_labelled - self.n_random.min(self.n_labelled);
         if n_chosen > 0 {
@@ -231,19 +235,21 @@ impl WindowPerformance {
 }
 
 fn measured_cells(metric: Option<MeasuredMetric>) -> [String; 2] {
-    cells(metric.map(|MeasuredMetric { value, lower, upper }| (value, lower, upper)))
+    cells(metric.map(|MeasuredMetric { value, lower, upper }| (value, lower.zip(upper))))
 }
 
 fn estimated_cells(metric: Option<EstimatedMetric>) -> [String; 2] {
-    cells(metric.map(|EstimatedMetric { estimate, lower, upper }| (estimate, lower, upper)))
+    cells(metric.map(|EstimatedMetric { estimate, lower, upper }| (estimate, Some((lower, upper)))))
 }
 
-fn cells(metric: Option<(f64, f64, f64)>) -> [String; 2] {
-    match metric {
-        None => ["–".to_owned(), String::new()],
-        Some((value, lower, upper)) => [
-            figure::metric(value),
-            format!("{} to {}", figure::metric(lower), figure::metric(upper)),
-        ],
-    }
+fn cells(metric: Option<(f64, Option<(f64, f64)>)>) -> [String; 2] {
+    let interval = metric
+        .and_then(|(_, interval)| interval)
+        .map(|(lower, upper)| format!("{} to {}", figure::metric(lower), figure::metric(upper)));
+    [figure::metric_or_dash(metric.map(|(value, _)| value)), interval.unwrap_or_else(empty)]
+}
+
+/// A cell for what is not known, as [`figure::metric_or_dash`] spells it.
+fn empty() -> String {
+    figure::metric_or_dash(None)
 }

@@ -19,7 +19,7 @@ pub struct FromFeedback {
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// Only labels since then: so long ago (30d, 12h) or a date (2026-11-21)
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     last: Option<TimeArgument>,
     /// A dataset, a split of one (NAME.test), or a file that has the texts, found by their SHA-256: for logs that keep
     /// no texts

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use trialbook::{
     book::{DriftRequest, DriftSource, now_ms},
+    data::check_file,
     display,
     error::Result,
     monitor::drift::DriftOptions,
@@ -28,7 +29,13 @@ pub struct Drift {
     #[arg(value_parser = version_word, help = version_forms!(""))]
     version: Option<VersionSelector>,
     /// Only predictions since then: so long ago (7d, 12h) or a date (2026-11-21)
-    #[arg(long, value_name = "WHEN", default_value = "7d", conflicts_with = "data")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "7d",
+        conflicts_with = "data",
+        allow_hyphen_values = true
+    )]
     last: TimeArgument,
     /// Compare with the version's answers to these texts instead of the log: a split such as imdb.test, or a
     /// file: .csv, .tsv, .jsonl, .json, .parquet or .arrow
@@ -40,10 +47,16 @@ pub struct Drift {
     /// Also write the report into this file, as one page of HTML that needs nothing else
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     html: Option<PathBuf>,
+    /// Overwrite that file if it exists
+    #[arg(long, requires = "html")]
+    force: bool,
 }
 
 impl Drift {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
+        if let Some(path) = &self.html {
+            check_file(path, self.force)?;
+        }
         let model = match &self.model {
             Some(model) => reference(session, model, self.version.as_ref())?,
             None => model_or_default(session, None)?,

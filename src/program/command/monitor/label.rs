@@ -10,9 +10,10 @@ use crate::command::{Session, dialect::DialectArgs};
 /// `monitor label answers.csv`
 #[derive(Debug, Clone, Args)]
 pub struct LabelFile {
-    /// A file of CSV, TSV, JSON lines, Parquet or Arrow with the columns request_id and label, and where they are
-    /// there index (the place of a text in its batch, from 0; of a line of a stream its number less one), source,
-    /// sampled_by and timestamp_ms. - is standard input
+    /// A file of CSV, TSV, JSON lines, Parquet or Arrow with the columns request_id (or id) and label, and where they
+    /// are there index (the place of a text in its batch, from 0) or line (of a stream, from 1), source, sampled_by
+    /// and timestamp_ms. A label that is null in JSON takes back what the source said; an empty one is passed over.
+    /// - is standard input
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     path: PathBuf,
     /// Who says so, for rows that do not name it: user, annotator:ann

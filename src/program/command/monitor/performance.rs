@@ -8,15 +8,15 @@ use trialbook::{
     output::Output,
 };
 
-use crate::command::{Session, moment::TimeArgument};
+use crate::command::{Session, moment::TimeArgument, named::model_and_version};
 
 /// `monitor performance Reviews --last 7d --window 1d`
 #[derive(Debug, Clone, Args)]
 pub struct Performance {
-    /// The registered model; without it, all of them
+    /// The registered model, or one version of it (NAME/2); without it, all models
     model: Option<String>,
     /// Only predictions since then: so long ago (7d, 12h) or a date (2026-11-21)
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     last: Option<TimeArgument>,
     /// The windows that are measured by themselves: a duration (1d, 12h) or a number of predictions (1000)
     #[arg(long, value_name = "SIZE", default_value = "1d")]
@@ -25,15 +25,17 @@ pub struct Performance {
 
 impl Performance {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
-        if let Some(model) = &self.model {
-            session.book.tracker()?.model(model)?;
-        }
+        let (model, version) = model_and_version(session, self.model.as_ref())?;
         let request = PerformanceRequest {
-            model: self.model.clone(),
+            model,
             from_ms: self.last.map_or(i64::MIN, |moment| moment.before(now_ms())),
             latest_bytes: None,
             window: self.window,
         };
-        Ok(session.book.performance(&request)?.to_output())
+        let report = session.book.performance(&request)?;
+        Ok(match version {
+            Some(version) => report.only(version).to_output(),
+            None => report.to_output(),
+        })
     }
 }

@@ -9,23 +9,23 @@ use clap::{
 use serde_json::json;
 use trialbook::{
     book::{SampleRequest, now_ms},
-    data::check_new,
-    error::Result,
+    data::check_file,
+    error::{Error, Result},
     figure,
     hint::{CommandLine, Hint},
     monitor::{Picked, SampleBy},
     output::{Align, Output, Table},
 };
 
-use crate::command::{Session, moment::TimeArgument};
+use crate::command::{Session, moment::TimeArgument, named::model_and_version};
 
 /// `monitor sample -n 50 --by random --out to_label.csv`
 #[derive(Debug, Clone, Args)]
 pub struct Sample {
-    /// The registered model; without it, the store's only one
+    /// The registered model, or one version of it (NAME/2); without it, the store's only model
     model: Option<String>,
     /// The number of texts to pick
-    #[arg(short, default_value_t = 50, value_name = "ROWS")]
+    #[arg(short, default_value_t = 50, value_name = "ROWS", value_parser = n_texts)]
     n: usize,
     /// The way to pick: those that the model is least sure of (uncertainty), each with the same chance (random: what
     /// is measured on them holds for all), or those of which a version in the shadow says something else
@@ -33,12 +33,12 @@ pub struct Sample {
     #[arg(long, value_name = "HOW", default_value = "uncertainty", value_parser = ways())]
     by: SampleBy,
     /// Only predictions since then: so long ago (7d, 12h) or a date (2026-11-21)
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     last: Option<TimeArgument>,
     /// A dataset, a split of one (NAME.test), or a file that has the texts, found by their SHA-256: for logs that keep
     /// no texts
     #[arg(long, value_name = "DATASET|FILE")]
-    data: Option<String>,
+    texts: Option<String>,
     /// Write them into this file (.csv, .tsv, .jsonl, .parquet) with an empty column label, for `monitor label`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
@@ -56,16 +56,18 @@ pub struct Sample {
 impl Sample {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         if let Some(path) = &self.out {
-            check_new(path, self.force)?;
+            check_file(path, self.force)?;
         }
+        let (model, version) = model_and_version(session, self.model.as_ref())?;
         let request = SampleRequest {
-            model: self.model.clone(),
+            model,
+            version,
             n: self.n,
             by: Some(self.by),
             from_ms: self.last.map_or(i64::MIN, |moment| moment.before(now_ms())),
             latest_bytes: None,
             seed: self.seed,
-            texts: self.data.clone(),
+            texts: self.texts.clone(),
         };
         let picked = session.book.pick_texts(&request)?;
         let mut output = Output::new(self.json(&picked));
@@ -105,8 +107,13 @@ impl Sample {
                     figure::counted(picked.n_without_text, "prediction")
                 ))
                 .run("serve --log-text full")
-                .say(" keeps them, and --data DATASET finds them by their SHA-256"),
+                .say(" keeps them, and --texts DATASET finds them by their SHA-256"),
             );
+            if self.by == SampleBy::Random {
+                output = output.text(
+                    "note: what is measured on these need not hold for those; they are not marked as picked at random",
+                );
+            }
         }
         Ok(output)
     }
@@ -114,6 +121,7 @@ impl Sample {
     fn json(&self, picked: &Picked) -> serde_json::Value {
         let mut json = json!(picked);
         json["by"] = json!(self.by);
+        json["sampled_by"] = json!(picked.sampled_by(self.by));
         if !self.show_predictions
             && let Some(texts) = json["texts"].as_array_mut()
         {
@@ -153,6 +161,11 @@ fn one_line(text: &str) -> String {
         Some((end, _)) => format!("{}…", &words[..end]),
         None => words,
     }
+}
+
+fn n_texts(text: &str) -> Result<usize> {
+    let n = text.parse().ok().filter(|n| *n > 0);
+    n.ok_or_else(|| Error::invalid(format!("{text:?} is no number of texts: expected 1 or more")))
 }
 
 fn ways() -> impl TypedValueParser<Value = SampleBy> {

@@ -16,8 +16,8 @@ use crate::command::{Session, moment::TimeArgument};
 /// A choice of predictions.
 #[derive(Debug, Clone, Args)]
 pub struct Stats {
-    /// Only those since then: so long ago (7d, 12h; a bare number is hours) or a date (2026-11-21)
-    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    /// Only those since then: so long ago (7d, 12h) or a date (2026-11-21)
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     last: Option<TimeArgument>,
     /// Only those of this registered model
     #[arg(long, value_name = "NAME")]
@@ -53,6 +53,10 @@ impl Stats {
             output = output.table(table(stats));
         }
         if models.is_empty() {
+            // What was logged of a model that is gone is told above.
+            if let Some(model) = &self.model {
+                session.book.tracker()?.model(model)?;
+            }
             output = output.text("no prediction fits");
         }
         if n_unreadable > 0 {
@@ -85,33 +89,4 @@ fn table(stats: &PredictionStats) -> Table {
     table.push(["confidence", &summary(&stats.confidence)]);
     table.push(["latency (ms)", &summary(&stats.latency_ms)]);
     table
-}
-
-/// A moment, or hours without a unit, as this option took them first.
-fn moment(text: &str) -> Result<TimeArgument> {
-    match text.parse::<f64>() {
-        Ok(hours) if hours > 0.0 && hours < 1e6 => Ok(TimeArgument::Away((hours * 3.6e6) as i64)),
-        _ => text.parse(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bare_number_is_hours() {
-        for (text, expected) in [
-            ("24", Some(TimeArgument::Away(24 * 3_600_000))),
-            ("0.5", Some(TimeArgument::Away(1_800_000))),
-            ("7d", Some(TimeArgument::Away(7 * 86_400_000))),
-            ("1970-01-02", Some(TimeArgument::At(86_400_000))),
-            ("0", None),
-            ("-3", None),
-            ("NaN", None),
-            ("yesterday", None),
-        ] {
-            assert_eq!(moment(text).ok(), expected, "{text}");
-        }
-    }
 }

@@ -78,7 +78,8 @@ fn answer(state: &ServerState, body: &[u8]) -> Result<Value, ApiError> {
     let max_labels = state.limits().batch_texts;
     if items.is_empty() || items.len() > max_labels {
         let msg = format!("List should have 1 to {max_labels} labels, not {}", items.len());
-        return Err(ApiError::validation(vec![FieldError::of_body("too_long", msg)]));
+        let kind = if items.is_empty() { "too_short" } else { "too_long" };
+        return Err(ApiError::validation(vec![FieldError::of_body(kind, msg)]));
     }
     let now_ms = now_ms();
     let labels: Vec<Result<GivenLabel>> = items.iter().map(|item| label(item, now_ms)).collect();

@@ -53,6 +53,7 @@ pub(super) fn page(
         n: n_skipped + 1,
         by: Some(by),
         from_ms: i64::MIN,
+        version: None,
         latest_bytes: Some(MAX_LOG_BYTES),
         seed: 42,
         texts,
@@ -84,7 +85,15 @@ pub(super) fn page(
                     @if let Some(hint) = failure.1 { p.hint { (hint) } }
                 }
             }
-            (Ok(_), Some(text)) => (form(query, &classes, text)),
+            (Ok(picked), Some(text)) => {
+                (form(query, &classes, text, picked.sampled_by(by).is_none()))
+                @if picked.sampled_by(by).is_none() {
+                    p.quiet {
+                        "The texts of " (figure::counted(picked.n_without_text, "prediction")) " are not known: "
+                        "this is no random sample of all, and labels are not marked as one."
+                    }
+                }
+            }
             (Ok(_), None) => {
                 div.card.empty {
                     p { "Nothing is left to label here: all of it has a label, or was skipped." }
@@ -105,6 +114,8 @@ pub(super) fn label(
 ) -> Result<Answer, PageFailure> {
     let form = &asked.form;
     let by = by(form)?;
+    // Of predictions some of whose texts are not known, none is a random one of all.
+    let sampled_by = form.get("part").is_none().then_some(by);
     let kept = ["model", "by", "texts", "skip", "done"].into_iter().fold(
         Query::default(),
         |kept, name| match form.get(name) {
@@ -120,7 +131,7 @@ pub(super) fn label(
         label,
         source: source(&asked.who),
         timestamp_ms: None,
-        sampled_by: Some(by),
+        sampled_by,
     };
     let next = match (form.get("label"), form.get("do")) {
         (Some(label), _) => {
@@ -223,7 +234,7 @@ fn progress(query: &Query, picked: Option<&Picked>) -> Markup {
 }
 
 /// The text, and a button for each class.
-fn form(query: &Query, classes: &[String], text: &PickedText) -> Markup {
+fn form(query: &Query, classes: &[String], text: &PickedText, is_part: bool) -> Markup {
     html! {
         div.label-text #text tabindex="0" role="region" aria-label="Text" { (text.text) }
         div.label-keys {
@@ -231,6 +242,7 @@ fn form(query: &Query, classes: &[String], text: &PickedText) -> Markup {
                 (kept(query))
                 input type="hidden" name="request_id" value=(text.request_id);
                 input type="hidden" name="index" value=(text.index);
+                @if is_part { input type="hidden" name="part" value="1"; }
                 @for (idx, class) in classes.iter().enumerate() {
                     @let key = (idx < 9).then(|| (idx + 1).to_string());
                     button.class type="submit" name="label" value=(class) data-key=[key.as_ref()] {

@@ -2,12 +2,12 @@
 //! a button that ends it. Starting one and going on with it is for commands.
 
 use maud::{Markup, html};
-use serde_json::json;
+use serde_json::{Value, json};
 use trialbook::{
     Book,
     gate::{self, ReleaseStatus},
     monitor::read_release_counts,
-    registry::Registry,
+    registry::{Registry, Release},
 };
 
 use super::{
@@ -20,9 +20,8 @@ use super::{
 /// The newest part of the log of predictions that a page waits for.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// The newest release of `model`; nothing where it never had one.
-pub(super) fn panel(registry: &Registry, model: &str) -> Result<Markup, PageFailure> {
-    let Some(release) = registry.release(model)? else { return Ok(html! {}) };
+/// `release` with what the servers of this store counted, and what their logs say.
+fn status(registry: &Registry, release: Release) -> Result<ReleaseStatus, PageFailure> {
     let (counts, n_servers) = read_release_counts(&registry.store().logs_dir(), &release.id)?;
     // What cannot be read is not known: the page says so in its checks.
     let book = Book::with_store(registry.store().clone());
@@ -30,7 +29,13 @@ pub(super) fn panel(registry: &Registry, model: &str) -> Result<Markup, PageFail
         .release_reader(&release, None)
         .and_then(|reader| reader.read(&release, MAX_BYTES))
         .unwrap_or_default();
-    let status = ReleaseStatus::new(release, &counts, n_servers, &logged);
+    Ok(ReleaseStatus::new(release, &counts, n_servers, &logged))
+}
+
+/// The newest release of `model`; nothing where it never had one.
+pub(super) fn panel(registry: &Registry, model: &str) -> Result<Markup, PageFailure> {
+    let Some(release) = registry.release(model)? else { return Ok(html! {}) };
+    let status = status(registry, release)?;
     let release = &status.release;
     let url = model_url(model);
     Ok(html! {
@@ -56,7 +61,12 @@ pub(super) fn panel(registry: &Registry, model: &str) -> Result<Markup, PageFail
 pub(super) fn stop(registry: &Registry, asked: &PageRequest) -> Result<Answer, PageFailure> {
     let model = registry.model(asked.param("name"))?.name;
     let reason = asked.form.get("reason").unwrap_or_default();
-    let done = gate::stop_release(registry, &model, &asked.who, reason)?;
+    let running = registry.release(&model)?.filter(Release::is_running);
+    let evidence = match running {
+        Some(release) => status(registry, release)?.evidence(),
+        None => Value::Null,
+    };
+    let done = gate::stop_release(registry, &model, &asked.who, reason, evidence)?;
     if asked.json {
         return Ok(Answer::Json(json!(done)));
     }
