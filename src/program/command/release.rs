@@ -146,8 +146,7 @@ fn drift_level(text: &str) -> Result<SignalLevel> {
     match text {
         "warn" => Ok(SignalLevel::Warn),
         "alert" => Ok(SignalLevel::Alert),
-        _ => Err(Error::invalid(format!("{text:?} is no level of drift"))
-            .with_hint("write warn or alert")),
+        _ => Err(Error::invalid(format!("{text:?} is no level of drift: expected warn or alert"))),
     }
 }
 
