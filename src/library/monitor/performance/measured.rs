@@ -215,8 +215,14 @@ mod tests {
     fn intervals_hold_the_metrics_of_the_room_of_metrics() {
         for n_classes in [2_u32, 3] {
             let labels: Vec<u32> = (0..200).map(|idx| idx % n_classes).collect();
-            let predicted: Vec<u32> =
-                (0..200).map(|idx| if idx % 7 == 0 { 0 } else { idx % n_classes }).collect();
+            let predicted: Vec<u32> = (0..200)
+                .map(|idx| match (idx % 7, idx % 5) {
+                    // Mistakes of both kinds: a precision of 1 has no interval.
+                    (0, _) => 0,
+                    (1, 1) => 1,
+                    _ => idx % n_classes,
+                })
+                .collect();
             let names = classes(n_classes as usize);
             let found = measure(&labels, &predicted, &[], &names).unwrap();
             let expected = ConfusionMatrix::count(&labels, &predicted, &names).unwrap().headline();
