@@ -106,9 +106,14 @@ fn shifts_of_imdb(n_windows: usize, n_with_texts: usize, n_rows: usize) {
         let reports = (0..n_with_texts as u64).into_par_iter().map(|seed| {
             let rows = asked.drawn(size, seed);
             let mut draws = Draws::new(seed);
-            let mut of_reference = || reference.texts[draws.below(reference.texts.len())].clone();
+            // No text twice: one in two folds would be known again.
+            let mut order: Vec<usize> = (0..reference.texts.len()).collect();
+            for place in 0..size {
+                let other = place + draws.below(order.len() - place);
+                order.swap(place, other);
+            }
             let texts = DriftTexts {
-                reference: (0..size).map(|_| of_reference()).collect(),
+                reference: order[..size].iter().map(|row| reference.texts[*row].clone()).collect(),
                 current: rows.iter().map(|row| asked.texts[*row].clone()).collect(),
             };
             compared(&profile, &asked.window(&profile, &rows), &texts)

@@ -162,9 +162,12 @@ fn the_file_is_the_answer_and_the_same_each_time() {
     let image = ["--image", "ghcr.io/acme/trialbook:main-1"];
     let compile = [&["pipeline", "compile"][..], &image].concat();
     let shown = book.call(&compile).stdout;
-    for _ in 0..2 {
-        book.json(&[&compile[..], &["--out", file.to_str().unwrap()]].concat());
+    let write = [&compile[..], &["--out", file.to_str().unwrap()]].concat();
+    for force in [&[][..], &["--force"]] {
+        book.json(&[&write[..], force].concat());
         assert_eq!(fs::read_to_string(&file).unwrap(), shown);
+        let refused = book.fails(1, &write);
+        assert!(refused.contains("exists already") && refused.contains("--force"), "{refused}");
     }
     assert_eq!(shown.matches("image: ghcr.io/acme/trialbook:main-1\n").count(), 4);
     let refused = book.fails(1, &["pipeline", "compile", "--image", "no image"]);

@@ -72,7 +72,7 @@ impl Book {
         request: &DriftRequest,
         monitor: &Monitor,
     ) -> Result<DriftReport> {
-        self.compared(version, found, request, monitor, |error| Err(error))
+        self.compared(version, found, request, monitor, Err)
     }
 
     /// As [`Book::drift_from`], for whoever asks again and again: a log that has no predictions of the version

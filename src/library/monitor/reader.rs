@@ -264,7 +264,7 @@ mod tests {
                 "{line}"
             );
             let mut n_visited = 0;
-            let visited = crate::monitor::visit_predictions(folder.path(), |_| {
+            let visited = crate::monitor::visit_predictions(folder.path(), None, |_| {
                 n_visited += 1;
                 Ok(())
             });

@@ -25,7 +25,7 @@ use super::{
 #[derive(Debug, Clone, Subcommand)]
 pub enum Release {
     /// Give a version a part of the traffic of every server that follows the registry
-    Start(StartRelease),
+    Start(Box<StartRelease>),
     /// Show how far a release is, what both versions did, and which checks hold
     Status(ReleaseOf),
     /// Put the candidate of the running release in Production, through the gate

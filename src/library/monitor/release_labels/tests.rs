@@ -2,8 +2,9 @@ use std::fs;
 
 use super::*;
 use crate::{
-    monitor::{LABELS_FILE, PREDICTIONS_FILE, PredictionRecord, TrueLabel},
+    monitor::{PREDICTIONS_FILE, PredictionRecord, TrueLabel},
     registry::{ReleaseBounds, ReleaseState, ReleaseStep, SplitKey},
+    store::LABELS_FILE,
 };
 
 const MODEL: &str = "M";
@@ -32,8 +33,10 @@ fn release(kind: ReleaseKind) -> Release {
     }
 }
 
-/// Each prediction with its time, part, version, label and true label.
-fn logs(dir: &Path, rows: &[(i64, Arm, u32, &str, &str, Option<SampleBy>)]) {
+/// Time, part, version, label that was predicted, true label, and how the text was picked.
+type LabelledRow<'a> = (i64, Arm, u32, &'a str, &'a str, Option<SampleBy>);
+
+fn logs(dir: &Path, rows: &[LabelledRow<'_>]) {
     let (mut predictions, mut labels) = (String::new(), String::new());
     for (n, (timestamp_ms, arm, version, label, truth, sampled_by)) in rows.iter().enumerate() {
         let record = PredictionRecord {
