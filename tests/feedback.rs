@@ -435,7 +435,7 @@ fn what_the_verbs_on_labels_refuse_can_be_followed() {
         fs::write(&file, text).unwrap();
         file.to_str().unwrap().to_owned()
     };
-    let (bodies, policy) = (file("t1.csv", "body,stars\na,1\n"), file("pol.toml", "x = 1\n"));
+    let (bodies, policy) = (file("t1.csv", "alpha,beta\na,b\n"), file("pol.toml", "x = 1\n"));
     for args in [
         ["monitor", "sample", "--texts", &bodies],
         ["monitor", "sample", "--texts", &policy],

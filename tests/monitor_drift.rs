@@ -113,7 +113,7 @@ fn traffic_as_before_is_ok_and_other_traffic_is_an_alert_though_no_text_is_logge
     assert!(again.contains("exists already") && again.contains("--force"), "{again}");
     let gone = book.store().join("nosuch/drift.html");
     let gone = book.fails(1, &["monitor", "drift", "--html", gone.to_str().unwrap()]);
-    assert!(gone.contains("there is no folder") && !gone.contains(".tmp"), "{gone}");
+    assert!(gone.contains("there is no folder") && !gone.contains(".trialbook-"), "{gone}");
     assert!(book.fails(1, &["monitor", "drift", "--html", "."]).contains("is a folder"));
     let forced = ["monitor", "drift", "--html", page.to_str().unwrap(), "--force"];
     assert_eq!(book.call(&forced).code, 3);
