@@ -174,7 +174,7 @@ fn an_ab_test_ends_with_its_verdict_and_promotes_nothing() {
     let lost = judged(&logged(100, 900, None));
     assert_eq!(
         lost.reason(),
-        "verdict: Production is better: 10.0 % right of 1000 against 50.0 % of 10000"
+        "verdict: Production is better: 10 % right of 1000 against 50 % of 10000"
     );
 }
 

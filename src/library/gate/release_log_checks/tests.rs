@@ -20,7 +20,8 @@ fn the_highest_f1_is_above_the_measured_one_and_comes_closer_with_every_label() 
     }
     assert!(last < 0.78, "{last}");
     assert_eq!(highest_f1(&confusion(&[1; 50], &[1; 50], 2)), 1.0);
-    assert!(highest_f1(&confusion(&[1; 50], &[0; 50], 2)) < 0.3);
+    let highest = highest_f1(&confusion(&[1; 50], &[0; 50], 2));
+    assert!((0.2..0.35).contains(&highest), "{highest}");
     assert_eq!(highest_f1(&confusion(&[], &[], 2)), 1.0, "nothing is refuted");
 }
 
