@@ -72,6 +72,14 @@ pub(super) fn get(server: &Serving, path: &str) -> Value {
     exchange(server, &request).1
 }
 
+/// A page as a browser gets it.
+pub(super) fn page(server: &Serving, path: &str) -> Value {
+    let asked = format!(
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: close\r\n\r\n"
+    );
+    exchange(server, &asked).1
+}
+
 /// Status and body of one exchange; a body that is no JSON comes back as text.
 fn exchange(server: &Serving, request: &str) -> (u16, Value) {
     let address = server.url.strip_prefix("http://").unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     follow::{PICKED_UP, Serving, two_versions},
     release::{
-        MODEL, ask, get, is_live, label, opposites, other, post, start, state, until, version,
+        MODEL, ask, get, is_live, label, opposites, other, page, post, start, state, until, version,
     },
 };
 use crate::cli::Trialbook;
@@ -105,7 +105,7 @@ fn an_ab_test_ends_with_its_verdict_and_promotes_nothing_by_itself() {
         if !candidate_is_right {
             let found = until(&server, patience, |told| told["release"]["state"] == "taken_back");
             let reason = found["release"]["reason"].as_str().unwrap();
-            assert!(reason.starts_with("verdict: Production is better: 0.0 % right"), "{reason}");
+            assert!(reason.starts_with("verdict: Production is better: 0 % right"), "{reason}");
             assert_eq!(found["release"]["evidence"]["verdict"]["comparison"]["is_decided"], true);
             let status = book.call(&["release", "status"]).stdout;
             assert!(status.contains("verdict: Production is better"), "{status}");
@@ -114,8 +114,8 @@ fn an_ab_test_ends_with_its_verdict_and_promotes_nothing_by_itself() {
         let found = until(&server, patience, |told| told["judgement"]["decision"] == "ready");
         assert_eq!(found["verdict"]["comparison"]["is_decided"], true, "{found:#}");
         assert_eq!((is_live(&found), &found["release"]["production"]), (true, &json!(1)));
-        let told = "the candidate is better: 100.0 % right of";
-        let page = get(&server, &format!("/ui/models/{MODEL}"));
+        let told = "the candidate is better: 100 % right of";
+        let page = page(&server, &format!("/ui/models/{MODEL}"));
         for shown in [page.as_str().unwrap(), &book.call(&["release", "status"]).stdout] {
             assert!(shown.contains(told), "{shown}");
         }

@@ -284,6 +284,11 @@ impl ServerState {
         (served.info.version == version).then(|| served.classifier.classes().to_vec())
     }
 
+    /// True if drift is told: from a log, and a registry that has the reference profiles.
+    pub(crate) fn tells_drift(&self) -> bool {
+        self.logs() && self.registry().is_some()
+    }
+
     /// True if true labels are taken.
     pub(crate) fn takes_labels(&self) -> bool {
         self.0.feedback.is_some()

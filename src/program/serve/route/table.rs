@@ -146,10 +146,11 @@ const DRIFT: Endpoint = Endpoint {
     detail: "The predictions of the last 24 hours in the log, signal by signal, against the reference profile \
              of the version in production. The answer is kept for 10 seconds, or for 20 times as long as \
              it took to make; computed_ms says when that was. Without predictions the verdict is ok, and is_enough \
-             false, as with too few of them. The status is 404 where the version has no reference profile, or the \
-             server logs nothing.",
+             false, as with too few of them. The status is 404 where the version has no reference profile. A server \
+             that logs no predictions does not have this path.",
     answers: &[(200, &[json_of("Drift")])],
     refuses: &[404, 503],
+    offered: ServerState::tells_drift,
     handler: |_| get(drift::of_default),
     ..PLAIN
 };
