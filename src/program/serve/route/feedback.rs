@@ -28,9 +28,6 @@ use crate::serve::{
 
 use super::predict::read;
 
-/// A label may be said to be from so far in the future: clocks differ.
-const MAX_AHEAD_MS: i64 = 24 * 60 * 60 * 1_000;
-
 /// The route.
 pub(super) fn feedback(state: &ServerState) -> MethodRouter<ServerState> {
     post(respond).layer(DefaultBodyLimit::max(state.limits().batch_body_bytes))
@@ -138,7 +135,7 @@ fn label(item: &Value, now_ms: i64) -> Result<GivenLabel> {
             known.join(", ")
         )));
     }
-    let get = |name: &str| fields.get(name).filter(|value| !value.is_null());
+    let get = |name: &str| fields.get(name);
     let text = |name: &str| match get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -146,14 +143,15 @@ fn label(item: &Value, now_ms: i64) -> Result<GivenLabel> {
     };
     let request_id = match (text("request_id")?, text("id")?) {
         (Some(id), None) | (None, Some(id)) => id,
-        (Some(id), Some(same)) if id == same => id,
-        (Some(_), Some(_)) => return Err(Error::invalid("request_id and id differ")),
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("both request_id and id are given: expected one"));
+        }
         (None, None) => return Err(Error::invalid("request_id is missing")),
     };
     let number = |name: &str, least: u32| match get(name) {
         None => Ok(None),
         Some(value) => {
-            let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+            let number = whole(value).and_then(|number| u32::try_from(number).ok());
             let number = number.filter(|number| *number >= least);
             number.map(Some).ok_or_else(|| {
                 Error::invalid(format!("{name} should be a whole number from {least} on"))
@@ -173,18 +171,25 @@ fn label(item: &Value, now_ms: i64) -> Result<GivenLabel> {
         Some(Value::Null) => None,
         Some(Value::String(label)) => Some(label.clone()),
         Some(Value::Bool(label)) => Some(label.to_string()),
-        Some(Value::Number(label)) if !label.is_f64() => Some(label.to_string()),
+        Some(Value::Number(_)) if whole(&fields["label"]).is_some() => {
+            whole(&fields["label"]).map(|label| label.to_string())
+        }
         Some(_) => return Err(Error::invalid("label should be the name of a class")),
     };
-    let timestamp_ms = match get("timestamp_ms") {
-        None => None,
-        Some(value) => {
-            let at_ms = value.as_i64().filter(|at_ms| (0..=now_ms + MAX_AHEAD_MS).contains(at_ms));
-            Some(at_ms.ok_or_else(|| {
-                Error::invalid("timestamp_ms should be milliseconds since 1970, not in the future")
-            })?)
-        }
-    };
+    let timestamp_ms =
+        match get("timestamp_ms") {
+            None => None,
+            Some(value) => {
+                // More than a number here can be is in the future anyhow.
+                let far = || value.as_f64().filter(|at_ms| at_ms.fract() == 0.0 && *at_ms > 0.0);
+                let at_ms =
+                    whole(value).or_else(|| far().map(|_| i64::MAX)).filter(|at_ms| *at_ms >= 0);
+                // Who says it has a clock that is ahead: it is said now.
+                Some(at_ms.map(|at_ms| at_ms.min(now_ms)).ok_or_else(|| {
+                    Error::invalid("timestamp_ms should be milliseconds since 1970")
+                })?)
+            }
+        };
     let given = GivenLabel {
         request_id,
         index,
@@ -195,6 +200,15 @@ fn label(item: &Value, now_ms: i64) -> Result<GivenLabel> {
     };
     given.check()?;
     Ok(given)
+}
+
+/// A whole number, however JSON writes it: `7.0` is the same number as `7`.
+fn whole(value: &Value) -> Option<i64> {
+    /// Larger ones are not exact as a float.
+    const MAX_EXACT: f64 = (1_u64 << 53) as f64;
+    let of_float =
+        || value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < MAX_EXACT);
+    value.as_i64().or_else(|| of_float().map(|number| number as i64))
 }
 
 #[cfg(test)]
@@ -210,15 +224,22 @@ mod tests {
         let given =
             read(json!({"id": "r", "line": 3, "label": 1, "source": "annotator:ann"})).unwrap();
         assert_eq!((given.index, given.label.as_deref()), (2, Some("1")));
+        let whole = json!({"id": "r", "index": 3.0, "label": 1.0, "timestamp_ms": 5.0});
+        let given = read(whole).unwrap();
+        assert_eq!(
+            (given.index, given.label.as_deref(), given.timestamp_ms),
+            (3, Some("1"), Some(5))
+        );
         let given =
             read(json!({"request_id": "r", "label": null, "sampled_by": "random"})).unwrap();
         assert_eq!(given.label, None);
         for (item, expected) in [
             (json!(5), "expected an object"),
             (json!({"label": "pos"}), "request_id is missing"),
-            (json!({"request_id": "a", "id": "b", "label": "pos"}), "request_id and id differ"),
+            (json!({"request_id": "a", "id": "b", "label": "pos"}), "both request_id and id"),
             (json!({"request_id": "r"}), "label is missing"),
             (json!({"request_id": 5, "label": "pos"}), "request_id should be a string"),
+            (json!({"request_id": "r", "label": "pos", "sampled_by": null}), "sampled_by should"),
             (json!({"request_id": "r", "label": 0.5}), "label should be"),
             (json!({"request_id": "r", "label": "pos", "index": -1}), "index should be"),
             (json!({"request_id": "r", "label": "pos", "line": 0}), "line should be"),
@@ -226,7 +247,7 @@ mod tests {
             (json!({"request_id": "r", "label": "pos", "lable": "x"}), "field \"lable\""),
             (json!({"request_id": "r", "label": "pos", "source": "a b"}), "source \"a b\""),
             (json!({"request_id": "r", "label": "pos", "sampled_by": "x"}), "\"x\" is no way"),
-            (json!({"request_id": "r", "label": "pos", "timestamp_ms": i64::MAX}), "timestamp_ms"),
+            (json!({"request_id": "r", "label": "pos", "timestamp_ms": -1}), "timestamp_ms"),
         ] {
             let error = read(item.clone()).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{item}: {error}");
