@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     follow::{PICKED_UP, Serving, two_versions},
     release::{
-        MODEL, ask, get, is_live, label, opposites, other, page, post, start, state, until, version,
+        MODEL, ask, is_live, label, opposites, other, page, post, start, state, until, version,
     },
 };
 use crate::cli::Trialbook;

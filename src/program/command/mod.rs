@@ -98,7 +98,7 @@ pub enum Command {
     /// Show what servers predicted, from their log, and whether it has drifted
     #[command(subcommand)]
     Monitor(monitor::MonitorCommand),
-    /// Train a model again when the policy's [retrain] says so, judge it and release it
+    /// Train a model again when the policy's rule says so, judge it and release it
     Watch(watch::WatchCommand),
     /// List who promoted, overruled, deleted, restored and made keys, newest first
     Audit(audit::Audit),
