@@ -1,14 +1,16 @@
 //! The thread on which the other version of a release predicts what one has answered already. It has the
 //! lowest priority there is, one core at most, and a short queue: what does not fit is counted and left out,
-//! so that nobody waits for a comparison.
+//! so that nobody waits for a comparison. Where others want the core, it takes a twentieth of one.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use trialbook::{
@@ -27,6 +29,14 @@ use super::{
 const QUEUE: usize = 64;
 /// Texts of one request that are compared: of a long batch its beginning tells enough.
 const MAX_TEXTS: usize = 32;
+/// The time for which it compares one request after the other, about.
+const BATCH: Duration = Duration::from_millis(4);
+/// The pause after that. A thread that sleeps need not be woken by whoever sends it the next request, which would
+/// cost that one more than the request itself.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Where others wanted the core meanwhile, the pause is so many times as long as the work was.
+const PAUSE_SHARE: u32 = 20;
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// The version that is asked beside the one that answers, and what its answers are to this release.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,6 +59,8 @@ struct AnsweredRequest {
 /// The queue of the thread, which ends when this is dropped.
 pub(crate) struct Shadow {
     jobs: SyncSender<AnsweredRequest>,
+    /// Number of requests in the queue.
+    n_waiting: Arc<AtomicUsize>,
 }
 
 /// What the thread needs.
@@ -57,6 +69,7 @@ struct Comparer {
     beside: Beside,
     tally: Arc<Tally>,
     monitor: Arc<ModelMonitor>,
+    n_waiting: Arc<AtomicUsize>,
 }
 
 impl Shadow {
@@ -71,7 +84,9 @@ impl Shadow {
         monitor: Arc<ModelMonitor>,
     ) -> Result<Self> {
         let (jobs, arriving) = sync_channel(QUEUE);
-        let comparer = Comparer { other, beside, tally, monitor };
+        let n_waiting = Arc::new(AtomicUsize::new(0));
+        let comparer =
+            Comparer { other, beside, tally, monitor, n_waiting: Arc::clone(&n_waiting) };
         // A pool of one: a model that spreads its work over the threads of its pool stays on this one.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
@@ -82,7 +97,7 @@ impl Shadow {
                 Error::new(ErrorKind::Io, "cannot start the thread of a shadow").with_source(source)
             })?;
         pool.spawn(move || comparer.work(&arriving));
-        Ok(Self { jobs })
+        Ok(Self { jobs, n_waiting })
     }
 
     /// Compares what was answered, unless the thread is too busy; false if it was left out.
@@ -92,13 +107,22 @@ impl Shadow {
         texts: &[(u32, &str)],
         predictions: &[Prediction],
     ) -> bool {
+        // Before anything is copied: under load most of it would be copied for nothing.
+        if self.n_waiting.load(Ordering::Relaxed) >= QUEUE {
+            return false;
+        }
         let texts = texts.iter().take(MAX_TEXTS);
         let texts = texts.map(|(index, text)| (*index, (*text).to_owned())).collect();
         let answers = predictions.iter().take(MAX_TEXTS);
         let answers = answers.map(|one| (one.label.clone(), one.confidence)).collect();
-        self.jobs
-            .try_send(AnsweredRequest { request_id: request_id.to_owned(), texts, answers })
-            .is_ok()
+        let job = AnsweredRequest { request_id: request_id.to_owned(), texts, answers };
+        // Counted before it can be taken.
+        self.n_waiting.fetch_add(1, Ordering::Relaxed);
+        let is_sent = self.jobs.try_send(job).is_ok();
+        if !is_sent {
+            self.n_waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_sent
     }
 }
 
@@ -110,10 +134,37 @@ fn lower_priority() {
     }
 }
 
+/// The time for which this thread could have run and another one did; none where the system does not say.
+fn time_in_wait() -> Option<Duration> {
+    // Nanoseconds that it ran, nanoseconds that it waited, and how often it ran.
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let waited_ns = told.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(waited_ns))
+}
+
+/// The pause after work that took `took`, in which the thread was kept `waiting`.
+fn pause(took: Duration, waiting: Duration) -> Duration {
+    match waiting > took / 5 {
+        true => (took.saturating_sub(waiting) * PAUSE_SHARE).clamp(PAUSE, MAX_PAUSE),
+        false => PAUSE,
+    }
+}
+
 impl Comparer {
     fn work(&self, arriving: &Receiver<AnsweredRequest>) {
-        while let Ok(job) = arriving.recv() {
-            self.compare(&job);
+        while let Ok(first) = arriving.recv() {
+            let (begun, waited) = (Instant::now(), time_in_wait());
+            let mut next = Some(first);
+            while let Some(job) = next {
+                self.n_waiting.fetch_sub(1, Ordering::Relaxed);
+                self.compare(&job);
+                next = match begun.elapsed() < BATCH {
+                    true => arriving.try_recv().ok(),
+                    false => None,
+                };
+            }
+            let waiting = time_in_wait().zip(waited).map(|(now, then)| now.saturating_sub(then));
+            thread::sleep(pause(begun.elapsed(), waiting.unwrap_or_default()));
         }
     }
 
@@ -155,5 +206,28 @@ impl Comparer {
             compared.confidence_difference += sign * (other.confidence - confidence);
         }
         compared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_pauses_for_long_only_where_others_want_the_core() {
+        let ms = Duration::from_millis;
+        for (took, waiting, expected) in [
+            (ms(4), ms(0), PAUSE),
+            (ms(4), ms(1), ms(60)),
+            (ms(5), ms(1), PAUSE),
+            (ms(300), ms(100), MAX_PAUSE),
+            (ms(1), ms(1), PAUSE),
+            (ms(1), ms(2), PAUSE),
+        ] {
+            assert_eq!(pause(took, waiting), expected, "{took:?}, {waiting:?} of it waiting");
+        }
+        let before = time_in_wait();
+        assert!(time_in_wait() >= before);
+        assert!(before.is_some() || !std::path::Path::new("/proc/thread-self/schedstat").exists());
     }
 }
