@@ -78,4 +78,4 @@ pub fn judge_release(release: &Release, seen: StepEvidence<'_>) -> ReleaseJudgem
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -35,7 +35,9 @@ pub struct ReleaseStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<AbVerdict>,
     #[serde(skip)]
-    counts: StepCounts,
+    step_counts: StepCounts,
+    #[serde(skip)]
+    total_counts: StepCounts,
 }
 
 impl ReleaseStatus {
@@ -46,16 +48,17 @@ impl ReleaseStatus {
         n_servers: usize,
         logged: &LoggedEvidence,
     ) -> Self {
-        let step = counts.step(release.step_idx);
+        let (step, total) = (counts.step(release.step_idx), counts.total());
         let seen = StepEvidence { counts: &step, logged };
         let judgement = release.is_running().then(|| judge_release(&release, seen));
         Self {
             n_servers,
             step: step.figures(),
-            total: counts.total().figures(),
+            total: total.figures(),
             judgement,
             verdict: logged.verdict(&release),
-            counts: step,
+            step_counts: step,
+            total_counts: total,
             release,
         }
     }
@@ -105,6 +108,11 @@ impl ReleaseStatus {
         )
     }
 
+    /// The counts that tell most: of the present step while it runs, of all steps once it has ended.
+    fn told_counts(&self) -> &StepCounts {
+        if self.release.is_running() { &self.step_counts } else { &self.total_counts }
+    }
+
     /// It for people and programs.
     pub fn to_output(&self) -> Output {
         let mut table = Table::new([
@@ -114,10 +122,9 @@ impl ReleaseStatus {
             ("median", Align::Right),
             ("95 %", Align::Right),
         ]);
+        let counts = self.told_counts();
         let Release { production, candidate, .. } = self.release;
-        for (version, arm) in
-            [(production, &self.counts.production), (candidate, &self.counts.candidate)]
-        {
+        for (version, arm) in [(production, &counts.production), (candidate, &counts.candidate)] {
             let quantile =
                 |q| arm.durations.quantile_ms(q).map_or_else(|| "–".to_owned(), milliseconds);
             table.push([
@@ -129,13 +136,16 @@ impl ReleaseStatus {
             ]);
         }
         let mut lines = Vec::new();
-        if let Some(agreement) = self.counts.pairs.agreement() {
+        if let Some(agreement) = counts.pairs.agreement() {
             lines.push(format!(
                 "same label on {} of {}; {} not compared",
                 counted_percent(agreement),
-                figure::counted(self.counts.pairs.n_texts, "text"),
-                figure::counted(self.counts.pairs.n_dropped, "request"),
+                figure::counted(counts.pairs.n_texts, "text"),
+                figure::counted(counts.pairs.n_dropped, "request"),
             ));
+        }
+        if !self.release.is_running() && self.release.step_idx > 0 {
+            lines.push(format!("counted over all of its {} steps", self.release.step_idx + 1));
         }
         let checks = self.judgement.iter().flat_map(|judgement| &judgement.checks);
         lines.extend(
@@ -212,4 +222,32 @@ impl StepCounts {
 /// Six digits behind the point are more than the counts know.
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::release_judgement::tests::release, *};
+    use crate::registry::{ReleaseBounds, ReleaseState};
+
+    #[test]
+    fn a_release_that_has_ended_tells_the_counts_of_all_its_steps() {
+        let mut counts = ReleaseCounts::default();
+        for (step_idx, n) in [(0, 70), (1, 5)] {
+            let step = counts.at(step_idx);
+            (0..n).for_each(|_| step.candidate.answered(Duration::from_millis(3)));
+        }
+        let running = Release { step_idx: 1, ..release(ReleaseBounds::default()) };
+        let status = ReleaseStatus::new(running.clone(), &counts, 1, &LoggedEvidence::default());
+        let told = |status: &ReleaseStatus| {
+            let text = status.to_output().to_text(None);
+            let row =
+                text.lines().find(|line| line.starts_with("2 ")).expect("the candidate's row");
+            (row.split_whitespace().nth(1).unwrap().to_owned(), text.contains("all of its 2 steps"))
+        };
+        assert_eq!(told(&status), ("5".to_owned(), false));
+        let ended = Release { state: ReleaseState::Promoted, ..running };
+        assert_eq!(told(&status.with_release(ended)), ("75".to_owned(), true));
+    }
 }
