@@ -254,11 +254,10 @@ impl Book {
         drop(unlearnt);
         made.as_ref().map_or(Ok(()), |made| made.log(registry, run))?;
         timings.fit_s = clock.elapsed().as_secs_f64();
-        // The training texts are the largest thing in memory; the test split takes their place.
-        drop(train);
-
-        // Writing the model waits for the disk most of the time, measuring never does.
+        // Writing the model waits for the disk most of the time, measuring never does. The training texts are the
+        // largest thing in memory: the test split takes their place, while they are given back one by one.
         let (files, measured) = thread::scope(|scope| {
+            scope.spawn(move || drop(train));
             let saving = scope.spawn(|| self.keep_files(run, classifier.as_ref()));
             let measured = self.measure(classifier.as_ref(), validation, request, monitor);
             let clock = Instant::now();

@@ -4,10 +4,7 @@
 mod bins;
 mod embedding;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -35,8 +32,8 @@ pub const MAX_PROFILE_ROWS: usize = 10_000;
 const N_WORDS: usize = 1_000;
 /// The longest of them, in bytes: what is longer is rarely a word.
 const MAX_WORD_BYTES: usize = 40;
-/// Texts that are counted by one thread.
-const BLOCK: usize = 1_250;
+/// Texts that are worth a thread. Large blocks, because the words of all blocks are put together on one.
+const MIN_BLOCK: usize = 1_250;
 
 /// What the answers of a version to its test split look like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,9 +90,10 @@ impl ReferenceProfile {
     /// The profile of `rows`; all of them are counted. The caller chooses at most
     /// [`MAX_PROFILE_ROWS`].
     pub fn of(rows: &ProfileRows<'_>) -> Self {
+        let n_blocks = 2 * rayon::current_num_threads();
         let counted: Vec<(DocumentFrequencies, Vec<usize>)> = rows
             .texts
-            .par_chunks(BLOCK)
+            .par_chunks(rows.texts.len().div_ceil(n_blocks).max(MIN_BLOCK))
             .map(|texts| {
                 let mut words = DocumentFrequencies::new();
                 let lengths = texts.iter().map(|text| words.add(text)).collect();
@@ -111,6 +109,11 @@ impl ReferenceProfile {
                 unknown[unknown_bin(n_unknown_words(*n_words, *share), n)] += 1;
             }
         }
+        let words = counted
+            .into_iter()
+            .map(|(words, _)| words)
+            .reduce(|all, words| all.merged(&words))
+            .unwrap_or_else(DocumentFrequencies::new);
         let mut confidence = ConfidenceCounts::new(rows.classes.len());
         rows.confidences.iter().for_each(|value| confidence.add(*value));
         let mut labels = vec![0; rows.classes.len()];
@@ -129,7 +132,7 @@ impl ReferenceProfile {
             confidence,
             lengths: lengths.into_iter().collect(),
             unknown_words: rows.known_shares.map(|_| unknown),
-            words: frequent(&counted),
+            words: frequent(&words),
             embeddings: rows.embeddings.and_then(EmbeddingProfile::of),
         }
     }
@@ -196,17 +199,17 @@ pub struct WordCounter {
     pub(super) list_id: Arc<str>,
 }
 
-/// The most frequent words of all blocks; of equally frequent ones the first in the order of their
-/// letters.
-fn frequent(counted: &[(DocumentFrequencies, Vec<usize>)]) -> Vec<(String, u32)> {
-    let mut sums: HashMap<&[u8], u32> = HashMap::new();
-    for (word, n_texts) in counted.iter().flat_map(|(words, _)| words.iter()) {
-        *sums.entry(word).or_default() += n_texts;
-    }
+/// The most frequent words; of equally frequent ones the first in the order of their letters.
+fn frequent(counted: &DocumentFrequencies) -> Vec<(String, u32)> {
     let mut all: Vec<(&[u8], u32)> =
-        sums.into_iter().filter(|(word, _)| word.len() <= MAX_WORD_BYTES).collect();
-    all.sort_unstable_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
-    all.truncate(N_WORDS);
+        counted.iter().filter(|(word, _)| word.len() <= MAX_WORD_BYTES).collect();
+    let by_frequency =
+        |one: &(&[u8], u32), other: &(&[u8], u32)| other.1.cmp(&one.1).then(one.0.cmp(other.0));
+    if all.len() > N_WORDS {
+        all.select_nth_unstable_by(N_WORDS, by_frequency);
+        all.truncate(N_WORDS);
+    }
+    all.sort_unstable_by(by_frequency);
     let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     all.into_iter().map(|(bytes, n_texts)| (word(bytes), n_texts)).collect()
 }
