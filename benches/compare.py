@@ -470,22 +470,51 @@ def drift(args):
     print(machine(), flush=True)
     subprocess.run(command, cwd=ROOT, env={**os.environ, "IMDB": str(imdb()[0].parent.resolve())}, check=True)
     counting(args)
+    shadowing(args)
+
+
+def in_turns(args, first, second):
+    """What wrk says of two servers, which take turns: [runs of the first, runs of the second]."""
+    (ours, script), (others, _) = first, second
+    ports = free_port(), free_port()
+    with server([*ours, "--port", str(ports[0])], ports[0]), server([*others, "--port", str(ports[1])], ports[1]):
+        runs = [[], []]
+        for run in range(args.runs):
+            for idx in (0, 1) if run % 2 == 0 else (1, 0):
+                runs[idx].append(load(ports[idx], script))
+            print(f"run {run + 1}: {runs[0][-1]} / {runs[1][-1]} (requests/s, ms at 50 %, ms at 99 %)", flush=True)
+    return runs
 
 
 def counting(args):
-    """What counting words costs a server: requests per second with and without, in turns."""
+    """What counting words costs a server: requests per second with and without."""
     with tempfile.TemporaryDirectory() as place:
         ours, script = servable(Path(place), [])
-        ports = free_port(), free_port()
-        plain = [*ours, "serve", "--no-word-counts", "--port", str(ports[1])]
-        with server([*ours, "serve", "--port", str(ports[0])], ports[0]), server(plain, ports[1]):
-            runs = [[], []]
-            for run in range(args.runs):
-                for idx in (0, 1) if run % 2 == 0 else (1, 0):
-                    runs[idx].append(load(ports[idx], script)[0])
-    counted, without = map(statistics.median, runs)
+        with_counts, without = [*ours, "serve"], [*ours, "serve", "--no-word-counts"]
+        runs = in_turns(args, (with_counts, script), (without, script))
+    counted, plain = (statistics.median(run[0] for run in part) for part in runs)
     print(f"\nWords counted for drift, wrk with {N_CONNECTIONS} connections; median of {args.runs} runs of 8 s each, taken in turn\n")
-    print(f"requests per second: {counted:.0f} with, {without:.0f} without; {100 * (1 - counted / without):.1f} % fewer with")
+    print(f"requests per second: {counted:.0f} with, {plain:.0f} without; {100 * (1 - counted / plain):.1f} % fewer with")
+
+
+def shadowing(args):
+    """What a shadow costs those who get Production's answers: the slowest of a hundred with and without."""
+    with tempfile.TemporaryDirectory() as place:
+        plain, shadowed = Path(place, "plain"), Path(place, "shadowed")
+        plain.mkdir()
+        ours, script = servable(plain, [])
+        shutil.copytree(plain, shadowed)
+        others = [PROGRAM, "--store", shadowed / "store"]
+        measure([*others, "--json", "train", "tfidf", "--data", "imdb", "--sublinear", "--c", "20"])
+        release = ["release", "start", "SentimentClassifier/2", "--shadow", "--force", "--reason", "measuring what it costs"]
+        measure([*others, "--json", *release])
+        runs = in_turns(args, ([*others, "serve"], script), ([*ours, "serve"], script))
+        released = measure([*others, "--json", "release", "status", "SentimentClassifier"])[0]
+    with_it, without = (statistics.median(run[2] for run in part) for part in runs)
+    total = released["total"]
+    print(f"\nA shadow beside Production, wrk with {N_CONNECTIONS} connections; median of {args.runs} runs of 8 s each, taken in turn\n")
+    print(f"99th percentile: {with_it:.2f} ms with, {without:.2f} ms without; {100 * (with_it / without - 1):+.1f} %")
+    print(f"compared: {total['n_compared']} texts, same label on {100 * (total['agreement'] or 0):.1f} %; {total['n_dropped']} requests left out")
 
 
 def main():
