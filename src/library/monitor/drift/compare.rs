@@ -5,7 +5,7 @@ use super::{
     counts::{label_counts, length_counts},
     report::DriftReport,
     signal::{DriftOptions, DriftSignal, SignalName, WordShift},
-    telling::shifts,
+    telling::{LargestShift, WordCounts},
 };
 use crate::{
     error::{ErrorKind, Result},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Relabellings of the rows whose discrepancies are looked at: so many that the smallest p value there can be
-/// counts among seven signals.
+/// counts among eight signals.
 const N_PERMUTATIONS: usize = 2_000;
 /// Words that a domain classifier names on each side.
 const N_DOMAIN_WORDS: usize = 12;
@@ -55,6 +55,7 @@ pub fn compare(
     signals.extend(sides.length());
     signals.extend(sides.unknown_words());
     signals.extend(sides.words());
+    signals.extend(sides.one_word());
     signals.extend(sides.embeddings(options.seed)?);
     if window.n >= min_n {
         signals.extend(domain(texts, min_n, options.seed, monitor)?);
@@ -162,12 +163,9 @@ impl Sides<'_> {
     /// The distance of the words' frequencies, less what chance alone makes of it: `(k - 1) (1 / n + 1 / m) /
     /// (8 ln 2)` is the divergence to be expected of two samples of `n` and `m` words from `k`.
     fn words(&self) -> Option<DriftSignal> {
-        let (profile, window) = (self.profile, self.window);
-        if window.n_tallied == 0 || profile.words.is_empty() {
-            return None;
-        }
-        let reference: Vec<u64> = profile.words.iter().map(|(_, n)| u64::from(*n)).collect();
-        let current = &window.words;
+        let counts = self.word_counts()?;
+        let WordCounts { words, current, n } = counts;
+        let reference: Vec<u64> = words.iter().map(|(_, n)| u64::from(*n)).collect();
         let distance = jensen_shannon_distance(&reference, current);
         let total = |counts: &[u64]| counts.iter().sum::<u64>().max(1) as f64;
         let by_chance = (reference.len() - 1) as f64
@@ -175,11 +173,43 @@ impl Sides<'_> {
             / (8.0 * std::f64::consts::LN_2);
         let effect = (distance * distance - by_chance).max(0.0).sqrt();
         let test = chi_squared(&reference, current);
-        let n = [profile.n as u64, window.n_tallied];
-        let [came, went] = shifts(&profile.words, n[0], current, n[1]);
+        let [came, went] = counts.shifts();
         let signal = DriftSignal::new(SignalName::Words, effect, Some(test.p_value), n, self.min_n);
         let statistics = [("jensen_shannon", distance), ("chi_squared", test.statistic)];
         Some(signal.with(statistics).with_words(came, went))
+    }
+
+    /// The difference of one word's shares of texts.
+    fn one_word(&self) -> Option<DriftSignal> {
+        let counts = self.word_counts()?;
+        let LargestShift { shift, p_value } = counts.largest()?;
+        let change = shift.current_share - shift.reference_share;
+        let signal = DriftSignal::new(
+            SignalName::OneWord,
+            change.abs(),
+            Some(p_value),
+            counts.n,
+            self.min_n,
+        );
+        let statistics = [("share_difference", change.abs())];
+        // Named where it is more than chance: some word has always moved most.
+        let (came, went) = match p_value <= signal.thresholds.max_p_value {
+            true if change > 0.0 => (vec![shift], Vec::new()),
+            true => (Vec::new(), vec![shift]),
+            false => (Vec::new(), Vec::new()),
+        };
+        Some(signal.with(statistics).with_words(came, went))
+    }
+
+    /// None of a log without counted words.
+    fn word_counts(&self) -> Option<WordCounts<'_>> {
+        let (profile, window) = (self.profile, self.window);
+        let is_known = window.n_tallied > 0 && !profile.words.is_empty();
+        is_known.then(|| WordCounts {
+            words: &profile.words,
+            current: &window.words,
+            n: [profile.n as u64, window.n_tallied],
+        })
     }
 
     /// None of models that are no nets, and of logs without embeddings.

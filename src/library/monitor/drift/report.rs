@@ -195,6 +195,7 @@ fn words_table(signal: SignalName, what: &str, words: &[WordShift]) -> Table {
             .with_title(match signal {
                 SignalName::Domain if what == "came" => "words that give new texts away".to_owned(),
                 SignalName::Domain => "words that give reference texts away".to_owned(),
+                SignalName::OneWord => "the word whose share of texts has moved most".to_owned(),
                 _ => format!("words that {what}, by their share of texts"),
             });
     for WordShift { word, reference_share, current_share } in words {

@@ -28,6 +28,8 @@ pub enum SignalName {
     UnknownWords,
     /// The shares of texts that have each frequent word.
     Words,
+    /// The one of them whose share has moved most: among a thousand it is lost.
+    OneWord,
     /// The places of texts as a net sees them.
     Embeddings,
     /// Whether a classifier tells new texts from those of the profile.
@@ -43,18 +45,20 @@ impl SignalName {
             Self::Length => "length",
             Self::UnknownWords => "unknown_words",
             Self::Words => "words",
+            Self::OneWord => "one_word",
             Self::Embeddings => "embeddings",
             Self::Domain => "domain",
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Predictions,
         Self::Confidence,
         Self::Length,
         Self::UnknownWords,
         Self::Words,
+        Self::OneWord,
         Self::Embeddings,
         Self::Domain,
     ];
@@ -65,19 +69,22 @@ impl SignalName {
             Self::Predictions | Self::Confidence => "psi",
             Self::Length | Self::UnknownWords => "kolmogorov_smirnov",
             Self::Words => "jensen_shannon",
+            Self::OneWord => "share_difference",
             Self::Embeddings => "mmd",
             Self::Domain => "auc",
         }
     }
 
     /// Where a warning and an alert begin. Predicted shares answer to a move from 50 to 57 % and to one
-    /// from 50 to 66 %; the others have the lines that the field's tools have.
+    /// from 50 to 66 %, one word's share to more than chance makes of 200 texts; the others have the lines that the
+    /// field's tools have.
     pub(super) fn thresholds(self, min_n: u64) -> SignalThresholds {
         let (warn, alert) = match self {
             Self::Predictions => (0.02, 0.1),
             Self::Confidence => (0.1, 0.25),
             Self::Length | Self::UnknownWords => (0.1, 0.2),
             Self::Words => (0.1, 0.2),
+            Self::OneWord => (0.2, 0.4),
             Self::Embeddings => (0.015, 0.05),
             Self::Domain => (0.05, 0.15),
         };
@@ -94,6 +101,7 @@ impl fmt::Display for SignalName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::UnknownWords => "unknown words",
+            Self::OneWord => "one word",
             other => other.as_str(),
         })
     }

@@ -22,6 +22,8 @@ struct TrafficWorld {
     max_words: usize,
     /// The words that are drawn begin here in the vocabulary.
     first_word: usize,
+    /// Of a hundred texts so many begin with a word that is rare elsewhere.
+    percent_refrain: usize,
     /// Where embeddings lie.
     place: f32,
 }
@@ -31,6 +33,7 @@ const HOME: TrafficWorld = TrafficWorld {
     percent_unknown: 2,
     max_words: 60,
     first_word: 0,
+    percent_refrain: 0,
     place: 0.0,
 };
 
@@ -46,7 +49,7 @@ impl TrafficWorld {
     fn row(self, random: &mut Random) -> TrafficRow {
         let n_words = 5 + random.below(self.max_words - 4);
         let mut n_unknown = 0;
-        let words: Vec<String> = (0..n_words)
+        let mut words: Vec<String> = (0..n_words)
             .map(|_| {
                 if random.chance(self.percent_unknown) {
                     n_unknown += 1;
@@ -57,6 +60,9 @@ impl TrafficWorld {
                 format!("word{}", self.first_word + rank)
             })
             .collect();
+        if self.percent_refrain > 0 && random.chance(self.percent_refrain) {
+            words.push("word700".to_owned());
+        }
         let sure = random.below(1_000).max(random.below(1_000)) as f64 / 1_000.0;
         let unit = |random: &mut Random| random.below(2_001) as f32 / 1_000.0 - 1.0;
         TrafficRow {
@@ -165,6 +171,8 @@ fn each_shift_is_seen_where_it_is() {
         (SignalName::UnknownWords, TrafficWorld { percent_unknown: 7, ..HOME }, SignalLevel::Alert),
         (SignalName::Length, TrafficWorld { max_words: 20, ..HOME }, SignalLevel::Alert),
         (SignalName::Words, TrafficWorld { first_word: 300, ..HOME }, SignalLevel::Alert),
+        (SignalName::OneWord, TrafficWorld { percent_refrain: 30, ..HOME }, SignalLevel::Warn),
+        (SignalName::OneWord, TrafficWorld { percent_refrain: 60, ..HOME }, SignalLevel::Alert),
         (SignalName::Embeddings, TrafficWorld { place: 0.5, ..HOME }, SignalLevel::Alert),
     ];
     for (name, world, expected) in shifts {
