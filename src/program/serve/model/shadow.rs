@@ -34,6 +34,8 @@ const BATCH: Duration = Duration::from_millis(4);
 /// The pause after that. A thread that sleeps need not be woken by whoever sends it the next request, which would
 /// cost that one more than the request itself.
 const PAUSE: Duration = Duration::from_millis(2);
+/// The pause where more comes than can be compared anyway: every sixteenth request tells as much as every second one.
+const FULL_PAUSE: Duration = Duration::from_millis(20);
 /// Where others wanted the core meanwhile, the pause is so many times as long as the work was.
 const PAUSE_SHARE: u32 = 20;
 const MAX_PAUSE: Duration = Duration::from_secs(1);
@@ -142,11 +144,12 @@ fn time_in_wait() -> Option<Duration> {
     Some(Duration::from_nanos(waited_ns))
 }
 
-/// The pause after work that took `took`, in which the thread was kept `waiting`.
-fn pause(took: Duration, waiting: Duration) -> Duration {
+/// The pause after work that took `took`, in which the thread was kept `waiting`; `is_full` is the queue.
+fn pause(took: Duration, waiting: Duration, is_full: bool) -> Duration {
+    let least = if is_full { FULL_PAUSE } else { PAUSE };
     match waiting > took / 5 {
-        true => (took.saturating_sub(waiting) * PAUSE_SHARE).clamp(PAUSE, MAX_PAUSE),
-        false => PAUSE,
+        true => (took.saturating_sub(waiting) * PAUSE_SHARE).clamp(least, MAX_PAUSE),
+        false => least,
     }
 }
 
@@ -164,7 +167,8 @@ impl Comparer {
                 };
             }
             let waiting = time_in_wait().zip(waited).map(|(now, then)| now.saturating_sub(then));
-            thread::sleep(pause(begun.elapsed(), waiting.unwrap_or_default()));
+            let is_full = self.n_waiting.load(Ordering::Relaxed) >= QUEUE;
+            thread::sleep(pause(begun.elapsed(), waiting.unwrap_or_default(), is_full));
         }
     }
 
@@ -224,7 +228,8 @@ mod tests {
             (ms(1), ms(1), PAUSE),
             (ms(1), ms(2), PAUSE),
         ] {
-            assert_eq!(pause(took, waiting), expected, "{took:?}, {waiting:?} of it waiting");
+            assert_eq!(pause(took, waiting, false), expected, "{took:?}, {waiting:?} waiting");
+            assert_eq!(pause(took, waiting, true), expected.max(FULL_PAUSE));
         }
         let before = time_in_wait();
         assert!(time_in_wait() >= before);
