@@ -49,11 +49,33 @@ fn table(table: &Table) -> Markup {
                 } }
                 tbody {
                     @for row in table.rows() {
-                        tr { @for (idx, cell) in row.iter().enumerate() { td .number[align(idx)] .long[is_long(cell)] { (cell) } } }
+                        tr {
+                            @for (idx, cell) in row.iter().enumerate() {
+                                td .number[align(idx)] .long[is_long(cell)] {
+                                    @match state(heads.get(idx).map_or("", |(head, _)| head), cell) {
+                                        Some(state) => span.state data-state=(state) { (cell) },
+                                        None => (cell),
+                                    }
+                                }
+                            }
+                        }
                     }
                 }
             }
         }
+    }
+}
+
+/// The state whose colour a cell of the column `head` has, for columns that say whether all is well.
+fn state(head: &str, cell: &str) -> Option<&'static str> {
+    if !["level", "verdict"].contains(&head) {
+        return None;
+    }
+    match cell.to_ascii_lowercase().as_str() {
+        "ok" | "passed" => Some("FINISHED"),
+        "warn" | "warned" => Some("RUNNING"),
+        "alert" | "blocked" => Some("FAILED"),
+        _ => None,
     }
 }
 
@@ -85,6 +107,20 @@ mod tests {
     use super::*;
 
     const CSS: &str = include_str!("asset/ui.css");
+
+    #[test]
+    fn only_a_column_of_verdicts_is_coloured() {
+        assert_eq!(state("level", "alert"), Some("FAILED"));
+        assert_eq!(state("verdict", "BLOCKED"), Some("FAILED"));
+        assert_eq!(state("level", "too few"), None);
+        assert_eq!(state("alert", "alert"), None);
+        let both = Output::new(1).table({
+            let mut table = Table::new([("word", Align::Left), ("level", Align::Left)]);
+            table.push(["ok".to_owned(), "ok".to_owned()]);
+            table
+        });
+        assert_eq!(output(&both).into_string().matches("data-state=\"FINISHED\"").count(), 1);
+    }
 
     #[test]
     fn every_strength_has_a_class_of_the_style_sheet() {
