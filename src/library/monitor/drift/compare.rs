@@ -5,7 +5,7 @@ use super::{
     counts::{label_counts, length_counts},
     report::DriftReport,
     signal::{DriftOptions, DriftSignal, SignalName, WordShift},
-    telling::{LargestShift, WordCounts},
+    telling::{ComparedWords, LargestShift},
 };
 use crate::{
     error::{ErrorKind, Result},
@@ -164,7 +164,7 @@ impl Sides<'_> {
     /// (8 ln 2)` is the divergence to be expected of two samples of `n` and `m` words from `k`.
     fn words(&self) -> Option<DriftSignal> {
         let counts = self.word_counts()?;
-        let WordCounts { words, current, n } = counts;
+        let ComparedWords { words, current, n } = counts;
         let reference: Vec<u64> = words.iter().map(|(_, n)| u64::from(*n)).collect();
         let distance = jensen_shannon_distance(&reference, current);
         let total = |counts: &[u64]| counts.iter().sum::<u64>().max(1) as f64;
@@ -202,10 +202,10 @@ impl Sides<'_> {
     }
 
     /// None of a log without counted words.
-    fn word_counts(&self) -> Option<WordCounts<'_>> {
+    fn word_counts(&self) -> Option<ComparedWords<'_>> {
         let (profile, window) = (self.profile, self.window);
         let is_known = window.n_tallied > 0 && !profile.words.is_empty();
-        is_known.then(|| WordCounts {
+        is_known.then(|| ComparedWords {
             words: &profile.words,
             current: &window.words,
             n: [profile.n as u64, window.n_tallied],

@@ -10,7 +10,7 @@ const MIN_ERRORS: f64 = 4.0;
 
 /// Counts of words in the texts of both sides.
 #[derive(Clone, Copy)]
-pub(super) struct WordCounts<'a> {
+pub(super) struct ComparedWords<'a> {
     /// Each word with the number of the profile's texts that have it.
     pub(super) words: &'a [(String, u32)],
     /// The number of the window's texts that have it, in the same order.
@@ -27,7 +27,7 @@ pub(super) struct LargestShift {
     pub(super) p_value: f64,
 }
 
-impl WordCounts<'_> {
+impl ComparedWords<'_> {
     /// Each word with its counts and shares on both sides.
     fn shares(&self) -> impl Iterator<Item = (&str, [u64; 2], [f64; 2])> {
         let n = self.n.map(|n| n.max(1) as f64);
@@ -90,7 +90,7 @@ mod tests {
             [("film", 900), ("good", 500), ("plot", 500), ("the", 1000)]
                 .map(|(word, n)| (word.to_owned(), n))
                 .into();
-        let counts = |current, m| WordCounts { words: &words, current, n: [1_000, m] };
+        let counts = |current, m| ComparedWords { words: &words, current, n: [1_000, m] };
         let told = counts(&[100, 700, 505, 1_000], 1_000);
         let [came, went] = told.shifts();
         let names = |shifts: &[WordShift]| {
