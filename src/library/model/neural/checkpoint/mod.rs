@@ -19,7 +19,7 @@ mod write;
 pub use config::{Activation, EncoderConfig, Family};
 pub use expected::{MissingHead, expected_tensors};
 pub use file_names::{CONFIG_FILE, PYTORCH_FILE, WEIGHTS_FILE};
-pub use names::{CLASSIFIER_HEAD, TOKEN_TABLE};
+pub use names::{CLASSIFIER_HEAD, POSITION_TABLE, TOKEN_TABLE};
 pub use report::{LoadReport, MisShaped, MissingTensor};
 pub use snapshot::snapshot;
 pub use write::{write, write_config};
