@@ -107,8 +107,8 @@ pub struct Delete {
 /// `models import DIR --name SentimentClassifier --data imdb`
 #[derive(Debug, Clone, Args)]
 pub struct ImportModel {
-    /// The folder with config.json, with model.safetensors or pytorch_model.bin, and with
-    /// tokenizer.json or vocab.txt; or a folder models--ORG--NAME of the hub's cache
+    /// The folder with config.json, with model.safetensors, pytorch_model.bin or Optimum's model.onnx, and
+    /// with tokenizer.json or vocab.txt; or a folder models--ORG--NAME of the hub's cache
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// The registered model that gets a new version [default: SentimentClassifier for the classes

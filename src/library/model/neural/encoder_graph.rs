@@ -234,3 +234,59 @@ fn transpose(values: &[f32], n_columns: usize) -> Vec<f32> {
     let column = |idx: usize| values.iter().skip(idx).step_by(n_columns).copied();
     (0..n_columns).flat_map(column).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs, path::Path};
+
+    use prost::Message as _;
+
+    use super::*;
+    use crate::model::{
+        ModelFiles,
+        neural::checkpoint::MissingHead,
+        onnx::{ONNX_FILE, message::ModelProto},
+    };
+
+    fn fixture(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
+    }
+
+    fn read(dir: &Path) -> ModelProto {
+        ModelProto::decode(fs::read(dir.join(ONNX_FILE)).unwrap().as_slice()).unwrap()
+    }
+
+    #[test]
+    fn a_distilbert_is_laid_out_as_optimum_does_and_comes_back_bit_by_bit() {
+        let files = ModelFiles::in_dir(&fixture("tiny-distilbert")).unwrap();
+        let checkpoint = Checkpoint::open(&files, MissingHead::Required).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        crate::model::neural::checkpoint::write_config(dir.path(), &checkpoint.config).unwrap();
+        encoder_model(&checkpoint, 1.0).save(&dir.path().join(ONNX_FILE)).unwrap();
+        let (ours, theirs) = (read(dir.path()), read(&fixture("optimum-distilbert")));
+        let (ours, theirs) = (ours.graph.unwrap(), theirs.graph.unwrap());
+        let names = |values: &[crate::model::onnx::message::ValueInfoProto]| {
+            values.iter().map(|value| value.name().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&ours.input), names(&theirs.input));
+        assert_eq!(names(&ours.output), names(&theirs.output));
+        let weights = |graph: &crate::model::onnx::message::GraphProto| {
+            let named = graph
+                .initializer
+                .iter()
+                .filter(|it| it.name().ends_with(".weight") || it.name().ends_with(".bias"));
+            let named = named.map(|it| (it.name().to_owned(), it.dims.clone()));
+            named.collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(weights(&ours), weights(&theirs));
+        let files = ModelFiles::in_dir(dir.path()).unwrap();
+        let again = Checkpoint::open(&files, MissingHead::Required).unwrap();
+        assert_eq!(again.tensors, checkpoint.tensors);
+        assert!(again.report.note().is_none());
+    }
+
+    #[test]
+    fn rows_become_columns() {
+        assert_eq!(transpose(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    }
+}

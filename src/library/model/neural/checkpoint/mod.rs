@@ -10,6 +10,7 @@ mod config_json;
 mod expected;
 mod file_names;
 mod names;
+mod onnx;
 mod pytorch;
 mod report;
 mod shards;
@@ -42,7 +43,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Opens `config.json` and `model.safetensors` or else `pytorch_model.bin`, each whole or in
-    /// the files that its index names.
+    /// the files that its index names, or else `model.onnx`.
     ///
     /// # Errors
     /// A missing or unusable file, a configuration this encoder does not compute, and, in one
