@@ -19,6 +19,7 @@ mod learning_curve; // what more training data would bring
 mod model; // the baseline from texts to saved files
 mod monitor_drift; // drift, from a version's profile to an alert
 mod neural; // the neural nets, their checkpoints and continued trainings
+mod onnx; // versions as ONNX, out and in
 mod pipeline; // the Kubeflow pipeline, run here step by step
 mod plot; // pictures of datasets, answers and runs
 mod predict_file; // every row of a file into another one

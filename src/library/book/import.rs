@@ -21,8 +21,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportRequest {
     /// A Hugging Face snapshot: a folder with `config.json`, `model.safetensors` or
-    /// `pytorch_model.bin`, whole or in several files, and `tokenizer.json` or `vocab.txt`; or that
-    /// of a model in the hub's cache, `models--ORG--NAME`.
+    /// `pytorch_model.bin`, whole or in several files, or `model.onnx`, and `tokenizer.json` or
+    /// `vocab.txt`; or that of a model in the hub's cache, `models--ORG--NAME`.
     pub folder: PathBuf,
     /// The registered model that gets a new version. Empty for that of the dataset (see
     /// [`DefaultNames`]) or, without one, of the classes, if they are those of sentiment, else of the

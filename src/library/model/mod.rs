@@ -25,6 +25,7 @@ mod memory_use;
 #[cfg(feature = "neural")]
 pub mod neural;
 mod newton;
+mod onnx;
 pub mod prediction;
 mod recipe;
 mod sparse;
@@ -32,6 +33,7 @@ mod subspace;
 mod tfidf;
 mod tfidf_config;
 mod tfidf_files;
+mod tfidf_graph;
 mod threshold;
 
 pub use crate::confusion::{Averages, ConfusionMatrix};
@@ -294,6 +296,15 @@ pub trait Classifier: Send + Sync {
     /// When the system refuses, with the path.
     fn save(&self, dir: &Path) -> Result<()>;
 
+    /// Writes the model in ONNX's format into the existing folder `dir`, with the files that whoever opens it
+    /// needs beside it. Returns what to tell of it: what the format does not hold.
+    ///
+    /// # Errors
+    /// A model of a kind that is not written as ONNX, and when the system refuses, with the path.
+    fn save_onnx(&self, _dir: &Path) -> Result<Vec<String>> {
+        Err(not_in_onnx(self.name()))
+    }
+
     /// A description of the model for people and programs: sizes, features, hyperparameters.
     fn describe(&self) -> Value;
 }
@@ -309,6 +320,14 @@ pub type TextEmbedding = [f32; EMBEDDING_DIMS];
 /// The refusal of a model of a kind that has no form in 8 bits.
 fn not_quantised(name: &str) -> Error {
     Error::invalid(format!("{name} models are not quantised: only a distilbert computes in 8 bits"))
+}
+
+/// The refusal of a model of a kind that has no form in ONNX.
+fn not_in_onnx(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("{name} models are not written as ONNX: only a tfidf and a distilbert are"),
+    )
 }
 
 /// A model's answers to texts, and the share of each that it knows.

@@ -12,8 +12,10 @@ use super::{
     LogisticParams, LogisticValidParams, MemoryUse, ModelFiles, Probabilities, StrongTerms,
     flatten,
     linear_explainer::LinearExplainer,
+    onnx::ONNX_FILE,
     tfidf_config::{NAME, TfidfConfig},
     tfidf_files::{self, StoredTfidf},
+    tfidf_graph::TfidfParts,
 };
 use crate::{
     data::Split,
@@ -286,6 +288,13 @@ impl Classifier for Tfidf {
 
     fn save(&self, dir: &Path) -> Result<()> {
         tfidf_files::save(&self.header, &self.vectorizer, &self.logistic, dir)
+    }
+
+    fn save_onnx(&self, dir: &Path) -> Result<Vec<String>> {
+        let Self { classes, decision, vectorizer, logistic, .. } = self;
+        let model = TfidfParts { classes, decision, vectorizer, logistic }.onnx_model();
+        model.save(&dir.join(ONNX_FILE))?;
+        Ok(Vec::new())
     }
 
     fn describe(&self) -> Value {

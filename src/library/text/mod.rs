@@ -47,5 +47,6 @@ pub(crate) use matrix::column_blocks;
 pub(crate) use read_text::{ReadText, ReadWord};
 pub(crate) use term_counts::TermCounts;
 pub(crate) use term_frequency::TermFrequency;
+pub(crate) use token::is_word;
 pub(crate) use vocabulary::{LocatedText, LookupBuffers, VocabularyEntry, VocabularyParts};
 pub(crate) use word_list::{DocumentFrequencies, WordList, WordScratch, count_words};

@@ -236,7 +236,7 @@ impl Tokenizer {
 }
 
 /// Python's `\w` for text: `str.isalnum` (the general categories L and N) or an underscore.
-fn is_word(character: char) -> bool {
+pub(crate) fn is_word(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_alphanumeric() || character == '_';
     }

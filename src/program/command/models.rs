@@ -1,24 +1,27 @@
 //! `models list|show|threshold|calibrate|quantize|tag|alias|delete|import|export`: registered models and their
 //! versions.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use trialbook::{
     book::{ImportRequest, Imported},
     display::{pairs, version_output, versions_table},
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     figure,
     hint::{CommandLine, Hint},
-    model::{ModelFiles, neural::INT8_FILE},
     output::{Align, Output, Table},
-    registry::{ModelVersion, RegisteredModel, Tracker, VersionSelector},
+    registry::{RegisteredModel, Tracker, VersionSelector},
 };
 
 mod decision;
+mod export;
 
-use self::decision::{Calibrate, SetThreshold};
+use self::{
+    decision::{Calibrate, SetThreshold},
+    export::Export,
+};
 use super::{
     Session,
     named::{self, model_forms, version_forms, version_read_forms, version_word},
@@ -45,7 +48,8 @@ pub enum Models {
     Delete(Delete),
     /// Register a Hugging Face checkpoint (a DistilBERT with a classifier) as a new version
     Import(ImportModel),
-    /// Write a version's files into a folder; Transformers can open those of a distilbert
+    /// Write a version's files into a folder: Transformers opens those of a distilbert, ONNX Runtime what
+    /// --format onnx writes
     Export(Export),
 }
 
@@ -103,8 +107,8 @@ pub struct Delete {
 /// `models import DIR --name SentimentClassifier --data imdb`
 #[derive(Debug, Clone, Args)]
 pub struct ImportModel {
-    /// The folder with config.json, with model.safetensors or pytorch_model.bin, and with
-    /// tokenizer.json or vocab.txt; or a folder models--ORG--NAME of the hub's cache
+    /// The folder with config.json, with model.safetensors, pytorch_model.bin or Optimum's model.onnx, and
+    /// with tokenizer.json or vocab.txt; or a folder models--ORG--NAME of the hub's cache
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// The registered model that gets a new version [default: SentimentClassifier for the classes
@@ -118,17 +122,6 @@ pub struct ImportModel {
     /// Measure the version on this dataset's test split; the gate needs this measurement
     #[arg(long, value_name = "NAME")]
     data: Option<String>,
-}
-
-/// `models export SentimentClassifier/4 OUT`
-#[derive(Debug, Clone, Args)]
-pub struct Export {
-    #[arg(help = version_read_forms!(""))]
-    reference: String,
-    /// The folder to write, which must be new or empty. The version goes before it, if NAME does not
-    /// include it
-    #[arg(value_name = "[VERSION] DIR", required = true, num_args = 1..=2)]
-    folder: Vec<PathBuf>,
 }
 
 impl Models {
@@ -332,59 +325,4 @@ impl ImportModel {
         let predict = CommandLine::new("predict --model").arg(&name).written("TEXT");
         Ok(output.hint(Hint::from(format!("\nregistered {name}; next: ")).run(predict)))
     }
-}
-
-impl Export {
-    fn run(&self, session: &Session) -> Result<Output> {
-        let (word, folder) = match &self.folder[..] {
-            [version, folder] => (Some(named::version_word(&version.to_string_lossy())?), folder),
-            [folder] => (None, folder),
-            _ => return Err(Error::invalid("no folder to write")),
-        };
-        let registry = session.book.tracker()?;
-        let reference = named::reference(session, &self.reference, word.as_ref())?;
-        let version = registry.resolve(&reference)?;
-        let files = registry.model_files(&version)?;
-        refuse_int8(&version, &files)?;
-        let is_taken = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-        if is_taken || folder.is_file() {
-            return Err(Error::new(ErrorKind::Conflict, format!("{folder:?} is there already"))
-                .with_hint("name a new folder: nothing is overwritten"));
-        }
-        fs::create_dir_all(folder)
-            .map_err(|source| Error::io("create the folder", folder, source))?;
-        let mut names = Vec::new();
-        for (name, path) in files.iter() {
-            let target = folder.join(name);
-            // A model may have folders of its own.
-            let made = target.parent().map_or(Ok(()), fs::create_dir_all);
-            made.map_err(|source| Error::io("create the folder of", &target, source))?;
-            fs::copy(path, &target).map_err(|source| Error::io("write", &target, source))?;
-            names.push(name);
-        }
-        let said =
-            format!("wrote {} to {}: {}", version.reference(), folder.display(), names.join(", "));
-        let json = json!({
-            "name": version.model, "version": version.version, "folder": folder, "files": names,
-        });
-        Ok(Output::new(json).text(said))
-    }
-}
-
-/// That the files of `version` are read by other programs too.
-///
-/// # Errors
-/// Those of a model in 8 bits.
-fn refuse_int8(version: &ModelVersion, files: &ModelFiles) -> Result<()> {
-    if files.path(INT8_FILE).is_err() {
-        return Ok(());
-    }
-    let show = CommandLine::new("models show").arg(version.reference().to_string());
-    Err(Error::new(
-        ErrorKind::Unavailable,
-        format!("{} is in 8 bits, which no other program reads", version.reference()),
-    )
-    .with_hint(
-        Hint::from("export the version that it was quantised from: ").run(show).say(" names it"),
-    ))
 }

@@ -8,6 +8,7 @@ use super::{
     checkpoint::{self, Activation, Checkpoint, EncoderConfig, WEIGHTS_FILE, expected_tensors},
     config::NeuralConfig,
     embedding::TokenEmbeddings,
+    encoder_graph::encoder_model,
     engine::{Int8Encoder, NetArithmetic},
     explainer::NetExplainer,
     header::{Fitted, NeuralHeader},
@@ -19,8 +20,9 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{
-        Answers, Background, Classifier, Decision, Device, Explanation, MemoryUse, Probabilities,
-        TextEmbedding, TokenCounts, loss::softmax, not_quantised,
+        Answers, Background, Calibration, Classifier, Decision, Device, Explanation, MemoryUse,
+        Probabilities, TextEmbedding, TokenCounts, loss::softmax, not_in_onnx, not_quantised,
+        onnx::ONNX_FILE,
     },
 };
 
@@ -186,6 +188,35 @@ impl Neural {
     }
 }
 
+/// The number that an ONNX model's logits are divided by, so that their softmax is the calibrated
+/// probability; and what its reader has to do.
+///
+/// # Errors
+/// A calibration that is no such number.
+fn onnx_decision(decision: &Decision) -> Result<(f64, Vec<String>)> {
+    let threshold = decision.threshold.as_ref().map(|threshold| {
+        format!(
+            "its threshold {} is not in the file: who opens it has to apply it to the probability",
+            threshold.value
+        )
+    });
+    let notes = threshold.into_iter();
+    match &decision.calibration {
+        None => Ok((1.0, notes.collect())),
+        Some(Calibration::Temperature { temperature, .. }) => {
+            let note = format!(
+                "its logits are divided by its temperature {temperature}: their softmax is calibrated"
+            );
+            Ok((*temperature, notes.chain([note]).collect()))
+        }
+        Some(Calibration::Isotonic { .. }) => Err(Error::new(
+            ErrorKind::Unavailable,
+            "logits in ONNX cannot hold an isotonic calibration",
+        )
+        .with_hint("write the version as it was before it was calibrated")),
+    }
+}
+
 impl Classifier for Neural {
     fn name(&self) -> &'static str {
         self.header.name()
@@ -307,6 +338,32 @@ impl Classifier for Neural {
             }
         }
         self.header.save(dir)
+    }
+
+    fn save_onnx(&self, dir: &Path) -> Result<Vec<String>> {
+        let of_net;
+        let checkpoint = match &self.engine {
+            NetArithmetic::Encoder(_, checkpoint) => checkpoint.as_ref(),
+            NetArithmetic::Net(net) if matches!(net.config(), NetConfig::DistilBert(_)) => {
+                of_net = hugging_face::checkpoint(net, &self.header)?;
+                &of_net
+            }
+            NetArithmetic::Net(_) => return Err(not_in_onnx(self.name())),
+            NetArithmetic::Int8(_) => {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!("a {} is not written as ONNX", self.name()),
+                )
+                .with_hint(
+                    "write the version that it was quantised from, and quantise that with ONNX Runtime",
+                ));
+            }
+        };
+        let (temperature, notes) = onnx_decision(self.decision())?;
+        self.tokenizer.save(dir)?;
+        checkpoint::write_config(dir, &checkpoint.config)?;
+        encoder_model(checkpoint, temperature).save(&dir.join(ONNX_FILE))?;
+        Ok(notes)
     }
 
     fn describe(&self) -> Value {

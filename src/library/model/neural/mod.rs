@@ -11,6 +11,7 @@ mod cuda_driver;
 pub mod device;
 mod embedding;
 pub mod encoder;
+mod encoder_graph;
 mod engine;
 mod explainer;
 mod files;

@@ -3,7 +3,7 @@
 
 use super::{
     config::EncoderConfig,
-    names::{POSITIONS, TOKEN_TYPES},
+    names::{POSITION_TABLE, TOKEN_TYPES},
     report::{LoadReport, MisShaped},
 };
 use crate::{
@@ -31,7 +31,7 @@ pub(super) fn fold_token_types(
         return Ok(());
     }
     // Missing or mis-shaped positions are reported with all the others.
-    let Ok(positions) = tensors.get(POSITIONS) else { return Ok(()) };
+    let Ok(positions) = tensors.get(POSITION_TABLE) else { return Ok(()) };
     if positions.shape() != [config.max_position, config.width] || !positions.is_float() {
         return Ok(());
     }
@@ -42,6 +42,7 @@ pub(super) fn fold_token_types(
             *value += token_type;
         }
     }
-    tensors.insert(POSITIONS, FileTensor::new(vec![config.max_position, config.width], folded));
+    tensors
+        .insert(POSITION_TABLE, FileTensor::new(vec![config.max_position, config.width], folded));
     Ok(())
 }

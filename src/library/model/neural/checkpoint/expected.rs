@@ -26,7 +26,7 @@ pub fn expected_tensors(config: &EncoderConfig) -> Vec<(String, Vec<usize>)> {
     let EncoderConfig { vocab_size, max_position, width, ffn_width, .. } = *config;
     let mut tensors = vec![
         (format!("{PREFIX}embeddings.word_embeddings.weight"), vec![vocab_size, width]),
-        (names::POSITIONS.to_owned(), vec![max_position, width]),
+        (names::POSITION_TABLE.to_owned(), vec![max_position, width]),
     ];
     let mut pair = |name: &str, weight: Vec<usize>| {
         let n_out = weight[0];

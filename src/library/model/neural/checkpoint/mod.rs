@@ -10,6 +10,7 @@ mod config_json;
 mod expected;
 mod file_names;
 mod names;
+mod onnx;
 mod pytorch;
 mod report;
 mod shards;
@@ -19,7 +20,7 @@ mod write;
 pub use config::{Activation, EncoderConfig, Family};
 pub use expected::{MissingHead, expected_tensors};
 pub use file_names::{CONFIG_FILE, PYTORCH_FILE, WEIGHTS_FILE};
-pub use names::{CLASSIFIER_HEAD, TOKEN_TABLE};
+pub use names::{CLASSIFIER_HEAD, POSITION_TABLE, TOKEN_TABLE};
 pub use report::{LoadReport, MisShaped, MissingTensor};
 pub use snapshot::snapshot;
 pub use write::{write, write_config};
@@ -42,7 +43,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Opens `config.json` and `model.safetensors` or else `pytorch_model.bin`, each whole or in
-    /// the files that its index names.
+    /// the files that its index names, or else `model.onnx`.
     ///
     /// # Errors
     /// A missing or unusable file, a configuration this encoder does not compute, and, in one

@@ -21,7 +21,7 @@ pub const TOKEN_TABLE: &str = "distilbert.embeddings.word_embeddings.weight";
 /// BERT's table of token types, before it is folded away.
 pub(super) const TOKEN_TYPES: &str = "distilbert.embeddings.token_type_embeddings.weight";
 /// The table that it is folded into.
-pub(super) const POSITIONS: &str = "distilbert.embeddings.position_embeddings.weight";
+pub const POSITION_TABLE: &str = "distilbert.embeddings.position_embeddings.weight";
 
 /// Translates the name of a stored tensor. Checkpoints of a bare base model have no prefix, and
 /// those converted from TensorFlow call a norm's weight and bias gamma and beta.

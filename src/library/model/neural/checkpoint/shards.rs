@@ -11,11 +11,11 @@ use serde::Deserialize;
 
 use super::{
     file_names::{PYTORCH_FILE, WEIGHTS_FILE},
-    pytorch,
+    onnx, pytorch,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::{ModelFiles, neural::tensors::Tensors},
+    model::{ModelFiles, neural::tensors::Tensors, onnx::ONNX_FILE},
 };
 
 /// `*.index.json`: <https://huggingface.co/docs/transformers/big_models>.
@@ -43,6 +43,9 @@ pub(super) fn open(files: &ModelFiles) -> Result<Tensors> {
             return sharded(files, path, open)
                 .map_err(|error| error.with_context(format!("{path:?}")));
         }
+    }
+    if let Ok(path) = files.path(ONNX_FILE) {
+        return onnx::read(files, path);
     }
     files.path(WEIGHTS_FILE).map(|_| Tensors::default())
 }
