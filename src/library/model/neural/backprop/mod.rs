@@ -9,8 +9,10 @@
 mod attention;
 mod layer;
 mod linear;
+mod lstm;
 mod mask;
 mod norm;
+mod recurrence;
 
 use std::ops::Range;
 
@@ -25,6 +27,7 @@ use self::{
 pub(super) use self::{
     layer::LayerKeys,
     linear::LinearKeys,
+    lstm::{BiLstm, DirectionKeys},
     norm::NormKeys,
 };
 use super::simd::{
