@@ -266,9 +266,12 @@ def distilbert(args):
         others["ONNX Runtime"] = [peer["onnxruntime"] for peer in peers]
     step = ours[0]["train"]
     rows = predicted_rows(ours, others)
-    our = middle(run["train"]["ms"] for run in ours)
-    theirs = [middle(run["train"]["ms"] for run in peers)] + [None] * (len(others) - 1)
-    rows.append(rate_row(f"train {step['batch']} x {step['length']} tokens (texts/s)", step["batch"], our, theirs))
+    for key, unit in UNITS:
+        if step.get(key) is None:
+            continue
+        our = middle(run["train"][key] for run in ours)
+        theirs = [middle(run["train"][key] for run in peers)] + [None] * (len(others) - 1)
+        rows.append(rate_row(f"train {step['batch']} x {step['length']} tokens ({unit})", step["batch"], our, theirs))
     table(rate_heads("trialbook", others), rows)
     print(f"\nLogits differ from PyTorch's by at most {logit_difference(ours, peers):.1e}. Beside {peers[0]['peer']}"
           + ("." if is_cuda else f" and {peers[0]['onnxruntime']['peer']}."))
@@ -283,6 +286,10 @@ def distilbert(args):
     sizes = [own[0]["bytes"], own[0]["bytes_f32"], theirs[0]["bytes"]]
     print(f"\nWeights: {sizes[0] / 1e6:.0f} MB, {sizes[0] / sizes[1]:.2f} of those in f32 (ONNX Runtime's: {sizes[2] / 1e6:.0f} MB).")
     print(f"Logits of random weights differ from PyTorch's in f32 by at most {differences[0]:.1e}, ONNX Runtime's by {differences[1]:.1e}.")
+
+
+# Texts of a second, and of a second of all processors together: these machines share theirs.
+UNITS = (("ms", "texts/s"), ("cpu_ms", "texts/CPU s"))
 
 
 def middle(values):
@@ -305,10 +312,9 @@ def rate_row(name, n, our, theirs):
 
 
 def predicted_rows(ours, others):
-    """A row of texts a second for each shape, and one of texts a second of all processors together: these
-    machines share theirs."""
+    """A row of texts a second for each shape and unit."""
     rows = []
-    for key, unit in (("ms", "texts/s"), ("cpu_ms", "texts/CPU s")):
+    for key, unit in UNITS:
         for idx, what in enumerate(ours[0]["predict"]):
             if what.get(key) is None:
                 continue

@@ -138,13 +138,13 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e3
 }
 
-/// The times at which steps end.
-struct Clock(Vec<Instant>);
+/// The times at which steps end, and what all processors together have taken by then.
+struct Clock(Vec<(Instant, Option<u64>)>);
 
 impl Observer for Clock {
     fn metric(&mut self, key: &str, _value: f64, _step: u64) -> Result<()> {
         if key == "loss" {
-            self.0.push(Instant::now());
+            self.0.push((Instant::now(), cpu_ns()));
         }
         Ok(())
     }
@@ -154,7 +154,12 @@ impl Observer for Clock {
     }
 }
 
-fn train_ms(net: Net, (n, length): (usize, usize), precision: Precision) -> Result<f64> {
+/// Milliseconds of a step, and those of all processors together.
+fn train_ms(
+    net: Net,
+    (n, length): (usize, usize),
+    precision: Precision,
+) -> Result<(f64, Option<f64>)> {
     let texts = ids(n * N_STEPS, length);
     let example = |(idx, ids): (usize, Vec<u32>)| EncodedExample {
         ids: ids.iter().map(|id| 1000 + id % 20_000).collect(),
@@ -167,8 +172,12 @@ fn train_ms(net: Net, (n, length): (usize, usize), precision: Precision) -> Resu
         TrainingJob { settings: &settings, train: &examples, valid: &examples[..2], resume: None };
     let mut clock = Clock(Vec::new());
     train(net, &job, &Monitor::silent(), &mut clock)?;
-    let steps = clock.0.windows(2).skip(N_WARM).map(|pair| pair[1] - pair[0]).collect();
-    Ok(median(steps))
+    let timed = clock.0.get(N_WARM..).unwrap_or_default();
+    let steps = timed.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    let ends = timed.first().zip(timed.last());
+    let cpu = ends.and_then(|(first, last)| Some(last.1?.saturating_sub(first.1?)));
+    let cpu_ms = cpu.map(|ns| ns as f64 / 1e6 / (timed.len() - 1) as f64);
+    Ok((median(steps), cpu_ms))
 }
 
 fn main() -> Result<()> {
@@ -206,8 +215,10 @@ fn main() -> Result<()> {
     let trained = match arguments.train {
         Some(shape) => {
             let net = net_of_checkpoint(&checkpoint, &device)?;
-            let ms = train_ms(net, shape, arguments.precision)?;
-            serde_json::json!({ "batch": shape.0, "length": shape.1, "ms": ms })
+            let (ms, cpu_ms) = train_ms(net, shape, arguments.precision)?;
+            serde_json::json!({
+                "batch": shape.0, "length": shape.1, "ms": ms, "cpu_ms": cpu_ms,
+            })
         }
         None => serde_json::Value::Null,
     };

@@ -3,6 +3,7 @@
 //! other.
 
 mod attribution;
+mod backprop;
 pub mod checkpoint;
 mod classifier;
 mod config;

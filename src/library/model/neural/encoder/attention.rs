@@ -10,20 +10,15 @@ use crate::model::neural::simd::{
     dense::{BlockTask, Dense, Weights},
     math::{DenseActivation, softmax_weights},
     tile::{PANEL, SumStart},
+    turned::{gather, panels_of_features, panels_of_tokens},
     vector::{dispatch, n_vectors, vectors, vectors_mut},
 };
-
-/// The context vectors of one sequence and head, in blocks that begin with the sequence.
-struct ContextVectors {
-    /// `[n_blocks][head_width][BLOCK]`.
-    rows: Vec<FeatureRow>,
-}
 
 /// `softmax(Q Kᵀ / √head_width) V` for every sequence and head.
 ///
 /// # Shapes
 /// `queries`: `[n_query_tokens, width]`; `keys_values`: `[n_tokens, 2 · width]`, keys first. The
-/// sequence of `spans[i]` asks with the tokens `query_spans[i]`. Returns `[n_query_tokens, width]`.
+/// sequence of `spans[i]` asks with the tokens `query_spans[i]`. Makes `out` `[n_query_tokens, width]`.
 pub(super) fn attention(
     arch: Arch,
     queries: &Blocks,
@@ -31,12 +26,13 @@ pub(super) fn attention(
     query_spans: &[Range<usize>],
     spans: &[Range<usize>],
     n_heads: usize,
-) -> Blocks {
+    out: &mut Blocks,
+) {
     let width = queries.n_features();
     let head_width = width / n_heads;
     let tasks: Vec<(usize, usize)> =
         (0..spans.len()).flat_map(|idx| (0..n_heads).map(move |head| (idx, head))).collect();
-    let contexts: Vec<ContextVectors> = tasks
+    let contexts: Vec<Vec<FeatureRow>> = tasks
         .into_par_iter()
         .map(|(sequence_idx, head)| {
             let task = HeadTask {
@@ -50,39 +46,10 @@ pub(super) fn attention(
             task.run(arch)
         })
         .collect();
-    gather(&contexts, query_spans, queries.n_tokens(), n_heads, head_width)
-}
-
-/// Puts the contexts of all sequences and heads side by side.
-fn gather(
-    contexts: &[ContextVectors],
-    query_spans: &[Range<usize>],
-    n_tokens: usize,
-    n_heads: usize,
-    head_width: usize,
-) -> Blocks {
-    let mut out = Blocks::zeros(n_heads * head_width, n_tokens);
-    let blocks: Vec<&mut [FeatureRow]> = out.blocks_mut().collect();
-    blocks.into_par_iter().enumerate().for_each(|(block_idx, block)| {
-        let tokens = block_idx * BLOCK..((block_idx + 1) * BLOCK).min(n_tokens);
-        let first = query_spans.partition_point(|span| span.end <= tokens.start);
-        for (sequence_idx, span) in query_spans.iter().enumerate().skip(first) {
-            if span.start >= tokens.end {
-                break;
-            }
-            let shared = span.start.max(tokens.start)..span.end.min(tokens.end);
-            for (feature, row) in block.iter_mut().enumerate() {
-                let context = &contexts[sequence_idx * n_heads + feature / head_width].rows;
-                for token in shared.clone() {
-                    let (source, lane) =
-                        ((token - span.start) / BLOCK, (token - span.start) % BLOCK);
-                    row.0[token - tokens.start] =
-                        context[source * head_width + feature % head_width].0[lane];
-                }
-            }
-        }
+    out.reshape(width, queries.n_tokens());
+    gather(query_spans, (n_heads, head_width), out, |sequence_idx, head| {
+        &contexts[sequence_idx * n_heads + head]
     });
-    out
 }
 
 struct HeadTask<'a> {
@@ -95,8 +62,13 @@ struct HeadTask<'a> {
 }
 
 impl HeadTask<'_> {
-    fn run(&self, arch: Arch) -> ContextVectors {
-        let (keys, values) = (self.pack_keys(), self.pack_values());
+    /// The context vectors, in blocks that begin with the sequence: `[n_blocks][head_width][BLOCK]`.
+    fn run(&self, arch: Arch) -> Vec<FeatureRow> {
+        let features = self.first_feature..self.first_feature + self.head_width;
+        let keys = panels_of_tokens(self.keys_values, features.clone(), self.span.clone());
+        let first = self.keys_values.n_features() / 2 + features.start;
+        let features = first..first + self.head_width;
+        let values = panels_of_features(self.keys_values, features, self.span.clone());
         let n_keys = self.span.len();
         let no_bias = vec![[0.0; PANEL]; n_keys.max(self.head_width).div_ceil(PANEL)];
         let n_blocks = self.query_span.len().div_ceil(BLOCK);
@@ -116,7 +88,7 @@ impl HeadTask<'_> {
             product(arch, Weights { n_in: n_keys, panels: &values, bias }, &scores, out, n_tokens);
             dispatch(arch, ScoreScale { rows: out, by: &inverse, n_tokens });
         }
-        ContextVectors { rows: context }
+        context
     }
 
     /// Queries over √head_width, `[head_width][BLOCK]`.
@@ -128,37 +100,6 @@ impl HeadTask<'_> {
                 *value *= scale;
             }
         }
-    }
-
-    /// Keys as the weights of a layer with an output for each, `[n_panels][head_width][PANEL]`.
-    fn pack_keys(&self) -> Vec<[f32; PANEL]> {
-        let n_panels = self.span.len().div_ceil(PANEL);
-        let mut panels = vec![[0.0; PANEL]; n_panels * self.head_width];
-        for (panel_idx, panel) in panels.chunks_exact_mut(self.head_width).enumerate() {
-            let start = self.span.start + panel_idx * PANEL;
-            let tokens = start..self.span.end.min(start + PANEL);
-            for (feature, values) in panel.iter_mut().enumerate() {
-                self.keys_values.copy_tokens(self.first_feature + feature, tokens.clone(), values);
-            }
-        }
-        panels
-    }
-
-    /// Values as the weights of a layer with an input for each token, `[n_panels][n_keys][PANEL]`.
-    fn pack_values(&self) -> Vec<[f32; PANEL]> {
-        let n_keys = self.span.len();
-        let n_panels = self.head_width.div_ceil(PANEL);
-        let mut panels = vec![[0.0; PANEL]; n_panels * n_keys];
-        let mut row = vec![0.0; n_keys];
-        let first = self.keys_values.n_features() / 2 + self.first_feature;
-        for feature in 0..self.head_width {
-            self.keys_values.copy_tokens(first + feature, self.span.clone(), &mut row);
-            let panel = &mut panels[feature / PANEL * n_keys..][..n_keys];
-            for (values, value) in panel.iter_mut().zip(&row) {
-                values[feature % PANEL] = *value;
-            }
-        }
-        panels
     }
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     attention::attention,
-    layer::{Norm, group_size},
+    layer::{LayerRoom, Norm},
 };
 use crate::{
     error::Result,
@@ -21,6 +21,7 @@ use crate::{
                 dense::{DenseInt8, Instructions, Int8Task, PackedInt8, QuantizedRows},
             },
             math::DenseActivation,
+            packed::group_size,
             tile::{PANEL, SumStart},
         },
     },
@@ -38,22 +39,6 @@ pub(super) struct Int8Layer {
     lin2: PackedInt8,
     output_norm: Norm,
     activation: DenseActivation,
-}
-
-/// Room for what a layer computes on its way. The layers take turns in it: taking memory anew each time
-/// would cost a short text a tenth of its time.
-#[derive(Debug)]
-pub(super) struct LayerRoom {
-    queries: Blocks,
-    keys_values: Blocks,
-    hidden: Blocks,
-}
-
-impl LayerRoom {
-    pub(super) fn new() -> Self {
-        let none = || Blocks::zeros(1, 0);
-        Self { queries: none(), keys_values: none(), hidden: none() }
-    }
 }
 
 /// The layers `name.weight` and `name.bias` of every name as one that has all their outputs.
@@ -118,18 +103,18 @@ impl Int8Layer {
         let quantized = QuantizedBlocks::of(arch, &states);
         let of_context = context.map(|context| QuantizedBlocks::of(arch, context));
         let of_keys = of_context.as_ref().unwrap_or(&quantized);
-        let LayerRoom { queries, keys_values, hidden } = room;
+        let LayerRoom { queries, keys_values, attended, hidden } = room;
         rayon::join(
             || project(instructions, &self.query, &quantized, queries),
             || project(instructions, &self.key_value, of_keys, keys_values),
         );
         drop((quantized, of_context));
-        let attended = attention(arch, queries, keys_values, query_spans, spans, self.n_heads);
+        attention(arch, queries, keys_values, query_spans, spans, self.n_heads, attended);
         let mut next = states;
         if let Some(n_group) = group_size(next.n_blocks()) {
-            self.finish_groups(instructions, &attended, &mut next, n_group);
+            self.finish_groups(instructions, attended, &mut next, n_group);
         } else {
-            self.finish_columns(instructions, &attended, &mut next, hidden);
+            self.finish_columns(instructions, attended, &mut next, hidden);
         }
         next
     }

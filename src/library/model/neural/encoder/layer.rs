@@ -16,19 +16,13 @@ use crate::{
             blocks::{Blocks, FeatureRow},
             dense::Dense,
             math::{DenseActivation, LayerNorm},
-            packed::{Packed, block_tasks},
+            packed::{Packed, block_tasks, group_size},
             tile::{PANEL, SumStart},
         },
         tensors::Tensors,
     },
 };
 
-/// Blocks that a thread carries through the layer together: each reads the weights once, and more
-/// of them no longer fit the L2 cache.
-const MAX_GROUP: usize = 4;
-/// With fewer blocks a thread, all threads share all blocks and split the outputs: weights then
-/// leave the memory once and not once a thread.
-const MIN_GROUP: usize = 3;
 /// Panels of the feed-forward network's first product that are computed before the second takes
 /// them up, so that they are still in the L2 cache.
 const FFN_PANELS: usize = 32;
@@ -46,6 +40,23 @@ pub(super) struct LayerWeights {
     lin2: Packed,
     output_norm: Norm,
     activation: DenseActivation,
+}
+
+/// Room for what a layer computes on its way. The layers take turns in it: taking memory anew each time
+/// would cost a short text a tenth of its time.
+#[derive(Debug)]
+pub(super) struct LayerRoom {
+    pub(super) queries: Blocks,
+    pub(super) keys_values: Blocks,
+    pub(super) attended: Blocks,
+    pub(super) hidden: Blocks,
+}
+
+impl LayerRoom {
+    pub(super) fn new() -> Self {
+        let none = || Blocks::zeros(1, 0);
+        Self { queries: none(), keys_values: none(), attended: none(), hidden: none() }
+    }
 }
 
 impl LayerWeights {
@@ -80,11 +91,12 @@ impl LayerWeights {
     pub(super) fn forward(
         &self,
         arch: Arch,
-        states: &Blocks,
+        states: Blocks,
         context: Option<&Blocks>,
         spans: &[Range<usize>],
+        room: &mut LayerRoom,
     ) -> Blocks {
-        let keys_of = context.unwrap_or(states);
+        let keys_of = context.unwrap_or(&states);
         let own_spans: Vec<Range<usize>>;
         let query_spans = match context {
             None => spans,
@@ -93,24 +105,33 @@ impl LayerWeights {
                 &own_spans
             }
         };
-        let queries = project(arch, &self.query, states);
-        let keys_values = project(arch, &self.key_value, keys_of);
-        let attended = attention(arch, &queries, &keys_values, query_spans, spans, self.n_heads);
-        let mut next = states.clone();
+        let LayerRoom { queries, keys_values, attended, hidden } = room;
+        project(arch, &self.query, &states, queries);
+        project(arch, &self.key_value, keys_of, keys_values);
+        attention(arch, queries, keys_values, query_spans, spans, self.n_heads, attended);
+        let mut next = states;
         if let Some(n_group) = group_size(next.n_blocks()) {
-            self.finish_groups(arch, &attended, &mut next, n_group);
+            self.finish_groups(arch, attended, &mut next, n_group);
         } else {
-            self.finish_columns(arch, &attended, &mut next);
+            self.finish_columns(arch, attended, &mut next, hidden);
         }
         next
     }
 
     /// All that follows the attention, with the outputs of every product split over the threads.
-    fn finish_columns(&self, arch: Arch, attended: &Blocks, states: &mut Blocks) {
-        self.out.apply_into(arch, attended, states, SumStart::Residual, DenseActivation::Identity);
+    fn finish_columns(
+        &self,
+        arch: Arch,
+        attended: &Blocks,
+        states: &mut Blocks,
+        hidden: &mut Blocks,
+    ) {
+        let none = DenseActivation::Identity;
+        self.out.apply_into(arch, attended, states, SumStart::Residual, none);
         self.attention_norm.apply_all(arch, states);
-        let hidden = self.lin1.apply(arch, states, self.activation);
-        self.lin2.apply_into(arch, &hidden, states, SumStart::Residual, DenseActivation::Identity);
+        hidden.reshape(self.lin1.n_out(), states.n_tokens());
+        self.lin1.apply_into(arch, states, hidden, SumStart::Bias, self.activation);
+        self.lin2.apply_into(arch, hidden, states, SumStart::Residual, none);
         self.output_norm.apply_all(arch, states);
     }
 
@@ -177,35 +198,10 @@ impl LayerWeights {
     }
 }
 
-/// A product of all tokens, split by blocks where there are enough of them.
-fn project(arch: Arch, layer: &Packed, states: &Blocks) -> Blocks {
-    let Some(n_group) = group_size(states.n_blocks()) else {
-        return layer.apply(arch, states, DenseActivation::Identity);
-    };
-    let (n_in, n_out) = (states.n_features(), layer.n_out());
-    let mut out = Blocks::zeros(n_out, states.n_tokens());
-    let n_tokens: Vec<usize> = (0..states.n_blocks()).map(|idx| states.block_tokens(idx)).collect();
-    states
-        .all()
-        .par_chunks(n_group * n_in)
-        .zip(out.all_mut().par_chunks_mut(n_group * n_out))
-        .zip(n_tokens.par_chunks(n_group))
-        .for_each(|((x, out), n_tokens)| {
-            let mut tasks = block_tasks(x, n_in, out, n_out, n_tokens);
-            layer.apply_here(arch, &mut tasks, SumStart::Bias, DenseActivation::Identity);
-        });
-    out
-}
-
-/// The number of blocks to carry through together, or nothing where splitting the blocks would read
-/// the weights too often or leave threads without work.
-pub(super) fn group_size(n_blocks: usize) -> Option<usize> {
-    let n_threads = rayon::current_num_threads();
-    let n_rounds = n_blocks.div_ceil(n_threads * MAX_GROUP);
-    let n_group = n_blocks.div_ceil(n_rounds * n_threads);
-    // Blocks that a full round would have room for, over those that there are.
-    let n_slots = n_rounds * n_threads * n_group;
-    (n_group >= MIN_GROUP && n_slots * 8 <= n_blocks * 9).then_some(n_group)
+/// A product of all tokens into `out`.
+fn project(arch: Arch, layer: &Packed, states: &Blocks, out: &mut Blocks) {
+    out.reshape(layer.n_out(), states.n_tokens());
+    layer.apply_spread(arch, states, out, SumStart::Bias);
 }
 
 /// A layer norm's weights.

@@ -14,8 +14,8 @@ use std::{ops::Range, sync::Arc};
 
 use self::{
     embeddings::Embeddings,
-    int8_layer::{Int8Layer, LayerRoom, load_packed},
-    layer::LayerWeights,
+    int8_layer::{Int8Layer, load_packed},
+    layer::{LayerRoom, LayerWeights},
 };
 use super::{
     checkpoint::EncoderConfig,
@@ -194,11 +194,13 @@ impl Body {
         match self {
             Self::F32 { layers, pre_classifier } => {
                 let (last, others) = layers.split_last().expect(NONE);
+                let mut room = LayerRoom::new();
                 for layer in others {
-                    states = layer.forward(arch, &states, None, spans);
+                    states = layer.forward(arch, states, None, spans, &mut room);
                 }
-                let states = last.forward(arch, &states.select(starts), Some(&states), spans);
-                pre_classifier.apply(arch, &states, DenseActivation::Relu)
+                let first = states.select(starts);
+                let first = last.forward(arch, first, Some(&states), spans, &mut room);
+                pre_classifier.apply(arch, &first, DenseActivation::Relu)
             }
             Self::Int8 { layers, pre_classifier } => {
                 let (last, others) = layers.split_last().expect(NONE);

@@ -81,17 +81,6 @@ impl NetConfig {
         config
     }
 
-    /// Texts from which on a share of a batch, with gradients of its own, gains more than it costs
-    /// when another thread trains on it.
-    pub(crate) fn least_share(&self) -> usize {
-        match self {
-            Self::DistilBert(_) => 4,
-            // A second thread gained them nothing: the gradients of an embedding table are as large
-            // for a share as for the whole batch, and the LSTM's directions run side by side as it is.
-            Self::AvgNet(_) | Self::Cnn(_) | Self::Lstm(_) => usize::MAX,
-        }
-    }
-
     /// The extent to which length decides which examples share a batch, see [`super::epoch_order`]:
     /// not at all for nets whose arithmetic on the CPU passes padding over.
     pub(crate) fn by_length(&self) -> f64 {
@@ -108,6 +97,13 @@ impl NetConfig {
         let size = |size: usize| size as f64;
         let tokens = size(n) * size(length);
         match self {
+            Self::DistilBert(config) if on_cpu => {
+                // Of each layer states, queries, keys, values, context, both norms and what is between
+                // them, and the wide layer; once more all of a layer's gradients.
+                let states = 9.0 * size(config.dim) + size(config.hidden_dim);
+                let gradients = 12.0 * size(config.dim) + 3.0 * size(config.hidden_dim);
+                tokens * (size(config.n_layers) * states + gradients)
+            }
             Self::DistilBert(config) => {
                 // Norms, residuals, dropout, q, k, v, context: about 24 tensors of the width; the
                 // wide layer with GELU 4; scores, softmax and dropout 8 a pair of tokens and head.
@@ -124,6 +120,13 @@ impl NetConfig {
                 let width: f64 = config.widths.iter().map(|width| size(*width)).sum();
                 let filters = size(config.widths.len()) * size(config.n_filters);
                 tokens * (3.0 * width * size(config.embedding_dim) + 4.0 * filters)
+            }
+            Self::Lstm(config) if on_cpu => {
+                // Per direction and layer: gates, cells, states and what they are made of; once more
+                // projections and their gradients in both orders.
+                let direction = 8.0 * size(config.hidden_dim);
+                let layers = 2.0 * size(config.n_layers) * direction;
+                tokens * (4.0 * size(config.embedding_dim) + layers + 30.0 * size(config.hidden_dim))
             }
             Self::Lstm(config) => {
                 // Per direction and layer: projections and gates, cut and uncut, and states.

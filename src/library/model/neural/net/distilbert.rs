@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Batch,
-    parameters::{DeviceTensor, Initializer, Key, Specs},
+    parameters::{DeviceTensor, Initializer, Key, Specs, add_row, host, matrix},
     pass::Pass,
+};
+use crate::model::neural::backprop::{
+    DropoutRates, LayerKeys, LinearKeys, NormKeys, Transformer,
 };
 
 /// The layer norms' epsilon: written into the original, not into config.json.
@@ -131,6 +134,102 @@ impl DistilBert {
     /// # Shapes
     /// Logits `[n, n_classes]`.
     pub(crate) fn forward(
+        &self,
+        config: &DistilBertConfig,
+        pass: &mut Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
+        if pass.is_plain() {
+            self.forward_at_once(config, pass, batch)
+        } else {
+            self.forward_by_operations(config, pass, batch)
+        }
+    }
+
+    /// [`DistilBert::forward`] by our own arithmetic, which passes padding over.
+    fn forward_at_once(
+        &self,
+        config: &DistilBertConfig,
+        pass: &mut Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
+        let [n, dim] = [batch.n(), config.dim];
+        let lengths: Vec<usize> = batch.lengths().iter().map(|real| *real as usize).collect();
+        let texts = batch.ids().chunks_exact(batch.length()).zip(&lengths);
+        let ids: Vec<u32> = texts.flat_map(|(ids, real)| &ids[..*real]).copied().collect();
+        let positions: Vec<u32> = lengths.iter().flat_map(|real| 0..*real as u32).collect();
+        let mut embedded = pass.peek_embedded(self.words, &ids);
+        let of_positions = pass.peek_embedded(self.positions, &positions);
+        embedded.iter_mut().zip(of_positions).for_each(|(sum, value)| *sum += value);
+        let dropout = pass.own_draws().map(|seed| DropoutRates {
+            states: config.dropout,
+            attention: config.attention_dropout,
+            hidden: config.seq_classif_dropout,
+            seed,
+        });
+        let net = self.transformer(config);
+        let tables = [self.words, self.positions];
+        let weights = pass.host_values(&tables);
+        let (logits, trace) = net.forward(&weights, &embedded, &lengths, dropout, pass.trains());
+        let device = pass.plain_device().clone();
+        let logits = matrix(logits, [n, config.n_classes], &device);
+        let Some(trace) = trace else { return logits };
+        // Whoever explains a text asks for its embeddings' gradients alone.
+        let all = pass.value(self.classifier[0]).is_require_grad();
+        let tables = tables.map(|key| (key, pass.value(key).dims()));
+        let keys_dims: Vec<(Key, [usize; 2])> =
+            pass.keys().map(|key| (key, pass.value(key).dims())).collect();
+        let backward = move |gradients: Vec<DeviceTensor<2>>| {
+            let gradient: Vec<f32> = gradients.into_iter().flat_map(host).collect();
+            let found = net.backward(&weights, trace, &gradient, all);
+            let own = found.parameters.into_iter().map(|(idx, gradient)| {
+                let (key, dims) = keys_dims[idx];
+                (key, matrix(gradient, dims, &device))
+            });
+            let mut own: Vec<(Key, DeviceTensor<2>)> = own.collect();
+            for ((key, dims), rows) in tables.into_iter().zip([ids, positions]) {
+                let mut sums = vec![0.0; dims[0] * dims[1]];
+                for (row, gradient) in rows.iter().zip(found.embedded.chunks_exact(dim)) {
+                    add_row(&mut sums, *row, gradient);
+                }
+                own.push((key, matrix(sums, dims, &device)));
+            }
+            (Vec::new(), own)
+        };
+        let mut outputs = pass.cut(Vec::new(), vec![logits], Box::new(backward));
+        outputs.pop().expect("a cut returns as many tensors as it is given")
+    }
+
+    /// The parameters by the numbers of their keys.
+    fn transformer(&self, config: &DistilBertConfig) -> Transformer {
+        let linear = |[weight, bias]: [Key; 2]| LinearKeys {
+            weight: weight.index(),
+            bias: bias.index(),
+        };
+        let norm =
+            |[weight, bias]: [Key; 2]| NormKeys { weight: weight.index(), bias: bias.index() };
+        let layers = self.layers.iter().map(|layer| LayerKeys {
+            query: linear(layer.query),
+            key: linear(layer.key),
+            value: linear(layer.value),
+            out: linear(layer.out),
+            attention_norm: norm(layer.attention_norm),
+            widen: linear(layer.widen),
+            narrow: linear(layer.narrow),
+            output_norm: norm(layer.output_norm),
+        });
+        Transformer {
+            n_heads: config.n_heads,
+            eps: EPSILON as f32,
+            norm: norm(self.norm),
+            layers: layers.collect(),
+            pre_classifier: linear(self.pre_classifier),
+            classifier: linear(self.classifier),
+        }
+    }
+
+    /// [`DistilBert::forward`] by the device's operations.
+    fn forward_by_operations(
         &self,
         config: &DistilBertConfig,
         pass: &mut Pass<'_>,

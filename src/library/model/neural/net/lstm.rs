@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Batch,
     avgnet::dense,
-    parameters::{DeviceTensor, Initializer, Key, Specs, host, matrix},
+    parameters::{DeviceTensor, Initializer, Key, Specs, add_row, host, matrix},
     pass::Pass,
-    recurrence::Recurrence,
 };
+use crate::model::neural::backprop::{BiLstm, DirectionKeys, LinearKeys};
 
 /// Sizes of a bidirectional LSTM.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,11 +95,95 @@ impl Lstm {
         pass: &mut Pass<'_>,
         batch: &Batch,
     ) -> DeviceTensor<2> {
+        if pass.is_plain() {
+            self.forward_at_once(config, pass, batch)
+        } else {
+            self.forward_by_operations(config, pass, batch)
+        }
+    }
+
+    /// [`Lstm::forward`] by our own arithmetic.
+    fn forward_at_once(
+        &self,
+        config: &LstmConfig,
+        pass: &mut Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
+        let (n, width) = (batch.n(), config.embedding_dim);
+        let lengths: Vec<usize> = batch.lengths().iter().map(|real| *real as usize).collect();
+        // Step by step: the texts' first tokens, their second ones, and so on.
+        let steps = (0..batch.length()).flat_map(|step| (0..n).map(move |text| (text, step)));
+        let ids: Vec<u32> =
+            steps.clone().map(|(text, step)| batch.ids()[text * batch.length() + step]).collect();
+        let embedded = pass.peek_embedded(self.embedding, &ids);
+        let dropout = pass.own_draws().map(|seed| (config.dropout, seed));
+        let net = self.by_numbers(config);
+        let weights = pass.host_values(&[self.embedding]);
+        let (logits, trace) = net.forward(&weights, &embedded, &lengths, dropout, pass.trains());
+        let device = pass.plain_device().clone();
+        let logits = matrix(logits, [n, config.n_classes], &device);
+        let Some(trace) = trace else { return logits };
+        // Whoever explains a text asks for its embeddings' gradients alone.
+        let all = pass.value(self.dense[0]).is_require_grad();
+        let keys: Vec<(Key, [usize; 2])> =
+            pass.keys().map(|key| (key, pass.value(key).dims())).collect();
+        let is_real: Vec<bool> = steps.map(|(text, step)| step < lengths[text]).collect();
+        let table = self.embedding;
+        let backward = move |gradients: Vec<DeviceTensor<2>>| {
+            let gradient: Vec<f32> = gradients.into_iter().flat_map(host).collect();
+            let found = net.backward(&weights, trace, &gradient, all);
+            let own = found.parameters.into_iter().map(|(idx, gradient)| {
+                let (key, dims) = keys[idx];
+                (key, matrix(gradient, dims, &device))
+            });
+            let mut own: Vec<(Key, DeviceTensor<2>)> = own.collect();
+            let (_, dims) = keys[table.index()];
+            let mut sums = vec![0.0; dims[0] * dims[1]];
+            let rows = ids.iter().zip(found.embedded.chunks_exact(width)).zip(is_real);
+            for ((id, gradient), _) in rows.filter(|(_, is_real)| *is_real) {
+                add_row(&mut sums, *id, gradient);
+            }
+            own.push((table, matrix(sums, dims, &device)));
+            (Vec::new(), own)
+        };
+        let mut outputs = pass.cut(Vec::new(), vec![logits], Box::new(backward));
+        outputs.pop().expect("a cut returns as many tensors as it is given")
+    }
+
+    /// The parameters by the numbers of their keys.
+    fn by_numbers(&self, config: &LstmConfig) -> BiLstm {
+        let direction = |direction: &LstmDirection| DirectionKeys {
+            input: direction.input.index(),
+            hidden: direction.hidden.index(),
+            input_bias: direction.input_bias.index(),
+            hidden_bias: direction.hidden_bias.index(),
+        };
+        let [weight, bias] = self.dense.map(Key::index);
+        BiLstm {
+            hidden: config.hidden_dim,
+            layers: self.layers.iter().map(|sides| sides.each_ref().map(direction)).collect(),
+            dense: LinearKeys { weight, bias },
+        }
+    }
+
+    /// [`Lstm::forward`] by the device's operations.
+    fn forward_by_operations(
+        &self,
+        config: &LstmConfig,
+        pass: &mut Pass<'_>,
+        batch: &Batch,
+    ) -> DeviceTensor<2> {
         let [n, length] = [batch.n(), batch.length()];
         let mut tokens = pass.embed(self.embedding, batch.ids().iter().copied());
         tokens = pass.dropout(tokens, config.dropout);
         for (layer_idx, directions) in self.layers.iter().enumerate() {
-            let [forward, backward] = states(pass, directions, tokens, batch, config.hidden_dim);
+            let projected = directions.each_ref().map(|direction| {
+                let bias = pass.value(direction.input_bias) + pass.value(direction.hidden_bias);
+                pass.product(tokens.clone(), pass.value(direction.input)) + bias
+            });
+            let weights = directions.each_ref().map(|direction| direction.hidden);
+            let [forward, backward] =
+                states_by_steps(pass, batch, config.hidden_dim, weights, projected);
             if layer_idx + 1 == self.layers.len() {
                 // Each direction's last state: at the last real token, and at the first.
                 let lengths = batch.lengths().iter().enumerate();
@@ -118,89 +202,23 @@ impl Lstm {
     }
 }
 
-/// The states of one layer's two directions.
+/// The states of one layer's two directions, both in one product a step.
 ///
 /// # Shapes
-/// `tokens`: `[n · length, width]`, text after text, to `[n · length, hidden]` each.
-fn states(
-    pass: &mut Pass<'_>,
-    directions: &[LstmDirection; 2],
-    tokens: DeviceTensor<2>,
-    batch: &Batch,
-    hidden: usize,
-) -> [DeviceTensor<2>; 2] {
-    let projected = directions.each_ref().map(|direction| {
-        let bias = pass.value(direction.input_bias) + pass.value(direction.hidden_bias);
-        pass.product(tokens.clone(), pass.value(direction.input)) + bias
-    });
-    let weights = directions.each_ref().map(|direction| direction.hidden);
-    let recurrences = [false, true].map(|reversed| Recurrence {
-        lengths: batch.lengths().to_vec(),
-        length: batch.length(),
-        hidden,
-        reversed,
-    });
-    if pass.is_plain() {
-        states_at_once(pass, recurrences, weights, projected)
-    } else {
-        states_by_steps(pass, &recurrences, weights, projected)
-    }
-}
-
-/// [`states`] by our own arithmetic, both directions at the same time.
-fn states_at_once(
-    pass: &mut Pass<'_>,
-    recurrences: [Recurrence; 2],
-    keys: [Key; 2],
-    projected: [DeviceTensor<2>; 2],
-) -> [DeviceTensor<2>; 2] {
-    let hidden = recurrences[0].hidden;
-    let n_rows = projected[0].dims()[0];
-    let weights = keys.map(|key| pass.peek(&pass.value(key)));
-    let values = projected.each_ref().map(|projected| pass.peek(projected));
-    let traced = pass.trains();
-    let run = |side: usize| recurrences[side].forward(&weights[side], &values[side], traced);
-    let ((ahead, ahead_trace), (behind, behind_trace)) = rayon::join(|| run(0), || run(1));
-    let device = pass.plain_device().clone();
-    let tensor = move |values, width| matrix(values, [n_rows, width], &device);
-    if !traced {
-        return [ahead, behind].map(|states| tensor(states, hidden));
-    }
-    let before = [recurrences[0].before(&ahead), recurrences[1].before(&behind)];
-    let outputs = [ahead, behind].map(|states| tensor(states, hidden));
-    let backward = move |gradients: Vec<DeviceTensor<2>>| {
-        let gradients: Vec<Vec<f32>> = gradients.into_iter().map(host).collect();
-        let run = |side: usize, trace| {
-            recurrences[side].backward(&weights[side], trace, &gradients[side])
-        };
-        let (ahead, behind) = rayon::join(|| run(0, ahead_trace), || run(1, behind_trace));
-        let inputs = [ahead, behind].map(|gradient| tensor(gradient, 4 * hidden));
-        // One product over all steps of all texts.
-        let own = keys.into_iter().zip(before).zip(&inputs).map(|((key, before), gradient)| {
-            (key, tensor(before, hidden).transpose().matmul(gradient.clone()))
-        });
-        let own = own.collect();
-        (inputs.into(), own)
-    };
-    let outputs = pass.cut(projected.into(), outputs.into(), Box::new(backward));
-    outputs.try_into().expect("a cut returns as many tensors as it is given")
-}
-
-/// [`states`] by the device's operations, both directions in one product a step.
+/// `projected`: `[n · length, 4 · hidden]` each, text after text, to `[n · length, hidden]` each.
 fn states_by_steps(
     pass: &Pass<'_>,
-    recurrences: &[Recurrence; 2],
+    batch: &Batch,
+    hidden: usize,
     weights: [Key; 2],
     projected: [DeviceTensor<2>; 2],
 ) -> [DeviceTensor<2>; 2] {
-    let Recurrence { lengths, length, hidden, .. } = &recurrences[0];
-    let ([length, hidden], n) = ([*length, *hidden], lengths.len());
-    let gates = 4 * hidden;
-    let sides = recurrences.iter().zip(projected).map(|(recurrence, projected)| {
+    let ([n, length], gates) = ([batch.n(), batch.length()], 4 * hidden);
+    let sides = [false, true].into_iter().zip(projected).map(|(reversed, projected)| {
         // Row t · n + b is what text b reads at step t.
         let order = (0..length).flat_map(|step| {
-            let texts = recurrence.lengths.iter().enumerate();
-            texts.map(move |(b, real)| (b * length + recurrence.position(*real, step)) as i32)
+            let texts = batch.lengths().iter().enumerate();
+            texts.map(move |(b, real)| (b * length + position(reversed, *real, step)) as i32)
         });
         projected.select(0, pass.indices(order.collect())).reshape([length, 1, n, gates])
     });
@@ -230,14 +248,18 @@ fn states_by_steps(
     // [length, 2, n, hidden], then each direction's rows, text after text.
     let states = DeviceTensor::stack::<4>(states, 0);
     [0, 1].map(|side| {
-        let recurrence = &recurrences[side];
-        let order = recurrence.lengths.iter().enumerate().flat_map(|(b, real)| {
+        let order = batch.lengths().iter().enumerate().flat_map(|(b, real)| {
             // A position's step is the step's position: both are the same reversal.
-            (0..length).map(move |position| (recurrence.position(*real, position) * n + b) as i32)
+            (0..length).map(move |place| (position(side == 1, *real, place) * n + b) as i32)
         });
         let rows = states.clone().slice_dim(1, side..side + 1).reshape([length * n, hidden]);
         rows.select(0, pass.indices(order.collect()))
     })
+}
+
+/// The token that is read at `step` of a text of `real` tokens.
+fn position(reversed: bool, real: u32, step: usize) -> usize {
+    if reversed { (real as usize).checked_sub(step + 1).unwrap_or(step) } else { step }
 }
 
 /// Cuts `steps` along its first dimension by halving: the gradient of one cut fills a tensor of the
@@ -258,37 +280,27 @@ mod tests {
     use crate::model::neural::net::{Net, NetConfig, Precision, fixtures::devices};
 
     #[test]
-    fn the_steps_of_a_device_give_the_states_of_our_own_arithmetic() {
+    fn the_steps_of_a_device_give_the_logits_of_our_own_arithmetic() {
         let config =
             LstmConfig { vocab_size: 40, embedding_dim: 12, hidden_dim: 9, ..Default::default() };
-        let texts: [&[u32]; 3] = [&[3, 9, 20, 4, 4], &[7], &[31, 2, 8]];
-        let batch = Batch::new(&texts, 0).unwrap();
+        let texts: Vec<Vec<u32>> =
+            (0..37).map(|text| (0..1 + text * 5 % 11).map(|at| (text * 7 + at) % 40).collect()).collect();
         for device in devices() {
             let net = Net::new(NetConfig::Lstm(config.clone()), 4, &device).unwrap();
             let lstm = Lstm::new(&config, &mut Specs::default());
-            let mut pass = Pass::predict(net.values(), device.burn(), Precision::F32);
-            let tokens = pass.embed(lstm.embedding, batch.ids().iter().copied());
-            let projected = lstm.layers[0]
-                .each_ref()
-                .map(|direction| pass.product(tokens.clone(), pass.value(direction.input)));
-            let recurrences = [false, true].map(|reversed| Recurrence {
-                lengths: batch.lengths().to_vec(),
-                length: batch.length(),
-                hidden: 9,
-                reversed,
-            });
-            let keys = lstm.layers[0].each_ref().map(|direction| direction.hidden);
-            let by_steps = states_by_steps(&pass, &recurrences, keys, projected.clone());
-            let at_once = states_at_once(&mut pass, recurrences, keys, projected);
-            for (by_steps, at_once) in by_steps.into_iter().zip(at_once) {
-                let pairs = host(by_steps).into_iter().zip(host(at_once));
-                for (idx, (by_steps, at_once)) in pairs.enumerate() {
-                    let (text, token) = (idx / 9 / 5, idx / 9 % 5);
-                    let is_real = token < texts[text].len();
-                    assert!(
-                        !is_real || (by_steps - at_once).abs() < 1e-6,
-                        "{device} {text} {token}"
-                    );
+            for n in [1, 5, 32, 37] {
+                let texts: Vec<&[u32]> = texts[..n].iter().map(Vec::as_slice).collect();
+                let batch = Batch::new(&texts, 0).unwrap();
+                let compute = |at_once: bool| {
+                    let mut pass = Pass::predict(net.values(), device.burn(), Precision::F32);
+                    host(if at_once {
+                        lstm.forward_at_once(&config, &mut pass, &batch)
+                    } else {
+                        lstm.forward_by_operations(&config, &mut pass, &batch)
+                    })
+                };
+                for (found, expected) in compute(true).into_iter().zip(compute(false)) {
+                    assert!((found - expected).abs() < 1e-5, "{device} {n}: {found} {expected}");
                 }
             }
         }

@@ -10,7 +10,6 @@ mod distilbert;
 mod lstm;
 pub(crate) mod parameters;
 pub(crate) mod pass;
-mod recurrence;
 
 pub use avgnet::AvgNetConfig;
 pub(crate) use batch::mix;

@@ -286,6 +286,11 @@ impl ParameterValues {
         self.0[key.0].clone()
     }
 
+    /// Every parameter's place.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + use<> {
+        (0..self.0.len()).map(Key)
+    }
+
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &DeviceTensor<2>> {
         self.0.iter()
     }

@@ -11,11 +11,13 @@ use burn::{
         backend::{AutodiffBackend, Backend},
     },
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::parameters::{DeviceTensor, Key, ParameterValues, host};
 use crate::{
     error::{Error, Result},
+    model::neural::backprop::Values,
     random::Random,
 };
 
@@ -93,6 +95,15 @@ pub(crate) struct Pass<'a> {
     is_plain: bool,
     dropout: Option<Masks>,
     cuts: Vec<Cut>,
+}
+
+/// The values of parameters in this machine's memory.
+pub(crate) struct HostValues(Vec<Option<TensorData>>);
+
+impl Values for HostValues {
+    fn values(&self, key: usize) -> &[f32] {
+        self.0[key].as_ref().map_or(&[], |data| bytemuck::cast_slice(&data.bytes))
+    }
 }
 
 /// The gradients that Burn's way back leaves.
@@ -185,6 +196,29 @@ impl<'a> Pass<'a> {
     /// A tensor's values as they are now, apart from any record.
     pub(crate) fn peek<const D: usize>(&self, tensor: &DeviceTensor<D>) -> Vec<f32> {
         host(if self.trains() { tensor.clone().inner() } else { tensor.clone() })
+    }
+
+    /// The seed of what a step that draws for itself drops; none when predicting.
+    pub(crate) fn own_draws(&mut self) -> Option<u64> {
+        match &mut self.dropout {
+            Some(Masks::Host(random)) => Some(random.next_u64()),
+            _ => None,
+        }
+    }
+
+    /// Every parameter's place.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + use<> {
+        self.values.keys()
+    }
+
+    /// The values of all parameters but `without`, apart from any record.
+    pub(crate) fn host_values(&self, without: &[Key]) -> HostValues {
+        let plain = |value: DeviceTensor<2>| if self.trains() { value.inner() } else { value };
+        let values: Vec<Option<DeviceTensor<2>>> = self
+            .keys()
+            .map(|key| (!without.contains(&key)).then(|| plain(self.value(key))))
+            .collect();
+        HostValues(values.into_par_iter().map(|value| Some(value?.into_data())).collect())
     }
 
     /// Records `outputs`, computed from the values of `inputs`, as what the pass goes on with;

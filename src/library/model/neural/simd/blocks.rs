@@ -29,6 +29,27 @@ impl Blocks {
         Self { n_features, n_tokens, rows }
     }
 
+    /// Blocks of what was computed already, `[n_blocks][n_features][BLOCK]`.
+    pub(crate) fn of_rows(n_features: usize, n_tokens: usize, rows: Vec<FeatureRow>) -> Self {
+        debug_assert_eq!(rows.len(), n_features * n_tokens.div_ceil(BLOCK));
+        Self { n_features, n_tokens, rows }
+    }
+
+    /// Some features alone.
+    pub(crate) fn features(&self, features: Range<usize>) -> Self {
+        let rows = self.rows.chunks_exact(self.n_features);
+        let rows = rows.flat_map(|block| &block[features.clone()]).copied().collect();
+        Self { n_features: features.len(), n_tokens: self.n_tokens, rows }
+    }
+
+    /// The features of both, side by side; both have as many tokens.
+    pub(crate) fn beside(&self, other: &Self) -> Self {
+        let blocks = self.rows.chunks_exact(self.n_features);
+        let blocks = blocks.zip(other.rows.chunks_exact(other.n_features));
+        let rows = blocks.flat_map(|(one, other)| one.iter().chain(other)).copied().collect();
+        Self { n_features: self.n_features + other.n_features, n_tokens: self.n_tokens, rows }
+    }
+
     /// Takes other sizes. The numbers are then any: this is room that is written before it is read.
     pub(crate) fn reshape(&mut self, n_features: usize, n_tokens: usize) {
         (self.n_features, self.n_tokens) = (n_features, n_tokens);
@@ -74,6 +95,32 @@ impl Blocks {
 
     pub(crate) fn value(&self, feature: usize, token: usize) -> f32 {
         self.block(token / BLOCK)[feature].0[token % BLOCK]
+    }
+
+    /// Copies the tokens `from` of `other` to `first` and behind it.
+    pub(crate) fn copy_from(&mut self, first: usize, other: &Self, from: Range<usize>) {
+        let width = self.n_features;
+        let (mut token, mut source) = (first, from.start);
+        while source < from.end {
+            let (lane, source_lane) = (token % BLOCK, source % BLOCK);
+            let n_here = (BLOCK - lane).min(BLOCK - source_lane).min(from.end - source);
+            let rows = &mut self.rows[token / BLOCK * width..][..width];
+            for (row, from) in rows.iter_mut().zip(other.block(source / BLOCK)) {
+                row.0[lane..lane + n_here]
+                    .copy_from_slice(&from.0[source_lane..source_lane + n_here]);
+            }
+            token += n_here;
+            source += n_here;
+        }
+    }
+
+    /// Adds the token `other_token` of `other` to the token `token`.
+    pub(crate) fn add_token(&mut self, token: usize, other: &Self, other_token: usize) {
+        let (width, from) = (self.n_features, other.block(other_token / BLOCK));
+        let rows = &mut self.rows[token / BLOCK * width..][..width];
+        for (row, from) in rows.iter_mut().zip(from) {
+            row.0[token % BLOCK] += from.0[other_token % BLOCK];
+        }
     }
 
     /// Copies one feature of consecutive tokens.

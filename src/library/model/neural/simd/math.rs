@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    blocks::FeatureRow,
+    blocks::{BLOCK, FeatureRow},
     vector::{dispatch, mul_add, n_vectors, vectors, vectors_mut},
 };
 use crate::model::neural::checkpoint::Activation;
@@ -27,7 +27,27 @@ impl From<Activation> for DenseActivation {
     }
 }
 
+/// An activation of all tokens of a block.
+pub(crate) struct Activate<'a> {
+    function: DenseActivation,
+    rows: &'a mut [FeatureRow],
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        self.function.apply(s, self.rows, n_vectors::<S>(BLOCK));
+    }
+}
+
 impl DenseActivation {
+    /// The function on rows of a block, to dispatch.
+    pub(crate) fn on(self, rows: &mut [FeatureRow]) -> Activate<'_> {
+        Activate { function: self, rows }
+    }
+
     /// Applies it to the first `n_vectors` registers of every row.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(self, s: S, rows: &mut [FeatureRow], n_vectors: usize) {
@@ -77,10 +97,10 @@ fn polynomial<S: Simd, const N: usize>(s: S, x: S::f32s, coefficients: [f32; N])
     sum
 }
 
-/// `x (1 + erf(x / √2)) / 2`. The error function is Eigen's rational approximation
-/// (`generic_fast_erf_float`), within a few units in the last place.
+/// `erf(x / √2)` by Eigen's rational approximation (`generic_fast_erf_float`), within a few units in the
+/// last place.
 #[inline(always)]
-fn gelu<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+pub(super) fn erf_of_root<S: Simd>(s: S, x: S::f32s) -> S::f32s {
     let z = s.mul_f32s(x, s.splat_f32s(std::f32::consts::FRAC_1_SQRT_2));
     let z = clamp(s, z, -4.0, 4.0);
     let z2 = s.mul_f32s(z, z);
@@ -102,7 +122,13 @@ fn gelu<S: Simd>(s: S, x: S::f32s) -> S::f32s {
         z2,
         [-1.426_473_9e-2, -7.373_329e-3, -1.682_827e-3, -2.133_740_6e-4, -1.456_607_2e-5],
     );
-    let erf = s.div_f32s(s.mul_f32s(z, numerator), denominator);
+    s.div_f32s(s.mul_f32s(z, numerator), denominator)
+}
+
+/// `x (1 + erf(x / √2)) / 2`.
+#[inline(always)]
+fn gelu<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+    let erf = erf_of_root(s, x);
     // The approximation stays a hair above -1, which a large x would blow up: below -6 the result
     // is 0 to all digits that count.
     let half_x = s.mul_f32s(s.max_f32s(x, s.splat_f32s(-6.0)), s.splat_f32s(0.5));
@@ -136,7 +162,7 @@ pub(crate) fn tanh<S: Simd>(s: S, x: S::f32s) -> S::f32s {
 /// `eˣ` for x between -87 and 88, and the value at the nearer end outside: `2ⁿ eʳ` with
 /// `|r| ≤ ln 2 / 2` and the polynomial of Cephes' `expf`.
 #[inline(always)]
-fn exp<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+pub(super) fn exp<S: Simd>(s: S, x: S::f32s) -> S::f32s {
     // Adding 1.5 · 2²³ leaves the rounded integer in the lowest bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     let x = clamp(s, x, -87.0, 88.0);

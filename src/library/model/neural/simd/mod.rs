@@ -11,10 +11,12 @@
 
 pub(crate) mod blocks;
 pub(crate) mod dense;
+pub(crate) mod derivative;
 pub(crate) mod int8;
 pub(crate) mod math;
 pub(crate) mod packed;
 pub(crate) mod tile;
+pub(crate) mod turned;
 pub(crate) mod vector;
 
 /// Every instruction set this processor has, and plain arithmetic.

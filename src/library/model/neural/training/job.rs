@@ -6,15 +6,14 @@ use super::{
     EpochReport, TrainSettings, TrainState,
     adamw::AdamW,
     evaluate,
-    loss::{Objective, diverged},
+    loss::{Objective, added, diverged, gradients},
     memory,
     schedule::Schedule,
-    shares::{Workers, added},
     state::Position,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::neural::net::{EncodedExample, Net, epoch_order, mix, parameters::DeviceTensor},
+    model::neural::net::{Batch, EncodedExample, Net, epoch_order, mix, parameters::DeviceTensor},
     progress::Monitor,
 };
 
@@ -134,7 +133,6 @@ struct TrainingLoop<'a> {
     net: Net,
     best: Option<Net>,
     optimizer: AdamW,
-    workers: Workers,
     schedule: Schedule,
     lengths: Vec<usize>,
     labels: Vec<usize>,
@@ -174,13 +172,11 @@ impl<'a> TrainingLoop<'a> {
         let labels: Vec<usize> = job.train.iter().map(|example| example.label).collect();
         let mut counts = vec![0; net.config().n_classes()];
         labels.iter().for_each(|label| counts[*label] += 1);
-        let workers = Workers::new(&net, job.batch_size(), rayon::current_num_threads())?;
         Ok(Self {
             job,
             net,
             best,
             optimizer,
-            workers,
             schedule: Schedule::new(n_steps, settings.warmup_ratio),
             lengths: job.train.iter().map(|example| example.ids.len()).collect(),
             labels,
@@ -313,8 +309,9 @@ impl<'a> TrainingLoop<'a> {
         let mut total = 0.0;
         let mut sums: Option<Vec<DeviceTensor<2>>> = None;
         for (batch_idx, members) in group.iter().enumerate() {
-            let batch: Vec<&EncodedExample> =
-                members.iter().map(|idx| &self.job.train[*idx]).collect();
+            let examples = members.iter().map(|idx| &self.job.train[*idx]);
+            let texts: Vec<&[u32]> = examples.map(|example| example.ids.as_slice()).collect();
+            let labels: Vec<usize> = members.iter().map(|idx| self.labels[*idx]).collect();
             let objective = Objective {
                 label_smoothing: settings.label_smoothing,
                 class_weights: &self.class_weights,
@@ -322,7 +319,8 @@ impl<'a> TrainingLoop<'a> {
                 total_weight,
                 seed: mix(mix(settings.seed, self.position.step), batch_idx as u64),
             };
-            let (loss, parts) = self.workers.gradients(&self.net, &batch, objective)?;
+            let batch = Batch::new(&texts, 0)?;
+            let (loss, parts) = gradients(&self.net, &batch, &labels, objective)?;
             total += loss;
             sums = Some(match sums {
                 None => parts,

@@ -128,6 +128,14 @@ fn add(sum: &mut Option<DeviceTensor<2>>, gradient: DeviceTensor<2>) {
     });
 }
 
+/// The sum of two gradients of every parameter.
+pub(super) fn added(
+    one: Vec<DeviceTensor<2>>,
+    other: Vec<DeviceTensor<2>>,
+) -> Vec<DeviceTensor<2>> {
+    one.into_iter().zip(other).map(|(one, other)| one + other).collect()
+}
+
 /// The error of a run whose numbers are no longer finite.
 pub(super) fn diverged(what: &str, value: f64) -> Error {
     Error::new(ErrorKind::Invalid, format!("training diverged: the {what} is {value}")).with_hint(

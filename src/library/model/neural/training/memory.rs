@@ -1,6 +1,6 @@
 //! The memory that a run needs, compared with what there is before it starts.
 
-use super::{TrainSettings, shares::n_shares};
+use super::TrainSettings;
 use crate::{
     error::{Error, ErrorKind, Result},
     model::neural::{
@@ -12,7 +12,7 @@ use crate::{
 const BYTES: f64 = 4.0;
 
 /// Bytes that training takes at its highest: weights, the best weights so far, AdamW's two moments,
-/// gradients of each share of a batch and of the batches before it, and what a batch of
+/// gradients of a batch and of those before it, the weights as a pass reads them, and what a batch of
 /// `batch_size` texts of `longest` tokens keeps for its gradients.
 ///
 /// # Errors
@@ -27,10 +27,9 @@ pub fn memory_estimate(
     // Floating point, because the sizes may be nonsense: that is what this has to find out.
     let n_values = |shape: &[usize]| shape.iter().map(|size| *size as f64).product::<f64>();
     let n_parameters: f64 = Net::expected(config)?.iter().map(|(_, shape)| n_values(shape)).sum();
-    let n_shares = if device.is_cpu() { n_shares(config, batch_size) } else { 1 };
-    let n_gradients = n_shares + usize::from(settings.accumulation > 1);
+    let n_gradients = 1 + usize::from(settings.accumulation > 1);
     let n_activations = config.n_activations(batch_size, longest, device.is_cpu());
-    Ok((BYTES * ((4 + n_gradients) as f64 * n_parameters + n_activations)) as u64)
+    Ok((BYTES * ((5 + n_gradients) as f64 * n_parameters + n_activations)) as u64)
 }
 
 /// Refuses what would not fit, before any of it is allocated.
@@ -86,7 +85,7 @@ mod tests {
         let device = Device::Cpu.resolve().unwrap();
         let estimate = |longest| memory_estimate(&config, &settings, 8, longest, &device).unwrap();
         let (short, long) = (estimate(128), estimate(512));
-        // Six copies of 67 million weights are 1.6 GB: two shares have gradients.
+        // Six copies of 67 million weights are 1.6 GB.
         assert!(short > 1_600_000_000 && short < 6_000_000_000, "{short}");
         assert!(long > 3 * (short - 1_600_000_000), "{long}");
     }

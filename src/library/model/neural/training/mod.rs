@@ -8,7 +8,6 @@ mod loss;
 pub(super) mod memory;
 mod schedule;
 mod settings;
-mod shares;
 mod state;
 mod state_file;
 

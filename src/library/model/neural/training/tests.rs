@@ -2,7 +2,6 @@
 
 use super::{
     loss::{Objective, gradients, gradients_by_operations},
-    shares::{Workers, n_shares},
     *,
 };
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
         neural::{
             device::Resolved,
             net::{
-                Batch, DistilBertConfig, EncodedExample, Net, NetConfig, Precision,
+                Batch, EncodedExample, Net, NetConfig, Precision,
                 fixtures::*,
                 parameters::{DeviceTensor, host},
             },
@@ -126,30 +125,11 @@ fn assert_gradients_are(
 }
 
 #[test]
-fn shares_of_a_batch_have_its_gradients_on_any_number_of_threads() {
-    let dropout = 0.0;
-    let config = NetConfig::DistilBert(DistilBertConfig {
-        vocab_size: 40,
-        n_classes: 3,
-        dim: 16,
-        hidden_dim: 32,
-        n_layers: 2,
-        n_heads: 2,
-        dropout,
-        attention_dropout: dropout,
-        seq_classif_dropout: dropout,
-        ..Default::default()
-    });
-    let dropping = match config.clone() {
-        NetConfig::DistilBert(config) => {
-            NetConfig::DistilBert(DistilBertConfig { dropout: 0.3, ..config })
-        }
-        config => config,
-    };
+fn a_batch_has_the_same_gradients_on_any_number_of_threads() {
     let device = cpu();
     let examples = examples(19, 3, 5);
-    let batch: Vec<&EncodedExample> = examples.iter().collect();
-    assert_eq!(n_shares(&config, batch.len()), 4);
+    let texts: Vec<&[u32]> = examples.iter().map(|example| example.ids.as_slice()).collect();
+    let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
     let objective = Objective {
         label_smoothing: 0.1,
         class_weights: &[1.0; 3],
@@ -157,25 +137,21 @@ fn shares_of_a_batch_have_its_gradients_on_any_number_of_threads() {
         total_weight: 19.0,
         seed: 7,
     };
-    let shared = |config: &NetConfig, n_threads: usize| -> (f64, Vec<Vec<f32>>) {
-        let net = Net::new(config.clone(), 3, &device).unwrap();
-        let workers = Workers::new(&net, batch.len(), n_threads).unwrap();
-        let (loss, found) = workers.gradients(&net, &batch, objective).unwrap();
-        (loss, found.into_iter().map(host).collect())
-    };
-    let net = Net::new(config.clone(), 3, &device).unwrap();
-    let texts: Vec<&[u32]> = examples.iter().map(|example| example.ids.as_slice()).collect();
-    let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
-    let whole = gradients(&net, &Batch::new(&texts, 0).unwrap(), &labels, objective).unwrap();
-    let (loss, found) = shared(&config, 3);
-    assert!((loss - whole.0).abs() < 1e-6, "{loss} against {}", whole.0);
-    for (found, expected) in found.iter().zip(whole.1) {
-        let difference = relative(found, &host(expected), 1e-3);
-        assert!(difference < 1e-4, "{difference}");
-    }
-    let alone = shared(&dropping, 1);
-    for n_threads in 2..6 {
-        assert_eq!(shared(&dropping, n_threads), alone, "{n_threads} threads");
+    for config in tiny_configs(40, 3) {
+        let net = Net::new(config, 3, &device).unwrap();
+        let compute = |n_threads: usize| -> (f64, Vec<Vec<f32>>) {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            pool.install(|| {
+                let batch = Batch::new(&texts, 0).unwrap();
+                let (loss, found) = gradients(&net, &batch, &labels, objective).unwrap();
+                (loss, found.into_iter().map(host).collect())
+            })
+        };
+        let alone = compute(1);
+        for n_threads in 2..6 {
+            let name = net.config().name();
+            assert_eq!(compute(n_threads), alone, "{name}, {n_threads} threads");
+        }
     }
 }
 

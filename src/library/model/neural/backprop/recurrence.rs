@@ -1,6 +1,7 @@
 //! The recurrence of one direction of an LSTM layer on the CPU, forward and, for training, back
 //! through time (Werbos, 1990).
 //!
+//! Tokens come step by step: the texts' first tokens, their second ones, and so on, padding included.
 //! Texts lie side by side in blocks of 32. A step is one product with the weight, which was
 //! rearranged once for all steps, and one pass over the cells: a tensor library takes some twenty
 //! operations for it and as many on the way back, each over a tensor of its own.
@@ -9,7 +10,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::model::neural::simd::{
-    blocks::{BLOCK, FeatureRow},
+    blocks::{BLOCK, Blocks, FeatureRow},
     dense::BlockTask,
     math::{DenseActivation, sigmoid, tanh},
     packed::Packed,
@@ -21,7 +22,7 @@ use crate::model::neural::simd::{
 #[derive(Debug, Clone)]
 pub(super) struct Recurrence {
     /// Real tokens of each text.
-    pub(super) lengths: Vec<u32>,
+    pub(super) lengths: Vec<usize>,
     /// Tokens a text, padding included.
     pub(super) length: usize,
     /// Width of the state.
@@ -30,15 +31,22 @@ pub(super) struct Recurrence {
     pub(super) reversed: bool,
 }
 
-/// The values of the way there that the way back needs: each block's gates, `[length][4 · hidden]`,
-/// and cells, `[length][hidden]`, in the order of the steps.
+/// The values of the way there that the way back needs: each text block's gates, `[length][4 · hidden]`,
+/// and cells, `[length][hidden]`, in the order of the tokens.
 #[derive(Debug)]
-pub(super) struct Trace(Vec<BlockTrace>);
+pub(super) struct RecurrenceTrace(Vec<TextsTrace>);
 
 #[derive(Debug)]
-struct BlockTrace {
+struct TextsTrace {
     gates: Vec<FeatureRow>,
     cells: Vec<FeatureRow>,
+}
+
+/// Some texts side by side: their lengths, and the first of them.
+#[derive(Clone, Copy)]
+struct Texts<'a> {
+    lengths: &'a [usize],
+    first: usize,
 }
 
 impl Recurrence {
@@ -46,110 +54,98 @@ impl Recurrence {
     ///
     /// # Shapes
     /// `weight`: `[hidden, 4 · hidden]`, gates in PyTorch's order: input, forget, cell, output;
-    /// `projected`: `[n · length, 4 · hidden]`, text after text; returns `[n · length, hidden]`.
+    /// `projected`: `[length · n, 4 · hidden]`; returns `[length · n, hidden]`.
     pub(super) fn forward(
         &self,
         weight: &[f32],
-        projected: &[f32],
+        projected: &Blocks,
         traced: bool,
-    ) -> (Vec<f32>, Trace) {
-        let n_gates = 4 * self.hidden;
-        let columns: Vec<Vec<f32>> = (0..n_gates)
-            .map(|gate| weight[gate..].iter().step_by(n_gates).copied().collect())
-            .collect();
-        let rows: Vec<(&[f32], f32)> =
-            columns.iter().map(|column| (column.as_slice(), 0.0)).collect();
-        let packed = Packed::new(&rows, self.hidden);
-        let mut states = vec![0.0; projected.len() / 4];
-        let rows_per_block = BLOCK * self.length;
-        let traces = states
-            .par_chunks_mut(rows_per_block * self.hidden)
-            .zip(projected.par_chunks(rows_per_block * n_gates))
-            .zip(self.lengths.par_chunks(BLOCK))
-            .map(|((states, projected), lengths)| {
-                self.forward_block(&packed, projected, lengths, states, traced)
-            })
-            .collect();
-        (states, Trace(traces))
+    ) -> (Blocks, RecurrenceTrace) {
+        let packed = Packed::of_columns(&[(weight, &vec![0.0; 4 * self.hidden])], self.hidden);
+        let (states, traces): (Vec<_>, Vec<_>) =
+            self.texts().map(|texts| self.forward_texts(&packed, projected, texts, traced)).unzip();
+        (self.side_by_side(self.hidden, states), RecurrenceTrace(traces))
     }
 
-    fn forward_block(
+    fn texts(&self) -> impl IndexedParallelIterator<Item = Texts<'_>> {
+        let chunks = self.lengths.par_chunks(BLOCK).enumerate();
+        chunks.map(|(idx, lengths)| Texts { lengths, first: idx * BLOCK })
+    }
+
+    fn forward_texts(
         &self,
         weight: &Packed,
-        projected: &[f32],
-        lengths: &[u32],
-        states: &mut [f32],
+        projected: &Blocks,
+        texts: Texts<'_>,
         traced: bool,
-    ) -> BlockTrace {
+    ) -> (Vec<FeatureRow>, TextsTrace) {
         let arch = Arch::new();
-        let (hidden, n) = (self.hidden, lengths.len());
+        let (hidden, n) = (self.hidden, texts.lengths.len());
         let n_kept = if traced { self.length } else { 1 };
-        let mut gates = vec![FeatureRow::ZERO; n_kept * 4 * hidden];
+        let mut all_gates = vec![FeatureRow::ZERO; n_kept * 4 * hidden];
         let mut cells = vec![FeatureRow::ZERO; if traced { self.length * hidden } else { 0 }];
+        let mut states = vec![FeatureRow::ZERO; self.length * hidden];
         let mut cell = vec![FeatureRow::ZERO; hidden];
-        let mut state = vec![FeatureRow::ZERO; hidden];
-        for step in 0..self.length {
-            let kept = if traced { step } else { 0 };
-            let gates = &mut gates[kept * 4 * hidden..][..4 * hidden];
-            let row = |text: usize| text * self.length + self.position(lengths[text], step);
-            gather(projected, n, row, gates);
-            if step > 0 {
-                product(arch, weight, &state, gates, n, SumStart::Continue);
+        let mut before: Option<usize> = None;
+        for place in self.places() {
+            let kept = if traced { place } else { 0 };
+            let gates = &mut all_gates[kept * 4 * hidden..][..4 * hidden];
+            self.read(projected, texts, place, gates);
+            if let Some(before) = before {
+                let state = &states[before * hidden..][..hidden];
+                product(arch, weight, state, gates, n, SumStart::Continue);
             }
-            let (cell_rows, state_rows) = (&mut cell, &mut state);
-            dispatch(arch, LstmStep { gates, cell: cell_rows, state: state_rows, n });
+            let state = &mut states[place * hidden..][..hidden];
+            dispatch(arch, LstmStep { gates, cell: &mut cell, state, n });
+            // Padding has no state: a text begins and ends where it does.
+            texts.clear_padding(place, [state, &mut cell]);
             if traced {
-                cells[step * hidden..][..hidden].copy_from_slice(&cell);
+                cells[place * hidden..][..hidden].copy_from_slice(&cell);
             }
-            scatter(&state, n, row, |text| step < lengths[text] as usize, states);
+            before = Some(place);
         }
-        BlockTrace { gates, cells }
+        (states, TextsTrace { gates: all_gates, cells })
     }
 
     /// The gradient of `projected` from that of the states.
     ///
     /// # Shapes
-    /// `weight`: `[hidden, 4 · hidden]`; `gradient`: `[n · length, hidden]`, 0 at padding; returns
-    /// `[n · length, 4 · hidden]`, 0 at padding.
-    pub(super) fn backward(&self, weight: &[f32], trace: Trace, gradient: &[f32]) -> Vec<f32> {
-        let n_gates = 4 * self.hidden;
-        let rows: Vec<(&[f32], f32)> = weight.chunks_exact(n_gates).map(|row| (row, 0.0)).collect();
-        let packed = Packed::new(&rows, n_gates);
-        let mut projected = vec![0.0; gradient.len() * 4];
-        let rows_per_block = BLOCK * self.length;
-        projected
-            .par_chunks_mut(rows_per_block * n_gates)
-            .zip(gradient.par_chunks(rows_per_block * self.hidden))
-            .zip(self.lengths.par_chunks(BLOCK))
-            .zip(trace.0)
-            .for_each(|(((projected, gradient), lengths), trace)| {
-                self.backward_block(&packed, trace, gradient, lengths, projected);
-            });
-        projected
+    /// `weight`: `[hidden, 4 · hidden]`; `gradient`: `[length · n, hidden]`, 0 at padding; returns
+    /// `[length · n, 4 · hidden]`, 0 at padding.
+    pub(super) fn backward(
+        &self,
+        weight: &[f32],
+        trace: RecurrenceTrace,
+        gradient: &Blocks,
+    ) -> Blocks {
+        let packed = Packed::of_rows(&[weight], self.hidden);
+        let texts = self.texts().zip(trace.0);
+        let projected = texts
+            .map(|(texts, trace)| self.backward_texts(&packed, trace, gradient, texts))
+            .collect();
+        self.side_by_side(4 * self.hidden, projected)
     }
 
-    fn backward_block(
+    fn backward_texts(
         &self,
         weight: &Packed,
-        mut trace: BlockTrace,
-        gradient: &[f32],
-        lengths: &[u32],
-        projected: &mut [f32],
-    ) {
+        mut trace: TextsTrace,
+        gradient: &Blocks,
+        texts: Texts<'_>,
+    ) -> Vec<FeatureRow> {
         let arch = Arch::new();
-        let (hidden, n) = (self.hidden, lengths.len());
+        let (hidden, n) = (self.hidden, texts.lengths.len());
         let first = vec![FeatureRow::ZERO; hidden];
         let mut above = vec![FeatureRow::ZERO; hidden];
         let mut state = vec![FeatureRow::ZERO; hidden];
         let mut cell = vec![FeatureRow::ZERO; hidden];
-        for step in (0..self.length).rev() {
-            // Behind a text's end nothing was used: its columns stay 0 until its last step.
-            let row = |text: usize| text * self.length + self.position(lengths[text], step);
-            gather(gradient, n, row, &mut above);
-            let gates = &mut trace.gates[step * 4 * hidden..][..4 * hidden];
-            let cell_after = &trace.cells[step * hidden..][..hidden];
+        let places: Vec<usize> = self.places().collect();
+        for (step, place) in places.iter().copied().enumerate().rev() {
+            self.read(gradient, texts, place, &mut above);
+            let gates = &mut trace.gates[place * 4 * hidden..][..4 * hidden];
+            let cell_after = &trace.cells[place * hidden..][..hidden];
             let cell_before = match step.checked_sub(1) {
-                Some(before) => &trace.cells[before * hidden..][..hidden],
+                Some(before) => &trace.cells[places[before] * hidden..][..hidden],
                 None => &first,
             };
             let gradients = [&mut *state, &mut *cell];
@@ -157,37 +153,78 @@ impl Recurrence {
                 arch,
                 StepBack { gates, cell_before, cell_after, above: &above, gradients, n },
             );
-            scatter(gates, n, row, |text| step < lengths[text] as usize, projected);
+            texts.clear_padding(place, [gates, &mut cell]);
             if step > 0 {
                 product(arch, weight, gates, &mut state, n, SumStart::Bias);
             }
         }
+        trace.gates
     }
 
     /// The state before each token, 0 before the first.
     ///
     /// # Shapes
-    /// `[n · length, hidden]`, as `states`.
-    pub(super) fn before(&self, states: &[f32]) -> Vec<f32> {
-        let (width, length) = (self.hidden, self.length);
-        let mut before = vec![0.0; states.len()];
-        for text in 0..self.lengths.len() {
-            let text = text * length * width..(text + 1) * length * width;
-            let (from, to) = (&states[text.clone()], &mut before[text]);
-            // Padding's states are 0, and so is what the last token comes after when reversed.
-            let n_shifted = (length - 1) * width;
-            if self.reversed {
-                to[..n_shifted].copy_from_slice(&from[width..]);
-            } else {
-                to[width..].copy_from_slice(&from[..n_shifted]);
-            }
-        }
+    /// `[length · n, hidden]`, as `states`.
+    pub(super) fn before(&self, states: &Blocks) -> Blocks {
+        let n = self.lengths.len();
+        let mut before = Blocks::zeros(self.hidden, states.n_tokens());
+        // Padding's states are 0, and so is what the last token comes after when reversed.
+        let n_shifted = (self.length - 1) * n;
+        let (from, to) = if self.reversed { (n, 0) } else { (0, n) };
+        before.copy_from(to, states, from..from + n_shifted);
         before
     }
 
-    /// The token that is read at `step` of a text of `real` tokens.
-    pub(super) fn position(&self, real: u32, step: usize) -> usize {
-        if self.reversed { (real as usize).checked_sub(step + 1).unwrap_or(step) } else { step }
+    /// The places of a text's tokens in the order they are read.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let (length, reversed) = (self.length, self.reversed);
+        (0..length).map(move |step| if reversed { length - 1 - step } else { step })
+    }
+
+    /// The tokens of some texts at one place, a text a lane.
+    fn read(&self, from: &Blocks, texts: Texts<'_>, place: usize, rows: &mut [FeatureRow]) {
+        let start = place * self.lengths.len() + texts.first;
+        if start.is_multiple_of(BLOCK) {
+            // Whatever lies in the lanes behind the texts is read by nothing.
+            rows.copy_from_slice(from.block(start / BLOCK));
+            return;
+        }
+        for (feature, row) in rows.iter_mut().enumerate() {
+            from.copy_tokens(feature, start..start + texts.lengths.len(), &mut row.0);
+        }
+    }
+
+    /// Rows of each text block, `[length][n_features]`, as blocks of all tokens.
+    fn side_by_side(&self, n_features: usize, mut parts: Vec<Vec<FeatureRow>>) -> Blocks {
+        let n = self.lengths.len();
+        if n == BLOCK {
+            return Blocks::of_rows(n_features, n * self.length, parts.remove(0));
+        }
+        let mut all = Blocks::zeros(n_features, n * self.length);
+        for (part_idx, part) in parts.into_iter().enumerate() {
+            let first = part_idx * BLOCK;
+            let n_here = (n - first).min(BLOCK);
+            let part = Blocks::of_rows(n_features, self.length * BLOCK, part);
+            for place in 0..self.length {
+                all.copy_from(place * n + first, &part, place * BLOCK..place * BLOCK + n_here);
+            }
+        }
+        all
+    }
+}
+
+impl Texts<'_> {
+    /// Sets the lanes of texts that have no token at `place` to 0.
+    fn clear_padding(self, place: usize, parts: [&mut [FeatureRow]; 2]) {
+        let ended = |length: &usize| *length <= place;
+        if !self.lengths.iter().any(ended) {
+            return;
+        }
+        let lanes = self.lengths.iter().enumerate().filter(|(_, length)| ended(length));
+        let lanes: Vec<usize> = lanes.map(|(lane, _)| lane).collect();
+        for row in parts.into_iter().flatten() {
+            lanes.iter().for_each(|lane| row.0[*lane] = 0.0);
+        }
     }
 }
 
@@ -202,41 +239,6 @@ fn product(
 ) {
     let mut tasks = [BlockTask { x, out, n_tokens: n }];
     weight.apply_here(arch, &mut tasks, start, DenseActivation::Identity);
-}
-
-/// Rows that fit the L1 cache together with where they come from.
-const TURNED: usize = 16;
-
-/// Turns one row of `values` a text into one column of `out` a text.
-fn gather(values: &[f32], n: usize, row: impl Fn(usize) -> usize, out: &mut [FeatureRow]) {
-    let width = out.len();
-    for (chunk_idx, out) in out.chunks_mut(TURNED).enumerate() {
-        for text in 0..n {
-            let values = &values[row(text) * width + chunk_idx * TURNED..][..out.len()];
-            for (out, value) in out.iter_mut().zip(values) {
-                out.0[text] = *value;
-            }
-        }
-    }
-}
-
-/// Turns each column of `rows` into one row of `out`, for the texts that are `real`.
-fn scatter(
-    rows: &[FeatureRow],
-    n: usize,
-    row: impl Fn(usize) -> usize,
-    real: impl Fn(usize) -> bool,
-    out: &mut [f32],
-) {
-    let width = rows.len();
-    for (chunk_idx, rows) in rows.chunks(TURNED).enumerate() {
-        for text in (0..n).filter(|text| real(*text)) {
-            let out = &mut out[row(text) * width + chunk_idx * TURNED..][..rows.len()];
-            for (out, row) in out.iter_mut().zip(rows) {
-                *out = row.0[text];
-            }
-        }
-    }
 }
 
 /// The four gates of every unit, one after the other.
@@ -338,7 +340,7 @@ impl WithSimd for StepBack<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
+    use crate::{model::neural::backprop::{blocks_of, rows_of}, random::Random};
 
     fn numbers(n: usize, random: &mut Random) -> Vec<f32> {
         (0..n).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect()
@@ -346,13 +348,15 @@ mod tests {
 
     /// The definition, one text and one number at a time, in f64.
     fn plain(recurrence: &Recurrence, weight: &[f32], projected: &[f32]) -> Vec<f64> {
-        let (hidden, length) = (recurrence.hidden, recurrence.length);
+        let hidden = recurrence.hidden;
+        let n = recurrence.lengths.len();
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         let mut states = vec![0.0; projected.len() / 4];
         for (text, real) in recurrence.lengths.iter().enumerate() {
             let (mut state, mut cell) = (vec![0.0; hidden], vec![0.0; hidden]);
-            for step in 0..*real as usize {
-                let row = text * length + recurrence.position(*real, step);
+            for step in 0..*real {
+                let place = if recurrence.reversed { real - 1 - step } else { step };
+                let row = place * n + text;
                 let gate = |gate: usize| {
                     let product: f64 = (0..hidden)
                         .map(|unit| state[unit] * f64::from(weight[unit * 4 * hidden + gate]))
@@ -384,20 +388,22 @@ mod tests {
             let mut random = Random::new(3);
             let weight = numbers(13 * 52, &mut random);
             let projected = numbers(35 * 7 * 52, &mut random);
-            let (states, _) = recurrence.forward(&weight, &projected, false);
-            let (traced, _) = recurrence.forward(&weight, &projected, true);
-            assert_eq!(states, traced);
+            let blocks = blocks_of(&projected, 35 * 7);
+            let (states, _) = recurrence.forward(&weight, &blocks, false);
+            let (traced, _) = recurrence.forward(&weight, &blocks, true);
+            let before = rows_of(&recurrence.before(&states));
+            let states = rows_of(&states);
+            assert_eq!(states, rows_of(&traced));
             for (found, expected) in states.iter().zip(plain(&recurrence, &weight, &projected)) {
                 assert!((f64::from(*found) - expected).abs() < 2e-6, "{found} {expected}");
             }
-            let before = recurrence.before(&states);
             for (text, real) in recurrence.lengths.iter().enumerate() {
-                for step in 1..*real as usize {
-                    let row = |step| (text * 7 + recurrence.position(*real, step)) * 13;
+                let place = |step: usize| if reversed { real - 1 - step } else { step };
+                let row = |step: usize| (place(step) * 35 + text) * 13;
+                for step in 1..*real {
                     assert_eq!(before[row(step)..][..13], states[row(step - 1)..][..13]);
                 }
-                let first = (text * 7 + recurrence.position(*real, 0)) * 13;
-                assert_eq!(before[first..][..13], [0.0; 13]);
+                assert_eq!(before[row(0)..][..13], [0.0; 13]);
             }
         }
     }
@@ -412,12 +418,12 @@ mod tests {
             // The sum of the states, each with a factor; padding's has none.
             let mut factors = numbers(35 * 7 * 13, &mut random);
             for (row, factors) in factors.chunks_exact_mut(13).enumerate() {
-                if row % 7 >= recurrence.lengths[row / 7] as usize {
+                if row / 35 >= recurrence.lengths[row % 35] {
                     factors.fill(0.0);
                 }
             }
-            let (_, trace) = recurrence.forward(&weight, &projected, true);
-            let found = recurrence.backward(&weight, trace, &factors);
+            let (_, trace) = recurrence.forward(&weight, &blocks_of(&projected, 35 * 7), true);
+            let found = rows_of(&recurrence.backward(&weight, trace, &blocks_of(&factors, 35 * 7)));
             let sum = |projected: &[f32]| -> f64 {
                 let states = plain(&recurrence, &weight, projected);
                 states.iter().zip(&factors).map(|(state, f)| state * f64::from(*f)).sum()
