@@ -30,8 +30,11 @@ def rows(classes: list[str]) -> list[tuple[str, str]]:
         words = draw.choices(own, k=draw.randint(2, 9)) + draw.choices(WORDS, k=draw.randint(1, 9))
         draw.shuffle(words)
         made.append((" ".join(words), label))
-    # Each hard text, so that its words are in the vocabulary.
-    made += [(f"{text} {classes[number % len(classes)]}", classes[number % len(classes)]) for number, text in enumerate(HARD)]
+    # Texts that are asked, so that their words are in the vocabulary: a word that is cut or lower-cased otherwise
+    # would be one among many unknown ones elsewhere.
+    for number, text in enumerate(texts_to_ask()[:1000]):
+        label = classes[number % len(classes)]
+        made.append((f"{text} {label}", label))
     return made
 
 
