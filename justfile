@@ -80,6 +80,10 @@ test-server *ARGS:
 test-tracking *ARGS:
     bash tests/tracking/run.sh {{ARGS}}
 
+# what is written as ONNX against ONNX Runtime, and what Optimum wrote: `PROGRAM=target/debug/trialbook just test-onnx` (needs Python and pip)
+test-onnx *ARGS:
+    bash tests/onnx/run.sh {{ARGS}}
+
 # what libFuzzer makes up to send to the server, for so many seconds (needs a C++ compiler)
 fuzz SECONDS="60":
     bash tests/fuzz/run.sh {{SECONDS}}

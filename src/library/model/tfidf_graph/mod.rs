@@ -1,5 +1,5 @@
 //! A baseline as an ONNX graph that takes texts and answers with labels and probabilities: the same as here,
-//! whatever the text. Words are made by [`words`]; counting is ONNX's TfIdfVectorizer, which has neither
+//! whatever the text. Words are made by `words`; counting is ONNX's TfIdfVectorizer, which has neither
 //! sublinear counts nor a length of 1, so it counts alone and the rest is arithmetic in 64 bits.
 //!
 //! A text at a time goes through a loop: lists of words differ in length.
