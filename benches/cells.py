@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -19,6 +20,13 @@ STOCK_POLARS = ':dep polars = { version = "0.55", default-features = false, feat
 # How both say that a cell failed; a crate that is being compiled may well be called polars-error.
 FAILURE = re.compile(r"(?m)^error\b|\berror[:\[]")
 
+# How a terminal is told where to write and in which colour.
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[=>]")
+
+# What is typed before Tab, and what both must offer then.
+COMPLETIONS = [("let v: Vec<i32> = Vec::with_cap", "acity"), ("words.is_em", "pty"), ("words.capaci", "ty"), ("words.first_m", "ut")]
+N_COMPLETIONS = 6
+
 
 class Failed(Exception):
     """A cell did not do what it should; the message is what the session said."""
@@ -27,26 +35,27 @@ class Failed(Exception):
 class Session:
     """A program at a pseudo-terminal that is asked one cell after the other."""
 
-    def __init__(self, command, prompt, env):
+    def __init__(self, command, prompt, env, term="dumb"):
         self.prompt = re.compile(prompt)
         self.started = time.perf_counter()
         master, slave = pty.openpty()
         # A dumb terminal is written to as it is read: no cursor movement between us and the answer.
-        env = {**os.environ, **env, "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "120"}
+        env = {**os.environ, **env, "TERM": term, "NO_COLOR": "1", "COLUMNS": "120"}
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True, close_fds=True
         )
         os.close(slave)
         self.master = master
 
-    def answer(self, limit_s):
-        """Everything up to the next prompt."""
+    def answer(self, limit_s, expected=None):
+        """Everything up to the next prompt, or up to what is `expected` instead."""
         said = ""
         end = time.perf_counter() + limit_s
-        while not self.prompt.search(said):
+        while not (expected or self.prompt).search(ESCAPE.sub("", said)):
             left = end - time.perf_counter()
             if left <= 0 or not select.select([self.master], [], [], left)[0]:
-                raise Failed(f"no prompt within {limit_s} s; it said:\n{said}")
+                what = expected.pattern if expected else "prompt"
+                raise Failed(f"no {what} within {limit_s} s; it said:\n{said}")
             try:
                 chunk = os.read(self.master, 65536)
             except OSError:
@@ -70,6 +79,33 @@ class Session:
         said = said.replace(text, "", 1)
         if FAILURE.search(said) or expected not in said:
             raise Failed(f"the cell\n  {text}\nshould say {expected!r}; it said:\n{said}")
+        return taken
+
+    def interrupted(self, text, after_s):
+        """Seconds from Ctrl-C, pressed `after_s` after the Enter key, to the next prompt."""
+        os.write(self.master, text.encode() + b"\n")
+        time.sleep(after_s)
+        start = time.perf_counter()
+        os.kill(self.process.pid, signal.SIGINT)
+        self.answer(60)
+        return time.perf_counter() - start
+
+    def completed(self, text, expected):
+        """Seconds from the Tab key behind `text` to what is expected on the screen; the line is cleared again."""
+        os.write(self.master, text.encode())
+        self.answer(60, re.compile(re.escape(text[-4:])))
+        # The grey rest of an earlier line, and whatever else is still written.
+        time.sleep(0.2)
+        while select.select([self.master], [], [], 0)[0]:
+            os.read(self.master, 65536)
+        start = time.perf_counter()
+        os.write(self.master, b"\t")
+        self.answer(60, re.compile(re.escape(expected)))
+        taken = time.perf_counter() - start
+        os.write(self.master, b"\x15")
+        time.sleep(0.1)
+        while select.select([self.master], [], [], 0)[0]:
+            os.read(self.master, 65536)
         return taken
 
     def close(self):
@@ -121,6 +157,45 @@ def drive(session, before, command_cell, setup, data):
     return times
 
 
+def drive_first(session):
+    """A session whose person has the first cell ready."""
+    session.first_prompt()
+    return {"the first cell, typed at the first prompt": [session.cell("let first = 40 + 2;")]}
+
+
+def drive_interrupts(session, setup, endless, compiled):
+    """A session whose cells are stopped: one that runs, one that is compiled."""
+    session.first_prompt()
+    session.cell("let first = 40 + 2;")
+    for cell in setup:
+        session.cell(cell, limit_s=3000)
+    times = {"Ctrl-C in a cell that runs, to the prompt": [session.interrupted(endless.format(i), 2.0) for i in range(3)]}
+    if compiled:
+        times["Ctrl-C while a cell is compiled, to the prompt"] = [session.interrupted(compiled.format(i), 0.05) for i in range(3)]
+    return times
+
+
+def drive_completions(session):
+    """A session in which names are completed; the slow ones count."""
+    session.first_prompt()
+    session.cell('let words = vec!["a", "b"];')
+    times = []
+    for _ in range(N_COMPLETIONS):
+        times += [session.completed(text, expected) for text, expected in COMPLETIONS]
+    return {"Tab, 95th percentile": [statistics.quantiles(times[len(COMPLETIONS):], n=20)[-1]]}
+
+
+def one(start, drive_it, **script):
+    """Medians of what one more session does."""
+    with tempfile.TemporaryDirectory() as place:
+        session = start(place)
+        try:
+            times = drive_it(session, **script)
+        finally:
+            session.close()
+    return {what: statistics.median(seconds) for what, seconds in times.items()}
+
+
 def sessions(n_sessions, name, start, **script):
     """Times of several fresh sessions, pooled."""
     pooled = {}
@@ -140,16 +215,24 @@ def sessions(n_sessions, name, start, **script):
 
 
 def ours(program, n_sessions):
-    def start(place):
+    def start(place, term="dumb"):
         env = {"TRIALBOOK_STORE": str(Path(place) / "store")}
-        return Session([str(program)], r"(?:^|\n)\[\d+\] $", env)
+        return Session([str(program)], r"(?:^|\n)\[\d+\] $", env, term)
 
-    return sessions(n_sessions, "trialbook", start, before=[":data sample"], command_cell=":data list", setup=[])
+    times = sessions(n_sessions, "trialbook", start, before=[":data sample"], command_cell=":data list", setup=[])
+    times |= one(start, drive_first)
+    # What rustc has read a moment ago it would not read again: this one needs the prelude.
+    compiled = 'LazyCsvReader::new("none-{}".into())'
+    times |= one(start, drive_interrupts, setup=[], endless="loop {{ trialbook::checkpoint()?; std::hint::black_box({}); }}", compiled=compiled)
+    return times | one(lambda place: start(place, "xterm"), drive_completions)
 
 
 def stock(program, n_sessions):
-    def start(place):
+    def start(place, term="dumb"):
         # Neither settings nor a cache of the person's: evcxr as it comes.
-        return Session([str(program)], r"(?:^|\n)>> $", {"XDG_CONFIG_HOME": place})
+        return Session([str(program)], r"(?:^|\n)>> $", {"XDG_CONFIG_HOME": place}, term)
 
-    return sessions(n_sessions, "evcxr", start, before=[], command_cell=":vars", setup=[STOCK_POLARS, "use polars::prelude::*;"])
+    times = sessions(n_sessions, "evcxr", start, before=[], command_cell=":vars", setup=[STOCK_POLARS, "use polars::prelude::*;"])
+    times |= one(start, drive_first)
+    times |= one(start, drive_interrupts, setup=[], endless="loop {{ std::hint::black_box({}); }}", compiled=None)
+    return times | one(lambda place: start(place, "xterm"), drive_completions)

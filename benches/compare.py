@@ -237,7 +237,10 @@ def cells(args):
     version = subprocess.run([EVCXR, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"\nCells in a terminal, Enter to the next prompt, beside {version}")
     print(f"{machine()}; medians, {args.runs} sessions of trialbook, one of evcxr\n")
-    rows = [[what, duration(s), duration(peer[what]), f"{peer[what] / s:.1f}x"] for what, s in ours.items()]
+    rows = []
+    for what, s in ours.items():
+        other = peer.get(what)
+        rows.append([what, duration(s), *([duration(other), f"{other / s:.1f}x"] if other else ["", ""])])
     table(["", "trialbook", "evcxr", "ratio"], rows)
 
 

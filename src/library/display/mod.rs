@@ -14,6 +14,8 @@ pub mod value;
 
 pub use content::Content;
 pub use live::{Live, LiveValue, clear_output};
+#[doc(hidden)]
+pub use show::send_text;
 pub use show::{Show, send};
 pub use value::Format;
 pub use {

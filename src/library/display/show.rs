@@ -119,6 +119,12 @@ pub fn send(content: &Content) {
     let _ = stdout.write_all(blocks(content).as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// Hands text to the front end. What is generic here would be compiled again by every cell.
+#[doc(hidden)]
+pub fn send_text(text: String) {
+    send(&Content::text(text));
+}
+
 /// `content` as evcxr's blocks, plain text first: where a kind comes again, another bundle begins.
 pub(crate) fn blocks(content: &Content) -> String {
     let mut blocks = String::new();

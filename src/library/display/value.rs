@@ -51,7 +51,7 @@ impl Format {
 macro_rules! show {
     ($format:expr, $with_type:expr, $value:expr $(,)?) => {
         if let Some(text) = $crate::text_of_value!($format, $with_type, $value) {
-            $crate::display::send(&$crate::display::Content::text(text));
+            $crate::display::send_text(text);
         }
     };
 }

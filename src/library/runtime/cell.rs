@@ -41,7 +41,12 @@ pub struct Fresh {
 impl Fresh {
     /// Keeps a variable that the cell declared.
     pub fn put<T: 'static>(&mut self, name: &str, value: T) {
-        self.variables.insert(name.to_owned(), Box::new(value));
+        self.keep(name, Box::new(value));
+    }
+
+    // What is not generic is compiled here, once, and not by every cell.
+    pub(super) fn keep(&mut self, name: &str, value: Box<dyn Any>) {
+        self.variables.insert(name.to_owned(), value);
     }
 
     /// Says that what is shown next is the cell's value.
@@ -56,19 +61,26 @@ impl Cell {
     /// # Panics
     /// When it is not there or has another type; [`Cell::has`] is asked first.
     pub fn take<T: 'static>(&mut self, name: &str) -> T {
-        let value = self.variables.remove(name).and_then(|value| value.downcast().ok());
+        let value = self.taken(name).and_then(|value| value.downcast().ok());
         *value.expect("the cell checked with `has` before it took anything")
+    }
+
+    pub(super) fn taken(&mut self, name: &str) -> Option<Box<dyn Any>> {
+        self.variables.remove(name)
     }
 
     /// True if the variable `name` is there with the type `T`. If not, the cell is refused.
     pub fn has<T: 'static>(&mut self, name: &str) -> bool {
-        let found = self.variables.get(name).is_some_and(|value| (**value).is::<T>());
+        self.has_type(name, TypeId::of::<T>(), type_name::<T>())
+    }
+
+    pub(super) fn has_type(&mut self, name: &str, id: TypeId, type_name: &str) -> bool {
+        let found = self.variables.get(name).is_some_and(|value| (**value).type_id() == id);
         if !found {
             self.variables.remove(name);
             self.ended = Some(Ended::Refused {
                 message: format!(
-                    "variable `{name}` is no longer a `{}`: its type was redefined, so it is lost",
-                    type_name::<T>()
+                    "variable `{name}` is no longer a `{type_name}`: its type was redefined, so it is lost"
                 ),
             });
         }
@@ -78,7 +90,10 @@ impl Cell {
     /// True if the static called `name`, which lies under `symbol`, has the type `T` in this cell
     /// as in those before it. If not, the cell is refused.
     pub fn shares<T: 'static>(&mut self, name: &str, symbol: &str) -> bool {
-        let id = TypeId::of::<T>();
+        self.shares_type(name, symbol, TypeId::of::<T>())
+    }
+
+    pub(super) fn shares_type(&mut self, name: &str, symbol: &str, id: TypeId) -> bool {
         let is_same = *self.shared.entry(symbol.to_owned()).or_insert(id) == id;
         if !is_same {
             self.ended = Some(Ended::Refused {
@@ -92,17 +107,27 @@ impl Cell {
 
     /// Runs a cell's code; a panic in it is caught.
     pub fn guard<E: UserError>(&mut self, code: impl FnOnce(&mut Fresh) -> Result<(), E>) {
+        let mut code = Some(code);
+        self.run(&mut |fresh| code.take()?(fresh).err().map(UserError::ended));
+    }
+
+    /// Runs a cell's code, which says how it ended where it did not end well.
+    pub(super) fn run(&mut self, code: &mut dyn FnMut(&mut Fresh) -> Option<Ended>) {
         let fresh = &mut self.fresh;
         self.ended = Some(match catch_unwind(AssertUnwindSafe(|| code(fresh))) {
-            Ok(Ok(())) => Ended::Well,
-            Ok(Err(error)) => error.ended(),
+            Ok(None) => Ended::Well,
+            Ok(Some(ended)) => ended,
             Err(_) => panic::taken_panic(),
         });
     }
 
     /// Puts a variable back that the cell had taken, unless the cell declared a new one of its name.
     pub fn restore<T: 'static>(&mut self, name: &str, value: T) {
-        self.variables.insert(name.to_owned(), Box::new(value));
+        self.put_back(name, Box::new(value));
+    }
+
+    pub(super) fn put_back(&mut self, name: &str, value: Box<dyn Any>) {
+        self.variables.insert(name.to_owned(), value);
     }
 
     /// Ends the cell. Its declarations are kept when it ended well.

@@ -4,11 +4,14 @@
 
 mod cell;
 mod checkpoint;
+#[doc(hidden)]
+pub mod facade;
 mod input;
 mod kept;
 mod mark;
 mod panic;
 mod print;
+mod print_macros;
 mod protocol;
 mod session;
 mod stdin;

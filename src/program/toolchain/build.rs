@@ -17,6 +17,7 @@ use trialbook::{
 
 use super::{
     cargo::{self, Artifacts, dep_info_files},
+    facade::{self, FACADE_SOURCE},
     manifest::{BuiltPrelude, MANIFEST, PreludeManifest, SourceFile},
     package::Package,
     place::{BuildFolders, dylib_name},
@@ -150,6 +151,7 @@ fn assemble(
         deps_bytes += link(file, &deps)?;
     }
     let dylib_bytes = link(&artifacts.dylib, half.path())?;
+    facade::make(toolchain, &place.source, half.path())?;
     let built_ms = now_ms();
     let manifest = PreludeManifest::new(
         toolchain,
@@ -206,7 +208,7 @@ fn sources(source: &Path, dylib: &Path, began: SystemTime) -> Result<Vec<SourceF
     // Cargo names all that the package stands on, and of that the program is no part of the prelude.
     files.retain(|file| !file.starts_with("src/program"));
     files.extend(
-        ["Cargo.toml", "Cargo.lock", "src/library/Cargo.toml"]
+        ["Cargo.toml", "Cargo.lock", "src/library/Cargo.toml", FACADE_SOURCE]
             .map(PathBuf::from)
             .into_iter()
             .filter(|file| source.join(file).is_file()),

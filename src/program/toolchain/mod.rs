@@ -4,6 +4,7 @@
 
 mod build;
 mod cargo;
+mod facade;
 mod group;
 mod manifest;
 mod message;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    facade::facade_file,
     manifest::{MANIFEST, PreludeManifest},
     place::{BuildFolders, dylib_name},
     profile::BuildProfile,
@@ -24,6 +25,8 @@ pub struct InstalledPrelude {
     pub dylib: PathBuf,
     /// The metadata of every crate it was built from: `-L dependency=…`.
     pub deps: PathBuf,
+    /// What a cell is compiled against that names nothing of it. Earlier builds made none.
+    pub facade: Option<PathBuf>,
     /// Its optimisation.
     pub profile: BuildProfile,
     /// Its manifest, with what it was built from.
@@ -145,6 +148,7 @@ impl InstalledPrelude {
         let dylib = dir.join(dylib_name());
         dylib.is_file().then(|| Self {
             deps: dir.join("deps"),
+            facade: Some(facade_file(&dir)).filter(|file| file.is_file()),
             profile: manifest.profile,
             _in_use: Arc::new(in_use),
             dylib,

@@ -78,14 +78,21 @@ impl RustToolchain {
 
     /// The compiler `rustc`, a path or a name to be looked for.
     fn at(rustc: &Path) -> Result<Self> {
-        let about = said_by(rustc, &["-vV"])?;
+        // A start of the compiler takes a while: both at once.
+        let (about, sysroot) = std::thread::scope(|threads| {
+            let sysroot = threads.spawn(|| said_by(rustc, &["--print", "sysroot"]));
+            let about = said_by(rustc, &["-vV"]);
+            let gone = |_| Err(broken(rustc, "its answer was lost"));
+            (about, sysroot.join().unwrap_or_else(gone))
+        });
+        let about = about?;
         let field = |name: &str| {
             about.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).map(str::to_owned)
         };
         let (Some(host), Some(version)) = (field("host:"), field("release:")) else {
             return Err(broken(rustc, "`rustc -vV` names no host and no release"));
         };
-        let sysroot = PathBuf::from(said_by(rustc, &["--print", "sysroot"])?.trim());
+        let sysroot = PathBuf::from(sysroot?.trim());
         let lib_dir = sysroot.join("lib/rustlib").join(&host).join("lib");
         if !has_std(&lib_dir) {
             return Err(broken(
