@@ -2,6 +2,8 @@
 //! room; outside it they are a [`Fit`](super::Fit) and a [`Classifier`](super::Classifier) like any
 //! other.
 
+#[cfg(all(test, any(feature = "cuda", feature = "wgpu")))]
+mod accelerator_tests;
 mod attribution;
 pub mod checkpoint;
 mod classifier;
@@ -20,12 +22,16 @@ mod host_memory;
 mod hugging_face;
 mod import;
 pub mod net;
+#[cfg(all(test, feature = "wgpu"))]
+mod operation_tests;
 pub mod quantized;
 mod simd;
 pub mod tensors;
 mod tokenizer;
 mod tokenizer_config;
 pub mod training;
+#[cfg(feature = "wgpu")]
+mod wgpu_adapters;
 
 pub use classifier::Neural;
 pub use config::NeuralConfig;
