@@ -312,6 +312,7 @@ fn what_cannot_be_continued_says_why() {
             "GPUs only",
         ),
         (&["train", "avgnet", "--data", "sample", "--device", "gpu"], "expected auto, cpu"),
+        (&["train", "avgnet", "--data", "sample", "--device", "wgpu:97"], "wgpu:97 "),
         (&["train", "cnn", "--data", "sample", "--epochs", "0"], "epochs must be at least 1"),
         (
             &["train", "lstm", "--data", "sample", "--validation-size", "1.5"],
