@@ -2,7 +2,8 @@
 //! room; outside it they are a [`Fit`](super::Fit) and a [`Classifier`](super::Classifier) like any
 //! other.
 
-#[cfg(all(test, any(feature = "cuda", feature = "wgpu")))]
+#[cfg(test)]
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
 mod accelerator_tests;
 mod attribution;
 pub mod checkpoint;
@@ -22,7 +23,8 @@ mod host_memory;
 mod hugging_face;
 mod import;
 pub mod net;
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(test)]
+#[cfg(feature = "wgpu")]
 mod operation_tests;
 pub mod quantized;
 mod simd;
