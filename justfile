@@ -29,6 +29,10 @@ build:
 build-cuda:
     cargo build --release --locked --features cuda
 
+# the same for GPUs of any make, through Vulkan or Metal
+build-wgpu:
+    cargo build --release --locked --features wgpu
+
 # serve the Production version of the store
 serve *ARGS: build
     target/release/trialbook serve {{ARGS}}
@@ -67,6 +71,10 @@ check-deploy:
 # the nets' tests on a GPU beside the CPU's backends
 test-cuda DEVICE="cuda:0":
     TRIALBOOK_DEVICE={{DEVICE}} cargo test --release --locked --features cuda --lib model::neural
+
+# the same through Vulkan or Metal, on any GPU or on Mesa's driver for the CPU (Debian: mesa-vulkan-drivers)
+test-wgpu DEVICE="wgpu:0":
+    TRIALBOOK_DEVICE={{DEVICE}} cargo test --locked --features wgpu --lib model::neural
 
 # what Jupyter itself says of the kernel, our own client suite, and every notebook: `PROGRAM=target/debug/trialbook just test-jupyter`
 test-jupyter *ARGS:

@@ -309,9 +309,10 @@ fn what_cannot_be_continued_says_why() {
         (&["train"], "Usage"),
         (
             &["train", "avgnet", "--data", "sample", "--precision", "bf16", "--device", "cpu"],
-            "CUDA only",
+            "GPUs only",
         ),
         (&["train", "avgnet", "--data", "sample", "--device", "gpu"], "expected auto, cpu"),
+        (&["train", "avgnet", "--data", "sample", "--device", "wgpu:97"], "wgpu:97 "),
         (&["train", "cnn", "--data", "sample", "--epochs", "0"], "epochs must be at least 1"),
         (
             &["train", "lstm", "--data", "sample", "--validation-size", "1.5"],

@@ -206,7 +206,7 @@ fn completed(index: ItemIndex, cell: &str) -> Vec<String> {
 #[test]
 fn completion_needs_nothing_that_building_did_not_fetch() {
     let bench = Workbench::new();
-    let features = "analyzer = []\ncuda = []\ntrialbook-program = []";
+    let features = "analyzer = []\ncuda = []\ntrialbook-program = []\nwgpu = []";
     let package = |name: &str, rest: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{rest}")
     };

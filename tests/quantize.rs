@@ -169,10 +169,13 @@ fn files_that_do_not_fit_are_one_clear_error() {
     };
     assert_eq!(error(Device::Cpu), None);
     assert_eq!(error(Device::Auto), None);
-    let (kind, message, hint) = error(Device::Cuda(0)).unwrap();
-    assert_eq!(kind, ErrorKind::Unavailable);
-    assert_eq!(message, "a distilbert-int8 computes on the CPU: found device cuda:0");
-    assert!(hint.unwrap().contains("--device cpu"));
+    for device in [Device::Cuda(0), Device::Wgpu(1)] {
+        let (kind, message, hint) = error(device).unwrap();
+        assert_eq!(kind, ErrorKind::Unavailable);
+        let expected = format!("a distilbert-int8 computes on the CPU: found device {device}");
+        assert_eq!(message, expected);
+        assert!(hint.unwrap().contains("--device cpu"));
+    }
 
     let path = dir.path().join("weights.int8");
     let whole = fs::read(&path).unwrap();

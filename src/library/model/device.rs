@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The device that the user asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
+/// The device that the user asks for: `auto`, `cpu`, `cuda`, `cuda:N`, `wgpu` or `wgpu:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Device {
@@ -18,11 +18,18 @@ pub enum Device {
     Cpu,
     /// The NVIDIA GPU with this index.
     Cuda(usize),
+    /// The GPU of any make with this index, through Vulkan or Metal.
+    Wgpu(usize),
 }
 
 impl Device {
     /// Names the device for everything that loads a model and is not told otherwise.
     pub const ENV: &str = "TRIALBOOK_DEVICE";
+
+    /// True for a device that is asked for and is no CPU.
+    pub fn is_gpu(self) -> bool {
+        matches!(self, Self::Cuda(_) | Self::Wgpu(_))
+    }
 
     /// The device that [`Device::ENV`] asks for, or `auto`.
     ///
@@ -42,18 +49,24 @@ impl FromStr for Device {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = || {
-            Error::invalid(format!("unknown device {text:?}: expected auto, cpu, cuda or cuda:N"))
-        };
-        Ok(match text {
-            "auto" => Self::Auto,
-            "cpu" => Self::Cpu,
-            "cuda" => Self::Cuda(0),
-            _ => {
-                let index = text.strip_prefix("cuda:").ok_or_else(bad)?;
-                Self::Cuda(index.parse().map_err(|_| bad())?)
+        let gpu = || {
+            let (api, index) = text.split_once(':').unwrap_or((text, "0"));
+            let index = index.parse().ok()?;
+            match api {
+                "cuda" => Some(Self::Cuda(index)),
+                "wgpu" => Some(Self::Wgpu(index)),
+                _ => None,
             }
-        })
+        };
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            _ => gpu().ok_or_else(|| {
+                Error::invalid(format!(
+                    "unknown device {text:?}: expected auto, cpu, cuda, cuda:N, wgpu or wgpu:N"
+                ))
+            }),
+        }
     }
 }
 
@@ -63,6 +76,7 @@ impl fmt::Display for Device {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(index) => write!(f, "cuda:{index}"),
+            Self::Wgpu(index) => write!(f, "wgpu:{index}"),
         }
     }
 }
@@ -91,11 +105,14 @@ mod tests {
 
     #[test]
     fn every_device_reads_back_as_it_is_written() {
-        for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3", "wgpu:0", "wgpu:12"] {
             assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
         }
         assert_eq!("cuda".parse::<Device>().unwrap(), Device::Cuda(0));
-        for text in ["", "gpu", "cuda:", "cuda:-1", "CPU", "flex"] {
+        assert_eq!("wgpu".parse::<Device>().unwrap(), Device::Wgpu(0));
+        for text in
+            ["", "gpu", "cuda:", "cuda:-1", "CPU", "flex", "wgpu:", "wgpu:x", "auto:0", "cpu:0"]
+        {
             let error = text.parse::<Device>().unwrap_err();
             assert!(error.to_string().contains("expected auto, cpu"), "{error}");
         }

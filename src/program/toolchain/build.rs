@@ -189,11 +189,12 @@ fn assemble(
 fn key(manifest: &PreludeManifest) -> String {
     let has = |name: &str| manifest.features.iter().any(|feature| feature == name);
     format!(
-        "trialbook-{}_rustc-{}{}{}_{}",
+        "trialbook-{}_rustc-{}{}{}{}_{}",
         manifest.version,
         manifest.rustc,
         if has("analyzer") { "_analyzer" } else { "" },
         if has("cuda") { "_cuda" } else { "" },
+        if has("wgpu") { "_wgpu" } else { "" },
         manifest.profile
     )
 }

@@ -184,6 +184,7 @@ pub(super) fn features() -> Vec<String> {
         ("analyzer", cfg!(feature = "analyzer")),
         ("cuda", cfg!(feature = "cuda")),
         ("trialbook-program", true),
+        ("wgpu", cfg!(feature = "wgpu")),
     ];
     all.into_iter().filter(|(_, is_on)| *is_on).map(|(name, _)| name.to_owned()).collect()
 }

@@ -11,11 +11,12 @@ impl Device {
     /// The device that this means on this machine.
     ///
     /// # Errors
-    /// CUDA that this program was built without, or whose driver or GPU is not there.
+    /// CUDA or wgpu that this program was built without, or whose driver or GPU is not there.
     pub fn resolve(self) -> Result<Resolved> {
         match self {
             Self::Cpu => Ok(Resolved::cpu()),
             Self::Cuda(index) => cuda::resolve(index),
+            Self::Wgpu(index) => wgpu::resolve(index),
             Self::Auto => Ok(cuda::resolve(0).unwrap_or_else(|_| Resolved::cpu())),
         }
     }
@@ -33,22 +34,23 @@ impl Resolved {
         Self { device: Device::Cpu, burn: DispatchDevice::Flex(burn::backend::flex::FlexDevice) }
     }
 
-    /// Its word: `cpu` or `cuda:N`.
+    /// Its word: `cpu`, `cuda:N` or `wgpu:N`.
     pub fn device(&self) -> Device {
         self.device
     }
 
     /// True if it computes in this machine's memory.
     pub fn is_cpu(&self) -> bool {
-        !matches!(self.device, Device::Cuda(_))
+        !self.device.is_gpu()
     }
 
-    /// Bytes that a computation may need at most, where the system says: on the CPU what the machine
-    /// can still give this process, on a GPU all that it has, since what of it is in use may be this
-    /// process's own from before.
+    /// Bytes that a computation may need at most, where the system says: on the CPU, and on a GPU that
+    /// shares its memory, what the machine can still give this process; on an NVIDIA GPU all that it
+    /// has, since what of it is in use may be this process's own from before.
     pub fn memory(&self) -> Option<u64> {
         match self.device {
             Device::Cuda(index) => cuda::memory(index),
+            Device::Wgpu(index) => wgpu::memory(index),
             _ => host_memory::available(),
         }
     }
@@ -117,6 +119,65 @@ mod cuda {
     }
 }
 
+#[cfg(feature = "wgpu")]
+mod wgpu {
+    use burn::DispatchDevice;
+
+    use super::{Device, Resolved, host_memory};
+    use crate::{
+        error::{Error, ErrorKind, Result},
+        model::neural::wgpu_adapters::{Adapter, adapters},
+    };
+
+    pub(super) fn resolve(index: usize) -> Result<Resolved> {
+        let adapters = adapters();
+        let Some(adapter) = adapters.get(index) else { return Err(missing(index, adapters)) };
+        Ok(Resolved {
+            device: Device::Wgpu(index),
+            burn: DispatchDevice::Wgpu(adapter.device.clone()),
+        })
+    }
+
+    pub(super) fn memory(index: usize) -> Option<u64> {
+        let shares = adapters().get(index).is_some_and(|adapter| adapter.shares_memory);
+        if shares { host_memory::available() } else { None }
+    }
+
+    fn missing(index: usize, adapters: &[Adapter]) -> Error {
+        let api = if cfg!(target_os = "macos") { "Metal" } else { "Vulkan" };
+        let found = adapters.iter().enumerate();
+        let found: Vec<String> =
+            found.map(|(index, adapter)| format!("wgpu:{index} {}", adapter.name)).collect();
+        let error = |what: String| Error::new(ErrorKind::Unavailable, what);
+        if found.is_empty() {
+            return error(format!("wgpu:{index} cannot be used: {api} shows no GPU")).with_hint(
+                "install the GPU's driver (on Debian that of Mesa is mesa-vulkan-drivers, which also \
+                 has one for the CPU), or use --device cpu",
+            );
+        }
+        error(format!("wgpu:{index} does not exist: {api} shows {}", found.join(", ")))
+            .with_hint("use one of these; without a GPU use --device cpu")
+    }
+}
+
+#[cfg(not(feature = "wgpu"))]
+mod wgpu {
+    use super::Resolved;
+    use crate::error::{Error, ErrorKind, Result};
+
+    pub(super) fn resolve(index: usize) -> Result<Resolved> {
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("wgpu:{index} cannot be used: this program was built without wgpu"),
+        )
+        .with_hint("build with `cargo build --release --features wgpu`, or use --device cpu"))
+    }
+
+    pub(super) fn memory(_index: usize) -> Option<u64> {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,8 +191,10 @@ mod tests {
 
     #[test]
     fn a_gpu_that_is_not_there_is_one_clear_error() {
-        let error = Device::Cuda(97).resolve().unwrap_err();
-        assert!(error.to_string().contains("cuda"), "{error}");
-        assert!(error.hint().is_some_and(|hint| hint.to_string().contains("--device cpu")));
+        for (device, name) in [(Device::Cuda(97), "cuda"), (Device::Wgpu(97), "wgpu:97 ")] {
+            let error = device.resolve().unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.to_string().contains("--device cpu")));
+        }
     }
 }

@@ -68,6 +68,7 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
             _ => error,
         })?;
         let precision = if device.is_cpu() { Precision::F32 } else { Precision::from_env()? };
+        precision.check(&device)?;
         NetArithmetic::Net(Box::new(net.predicting_in(precision)))
     };
     Ok(Neural::new(header, tokenizer, engine))
@@ -75,7 +76,7 @@ pub(crate) fn load(files: &ModelFiles, header: &str, device: Device) -> Result<N
 
 /// The encoder in 8 bits of `files`. It computes on the CPU, whatever else is there.
 fn int8(files: &ModelFiles, header: &NeuralHeader, device: Device) -> Result<Int8Encoder> {
-    if let Device::Cuda(_) = device {
+    if device.is_gpu() {
         return Err(Error::new(
             ErrorKind::Unavailable,
             format!("a {} computes on the CPU: found device {device}", header.name()),

@@ -2,6 +2,9 @@
 //! room; outside it they are a [`Fit`](super::Fit) and a [`Classifier`](super::Classifier) like any
 //! other.
 
+#[cfg(test)]
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod accelerator_tests;
 mod attribution;
 mod backprop;
 pub mod checkpoint;
@@ -22,12 +25,17 @@ mod host_memory;
 mod hugging_face;
 mod import;
 pub mod net;
+#[cfg(test)]
+#[cfg(feature = "wgpu")]
+mod operation_tests;
 pub mod quantized;
 mod simd;
 pub mod tensors;
 mod tokenizer;
 mod tokenizer_config;
 pub mod training;
+#[cfg(feature = "wgpu")]
+mod wgpu_adapters;
 
 pub use classifier::Neural;
 pub use config::NeuralConfig;

@@ -62,7 +62,7 @@ struct NetOptions {
     /// each epoch
     #[arg(long, value_name = "STEPS")]
     checkpoint_every: Option<u64>,
-    /// Number format of matrix products; bf16 and f16 work on CUDA only
+    /// Number format of matrix products; bf16 and f16 work on GPUs only
     #[arg(
         long,
         default_value = Precision::default().name(),
@@ -70,7 +70,7 @@ struct NetOptions {
         value_name = "FORMAT"
     )]
     precision: Precision,
-    /// The device that computes: auto, cpu or cuda:N
+    /// The device that computes: auto, cpu, cuda:N or wgpu:N
     #[arg(long, env = Device::ENV, default_value = "auto", value_name = "DEVICE")]
     device: Device,
 }

@@ -32,11 +32,25 @@ pub(crate) fn cpu() -> Resolved {
     Device::Cpu.resolve().unwrap()
 }
 
-/// The CPU, and the GPU that `TRIALBOOK_DEVICE` names where it names one.
+/// The CPU, and [`accelerators`].
 pub(crate) fn devices() -> Vec<Resolved> {
-    let named = Device::from_env().unwrap();
-    let gpu = matches!(named, Device::Cuda(_)).then_some(named);
-    std::iter::once(Device::Cpu).chain(gpu).map(|device| device.resolve().unwrap()).collect()
+    std::iter::once(cpu()).chain(accelerators()).collect()
+}
+
+/// The GPU that `TRIALBOOK_DEVICE` names; where it names none, the first of wgpu's if that is built in.
+///
+/// # Panics
+/// When it is not there: a test of a GPU without one would say nothing.
+pub(crate) fn accelerators() -> Vec<Resolved> {
+    let named = Some(Device::from_env().unwrap()).filter(|device| device.is_gpu());
+    let wanted = named.or_else(|| cfg!(feature = "wgpu").then_some(Device::Wgpu(0)));
+    let resolve = |device: Device| {
+        device.resolve().unwrap_or_else(|error| {
+            let hint = error.hint().map(ToString::to_string).unwrap_or_default();
+            panic!("these tests need a GPU or a driver that stands in for one: {error}; {hint}")
+        })
+    };
+    wanted.map(resolve).into_iter().collect()
 }
 
 pub(crate) fn rows(value: &Value) -> Vec<Vec<u32>> {

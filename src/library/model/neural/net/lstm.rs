@@ -242,6 +242,9 @@ fn states_by_steps(
             Some(cell) => activation::sigmoid(gate(1)) * cell + candidate,
         };
         let state = activation::sigmoid(gate(3)) * cell.clone().tanh();
+        // Of what is not a number some drivers' tanh gives an end of its range, and a net that diverged would
+        // answer.
+        let state = state + (gate(0) + gate(1) + gate(2) + gate(3)) * 0.0;
         states.push(state.clone());
         previous = Some((state, cell));
     }

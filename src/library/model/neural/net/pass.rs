@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::parameters::{DeviceTensor, Key, ParameterValues, host};
 use crate::{
-    error::{Error, Result},
-    model::neural::backprop::Values,
+    error::{Error, ErrorKind, Result},
+    model::neural::{backprop::Values, device::Resolved},
     random::Random,
 };
 
@@ -61,6 +61,28 @@ impl Precision {
             Self::Bf16 => "bf16",
             Self::F16 => "f16",
         }
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] where `device` does not compute in this format, and on a CPU, where
+    /// only f32 is fast.
+    pub(crate) fn check(self, device: &Resolved) -> Result<()> {
+        let Some(dtype) = self.dtype() else { return Ok(()) };
+        let name = self.name();
+        if device.is_cpu() {
+            return Err(Error::invalid(format!(
+                "precision {name} works on GPUs only, the device is {device}"
+            ))
+            .with_hint("leave out --precision, or use --device cuda:0 or wgpu:0"));
+        }
+        if !Dispatch::supports_dtype(device.burn(), dtype) {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("precision {name} cannot be used: {device} does not compute in it"),
+            )
+            .with_hint("use f16 where a GPU has it, or f32, which all have"));
+        }
+        Ok(())
     }
 
     fn dtype(self) -> Option<DType> {
@@ -417,7 +439,7 @@ pub(crate) fn is_host(device: &DispatchDevice) -> bool {
     match device {
         DispatchDevice::Autodiff(device) => is_host(device),
         DispatchDevice::Flex(_) => true,
-        #[allow(unreachable_patterns, reason = "reachable when built with CUDA")]
+        #[allow(unreachable_patterns, reason = "reachable when built for GPUs")]
         _ => false,
     }
 }

@@ -38,7 +38,7 @@ pub struct TrainSettings {
     pub patience: Option<u64>,
     /// Steps between checkpoints, besides the one after each epoch. Default `None`.
     pub checkpoint_every: Option<u64>,
-    /// Number format of the products; other than f32 only on CUDA. Default f32.
+    /// Number format of the products; other than f32 only on GPUs. Default f32.
     pub precision: Precision,
     /// Decides new weights, the order of examples and dropout. Default 42.
     pub seed: u64,
@@ -105,14 +105,7 @@ impl TrainSettings {
         {
             return fail(format!("class_weight must be numbers above 0, found {wrong}"));
         }
-        if self.precision != Precision::F32 && device.is_cpu() {
-            return Err(Error::invalid(format!(
-                "precision {} works on CUDA only, the device is {device}",
-                self.precision.name()
-            ))
-            .with_hint("leave out --precision, or use --device cuda:0"));
-        }
-        Ok(())
+        self.precision.check(device)
     }
 }
 
@@ -140,6 +133,6 @@ mod tests {
             TrainSettings { warmup_ratio: 1.0, ..base() },
             "warmup_ratio must be at least 0 and below 1",
         );
-        check(TrainSettings { precision: Precision::Bf16, ..base() }, "works on CUDA only");
+        check(TrainSettings { precision: Precision::Bf16, ..base() }, "works on GPUs only");
     }
 }
