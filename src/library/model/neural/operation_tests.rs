@@ -19,11 +19,13 @@ use crate::{model::Device, random::Random};
 /// A kernel for each operation.
 type Unfused = CubeBackend<WgpuRuntime, f32, i32, u32>;
 
+type Apply<B> = dyn Fn(&[Tensor<B, 2>]) -> Tensor<B, 2>;
+
 /// An operation, and what it is given.
 struct Case<B: Backend> {
     name: &'static str,
     inputs: Vec<[usize; 2]>,
-    apply: Box<dyn Fn(&[Tensor<B, 2>]) -> Tensor<B, 2>>,
+    apply: Box<Apply<B>>,
     /// Largest difference, as a share of the largest value.
     tolerance: f32,
 }
@@ -216,10 +218,12 @@ fn compare<B: AutodiffBackend>(
         for (idx, (found, expected)) in results(&case, device).iter().zip(&expected).enumerate() {
             assert_eq!(found.len(), expected.len(), "{}", case.name);
             let largest = expected.iter().fold(1e-3_f32, |largest, value| largest.max(value.abs()));
-            let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs() / largest);
-            // What is not a number is larger than any.
-            let worst = differences.fold(0.0, |worst, d| if d <= worst { worst } else { d });
-            if !(worst <= case.tolerance) {
+            let difference = |(a, b): (&f32, &f32)| {
+                let difference = (a - b).abs() / largest;
+                if difference.is_nan() { f32::INFINITY } else { difference }
+            };
+            let worst = found.iter().zip(expected).map(difference).fold(0.0, f32::max);
+            if worst > case.tolerance {
                 let what = if idx == 0 { "value".into() } else { format!("gradient {idx}") };
                 faults.push(format!("{} {:?} {what}: {worst}", case.name, case.inputs));
             }
