@@ -210,7 +210,8 @@ fn activation_back(arch: Arch, wide: &mut Blocks, gradient: &mut Blocks) {
     let width = wide.n_features();
     let n_tokens: Vec<usize> = (0..wide.n_blocks()).map(|idx| wide.block_tokens(idx)).collect();
     let blocks = wide.all_mut().par_chunks_exact_mut(width);
-    blocks.zip(gradient.all_mut().par_chunks_exact_mut(width)).zip(n_tokens).for_each(
-        |((x, gradient), n_tokens)| GeluBack { x, gradient, n_tokens }.run(arch),
-    );
+    blocks
+        .zip(gradient.all_mut().par_chunks_exact_mut(width))
+        .zip(n_tokens)
+        .for_each(|((x, gradient), n_tokens)| GeluBack { x, gradient, n_tokens }.run(arch));
 }

@@ -119,8 +119,8 @@ impl<'a> Linear<'a> {
 pub(super) fn bias_gradient(gradient: &Blocks, outputs: Range<usize>) -> Vec<f32> {
     let sum = |feature: usize| {
         let blocks = 0..gradient.n_blocks();
-        let sums = blocks
-            .map(|idx| row_sum(&gradient.block(idx)[feature], gradient.block_tokens(idx)));
+        let sums =
+            blocks.map(|idx| row_sum(&gradient.block(idx)[feature], gradient.block_tokens(idx)));
         sums.sum::<f32>()
     };
     outputs.into_par_iter().with_min_len(64).map(sum).collect()

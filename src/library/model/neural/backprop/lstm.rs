@@ -86,8 +86,7 @@ impl BiLstm {
                 let weight = values.values(directions[side].hidden);
                 recurrences[side].forward(weight, &projected[side], keeps)
             };
-            let ((ahead, ahead_trace), (behind, behind_trace)) =
-                rayon::join(|| run(0), || run(1));
+            let ((ahead, ahead_trace), (behind, behind_trace)) = rayon::join(|| run(0), || run(1));
             let next = if layer_idx + 1 < self.layers.len() {
                 ahead.beside(&behind)
             } else {
@@ -156,8 +155,7 @@ impl BiLstm {
             };
             let (ahead, behind) = rayon::join(|| run(0, ahead), || run(1, behind));
             let projected = [ahead, behind];
-            let panels =
-                all.then(|| panels_of_features(&x, 0..x.n_features(), 0..x.n_tokens()));
+            let panels = all.then(|| panels_of_features(&x, 0..x.n_features(), 0..x.n_tokens()));
             gradient = Blocks::zeros(x.n_features(), x.n_tokens());
             for (side, (direction, projected)) in directions.iter().zip(&projected).enumerate() {
                 if let Some(panels) = &panels {
@@ -167,8 +165,7 @@ impl BiLstm {
                     let input = weight_gradient(arch, n_in, panels, &rows, outputs.clone());
                     // One product over all steps of all texts.
                     let before = recurrences[side].before(&states[side]);
-                    let before =
-                        panels_of_features(&before, 0..self.hidden, 0..before.n_tokens());
+                    let before = panels_of_features(&before, 0..self.hidden, 0..before.n_tokens());
                     let hidden =
                         weight_gradient(arch, self.hidden, &before, &rows, outputs.clone());
                     let bias = bias_gradient(projected, outputs);

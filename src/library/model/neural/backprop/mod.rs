@@ -18,17 +18,17 @@ use std::ops::Range;
 
 use pulp::Arch;
 
-use self::{
-    layer::{LayerTrace, Tokens},
-    linear::Linear,
-    mask::Dropout,
-    norm::{Norm, NormTrace},
-};
 pub(super) use self::{
     layer::LayerKeys,
     linear::LinearKeys,
     lstm::{BiLstm, DirectionKeys},
     norm::NormKeys,
+};
+use self::{
+    layer::{LayerTrace, Tokens},
+    linear::Linear,
+    mask::Dropout,
+    norm::{Norm, NormTrace},
 };
 use super::simd::{
     blocks::{BLOCK, Blocks},
@@ -123,14 +123,8 @@ impl Transformer {
         let dropped = dropout.map(|rates| Dropout::new(rates.hidden, rates.seed));
         mask::apply(dropped, 1, &mut hidden);
         let logits = Linear::new(values, self.classifier).forward(arch, &hidden);
-        let trace = Trace {
-            lengths: lengths.to_vec(),
-            dropout,
-            embedded,
-            layers: traces,
-            first,
-            hidden,
-        };
+        let trace =
+            Trace { lengths: lengths.to_vec(), dropout, embedded, layers: traces, first, hidden };
         (rows_of(&logits), keeps.then_some(trace))
     }
 

@@ -340,7 +340,10 @@ impl WithSimd for StepBack<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::neural::backprop::{blocks_of, rows_of}, random::Random};
+    use crate::{
+        model::neural::backprop::{blocks_of, rows_of},
+        random::Random,
+    };
 
     fn numbers(n: usize, random: &mut Random) -> Vec<f32> {
         (0..n).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect()

@@ -30,9 +30,14 @@ fn net(random: &mut Random) -> (Transformer, Owned, Vec<f32>) {
     };
     let mut linears = Vec::new();
     for _ in 0..2 {
-        for (n_in, n_out) in
-            [(WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDE), (WIDE, WIDTH)]
-        {
+        for (n_in, n_out) in [
+            (WIDTH, WIDTH),
+            (WIDTH, WIDTH),
+            (WIDTH, WIDTH),
+            (WIDTH, WIDTH),
+            (WIDTH, WIDE),
+            (WIDE, WIDTH),
+        ] {
             linears.push(linear(n_in, n_out));
         }
     }

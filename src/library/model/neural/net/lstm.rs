@@ -283,8 +283,9 @@ mod tests {
     fn the_steps_of_a_device_give_the_logits_of_our_own_arithmetic() {
         let config =
             LstmConfig { vocab_size: 40, embedding_dim: 12, hidden_dim: 9, ..Default::default() };
-        let texts: Vec<Vec<u32>> =
-            (0..37).map(|text| (0..1 + text * 5 % 11).map(|at| (text * 7 + at) % 40).collect()).collect();
+        let texts: Vec<Vec<u32>> = (0..37)
+            .map(|text| (0..1 + text * 5 % 11).map(|at| (text * 7 + at) % 40).collect())
+            .collect();
         for device in devices() {
             let net = Net::new(NetConfig::Lstm(config.clone()), 4, &device).unwrap();
             let lstm = Lstm::new(&config, &mut Specs::default());
