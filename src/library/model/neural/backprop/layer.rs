@@ -6,11 +6,11 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::{
-    DropoutRates, Values, add,
     attention::Attention,
     linear::{Linear, LinearKeys},
     mask::{self, Dropout},
     norm::{Norm, NormKeys, NormTrace},
+    parameters::{DropoutRates, Values},
 };
 use crate::model::neural::simd::{
     blocks::Blocks, derivative::GeluBack, math::DenseActivation, vector,
@@ -99,7 +99,7 @@ impl LayerKeys {
             let mut next = narrow.forward(arch, &active);
             let dropout = Dropout::new(rates.states, rates.seed);
             mask::apply(Some(dropout), tokens.streams()[1], &mut next);
-            add(&mut next, &middle);
+            next.add(&middle);
             next
         } else {
             let mut next = middle.clone();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::{ONTO, Values};
+use super::parameters::Values;
 use crate::model::neural::simd::{
     blocks::{BLOCK, Blocks, FeatureRow},
     dense::{BlockTask, Dense, Weights},
@@ -57,7 +57,7 @@ impl<'a> Linear<'a> {
 
     /// [`Linear::forward`] added to `sums`.
     pub(super) fn forward_onto(&self, arch: Arch, x: &Blocks, sums: &mut Blocks) {
-        self.packed().apply_spread(arch, x, sums, ONTO);
+        self.packed().apply_spread(arch, x, sums, SumStart::Residual);
     }
 
     /// The gradient of what was read from that of the results.
@@ -69,7 +69,7 @@ impl<'a> Linear<'a> {
 
     /// [`Linear::backward`] added to `sums`.
     pub(super) fn backward_onto(&self, arch: Arch, gradient: &Blocks, sums: &mut Blocks) {
-        self.packed_back().apply_spread(arch, gradient, sums, ONTO);
+        self.packed_back().apply_spread(arch, gradient, sums, SumStart::Residual);
     }
 
     fn packed(&self) -> Packed {

@@ -3,11 +3,10 @@
 use pulp::Arch;
 
 use super::{
-    Gradients, ONTO, Values, blocks_of,
     linear::{Linear, LinearKeys, bias_gradient, weight_gradient},
     mask::{self, Dropout},
+    parameters::{Gradients, Values},
     recurrence::{Recurrence, RecurrenceTrace},
-    rows_of,
 };
 use crate::model::neural::simd::{
     blocks::Blocks,
@@ -69,7 +68,7 @@ impl BiLstm {
         let length = lengths.iter().copied().max().unwrap_or(0);
         let dropped = dropout.map(|(probability, seed)| Dropout::new(probability, seed));
         let recurrences = self.recurrences(lengths, length);
-        let mut x = blocks_of(embedded, lengths.len() * length);
+        let mut x = Blocks::of_tokens(embedded, lengths.len() * length);
         let mut layers = Vec::new();
         let mut ends = Vec::new();
         for (layer_idx, directions) in self.layers.iter().enumerate() {
@@ -104,7 +103,7 @@ impl BiLstm {
         mask::apply(dropped, self.layers.len() as u64, &mut last);
         let logits = Linear::new(values, self.dense).forward(arch, &last);
         let trace = LstmTrace { lengths: lengths.to_vec(), dropout, layers, last };
-        (rows_of(&logits), keeps.then_some(trace))
+        (logits.to_tokens(), keeps.then_some(trace))
     }
 
     fn recurrences(&self, lengths: &[usize], length: usize) -> [Recurrence; 2] {
@@ -133,7 +132,7 @@ impl BiLstm {
         let dropped = dropout.map(|(probability, seed)| Dropout::new(probability, seed));
         let recurrences = self.recurrences(&lengths, length);
         let mut parameters = Vec::new();
-        let logits = blocks_of(logits, lengths.len());
+        let logits = Blocks::of_tokens(logits, lengths.len());
         let dense = Linear::new(values, self.dense);
         dense.gradients(arch, &last, &logits, all.then_some(&mut parameters));
         let mut gradient = dense.backward(arch, &logits);
@@ -177,14 +176,14 @@ impl BiLstm {
                     ]);
                 }
                 let packed = Packed::of_rows(&[values.values(direction.input)], x.n_features());
-                packed.apply_spread(arch, projected, &mut gradient, ONTO);
+                packed.apply_spread(arch, projected, &mut gradient, SumStart::Residual);
             }
             mask::apply(dropped, layer_idx as u64, &mut gradient);
             if layer_idx > 0 {
                 sides = self.sides(&gradient);
             }
         }
-        Gradients { parameters, embedded: rows_of(&gradient) }
+        Gradients { parameters, embedded: gradient.to_tokens() }
     }
 
     /// The halves of each direction.

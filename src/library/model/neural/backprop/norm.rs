@@ -3,7 +3,7 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::Values;
+use super::parameters::Values;
 use crate::model::neural::simd::{
     blocks::{Blocks, FeatureRow},
     derivative::{NormBack, TracedNorm, row_product, row_sum},

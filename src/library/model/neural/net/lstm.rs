@@ -111,8 +111,9 @@ impl Lstm {
     ) -> DeviceTensor<2> {
         let (n, width) = (batch.n(), config.embedding_dim);
         let lengths: Vec<usize> = batch.lengths().iter().map(|real| *real as usize).collect();
-        // Step by step: the texts' first tokens, their second ones, and so on.
-        let steps = (0..batch.length()).flat_map(|step| (0..n).map(move |text| (text, step)));
+        // Step by step: the texts' first tokens, their second ones, and so on, to the last that is real.
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let steps = (0..longest).flat_map(|step| (0..n).map(move |text| (text, step)));
         let ids: Vec<u32> =
             steps.clone().map(|(text, step)| batch.ids()[text * batch.length() + step]).collect();
         let embedded = pass.peek_embedded(self.embedding, &ids);
