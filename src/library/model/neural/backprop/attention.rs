@@ -126,7 +126,7 @@ impl Head<'_> {
         read(self.attention.queries, &self.features, tokens, query);
         scale_rows(query, self.scale());
         product(arch, keys, query, weights, tokens.len());
-        dispatch(arch, Softmax { scores: weights, n_tokens: tokens.len() })
+        dispatch(arch, AttentionSoftmax { scores: weights, n_tokens: tokens.len() })
     }
 
     fn drop(&self, block_idx: usize, rows: &mut [FeatureRow]) {
@@ -241,12 +241,12 @@ fn product(
     .run(arch);
 }
 
-struct Softmax<'a> {
+struct AttentionSoftmax<'a> {
     scores: &'a mut [FeatureRow],
     n_tokens: usize,
 }
 
-impl WithSimd for Softmax<'_> {
+impl WithSimd for AttentionSoftmax<'_> {
     type Output = FeatureRow;
 
     #[inline(always)]

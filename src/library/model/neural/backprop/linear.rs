@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::parameters::Values;
+use super::parameters::ParameterSource;
 use crate::model::neural::simd::{
     blocks::{BLOCK, Blocks, FeatureRow},
     dense::{BlockTask, Dense, Weights},
@@ -35,12 +35,12 @@ pub(super) struct Linear<'a> {
 const MAX_OUTPUT_BLOCKS: usize = 4;
 
 impl<'a> Linear<'a> {
-    pub(super) fn new(values: &'a dyn Values, keys: LinearKeys) -> Self {
+    pub(super) fn new(values: &'a dyn ParameterSource, keys: LinearKeys) -> Self {
         Self::beside(values, &[keys])
     }
 
     /// The layers of all `keys`.
-    pub(super) fn beside(values: &'a dyn Values, keys: &[LinearKeys]) -> Self {
+    pub(super) fn beside(values: &'a dyn ParameterSource, keys: &[LinearKeys]) -> Self {
         let weights: Vec<_> = keys.iter().map(|keys| values.values(keys.weight)).collect();
         let biases: Vec<_> = keys.iter().map(|keys| values.values(keys.bias)).collect();
         let n_in = weights[0].len() / biases[0].len();

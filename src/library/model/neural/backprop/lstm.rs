@@ -5,7 +5,7 @@ use pulp::Arch;
 use super::{
     linear::{Linear, LinearKeys, bias_gradient, weight_gradient},
     mask::{self, Dropout},
-    parameters::{Gradients, Values},
+    parameters::{NetGradients, ParameterSource},
     recurrence::{Recurrence, RecurrenceTrace},
 };
 use crate::model::neural::simd::{
@@ -58,7 +58,7 @@ impl BiLstm {
     /// `[longest · n, width]`, row-major; returns `[n, n_classes]`, row-major.
     pub(in crate::model::neural) fn forward(
         &self,
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         embedded: &[f32],
         lengths: &[usize],
         dropout: Option<(f64, u64)>,
@@ -121,11 +121,11 @@ impl BiLstm {
     /// `logits`: `[n, n_classes]`, row-major.
     pub(in crate::model::neural) fn backward(
         &self,
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         trace: LstmTrace,
         logits: &[f32],
         all: bool,
-    ) -> Gradients {
+    ) -> NetGradients {
         let arch = Arch::new();
         let LstmTrace { lengths, dropout, layers, last } = trace;
         let length = lengths.iter().copied().max().unwrap_or(0);
@@ -183,7 +183,7 @@ impl BiLstm {
                 sides = self.sides(&gradient);
             }
         }
-        Gradients { parameters, embedded: gradient.to_tokens() }
+        NetGradients { parameters, embedded: gradient.to_tokens() }
     }
 
     /// The halves of each direction.
@@ -193,7 +193,7 @@ impl BiLstm {
 }
 
 /// The sum of a direction's biases.
-fn bias(values: &dyn Values, direction: &DirectionKeys) -> Vec<f32> {
+fn bias(values: &dyn ParameterSource, direction: &DirectionKeys) -> Vec<f32> {
     let biases = values.values(direction.input_bias).iter();
     biases.zip(values.values(direction.hidden_bias)).map(|(one, other)| one + other).collect()
 }

@@ -24,13 +24,13 @@ pub(super) use self::{
     linear::LinearKeys,
     lstm::{BiLstm, DirectionKeys},
     norm::NormKeys,
-    parameters::{DropoutRates, Gradients, Values},
+    parameters::{DropoutRates, NetGradients, ParameterSource},
 };
 use self::{
     layer::{LayerTrace, Tokens},
     linear::Linear,
     mask::Dropout,
-    norm::{Norm, NormTrace},
+    norm::{NormTrace, TrainedNorm},
 };
 use super::simd::blocks::Blocks;
 
@@ -66,7 +66,7 @@ impl Transformer {
     /// `[n_sequences, n_classes]`, row-major.
     pub(super) fn forward(
         &self,
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         embedded: &[f32],
         lengths: &[usize],
         dropout: Option<DropoutRates>,
@@ -77,7 +77,7 @@ impl Transformer {
         let n_tokens = lengths.iter().sum();
         let dropped = dropout.map(|rates| Dropout::new(rates.states, rates.seed));
         let mut states = Blocks::of_tokens(embedded, n_tokens);
-        let norm = Norm::new(values, self.norm, self.eps);
+        let norm = TrainedNorm::new(values, self.norm, self.eps);
         let embedded = norm.forward(arch, &mut states);
         mask::apply(dropped, 0, &mut states);
         let mut traces = Vec::new();
@@ -109,15 +109,15 @@ impl Transformer {
     /// `logits`: `[n_sequences, n_classes]`, row-major.
     pub(super) fn backward(
         &self,
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         trace: Trace,
         logits: &[f32],
         all: bool,
-    ) -> Gradients {
+    ) -> NetGradients {
         let arch = Arch::new();
         let Trace { lengths, dropout, embedded, layers, first, hidden } = trace;
         let spans = spans(&lengths);
-        let mut gradients = Gradients::default();
+        let mut gradients = NetGradients::default();
         let own = &mut gradients.parameters;
         let mut own = all.then_some(own);
         let logits = Blocks::of_tokens(logits, lengths.len());
@@ -143,7 +143,7 @@ impl Transformer {
         }
         let dropped = dropout.map(|rates| Dropout::new(rates.states, rates.seed));
         mask::apply(dropped, 0, &mut gradient);
-        let norm = Norm::new(values, self.norm, self.eps);
+        let norm = TrainedNorm::new(values, self.norm, self.eps);
         norm.backward(arch, &embedded, &mut gradient, own);
         gradients.embedded = gradient.to_tokens();
         gradients

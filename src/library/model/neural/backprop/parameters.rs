@@ -1,7 +1,7 @@
 //! Parameters by their numbers: their values and their gradients, and what is drawn beside them.
 
 /// The values of the parameters, each by its number.
-pub(in crate::model::neural) trait Values: Sync {
+pub(in crate::model::neural) trait ParameterSource: Sync {
     /// A matrix `[n_in, n_out]` or a vector, row-major.
     fn values(&self, key: usize) -> &[f32];
 }
@@ -17,7 +17,7 @@ pub(in crate::model::neural) struct DropoutRates {
 
 /// The gradients of everything that was used.
 #[derive(Debug, Default)]
-pub(in crate::model::neural) struct Gradients {
+pub(in crate::model::neural) struct NetGradients {
     /// Of parameters, by their numbers; none where only the embeddings' were asked for.
     pub(in crate::model::neural) parameters: Vec<(usize, Vec<f32>)>,
     /// Of the sum of word and position embedding of each token, `[n_tokens, width]`, row-major.

@@ -10,7 +10,7 @@ const LENGTHS: [usize; 4] = [5, 37, 1, 30];
 
 struct Owned(Vec<Vec<f32>>);
 
-impl Values for Owned {
+impl ParameterSource for Owned {
     fn values(&self, key: usize) -> &[f32] {
         &self.0[key]
     }
