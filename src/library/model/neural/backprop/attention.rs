@@ -108,9 +108,10 @@ impl Head<'_> {
     /// The blocks of queries: their places in the sequence and their tokens.
     fn query_blocks(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
         let span = self.query_span.clone();
-        span.clone().step_by(BLOCK).enumerate().map(move |(block_idx, start)| {
-            (block_idx, start..span.end.min(start + BLOCK))
-        })
+        span.clone()
+            .step_by(BLOCK)
+            .enumerate()
+            .map(move |(block_idx, start)| (block_idx, start..span.end.min(start + BLOCK)))
     }
 
     /// `e^{score - largest}` of the queries, `[n_keys][BLOCK]`; returns one over the sums.
@@ -125,7 +126,7 @@ impl Head<'_> {
         read(self.attention.queries, &self.features, tokens, query);
         scale_rows(query, self.scale());
         product(arch, keys, query, weights, tokens.len());
-        dispatch(arch, Softmax { scores: weights, n_tokens: tokens.len() })
+        dispatch(arch, AttentionSoftmax { scores: weights, n_tokens: tokens.len() })
     }
 
     fn drop(&self, block_idx: usize, rows: &mut [FeatureRow]) {
@@ -189,8 +190,7 @@ impl Head<'_> {
             turn_into(&scores, place, n, &mut turned_scores);
         }
         let sums = |blocks: &Blocks, rows: &[FeatureRow]| {
-            let panels =
-                panels_of_features(blocks, self.features.clone(), self.query_span.clone());
+            let panels = panels_of_features(blocks, self.features.clone(), self.query_span.clone());
             let mut out = vec![FeatureRow::ZERO; n_key_blocks * head_width];
             let parts = rows.chunks_exact(n_queries).zip(out.chunks_exact_mut(head_width));
             parts.for_each(|(rows, out)| product(arch, &panels, rows, out, BLOCK));
@@ -205,12 +205,7 @@ impl Head<'_> {
 }
 
 /// Some features of some tokens as one block.
-fn read(
-    blocks: &Blocks,
-    features: &Range<usize>,
-    tokens: &Range<usize>,
-    rows: &mut [FeatureRow],
-) {
+fn read(blocks: &Blocks, features: &Range<usize>, tokens: &Range<usize>, rows: &mut [FeatureRow]) {
     for (feature, row) in features.clone().zip(rows) {
         blocks.copy_tokens(feature, tokens.clone(), &mut row.0);
     }
@@ -246,12 +241,12 @@ fn product(
     .run(arch);
 }
 
-struct Softmax<'a> {
+struct AttentionSoftmax<'a> {
     scores: &'a mut [FeatureRow],
     n_tokens: usize,
 }
 
-impl WithSimd for Softmax<'_> {
+impl WithSimd for AttentionSoftmax<'_> {
     type Output = FeatureRow;
 
     #[inline(always)]

@@ -6,11 +6,11 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::{
-    DropoutRates, Values, add,
     attention::Attention,
     linear::{Linear, LinearKeys},
     mask::{self, Dropout},
-    norm::{Norm, NormKeys, NormTrace},
+    norm::{NormKeys, NormTrace, TrainedNorm},
+    parameters::{DropoutRates, ParameterSource},
 };
 use crate::model::neural::simd::{
     blocks::Blocks, derivative::GeluBack, math::DenseActivation, vector,
@@ -79,7 +79,7 @@ impl LayerKeys {
         &self,
         arch: Arch,
         (n_heads, eps): (usize, f32),
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         context: Blocks,
         tokens: &Tokens<'_>,
         dropout: Option<DropoutRates>,
@@ -91,7 +91,8 @@ impl LayerKeys {
         let attended = attention(&queries, &keys_values, tokens, n_heads, dropout).forward(arch);
         let mut middle = states.clone();
         Linear::new(values, self.out).forward_onto(arch, &attended, &mut middle);
-        let attention_norm = Norm::new(values, self.attention_norm, eps).forward(arch, &mut middle);
+        let attention_norm =
+            TrainedNorm::new(values, self.attention_norm, eps).forward(arch, &mut middle);
         let wide = Linear::new(values, self.widen).forward(arch, &middle);
         let active = activated(arch, &wide);
         let narrow = Linear::new(values, self.narrow);
@@ -99,14 +100,14 @@ impl LayerKeys {
             let mut next = narrow.forward(arch, &active);
             let dropout = Dropout::new(rates.states, rates.seed);
             mask::apply(Some(dropout), tokens.streams()[1], &mut next);
-            add(&mut next, &middle);
+            next.add(&middle);
             next
         } else {
             let mut next = middle.clone();
             narrow.forward_onto(arch, &active, &mut next);
             next
         };
-        let output_norm = Norm::new(values, self.output_norm, eps).forward(arch, &mut next);
+        let output_norm = TrainedNorm::new(values, self.output_norm, eps).forward(arch, &mut next);
         let trace = LayerTrace {
             context,
             asking,
@@ -127,14 +128,14 @@ impl LayerKeys {
         &self,
         arch: Arch,
         (n_heads, eps): (usize, f32),
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         trace: LayerTrace,
         mut gradient: Blocks,
         tokens: &Tokens<'_>,
         dropout: Option<DropoutRates>,
         mut own: Option<&mut Vec<(usize, Vec<f32>)>>,
     ) -> Blocks {
-        let norm = Norm::new(values, self.output_norm, eps);
+        let norm = TrainedNorm::new(values, self.output_norm, eps);
         norm.backward(arch, &trace.output_norm, &mut gradient, own.as_deref_mut());
         let mut narrowed = gradient.clone();
         let dropped = dropout.map(|rates| Dropout::new(rates.states, rates.seed));
@@ -150,7 +151,7 @@ impl LayerKeys {
         widen.gradients(arch, &trace.middle, &widened, own.as_deref_mut());
         widen.backward_onto(arch, &widened, &mut gradient);
         drop(widened);
-        let norm = Norm::new(values, self.attention_norm, eps);
+        let norm = TrainedNorm::new(values, self.attention_norm, eps);
         norm.backward(arch, &trace.attention_norm, &mut gradient, own.as_deref_mut());
         let out = Linear::new(values, self.out);
         out.gradients(arch, &trace.attended, &gradient, own.as_deref_mut());
@@ -210,7 +211,8 @@ fn activation_back(arch: Arch, wide: &mut Blocks, gradient: &mut Blocks) {
     let width = wide.n_features();
     let n_tokens: Vec<usize> = (0..wide.n_blocks()).map(|idx| wide.block_tokens(idx)).collect();
     let blocks = wide.all_mut().par_chunks_exact_mut(width);
-    blocks.zip(gradient.all_mut().par_chunks_exact_mut(width)).zip(n_tokens).for_each(
-        |((x, gradient), n_tokens)| GeluBack { x, gradient, n_tokens }.run(arch),
-    );
+    blocks
+        .zip(gradient.all_mut().par_chunks_exact_mut(width))
+        .zip(n_tokens)
+        .for_each(|((x, gradient), n_tokens)| GeluBack { x, gradient, n_tokens }.run(arch));
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::{ONTO, Values};
+use super::parameters::ParameterSource;
 use crate::model::neural::simd::{
     blocks::{BLOCK, Blocks, FeatureRow},
     dense::{BlockTask, Dense, Weights},
@@ -35,12 +35,12 @@ pub(super) struct Linear<'a> {
 const MAX_OUTPUT_BLOCKS: usize = 4;
 
 impl<'a> Linear<'a> {
-    pub(super) fn new(values: &'a dyn Values, keys: LinearKeys) -> Self {
+    pub(super) fn new(values: &'a dyn ParameterSource, keys: LinearKeys) -> Self {
         Self::beside(values, &[keys])
     }
 
     /// The layers of all `keys`.
-    pub(super) fn beside(values: &'a dyn Values, keys: &[LinearKeys]) -> Self {
+    pub(super) fn beside(values: &'a dyn ParameterSource, keys: &[LinearKeys]) -> Self {
         let weights: Vec<_> = keys.iter().map(|keys| values.values(keys.weight)).collect();
         let biases: Vec<_> = keys.iter().map(|keys| values.values(keys.bias)).collect();
         let n_in = weights[0].len() / biases[0].len();
@@ -57,7 +57,7 @@ impl<'a> Linear<'a> {
 
     /// [`Linear::forward`] added to `sums`.
     pub(super) fn forward_onto(&self, arch: Arch, x: &Blocks, sums: &mut Blocks) {
-        self.packed().apply_spread(arch, x, sums, ONTO);
+        self.packed().apply_spread(arch, x, sums, SumStart::Residual);
     }
 
     /// The gradient of what was read from that of the results.
@@ -69,7 +69,7 @@ impl<'a> Linear<'a> {
 
     /// [`Linear::backward`] added to `sums`.
     pub(super) fn backward_onto(&self, arch: Arch, gradient: &Blocks, sums: &mut Blocks) {
-        self.packed_back().apply_spread(arch, gradient, sums, ONTO);
+        self.packed_back().apply_spread(arch, gradient, sums, SumStart::Residual);
     }
 
     fn packed(&self) -> Packed {
@@ -119,8 +119,8 @@ impl<'a> Linear<'a> {
 pub(super) fn bias_gradient(gradient: &Blocks, outputs: Range<usize>) -> Vec<f32> {
     let sum = |feature: usize| {
         let blocks = 0..gradient.n_blocks();
-        let sums = blocks
-            .map(|idx| row_sum(&gradient.block(idx)[feature], gradient.block_tokens(idx)));
+        let sums =
+            blocks.map(|idx| row_sum(&gradient.block(idx)[feature], gradient.block_tokens(idx)));
         sums.sum::<f32>()
     };
     outputs.into_par_iter().with_min_len(64).map(sum).collect()

@@ -3,11 +3,10 @@
 use pulp::Arch;
 
 use super::{
-    Gradients, ONTO, Values, blocks_of,
     linear::{Linear, LinearKeys, bias_gradient, weight_gradient},
     mask::{self, Dropout},
+    parameters::{NetGradients, ParameterSource},
     recurrence::{Recurrence, RecurrenceTrace},
-    rows_of,
 };
 use crate::model::neural::simd::{
     blocks::Blocks,
@@ -59,7 +58,7 @@ impl BiLstm {
     /// `[longest · n, width]`, row-major; returns `[n, n_classes]`, row-major.
     pub(in crate::model::neural) fn forward(
         &self,
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         embedded: &[f32],
         lengths: &[usize],
         dropout: Option<(f64, u64)>,
@@ -69,7 +68,7 @@ impl BiLstm {
         let length = lengths.iter().copied().max().unwrap_or(0);
         let dropped = dropout.map(|(probability, seed)| Dropout::new(probability, seed));
         let recurrences = self.recurrences(lengths, length);
-        let mut x = blocks_of(embedded, lengths.len() * length);
+        let mut x = Blocks::of_tokens(embedded, lengths.len() * length);
         let mut layers = Vec::new();
         let mut ends = Vec::new();
         for (layer_idx, directions) in self.layers.iter().enumerate() {
@@ -86,8 +85,7 @@ impl BiLstm {
                 let weight = values.values(directions[side].hidden);
                 recurrences[side].forward(weight, &projected[side], keeps)
             };
-            let ((ahead, ahead_trace), (behind, behind_trace)) =
-                rayon::join(|| run(0), || run(1));
+            let ((ahead, ahead_trace), (behind, behind_trace)) = rayon::join(|| run(0), || run(1));
             let next = if layer_idx + 1 < self.layers.len() {
                 ahead.beside(&behind)
             } else {
@@ -105,7 +103,7 @@ impl BiLstm {
         mask::apply(dropped, self.layers.len() as u64, &mut last);
         let logits = Linear::new(values, self.dense).forward(arch, &last);
         let trace = LstmTrace { lengths: lengths.to_vec(), dropout, layers, last };
-        (rows_of(&logits), keeps.then_some(trace))
+        (logits.to_tokens(), keeps.then_some(trace))
     }
 
     fn recurrences(&self, lengths: &[usize], length: usize) -> [Recurrence; 2] {
@@ -123,18 +121,18 @@ impl BiLstm {
     /// `logits`: `[n, n_classes]`, row-major.
     pub(in crate::model::neural) fn backward(
         &self,
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         trace: LstmTrace,
         logits: &[f32],
         all: bool,
-    ) -> Gradients {
+    ) -> NetGradients {
         let arch = Arch::new();
         let LstmTrace { lengths, dropout, layers, last } = trace;
         let length = lengths.iter().copied().max().unwrap_or(0);
         let dropped = dropout.map(|(probability, seed)| Dropout::new(probability, seed));
         let recurrences = self.recurrences(&lengths, length);
         let mut parameters = Vec::new();
-        let logits = blocks_of(logits, lengths.len());
+        let logits = Blocks::of_tokens(logits, lengths.len());
         let dense = Linear::new(values, self.dense);
         dense.gradients(arch, &last, &logits, all.then_some(&mut parameters));
         let mut gradient = dense.backward(arch, &logits);
@@ -156,8 +154,7 @@ impl BiLstm {
             };
             let (ahead, behind) = rayon::join(|| run(0, ahead), || run(1, behind));
             let projected = [ahead, behind];
-            let panels =
-                all.then(|| panels_of_features(&x, 0..x.n_features(), 0..x.n_tokens()));
+            let panels = all.then(|| panels_of_features(&x, 0..x.n_features(), 0..x.n_tokens()));
             gradient = Blocks::zeros(x.n_features(), x.n_tokens());
             for (side, (direction, projected)) in directions.iter().zip(&projected).enumerate() {
                 if let Some(panels) = &panels {
@@ -167,8 +164,7 @@ impl BiLstm {
                     let input = weight_gradient(arch, n_in, panels, &rows, outputs.clone());
                     // One product over all steps of all texts.
                     let before = recurrences[side].before(&states[side]);
-                    let before =
-                        panels_of_features(&before, 0..self.hidden, 0..before.n_tokens());
+                    let before = panels_of_features(&before, 0..self.hidden, 0..before.n_tokens());
                     let hidden =
                         weight_gradient(arch, self.hidden, &before, &rows, outputs.clone());
                     let bias = bias_gradient(projected, outputs);
@@ -180,14 +176,14 @@ impl BiLstm {
                     ]);
                 }
                 let packed = Packed::of_rows(&[values.values(direction.input)], x.n_features());
-                packed.apply_spread(arch, projected, &mut gradient, ONTO);
+                packed.apply_spread(arch, projected, &mut gradient, SumStart::Residual);
             }
             mask::apply(dropped, layer_idx as u64, &mut gradient);
             if layer_idx > 0 {
                 sides = self.sides(&gradient);
             }
         }
-        Gradients { parameters, embedded: rows_of(&gradient) }
+        NetGradients { parameters, embedded: gradient.to_tokens() }
     }
 
     /// The halves of each direction.
@@ -197,7 +193,7 @@ impl BiLstm {
 }
 
 /// The sum of a direction's biases.
-fn bias(values: &dyn Values, direction: &DirectionKeys) -> Vec<f32> {
+fn bias(values: &dyn ParameterSource, direction: &DirectionKeys) -> Vec<f32> {
     let biases = values.values(direction.input_bias).iter();
     biases.zip(values.values(direction.hidden_bias)).map(|(one, other)| one + other).collect()
 }

@@ -12,34 +12,27 @@ mod linear;
 mod lstm;
 mod mask;
 mod norm;
+mod parameters;
 mod recurrence;
 
 use std::ops::Range;
 
 use pulp::Arch;
 
-use self::{
-    layer::{LayerTrace, Tokens},
-    linear::Linear,
-    mask::Dropout,
-    norm::{Norm, NormTrace},
-};
 pub(super) use self::{
     layer::LayerKeys,
     linear::LinearKeys,
     lstm::{BiLstm, DirectionKeys},
     norm::NormKeys,
+    parameters::{DropoutRates, NetGradients, ParameterSource},
 };
-use super::simd::{
-    blocks::{BLOCK, Blocks},
-    tile::SumStart,
+use self::{
+    layer::{LayerTrace, Tokens},
+    linear::Linear,
+    mask::Dropout,
+    norm::{NormTrace, TrainedNorm},
 };
-
-/// The values of the parameters, each by its number.
-pub(super) trait Values: Sync {
-    /// A matrix `[n_in, n_out]` or a vector, row-major.
-    fn values(&self, key: usize) -> &[f32];
-}
+use super::simd::blocks::Blocks;
 
 /// The parameters by role, and the sizes that do not follow from theirs.
 #[derive(Debug, Clone)]
@@ -50,15 +43,6 @@ pub(super) struct Transformer {
     pub(super) layers: Vec<LayerKeys>,
     pub(super) pre_classifier: LinearKeys,
     pub(super) classifier: LinearKeys,
-}
-
-/// The shares that are dropped, and the seed that alone decides what.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct DropoutRates {
-    pub(super) states: f64,
-    pub(super) attention: f64,
-    pub(super) hidden: f64,
-    pub(super) seed: u64,
 }
 
 /// What the way back needs of the way there.
@@ -74,15 +58,6 @@ pub(super) struct Trace {
     hidden: Blocks,
 }
 
-/// The gradients of everything that was used.
-#[derive(Debug, Default)]
-pub(super) struct Gradients {
-    /// Of parameters, by their numbers; none where only the embeddings' were asked for.
-    pub(super) parameters: Vec<(usize, Vec<f32>)>,
-    /// Of the sum of word and position embedding of each token, `[n_tokens, width]`, row-major.
-    pub(super) embedded: Vec<f32>,
-}
-
 impl Transformer {
     /// The logits of the sequences of `lengths`, and the trace when `keeps`.
     ///
@@ -91,7 +66,7 @@ impl Transformer {
     /// `[n_sequences, n_classes]`, row-major.
     pub(super) fn forward(
         &self,
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         embedded: &[f32],
         lengths: &[usize],
         dropout: Option<DropoutRates>,
@@ -101,8 +76,8 @@ impl Transformer {
         let spans = spans(lengths);
         let n_tokens = lengths.iter().sum();
         let dropped = dropout.map(|rates| Dropout::new(rates.states, rates.seed));
-        let mut states = blocks_of(embedded, n_tokens);
-        let norm = Norm::new(values, self.norm, self.eps);
+        let mut states = Blocks::of_tokens(embedded, n_tokens);
+        let norm = TrainedNorm::new(values, self.norm, self.eps);
         let embedded = norm.forward(arch, &mut states);
         mask::apply(dropped, 0, &mut states);
         let mut traces = Vec::new();
@@ -123,15 +98,9 @@ impl Transformer {
         let dropped = dropout.map(|rates| Dropout::new(rates.hidden, rates.seed));
         mask::apply(dropped, 1, &mut hidden);
         let logits = Linear::new(values, self.classifier).forward(arch, &hidden);
-        let trace = Trace {
-            lengths: lengths.to_vec(),
-            dropout,
-            embedded,
-            layers: traces,
-            first,
-            hidden,
-        };
-        (rows_of(&logits), keeps.then_some(trace))
+        let trace =
+            Trace { lengths: lengths.to_vec(), dropout, embedded, layers: traces, first, hidden };
+        (logits.to_tokens(), keeps.then_some(trace))
     }
 
     /// The gradients from those of the logits; `all` parameters', or the embeddings' alone.
@@ -140,18 +109,18 @@ impl Transformer {
     /// `logits`: `[n_sequences, n_classes]`, row-major.
     pub(super) fn backward(
         &self,
-        values: &dyn Values,
+        values: &dyn ParameterSource,
         trace: Trace,
         logits: &[f32],
         all: bool,
-    ) -> Gradients {
+    ) -> NetGradients {
         let arch = Arch::new();
         let Trace { lengths, dropout, embedded, layers, first, hidden } = trace;
         let spans = spans(&lengths);
-        let mut gradients = Gradients::default();
+        let mut gradients = NetGradients::default();
         let own = &mut gradients.parameters;
         let mut own = all.then_some(own);
-        let logits = blocks_of(logits, lengths.len());
+        let logits = Blocks::of_tokens(logits, lengths.len());
         let linear = Linear::new(values, self.classifier);
         linear.gradients(arch, &hidden, &logits, own.as_deref_mut());
         let mut gradient = linear.backward(arch, &logits);
@@ -174,9 +143,9 @@ impl Transformer {
         }
         let dropped = dropout.map(|rates| Dropout::new(rates.states, rates.seed));
         mask::apply(dropped, 0, &mut gradient);
-        let norm = Norm::new(values, self.norm, self.eps);
+        let norm = TrainedNorm::new(values, self.norm, self.eps);
         norm.backward(arch, &embedded, &mut gradient, own);
-        gradients.embedded = rows_of(&gradient);
+        gradients.embedded = gradient.to_tokens();
         gradients
     }
 }
@@ -190,45 +159,6 @@ fn spans(lengths: &[usize]) -> Vec<Range<usize>> {
     };
     lengths.iter().map(span).collect()
 }
-
-/// Rows of a token each, `[n_tokens, width]`, as blocks.
-fn blocks_of(rows: &[f32], n_tokens: usize) -> Blocks {
-    let width = rows.len() / n_tokens;
-    let mut blocks = Blocks::zeros(width, n_tokens);
-    for (block, rows) in blocks.blocks_mut().zip(rows.chunks(BLOCK * width)) {
-        for (lane, row) in rows.chunks_exact(width).enumerate() {
-            for (feature, value) in block.iter_mut().zip(row) {
-                feature.0[lane] = *value;
-            }
-        }
-    }
-    blocks
-}
-
-/// Blocks as rows of a token each, `[n_tokens, width]`.
-fn rows_of(blocks: &Blocks) -> Vec<f32> {
-    let width = blocks.n_features();
-    let mut rows = vec![0.0; blocks.n_tokens() * width];
-    for (block_idx, rows) in rows.chunks_mut(BLOCK * width).enumerate() {
-        let block = blocks.block(block_idx);
-        for (lane, row) in rows.chunks_exact_mut(width).enumerate() {
-            for (value, feature) in row.iter_mut().zip(block) {
-                *value = feature.0[lane];
-            }
-        }
-    }
-    rows
-}
-
-/// Adds `other` to `sum`.
-fn add(sum: &mut Blocks, other: &Blocks) {
-    for (sum, other) in sum.all_mut().iter_mut().zip(other.all()) {
-        sum.0.iter_mut().zip(other.0).for_each(|(sum, other)| *sum += other);
-    }
-}
-
-/// Where sums begin that go on from what is there.
-const ONTO: SumStart = SumStart::Residual;
 
 #[cfg(test)]
 mod tests;

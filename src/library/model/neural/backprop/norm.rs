@@ -3,7 +3,7 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::Values;
+use super::parameters::ParameterSource;
 use crate::model::neural::simd::{
     blocks::{Blocks, FeatureRow},
     derivative::{NormBack, TracedNorm, row_product, row_sum},
@@ -17,7 +17,7 @@ pub(in crate::model::neural) struct NormKeys {
 }
 
 /// A norm's parameters.
-pub(super) struct Norm<'a> {
+pub(super) struct TrainedNorm<'a> {
     keys: NormKeys,
     weight: &'a [f32],
     bias: &'a [f32],
@@ -31,8 +31,8 @@ pub(super) struct NormTrace {
     scales: Vec<FeatureRow>,
 }
 
-impl<'a> Norm<'a> {
-    pub(super) fn new(values: &'a dyn Values, keys: NormKeys, eps: f32) -> Self {
+impl<'a> TrainedNorm<'a> {
+    pub(super) fn new(values: &'a dyn ParameterSource, keys: NormKeys, eps: f32) -> Self {
         Self { keys, weight: values.values(keys.weight), bias: values.values(keys.bias), eps }
     }
 

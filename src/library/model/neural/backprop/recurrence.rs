@@ -340,7 +340,7 @@ impl WithSimd for StepBack<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::neural::backprop::{blocks_of, rows_of}, random::Random};
+    use crate::random::Random;
 
     fn numbers(n: usize, random: &mut Random) -> Vec<f32> {
         (0..n).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect()
@@ -388,12 +388,12 @@ mod tests {
             let mut random = Random::new(3);
             let weight = numbers(13 * 52, &mut random);
             let projected = numbers(35 * 7 * 52, &mut random);
-            let blocks = blocks_of(&projected, 35 * 7);
+            let blocks = Blocks::of_tokens(&projected, 35 * 7);
             let (states, _) = recurrence.forward(&weight, &blocks, false);
             let (traced, _) = recurrence.forward(&weight, &blocks, true);
-            let before = rows_of(&recurrence.before(&states));
-            let states = rows_of(&states);
-            assert_eq!(states, rows_of(&traced));
+            let before = recurrence.before(&states).to_tokens();
+            let states = states.to_tokens();
+            assert_eq!(states, traced.to_tokens());
             for (found, expected) in states.iter().zip(plain(&recurrence, &weight, &projected)) {
                 assert!((f64::from(*found) - expected).abs() < 2e-6, "{found} {expected}");
             }
@@ -422,8 +422,10 @@ mod tests {
                     factors.fill(0.0);
                 }
             }
-            let (_, trace) = recurrence.forward(&weight, &blocks_of(&projected, 35 * 7), true);
-            let found = rows_of(&recurrence.backward(&weight, trace, &blocks_of(&factors, 35 * 7)));
+            let (_, trace) =
+                recurrence.forward(&weight, &Blocks::of_tokens(&projected, 35 * 7), true);
+            let factors_of_states = Blocks::of_tokens(&factors, 35 * 7);
+            let found = recurrence.backward(&weight, trace, &factors_of_states).to_tokens();
             let sum = |projected: &[f32]| -> f64 {
                 let states = plain(&recurrence, &weight, projected);
                 states.iter().zip(&factors).map(|(state, f)| state * f64::from(*f)).sum()

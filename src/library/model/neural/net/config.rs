@@ -126,7 +126,8 @@ impl NetConfig {
                 // projections and their gradients in both orders.
                 let direction = 8.0 * size(config.hidden_dim);
                 let layers = 2.0 * size(config.n_layers) * direction;
-                tokens * (4.0 * size(config.embedding_dim) + layers + 30.0 * size(config.hidden_dim))
+                tokens
+                    * (4.0 * size(config.embedding_dim) + layers + 30.0 * size(config.hidden_dim))
             }
             Self::Lstm(config) => {
                 // Per direction and layer: projections and gates, cut and uncut, and states.

@@ -9,9 +9,7 @@ use super::{
     parameters::{DeviceTensor, Initializer, Key, Specs, add_row, host, matrix},
     pass::Pass,
 };
-use crate::model::neural::backprop::{
-    DropoutRates, LayerKeys, LinearKeys, NormKeys, Transformer,
-};
+use crate::model::neural::backprop::{DropoutRates, LayerKeys, LinearKeys, NormKeys, Transformer};
 
 /// The layer norms' epsilon: written into the original, not into config.json.
 const EPSILON: f64 = 1e-12;
@@ -202,10 +200,8 @@ impl DistilBert {
 
     /// The parameters by the numbers of their keys.
     fn transformer(&self, config: &DistilBertConfig) -> Transformer {
-        let linear = |[weight, bias]: [Key; 2]| LinearKeys {
-            weight: weight.index(),
-            bias: bias.index(),
-        };
+        let linear =
+            |[weight, bias]: [Key; 2]| LinearKeys { weight: weight.index(), bias: bias.index() };
         let norm =
             |[weight, bias]: [Key; 2]| NormKeys { weight: weight.index(), bias: bias.index() };
         let layers = self.layers.iter().map(|layer| LayerKeys {

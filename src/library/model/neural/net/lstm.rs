@@ -111,8 +111,9 @@ impl Lstm {
     ) -> DeviceTensor<2> {
         let (n, width) = (batch.n(), config.embedding_dim);
         let lengths: Vec<usize> = batch.lengths().iter().map(|real| *real as usize).collect();
-        // Step by step: the texts' first tokens, their second ones, and so on.
-        let steps = (0..batch.length()).flat_map(|step| (0..n).map(move |text| (text, step)));
+        // Step by step: the texts' first tokens, their second ones, and so on, to the last that is real.
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let steps = (0..longest).flat_map(|step| (0..n).map(move |text| (text, step)));
         let ids: Vec<u32> =
             steps.clone().map(|(text, step)| batch.ids()[text * batch.length() + step]).collect();
         let embedded = pass.peek_embedded(self.embedding, &ids);
@@ -286,8 +287,9 @@ mod tests {
     fn the_steps_of_a_device_give_the_logits_of_our_own_arithmetic() {
         let config =
             LstmConfig { vocab_size: 40, embedding_dim: 12, hidden_dim: 9, ..Default::default() };
-        let texts: Vec<Vec<u32>> =
-            (0..37).map(|text| (0..1 + text * 5 % 11).map(|at| (text * 7 + at) % 40).collect()).collect();
+        let texts: Vec<Vec<u32>> = (0..37)
+            .map(|text| (0..1 + text * 5 % 11).map(|at| (text * 7 + at) % 40).collect())
+            .collect();
         for device in devices() {
             let net = Net::new(NetConfig::Lstm(config.clone()), 4, &device).unwrap();
             let lstm = Lstm::new(&config, &mut Specs::default());

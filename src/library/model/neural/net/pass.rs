@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::parameters::{DeviceTensor, Key, ParameterValues, host};
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::neural::{backprop::Values, device::Resolved},
+    model::neural::{backprop::ParameterSource, device::Resolved},
     random::Random,
 };
 
@@ -122,7 +122,7 @@ pub(crate) struct Pass<'a> {
 /// The values of parameters in this machine's memory.
 pub(crate) struct HostValues(Vec<Option<TensorData>>);
 
-impl Values for HostValues {
+impl ParameterSource for HostValues {
     fn values(&self, key: usize) -> &[f32] {
         self.0[key].as_ref().map_or(&[], |data| bytemuck::cast_slice(&data.bytes))
     }

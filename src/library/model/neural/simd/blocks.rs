@@ -35,6 +35,42 @@ impl Blocks {
         Self { n_features, n_tokens, rows }
     }
 
+    /// Rows of a token each, `[n_tokens, width]`, row-major.
+    pub(crate) fn of_tokens(rows: &[f32], n_tokens: usize) -> Self {
+        let width = rows.len() / n_tokens;
+        let mut blocks = Self::zeros(width, n_tokens);
+        for (block, rows) in blocks.blocks_mut().zip(rows.chunks(BLOCK * width)) {
+            for (lane, row) in rows.chunks_exact(width).enumerate() {
+                for (feature, value) in block.iter_mut().zip(row) {
+                    feature.0[lane] = *value;
+                }
+            }
+        }
+        blocks
+    }
+
+    /// As rows of a token each, `[n_tokens, width]`, row-major.
+    pub(crate) fn to_tokens(&self) -> Vec<f32> {
+        let width = self.n_features;
+        let mut rows = vec![0.0; self.n_tokens * width];
+        for (block_idx, rows) in rows.chunks_mut(BLOCK * width).enumerate() {
+            let block = self.block(block_idx);
+            for (lane, row) in rows.chunks_exact_mut(width).enumerate() {
+                for (value, feature) in row.iter_mut().zip(block) {
+                    *value = feature.0[lane];
+                }
+            }
+        }
+        rows
+    }
+
+    /// Adds the numbers of `other`, which has the same sizes.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, other) in self.rows.iter_mut().zip(&other.rows) {
+            sum.0.iter_mut().zip(other.0).for_each(|(sum, other)| *sum += other);
+        }
+    }
+
     /// Some features alone.
     pub(crate) fn features(&self, features: Range<usize>) -> Self {
         let rows = self.rows.chunks_exact(self.n_features);

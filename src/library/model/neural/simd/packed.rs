@@ -102,8 +102,7 @@ impl Packed {
                 let width = part.len() / n_out;
                 let (here, after) = rest.split_at_mut(width);
                 let first = panel_idx * PANEL;
-                let rows: Vec<&[f32]> =
-                    part.chunks_exact(width).skip(first).take(PANEL).collect();
+                let rows: Vec<&[f32]> = part.chunks_exact(width).skip(first).take(PANEL).collect();
                 for (input, values) in here.iter_mut().enumerate() {
                     for (value, row) in values.iter_mut().zip(&rows) {
                         *value = row[input];

@@ -125,8 +125,7 @@ pub(crate) fn gather<'a>(
             }
             let shared = span.start.max(tokens.start)..span.end.min(tokens.end);
             let place = shared.start - tokens.start;
-            for (source, lanes, offset) in
-                runs(shared.start - span.start..shared.end - span.start)
+            for (source, lanes, offset) in runs(shared.start - span.start..shared.end - span.start)
             {
                 let to = place + offset..place + offset + lanes.len();
                 for (part_idx, rows) in block.chunks_exact_mut(part_width).enumerate() {
@@ -185,7 +184,10 @@ mod tests {
             .map(|(span, first)| {
                 let tokens: Vec<usize> = span.collect();
                 let part = all.select(&tokens);
-                part.all().chunks_exact(6).flat_map(|block| block[first..first + 3].to_vec()).collect()
+                part.all()
+                    .chunks_exact(6)
+                    .flat_map(|block| block[first..first + 3].to_vec())
+                    .collect()
             })
             .collect();
         let mut found = Blocks::zeros(6, 100);
