@@ -40,6 +40,42 @@ VALUES = [
     ("upper-case variables", ["let X_train = vec![1.0, 2.0];\nlet (N, y) = (5, 3);", "X_train.len() as i32 + N + y"], "10"),
     ("an item over a variable", ["let N = 5;", "const N: i32 = 7;", "N + 1"], "8"),
     ("a variant is no variable", ["let None = None::<u8> else { panic!() };", "None::<u8>"], "None"),
+    # Cells that name nothing of the prelude are compiled without it, the others with it.
+    (
+        "variables between cells with and without the prelude",
+        [
+            "let words = vec![3_i32, 5]; let label = String::from(\"a\");",
+            'let df = DataFrame::new_infer_height(vec![Column::new("n".into(), &words)])?;',
+            "let mut sum = words.iter().sum::<i32>();",
+            "sum += df.height() as i32; drop(df);",
+            "(words, label, sum)",
+        ],
+        '([3, 5], "a", 10)',
+    ),
+    (
+        "a type between cells with and without the prelude",
+        [
+            "#[derive(Debug, Clone)] struct Point { x: i32 } impl Point { fn moved(self) -> Self { Self { x: self.x + 1 } } }",
+            "let points = vec![Point { x: 1 }];",
+            "let size = df!(\"x\" => [1, 2])?.height(); let points = points.clone();",
+            "let point = points.into_iter().next().unwrap().moved();",
+            "(point, size)",
+        ],
+        "(Point { x: 2 }, 2)",
+    ),
+    (
+        "a static between cells with and without the prelude",
+        [
+            "use std::sync::atomic::{AtomicU8, Ordering};\nstatic N: AtomicU8 = AtomicU8::new(1);",
+            "N.fetch_add(1, Ordering::SeqCst);",
+            "df!(\"x\" => [1])?; N.fetch_add(1, Ordering::SeqCst);",
+            "N.load(Ordering::SeqCst)",
+        ],
+        "3",
+    ),
+    ("a method that only the prelude has", ['["a", "b"].into_vec().len()'], "2"),
+    ("types of borrowed and of inferred values", ['let a = "s"; let b = [1, 2].iter().map(|x| x + 1).collect::<Vec<i32>>(); let c = Some(1.5);', "(a, b, c)"], '("s", [2, 3], Some(1.5))'),
+    ("a lint of the person's own", ["#![deny(dropping_references)]", "let a = vec![1_u8];", "a"], "[1]"),
     ("a last let without its semicolon", ["let a = 5", "a"], "5"),
     ("a last let and a remark", ["let a = 5;\nlet b = a + 1 // six", "b"], "6"),
     ("an item without its semicolon", ["const A: u8 = 3", "A"], "3"),

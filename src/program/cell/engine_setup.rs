@@ -118,7 +118,7 @@ fn assemble(
     prelude: InstalledPrelude,
 ) -> Result<Engine> {
     folder.make()?;
-    let tools = toolchain.lib_dir.parent().map(|parent| parent.join("bin/gcc-ld/ld.lld"));
+    let tools = toolchain.lib_dir.parent().map(|parent| parent.join("bin/rust-lld"));
     let is_builtins = |path: &PathBuf| {
         path.extension().is_some_and(|extension| extension == "rlib")
             && path
@@ -137,6 +137,7 @@ fn assemble(
             rustc: toolchain.rustc.clone(),
             prelude: prelude.dylib.clone(),
             prelude_deps: prelude.deps.clone(),
+            facade: prelude.facade.clone(),
             // Elsewhere linkers want to know every symbol: there rustc links, with the prelude.
             lld: tools.filter(|tool| cfg!(target_os = "linux") && tool.is_file()),
             builtins,

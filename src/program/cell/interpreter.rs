@@ -144,19 +144,20 @@ impl Interpreter {
         let analyzer = self.analyzer.clone();
         *lock(&self.warming) = Some(std::thread::spawn(move || {
             let mut engine = lock(&engine);
-            if engine.is_none() {
-                // What is missing is told when a cell needs it.
-                *engine = engine_setup::find(&options, &running, &folder).ok();
-                if let Some(engine) = &*engine {
-                    analyzer.learn(engine);
-                }
-                analyzer.arrived();
-                if let Some(engine) = engine.as_mut() {
-                    engine.warm_up();
-                }
-            } else {
-                analyzer.arrived();
+            if engine.is_some() {
+                return analyzer.arrived();
             }
+            // What is missing is told when a cell needs it.
+            *engine = engine_setup::find(&options, &running, &folder).ok();
+            if let Some(engine) = engine.as_mut() {
+                engine.warm_up();
+                analyzer.learn(engine);
+            }
+            analyzer.arrived();
+            let warming = engine.as_ref().map(Engine::warming);
+            // The person's first cell need not wait for what only makes later ones faster.
+            drop(engine);
+            warming.into_iter().for_each(|warm| warm());
         }));
     }
 

@@ -1,10 +1,9 @@
 //! Compiles a cell until it stands: each time without what the compiler says cannot be put back into
 //! the store, because the cell moves it or because it borrows.
 
-use std::path::PathBuf;
-
 use crate::cell::engine::{
-    compiler::{CompileSettings, Compiler, Refusal},
+    against::Against,
+    compiler::{CompileJob, CompileSettings, CompiledLibrary, Compiler, Refusal},
     diagnostic::Diagnostic,
     generate::Draft,
     program::{CodeRole, Program},
@@ -17,23 +16,32 @@ const MAX_ATTEMPTS: usize = 6;
 /// The shared object with its program and what to tell the person; or why there is none, with the
 /// program that was refused and its name.
 pub(super) type Attempted =
-    std::result::Result<(PathBuf, Program, Vec<String>), Box<(Refusal, Program, String)>>;
+    std::result::Result<(CompiledLibrary, Program, Vec<String>), Box<(Refusal, Program, String)>>;
 
-/// Compiles a draft, each time without the variables that the compiler says cannot be put back.
+/// The compiler of one cell.
+pub(super) struct Attempts<'a> {
+    pub(super) compiler: &'a Compiler,
+    pub(super) settings: &'a CompileSettings,
+    pub(super) running: &'a Running,
+    /// The number of the program among all that were compiled.
+    pub(super) number: usize,
+}
+
+/// Compiles a draft, whose program is `first`, each time without the variables that the compiler says cannot be put
+/// back.
 pub(super) fn attempts(
-    compiler: &Compiler,
-    settings: &CompileSettings,
-    running: &Running,
+    Attempts { compiler, settings, running, number }: &Attempts<'_>,
     draft: &mut Draft<'_>,
     first: Program,
-    number: usize,
+    against: Against,
 ) -> Attempted {
     let mut program = first;
     let mut notes = Vec::new();
     let mut attempt = 1;
     loop {
         let name = format!("cell_{number}_{attempt}");
-        let errors = match compiler.compile(&program, &name, settings, running) {
+        let job = CompileJob { program: &program, name: &name, settings, against, running };
+        let errors = match compiler.compile(job, draft.tells_types()) {
             Ok(library) => return Ok((library, program, notes)),
             Err(Refusal::Errors(errors)) => errors,
             Err(refusal) => return Err(Box::new((refusal, program, name))),

@@ -11,7 +11,9 @@ use std::{
 use trialbook::error::{Error, ErrorKind, Result};
 
 use crate::{
-    cell::engine::{diagnostic::Errors, program::Program, running::Running},
+    cell::engine::{
+        against::Against, diagnostic::Errors, program::Program, running::Running, types::TYPE_LINT,
+    },
     toolchain::GroupId,
 };
 
@@ -24,6 +26,8 @@ pub(crate) struct Compiler {
     pub(crate) prelude: PathBuf,
     /// The folder of the crates that the prelude is made of.
     pub(crate) prelude_deps: PathBuf,
+    /// What a program is compiled against that names nothing of the prelude, where there is one.
+    pub(crate) facade: Option<PathBuf>,
     /// The linker that comes with the compiler, where there is one.
     pub(crate) lld: Option<PathBuf>,
     /// The compiler's own helper routines, which a cell may need.
@@ -63,33 +67,68 @@ impl From<Error> for Refusal {
     }
 }
 
+/// A program to be compiled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CompileJob<'a> {
+    /// The program.
+    pub(crate) program: &'a Program,
+    /// The name of its files.
+    pub(crate) name: &'a str,
+    /// The settings.
+    pub(crate) settings: &'a CompileSettings,
+    /// The crate that it knows as `trialbook`.
+    pub(crate) against: Against,
+    /// By what it can be stopped.
+    pub(crate) running: &'a Running,
+}
+
+/// A shared object, and what the compiler said although it made it.
+pub(crate) struct CompiledLibrary {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// The compiler's messages, a line of JSON each.
+    pub(crate) said: String,
+}
+
 impl Compiler {
-    /// Compiles `program` to a shared object in `dir`, under the name `name`.
+    /// True if programs can be compiled against the facade under `settings`.
+    pub(crate) fn has_facade(&self, settings: &CompileSettings) -> bool {
+        // Where rustc links, it wants to find every symbol.
+        self.facade.is_some() && self.lld.is_some() && !settings.full_link
+    }
+
+    /// Compiles a program to a shared object in `dir`. One that `tells_types` has them told under [`TYPE_LINT`], whatever
+    /// else is said of that.
     pub(crate) fn compile(
         &self,
-        program: &Program,
-        name: &str,
-        settings: &CompileSettings,
-        running: &Running,
-    ) -> Result<PathBuf, Refusal> {
+        job: CompileJob<'_>,
+        tells_types: bool,
+    ) -> Result<CompiledLibrary, Refusal> {
+        let CompileJob { name, settings, running, .. } = job;
         let library = self.dir.join(format!("{name}.so"));
+        let mut rustc = self.rustc(job)?;
+        if tells_types {
+            rustc.arg(format!("--force-warn={TYPE_LINT}"));
+        }
         let Some(lld) = self.lld.as_ref().filter(|_| !settings.full_link) else {
-            let mut rustc = self.rustc(program, name, settings)?;
             if cfg!(target_os = "linux") {
                 rustc.arg(format!("-Clink-arg=-Wl,{OWN_FUNCTIONS}"));
             }
             rustc.arg("-o").arg(&library);
-            run(rustc, running)?;
-            return Ok(library);
+            let said = run(rustc, running)?;
+            return Ok(CompiledLibrary { file: library, said });
         };
         let object = self.dir.join(format!("{name}.o"));
-        let mut rustc = self.rustc(program, name, settings)?;
         rustc.arg("--emit=obj").arg("-o").arg(&object);
-        run(rustc, running)?;
+        let said = run(rustc, running)?;
         // The prelude is in the child already, its symbols are global there: reading its symbol
         // table here would cost more than all else together.
         let mut link = Command::new(lld);
         link.args([
+            "-flavor",
+            "gnu",
+            // It has done its work before other threads have begun.
+            "--threads=1",
             "-shared",
             OWN_FUNCTIONS,
             "-z",
@@ -100,38 +139,27 @@ impl Compiler {
         ])
         .arg(&library)
         .arg(&object)
+        .args(self.facade.iter().filter(|_| job.against == Against::Facade))
         .args(&self.builtins);
         run(link, running)?;
         // Only the library is needed from here on.
         let _ = std::fs::remove_file(object);
-        Ok(library)
+        Ok(CompiledLibrary { file: library, said })
     }
 
-    /// Checks `program` without making code of it.
-    pub(crate) fn check(
-        &self,
-        program: &Program,
-        name: &str,
-        settings: &CompileSettings,
-        running: &Running,
-    ) -> Result<(), Refusal> {
-        let mut rustc = self.rustc(program, name, settings)?;
-        rustc.arg("--emit=metadata").arg("-o").arg(self.dir.join(format!("{name}.rmeta")));
-        run(rustc, running)
+    /// Checks a program without making code of it.
+    pub(crate) fn check(&self, job: CompileJob<'_>) -> Result<(), Refusal> {
+        let mut rustc = self.rustc(job)?;
+        rustc.arg("--emit=metadata").arg("-o").arg(self.dir.join(format!("{}.rmeta", job.name)));
+        run(rustc, job.running).map(drop)
     }
 
-    /// `program` with its macros expanded.
-    pub(crate) fn expand(
-        &self,
-        program: &Program,
-        name: &str,
-        settings: &CompileSettings,
-        running: &Running,
-    ) -> Result<String, Refusal> {
-        let expanded = self.dir.join(format!("{name}.expanded.rs"));
-        let mut rustc = self.rustc(program, name, settings)?;
+    /// A program with its macros expanded.
+    pub(crate) fn expand(&self, job: CompileJob<'_>) -> Result<String, Refusal> {
+        let expanded = self.dir.join(format!("{}.expanded.rs", job.name));
+        let mut rustc = self.rustc(job)?;
         rustc.arg("-Zunpretty=expanded").arg("-o").arg(&expanded);
-        run(rustc, running)?;
+        run(rustc, job.running)?;
         let text = std::fs::read_to_string(&expanded);
         Ok(text.map_err(|source| Error::io("read", &expanded, source))?)
     }
@@ -141,7 +169,8 @@ impl Compiler {
         format!("{name}.rs")
     }
 
-    fn rustc(&self, program: &Program, name: &str, settings: &CompileSettings) -> Result<Command> {
+    fn rustc(&self, job: CompileJob<'_>) -> Result<Command> {
+        let CompileJob { program, name, settings, .. } = job;
         let file = Self::file(name);
         let path = self.dir.join(&file);
         std::fs::write(&path, program.text())
@@ -160,10 +189,18 @@ impl Compiler {
             .arg(UNTRIMMED)
             .arg(if self.shares_generics { "-Zshare-generics=yes" } else { "-Zshare-generics=no" })
             .arg(format!("-Copt-level={}", settings.opt_level))
-            .arg(joined("--extern=trialbook=", &self.prelude))
-            .arg(joined("-Ldependency=", &self.prelude_deps))
-            .args(&settings.arguments)
-            .arg(file);
+            .args(&settings.arguments);
+        match &self.facade {
+            Some(facade) if job.against == Against::Facade => {
+                rustc.arg(joined("--extern=trialbook=", facade));
+            }
+            _ => {
+                rustc
+                    .arg(joined("--extern=trialbook=", &self.prelude))
+                    .arg(joined("-Ldependency=", &self.prelude_deps));
+            }
+        }
+        rustc.arg(file);
         Ok(rustc)
     }
 }
@@ -181,7 +218,8 @@ fn joined(option: &str, path: &Path) -> OsString {
     argument
 }
 
-fn run(mut command: Command, running: &Running) -> Result<(), Refusal> {
+/// Runs a program to its end; returns what it said.
+fn run(mut command: Command, running: &Running) -> Result<String, Refusal> {
     let program = command.get_program().to_string_lossy().into_owned();
     let cannot = |source: std::io::Error| {
         Error::new(ErrorKind::Unavailable, format!("cannot run {program}")).with_source(source)
@@ -198,8 +236,9 @@ fn run(mut command: Command, running: &Running) -> Result<(), Refusal> {
     if running.is_interrupted() {
         return Err(Refusal::Interrupted);
     }
-    if status.success() {
-        return Ok(());
+    let said = String::from_utf8_lossy(&stderr).into_owned();
+    match status.success() {
+        true => Ok(said),
+        false => Err(Refusal::Errors(Errors::read(&said))),
     }
-    Err(Refusal::Errors(Errors::read(&String::from_utf8_lossy(&stderr))))
 }

@@ -76,6 +76,14 @@ impl Errors {
         errors
     }
 
+    /// The messages under the lint `lint` in what rustc wrote to stderr with `--error-format=json`.
+    pub(crate) fn of_lint(stderr: &str, lint: &str) -> Vec<Diagnostic> {
+        let is_of_lint = |message: &Diagnostic| message.code() == Some(lint);
+        let mentions = |line: &&str| line.contains(lint);
+        let read = |line| serde_json::from_str::<Diagnostic>(line).ok();
+        stderr.lines().filter(mentions).filter_map(read).filter(is_of_lint).collect()
+    }
+
     /// The names that the compiler could not find as values.
     pub(crate) fn unknown_names(&self) -> impl Iterator<Item = &str> {
         self.list
@@ -124,6 +132,11 @@ impl Diagnostic {
 
     fn is_summary(&self) -> bool {
         self.message.starts_with("aborting due to") || self.message.starts_with("could not compile")
+    }
+
+    /// The words beside the places that it is about.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
+        self.spans.iter().filter_map(|span| span.label.as_deref())
     }
 
     /// The roles of the generated code that the error touches.

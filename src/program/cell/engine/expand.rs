@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use crate::cell::engine::{
-    Engine, macros,
+    Engine,
+    against::Against,
+    compiler::CompileJob,
+    macros,
     program::{CellRange, CellText, Program},
     source::{Call, ParsedCell},
 };
@@ -121,7 +124,14 @@ impl Engine {
         }
         program.push(TO);
         program.push("}");
-        let all = self.compiler.expand(&program, "expand", &self.settings, &self.running).ok()?;
+        let job = CompileJob {
+            program: &program,
+            name: "expand",
+            settings: &self.settings,
+            against: Against::Prelude,
+            running: &self.running,
+        };
+        let all = self.compiler.expand(job).ok()?;
         let from = all.find(FROM)? + FROM.len();
         Some(all.get(from..from + all.get(from..)?.find(TO)?)?.trim().to_owned())
     }

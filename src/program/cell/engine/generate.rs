@@ -7,6 +7,7 @@ use crate::cell::engine::{
     program::{CellRange, CellText, CodeRole, Program},
     scope::CellScope,
     source::{DeclaredVariable, ParsedCell, words},
+    types::TYPE_LINT,
 };
 
 /// A cell about to be compiled.
@@ -56,12 +57,7 @@ impl Style {
             "{:#?}" => "Pretty",
             "{}" => "Display",
             other => {
-                return (
-                    format!(
-                        "trialbook::display::send(&trialbook::display::Content::text(format!({other:?}, ("
-                    ),
-                    "))));",
-                );
+                return (format!("trialbook::display::send_text(format!({other:?}, ("), ")));");
             }
         };
         let types = self.types;
@@ -75,6 +71,16 @@ impl Draft<'_> {
         let words = words(self.text);
         let names = self.scope.variables.keys().map(String::as_str);
         names.filter(|name| words.contains(name.trim_start_matches("r#"))).collect()
+    }
+
+    /// True if the compiler tells the types of the variables while it compiles the cell. It says so
+    /// under a lint, which the cell must not have an opinion of.
+    pub(crate) fn tells_types(&self) -> bool {
+        let has_lints = |text: &str| {
+            let words = words(text);
+            ["deny", "forbid", TYPE_LINT].iter().any(|word| words.contains(word))
+        };
+        !(self.scope.has_lints() || has_lints(self.text) || has_lints(&self.scope.items_text()))
     }
 
     /// The variables that this cell declares and that are kept.
@@ -145,9 +151,12 @@ impl Draft<'_> {
             program.copy(&self.place(shown));
             program.push(after);
         }
+        let asks_types = self.tells_types();
         for name in self.kept() {
+            let asked =
+                if asks_types { format!("::core::mem::drop(&{name});") } else { String::new() };
             program.push_role(
-                &format!("__fresh.put({name:?}, {name});"),
+                &format!("{asked} __fresh.put({name:?}, {name});"),
                 CodeRole::Put(name.to_owned()),
             );
         }

@@ -5,9 +5,11 @@
 //! evcxr's own engine builds a crate with cargo for every cell, and links the libraries anew in every
 //! session (`just bench cells`).
 
+mod against;
 mod ask;
 mod attempt;
 mod child;
+mod compile;
 mod compiler;
 mod diagnostic;
 mod expand;
@@ -29,6 +31,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -44,16 +47,16 @@ pub(crate) use scope::{CellScope, ScopeVariable};
 use crate::{
     cell::{
         engine::{
-            attempt::attempts,
+            against::{Against, PreludeNames},
             child::CellProcess,
-            compiler::Refusal,
+            compiler::CompileJob,
             generate::Draft,
-            program::{CodeRole, Program},
+            program::Program,
             source::{DeclaredVariable, ParsedCell},
             types::TypeName,
         },
         evcxr::{Config, Dependencies},
-        failure::{CellFailure, FailureKind},
+        failure::CellFailure,
         front::{Event, Front, OutputStream},
     },
     toolchain::InstalledPrelude,
@@ -78,9 +81,12 @@ pub(crate) struct Engine {
     running: Running,
     scope: CellScope,
     child: Option<CellProcess>,
+    /// The child that is being started.
+    starting: Option<JoinHandle<Result<CellProcess>>>,
     compiled: HashMap<(String, CompileSettings), Compiled>,
     programs: BTreeMap<String, Program>,
     n_compiled: usize,
+    prelude_names: PreludeNames,
     last_errors: Vec<serde_json::Value>,
     environment: Vec<(String, String)>,
     keeps_variables: bool,
@@ -107,6 +113,12 @@ pub(crate) struct EngineParts {
     pub(crate) grace: Duration,
     /// The handle by which others can ask it to stop.
     pub(crate) running: Running,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end_child();
+    }
 }
 
 /// The changes that a cell leaves once it has run.
@@ -162,9 +174,11 @@ impl Engine {
             running: parts.running,
             scope: CellScope::default(),
             child: None,
+            starting: None,
             compiled: HashMap::new(),
             programs: BTreeMap::new(),
             n_compiled: 0,
+            prelude_names: PreludeNames::default(),
             last_errors: Vec::new(),
             environment: Vec::new(),
             keeps_variables: true,
@@ -218,7 +232,7 @@ impl Engine {
             // The loader reads its path once, when a process starts.
             self.dependency_dirs = dependency_dirs;
             if self.scope.variables.is_empty() {
-                self.child = None;
+                self.end_child();
             }
         }
     }
@@ -238,13 +252,34 @@ impl Engine {
         self.toolchain = name.map(str::to_owned);
     }
 
-    /// Starts the child and has the compiler read the prelude once, so that the person's first cell
-    /// finds both in memory.
+    /// Begins to start the child, which the person's first cell then finds running when it is compiled.
     pub(crate) fn warm_up(&mut self) {
-        // Whatever is wrong shows again, and is told, when the first cell needs it.
-        let _ = self.child();
-        let cell = Arc::new(CellText { number: 0, text: "1 + 1".to_owned() });
-        let _ = self.prepare(&cell, 0, "1 + 1");
+        if self.child.is_none() && self.starting.is_none() {
+            let start = self.start_of_child();
+            self.starting = Some(std::thread::spawn(start));
+        }
+    }
+
+    /// Has the compiler read both crates once, so that cells find them in memory. It needs nothing of the
+    /// engine: a cell may run meanwhile.
+    pub(crate) fn warming(&self) -> impl FnOnce() + Send + use<> {
+        let (compiler, settings) = (self.compiler.clone(), self.settings.clone());
+        move || {
+            let mut program = Program::default();
+            program.push("use trialbook::prelude::*;");
+            for against in [Against::Facade, Against::Prelude] {
+                let running = &Running::default();
+                let job = CompileJob {
+                    program: &program,
+                    name: "warm_up",
+                    settings: &settings,
+                    against,
+                    running,
+                };
+                // Whatever is wrong shows again, and is told, when a cell needs it.
+                let _ = compiler.check(job);
+            }
+        }
     }
 
     /// Runs the Rust `text`, which begins at byte `offset` of `cell`.
@@ -369,8 +404,7 @@ impl Engine {
                 || !source.lints.is_empty()
                 || !expanded.is_empty();
             if has_items {
-                let program = draft.program();
-                self.check(&program)?;
+                self.check(&draft)?;
             }
             return Ok(Prepared { scope, lost, hidden, renewed, notes, compiled: None });
         }
@@ -378,141 +412,8 @@ impl Engine {
         Ok(Prepared { scope, lost, hidden, renewed, notes, compiled })
     }
 
-    fn compile(&mut self, draft: &mut Draft<'_>) -> Result<Compiled, CellFailure> {
-        let first = draft.program();
-        let key = (first.text().to_owned(), self.settings.clone());
-        if let Some(compiled) = self.compiled.get(&key) {
-            return Ok(compiled.clone());
-        }
-        self.n_compiled += 1;
-        let number = self.n_compiled;
-        let probe = draft.probe(None);
-        let asks_types = draft.kept().next().is_some();
-        let (compiler, settings, running) = (&self.compiler, &self.settings, &self.running);
-        // The types are asked for while the cell itself is compiled: they are needed only later.
-        let (outcome, types) = std::thread::scope(|threads| {
-            let types = asks_types.then(|| {
-                threads.spawn(|| {
-                    let name = format!("probe_{number}");
-                    match compiler.check(&probe, &name, settings, running) {
-                        Err(Refusal::Errors(errors)) => {
-                            types::read(&errors, &probe, &Compiler::file(&name))
-                        }
-                        _ => BTreeMap::new(),
-                    }
-                })
-            });
-            let outcome = attempts(compiler, settings, running, draft, first, number);
-            let types = types.and_then(|types| types.join().ok()).unwrap_or_default();
-            (outcome, types)
-        });
-        let (library, program, mut notes) = match outcome {
-            Ok(done) => done,
-            Err(refused) => {
-                let (refusal, program, name) = *refused;
-                return Err(self.failure(refusal, &program, &name));
-            }
-        };
-        self.programs.insert(Compiler::file(&file_stem(&library)), program);
-        let cell = draft.cell.number;
-        let mut gone = gone(draft, &notes);
-        let mut kept = Vec::new();
-        for name in draft.kept() {
-            let declared = draft.source.declared.iter().find(|declared| declared.name == name);
-            if !matches!(types.get(name), Some(TypeName::Named(_))) {
-                gone.push((
-                    name.to_owned(),
-                    format!("  = note: `{name}` lived only in cell {cell}"),
-                ));
-            }
-            match (types.get(name), declared) {
-                (Some(TypeName::Named(_)), Some(declared)) => kept.push(declared.clone()),
-                (Some(TypeName::Nameless(what)), _) => notes.push(format!(
-                    "`{name}` lives only in this cell: its type, {what}, has no name that a later \
-                     cell could use; a `Box<dyn …>` or an `Arc<dyn …>` around it has one"
-                )),
-                _ => notes.push(format!(
-                    "`{name}` lives only in this cell: its type could not be found out; declare it \
-                     with one, as in `let {name}: TYPE = …`"
-                )),
-            }
-        }
-        let not_restored = draft
-            .taken()
-            .into_iter()
-            .filter(|name| draft.left_out.contains(&CodeRole::Restore((*name).to_owned())))
-            .map(str::to_owned)
-            .collect();
-        let compiled = Compiled {
-            library,
-            kept,
-            cell,
-            not_restored,
-            gone,
-            spawns: draft.spawns(),
-            is_shared: draft.scope.shared().next().is_some(),
-            types,
-            notes,
-        };
-        self.compiled.insert(key, compiled.clone());
-        Ok(compiled)
-    }
-
-    fn check(&mut self, program: &Program) -> Result<(), CellFailure> {
-        self.n_compiled += 1;
-        let name = format!("check_{}", self.n_compiled);
-        match self.compiler.check(program, &name, &self.settings, &self.running) {
-            Ok(()) => Ok(()),
-            Err(refusal) => Err(self.failure(refusal, program, &name)),
-        }
-    }
-
-    fn failure(&mut self, refusal: Refusal, program: &Program, name: &str) -> CellFailure {
-        match refusal {
-            Refusal::Errors(errors) => {
-                self.last_errors.clone_from(&errors.json);
-                let mut failure = errors.failure(program, &Compiler::file(name));
-                failure
-                    .traceback
-                    .extend(errors.unknown_names().filter_map(|name| self.gone.get(name).cloned()));
-                failure
-            }
-            Refusal::Interrupted => CellFailure::new(
-                FailureKind::Interrupted,
-                "interrupted",
-                "interrupted while compiling; nothing ran and all variables are as they were",
-            ),
-            Refusal::Failed(error) => error.into(),
-        }
-    }
-
     fn note(&self, front: &dyn Front, note: &str) {
         front.event(Event::Stream(OutputStream::Stderr, format!("note: {note}\n").into_bytes()));
-    }
-
-    /// The type of `expression` among the session's variables, found out without running anything.
-    pub(crate) fn type_of(&self, expression: &str) -> Option<String> {
-        let cell = Arc::new(CellText { number: 0, text: expression.to_owned() });
-        let source = ParsedCell::default();
-        let draft = Draft {
-            cell: &cell,
-            offset: 0,
-            text: expression,
-            source: &source,
-            scope: &self.scope,
-            style: &self.style,
-            own_tokio: self.own_tokio,
-            header: self.header.as_deref(),
-            left_out: BTreeSet::new(),
-        };
-        let program = draft.probe(Some(expression));
-        let refusal = self.compiler.check(&program, "type_of", &self.settings, &Running::default());
-        let Err(Refusal::Errors(errors)) = refusal else {
-            return None;
-        };
-        match types::read(&errors, &program, &Compiler::file("type_of")).remove("")? {
-            TypeName::Named(name) | TypeName::Nameless(name) => Some(name),
-        }
     }
 
     /// The documentation tool that comes with the compiler.
@@ -533,13 +434,13 @@ impl Engine {
 
     /// Forgets variables, items and imports; the settings stay.
     pub(crate) fn clear(&mut self) {
-        self.child = None;
+        self.end_child();
         self.scope = CellScope::default();
     }
 
     /// Starts with a new child; items and imports stay, variables go.
     pub(crate) fn restart(&mut self) {
-        self.child = None;
+        self.end_child();
         self.scope.variables.clear();
     }
 
@@ -547,24 +448,4 @@ impl Engine {
     pub(crate) fn last_errors(&self) -> &[serde_json::Value] {
         &self.last_errors
     }
-}
-
-/// The variables that the cell declares and that cannot be kept, each with what later cells that name it
-/// are told.
-fn gone(draft: &Draft<'_>, notes: &[String]) -> Vec<(String, String)> {
-    let cell = draft.cell.number;
-    let story = |name: &str| match notes.iter().any(|note| note.starts_with(&format!("`{name}` ")))
-    {
-        true => format!("  = note: `{name}` lived only in cell {cell}"),
-        false => format!("  = note: `{name}` was moved by cell {cell}"),
-    };
-    let left_out = draft.left_out.iter().filter_map(|role| match role {
-        CodeRole::Put(name) => Some((name.clone(), story(name))),
-        _ => None,
-    });
-    left_out.collect()
-}
-
-fn file_stem(library: &std::path::Path) -> String {
-    library.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Runs a compiled cell in the child and keeps the books in step with it.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread::JoinHandle};
 
 use trialbook::{
     error::Result,
@@ -157,13 +157,11 @@ impl Engine {
         let child = match self.child.take() {
             Some(child) => child,
             None => {
-                let dirs = [&self.library_dirs[..], &self.dependency_dirs].concat();
-                let child = CellProcess::start(
-                    &self.compiler.prelude,
-                    &dirs,
-                    &self.compiler.dir,
-                    &self.store,
-                )?;
+                let child = match self.starting.take().map(JoinHandle::join) {
+                    Some(Ok(started)) => started?,
+                    // A panic there was told when it happened.
+                    Some(Err(_)) | None => self.start_of_child()()?,
+                };
                 for (name, value) in &self.environment {
                     // A child that is gone shows when it is asked to run.
                     let _ = child.ask(&Ask::SetEnv { name: name.clone(), value: value.clone() });
@@ -172,6 +170,20 @@ impl Engine {
             }
         };
         Ok(self.child.insert(child))
+    }
+
+    /// The start of a child, for whatever thread is to wait for it.
+    pub(super) fn start_of_child(&self) -> impl FnOnce() -> Result<CellProcess> + Send + use<> {
+        let dirs = [&self.library_dirs[..], &self.dependency_dirs].concat();
+        let (prelude, dir) = (self.compiler.prelude.clone(), self.compiler.dir.clone());
+        let store = self.store.clone();
+        move || CellProcess::start(&prelude, &dirs, &dir, &store)
+    }
+
+    /// Ends the child, also one that is being started.
+    pub(super) fn end_child(&mut self) {
+        self.child = None;
+        drop(self.starting.take().map(JoinHandle::join));
     }
 
     /// Forgets the child; says which variables went with it.

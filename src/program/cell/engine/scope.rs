@@ -342,6 +342,11 @@ impl CellScope {
         })
     }
 
+    /// True if the person said what their own code must not do.
+    pub(crate) fn has_lints(&self) -> bool {
+        !self.lints.is_empty()
+    }
+
     /// Writes what the person's own code must not do, before an item or a function of it.
     pub(crate) fn write_lints(&self, program: &mut Program) {
         /// The lints that hold of sound cells too: they use what later ones use, and restate what

@@ -1,4 +1,5 @@
-//! Reads types out of the compiler's own words: an unsatisfied bound names the type it is about.
+//! Reads types out of the compiler's own words: an unsatisfied bound names the type it is about, and so does a lint of
+//! a program that compiles.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +7,9 @@ use crate::cell::engine::{
     diagnostic::Errors,
     program::{CodeRole, Program},
 };
+
+/// The lint that names the type of what `drop(&…)` is called with, in a program that compiles.
+pub(crate) const TYPE_LINT: &str = "dropping_references";
 
 /// The compiler's name of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,22 @@ pub(crate) fn read(errors: &Errors, program: &Program, file: &str) -> BTreeMap<S
         };
         for role in error.roles(program, file) {
             if let CodeRole::Probe(variable) = role {
+                types.insert(variable.clone(), classify(name));
+            }
+        }
+    }
+    types
+}
+
+/// The types that the compiler told when it compiled `program`, by variable.
+pub(crate) fn told(said: &str, program: &Program, file: &str) -> BTreeMap<String, TypeName> {
+    let mut types = BTreeMap::new();
+    for message in Errors::of_lint(said, TYPE_LINT) {
+        let name = message.labels().find_map(|label| {
+            label.strip_prefix("argument has type `&").and_then(|rest| rest.strip_suffix('`'))
+        });
+        for role in message.roles(program, file) {
+            if let (CodeRole::Put(variable), Some(name)) = (role, name) {
                 types.insert(variable.clone(), classify(name));
             }
         }
