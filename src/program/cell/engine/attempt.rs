@@ -3,7 +3,7 @@
 
 use crate::cell::engine::{
     against::Against,
-    compiler::{CompileSettings, CompiledLibrary, Compiler, Job, Refusal},
+    compiler::{CompileJob, CompileSettings, CompiledLibrary, Compiler, Refusal},
     diagnostic::Diagnostic,
     generate::Draft,
     program::{CodeRole, Program},
@@ -40,7 +40,7 @@ pub(super) fn attempts(
     let mut attempt = 1;
     loop {
         let name = format!("cell_{number}_{attempt}");
-        let job = Job { program: &program, name: &name, settings, against, running };
+        let job = CompileJob { program: &program, name: &name, settings, against, running };
         let errors = match compiler.compile(job, draft.tells_types()) {
             Ok(library) => return Ok((library, program, notes)),
             Err(Refusal::Errors(errors)) => errors,

@@ -12,7 +12,7 @@ use crate::cell::{
         Compiled, Compiler, Engine, Running,
         against::Against,
         attempt::{Attempted, Attempts, attempts},
-        compiler::{Job, Refusal},
+        compiler::{CompileJob, Refusal},
         generate::Draft,
         program::{CellText, CodeRole, Program},
         source::ParsedCell,
@@ -128,7 +128,7 @@ impl Engine {
             let types = threads.spawn(|| {
                 let (settings, running) = (&settings, &running);
                 let against = Against::Prelude;
-                match compiler.check(Job {
+                match compiler.check(CompileJob {
                     program: &probe,
                     name: &name,
                     settings,
@@ -155,8 +155,13 @@ impl Engine {
         self.n_compiled += 1;
         let name = format!("check_{}", self.n_compiled);
         let (settings, running) = (&self.settings, &self.running);
-        let job =
-            Job { program: &program, name: &name, settings, against: Against::Facade, running };
+        let job = CompileJob {
+            program: &program,
+            name: &name,
+            settings,
+            against: Against::Facade,
+            running,
+        };
         let mut lacking = None;
         if !self.needs_prelude(draft, &program) {
             match self.compiler.check(job) {
@@ -165,7 +170,7 @@ impl Engine {
                 Err(refusal) => return Err(self.failure(refusal, &program, &name)),
             }
         }
-        match self.compiler.check(Job { against: Against::Prelude, ..job }) {
+        match self.compiler.check(CompileJob { against: Against::Prelude, ..job }) {
             Ok(()) => {
                 lacking.iter().for_each(|errors| self.prelude_names.learn(errors));
                 Ok(())
@@ -213,7 +218,7 @@ impl Engine {
         let skipped = usize::from(self.needs_prelude(&draft, &program));
         let (settings, running) = (&self.settings, &Running::default());
         both[skipped..].iter().find_map(|&against| {
-            let job = Job { program: &program, name: "type_of", settings, against, running };
+            let job = CompileJob { program: &program, name: "type_of", settings, against, running };
             let Err(Refusal::Errors(errors)) = self.compiler.check(job) else {
                 return None;
             };

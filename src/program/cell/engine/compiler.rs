@@ -69,7 +69,7 @@ impl From<Error> for Refusal {
 
 /// A program to be compiled.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Job<'a> {
+pub(crate) struct CompileJob<'a> {
     /// The program.
     pub(crate) program: &'a Program,
     /// The name of its files.
@@ -101,10 +101,10 @@ impl Compiler {
     /// else is said of that.
     pub(crate) fn compile(
         &self,
-        job: Job<'_>,
+        job: CompileJob<'_>,
         tells_types: bool,
     ) -> Result<CompiledLibrary, Refusal> {
-        let Job { name, settings, running, .. } = job;
+        let CompileJob { name, settings, running, .. } = job;
         let library = self.dir.join(format!("{name}.so"));
         let mut rustc = self.rustc(job)?;
         if tells_types {
@@ -148,14 +148,14 @@ impl Compiler {
     }
 
     /// Checks a program without making code of it.
-    pub(crate) fn check(&self, job: Job<'_>) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, job: CompileJob<'_>) -> Result<(), Refusal> {
         let mut rustc = self.rustc(job)?;
         rustc.arg("--emit=metadata").arg("-o").arg(self.dir.join(format!("{}.rmeta", job.name)));
         run(rustc, job.running).map(drop)
     }
 
     /// A program with its macros expanded.
-    pub(crate) fn expand(&self, job: Job<'_>) -> Result<String, Refusal> {
+    pub(crate) fn expand(&self, job: CompileJob<'_>) -> Result<String, Refusal> {
         let expanded = self.dir.join(format!("{}.expanded.rs", job.name));
         let mut rustc = self.rustc(job)?;
         rustc.arg("-Zunpretty=expanded").arg("-o").arg(&expanded);
@@ -169,8 +169,8 @@ impl Compiler {
         format!("{name}.rs")
     }
 
-    fn rustc(&self, job: Job<'_>) -> Result<Command> {
-        let Job { program, name, settings, .. } = job;
+    fn rustc(&self, job: CompileJob<'_>) -> Result<Command> {
+        let CompileJob { program, name, settings, .. } = job;
         let file = Self::file(name);
         let path = self.dir.join(&file);
         std::fs::write(&path, program.text())

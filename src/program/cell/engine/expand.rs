@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::cell::engine::{
     Engine,
     against::Against,
-    compiler::Job,
+    compiler::CompileJob,
     macros,
     program::{CellRange, CellText, Program},
     source::{Call, ParsedCell},
@@ -124,7 +124,7 @@ impl Engine {
         }
         program.push(TO);
         program.push("}");
-        let job = Job {
+        let job = CompileJob {
             program: &program,
             name: "expand",
             settings: &self.settings,

@@ -49,7 +49,7 @@ use crate::{
         engine::{
             against::{Against, PreludeNames},
             child::CellProcess,
-            compiler::Job,
+            compiler::CompileJob,
             generate::Draft,
             program::Program,
             source::{DeclaredVariable, ParsedCell},
@@ -269,7 +269,7 @@ impl Engine {
             program.push("use trialbook::prelude::*;");
             for against in [Against::Facade, Against::Prelude] {
                 let running = &Running::default();
-                let job = Job {
+                let job = CompileJob {
                     program: &program,
                     name: "warm_up",
                     settings: &settings,
