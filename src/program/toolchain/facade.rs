@@ -18,11 +18,15 @@ pub(super) fn facade_file(prelude: &Path) -> PathBuf {
     prelude.join("facade").join("libtrialbook.rlib")
 }
 
-/// Compiles it from `source` into the folder of a prelude.
+/// Compiles it from `source` into the folder of a prelude. Of sources without one there is none, and every cell is
+/// compiled against the prelude.
 ///
 /// # Errors
 /// When the compiler cannot be run or refuses it.
 pub(super) fn make(toolchain: &RustToolchain, source: &Path, prelude: &Path) -> Result<()> {
+    if !source.join(FACADE_SOURCE).is_file() {
+        return Ok(());
+    }
     let file = facade_file(prelude);
     let folder = file.parent().unwrap_or(prelude);
     std::fs::create_dir_all(folder)

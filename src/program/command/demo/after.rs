@@ -14,7 +14,7 @@ use trialbook::{
     data::Split,
     error::{Error, ErrorKind, Result},
     figure,
-    monitor::{LogConfig, LogText},
+    monitor::{LogConfig, LogText, read_release_counts},
     output::Output,
     registry::DEFAULT_MODEL,
     store::Store,
@@ -112,6 +112,8 @@ const MAX_REQUESTS: usize = 20_000;
 const MAX_STATE: u64 = 1 << 20;
 /// The time that a release is waited for at most.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The time that counts in the store are waited for at most, while a release runs and once it has ended.
+const COUNTS_PATIENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_millis(1_100)];
 
 /// Walks through it in a store of its own, as [`super::Demo`] does.
 pub(super) fn run(session: &Session, typed: Typed) -> Result<Output> {
@@ -328,8 +330,10 @@ impl Audience {
             let state = client::get(&url, &Credentials::default(), MAX_STATE)?.json;
             if is_so(state.as_ref().and_then(|state| state["releases"].get(0))) {
                 let took_s = began.elapsed().as_secs_f64();
-                // What servers count is shared once a second.
-                thread::sleep(Duration::from_millis(1_100));
+                wait_for_counts(
+                    walk,
+                    state.as_ref().map_or(&Value::Null, |all| &all["releases"][0]),
+                )?;
                 return walk.show(format!(
                     "\nafter {} requests in {}",
                     figure::count(self.n_asked - n_before),
@@ -413,6 +417,23 @@ fn in_new_words(text: &str, seed: usize) -> String {
         }
     }
     out
+}
+
+/// Waits until the store has what a server counts of a release, as `GET /release` says it: servers share it once a
+/// second, or later where the machine has much to do, and no more once the release has ended.
+fn wait_for_counts(walk: &DemoWalk<'_>, state: &Value) -> Result<()> {
+    let logs = walk.session.book.store().logs_dir();
+    let id = state["release"]["id"].as_str().unwrap_or_default();
+    let n_counted = state["total"]["production"]["n_requests"].as_u64().unwrap_or(0);
+    let began = Instant::now();
+    let patience = COUNTS_PATIENCE[usize::from(state["release"]["state"] != "running")];
+    while began.elapsed() < patience
+        && read_release_counts(&logs, id)?.0.total().production.n_requests < n_counted
+    {
+        walk.session.monitor.interrupt.check()?;
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
