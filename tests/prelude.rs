@@ -428,3 +428,63 @@ fn sources_that_are_gone_are_named() {
     assert!(answer.stderr.contains(&source), "{}", answer.stderr);
     assert!(answer.stderr.contains("TRIALBOOK_SOURCE"), "{}", answer.stderr);
 }
+
+/// A cell is compiled without the prelude where that will do: what it names of the standard library's own prelude
+/// has to be the same thing with ours, or the cell would mean something else.
+#[test]
+fn the_prelude_shadows_nothing_that_every_program_has() {
+    #[allow(unused_imports, reason = "nothing of it may be used here")]
+    use trialbook::prelude::*;
+
+    use std::any::TypeId;
+
+    // Each only compiles where both names are one trait, or the bound would not follow.
+    macro_rules! one_trait {
+        ($($name:ident = $path:path),+ $(,)?) => {$({
+            fn ours<T: $name + ?Sized>() {}
+            fn of_std<T: $path + ?Sized>() { ours::<T>(); }
+            of_std::<u8>();
+        })+};
+    }
+    one_trait!(
+        Clone = std::clone::Clone,
+        Copy = std::marker::Copy,
+        Default = std::default::Default,
+        Eq = std::cmp::Eq,
+        Ord = std::cmp::Ord,
+        PartialEq = std::cmp::PartialEq,
+        PartialOrd = std::cmp::PartialOrd,
+        Send = std::marker::Send,
+        Sync = std::marker::Sync,
+        ToOwned = std::borrow::ToOwned,
+        ToString = std::string::ToString,
+        Unpin = std::marker::Unpin,
+    );
+    fn turned<T: Into<u16> + TryInto<u8>, I: IntoIterator<Item = T>>(all: I) -> Vec<u16>
+    where
+        I::IntoIter: Iterator + DoubleEndedIterator + ExactSizeIterator,
+    {
+        all.into_iter().map(Into::into).collect()
+    }
+    assert_eq!(turned([1_u8, 2]), [1, 2]);
+
+    let ours = [
+        TypeId::of::<Result<u8, u16>>(),
+        TypeId::of::<Option<u8>>(),
+        TypeId::of::<Vec<u8>>(),
+        TypeId::of::<String>(),
+        TypeId::of::<Box<u8>>(),
+    ];
+    let of_std = [
+        TypeId::of::<std::result::Result<u8, u16>>(),
+        TypeId::of::<std::option::Option<u8>>(),
+        TypeId::of::<std::vec::Vec<u8>>(),
+        TypeId::of::<std::string::String>(),
+        TypeId::of::<std::boxed::Box<u8>>(),
+    ];
+    assert_eq!(ours, of_std);
+    let values: [std::option::Option<std::result::Result<u8, u8>>; 3] =
+        [Some(Ok(1)), Some(Err(1)), None];
+    let forgotten: fn(u8) = drop;
+    forgotten(values.iter().flatten().count() as u8);
+}
