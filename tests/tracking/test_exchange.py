@@ -281,7 +281,8 @@ def test_one_of_our_servers_is_taken_over(folder: pathlib.Path) -> None:
 
 def killed_and_resumed(command: list[str], check: Callable[[], None], done: Callable[[], dict]) -> None:
     """Kills the command at growing delays until it gets through; what is there is complete each time."""
-    delay, n_killed = 0.01, 0
+    # From before it has begun: how long it takes depends on the machine.
+    delay, n_killed = 0.002, 0
     for _ in range(200):
         process = subprocess.Popen([PROGRAM, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -291,7 +292,7 @@ def killed_and_resumed(command: list[str], check: Callable[[], None], done: Call
             process.kill()
             process.wait()
             n_killed += 1
-            delay += 0.01
+            delay *= 1.15
             check()
     assert n_killed > 2
     report = done()
