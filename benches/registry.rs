@@ -1,4 +1,5 @@
-//! The registry's speed: recording runs durably, listing many, opening. Beside MLflow on SQLite:
+//! The registry's speed: recording runs durably, listing many, opening; at last, on standard output, the
+//! most memory that it took, in one line of JSON. Beside MLflow on SQLite:
 //! `benches/peers/mlflow_tracking.py` does the same work.
 
 #![allow(missing_docs, reason = "criterion's macro makes a public function without any")]
@@ -114,5 +115,55 @@ fn listing(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, recording, listing);
+/// A hundred thousand runs: a page of them as MLflow's clients ask for it, and all.
+fn listing_many(c: &mut Criterion) {
+    const N_WRITERS: usize = 8;
+    let folder = tempfile::tempdir().expect("the system gives a temporary folder");
+    let registry = Registry::open(&Store::new(folder.path())).expect("a new store opens");
+    std::thread::scope(|scope| {
+        for writer in 0..N_WRITERS {
+            let registry = registry.clone();
+            scope.spawn(move || {
+                (writer..100_000)
+                    .step_by(N_WRITERS)
+                    .for_each(|idx| record_listed_run(&registry, idx));
+            });
+        }
+    });
+    let all = RunQuery { order: vec!["metrics.f1 desc".to_owned()], ..RunQuery::default() };
+    let page = RunQuery { limit: Some(1000), ..all.clone() };
+    let best = RunQuery {
+        filter: Some("metrics.f1 > 0.5 and params.p1 = '1'".to_owned()),
+        limit: Some(100),
+        ..all.clone()
+    };
+    let mut group = c.benchmark_group("100,000 runs");
+    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    group.bench_function("100,000: list by metric, first 1,000", |b| {
+        b.iter(|| black_box(registry.search_runs(&page).expect("valid")).len());
+    });
+    group.bench_function("100,000: filter, best 100", |b| {
+        b.iter(|| black_box(registry.search_runs(&best).expect("valid")).len());
+    });
+    say_peak("peak_mb_of_pages");
+    group.bench_function("100,000: list all by metric", |b| {
+        b.iter(|| black_box(registry.search_runs(&all).expect("valid")).len());
+    });
+    group.finish();
+    say_peak("peak_mb");
+}
+
+/// The most memory that this process has taken so far, where the system tells.
+fn say_peak(name: &str) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes =
+        peak.and_then(|peak| peak.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    println!(
+        "{{\"{name}\": {}}}",
+        kilobytes.map_or("null".to_owned(), |kb| format!("{:.0}", kb / 1e3))
+    );
+}
+
+criterion_group!(benches, recording, listing, listing_many);
 criterion_main!(benches);

@@ -35,7 +35,7 @@ pub const LABELS_FILE: &str = "labels.jsonl";
 /// The beginning of the names of temporary files and folders, wherever the store makes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".trialbook-";
 
-/// One store: a folder that holds `registry-v3.redb`, `artifacts/`, `data/`, `policies/`, `checkpoints/`
+/// One store: a folder that holds `registry-v3.redb` with `registry-v3.log`, `artifacts/`, `data/`, `policies/`, `checkpoints/`
 /// and `logs/`, `cache/` where artifacts or the registry lie elsewhere, and for older versions of this
 /// program `registry.redb`, which tells them so.
 /// Cheap to clone; any number of processes use the same folder at the same time.
@@ -136,6 +136,11 @@ impl Store {
     /// before it have theirs at another, and must not open this one.
     pub fn registry_path(&self) -> PathBuf {
         self.root.join("registry-v3.redb")
+    }
+
+    /// The registry's commit log, which holds what was written last.
+    pub(crate) fn registry_log_path(&self) -> PathBuf {
+        self.registry_path().with_extension("log")
     }
 
     /// The registry's database file in versions before schema 3.

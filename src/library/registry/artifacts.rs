@@ -14,7 +14,7 @@ use super::{
     record::Artifact,
     runs,
     tables::{ARTIFACTS, RUNS, RunKey, artifact_key, run_key},
-    transaction::Rows,
+    transaction::{Rows, RowsMut as _},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -12,7 +12,7 @@ use super::{
     fault::Fault,
     record::one_of,
     tables::{AUDIT, AUDIT_EVENTS, audit_key},
-    transaction::{Rows, WriteTxn},
+    transaction::{Rows, RowsMut as _, WriteTxn},
 };
 use crate::error::{Error, Result};
 

@@ -19,7 +19,7 @@ use super::{
     record::ModelVersion,
     stored::StoredRun,
     tables::{ARTIFACTS, LOGGED_MODELS, METRICS, RUNS, VERSIONS, run_key},
-    transaction::Rows,
+    transaction::{Rows, RowsMut as _},
     upkeep::Collection,
     verify::{Named, named_artifacts},
 };

@@ -1,14 +1,16 @@
-//! The database file: making it, opening it once per process, and transactions whose errors name
-//! it. It knows nothing of what the rows mean.
+//! The database: making it, opening it once per process, and transactions whose errors name its
+//! file. It knows nothing of what the rows mean.
 //!
-//! redb runs in its multi-writer mode: any number of processes read and write the file at once,
-//! each commit is durable (fsync, two phases) before it is acknowledged, and a process that is
-//! killed loses only what it had not yet been told is written.
+//! Any number of processes read and write it at once: redb runs in its multi-writer mode, and the commit
+//! log beside it has one writer at a time. Each commit is durable (fsync) before it is acknowledged, and a
+//! process that is killed loses only what it had not yet been told is written.
 
 use std::{
     any::Any,
     collections::BTreeMap,
-    fs, io,
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -19,9 +21,10 @@ use redb::ReadableDatabase as _;
 use super::{
     database_file::{builder, forbids_writing, read_only},
     fault::{Fault, explain},
+    handle::{Access, Handle, Turn},
     locked_file::{FileIdentity, LockedFile, identity},
     private_copy::PrivateCopy,
-    schema, succession,
+    renewal, schema, succession,
     transaction::{ReadTxn, WriteTxn},
     writer_group::WriterGroup,
 };
@@ -31,6 +34,9 @@ use crate::{
     store::Store,
 };
 
+/// So often the file is opened again when other processes replace it meanwhile.
+const MAX_TRIES: usize = 10;
+
 /// One database file, shared by everything in this process that opened it.
 pub(super) struct Database {
     path: PathBuf,
@@ -38,63 +44,7 @@ pub(super) struct Database {
     /// the next call opens a fresh one. So it does when another file lies at the path.
     handle: Mutex<Option<Arc<Handle>>>,
     /// The writers of this process.
-    group: WriterGroup<Arc<Handle>>,
-}
-
-struct Handle {
-    /// The database that redb opened; empty only while it is dropped.
-    access: Option<Access>,
-    identity: Option<FileIdentity>,
-}
-
-enum Access {
-    Writable(redb::Database),
-    /// The file system lets this process read only.
-    ReadOnly(redb::ReadOnlyDatabase),
-    /// So it does, and there is something to do before the file can be read.
-    Copy(Box<PrivateCopy>),
-}
-
-impl Handle {
-    /// True if it shows the file at its path, where `identity` was found.
-    fn is_current(&self, identity: Option<FileIdentity>) -> bool {
-        let is_current = match self.access() {
-            Access::Copy(copy) => copy.is_current(),
-            Access::Writable(_) | Access::ReadOnly(_) => true,
-        };
-        is_current && self.identity == identity
-    }
-
-    fn access(&self) -> &Access {
-        self.access.as_ref().expect("a handle is emptied only by its drop")
-    }
-
-    fn begin_read(&self) -> Result<redb::ReadTransaction, redb::TransactionError> {
-        match self.access() {
-            Access::Writable(database) => database.begin_read(),
-            Access::ReadOnly(database) => database.begin_read(),
-            Access::Copy(copy) => copy.database.begin_read(),
-        }
-    }
-
-    fn begin_write(&self) -> Result<redb::WriteTransaction, redb::TransactionError> {
-        match self.access() {
-            Access::Writable(database) => database.begin_write(),
-            Access::ReadOnly(_) | Access::Copy(_) => {
-                Err(redb::StorageError::Io(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
-                    .into())
-            }
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        // Closing writes to the file, and redb panics on some damaged pages. What was committed is
-        // durable already, so nothing is lost if closing fails.
-        let access = self.access.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(access)));
-    }
+    group: WriterGroup<(Turn, Arc<Handle>)>,
 }
 
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Database>>> = Mutex::new(BTreeMap::new());
@@ -144,7 +94,17 @@ impl Database {
     pub(super) fn read<T>(&self, work: impl FnOnce(&ReadTxn) -> Result<T, Fault>) -> Result<T> {
         self.guarded(|| {
             let (_handle, txn) = self.begin(Handle::begin_read)?;
-            work(&ReadTxn(txn))
+            work(&txn)
+        })
+    }
+
+    /// A number that is another one after every commit, whichever process made it.
+    pub(super) fn mark(&self) -> Result<u64> {
+        self.guarded(|| {
+            let (handle, mark) = self.begin(Handle::mark)?;
+            let mut hasher = DefaultHasher::new();
+            (handle.identity(), mark).hash(&mut hasher);
+            Ok(hasher.finish())
         })
     }
 
@@ -157,31 +117,31 @@ impl Database {
         }
         let begin = || {
             self.guarded(|| {
-                let (handle, txn) = self.begin(Handle::begin_write)?;
-                Ok((WriteTxn::shared(txn), handle))
+                let (handle, (txn, turn)) = self.begin(Handle::begin_write)?;
+                Ok((txn, (turn, handle)))
             })
         };
-        self.group.write(begin, work, |ended| self.guarded(ended))
+        let commit = |txn, (turn, handle): (Turn, Arc<Handle>)| handle.commit(txn, turn);
+        self.group.write(begin, work, commit, |ended| self.guarded(ended))
     }
 
     /// Begins a transaction, on a fresh handle if the present one is spent.
     fn begin<T>(
         &self,
-        begin: impl Fn(&Handle) -> Result<T, redb::TransactionError>,
+        begin: impl Fn(&Handle) -> Result<T, Fault>,
     ) -> Result<(Arc<Handle>, T), Fault> {
         let handle = self.handle()?;
         match begin(&handle) {
-            Ok(txn) => Ok((handle, txn)),
-            Err(redb::TransactionError::Storage(
-                redb::StorageError::PreviousIo | redb::StorageError::Corrupted(_),
-            )) => {
+            Err(Fault::Redb(error))
+                if matches!(*error, redb::Error::PreviousIo | redb::Error::Corrupted(_)) =>
+            {
                 drop(handle);
                 self.discard();
                 let handle = self.handle()?;
                 let txn = begin(&handle)?;
                 Ok((handle, txn))
             }
-            Err(error) => Err(error.into()),
+            begun => Ok((handle, begun?)),
         }
     }
 
@@ -242,34 +202,49 @@ impl Database {
 /// Opens the file at `path`, and brings one of an older schema, which a backup may hold, to the present
 /// one. Where none lies, that of an older build may be read.
 fn connect(path: &Path) -> Result<Handle> {
+    guarded(path, || connect_unguarded(path), || ())
+}
+
+fn connect_unguarded(path: &Path) -> Result<Handle, Fault> {
     if !path.exists() {
-        let copy = guarded(path, || Ok(succession::read_unmoved(path)?), || ())?;
-        return Ok(Handle { access: Some(Access::Copy(Box::new(copy))), identity: None });
+        let copy = succession::read_unmoved(path)?;
+        return Handle::new(Access::Copy(Box::new(copy)), path, None);
     }
-    let handle = open_handle(path)?;
-    let bring_up = || -> Result<Handle, Fault> {
-        let found = schema::check(&ReadTxn(handle.begin_read()?))?;
+    for _ in 0..MAX_TRIES {
+        // Before it is opened: one that is put there meanwhile is opened by the next call.
+        let identity = file_identity(path);
+        let access = open(path)?;
+        let found = schema::check(&ReadTxn::of_tables(match &access {
+            Access::Writable(database) => database.begin_read()?,
+            Access::ReadOnly(database) => database.begin_read()?,
+            Access::Copy(copy) => copy.database.begin_read()?,
+        }))?;
         if found == schema::NEWEST {
-            return Ok(handle);
+            return Handle::new(access, path, identity);
         }
-        match handle.access() {
-            Access::Writable(_) => {
-                let txn = WriteTxn::new(handle.begin_write()?);
-                schema::migrate(&txn)?;
-                txn.inner.commit()?;
+        match access {
+            Access::Writable(database) if found < schema::LOGGED => {
+                drop(database);
+                renewal::renew(path)?;
+                continue;
             }
-            Access::Copy(copy) => copy.migrate()?,
+            Access::Writable(ref database) => schema::migrate(database)?,
+            Access::Copy(ref copy) => copy.migrate()?,
             // Whoever reads relies on every table of the present schema.
             Access::ReadOnly(_) => {
                 let copy = copy_to_read(path)?;
                 copy.migrate()?;
-                let identity = handle.identity;
-                return Ok(Handle { access: Some(Access::Copy(Box::new(copy))), identity });
+                return Handle::new(Access::Copy(Box::new(copy)), path, identity);
             }
         }
-        Ok(handle)
-    };
-    guarded(path, bring_up, || ())
+        return Handle::new(access, path, identity);
+    }
+    Err(Error::new(
+        ErrorKind::Conflict,
+        format!("the registry {path:?} changes while it is opened"),
+    )
+    .with_hint("try again")
+    .into())
 }
 
 /// Does the `work` on the database at `path`. What redb refuses, or panics on, is an error that names
@@ -293,21 +268,15 @@ fn guarded<T>(
     }
 }
 
-fn open_handle(path: &Path) -> Result<Handle> {
-    // Before it is opened: one that is put there meanwhile is opened by the next call.
-    let identity = file_identity(path);
-    let open = || -> Result<Access, Fault> {
-        match builder().open(path) {
-            Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
-                if forbids_writing(&error) =>
-            {
-                open_to_read(path)
-            }
-            opened => Ok(Access::Writable(opened?)),
+fn open(path: &Path) -> Result<Access, Fault> {
+    match builder().open(path) {
+        Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
+            if forbids_writing(&error) =>
+        {
+            open_to_read(path)
         }
-    };
-    let access = Some(guarded(path, open, || ())?);
-    Ok(Handle { access, identity })
+        opened => Ok(Access::Writable(opened?)),
+    }
 }
 
 /// Opens a database to read. Where every process that could write was killed, redb wants to be let
@@ -347,7 +316,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{tables::NEXT_EXPERIMENT, transaction::Rows as _},
+        super::{
+            tables::NEXT_EXPERIMENT,
+            transaction::{Rows as _, RowsMut as _},
+        },
         *,
     };
 
@@ -394,27 +366,32 @@ mod tests {
         let (folder, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let database = Database::open(&Store::new(folder.path()), 0).unwrap();
         database.write(|txn| txn.set_counter(NEXT_EXPERIMENT, 5)).unwrap();
-        let path = aside.path().join("registry-v3.redb");
-        fs::copy(Store::new(folder.path()).registry_path(), &path).unwrap();
+        let (store, copied) = (Store::new(folder.path()), Store::new(aside.path()));
+        let path = copied.registry_path();
+        fs::copy(store.registry_path(), &path).unwrap();
+        fs::copy(store.registry_log_path(), copied.registry_log_path()).unwrap();
         let opened = builder().open_read_only(&path);
         assert!(matches!(opened, Err(redb::DatabaseError::RepairAborted)));
 
-        let Ok(access @ Access::Copy(_)) = open_to_read(&path) else { panic!("no copy was made") };
-        let handle = Handle { access: Some(access), identity: file_identity(&path) };
-        let next = |handle: &Handle| {
-            ReadTxn(handle.begin_read().unwrap()).counter(NEXT_EXPERIMENT).unwrap_or_default()
+        let handle = |access| {
+            Handle::new(access, &path, file_identity(&path)).unwrap_or_else(|_| panic!("no handle"))
         };
-        assert_eq!(next(&handle), 5);
-        assert!(handle.is_current(file_identity(&path)));
-        assert!(handle.begin_write().is_err());
+        let Ok(access @ Access::Copy(_)) = open_to_read(&path) else { panic!("no copy was made") };
+        let copy = handle(access);
+        let next = |handle: &Handle| {
+            handle.begin_read().and_then(|txn| txn.counter(NEXT_EXPERIMENT)).unwrap_or_default()
+        };
+        assert_eq!(next(&copy), 5);
+        assert!(copy.is_current(file_identity(&path)));
+        assert!(copy.begin_write().is_err());
 
-        let access = builder().open(&path).ok().map(Access::Writable);
-        let writer = Handle { access, identity: file_identity(&path) };
-        let txn = WriteTxn::new(writer.begin_write().unwrap());
+        let writer = handle(Access::Writable(builder().open(&path).unwrap()));
+        let Ok((txn, turn)) = writer.begin_write() else { panic!("no transaction") };
         assert!(txn.set_counter(NEXT_EXPERIMENT, 6).is_ok());
-        txn.inner.commit().unwrap();
-        assert_eq!((next(&writer), next(&handle)), (6, 5));
-        assert!(!handle.is_current(file_identity(&path)), "the next call makes another copy");
+        assert!(writer.commit(txn, turn).is_ok());
+        assert_eq!((next(&writer), next(&copy)), (6, 6), "the log is read where it lies");
+        drop(writer);
+        assert!(!copy.is_current(file_identity(&path)), "the next call makes another copy");
     }
 
     #[test]

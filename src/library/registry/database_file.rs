@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use redb::{Builder, ConcurrencyMode};
 use tempfile::NamedTempFile;
 
-use super::{fault::Fault, transaction::WriteTxn};
+use super::{fault::Fault, transaction::TablesTxn};
 use crate::{
     error::{Error, ErrorKind, Result},
     store::{sync_dir, temporary_file},
@@ -17,7 +17,10 @@ const CACHE_BYTES: usize = 64 << 20;
 /// Makes a database at `path` with what `fill` puts into it. It appears there whole: a process
 /// that is killed meanwhile, or another that is faster, leaves no half-made file. One that exists
 /// already is left as it is.
-pub(super) fn create(path: &Path, fill: impl FnOnce(&WriteTxn) -> Result<(), Fault>) -> Result<()> {
+pub(super) fn create(
+    path: &Path,
+    fill: impl FnOnce(&TablesTxn) -> Result<(), Fault>,
+) -> Result<()> {
     match prepare(path, fill)?.persist_noclobber(path) {
         Ok(_) => sync_dir(dir_of(path)),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -29,14 +32,14 @@ pub(super) fn create(path: &Path, fill: impl FnOnce(&WriteTxn) -> Result<(), Fau
 /// `path`.
 pub(super) fn prepare(
     path: &Path,
-    fill: impl FnOnce(&WriteTxn) -> Result<(), Fault>,
+    fill: impl FnOnce(&TablesTxn) -> Result<(), Fault>,
 ) -> Result<NamedTempFile> {
     let temporary = temporary_file(dir_of(path)).map_err(|error| refused(path, error))?;
     let made = (|| -> Result<(), Fault> {
         let database = builder().create(temporary.path())?;
-        let txn = WriteTxn::new(database.begin_write()?);
+        let txn = TablesTxn(database.begin_write()?);
         fill(&txn)?;
-        txn.inner.commit()?;
+        txn.0.commit()?;
         Ok(database.close()?)
     })();
     made.map_err(|fault| fault.into_error(path))?;

@@ -13,7 +13,7 @@ use super::{
     record::{Experiment, Lifecycle},
     stored::{StoredExperiment, StoredRun},
     tables::{EXPERIMENTS, NEXT_EXPERIMENT, RUNS, experiment_key},
-    transaction::{Rows, WriteTxn},
+    transaction::{Rows, RowsMut as _, WriteTxn},
 };
 use crate::error::{Error, ErrorKind, Result};
 

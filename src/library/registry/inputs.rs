@@ -11,7 +11,7 @@ use super::{
     names,
     stored::StoredRun,
     tables::{DATASETS, LOGGED_MODELS, RUNS, dataset_key},
-    transaction::{Rows, WriteTxn},
+    transaction::{Rows, RowsMut as _, WriteTxn},
 };
 use crate::error::{Error, Result};
 

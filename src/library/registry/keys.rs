@@ -17,7 +17,7 @@ use super::{
     names,
     record::one_of,
     tables::KEYS,
-    transaction::Rows,
+    transaction::{Rows, RowsMut as _},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -118,6 +118,18 @@ pub(super) fn header_of(path: &Path) -> io::Result<Header> {
     Ok(header)
 }
 
+/// Whoever could use another file, whose `owner` this is, can use `file`; durable when this returns.
+pub(super) fn keep_owner(owner: &fs::Metadata, file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        // Only root can, and only root need.
+        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
+    }
+    file.set_permissions(owner.permissions())?;
+    file.sync_all()
+}
+
 /// The identity of a file: its device and number.
 pub(super) type FileIdentity = (u64, u64);
 

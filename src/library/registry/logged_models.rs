@@ -13,7 +13,7 @@ use super::{
     logged_model::{ID_PREFIX, LoggedMetric, LoggedModel, ModelStatus, StoredLoggedModel},
     names,
     tables::{LOGGED_MODELS, RunKey, parse_run_id},
-    transaction::{Rows, WriteTxn},
+    transaction::{Rows, RowsMut as _, WriteTxn},
 };
 use crate::error::{Error, ErrorKind, Result};
 

@@ -13,6 +13,7 @@ mod audit;
 mod backup;
 mod codec;
 mod collect;
+mod commit_log;
 mod database;
 mod database_file;
 mod defaults;
@@ -21,6 +22,7 @@ mod fault;
 mod filter;
 mod flow;
 mod folders;
+mod handle;
 mod inputs;
 mod keys;
 mod local;
@@ -32,6 +34,7 @@ mod models;
 mod names;
 mod open;
 mod page;
+mod pending;
 mod private_copy;
 mod record;
 mod reference;
@@ -42,6 +45,7 @@ mod release;
 mod release_bounds;
 mod releases;
 mod remote;
+mod renewal;
 mod restore;
 mod retired;
 mod run_edit;
@@ -167,6 +171,15 @@ impl Registry {
     /// API key where a request is served. Without it, it is the user and the machine, `ada@lab`.
     pub fn acting_as(&self, actor: &str) -> Self {
         Self { actor: actor.into(), ..self.clone() }
+    }
+
+    /// A number that is another one after every change, whichever process made it. It says that something
+    /// changed, never what.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub fn mark(&self) -> Result<u64> {
+        self.database.mark()
     }
 
     /// The name of who acts in its audit trail.

@@ -17,7 +17,7 @@ use super::{
         MODELS, MODELS_GENERATION, RELEASES, VERSIONS, releases_prefix, version_key,
         versions_prefix,
     },
-    transaction::{Rows, WriteTxn},
+    transaction::{Rows, RowsMut as _, WriteTxn},
 };
 use crate::error::{Error, ErrorKind, Result};
 

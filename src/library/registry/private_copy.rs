@@ -16,7 +16,6 @@ use super::{
     fault::Fault,
     locked_file::{Header, LockedFile, header_of},
     schema,
-    transaction::WriteTxn,
 };
 use crate::error::Error;
 
@@ -48,9 +47,7 @@ impl PrivateCopy {
 
     /// Brings the copy, not what it was made of, to the present schema.
     pub(super) fn migrate(&self) -> Result<(), Fault> {
-        let txn = WriteTxn::new(self.database.begin_write()?);
-        schema::migrate(&txn)?;
-        Ok(txn.inner.commit()?)
+        schema::migrate(&self.database)
     }
 
     /// True if nothing was committed since it was made.

@@ -19,7 +19,7 @@ use super::{
     releases,
     stored::StoredRun,
     tables::{MODELS, RUNS, VERSIONS, run_key, version_key, versions_prefix},
-    transaction::Rows,
+    transaction::{Rows, RowsMut as _},
 };
 use crate::error::{Error, ErrorKind, Result};
 

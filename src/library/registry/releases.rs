@@ -15,7 +15,7 @@ use super::{
     registered::{existing, existing_model, newest_in},
     release::{NewRelease, Release, ReleaseEnd, ReleaseState, percent},
     tables::{RELEASES, release_key, releases_prefix},
-    transaction::{Rows, WriteTxn},
+    transaction::{Rows, RowsMut as _, WriteTxn},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

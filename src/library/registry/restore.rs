@@ -25,7 +25,7 @@ use super::{
     database_file::create,
     fault::Fault,
     schema, tables,
-    transaction::WriteTxn,
+    transaction::{RowsMut as _, TablesTxn},
     upkeep::BackupSummary,
 };
 use crate::{
@@ -105,6 +105,8 @@ fn install(store: &Store, staged: &Store, staging: &TempDir) -> Result<()> {
         (staged.labels_path(), store.labels_path()),
         // Without it an older build would begin a registry of its own beside this one.
         (staged.older_registry_path(), store.older_registry_path()),
+        // Empty by now, unless the system refused a checkpoint.
+        (staged.registry_log_path(), store.registry_log_path()),
         (staged.registry_path(), store.registry_path()),
     ];
     if staged.labels_path().exists() {
@@ -250,7 +252,7 @@ fn is_expected(name: &str) -> bool {
 }
 
 /// Writes a backup's rows into a new database.
-fn fill(txn: &WriteTxn, rows: &[u8], file: &Path) -> Result<(), Fault> {
+fn fill(txn: &TablesTxn, rows: &[u8], file: &Path) -> Result<(), Fault> {
     schema::make_tables(txn)?;
     let malformed = |Malformed| Fault::Ours(damaged(file, "its rows cannot be read"));
     let mut input = Reader::new(rows);

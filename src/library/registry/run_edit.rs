@@ -12,6 +12,7 @@ use super::{
     record::Run,
     runs::live,
     tables::{RUNS, run_key},
+    transaction::RowsMut as _,
 };
 use crate::error::{Error, ErrorKind, Result};
 

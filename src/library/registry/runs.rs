@@ -21,7 +21,7 @@ use super::{
     run_view::RunView,
     stored::{Latest, MetricBatch, StoredRun},
     tables::{METRICS, RUNS, RunKey, metrics_key, parse_run_id, run_key, run_prefix},
-    transaction::{Rows, WriteTxn},
+    transaction::{Rows, RowsMut as _, WriteTxn},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -1,6 +1,10 @@
-//! Searching runs: one pass over the runs' rows, read in place; only what is returned is built.
+//! Searching runs: one pass over the runs' rows on all cores, read in place; only what is returned is
+//! built.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use rayon::prelude::*;
 
@@ -43,8 +47,28 @@ impl Registry {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a filter or order that cannot be read,
     /// with the place and what was expected there.
     pub fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>> {
-        let page = Page { limit: query.limit.unwrap_or(usize::MAX), ..Page::default() };
-        Ok(self.search_runs_page(query, &page)?.items)
+        let Some(limit) = query.limit else { return self.search_all_runs(query) };
+        Ok(self.search_runs_page(query, &Page { limit, ..Page::default() })?.items)
+    }
+
+    /// As [`Registry::search_runs`] without a limit: each run is built when its row is seen.
+    fn search_all_runs(&self, query: &RunQuery) -> Result<Vec<Run>> {
+        let search = Search::read(query)?;
+        let (mut hits, mut runs) = (Vec::new(), Vec::new());
+        let found = self.database.read(|txn| {
+            search.scan(txn, query, |found: &mut Vec<(Hit, Run)>, hit, row| {
+                let run: StoredRun = codec::unseal(&hit.key, row)?;
+                let run = run.into_run(hex(&hit.key));
+                found.push((hit, run));
+                Ok(())
+            })
+        })?;
+        for (hit, run) in found.into_iter().flatten() {
+            hits.push((hit, runs.len()));
+            runs.push(Some(run));
+        }
+        hits.par_sort_by(|(a, _), (b, _)| search.compare(a, b));
+        Ok(hits.into_iter().filter_map(|(_, idx)| runs[idx].take()).collect())
     }
 
     /// One page of the runs that fit `query`; its own limit does not count. The last run of the page
@@ -53,17 +77,14 @@ impl Registry {
     /// # Errors
     /// As [`Registry::search_runs`].
     pub fn search_runs_page(&self, query: &RunQuery, page: &Page) -> Result<Listing<Run>> {
-        let filter = query.filter.as_deref().map(|text| Filter::parse(text, ATTRIBUTES));
-        let orders = query.order.iter().map(|text| Order::parse(text, ATTRIBUTES));
-        let experiments = query.experiment_ids.iter().map(|id| experiment_number(id));
-        let search = Search {
-            filter: filter.transpose()?.unwrap_or_default(),
-            orders: orders.collect::<Result<Vec<_>>>()?,
-            experiments: experiments.collect::<Result<BTreeSet<u64>>>()?,
-        };
+        let search = Search::read(query)?;
         let (hits, next, n_items) = self.database.read(|txn| {
-            let mut hits = search.hits(txn, query)?;
-            search.sort(&mut hits);
+            let hits = search.scan(txn, query, |hits: &mut Vec<Hit>, hit, _| {
+                hits.push(hit);
+                Ok(())
+            })?;
+            let mut hits: Vec<Hit> = hits.into_iter().flatten().collect();
+            hits.par_sort_by(|a, b| search.compare(a, b));
             let n_items = hits.len();
             let (range, next) = page.range(n_items, |idx| hex(&hits[idx].key));
             let rows = hits[range].iter().map(|hit| {
@@ -86,23 +107,42 @@ impl Registry {
     /// When the registry cannot be read.
     pub fn run_counts(&self, lifecycle: Lifecycle) -> Result<BTreeMap<String, usize>> {
         let counts = self.database.read(|txn| {
-            let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
-            txn.scan(RUNS, &[], |key, bytes| {
+            txn.scan_in_parts(RUNS, |counts: &mut BTreeMap<u64, usize>, key, bytes| {
                 let (_, content) = codec::content::<StoredRun>(key, bytes)?;
                 let view = RunView::read(content).map_err(|_| codec::damaged("run", key))?;
                 if lifecycle.fits(view.head.deleted) {
                     *counts.entry(view.head.experiment).or_default() += 1;
                 }
                 Ok(())
-            })?;
-            Ok(counts)
+            })
         })?;
-        Ok(counts.into_iter().map(|(number, n_runs)| (number.to_string(), n_runs)).collect())
+        let mut sum = BTreeMap::new();
+        for (number, n_runs) in counts.into_iter().flatten() {
+            *sum.entry(number.to_string()).or_default() += n_runs;
+        }
+        Ok(sum)
     }
 }
 
 impl Search {
-    fn hits(&self, txn: &ReadTxn, query: &RunQuery) -> Result<Vec<Hit>, Fault> {
+    fn read(query: &RunQuery) -> Result<Self> {
+        let filter = query.filter.as_deref().map(|text| Filter::parse(text, ATTRIBUTES));
+        let orders = query.order.iter().map(|text| Order::parse(text, ATTRIBUTES));
+        let experiments = query.experiment_ids.iter().map(|id| experiment_number(id));
+        Ok(Self {
+            filter: filter.transpose()?.unwrap_or_default(),
+            orders: orders.collect::<Result<Vec<_>>>()?,
+            experiments: experiments.collect::<Result<BTreeSet<u64>>>()?,
+        })
+    }
+
+    /// Shows `take` every run that fits, with its row; in parts, as [`ReadTxn::scan_in_parts`].
+    fn scan<T: Default + Send>(
+        &self,
+        txn: &ReadTxn,
+        query: &RunQuery,
+        take: impl Fn(&mut T, Hit, &[u8]) -> Result<(), Fault> + Sync,
+    ) -> Result<Vec<T>, Fault> {
         let mut locations: BTreeMap<u64, Option<String>> = BTreeMap::new();
         for (key, experiment) in txn.all::<StoredExperiment>(EXPERIMENTS, &[])? {
             if let Some(key) = key.first_chunk() {
@@ -113,8 +153,7 @@ impl Search {
             let location = locations.get(&experiment).and_then(Option::as_deref);
             run_artifact_uri(location, &experiment.to_string(), run_id)
         };
-        let mut hits = Vec::new();
-        txn.scan(RUNS, &[], |key, bytes| {
+        txn.scan_in_parts(RUNS, |found: &mut T, key, bytes| {
             let damaged = |_| codec::damaged("run", key);
             let (_, content) = codec::content::<StoredRun>(key, bytes)?;
             let view = RunView::read(content).map_err(damaged)?;
@@ -130,21 +169,19 @@ impl Search {
                 let keys = keys.collect::<Result<_, _>>().map_err(damaged)?;
                 let start_ms = view.head.start_ms;
                 let key = RunKey::try_from(key).map_err(|_| codec::damaged("run", key))?;
-                hits.push(Hit { key, start_ms, keys });
+                take(found, Hit { key, start_ms, keys }, bytes)?;
             }
             Ok(())
-        })?;
-        Ok(hits)
+        })
     }
 
-    fn sort(&self, hits: &mut [Hit]) {
-        hits.sort_by(|a, b| {
-            self.orders
-                .iter()
-                .zip(a.keys.iter().zip(&b.keys))
-                .map(|(order, (a, b))| order.compare(a, b))
-                .find(|ordering| ordering.is_ne())
-                .unwrap_or_else(|| b.start_ms.cmp(&a.start_ms).then(a.key.cmp(&b.key)))
-        });
+    /// The order of two runs that fit.
+    fn compare(&self, a: &Hit, b: &Hit) -> Ordering {
+        self.orders
+            .iter()
+            .zip(a.keys.iter().zip(&b.keys))
+            .map(|(order, (a, b))| order.compare(a, b))
+            .find(|ordering| ordering.is_ne())
+            .unwrap_or_else(|| b.start_ms.cmp(&a.start_ms).then(a.key.cmp(&b.key)))
     }
 }

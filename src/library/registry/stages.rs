@@ -15,7 +15,7 @@ use super::{
     record::{ModelVersion, RollbackRecord, Stage, StageChange},
     registered::{existing, existing_model, newest_in},
     tables::{MODELS, VERSIONS, version_key},
-    transaction::WriteTxn,
+    transaction::{RowsMut as _, WriteTxn},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -45,11 +45,11 @@ use tempfile::{NamedTempFile, PersistError};
 use super::{
     database_file::{builder, forbids_writing, prepare, read_only},
     fault::Fault,
-    locked_file::{Header, LockedFile, header_of},
+    locked_file::{Header, LockedFile, header_of, keep_owner},
     private_copy::PrivateCopy,
     retired::{self, is_retired},
     schema,
-    transaction::{ReadTxn, WriteTxn},
+    transaction::ReadTxn,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -353,10 +353,8 @@ impl Place {
         if let Some(has_moved) = marked(&database)? {
             return Ok(FoundRegistry::Marker { has_moved });
         }
-        let schema = schema::check(&ReadTxn(database.begin_read()?))?;
-        let txn = WriteTxn::new(database.begin_write()?);
-        schema::migrate(&txn)?;
-        txn.inner.commit()?;
+        let schema = schema::check(&ReadTxn::of_tables(database.begin_read()?))?;
+        schema::migrate(&database)?;
         database.close()?;
         keep_owner(owner, file.as_file()).map_err(fail)?;
         Ok(FoundRegistry::Registry { file, schema })
@@ -410,7 +408,7 @@ impl Place {
             };
             return PrivateCopy::of(&locked, &self.waiting, &std::env::temp_dir());
         }
-        schema::check(&ReadTxn(copy.database.begin_read()?))?;
+        schema::check(&ReadTxn::of_tables(copy.database.begin_read()?))?;
         copy.migrate()?;
         Ok(copy)
     }
@@ -440,18 +438,6 @@ enum FoundRegistry {
     Marker { has_moved: bool },
 }
 
-/// Whoever could use the old file, whose `owner` this is, can use `file`; durable when this returns.
-fn keep_owner(owner: &Metadata, file: &File) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{MetadataExt as _, fchown};
-        // Only root can, and only root need.
-        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
-    }
-    file.set_permissions(owner.permissions())?;
-    file.sync_all()
-}
-
 /// Gives `file` its name unless something has it already.
 fn put_new(file: NamedTempFile, path: &Path) -> Result<bool> {
     match file.persist_noclobber(path) {
@@ -465,7 +451,7 @@ fn put_new(file: NamedTempFile, path: &Path) -> Result<bool> {
 }
 
 fn marked(database: &redb::Database) -> Result<Option<bool>, Fault> {
-    schema::marked(&ReadTxn(database.begin_read()?))
+    schema::marked(&ReadTxn::of_tables(database.begin_read()?))
 }
 
 fn header_at(path: &Path) -> Result<Header> {
@@ -485,8 +471,10 @@ fn tell(backup: &Path) {
 mod tests {
     use super::{
         super::{
-            database::Database, database_file::create, tables::NEXT_EXPERIMENT,
-            transaction::Rows as _,
+            database::Database,
+            database_file::create,
+            tables::NEXT_EXPERIMENT,
+            transaction::{Rows as _, RowsMut as _},
         },
         *,
     };
@@ -533,7 +521,7 @@ mod tests {
             // Whoever may only read finds everything, wherever it lies.
             if !store.registry_path().exists() {
                 let copy = read_unmoved(&store.registry_path()).unwrap();
-                let txn = ReadTxn(copy.database.begin_read().unwrap());
+                let txn = ReadTxn::of_tables(copy.database.begin_read().unwrap());
                 assert!(txn.counter(NEXT_EXPERIMENT).is_ok_and(|next| next == 7), "{last:?}");
             }
             assert_eq!(next_experiment(&store), 7, "{last:?}");

@@ -25,7 +25,7 @@ use super::{
         ARTIFACTS, DATASETS, EXPERIMENTS, LOGGED_MODELS, NEXT_EXPERIMENT, RUNS, artifact_key,
         dataset_key, experiment_key, parse_run_id, run_key,
     },
-    transaction::{Rows, WriteTxn},
+    transaction::{Rows, RowsMut as _, WriteTxn},
 };
 use crate::error::{Error, ErrorKind, Result};
 

@@ -17,7 +17,7 @@ use super::{
     runs,
     stored::{StoredModel, StoredRun},
     tables::{MODELS, RUNS, VERSIONS, run_key, version_key},
-    transaction::{Rows, WriteTxn},
+    transaction::{Rows, RowsMut as _, WriteTxn},
 };
 use crate::error::Result;
 

@@ -14,6 +14,7 @@ use super::{
     names,
     record::Artifact,
     tables::{ARTIFACTS, artifact_key},
+    transaction::RowsMut as _,
 };
 use crate::{
     error::{Error, Result},

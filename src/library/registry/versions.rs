@@ -20,7 +20,7 @@ use super::{
     runs,
     stored::{StoredModel, StoredRun},
     tables::{MODELS, RUNS, VERSIONS, run_key, version_key},
-    transaction::Rows,
+    transaction::{Rows, RowsMut as _},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -17,48 +17,50 @@ use crate::error::{Error, Result};
 /// Pieces of work in one transaction at most, so that the first of them need not wait for long.
 const MAX_MEMBERS: usize = 128;
 
-/// The writers of one process. `K` is what has to live as long as a transaction.
-pub(super) struct WriterGroup<K> {
-    state: Mutex<State<K>>,
+/// The writers of one process. `T` is the right to write that a transaction has.
+pub(super) struct WriterGroup<T> {
+    state: Mutex<State<T>>,
     /// Told whenever the state has changed so that somebody may go on.
     changed: Condvar,
 }
 
-struct State<K> {
-    open: Option<Open<K>>,
+struct State<T> {
+    open: Option<Open<T>>,
     /// Writers that have come and not worked yet.
     n_coming: usize,
     is_committing: bool,
 }
 
 /// A transaction that is not committed yet.
-struct Open<K> {
+struct Open<T> {
     txn: WriteTxn,
     n_members: usize,
     ended: Arc<WriteEnd>,
     /// Dropped after the transaction.
-    _kept: K,
+    turn: T,
 }
 
 /// The end of a transaction, for its members: the error that undid it, if one did.
 type WriteEnd = OnceLock<Option<Error>>;
 
-impl<K> Default for WriterGroup<K> {
+impl<T> Default for WriterGroup<T> {
     fn default() -> Self {
         let state = State { open: None, n_coming: 0, is_committing: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 }
 
-impl<K> WriterGroup<K> {
-    /// Runs `work` in a transaction that `begin` made for it or for a writer before it. `guarded` runs
-    /// what may meet an error or a panic of the database's, and says what happened in our words.
-    pub(super) fn write<T>(
+impl<T> WriterGroup<T> {
+    /// Runs `work` in a transaction that `begin` made for it or for a writer before it; `commit` ends the
+    /// transaction. `guarded` runs what may meet an error or a panic of the database's, and says what
+    /// happened in our words.
+    pub(super) fn write<V>(
         &self,
-        begin: impl FnOnce() -> Result<(WriteTxn, K)>,
-        work: impl FnOnce(&WriteTxn) -> Result<T, Fault>,
+        begin: impl FnOnce() -> Result<(WriteTxn, T)>,
+        work: impl FnOnce(&WriteTxn) -> Result<V, Fault>,
+        commit: impl FnOnce(WriteTxn, T) -> Result<(), Fault>,
         guarded: impl Fn(&mut dyn FnMut() -> Result<(), Fault>) -> Result<()>,
-    ) -> Result<T> {
+    ) -> Result<V> {
         let mut state = self.lock();
         state.n_coming += 1;
         while state.is_committing || state.is_full() {
@@ -82,7 +84,7 @@ impl<K> WriterGroup<K> {
                 };
             }
             if !state.is_committing && (state.n_coming == 0 || state.is_full()) {
-                let committed = self.commit(state, &guarded);
+                let committed = self.commit(state, commit, &guarded);
                 return committed.map(|()| value);
             }
             state = self.wait(state);
@@ -92,19 +94,19 @@ impl<K> WriterGroup<K> {
     /// Commits the open transaction, with its members and without the lock.
     fn commit(
         &self,
-        mut state: MutexGuard<'_, State<K>>,
+        mut state: MutexGuard<'_, State<T>>,
+        commit: impl FnOnce(WriteTxn, T) -> Result<(), Fault>,
         guarded: &impl Fn(&mut dyn FnMut() -> Result<(), Fault>) -> Result<()>,
     ) -> Result<()> {
         let Some(open) = state.open.take() else { return Ok(()) };
         state.is_committing = true;
         drop(state);
-        let Open { txn, ended, _kept: kept, .. } = open;
-        let mut txn = Some(txn);
-        let committed = guarded(&mut || match txn.take() {
-            Some(txn) => Ok(txn.inner.commit()?),
+        let Open { txn, ended, turn, .. } = open;
+        let mut parts = Some((commit, txn, turn));
+        let committed = guarded(&mut || match parts.take() {
+            Some((commit, txn, turn)) => commit(txn, turn),
             None => Ok(()),
         });
-        drop(kept);
         let mut state = self.lock();
         state.is_committing = false;
         let _ = ended.set(committed.as_ref().err().map(again));
@@ -113,31 +115,31 @@ impl<K> WriterGroup<K> {
         committed
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<K>> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         // Work that panics is caught while the lock is held, so a panic leaves nothing half-done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State<K>>) -> MutexGuard<'a, State<K>> {
+    fn wait<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K> State<K> {
+impl<T> State<T> {
     fn is_full(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.n_members >= MAX_MEMBERS)
     }
 
     /// Runs `work` in the open transaction. What it changed stays there or is undone.
-    fn run<T>(
+    fn run<V>(
         &mut self,
-        begin: impl FnOnce() -> Result<(WriteTxn, K)>,
-        work: impl FnOnce(&WriteTxn) -> Result<T, Fault>,
+        begin: impl FnOnce() -> Result<(WriteTxn, T)>,
+        work: impl FnOnce(&WriteTxn) -> Result<V, Fault>,
         guarded: &impl Fn(&mut dyn FnMut() -> Result<(), Fault>) -> Result<()>,
-    ) -> Result<(T, Arc<WriteEnd>)> {
+    ) -> Result<(V, Arc<WriteEnd>)> {
         if self.open.is_none() {
-            let (txn, kept) = begin()?;
-            self.open = Some(Open { txn, n_members: 0, ended: Arc::default(), _kept: kept });
+            let (txn, turn) = begin()?;
+            self.open = Some(Open { txn, n_members: 0, ended: Arc::default(), turn });
         }
         let Some(open) = &mut self.open else { return Err(lost()) };
         let (mut work, mut refused, mut value) = (Some(work), None, None);
@@ -147,7 +149,7 @@ impl<K> State<K> {
                 // A refusal of ours leaves the database well: only this work is undone.
                 Some(Err(Fault::Ours(error))) => {
                     refused = Some(error);
-                    open.txn.undo()?;
+                    open.txn.undo();
                 }
                 Some(Err(fault)) => return Err(fault),
                 None => {}
@@ -156,12 +158,12 @@ impl<K> State<K> {
         });
         if let Err(error) = ran {
             // What the database refused, or panicked on, spoils the transaction for its members.
-            self.abandon(&error, guarded);
+            self.abandon(&error);
             return Err(error);
         }
         if let Some(error) = refused {
             if open.n_members == 0 {
-                self.abandon(&error, guarded);
+                self.abandon(&error);
             }
             return Err(error);
         }
@@ -172,19 +174,10 @@ impl<K> State<K> {
     }
 
     /// Ends the open transaction without what was done in it.
-    fn abandon(
-        &mut self,
-        error: &Error,
-        guarded: &impl Fn(&mut dyn FnMut() -> Result<(), Fault>) -> Result<()>,
-    ) {
-        let Some(Open { txn, ended, _kept, .. }) = self.open.take() else { return };
-        let _ = ended.set(Some(again(error)));
-        let mut txn = Some(txn);
-        // A failed abort cannot make a difference: nothing was committed.
-        let _ = guarded(&mut || match txn.take() {
-            Some(txn) => Ok(txn.inner.abort()?),
-            None => Ok(()),
-        });
+    fn abandon(&mut self, error: &Error) {
+        if let Some(open) = self.open.take() {
+            let _ = open.ended.set(Some(again(error)));
+        }
     }
 }
 
@@ -226,15 +219,16 @@ mod tests {
         registry::{
             database_file::builder,
             fault::explain,
+            schema,
             tables::{META, NEXT_EXPERIMENT},
-            transaction::{ReadTxn, Rows as _},
+            transaction::{ReadTxn, Rows as _, RowsMut as _, TablesTxn},
         },
     };
     use redb::ReadableDatabase as _;
 
     struct Fixture {
         database: redb::Database,
-        group: WriterGroup<()>,
+        group: WriterGroup<redb::WriteTransaction>,
         n_transactions: AtomicUsize,
         _folder: tempfile::TempDir,
     }
@@ -243,6 +237,9 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let database = builder().create(folder.path().join("group.redb")).unwrap();
+            let txn = TablesTxn(database.begin_write().unwrap());
+            assert!(schema::make_tables(&txn).is_ok());
+            txn.0.commit().unwrap();
             let fixture = Self {
                 database,
                 group: WriterGroup::default(),
@@ -256,7 +253,13 @@ mod tests {
         fn write<T>(&self, work: impl FnOnce(&WriteTxn) -> Result<T, Fault>) -> Result<T> {
             let begin = || {
                 self.n_transactions.fetch_add(1, Ordering::SeqCst);
-                Ok((WriteTxn::shared(self.database.begin_write().unwrap()), ()))
+                let turn = self.database.begin_write().unwrap();
+                let before = ReadTxn::of_tables(self.database.begin_read().unwrap());
+                Ok((WriteTxn::new(before), turn))
+            };
+            let commit = |txn: WriteTxn, turn: redb::WriteTransaction| {
+                txn.into_changes().write_into(&turn)?;
+                Ok(turn.commit()?)
             };
             let guarded = |step: &mut dyn FnMut() -> Result<(), Fault>| {
                 let path = std::path::Path::new("group.redb");
@@ -265,11 +268,11 @@ mod tests {
                     Fault::Redb(error) => explain(path, *error),
                 })
             };
-            self.group.write(begin, work, guarded)
+            self.group.write(begin, work, commit, guarded)
         }
 
         fn counter(&self, name: &str) -> u64 {
-            let txn = ReadTxn(self.database.begin_read().unwrap());
+            let txn = ReadTxn::of_tables(self.database.begin_read().unwrap());
             txn.counter(name).unwrap_or_else(|_| panic!("no counter"))
         }
     }

@@ -1,45 +1,29 @@
-//! The news that the registry changed, whichever process changed it: its file is looked at while somebody
+//! The news that the registry changed, whichever process changed it: it is looked at while somebody
 //! listens. It says that something changed, never what: who listens asks for what it shows.
 //!
 //! A notification of the file system (inotify) would come some milliseconds sooner, and not at all from
 //! network file systems and from writers in other containers.
 
-use std::{
-    fs::File,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::Read as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use trialbook::registry::Registry;
 
 /// The most that listen at once: each holds a connection.
 const MAX_LISTENERS: usize = 64;
 
-/// The bytes in which every commit leaves its number: redb's two commit slots lie in the first 320
-/// (its docs/design.md, "Super-header").
-const HEAD_BYTES: u64 = 320;
-
-/// The state of the registry's file at one look: another after every commit.
+/// The state of the registry at one look: another after every commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FileMark(u64);
+pub(crate) struct RegistryMark(u64);
 
-impl FileMark {
-    /// That of the file at `path`; of no file while it cannot be read.
-    fn of(path: &Path) -> Self {
-        let mut head = Vec::new();
-        if let Ok(file) = File::open(path) {
-            // What was read until an error is a state as well.
-            let _ = file.take(HEAD_BYTES).read_to_end(&mut head);
-        }
-        let mut hasher = DefaultHasher::new();
-        head.hash(&mut hasher);
-        Self(hasher.finish())
+impl RegistryMark {
+    /// That of `registry`; always the same while it cannot be read.
+    fn of(registry: &Registry) -> Self {
+        Self(registry.mark().unwrap_or_default())
     }
 }
 
-impl std::fmt::Display for FileMark {
+impl std::fmt::Display for RegistryMark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:016x}", self.0)
     }
@@ -48,28 +32,28 @@ impl std::fmt::Display for FileMark {
 /// The last state that was seen, and who listens for the next one.
 pub(crate) struct Changes {
     /// None for a server without a registry of its own: nothing ever changes there.
-    path: Option<PathBuf>,
+    registry: Option<Registry>,
     /// None once the server stops.
-    seen: watch::Sender<Option<FileMark>>,
+    seen: watch::Sender<Option<RegistryMark>>,
     places: Arc<Semaphore>,
 }
 
 /// One who listens. Its place is free again when it is dropped.
 pub(crate) struct Listener {
-    seen: watch::Receiver<Option<FileMark>>,
+    seen: watch::Receiver<Option<RegistryMark>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Changes {
-    /// Of the registry at `path`.
-    pub(crate) fn new(path: Option<PathBuf>) -> Self {
-        let (seen, _) = watch::channel(path.as_deref().map(FileMark::of));
-        Self { path, seen, places: Arc::new(Semaphore::new(MAX_LISTENERS)) }
+    /// Of `registry`.
+    pub(crate) fn new(registry: Option<Registry>) -> Self {
+        let (seen, _) = watch::channel(registry.as_ref().map(RegistryMark::of));
+        Self { registry, seen, places: Arc::new(Semaphore::new(MAX_LISTENERS)) }
     }
 
     /// The state of the registry now; none without a registry.
-    pub(crate) fn mark(&self) -> Option<FileMark> {
-        self.path.as_deref().map(FileMark::of)
+    pub(crate) fn mark(&self) -> Option<RegistryMark> {
+        self.registry.as_ref().map(RegistryMark::of)
     }
 
     /// Looks at the registry if somebody listens, and tells them if it changed.
@@ -106,7 +90,7 @@ impl Changes {
 
 impl Listener {
     /// The last state that was seen; none once the server stops, and without a registry.
-    pub(crate) fn mark(&self) -> Option<FileMark> {
+    pub(crate) fn mark(&self) -> Option<RegistryMark> {
         *self.seen.borrow()
     }
 
@@ -121,18 +105,19 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
-    use trialbook::{registry::Registry, store::Store};
+    use trialbook::store::Store;
 
     use super::*;
 
+    fn registry(folder: &tempfile::TempDir) -> Registry {
+        Registry::open(&Store::new(folder.path())).unwrap()
+    }
+
     #[test]
-    fn every_commit_gives_the_file_another_mark() {
+    fn every_commit_gives_the_registry_another_mark() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
-        let registry = Registry::open(&store).unwrap();
-        let changes = Changes::new(Some(store.registry_path()));
+        let registry = registry(&folder);
+        let changes = Changes::new(Some(registry.clone()));
         let mut marks = vec![changes.mark().unwrap()];
         for idx in 0..20 {
             registry.experiment(&format!("experiment {idx}")).unwrap();
@@ -146,13 +131,12 @@ mod tests {
     #[tokio::test]
     async fn every_listener_hears_of_a_change_and_of_the_end() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("registry");
-        let changes = Changes::new(Some(path.clone()));
-        fs::write(&path, "one").unwrap();
+        let registry = registry(&folder);
+        let changes = Changes::new(Some(registry.clone()));
         let mut listeners: Vec<Listener> = (0..3).map(|_| changes.listen().unwrap()).collect();
         let first = changes.mark();
         assert!(listeners.iter().all(|listener| listener.mark() == first));
-        fs::write(&path, "three").unwrap();
+        registry.experiment("one").unwrap();
         changes.look();
         for listener in &mut listeners {
             listener.changed().await;
@@ -160,7 +144,7 @@ mod tests {
             assert_ne!(listener.mark(), first);
         }
         changes.end();
-        fs::write(&path, "four").unwrap();
+        registry.experiment("two").unwrap();
         changes.look();
         for listener in &mut listeners {
             listener.changed().await;

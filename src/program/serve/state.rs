@@ -170,9 +170,7 @@ impl ServerState {
         });
         Self(Arc::new(Inner {
             slots: slots.collect(),
-            changes: Changes::new(
-                registry.as_ref().map(|registry| registry.store().registry_path()),
-            ),
+            changes: Changes::new(registry.clone()),
             feedback: registry
                 .as_ref()
                 .filter(|_| log.is_some())

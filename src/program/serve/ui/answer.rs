@@ -10,7 +10,7 @@ use serde_json::Value;
 
 pub(super) use super::shell::PageFrame;
 use super::{failure::PageFailure, query::Query, shell};
-use crate::serve::changes::FileMark;
+use crate::serve::changes::RegistryMark;
 
 /// The rights of a page: load its own parts, ask this server, and send forms to it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -35,7 +35,7 @@ pub(super) struct PageRequest {
     /// In whose name it acts: the key's, or else the address it comes from.
     pub(super) who: String,
     /// The state of the registry before it was read, by which a page knows of a newer one.
-    pub(super) mark: Option<FileMark>,
+    pub(super) mark: Option<RegistryMark>,
 }
 
 impl PageRequest {

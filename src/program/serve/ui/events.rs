@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::failure::PageFailure;
 use crate::serve::{
-    changes::{FileMark, Listener},
+    changes::{Listener, RegistryMark},
     http::{channel::channel, shown::Shown},
     state::ServerState,
 };
@@ -71,7 +71,7 @@ pub(super) fn respond(state: &ServerState, shown: Shown) -> Result<Response, Pag
 struct Telling {
     listener: Listener,
     /// The state that the client knows of.
-    said: Option<FileMark>,
+    said: Option<RegistryMark>,
     earliest: Option<Instant>,
     until: Instant,
 }

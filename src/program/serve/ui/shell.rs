@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::{asset, failure::PageFailure};
-use crate::serve::changes::FileMark;
+use crate::serve::changes::RegistryMark;
 
 /// The URL at which changes are told.
 pub(super) const EVENTS: &str = "/ui/events";
@@ -91,7 +91,7 @@ impl PageFrame {
 }
 
 /// A whole document.
-pub(super) fn document(page: &PageFrame, is_keyed: bool, mark: Option<FileMark>) -> Markup {
+pub(super) fn document(page: &PageFrame, is_keyed: bool, mark: Option<RegistryMark>) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
