@@ -160,7 +160,9 @@ fn a_key_is_random_shown_once_and_kept_as_its_hash() {
         assert_eq!(one.key.sha256, digest(&one.secret));
     }
     assert_ne!(made[0].secret, made[1].secret);
-    let database = std::fs::read(f.store().registry_path()).unwrap();
+    let path = f.store().registry_path();
+    let files = [path.with_extension("log"), path].map(|path| std::fs::read(path).unwrap());
+    let database = files.concat();
     let holds = |bytes: &[u8]| database.windows(bytes.len()).any(|window| window == bytes);
     assert!(holds(&made[0].key.sha256) && !holds(made[0].secret.as_bytes()));
     assert!(!holds(&made[0].secret.as_bytes()[4..]));

