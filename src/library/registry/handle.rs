@@ -76,7 +76,6 @@ struct LoggedState {
 pub(super) struct Turn {
     log: Arc<CommitLog>,
     end: LogEnd,
-    rows: Arc<PendingRows>,
 }
 
 impl Drop for Turn {
@@ -128,13 +127,13 @@ impl Handle {
 
     /// The present state.
     pub(super) fn begin_read(&self) -> Result<ReadTxn, Fault> {
-        let LoggedState { tables, rows, .. } = self.snapshot()?;
+        let LoggedState { tables, rows, .. } = self.state()?;
         Ok(ReadTxn::new(tables, rows))
     }
 
     /// A number that is another one after every commit, whichever process made it.
     pub(super) fn mark(&self) -> Result<(u64, u64), Fault> {
-        let LogEnd { epoch, n_frames, .. } = self.snapshot()?.end;
+        let LogEnd { epoch, n_frames, .. } = self.state()?.end;
         Ok((epoch, n_frames))
     }
 
@@ -150,15 +149,16 @@ impl Handle {
         for _ in 0..MAX_TRIES {
             let log = self.log_to_write(log_id)?;
             log.lock().map_err(|error| self.log_fault(error))?;
-            let turn = |end, rows| Turn { log: Arc::clone(&log), end, rows };
+            let turn = |end| Turn { log: Arc::clone(&log), end };
             if !log.lies_at(&self.log_path()) {
-                drop(turn(LogEnd::of_epoch(0), Arc::default()));
+                drop(turn(LogEnd::of_epoch(0)));
                 continue;
             }
-            let snapshot = self.snapshot().inspect_err(|_| drop(log.unlock()))?;
-            let turn = turn(snapshot.end, Arc::clone(&snapshot.rows));
-            if snapshot.fits {
-                return Ok((WriteTxn::new(ReadTxn::new(snapshot.tables, snapshot.rows)), turn));
+            let LoggedState { tables, rows, end, fits } =
+                self.state().inspect_err(|_| drop(log.unlock()))?;
+            let turn = turn(end);
+            if fits {
+                return Ok((WriteTxn::new(ReadTxn::new(tables, rows)), turn));
             }
             // An older copy of the tables was put in the place of those that it belongs to.
             CommitLog::replace(&self.log_path(), log_id, &self.path)?;
@@ -190,8 +190,10 @@ impl Handle {
     /// Writes all that the log holds, and `changes`, into the tables; the log begins anew.
     fn checkpoint(&self, turn: &Turn, changes: &PendingRows) -> Result<(), Fault> {
         let Access::Writable(database) = self.access() else { return Ok(()) };
+        let LoggedState { tables, rows, .. } = self.state()?;
+        drop(tables);
         let txn = TablesTxn(database.begin_write()?);
-        turn.rows.write_into(&txn.0)?;
+        rows.write_into(&txn.0)?;
         changes.write_into(&txn.0)?;
         schema::set_log_epoch(&txn, turn.end.epoch)?;
         txn.0.commit()?;
@@ -211,7 +213,7 @@ impl Handle {
 
     /// The present state. The tables are looked at first: what was a commit in the log then lies in one of
     /// both, unless the log is written over meanwhile, which its generation tells.
-    fn snapshot(&self) -> Result<LoggedState, Fault> {
+    fn state(&self) -> Result<LoggedState, Fault> {
         let mut n_tries = 0;
         loop {
             n_tries += 1;
@@ -305,7 +307,7 @@ impl Handle {
             return Ok(());
         }
         let (_, turn) = self.begin_write()?;
-        match turn.rows.is_empty() {
+        match turn.end == LogEnd::of_epoch(turn.end.epoch) {
             true => Ok(()),
             false => self.checkpoint(&turn, &PendingRows::default()),
         }

@@ -22,12 +22,13 @@ pub(super) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
 #[derive(Clone, Default)]
 pub(super) struct PendingRows {
     /// By the table's number, one byte, and the row's key.
-    rows: BTreeMap<Vec<u8>, NewBytes>,
+    /// Cheap to copy: whoever reads keeps what a commit adds to.
+    rows: BTreeMap<Arc<[u8]>, NewBytes>,
 }
 
 /// What stood in the place of a change before it.
 pub(super) struct Replaced {
-    key: Vec<u8>,
+    key: Arc<[u8]>,
     before: Option<NewBytes>,
 }
 
@@ -38,13 +39,13 @@ impl PendingRows {
 
     /// The new bytes of a row that was changed; nothing of one that was not.
     pub(super) fn get(&self, table: RowTable, key: &[u8]) -> Option<&NewBytes> {
-        self.rows.get(&pending_key(table, key))
+        self.rows.get(pending_key(table, key).as_slice())
     }
 
     /// Changes a row.
     pub(super) fn set(&mut self, table: RowTable, key: &[u8], bytes: NewBytes) -> Replaced {
-        let key = pending_key(table, key);
-        let before = self.rows.insert(key.clone(), bytes);
+        let key: Arc<[u8]> = pending_key(table, key).into();
+        let before = self.rows.insert(Arc::clone(&key), bytes);
         Replaced { key, before }
     }
 
@@ -63,11 +64,10 @@ impl PendingRows {
         first: &[u8],
         end: Option<&[u8]>,
     ) -> impl Iterator<Item = Change<'_>> {
-        let from = Bound::Included(pending_key(table, first));
+        let from = pending_key(table, first);
         let to = end.map_or_else(|| vec![number(table) + 1], |end| pending_key(table, end));
-        self.rows
-            .range((from, Bound::Excluded(to)))
-            .map(|(key, bytes)| (&key[1..], bytes.as_deref()))
+        let bounds = (Bound::Included(from.as_slice()), Bound::Excluded(to.as_slice()));
+        self.rows.range::<[u8], _>(bounds).map(|(key, bytes)| (&key[1..], bytes.as_deref()))
     }
 
     /// All of them in bytes, as [`PendingRows::add`] reads them.
@@ -89,7 +89,7 @@ impl PendingRows {
             if !is_known {
                 return Err(Malformed);
             }
-            self.rows.insert(key.to_vec(), bytes.map(Arc::from));
+            self.rows.insert(key.into(), bytes.map(Arc::from));
         }
         if input.is_empty() { Ok(()) } else { Err(Malformed) }
     }
