@@ -1,20 +1,24 @@
 //! Artifact files: `artifacts/<2 hex>/<sha256>`. A file is written whole under a temporary name,
-//! made durable, then renamed; its name is its checksum, so whoever reads it can prove it.
+//! renamed, and made durable together with its name before anybody hears of it; its name is its checksum,
+//! so whoever reads it can prove it, also where a crash left the name without the content.
 //! Knows nothing of runs or of the database.
 //!
 //! The cacache crate has an index beside its files; here the registry is the index.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs::{self, File},
     io::{self, Read, Write as _},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+use super::locked_file::{FileIdentity, identity};
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::hex,
@@ -25,11 +29,19 @@ use crate::{
 /// After so long a temporary file belongs to a process that died. Far longer than writing takes.
 const STALE: Duration = Duration::from_secs(60 * 60);
 
+/// As many files are known to be durable, so that those which every model has need no sync each time.
+const MAX_SETTLED: usize = 4096;
+
 /// The folder of artifact files.
 #[derive(Debug, Clone)]
 pub(super) struct ArtifactFiles {
     dir: PathBuf,
+    /// Files and their folders that this process has made durable, as they were then, by name.
+    settled: Arc<Mutex<BTreeMap<String, FileState>>>,
 }
+
+/// By these a file is known again: another one at its name has others.
+type FileState = (Option<FileIdentity>, Option<SystemTime>);
 
 /// A stored file: its name and its length.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,16 +50,22 @@ pub(super) struct Stored {
     pub(super) size_bytes: u64,
 }
 
-/// A file that arrived whole and has no lasting name yet.
+/// The content of an artifact on its way: small ones need no file of their own.
+pub(super) enum ArtifactContent {
+    Memory(Vec<u8>),
+    File(NamedTempFile),
+}
+
+/// Content that arrived whole and has no lasting name yet.
 pub(super) struct Received {
-    file: NamedTempFile,
+    content: ArtifactContent,
     /// True if its content was in the store before.
     is_there: bool,
 }
 
 impl ArtifactFiles {
     pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+        Self { dir, settled: Arc::default() }
     }
 
     /// The path of the file called `sha256`, which may be absent.
@@ -98,30 +116,73 @@ impl ArtifactFiles {
         Ok(stored)
     }
 
-    /// Makes the content of a file durable that arrived from elsewhere, unless it is there already.
-    pub(super) fn receive(&self, file: NamedTempFile, stored: &Stored) -> Result<Received> {
-        if self.prove(&stored.sha256, stored.size_bytes).is_ok() {
-            return Ok(Received { file, is_there: true });
+    /// Makes content that arrived from elsewhere durable as far as that may take long, unless it is there
+    /// already.
+    pub(super) fn receive(&self, content: ArtifactContent, stored: &Stored) -> Result<Received> {
+        let is_there = self.prove(&stored.sha256, stored.size_bytes).is_ok();
+        if let ArtifactContent::File(file) = &content
+            && !is_there
+        {
+            file.as_file()
+                .sync_all()
+                .map_err(|e| Error::io("write an artifact", file.path(), e))?;
         }
-        file.as_file().sync_all().map_err(|e| Error::io("write an artifact", file.path(), e))?;
-        Ok(Received { file, is_there: false })
+        Ok(Received { content, is_there })
     }
 
     /// Gives what was received its lasting name, durably, unless it has it.
     pub(super) fn place(&self, received: Received, stored: &Stored) -> Result<()> {
-        let Received { file, is_there } = received;
+        let Received { content, is_there } = received;
         if is_there && self.contains(&stored.sha256, stored.size_bytes) {
             return self.settle(&stored.sha256);
         }
+        let file = match content {
+            ArtifactContent::File(file) => file,
+            ArtifactContent::Memory(bytes) => self.copy(&mut bytes.as_slice())?.0,
+        };
         self.keep(file, stored)
     }
 
-    /// Makes the name of a file durable that another process may have given it a moment ago.
+    /// Makes a file durable that another process may have put there a moment ago.
     fn settle(&self, sha256: &str) -> Result<()> {
-        if let Some(shard) = self.path(sha256).parent() {
-            sync_dir(shard)?;
+        let path = self.path(sha256);
+        let fail = |error| Error::io("read the artifact", &path, error);
+        let file = File::open(&path).map_err(fail)?;
+        let state = file_state(&file.metadata().map_err(fail)?);
+        if self.settled().get(sha256) == Some(&state) {
+            return Ok(());
         }
-        sync_dir(&self.dir)
+        file.sync_all().map_err(fail)?;
+        self.sync_name(&path)?;
+        self.note_settled(sha256, state);
+        Ok(())
+    }
+
+    /// Makes the name of the file at `path` durable.
+    fn sync_name(&self, path: &Path) -> Result<()> {
+        let shard = path.parent().unwrap_or(&self.dir);
+        sync_dir(shard)?;
+        // The folder itself may be new, and its maker not be done.
+        let metadata = fs::metadata(shard).map_err(|e| Error::io("read the folder", shard, e))?;
+        let (name, state) = (name_of(shard), (identity(&metadata), None));
+        if self.settled().get(name) != Some(&state) {
+            sync_dir(&self.dir)?;
+            self.note_settled(name, state);
+        }
+        Ok(())
+    }
+
+    fn settled(&self) -> MutexGuard<'_, BTreeMap<String, FileState>> {
+        // One insertion at a time: a panic leaves the map as it was.
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_settled(&self, sha256: &str, state: FileState) {
+        let mut settled = self.settled();
+        if settled.len() >= MAX_SETTLED {
+            settled.clear();
+        }
+        settled.insert(sha256.to_owned(), state);
     }
 
     /// True if the file is there with the right length; its content is not read.
@@ -174,17 +235,23 @@ impl ArtifactFiles {
         Ok((temporary, Stored { sha256, size_bytes }))
     }
 
-    /// Gives a temporary file its lasting name, durably.
+    /// Gives a temporary file its lasting name, durably. The name goes first: file systems with a
+    /// journal then write content and name in one piece.
     fn keep(&self, temporary: NamedTempFile, stored: &Stored) -> Result<()> {
         let path = self.path(&stored.sha256);
         let fail = |error| Error::io("write the artifact", &path, error);
         let shard = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(shard).map_err(fail)?;
-        temporary.as_file().sync_all().map_err(fail)?;
-        temporary.persist(&path).map_err(|error| fail(error.error))?;
-        sync_dir(shard)?;
-        sync_dir(&self.dir)
+        let file = temporary.persist(&path).map_err(|error| fail(error.error))?;
+        file.sync_all().map_err(fail)?;
+        self.sync_name(&path)?;
+        self.note_settled(&stored.sha256, file_state(&file.metadata().map_err(fail)?));
+        Ok(())
     }
+}
+
+fn file_state(metadata: &fs::Metadata) -> FileState {
+    (identity(metadata), metadata.modified().ok())
 }
 
 /// Temporary files and folders in `dir` that nobody writes any more.

@@ -1,7 +1,12 @@
 //! The place of a store's artifacts, for all who write, read, check and remove them: its own folder,
 //! or S3-compatible storage.
 
-use std::{fs::File, io::Read, path::Path, time::SystemTime};
+use std::{
+    fs::File,
+    io::{Read, Write as _},
+    path::Path,
+    time::SystemTime,
+};
 
 use tempfile::NamedTempFile;
 
@@ -9,7 +14,7 @@ use super::{
     artifact_bucket::ArtifactBucket,
     artifact_cache::ArtifactCache,
     artifact_file::ArtifactFile,
-    artifact_files::{ArtifactFiles, Received, Stored, remove_path, stale_in},
+    artifact_files::{ArtifactContent, ArtifactFiles, Received, Stored, remove_path, stale_in},
     artifact_location::ArtifactLocation,
 };
 use crate::{
@@ -89,11 +94,23 @@ impl ArtifactPlace {
         }
     }
 
-    /// Makes the content of a file durable that arrived from elsewhere.
-    pub(super) fn receive(&self, mut file: NamedTempFile, stored: &Stored) -> Result<Arrived> {
+    /// A file with `bytes`.
+    pub(super) fn spill(&self, bytes: &[u8]) -> Result<NamedTempFile> {
+        let mut file = self.temporary()?;
+        let written = file.write_all(bytes);
+        written.map_err(|error| Error::io("write an artifact", file.path(), error))?;
+        Ok(file)
+    }
+
+    /// Makes content that arrived from elsewhere durable.
+    pub(super) fn receive(&self, content: ArtifactContent, stored: &Stored) -> Result<Arrived> {
         Ok(match self {
-            Self::Folder(files) => Arrived::Folder(files.receive(file, stored)?),
+            Self::Folder(files) => Arrived::Folder(files.receive(content, stored)?),
             Self::Bucket(bucket) => {
+                let mut file = match content {
+                    ArtifactContent::File(file) => file,
+                    ArtifactContent::Memory(bytes) => self.spill(&bytes)?,
+                };
                 bucket.send(&mut file, stored)?;
                 Arrived::Bucket(file)
             }

@@ -4,11 +4,11 @@
 use std::io::Write as _;
 
 use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
 
 use super::{
     Registry,
-    artifact_files::Stored,
+    artifact_files::{ArtifactContent, Stored},
+    artifact_place::ArtifactPlace,
     artifacts::forbid_nesting,
     folders::ArtifactOwner,
     names,
@@ -21,12 +21,15 @@ use crate::{
     figure::hex,
 };
 
+/// The most of an artifact that is kept in memory while it arrives.
+const MEMORY_BYTES: usize = 256 << 10;
+
 /// An artifact on its way. Dropped before [`Registry::finish_upload`], it was never there.
-#[derive(Debug)]
 pub struct Upload {
     owner: ArtifactOwner,
     path: String,
-    file: NamedTempFile,
+    content: ArtifactContent,
+    place: ArtifactPlace,
     hasher: Sha256,
     size_bytes: u64,
 }
@@ -39,8 +42,16 @@ impl Upload {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hasher.update(bytes);
         self.size_bytes += bytes.len() as u64;
-        let written = self.file.write_all(bytes);
-        written.map_err(|error| Error::io("write an artifact", self.file.path(), error))
+        if let ArtifactContent::Memory(before) = &mut self.content {
+            if before.len() + bytes.len() <= MEMORY_BYTES {
+                before.extend_from_slice(bytes);
+                return Ok(());
+            }
+            self.content = ArtifactContent::File(self.place.spill(before)?);
+        }
+        let ArtifactContent::File(file) = &mut self.content else { return Ok(()) };
+        let written = file.write_all(bytes);
+        written.map_err(|error| Error::io("write an artifact", file.path(), error))
     }
 }
 
@@ -58,8 +69,14 @@ impl Registry {
             owner.check_live(txn)?;
             forbid_nesting(txn, &key, path)
         })?;
-        let file = self.files.temporary()?;
-        Ok(Upload { owner, path: path.to_owned(), file, hasher: Sha256::new(), size_bytes: 0 })
+        Ok(Upload {
+            owner,
+            path: path.to_owned(),
+            content: ArtifactContent::Memory(Vec::new()),
+            place: self.files.clone(),
+            hasher: Sha256::new(),
+            size_bytes: 0,
+        })
     }
 
     /// Names an artifact that is whole, in place of what had its name.
@@ -67,11 +84,11 @@ impl Registry {
     /// # Errors
     /// As [`Registry::begin_upload`]; then nothing is changed.
     pub fn finish_upload(&self, upload: Upload) -> Result<Artifact> {
-        let Upload { owner, path, file, hasher, size_bytes } = upload;
+        let Upload { owner, path, content, hasher, size_bytes, .. } = upload;
         let stored = Stored { sha256: hex(&hasher.finalize()), size_bytes };
         let key = owner.key()?;
         let artifact = Artifact { path, sha256: stored.sha256.clone(), size_bytes };
-        let arrived = self.files.receive(file, &stored)?;
+        let arrived = self.files.receive(content, &stored)?;
         self.database.write(|txn| {
             owner.check_live(txn)?;
             forbid_nesting(txn, &key, &artifact.path)?;

@@ -22,7 +22,7 @@ use crate::{
     figure::hex,
     model::ModelFiles,
     registry::{
-        artifact_files::{Stored, copy_hashed},
+        artifact_files::{ArtifactContent, Stored, copy_hashed},
         artifacts::plain_files,
         folders::ARTIFACT_SCHEME,
         names,
@@ -232,7 +232,7 @@ impl RemoteRegistry {
             return Err(changed(&file.path, &file.sha256, &sha256));
         }
         let stored = Stored { sha256, size_bytes };
-        let received = self.cache.receive(temporary, &stored)?;
+        let received = self.cache.receive(ArtifactContent::File(temporary), &stored)?;
         self.cache.place(received, &stored)?;
         Ok(self.cache.path(&stored.sha256))
     }
