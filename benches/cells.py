@@ -27,6 +27,9 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[=>]")
 COMPLETIONS = [("let v: Vec<i32> = Vec::with_cap", "acity"), ("words.is_em", "pty"), ("words.capaci", "ty"), ("words.first_m", "ut")]
 N_COMPLETIONS = 6
 
+# The time between two keys of a quick typist.
+KEY_S = 0.03
+
 
 class Failed(Exception):
     """A cell did not do what it should; the message is what the session said."""
@@ -37,6 +40,7 @@ class Session:
 
     def __init__(self, command, prompt, env, term="dumb"):
         self.prompt = re.compile(prompt)
+        self.is_dumb = term == "dumb"
         self.started = time.perf_counter()
         master, slave = pty.openpty()
         # A dumb terminal is written to as it is read: no cursor movement between us and the answer.
@@ -70,10 +74,28 @@ class Session:
         self.answer(120)
         return time.perf_counter() - self.started
 
+    def type(self, text):
+        """Types `text` and sees it: key by key where the program draws the line, for of keys that come
+        at once evcxr's editor takes in the first and waits."""
+        if self.is_dumb:
+            os.write(self.master, text.encode())
+            return
+        for key in text:
+            os.write(self.master, key.encode())
+            time.sleep(KEY_S)
+        self.answer(300, re.compile(re.escape(text[-4:])))
+
+    def pass_over(self, after_s):
+        """Reads what is written within `after_s`."""
+        time.sleep(after_s)
+        while select.select([self.master], [], [], 0)[0]:
+            os.read(self.master, 65536)
+
     def cell(self, text, expected="", limit_s=300):
         """Seconds from the Enter key to the next prompt."""
+        self.type(text)
         start = time.perf_counter()
-        os.write(self.master, text.encode() + b"\n")
+        os.write(self.master, b"\n")
         said = self.answer(limit_s)
         taken = time.perf_counter() - start
         said = said.replace(text, "", 1)
@@ -92,20 +114,15 @@ class Session:
 
     def completed(self, text, expected):
         """Seconds from the Tab key behind `text` to what is expected on the screen; the line is cleared again."""
-        os.write(self.master, text.encode())
-        self.answer(60, re.compile(re.escape(text[-4:])))
+        self.type(text)
         # The grey rest of an earlier line, and whatever else is still written.
-        time.sleep(0.2)
-        while select.select([self.master], [], [], 0)[0]:
-            os.read(self.master, 65536)
+        self.pass_over(0.2)
         start = time.perf_counter()
         os.write(self.master, b"\t")
         self.answer(60, re.compile(re.escape(expected)))
         taken = time.perf_counter() - start
         os.write(self.master, b"\x15")
-        time.sleep(0.1)
-        while select.select([self.master], [], [], 0)[0]:
-            os.read(self.master, 65536)
+        self.pass_over(0.1)
         return taken
 
     def close(self):
