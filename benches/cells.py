@@ -154,7 +154,7 @@ def analysis(data, limit):
 
 
 def drive(session, before, command_cell, setup, data):
-    """One session from start to end; seconds by what was measured."""
+    """One session from start to end; seconds by what was measured. Without a `setup` it has no DataFrames."""
     times = {"start to the first prompt": [session.first_prompt()]}
     for cell in before:
         session.cell(cell)
@@ -165,6 +165,8 @@ def drive(session, before, command_cell, setup, data):
     again = "first + 1000"
     session.cell(again, "1042")
     times["an identical cell again"] = [session.cell(again, "1042") for _ in range(N_CELLS)]
+    if setup is None:
+        return times
     start = time.perf_counter()
     for cell in setup:
         session.cell(cell, limit_s=3000)
@@ -244,12 +246,13 @@ def ours(program, n_sessions):
     return times | one(lambda place: start(place, "xterm"), drive_completions)
 
 
-def stock(program, n_sessions):
+def stock(program, n_sessions, has_frames):
     def start(place, term="dumb"):
         # Neither settings nor a cache of the person's: evcxr as it comes.
         return Session([str(program)], r"(?:^|\n)>> $", {"XDG_CONFIG_HOME": place}, term)
 
-    times = sessions(n_sessions, "evcxr", start, before=[], command_cell=":vars", setup=[STOCK_POLARS, "use polars::prelude::*;"])
+    setup = [STOCK_POLARS, "use polars::prelude::*;"] if has_frames else None
+    times = sessions(n_sessions, "evcxr", start, before=[], command_cell=":vars", setup=setup)
     times |= one(start, drive_first)
     times |= one(start, drive_interrupts, setup=[], endless="loop {{ std::hint::black_box({}); }}", compiled=None)
     return times | one(lambda place: start(place, "xterm"), drive_completions)

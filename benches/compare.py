@@ -2,7 +2,7 @@
 
 usage: compare.py tfidf [--runs N] [--ngram N] [--c C] [--min-df N]
        compare.py registry [--runs N]
-       compare.py cells [--runs N]
+       compare.py cells [--runs N] [--quick]     --quick: no DataFrames in evcxr, which would compile polars first
        compare.py serve [--runs N]
        compare.py distilbert [--runs N] [--device cpu|cuda:0] [--precision bf16]
        compare.py nets [--runs N]
@@ -237,13 +237,13 @@ def cells(args):
     subprocess.run([PROGRAM, "prelude", "build"], check=True)
     try:
         ours = terminal.ours(PROGRAM, args.runs)
-        # One session: each compiles polars anew.
-        peer = terminal.stock(EVCXR, 1)
+        # One session where each compiles polars anew.
+        peer = terminal.stock(EVCXR, args.runs if args.quick else 1, has_frames=not args.quick)
     except terminal.Failed as error:
         fail(str(error), "the same session by hand shows more")
     version = subprocess.run([EVCXR, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"\nCells in a terminal, Enter to the next prompt, beside {version}")
-    print(f"{machine()}; medians, {args.runs} sessions of trialbook, one of evcxr\n")
+    print(f"{machine()}; medians, {args.runs} sessions of trialbook, {args.runs if args.quick else 'one'} of evcxr\n")
     rows = []
     for what, s in ours.items():
         other = peer.get(what)
@@ -538,6 +538,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", choices=["tfidf", "registry", "cells", "serve", "distilbert", "nets", "tracking", "sweep", "drift"])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--stored", type=int, default=10_000)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--windows", type=int, default=200)
