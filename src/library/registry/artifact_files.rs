@@ -51,6 +51,7 @@ pub(super) struct Stored {
 }
 
 /// The content of an artifact on its way: small ones need no file of their own.
+#[derive(Debug)]
 pub(super) enum ArtifactContent {
     Memory(Vec<u8>),
     File(NamedTempFile),

@@ -25,6 +25,7 @@ use crate::{
 const MEMORY_BYTES: usize = 256 << 10;
 
 /// An artifact on its way. Dropped before [`Registry::finish_upload`], it was never there.
+#[derive(Debug)]
 pub struct Upload {
     owner: ArtifactOwner,
     path: String,
