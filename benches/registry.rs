@@ -154,6 +154,7 @@ fn listing_many(c: &mut Criterion) {
 }
 
 /// The most memory that this process has taken so far, where the system tells.
+#[allow(clippy::print_stdout, reason = "what a benchmark measures is printed")]
 fn say_peak(name: &str) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

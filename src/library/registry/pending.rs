@@ -152,7 +152,10 @@ mod tests {
 
     use super::*;
 
-    fn rows(changes: &[(u8, Vec<u8>, Option<Vec<u8>>)]) -> PendingRows {
+    /// Number of the table, key and new bytes.
+    type AnyChange = (u8, Vec<u8>, Option<Vec<u8>>);
+
+    fn rows(changes: &[AnyChange]) -> PendingRows {
         let mut rows = PendingRows::default();
         for (table, key, bytes) in changes {
             let (_, table) = tables::ALL[usize::from(*table)];
@@ -161,7 +164,7 @@ mod tests {
         rows
     }
 
-    fn any_changes() -> impl Strategy<Value = Vec<(u8, Vec<u8>, Option<Vec<u8>>)>> {
+    fn any_changes() -> impl Strategy<Value = Vec<AnyChange>> {
         let bytes = || prop::collection::vec(any::<u8>(), 0..5);
         let table = 0..tables::ALL.len() as u8;
         prop::collection::vec((table, bytes(), prop::option::of(bytes())), 0..20)
