@@ -5,7 +5,7 @@
 //! a checkpoint is due is told by others.
 //!
 //! ```text
-//! bytes 0 to 4095    magic (16), id of the database (8), generation (8), zeros
+//! bytes 0 to 4095    magic (16), id of the database (8), generation (8), CRC-32 of magic and id (4), zeros
 //! from byte 4096 on  frames: length of the payload (4), CRC-32 (4), epoch (8), number (8), payload,
 //!                    zeros up to a multiple of 8
 //! ```
@@ -41,6 +41,7 @@ const LOG_BYTES: u64 = 256 << 10;
 const MAGIC: &[u8; 16] = b"trialbook log 1\n";
 const ID_AT: u64 = 16;
 const GENERATION_AT: u64 = 24;
+const CHECKSUM_AT: u64 = 32;
 const FRAMES_AT: u64 = 4096;
 const FRAME_HEAD_BYTES: usize = 24;
 
@@ -79,7 +80,7 @@ pub(super) struct CommitLog {
 }
 
 impl CommitLog {
-    /// The log at `path`; none if none lies there, or something else.
+    /// The log at `path`; none if none lies there. Another content is damage, never an empty log.
     pub(super) fn open(path: &Path, writable: bool) -> io::Result<Option<Self>> {
         let file = match File::options().read(true).write(writable).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -87,15 +88,17 @@ impl CommitLog {
         };
         let metadata = file.metadata()?;
         if metadata.len() != LOG_BYTES {
-            return Ok(None);
+            return Err(damaged());
         }
         let backend = FileBackend::new(file).map_err(io::Error::other)?;
-        let mut magic = [0; MAGIC.len()];
-        backend.read(0, &mut magic)?;
-        if &magic != MAGIC {
-            return Ok(None);
-        }
         let id = read_number(&backend, ID_AT)?;
+        let mut head = [0; MAGIC.len()];
+        let mut checksum = [0; 4];
+        backend.read(0, &mut head)?;
+        backend.read(CHECKSUM_AT, &mut checksum)?;
+        if &head != MAGIC || checksum != head_checksum(id) {
+            return Err(damaged());
+        }
         Ok(Some(Self { backend, id, identity: identity(&metadata) }))
     }
 
@@ -256,6 +259,18 @@ impl FrameHead {
     }
 }
 
+/// The CRC-32 of magic and `id`.
+fn head_checksum(id: u64) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(MAGIC);
+    hasher.update(&id.to_le_bytes());
+    hasher.finalize().to_le_bytes()
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it has not the form of a commit log")
+}
+
 fn frame_bytes(n_payload: usize) -> u64 {
     (FRAME_HEAD_BYTES as u64 + n_payload as u64).next_multiple_of(8)
 }
@@ -273,6 +288,8 @@ fn prepare(path: &Path, id: u64, database: &Path) -> io::Result<NamedTempFile> {
     let mut bytes = vec![0; LOG_BYTES as usize];
     bytes[..MAGIC.len()].copy_from_slice(MAGIC);
     bytes[ID_AT as usize..GENERATION_AT as usize].copy_from_slice(&id.to_le_bytes());
+    let checksum_at = CHECKSUM_AT as usize;
+    bytes[checksum_at..checksum_at + 4].copy_from_slice(&head_checksum(id));
     file.write_all(&bytes)?;
     keep_owner(&fs::metadata(database)?, file.as_file())?;
     Ok(file)

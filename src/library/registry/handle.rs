@@ -286,7 +286,6 @@ impl Handle {
                 Some(log) if log.id() == log_id => return Ok(Arc::clone(log)),
                 // That of a registry which lay here before.
                 Some(_) => CommitLog::replace(&path, log_id, &self.path)?,
-                None if path.exists() => CommitLog::replace(&path, log_id, &self.path)?,
                 None => CommitLog::create(&path, log_id, &self.path)?,
             }
         }
@@ -298,7 +297,17 @@ impl Handle {
     }
 
     fn log_fault(&self, error: io::Error) -> Fault {
-        Error::io("use the registry's log", &self.log_path(), error).into()
+        let path = self.log_path();
+        if error.kind() == io::ErrorKind::InvalidData {
+            return Error::new(
+                ErrorKind::Corrupt,
+                format!("the registry's log {path:?} is damaged"),
+            )
+            .with_hint(restoring())
+            .with_source(error)
+            .into();
+        }
+        Error::io("use the registry's log", &path, error).into()
     }
 
     /// Leaves the tables whole, so that the database's file can be copied alone once nobody uses it.
@@ -524,6 +533,37 @@ mod tests {
                     (found, _) => panic!("{name} {byte}: {found:?}"),
                 }
             }
+        }
+    }
+
+    /// What was written last lies in it: neither half of it nor another file passes for an empty one.
+    #[test]
+    fn a_log_that_is_cut_off_or_has_another_head_is_damaged() {
+        let f = Fixture::new();
+        set(&f.open(), 2).unwrap();
+        let database = f.open();
+        set(&database, 3).unwrap();
+        let whole = f.copied("whole");
+        let bytes = fs::read(whole.registry_log_path()).unwrap();
+        assert_eq!(get(&Database::open(&whole, 0).unwrap()).unwrap(), 3);
+        let mut heads: Vec<Vec<u8>> = [0, 15, 16, 23, 32, 35]
+            .map(|byte: usize| {
+                let mut damaged = bytes.clone();
+                damaged[byte] ^= 1;
+                damaged
+            })
+            .into();
+        heads.push(bytes[..bytes.len() / 2].to_vec());
+        heads.push(Vec::new());
+        for (idx, damaged) in heads.iter().enumerate() {
+            let copy = f.copied(&format!("damaged {idx}"));
+            fs::write(copy.registry_log_path(), damaged).unwrap();
+            let opened = Database::open(&copy, 0);
+            let error = opened.and_then(|database| get(&database)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{idx}");
+            let written = Database::open(&copy, 0).and_then(|database| set(&database, 4));
+            assert_eq!(written.unwrap_err().kind(), ErrorKind::Corrupt, "{idx}");
+            assert_eq!(&fs::read(copy.registry_log_path()).unwrap(), damaged, "nothing is lost");
         }
     }
 
