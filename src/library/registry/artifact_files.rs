@@ -29,6 +29,10 @@ use crate::{
 /// After so long a temporary file belongs to a process that died. Far longer than writing takes.
 const STALE: Duration = Duration::from_secs(60 * 60);
 
+/// A content of at most so many bytes is made durable by the commit log, until the log is written into the
+/// tables: some fifteen of them fill it.
+const MAX_LOGGED_BYTES: usize = 16 << 10;
+
 /// As many files are known to be durable, so that those which every model has need no sync each time.
 const MAX_SETTLED: usize = 4096;
 
@@ -83,8 +87,13 @@ impl ArtifactFiles {
     /// An empty file on the way to its place.
     pub(super) fn temporary(&self) -> Result<NamedTempFile> {
         let fail = |error| Error::io("write an artifact below", &self.dir, error);
-        fs::create_dir_all(&self.dir).map_err(fail)?;
-        temporary_file(&self.dir).map_err(fail)
+        match temporary_file(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.dir).map_err(fail)?;
+                temporary_file(&self.dir).map_err(fail)
+            }
+            made => made.map_err(fail),
+        }
     }
 
     /// Stores `bytes`. A file that is there already, and whole, is left alone.
@@ -131,17 +140,39 @@ impl ArtifactFiles {
         Ok(Received { content, is_there })
     }
 
-    /// Gives what was received its lasting name, durably, unless it has it.
-    pub(super) fn place(&self, received: Received, stored: &Stored) -> Result<()> {
+    /// Gives what was received its lasting name, unless it has it. Durably, but for a small content, which is
+    /// returned: its file is durable once the log has it, as `is_logged` says of one that was there before.
+    pub(super) fn place(
+        &self,
+        received: Received,
+        stored: &Stored,
+        is_logged: bool,
+    ) -> Result<Option<Vec<u8>>> {
         let Received { content, is_there } = received;
         if is_there && self.contains(&stored.sha256, stored.size_bytes) {
-            return self.settle(&stored.sha256);
+            if !is_logged {
+                self.settle(&stored.sha256)?;
+            }
+            return Ok(None);
         }
         let file = match content {
             ArtifactContent::File(file) => file,
-            ArtifactContent::Memory(bytes) => self.copy(&mut bytes.as_slice())?.0,
+            ArtifactContent::Memory(bytes) if bytes.len() <= MAX_LOGGED_BYTES => {
+                self.put_small(&bytes, stored)?;
+                return Ok(Some(bytes));
+            }
+            ArtifactContent::Memory(bytes) => self.holding(&bytes)?,
         };
-        self.keep(file, stored)
+        self.keep(file, stored)?;
+        Ok(None)
+    }
+
+    /// Writes a content again whose file was lost, or only in part written.
+    pub(super) fn restore(&self, sha256: &str, content: &[u8]) -> Result<()> {
+        if self.prove(sha256, content.len() as u64).is_err() {
+            self.put(content)?;
+        }
+        Ok(())
     }
 
     /// Makes a file durable that another process may have put there a moment ago.
@@ -241,13 +272,40 @@ impl ArtifactFiles {
     fn keep(&self, temporary: NamedTempFile, stored: &Stored) -> Result<()> {
         let path = self.path(&stored.sha256);
         let fail = |error| Error::io("write the artifact", &path, error);
-        let shard = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(shard).map_err(fail)?;
-        let file = temporary.persist(&path).map_err(|error| fail(error.error))?;
+        let file = self.give_name(temporary, stored)?;
         file.sync_all().map_err(fail)?;
         self.sync_name(&path)?;
         self.note_settled(&stored.sha256, file_state(&file.metadata().map_err(fail)?));
         Ok(())
+    }
+
+    /// Writes a small content to its place, without waiting for the disk. It is written there at once: nobody
+    /// has heard of it yet, and one that a crash leaves in part is proved before it is used.
+    fn put_small(&self, bytes: &[u8], stored: &Stored) -> Result<()> {
+        let path = self.path(&stored.sha256);
+        match File::create_new(&path) {
+            Ok(mut file) => file.write_all(bytes).map_err(|error| {
+                let _ = fs::remove_file(&path);
+                Error::io("write the artifact", &path, error)
+            }),
+            // Its folder is new, or something else lies there.
+            Err(_) => self.give_name(self.holding(bytes)?, stored).map(drop),
+        }
+    }
+
+    /// A file that holds `bytes`, on the way to its place.
+    pub(super) fn holding(&self, bytes: &[u8]) -> Result<NamedTempFile> {
+        let mut file = self.temporary()?;
+        let written = file.write_all(bytes);
+        written.map_err(|error| Error::io("write an artifact", file.path(), error))?;
+        Ok(file)
+    }
+
+    fn give_name(&self, temporary: NamedTempFile, stored: &Stored) -> Result<File> {
+        let path = self.path(&stored.sha256);
+        let fail = |error| Error::io("write the artifact", &path, error);
+        fs::create_dir_all(path.parent().unwrap_or(&self.dir)).map_err(fail)?;
+        temporary.persist(&path).map_err(|error| fail(error.error))
     }
 }
 

@@ -117,18 +117,36 @@ impl ArtifactPlace {
         })
     }
 
-    /// Sees under the write transaction that what arrived is there for good.
-    pub(super) fn place(&self, arrived: Arrived, stored: &Stored) -> Result<()> {
+    /// Sees under the write transaction that what arrived is there for good. A content that is returned is
+    /// so only once it is in the commit log; `is_logged` is whether it was there before.
+    pub(super) fn place(
+        &self,
+        arrived: Arrived,
+        stored: &Stored,
+        is_logged: bool,
+    ) -> Result<Option<Vec<u8>>> {
         match (self, arrived) {
-            (Self::Folder(files), Arrived::Folder(received)) => files.place(received, stored),
+            (Self::Folder(files), Arrived::Folder(received)) => {
+                files.place(received, stored, is_logged)
+            }
             (Self::Bucket(bucket), Arrived::Bucket(mut file)) => {
                 if bucket.contain(std::slice::from_ref(stored))? != [true] {
                     bucket.send(&mut file, stored)?;
                 }
-                bucket.keep(file, stored)
+                bucket.keep(file, stored)?;
+                Ok(None)
             }
             _ => Err(Error::new(ErrorKind::Internal, "an artifact arrived at another place")),
         }
+    }
+
+    /// Writes again what the commit log has of contents whose files were lost.
+    pub(super) fn restore<'a>(
+        &self,
+        mut contents: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<()> {
+        let Self::Folder(files) = self else { return Ok(()) };
+        contents.try_for_each(|(sha256, content)| files.restore(sha256, content))
     }
 
     /// For each whether it is there with the right length; contents are not read.

@@ -70,6 +70,7 @@ impl Registry {
         self.database.write(|txn| {
             let files = unnamed(named_artifacts(txn, &BTreeSet::new())?);
             self.files.remove(&files)?;
+            files.iter().for_each(|stored| txn.remove_content(&stored.sha256));
             self.files.sweep()?;
             let stale = stale_in(self.store().root(), SystemTime::now())?;
             stale.iter().try_for_each(|path| remove_path(path))?;

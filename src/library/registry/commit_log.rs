@@ -65,7 +65,8 @@ impl LogEnd {
         Self { epoch, n_frames: 0, offset: FRAMES_AT }
     }
 
-    fn after(self, payload: &[u8]) -> Self {
+    /// The place behind a frame with `payload`.
+    pub(super) fn after(self, payload: &[u8]) -> Self {
         let offset = self.offset + frame_bytes(payload.len());
         Self { n_frames: self.n_frames + 1, offset, ..self }
     }

@@ -1,6 +1,6 @@
 //! Experiments: named groups of runs, numbered from 0 as in MLflow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -198,6 +198,28 @@ impl Registry {
         let key = experiment_key(number);
         let stored = self.database.read(|txn| txn.get::<StoredExperiment>(EXPERIMENTS, &key))?;
         Ok(stored.ok_or_else(|| unknown(experiment_id))?.into_experiment(number))
+    }
+
+    /// The places of artifacts of the experiments with these ids, by id: of those, deleted ones too, that do
+    /// not leave it to the store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for what is no id.
+    pub fn artifact_locations(
+        &self,
+        experiment_ids: &BTreeSet<&str>,
+    ) -> Result<BTreeMap<String, String>> {
+        self.database.read(|txn| {
+            let mut locations = BTreeMap::new();
+            for id in experiment_ids {
+                let key = experiment_key(experiment_number(id)?);
+                let stored = txn.get::<StoredExperiment>(EXPERIMENTS, &key)?;
+                if let Some(location) = stored.and_then(|stored| stored.artifact_location) {
+                    locations.insert((*id).to_owned(), location);
+                }
+            }
+            Ok(locations)
+        })
     }
 
     /// Every experiment that is not deleted, oldest first.

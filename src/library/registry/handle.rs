@@ -18,15 +18,20 @@ use std::{
 use redb::ReadableDatabase as _;
 
 use super::{
+    artifact_files::ArtifactFiles,
     commit_log::{CommitLog, LogEnd},
     fault::{Fault, restoring},
+    kept_tables::{EpochTables, KeptTables},
     locked_file::FileIdentity,
     pending::PendingRows,
     private_copy::PrivateCopy,
     schema,
     transaction::{ReadTxn, TablesTxn, WriteTxn},
 };
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    store::Store,
+};
 
 /// So often a state is looked for while other processes make checkpoints, before the log is taken for
 /// one that belongs to a later state than the tables.
@@ -41,6 +46,8 @@ pub(super) struct Handle {
     /// The number by which its log is known; none before the schema that has one.
     log_id: Option<u64>,
     view: Mutex<LogView>,
+    /// The tables as they were read last.
+    kept: KeptTables,
     /// True once this process has written to the log.
     has_written: AtomicBool,
 }
@@ -65,7 +72,7 @@ struct LogView {
 
 /// A state of the whole, and the end of the log that it was read to.
 struct LoggedState {
-    tables: redb::ReadTransaction,
+    tables: Arc<redb::ReadTransaction>,
     rows: Arc<PendingRows>,
     end: LogEnd,
     /// False if the log belongs to another state of the tables: nothing of it was taken.
@@ -92,12 +99,17 @@ impl Handle {
         path: &Path,
         identity: Option<FileIdentity>,
     ) -> Result<Self, Fault> {
+        let kept = match access {
+            Access::Writable(_) => KeptTables::of_file(path, identity),
+            Access::ReadOnly(_) | Access::Copy(_) => KeptTables::none(),
+        };
         let mut handle = Self {
             access: Some(access),
             path: path.to_owned(),
             identity,
             log_id: None,
             view: Mutex::new(LogView::of_epoch(0)),
+            kept,
             has_written: AtomicBool::new(false),
         };
         let tables = ReadTxn::of_tables(handle.begin_tables()?);
@@ -149,14 +161,13 @@ impl Handle {
         for _ in 0..MAX_TRIES {
             let log = self.log_to_write(log_id)?;
             log.lock().map_err(|error| self.log_fault(error))?;
-            let turn = |end| Turn { log: Arc::clone(&log), end };
-            if !log.lies_at(&self.log_path()) {
-                drop(turn(LogEnd::of_epoch(0)));
-                continue;
-            }
             let LoggedState { tables, rows, end, fits } =
                 self.state().inspect_err(|_| drop(log.unlock()))?;
-            let turn = turn(end);
+            let turn = Turn { log: Arc::clone(&log), end };
+            if !lock(&self.view).shows(&log) {
+                // Another one was put in its place before it was locked.
+                continue;
+            }
             if fits {
                 return Ok((WriteTxn::new(ReadTxn::new(tables, rows)), turn));
             }
@@ -183,8 +194,14 @@ impl Handle {
         }
         self.has_written.store(true, Ordering::Relaxed);
         turn.log.append(turn.end, &payload).map_err(|error| self.log_fault(error))?;
-        lock(&self.view).read_on().map_err(|error| self.log_fault(error))?;
-        Ok(())
+        let mut view = lock(&self.view);
+        if view.shows(&turn.log) && view.end == turn.end {
+            view.take(&payload, turn.end.after(&payload))
+        } else {
+            // Somebody has read it already.
+            view.read_on()
+        }
+        .map_err(|error| self.log_fault(error))
     }
 
     /// Writes all that the log holds, and `changes`, into the tables; the log begins anew.
@@ -192,6 +209,12 @@ impl Handle {
         let Access::Writable(database) = self.access() else { return Ok(()) };
         let LoggedState { tables, rows, .. } = self.state()?;
         drop(tables);
+        // As long as it is kept, none of its pages can be used again.
+        self.kept.forget();
+        // What the log alone made durable has to last without it.
+        for (_, content) in rows.contents().chain(changes.contents()) {
+            self.artifacts().put(content)?;
+        }
         let txn = TablesTxn(database.begin_write()?);
         rows.write_into(&txn.0)?;
         changes.write_into(&txn.0)?;
@@ -201,6 +224,25 @@ impl Handle {
         turn.log.begin_epoch(next).map_err(|error| self.log_fault(error))?;
         lock(&self.view).begin(next);
         Ok(())
+    }
+
+    /// The files of artifacts beside the database.
+    fn artifacts(&self) -> ArtifactFiles {
+        let root = self.path.parent().unwrap_or(Path::new("."));
+        ArtifactFiles::new(Store::new(root).artifacts_dir())
+    }
+
+    /// The present tables, and the epoch of the log that goes on where they end: they alone say it.
+    fn tables(&self) -> Result<EpochTables, Fault> {
+        if let Some(kept) = self.kept.get() {
+            return Ok(kept);
+        }
+        let head = self.kept.head();
+        let tables = ReadTxn::of_tables(self.begin_tables()?);
+        let epoch = schema::log_epoch(&tables)? + 1;
+        let tables = (tables.into_tables(), epoch);
+        self.kept.keep(&tables, head);
+        Ok(tables)
     }
 
     fn begin_tables(&self) -> Result<redb::ReadTransaction, Fault> {
@@ -217,15 +259,11 @@ impl Handle {
         let mut n_tries = 0;
         loop {
             n_tries += 1;
-            let tables = self.begin_tables()?;
+            let (tables, epoch) = self.tables()?;
             let Some(log_id) = self.log_id else {
                 let (rows, end) = (Arc::default(), LogEnd::of_epoch(0));
                 return Ok(LoggedState { tables, rows, end, fits: true });
             };
-            // The tables alone say where the log goes on.
-            let tables = ReadTxn::of_tables(tables);
-            let epoch = schema::log_epoch(&tables)? + 1;
-            let tables = tables.into_tables();
             let mut view = lock(&self.view);
             view.open(&self.log_path(), matches!(self.access(), Access::Writable(_)))
                 .map_err(|error| self.log_fault(error))?;
@@ -276,10 +314,14 @@ impl Handle {
         Ok(fits)
     }
 
-    /// The log, which is made if none is there.
+    /// The log, which is made if none is there. Another one may lie at its path by now.
     fn log_to_write(&self, log_id: u64) -> Result<Arc<CommitLog>, Fault> {
         let path = self.log_path();
         let mut view = lock(&self.view);
+        if let Some(log) = view.log.as_ref().filter(|log| log.id() == log_id) {
+            // It is looked at again once it is locked.
+            return Ok(Arc::clone(log));
+        }
         for _ in 0..MAX_TRIES {
             view.open(&path, true).map_err(|error| self.log_fault(error))?;
             match &view.log {
@@ -325,6 +367,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.kept.forget();
         // What was committed is durable already, so nothing is lost if this fails; redb panics on some
         // damaged pages, and its closing writes to the file.
         let _ = catch_unwind(AssertUnwindSafe(|| {
@@ -358,15 +401,27 @@ impl LogView {
         Ok(())
     }
 
+    /// True if it is `log` that was read.
+    fn shows(&self, log: &Arc<CommitLog>) -> bool {
+        self.log.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, log))
+    }
+
     /// Reads the frames that were appended since.
     fn read_on(&mut self) -> io::Result<()> {
-        let Some(log) = &self.log else { return Ok(()) };
-        while let Some((payload, next)) = log.read(self.end)? {
-            Arc::make_mut(&mut self.rows).add(&payload).map_err(|_| {
-                io::Error::new(io::ErrorKind::InvalidData, "a frame has another form")
-            })?;
-            self.end = next;
+        while let Some(log) = &self.log
+            && let Some((payload, next)) = log.read(self.end)?
+        {
+            self.take(&payload, next)?;
         }
+        Ok(())
+    }
+
+    /// Adds a frame's `payload`, behind which the log goes on at `next`.
+    fn take(&mut self, payload: &[u8], next: LogEnd) -> io::Result<()> {
+        Arc::make_mut(&mut self.rows)
+            .add(payload)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a frame has another form"))?;
+        self.end = next;
         Ok(())
     }
 }

@@ -24,6 +24,7 @@ mod flow;
 mod folders;
 mod handle;
 mod inputs;
+mod kept_tables;
 mod keys;
 mod local;
 mod locked_file;
@@ -159,12 +160,11 @@ impl Registry {
     /// artifacts lie elsewhere than the store is to have them, or their storage refuses.
     pub fn open(store: &Store) -> Result<Self> {
         store.check()?;
-        Ok(Self {
-            store: store.clone(),
-            database: Database::open(store, clock::now_ms())?,
-            files: ArtifactPlace::open(store)?,
-            actor: local_actor().into(),
-        })
+        let database = Database::open(store, clock::now_ms())?;
+        let files = ArtifactPlace::open(store)?;
+        // After a power failure: what was acknowledged is in the log, though its file may not be there.
+        database.read(|txn| Ok(files.restore(txn.contents())?))?;
+        Ok(Self { store: store.clone(), database, files, actor: local_actor().into() })
     }
 
     /// The same registry, with `actor` as who acts in its audit trail from now on: the name of an

@@ -15,6 +15,9 @@ use super::{
 /// A row's new bytes; none for a row that is gone.
 pub(super) type NewBytes = Option<Arc<[u8]>>;
 
+/// The number that contents of artifacts have in the place of a table's: they are never in the tables.
+const CONTENTS: u8 = u8::MAX;
+
 /// One changed row: its key and its new bytes.
 pub(super) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
 
@@ -44,7 +47,28 @@ impl PendingRows {
 
     /// Changes a row.
     pub(super) fn set(&mut self, table: RowTable, key: &[u8], bytes: NewBytes) -> Replaced {
-        let key: Arc<[u8]> = pending_key(table, key).into();
+        self.set_at(pending_key(table, key).into(), bytes)
+    }
+
+    /// The content of an artifact by its name, none if its file went; nothing if it is not among these.
+    pub(super) fn content(&self, sha256: &str) -> Option<&NewBytes> {
+        self.rows.get(content_key(sha256).as_slice())
+    }
+
+    /// The contents of artifacts, by name.
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let bounds = (Bound::Included([CONTENTS].as_slice()), Bound::Unbounded);
+        self.rows.range::<[u8], _>(bounds).filter_map(|(key, bytes)| {
+            Some((std::str::from_utf8(&key[1..]).ok()?, bytes.as_deref()?))
+        })
+    }
+
+    /// Adds the content of an artifact, or says that its file goes.
+    pub(super) fn set_content(&mut self, sha256: &str, bytes: NewBytes) -> Replaced {
+        self.set_at(content_key(sha256).into(), bytes)
+    }
+
+    fn set_at(&mut self, key: Arc<[u8]>, bytes: NewBytes) -> Replaced {
         let before = self.rows.insert(Arc::clone(&key), bytes);
         Replaced { key, before }
     }
@@ -85,7 +109,9 @@ impl PendingRows {
         let mut input = Reader::new(bytes);
         let rows = input.list(|input| Ok((input.bytes()?, input.option(Reader::bytes)?)))?;
         for (key, bytes) in rows {
-            let is_known = key.first().is_some_and(|&table| usize::from(table) < tables::ALL.len());
+            let is_known = key
+                .first()
+                .is_some_and(|&table| usize::from(table) < tables::ALL.len() || table == CONTENTS);
             if !is_known {
                 return Err(Malformed);
             }
@@ -144,6 +170,10 @@ fn pending_key(table: RowTable, key: &[u8]) -> Vec<u8> {
     bytes.push(number(table));
     bytes.extend_from_slice(key);
     bytes
+}
+
+fn content_key(sha256: &str) -> Vec<u8> {
+    [&[CONTENTS], sha256.as_bytes()].concat()
 }
 
 #[cfg(test)]

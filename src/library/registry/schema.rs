@@ -14,8 +14,9 @@ use crate::error::Error;
 /// a build that knows neither must not write, since it would leave them out. 3 lies in another file,
 /// which is shared between processes in another way (see `succession`). 4 has logged models and the
 /// datasets of runs, which an older build would leave out of a backup; 5 has releases. 6 has a commit
-/// log beside the tables, which an older build would not see (`renewal` keeps those away that run).
-pub(super) const NEWEST: u64 = 6;
+/// log beside the tables, which an older build would not see (`renewal` keeps those away that run); 7 has
+/// contents of artifacts in that log.
+pub(super) const NEWEST: u64 = 7;
 
 /// The first layout with a commit log.
 pub(super) const LOGGED: u64 = 6;
@@ -141,7 +142,7 @@ mod tests {
         create(&store.registry_path(), |txn| pretend(txn, NEWEST + 1)).unwrap();
         let error = Database::open(&store, 0).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert_eq!(error.to_string(), "the registry has schema 7, this build reads 1 to 6");
+        assert_eq!(error.to_string(), "the registry has schema 8, this build reads 1 to 7");
     }
 
     #[test]

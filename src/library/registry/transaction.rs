@@ -28,7 +28,7 @@ const N_PARTS: usize = 32;
 /// A consistent state of the database: its tables, and above them what was committed since they were
 /// written.
 pub(super) struct ReadTxn {
-    tables: redb::ReadTransaction,
+    tables: Arc<redb::ReadTransaction>,
     committed: Arc<PendingRows>,
 }
 
@@ -195,13 +195,13 @@ fn check_whole<T: ReadableTableMetadata>(table: &T, n_rows: u64) -> Result<(), F
 
 impl ReadTxn {
     /// The state of the tables with the rows that were `committed` since they were written.
-    pub(super) fn new(tables: redb::ReadTransaction, committed: Arc<PendingRows>) -> Self {
+    pub(super) fn new(tables: Arc<redb::ReadTransaction>, committed: Arc<PendingRows>) -> Self {
         Self { tables, committed }
     }
 
     /// The state of the tables alone.
     pub(super) fn of_tables(tables: redb::ReadTransaction) -> Self {
-        Self::new(tables, Arc::default())
+        Self::new(Arc::new(tables), Arc::default())
     }
 
     /// Shows `visit` every row of a table whose keys are evenly spread, on all cores: each adds what it
@@ -235,8 +235,13 @@ impl ReadTxn {
         Ok(parts.into_iter().map(|(found, _)| found).collect())
     }
 
+    /// The contents of artifacts that the commit log has, by name.
+    pub(super) fn contents(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.committed.contents()
+    }
+
     /// The state of the tables that it shows.
-    pub(super) fn into_tables(self) -> redb::ReadTransaction {
+    pub(super) fn into_tables(self) -> Arc<redb::ReadTransaction> {
         self.tables
     }
 }
@@ -308,6 +313,27 @@ impl WriteTxn {
         for replaced in self.replaced.take().into_iter().rev() {
             Arc::make_mut(&mut changes).put_back(replaced);
         }
+    }
+
+    /// Keeps an artifact's content in the commit log until its file is durable.
+    pub(super) fn put_content(&self, sha256: &str, bytes: &[u8]) {
+        let mut changes = self.changes.borrow_mut();
+        let replaced = Arc::make_mut(&mut changes).set_content(sha256, Some(bytes.into()));
+        self.replaced.borrow_mut().push(replaced);
+    }
+
+    /// Lets the commit log forget an artifact's content, whose file goes.
+    pub(super) fn remove_content(&self, sha256: &str) {
+        let mut changes = self.changes.borrow_mut();
+        let replaced = Arc::make_mut(&mut changes).set_content(sha256, None);
+        self.replaced.borrow_mut().push(replaced);
+    }
+
+    /// True if the commit log has the content of an artifact.
+    pub(super) fn has_content(&self, sha256: &str) -> bool {
+        let changes = self.changes.borrow();
+        let found = changes.content(sha256).or_else(|| self.before.committed.content(sha256));
+        found.is_some_and(Option::is_some)
     }
 
     /// All that was changed.

@@ -95,9 +95,122 @@ impl Registry {
             forbid_nesting(txn, &key, &artifact.path)?;
             // `store gc` of another process removes files only while it holds the write transaction,
             // which is ours now.
-            self.files.place(arrived, &stored)?;
+            if let Some(content) =
+                self.files.place(arrived, &stored, txn.has_content(&stored.sha256))?
+            {
+                txn.put_content(&stored.sha256, &content);
+            }
             txn.put(ARTIFACTS, &artifact_key(&key, &artifact.path), &artifact)?;
             Ok(artifact)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{registry::NewRun, store::Store};
+
+    struct Fixture {
+        folder: tempfile::TempDir,
+        registry: Option<Registry>,
+        run_id: String,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let registry = Registry::open(&Store::new(folder.path().join("store"))).unwrap();
+            let run = registry
+                .create_tracked_run(NewRun { experiment_id: "0".to_owned(), ..NewRun::default() })
+                .unwrap();
+            Self { folder, registry: Some(registry), run_id: run.run_id }
+        }
+
+        fn registry(&self) -> &Registry {
+            self.registry.as_ref().unwrap()
+        }
+
+        fn upload(&self, path: &str, bytes: &[u8]) -> Artifact {
+            let owner = ArtifactOwner::Run(self.run_id.clone());
+            let mut upload = self.registry().begin_upload(owner, path).unwrap();
+            upload.write(bytes).unwrap();
+            self.registry().finish_upload(upload).unwrap()
+        }
+
+        /// The store after a power failure: what was synced, and nothing of what was not.
+        fn after_power_failure(&self, name: &str) -> Registry {
+            let ours = self.registry().store();
+            let store = Store::new(self.folder.path().join(name));
+            fs::create_dir(store.root()).unwrap();
+            for path in [ours.registry_path(), ours.registry_log_path()] {
+                fs::copy(&path, store.root().join(path.file_name().unwrap())).unwrap();
+            }
+            Registry::open(&store).unwrap()
+        }
+
+        fn n_logged(&self) -> usize {
+            self.registry().database.read(|txn| Ok(txn.contents().count())).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_small_artifact_outlives_a_power_failure_before_its_file_is_durable() {
+        let fixture = Fixture::new();
+        let artifacts =
+            [fixture.upload("small.txt", b"small"), fixture.upload("same.txt", b"small")];
+        assert_eq!(fixture.n_logged(), 1);
+        let after = fixture.after_power_failure("after");
+        for artifact in &artifacts {
+            assert_eq!(after.read_artifact(artifact).unwrap(), b"small");
+        }
+        assert!(after.verify().unwrap().is_valid());
+    }
+
+    #[test]
+    fn a_small_artifact_is_a_durable_file_once_the_log_begins_anew() {
+        let mut fixture = Fixture::new();
+        let artifact = fixture.upload("small.txt", b"small");
+        let store = fixture.registry().store().clone();
+        fixture.registry = None;
+        fixture.registry = Some(Registry::open(&store).unwrap());
+        assert_eq!(fixture.n_logged(), 0);
+        assert_eq!(fixture.registry().read_artifact(&artifact).unwrap(), b"small");
+    }
+
+    #[test]
+    fn artifacts_that_fill_the_log_are_all_there() {
+        let fixture = Fixture::new();
+        let content = |idx: u8| vec![idx; 12_000];
+        let artifacts: Vec<Artifact> =
+            (0..60).map(|idx| fixture.upload(&format!("{idx}.bin"), &content(idx))).collect();
+        assert!(fixture.n_logged() < 30);
+        for (artifact, idx) in artifacts.iter().zip(0..) {
+            assert_eq!(fixture.registry().read_artifact(artifact).unwrap(), content(idx));
+        }
+        assert!(fixture.registry().verify().unwrap().is_valid());
+    }
+
+    #[test]
+    fn a_large_artifact_is_not_in_the_log() {
+        let fixture = Fixture::new();
+        fixture.upload("large.bin", &[7; 17_000]);
+        assert_eq!(fixture.n_logged(), 0);
+    }
+
+    #[test]
+    fn what_was_collected_does_not_come_back() {
+        let fixture = Fixture::new();
+        let artifact = fixture.upload("small.txt", b"small");
+        fixture.registry().delete_run(&fixture.run_id).unwrap();
+        assert_eq!(fixture.registry().gc(false).unwrap().n_artifacts, 1);
+        assert_eq!(fixture.n_logged(), 0);
+        let ArtifactPlace::Folder(files) = &fixture.registry().files else { unreachable!() };
+        let path = files.path(&artifact.sha256);
+        let after = Registry::open(fixture.registry().store()).unwrap();
+        assert!(!path.exists());
+        drop(after);
     }
 }

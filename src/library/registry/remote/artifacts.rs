@@ -233,7 +233,7 @@ impl RemoteRegistry {
         }
         let stored = Stored { sha256, size_bytes };
         let received = self.cache.receive(ArtifactContent::File(temporary), &stored)?;
-        self.cache.place(received, &stored)?;
+        self.cache.place(received, &stored, false)?;
         Ok(self.cache.path(&stored.sha256))
     }
 

@@ -12,6 +12,7 @@ pub(super) mod cors;
 pub(super) mod error;
 pub(super) mod guard;
 pub(super) mod hosts;
+mod in_place;
 pub(super) mod limits;
 pub(super) mod lines;
 mod linger;

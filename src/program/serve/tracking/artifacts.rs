@@ -16,7 +16,7 @@ pub(super) fn list(call: &mut RestCall) -> CallAnswer {
     let run = call.registry.run_by_id(call.fields.run_id()?)?;
     let path = path_of(&call.fields)?;
     let files = call.registry.owned_artifacts(&ArtifactOwner::Run(run.run_id.clone()))?;
-    let root_uri = Locations::of(&call.registry)?.run_uri(&run);
+    let root_uri = Locations::of(&call.registry, [run.experiment_id.as_str()])?.run_uri(&run);
     Ok(listed(&root_uri, &Folder::of(&files, path)))
 }
 

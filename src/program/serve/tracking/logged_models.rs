@@ -16,7 +16,7 @@ const DEFAULT_RESULTS: usize = 100;
 const MAX_RESULTS: usize = 1_000;
 
 fn one(call: &RestCall, model: &LoggedModel) -> CallAnswer {
-    let locations = Locations::of(&call.registry)?;
+    let locations = Locations::of(&call.registry, [model.experiment_id.as_str()])?;
     Ok(json!({ "model": shapes::logged_model(&locations, model) }))
 }
 
@@ -91,7 +91,8 @@ pub(super) fn search(call: &mut RestCall) -> CallAnswer {
     let page = token::page(call.fields.text("page_token")?, limit)?;
     let experiment_ids = call.fields.texts("experiment_ids")?;
     let found = call.registry.search_logged_models(&query, &experiment_ids, &datasets, &page)?;
-    let locations = Locations::of(&call.registry)?;
+    let experiment_ids = found.items.iter().map(|model| model.experiment_id.as_str());
+    let locations = Locations::of(&call.registry, experiment_ids)?;
     let models: Vec<Value> =
         found.items.iter().map(|model| shapes::logged_model(&locations, model)).collect();
     Ok(listing("models", models, token::of(found.next)))
@@ -103,6 +104,6 @@ pub(super) fn list_artifacts(call: &mut RestCall) -> CallAnswer {
     let path = call.fields.filled("artifact_directory_path")?.unwrap_or_default();
     let files = call.registry.owned_artifacts(&owner)?;
     let folder = Folder::of(&files, path.trim_matches('/'));
-    let root_uri = Locations::of(&call.registry)?.model_uri(&model);
+    let root_uri = Locations::of(&call.registry, [model.experiment_id.as_str()])?.model_uri(&model);
     Ok(artifacts::listed(&root_uri, &folder))
 }

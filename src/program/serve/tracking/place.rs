@@ -93,10 +93,15 @@ fn owner(part: &str) -> Option<ArtifactOwner> {
 
 /// The URI of an owner's artifacts.
 pub(super) fn uri(registry: &Registry, owner: &ArtifactOwner) -> Result<String, WireRefusal> {
-    let locations = Locations::of(registry)?;
     Ok(match owner {
-        ArtifactOwner::Run(run_id) => locations.run_uri(&registry.run_by_id(run_id)?),
-        ArtifactOwner::Model(model_id) => locations.model_uri(&registry.logged_model(model_id)?),
+        ArtifactOwner::Run(run_id) => {
+            let run = registry.run_by_id(run_id)?;
+            Locations::of(registry, [run.experiment_id.as_str()])?.run_uri(&run)
+        }
+        ArtifactOwner::Model(model_id) => {
+            let model = registry.logged_model(model_id)?;
+            Locations::of(registry, [model.experiment_id.as_str()])?.model_uri(&model)
+        }
     })
 }
 

@@ -75,7 +75,8 @@ pub(super) fn update(call: &mut RestCall) -> CallAnswer {
     };
     call.registry.update_run(run_id, update).map_err(|error| of_write(run_id, call, error))?;
     let run = call.registry.run_by_id(run_id)?;
-    Ok(json!({ "run_info": shapes::run_info(&shapes::Locations::of(&call.registry)?, &run) }))
+    let locations = shapes::Locations::of(&call.registry, [run.experiment_id.as_str()])?;
+    Ok(json!({ "run_info": shapes::run_info(&locations, &run) }))
 }
 
 pub(super) fn delete(call: &mut RestCall) -> CallAnswer {

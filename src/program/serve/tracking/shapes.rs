@@ -49,16 +49,16 @@ pub(super) fn experiment(experiment: &Experiment) -> Value {
     })
 }
 
-/// The places of artifacts of those experiments that do not leave it to the store.
+/// The places of artifacts of some experiments, of those that do not leave it to the store.
 pub(super) struct Locations(BTreeMap<String, String>);
 
 impl Locations {
-    pub(super) fn of(registry: &Registry) -> Result<Self, WireRefusal> {
-        let all = registry.experiments_among(trialbook::registry::Lifecycle::Any)?;
-        let located = all.into_iter().filter_map(|experiment| {
-            experiment.artifact_location.map(|location| (experiment.experiment_id, location))
-        });
-        Ok(Self(located.collect()))
+    /// Those of these experiments, by their ids.
+    pub(super) fn of<'a>(
+        registry: &Registry,
+        experiment_ids: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, WireRefusal> {
+        Ok(Self(registry.artifact_locations(&experiment_ids.into_iter().collect())?))
     }
 
     pub(super) fn run_uri(&self, run: &Run) -> String {
@@ -77,7 +77,7 @@ impl Locations {
 
 /// Runs with all that was logged to them, in their order.
 pub(super) fn runs(registry: &Registry, runs: &[Run]) -> Result<Vec<Value>, WireRefusal> {
-    let locations = Locations::of(registry)?;
+    let locations = Locations::of(registry, runs.iter().map(|run| run.experiment_id.as_str()))?;
     let flows: Vec<_> = runs.iter().map(|run| (run.experiment_id.as_str(), &run.flow)).collect();
     let datasets = registry.datasets_of(&flows)?;
     Ok(runs
