@@ -367,13 +367,13 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.kept.forget();
         // What was committed is durable already, so nothing is lost if this fails; redb panics on some
         // damaged pages, and its closing writes to the file.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             if self.settle().is_err() {
                 tracing::debug!(path = %self.path.display(), "the commit log stays as it is");
             }
+            self.kept.forget();
             drop(self.access.take());
         }));
     }
