@@ -69,10 +69,12 @@ pub(super) fn serve(
     thread::scope(|scope| {
         while !stop.is_raised() {
             match listener.accept() {
+                // Whoever has not shown a key yet costs a thread as well.
+                Ok(_) if host.n_clients.load(Ordering::SeqCst) >= 2 * MAX_CLIENTS => {}
                 Ok((stream, _)) => {
                     let host = &host;
+                    host.n_clients.fetch_add(1, Ordering::SeqCst);
                     scope.spawn(move || {
-                        host.n_clients.fetch_add(1, Ordering::SeqCst);
                         if let Err(error) = host.client(stream) {
                             tracing::warn!(
                                 error = error.chain(),

@@ -25,7 +25,7 @@ use crate::{
     model::{
         Device, ModelFiles, RemoteAddress,
         header::HEADER_FILE,
-        neural::{Neural, NeuralConfig, files::load},
+        neural::{Neural, NeuralConfig, checkpoint::snapshot, files::load},
     },
     progress::Monitor,
 };
@@ -187,7 +187,8 @@ fn send(
     if let Some(folder) = &config.checkpoint
         && !is_continued
     {
-        let names = file_names(folder)?;
+        let folder = snapshot(folder)?;
+        let names = file_names(&folder)?;
         files.extend(
             names.into_iter().map(|name| (folder.join(&name), format!("checkpoint/{name}"))),
         );
