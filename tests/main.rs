@@ -7,6 +7,7 @@ mod checkpoints; // Hugging Face checkpoints as they come
 mod cli; // the program as a script sees it
 mod compat; // evcxr's commands, :dep, startup files
 mod data; // sources, errors, the store's layout, SQL
+mod device; // trainings on the device of another process
 mod drift_statistics; // statistics of drift against SciPy, Evidently and NannyML
 mod errors; // what a version gets wrong and why
 mod evaluate; // metrics and curves against scikit-learn

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::short,
-    model,
+    model::{self, Device},
     progress::Monitor,
     registry::{PROCESS_TAG, Run, RunBatch, RunStatus, RunUpdate},
 };
@@ -24,6 +24,19 @@ impl Book {
     /// [`ErrorKind::NotFound`] for an unknown run, [`ErrorKind::Conflict`] for one that is finished,
     /// still at work, or of a model that keeps no checkpoints; then as [`Book::train`].
     pub fn resume(&self, run: &str, monitor: &Monitor) -> Result<Trained> {
+        self.resume_on(run, None, monitor)
+    }
+
+    /// [`Book::resume`] on another `device` than the run began on, where one is given.
+    ///
+    /// # Errors
+    /// As [`Book::resume`].
+    pub fn resume_on(
+        &self,
+        run: &str,
+        device: Option<Device>,
+        monitor: &Monitor,
+    ) -> Result<Trained> {
         self.settle_dead_runs()?;
         let registry = self.tracker()?;
         let run = registry.run(run)?;
@@ -50,7 +63,7 @@ impl Book {
             ));
         }
         let bytes = fs::read(&path).map_err(|source| Error::io("read", &path, source))?;
-        let job: ResumableJob = serde_json::from_slice(&bytes).map_err(|source| {
+        let mut job: ResumableJob = serde_json::from_slice(&bytes).map_err(|source| {
             Error::new(ErrorKind::Corrupt, format!("{path:?} is damaged")).with_source(source)
         })?;
         if job.schema_version > SCHEMA_VERSION {
@@ -68,6 +81,9 @@ impl Book {
             return Err(conflict("is finished", "train again for another version"));
         }
         self.check_data(&run, &job.request.dataset)?;
+        if let Some(device) = device {
+            job.recipe["device"] = device.to_string().into();
+        }
         let fit = model::from_recipe(job.recipe)
             .map_err(|error| error.with_context(format!("{path:?}")))?;
         let running = RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() };

@@ -1,13 +1,19 @@
 //! The device that the user wants a model to compute on. Its meaning on a machine is found out by
 //! the models that can choose.
 
-use std::{fmt, str::FromStr};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The device that the user asks for: `auto`, `cpu`, `cuda`, `cuda:N`, `wgpu` or `wgpu:N`.
+/// The device that the user asks for: `auto`, `cpu`, `cuda`, `cuda:N`, `wgpu`, `wgpu:N`, or
+/// `remote:ws://HOST:PORT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Device {
@@ -20,6 +26,61 @@ pub enum Device {
     Cuda(usize),
     /// The GPU of any make with this index, through Vulkan or Metal.
     Wgpu(usize),
+    /// The device of another machine, which trains and does not predict.
+    Remote(RemoteAddress),
+}
+
+/// The address of a server that lends its device: `ws://HOST:PORT`.
+///
+/// Each address is kept once for as long as the process lives: a process knows few, and devices stay
+/// as cheap to copy as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteAddress(&'static str);
+
+impl RemoteAddress {
+    const SCHEME: &str = "ws://";
+
+    /// `HOST:PORT`.
+    pub fn authority(self) -> &'static str {
+        &self.0[Self::SCHEME.len()..]
+    }
+}
+
+impl FromStr for RemoteAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let authority = text.strip_prefix(Self::SCHEME).and_then(|rest| rest.rsplit_once(':'));
+        let is_right = authority.is_some_and(|(host, port)| {
+            let forbidden = |c: char| c.is_whitespace() || c.is_control() || "/@?#".contains(c);
+            !host.is_empty()
+                && !host.contains(forbidden)
+                && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        if !is_right {
+            let error =
+                Error::invalid(format!("remote device {text:?}: expected remote:ws://HOST:PORT"));
+            return Err(error.with_hint(
+                "encrypted connections (wss) are not spoken: over a network that others read, use a \
+                 tunnel such as ssh -L 7070:127.0.0.1:7070 HOST",
+            ));
+        }
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = known.get(text) {
+            return Ok(Self(address));
+        }
+        let address: &'static str = Box::leak(text.into());
+        known.insert(address);
+        Ok(Self(address))
+    }
+}
+
+impl fmt::Display for RemoteAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
 }
 
 impl Device {
@@ -58,12 +119,16 @@ impl FromStr for Device {
                 _ => None,
             }
         };
+        if let Some(address) = text.strip_prefix("remote:") {
+            return address.parse().map(Self::Remote);
+        }
         match text {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             _ => gpu().ok_or_else(|| {
                 Error::invalid(format!(
-                    "unknown device {text:?}: expected auto, cpu, cuda, cuda:N, wgpu or wgpu:N"
+                    "unknown device {text:?}: expected auto, cpu, cuda, cuda:N, wgpu, wgpu:N or \
+                     remote:ws://HOST:PORT"
                 ))
             }),
         }
@@ -77,6 +142,7 @@ impl fmt::Display for Device {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(index) => write!(f, "cuda:{index}"),
             Self::Wgpu(index) => write!(f, "wgpu:{index}"),
+            Self::Remote(address) => write!(f, "remote:{address}"),
         }
     }
 }
@@ -105,7 +171,8 @@ mod tests {
 
     #[test]
     fn every_device_reads_back_as_it_is_written() {
-        for text in ["auto", "cpu", "cuda:0", "cuda:3", "wgpu:0", "wgpu:12"] {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3", "wgpu:0", "wgpu:12", "remote:ws://gpu:7070"]
+        {
             assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
         }
         assert_eq!("cuda".parse::<Device>().unwrap(), Device::Cuda(0));
@@ -115,6 +182,24 @@ mod tests {
         {
             let error = text.parse::<Device>().unwrap_err();
             assert!(error.to_string().contains("expected auto, cpu"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_ask_is_refused() {
+        for text in [
+            "",
+            "gpu:7070",
+            "ws://gpu",
+            "ws://:1",
+            "ws://gpu:0",
+            "ws://a@gpu:1",
+            "wss://gpu:1",
+            "ws://gpu:1/x",
+        ] {
+            let error = format!("remote:{text}").parse::<Device>().unwrap_err();
+            assert!(error.to_string().contains("expected remote:ws://HOST:PORT"), "{error}");
+            assert!(error.hint().is_some());
         }
     }
 

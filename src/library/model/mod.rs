@@ -44,7 +44,7 @@ pub use class_weight::ClassWeight;
 pub use cross_validate::{Fold, cross_validate};
 pub(crate) use cross_validate::{FoldRows, fit_fold, fold_rows};
 pub use decision::{Decision, DecisionRequest};
-pub use device::Device;
+pub use device::{Device, RemoteAddress};
 pub(crate) use doubting::held_out_probabilities;
 pub use explanation::{
     Background, ClassTerms, Contribution, Explanation, Integration, IntegrationBaseline,

@@ -6,6 +6,7 @@ mod audit;
 mod compare;
 mod data;
 mod demo;
+mod device;
 mod dialect;
 mod errors;
 mod evaluate;
@@ -95,6 +96,9 @@ pub enum Command {
     /// Make, list and revoke the API keys that servers ask for
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Lend the device of this machine to trainings on other machines
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
     /// Show what servers predicted, from their log, and whether it has drifted
     #[command(subcommand)]
     Monitor(monitor::MonitorCommand),
@@ -135,6 +139,7 @@ impl Command {
                 Self::Train(_)
                     | Self::Sweep(_)
                     | Self::Serve(_)
+                    | Self::Device(_)
                     | Self::Ui(_)
                     | Self::Demo(_)
                     | Self::Watch(_)
@@ -151,6 +156,7 @@ impl Command {
         match self {
             Self::Audit(_) => Some(("audit", "each version's history is kept with the version")),
             Self::Keys(_) => Some(("keys", "make the keys of that server where it runs")),
+            Self::Device(_) => Some(("device serve", "its keys are those of a store")),
             Self::Ui(_) => Some(("ui", "open that server's own pages")),
             Self::Store(command) => {
                 Some((command.words(), "do it where that server keeps its data"))
@@ -196,6 +202,7 @@ impl Command {
             Self::Serve(command) => command.run(session),
             Self::Ui(command) => command.run(session),
             Self::Keys(command) => command.run(session),
+            Self::Device(command) => command.run(session),
             Self::Monitor(command) => command.run(session),
             Self::Watch(command) => {
                 command.run(session, |words, session| parse(words)?.run(session), check)

@@ -14,7 +14,7 @@ use trialbook::{
     figure::{count, counted, metric, seconds, short},
     gate::{Policy, Verdict},
     hint::{CommandLine, Hint},
-    model::{Fit, FitCandidate},
+    model::{Device, Fit, FitCandidate},
     output::{Align, Output, Table},
     registry::{ModelVersion, Run, Stage},
     store::write_atomically,
@@ -44,6 +44,9 @@ pub struct Train {
     /// Continue an interrupted training of a neural net from its last checkpoint
     #[arg(long, required = true, value_name = "RUN")]
     resume: Option<String>,
+    /// With --resume: continue on this device, in place of the one that the run began on
+    #[arg(long, requires = "resume", value_name = "DEVICE")]
+    device: Option<Device>,
     #[command(subcommand)]
     model: Option<Model>,
 }
@@ -72,7 +75,9 @@ impl Train {
     pub(super) fn run(&self, session: &Session) -> Result<Output> {
         match (&self.model, &self.resume) {
             (Some(model), _) => model.run(session),
-            (None, Some(run)) => Ok(answer(&session.book.resume(run, &session.monitor)?, None)),
+            (None, Some(run)) => {
+                Ok(answer(&session.book.resume_on(run, self.device, &session.monitor)?, None))
+            }
             (None, None) => Err(Error::invalid("nothing to train: name a model or --resume a run")),
         }
     }

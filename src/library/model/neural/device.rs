@@ -5,7 +5,10 @@ use std::fmt;
 use burn::DispatchDevice;
 
 use super::host_memory;
-use crate::{error::Result, model::Device};
+use crate::{
+    error::{Error, Result},
+    model::Device,
+};
 
 impl Device {
     /// The device that this means on this machine.
@@ -17,6 +20,13 @@ impl Device {
             Self::Cpu => Ok(Resolved::cpu()),
             Self::Cuda(index) => cuda::resolve(index),
             Self::Wgpu(index) => wgpu::resolve(index),
+            Self::Remote(_) => Err(Error::invalid(format!(
+                "{self} trains and does nothing else: predictions are computed on this machine"
+            ))
+            .with_hint(
+                "use --device auto; where TRIALBOOK_DEVICE names it, unset that, and give --device to the \
+                 training",
+            )),
             Self::Auto => Ok(cuda::resolve(0).unwrap_or_else(|_| Resolved::cpu())),
         }
     }

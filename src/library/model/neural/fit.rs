@@ -10,13 +10,14 @@ use super::{
     header::Fitted,
     hugging_face,
     net::{EncodedExample, Net, NetConfig},
+    remote,
     tokenizer::NetTokenizer,
     training::{self, Observer, TrainState, TrainingJob},
 };
 use crate::{
     data::Split,
     error::{Error, ErrorKind, Result},
-    model::{Classifier, Fit, Holdout, ModelFiles, flatten},
+    model::{Classifier, Device, Fit, Holdout, ModelFiles, flatten},
     progress::Monitor,
     store::write_atomically,
     text::{WordIds, WordPiece},
@@ -26,6 +27,16 @@ use crate::{
 const LEAST_VOCABULARY: usize = 3;
 
 type Log<'a> = &'a mut dyn FnMut(&str, f64, u64) -> Result<()>;
+
+/// What becomes of the states of a training.
+pub struct Keeping<'a> {
+    /// The folder for them; a state that is there already is continued.
+    pub folder: Option<&'a Path>,
+    /// Hears of each state that has been written there.
+    pub kept: &'a mut dyn FnMut() -> Result<()>,
+    /// The name of the checkpoint for people, where its folder is a copy.
+    pub checkpoint_name: Option<&'a str>,
+}
 
 impl Fit for NeuralConfig {
     fn name(&self) -> &'static str {
@@ -71,7 +82,7 @@ impl Fit for NeuralConfig {
         log: Log<'_>,
         folder: Option<&Path>,
     ) -> Result<Box<dyn Classifier>> {
-        Ok(Box::new(self.train_by(train, Some(validation), monitor, log, folder)?))
+        Ok(Box::new(self.train_on(train, Some(validation), monitor, log, folder)?))
     }
 
     fn own_holdout(&self) -> Option<(f64, u64)> {
@@ -96,11 +107,11 @@ impl NeuralConfig {
         log: Log<'_>,
         folder: Option<&Path>,
     ) -> Result<Neural> {
-        self.train_by(train, None, monitor, log, folder)
+        self.train_on(train, None, monitor, log, folder)
     }
 
-    /// [`NeuralConfig::train`]; with `validation` examples nothing of `train` is held out.
-    fn train_by(
+    /// Trains here, or has it done where [`NeuralConfig::device`] says.
+    fn train_on(
         &self,
         train: &Split,
         validation: Option<&Split>,
@@ -108,6 +119,27 @@ impl NeuralConfig {
         log: Log<'_>,
         folder: Option<&Path>,
     ) -> Result<Neural> {
+        if let Device::Remote(address) = self.device {
+            self.check()?;
+            return remote::train(self, address, (train, validation), monitor, log, folder);
+        }
+        let keeping = Keeping { folder, kept: &mut || Ok(()), checkpoint_name: None };
+        self.train_by(train, validation, monitor, log, keeping)
+    }
+
+    /// [`NeuralConfig::train`]; with `validation` examples nothing of `train` is held out.
+    ///
+    /// # Errors
+    /// As [`NeuralConfig::train`], and what [`Keeping::kept`] returns.
+    pub fn train_by(
+        &self,
+        train: &Split,
+        validation: Option<&Split>,
+        monitor: &Monitor,
+        log: Log<'_>,
+        keeping: Keeping<'_>,
+    ) -> Result<Neural> {
+        let Keeping { folder, kept, checkpoint_name } = keeping;
         self.check()?;
         let device = self.device.resolve()?;
         // Before minutes of reading: what the device cannot do is known now.
@@ -118,7 +150,10 @@ impl NeuralConfig {
                 TrainingStart::again(folder, state, self.max_length, &device)
             }
             _ => {
-                let start = self.start(train, &device)?;
+                let mut start = self.start(train, &device)?;
+                if let (Some(folder), Some(name)) = (&self.checkpoint, checkpoint_name) {
+                    start.origin = start.origin.replacen(&folder.display().to_string(), name, 1);
+                }
                 if let Some(folder) = folder {
                     start.keep(folder)?;
                 }
@@ -144,7 +179,7 @@ impl NeuralConfig {
             valid: &valid,
             resume: state.as_ref(),
         };
-        let mut keeper = Keeper { log, folder };
+        let mut keeper = Keeper { log, folder, kept };
         monitor.progress.note(&format!("on {device}"));
         let outcome = training::train(start.net, &job, monitor, &mut keeper)?;
         (keeper.log)("best_epoch", outcome.best_epoch as f64, outcome.n_steps)?;
@@ -278,6 +313,7 @@ fn resumed(folder: &Path) -> Result<Option<TrainState>> {
 struct Keeper<'a> {
     log: Log<'a>,
     folder: Option<&'a Path>,
+    kept: &'a mut dyn FnMut() -> Result<()>,
 }
 
 impl Observer for Keeper<'_> {
@@ -286,7 +322,9 @@ impl Observer for Keeper<'_> {
     }
 
     fn checkpoint(&mut self, state: &TrainState) -> Result<()> {
-        self.folder.map_or(Ok(()), |folder| state.to_files(folder))
+        let Some(folder) = self.folder else { return Ok(()) };
+        state.to_files(folder)?;
+        (self.kept)()
     }
 }
 

@@ -29,6 +29,7 @@ pub mod net;
 #[cfg(feature = "wgpu")]
 mod operation_tests;
 pub mod quantized;
+pub mod remote;
 mod simd;
 pub mod tensors;
 mod tokenizer;
@@ -39,6 +40,7 @@ mod wgpu_adapters;
 
 pub use classifier::Neural;
 pub use config::NeuralConfig;
+pub use fit::Keeping;
 pub use hugging_face::net_of_checkpoint;
 pub use import::{import, max_length};
 pub use net::Precision;

@@ -70,7 +70,8 @@ struct NetOptions {
         value_name = "FORMAT"
     )]
     precision: Precision,
-    /// The device that computes: auto, cpu, cuda:N or wgpu:N
+    /// The device that computes: auto, cpu, cuda:N, wgpu:N, or remote:ws://HOST:PORT for that of another
+    /// machine, on which device serve runs
     #[arg(long, env = Device::ENV, default_value = "auto", value_name = "DEVICE")]
     device: Device,
 }
