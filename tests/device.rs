@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use super::cli::{Answer, Trialbook};
 
+/// The sizes of a net whose epoch takes a moment.
+const TINY: &str = "--max-len 16 --embedding 4 --hidden 4";
+
 /// A server that lends its CPU, and what its clients need.
 struct Lender {
     book: Trialbook,
@@ -82,8 +85,10 @@ fn nets_trained_elsewhere_have_the_weights_of_those_trained_here() {
     let (lender, book) = (Lender::start(), Trialbook::new());
     book.json(&["data", "sample"]);
     let checkpoint = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-distilbert");
-    let distilbert = format!("distilbert --checkpoint {checkpoint} --max-len 32 --epochs 1");
-    for net in ["avgnet --epochs 2", "cnn --epochs 1", "lstm --epochs 1", &distilbert] {
+    let distilbert = format!("distilbert --checkpoint {checkpoint} --max-len 16 --epochs 1");
+    let cnn = "cnn --epochs 1 --max-len 16 --embedding 4 --filters 2";
+    let lstm = "lstm --epochs 1 --max-len 8 --embedding 4 --hidden 4 --layers 1";
+    for net in [&format!("avgnet --epochs 2 {TINY}"), cnn, lstm, &distilbert] {
         let name = net.split(' ').next().unwrap();
         let words = format!("train {net} --data sample --run-name");
         let here = format!("{words} {name}-here --device cpu");
@@ -125,7 +130,9 @@ fn keys_and_addresses_that_do_not_hold_are_one_clear_error() {
 fn a_killed_server_leaves_a_run_that_goes_on_here() {
     let (mut lender, book) = (Lender::start(), Trialbook::new());
     book.json(&["data", "sample"]);
-    let words = "train avgnet --data sample --epochs 60 --checkpoint-every 5 --run-name";
+    let words = format!(
+        "train avgnet --data sample {TINY} --epochs 60 --patience 60 --checkpoint-every 5 --run-name"
+    );
     book.json(&format!("{words} whole --device cpu").split(' ').collect::<Vec<_>>());
     let client = lender.command(&book, &format!("{words} cut")).spawn().unwrap();
     wait_for_state(&book);
@@ -143,11 +150,14 @@ fn two_trainings_take_turns_and_an_interrupt_ends_the_one_that_runs() {
     let (lender, book, other) = (Lender::start(), Trialbook::new(), Trialbook::new());
     book.json(&["data", "sample"]);
     other.json(&["data", "sample"]);
-    let long = "train avgnet --data sample --epochs 2000 --checkpoint-every 5 --run-name long";
-    let first = lender.command(&book, long).spawn().unwrap();
+    let long = format!(
+        "train avgnet --data sample {TINY} --epochs 100000 --patience 100000 --checkpoint-every 5 \
+         --run-name long"
+    );
+    let first = lender.command(&book, &long).spawn().unwrap();
     wait_for_state(&book);
     let second = lender
-        .command(&other, "train avgnet --data sample --epochs 1 --run-name short")
+        .command(&other, &format!("train avgnet --data sample {TINY} --epochs 1 --run-name short"))
         .spawn()
         .unwrap();
     std::thread::sleep(Duration::from_millis(500));

@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// The part of redb's file that each commit changes: its number, the roots of the tables and their
 /// checksums, twice.
-type Head = [u8; 320];
+type TablesHead = [u8; 320];
 
 /// Tables, and the epoch of the log that goes on where they end.
 pub(super) type EpochTables = (Arc<redb::ReadTransaction>, u64);
@@ -36,7 +36,7 @@ pub(super) struct KeptTables {
 
 #[derive(Default)]
 struct KeptSlot {
-    tables: Option<(EpochTables, Head)>,
+    tables: Option<(EpochTables, TablesHead)>,
     last_read: Option<Instant>,
     /// True while a thread is there that lets them go.
     is_watched: bool,
@@ -72,14 +72,14 @@ impl KeptTables {
     }
 
     /// The head of the file. Tables that are read after it belong to it, or to a later one.
-    pub(super) fn head(&self) -> Option<Head> {
+    pub(super) fn head(&self) -> Option<TablesHead> {
         let mut head = [0; 320];
         self.backend.as_ref()?.read(0, &mut head).ok()?;
         Some(head)
     }
 
     /// Keeps `tables`, which were read after `head`, if they are likely to be read again.
-    pub(super) fn keep(&self, tables: &EpochTables, head: Option<Head>) {
+    pub(super) fn keep(&self, tables: &EpochTables, head: Option<TablesHead>) {
         let Some(head) = head else { return };
         let mut slot = lock(&self.slot);
         let now = Instant::now();

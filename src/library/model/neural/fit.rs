@@ -29,7 +29,7 @@ const LEAST_VOCABULARY: usize = 3;
 type Log<'a> = &'a mut dyn FnMut(&str, f64, u64) -> Result<()>;
 
 /// What becomes of the states of a training.
-pub struct Keeping<'a> {
+pub struct StateKeeping<'a> {
     /// The folder for them; a state that is there already is continued.
     pub folder: Option<&'a Path>,
     /// Hears of each state that has been written there.
@@ -123,23 +123,23 @@ impl NeuralConfig {
             self.check()?;
             return remote::train(self, address, (train, validation), monitor, log, folder);
         }
-        let keeping = Keeping { folder, kept: &mut || Ok(()), checkpoint_name: None };
+        let keeping = StateKeeping { folder, kept: &mut || Ok(()), checkpoint_name: None };
         self.train_by(train, validation, monitor, log, keeping)
     }
 
     /// [`NeuralConfig::train`]; with `validation` examples nothing of `train` is held out.
     ///
     /// # Errors
-    /// As [`NeuralConfig::train`], and what [`Keeping::kept`] returns.
+    /// As [`NeuralConfig::train`], and what [`StateKeeping::kept`] returns.
     pub fn train_by(
         &self,
         train: &Split,
         validation: Option<&Split>,
         monitor: &Monitor,
         log: Log<'_>,
-        keeping: Keeping<'_>,
+        keeping: StateKeeping<'_>,
     ) -> Result<Neural> {
-        let Keeping { folder, kept, checkpoint_name } = keeping;
+        let StateKeeping { folder, kept, checkpoint_name } = keeping;
         self.check()?;
         let device = self.device.resolve()?;
         // Before minutes of reading: what the device cannot do is known now.

@@ -40,7 +40,7 @@ mod wgpu_adapters;
 
 pub use classifier::Neural;
 pub use config::NeuralConfig;
-pub use fit::Keeping;
+pub use fit::StateKeeping;
 pub use hugging_face::net_of_checkpoint;
 pub use import::{import, max_length};
 pub use net::Precision;

@@ -22,7 +22,7 @@ use trialbook::{
     model::{
         Classifier as _, Device,
         neural::{
-            Keeping, NeuralConfig,
+            NeuralConfig, StateKeeping,
             remote::{
                 IncomingFiles, PATH, RemoteJob, RemoteMessage, SentSplit, Wire, kept_files,
                 sent_in_pieces, web_socket_config,
@@ -49,7 +49,7 @@ const N_WAITING: usize = 16;
 type Told = (RemoteMessage, Vec<u8>);
 
 /// Everything that trainings of one server share.
-struct Host<'a> {
+struct DeviceHost<'a> {
     registry: &'a Registry,
     device: Device,
     turn: Mutex<()>,
@@ -65,7 +65,7 @@ pub(super) fn serve(
     stop: &Interrupt,
 ) -> Result<()> {
     let host =
-        Host { registry, device, turn: Mutex::new(()), n_clients: AtomicUsize::new(0), stop };
+        DeviceHost { registry, device, turn: Mutex::new(()), n_clients: AtomicUsize::new(0), stop };
     thread::scope(|scope| {
         while !stop.is_raised() {
             match listener.accept() {
@@ -92,7 +92,7 @@ pub(super) fn serve(
     Ok(())
 }
 
-impl Host<'_> {
+impl DeviceHost<'_> {
     /// The status for a request that is not let in.
     #[allow(clippy::result_large_err, reason = "tungstenite's type")]
     fn admit(&self, request: &Request, response: Response) -> Result<Response, ErrorResponse> {
@@ -134,6 +134,7 @@ impl Host<'_> {
         let _ = stream.set_nodelay(true);
         stream.set_read_timeout(Some(HANDSHAKE)).map_err(unfit)?;
         stream.set_write_timeout(Some(HANDSHAKE)).map_err(unfit)?;
+        #[allow(clippy::result_large_err, reason = "tungstenite's type")]
         let admit = |request: &Request, response| self.admit(request, response);
         // Whoever is not let in has been told so.
         let Ok(socket) = accept_hdr_with_config(stream, admit, Some(web_socket_config())) else {
@@ -266,7 +267,7 @@ impl Host<'_> {
             }
             tell(RemoteMessage::Kept, Vec::new())
         };
-        let keeping = Keeping {
+        let keeping = StateKeeping {
             folder: job.keeps_states.then_some(folder.as_path()),
             kept: &mut kept,
             checkpoint_name: checkpoint_name.as_deref(),

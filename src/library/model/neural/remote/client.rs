@@ -37,7 +37,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(100);
 
-type Log<'a> = &'a mut dyn FnMut(&str, f64, u64) -> Result<()>;
+type MetricLog<'a> = &'a mut dyn FnMut(&str, f64, u64) -> Result<()>;
 
 /// Trains `config` on the device behind `address`, as it would be trained here.
 pub(in crate::model::neural) fn train(
@@ -45,7 +45,7 @@ pub(in crate::model::neural) fn train(
     address: RemoteAddress,
     (train, validation): (&Split, Option<&Split>),
     monitor: &Monitor,
-    log: Log<'_>,
+    log: MetricLog<'_>,
     folder: Option<&Path>,
 ) -> Result<Neural> {
     let mut wire = connect(address)?;
@@ -207,7 +207,7 @@ fn follow(
     wire: &mut Wire,
     place: &Path,
     monitor: &Monitor,
-    log: Log<'_>,
+    log: MetricLog<'_>,
     folder: Option<&Path>,
 ) -> Result<()> {
     let mut incoming = IncomingFiles::new(place);
