@@ -154,9 +154,7 @@ fn two_trainings_take_turns_and_an_interrupt_ends_the_one_that_runs() {
         "train avgnet --data sample {TINY} --epochs 100000 --patience 100000 --checkpoint-every 5 \
          --run-name long"
     );
-    // It says more than a pipe holds that nobody reads.
-    let first = lender.command(&book, &long).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let mut first = first.unwrap();
+    let first = lender.command(&book, &long).spawn().unwrap();
     wait_for_state(&book);
     let second = lender
         .command(&other, &format!("train avgnet --data sample {TINY} --epochs 1 --run-name short"))
@@ -165,7 +163,8 @@ fn two_trainings_take_turns_and_an_interrupt_ends_the_one_that_runs() {
     std::thread::sleep(Duration::from_millis(500));
     let pid = first.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    assert_eq!(first.wait().unwrap().code(), Some(130));
+    let output = first.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     let output = second.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -24,8 +24,8 @@ use trialbook::{
         neural::{
             NeuralConfig, StateKeeping,
             remote::{
-                IncomingFiles, PATH, RemoteJob, RemoteMessage, SentSplit, Wire, kept_files,
-                sent_in_pieces, web_socket_config,
+                IncomingFiles, PATH, RemoteJob, RemoteMessage, SentSplit, SteadyStream, Wire,
+                kept_files, sent_in_pieces, web_socket_config,
             },
         },
     },
@@ -137,7 +137,9 @@ impl DeviceHost<'_> {
         #[allow(clippy::result_large_err, reason = "tungstenite's type")]
         let admit = |request: &Request, response| self.admit(request, response);
         // Whoever is not let in has been told so.
-        let Ok(socket) = accept_hdr_with_config(stream, admit, Some(web_socket_config())) else {
+        let Ok(socket) =
+            accept_hdr_with_config(SteadyStream(stream), admit, Some(web_socket_config()))
+        else {
             return Ok(());
         };
         let mut wire = Wire::new(socket)?;

@@ -16,7 +16,7 @@ use tungstenite::{
 use super::{
     files::{IncomingFiles, file_names, kept_files, sent_in_pieces},
     message::{RemoteJob, RemoteMessage, SentSplit},
-    wire::{PATH, Wire, web_socket_config},
+    wire::{PATH, SteadyStream, Wire, web_socket_config},
 };
 use crate::{
     data::Split,
@@ -108,7 +108,7 @@ fn connect(address: RemoteAddress) -> Result<Wire> {
         })?;
         request.headers_mut().insert("authorization", value);
     }
-    let socket = client_with_config(request, stream, Some(web_socket_config()));
+    let socket = client_with_config(request, SteadyStream(stream), Some(web_socket_config()));
     let (socket, _) = socket.map_err(|error| match error {
         HandshakeError::Failure(SocketError::Http(response)) => {
             refused(address, response.status().as_u16())

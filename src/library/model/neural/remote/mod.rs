@@ -9,6 +9,6 @@ mod wire;
 
 pub use files::{IncomingFiles, kept_files, sent_in_pieces};
 pub use message::{RemoteJob, RemoteMessage, SentSplit};
-pub use wire::{PATH, Wire, web_socket_config};
+pub use wire::{PATH, SteadyStream, Wire, web_socket_config};
 
 pub(super) use client::train;

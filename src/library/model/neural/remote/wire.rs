@@ -2,7 +2,7 @@
 //! it does not.
 
 use std::{
-    io,
+    io::{self, Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
@@ -28,9 +28,38 @@ pub fn web_socket_config() -> WebSocketConfig {
         .max_message_size(Some(MAX_FRAME_BYTES))
 }
 
+/// A stream that a signal, such as that of Ctrl-C, does not break: the system ends the call that waits, and
+/// where a time to wait was set, begins it anew for no handler.
+pub struct SteadyStream(pub TcpStream);
+
+impl Read for SteadyStream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        steadily(|| self.0.read(bytes))
+    }
+}
+
+impl Write for SteadyStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        steadily(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        steadily(|| self.0.flush())
+    }
+}
+
+fn steadily<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 /// One side of a connection.
 pub struct Wire {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<SteadyStream>,
     heard: Instant,
     pulsed: Instant,
 }
@@ -38,8 +67,8 @@ pub struct Wire {
 impl Wire {
     /// # Errors
     /// [`ErrorKind::Unavailable`] where the connection is broken already.
-    pub fn new(socket: WebSocket<TcpStream>) -> Result<Self> {
-        socket.get_ref().set_write_timeout(Some(SILENCE)).map_err(broken)?;
+    pub fn new(socket: WebSocket<SteadyStream>) -> Result<Self> {
+        socket.get_ref().0.set_write_timeout(Some(SILENCE)).map_err(broken)?;
         Ok(Self { socket, heard: Instant::now(), pulsed: Instant::now() })
     }
 
@@ -61,7 +90,7 @@ impl Wire {
             self.pulsed = Instant::now();
             self.socket.send(Message::Ping(Default::default())).map_err(broken)?;
         }
-        self.socket.get_ref().set_read_timeout(Some(patience)).map_err(broken)?;
+        self.socket.get_ref().0.set_read_timeout(Some(patience)).map_err(broken)?;
         match self.socket.read() {
             Ok(Message::Binary(frame)) => {
                 self.heard = Instant::now();
