@@ -7,7 +7,7 @@ use trialbook::{
     hint::Hint,
     model::Device,
     output::Output,
-    registry::Scope,
+    registry::{KeyState, Scope},
 };
 
 use super::{Interim, Session};
@@ -50,13 +50,11 @@ impl DeviceServe {
     fn run(&self, session: &Session) -> Result<Output> {
         let device = self.device.resolve()?.device();
         let registry = session.book.registry()?;
-        let may_train = |scope: Scope| scope.covers(Scope::Write);
         let now_ms = trialbook::book::now_ms();
-        let has_key = registry.keys()?.iter().any(|key| {
-            key.revoked_ms.is_none()
-                && key.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)
-                && may_train(key.scope)
-        });
+        let has_key = registry
+            .keys()?
+            .iter()
+            .any(|key| key.state(now_ms) == KeyState::Active && key.scope.covers(Scope::Write));
         if !has_key {
             return Err(Error::invalid(
                 "the store has no API key that may train, and one is always asked for",

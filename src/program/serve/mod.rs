@@ -37,6 +37,7 @@ mod ui;
 
 pub use app::app;
 pub use config::ServeConfig;
+pub(crate) use http::guard::key_of;
 pub use http::{
     client::{self, Credentials},
     hosts::AllowedHosts,

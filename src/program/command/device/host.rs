@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use subtle::ConstantTimeEq as _;
+use crate::serve::key_of;
 use trialbook::{
     book::now_ms,
     data::Split,
@@ -30,7 +30,7 @@ use trialbook::{
         },
     },
     progress::{Interrupt, Monitor, Progress},
-    registry::{Registry, Scope, digest},
+    registry::{KeyState, Registry, Scope, digest},
 };
 use tungstenite::{
     accept_hdr_with_config,
@@ -110,14 +110,8 @@ impl DeviceHost<'_> {
             return refuse(StatusCode::INTERNAL_SERVER_ERROR);
         };
         let Some(shown) = shown else { return refuse(StatusCode::UNAUTHORIZED) };
-        // Every key is compared, and each to its last byte: the time tells nothing about any.
-        let found = keys.iter().fold(None, |found, key| {
-            if bool::from(key.sha256.ct_eq(&shown)) { Some(key) } else { found }
-        });
-        let now_ms = now_ms();
-        let found = found.filter(|key| {
-            key.revoked_ms.is_none() && key.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)
-        });
+        let found = key_of(&keys, |key| &key.sha256, &shown);
+        let found = found.filter(|key| key.state(now_ms()) == KeyState::Active);
         match found {
             None => refuse(StatusCode::UNAUTHORIZED),
             Some(key) if !key.scope.covers(Scope::Write) => refuse(StatusCode::FORBIDDEN),

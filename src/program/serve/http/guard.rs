@@ -174,14 +174,26 @@ impl Guard {
     }
 }
 
+/// The one of `keys` whose hash is `shown`.
+pub(crate) fn key_of<'a, K>(
+    keys: &'a [K],
+    sha256: impl Fn(&K) -> &[u8; 32],
+    shown: &[u8; 32],
+) -> Option<&'a K> {
+    // Every key is compared, and each to its last byte: the time tells nothing about any.
+    keys.iter().fold(
+        None,
+        |found, key| {
+            if bool::from(sha256(key).ct_eq(shown)) { Some(key) } else { found }
+        },
+    )
+}
+
 impl Keyring {
     /// The key that was `shown`, if it holds at `now_ms`.
     fn find(&self, shown: &Shown, now_ms: i64) -> Result<HeldKey, ApiError> {
         let sha256 = shown.sha256().ok_or_else(ApiError::key_missing)?;
-        // Every key is compared, and each to its last byte: the time tells nothing about any.
-        let found = self.keys.iter().fold(None, |found, key| {
-            if bool::from(key.sha256.ct_eq(&sha256)) { Some(key) } else { found }
-        });
+        let found = key_of(&self.keys, |key| &key.sha256, &sha256);
         // Who shows a name beside the key has to show the key's.
         let found = found.filter(|key| shown.name().is_none_or(|name| name == &*key.name));
         found
