@@ -161,7 +161,7 @@ impl ArtifactFiles {
                 self.put_small(&bytes, stored)?;
                 return Ok(Some(bytes));
             }
-            ArtifactContent::Memory(bytes) => self.holding(&bytes)?,
+            ArtifactContent::Memory(bytes) => holding(self.temporary()?, &bytes)?,
         };
         self.keep(file, stored)?;
         Ok(None)
@@ -289,16 +289,8 @@ impl ArtifactFiles {
                 Error::io("write the artifact", &path, error)
             }),
             // Its folder is new, or something else lies there.
-            Err(_) => self.give_name(self.holding(bytes)?, stored).map(drop),
+            Err(_) => self.give_name(holding(self.temporary()?, bytes)?, stored).map(drop),
         }
-    }
-
-    /// A file that holds `bytes`, on the way to its place.
-    pub(super) fn holding(&self, bytes: &[u8]) -> Result<NamedTempFile> {
-        let mut file = self.temporary()?;
-        let written = file.write_all(bytes);
-        written.map_err(|error| Error::io("write an artifact", file.path(), error))?;
-        Ok(file)
     }
 
     fn give_name(&self, temporary: NamedTempFile, stored: &Stored) -> Result<File> {
@@ -307,6 +299,13 @@ impl ArtifactFiles {
         fs::create_dir_all(path.parent().unwrap_or(&self.dir)).map_err(fail)?;
         temporary.persist(&path).map_err(|error| fail(error.error))
     }
+}
+
+/// `file`, with `bytes` in it.
+pub(super) fn holding(mut file: NamedTempFile, bytes: &[u8]) -> Result<NamedTempFile> {
+    let written = file.write_all(bytes);
+    written.map_err(|error| Error::io("write an artifact", file.path(), error))?;
+    Ok(file)
 }
 
 fn file_state(metadata: &fs::Metadata) -> FileState {

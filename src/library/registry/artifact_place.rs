@@ -1,12 +1,7 @@
 //! The place of a store's artifacts, for all who write, read, check and remove them: its own folder,
 //! or S3-compatible storage.
 
-use std::{
-    fs::File,
-    io::{Read, Write as _},
-    path::Path,
-    time::SystemTime,
-};
+use std::{fs::File, io::Read, path::Path, time::SystemTime};
 
 use tempfile::NamedTempFile;
 
@@ -14,7 +9,9 @@ use super::{
     artifact_bucket::ArtifactBucket,
     artifact_cache::ArtifactCache,
     artifact_file::ArtifactFile,
-    artifact_files::{ArtifactContent, ArtifactFiles, Received, Stored, remove_path, stale_in},
+    artifact_files::{
+        ArtifactContent, ArtifactFiles, Received, Stored, holding, remove_path, stale_in,
+    },
     artifact_location::ArtifactLocation,
 };
 use crate::{
@@ -96,10 +93,7 @@ impl ArtifactPlace {
 
     /// A file with `bytes`.
     pub(super) fn spill(&self, bytes: &[u8]) -> Result<NamedTempFile> {
-        let mut file = self.temporary()?;
-        let written = file.write_all(bytes);
-        written.map_err(|error| Error::io("write an artifact", file.path(), error))?;
-        Ok(file)
+        holding(self.temporary()?, bytes)
     }
 
     /// Makes content that arrived from elsewhere durable.

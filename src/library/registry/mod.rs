@@ -163,7 +163,10 @@ impl Registry {
         let database = Database::open(store, clock::now_ms())?;
         let files = ArtifactPlace::open(store)?;
         // After a power failure: what was acknowledged is in the log, though its file may not be there.
-        database.read(|txn| Ok(files.restore(txn.contents())?))?;
+        // Where it cannot be written again, as on a full disk, that artifact alone cannot be read.
+        if let Err(error) = database.read(|txn| Ok(files.restore(txn.contents())?)) {
+            tracing::warn!(error = error.chain(), "an artifact is in the registry's log alone");
+        }
         Ok(Self { store: store.clone(), database, files, actor: local_actor().into() })
     }
 

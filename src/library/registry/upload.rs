@@ -170,6 +170,23 @@ mod tests {
     }
 
     #[test]
+    fn an_artifact_that_cannot_be_written_again_keeps_nobody_from_the_rest() {
+        let fixture = Fixture::new();
+        let artifact = fixture.upload("small.txt", b"small");
+        let store = Store::new(fixture.folder.path().join("after"));
+        fs::create_dir_all(store.artifacts_dir()).unwrap();
+        // Where its folder would be.
+        fs::write(store.artifacts_dir().join(&artifact.sha256[..2]), b"").unwrap();
+        let ours = fixture.registry().store();
+        for path in [ours.registry_path(), ours.registry_log_path()] {
+            fs::copy(&path, store.root().join(path.file_name().unwrap())).unwrap();
+        }
+        let after = Registry::open(&store).unwrap();
+        assert_eq!(after.run(&fixture.run_id).unwrap().run_id, fixture.run_id);
+        assert!(after.read_artifact(&artifact).is_err());
+    }
+
+    #[test]
     fn a_small_artifact_is_a_durable_file_once_the_log_begins_anew() {
         let mut fixture = Fixture::new();
         let artifact = fixture.upload("small.txt", b"small");
