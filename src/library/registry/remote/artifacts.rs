@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{Read, Write as _},
+    io::{self, Read, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -218,7 +218,11 @@ impl RemoteRegistry {
             let mut hashed = Sha256::new();
             let (mut buffer, mut n_bytes) = (vec![0; 256 * 1024], 0_u64);
             loop {
-                let n_read = input.read(&mut buffer).map_err(|source| broken_off(place, source))?;
+                let n_read = match input.read(&mut buffer) {
+                    // A signal, such as that of a window which changes its size.
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    read => read.map_err(|source| broken_off(place, source))?,
+                };
                 if n_read == 0 {
                     break;
                 }
