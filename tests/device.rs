@@ -170,13 +170,29 @@ fn two_trainings_take_turns_and_an_interrupt_ends_the_one_that_runs() {
 }
 
 #[test]
-fn a_remote_device_predicts_nothing() {
-    let book = Trialbook::new();
+fn an_environment_that_names_a_remote_device_trains_there_and_predicts_here() {
+    let (mut lender, book) = (Lender::start(), Trialbook::new());
     book.json(&["data", "sample"]);
-    book.json(&["train", "avgnet", "--data", "sample", "--epochs", "1"]);
-    let mut command = book.command();
-    command.args(["predict", "SentimentClassifier/1", "a text"]);
-    let answer = Answer::of(command.env("TRIALBOOK_DEVICE", "remote:ws://gpu:7070"));
-    assert_eq!(answer.code, 1);
-    assert!(answer.stderr.contains("trains and does nothing else"), "{}", answer.stderr);
+    let run = |lender: &Lender, words: &[&str]| {
+        let mut command = book.command();
+        command.args(words).env("TRIALBOOK_KEY", &lender.key);
+        let answer = Answer::of(command.env("TRIALBOOK_DEVICE", &lender.remote));
+        (answer.code, answer.stdout + &answer.stderr)
+    };
+    let train = format!("train avgnet --data sample {TINY} --epochs 1 --deploy");
+    let train: Vec<&str> = train.split(' ').collect();
+    let (code, said) = run(&lender, &train);
+    // So small a net does not pass; what counts is that the gate could ask it.
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("f1 0."), "{said}");
+    lender.child.kill().unwrap();
+    lender.child.wait().unwrap();
+    let (code, said) = run(&lender, &["predict", "SentimentClassifier/1", "a text"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = run(&lender, &train);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("no server answers at ws://"), "{said}");
+    let (code, said) = run(&lender, &["device", "serve", "--port", "0"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("trains and does nothing else"), "{said}");
 }

@@ -92,6 +92,16 @@ impl Device {
         matches!(self, Self::Cuda(_) | Self::Wgpu(_))
     }
 
+    /// The device that [`Device::ENV`] has predictions computed on: `auto` where it names none, and where
+    /// it names a remote one, which trains and does nothing else.
+    ///
+    /// # Errors
+    /// When it names no device.
+    pub fn to_predict() -> Result<Self> {
+        let named = Self::from_env()?;
+        Ok(if matches!(named, Self::Remote(_)) { Self::Auto } else { named })
+    }
+
     /// The device that [`Device::ENV`] asks for, or `auto`.
     ///
     /// # Errors

@@ -14,12 +14,12 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 
 /// Loads a saved model of any kind: the file `model.json` says which one it is. It computes where
-/// `TRIALBOOK_DEVICE` says; see [`load_on`].
+/// `TRIALBOOK_DEVICE` says, on `auto` where that names a remote device; see [`load_on`].
 ///
 /// # Errors
 /// As [`load_on`], and when `TRIALBOOK_DEVICE` names no device.
 pub fn load(files: &ModelFiles) -> Result<Box<dyn Classifier>> {
-    load_on(files, Device::from_env()?)
+    load_on(files, Device::to_predict()?)
 }
 
 /// Like [`load`], to compute on `device`; the baseline always computes on the CPU.

@@ -21,12 +21,9 @@ impl Device {
             Self::Cuda(index) => cuda::resolve(index),
             Self::Wgpu(index) => wgpu::resolve(index),
             Self::Remote(_) => Err(Error::invalid(format!(
-                "{self} trains and does nothing else: predictions are computed on this machine"
+                "{self} trains and does nothing else: it is no device of this machine"
             ))
-            .with_hint(
-                "use --device auto; where TRIALBOOK_DEVICE names it, unset that, and give --device to the \
-                 training",
-            )),
+            .with_hint("use --device auto, cpu, cuda:N or wgpu:N")),
             Self::Auto => Ok(cuda::resolve(0).unwrap_or_else(|_| Resolved::cpu())),
         }
     }

@@ -26,7 +26,7 @@ impl GpuCollector {
         /// The file that the driver brings; a name without the number is there for developers alone.
         const LIBRARY: &str = "libnvidia-ml.so.1";
 
-        let may_be_used = matches!(Device::from_env(), Ok(Device::Auto | Device::Cuda(_)));
+        let may_be_used = matches!(Device::to_predict(), Ok(Device::Auto | Device::Cuda(_)));
         if may_be_used { Self::of(load(LIBRARY.as_ref())?) } else { None }
     }
 
