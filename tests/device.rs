@@ -112,6 +112,11 @@ fn keys_and_addresses_that_do_not_hold_are_one_clear_error() {
         assert_eq!(answer.code, 1, "{}", answer.stderr);
         answer.stderr
     };
+    let empty = tempfile::tempdir().unwrap();
+    let folder = empty.path().display().to_string();
+    let distilbert = format!("train distilbert --data sample --checkpoint {folder}");
+    let answer = Answer::of(&mut lender.command(&book, &distilbert));
+    assert!(answer.stderr.contains(&format!("{folder}: ")), "{}", answer.stderr);
     lender.key = "tbk_wrong".to_owned();
     assert!(refused(&lender).contains("the API key does not hold"));
     lender.key = String::new();

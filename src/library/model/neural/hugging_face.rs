@@ -32,25 +32,7 @@ pub(super) fn start(
 ) -> Result<(NetTokenizer, Net, String)> {
     let folder = &checkpoint::snapshot(folder)?;
     let in_context = |error: Error| error.with_context(folder.display());
-    let files = ModelFiles::in_dir(folder)?;
-    let mut opened = Checkpoint::open(&files, MissingHead::Optional).map_err(in_context)?;
-    if opened.config.activation != Activation::Gelu {
-        return Err(Error::invalid(format!(
-            "{}: activation {:?} works only in prediction, training needs \"gelu\"",
-            folder.display(),
-            opened.config.activation.name()
-        )));
-    }
-    if max_length > opened.config.max_position {
-        return Err(Error::invalid(format!(
-            "--max-len {max_length}: the checkpoint reads at most {} tokens",
-            opened.config.max_position
-        )));
-    }
-    let (tokenizer, notes) = TokenizerConfig::of_checkpoint(&files)
-        .and_then(|said| NetTokenizer::of_checkpoint(&files, &said, max_length))
-        .map_err(in_context)?;
-    check_vocabulary(&tokenizer, &opened.config)?;
+    let (mut opened, tokenizer, notes) = open_to_train(folder, max_length)?;
     let rows = head_rows(&opened.config.labels, classes).filter(|_| opened.has_head);
     let head = match &rows {
         Some(rows) if rows.is_sorted() => "its head".to_owned(),
@@ -73,6 +55,30 @@ pub(super) fn start(
         }
     }
     let net = Net::load(config, &opened.tensors, device).map_err(in_context)?;
+    for note in opened.report.note().into_iter().chain(notes) {
+        tracing::info!(checkpoint = %folder.display(), "{note}");
+    }
+    Ok((tokenizer, net, format!("{} with {head}", folder.display())))
+}
+
+/// The checkpoint in `folder` and its tokenizer, with what to say of that one.
+///
+/// # Errors
+/// Files that are missing, damaged or do not fit together, and a net that cannot be trained.
+pub(super) fn open_to_train(
+    folder: &Path,
+    max_length: usize,
+) -> Result<(Checkpoint, NetTokenizer, Vec<String>)> {
+    let in_context = |error: Error| error.with_context(folder.display());
+    let files = ModelFiles::in_dir(folder)?;
+    let opened = Checkpoint::open(&files, MissingHead::Optional).map_err(in_context)?;
+    if opened.config.activation != Activation::Gelu {
+        return Err(Error::invalid(format!(
+            "{}: activation {:?} works only in prediction, training needs \"gelu\"",
+            folder.display(),
+            opened.config.activation.name()
+        )));
+    }
     if opened.config.layer_norm_eps != EncoderConfig::DISTILBERT_EPS {
         return Err(Error::invalid(format!(
             "{}: layer_norm_eps {} works only in prediction, training needs {}",
@@ -81,10 +87,17 @@ pub(super) fn start(
             EncoderConfig::DISTILBERT_EPS
         )));
     }
-    for note in opened.report.note().into_iter().chain(notes) {
-        tracing::info!(checkpoint = %folder.display(), "{note}");
+    if max_length > opened.config.max_position {
+        return Err(Error::invalid(format!(
+            "--max-len {max_length}: the checkpoint reads at most {} tokens",
+            opened.config.max_position
+        )));
     }
-    Ok((tokenizer, net, format!("{} with {head}", folder.display())))
+    let (tokenizer, notes) = TokenizerConfig::of_checkpoint(&files)
+        .and_then(|said| NetTokenizer::of_checkpoint(&files, &said, max_length))
+        .map_err(in_context)?;
+    check_vocabulary(&tokenizer, &opened.config)?;
+    Ok((opened, tokenizer, notes))
 }
 
 /// The row of a head for `labels` that belongs to each of `classes`, or nothing where the head is

@@ -25,7 +25,9 @@ use crate::{
     model::{
         Device, ModelFiles, RemoteAddress,
         header::HEADER_FILE,
-        neural::{Neural, NeuralConfig, checkpoint::snapshot, files::load},
+        neural::{
+            Neural, NeuralConfig, checkpoint::snapshot, files::load, hugging_face::open_to_train,
+        },
     },
     progress::Monitor,
 };
@@ -188,10 +190,10 @@ fn send(
         && !is_continued
     {
         let folder = snapshot(folder)?;
-        let names = file_names(&folder)?;
-        files.extend(
-            names.into_iter().map(|name| (folder.join(&name), format!("checkpoint/{name}"))),
-        );
+        // What is wrong with it is known before its weights travel, and named by its folder here.
+        open_to_train(&folder, config.max_length)?;
+        let names = file_names(&folder)?.into_iter().filter(|name| !is_of_others(name));
+        files.extend(names.map(|name| (folder.join(&name), format!("checkpoint/{name}"))));
     }
     for (path, name) in files {
         sent_in_pieces(&path, &name, &mut |message, bytes| {
@@ -200,6 +202,13 @@ fn send(
         })?;
     }
     wire.send(&RemoteMessage::Start, &[])
+}
+
+/// True for a file that lies beside many a checkpoint with its weights once more, or with an optimiser's,
+/// in a form that nothing here reads.
+fn is_of_others(name: &str) -> bool {
+    const FORMS: [&str; 6] = ["ckpt", "h5", "msgpack", "ot", "pt", "pth"];
+    name.rsplit_once('.').is_some_and(|(_, form)| FORMS.contains(&form))
 }
 
 /// Tells what comes back until the model is there, in `place`.
