@@ -18,7 +18,10 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::locked_file::{FileIdentity, identity};
+use super::{
+    locked_file::{FileIdentity, identity},
+    write_behind::WrittenBehind,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     figure::hex,
@@ -261,8 +264,9 @@ impl ArtifactFiles {
 
     /// Copies `input` into a temporary file on the way to its place.
     fn copy(&self, input: &mut dyn Read) -> Result<(NamedTempFile, Stored)> {
-        let mut temporary = self.temporary()?;
-        let (sha256, size_bytes) = copy_hashed(input, temporary.as_file_mut())
+        let temporary = self.temporary()?;
+        let mut output = WrittenBehind::new(temporary.as_file());
+        let (sha256, size_bytes) = copy_hashed(input, &mut output)
             .map_err(|error| Error::io("write an artifact below", &self.dir, error))?;
         Ok((temporary, Stored { sha256, size_bytes }))
     }

@@ -67,6 +67,7 @@ mod upkeep;
 mod upload;
 mod verify;
 mod versions;
+mod write_behind;
 mod writer_group;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use super::{
     record::Artifact,
     tables::{ARTIFACTS, artifact_key},
     transaction::RowsMut as _,
+    write_behind::WriteBehind,
 };
 use crate::{
     error::{Error, Result},
@@ -33,6 +34,7 @@ pub struct Upload {
     place: ArtifactPlace,
     hasher: Sha256,
     size_bytes: u64,
+    behind: WriteBehind,
 }
 
 impl Upload {
@@ -52,7 +54,9 @@ impl Upload {
         }
         let ArtifactContent::File(file) = &mut self.content else { return Ok(()) };
         let written = file.write_all(bytes);
-        written.map_err(|error| Error::io("write an artifact", file.path(), error))
+        written.map_err(|error| Error::io("write an artifact", file.path(), error))?;
+        self.behind.wrote(file.as_file(), self.size_bytes);
+        Ok(())
     }
 }
 
@@ -77,6 +81,7 @@ impl Registry {
             place: self.files.clone(),
             hasher: Sha256::new(),
             size_bytes: 0,
+            behind: WriteBehind::default(),
         })
     }
 
