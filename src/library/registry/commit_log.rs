@@ -72,6 +72,9 @@ impl LogEnd {
     }
 }
 
+/// True where a write to the log is on the disk when it returns: one call of the system in place of two.
+const WRITES_ARE_SYNCED: bool = cfg!(target_os = "linux");
+
 /// An open log.
 pub(super) struct CommitLog {
     backend: FileBackend,
@@ -83,7 +86,14 @@ pub(super) struct CommitLog {
 impl CommitLog {
     /// The log at `path`; none if none lies there. Another content is damage, never an empty log.
     pub(super) fn open(path: &Path, writable: bool) -> io::Result<Option<Self>> {
-        let file = match File::options().read(true).write(writable).open(path) {
+        let mut options = File::options();
+        options.read(true).write(writable);
+        #[cfg(target_os = "linux")]
+        if writable {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.custom_flags(rustix::fs::OFlags::DSYNC.bits().cast_signed());
+        }
+        let file = match options.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
@@ -212,8 +222,10 @@ impl CommitLog {
         head.checksum = head.checksum_with(payload);
         let mut frame = head.to_bytes().to_vec();
         frame.extend_from_slice(payload);
-        let appended =
-            self.backend.write(end.offset, &frame).and_then(|()| self.backend.sync_data());
+        let mut appended = self.backend.write(end.offset, &frame);
+        if appended.is_ok() && !WRITES_ARE_SYNCED {
+            appended = self.backend.sync_data();
+        }
         if appended.is_err() {
             // Nobody is told that it is written, so nobody is to read it.
             let _ = self.backend.write(end.offset, &[0; FRAME_HEAD_BYTES]);
