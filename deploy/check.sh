@@ -45,6 +45,13 @@ fi
 says "images: hadolint"
 "$venv/bin/hadolint" Dockerfile
 
+if [ "$(id -u)" = 0 ]; then
+    says "images: the server as nobody, below a root that it cannot write to"
+    bash deploy/check_image.sh "$program"
+else
+    says "images: the server is not run as nobody, that takes root"
+fi
+
 says "scripts: shellcheck"
 "$venv/bin/shellcheck" .ci/run deploy/*.sh deploy/k8s/*.sh tests/jupyter/*.sh
 
