@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
@@ -58,34 +58,32 @@ fn gc_removes_deleted_runs_and_orphans_and_nothing_else() {
 #[test]
 fn gc_never_removes_what_another_is_about_to_name() {
     let f = Fixture::new();
-    let is_over = AtomicBool::new(false);
+    let (n_collected, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let write = |idx| {
+        // The same few contents again and again: what one deletes, another names.
+        let run = f.run("r").run_id;
+        let content = [(idx % 3) as u8];
+        let artifact = f.registry.log_artifact(&run, "a", &content).unwrap();
+        assert_eq!(f.registry.read_artifact(&artifact).unwrap(), content);
+        f.registry.delete_run(&run).unwrap();
+    };
+    // As often as it takes the collector to find something between two of them.
+    let goes_on = |idx: &usize| *idx < 40 || n_collected.load(Ordering::Relaxed) <= 3;
+    let writer = || (0..5_000).take_while(goes_on).for_each(write);
     thread::scope(|scope| {
         let collector = scope.spawn(|| {
-            let mut n_collected = 0;
             while !is_over.load(Ordering::Relaxed) {
-                n_collected += f.registry.gc(false).unwrap().n_artifacts;
+                let n_artifacts = f.registry.gc(false).unwrap().n_artifacts;
+                n_collected.fetch_add(n_artifacts, Ordering::Relaxed);
             }
-            n_collected
         });
-        let writers: Vec<_> = (0..3)
-            .map(|_| {
-                scope.spawn(|| {
-                    for idx in 0..40 {
-                        // The same few contents again and again: what one deletes, another names.
-                        let run = f.run("r").run_id;
-                        let content = [idx % 3];
-                        let artifact = f.registry.log_artifact(&run, "a", &content).unwrap();
-                        assert_eq!(f.registry.read_artifact(&artifact).unwrap(), content);
-                        f.registry.delete_run(&run).unwrap();
-                    }
-                })
-            })
-            .collect();
+        let writers: Vec<_> = (0..3).map(|_| scope.spawn(&writer)).collect();
         let outcomes: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         is_over.store(true, Ordering::Relaxed);
         assert!(outcomes.iter().all(Result::is_ok));
-        assert!(collector.join().unwrap() > 3);
+        collector.join().unwrap();
     });
+    assert!(n_collected.into_inner() > 3);
     assert!(f.registry.verify().unwrap().is_valid());
 }
 

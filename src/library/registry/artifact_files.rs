@@ -103,11 +103,9 @@ impl ArtifactFiles {
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Stored> {
         let sha256 = hex(&Sha256::digest(bytes));
         let stored = Stored { sha256, size_bytes: bytes.len() as u64 };
-        if self.prove(&stored.sha256, stored.size_bytes).is_err() {
+        if !self.settle_whole(&stored)? {
             let (temporary, stored) = self.copy(&mut &bytes[..])?;
             self.keep(temporary, &stored)?;
-        } else {
-            self.settle(&stored.sha256)?;
         }
         Ok(stored)
     }
@@ -121,10 +119,8 @@ impl ArtifactFiles {
     /// Stores what `input` reads.
     pub(super) fn put_from(&self, input: &mut dyn Read) -> Result<Stored> {
         let (temporary, stored) = self.copy(input)?;
-        if self.prove(&stored.sha256, stored.size_bytes).is_err() {
+        if !self.settle_whole(&stored)? {
             self.keep(temporary, &stored)?;
-        } else {
-            self.settle(&stored.sha256)?;
         }
         Ok(stored)
     }
@@ -178,11 +174,25 @@ impl ArtifactFiles {
         Ok(())
     }
 
-    /// Makes a file durable that another process may have put there a moment ago.
+    /// Makes a file durable that is there, and whole; false if there is none. It is opened once: `store gc`
+    /// may remove it at any moment, and whoever names it looks again.
+    fn settle_whole(&self, stored: &Stored) -> Result<bool> {
+        match self.open_proved(&stored.sha256, stored.size_bytes) {
+            Ok(file) => self.settle_file(&file, &stored.sha256).map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Makes a file durable that another process may have put there a moment ago, and that none removes now.
     fn settle(&self, sha256: &str) -> Result<()> {
         let path = self.path(sha256);
+        let file = File::open(&path).map_err(|e| Error::io("read the artifact", &path, e))?;
+        self.settle_file(&file, sha256)
+    }
+
+    fn settle_file(&self, file: &File, sha256: &str) -> Result<()> {
+        let path = self.path(sha256);
         let fail = |error| Error::io("read the artifact", &path, error);
-        let file = File::open(&path).map_err(fail)?;
         let state = file_state(&file.metadata().map_err(fail)?);
         if self.settled().get(sha256) == Some(&state) {
             return Ok(());
@@ -235,12 +245,17 @@ impl ArtifactFiles {
 
     /// The file's path, once the checksum of its content is right.
     pub(super) fn prove(&self, sha256: &str, size_bytes: u64) -> Result<PathBuf> {
+        self.open_proved(sha256, size_bytes).map(|_| self.path(sha256))
+    }
+
+    /// The file, once the checksum of its content is right.
+    fn open_proved(&self, sha256: &str, size_bytes: u64) -> Result<File> {
         let path = self.path(sha256);
         let mut file = File::open(&path).map_err(|error| unreadable(&path, sha256, error))?;
         let (found, n_bytes) = copy_hashed(&mut file, &mut io::sink())
             .map_err(|error| unreadable(&path, sha256, error))?;
         check(sha256, size_bytes, &found, n_bytes)?;
-        Ok(path)
+        Ok(file)
     }
 
     /// Every artifact file, by name; what is none is left out.
@@ -473,4 +488,36 @@ fn read_dir(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = paths.collect::<io::Result<Vec<_>>>().map_err(fail)?;
     paths.sort();
     Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_is_removed_meanwhile_is_stored_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ArtifactFiles::new(dir.path().to_owned());
+        let stored = files.put(b"weights").unwrap();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    remove_path(&files.path(&stored.sha256)).unwrap();
+                }
+            });
+            let outcomes: Vec<_> = (0..400)
+                .flat_map(|_| [files.put(b"weights"), files.put_from(&mut &b"weights"[..])])
+                .collect();
+            is_over.store(true, Ordering::Relaxed);
+            for outcome in outcomes {
+                assert_eq!(outcome.unwrap(), stored);
+            }
+        });
+    }
 }
