@@ -257,15 +257,47 @@ def cargo_bench(name, arguments):
     return measure(["cargo", "bench", "--quiet", "--locked", *features, "--bench", name, "--", *arguments])[0]
 
 
+def encoder_gflop(length):
+    """Of the products in distilbert-base for a text of so many tokens; two operations a multiplication and addition."""
+    width, inner, layers = 768, 3072, 6
+    of_token = 2 * (4 * width * width + 2 * width * inner + 2 * length * width)
+    return layers * length * of_token / 1e9
+
+
+# Operations of the products of the LSTM for a token: two layers, two directions, four gates.
+LSTM_GFLOP = 2 * 2 * 4 * 256 * ((100 + 256) + (2 * 256 + 256)) / 1e9
+
+
+class Roofline:
+    """The most that this machine multiplies, adds and reads, measured between the runs that it bounds."""
+
+    def __init__(self):
+        self.measured = []
+
+    def measure(self):
+        self.measured.append(cargo_bench("peak", []))
+
+    def best(self, key):
+        return max(peak[key] for peak in self.measured)
+
+    def __str__(self):
+        return (f"This machine's two threads multiply and add at most {self.best('gflop_per_s'):.0f} GFLOP/s "
+                f"(one alone: {self.best('gflop_per_s_of_one'):.0f}), and read {self.best('read_gb_per_s'):.0f} GB/s.")
+
+    def share(self, name, gflop_per_s):
+        return f"{name}: {gflop_per_s:.0f} GFLOP/s, {100 * gflop_per_s / self.best('gflop_per_s'):.0f} % of it."
+
+
 def distilbert(args):
     is_cuda = args.device.startswith("cuda")
     shapes, train = ("1x128,8x128,32x256", "32x256") if is_cuda else ("1x16,1x128,8x128", "8x128")
     same = ["--device", args.device, "--precision", args.precision, "--shapes", shapes, "--train", train]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([args.python, PEERS / "torch_distilbert.py", "make", folder], check=True)
-        ours, peers = [], []
+        ours, peers, roofline = [], [], Roofline()
         for run in range(args.runs):
             # In turn, so that a machine whose speed drifts slows both.
+            roofline.measure()
             ours.append(cargo_bench("distilbert", [folder, *same]))
             peers.append(measure([args.python, PEERS / "torch_distilbert.py", "bench", folder, *same])[0])
             print(f"run {run + 1} of {args.runs} done", flush=True)
@@ -287,6 +319,12 @@ def distilbert(args):
           + ("." if is_cuda else f" and {peers[0]['onnxruntime']['peer']}."))
     if is_cuda:
         return
+    print(roofline)
+    longest = ours[0]["predict"][-1]
+    predict_ms = middle(run["predict"][-1]["ms"] for run in ours)
+    for name, what, ms, factor in [("Predicting", longest, predict_ms, 1), ("Training", step, middle(run["train"]["ms"] for run in ours), 3)]:
+        gflop = factor * what["batch"] * encoder_gflop(what["length"])
+        print(roofline.share(f"{name} {what['batch']} x {what['length']} tokens", gflop / ms * 1e3))
     own = [run["int8"] for run in ours]
     theirs = [peer["onnxruntime_int8"] for peer in peers]
     print("\nThe same in 8 bits, beside ONNX Runtime's dynamic quantisation of it, and our own f32\n")
@@ -348,7 +386,7 @@ NETS = {"avgnet": (10_000, 3), "cnn": (5_000, 2), "lstm": (2_000, 1)}
 def nets(args):
     train, test = imdb()
     peer = [args.python, PEERS / "torch_nets.py"]
-    rows = []
+    rows, roofline = [], Roofline()
     with tempfile.TemporaryDirectory() as place:
         for net, (n_rows, n_epochs) in NETS.items():
             parts = [Path(place) / f"{net}-{split}.parquet" for split in ("train", "test")]
@@ -360,6 +398,7 @@ def nets(args):
             for run in range(args.runs):
                 # In turn, so that a machine whose speed drifts slows both.
                 settings = ["--epochs", str(n_epochs), "--device", "cpu"]
+                roofline.measure()
                 ours.append(measure([*store, "train", net, "--data", net, *settings]))
                 peers.append(measure([*peer, "train", net, *parts, "--epochs", str(n_epochs)]))
                 print(f"{net}: run {run + 1} of {args.runs} done", flush=True)
@@ -375,6 +414,10 @@ def nets(args):
     table(["", *heads], rows)
     print("\nOur times are the whole process, the run and its model registered; the peer's leave out its imports")
     print("and save nothing. Both start from weights of their own, so that accuracies after so little differ.")
+    print(roofline)
+    # Three products where a token is learnt from: there, and back to what was read and to the weights.
+    gflop = LSTM_GFLOP * (3 * peers[-1][0]["n_learnt"] + peers[-1][0]["n_measured"])
+    print(roofline.share("The products of the LSTM for real tokens alone, over the whole process", gflop / our_s))
 
 
 # One short review, as a client of the API sends it.

@@ -144,7 +144,10 @@ def train(args):
         measure(model, [ids[row] for row in valid], [train_labels[row] for row in valid])
     accuracy, f1 = measure(model, test_ids, test_labels)
     total_s = time.perf_counter() - start
-    print(json.dumps({"peer": f"PyTorch {torch.__version__}", "total_s": total_s, "accuracy": accuracy, "f1": f1}))
+    n_learnt = args.epochs * sum(len(ids[row]) for row in learnt)
+    n_measured = args.epochs * sum(len(ids[row]) for row in valid) + sum(len(text) for text in test_ids)
+    answer = {"peer": f"PyTorch {torch.__version__}", "total_s": total_s, "accuracy": accuracy, "f1": f1}
+    print(json.dumps(answer | {"n_learnt": n_learnt, "n_measured": n_measured}))
 
 
 def part(args):
