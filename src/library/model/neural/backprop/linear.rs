@@ -9,7 +9,7 @@ use super::parameters::ParameterSource;
 use crate::model::neural::simd::{
     blocks::{BLOCK, Blocks, FeatureRow},
     dense::{BlockTask, Dense, Weights},
-    derivative::row_sum,
+    derivative::{N_SUMMED, row_sum},
     math::DenseActivation,
     packed::Packed,
     tile::{PANEL, SumStart},
@@ -50,7 +50,7 @@ impl<'a> Linear<'a> {
     /// The results for all tokens.
     pub(super) fn forward(&self, arch: Arch, x: &Blocks) -> Blocks {
         let packed = self.packed();
-        let mut out = Blocks::zeros(packed.n_out(), x.n_tokens());
+        let mut out = Blocks::room(packed.n_out(), x.n_tokens());
         packed.apply_spread(arch, x, &mut out, SumStart::Bias);
         out
     }
@@ -62,7 +62,7 @@ impl<'a> Linear<'a> {
 
     /// The gradient of what was read from that of the results.
     pub(super) fn backward(&self, arch: Arch, gradient: &Blocks) -> Blocks {
-        let mut out = Blocks::zeros(self.n_in, gradient.n_tokens());
+        let mut out = Blocks::room(self.n_in, gradient.n_tokens());
         self.packed_back().apply_spread(arch, gradient, &mut out, SumStart::Bias);
         out
     }
@@ -108,7 +108,8 @@ impl<'a> Linear<'a> {
         for (keys, bias) in self.keys.iter().zip(&self.biases) {
             let outputs = first..first + bias.len();
             first = outputs.end;
-            let weight = weight_gradient(arch, self.n_in, panels, &rows, outputs.clone());
+            let rows = TokenRows { rows: &rows, n: gradient.n_tokens(), first: 0 };
+            let weight = weight_gradient(arch, self.n_in, panels, rows, outputs.clone());
             all.extend([(keys.weight, weight), (keys.bias, bias_gradient(gradient, outputs))]);
         }
         all
@@ -117,25 +118,40 @@ impl<'a> Linear<'a> {
 
 /// The sums of the gradient over all tokens.
 pub(super) fn bias_gradient(gradient: &Blocks, outputs: Range<usize>) -> Vec<f32> {
-    let sum = |feature: usize| {
-        let blocks = 0..gradient.n_blocks();
-        let sums =
-            blocks.map(|idx| row_sum(&gradient.block(idx)[feature], gradient.block_tokens(idx)));
-        sums.sum::<f32>()
-    };
-    outputs.into_par_iter().with_min_len(64).map(sum).collect()
+    let mut sums = vec![0.0; outputs.len()];
+    sums.par_chunks_mut(N_SUMMED).enumerate().for_each(|(part_idx, sums)| {
+        let first = outputs.start + part_idx * N_SUMMED;
+        for block_idx in 0..gradient.n_blocks() {
+            let n_tokens = gradient.block_tokens(block_idx);
+            let rows = &gradient.block(block_idx)[first..];
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                *sum += row_sum(row, n_tokens);
+            }
+        }
+    });
+    sums
+}
+
+/// Rows of features of some tokens, as many as there are beside them.
+#[derive(Clone, Copy)]
+pub(super) struct TokenRows<'a> {
+    /// `[n_feature_blocks][n][BLOCK]`.
+    pub(super) rows: &'a [FeatureRow],
+    /// All tokens.
+    pub(super) n: usize,
+    /// The first of them that counts.
+    pub(super) first: usize,
 }
 
 /// The gradient of a weight, `[n_in, outputs.len()]`, row-major.
 ///
 /// # Shapes
-/// `panels`: what was read, `[n_panels][n_tokens][PANEL]`; `rows`: the gradient of the results,
-/// `[n_output_blocks][n_tokens][BLOCK]`.
+/// `panels`: what was read, `[n_panels][n_tokens][PANEL]`; `rows`: the gradient of the results of as many tokens.
 pub(super) fn weight_gradient(
     arch: Arch,
     n_in: usize,
     panels: &[[f32; PANEL]],
-    rows: &[FeatureRow],
+    rows: TokenRows<'_>,
     outputs: Range<usize>,
 ) -> Vec<f32> {
     // A few parts a thread, each some of the weight's rows; the product takes two panels at a time.
@@ -158,13 +174,10 @@ pub(super) fn weight_gradient(
 }
 
 /// Some rows of a weight's gradient, `[n_rows, outputs.len()]`, row-major.
-///
-/// # Shapes
-/// `rows`: `[n_output_blocks][n_tokens][BLOCK]`.
 fn sum_over_tokens(
     arch: Arch,
     weights: Weights<'_>,
-    rows: &[FeatureRow],
+    rows: TokenRows<'_>,
     outputs: Range<usize>,
     out: &mut [f32],
 ) {
@@ -176,7 +189,7 @@ fn sum_over_tokens(
         let parts = blocks.iter().zip(sums.chunks_exact_mut(n_rows));
         let mut tasks: Vec<BlockTask<'_>> = parts
             .map(|(block_idx, out)| {
-                let x = &rows[block_idx * n_tokens..][..n_tokens];
+                let x = &rows.rows[block_idx * rows.n + rows.first..][..n_tokens];
                 BlockTask { x, out, n_tokens: BLOCK }
             })
             .collect();

@@ -3,7 +3,7 @@
 use pulp::Arch;
 
 use super::{
-    linear::{Linear, LinearKeys, bias_gradient, weight_gradient},
+    linear::{Linear, LinearKeys, TokenRows, bias_gradient, weight_gradient},
     mask::{self, Dropout},
     parameters::{NetGradients, ParameterSource},
     recurrence::{Recurrence, RecurrenceTrace},
@@ -73,19 +73,20 @@ impl BiLstm {
         let mut ends = Vec::new();
         for (layer_idx, directions) in self.layers.iter().enumerate() {
             mask::apply(dropped, layer_idx as u64, &mut x);
-            let projected = directions.each_ref().map(|direction| {
+            let [ahead, behind] = directions.each_ref().map(|direction| {
                 let bias = bias(values, direction);
                 let parts = [(values.values(direction.input), bias.as_slice())];
                 let packed = Packed::of_columns(&parts, x.n_features());
-                let mut out = Blocks::zeros(packed.n_out(), x.n_tokens());
+                let mut out = Blocks::room(packed.n_out(), x.n_tokens());
                 packed.apply_spread(arch, &x, &mut out, SumStart::Bias);
                 out
             });
-            let run = |side: usize| {
+            let run = |side: usize, projected| {
                 let weight = values.values(directions[side].hidden);
-                recurrences[side].forward(weight, &projected[side], keeps)
+                recurrences[side].forward(weight, projected, keeps)
             };
-            let ((ahead, ahead_trace), (behind, behind_trace)) = rayon::join(|| run(0), || run(1));
+            let ((ahead, ahead_trace), (behind, behind_trace)) =
+                rayon::join(|| run(0, ahead), || run(1, behind));
             let next = if layer_idx + 1 < self.layers.len() {
                 ahead.beside(&behind)
             } else {
@@ -155,18 +156,19 @@ impl BiLstm {
             let (ahead, behind) = rayon::join(|| run(0, ahead), || run(1, behind));
             let projected = [ahead, behind];
             let panels = all.then(|| panels_of_features(&x, 0..x.n_features(), 0..x.n_tokens()));
-            gradient = Blocks::zeros(x.n_features(), x.n_tokens());
+            gradient = Blocks::room(x.n_features(), x.n_tokens());
             for (side, (direction, projected)) in directions.iter().zip(&projected).enumerate() {
                 if let Some(panels) = &panels {
                     let rows = rows_of_tokens(projected);
+                    let tokens = |first| TokenRows { rows: &rows, n: n_tokens, first };
                     let outputs = 0..projected.n_features();
                     let n_in = x.n_features();
-                    let input = weight_gradient(arch, n_in, panels, &rows, outputs.clone());
+                    let input = weight_gradient(arch, n_in, panels, tokens(0), outputs.clone());
                     // One product over all steps of all texts.
-                    let before = recurrences[side].before(&states[side]);
-                    let before = panels_of_features(&before, 0..self.hidden, 0..before.n_tokens());
+                    let (before, first) = recurrences[side].steps();
+                    let before = panels_of_features(&states[side], 0..self.hidden, before);
                     let hidden =
-                        weight_gradient(arch, self.hidden, &before, &rows, outputs.clone());
+                        weight_gradient(arch, self.hidden, &before, tokens(first), outputs.clone());
                     let bias = bias_gradient(projected, outputs);
                     parameters.extend([
                         (direction.input, input),
@@ -176,7 +178,8 @@ impl BiLstm {
                     ]);
                 }
                 let packed = Packed::of_rows(&[values.values(direction.input)], x.n_features());
-                packed.apply_spread(arch, projected, &mut gradient, SumStart::Residual);
+                let start = if side == 0 { SumStart::Bias } else { SumStart::Residual };
+                packed.apply_spread(arch, projected, &mut gradient, start);
             }
             mask::apply(dropped, layer_idx as u64, &mut gradient);
             if layer_idx > 0 {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::parameters::ParameterSource;
 use crate::model::neural::simd::{
     blocks::{Blocks, FeatureRow},
-    derivative::{NormBack, TracedNorm, row_product, row_sum},
+    derivative::{N_SUMMED, NormBack, TracedNorm, row_product, row_sum},
 };
 
 /// The numbers of a norm's weight and bias.
@@ -41,7 +41,7 @@ impl<'a> TrainedNorm<'a> {
         let width = states.n_features();
         let n_tokens: Vec<usize> =
             (0..states.n_blocks()).map(|idx| states.block_tokens(idx)).collect();
-        let mut normal = Blocks::zeros(width, states.n_tokens());
+        let mut normal = Blocks::room(width, states.n_tokens());
         let mut scales = vec![FeatureRow::ZERO; states.n_blocks()];
         let blocks = states.all_mut().par_chunks_exact_mut(width);
         let kept = normal.all_mut().par_chunks_exact_mut(width).zip(&mut scales);
@@ -63,21 +63,19 @@ impl<'a> TrainedNorm<'a> {
         let width = gradient.n_features();
         let NormTrace { normal, scales } = trace;
         if let Some(own) = own {
-            let sums: Vec<(f32, f32)> = (0..width)
-                .into_par_iter()
-                .with_min_len(64)
-                .map(|feature| {
-                    let mut sums = (0.0, 0.0);
-                    for block_idx in 0..gradient.n_blocks() {
-                        let n_tokens = gradient.block_tokens(block_idx);
-                        let row = &gradient.block(block_idx)[feature];
-                        let normal = &normal.block(block_idx)[feature];
+            let mut sums = vec![(0.0, 0.0); width];
+            sums.par_chunks_mut(N_SUMMED).enumerate().for_each(|(part_idx, sums)| {
+                let first = part_idx * N_SUMMED;
+                for block_idx in 0..gradient.n_blocks() {
+                    let n_tokens = gradient.block_tokens(block_idx);
+                    let rows = &gradient.block(block_idx)[first..];
+                    let normal = &normal.block(block_idx)[first..];
+                    for (sums, (row, normal)) in sums.iter_mut().zip(rows.iter().zip(normal)) {
                         sums.0 += row_product(row, normal, n_tokens);
                         sums.1 += row_sum(row, n_tokens);
                     }
-                    sums
-                })
-                .collect();
+                }
+            });
             let (weight, bias) = sums.into_iter().unzip();
             own.extend([(self.keys.weight, weight), (self.keys.bias, bias)]);
         }

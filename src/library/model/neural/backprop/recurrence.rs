@@ -6,6 +6,8 @@
 //! rearranged once for all steps, and one pass over the cells: a tensor library takes some twenty
 //! operations for it and as many on the way back, each over a tensor of its own.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -14,6 +16,7 @@ use crate::model::neural::simd::{
     dense::BlockTask,
     math::{DenseActivation, sigmoid, tanh},
     packed::Packed,
+    rows::RowBuffer,
     tile::SumStart,
     vector::{dispatch, mul_add, n_vectors, vectors, vectors_mut},
 };
@@ -38,8 +41,16 @@ pub(super) struct RecurrenceTrace(Vec<TextsTrace>);
 
 #[derive(Debug)]
 struct TextsTrace {
-    gates: Vec<FeatureRow>,
-    cells: Vec<FeatureRow>,
+    gates: RowBuffer,
+    cells: RowBuffer,
+}
+
+/// The projections that the gates of some texts begin with.
+enum Projected<'a> {
+    /// Of these texts alone, `[length][4 · hidden]`: the gates are written over them.
+    Own(RowBuffer),
+    /// Beside those of other texts.
+    Shared(&'a Blocks),
 }
 
 /// Some texts side by side: their lengths, and the first of them.
@@ -58,12 +69,19 @@ impl Recurrence {
     pub(super) fn forward(
         &self,
         weight: &[f32],
-        projected: &Blocks,
+        projected: Blocks,
         traced: bool,
     ) -> (Blocks, RecurrenceTrace) {
         let packed = Packed::of_columns(&[(weight, &vec![0.0; 4 * self.hidden])], self.hidden);
-        let (states, traces): (Vec<_>, Vec<_>) =
-            self.texts().map(|texts| self.forward_texts(&packed, projected, texts, traced)).unzip();
+        let (states, traces): (Vec<_>, Vec<_>) = if self.lengths.len() == BLOCK {
+            let texts = Texts { lengths: &self.lengths, first: 0 };
+            let projected = Projected::Own(projected.into_rows());
+            [self.forward_texts(&packed, projected, texts, traced)].into_iter().unzip()
+        } else {
+            let shared =
+                |texts| self.forward_texts(&packed, Projected::Shared(&projected), texts, traced);
+            self.texts().map(shared).unzip()
+        };
         (self.side_by_side(self.hidden, states), RecurrenceTrace(traces))
     }
 
@@ -75,22 +93,29 @@ impl Recurrence {
     fn forward_texts(
         &self,
         weight: &Packed,
-        projected: &Blocks,
+        projected: Projected<'_>,
         texts: Texts<'_>,
         traced: bool,
-    ) -> (Vec<FeatureRow>, TextsTrace) {
+    ) -> (RowBuffer, TextsTrace) {
         let arch = Arch::new();
         let (hidden, n) = (self.hidden, texts.lengths.len());
-        let n_kept = if traced { self.length } else { 1 };
-        let mut all_gates = vec![FeatureRow::ZERO; n_kept * 4 * hidden];
-        let mut cells = vec![FeatureRow::ZERO; if traced { self.length * hidden } else { 0 }];
-        let mut states = vec![FeatureRow::ZERO; self.length * hidden];
+        let (mut all_gates, shared) = match projected {
+            Projected::Own(rows) => (rows, None),
+            Projected::Shared(blocks) => {
+                let n_kept = if traced { self.length } else { 1 };
+                (RowBuffer::room(n_kept * 4 * hidden), Some(blocks))
+            }
+        };
+        let mut cells = RowBuffer::room(if traced { self.length * hidden } else { 0 });
+        let mut states = RowBuffer::room(self.length * hidden);
         let mut cell = vec![FeatureRow::ZERO; hidden];
         let mut before: Option<usize> = None;
         for place in self.places() {
-            let kept = if traced { place } else { 0 };
+            let kept = if traced || shared.is_none() { place } else { 0 };
             let gates = &mut all_gates[kept * 4 * hidden..][..4 * hidden];
-            self.read(projected, texts, place, gates);
+            if let Some(blocks) = shared {
+                self.read(blocks, texts, place, gates);
+            }
             if let Some(before) = before {
                 let state = &states[before * hidden..][..hidden];
                 product(arch, weight, state, gates, n, SumStart::Continue);
@@ -132,7 +157,7 @@ impl Recurrence {
         mut trace: TextsTrace,
         gradient: &Blocks,
         texts: Texts<'_>,
-    ) -> Vec<FeatureRow> {
+    ) -> RowBuffer {
         let arch = Arch::new();
         let (hidden, n) = (self.hidden, texts.lengths.len());
         let first = vec![FeatureRow::ZERO; hidden];
@@ -161,18 +186,14 @@ impl Recurrence {
         trace.gates
     }
 
-    /// The state before each token, 0 before the first.
-    ///
-    /// # Shapes
-    /// `[length · n, hidden]`, as `states`.
-    pub(super) fn before(&self, states: &Blocks) -> Blocks {
+    /// The tokens that another comes after, and the first of those that come after them, as many. No state
+    /// comes before the others.
+    pub(super) fn steps(&self) -> (Range<usize>, usize) {
         let n = self.lengths.len();
-        let mut before = Blocks::zeros(self.hidden, states.n_tokens());
         // Padding's states are 0, and so is what the last token comes after when reversed.
-        let n_shifted = (self.length - 1) * n;
+        let n_steps = (self.length - 1) * n;
         let (from, to) = if self.reversed { (n, 0) } else { (0, n) };
-        before.copy_from(to, states, from..from + n_shifted);
-        before
+        (from..from + n_steps, to)
     }
 
     /// The places of a text's tokens in the order they are read.
@@ -195,12 +216,12 @@ impl Recurrence {
     }
 
     /// Rows of each text block, `[length][n_features]`, as blocks of all tokens.
-    fn side_by_side(&self, n_features: usize, mut parts: Vec<Vec<FeatureRow>>) -> Blocks {
+    fn side_by_side(&self, n_features: usize, mut parts: Vec<RowBuffer>) -> Blocks {
         let n = self.lengths.len();
         if n == BLOCK {
             return Blocks::of_rows(n_features, n * self.length, parts.remove(0));
         }
-        let mut all = Blocks::zeros(n_features, n * self.length);
+        let mut all = Blocks::room(n_features, n * self.length);
         for (part_idx, part) in parts.into_iter().enumerate() {
             let first = part_idx * BLOCK;
             let n_here = (n - first).min(BLOCK);
@@ -375,56 +396,56 @@ mod tests {
         states
     }
 
-    fn recurrence(reversed: bool) -> Recurrence {
-        // 35 texts: a block and a part of one.
-        let lengths = (0..35).map(|text| 1 + text * 5 % 7).collect();
-        Recurrence { lengths, length: 7, hidden: 13, reversed }
+    /// A block of texts, and a block and a part of one, from either end.
+    fn recurrences() -> impl Iterator<Item = (usize, Recurrence)> {
+        [(32, false), (32, true), (35, false), (35, true)].into_iter().map(|(n, reversed)| {
+            let lengths = (0..n).map(|text| 1 + text * 5 % 7).collect();
+            (n, Recurrence { lengths, length: 7, hidden: 13, reversed })
+        })
     }
 
     #[test]
     fn states_are_those_of_the_definition() {
-        for reversed in [false, true] {
-            let recurrence = recurrence(reversed);
+        for (n, recurrence) in recurrences() {
             let mut random = Random::new(3);
             let weight = numbers(13 * 52, &mut random);
-            let projected = numbers(35 * 7 * 52, &mut random);
-            let blocks = Blocks::of_tokens(&projected, 35 * 7);
-            let (states, _) = recurrence.forward(&weight, &blocks, false);
-            let (traced, _) = recurrence.forward(&weight, &blocks, true);
-            let before = recurrence.before(&states).to_tokens();
+            let projected = numbers(n * 7 * 52, &mut random);
+            let blocks = Blocks::of_tokens(&projected, n * 7);
+            let (states, _) = recurrence.forward(&weight, blocks.clone(), false);
+            let (traced, _) = recurrence.forward(&weight, blocks, true);
+            let (before, after) = recurrence.steps();
             let states = states.to_tokens();
             assert_eq!(states, traced.to_tokens());
             for (found, expected) in states.iter().zip(plain(&recurrence, &weight, &projected)) {
                 assert!((f64::from(*found) - expected).abs() < 2e-6, "{found} {expected}");
             }
             for (text, real) in recurrence.lengths.iter().enumerate() {
-                let place = |step: usize| if reversed { real - 1 - step } else { step };
-                let row = |step: usize| (place(step) * 35 + text) * 13;
+                let place = |step: usize| if recurrence.reversed { real - 1 - step } else { step };
+                let row = |step: usize| (place(step) * n + text) * 13;
                 for step in 1..*real {
-                    assert_eq!(before[row(step)..][..13], states[row(step - 1)..][..13]);
+                    let before = before.start + row(step) / 13 - after;
+                    assert_eq!(before, row(step - 1) / 13);
                 }
-                assert_eq!(before[row(0)..][..13], [0.0; 13]);
             }
         }
     }
 
     #[test]
     fn gradients_are_the_differences_of_the_definition() {
-        for reversed in [false, true] {
-            let recurrence = recurrence(reversed);
+        for (n, recurrence) in recurrences() {
             let mut random = Random::new(4);
             let weight = numbers(13 * 52, &mut random);
-            let mut projected = numbers(35 * 7 * 52, &mut random);
+            let mut projected = numbers(n * 7 * 52, &mut random);
             // The sum of the states, each with a factor; padding's has none.
-            let mut factors = numbers(35 * 7 * 13, &mut random);
+            let mut factors = numbers(n * 7 * 13, &mut random);
             for (row, factors) in factors.chunks_exact_mut(13).enumerate() {
-                if row / 35 >= recurrence.lengths[row % 35] {
+                if row / n >= recurrence.lengths[row % n] {
                     factors.fill(0.0);
                 }
             }
             let (_, trace) =
-                recurrence.forward(&weight, &Blocks::of_tokens(&projected, 35 * 7), true);
-            let factors_of_states = Blocks::of_tokens(&factors, 35 * 7);
+                recurrence.forward(&weight, Blocks::of_tokens(&projected, n * 7), true);
+            let factors_of_states = Blocks::of_tokens(&factors, n * 7);
             let found = recurrence.backward(&weight, trace, &factors_of_states).to_tokens();
             let sum = |projected: &[f32]| -> f64 {
                 let states = plain(&recurrence, &weight, projected);

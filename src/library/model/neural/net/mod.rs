@@ -27,7 +27,7 @@ use self::{
     parameters::{DeviceTensor, Key, ParameterValues, Specs, host},
     pass::Pass,
 };
-use super::{device::Resolved, tensors::Tensors};
+use super::{device::Resolved, simd::rows::KeptMemory, tensors::Tensors};
 use crate::{
     error::{Error, Result},
     progress::Interrupt,
@@ -199,6 +199,7 @@ impl Net {
     ) -> Result<Vec<f32>> {
         let lengths: Vec<usize> = texts.iter().map(|ids| ids.len()).collect();
         let batches = by_length(&lengths, batch_size);
+        let _memory = KeptMemory::new();
         let forward = |members: &Vec<usize>| {
             interrupt.check()?;
             let batch: Vec<&[u32]> = members.iter().map(|idx| texts[*idx]).collect();

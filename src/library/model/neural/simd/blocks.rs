@@ -2,17 +2,10 @@
 
 use std::ops::Range;
 
-/// Tokens in a block: two AVX-512 registers, four of AVX2.
-pub(crate) const BLOCK: usize = 32;
+use rayon::prelude::*;
 
-/// One feature of the tokens of a block. Aligned so that no register's load crosses a cache line.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct FeatureRow(pub(crate) [f32; BLOCK]);
-
-impl FeatureRow {
-    pub(crate) const ZERO: Self = Self([0.0; BLOCK]);
-}
+use super::rows::RowBuffer;
+pub(crate) use super::rows::{BLOCK, FeatureRow};
 
 /// Activations `[n_blocks][n_features][BLOCK]`; the last block may hold fewer tokens, the lanes
 /// behind them hold numbers that nothing reads.
@@ -20,17 +13,35 @@ impl FeatureRow {
 pub(crate) struct Blocks {
     n_features: usize,
     n_tokens: usize,
-    rows: Vec<FeatureRow>,
+    rows: RowBuffer,
+}
+
+/// So many rows are copied on one thread; more are worth the others' help.
+const MIN_SPREAD: usize = 1 << 13;
+
+/// `work` on each item, on all threads where there are many rows.
+fn spread<T: Send>(n_rows: usize, items: impl Iterator<Item = T>, work: impl Fn(T) + Send + Sync) {
+    if n_rows < MIN_SPREAD {
+        items.for_each(work);
+    } else {
+        items.collect::<Vec<T>>().into_par_iter().for_each(work);
+    }
 }
 
 impl Blocks {
     pub(crate) fn zeros(n_features: usize, n_tokens: usize) -> Self {
-        let rows = vec![FeatureRow::ZERO; n_features * n_tokens.div_ceil(BLOCK)];
+        let rows = RowBuffer::zeros(n_features * n_tokens.div_ceil(BLOCK));
+        Self { n_features, n_tokens, rows }
+    }
+
+    /// Any numbers: room that is written before it is read.
+    pub(crate) fn room(n_features: usize, n_tokens: usize) -> Self {
+        let rows = RowBuffer::room(n_features * n_tokens.div_ceil(BLOCK));
         Self { n_features, n_tokens, rows }
     }
 
     /// Blocks of what was computed already, `[n_blocks][n_features][BLOCK]`.
-    pub(crate) fn of_rows(n_features: usize, n_tokens: usize, rows: Vec<FeatureRow>) -> Self {
+    pub(crate) fn of_rows(n_features: usize, n_tokens: usize, rows: RowBuffer) -> Self {
         debug_assert_eq!(rows.len(), n_features * n_tokens.div_ceil(BLOCK));
         Self { n_features, n_tokens, rows }
     }
@@ -38,14 +49,16 @@ impl Blocks {
     /// Rows of a token each, `[n_tokens, width]`, row-major.
     pub(crate) fn of_tokens(rows: &[f32], n_tokens: usize) -> Self {
         let width = rows.len() / n_tokens;
-        let mut blocks = Self::zeros(width, n_tokens);
-        for (block, rows) in blocks.blocks_mut().zip(rows.chunks(BLOCK * width)) {
+        let mut blocks = Self::room(width, n_tokens);
+        let n_rows = blocks.rows.len();
+        let parts = blocks.blocks_mut().zip(rows.chunks(BLOCK * width));
+        spread(n_rows, parts, |(block, rows)| {
             for (lane, row) in rows.chunks_exact(width).enumerate() {
                 for (feature, value) in block.iter_mut().zip(row) {
                     feature.0[lane] = *value;
                 }
             }
-        }
+        });
         blocks
     }
 
@@ -53,43 +66,51 @@ impl Blocks {
     pub(crate) fn to_tokens(&self) -> Vec<f32> {
         let width = self.n_features;
         let mut rows = vec![0.0; self.n_tokens * width];
-        for (block_idx, rows) in rows.chunks_mut(BLOCK * width).enumerate() {
-            let block = self.block(block_idx);
+        let parts = rows.chunks_mut(BLOCK * width).zip(self.rows.chunks_exact(width));
+        spread(self.rows.len(), parts, |(rows, block)| {
             for (lane, row) in rows.chunks_exact_mut(width).enumerate() {
                 for (value, feature) in row.iter_mut().zip(block) {
                     *value = feature.0[lane];
                 }
             }
-        }
+        });
         rows
     }
 
     /// Adds the numbers of `other`, which has the same sizes.
     pub(crate) fn add(&mut self, other: &Self) {
-        for (sum, other) in self.rows.iter_mut().zip(&other.rows) {
+        for (sum, other) in self.rows.iter_mut().zip(&*other.rows) {
             sum.0.iter_mut().zip(other.0).for_each(|(sum, other)| *sum += other);
         }
     }
 
     /// Some features alone.
     pub(crate) fn features(&self, features: Range<usize>) -> Self {
-        let rows = self.rows.chunks_exact(self.n_features);
-        let rows = rows.flat_map(|block| &block[features.clone()]).copied().collect();
-        Self { n_features: features.len(), n_tokens: self.n_tokens, rows }
+        let mut some = Self::room(features.len(), self.n_tokens);
+        let n_rows = some.rows.len();
+        let parts = some.blocks_mut().zip(self.rows.chunks_exact(self.n_features));
+        spread(n_rows, parts, |(out, block)| out.copy_from_slice(&block[features.clone()]));
+        some
     }
 
     /// The features of both, side by side; both have as many tokens.
     pub(crate) fn beside(&self, other: &Self) -> Self {
-        let blocks = self.rows.chunks_exact(self.n_features);
-        let blocks = blocks.zip(other.rows.chunks_exact(other.n_features));
-        let rows = blocks.flat_map(|(one, other)| one.iter().chain(other)).copied().collect();
-        Self { n_features: self.n_features + other.n_features, n_tokens: self.n_tokens, rows }
+        let mut both = Self::room(self.n_features + other.n_features, self.n_tokens);
+        let n_rows = both.rows.len();
+        let parts = self.rows.chunks_exact(self.n_features);
+        let parts = parts.zip(other.rows.chunks_exact(other.n_features));
+        spread(n_rows, both.blocks_mut().zip(parts), |(out, (one, two))| {
+            let (first, second) = out.split_at_mut(one.len());
+            first.copy_from_slice(one);
+            second.copy_from_slice(two);
+        });
+        both
     }
 
     /// Takes other sizes. The numbers are then any: this is room that is written before it is read.
     pub(crate) fn reshape(&mut self, n_features: usize, n_tokens: usize) {
         (self.n_features, self.n_tokens) = (n_features, n_tokens);
-        self.rows.resize(n_features * n_tokens.div_ceil(BLOCK), FeatureRow::ZERO);
+        self.rows.resize(n_features * n_tokens.div_ceil(BLOCK));
     }
 
     pub(crate) fn n_features(&self) -> usize {
@@ -122,6 +143,11 @@ impl Blocks {
     /// The rows of all blocks behind each other.
     pub(crate) fn all(&self) -> &[FeatureRow] {
         &self.rows
+    }
+
+    /// The rows of all blocks behind each other, for another use.
+    pub(crate) fn into_rows(self) -> RowBuffer {
+        self.rows
     }
 
     /// The rows of all blocks behind each other, to write.

@@ -176,22 +176,23 @@ impl WithSimd for SoftmaxBack<'_> {
     }
 }
 
+/// Features whose rows a thread sums over all tokens, block by block: they lie side by side.
+pub(crate) const N_SUMMED: usize = 64;
+
 /// The sum of each row over the first `n_tokens` tokens, in eight lanes whatever the processor has.
 pub(crate) fn row_sum(row: &FeatureRow, n_tokens: usize) -> f32 {
-    lane_sum(row.0[..n_tokens].iter().copied())
+    let (eights, rest) = row.0[..n_tokens].as_chunks::<8>();
+    let mut lanes = [0.0_f32; 8];
+    for values in eights {
+        lanes.iter_mut().zip(values).for_each(|(lane, value)| *lane += value);
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, value)| *lane += value);
+    lanes.iter().sum()
 }
 
 /// The sum of the products of two rows over the first `n_tokens` tokens.
 pub(crate) fn row_product(one: &FeatureRow, other: &FeatureRow, n_tokens: usize) -> f32 {
-    let pairs = one.0[..n_tokens].iter().zip(&other.0[..n_tokens]);
-    lane_sum(pairs.map(|(one, other)| one * other))
-}
-
-#[inline(always)]
-fn lane_sum(values: impl Iterator<Item = f32>) -> f32 {
-    let mut lanes = [0.0_f32; 8];
-    for (idx, value) in values.enumerate() {
-        lanes[idx % 8] += value;
-    }
-    lanes.iter().sum()
+    let mut products = *one;
+    products.0.iter_mut().zip(&other.0).for_each(|(product, value)| *product *= value);
+    row_sum(&products, n_tokens)
 }

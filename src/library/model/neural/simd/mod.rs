@@ -15,6 +15,7 @@ pub(crate) mod derivative;
 pub(crate) mod int8;
 pub(crate) mod math;
 pub(crate) mod packed;
+pub(crate) mod rows;
 pub(crate) mod tile;
 pub(crate) mod turned;
 pub(crate) mod vector;

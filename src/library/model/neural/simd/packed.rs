@@ -128,7 +128,7 @@ impl Packed {
 
     /// The layer's result for all tokens.
     pub(crate) fn apply(&self, arch: Arch, x: &Blocks, function: DenseActivation) -> Blocks {
-        let mut out = Blocks::zeros(self.n_out, x.n_tokens());
+        let mut out = Blocks::room(self.n_out, x.n_tokens());
         self.apply_into(arch, x, &mut out, SumStart::Bias, function);
         out
     }

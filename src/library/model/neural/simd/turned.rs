@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     blocks::{BLOCK, Blocks, FeatureRow},
+    rows::RowBuffer,
     tile::PANEL,
 };
 
@@ -74,10 +75,11 @@ pub(crate) fn panels_of_features(
     panels
 }
 
-/// All tokens one after the other, in rows of as many features, `[n_feature_blocks][n_tokens][BLOCK]`.
-pub(crate) fn rows_of_tokens(blocks: &Blocks) -> Vec<FeatureRow> {
+/// All tokens one after the other, in rows of as many features, `[n_feature_blocks][n_tokens][BLOCK]`; the lanes
+/// behind the last feature hold numbers that nothing reads.
+pub(crate) fn rows_of_tokens(blocks: &Blocks) -> RowBuffer {
     let (n_features, n_tokens) = (blocks.n_features(), blocks.n_tokens());
-    let mut turned = vec![FeatureRow::ZERO; n_features.div_ceil(BLOCK) * n_tokens];
+    let mut turned = RowBuffer::room(n_features.div_ceil(BLOCK) * n_tokens);
     turned.par_chunks_exact_mut(n_tokens).enumerate().for_each(|(part_idx, out)| {
         let first = part_idx * BLOCK;
         for (block_idx, out) in out.chunks_mut(BLOCK).enumerate() {

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    model::neural::net::{Batch, EncodedExample, Net, epoch_order, mix, parameters::DeviceTensor},
+    model::neural::{
+        net::{Batch, EncodedExample, Net, epoch_order, mix, parameters::DeviceTensor},
+        simd::rows::KeptMemory,
+    },
     progress::Monitor,
 };
 
@@ -140,6 +143,7 @@ struct TrainingLoop<'a> {
     class_weights: Vec<f64>,
     position: Position,
     steps_per_epoch: u64,
+    _memory: KeptMemory,
 }
 
 impl<'a> TrainingLoop<'a> {
@@ -183,6 +187,7 @@ impl<'a> TrainingLoop<'a> {
             class_weights: settings.class_weight.of_counts(&counts)?,
             position,
             steps_per_epoch,
+            _memory: KeptMemory::new(),
         })
     }
 
