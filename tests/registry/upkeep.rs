@@ -77,7 +77,7 @@ fn gc_never_removes_what_another_is_about_to_name() {
                 n_collected.fetch_add(n_artifacts, Ordering::Relaxed);
             }
         });
-        let writers: Vec<_> = (0..3).map(|_| scope.spawn(&writer)).collect();
+        let writers: Vec<_> = (0..3).map(|_| scope.spawn(writer)).collect();
         let outcomes: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         is_over.store(true, Ordering::Relaxed);
         assert!(outcomes.iter().all(Result::is_ok));
