@@ -47,6 +47,9 @@ pub(crate) fn panels_of_features(
     tokens: Range<usize>,
 ) -> Vec<[f32; PANEL]> {
     let n_tokens = tokens.len();
+    if n_tokens == 0 {
+        return Vec::new();
+    }
     let mut panels = vec![[0.0; PANEL]; features.len().div_ceil(PANEL) * n_tokens];
     let fill = |(panel_idx, panel): (usize, &mut [[f32; PANEL]])| {
         let first = features.start + panel_idx * PANEL;

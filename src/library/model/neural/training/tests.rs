@@ -207,6 +207,29 @@ fn avgnets_cnns_and_lstms_gradients_are_pytorchs() {
 }
 
 #[test]
+fn texts_of_one_token_have_the_gradients_of_the_operations() {
+    let texts: [&[u32]; 3] = [&[4], &[7], &[9]];
+    let (batch, labels) = (Batch::new(&texts, 0).unwrap(), [0, 1, 2]);
+    for (name, net, _) in pytorch_nets(&cpu()) {
+        let objective = || Objective {
+            label_smoothing: 0.0,
+            class_weights: &[1.0; 3],
+            precision: Precision::F32,
+            total_weight: 3.0,
+            seed: 1,
+        };
+        let (loss, found) = gradients(&net, &batch, &labels, objective()).unwrap();
+        let (expected_loss, expected) =
+            gradients_by_operations(&net, &batch, &labels, objective()).unwrap();
+        assert!((loss - expected_loss).abs() < 1e-5, "{name}: {loss} against {expected_loss}");
+        for (found, expected) in found.into_iter().zip(expected) {
+            let difference = relative(&host(found), &host(expected), 1e-3);
+            assert!(difference < 1e-3, "{name}: {difference}");
+        }
+    }
+}
+
+#[test]
 fn half_precision_products_stay_near_full_ones() {
     // The settings refuse this on a CPU; the code is the GPU's.
     let device = cpu();
